@@ -1,0 +1,1 @@
+"""The wire: one method per operation of the Voice API."""

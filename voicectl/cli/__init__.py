@@ -1,0 +1,1 @@
+"""Parse, ask, render: the commands."""

@@ -1,0 +1,1 @@
+"""Wishes that take two requests or a rule."""

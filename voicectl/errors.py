@@ -1,0 +1,130 @@
+"""Every deliberate error of voicectl, the tree drawn here; ``cli.errors`` gives each its exit status.
+
+::
+
+    VoicectlError            message, and ``hint``: what to try next
+    ├── ConfigError          a profile, key or setting is missing or malformed
+    ├── InputError           an NCCO, endpoint, id or digits break the rules
+    ├── ApiError             the API said no: status, title, detail, trace id
+    │   ├── AuthError        401, 403
+    │   ├── NotFoundError    404
+    │   └── RateLimitedError 429, after waiting
+    ├── LegError             a leg reference names no leg, or several
+    ├── TransportError       no usable answer on something that may be repeated
+    ├── OutcomeUnknown       it may or may not have happened
+    ├── WaitTimeout          the status waited for did not come in time
+    ├── WaitEnded            another final status came instead
+    ├── GuardError           refused here: consent, bound or policy
+    ├── PartialError         some targets done, some failed
+    └── Interrupted          a signal came before the work was done
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from voicectl.voice.call import Call
+
+
+class VoicectlError(Exception):
+    """A fault worth telling in words: what failed and why, and ``hint``, what to do next."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class ConfigError(VoicectlError):
+    """A profile, key or setting is missing, malformed or readable by others."""
+
+
+class InputError(VoicectlError):
+    """Something the user gave breaks the rules; says where."""
+
+
+class ApiError(VoicectlError):
+    """The API refused the request with a whole, well-formed answer.
+
+    Attributes:
+        status: The HTTP status.
+        title: The API's own short words for it.
+        trace_id: What Vonage support asks for.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        title: str = "",
+        trace_id: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.title = title
+        self.trace_id = trace_id
+
+
+class AuthError(ApiError):
+    """The API does not accept the credentials (401) or allow the account (403)."""
+
+
+class NotFoundError(ApiError):
+    """The API knows no such leg for this application on this host (404)."""
+
+
+class RateLimitedError(ApiError):
+    """Still over the rate limit after waiting (429)."""
+
+
+class LegError(VoicectlError):
+    """A leg reference names no leg, or more than one."""
+
+
+class TransportError(VoicectlError):
+    """No usable answer came: name resolution, connection, TLS, timeout, 5xx, redirect."""
+
+
+class OutcomeUnknown(VoicectlError):
+    """A request that must not be repeated got no usable answer: it may or may not have happened."""
+
+    def __init__(self, message: str, *, hint: str | None = None, reference: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.reference = reference
+
+
+class WaitTimeout(VoicectlError):
+    """The status waited for did not come in time. Carries each leg as last seen."""
+
+    def __init__(self, message: str, calls: Sequence[Call], *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.calls = calls
+
+
+class WaitEnded(VoicectlError):
+    """A leg ended in another final status than the one waited for. Carries each leg as last seen."""
+
+    def __init__(self, message: str, calls: Sequence[Call], *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.calls = calls
+
+
+class GuardError(VoicectlError):
+    """Refused here: it needs consent, is over a bound, or breaks the profile's policy."""
+
+
+class PartialError(VoicectlError):
+    """Several targets, some done and some failed: each failure was told as it came."""
+
+
+class Interrupted(VoicectlError):
+    """A signal ended the command before its work was done."""
+
+    def __init__(self, signum: int, message: str = "Interrupted.") -> None:
+        super().__init__(message)
+        self.signum = signum

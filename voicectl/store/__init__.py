@@ -1,0 +1,1 @@
+"""What happened, kept: the journal of what this machine asked for, and its shared pace."""

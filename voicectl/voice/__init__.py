@@ -1,0 +1,1 @@
+"""The vocabulary of calls: pure, standard library only, no clock, no HTTP."""

@@ -1,0 +1,140 @@
+"""A call's record, its statuses, and what may follow what.
+
+Source: Voice API reference, "call record" and "status values".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal
+
+
+class CallStatus(StrEnum):
+    """The statuses that a call record can show and ``GET /v1/calls`` can filter by."""
+
+    STARTED = "started"
+    RINGING = "ringing"
+    ANSWERED = "answered"
+    MACHINE = "machine"
+    COMPLETED = "completed"
+    BUSY = "busy"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    TIMEOUT = "timeout"
+    UNANSWERED = "unanswered"
+
+
+LIVE = (CallStatus.STARTED, CallStatus.RINGING, CallStatus.ANSWERED, CallStatus.MACHINE)
+"""The statuses of a leg that is not over, in the order in which a leg passes through them."""
+
+FINAL = frozenset(CallStatus) - frozenset(LIVE)
+
+_NOT_REACHED = {
+    CallStatus.BUSY,
+    CallStatus.CANCELLED,
+    CallStatus.FAILED,
+    CallStatus.REJECTED,
+    CallStatus.TIMEOUT,
+    CallStatus.UNANSWERED,
+}
+
+NEXT: dict[CallStatus, frozenset[CallStatus]] = {
+    CallStatus.STARTED: frozenset(_NOT_REACHED | {CallStatus.RINGING, CallStatus.ANSWERED}),
+    CallStatus.RINGING: frozenset(_NOT_REACHED | {CallStatus.ANSWERED}),
+    CallStatus.ANSWERED: frozenset({CallStatus.MACHINE, CallStatus.COMPLETED}),
+    CallStatus.MACHINE: frozenset({CallStatus.COMPLETED}),
+    **{status: frozenset() for status in FINAL},
+}
+"""What a leg's record may show after each status."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One leg as the API last described it.
+
+    Attributes:
+        uuid: The leg's id, a hyphenated UUID or 32 hex digits.
+        status: One of :class:`CallStatus`, or a word that is newer than this program.
+        to: The endpoint object as received, ``{}`` if the record has none.
+        from_: The same for the caller; withheld callers have no number.
+        raw: The record as received, every field of it.
+    """
+
+    uuid: str
+    status: str
+    direction: str
+    conversation_uuid: str
+    to: dict[str, Any]
+    from_: dict[str, Any]
+    duration: str | None
+    raw: dict[str, Any]
+
+    @classmethod
+    def from_json(cls, raw: dict[str, Any]) -> Call:
+        """Read a record liberally: only ``uuid`` must be there.
+
+        Raises:
+            ValueError: *raw* has no text in ``uuid``.
+        """
+        uuid = raw.get("uuid")
+        if not isinstance(uuid, str) or not uuid:
+            raise ValueError("a call record without a uuid")
+        duration = raw.get("duration")
+        return cls(
+            uuid=uuid,
+            status=_text(raw.get("status")),
+            direction=_text(raw.get("direction")),
+            conversation_uuid=_text(raw.get("conversation_uuid")),
+            to=_party(raw.get("to")),
+            from_=_party(raw.get("from")),
+            duration=None if duration is None else str(duration),
+            raw=raw,
+        )
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the leg is over, for good."""
+        return self.status in FINAL
+
+    @property
+    def was_answered(self) -> bool:
+        """Whether the record proves that somebody, or a machine, picked up."""
+        if self.status in (CallStatus.ANSWERED, CallStatus.MACHINE):
+            return True
+        return self.status == CallStatus.COMPLETED and _is_positive(self.duration)
+
+    def has_reached(self, until: CallStatus | Literal["ended"]) -> bool:
+        """Whether the leg is at *until* or past it.
+
+        ``completed`` may follow ``busy`` or ``timeout``: it proves ringing, and proves an answer only with a
+        ``duration`` above 0.
+        """
+        if until == "ended":
+            return self.is_final
+        if self.status == until or until == CallStatus.STARTED:
+            return True
+        if until == CallStatus.RINGING:
+            return self.status in (CallStatus.ANSWERED, CallStatus.MACHINE, CallStatus.COMPLETED)
+        return until == CallStatus.ANSWERED and self.was_answered
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+def _party(value: object) -> dict[str, Any]:
+    """An endpoint object; old records hold it in an array, odd ones as bare text."""
+    if isinstance(value, list):
+        value = value[0] if value else None
+    if isinstance(value, dict):
+        return value
+    return {"number": value} if isinstance(value, str) else {}
+
+
+def _is_positive(duration: str | None) -> bool:
+    try:
+        return float(duration or 0) > 0
+    except ValueError:
+        return False

@@ -1,0 +1,73 @@
+"""Endpoints: what a leg connects to. One normaliser for what people type, one label for what records hold.
+
+Source: Voice API reference, "endpoint objects".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from voicectl.errors import InputError
+
+WEBSOCKET_CONTENT_TYPE = "audio/l16;rate=16000"
+
+_NUMBER = re.compile(r"\+?([1-9][0-9]{6,14})")
+_SIP = re.compile(r"sips?:[\x21-\x7e]+@[\x21-\x7e]+")
+_WEBSOCKET = re.compile(r"wss?://[\x21-\x7e]+")
+_EXTENSION = re.compile(r"[0-9]{1,20}")
+
+
+def number(text: str) -> str:
+    """Normalise a phone number to E.164 digits without ``+``: 7 to 15 ASCII digits, no leading 0.
+
+    Raises:
+        InputError: *text* is something else: separators, letters, ``00``, digits of another script.
+    """
+    found = _NUMBER.fullmatch(text)
+    if not found:
+        raise InputError(
+            f"{text!r} is not a phone number.",
+            hint="Write it in E.164: country code and number, 7 to 15 digits, such as 447700900001.",
+        )
+    return found[1]
+
+
+def parse(text: str) -> dict[str, Any]:
+    """Turn what a user typed into the API's endpoint object.
+
+    ``447700900001``, ``sip:user@host``, ``ws://...``, ``wss://...``, ``app:NAME`` or ``vbc:EXTENSION``.
+
+    Raises:
+        InputError: *text* is none of these.
+    """
+    scheme, colon, rest = text.partition(":")
+    match scheme.lower() if colon else "":
+        case "sip" | "sips" if _SIP.fullmatch(text):
+            return {"type": "sip", "uri": text}
+        case "ws" | "wss" if _WEBSOCKET.fullmatch(text):
+            return {"type": "websocket", "uri": text, "content-type": WEBSOCKET_CONTENT_TYPE}
+        case "app" if rest and rest.isprintable():
+            return {"type": "app", "user": rest}
+        case "vbc" if _EXTENSION.fullmatch(rest):
+            return {"type": "vbc", "extension": rest}
+        case "":
+            return {"type": "phone", "number": number(text)}
+    raise InputError(
+        f"{text!r} is not an endpoint.",
+        hint="Write a number such as 447700900001, sip:user@host, wss://host/path, app:NAME or vbc:EXTENSION.",
+    )
+
+
+def caller(text: str) -> dict[str, Any]:
+    """The ``from`` object: one of your numbers, or a SIP URI in its place."""
+    return {"type": "phone", "number": text if _SIP.fullmatch(text) else number(text)}
+
+
+def label(endpoint: dict[str, Any]) -> str | None:
+    """How an endpoint object is shown in a table: its number, URI, user or extension; None if it has none."""
+    for field in ("number", "uri", "user", "extension"):
+        value = endpoint.get(field)
+        if value not in (None, ""):
+            return str(value)
+    return None
