@@ -55,7 +55,7 @@ def parse(text: str) -> dict[str, Any]:
             return {"type": "phone", "number": number(text)}
     raise InputError(
         f"{text!r} is not an endpoint.",
-        hint="Write a number such as 447700900001, sip:user@host, wss://host/path, app:NAME or vbc:EXTENSION.",
+        hint="Write a number such as 447700900001, sip:USER@HOST, wss://HOST/PATH, app:NAME or vbc:NUMBER.",
     )
 
 

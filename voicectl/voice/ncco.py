@@ -88,6 +88,6 @@ def dialled(ncco: object) -> Iterator[str]:
                 yield shown
 
 
-def _action(name: str, **options: Any) -> Action:
+def _action(action: str, /, **options: Any) -> Action:
     """An action with the options that were given."""
-    return {"action": name} | {key: value for key, value in options.items() if value is not None}
+    return {"action": action} | {key: value for key, value in options.items() if value is not None}
