@@ -1,0 +1,64 @@
+"""Signing in: one token at a time, kept in memory, made by a clock corrected by the API's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from voicectl import tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+    from voicectl.clock import Clock
+
+RENEW_SECONDS = 60
+MIN_OFFSET_SECONDS = 5
+MAX_OFFSET_SECONDS = 86_400
+
+
+class Bearer:
+    """Makes the ``Authorization`` header of an application.
+
+    Args:
+        application_id: Whose tokens these are.
+        load_key: Gives the private key, called on first use.
+        offset: Seconds that the API's clock is ahead of ours, as last seen.
+    """
+
+    def __init__(
+        self,
+        application_id: str,
+        load_key: Callable[[], RSAPrivateKey],
+        clock: Clock,
+        *,
+        offset: float = 0.0,
+    ) -> None:
+        self.application_id = application_id
+        self.offset = offset
+        self._load_key = load_key
+        self._clock = clock
+        self._token = ""
+        self._ends = 0.0
+
+    def header(self) -> str:
+        """``Bearer`` and a token with at least :data:`RENEW_SECONDS` to live."""
+        now = self._clock.time() + self.offset
+        if now > self._ends - RENEW_SECONDS:
+            claims = tokens.application_claims(self.application_id, now=now)
+            self._token = tokens.mint(claims, self._load_key())
+            self._ends = claims["exp"]
+        return f"Bearer {self._token}"
+
+    def correct(self, server_time: float) -> bool:
+        """Take the API's clock for ours; whether that made a difference worth keeping.
+
+        A second or two is the reply's travel and the header's whole seconds. A day and more is not believed.
+        """
+        offset = server_time - self._clock.time()
+        if abs(offset - self.offset) < MIN_OFFSET_SECONDS or abs(offset) > MAX_OFFSET_SECONDS:
+            return False
+        self.offset = 0.0 if abs(offset) < MIN_OFFSET_SECONDS else offset
+        self._ends = 0.0
+        return True

@@ -1,0 +1,344 @@
+"""Sending a request as often as its kind allows: pace, retries, rate limits, and what each answer means.
+
+A request is classed by what it does to people, never by its HTTP method (``Repeat``). One of which nothing was
+sent may always be sent again; a whole refusal is final, but for 429, which is waited out; anything else after
+the first byte is an unknown outcome, and only what is harmless twice is then sent twice.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from contextlib import nullcontext
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
+
+from voicectl.api import replies
+from voicectl.api.wire import NoAnswer, NotSent
+from voicectl.errors import (
+    AuthError,
+    DryRun,
+    NotFoundError,
+    OutcomeUnknown,
+    RateLimitedError,
+    TransportError,
+)
+from voicectl.interrupts import Interrupts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from voicectl.api.auth import Bearer
+    from voicectl.api.wire import Reply, Wire
+    from voicectl.clock import Clock
+
+T = TypeVar("T")
+
+REQUEST_SECONDS = 10.0
+HANGUP_SECONDS = 20.0
+HARMLESS_SECONDS = 3.0
+WAIT_BUDGET_SECONDS = 60.0
+MAX_READ_TRIES = 3
+MAX_RATE_LIMIT_WAITS = 3
+
+UNAUTHORIZED = 401
+FORBIDDEN = 403
+NOT_FOUND = 404
+REQUEST_TIMEOUT = 408
+TOO_MANY_REQUESTS = 429
+
+
+class Repeat(Enum):
+    """What sending a request again would mean."""
+
+    READ = "a read: three tries"
+    NEVER = "a phone rings, or somebody hears it, twice"
+    HANGUP = "nothing, and it matters: repeated for 20 s"
+    HARMLESS = "nothing: repeated twice within 3 s"
+
+
+class Pace(Protocol):
+    """Keeps all voicectl processes of a user under the platform's rate limits."""
+
+    def take(self, *, creates: int, others: int, urgent: bool, budget: float) -> float:
+        """Wait for the turn of one request; return the seconds that took.
+
+        Args:
+            creates: Phones that the request makes ring, each of which counts as a "create call".
+            others: 1 for any other request, else 0.
+            urgent: Go before everybody else, and never fail.
+            budget: Seconds that the wait may take.
+
+        Raises:
+            RateLimitedError: It would take longer.
+        """
+        ...
+
+
+class Session:
+    """Requests of one application to one host.
+
+    Args:
+        identify: Names application and key in the explanation of a 401; called then only.
+        dry_run: Raise :class:`~voicectl.errors.DryRun` instead of sending anything that changes something.
+        debug: Told of every request and reply in a line without digits or tokens.
+        interrupts: Holds a signal back while a request that changes something is under way.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        bearer: Bearer,
+        pace: Pace,
+        clock: Clock,
+        *,
+        request_timeout: float = REQUEST_SECONDS,
+        dry_run: bool = False,
+        identify: Callable[[], str] = str,
+        on_clock_offset: Callable[[float], None] | None = None,
+        debug: Callable[[str], None] | None = None,
+        interrupts: Interrupts | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._wire = wire
+        self._bearer = bearer
+        self._pace = pace
+        self._clock = clock
+        self._timeout = request_timeout
+        self._dry_run = dry_run
+        self._identify = identify
+        self._on_clock_offset = on_clock_offset
+        self._debug = debug
+        self._interrupts = interrupts or Interrupts()
+        self._rng = rng or random.Random()  # noqa: S311 (jitter)
+
+    def read(self, target: str, read: Callable[[Any], T], *, within: float = math.inf) -> T:
+        """Ask for something (``GET``), three times if need be, and return what *read* makes of the answer.
+
+        Args:
+            target: Path and query.
+            read: Turns the JSON into a value, or raises :class:`~voicectl.api.wire.NoAnswer`.
+            within: Seconds that all tries together may take.
+
+        Raises:
+            ApiError: Refused.
+            TransportError: No usable answer.
+        """
+        return self._send(_Request("GET", target, None, Repeat.READ, dials=0, within=within), read)
+
+    def change(
+        self,
+        method: str,
+        target: str,
+        body: dict[str, Any] | None,
+        repeat: Repeat,
+        read: Callable[[Any], T],
+        *,
+        dials: int = 0,
+        within: float = HARMLESS_SECONDS,
+    ) -> T:
+        """Ask for a change, once or as often as *repeat* allows, and return what *read* makes of the answer.
+
+        Args:
+            target: Path and query.
+            read: As for :meth:`read`.
+            dials: Phones that it makes ring.
+            within: Seconds for which a harmless request is repeated.
+
+        Raises:
+            ApiError: Refused: nothing was changed.
+            TransportError: Nothing was sent, or no usable answer came to something harmless.
+            OutcomeUnknown: It must not be repeated and may or may not have been done.
+            DryRun: Nothing may be sent.
+        """
+        if self._dry_run:
+            raise DryRun(method, self._wire.origin + target, body)
+        return self._send(_Request(method, target, body, repeat, dials=dials, within=within), read)
+
+    def _send(self, request: _Request, read: Callable[[Any], T]) -> T:
+        """Send *request* as often as its class allows and return what its answer holds."""
+        started = self._clock.monotonic()
+        waited = 0.0
+        failures = 0
+        limited = 0
+        while True:
+            with self._interrupts.waiting():
+                waited += self._pace.take(
+                    creates=request.dials,
+                    others=int(request.method != "POST"),
+                    urgent=request.repeat is Repeat.HANGUP,
+                    budget=WAIT_BUDGET_SECONDS - waited,
+                )
+            try:
+                reply = self._exchange(request, self._clock.monotonic() - started)
+                if reply.status != TOO_MANY_REQUESTS:
+                    return self._judge(request, reply, read)
+            except (NotSent, NoAnswer) as exc:
+                failures += 1
+                elapsed = self._clock.monotonic() - started
+                again = request.pause_after(exc, failures, elapsed, self._rng)
+                if again is None:
+                    self._give_up(request, exc)
+                pause = again
+            else:
+                limited += 1
+                pause = self._pause_after_429(reply, limited, waited)
+                waited += pause
+            with self._interrupts.waiting():
+                self._clock.sleep(pause)
+
+    def _exchange(self, request: _Request, elapsed: float) -> Reply:
+        headers = {"Authorization": self._bearer.header()}
+        body = None
+        if request.body is not None:
+            headers["Content-Type"] = "application/json"
+            body = json.dumps(request.body).encode()
+        is_change = request.repeat is not Repeat.READ
+        timeout = self._timeout if is_change else min(self._timeout, max(request.within - elapsed, 0.1))
+        shield = self._interrupts.shield(in_doubt=request.repeat is Repeat.NEVER)
+        started = self._clock.monotonic()
+        try:
+            with shield if is_change else nullcontext():
+                reply = self._wire.exchange(
+                    request.method,
+                    request.target,
+                    headers=headers,
+                    body=body,
+                    timeout=timeout,
+                    fresh=request.repeat is Repeat.NEVER,
+                )
+        except (NotSent, NoAnswer) as exc:
+            self._log(f"{request.method} {request.target}: {exc}")
+            raise
+        took = self._clock.monotonic() - started
+        self._log(f"{request.method} {request.target}: {reply.status} after {took * 1000:.0f} ms")
+        server_time = replies.server_time(reply)
+        if server_time is not None and self._bearer.correct(server_time) and self._on_clock_offset:
+            self._on_clock_offset(self._bearer.offset)
+        return reply
+
+    def _judge(self, request: _Request, reply: Reply, read: Callable[[Any], T]) -> T:
+        """Tell done, refused and unknown apart.
+
+        Raises:
+            NoAnswer: The status says nothing certain (5xx, 408), or the body is not what was promised.
+        """
+        status = reply.status
+        if 200 <= status < 300:
+            return read(reply.json() if reply.body.strip() and read is not ignore else None)
+        if 300 <= status < 400:
+            raise TransportError(
+                f"{self._wire.host} answered with a redirect ({status}), which is never followed.",
+                hint="A proxy or a wrong base URL does this: see 'voicectl doctor'.",
+            )
+        if status == REQUEST_TIMEOUT or not 400 <= status < 500:
+            raise NoAnswer(f"the API answered {replies.refusal(reply)}")
+        said = replies.refusal(reply)
+        if status in (UNAUTHORIZED, FORBIDDEN):
+            raise self._unauthorized(said)
+        if status == NOT_FOUND:
+            raise NotFoundError(
+                f"Nothing at {request.target.partition('?')[0]} on {self._wire.host} for application"
+                f" {self._bearer.application_id}: {said}.",
+                status=status,
+                title=said.title,
+                trace_id=said.trace_id,
+                hint="The leg may be over, in another region, or another application's:"
+                " 'voicectl call list --all'.",
+            )
+        raise replies.rejected(reply)
+
+    def _unauthorized(self, said: replies.Refusal) -> AuthError:
+        if said.status == FORBIDDEN:
+            hint = "The account is not allowed to do this: ask its owner, or Vonage with the trace id."
+        else:
+            offset = self._bearer.offset
+            hint = f"Is it the right key for this application? {self._identify()}."
+            if offset:
+                wrong = f"{_duration(abs(offset))} {'slow' if offset > 0 else 'fast'}"
+                hint = f"This machine's clock is {wrong}: set it. The next command allows for it."
+                hint += f" {self._identify()}."
+        return AuthError(
+            f"{self._wire.host} refused the credentials: {said}.",
+            status=said.status,
+            title=said.title,
+            trace_id=said.trace_id,
+            hint=hint,
+        )
+
+    def _pause_after_429(self, reply: Reply, limited: int, waited: float) -> float:
+        """Seconds to wait before the next try after the *limited*-th 429 of a request.
+
+        Raises:
+            RateLimitedError: That was the last try, or the wait would be too long.
+        """
+        said = replies.refusal(reply)
+        asked = replies.retry_after(reply)
+        pause = asked if asked is not None else 2.0 ** (limited - 1) * self._rng.uniform(0.75, 1.25)
+        if limited > MAX_RATE_LIMIT_WAITS or waited + pause > WAIT_BUDGET_SECONDS:
+            raise RateLimitedError(
+                f"{self._wire.host} is still over its rate limit: {said}.",
+                status=said.status,
+                title=said.title,
+                trace_id=said.trace_id,
+                hint="Nothing was changed. "
+                + (f"It asks for {asked:.0f} s of quiet." if asked else "Try again in a minute."),
+            )
+        return pause
+
+    def _give_up(self, request: _Request, exc: TransportError) -> NoReturn:
+        if request.repeat is Repeat.NEVER and isinstance(exc, NoAnswer):
+            raise OutcomeUnknown(
+                f"No usable answer from {self._wire.host}: {exc}. It may or may not have been done.",
+                hint="It was not sent again. Look at the leg before you repeat it: 'voicectl call show LEG'.",
+            ) from exc
+        self._interrupts.check()
+        raise TransportError(
+            f"No usable answer from {self._wire.host}: {exc}.",
+            hint="Check the network and the base URL with 'voicectl doctor', then give the command again.",
+        ) from exc
+
+    def _log(self, line: str) -> None:
+        if self._debug:
+            self._debug(line)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    target: str
+    body: dict[str, Any] | None
+    repeat: Repeat
+    dials: int
+    within: float
+
+    def pause_after(
+        self, exc: TransportError, failures: int, elapsed: float, rng: random.Random
+    ) -> float | None:
+        """Seconds to wait after the *failures*-th failure; None if it must not be sent again."""
+        match self.repeat:
+            case Repeat.NEVER:
+                pause = rng.uniform(0.5, min(8.0, 2.0**failures))
+                return pause if isinstance(exc, NotSent) and failures < MAX_READ_TRIES else None
+            case Repeat.HANGUP:
+                pause = rng.uniform(0.5, 2.0)
+                return pause if elapsed + pause < self.within else None
+            case Repeat.HARMLESS:
+                pause = rng.uniform(0.2, 1.0)
+                return pause if failures <= 2 and elapsed + pause < self.within else None
+        pause = rng.uniform(0.5, min(8.0, 2.0**failures))
+        return pause if failures < MAX_READ_TRIES and elapsed + pause < self.within else None
+
+
+def _duration(seconds: float) -> str:
+    """``7 min 12 s``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [(hours, "h"), (minutes, "min"), (rest, "s")]
+    return " ".join(f"{amount} {unit}" for amount, unit in parts if amount) or "0 s"
+
+
+def ignore(_: Any) -> None:
+    """For an answer whose body does not matter: its status said it all."""
