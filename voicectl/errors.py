@@ -5,6 +5,7 @@
     VoicectlError            message, and ``hint``: what to try next
     ├── ConfigError          a profile, key or setting is missing or malformed
     ├── InputError           an NCCO, endpoint, id or digits break the rules
+    ├── JournalError         the journal cannot be used
     ├── ApiError             the API said no: status, title, detail, trace id
     │   ├── AuthError        401, 403
     │   ├── NotFoundError    404
@@ -15,13 +16,14 @@
     ├── WaitTimeout          the status waited for did not come in time
     ├── WaitEnded            another final status came instead
     ├── GuardError           refused here: consent, bound or policy
-    ├── PartialError         some targets done, some failed
     └── Interrupted          a signal came before the work was done
+
+``DryRun`` stands beside the tree: it ends a command that was asked to send nothing, and is no fault.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +46,10 @@ class ConfigError(VoicectlError):
 
 class InputError(VoicectlError):
     """Something the user gave breaks the rules; says where."""
+
+
+class JournalError(VoicectlError):
+    """The journal cannot be used: not writable, damaged, or of a newer version."""
 
 
 class ApiError(VoicectlError):
@@ -118,13 +124,19 @@ class GuardError(VoicectlError):
     """Refused here: it needs consent, is over a bound, or breaks the profile's policy."""
 
 
-class PartialError(VoicectlError):
-    """Several targets, some done and some failed: each failure was told as it came."""
-
-
 class Interrupted(VoicectlError):
     """A signal ended the command before its work was done."""
 
     def __init__(self, signum: int, message: str = "Interrupted.") -> None:
         super().__init__(message)
         self.signum = signum
+
+
+class DryRun(Exception):
+    """The request that would have been sent, had nothing been forbidden by ``--dry-run``."""
+
+    def __init__(self, method: str, url: str, body: dict[str, Any] | None) -> None:
+        super().__init__(f"{method} {url}")
+        self.method = method
+        self.url = url
+        self.body = body

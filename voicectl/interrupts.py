@@ -1,0 +1,81 @@
+"""Signals: the first lets a request in flight finish, the second leaves at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from voicectl.errors import Interrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+FINISH_SECONDS = 5.0
+OUTCOME_UNKNOWN_STATUS = 12
+
+
+class Interrupts:
+    """Holds the first SIGINT, SIGTERM or SIGHUP back while a request is in flight.
+
+    Until :meth:`install` is called, or off the main thread, no signal is caught and nothing is held back.
+    """
+
+    def __init__(self) -> None:
+        self.pending: int | None = None
+        self._shields = 0
+        self._in_doubt = 0
+
+    def install(self) -> None:
+        """Catch the three signals, except those this process was started to ignore (``nohup``)."""
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(signum) is not signal.SIG_IGN:
+                signal.signal(signum, self._caught)
+
+    @contextmanager
+    def shield(self, *, in_doubt: bool = False) -> Iterator[None]:
+        """Hold a signal back inside; call :meth:`check` where the work has been recorded and told.
+
+        Args:
+            in_doubt: Leaving now would leave an outcome unknown, so a second signal exits with 12.
+        """
+        self._shields += 1
+        self._in_doubt += in_doubt
+        try:
+            yield
+        finally:
+            self._shields -= 1
+            self._in_doubt -= in_doubt
+            if self.pending:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Inside a shield, a stretch that only waits: a signal ends it at once."""
+        held = self._shields, self._in_doubt
+        self._shields = self._in_doubt = 0
+        try:
+            self.check()
+            yield
+        finally:
+            self._shields, self._in_doubt = held
+
+    def check(self) -> None:
+        """Raise :class:`Interrupted` if a signal was held back: start nothing new."""
+        if self.pending:
+            raise Interrupted(self.pending)
+
+    def _caught(self, signum: int, _frame: FrameType | None) -> None:
+        if self.pending:
+            os._exit(OUTCOME_UNKNOWN_STATUS if self._in_doubt else 128 + signum)
+        self.pending = signum
+        if not self._shields:
+            raise Interrupted(signum)
+        signal.signal(signal.SIGALRM, _too_late)
+        signal.setitimer(signal.ITIMER_REAL, FINISH_SECONDS)
+
+
+def _too_late(_signum: int, _frame: FrameType | None) -> None:
+    raise TimeoutError("interrupted")

@@ -1,0 +1,335 @@
+"""The journal: what this machine asked for. An intent is on disk before its POST, its outcome after.
+
+SQLite, WAL, ``synchronous=FULL``: a call that was placed can be found again after a crash or a power cut, and
+a second try with the same idempotency key knows of the first. One journal an application.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import sqlite3
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from voicectl.errors import JournalError, TransportError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from voicectl.clock import Clock
+
+SCHEMA_VERSION = 1
+KEY_LIFE_SECONDS = 86_400
+KEY_WAIT_SECONDS = 120
+ABANDONED_SECONDS = 300
+
+_SCHEMA = """
+CREATE TABLE calls (
+    reference TEXT PRIMARY KEY,
+    asked_at REAL NOT NULL,
+    pid INTEGER NOT NULL,
+    "to" TEXT NOT NULL,
+    "from" TEXT,
+    body_hash TEXT NOT NULL,
+    key TEXT,
+    state TEXT NOT NULL,
+    uuid TEXT UNIQUE,
+    reply TEXT,
+    certainty TEXT,
+    reason TEXT,
+    settled_at REAL
+) STRICT;
+CREATE INDEX calls_by_key ON calls (key) WHERE key IS NOT NULL;
+CREATE INDEX calls_by_state ON calls (state);
+CREATE TABLE dials (at REAL NOT NULL, number TEXT NOT NULL) STRICT;
+CREATE INDEX dials_by_time ON dials (at);
+"""
+
+
+class IntentState(StrEnum):
+    """What became of a call that was asked for."""
+
+    INTENT = "intent"
+    CREATED = "created"
+    REJECTED = "rejected"
+    NOT_SENT = "not-sent"
+    IN_DOUBT = "in-doubt"
+    NOT_CREATED = "not-created"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the call may exist without our knowing its id."""
+        return self in (IntentState.INTENT, IntentState.IN_DOUBT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """One call that was asked for.
+
+    Attributes:
+        asked_at: Unix seconds.
+        to: The number, URI, user or extension dialled.
+        from_: The caller sent, None if the platform chose it.
+        body_hash: SHA-256 of the request without our reference.
+        reply: What the API said of the call, ``{}`` if nothing.
+        certainty: ``matched`` if the call was found by looking rather than told.
+    """
+
+    reference: str
+    asked_at: float
+    pid: int
+    to: str
+    from_: str | None
+    body_hash: str
+    key: str | None
+    state: IntentState
+    uuid: str | None
+    reply: dict[str, Any]
+    certainty: str | None
+    reason: str | None
+
+    def is_abandoned(self, now: float) -> bool:
+        """Whether the process that wrote an open intent is gone."""
+        if self.state is not IntentState.INTENT or now - self.asked_at > ABANDONED_SECONDS:
+            return True
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False
+        return False
+
+
+class Journal:
+    """The journal of one application.
+
+    Args:
+        directory: The application's state directory, which exists.
+
+    Raises:
+        JournalError: It cannot be used. Nothing was asked of the API yet.
+    """
+
+    def __init__(self, directory: Path, clock: Clock) -> None:
+        self._directory = directory
+        self._clock = clock
+        path = directory / "journal.db"
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+            self._db = sqlite3.connect(path, timeout=10, isolation_level=None)
+            self._db.row_factory = sqlite3.Row
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._migrate()
+        except (OSError, sqlite3.Error) as exc:
+            raise _unusable(path, exc) from exc
+
+    def intend(
+        self,
+        reference: str,
+        *,
+        to: str,
+        from_: str | None,
+        body_hash: str,
+        key: str | None,
+        dialled: list[str],
+    ) -> None:
+        """Write an intent, durable on return.
+
+        Args:
+            dialled: Every number that the request makes ring, *to* among them.
+        """
+        now = self._clock.time()
+        with self._transaction():
+            self._db.execute(
+                'INSERT INTO calls (reference, asked_at, pid, "to", "from", body_hash, key, state)'
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (reference, now, os.getpid(), to, from_, body_hash, key, IntentState.INTENT),
+            )
+            self._record_dials(now, dialled)
+
+    def settle(self, reference: str, state: IntentState, reason: str = "") -> None:
+        """Write what became of an intent, other than a call with a known id."""
+        with self._transaction():
+            self._db.execute(
+                "UPDATE calls SET state = ?, reason = ?, settled_at = ? WHERE reference = ?",
+                (state, reason, self._clock.time(), reference),
+            )
+
+    def created(
+        self, reference: str, uuid: str, reply: dict[str, Any], *, certainty: str | None = None
+    ) -> bool:
+        """Write the id of the call that an intent led to; False if another intent has claimed that id."""
+        try:
+            with self._transaction():
+                self._db.execute(
+                    "UPDATE calls SET state = ?, uuid = ?, reply = ?, certainty = ?, settled_at = ?"
+                    " WHERE reference = ?",
+                    (IntentState.CREATED, uuid, json.dumps(reply), certainty, self._clock.time(), reference),
+                )
+        except sqlite3.IntegrityError:
+            return False
+        return True
+
+    def note_dials(self, dialled: list[str]) -> None:
+        """Count numbers that something other than "create call" makes ring."""
+        with self._transaction():
+            self._record_dials(self._clock.time(), dialled)
+
+    def dials_since(self, time_: float) -> int:
+        """How many phones were made to ring since *time_* (Unix seconds)."""
+        with self._reading():
+            row = self._db.execute("SELECT count(*) FROM dials WHERE at >= ?", (time_,)).fetchone()
+        return int(row[0])
+
+    def get(self, reference: str) -> Intent | None:
+        """The intent with that reference."""
+        return self._one("reference = ?", reference)
+
+    def last_created(self) -> Intent | None:
+        """The call created last."""
+        return self._one("uuid IS NOT NULL ORDER BY asked_at DESC, rowid DESC LIMIT 1")
+
+    def by_key(self, key: str) -> Intent | None:
+        """The newest intent with that idempotency key which still counts: of the last 24 hours, or in doubt."""
+        since = self._clock.time() - KEY_LIFE_SECONDS
+        return self._one(
+            "key = ? AND (asked_at >= ? OR state IN ('intent', 'in-doubt'))"
+            " ORDER BY asked_at DESC, rowid DESC LIMIT 1",
+            key,
+            since,
+        )
+
+    def in_doubt(self) -> list[Intent]:
+        """Every intent of which it is not known whether a call came of it, oldest first."""
+        found = self._all("state IN ('intent', 'in-doubt') ORDER BY asked_at, rowid")
+        now = self._clock.time()
+        return [intent for intent in found if intent.is_abandoned(now)]
+
+    def has_rival(self, intent: Intent) -> bool:
+        """Whether another open intent to the same number could claim the call that *intent* made."""
+        rivals = "state IN ('intent', 'in-doubt') AND \"to\" = ? AND reference <> ?"
+        return bool(self._all(rivals, intent.to, intent.reference))
+
+    def claimed(self, uuids: list[str]) -> set[str]:
+        """Those of *uuids* that an intent has led to."""
+        marks = ",".join("?" * len(uuids))
+        with self._reading():
+            rows = self._db.execute(f"SELECT uuid FROM calls WHERE uuid IN ({marks})", uuids)  # noqa: S608 (marks)
+            return {row["uuid"] for row in rows}
+
+    @contextmanager
+    def only_one(self, key: str) -> Iterator[None]:
+        """Let one process at a time work with an idempotency key; the next one waits.
+
+        Raises:
+            TransportError: The other one was not done within two minutes.
+        """
+        name = hashlib.sha256(key.encode()).hexdigest()[:32]
+        path = self._directory / f"key-{name}.lock"
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as exc:
+            raise _unusable(path, exc) from exc
+        try:
+            give_up = self._clock.monotonic() + KEY_WAIT_SECONDS
+            while not _try_lock(handle):
+                if self._clock.monotonic() >= give_up:
+                    raise TransportError(
+                        "Another voicectl is still creating the call of this idempotency key.",
+                        hint="Nothing was sent. Give the command again in a moment.",
+                    )
+                self._clock.sleep(0.1)
+            yield
+        finally:
+            os.close(handle)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
+
+    def _migrate(self) -> None:
+        with self._transaction():
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if version > SCHEMA_VERSION:
+                raise sqlite3.DatabaseError("it was written by a newer voicectl")
+            if version == 0:
+                for statement in _SCHEMA.split(";"):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def _record_dials(self, now: float, dialled: list[str]) -> None:
+        self._db.executemany("INSERT INTO dials VALUES (?, ?)", [(now, number) for number in dialled])
+        self._db.execute("DELETE FROM dials WHERE at < ?", (now - 2 * KEY_LIFE_SECONDS,))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+        except sqlite3.IntegrityError:
+            raise
+        except sqlite3.Error as exc:
+            raise _unusable(self._directory / "journal.db", exc) from exc
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as exc:
+            raise _unusable(self._directory / "journal.db", exc) from exc
+
+    def _one(self, where: str, *values: object) -> Intent | None:
+        found = self._all(where, *values)
+        return found[0] if found else None
+
+    def _all(self, where: str, *values: object) -> list[Intent]:
+        with self._reading():
+            rows = self._db.execute(f"SELECT * FROM calls WHERE {where}", values).fetchall()  # noqa: S608 (ours)
+        return [_intent(row) for row in rows]
+
+
+def _intent(row: sqlite3.Row) -> Intent:
+    return Intent(
+        reference=row["reference"],
+        asked_at=row["asked_at"],
+        pid=row["pid"],
+        to=row["to"],
+        from_=row["from"],
+        body_hash=row["body_hash"],
+        key=row["key"],
+        state=IntentState(row["state"]),
+        uuid=row["uuid"],
+        reply=json.loads(row["reply"]) if row["reply"] else {},
+        certainty=row["certainty"],
+        reason=row["reason"],
+    )
+
+
+def _try_lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _unusable(path: Path, exc: Exception) -> JournalError:
+    why = exc.strerror if isinstance(exc, OSError) else str(exc)
+    return JournalError(
+        f"The journal {path} cannot be used: {why}.",
+        hint="Put that right, or name another place with VOICECTL_STATE_DIR; 'call create --no-journal' does"
+        " without, and then a lost reply cannot be looked up.",
+    )
