@@ -1,0 +1,259 @@
+"""Which application a command acts for, where its requests go, and which source said so.
+
+Order: ``--profile``, ``VOICECTL_PROFILE``, ``VOICECTL_*``, ``VONAGE_*``, the default profile. An application's id and
+key come as a pair from one source; what the chosen source leaves open, a later one may give. ``VOICECTL_SANDBOX``
+goes before everything. No file of the working directory is ever read.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from voicectl.core import guards
+from voicectl.core.guards import Policy
+from voicectl.core.profiles import Profile, ProfileStore, application_id
+from voicectl.errors import ConfigError, InputError
+from voicectl.store import files
+from voicectl.voice import endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+_KEY_VARIABLES = {
+    "VOICECTL": ("VOICECTL_PRIVATE_KEY",),
+    "VONAGE": ("VONAGE_PRIVATE_KEY", "VONAGE_PRIVATE_KEY_PATH", "VONAGE_APPLICATION_PRIVATE_KEY_PATH"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The application and host that a command acts on.
+
+    Attributes:
+        profile: The profile's name; None if it comes from elsewhere.
+        sources: For each setting, where it came from.
+        load_key: Reads the private key; its errors name the source.
+    """
+
+    profile: str | None
+    application_id: str
+    base_url: str
+    load_key: Callable[[], RSAPrivateKey]
+    from_: str | None
+    policy: Policy
+    ca_file: str | None
+    sources: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """How remarks and errors call it: ``profile prod`` or the variable it came from."""
+        return f"profile {self.profile}" if self.profile else self.sources["application_id"]
+
+    @property
+    def is_rehearsal(self) -> bool:
+        """Whether ``VOICECTL_SANDBOX`` chose it."""
+        return self.sources["application_id"] == "VOICECTL_SANDBOX"
+
+
+def resolve(
+    environ: Mapping[str, str],
+    profiles: ProfileStore,
+    *,
+    profile: str | None = None,
+    ca_file: str | None = None,
+) -> Target:
+    """Find out which application and host to act on.
+
+    Args:
+        profile: What ``--profile`` said.
+        ca_file: What ``--ca-file`` said.
+
+    Raises:
+        ConfigError: Nothing says, or what says is malformed or incomplete.
+        GuardError: A sandbox's application would meet the platform.
+    """
+    if environ.get("VOICECTL_SANDBOX"):
+        return _rehearsal(environ["VOICECTL_SANDBOX"])
+    name, said_by = profile, "--profile"
+    if name is None and environ.get("VOICECTL_PROFILE"):
+        name, said_by = environ["VOICECTL_PROFILE"], "VOICECTL_PROFILE"
+    if name is None:
+        for family in _KEY_VARIABLES:
+            found = _from_environment(family, environ, ca_file)
+            if found:
+                return found
+        name, said_by = profiles.default, "the default profile"
+    if name is None:
+        raise ConfigError(
+            "No application is set up: there is no profile, and the environment names none.",
+            hint="Add one: voicectl profile add NAME --application-id ID --private-key FILE."
+            " Without an account: voicectl demo",
+        )
+    return _from_profile(profiles.get(name), said_by, profiles, environ, ca_file)
+
+
+def config_directory(environ: Mapping[str, str]) -> Path:
+    """Where profiles and keys are kept."""
+    return _directory(environ, "VOICECTL_CONFIG_DIR", "XDG_CONFIG_HOME", ".config", "user_config_path")
+
+
+def state_directory(environ: Mapping[str, str]) -> Path:
+    """Where the journals and the shared pace are kept, each application's in a directory of its own."""
+    return _directory(environ, "VOICECTL_STATE_DIR", "XDG_STATE_HOME", ".local/state", "user_state_path")
+
+
+def request_timeout(environ: Mapping[str, str], option: float | None) -> float | None:
+    """Seconds that a request may take, from the option or ``VOICECTL_REQUEST_TIMEOUT``; None if neither says.
+
+    Raises:
+        InputError: It is not a number above 0.
+    """
+    text = environ.get("VOICECTL_REQUEST_TIMEOUT")
+    if option is None and not text:
+        return None
+    try:
+        seconds = float(text or "") if option is None else option
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 600:
+        raise InputError("The request timeout must be between 0 and 600 seconds.", hint="The usual is 10.")
+    return seconds
+
+
+def _rehearsal(url: str) -> Target:
+    from voicectl.core import rehearsal  # noqa: PLC0415 (only a rehearsal asks its sandbox who it is)
+
+    identity = rehearsal.SandboxControl(url, source="VOICECTL_SANDBOX").identity()
+    path = Path(identity["private_key"])
+    source = "VOICECTL_SANDBOX"
+    return Target(
+        profile=None,
+        application_id=application_id(identity["application_id"]),
+        base_url=guards.base_url(url),
+        load_key=lambda: _read_key(path),
+        from_=identity["from"],
+        policy=Policy(),
+        ca_file=None,
+        sources=dict.fromkeys(("application_id", "private_key", "base_url", "from"), source),
+    )
+
+
+def _from_profile(
+    profile: Profile, said_by: str, profiles: ProfileStore, environ: Mapping[str, str], ca_file: str | None
+) -> Target:
+    source = f"profile {profile.name} ({said_by})"
+    sources = dict.fromkeys(("application_id", "private_key", "base_url", "from"), source)
+    base_url, from_ = profile.base_url, profile.from_
+    if said_by == "the default profile":
+        url, url_source = _environment_url(environ)
+        if url:
+            base_url, sources["base_url"] = guards.base_url(url, extra_hosts=profile.policy.hosts), url_source
+        if environ.get("VOICECTL_FROM"):
+            from_ = None
+    if from_ is None and environ.get("VOICECTL_FROM"):
+        from_, sources["from"] = _from_number(environ["VOICECTL_FROM"]), "VOICECTL_FROM"
+    guards.check_application(profile.application_id, base_url)
+
+    def load_key() -> RSAPrivateKey:
+        if profile.key_command:
+            from voicectl.core import keys  # noqa: PLC0415 (loads cryptography)
+
+            return keys.from_command(profile.key_command)
+        return _read_key(profiles.key_path(profile.name))
+
+    return Target(
+        profile=profile.name,
+        application_id=profile.application_id,
+        base_url=base_url,
+        load_key=load_key,
+        from_=from_,
+        policy=profile.policy,
+        ca_file=ca_file or profile.ca_file,
+        sources=sources,
+    )
+
+
+def _from_environment(family: str, environ: Mapping[str, str], ca_file: str | None) -> Target | None:
+    """The target that ``VOICECTL_*`` or ``VONAGE_*`` names, None if it names none."""
+    id_variable = f"{family}_APPLICATION_ID"
+    key_variable = next((name for name in _KEY_VARIABLES[family] if environ.get(name)), None)
+    if not environ.get(id_variable) and key_variable is None:
+        return None
+    if not environ.get(id_variable) or key_variable is None:
+        there, missing = (
+            (key_variable, id_variable) if key_variable else (id_variable, _KEY_VARIABLES[family][0])
+        )
+        raise ConfigError(
+            f"{there} is set and {missing} is not: an application's id and key come as a pair.",
+            hint=f"Set {missing} too, or name a profile with -p.",
+        )
+    url, url_source = _environment_url(environ)
+    base_url = guards.base_url(url or guards.DEFAULT_BASE_URL)
+    found = application_id(environ[id_variable])
+    guards.check_application(found, base_url)
+    from_ = environ.get("VOICECTL_FROM")
+    content = environ[key_variable]
+    return Target(
+        profile=None,
+        application_id=found,
+        base_url=base_url,
+        load_key=lambda: _key_from_variable(key_variable, content),
+        from_=_from_number(from_) if from_ else None,
+        policy=Policy(),
+        ca_file=ca_file,
+        sources={
+            "application_id": id_variable,
+            "private_key": key_variable,
+            "base_url": url_source,
+            "from": "VOICECTL_FROM",
+        },
+    )
+
+
+def _environment_url(environ: Mapping[str, str]) -> tuple[str | None, str]:
+    if environ.get("VOICECTL_BASE_URL"):
+        return environ["VOICECTL_BASE_URL"], "VOICECTL_BASE_URL"
+    if environ.get("VOICECTL_REGION"):
+        return guards.region_url(environ["VOICECTL_REGION"]), "VOICECTL_REGION"
+    return None, "built in"
+
+
+def _from_number(text: str) -> str:
+    return str(endpoint.caller(text)["number"])
+
+
+def _read_key(path: Path) -> RSAPrivateKey:
+    from voicectl.core import keys  # noqa: PLC0415 (loads cryptography)
+
+    return keys.parse(files.read_private(path, what="private key"), where=str(path))
+
+
+def _key_from_variable(variable: str, content: str) -> RSAPrivateKey:
+    """The variable's content is a path, or PEM text, or base64 of it."""
+    from voicectl.core import keys  # noqa: PLC0415 (loads cryptography)
+
+    if "-----BEGIN" in content or len(content) > os.pathconf("/", "PC_PATH_MAX") or _is_base64_pem(content):
+        return keys.parse(content, where=variable)
+    return _read_key(Path(content).expanduser())
+
+
+def _is_base64_pem(content: str) -> bool:
+    return content.startswith("LS0tLS1CRUdJTi")  # "-----BEGIN" in base64
+
+
+def _directory(environ: Mapping[str, str], ours: str, xdg: str, home: str, otherwise: str) -> Path:
+    if environ.get(ours):
+        return Path(environ[ours]).expanduser().absolute()
+    if environ.get(xdg) and Path(environ[xdg]).is_absolute():
+        return Path(environ[xdg]) / "voicectl"
+    if sys.platform == "linux" and environ.get("HOME"):
+        return Path(environ["HOME"]) / home / "voicectl"
+    import platformdirs  # noqa: PLC0415 (where the rule above does not say; 9 ms)
+
+    return Path(getattr(platformdirs, otherwise)("voicectl", appauthor=False))

@@ -1,0 +1,174 @@
+"""Checking a set-up, from the key to the API, one thing at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from voicectl.api.replies import server_time
+from voicectl.api.wire import NoAnswer, NotSent, Wire
+from voicectl.core import keys
+from voicectl.errors import ApiError, AuthError, ConfigError, JournalError, TransportError, VoicectlError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from voicectl.api.client import VoiceApi
+    from voicectl.clock import Clock
+    from voicectl.core.config import Target
+    from voicectl.store.journal import Journal
+    from voicectl.store.pace import SharedPace
+
+CONNECT_SECONDS = 5.0
+MAX_CLOCK_SECONDS = 30.0
+
+
+class Outcome(StrEnum):
+    """How a check ended."""
+
+    OK = "ok"
+    FAIL = "fail"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One check.
+
+    Attributes:
+        kind: The sort of trouble that a failure is: ``credentials``, ``network`` or ``state``.
+        fix: What to do, for a failure.
+    """
+
+    check: str
+    outcome: Outcome
+    kind: str
+    detail: str
+    fix: str | None = None
+
+
+def examine(
+    target: Target,
+    *,
+    api: Callable[[], VoiceApi],
+    pace: Callable[[], SharedPace],
+    journal: Callable[[], Journal],
+    clock: Clock,
+    environ: Mapping[str, str],
+) -> Iterator[Finding]:
+    """Check everything that a command needs, and go on past what fails."""
+    yield Finding(
+        check="application",
+        outcome=Outcome.OK,
+        kind="credentials",
+        detail=f"{target.application_id} from {target.name}",
+    )
+    key = _key(target)
+    yield key
+    yield from _network(target, clock, environ)
+    if key.outcome is Outcome.OK:
+        yield _read(api)
+    else:
+        yield Finding(
+            check="read", outcome=Outcome.SKIPPED, kind="credentials", detail="there is no key to sign with"
+        )
+    yield _pace(pace)
+    yield _journal(journal)
+
+
+def _key(target: Target) -> Finding:
+    try:
+        key = target.load_key()
+        keys.check(key, where=target.name)
+    except ConfigError as exc:
+        return _failed("key", "credentials", exc)
+    fingerprint = keys.fingerprint(key.public_key())
+    return Finding(
+        check="key",
+        outcome=Outcome.OK,
+        kind="credentials",
+        detail=f"RSA of {key.key_size} bits, readable by you alone, public key {fingerprint}",
+    )
+
+
+def _network(target: Target, clock: Clock, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Name, connection, TLS and clock, by one request without a token."""
+    host = urlsplit(target.base_url).netloc
+    wire = Wire(target.base_url, ca_file=target.ca_file, environ=environ)
+    try:
+        reply = wire.exchange("GET", "/", headers={}, timeout=CONNECT_SECONDS, fresh=True)
+    except (NotSent, NoAnswer, ConfigError) as exc:
+        yield Finding(
+            check="network",
+            outcome=Outcome.FAIL,
+            kind="network",
+            detail=exc.message,
+            fix="Check the name, the network, HTTPS_PROXY, and --ca-file; start a stopped sandbox.",
+        )
+        return
+    secured = "name, connection and TLS" if target.base_url.startswith("https") else "connection"
+    yield Finding(check="network", outcome=Outcome.OK, kind="network", detail=f"{secured} to {host}")
+    theirs = server_time(reply)
+    if theirs is None:
+        yield Finding(
+            check="clock", outcome=Outcome.SKIPPED, kind="credentials", detail=f"{host} sends no Date"
+        )
+        return
+    offset = theirs - clock.time()
+    if abs(offset) > MAX_CLOCK_SECONDS:
+        yield Finding(
+            check="clock",
+            outcome=Outcome.FAIL,
+            kind="credentials",
+            detail=f"this machine is {abs(offset):.0f} s {'slow' if offset > 0 else 'fast'} against {host}",
+            fix="Set the clock: tokens made by it may be refused.",
+        )
+    else:
+        yield Finding(
+            check="clock",
+            outcome=Outcome.OK,
+            kind="credentials",
+            detail=f"within {abs(offset):.0f} s of {host}",
+        )
+
+
+def _read(api: Callable[[], VoiceApi]) -> Finding:
+    try:
+        next(api().get_calls(status="started"), None)
+    except AuthError as exc:
+        return _failed("read", "credentials", exc)
+    except (TransportError, ApiError) as exc:
+        return _failed("read", "network", exc)
+    return Finding(check="read", outcome=Outcome.OK, kind="credentials", detail="the API accepts the token")
+
+
+def _pace(pace: Callable[[], SharedPace]) -> Finding:
+    try:
+        pace().check()
+    except (OSError, ConfigError) as exc:
+        why = exc.strerror if isinstance(exc, OSError) else exc.message
+        return Finding(
+            check="limiter",
+            outcome=Outcome.FAIL,
+            kind="state",
+            detail=f"requests are not paced: {why}",
+            fix="Make the state directory writable, or name another with VOICECTL_STATE_DIR.",
+        )
+    return Finding(
+        check="limiter", outcome=Outcome.OK, kind="state", detail="shared with your other commands"
+    )
+
+
+def _journal(journal: Callable[[], Journal]) -> Finding:
+    try:
+        in_doubt = len(journal().in_doubt())
+    except (JournalError, ConfigError) as exc:
+        return _failed("journal", "state", exc)
+    more = f"; {in_doubt} calls in doubt: voicectl call reconcile" if in_doubt else ""
+    return Finding(check="journal", outcome=Outcome.OK, kind="state", detail=f"usable{more}")
+
+
+def _failed(check: str, kind: str, exc: VoicectlError) -> Finding:
+    return Finding(check=check, outcome=Outcome.FAIL, kind=kind, detail=exc.message, fix=exc.hint)

@@ -1,0 +1,198 @@
+"""Guards: where tokens may go, and whom a profile may ring.
+
+Hosts are compared whole, never by their ending: a subdomain that somebody took over must not get a token.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from voicectl.errors import ConfigError, GuardError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+DEFAULT_BASE_URL = "https://api.nexmo.com"
+MAX_CONNECT_SECONDS = 7200
+SANDBOX_PREFIX = "5a4db0c5-"
+
+REGIONS = {
+    "na-east": "api-us-3.vonage.com",
+    "na-west": "api-us-4.vonage.com",
+    "eu-west": "api-eu-3.vonage.com",
+    "eu-east": "api-eu-4.vonage.com",
+    "apac-sng": "api-ap-3.vonage.com",
+    "apac-australia": "api-ap-4.vonage.com",
+}
+HOSTS = frozenset(
+    {"api.nexmo.com", "api-us.vonage.com", "api-eu.vonage.com", "api-ap.vonage.com", *REGIONS.values()}
+)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether *host* is this machine: ``localhost``, ``127.0.0.0/8`` or ``::1``."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def base_url(url: str, *, extra_hosts: Iterable[str] = ()) -> str:
+    """Check where requests and tokens will go, and return it as scheme, host and port.
+
+    Args:
+        extra_hosts: What the profile adds to the list.
+
+    Raises:
+        ConfigError: It is neither loopback (http or https) nor https on port 443 of a listed host.
+    """
+    hint = (
+        "Use https://api.nexmo.com, a regional host, or a loopback address; 'profile add --host' lists more."
+    )
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as exc:
+        raise ConfigError("The base URL is not a URL.", hint=hint) from exc
+    host = parts.hostname or ""
+    if parts.username is not None or parts.query or parts.fragment or parts.path.strip("/"):
+        raise ConfigError("The base URL must be scheme, host and port only.", hint=hint)
+    shown = f"[{host}]" if ":" in host else host
+    if parts.scheme in ("http", "https") and is_loopback(host):
+        return f"{parts.scheme}://{shown}" + (f":{port}" if port else "")
+    if parts.scheme != "https":
+        raise ConfigError(f"No token is sent to {host or 'that URL'} without https.", hint=hint)
+    if host not in HOSTS and host not in set(extra_hosts):
+        raise ConfigError(f"{host} is not a listed API host: no token is sent there.", hint=hint)
+    if port not in (None, 443):
+        raise ConfigError(f"{host} is asked on port 443 only, not {port}.", hint=hint)
+    return f"https://{host}"
+
+
+def region_url(region: str) -> str:
+    """The base URL of an application's region.
+
+    Raises:
+        ConfigError: There is no such region.
+    """
+    try:
+        return f"https://{REGIONS[region]}"
+    except KeyError:
+        raise ConfigError(
+            f"There is no region {region!r}.", hint="Use one of " + ", ".join(REGIONS) + "."
+        ) from None
+
+
+def check_application(application_id: str, url: str) -> None:
+    """Keep the sandbox and the platform apart.
+
+    Raises:
+        GuardError: A sandbox's application would be used off loopback.
+    """
+    if application_id.lower().startswith(SANDBOX_PREFIX) and not is_loopback(urlsplit(url).hostname or ""):
+        raise GuardError(
+            f"Application {application_id} belongs to a sandbox, and {url} is not this machine.",
+            hint="Start it with 'voicectl sandbox start', or choose another profile.",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What a profile allows.
+
+    Attributes:
+        allow: Prefixes of numbers that may be rung; empty means all.
+        deny: Prefixes that may not; the longest prefix of both lists wins, and ``deny`` at equal length.
+        max_calls_per_hour: Phones that this machine may make ring in an hour for this application.
+        length_timer: The longest a call may last, in seconds.
+        hosts: API hosts beyond the listed ones.
+    """
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    max_calls_per_hour: int | None = None
+    length_timer: int | None = None
+    hosts: tuple[str, ...] = ()
+
+    def check_dialled(self, dialled: Iterable[str]) -> None:
+        """Refuse a number that may not be rung.
+
+        Raises:
+            GuardError: Names the first one and the rule.
+        """
+        for each in dialled:
+            shown = each.removeprefix("+")
+            allowed = max((len(p) for p in self.allow if shown.startswith(p)), default=-1)
+            denied = max((len(p) for p in self.deny if shown.startswith(p)), default=-1)
+            if denied >= 0 and denied >= allowed:
+                rule = next(p for p in self.deny if len(p) == denied and shown.startswith(p))
+                raise _forbidden(each, f"it denies numbers that begin with {rule}")
+            if self.allow and allowed < 0:
+                raise _forbidden(each, f"it allows only numbers that begin with {', '.join(self.allow)}")
+
+    def length_for(self, asked: int | None) -> int | None:
+        """The length timer to send: what was asked for, or the profile's.
+
+        Raises:
+            GuardError: More was asked for than the profile allows.
+        """
+        if self.length_timer is not None and asked is not None and asked > self.length_timer:
+            raise GuardError(
+                f"A call of {asked} s is longer than this profile allows ({self.length_timer} s).",
+                hint="Ask for less, or use another profile.",
+            )
+        return self.length_timer if asked is None else asked
+
+    @property
+    def connect_limit(self) -> int | None:
+        """The limit of a ``connect`` that voicectl makes itself, in seconds."""
+        return None if self.length_timer is None else min(self.length_timer, MAX_CONNECT_SECONDS)
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields that are set."""
+        fields = {
+            "allow": list(self.allow),
+            "deny": list(self.deny),
+            "max_calls_per_hour": self.max_calls_per_hour,
+            "length_timer": self.length_timer,
+            "hosts": list(self.hosts),
+        }
+        return {name: value for name, value in fields.items() if value not in (None, [])}
+
+    @classmethod
+    def from_json(cls, raw: dict[str, Any]) -> Policy:
+        """Read what :meth:`to_json` wrote."""
+        return cls(
+            allow=tuple(raw.get("allow", ())),
+            deny=tuple(raw.get("deny", ())),
+            max_calls_per_hour=raw.get("max_calls_per_hour"),
+            length_timer=raw.get("length_timer"),
+            hosts=tuple(raw.get("hosts", ())),
+        )
+
+
+def prefix(text: str) -> str:
+    """Check a prefix of ``allow`` or ``deny``: the first digits of E.164 numbers, without ``+``.
+
+    Raises:
+        InputError: It is something else.
+    """
+    digits = text.removeprefix("+")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 15 and digits[0] != "0"):
+        raise InputError(
+            f"{text!r} is not the beginning of a phone number.",
+            hint="Write the first digits in E.164, such as 44 or 1876. Mind that 1 is many countries.",
+        )
+    return digits
+
+
+def _forbidden(number: str, rule: str) -> GuardError:
+    return GuardError(
+        f"This profile does not let {number} be rung: {rule}.",
+        hint="Check the number, or change the profile's allow and deny lists.",
+    )

@@ -1,0 +1,42 @@
+"""Hanging up, which must not give up: the button that is pressed when something went wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from voicectl.api.session import HANGUP_SECONDS
+from voicectl.errors import ApiError, NotFoundError
+
+if TYPE_CHECKING:
+    from voicectl.api.client import VoiceApi
+    from voicectl.clock import Clock
+
+PAUSE_SECONDS = 1.0
+BAD_REQUEST = 400
+
+
+def hang_up(api: VoiceApi, clock: Clock, uuid: str) -> bool:
+    """End a leg; False if it was over already.
+
+    A leg younger than a second or two answers 400, and so may one that is ringing: it is read, and tried
+    again until 20 seconds after the first try. A 404 is looked into as well: over is done.
+
+    Raises:
+        NotFoundError: The API does not know the leg.
+        ApiError: It still refused after 20 seconds.
+        TransportError: No usable answer in that time.
+    """
+    give_up = clock.monotonic() + HANGUP_SECONDS
+    while True:
+        try:
+            api.hangup(uuid, within=give_up - clock.monotonic())
+        except ApiError as exc:
+            if not isinstance(exc, NotFoundError) and exc.status != BAD_REQUEST:
+                raise
+            if api.get_call(uuid).is_final:
+                return False
+            if clock.monotonic() + PAUSE_SECONDS > give_up:
+                raise
+            clock.sleep(PAUSE_SECONDS)
+        else:
+            return True

@@ -1,0 +1,48 @@
+"""Which legs are live: a question that the API answers one status at a time, while they move.
+
+Source: Voice API reference, ``GET /v1/calls``: ``status`` takes one value, and a leg that leaves it between two pages
+shifts the rest forward, so that some are never shown.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from voicectl.voice.call import LIVE, Call, CallStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from voicectl.api.client import VoiceApi
+
+
+def live_calls(
+    api: VoiceApi,
+    *,
+    statuses: Sequence[CallStatus] = LIVE,
+    date_start: str | None = None,
+    date_end: str | None = None,
+    conversation_uuid: str | None = None,
+) -> list[Call]:
+    """All legs in the live *statuses*, each once, as last seen.
+
+    They are asked in the order in which a leg passes through them, so that one that moves on meanwhile is seen again
+    rather than missed. A status of several pages is asked again until nothing new comes.
+    """
+    found: dict[str, Call] = {}
+    for status in statuses:
+        while True:
+            pages: list[bool] = []
+            known = len(found)
+            for call in api.get_calls(
+                status=status,
+                date_start=date_start,
+                date_end=date_end,
+                conversation_uuid=conversation_uuid,
+                order=None,
+                on_page=pages.append,
+            ):
+                found[call.uuid] = call
+            if not any(pages) or len(found) == known:
+                break
+    return list(found.values())

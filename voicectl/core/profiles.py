@@ -1,0 +1,253 @@
+"""Profiles: an application, its key and its guards under a name, kept in the configuration directory.
+
+``profiles.json`` holds what is not secret; each secret has a file of its own in ``keys/``, 0600 in 0700.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from voicectl.core import guards
+from voicectl.core.guards import Policy
+from voicectl.errors import ConfigError, InputError
+from voicectl.store import files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+SANDBOX = "sandbox"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """One stored identity.
+
+    Attributes:
+        key_command: Prints the private key; None if the key is stored.
+        base_url: Where requests go: what was given, a region's host, or the platform's.
+        from_: The caller id of new calls.
+        api_key: The account, for the APIs that take key and secret.
+    """
+
+    name: str
+    application_id: str
+    base_url: str = guards.DEFAULT_BASE_URL
+    key_command: str | None = None
+    from_: str | None = None
+    api_key: str | None = None
+    ca_file: str | None = None
+    policy: Policy = field(default_factory=Policy)
+
+    def to_json(self) -> dict[str, Any]:
+        """The form in ``profiles.json``."""
+        fields = {
+            "application_id": self.application_id,
+            "base_url": self.base_url,
+            "key_command": self.key_command,
+            "from": self.from_,
+            "api_key": self.api_key,
+            "ca_file": self.ca_file,
+            "guards": self.policy.to_json() or None,
+        }
+        return {name: value for name, value in fields.items() if value is not None}
+
+    @classmethod
+    def from_json(cls, name: str, raw: dict[str, Any]) -> Profile:
+        """Read what :meth:`to_json` wrote, its base URL checked again: files can be edited."""
+        policy = Policy.from_json(raw.get("guards", {}))
+        return cls(
+            name=name,
+            application_id=application_id(raw["application_id"]),
+            base_url=guards.base_url(raw.get("base_url", guards.DEFAULT_BASE_URL), extra_hosts=policy.hosts),
+            key_command=raw.get("key_command"),
+            from_=raw.get("from"),
+            api_key=raw.get("api_key"),
+            ca_file=raw.get("ca_file"),
+            policy=policy,
+        )
+
+
+class ProfileStore:
+    """The profiles of this user.
+
+    Args:
+        directory: The configuration directory; made when something is stored.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._path = directory / "profiles.json"
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        return sorted(self._load()["profiles"])
+
+    @property
+    def default(self) -> str | None:
+        """The name of the default profile."""
+        name = self._load().get("default")
+        return name if isinstance(name, str) else None
+
+    def get(self, name: str) -> Profile:
+        """The profile *name*.
+
+        Raises:
+            ConfigError: There is none, or its entry is malformed.
+        """
+        raw = self._load()["profiles"].get(name)
+        if raw is None:
+            raise ConfigError(f"There is no profile {name!r}.", hint=self._what_there_is(name))
+        try:
+            return Profile.from_json(name, raw)
+        except (KeyError, TypeError, AttributeError) as exc:
+            raise ConfigError(
+                f"The profile {name!r} in {self._path} is malformed.",
+                hint=f"Store it again: voicectl profile add {name} --replace",
+            ) from exc
+
+    def add(
+        self,
+        profile: Profile,
+        *,
+        key: RSAPrivateKey | None,
+        api_secret: str | None = None,
+        signature_secret: str | None = None,
+        replace: bool = False,
+    ) -> None:
+        """Store *profile* and its secrets; the first one but ``sandbox`` becomes the default.
+
+        Raises:
+            InputError: The name is taken and *replace* is false.
+            ConfigError: The file system refused.
+        """
+        content = self._load()
+        if profile.name in content["profiles"] and not replace:
+            raise InputError(
+                f"There is a profile {profile.name!r} already.",
+                hint=f"Choose another name, or replace it: voicectl profile add {profile.name} --replace ...",
+            )
+        files.private_directory(self._keys)
+        if key is not None:
+            from voicectl.core import keys  # noqa: PLC0415 (loads cryptography)
+
+            files.write_private(self._secret(profile.name, "pem"), keys.to_pem(key))
+        for kind, secret in (("api-secret", api_secret), ("signature-secret", signature_secret)):
+            if secret is not None:
+                files.write_private(self._secret(profile.name, kind), secret.encode())
+        content["profiles"][profile.name] = profile.to_json()
+        if content.get("default") is None and profile.name != SANDBOX:
+            content["default"] = profile.name
+        self._save(content)
+
+    def use(self, name: str) -> None:
+        """Make *name* the default.
+
+        Raises:
+            ConfigError: There is no such profile.
+            InputError: It is ``sandbox``, which never is the default.
+        """
+        self.get(name)
+        if name == SANDBOX:
+            raise InputError(
+                "The profile 'sandbox' is never the default: a rehearsal must be asked for.",
+                hint="Give -p sandbox, or run your script inside 'voicectl sandbox exec'.",
+            )
+        self._save(self._load() | {"default": name})
+
+    def remove(self, name: str) -> None:
+        """Forget a profile and its secrets; the default is then none if it was this one."""
+        self.get(name)
+        content = self._load()
+        del content["profiles"][name]
+        if content.get("default") == name:
+            content["default"] = None
+        self._save(content)
+        for kind in ("pem", "api-secret", "signature-secret"):
+            self._secret(name, kind).unlink(missing_ok=True)
+
+    def key_path(self, name: str) -> Path:
+        """Where the private key of profile *name* is stored."""
+        return self._secret(name, "pem")
+
+    def has_secret(self, name: str, kind: str) -> bool:
+        """Whether profile *name* has an ``api-secret`` or ``signature-secret``."""
+        return self._secret(name, kind).exists()
+
+    def secret(self, name: str, kind: str) -> str | None:
+        """That secret, None if there is none."""
+        path = self._secret(name, kind)
+        return files.read_private(path, what=kind).decode() if path.exists() else None
+
+    @property
+    def _keys(self) -> Path:
+        return self.directory / "keys"
+
+    def _secret(self, name: str, kind: str) -> Path:
+        return self._keys / f"{check_name(name)}.{kind}"
+
+    def _what_there_is(self, name: str) -> str:
+        if name == SANDBOX:
+            return "Make it and start the sandbox: voicectl sandbox start --detach"
+        there = self.names()
+        if there:
+            return f"There is {', '.join(there)}. Another: voicectl profile add {name}"
+        return f"Add it: voicectl profile add {name} --application-id ID --private-key FILE"
+
+    def _load(self) -> dict[str, Any]:
+        try:
+            content = json.loads(self._path.read_bytes())
+        except FileNotFoundError:
+            return {"profiles": {}}
+        except (OSError, ValueError, RecursionError) as exc:
+            why = exc.strerror if isinstance(exc, OSError) else "it is not JSON"
+            raise ConfigError(
+                f"The profiles in {self._path} cannot be read: {why}.",
+                hint="Correct the file, or move it away.",
+            ) from exc
+        if not isinstance(content, dict) or not isinstance(content.get("profiles"), dict):
+            raise ConfigError(f"{self._path} holds no profiles.", hint="Correct the file, or move it away.")
+        return content
+
+    def _save(self, content: dict[str, Any]) -> None:
+        files.private_directory(self.directory)
+        files.write_private(self._path, json.dumps(content, indent=2).encode() + b"\n")
+
+
+def check_name(name: str) -> str:
+    """Return *name* if a profile may be called so.
+
+    Raises:
+        InputError: It is empty, long, or holds more than letters, digits, ``.``, ``_`` and ``-``.
+    """
+    if _NAME.fullmatch(name):
+        return name
+    raise InputError(
+        f"{name!r} cannot be the name of a profile.",
+        hint="Use up to 64 letters, digits, dots, hyphens, underscores.",
+    )
+
+
+def application_id(text: str) -> str:
+    """Return an application id in lower case.
+
+    Raises:
+        ConfigError: *text* is not a UUID with hyphens.
+    """
+    try:
+        found = str(uuid.UUID(text))
+    except ValueError:
+        found = ""
+    if found != text.lower():
+        raise ConfigError(
+            f"{text!r} is not an application id.",
+            hint="It is a UUID such as 1d2c3b4a-5968-4776-8594-a3b2c1d0e9f8.",
+        )
+    return found

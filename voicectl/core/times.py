@@ -1,0 +1,82 @@
+"""What people type for times: DURATION is seconds or ``1h30m``, TIME is RFC 3339 or a DURATION ago."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from voicectl.errors import InputError
+
+_DURATION = re.compile(
+    r"(?:([0-9]{1,6})d)?(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,6}(?:\.[0-9]{1,3})?)s)?"
+)
+_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,3})?")
+_UNITS = (86_400, 3600, 60, 1)
+
+
+def duration(text: str) -> float:
+    """Seconds in a DURATION: ``90``, ``1.5``, ``1h30m``, ``2d``.
+
+    Raises:
+        InputError: It is something else.
+    """
+    if _SECONDS.fullmatch(text):
+        return float(text)
+    found = _DURATION.fullmatch(text)
+    if not text or not found:
+        raise InputError(
+            f"{text!r} is not a duration.", hint="Write seconds, or days, hours and minutes: 90, 1h30m, 2d."
+        )
+    return sum(float(amount) * unit for amount, unit in zip(found.groups(), _UNITS, strict=True) if amount)
+
+
+def moment(text: str, *, now: float) -> str:
+    """The RFC 3339 form, whole seconds UTC, of a TIME.
+
+    Args:
+        text: RFC 3339 with an offset or ``Z``, or a DURATION before *now*.
+        now: Unix seconds.
+
+    Raises:
+        InputError: It is neither.
+    """
+    try:
+        return utc(now - duration(text))
+    except InputError:
+        pass
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise InputError(
+            f"{text!r} is not a time.", hint="Write 2026-01-31T07:45:14Z, or how long ago: 10m, 2h, 1d."
+        )
+    return utc(found.timestamp())
+
+
+def utc(seconds: float) -> str:
+    """``2026-01-31T07:45:14Z`` for Unix *seconds*.
+
+    Raises:
+        InputError: No calendar has it.
+    """
+    try:
+        return f"{datetime.fromtimestamp(int(seconds), UTC):%Y-%m-%dT%H:%M:%SZ}"
+    except (ValueError, OverflowError, OSError) as exc:
+        raise InputError(
+            "That time is out of range.", hint="Write a time such as 2026-01-31T07:45:14Z."
+        ) from exc
+
+
+def normal(text: str) -> str:
+    """An API time as RFC 3339 UTC; the platform writes two forms. What is neither stays as it is."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    if found.tzinfo is None:
+        found = found.replace(tzinfo=UTC)
+    found = found.astimezone(UTC)
+    whole = f"{found:%Y-%m-%dT%H:%M:%S}"
+    return whole + (f".{found.microsecond // 1000:03d}Z" if found.microsecond else "Z")
