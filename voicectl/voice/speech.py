@@ -10,8 +10,8 @@ import re
 MAX_CHARACTERS = 1500
 CHARACTERS_PER_SECOND = 14
 
-_TAG = re.compile(r"<[^>]*>")
-_BREAK = re.compile(r"<break\b[^>]*?\btime\s*=\s*['\"]([0-9.]+)(ms|s)['\"]", re.IGNORECASE)
+_TAG = re.compile(r"<[^<>]*>")
+_BREAK = re.compile(r"<break\b[^<>]*?\btime\s*=\s*['\"]([0-9.]+)(ms|s)['\"]", re.IGNORECASE)
 
 
 def characters(text: str) -> int:

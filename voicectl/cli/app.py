@@ -1,0 +1,130 @@
+"""One command, from words to exit status: the one place where errors are caught and told."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.exceptions import TyperException
+
+from voicectl.cli import errors
+from voicectl.cli.context import App
+from voicectl.cli.render import remark
+from voicectl.cli.tree import PROGRAM, root
+from voicectl.clock import SystemClock
+from voicectl.errors import DryRun, Interrupted, VoicectlError
+from voicectl.interrupts import Interrupts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from voicectl.clock import Clock
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    clock: Clock | None = None,
+    environ: Mapping[str, str] | None = None,
+    interrupts: Interrupts | None = None,
+) -> int:
+    """Run one command and return its exit status. Standard streams are the process's own.
+
+    Args:
+        argv: The words after ``voicectl``.
+        clock: The machine's, unless a test hands in another.
+        environ: The process's, unless a test hands in another.
+        interrupts: Installed by the caller, where signals are to be caught.
+    """
+    app = App(
+        clock=clock or SystemClock(),
+        environ=os.environ if environ is None else environ,
+        interrupts=interrupts or Interrupts(),
+    )
+    _prepare_streams()
+    try:
+        status = _invoke(app, argv)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        if status != errors.UNKNOWN:
+            app.interrupts.check()
+    except Interrupted as exc:
+        return errors.exit_status(exc)
+    except OSError as exc:
+        return _output_failed(app, exc)
+    return status
+
+
+def _invoke(app: App, argv: Sequence[str]) -> int:
+    try:
+        status = root().main(list(argv), prog_name=PROGRAM, standalone_mode=False, obj=app)
+    except DryRun as dry:
+        app.show_request(dry)
+        return 0
+    except Interrupted:
+        raise
+    except VoicectlError as exc:
+        errors.tell(exc, profile=_target_name(app), as_json=app.tells_json)
+        return errors.exit_status(exc)
+    except typer.Abort:
+        remark("Nothing was done.")
+        return 128 + signal.SIGINT
+    except TyperException as exc:
+        return _usage_failed(app, exc)
+    except OSError:
+        raise
+    except Exception as exc:
+        if app.options.debug:
+            raise
+        remark(f"{PROGRAM}: unexpected internal error: {type(exc).__name__}")
+        remark("  This is a fault in voicectl, not in what you did. --debug shows where.")
+        return errors.INTERNAL
+    return status if isinstance(status, int) else 0
+
+
+def _usage_failed(app: App, exc: TyperException) -> int:
+    ctx: Any = getattr(exc, "ctx", None)
+    if type(exc).__name__ == "NoArgsIsHelpError":
+        remark_lines = ctx.get_help().splitlines()
+        for line in remark_lines:
+            remark(line)
+        return errors.USAGE
+    where = ctx.command_path if ctx else PROGRAM
+    fault = VoicectlError(exc.format_message(), hint=f"See '{where} --help'.")
+    errors.tell(fault, profile=None, as_json=app.tells_json)
+    return errors.USAGE
+
+
+def _output_failed(app: App, exc: OSError) -> int:
+    """Standard output cannot be written: what was changed is told elsewhere; a reader that left is no fault."""
+    has_left = isinstance(exc, BrokenPipeError)
+    for uuid in app.changed:
+        remark(f"done, and could not be written to standard output: {uuid}")
+    if not has_left and not app.changed:
+        remark(f"{PROGRAM}: {exc.strerror or exc}")
+    if sys.stdout is not None:  # or the interpreter would try, and complain, once more at exit
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    return errors.INTERNAL if app.changed or not has_left else 0
+
+
+def _prepare_streams() -> None:
+    """No character that an encoding lacks may stop a command, and no file may become descriptor 0, 1 or 2."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _target_name(app: App) -> str | None:
+    """The target's name, if the command got as far as choosing one."""
+    target = app.__dict__.get("target")
+    return target.name if target else None

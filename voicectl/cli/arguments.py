@@ -1,0 +1,117 @@
+"""Arguments and options that several commands share, each described once, and how their texts are read."""
+
+import re
+from typing import Annotated
+
+import typer
+
+from voicectl.api.client import is_leg_id
+from voicectl.core import times
+from voicectl.errors import InputError
+from voicectl.voice import endpoint, speech
+
+LEG_HELP = "The leg: its id, the beginning of one, @last, or - to read it."
+LEGS_HELP = "The legs: ids, beginnings of ids, @last, or - for a list."
+
+Leg = Annotated[str, typer.Argument(metavar="LEG", help=LEG_HELP, show_default=False)]
+Legs = Annotated[list[str], typer.Argument(metavar="LEG...", help=LEGS_HELP, show_default=False)]
+Max = Annotated[int, typer.Option("--max", min=1, metavar="N", help="The most legs that a list may name.")]
+Language = Annotated[str | None, typer.Option(metavar="CODE", help="The language spoken, such as en-GB.")]
+Style = Annotated[
+    int | None, typer.Option(min=0, metavar="N", help="The voice's style, numbered per language.")
+]
+Premium = Annotated[bool, typer.Option("--premium", help="Use a premium voice, which is charged.")]
+Loop = Annotated[
+    int | None, typer.Option(min=0, metavar="N", help="How many times; 0 goes on until stopped.")
+]
+Level = Annotated[float | None, typer.Option(min=-1, max=1, metavar="LEVEL", help="Loudness, from -1 to 1.")]
+From = Annotated[
+    str | None, typer.Option("--from", metavar="NUMBER", help="The caller id: one of your numbers.")
+]
+AnswerUrl = Annotated[str | None, typer.Option(metavar="URL", help="Where the platform fetches the NCCO.")]
+NccoFile = Annotated[str | None, typer.Option("--ncco", metavar="FILE", help="Run this NCCO; - reads it.")]
+
+_URL = re.compile(r"https?://[\x21-\x2e\x30-\x7e][\x21-\x7e]*", re.IGNORECASE)
+
+
+def check_text(text: str) -> str:
+    """Return what is to be said, if it can be.
+
+    Raises:
+        InputError: It is empty, too long, or not text.
+    """
+    if not text.strip():
+        raise InputError("There is nothing to say.", hint="Give the text, or --file FILE, or - to read it.")
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        raise InputError("The text is not valid UTF-8.", hint="Write it in a file, and use --file.") from exc
+    if speech.characters(text) > speech.MAX_CHARACTERS:
+        raise InputError(
+            f"The text has {speech.characters(text)} characters; at most {speech.MAX_CHARACTERS} are said.",
+            hint="SSML tags do not count. Split it.",
+        )
+    return text
+
+
+def check_url(text: str, option: str) -> str:
+    """Return *text* if it is an http or https URL.
+
+    Raises:
+        InputError: It is not.
+    """
+    if _URL.fullmatch(text):
+        return text
+    raise InputError(f"{option} {text!r} is not an http or https URL.", hint="Write it as https://HOST/PATH.")
+
+
+def check_room(name: str) -> str:
+    """Return the name of a room.
+
+    Raises:
+        InputError: It is empty, a conversation's id, or looks like a leg's.
+    """
+    if not name.strip() or not name.isprintable():
+        raise InputError(f"{name!r} is not the name of a room.", hint="Use a word, such as support-17.")
+    if name.upper().startswith("CON-"):
+        raise InputError(
+            "A room is joined by its name, not by the id of its conversation.",
+            hint="Give the name that the room was made with.",
+        )
+    if is_leg_id(name):
+        raise InputError(
+            f"{name} looks like a leg, not a room.",
+            hint="The last word is the room: voicectl move LEG... ROOM",
+        )
+    return name
+
+
+def duration(text: str) -> float:
+    """A DURATION option in seconds; see :func:`voicectl.core.times.duration`."""
+    return times.duration(text)
+
+
+def whole_seconds(text: str, option: str, least: int, most: int) -> int:
+    """A DURATION that the API takes in whole seconds, within bounds.
+
+    Raises:
+        InputError: It is not one, or out of bounds.
+    """
+    seconds = times.duration(text)
+    if seconds != int(seconds) or not least <= seconds <= most:
+        raise InputError(f"{option} {text} must be whole seconds from {least} to {most}.")
+    return int(seconds)
+
+
+def caller_id(given: str | None, default: str | None) -> str:
+    """The number to call from.
+
+    Raises:
+        InputError: None was given and the profile has none.
+    """
+    if given is None and default is None:
+        raise InputError(
+            "There is no number to call from.",
+            hint="Give --from NUMBER, or keep one in the profile, or set VOICECTL_FROM.",
+        )
+    return str(endpoint.caller(given)["number"]) if given is not None else str(default)

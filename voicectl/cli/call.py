@@ -1,0 +1,116 @@
+"""``call list`` and ``call show``."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from voicectl.cli import views
+from voicectl.cli.context import App, current
+from voicectl.core import times
+from voicectl.core.listing import live_calls
+from voicectl.errors import InputError
+from voicectl.voice import endpoint
+from voicectl.voice.call import LIVE, CallStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from voicectl.voice.call import Call
+
+
+def list_(
+    ctx: typer.Context,
+    all_: Annotated[
+        bool, typer.Option("--all", help="All records, newest first, not only live legs.")
+    ] = False,
+    status: Annotated[
+        CallStatus | None, typer.Option(metavar="STATUS", help=f"Only this status: {', '.join(CallStatus)}.")
+    ] = None,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="Made at or after this time.")] = None,
+    before: Annotated[str | None, typer.Option(metavar="TIME", help="Made before this time.")] = None,
+    conversation: Annotated[str | None, typer.Option(metavar="CON-ID", help="Only its legs.")] = None,
+    match_to: Annotated[
+        str | None, typer.Option(metavar="GLOB", help="Only calls to numbers like '4477*'.")
+    ] = None,
+    match_from: Annotated[str | None, typer.Option(metavar="GLOB", help="The same for the caller.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="At most so many.")] = None,
+) -> None:
+    """List live legs, or all records; TIME is RFC 3339, or how long ago: 10m, 2h.
+
+    TSV columns: uuid, status, direction, from, to, conversation_uuid, start_time, end_time, duration.
+
+    Examples:
+      $ voicectl call list
+      $ voicectl call list --all --since 1h --match-to '4477*'
+      $ voicectl call list -o json --fields uuid,to.number
+    """
+    app = current(ctx)
+    if all_ and status is not None:
+        raise InputError("--all and --status contradict each other.", hint="Give one of them.")
+    if conversation is not None and not conversation.startswith("CON-"):
+        raise InputError(f"{conversation!r} is not the id of a conversation.", hint="It begins with CON-.")
+    now = app.clock.time()
+    with app.writer(views.CALL, is_many=True) as out:
+        calls = _calls(
+            app,
+            status=status,
+            everything=all_,
+            date_start=None if since is None else times.moment(since, now=now),
+            date_end=None if before is None else times.moment(before, now=now),
+            conversation_uuid=conversation,
+        )
+        matching = (
+            call
+            for call in calls
+            if _matches(endpoint.label(call.to), match_to)
+            and _matches(endpoint.label(call.from_), match_from)
+        )
+        for call in islice(matching, limit):
+            out.add(call.raw)
+
+
+def show(
+    ctx: typer.Context,
+    leg: Annotated[
+        str, typer.Argument(metavar="LEG", help="The leg, live or over: its id or the beginning of it.")
+    ],
+) -> None:
+    """Show the record of one leg.
+
+    Examples:
+      $ voicectl call show "$LEG"
+      $ voicectl call show "$LEG" -o json
+    """
+    app = current(ctx)
+    with app.writer(views.CALL, is_many=False) as out:
+        out.add(app.api.get_call(app.leg(leg, everywhere=True)).raw)
+
+
+def _calls(
+    app: App,
+    *,
+    status: CallStatus | None,
+    everything: bool,
+    date_start: str | None,
+    date_end: str | None,
+    conversation_uuid: str | None,
+) -> Iterable[Call]:
+    if everything or (status is not None and status not in LIVE):
+        return app.api.get_calls(
+            status=status, date_start=date_start, date_end=date_end, conversation_uuid=conversation_uuid
+        )
+    return live_calls(
+        app.api,
+        statuses=LIVE if status is None else [status],
+        date_start=date_start,
+        date_end=date_end,
+        conversation_uuid=conversation_uuid,
+    )
+
+
+def _matches(shown: str | None, glob: str | None) -> bool:
+    return glob is None or fnmatchcase(shown or "", glob.removeprefix("+"))

@@ -1,0 +1,367 @@
+"""The parts of a running command, each made on first use: the one file with deferred imports.
+
+So ``--help`` loads no HTTP, no cryptography and no rich, and ``dtmf`` no SQLite.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from voicectl.cli import render
+from voicectl.cli.render import Format, View, Writer, remark
+from voicectl.errors import DryRun, GuardError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    import typer
+
+    from voicectl.api.client import VoiceApi
+    from voicectl.api.session import Session
+    from voicectl.clock import Clock
+    from voicectl.core.config import Target
+    from voicectl.core.dial import Dialler
+    from voicectl.core.profiles import ProfileStore
+    from voicectl.core.rehearsal import SandboxControl
+    from voicectl.interrupts import Interrupts
+    from voicectl.store.journal import Journal
+    from voicectl.store.pace import SharedPace
+    from voicectl.voice.call import Call
+
+MAX_INPUT_BYTES = 1 << 20
+
+
+@dataclass(slots=True)
+class Options:
+    """The options that every command takes, before or after its name."""
+
+    profile: str | None = None
+    output: Format | None = None
+    quiet: bool = False
+    fields: str | None = None
+    request_timeout: float | None = None
+    ca_file: str | None = None
+    dry_run: bool = False
+    yes: bool = False
+    debug: bool = False
+
+
+class App:
+    """What a command works with.
+
+    Args:
+        clock: Time; tests hand in their own.
+        environ: The environment.
+        interrupts: Signals.
+    """
+
+    def __init__(self, *, clock: Clock, environ: Mapping[str, str], interrupts: Interrupts) -> None:
+        self.clock = clock
+        self.environ = environ
+        self.interrupts = interrupts
+        self.options = Options()
+        self.changed: list[str] = []
+        self._stdin_user: str | None = None
+
+    @cached_property
+    def profiles(self) -> ProfileStore:
+        """The stored profiles."""
+        from voicectl.core import config
+        from voicectl.core.profiles import ProfileStore
+
+        return ProfileStore(config.config_directory(self.environ))
+
+    @cached_property
+    def target(self) -> Target:
+        """The application and host to act on."""
+        from voicectl.core import config
+
+        target = config.resolve(
+            self.environ, self.profiles, profile=self.options.profile, ca_file=self.options.ca_file
+        )
+        if target.is_rehearsal:
+            remark(f"rehearsal: VOICECTL_SANDBOX is set, so this acts on the sandbox at {target.base_url}")
+        for setting, source in target.sources.items():
+            self.debug(f"{setting}: from {source}")
+        return target
+
+    @cached_property
+    def state_directory(self) -> Path:
+        """Where this application's journal and pace are kept."""
+        from voicectl.core import config
+        from voicectl.store import files
+
+        return files.private_directory(config.state_directory(self.environ) / self.target.application_id)
+
+    @cached_property
+    def session(self) -> Session:
+        """Requests to the API, signed in."""
+        from voicectl.api.auth import Bearer
+        from voicectl.api.session import REQUEST_SECONDS, Session
+        from voicectl.api.wire import Wire
+        from voicectl.core import config
+        from voicectl.store import offset
+
+        target = self.target
+        timeout = config.request_timeout(self.environ, self.options.request_timeout)
+        offset_path = self.state_directory / "clock-offset"
+        bearer = Bearer(target.application_id, target.load_key, self.clock, offset=offset.read(offset_path))
+        return Session(
+            Wire(target.base_url, ca_file=target.ca_file, environ=self.environ),
+            bearer,
+            self.pace,
+            self.clock,
+            request_timeout=timeout or REQUEST_SECONDS,
+            dry_run=self.options.dry_run,
+            identify=self._identify,
+            on_clock_offset=lambda seconds: offset.write(offset_path, seconds),
+            debug=self.debug,
+            interrupts=self.interrupts,
+        )
+
+    @cached_property
+    def api(self) -> VoiceApi:
+        """The Voice API."""
+        from voicectl.api.client import VoiceApi
+
+        return VoiceApi(self.session)
+
+    @cached_property
+    def pace(self) -> SharedPace:
+        """The pace shared by this user's processes."""
+        from voicectl.store.pace import SharedPace
+
+        return SharedPace(self.state_directory / "pace", self.clock, remark)
+
+    @cached_property
+    def journal(self) -> Journal:
+        """What this machine asked for.
+
+        Raises:
+            JournalError: It cannot be used.
+        """
+        from voicectl.store.journal import Journal
+
+        return Journal(self.state_directory, self.clock)
+
+    def dialler(self, *, with_journal: bool = True) -> Dialler:
+        """What creates calls; a dry run writes no journal."""
+        from voicectl.core.dial import Dialler
+
+        journal = self.journal if with_journal and not self.options.dry_run else None
+        return Dialler(self.api, journal, self.clock, self.interrupts)
+
+    @cached_property
+    def control(self) -> SandboxControl:
+        """The sandbox that ``sandbox ...`` commands act on."""
+        from voicectl.core.profiles import SANDBOX
+        from voicectl.core.rehearsal import SandboxControl
+
+        if self.environ.get("VOICECTL_SANDBOX"):
+            return SandboxControl(self.environ["VOICECTL_SANDBOX"], source="VOICECTL_SANDBOX")
+        return SandboxControl(self.profiles.get(SANDBOX).base_url, source="The profile 'sandbox'")
+
+    @cached_property
+    def live(self) -> list[Call]:
+        """All live legs, asked once a command."""
+        from voicectl.core.listing import live_calls
+
+        return live_calls(self.api)
+
+    def leg(self, text: str, *, everywhere: bool = False) -> str:
+        """The full id of the leg that *text* names; ``-`` reads it from standard input.
+
+        Args:
+            everywhere: Match the beginning of an id against all records, not only live legs.
+        """
+        from voicectl.core import legs
+
+        if text == "-":
+            found = self.read_ids()
+            if len(found) != 1:
+                raise InputError(
+                    f"Standard input names {len(found)} legs; this takes one.", hint="Give it one line."
+                )
+            text = found[0]
+        if everywhere:
+            return legs.resolve(text, candidates=self.api.get_calls, last=self.last_created, what="record")
+        return legs.resolve(text, candidates=lambda: self.live, last=self.last_created)
+
+    def last_created(self) -> str | None:
+        """The id of the call created last here, for ``@last``.
+
+        Raises:
+            InputError: Nobody is at the keyboard: a script says what it means.
+        """
+        if not render.is_terminal(sys.stdin):
+            raise InputError(
+                "@last works only where standard input is a terminal.",
+                hint="In a script keep the id: LEG=$(voicectl call create ... -q)",
+            )
+        intent = self.journal.last_created()
+        return intent.uuid if intent else None
+
+    def read_ids(self) -> list[str]:
+        """Leg ids from standard input: the first tab-separated field of each line."""
+        lines = self.read_stdin("LEG").decode("utf-8", "surrogateescape").splitlines()
+        return [field for field in (line.split("\t", 1)[0].strip() for line in lines) if field]
+
+    def read_stdin(self, what: str) -> bytes:
+        """All of standard input, once a command.
+
+        Args:
+            what: What it holds, for errors.
+        """
+        if self._stdin_user:
+            raise InputError(
+                f"Standard input cannot hold both {self._stdin_user} and {what}.", hint="Write - only once."
+            )
+        self._stdin_user = what
+        if sys.stdin is None:
+            raise InputError(f"Standard input is closed; it should hold {what}.")
+        content = sys.stdin.buffer.read(MAX_INPUT_BYTES + 1)
+        if len(content) > MAX_INPUT_BYTES:
+            raise InputError(f"Standard input is over 1 MiB; it should hold {what}.")
+        return content
+
+    def read_input(self, name: str, what: str) -> bytes:
+        """The content of the file *name*, or of standard input where it is ``-``.
+
+        Raises:
+            InputError: It cannot be read or is over 1 MiB.
+        """
+        from pathlib import Path
+
+        if name == "-":
+            return self.read_stdin(what)
+        try:
+            with Path(name).open("rb") as file:
+                content = file.read(MAX_INPUT_BYTES + 1)
+        except OSError as exc:
+            raise InputError(f"{name} cannot be read: {exc.strerror}.", hint="Check the path.") from exc
+        if len(content) > MAX_INPUT_BYTES:
+            raise InputError(f"{name} is over 1 MiB.", hint=f"It should hold {what}.")
+        return content
+
+    def writer(self, view: View, *, is_many: bool) -> Writer:
+        """What writes this command's records; ``--fields help`` ends the command with the fields there are.
+
+        Raises:
+            InputError: ``--fields`` is malformed.
+        """
+        from voicectl.core import times
+
+        if self.options.fields == "help":
+            import typer
+
+            self.write("\n".join((*view.columns, *view.more)) + "\n")
+            raise typer.Exit
+        return Writer(
+            sys.stdout,
+            view,
+            self.format,
+            is_many=is_many,
+            fields=render.parse_fields(self.options.fields) if self.options.fields else None,
+            is_quiet=self.options.quiet,
+            normal_time=times.normal,
+            is_colored=render.may_color(self.environ, sys.stdout),
+        )
+
+    @property
+    def format(self) -> Format:
+        """The output format: the option, ``VOICECTL_OUTPUT`` on a terminal, else a table there and TSV in a pipe."""
+        chosen = self.options.output
+        is_terminal = render.is_terminal(sys.stdout)
+        if chosen is None and is_terminal and self.environ.get("VOICECTL_OUTPUT"):
+            try:
+                chosen = Format(self.environ["VOICECTL_OUTPUT"])
+            except ValueError as exc:
+                raise InputError(
+                    "VOICECTL_OUTPUT is not an output format.", hint=f"Use one of {', '.join(Format)}."
+                ) from exc
+        if chosen is None or chosen is Format.AUTO:
+            return Format.TABLE if is_terminal else Format.TSV
+        return chosen
+
+    @property
+    def tells_json(self) -> bool:
+        """Whether errors are told as JSON."""
+        return self.options.output in (Format.JSON, Format.JSONL)
+
+    def announce(self) -> None:
+        """On a terminal, say whom a change will act for."""
+        if render.is_terminal(sys.stderr) and not self.options.dry_run:
+            target = self.target
+            remark(f"{target.name}: application {target.application_id} on {target.base_url}")
+
+    def show_request(self, dry: DryRun) -> None:
+        """Print, as curl that runs, the request that ``--dry-run`` held back."""
+        import shlex
+
+        profile = self.target.profile
+        jwt = f"voicectl jwt create -p {profile}" if profile else "voicectl jwt create"
+        words = ["curl", "-X", dry.method, shlex.quote(dry.url), "-H", f'"Authorization: Bearer $({jwt})"']
+        if dry.body is not None:
+            words += ["-H", "'Content-Type: application/json'", "-d", shlex.quote(render.to_json(dry.body))]
+        self.write(" ".join(words) + "\n")
+
+    def confirm(self, action: str, ids: Iterable[str], *, limit: int) -> None:
+        """Ask before acting on legs that were read from a list.
+
+        Args:
+            action: The verb.
+            limit: ``--max``.
+
+        Raises:
+            GuardError: There are too many, or nobody consents.
+        """
+        shown = list(ids)
+        if len(shown) > limit:
+            raise GuardError(
+                f"{action} would act on {len(shown)} legs, and --max is {limit}.",
+                hint="Raise --max, or name fewer.",
+            )
+        if self.options.yes or self.options.dry_run or not shown:
+            return
+        remark(f"{action} {len(shown)} legs ({self.target.name}):")
+        for each in shown:
+            remark(f"  {each}")
+        if not (render.is_terminal(sys.stdin) and render.is_terminal(sys.stderr)):
+            raise GuardError(
+                "Acting on a list needs consent, and nobody can be asked here.", hint="Add --yes."
+            )
+        import typer
+
+        if not typer.confirm("Go on?", err=True):
+            raise GuardError("Nothing was done.")
+
+    def write(self, text: str) -> None:
+        """Write plain *text* to standard output and flush it."""
+        if sys.stdout is None:
+            raise OSError("standard output is closed")
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    def debug(self, line: str) -> None:
+        """With ``--debug``, say *line* on standard error, telephone numbers masked."""
+        if self.options.debug:
+            import re
+
+            remark("debug: " + re.sub(r"(?<![0-9a-f-])\+?[1-9][0-9]{6,14}(?![0-9a-f-])", "<number>", line))
+
+    def _identify(self) -> str:
+        from voicectl.core import keys
+
+        fingerprint = keys.fingerprint(self.target.load_key().public_key())
+        return f"application {self.target.application_id}, public key {fingerprint}, from {self.target.name}"
+
+
+def current(ctx: typer.Context) -> App:
+    """The parts of the command that *ctx* runs."""
+    app = ctx.find_object(App)
+    assert app is not None  # noqa: S101 (main put it there)
+    return app

@@ -1,0 +1,94 @@
+"""``demo``: a call from dialling to hang-up, on a private sandbox."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shlex
+import sys
+import tempfile
+from pathlib import Path
+
+import typer
+
+from voicectl.cli import render
+from voicectl.cli.app import run
+from voicectl.cli.context import App, current
+from voicectl.core import keys
+from voicectl.core.profiles import SANDBOX, Profile, ProfileStore
+from voicectl.sandbox.identity import Options, new_identity
+from voicectl.sandbox.runner import running
+from voicectl.sandbox.sandbox import Sandbox
+
+PAUSE_SECONDS = 1.0
+
+_STEPS = (
+    (
+        "Call somebody, and wait until they answer.",
+        "call create --to 447700900001 --talk Hello --join demo --wait answered",
+    ),
+    ("See who is on the line.", "call list"),
+    ("Say something to them alone.", "talk LEG 'One moment.'"),
+    ("Press keys for them, as an IVR wants it.", "dtmf LEG '12#'"),
+    ("Move them into another conversation.", "move LEG support"),
+    ("Keep the others from hearing them.", "mute LEG"),
+    ("Ask the sandbox what they heard.", "sandbox hear LEG"),
+    ("Hang up.", "hangup LEG"),
+    ("Look at the record.", "call show LEG"),
+)
+
+
+def demo(ctx: typer.Context) -> None:
+    """Watch a call from dialling to hang-up, on a private sandbox: no account, no phone, no cost.
+
+    Each command is shown as it would be typed, and what it prints.
+
+    Example:
+      $ voicectl demo
+    """
+    app = current(ctx)
+    with tempfile.TemporaryDirectory(prefix="voicectl-") as directory:
+        room = Path(directory)
+        store = ProfileStore(room / "config")
+        identity, private_key = new_identity(str(store.key_path(SANDBOX)))
+        with running(Sandbox(identity, Options(seed=0), clock=app.clock)) as url:
+            profile = Profile(
+                name=SANDBOX, application_id=identity.application_id, base_url=url, from_=identity.number
+            )
+            store.add(profile, key=keys.parse(private_key, where="the sandbox"))
+            _walk(app, _environment(app, room))
+    app.write(
+        "\nThat is all of it. Go on with a sandbox of your own: voicectl sandbox start --detach\n"
+        "With your application: voicectl profile add NAME --application-id ID --private-key FILE\n"
+    )
+
+
+def _walk(app: App, environ: dict[str, str]) -> None:
+    """Run the steps; each is a whole command, on real requests over real HTTP."""
+    leg = ""
+    for number, (why, words) in enumerate(_STEPS, 1):
+        line = words.replace("LEG", leg)
+        shown = f"$ voicectl -p {SANDBOX} {line}"
+        if render.may_color(app.environ, sys.stdout):
+            shown = f"\x1b[1m{shown}\x1b[0m"
+        app.write(f"\n# {number}. {why}\n{shown}\n")
+        status = run(["-p", SANDBOX, *shlex.split(line)], clock=app.clock, environ=environ)
+        if status:
+            raise typer.Exit(status)
+        leg = leg or _newest_leg(app, environ)
+        app.clock.sleep(PAUSE_SECONDS)  # time to read, and for them to hear it out
+
+
+def _newest_leg(app: App, environ: dict[str, str]) -> str:
+    """The id that the first step printed, asked for again in the form that scripts use."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        run(["-p", SANDBOX, "call", "list", "-q"], clock=app.clock, environ=environ)
+    return printed.getvalue().strip()
+
+
+def _environment(app: App, room: Path) -> dict[str, str]:
+    """The environment without any other identity, and with a configuration of its own."""
+    others = ("VOICECTL_", "VONAGE_")
+    kept = {name: value for name, value in app.environ.items() if not name.startswith(others)}
+    return kept | {"VOICECTL_CONFIG_DIR": str(room / "config"), "VOICECTL_STATE_DIR": str(room / "state")}

@@ -1,0 +1,52 @@
+"""``doctor``: is everything in order?"""
+
+from __future__ import annotations
+
+import typer
+
+from voicectl.cli import errors
+from voicectl.cli.context import current
+from voicectl.cli.render import View
+from voicectl.core.doctor import Finding, Outcome, examine
+
+_VIEW = View(columns=("check", "outcome", "detail", "fix"), id="check", is_line=True)
+
+
+def doctor(ctx: typer.Context) -> None:
+    """Check the set-up, from the key to the API.
+
+    The key, the application's id, the modes of files, name, connection and TLS, this machine's clock, one cheap
+    read, the limiter and the journal: a line each, with what to do. Exit status 3: credentials. 7: not reachable.
+
+    Example:
+      $ voicectl doctor
+    """
+    app = current(ctx)
+    failed: list[Finding] = []
+    with app.writer(_VIEW, is_many=True) as out:
+        for finding in examine(
+            app.target,
+            api=lambda: app.api,
+            pace=lambda: app.pace,
+            journal=lambda: app.journal,
+            clock=app.clock,
+            environ=app.environ,
+        ):
+            out.add(
+                {
+                    "check": finding.check,
+                    "outcome": finding.outcome.value,
+                    "detail": finding.detail,
+                    "fix": finding.fix,
+                }
+            )
+            if finding.outcome is Outcome.FAIL:
+                failed.append(finding)
+    kinds = {finding.kind for finding in failed}
+    for kind, status in (
+        ("credentials", errors.CREDENTIALS),
+        ("network", errors.UNREACHABLE),
+        ("state", errors.INTERNAL),
+    ):
+        if kind in kinds:
+            raise typer.Exit(status)

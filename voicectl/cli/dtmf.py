@@ -1,0 +1,56 @@
+"""``dtmf``: keys pressed on a leg, and keys that a leg presses."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from voicectl.cli.arguments import Leg, check_url
+from voicectl.cli.context import current
+from voicectl.cli.targets import one_leg
+from voicectl.errors import InputError
+from voicectl.voice import dtmf as keypad
+
+
+def dtmf(
+    ctx: typer.Context,
+    leg: Leg,
+    digits: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="DIGITS",
+            help="0-9, *, # and p (half a second's pause), quoted; - reads them.",
+            show_default=False,
+        ),
+    ] = None,
+    listen: Annotated[
+        str | None, typer.Option(metavar="URL", help="Have the keys this leg presses sent there, one by one.")
+    ] = None,
+    no_listen: Annotated[bool, typer.Option("--no-listen", help="End that.")] = False,
+) -> None:
+    """Press keys on a live leg; its party hears the tones.
+
+    They are sent once: if no answer comes, the exit status is 12. A shell takes * and # for its own: quote them.
+
+    Examples:
+      $ voicectl dtmf "$LEG" 1234
+      $ voicectl dtmf "$LEG" '*9#'
+      $ voicectl dtmf "$LEG" --listen https://app.example.org/keys
+      $ voicectl dtmf "$LEG" --no-listen
+    """
+    app = current(ctx)
+    if sum((digits is not None, listen is not None, no_listen)) != 1:
+        raise InputError(
+            "One of DIGITS, --listen URL and --no-listen is needed.", hint="See 'voicectl dtmf --help'."
+        )
+    if listen is not None:
+        url = check_url(listen, "--listen")
+        one_leg(app, leg, "dtmf --listen", lambda uuid: app.api.subscribe_dtmf(uuid, url))
+    elif no_listen:
+        one_leg(app, leg, "dtmf --no-listen", app.api.unsubscribe_dtmf)
+    else:
+        if digits == "-":
+            digits = app.read_stdin("DIGITS").decode("ascii", "replace").strip()
+        sent = keypad.check(digits or "")
+        one_leg(app, leg, "dtmf", lambda uuid: app.api.send_dtmf(uuid, sent))

@@ -1,0 +1,103 @@
+"""Errors at the edge: one table of exit statuses, and how an error is told.
+
+| status | meaning |
+| --- | --- |
+| 0 | done (hanging up a leg that has ended is done) |
+| 1 | unexpected internal error; output or journal that cannot be written |
+| 2 | usage, or input that breaks the rules |
+| 3 | credentials missing, malformed, or refused |
+| 4 | leg or resource not found, or ambiguous |
+| 5 | the API rejected the request |
+| 6 | rate limited after waiting |
+| 7 | no usable answer on something repeatable |
+| 8 | a wait ran out of time |
+| 9 | refused by a guard |
+| 10 | some targets done, some failed |
+| 11 | a wait ended in another final status |
+| 12 | outcome unknown: it may or may not have happened |
+| 130, 143 | interrupted, terminated |
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from voicectl import errors
+from voicectl.cli.render import remark, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+INTERNAL = 1
+USAGE = 2
+CREDENTIALS = 3
+UNREACHABLE = 7
+PARTIAL = 10
+UNKNOWN = 12
+
+_STATUSES: tuple[tuple[type[errors.VoicectlError], int], ...] = (  # the first that fits
+    (errors.OutcomeUnknown, UNKNOWN),
+    (errors.WaitEnded, 11),
+    (errors.GuardError, 9),
+    (errors.WaitTimeout, 8),
+    (errors.TransportError, UNREACHABLE),
+    (errors.RateLimitedError, 6),
+    (errors.AuthError, CREDENTIALS),
+    (errors.NotFoundError, 4),
+    (errors.LegError, 4),
+    (errors.ApiError, 5),
+    (errors.ConfigError, CREDENTIALS),
+    (errors.InputError, USAGE),
+    (errors.VoicectlError, INTERNAL),
+)
+_RETRYABLE = (errors.TransportError, errors.RateLimitedError, errors.WaitTimeout)
+
+
+def exit_status(exc: errors.VoicectlError) -> int:
+    """The exit status for *exc*."""
+    if isinstance(exc, errors.Interrupted):
+        return 128 + exc.signum
+    return next(status for kind, status in _STATUSES if isinstance(exc, kind))
+
+
+def combined_status(statuses: Sequence[int], targets: int) -> int:
+    """The exit status of a command with several targets, from those of the failed ones."""
+    if not statuses:
+        return 0
+    if UNKNOWN in statuses:
+        return UNKNOWN
+    return statuses[0] if len(statuses) == targets and len(set(statuses)) == 1 else PARTIAL
+
+
+def tell(exc: errors.VoicectlError, *, profile: str | None, as_json: bool, about: str = "") -> None:
+    """Write an error to standard error: in at most three lines, or as one JSON object.
+
+    Args:
+        profile: The target's name, so that nobody mistakes a rehearsal for the platform.
+        about: Which of several targets it is about.
+    """
+    trace_id = getattr(exc, "trace_id", None)
+    if as_json:
+        content = {
+            "code": _code(exc),
+            "message": f"{about}: {exc.message}" if about else exc.message,
+            "hint": exc.hint,
+            "retryable": isinstance(exc, _RETRYABLE),
+            "http_status": getattr(exc, "status", None),
+            "trace_id": trace_id,
+            "profile": profile,
+        }
+        remark(to_json({"error": content}))
+        return
+    target = f" [{profile}]" if profile else ""
+    remark(f"voicectl{target}: {about + ': ' if about else ''}{exc.message}")
+    if trace_id:
+        remark(f"  trace id: {trace_id}")
+    if exc.hint:
+        remark(f"  {exc.hint}")
+
+
+def _code(exc: errors.VoicectlError) -> str:
+    """``NotFoundError`` as ``not_found``."""
+    name = type(exc).__name__.removesuffix("Error")
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")

@@ -1,0 +1,109 @@
+"""``sandbox fault``: making the sandbox misbehave."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from voicectl.cli.arguments import duration
+from voicectl.cli.context import current
+from voicectl.cli.render import View
+from voicectl.errors import InputError
+
+_VIEW = View(
+    columns=(
+        "id",
+        "what",
+        "on",
+        "times",
+        "code",
+        "seconds",
+        "retry_after",
+        "probability",
+        "after",
+        "lasting",
+    ),
+    id="id",
+)
+
+
+def add(
+    ctx: typer.Context,
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="WHAT",
+            help="status CODE, lost-reply, lost-request, delay DURATION or rate-limit.",
+            show_default=False,
+        ),
+    ],
+    value: Annotated[
+        str | None, typer.Argument(metavar="VALUE", help="The CODE or the DURATION.", show_default=False)
+    ] = None,
+    on: Annotated[
+        str,
+        typer.Option(metavar="OPERATION", help="createCall, getCalls, startTalk ... or any."),
+    ] = "any",
+    times: Annotated[int | None, typer.Option(min=1, metavar="N", help="For so many requests.")] = None,
+    probability: Annotated[
+        float | None, typer.Option(min=0, max=1, metavar="P", help="For a share of them.")
+    ] = None,
+    after: Annotated[str | None, typer.Option(metavar="DURATION", help="Beginning so much later.")] = None,
+    lasting: Annotated[str | None, typer.Option(metavar="DURATION", help="For so long.")] = None,
+    retry_after: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="The Retry-After that rate-limit sends.")
+    ] = None,
+) -> None:
+    """Make the sandbox misbehave.
+
+    lost-reply does what is asked and closes without an answer; lost-request closes before doing it.
+
+    Examples:
+      $ voicectl sandbox fault add lost-reply --on createCall --times 1
+      $ voicectl sandbox fault add status 503 --on getCalls --lasting 30s
+      $ voicectl sandbox fault add delay 2s
+    """
+    app = current(ctx)
+    body: dict[str, Any] = {"what": what, "on": on}
+    if what == "status":
+        if value is None or not (value.isascii() and value.isdigit() and len(value) == 3):
+            raise InputError("Which status?", hint="voicectl sandbox fault add status 503")
+        body["code"] = int(value)
+    elif what == "delay":
+        if value is None:
+            raise InputError("How long?", hint="voicectl sandbox fault add delay 2s")
+        body["seconds"] = duration(value)
+    elif value is not None:
+        raise InputError(f"{what} takes no value.", hint="See 'voicectl sandbox fault add --help'.")
+    given = {
+        "times": times,
+        "probability": probability,
+        "after": None if after is None else duration(after),
+        "lasting": None if lasting is None else duration(lasting),
+        "retry_after": retry_after,
+    }
+    body |= {name: given_value for name, given_value in given.items() if given_value is not None}
+    with app.writer(_VIEW, is_many=False) as out:
+        out.add(app.control.post("/sandbox/faults", body))
+
+
+def list_(ctx: typer.Context) -> None:
+    """List the faults in force.
+
+    Example:
+      $ voicectl sandbox fault list
+    """
+    app = current(ctx)
+    with app.writer(_VIEW, is_many=True) as out:
+        for fault in app.control.get("/sandbox/faults"):
+            out.add(fault)
+
+
+def clear(ctx: typer.Context) -> None:
+    """Take all faults back.
+
+    Example:
+      $ voicectl sandbox fault clear
+    """
+    current(ctx).control.delete("/sandbox/faults")

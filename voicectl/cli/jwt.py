@@ -1,0 +1,144 @@
+"""``jwt``: the tokens of an application."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from voicectl import tokens
+from voicectl.cli import render
+from voicectl.cli.arguments import whole_seconds
+from voicectl.cli.context import App, current
+from voicectl.cli.render import View
+from voicectl.core import times
+from voicectl.errors import InputError, VoicectlError
+
+_VIEW = View(
+    columns=("application_id", "issued", "not_before", "expires", "state", "signature", "sub", "jti"),
+    more=("header", "claims"),
+    id="jti",
+)
+
+
+def create(
+    ctx: typer.Context,
+    ttl: Annotated[
+        str, typer.Option(metavar="DURATION", help="How long it is good, from 30 s to 24 h.")
+    ] = "15m",
+    sub: Annotated[
+        str | None, typer.Option(metavar="USER", help="The name of a user, for the Client SDKs.")
+    ] = None,
+    acl: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help='What it may do, as JSON: {"paths": {...}}; - reads it.'),
+    ] = None,
+) -> None:
+    """Print a token of the application.
+
+    Standard output gets the token and a newline, exactly.
+
+    Examples:
+      $ voicectl jwt create
+      $ curl -H "Authorization: Bearer $(voicectl jwt create --ttl 30s)" "$VONAGE_API_HOST/v1/calls"
+    """
+    app = current(ctx)
+    seconds = whole_seconds(ttl, "--ttl", tokens.MIN_TTL_SECONDS, tokens.MAX_TTL_SECONDS)
+    if sub is not None and (not sub.strip() or not sub.isprintable()):
+        raise InputError("--sub is not the name of a user.")
+    claims = tokens.application_claims(
+        app.target.application_id,
+        now=app.clock.time(),
+        ttl=seconds,
+        sub=sub,
+        acl=None if acl is None else _acl(app, acl),
+    )
+    app.write(tokens.mint(claims, app.target.load_key()) + "\n")
+
+
+def show(
+    ctx: typer.Context,
+    file: Annotated[
+        str | None,
+        typer.Argument(metavar="FILE", help="Holds the token; - or nothing reads it.", show_default=False),
+    ] = None,
+) -> None:
+    """Decode a token: its claims, its times, and whose key made it.
+
+    Examples:
+      $ voicectl jwt create | voicectl jwt show
+      $ voicectl jwt create --ttl 1h | voicectl jwt show - -o json
+    """
+    app = current(ctx)
+    if file is None and render.is_terminal(sys.stdin):
+        raise InputError("There is no token to show.", hint="Name its file, or pipe it in.")
+    if file is not None and file.count(".") == 2 and file.startswith("ey"):
+        raise InputError(
+            "A token was given on the command line, where it is visible to every user of this host.",
+            hint="Give the name of its file, or - to read it.",
+        )
+    token = app.read_input(file or "-", "a token").decode("ascii", "replace").strip()
+    token = token.removeprefix("Bearer ").strip()
+    try:
+        header, claims = tokens.read(token)
+    except tokens.TokenError as exc:
+        raise InputError(f"This is {exc}.", hint="Make one: voicectl jwt create") from exc
+    with app.writer(_VIEW, is_many=False) as out:
+        out.add(
+            {
+                "application_id": claims.get("application_id"),
+                "issued": _time(claims.get("iat")),
+                "not_before": _time(claims.get("nbf")),
+                "expires": _time(tokens.expiry(claims)),
+                "state": _state(claims, app.clock.time()),
+                "signature": _signature(app, token),
+                "sub": claims.get("sub"),
+                "jti": claims.get("jti"),
+                "header": header,
+                "claims": claims,
+            }
+        )
+
+
+def _acl(app: App, name: str) -> dict[str, Any]:
+    try:
+        acl = json.loads(app.read_input(name, "an ACL"))
+    except (ValueError, RecursionError) as exc:
+        raise InputError("The ACL is not JSON.", hint='Write it as {"paths": {"/*/calls/**": {}}}.') from exc
+    if not isinstance(acl, dict) or not isinstance(acl.get("paths"), dict):
+        raise InputError("The ACL has no paths.", hint='Write it as {"paths": {"/*/calls/**": {}}}.')
+    return acl
+
+
+def _state(claims: dict[str, Any], now: float) -> str:
+    ends = tokens.expiry(claims)
+    starts = claims.get("nbf", claims.get("iat"))
+    if ends is None:
+        return "no times"
+    if now >= ends:
+        return f"expired {now - ends:.0f} s ago"
+    if isinstance(starts, int | float) and now < int(starts):
+        return f"good in {starts - now:.0f} s"
+    return f"good for {ends - now:.0f} s"
+
+
+def _signature(app: App, token: str) -> str:
+    """Whether the key in force made *token*; a token can be read without any set-up."""
+    try:
+        target = app.target
+        public = target.load_key().public_key()
+    except VoicectlError:
+        return "not checked: no key is set up"
+    made = "by the key of" if tokens.is_signed_by(token, public) else "not by the key of"
+    return f"{made} {target.name}"
+
+
+def _time(value: object) -> str | None:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None if value is None else str(value)
+    try:
+        return times.utc(value)
+    except InputError:
+        return str(value)

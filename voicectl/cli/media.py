@@ -1,0 +1,112 @@
+"""``talk`` and ``stream``: what one leg is made to hear."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from voicectl.cli import render
+from voicectl.cli.arguments import Language, Leg, Level, Loop, Premium, Style, check_text, check_url
+from voicectl.cli.context import App, current
+from voicectl.cli.targets import one_leg
+from voicectl.errors import InputError
+
+
+def talk(
+    ctx: typer.Context,
+    leg: Leg,
+    text: Annotated[
+        str | None, typer.Argument(metavar="TEXT", help="Plain text or one <speak> document; - reads it.")
+    ] = None,
+    file: Annotated[str | None, typer.Option(metavar="FILE", help="Say what this file holds.")] = None,
+    language: Language = None,
+    style: Style = None,
+    premium: Premium = False,
+    loop: Loop = None,
+    level: Level = None,
+    stop: Annotated[bool, typer.Option("--stop", help="Stop what is being said.")] = False,
+) -> None:
+    """Say a text on a live leg; only that leg's party hears it.
+
+    Without TEXT it is read from standard input. It is sent once: if no answer comes, the exit status is 12.
+
+    Examples:
+      $ voicectl talk "$LEG" "Your table is ready."
+      $ echo "One moment, please." | voicectl talk "$LEG" --language en-GB
+      $ voicectl talk "$LEG" --stop
+    """
+    app = current(ctx)
+    if stop:
+        _refuse_with_stop(text=text, file=file, language=language, style=style, loop=loop, level=level)
+        one_leg(app, leg, "talk --stop", app.api.stop_talk)
+        return
+    body = _media(loop, level)
+    if language is not None:
+        body["language"] = language
+    if style is not None:
+        body["style"] = style
+    if premium:
+        body["premium"] = True
+    body["text"] = check_text(_text(app, text, file))
+    one_leg(app, leg, "talk", lambda uuid: app.api.start_talk(uuid, body))
+
+
+def stream(
+    ctx: typer.Context,
+    leg: Leg,
+    url: Annotated[
+        str | None, typer.Argument(metavar="URL", help="An MP3 or 16-bit WAV file.", show_default=False)
+    ] = None,
+    loop: Loop = None,
+    level: Level = None,
+    stop: Annotated[bool, typer.Option("--stop", help="Stop the file.")] = False,
+) -> None:
+    """Play an audio file on a live leg; only that leg's party hears it.
+
+    It is sent once: if no answer comes, the exit status is 12.
+
+    Examples:
+      $ voicectl stream "$LEG" https://cdn.example.org/hold.mp3 --loop 0
+      $ voicectl stream "$LEG" --stop
+    """
+    app = current(ctx)
+    if stop:
+        _refuse_with_stop(url=url, loop=loop, level=level)
+        one_leg(app, leg, "stream --stop", app.api.stop_stream)
+        return
+    if url is None:
+        raise InputError("There is no file to play.", hint="Give its URL, or --stop.")
+    body = _media(loop, level) | {"stream_url": [check_url(url, "URL")]}
+    one_leg(app, leg, "stream", lambda uuid: app.api.start_stream(uuid, body))
+
+
+def _media(loop: int | None, level: float | None) -> dict[str, Any]:
+    """What both take. A level is text in REST: a strict server refuses a number."""
+    body: dict[str, Any] = {}
+    if loop is not None:
+        body["loop"] = loop
+    if level is not None:
+        body["level"] = f"{level:g}"
+    return body
+
+
+def _text(app: App, text: str | None, file: str | None) -> str:
+    if text is not None and file is not None:
+        raise InputError("Both TEXT and --file say what to say.", hint="Give one of them.")
+    if text is not None and text != "-":
+        return text
+    if file is None and text is None and render.is_terminal(sys.stdin):
+        return str(typer.prompt("Say", err=True))
+    content = app.read_input(file or "-", "the text to say")
+    try:
+        return content.decode("utf-8-sig").strip()
+    except UnicodeDecodeError as exc:
+        raise InputError("The text is not valid UTF-8.", hint="Save it as UTF-8.") from exc
+
+
+def _refuse_with_stop(**others: object) -> None:
+    given = [name for name, value in others.items() if value is not None]
+    if given:
+        raise InputError(f"--stop goes alone; {given[0].upper()} does not go with it.", hint="Leave one out.")

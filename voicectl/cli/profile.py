@@ -1,0 +1,272 @@
+"""``profile``: applications, their keys and guards, each under a name."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from voicectl.cli import render
+from voicectl.cli.arguments import whole_seconds
+from voicectl.cli.context import App, current
+from voicectl.cli.render import View
+from voicectl.core import guards, keys, profiles
+from voicectl.core.guards import Policy
+from voicectl.core.profiles import Profile, ProfileStore
+from voicectl.errors import ConfigError, InputError
+from voicectl.store import files
+from voicectl.voice import endpoint
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+MAX_LENGTH_SECONDS = 86_400
+
+_VIEW = View(
+    columns=("name", "default", "application_id", "base_url", "from", "fingerprint"),
+    more=("api_key", "has_api_secret", "has_signature_secret", "key_command", "ca_file", "guards"),
+    id="name",
+)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The profile's name.", show_default=False)]
+
+
+def add(
+    ctx: typer.Context,
+    name: Name,
+    application_id: Annotated[
+        str | None, typer.Option(metavar="ID", help="The application's id, a UUID. Asked for on a terminal.")
+    ] = None,
+    private_key: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Its private key, PEM; - reads it. It is copied.")
+    ] = None,
+    key_command: Annotated[
+        str | None, typer.Option(metavar="CMD", help="Prints the key when it is needed; run without a shell.")
+    ] = None,
+    api_key: Annotated[str | None, typer.Option(metavar="KEY", help="The account's API key.")] = None,
+    api_secret_file: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Holds its secret; - reads it.")
+    ] = None,
+    signature_secret_file: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Holds the secret of signed webhooks; - reads it.")
+    ] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="NUMBER", help="The caller id of new calls.")
+    ] = None,
+    region: Annotated[str | None, typer.Option(metavar="REGION", help=", ".join(guards.REGIONS))] = None,
+    base_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Another API host, or a loopback one.")
+    ] = None,
+    allow: Annotated[
+        list[str] | None, typer.Option(metavar="PREFIX", help="Ring only numbers that begin so. Repeatable.")
+    ] = None,
+    deny: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PREFIX", help="Never ring these; the longest prefix wins. Repeatable."),
+    ] = None,
+    max_calls_per_hour: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="The most phones made to ring in an hour.")
+    ] = None,
+    length_timer: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="The longest a call may last.")
+    ] = None,
+    host: Annotated[
+        list[str] | None, typer.Option(metavar="HOST", help="Another host that may get tokens. Repeatable.")
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Take the place of the profile of that name.")
+    ] = False,
+) -> None:
+    """Store an application, its key and its guards under a name.
+
+    The key is checked once and copied into the configuration directory, readable by you alone. What is missing is
+    asked for on a terminal. The first profile becomes the default. No option takes a secret itself.
+
+    Examples:
+      $ voicectl profile add prod --application-id "$APP_ID" --private-key private.pem --from 447700900000
+      $ voicectl profile add eu --application-id "$APP_ID" --private-key private.pem --region eu-west --allow 44
+    """
+    app = current(ctx)
+    profiles.check_name(name)
+    if name == profiles.SANDBOX:
+        raise InputError(
+            "The profile 'sandbox' is made by 'voicectl sandbox start'.", hint="Choose another name."
+        )
+    if private_key is not None and key_command is not None:
+        raise InputError("--private-key and --key-command contradict each other.", hint="Give one of them.")
+    if region is not None and base_url is not None:
+        raise InputError("--region and --base-url contradict each other.", hint="Give one of them.")
+    for option in (private_key, api_secret_file, signature_secret_file):
+        _refuse_secret(option)
+    if name in app.profiles.names() and not replace:
+        raise InputError(
+            f"There is a profile {name!r} already.",
+            hint=f"Replace it: voicectl profile add {name} --replace ...",
+        )
+    policy = Policy(
+        allow=tuple(map(guards.prefix, allow or ())),
+        deny=tuple(map(guards.prefix, deny or ())),
+        max_calls_per_hour=max_calls_per_hour,
+        length_timer=None
+        if length_timer is None
+        else whole_seconds(length_timer, "--length-timer", 1, MAX_LENGTH_SECONDS),
+        hosts=tuple(host or ()),
+    )
+    url = guards.region_url(region) if region else base_url or guards.DEFAULT_BASE_URL
+    identity = profiles.application_id(application_id or _ask("Application id", "--application-id"))
+    profile = Profile(
+        name=name,
+        application_id=identity,
+        base_url=guards.base_url(url, extra_hosts=policy.hosts),
+        key_command=key_command,
+        from_=None if from_ is None else endpoint.caller(from_)["number"],
+        api_key=api_key,
+        ca_file=app.options.ca_file,
+        policy=policy,
+    )
+    guards.check_application(identity, profile.base_url)
+    key = _read_key(app, private_key, key_command)
+    app.profiles.add(
+        profile,
+        key=None if key_command else key,
+        api_secret=_read_secret(app, api_secret_file, "API secret"),
+        signature_secret=_read_secret(app, signature_secret_file, "signature secret"),
+        replace=replace,
+    )
+    with app.writer(_VIEW, is_many=False) as out:
+        out.add(_record(app.profiles, profile))
+
+
+def list_(ctx: typer.Context) -> None:
+    """List the profiles.
+
+    Example:
+      $ voicectl profile list
+    """
+    app = current(ctx)
+    with app.writer(_VIEW, is_many=True) as out:
+        for name in app.profiles.names():
+            out.add(_record(app.profiles, app.profiles.get(name)))
+
+
+def show(
+    ctx: typer.Context,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="The profile; without it what is in force.", show_default=False),
+    ] = None,
+) -> None:
+    """Show a profile, and where each setting comes from.
+
+    Without NAME it shows what a command would use now. Secrets are never shown.
+
+    Examples:
+      $ voicectl profile show
+      $ voicectl profile show sandbox -o json
+    """
+    app = current(ctx)
+    if name is not None:
+        with app.writer(_VIEW, is_many=False) as out:
+            out.add(_record(app.profiles, app.profiles.get(name)))
+        return
+    target = app.target
+    view = View(
+        columns=("name", "application_id", "base_url", "from", "fingerprint", "sources"),
+        id="name",
+        more=("guards",),
+    )
+    with app.writer(view, is_many=False) as out:
+        out.add(
+            {
+                "name": target.profile,
+                "application_id": target.application_id,
+                "base_url": target.base_url,
+                "from": target.from_,
+                "fingerprint": keys.fingerprint(target.load_key().public_key()),
+                "guards": target.policy.to_json(),
+                "sources": target.sources,
+            }
+        )
+
+
+def use(ctx: typer.Context, name: Name) -> None:
+    """Make a profile the default.
+
+    Example:
+      $ voicectl profile use prod
+    """
+    current(ctx).profiles.use(name)
+
+
+def remove(ctx: typer.Context, name: Name) -> None:
+    """Forget a profile and its secrets.
+
+    Example:
+      $ voicectl profile remove eu
+    """
+    current(ctx).profiles.remove(name)
+
+
+def _record(store: ProfileStore, profile: Profile) -> dict[str, Any]:
+    fingerprint = None
+    if profile.key_command is None:
+        try:
+            content = files.read_private(store.key_path(profile.name), what="private key")
+            fingerprint = keys.fingerprint(keys.parse(content, where=profile.name).public_key())
+        except ConfigError as exc:
+            render.remark(f"profile {profile.name}: {exc.message}")
+    return profile.to_json() | {
+        "name": profile.name,
+        "default": profile.name == store.default,
+        "fingerprint": fingerprint,
+        "has_api_secret": store.has_secret(profile.name, "api-secret"),
+        "has_signature_secret": store.has_secret(profile.name, "signature-secret"),
+    }
+
+
+def _read_key(app: App, file: str | None, command: str | None) -> RSAPrivateKey:
+    """The key, checked once; a file that others can read is refused."""
+    if command is not None:
+        key = keys.from_command(command)
+        where = "what the key command prints"
+    elif file == "-":
+        key = keys.parse(app.read_stdin("a private key"), where="standard input")
+        where = "standard input"
+    else:
+        path = Path(file or _ask("Private key file", "--private-key")).expanduser()
+        key = keys.parse(files.read_private(path, what="private key"), where=str(path))
+        where = str(path)
+    keys.check(key, where=where)
+    return key
+
+
+def _read_secret(app: App, file: str | None, what: str) -> str | None:
+    if file is None:
+        return None
+    content = app.read_stdin(what) if file == "-" else files.read_private(Path(file).expanduser(), what=what)
+    try:
+        secret = content.decode("ascii").strip()
+    except UnicodeDecodeError:
+        secret = ""
+    if not secret or not secret.isprintable():
+        raise ConfigError(
+            f"The {what} is empty, or not a line of text.", hint="Write it alone into the file."
+        )
+    return secret
+
+
+def _refuse_secret(option: str | None) -> None:
+    """A secret pasted where a file is meant is already known to every user of this host."""
+    if option is not None and ("-----BEGIN" in option or "\n" in option):
+        raise InputError(
+            "A key was given on the command line, where it is visible to every user of this host.",
+            hint="Give the name of its file, or - to read it. Consider that key known.",
+        )
+
+
+def _ask(what: str, option: str) -> str:
+    if not (render.is_terminal(sys.stdin) and render.is_terminal(sys.stderr)):
+        raise InputError(f"{what} is missing.", hint=f"Give {option}.")
+    return str(typer.prompt(what, err=True)).strip()

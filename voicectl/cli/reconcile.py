@@ -1,0 +1,112 @@
+"""``call reconcile``: calls whose reply was lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from voicectl.api.client import is_leg_id
+from voicectl.cli import views
+from voicectl.cli.context import App, current
+from voicectl.core import times
+from voicectl.core.dial import in_doubt
+from voicectl.core.hangup import hang_up
+from voicectl.errors import InputError, LegError
+from voicectl.store.journal import IntentState
+
+if TYPE_CHECKING:
+    from voicectl.store.journal import Intent
+
+LOOK_ONCE = 0.0
+NOT_CREATED = "not-created"
+
+
+def reconcile(
+    ctx: typer.Context,
+    reference: Annotated[
+        str | None,
+        typer.Argument(metavar="REF", help="The reference that 'call create' gave.", show_default=False),
+    ] = None,
+    hangup: Annotated[bool, typer.Option("--hangup", help="End the call if it is found.")] = False,
+    assume: Annotated[
+        str | None, typer.Option(metavar="WHAT", help="Close the matter: 'not-created', or the leg's id.")
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Why, for the journal; with --assume.")
+    ] = None,
+) -> None:
+    """Find out what became of calls whose reply was lost.
+
+    Alone it lists everything in doubt. With REF it looks for that call: exit status 0 if it is found, 12 if it still
+    cannot be told. Nothing is ever dialled.
+
+    Examples:
+      $ voicectl call reconcile
+      $ voicectl call reconcile "$REF" --assume not-created --reason "asked the customer"
+    """
+    app = current(ctx)
+    if reference is None:
+        if hangup or assume or reason:
+            raise InputError(
+                "Which call is meant?", hint="Give its reference: voicectl call reconcile lists them."
+            )
+        with app.writer(views.INTENT, is_many=True) as out:
+            for each in app.journal.in_doubt():
+                out.add(_record(each))
+        return
+    if (assume is None) != (reason is None):
+        raise InputError("--assume and --reason go together.", hint="Say why, for whoever reads the journal.")
+    if assume is not None and hangup:
+        raise InputError("--assume and --hangup contradict each other.", hint="Give one of them.")
+    intent = app.journal.get(reference)
+    if intent is None:
+        raise LegError(
+            f"The journal knows no call {reference!r}.", hint="See what is in doubt: voicectl call reconcile"
+        )
+    with app.writer(views.INTENT, is_many=False) as out:
+        out.add(_record(_settle(app, intent, hangup=hangup, assume=assume, reason=reason or "")))
+
+
+def _settle(app: App, intent: Intent, *, hangup: bool, assume: str | None, reason: str) -> Intent:
+    reference = intent.reference
+    if intent.state.is_open and not intent.is_abandoned(app.clock.time()):
+        raise in_doubt(intent, "Another voicectl is still creating it.")
+    if assume is not None and intent.state.is_open:
+        _assume(app, intent, assume, reason)
+    elif intent.state.is_open and app.dialler().look(intent, seconds=LOOK_ONCE) is None:
+        if intent.state is IntentState.INTENT:
+            app.journal.settle(reference, IntentState.IN_DOUBT, "the process that asked for it ended")
+        raise in_doubt(intent, "It was looked for again.")
+    found = app.journal.get(reference)
+    assert found is not None  # noqa: S101 (it was there before)
+    if hangup and found.uuid:
+        app.announce()
+        hang_up(app.api, app.clock, found.uuid)
+        app.changed.append(found.uuid)
+    return found
+
+
+def _assume(app: App, intent: Intent, what: str, reason: str) -> None:
+    if what == NOT_CREATED:
+        app.journal.settle(intent.reference, IntentState.NOT_CREATED, reason)
+    elif is_leg_id(what):
+        call = app.api.get_call(what)
+        if not app.journal.created(intent.reference, call.uuid, call.raw, certainty="assumed"):
+            raise InputError(f"Leg {what} belongs to another call of the journal.")
+    else:
+        raise InputError(f"--assume takes 'not-created' or a leg's id, not {what!r}.")
+
+
+def _record(intent: Intent) -> dict[str, Any]:
+    return {
+        "reference": intent.reference,
+        "asked_at": times.utc(intent.asked_at),
+        "to": intent.to,
+        "from": intent.from_,
+        "state": intent.state.value,
+        "uuid": intent.uuid,
+        "certainty": intent.certainty,
+        "reason": intent.reason,
+        "idempotency_key": intent.key,
+    }

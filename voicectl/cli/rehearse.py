@@ -1,0 +1,126 @@
+"""``sandbox ring|answer|press|hangup|hear|advance|log``: acting as the other side of a sandbox's calls."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from voicectl.cli import views
+from voicectl.cli.arguments import NccoFile, duration
+from voicectl.cli.context import App, current
+from voicectl.cli.flow import read_ncco
+from voicectl.cli.render import View
+from voicectl.voice import dtmf, endpoint
+
+ADVANCE_SECONDS = 600.0
+
+_HEARD = View(
+    columns=("at", "kind", "from", "text", "url", "digits", "seconds"),
+    more=("language", "style", "premium", "loop", "level"),
+    id="at",
+)
+_CLOCK = View(columns=("call_time",), id="call_time", is_line=True)
+
+Party = Annotated[str, typer.Argument(metavar="LEG", help="The leg whose party acts.", show_default=False)]
+
+
+def ring(
+    ctx: typer.Context,
+    to: Annotated[
+        str, typer.Option(metavar="ENDPOINT", help="The number called, or app:USER.", show_default=False)
+    ],
+    from_: Annotated[str | None, typer.Option("--from", metavar="NUMBER", help="Who calls.")] = None,
+    ncco_file: NccoFile = None,
+) -> None:
+    """Make an inbound call, as a caller would; it runs the NCCO, or joins the room 'lobby'.
+
+    Example:
+      $ voicectl sandbox ring --to 442079460000 --from 447700900001
+    """
+    app = current(ctx)
+    called = endpoint.parse(to)
+    body: dict[str, Any] = {"to": to if called["type"] == "app" else endpoint.label(called)}
+    if from_ is not None:
+        body["from"] = endpoint.number(from_)
+    if ncco_file is not None:
+        body["ncco"] = read_ncco(app, ncco_file)
+    _show_call(app, app.control.post("/sandbox/ring", body))
+
+
+def answer(ctx: typer.Context, leg: Party) -> None:
+    """Answer a ringing leg, as its party.
+
+    Example:
+      $ voicectl sandbox answer "$RINGING"
+    """
+    app = current(ctx)
+    _show_call(app, app.control.post("/sandbox/answer", {"leg": leg}))
+
+
+def press(
+    ctx: typer.Context,
+    leg: Party,
+    digits: Annotated[
+        str, typer.Argument(metavar="DIGITS", help="0-9, * and #, quoted.", show_default=False)
+    ],
+) -> None:
+    """Press keys, as a leg's party; the others in its conversation hear them.
+
+    Example:
+      $ voicectl sandbox press "$LEG" '12#'
+    """
+    app = current(ctx)
+    _show_call(app, app.control.post("/sandbox/press", {"leg": leg, "digits": dtmf.check(digits)}))
+
+
+def hangup(ctx: typer.Context, leg: Party) -> None:
+    """Hang up, as a leg's party; before the answer it declines.
+
+    Example:
+      $ voicectl sandbox hangup "$LEG"
+    """
+    app = current(ctx)
+    _show_call(app, app.control.post("/sandbox/hangup", {"leg": leg}))
+
+
+def hear(ctx: typer.Context, leg: Party) -> None:
+    """List what a leg's party heard, in order: speech, audio, keys and music.
+
+    Example:
+      $ voicectl sandbox hear "$LEG"
+    """
+    app = current(ctx)
+    with app.writer(_HEARD, is_many=True) as out:
+        for heard in app.control.hear(leg):
+            out.add(heard)
+
+
+def advance(
+    ctx: typer.Context,
+    by: Annotated[str, typer.Argument(metavar="DURATION", help="How far, such as 45s.", show_default=False)],
+) -> None:
+    """Move the sandbox's call clock on, through all that is due on the way.
+
+    Example:
+      $ voicectl sandbox advance 45s
+    """
+    app = current(ctx)
+    moved = app.control.post("/sandbox/advance", {"seconds": duration(by)}, timeout=ADVANCE_SECONDS)
+    with app.writer(_CLOCK, is_many=False) as out:
+        out.add(moved)
+
+
+def log(ctx: typer.Context) -> None:
+    """Print every request the sandbox got, and every move of a leg, as JSON lines.
+
+    Example:
+      $ voicectl sandbox log
+    """
+    app = current(ctx)
+    app.write(app.control.log().decode("ascii", "backslashreplace"))
+
+
+def _show_call(app: App, record: dict[str, Any]) -> None:
+    with app.writer(views.CALL, is_many=False) as out:
+        out.add(record)

@@ -1,0 +1,252 @@
+"""The output edge: records to standard output in the format asked for, and the one place that escapes outside text.
+
+TSV, CSV and JSON lines go out record by record; only a table on a terminal is gathered first.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TextIO
+
+from voicectl.errors import InputError
+from voicectl.voice import endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from types import TracebackType
+
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f]"
+)
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_NAMED = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
+
+
+class Format(StrEnum):
+    """What ``-o`` takes."""
+
+    AUTO = "auto"
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+    TSV = "tsv"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """How records of one kind are shown.
+
+    Attributes:
+        columns: The dotted paths shown, in this order; TSV never changes it but at the end.
+        id: The path that ``-q`` prints.
+        more: Further paths that ``--fields`` knows.
+        times: The paths that hold API times.
+        is_line: A table of it has no header: one short line a record.
+    """
+
+    columns: tuple[str, ...]
+    id: str = "uuid"
+    more: tuple[str, ...] = ()
+    times: frozenset[str] = frozenset()
+    is_line: bool = False
+
+
+def clean(text: str) -> str:
+    """Make *text* from outside safe to show: control, C1, zero-width and bidi characters become escapes."""
+    return _UNSAFE.sub(_escape, text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    character = found[0]
+    if character in _NAMED:
+        return _NAMED[character]
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def to_json(value: Any, *, indent: int | None = None) -> str:
+    """JSON in which no control character stands as itself, DEL included."""
+    return json.dumps(value, indent=indent).replace("\x7f", "\\u007f")
+
+
+class Writer:
+    """Writes the records of one command; use it in a ``with`` block.
+
+    Args:
+        is_many: Whether JSON is an array; the command line decides, never the data.
+        fields: What ``--fields`` said.
+        is_quiet: ``-q``: ids only.
+        normal_time: Turns an API time into RFC 3339.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO | None,
+        view: View,
+        format_: Format,
+        *,
+        is_many: bool,
+        fields: Sequence[str] | None,
+        is_quiet: bool,
+        normal_time: Callable[[str], str],
+        is_colored: bool = False,
+    ) -> None:
+        self._stream = stream
+        self._view = view
+        self._format = format_
+        self._is_many = is_many
+        self._fields = fields
+        self._is_quiet = is_quiet
+        self._normal_time = normal_time
+        self._is_colored = is_colored
+        self._columns = tuple(fields or view.columns)
+        self._rows: list[list[str]] = []
+        self._count = 0
+
+    def __enter__(self) -> Writer:
+        """Start: CSV has a header, and a JSON array its bracket."""
+        if self._is_quiet:
+            return self
+        if self._format is Format.CSV:
+            self._write(_csv_line(self._columns))
+        if self._format is Format.JSON and self._is_many:
+            self._write("[")
+        return self
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Write one record, and flush it if somebody may be waiting for it."""
+        self._count += 1
+        if self._is_quiet:
+            self._write(self._text(record, self._view.id) + "\n")
+        elif self._format in (Format.JSON, Format.JSONL):
+            self._add_json(record)
+        else:
+            row = [self._text(record, path) for path in self._columns]
+            if self._format is Format.TABLE:
+                self._rows.append(row)
+            elif self._format is Format.CSV:
+                self._write(_csv_line([_unformula(cell) for cell in row]))
+            else:
+                self._write("\t".join(row) + "\n")
+
+    def flush(self) -> None:
+        """Hand what was written to whoever reads it."""
+        if self._stream is not None:
+            self._stream.flush()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End: close the array, show the table. Also when a failure cut the work short, for what was done."""
+        if isinstance(value, OSError):  # standard output itself is gone
+            return
+        if self._is_quiet:
+            pass
+        elif self._format is Format.JSON and self._is_many:
+            self._write("\n]\n" if self._count else "]\n")
+        elif self._format is Format.TABLE and self._rows:
+            self._show_table()
+        self.flush()
+
+    def _add_json(self, record: Mapping[str, Any]) -> None:
+        if self._fields:
+            record = {path: find(record, path) for path in self._fields}
+        if self._format is Format.JSONL:
+            self._write(to_json(record) + "\n")
+        elif self._is_many:
+            self._write(("," if self._count > 1 else "") + "\n" + to_json(record))
+        else:
+            self._write(to_json(record, indent=2) + "\n")
+
+    def _text(self, record: Mapping[str, Any], path: str) -> str:
+        value = find(record, path)
+        if isinstance(value, dict):
+            value = endpoint.label(value)
+        if value is None or value == "":
+            return "-"
+        if path in self._view.times and isinstance(value, str):
+            value = self._normal_time(value)
+        if isinstance(value, str):
+            return clean(value)
+        return clean(to_json(value))
+
+    def _show_table(self) -> None:
+        if self._view.is_line:
+            for row in self._rows:
+                self._write("  ".join(row) + "\n")
+        elif not self._is_many and len(self._rows) == 1:
+            width = max(map(len, self._columns))
+            for name, cell in zip(self._columns, self._rows[0], strict=True):
+                self._write(f"{name:{width}}  {cell}\n")
+        else:
+            from voicectl.cli import table  # noqa: PLC0415 (loads rich, for a table on a terminal only)
+
+            self._write(table.draw(self._columns, self._rows, is_colored=self._is_colored))
+
+    def _write(self, text: str) -> None:
+        if self._stream is None:
+            raise OSError("standard output is closed")
+        self._stream.write(text)
+
+
+def find(record: Mapping[str, Any], path: str) -> Any:
+    """The value at a dotted path, None where there is none."""
+    value: Any = record
+    for part in path.split("."):
+        if not isinstance(value, dict):
+            return None
+        value = value.get(part)
+    return value
+
+
+def parse_fields(text: str) -> list[str]:
+    """The paths that ``--fields`` names.
+
+    Raises:
+        InputError: One of them is empty.
+    """
+    paths = [path.strip() for path in text.split(",")]
+    if not all(paths):
+        raise InputError("--fields has an empty name.", hint="Write it as --fields uuid,to.number")
+    return paths
+
+
+def _csv_line(cells: Sequence[str]) -> str:
+    import csv  # noqa: PLC0415 (with io: for this format only)
+    import io  # noqa: PLC0415
+
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    return line.getvalue()
+
+
+def _unformula(cell: str) -> str:
+    """Keep a spreadsheet from running a cell; a lone hyphen is our sign for nothing."""
+    return f"'{cell}" if cell.startswith(_FORMULA) and cell != "-" else cell
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether *stream* is a terminal."""
+    return stream is not None and stream.isatty()
+
+
+def may_color(environ: Mapping[str, str], stream: TextIO | None) -> bool:
+    """Whether escape bytes may be written to *stream*."""
+    if environ.get("CLICOLOR_FORCE", "0") not in ("", "0"):
+        return True
+    return not environ.get("NO_COLOR") and environ.get("TERM") != "dumb" and is_terminal(stream)
+
+
+def remark(text: str) -> None:
+    """Write a line to standard error, cleaned; where that is closed there is nobody to tell."""
+    if sys.stderr is not None:
+        try:
+            print(clean(text), file=sys.stderr, flush=True)  # noqa: T201 (the one place that prints remarks)
+        except OSError:
+            return

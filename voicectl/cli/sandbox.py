@@ -1,0 +1,275 @@
+"""``sandbox start|stop|status|reset|exec``: running the stand-in for the platform."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from voicectl.cli import errors
+from voicectl.cli.arguments import duration
+from voicectl.cli.context import App, current
+from voicectl.cli.render import View, remark
+from voicectl.core import config, keys
+from voicectl.core.profiles import SANDBOX, Profile
+from voicectl.core.rehearsal import SandboxControl
+from voicectl.errors import InputError, VoicectlError
+from voicectl.sandbox.identity import Identity, Options, new_identity
+from voicectl.sandbox.runner import PORT, running, serve
+from voicectl.sandbox.sandbox import Sandbox
+from voicectl.store import files
+
+START_SECONDS = 15.0
+MAX_PORT = 65_535
+
+_VIEW = View(
+    columns=("url", "application_id", "call_time", "legs_live", "legs", "conversations", "faults"),
+    more=("pid", "speed", "frozen", "seed", "settle", "limits"),
+    id="url",
+)
+
+Speed = Annotated[float, typer.Option(metavar="N", help="Its call clock runs so many times faster.")]
+Frozen = Annotated[bool, typer.Option("--frozen", help="Its call clock moves only by 'sandbox advance'.")]
+Seed = Annotated[int, typer.Option(metavar="N", help="Ids and chance follow from it.")]
+Settle = Annotated[str, typer.Option(metavar="DURATION", help="So long a new leg refuses to be changed.")]
+NoLimits = Annotated[bool, typer.Option("--no-limits", help="Never answer 429.")]
+AllowHost = Annotated[
+    list[str] | None, typer.Option(metavar="HOST", help="A host it may fetch from. Repeatable.")
+]
+
+
+def start(
+    ctx: typer.Context,
+    detach: Annotated[bool, typer.Option("--detach", help="Return once it answers; it goes on.")] = False,
+    port: Annotated[
+        int, typer.Option(min=0, max=MAX_PORT, metavar="PORT", help="0 takes any free one.")
+    ] = PORT,
+    speed: Speed = 1.0,
+    frozen: Frozen = False,
+    seed: Seed = 0,
+    settle: Settle = "0",
+    no_limits: NoLimits = False,
+    allow_host: AllowHost = None,
+) -> None:
+    """Start a sandbox on this machine.
+
+    It makes the profile 'sandbox' once, with a key of its own, and writes its address there each time; use it with
+    -p sandbox. It serves until Ctrl-C, or 'sandbox stop'.
+
+    Examples:
+      $ voicectl sandbox start --detach --port 0
+      $ voicectl sandbox start --detach --port 0 --frozen --seed 7
+    """
+    app = current(ctx)
+    options = _options(speed, frozen, seed, settle, no_limits, allow_host)
+    if detach:
+        _start_detached(app, port, options)
+        return
+    identity = _stored_identity(app)
+
+    def ready(url: str) -> None:
+        app.profiles.add(replace(app.profiles.get(SANDBOX), base_url=url), key=None, replace=True)
+        with app.writer(_VIEW, is_many=False) as out:
+            out.add({"url": url, "application_id": identity.application_id})
+        remark(f"The sandbox answers at {url}. Use it with -p sandbox; Ctrl-C stops it.")
+
+    try:
+        signum = serve(Sandbox(identity, options, clock=app.clock), port=port, on_ready=ready)
+    except OSError as exc:
+        raise _port_taken(port, exc) from exc
+    if signum is not None:
+        raise typer.Exit(128 + signum)
+
+
+def stop(ctx: typer.Context) -> None:
+    """Stop the sandbox.
+
+    Example:
+      $ voicectl sandbox stop
+    """
+    current(ctx).control.post("/sandbox/stop")
+
+
+def status(ctx: typer.Context) -> None:
+    """Show what the sandbox is doing.
+
+    Example:
+      $ voicectl sandbox status -o json
+    """
+    app = current(ctx)
+    with app.writer(_VIEW, is_many=False) as out:
+        out.add(app.control.get("/sandbox/status"))
+
+
+def reset(ctx: typer.Context) -> None:
+    """Have the sandbox forget its calls and faults; its keys stay.
+
+    Example:
+      $ voicectl sandbox reset
+    """
+    current(ctx).control.post("/sandbox/reset")
+
+
+def exec_(
+    ctx: typer.Context,
+    command: Annotated[
+        list[str], typer.Argument(metavar="-- CMD...", help="The command and its words.", show_default=False)
+    ],
+    speed: Speed = 1.0,
+    frozen: Frozen = False,
+    seed: Seed = 0,
+    settle: Settle = "0",
+    no_limits: NoLimits = False,
+    allow_host: AllowHost = None,
+) -> None:
+    """Run a command with a private sandbox in place of the platform.
+
+    Every voicectl inside acts on it, whatever profile it names, and reaches nothing else: a runbook can be rehearsed
+    as it is. Other programs find VONAGE_APPLICATION_ID, VONAGE_PRIVATE_KEY, VONAGE_API_HOST and the account's
+    secrets. The exit status is the command's.
+
+    Example:
+      $ voicectl sandbox exec --speed 10 -- bash -c 'voicectl call create --to 447700900001 --talk Hello -q'
+    """
+    app = current(ctx)
+    options = _options(speed, frozen, seed, settle, no_limits, allow_host)
+    with rehearsal_room(app, options) as environ:
+        code = _run_child(command, environ)
+    if code:
+        raise typer.Exit(code)
+
+
+@contextmanager
+def rehearsal_room(app: App, options: Options) -> Iterator[dict[str, str]]:
+    """A private sandbox with state of its own while the block runs; gives the environment to use it with."""
+    with tempfile.TemporaryDirectory(prefix="voicectl-") as directory:
+        room = Path(directory)
+        key_path = room / "sandbox.pem"
+        identity, private_key = new_identity(str(key_path))
+        files.write_private(key_path, private_key.encode())
+        with running(Sandbox(identity, options, clock=app.clock)) as url:
+            yield dict(app.environ) | {
+                "VOICECTL_SANDBOX": url,
+                "VOICECTL_STATE_DIR": str(room / "state"),
+                "VONAGE_APPLICATION_ID": identity.application_id,
+                "VONAGE_PRIVATE_KEY": str(key_path),
+                "VONAGE_API_KEY": identity.api_key,
+                "VONAGE_API_SECRET": identity.api_secret,
+                "VONAGE_SIGNATURE_SECRET": identity.signature_secret,
+                "VONAGE_API_HOST": url,
+            }
+
+
+def _run_child(command: list[str], environ: Mapping[str, str]) -> int:
+    """Run *command*; Ctrl-C reaches it by itself, and other signals are passed on."""
+    try:
+        child = subprocess.Popen(command, env=environ)  # noqa: S603 (it is what the user asked to run)
+    except OSError as exc:
+        raise InputError(
+            f"{command[0]} cannot be run: {exc.strerror}.", hint="Check the command after --."
+        ) from exc
+    before = {
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda signum, _: child.send_signal(signum)),
+        signal.SIGHUP: signal.signal(signal.SIGHUP, lambda signum, _: child.send_signal(signum)),
+    }
+    try:
+        code = child.wait()
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+    return code if code >= 0 else 128 - code
+
+
+def _options(
+    speed: float, frozen: bool, seed: int, settle: str, no_limits: bool, allow_host: list[str] | None
+) -> Options:
+    if not 0 < speed <= 10_000:
+        raise InputError("--speed must be above 0 and at most 10000.")
+    return Options(
+        seed=seed,
+        speed=speed,
+        frozen=frozen,
+        settle=duration(settle),
+        limits=not no_limits,
+        allow_hosts=tuple(allow_host or ()),
+    )
+
+
+def _stored_identity(app: App) -> Identity:
+    """The identity of the profile ``sandbox``, made if it is not there."""
+    store = app.profiles
+    path = store.key_path(SANDBOX)
+    if SANDBOX not in store.names():
+        identity, private_key = new_identity(str(path))
+        profile = Profile(
+            name=SANDBOX,
+            application_id=identity.application_id,
+            base_url=f"http://127.0.0.1:{PORT}",
+            from_=identity.number,
+            api_key=identity.api_key,
+        )
+        store.add(
+            profile,
+            key=keys.parse(private_key, where="the sandbox"),
+            api_secret=identity.api_secret,
+            signature_secret=identity.signature_secret,
+        )
+        return identity
+    profile = store.get(SANDBOX)
+    public = keys.parse(files.read_private(path, what="private key"), where=str(path)).public_key()
+    return Identity(
+        application_id=profile.application_id,
+        public_key=public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(),
+        private_key_path=str(path),
+        api_key=profile.api_key or "",
+        api_secret=store.secret(SANDBOX, "api-secret") or "",
+        signature_secret=store.secret(SANDBOX, "signature-secret") or "",
+    )
+
+
+def _start_detached(app: App, port: int, options: Options) -> None:
+    """Start the same command again as a process of its own, and wait until it answers."""
+    _stored_identity(app)  # before the child, so that its faults are told here
+    log = files.private_directory(config.state_directory(app.environ)) / "sandbox.log"
+    words = [sys.executable, "-m", "voicectl", "sandbox", "start", "--port", str(port), "-q"]
+    words += ["--speed", str(options.speed), "--seed", str(options.seed), "--settle", f"{options.settle:g}"]
+    words += ["--frozen"] * options.frozen + ["--no-limits"] * (not options.limits)
+    for host in options.allow_hosts:
+        words += ["--allow-host", host]
+    with log.open("wb") as output:
+        child = subprocess.Popen(  # noqa: S603 (this very program)
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=output,
+            env=dict(app.environ),
+            start_new_session=True,
+            cwd="/",
+        )
+    assert child.stdout is not None  # noqa: S101 (it is a pipe)
+    url = child.stdout.readline().decode().strip()  # printed once it answers; nothing, if it ended
+    if not url:
+        child.wait(START_SECONDS)
+        for line in log.read_text(errors="replace").splitlines():
+            remark(line)
+        raise typer.Exit(child.returncode or errors.INTERNAL)
+    with app.writer(_VIEW, is_many=False) as out:
+        out.add(SandboxControl(url, source="The new sandbox").get("/sandbox/status"))
+
+
+def _port_taken(port: int, exc: OSError) -> VoicectlError:
+    hint = "Choose another with --port, or stop what is there."
+    with suppress(VoicectlError):
+        SandboxControl(f"http://127.0.0.1:{port}", source="--port").get("/sandbox/status")
+        hint = "A sandbox is running there already: voicectl sandbox status, or voicectl sandbox stop."
+    return InputError(f"Port {port} cannot be used: {exc.strerror}.", hint=hint)

@@ -1,0 +1,334 @@
+"""The command tree: every command by name, with the line that help and completion show of it.
+
+Modules are named here and loaded when a command is run: ``dtmf`` does not pay for ``profile add``, and ``--help``
+pays for none.
+"""
+
+from __future__ import annotations
+
+import inspect
+from difflib import get_close_matches
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import typer
+from typer.core import TyperCommand, TyperGroup, TyperOption
+
+from voicectl import __version__
+from voicectl.cli.context import App
+from voicectl.cli.render import Format
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+PROGRAM = "voicectl"
+
+
+class Entry(NamedTuple):
+    """A command: where its function is, and the first sentence of that function's docstring."""
+
+    function: str
+    summary: str
+
+
+Tree = dict[str, "Entry | Tree"]
+
+COMMANDS: Tree = {
+    "call": {
+        "create": Entry("create:create", "Call one or more people, each once."),
+        "list": Entry("call:list_", "List live legs, or all records."),
+        "show": Entry("call:show", "Show the record of one leg."),
+        "reconcile": Entry("reconcile:reconcile", "Find out what became of calls whose reply was lost."),
+    },
+    "talk": Entry("media:talk", "Say a text on a live leg."),
+    "stream": Entry("media:stream", "Play an audio file on a live leg."),
+    "dtmf": Entry("dtmf:dtmf", "Press keys on a live leg."),
+    "mute": Entry("leg:mute", "Keep the others from hearing a leg."),
+    "unmute": Entry("leg:unmute", "Let the others hear a leg again."),
+    "earmuff": Entry("leg:earmuff", "Keep a leg from hearing the others."),
+    "unearmuff": Entry("leg:unearmuff", "Let a leg hear the others again."),
+    "hangup": Entry("leg:hangup", "End legs, also while they ring."),
+    "transfer": Entry("transfer:transfer", "Have a leg leave its flow and run another one."),
+    "move": Entry("transfer:move", "Move legs into a room, a conversation with a name."),
+    "wait": Entry("wait:wait", "Wait until every leg is at a status or past it."),
+    "profile": {
+        "add": Entry("profile:add", "Store an application, its key and its guards under a name."),
+        "list": Entry("profile:list_", "List the profiles."),
+        "show": Entry("profile:show", "Show a profile, and where each setting comes from."),
+        "use": Entry("profile:use", "Make a profile the default."),
+        "remove": Entry("profile:remove", "Forget a profile and its secrets."),
+    },
+    "jwt": {
+        "create": Entry("jwt:create", "Print a token of the application."),
+        "show": Entry("jwt:show", "Decode a token: its claims, its times, and whose key made it."),
+    },
+    "doctor": Entry("doctor:doctor", "Check the set-up, from the key to the API."),
+    "sandbox": {
+        "start": Entry("sandbox:start", "Start a sandbox on this machine."),
+        "stop": Entry("sandbox:stop", "Stop the sandbox."),
+        "status": Entry("sandbox:status", "Show what the sandbox is doing."),
+        "reset": Entry("sandbox:reset", "Have the sandbox forget its calls and faults."),
+        "exec": Entry("sandbox:exec_", "Run a command with a private sandbox in place of the platform."),
+        "log": Entry("rehearse:log", "Print every request the sandbox got, and every move of a leg."),
+        "ring": Entry("rehearse:ring", "Make an inbound call, as a caller would."),
+        "answer": Entry("rehearse:answer", "Answer a ringing leg, as its party."),
+        "press": Entry("rehearse:press", "Press keys, as a leg's party."),
+        "hangup": Entry("rehearse:hangup", "Hang up, as a leg's party."),
+        "hear": Entry("rehearse:hear", "List what a leg's party heard, in order."),
+        "advance": Entry("rehearse:advance", "Move the sandbox's call clock on."),
+        "fault": {
+            "add": Entry("fault:add", "Make the sandbox misbehave."),
+            "list": Entry("fault:list_", "List the faults in force."),
+            "clear": Entry("fault:clear", "Take all faults back."),
+        },
+    },
+    "demo": Entry("demo:demo", "Watch a call from dialling to hang-up, on a private sandbox."),
+    "completion": {
+        "bash": Entry("completion:bash", "Print the completion script for bash."),
+        "zsh": Entry("completion:zsh", "Print the completion script for zsh."),
+        "fish": Entry("completion:fish", "Print the completion script for fish."),
+    },
+}
+
+_GROUP_HELP = {
+    "": f"""Control live phone calls through the Vonage Voice API.
+
+    A LEG is one party's connection: its full id, the beginning of one (4 characters or more, of live legs), @last
+    (the call created last, on a terminal), or - for standard input.
+
+    Begin with:
+      {PROGRAM} demo                  watch a call, with no account and no phone
+      {PROGRAM} profile add NAME --application-id ID --private-key FILE
+      {PROGRAM} doctor                check the set-up
+
+    Exit statuses: 0 done, 1 internal error, 2 usage or input, 3 credentials, 4 not found or ambiguous, 5 rejected by
+    the API, 6 rate limited, 7 no usable answer, 8 a wait ran out of time, 9 refused by a guard, 10 some targets
+    failed, 11 a wait ended in another status, 12 outcome unknown, 130 and 143 interrupted.
+    """,
+    "call": "Create calls and look at them.",
+    "profile": "Applications, their keys and guards, each under a name.",
+    "jwt": "Make and read the tokens of an application.",
+    "sandbox": """A stand-in for the voice platform: no account, no phone, no cost.
+
+    The last three digits of a number 447700900000 to 447700900999 say what the far end does; all others
+    are people who answer after 2 s.
+
+    Numbers that end in:
+      000-199  answer after 2 s          300  voicemail that beeps
+      200      busy                      301  voicemail without a beep
+      201      declines                  4NN  answer after NN s
+      202      rings until the timer     5NN  hang up NN s after the answer
+      203      cannot be routed          600  answer when told: sandbox answer
+      204      unavailable               7NN  answer after 2 s
+      205      not a valid number
+    """,
+    "fault": "Make the sandbox misbehave, to try a runbook against it.",
+    "completion": "Print the completion script of a shell.",
+}
+
+_CONTEXT = {"help_option_names": ["-h", "--help"]}
+
+
+class Command(TyperCommand):
+    """A command that also takes the common options, listed last in its help."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.help = _keep_examples(self.help or "")
+        self.params = [*self.params, *_common_options()]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the command's own arguments and options, then those of every command."""
+        _format_options(self, ctx, formatter)
+
+
+class Group(TyperGroup):
+    """A group whose commands are loaded when they are asked for."""
+
+    def __init__(self, name: str | None, tree: Tree, path: tuple[str, ...] = ()) -> None:
+        super().__init__(
+            name=name,
+            help=_keep_examples(_GROUP_HELP[path[-1] if path else ""]),
+            no_args_is_help=True,
+            rich_markup_mode=None,
+            context_settings=_CONTEXT,
+        )
+        self.tree = tree
+        self.path = path
+        self.params = list(_common_options())
+        if not path:
+            self.params.append(_version_option())
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (the signature is Typer's)
+        """The names, in the order of the tree."""
+        return list(self.tree)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 (as above)
+        """Load the command or group *cmd_name*; None if there is none."""
+        entry = self.tree.get(cmd_name)
+        if isinstance(entry, dict):
+            return Group(cmd_name, entry, (*self.path, cmd_name))
+        return None if entry is None else _load(cmd_name, entry)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command, or fail with the nearest one named."""
+        if args[0] not in self.tree and not args[0].startswith("-") and not ctx.resilient_parsing:
+            nearest = _nearest(args[0], self.path)
+            ctx.fail(
+                f"No such command {args[0]!r}." + (f" Did you mean '{PROGRAM} {nearest}'?" if nearest else "")
+            )
+        return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Complete a command's name without loading any, or an option."""
+        from typer._click.shell_completion import CompletionItem  # noqa: PLC0415 (for completion only)
+
+        if incomplete.startswith("-"):
+            return TyperCommand.shell_complete(self, ctx, incomplete)
+        names = [name for name in self.tree if name.startswith(incomplete)]
+        return [CompletionItem(name, help=_summary(name, self.tree[name])) for name in names]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands, then the options."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _summary(name, entry)) for name, entry in self.tree.items()])
+        _format_options(self, ctx, formatter)
+
+
+@cache
+def root() -> Group:
+    """The tree as one command."""
+    return Group(PROGRAM, COMMANDS)
+
+
+def all_commands(tree: Tree = COMMANDS, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The words of every command."""
+    for name, entry in tree.items():
+        if isinstance(entry, Entry):
+            yield (*path, name)
+        else:
+            yield from all_commands(entry, (*path, name))
+
+
+def _load(name: str, entry: Entry) -> Any:
+    module, _, attribute = entry.function.partition(":")
+    function: Callable[..., Any] = getattr(import_module(f"voicectl.cli.{module}"), attribute)
+    single = typer.Typer(add_completion=False, rich_markup_mode=None)
+    single.command(name, cls=Command, context_settings=_CONTEXT)(function)
+    command = typer.main.get_command(single)
+    command.name = name
+    return command
+
+
+def _summary(name: str, entry: Entry | Tree) -> str:
+    return entry.summary if isinstance(entry, Entry) else _GROUP_HELP[name].splitlines()[0]
+
+
+def _keep_examples(text: str) -> str:
+    """Mark the paragraphs with indented lines, so that the help does not wrap them."""
+    paragraphs = inspect.cleandoc(text).split("\n\n")
+    return "\n\n".join(f"\b\n{each}" if "\n  " in each else each for each in paragraphs)
+
+
+def _nearest(word: str, path: tuple[str, ...]) -> str | None:
+    """The command that was most likely meant: here, else the same word elsewhere, else a near one."""
+    everything = list(all_commands())
+    here = [words[len(path)] for words in everything if words[: len(path)] == path]
+    if near := get_close_matches(word, here, n=1):
+        return " ".join((*path, near[0]))
+    if same := [words for words in everything if words[-1] == word]:
+        return " ".join(min(same, key=lambda words: " ".join(words).count(" ")))
+    elsewhere = get_close_matches(word, [words[-1] for words in everything], n=1)
+    return next((" ".join(words) for words in everything if elsewhere and words[-1] == elsewhere[0]), None)
+
+
+def _option(
+    *names: str, text: str, metavar: str | None = None, read: Callable[[str], Any] = str
+) -> TyperOption:
+    """An option whose value goes to the field of the app's options that is called as it is."""
+    field = names[-1].removeprefix("--").replace("-", "_")
+
+    def remember(ctx: typer.Context, _param: Any, value: Any) -> None:
+        app = ctx.find_object(App)
+        if app is not None and value not in (None, False):
+            setattr(app.options, field, value if value is True else read(value))
+
+    return TyperOption(
+        param_decls=list(names),
+        is_flag=metavar is None,
+        metavar=metavar,
+        type=None if metavar is None else str,
+        default=False if metavar is None else None,
+        show_default=False,
+        expose_value=False,
+        callback=remember,
+        help=text,
+    )
+
+
+@cache
+def _common_options() -> tuple[TyperOption, ...]:
+    return (
+        _option("-p", "--profile", metavar="NAME", text="Act for this profile's application."),
+        _option("-o", "--output", metavar="FORMAT", text=f"{', '.join(Format)}.", read=_format),
+        _option("-q", "--quiet", text="Print ids only, one a line."),
+        _option("--fields", metavar="LIST", text="Show these fields, as uuid,to.number; 'help' lists them."),
+        _option(
+            "--request-timeout", metavar="SECONDS", text="Bound each request (default 10).", read=_seconds
+        ),
+        _option("--ca-file", metavar="FILE", text="Trust these certificates instead of the system's."),
+        _option("--dry-run", text="Change nothing; print each request as curl."),
+        _option("-y", "--yes", text="Consent to acting on a list."),
+        _option("--debug", text="Tell on standard error what is asked and answered."),
+    )
+
+
+def _version_option() -> TyperOption:
+    def show(ctx: typer.Context, _param: Any, value: bool) -> None:
+        app = ctx.find_object(App)
+        if value and app is not None:
+            app.write(f"{PROGRAM} {__version__}\n")
+            raise typer.Exit
+
+    return TyperOption(
+        param_decls=["--version"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=show,
+        help="Print the version and exit.",
+    )
+
+
+def _format_options(command: Any, ctx: Any, formatter: Any) -> None:
+    """The help's sections: arguments, options, and the options of every command."""
+    sections: dict[str, list[tuple[str, str]]] = {
+        "Arguments": [],
+        "Options": [],
+        "Options of every command": [],
+    }
+    common = _common_options()
+    for param in command.get_params(ctx):
+        record = param.get_help_record(ctx)
+        if record is not None:
+            kind = "Options of every command" if param in common else "Options"
+            sections["Arguments" if param.param_type_name == "argument" else kind].append(record)
+    for title, rows in sections.items():
+        if rows:
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
+def _format(text: str) -> Format:
+    try:
+        return Format(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(Format)}.", param_hint="-o") from None
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a number.", param_hint="--request-timeout") from None
