@@ -46,7 +46,8 @@ def run(
     )
     _prepare_streams()
     try:
-        status = _invoke(app, argv)
+        with app.closing:
+            status = _invoke(app, argv)
         if sys.stdout is not None:
             sys.stdout.flush()
         if status != errors.UNKNOWN:

@@ -6,6 +6,7 @@ So ``--help`` loads no HTTP, no cryptography and no rich, and ``dtmf`` no SQLite
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -57,6 +58,10 @@ class App:
         clock: Time; tests hand in their own.
         environ: The environment.
         interrupts: Signals.
+
+    Attributes:
+        changed: The legs that were changed so far, told on standard error if standard output fails.
+        closing: What is closed when the command ends.
     """
 
     def __init__(self, *, clock: Clock, environ: Mapping[str, str], interrupts: Interrupts) -> None:
@@ -65,6 +70,7 @@ class App:
         self.interrupts = interrupts
         self.options = Options()
         self.changed: list[str] = []
+        self.closing = ExitStack()
         self._stdin_user: str | None = None
 
     @cached_property
@@ -107,11 +113,13 @@ class App:
         from voicectl.store import offset
 
         target = self.target
+        wire = Wire(target.base_url, ca_file=target.ca_file, environ=self.environ)
+        self.closing.callback(wire.close)
         timeout = config.request_timeout(self.environ, self.options.request_timeout)
         offset_path = self.state_directory / "clock-offset"
         bearer = Bearer(target.application_id, target.load_key, self.clock, offset=offset.read(offset_path))
         return Session(
-            Wire(target.base_url, ca_file=target.ca_file, environ=self.environ),
+            wire,
             bearer,
             self.pace,
             self.clock,
@@ -146,7 +154,9 @@ class App:
         """
         from voicectl.store.journal import Journal
 
-        return Journal(self.state_directory, self.clock)
+        journal = Journal(self.state_directory, self.clock)
+        self.closing.callback(journal.close)
+        return journal
 
     def dialler(self, *, with_journal: bool = True) -> Dialler:
         """What creates calls; a dry run writes no journal."""

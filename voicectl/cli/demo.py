@@ -68,11 +68,12 @@ def _walk(app: App, environ: dict[str, str]) -> None:
     leg = ""
     for number, (why, words) in enumerate(_STEPS, 1):
         line = words.replace("LEG", leg)
-        shown = f"$ voicectl -p {SANDBOX} {line}"
+        command = line if line.startswith("sandbox ") else f"-p {SANDBOX} {line}"
+        shown = f"$ voicectl {command}"
         if render.may_color(app.environ, sys.stdout):
             shown = f"\x1b[1m{shown}\x1b[0m"
         app.write(f"\n# {number}. {why}\n{shown}\n")
-        status = run(["-p", SANDBOX, *shlex.split(line)], clock=app.clock, environ=environ)
+        status = run(shlex.split(command), clock=app.clock, environ=environ)
         if status:
             raise typer.Exit(status)
         leg = leg or _newest_leg(app, environ)

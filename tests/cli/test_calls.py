@@ -1,0 +1,210 @@
+"""Creating calls, looking at them, waiting for them."""
+
+from __future__ import annotations
+
+import json
+
+from tests.support.room import BUSY, BY_HAND, DECLINES, PERSON, RINGS, Room
+
+
+def test_create_prints_the_leg_and_its_reference(voicectl: Room) -> None:
+    ran = voicectl(f"call create --to {PERSON} --talk Hello -o json")
+
+    assert ran.exit_code == 0
+    assert ran.json["status"] == "started"
+    assert ran.json["direction"] == "outbound"
+    assert ran.json["reference"].startswith("vc-")
+    assert voicectl(f"call show {ran.json['uuid']} -o json").json["to"] == {"type": "phone", "number": PERSON}
+
+
+def test_the_flow_is_talk_then_stream_then_the_room(voicectl: Room) -> None:
+    voicectl(
+        f"call create --to {PERSON} --talk Hi --stream https://cdn.example.org/a.mp3 --join r --language en-GB"
+    )
+
+    (create,) = voicectl.requests("createCall")
+    assert create["body"]["ncco"] == [
+        {"action": "talk", "text": "Hi", "language": "en-GB"},
+        {"action": "stream", "streamUrl": ["https://cdn.example.org/a.mp3"]},
+        {"action": "conversation", "name": "r"},
+    ]
+    assert create["body"]["from"] == {"type": "phone", "number": "442079460000"}
+
+
+def test_every_option_is_the_field_of_that_name(voicectl: Room) -> None:
+    ran = voicectl(
+        f"call create --to +{PERSON} --talk Hi --event-url http://127.0.0.1:9/e?order=17 --event-method GET"
+        " --advanced-machine-detection mode=detect_beep,behavior=continue,beep_timeout=60 --random-from-number"
+        " --ringing-timer 45 --length-timer 30m --dtmf-answer pp22#"
+    )
+
+    assert ran.exit_code == 0, ran.stderr
+    (create,) = voicectl.requests("createCall")
+    assert create["body"] == {
+        "to": [{"type": "phone", "number": PERSON, "dtmfAnswer": "pp22#"}],
+        "random_from_number": True,
+        "ncco": [{"action": "talk", "text": "Hi"}],
+        "event_url": ["http://127.0.0.1:9/e?order=17"],
+        "event_method": "GET",
+        "advanced_machine_detection": {"mode": "detect_beep", "behavior": "continue", "beep_timeout": 60},
+        "ringing_timer": 45,
+        "length_timer": 1800,
+    }
+
+
+def test_the_reference_rides_on_an_event_url_that_is_posted_to(voicectl: Room) -> None:
+    ran = voicectl(f"call create --to {PERSON} --talk Hi --event-url http://127.0.0.1:9/e?a=b -o json")
+
+    (create,) = voicectl.requests("createCall")
+    assert create["body"]["event_url"] == [f"http://127.0.0.1:9/e?a=b&vc={ran.json['reference']}"]
+
+
+def test_several_people_get_a_call_each_and_a_failed_one_does_not_stop_the_others(voicectl: Room) -> None:
+    voicectl("sandbox fault add status 400 --on createCall --times 1", env=as_sandbox(voicectl))
+
+    ran = voicectl(f"call create --to {PERSON} --to 447700900002 --to 447700900003 --talk Hi -o json")
+
+    assert ran.exit_code == 10
+    assert len(ran.json) == 2
+    assert PERSON in ran.stderr
+    assert len(voicectl.requests("createCall")) == 3
+
+
+def test_wait_prints_the_id_first_and_the_changes_on_standard_error(voicectl: Room) -> None:
+    ran = voicectl(f"call create --to {PERSON} --talk Hi --join r -q --wait answered")
+
+    assert ran.exit_code == 0
+    uuid = ran.stdout.strip()
+    assert [line.split() for line in ran.stderr.splitlines()] == [
+        [uuid, "started"],
+        [uuid, "ringing"],
+        [uuid, "answered"],
+    ]
+
+
+def test_wait_ends_in_11_when_the_call_ends_another_way(voicectl: Room) -> None:
+    ran = voicectl(f"call create --to {BUSY} --talk Hi --wait answered -o json")
+
+    assert ran.exit_code == 11
+    assert ran.json["status"] == "busy"
+    assert ran.json["reference"]
+    assert ran.error["code"] == "wait_ended"
+
+
+def test_wait_ends_in_8_and_hangs_up_only_if_told(voicectl: Room) -> None:
+    ran = voicectl(f"call create --to {BY_HAND} --talk Hi --wait answered --timeout 5 -o json")
+    assert ran.exit_code == 8
+    assert voicectl(f"call show {ran.json['uuid']} -o json").json["status"] == "ringing"
+
+    ran = voicectl(
+        f"call create --to {BY_HAND} --talk Hi --wait answered --timeout 5 --hangup-on-timeout -o json"
+    )
+    assert ran.exit_code == 8
+    assert voicectl(f"call show {ran.json['uuid']} -o json").json["status"] == "cancelled"
+
+
+def test_without_a_room_the_call_ends_when_the_speech_does(voicectl: Room) -> None:
+    leg = voicectl.call(options="--talk Hello")
+
+    ran = voicectl(f"wait {leg} --for completed --timeout 10 -o json")
+
+    assert ran.exit_code == 0
+    assert ran.json["status"] == "completed"
+
+
+def test_wait_for_several_legs_needs_all_of_them(voicectl: Room) -> None:
+    one, other = voicectl.call(), voicectl.call(DECLINES, wait=None)
+
+    ran = voicectl(f"wait {one} {other} --for answered -o json")
+
+    assert ran.exit_code == 11
+    assert [record["status"] for record in ran.json] == ["answered", "rejected"]
+
+
+def test_ended_is_any_final_status(voicectl: Room) -> None:
+    leg = voicectl.call(RINGS, "--talk Hi --ringing-timer 20", wait=None)
+
+    ran = voicectl(f"wait {leg} --for ended")
+
+    assert ran.exit_code == 0
+    assert ran.rows[0][:2] == [leg, "timeout"]
+
+
+def test_list_shows_live_legs_and_all_shows_every_record_newest_first(voicectl: Room) -> None:
+    over, live = voicectl.call(BUSY, wait="ended"), voicectl.call()
+
+    assert [row[0] for row in voicectl("call list").rows] == [live]
+    assert [row[0] for row in voicectl("call list --all").rows] == [live, over]
+    assert [row[0] for row in voicectl("call list --status busy").rows] == [over]
+    assert voicectl("call list --all -q").stdout == f"{live}\n{over}\n"
+
+
+def test_list_matches_numbers_by_glob_and_bounds_itself(voicectl: Room) -> None:
+    legs = [voicectl.call(f"4477009000{index:02}") for index in range(1, 5)]
+
+    assert [row[0] for row in voicectl("call list --match-to '*3'").rows] == [legs[2]]
+    assert voicectl("call list --match-to '+4477009*' --limit 2 -o json").json[1]["uuid"] == legs[1]
+    assert voicectl("call list --match-from '1*'").stdout == ""
+    assert voicectl("call list --match-from '1*' -o json").stdout == "[]\n"
+
+
+def test_list_takes_times_as_dates_and_as_ages(voicectl: Room) -> None:
+    old = voicectl.call()
+    voicectl.clock.sleep(7200)
+    new = voicectl.call("447700900002")
+
+    assert [row[0] for row in voicectl("call list --all --since 1h").rows] == [new]
+    assert [row[0] for row in voicectl("call list --all --before 1h").rows] == [old]
+    assert [row[0] for row in voicectl("call list --all --since 2026-02-02T00:00:00+01:00").rows] == [
+        new,
+        old,
+    ]
+
+
+def test_list_knows_the_legs_of_a_conversation(voicectl: Room) -> None:
+    legs = {voicectl.call(), voicectl.call("447700900002")}
+    voicectl.call("447700900003", "--talk Hi --join other")
+    conversation = voicectl(f"call show {min(legs)} -o json").json["conversation_uuid"]
+
+    assert {row[0] for row in voicectl(f"call list --conversation {conversation}").rows} == legs
+
+
+def test_a_list_of_many_pages_shows_each_leg_once(voicectl: Room) -> None:
+    assert voicectl.sandbox is not None
+    for _ in range(3):
+        voicectl(
+            [
+                "call",
+                "create",
+                *(word for n in range(90) for word in ("--to", f"4477009{n:05}")),
+                "--join",
+                "r",
+            ]
+        )
+
+    assert len({row[0] for row in voicectl("call list").rows}) == 270
+    rows = voicectl("call list --all").rows
+    assert len(rows) == len({row[0] for row in rows}) == 270
+
+
+def test_show_names_a_leg_by_the_beginning_of_its_id_also_when_it_is_over(voicectl: Room) -> None:
+    leg = voicectl.call(BUSY, wait="ended")
+
+    assert voicectl(f"call show {leg[:8].upper()} -q").stdout == f"{leg}\n"
+
+
+def test_output_formats(voicectl: Room) -> None:
+    leg = voicectl.call()
+
+    assert json.loads(voicectl("call list -o jsonl").stdout)["uuid"] == leg
+    header, row = voicectl("call list -o csv").stdout.splitlines()
+    assert header.startswith("uuid,status,direction,from,to,")
+    assert row.startswith(f"{leg},answered,outbound,442079460000,{PERSON},")
+    assert voicectl("call list --fields uuid,to.number,price").stdout == f"{leg}\t{PERSON}\t-\n"
+    assert voicectl("call list -o json --fields to.number").json == [{"to.number": PERSON}]
+    assert "conversation_uuid" in voicectl("call list --fields help").stdout.split()
+
+
+def as_sandbox(room: Room) -> dict[str, str]:
+    """The environment in which ``sandbox ...`` commands find the room's sandbox."""
+    return {"VOICECTL_SANDBOX": room.url}

@@ -1,0 +1,70 @@
+"""Fixtures of the black-box tests: a machine with a profile, and a sandbox that shares its clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from voicectl.core import keys
+from voicectl.core.profiles import Profile, ProfileStore
+from voicectl.sandbox.identity import Identity, Options, new_identity
+from voicectl.sandbox.runner import running
+from voicectl.sandbox.sandbox import Sandbox
+
+from .support.clock import FakeClock
+from .support.room import Room
+
+StartRoom = Callable[..., Room]
+
+
+@pytest.fixture(scope="session")
+def application() -> tuple[Identity, RSAPrivateKey]:
+    """One application for all tests: making its keys is what takes time."""
+    identity, pem = new_identity("/nowhere/sandbox.pem")
+    return identity, keys.parse(pem, where="the test")
+
+
+@pytest.fixture
+def start_room(tmp_path: Path, application: tuple[Identity, RSAPrivateKey]) -> Iterator[StartRoom]:
+    """Makes a machine whose default profile ``test`` is the application of a sandbox of its own.
+
+    Its arguments are the sandbox's options. There are no rate limits and time is the room's, unless they say so.
+    """
+    identity, key = application
+    with ExitStack() as stack:
+
+        def start(**options: object) -> Room:
+            clock = FakeClock()
+            settings: dict[str, object] = {"seed": 1, "limits": False} | options
+            sandbox = Sandbox(identity, Options(**settings), clock=clock)  # type: ignore[arg-type]
+            url = stack.enter_context(running(sandbox))
+            room = Room(tmp_path, clock, sandbox, url)
+            profile = Profile(
+                name="test", application_id=identity.application_id, base_url=url, from_=identity.number
+            )
+            ProfileStore(room.config).add(profile, key=key)
+            return room
+
+        yield start
+
+
+@pytest.fixture
+def room(start_room: StartRoom) -> Room:
+    """A machine with a profile and its sandbox."""
+    return start_room()
+
+
+@pytest.fixture
+def voicectl(room: Room) -> Room:
+    """The room under the name by which tests call it: ``voicectl("call list")``."""
+    return room
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Room:
+    """A machine on which nothing is set up."""
+    return Room(tmp_path, FakeClock())
