@@ -32,13 +32,13 @@ def application() -> tuple[Identity, RSAPrivateKey]:
 def start_room(tmp_path: Path, application: tuple[Identity, RSAPrivateKey]) -> Iterator[StartRoom]:
     """Makes a machine whose default profile ``test`` is the application of a sandbox of its own.
 
-    Its arguments are the sandbox's options. There are no rate limits and time is the room's, unless they say so.
+    Its arguments are the sandbox's options, and ``clock``. There are no rate limits and time is the room's, unless they say so.
     """
     identity, key = application
     with ExitStack() as stack:
 
         def start(**options: object) -> Room:
-            clock = FakeClock()
+            clock = options.pop("clock", None) or FakeClock()
             settings: dict[str, object] = {"seed": 1, "limits": False} | options
             sandbox = Sandbox(identity, Options(**settings), clock=clock)  # type: ignore[arg-type]
             url = stack.enter_context(running(sandbox))

@@ -1,21 +1,37 @@
-"""The program's entry. ``--version`` is answered before anything else is loaded."""
+"""The program's entry: what is done for speed before and after a command is done here.
 
+``--version`` is answered before anything else is loaded. Garbage is collected seldom: a command is over before
+there is any (6 ms). At the end the process leaves without putting the interpreter away (15 ms): every file is
+closed by then.
+"""
+
+import gc
+import os
 import sys
+from contextlib import suppress
+from typing import NoReturn
 
 from voicectl import __version__
 
+ALLOCATIONS_BETWEEN_COLLECTIONS = 100_000
 
-def main() -> None:
+
+def main() -> NoReturn:
     """Run ``voicectl`` with the words of the command line and exit with its status."""
+    gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS)
     if sys.argv[1:] == ["--version"] and sys.stdout is not None:
-        print(f"voicectl {__version__}")  # noqa: T201 (before the output edge is loaded)
-        sys.exit(0)
+        with suppress(OSError):  # told below, as any other command's
+            print(f"voicectl {__version__}", flush=True)  # noqa: T201 (before the output edge is loaded)
+            os._exit(0)
     from voicectl.cli.app import run  # noqa: PLC0415 (see above)
     from voicectl.interrupts import Interrupts  # noqa: PLC0415
 
     interrupts = Interrupts()
     interrupts.install()
-    sys.exit(run(sys.argv[1:], interrupts=interrupts))
+    status = run(sys.argv[1:], interrupts=interrupts)
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,13 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import typer
+from typer._completion_classes import completion_init
 from typer.exceptions import TyperException
 
 from voicectl.cli import errors
 from voicectl.cli.context import App
 from voicectl.cli.render import remark
-from voicectl.cli.tree import PROGRAM, root
+from voicectl.cli.tree import COMPLETION_VARIABLE, PROGRAM, root
 from voicectl.clock import SystemClock
 from voicectl.errors import DryRun, Interrupted, VoicectlError
 from voicectl.interrupts import Interrupts
@@ -60,6 +61,8 @@ def run(
 
 
 def _invoke(app: App, argv: Sequence[str]) -> int:
+    if COMPLETION_VARIABLE in os.environ:
+        completion_init()  # teaches Typer the shells; its own install options, which would do it, are off
     try:
         status = root().main(list(argv), prog_name=PROGRAM, standalone_mode=False, obj=app)
     except DryRun as dry:

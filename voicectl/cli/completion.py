@@ -6,9 +6,7 @@ import typer
 from typer._completion_shared import get_completion_script
 
 from voicectl.cli.context import current
-from voicectl.cli.tree import PROGRAM
-
-VARIABLE = "_VOICECTL_COMPLETE"
+from voicectl.cli.tree import COMPLETION_VARIABLE, PROGRAM
 
 
 def bash(ctx: typer.Context) -> None:
@@ -40,7 +38,7 @@ def fish(ctx: typer.Context) -> None:
 
 def script(shell: str) -> str:
     """The script for *shell*."""
-    return get_completion_script(prog_name=PROGRAM, complete_var=VARIABLE, shell=shell) + "\n"
+    return get_completion_script(prog_name=PROGRAM, complete_var=COMPLETION_VARIABLE, shell=shell) + "\n"
 
 
 def _print(ctx: typer.Context, shell: str) -> None:

@@ -44,7 +44,7 @@ class Options:
     output: Format | None = None
     quiet: bool = False
     fields: str | None = None
-    request_timeout: float | None = None
+    request_timeout: str | None = None
     ca_file: str | None = None
     dry_run: bool = False
     yes: bool = False

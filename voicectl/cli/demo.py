@@ -20,7 +20,7 @@ from voicectl.sandbox.identity import Options, new_identity
 from voicectl.sandbox.runner import running
 from voicectl.sandbox.sandbox import Sandbox
 
-PAUSE_SECONDS = 1.0
+PAUSE_SECONDS = 0.4
 
 _STEPS = (
     (

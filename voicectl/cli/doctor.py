@@ -9,7 +9,7 @@ from voicectl.cli.context import current
 from voicectl.cli.render import View
 from voicectl.core.doctor import Finding, Outcome, examine
 
-_VIEW = View(columns=("check", "outcome", "detail", "fix"), id="check", is_line=True)
+_VIEW = View(columns=("check", "outcome", "detail", "fix"), id="check", line="{outcome:8}{check:13}{detail}  {fix}")
 
 
 def doctor(ctx: typer.Context) -> None:
@@ -40,6 +40,7 @@ def doctor(ctx: typer.Context) -> None:
                     "fix": finding.fix,
                 }
             )
+            out.flush()
             if finding.outcome is Outcome.FAIL:
                 failed.append(finding)
     kinds = {finding.kind for finding in failed}

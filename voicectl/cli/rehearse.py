@@ -20,7 +20,7 @@ _HEARD = View(
     more=("language", "style", "premium", "loop", "level"),
     id="at",
 )
-_CLOCK = View(columns=("call_time",), id="call_time", is_line=True)
+_CLOCK = View(columns=("call_time",), id="call_time", line="{call_time}")
 
 Party = Annotated[str, typer.Argument(metavar="LEG", help="The leg whose party acts.", show_default=False)]
 

@@ -47,14 +47,16 @@ class View:
         id: The path that ``-q`` prints.
         more: Further paths that ``--fields`` knows.
         times: The paths that hold API times.
-        is_line: A table of it has no header: one short line a record.
+        table: The paths of a table on a terminal, if it would be too wide with all columns.
+        line: On a terminal each record is such a line, shown at once, instead of a row of a table.
     """
 
     columns: tuple[str, ...]
     id: str = "uuid"
     more: tuple[str, ...] = ()
     times: frozenset[str] = frozenset()
-    is_line: bool = False
+    table: tuple[str, ...] = ()
+    line: str | None = None
 
 
 def clean(text: str) -> str:
@@ -105,7 +107,9 @@ class Writer:
         self._is_quiet = is_quiet
         self._normal_time = normal_time
         self._is_colored = is_colored
-        self._columns = tuple(fields or view.columns)
+        is_short_table = format_ is Format.TABLE and is_many and view.table
+        self._columns = tuple(fields or (view.table if is_short_table else view.columns))
+        self._line = None if fields else view.line
         self._rows: list[list[str]] = []
         self._count = 0
 
@@ -128,7 +132,10 @@ class Writer:
             self._add_json(record)
         else:
             row = [self._text(record, path) for path in self._columns]
-            if self._format is Format.TABLE:
+            if self._format is Format.TABLE and self._line:
+                cells = dict(zip(self._columns, ("" if cell == "-" else cell for cell in row), strict=True))
+                self._write(self._line.format_map(cells).rstrip() + "\n")
+            elif self._format is Format.TABLE:
                 self._rows.append(row)
             elif self._format is Format.CSV:
                 self._write(_csv_line([_unformula(cell) for cell in row]))
@@ -177,12 +184,10 @@ class Writer:
         return clean(to_json(value))
 
     def _show_table(self) -> None:
-        if self._view.is_line:
-            for row in self._rows:
-                self._write("  ".join(row) + "\n")
-        elif not self._is_many and len(self._rows) == 1:
-            width = max(map(len, self._columns))
-            for name, cell in zip(self._columns, self._rows[0], strict=True):
+        if not self._is_many and len(self._rows) == 1:
+            shown = [(name, cell) for name, cell in zip(self._columns, self._rows[0], strict=True) if cell != "-"]
+            width = max((len(name) for name, _ in shown), default=0)
+            for name, cell in shown:
                 self._write(f"{name:{width}}  {cell}\n")
         else:
             from voicectl.cli import table  # noqa: PLC0415 (loads rich, for a table on a terminal only)

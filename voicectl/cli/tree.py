@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 PROGRAM = "voicectl"
+COMPLETION_VARIABLE = "_VOICECTL_COMPLETE"
 
 
 class Entry(NamedTuple):
@@ -274,9 +275,7 @@ def _common_options() -> tuple[TyperOption, ...]:
         _option("-o", "--output", metavar="FORMAT", text=f"{', '.join(Format)}.", read=_format),
         _option("-q", "--quiet", text="Print ids only, one a line."),
         _option("--fields", metavar="LIST", text="Show these fields, as uuid,to.number; 'help' lists them."),
-        _option(
-            "--request-timeout", metavar="SECONDS", text="Bound each request (default 10).", read=_seconds
-        ),
+        _option("--request-timeout", metavar="DURATION", text="Bound each request (default 10 s)."),
         _option("--ca-file", metavar="FILE", text="Trust these certificates instead of the system's."),
         _option("--dry-run", text="Change nothing; print each request as curl."),
         _option("-y", "--yes", text="Consent to acting on a list."),
@@ -325,10 +324,3 @@ def _format(text: str) -> Format:
         return Format(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not one of {', '.join(Format)}.", param_hint="-o") from None
-
-
-def _seconds(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a number.", param_hint="--request-timeout") from None

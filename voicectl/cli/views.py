@@ -28,15 +28,18 @@ CALL = View(
         "_links.self.href",
     ),
     times=frozenset({"start_time", "end_time"}),
+    table=("uuid", "status", "direction", "from", "to", "duration"),
 )
 CREATED = View(
     columns=("uuid", "status", "direction", "conversation_uuid", "to", "reference", "certainty", "replayed"),
     more=("from", "duration", "start_time", "end_time", "rate", "price", "network"),
     times=frozenset({"start_time", "end_time"}),
+    table=("uuid", "status", "to", "reference", "certainty"),
 )
-LEG = View(columns=("uuid", "action", "outcome"), is_line=True)
+LEG = View(columns=("uuid", "action", "outcome"), line="{uuid}  {action}  {outcome}")
 INTENT = View(
     columns=("reference", "asked_at", "to", "from", "state", "uuid", "certainty", "reason"),
     more=("idempotency_key",),
     id="reference",
+    table=("reference", "asked_at", "to", "state", "reason"),
 )

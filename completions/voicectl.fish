@@ -1,0 +1,1 @@
+complete --command voicectl --no-files --arguments "(env _VOICECTL_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) voicectl)" --condition "env _VOICECTL_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) voicectl"

@@ -1,0 +1,113 @@
+"""Every command has help with an example, every example runs, and the documents know every command."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import StartRoom
+from tests.support.room import BY_HAND, PERSON, Room
+from voicectl.cli.tree import COMMANDS, Entry, all_commands
+from voicectl.clock import SystemClock
+from voicectl.core import keys
+from voicectl.core.profiles import Profile, ProfileStore
+from voicectl.store.journal import IntentState, Journal
+
+ROOT = Path(__file__).parent.parent.parent
+WORDS = [" ".join(words) for words in all_commands()]
+LEGS = {"LEG": PERSON, "OTHER": "447700900002", "RINGING": BY_HAND, "ENDING": "447700900503"}
+
+
+def entry(words: str) -> Entry:
+    found = COMMANDS
+    for word in words.split():
+        found = found[word]  # type: ignore[assignment,index]
+    assert isinstance(found, Entry)
+    return found
+
+
+def docstring(words: str) -> str:
+    module, _, function = entry(words).function.partition(":")
+    return inspect.getdoc(getattr(import_module(f"voicectl.cli.{module}"), function)) or ""
+
+
+def examples(words: str) -> list[str]:
+    return re.findall(r"^ +\$ (.*)$", docstring(words), re.MULTILINE)
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_help_shows_an_example_and_the_summary_of_the_list(bare: Room, words: str) -> None:
+    ran = bare(f"{words} --help")
+
+    assert ran.exit_code == 0
+    assert f"voicectl {words}" in ran.stdout
+    assert docstring(words).startswith(entry(words).summary.rstrip("."))
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_the_readme_mentions_every_command(words: str) -> None:
+    assert f"`{words}`" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_the_examples_of_the_help_run(start_room: StartRoom, words: str) -> None:
+    room = start_room(clock=SystemClock())
+    environ = prepare(room, words)
+
+    for example in examples(words):
+        environ |= named_in(example, room)
+        ran = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", example],
+            env=environ,
+            cwd=room.home,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        if words == "sandbox start":
+            subprocess.run(["bash", "-c", "voicectl sandbox stop"], env=environ, check=True)
+        assert ran.returncode == 0, f"{example}\n{ran.stdout.decode()}\n{ran.stderr.decode()}"
+
+
+def prepare(room: Room, words: str) -> dict[str, str]:
+    """What the examples of a command need beside legs: profiles, a key file, a call in doubt."""
+    assert room.sandbox is not None
+    store = ProfileStore(room.config)
+    test = store.get("test")
+    room.home.joinpath("private.pem").write_bytes(store.key_path("test").read_bytes())
+    room.home.joinpath("private.pem").chmod(0o600)
+    key = keys.parse(store.key_path("test").read_bytes(), where="the test")
+    names = ["sandbox"] if words in ("profile add", "sandbox start") else ["sandbox", "prod", "eu"]
+    for name in names:
+        profile = Profile(
+            name=name, application_id=test.application_id, base_url=room.url, from_=test.from_, api_key="k"
+        )
+        store.add(profile, key=key, api_secret="a", signature_secret="s")
+    return room.environ | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "APP_ID": "1d2c3b4a-5968-4776-8594-a3b2c1d0e9f8",
+        "VONAGE_API_HOST": room.url,
+    }
+
+
+def named_in(example: str, room: Room) -> dict[str, str]:
+    """The legs that an example names, in the state that it means, and the reference of a call in doubt."""
+    made = {name: room.call(number, wait=None) for name, number in LEGS.items() if f"${name}" in example}
+    if made:
+        assert room("sandbox advance 3s").exit_code == 0
+    if "$REF" in example:
+        assert room.sandbox is not None
+        journal = Journal(room.state / room.sandbox.identity.application_id, SystemClock())
+        journal.intend("vc-doubt", to="447700900009", from_=None, body_hash="", key=None, dialled=[])
+        journal.settle("vc-doubt", IntentState.IN_DOUBT, "lost")
+        journal.close()
+        made["REF"] = "vc-doubt"
+    return made
