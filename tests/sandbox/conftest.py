@@ -1,0 +1,51 @@
+"""Fixtures of the sandbox's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from tests.support.clock import FakeClock
+from voicectl.sandbox.identity import Identity, Options
+from voicectl.sandbox.runner import running
+from voicectl.sandbox.sandbox import Sandbox
+
+from .parts import Client, Line, line
+
+Start = Callable[..., Client]
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def start(application: tuple[Identity, RSAPrivateKey], clock: FakeClock) -> Iterator[Start]:
+    """Starts sandboxes, frozen and without rate limits unless told otherwise; stops them in the end."""
+    identity, key = application
+    with ExitStack() as stack:
+
+        def start(**options: object) -> Client:
+            settings = {"seed": 1, "frozen": True, "limits": False} | options
+            sandbox = Sandbox(identity, Options(**settings), clock=clock)
+            client = Client(sandbox, stack.enter_context(running(sandbox)), key)
+            stack.callback(client.http.close)
+            return client
+
+        yield start
+
+
+@pytest.fixture
+def client(start: Start) -> Client:
+    """A client of a frozen sandbox without rate limits."""
+    return start()
+
+
+@pytest.fixture(name="line")
+def a_line() -> Line:
+    """An exchange without HTTP."""
+    return line()

@@ -1,0 +1,187 @@
+"""What the sandbox's tests share: a clock, an exchange without HTTP, and a client of one with it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from voicectl import tokens
+from voicectl.sandbox.effects import Effect, Fetch, Report
+from voicectl.sandbox.exchange import Exchange
+from voicectl.sandbox.flow import Dial, Flow, Join, Order
+from voicectl.sandbox.hearing import Prompt, speech
+from voicectl.sandbox.identity import Identity
+from voicectl.sandbox.leg import Leg
+from voicectl.sandbox.sandbox import Sandbox
+
+PERSON = "447700900001"
+BUSY = "447700900200"
+MACHINE = "447700900300"
+BY_HAND = "447700900600"
+
+HELLO = {"action": "talk", "text": "Hello"}
+ROOM = {"action": "conversation", "name": "room"}
+
+
+def say(text: str = "Hello", **options: Any) -> Prompt:
+    return speech(text, loop=options.get("loop", 1), options=options)
+
+
+def phone(number: str = PERSON, **options: Any) -> Dial:
+    return Dial(endpoint={"type": "phone", "number": number}, **options)
+
+
+def room(name: str = "room", **options: Any) -> Join:
+    return Join(name=name, **options)
+
+
+INTO_A_ROOM = (room(),)
+
+
+@dataclass
+class Line:
+    """An exchange with no HTTP around it, and all that it has reported."""
+
+    exchange: Exchange
+    effects: list[Effect] = field(default_factory=list)
+
+    def call(self, number: str = PERSON, flow: Flow = INTO_A_ROOM, **options: Any) -> Leg:
+        caller = {"type": "phone", "number": "447700900456"}
+        to = options.pop("to", {"type": "phone", "number": number})
+        return self.exchange.create(Order(to=to, from_=caller, flow=flow, **options))
+
+    def answered(self, number: str = PERSON, flow: Flow = INTO_A_ROOM, **options: Any) -> Leg:
+        leg = self.call(number, flow, **options)
+        self.wait(2.5)
+        assert leg.is_up
+        return leg
+
+    def wait(self, seconds: float) -> None:
+        self.exchange.run(self.exchange.now + round(seconds * 1000))
+
+    def collect(self) -> list[Effect]:
+        self.effects += self.exchange.collect()
+        return self.effects
+
+    def fetches(self) -> list[Fetch]:
+        return [effect for effect in self.collect() if isinstance(effect, Fetch)]
+
+    def reports(self, leg: Leg) -> list[tuple[float, str]]:
+        """When each status came, in seconds from the making of *leg*."""
+        return [
+            ((report.at - leg.created) / 1000, report.status)
+            for report in self.collect()
+            if isinstance(report, Report) and report.uuid == leg.uuid
+        ]
+
+    def last_report(self, leg: Leg) -> Report:
+        found = [each for each in self.collect() if isinstance(each, Report) and each.uuid == leg.uuid]
+        return found[-1]
+
+    def heard(self, leg: Leg) -> list[tuple[str, str, float]]:
+        """What the party of *leg* heard, what it was, and for how long."""
+        shown = [heard.to_json(self.exchange.now) for heard in leg.heard]
+        return [(each["kind"], _content(each), each["seconds"]) for each in shown]
+
+
+def line(*, seed: int = 1, **options: Any) -> Line:
+    return Line(Exchange(seed=seed, number="442079460000", now=0, host_time=lambda: 0.0, **options))
+
+
+def _content(heard: dict[str, Any]) -> str:
+    return next(heard[name] for name in ("text", "url", "digits") if name in heard)
+
+
+class Client:
+    """A client of one sandbox, with the application's key."""
+
+    def __init__(self, sandbox: Sandbox, url: str, key: RSAPrivateKey) -> None:
+        self.sandbox = sandbox
+        self.url = url
+        self.key = key
+        self.clock = sandbox.clock
+        self.http = httpx.Client(base_url=url, trust_env=False, timeout=20, verify=False)
+
+    @property
+    def identity(self) -> Identity:
+        return self.sandbox.identity
+
+    def token(self, **claims: Any) -> str:
+        """A token as the application makes it, with *claims* changed; None takes one away."""
+        made = tokens.application_claims(self.identity.application_id, now=self.clock.time()) | claims
+        return tokens.mint({name: value for name, value in made.items() if value is not None}, self.key)
+
+    def api(self, method: str, path: str, json: object = None, **more: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.token()}"} | more.pop("headers", {})
+        return self.http.request(method, path, json=json, headers=headers, **more)
+
+    def get(self, path: str) -> httpx.Response:
+        return self.api("GET", path)
+
+    def put(self, path: str, json: object) -> httpx.Response:
+        return self.api("PUT", path, json)
+
+    def create(self, number: str = PERSON, *ncco: dict[str, Any], **more: Any) -> httpx.Response:
+        body = {
+            "to": [{"type": "phone", "number": number}],
+            "from": {"type": "phone", "number": "447700900456"},
+        }
+        if "answer_url" not in more:
+            body["ncco"] = list(ncco) or [ROOM]
+        return self.api("POST", "/v1/calls", body | more)
+
+    def call(self, number: str = PERSON, *ncco: dict[str, Any], **more: Any) -> str:
+        """Place a call; its uuid."""
+        made = self.create(number, *ncco, **more)
+        assert made.status_code == 201, made.text
+        return str(made.json()["uuid"])
+
+    def answered(self, number: str = PERSON, *ncco: dict[str, Any], **more: Any) -> str:
+        """Place a call and let it be answered; its uuid."""
+        uuid = self.call(number, *ncco, **more)
+        self.advance(2.5)
+        assert self.status(uuid) == "answered"
+        return uuid
+
+    def record(self, uuid: str) -> dict[str, Any]:
+        found = self.get(f"/v1/calls/{uuid}")
+        assert found.status_code == 200, found.text
+        return dict(found.json())
+
+    def status(self, uuid: str) -> str:
+        return str(self.record(uuid)["status"])
+
+    def until(self, uuid: str, status: str) -> None:
+        """Wait, in real time, for what a webhook in the background brings."""
+        for _ in range(400):
+            if self.status(uuid) == status:
+                return
+            time.sleep(0.005)
+        raise AssertionError(f"{uuid} never became {status}")
+
+    def change(self, uuid: str, action: str, **more: Any) -> httpx.Response:
+        return self.put(f"/v1/calls/{uuid}", {"action": action, **more})
+
+    def transfer(self, uuid: str, *ncco: dict[str, Any]) -> httpx.Response:
+        return self.change(uuid, "transfer", destination={"type": "ncco", "ncco": list(ncco)})
+
+    def control(self, path: str, **body: Any) -> httpx.Response:
+        return self.http.post(f"/sandbox/{path}", json=body)
+
+    def advance(self, seconds: float) -> None:
+        assert self.control("advance", seconds=seconds).status_code == 200
+
+    def fault(self, what: str, **more: Any) -> None:
+        made = self.control("faults", what=what, **more)
+        assert made.status_code == 201, made.text
+
+    def hear(self, uuid: str) -> list[dict[str, Any]]:
+        return list(self.http.get(f"/sandbox/hear/{uuid}").json())
+
+    def log(self, since: int = 0) -> list[dict[str, Any]]:
+        lines = self.http.get("/sandbox/log", params={"since": since})
+        return [httpx.Response(200, content=each).json() for each in lines.text.splitlines()]

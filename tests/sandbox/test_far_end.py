@@ -1,0 +1,255 @@
+"""What each far end does, as statuses at their seconds from ``started``."""
+
+import pytest
+
+from voicectl.sandbox.detection import Behavior, Detection, Mode
+from voicectl.sandbox.flow import Webhook
+
+from .parts import Line, say
+
+ANSWERED_AND_STAYS = [(0, "started"), (0.5, "ringing"), (2.5, "answered")]
+
+
+@pytest.mark.parametrize(
+    ("digits", "statuses", "detail", "sip_code"),
+    [
+        ("000", ANSWERED_AND_STAYS, None, None),
+        ("099", ANSWERED_AND_STAYS, None, None),
+        ("100", ANSWERED_AND_STAYS, None, None),
+        ("199", ANSWERED_AND_STAYS, None, None),
+        ("200", [(0, "started"), (1, "busy")], None, 486),
+        ("201", [(0, "started"), (0.5, "ringing"), (2.5, "rejected")], "declined", 603),
+        ("202", [(0, "started"), (0.5, "ringing"), (60.5, "timeout")], None, None),
+        ("203", [(0, "started"), (1, "failed")], "cannot_route", 404),
+        ("204", [(0, "started"), (5, "unanswered")], "unavailable", 480),
+        ("205", [(0, "started"), (0, "rejected")], "invalid_number", None),
+        ("206", ANSWERED_AND_STAYS, None, None),
+        ("300", [(0, "started"), (0.5, "ringing"), (3.5, "answered"), (69.5, "completed")], None, None),
+        ("301", [(0, "started"), (0.5, "ringing"), (3.5, "answered"), (153.5, "completed")], None, None),
+        ("302", ANSWERED_AND_STAYS, None, None),
+        ("400", [(0, "started"), (0.5, "ringing"), (0.5, "answered")], None, None),
+        ("459", [(0, "started"), (0.5, "ringing"), (59.5, "answered")], None, None),
+        ("500", [*ANSWERED_AND_STAYS, (2.5, "completed")], None, None),
+        ("507", [*ANSWERED_AND_STAYS, (9.5, "completed")], None, None),
+        ("600", [(0, "started"), (0.5, "ringing"), (60.5, "timeout")], None, None),
+        ("601", ANSWERED_AND_STAYS, None, None),
+        ("700", ANSWERED_AND_STAYS, None, None),
+        ("999", ANSWERED_AND_STAYS, None, None),
+    ],
+)
+def test_a_callee_goes_by_its_last_three_digits(line: Line, digits, statuses, detail, sip_code):
+    leg = line.call(f"447700900{digits}")
+
+    line.wait(200)
+
+    assert line.reports(leg) == statuses
+    assert (line.last_report(leg).detail, line.last_report(leg).sip_code) == (detail, sip_code)
+
+
+@pytest.mark.parametrize(
+    "number", ["447700901200", "447700800200", "14155550200", "4477009002000", "44770090020"]
+)
+def test_numbers_that_are_not_of_fiction_are_persons(line: Line, number):
+    leg = line.call(number)
+
+    line.wait(10)
+
+    assert line.reports(leg) == ANSWERED_AND_STAYS
+
+
+@pytest.mark.parametrize(
+    ("to", "last"),
+    [
+        ({"type": "sip", "uri": "sip:alice@example.org:5060"}, (2.5, "answered")),
+        ({"type": "sip", "uri": "sip:200@example.org"}, (1, "busy")),
+        ({"type": "sip", "uri": "sips:desk-2-0-0@example.org"}, (1, "busy")),
+        ({"type": "sip", "user": "447700900203", "domain": "trunk"}, (1, "failed")),
+        ({"type": "vbc", "extension": "204"}, (5, "unanswered")),
+        ({"type": "vbc", "extension": "12"}, (2.5, "answered")),
+        ({"type": "app", "user": "alice"}, (1.5, "answered")),
+        ({"type": "app", "user": "user200"}, (1.5, "answered")),
+    ],
+)
+def test_other_endpoints_go_by_the_digits_of_their_user_part(line: Line, to, last):
+    leg = line.call(to=to)
+
+    line.wait(10)
+
+    assert line.reports(leg)[-1] == last
+
+
+def test_a_ringing_timer_due_with_the_answer_wins(line: Line):
+    late, just_in_time = (
+        line.call("447700900445", ringing_timer=45),
+        line.call("447700900444", ringing_timer=45),
+    )
+
+    line.wait(60)
+
+    assert line.reports(late)[-1] == (45.5, "timeout")
+    assert line.reports(just_in_time)[-1] == (44.5, "answered")
+
+
+def test_460_and_up_need_a_longer_timer(line: Line):
+    usual, longer = line.call("447700900460"), line.call("447700900460", ringing_timer=61)
+
+    line.wait(61)
+
+    assert line.reports(usual)[-1] == (60.5, "timeout")
+    assert line.reports(longer)[-1] == (60.5, "answered")
+
+
+def test_the_length_timer_counts_from_the_answer(line: Line):
+    leg = line.call(length_timer=30)
+
+    line.wait(100)
+
+    assert line.reports(leg)[-1] == (32.5, "completed")
+    assert line.last_report(leg).disconnected_by == "platform"
+
+
+def test_a_party_that_hangs_up_is_named_as_the_one_who_did(line: Line):
+    leg = line.call("447700900503")
+
+    line.wait(10)
+
+    assert line.last_report(leg).disconnected_by == "user"
+
+
+@pytest.mark.parametrize(
+    ("caller", "statuses"),
+    [
+        ("447700900000", [(0, "started"), (0, "ringing"), (1, "answered")]),
+        ("447700900200", [(0, "started"), (0, "ringing"), (1, "answered")]),
+        ("447700900300", [(0, "started"), (0, "ringing"), (1, "answered")]),
+        ("447700900404", [(0, "started"), (0, "ringing"), (1, "answered")]),
+        ("447700900504", [(0, "started"), (0, "ringing"), (1, "answered"), (5, "completed")]),
+        ("447700900600", [(0, "started"), (0, "ringing"), (1, "answered")]),
+    ],
+)
+def test_a_caller_acts_once_answered(line: Line, caller, statuses):
+    to, from_ = {"type": "phone", "number": "442079460000"}, {"type": "phone", "number": caller}
+    leg = line.exchange.ring(to=to, from_=from_, flow=(say(loop=0),))
+
+    line.wait(200)
+
+    assert line.reports(leg) == statuses
+    assert len(leg.uuid) == 32
+
+
+def test_dtmf_answer_is_heard_by_who_answers(line: Line):
+    leg = line.answered(dtmf_answer="p1#")
+
+    assert line.heard(leg) == [("keys", "p1#", 0.0)]
+    line.wait(5)
+    assert line.heard(leg) == [("keys", "p1#", 1.02)]
+
+
+class TestMachineDetection:
+    """Events at their seconds from the answer, and when the flow starts."""
+
+    CONTINUE, HANGUP = Behavior.CONTINUE, Behavior.HANGUP
+
+    @pytest.mark.parametrize(
+        ("digits", "detection", "events", "flow_starts"),
+        [
+            ("001", Detection(behavior=CONTINUE), [(2, "human", None)], 0),
+            ("300", Detection(behavior=CONTINUE), [(3, "machine", None)], 0),
+            ("300", Detection(behavior=HANGUP), [(3, "machine", None), (3, "completed", None)], 0),
+            ("001", Detection(behavior=HANGUP), [(2, "human", None)], 0),
+            ("001", Detection(behavior=CONTINUE, mode=Mode.DETECT), [(2, "human", None)], 2),
+            ("300", Detection(behavior=CONTINUE, mode=Mode.DETECT), [(3, "machine", None)], 3),
+            ("301", Detection(behavior=CONTINUE, mode=Mode.DETECT), [(3, "machine", None)], 3),
+            ("001", Detection(behavior=CONTINUE, mode=Mode.DETECT_BEEP), [(2, "human", None)], 2),
+            ("300", Detection(behavior=CONTINUE, mode=Mode.DETECT_BEEP), [(6, "machine", "beep_start")], 6),
+            (
+                "301",
+                Detection(behavior=CONTINUE, mode=Mode.DETECT_BEEP),
+                [(48, "machine", "beep_timeout")],
+                48,
+            ),
+            (
+                "301",
+                Detection(behavior=CONTINUE, mode=Mode.DETECT_BEEP, beep_timeout=30),
+                [(33, "machine", "beep_timeout")],
+                33,
+            ),
+            (
+                "300",
+                Detection(behavior=CONTINUE, mode=Mode.DEFAULT),
+                [(3, "machine", None), (6, "machine", "beep_start")],
+                0,
+            ),
+            (
+                "301",
+                Detection(behavior=CONTINUE, mode=Mode.DEFAULT),
+                [(3, "machine", None), (48, "machine", "beep_timeout")],
+                0,
+            ),
+            (
+                "300",
+                Detection(behavior=HANGUP, mode=Mode.DETECT_BEEP),
+                [(6, "machine", "beep_start"), (6, "completed", None)],
+                None,
+            ),
+            (
+                "300",
+                Detection(behavior=HANGUP, mode=Mode.DEFAULT),
+                [(3, "machine", None), (3, "completed", None)],
+                0,
+            ),
+        ],
+    )
+    def test_events_follow_the_mode(self, line: Line, digits, detection, events, flow_starts):
+        leg = line.call(f"447700900{digits}", (say(loop=0),), detection=detection)
+        line.wait(60)
+
+        answered = leg.answered_at
+        reports = [report for report in line.collect() if report.at > answered]
+        assert [((r.at - answered) / 1000, r.status, r.sub_state) for r in reports] == events
+        started = [(heard.at - answered) / 1000 for heard in leg.heard]
+        assert started == ([] if flow_starts is None else [flow_starts])
+
+    def test_the_record_reads_machine_or_answered(self, line: Line):
+        human = line.call("447700900001", detection=Detection(behavior=Behavior.CONTINUE))
+        machine = line.call("447700900300", detection=Detection(behavior=Behavior.CONTINUE))
+
+        line.wait(10)
+
+        assert (human.status, machine.status) == ("answered", "machine")
+
+    def test_only_phones_are_examined(self, line: Line):
+        leg = line.call(to={"type": "vbc", "extension": "300"}, detection=Detection(behavior=Behavior.HANGUP))
+
+        line.wait(20)
+
+        assert leg.status == "answered"
+
+    def test_a_call_that_ends_sooner_gets_no_verdict_and_no_flow(self, line: Line):
+        detect = Detection(behavior=Behavior.CONTINUE, mode=Mode.DETECT)
+        leg = line.call("447700900501", (say(),), detection=detect)
+
+        line.wait(20)
+
+        assert [status for _, status in line.reports(leg)] == ["started", "ringing", "answered", "completed"]
+        assert leg.heard == []
+
+    def test_a_transfer_during_detection_runs_instead_of_the_flow(self, line: Line):
+        detect = Detection(behavior=Behavior.CONTINUE, mode=Mode.DETECT)
+        leg = line.answered(flow=(say("old"),), detection=detect)
+
+        line.exchange.transfer(leg, (say("new", loop=0),))
+        line.wait(10)
+
+        assert [what for _, what, _ in line.heard(leg)] == ["new"]
+
+    def test_so_does_one_by_url_that_is_still_asked_for(self, line: Line):
+        detect = Detection(behavior=Behavior.CONTINUE, mode=Mode.DETECT)
+        leg = line.answered(flow=(say("old"),), detection=detect)
+
+        line.exchange.transfer(leg, Webhook(url="http://127.0.0.1/"))
+        line.wait(10)
+        assert leg.heard == []
+        line.exchange.resume(line.fetches()[0], (say("new"),))
+
+        assert [what for _, what, _ in line.heard(leg)] == ["new"]

@@ -1,0 +1,199 @@
+"""Serving: in the foreground until told to stop, and from a thread."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import httpx
+import pytest
+
+from tests.support.clock import FakeClock
+from voicectl.clock import SystemClock
+from voicectl.sandbox.identity import Options
+from voicectl.sandbox.runner import running, serve
+from voicectl.sandbox.sandbox import Sandbox
+
+from .conftest import Start
+from .parts import Client
+
+SERVER = """
+import sys
+from voicectl.clock import SystemClock
+from voicectl.sandbox.identity import Options, new_identity
+from voicectl.sandbox.runner import serve
+from voicectl.sandbox.sandbox import Sandbox
+
+identity, _ = new_identity()
+sandbox = Sandbox(identity, Options(seed=1), clock=SystemClock())
+print("ended by", serve(sandbox, port=0, on_ready=lambda url: print(url, flush=True)))
+"""
+
+
+@pytest.fixture
+def sandbox(application) -> Sandbox:
+    return Sandbox(application[0], Options(seed=1), clock=FakeClock())
+
+
+@pytest.fixture
+def taken_port():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        yield taken.getsockname()[1]
+
+
+def post(url: str, path: str) -> httpx.Response:
+    return httpx.post(f"{url}/sandbox/{path}", json={}, trust_env=False)
+
+
+class TestRunning:
+    def test_answers_while_the_block_runs_and_not_after(self, sandbox: Sandbox):
+        with running(sandbox) as url:
+            assert httpx.get(f"{url}/sandbox/status", trust_env=False).json()["url"] == url
+
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{url}/sandbox/status", trust_env=False)
+
+    def test_a_port_in_use_is_an_error_at_once(self, sandbox: Sandbox, taken_port):
+        with pytest.raises(OSError, match="in use"), running(sandbox, port=taken_port):
+            pass
+
+    def test_stops_at_once(self, sandbox: Sandbox):
+        with running(sandbox):
+            before = time.monotonic()
+
+        assert time.monotonic() - before < 0.1
+
+    def test_can_be_stopped_by_request_before_the_block_ends(self, sandbox: Sandbox):
+        with running(sandbox) as url:
+            assert post(url, "stop").json() == {}
+            for _ in range(200):
+                try:
+                    httpx.get(f"{url}/sandbox/status", trust_env=False)
+                except httpx.TransportError:
+                    break
+                time.sleep(0.005)
+            else:
+                raise AssertionError("it still answers")
+
+    def test_an_error_in_the_block_stops_it_too(self, sandbox: Sandbox):
+        with pytest.raises(KeyError), running(sandbox) as url:
+            raise KeyError
+
+        with pytest.raises(httpx.ConnectError):
+            post(url, "stop")
+
+    def test_a_delayed_answer_does_not_hold_it_up(self, start: Start):
+        client = start()
+        client.fault("delay", seconds=60)
+        asking = threading.Thread(target=client.get, args=("/v1/calls",))
+        asking.start()
+        while client.http.get("/sandbox/faults").json()[0]["struck"] == 0:
+            time.sleep(0.005)
+
+        post(client.url, "stop")
+
+        asking.join(1)
+        assert not asking.is_alive()
+
+    def test_what_cannot_start_says_why(self, sandbox: Sandbox, monkeypatch):
+        monkeypatch.setattr(sandbox, "keep_time", lambda: 1 / 0)
+
+        with pytest.raises(ExceptionGroup), running(sandbox):
+            pass
+
+    def test_many_at_once_keep_apart(self, start: Start):
+        first, second = start(), start()
+        first.call()
+
+        assert [each.get("/v1/calls").json()["count"] for each in (first, second)] == [1, 0]
+
+
+class TestServe:
+    @pytest.fixture
+    def server(self):
+        process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", SERVER],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        yield process
+        process.kill()
+        process.communicate()
+
+    @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+    def test_ends_cleanly_on_a_signal(self, server, signum):
+        server.stdout.readline()
+
+        server.send_signal(signum)
+        out, err = server.communicate(timeout=5)
+
+        assert (out, err, server.returncode) == (f"ended by {int(signum)}\n", "", 0)
+
+    def test_ends_cleanly_on_request(self, server):
+        url = server.stdout.readline().strip()
+
+        assert post(url, "stop").status_code == 200
+        out, err = server.communicate(timeout=5)
+
+        assert (out, err, server.returncode) == ("ended by None\n", "", 0)
+
+    def test_a_port_in_use_is_an_error_before_anything_else(self, sandbox: Sandbox, taken_port):
+        with pytest.raises(OSError, match="in use"):
+            serve(sandbox, port=taken_port, on_ready=lambda _: pytest.fail("it is not ready"))
+
+    @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "example.org", ""])
+    def test_it_binds_loopback_only(self, sandbox: Sandbox, host):
+        with pytest.raises(ValueError, match="loopback"):
+            serve(sandbox, host=host, port=0)
+
+    def test_the_caller_s_signal_handlers_are_put_back(self, sandbox: Sandbox):
+        signums, caught = (signal.SIGINT, signal.SIGTERM), []
+        before = {
+            signum: signal.signal(signum, lambda signum, _: caught.append(signum)) for signum in signums
+        }
+
+        ended_by = serve(sandbox, port=0, on_ready=lambda _: os.kill(os.getpid(), signal.SIGTERM))
+        for signum in signums:
+            os.kill(os.getpid(), signum)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+        assert ended_by == signal.SIGTERM
+        assert caught == [signal.SIGINT, signal.SIGTERM]
+
+
+def test_things_happen_when_due_without_a_request(application):
+    sandbox = Sandbox(application[0], Options(seed=1, speed=100), clock=SystemClock())
+    with running(sandbox) as url:
+        client = Client(sandbox, url, application[1])
+        uuid = client.call("447700900502")  # over after 4.5 s, 45 ms of them real
+        time.sleep(0.2)
+        statuses = [entry["status"] for entry in sandbox.log.since(0) if entry["kind"] == "status"]
+        client.http.close()
+
+    assert statuses == ["started", "ringing", "answered", "completed"]
+    assert uuid in sandbox.exchange.legs
+
+
+def test_a_host_clock_that_stands_still_keeps_nobody_busy(start: Start):
+    client = start(frozen=False)
+    client.call()
+    before = time.process_time()
+
+    time.sleep(0.2)
+
+    assert time.process_time() - before < 0.1
+
+
+def test_no_warnings_and_no_tasks_are_left(sandbox: Sandbox):
+    with running(sandbox) as url:
+        httpx.get(f"{url}/sandbox/status", trust_env=False)
+
+    with pytest.raises(RuntimeError):
+        asyncio.get_running_loop()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("sandbox")]

@@ -1,0 +1,85 @@
+"""Machine detection: what the platform makes of who picked up, and when.
+
+Source: Voice API reference, "machine detection" (standard and advanced).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from voicectl.sandbox.far_end import FarEnd
+
+HUMAN_AFTER = 2.0
+MACHINE_AFTER = 3.0
+BEEP_TIMEOUT = 45
+
+
+class Behavior(StrEnum):
+    """What to do about a machine."""
+
+    CONTINUE = "continue"
+    HANGUP = "hangup"
+
+
+class Mode(StrEnum):
+    """The modes of advanced detection; the standard one acts like ``default`` without the beep."""
+
+    DETECT = "detect"
+    DETECT_BEEP = "detect_beep"
+    DEFAULT = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """One event of detection.
+
+    Attributes:
+        after: Seconds from the answer.
+        status: ``human`` or ``machine``.
+        sub_state: ``beep_start``, ``beep_timeout`` or None.
+    """
+
+    after: float
+    status: str
+    sub_state: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detection:
+    """What was asked for.
+
+    Attributes:
+        behavior: ``hangup`` ends the call at the first machine event.
+        mode: None for the standard detection.
+        beep_timeout: Seconds from the verdict to wait for the beep.
+    """
+
+    behavior: Behavior
+    mode: Mode | None = None
+    beep_timeout: int = BEEP_TIMEOUT
+
+    @property
+    def waits(self) -> bool:
+        """Whether the flow starts after the last event only."""
+        return self.mode in (Mode.DETECT, Mode.DETECT_BEEP)
+
+    def sightings(self, far_end: FarEnd) -> list[Sighting]:
+        """The events for a call that *far_end* answers, in order; at least one."""
+        if not far_end.is_machine:
+            return [Sighting(after=HUMAN_AFTER, status="human")]
+        verdict = Sighting(after=MACHINE_AFTER, status="machine")
+        match self.mode:
+            case Mode.DETECT_BEEP:
+                return [self._beep(far_end)]
+            case Mode.DEFAULT:
+                return [verdict, self._beep(far_end)]
+        return [verdict]
+
+    def _beep(self, far_end: FarEnd) -> Sighting:
+        given_up = MACHINE_AFTER + self.beep_timeout
+        if far_end.beeps_after is not None and far_end.beeps_after <= given_up:
+            return Sighting(after=far_end.beeps_after, status="machine", sub_state="beep_start")
+        return Sighting(after=given_up, status="machine", sub_state="beep_timeout")

@@ -1,0 +1,211 @@
+"""The telephone exchange: what may be asked of it, by the API and by the outside parties.
+
+Pure: it knows no HTTP, no event loop and no clock but the moments it is given. Each operation either does what it
+says or raises and changes nothing. What it cannot do itself it leaves as effects, for the runner to collect.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from voicectl.sandbox import far_end
+from voicectl.sandbox.effects import Purpose
+from voicectl.sandbox.far_end import DECLINED
+from voicectl.sandbox.flow import Webhook
+from voicectl.sandbox.hearing import keys
+from voicectl.sandbox.leg import Direction
+from voicectl.sandbox.switchboard import Switchboard
+from voicectl.voice.call import CallStatus
+from voicectl.voice.endpoint import label
+
+if TYPE_CHECKING:
+    from voicectl.sandbox.effects import Fetch
+    from voicectl.sandbox.flow import Actions, Flow, Order
+    from voicectl.sandbox.hearing import Heard, Prompt
+    from voicectl.sandbox.leg import Leg
+
+INBOUND_ANSWERED_AFTER = 1.0
+"""Seconds of ringing before the platform answers an inbound call."""
+
+
+class ExchangeError(Exception):
+    """What was asked cannot be done to the leg as it is; nothing was changed."""
+
+
+class LegOver(ExchangeError):
+    """The leg has ended."""
+
+
+class LegNotAnswered(ExchangeError):
+    """The leg is not answered yet, or (where ringing is needed) not ringing."""
+
+
+class Exchange(Switchboard):
+    """A :class:`Switchboard` that can be asked for things."""
+
+    def create(self, order: Order) -> Leg:
+        """Place an outbound call; it is ``started``, in a conversation of its own."""
+        is_phone = order.to["type"] == "phone"
+        leg = self._new_leg(
+            direction=Direction.OUTBOUND,
+            to=order.to,
+            from_=order.from_ or {"type": "phone", "number": self._number},
+            conversation=self.conversations.new(),
+            far_end=far_end.called(order.to),
+            flow=order.flow,
+            detection=order.detection if is_phone else None,
+            dtmf_answer=order.dtmf_answer,
+            ringing_timer=order.ringing_timer,
+            length_timer=order.length_timer,
+            event_url=order.event_url,
+        )
+        self._call(leg)
+        return leg
+
+    def hangup(self, leg: Leg) -> None:
+        """End *leg*: ``cancelled`` before the answer, ``completed`` after it.
+
+        Raises:
+            LegOver: It has ended.
+        """
+        self._require_live(leg)
+        self.finish(leg)
+
+    def mute(self, leg: Leg, *, on: bool) -> None:
+        """Let the others not hear *leg*, or hear it again. Kept over a transfer; repeating it changes nothing.
+
+        Raises:
+            LegOver: It has ended.
+            LegNotAnswered: It is not answered yet.
+        """
+        self._require_up(leg)
+        leg.is_muted = on
+
+    def earmuff(self, leg: Leg, *, on: bool) -> None:
+        """Let *leg* not hear the others, or hear them again. Kept, and raises, as :meth:`mute`."""
+        self._require_up(leg)
+        leg.is_earmuffed = on
+
+    def transfer(self, leg: Leg, flow: Flow) -> None:
+        """Have *leg* leave its NCCO and run another, alone: in the room it names, or a new conversation.
+
+        With a :class:`~voicectl.sandbox.flow.Webhook` the present NCCO goes on until the other has come.
+        Raises as :meth:`mute`.
+        """
+        self._require_up(leg)
+        leg.flow = None
+        if isinstance(flow, Webhook):
+            self._fetch(leg, flow, Purpose.TRANSFER)
+        else:
+            self._run_instead(leg, flow)
+
+    def talk(self, leg: Leg, prompt: Prompt | None) -> None:
+        """Say something to the party of *leg* alone, in place of what REST says to it now; None: be silent.
+
+        The prompts of its NCCO go on beside it. Raises as :meth:`mute`.
+        """
+        self._require_up(leg)
+        leg.talk = self._replace(leg, leg.talk, prompt)
+
+    def stream(self, leg: Leg, prompt: Prompt | None) -> None:
+        """Play an audio file to the party of *leg* alone, as :meth:`talk` says something."""
+        self._require_up(leg)
+        leg.stream = self._replace(leg, leg.stream, prompt)
+
+    def dtmf(self, leg: Leg, digits: str) -> None:
+        """Let the party of *leg* hear the tones of *digits*. Raises as :meth:`mute`."""
+        self._require_up(leg)
+        self.play(leg, keys(digits))
+
+    def listen(self, leg: Leg, url: str | None) -> None:
+        """Note where each key that the party presses is wanted; None: nowhere. Raises as :meth:`mute`."""
+        self._require_up(leg)
+        leg.dtmf_url = url
+
+    def ring(self, *, to: dict[str, Any], from_: dict[str, Any], flow: Flow) -> Leg:
+        """Let a party call us: it rings at once, and is answered as *flow* begins, a second later."""
+        leg = self._new_leg(
+            direction=Direction.INBOUND,
+            to=to,
+            from_=from_,
+            conversation=self.conversations.new(),
+            far_end=far_end.calling(label(from_) or ""),
+            flow=flow,
+        )
+        self._set_status(leg, CallStatus.RINGING)
+        self.schedule(leg, INBOUND_ANSWERED_AFTER, partial(self._answer, leg))
+        return leg
+
+    def pick_up(self, leg: Leg) -> None:
+        """The called party of a ringing *leg* answers now.
+
+        Raises:
+            LegOver: It has ended.
+            LegNotAnswered: It does not ring, or the party is the caller.
+        """
+        self._require_live(leg)
+        if leg.direction is Direction.INBOUND:
+            raise LegNotAnswered("The party of an inbound leg is the caller; the platform answers.")
+        if leg.status is not CallStatus.RINGING:
+            raise LegNotAnswered(f"The leg is not ringing: it is {leg.status}.")
+        self._answer(leg)
+
+    def press(self, leg: Leg, digits: str) -> None:
+        """The party of *leg* presses keys; who hears that leg hears them. Raises as :meth:`mute`."""
+        self._require_up(leg)
+        for other in leg.conversation.legs.values():
+            if other.hears(leg):
+                other.hear(keys(digits), self.now, leg.uuid)
+
+    def depart(self, leg: Leg) -> None:
+        """The party of *leg* hangs up; before the answer, a called party declines and a caller gives up.
+
+        Raises:
+            LegOver: It has ended.
+            LegNotAnswered: It does not even ring.
+        """
+        self._require_live(leg)
+        if leg.is_up:
+            self._party_hangs_up(leg)
+        elif leg.status is CallStatus.STARTED:
+            raise LegNotAnswered("The leg does not ring yet.")
+        elif leg.direction is Direction.INBOUND:
+            self._end(leg, CallStatus.CANCELLED)
+        else:
+            self._refuse(leg, DECLINED)
+
+    def resume(self, fetch: Fetch, actions: Actions) -> None:
+        """Run the NCCO that *fetch* brought, unless its leg has ended or been told otherwise since."""
+        leg = self._still_awaiting(fetch)
+        if leg is not None and fetch.purpose is Purpose.ANSWER:
+            self._begin_script(leg, actions)
+        elif leg is not None:
+            self._run_instead(leg, actions)
+
+    def give_up(self, fetch: Fetch, reason: str) -> None:
+        """End the call for which *fetch* brought no NCCO, unless it has ended or been told otherwise since."""
+        leg = self._still_awaiting(fetch)
+        if leg is not None:
+            self._remark(leg, f"{fetch.purpose} webhook: {reason}")
+            self.finish(leg)
+
+    def _still_awaiting(self, fetch: Fetch) -> Leg | None:
+        leg = self.live.get(fetch.uuid)
+        if leg is None or leg.awaiting is not fetch:
+            return None
+        leg.awaiting = None
+        return leg
+
+    def _replace(self, leg: Leg, playing: Heard | None, prompt: Prompt | None) -> Heard | None:
+        self.cut(playing)
+        return None if prompt is None else self.play(leg, prompt)
+
+    def _require_live(self, leg: Leg) -> None:
+        if leg.is_over:
+            raise LegOver(f"The leg is over: it is {leg.status}.")
+
+    def _require_up(self, leg: Leg) -> None:
+        self._require_live(leg)
+        if not leg.is_up:
+            raise LegNotAnswered(f"The leg is not answered yet: it is {leg.status}.")

@@ -1,0 +1,119 @@
+"""The outside party: what it does when called, by the last three digits of its number.
+
+Numbers 447700900000-447700900999 are reserved for fiction, so a rehearsal's number rings nobody if it is ever
+dialled for real. A number outside them, and digits without a rule of their own, act like 000: a person.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from voicectl.voice.call import CallStatus
+
+RINGING_AFTER = 0.5
+"""Seconds from ``started`` to ``ringing``."""
+
+_FICTION = "447700900"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """How a call fails before it is answered.
+
+    Attributes:
+        after: Seconds from ``ringing``, or from ``started`` if it never rings.
+        rings: Whether the far end rings first.
+        detail: The platform's own word for the reason.
+        sip_code: The carrier's code for it.
+    """
+
+    status: CallStatus
+    after: float
+    rings: bool = False
+    detail: str | None = None
+    sip_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FarEnd:
+    """The behaviour of one outside party.
+
+    Attributes:
+        answers_after: Seconds of ringing; None: not by itself.
+        refusal: How it fails instead of answering.
+        hangs_up_after: Seconds from the answer; None: stays until the flow ends.
+        is_machine: Voicemail picks up.
+        beeps_after: Seconds from the answer; None: never.
+    """
+
+    answers_after: float | None = 2
+    refusal: Refusal | None = None
+    hangs_up_after: float | None = None
+    is_machine: bool = False
+    beeps_after: float | None = None
+
+
+PERSON = FarEnd()
+"""Answers after 2 s, says nothing, stays."""
+
+DECLINED = Refusal(status=CallStatus.REJECTED, after=2, rings=True, detail="declined", sip_code=603)
+"""A party that does not want the call."""
+
+_BY_DIGITS = {
+    "200": FarEnd(refusal=Refusal(status=CallStatus.BUSY, after=1, sip_code=486)),
+    "201": FarEnd(refusal=DECLINED),
+    "202": FarEnd(answers_after=None),
+    "203": FarEnd(refusal=Refusal(status=CallStatus.FAILED, after=1, detail="cannot_route", sip_code=404)),
+    "204": FarEnd(refusal=Refusal(status=CallStatus.UNANSWERED, after=5, detail="unavailable", sip_code=480)),
+    "205": FarEnd(refusal=Refusal(status=CallStatus.REJECTED, after=0, detail="invalid_number")),
+    "300": FarEnd(answers_after=3, is_machine=True, beeps_after=6, hangs_up_after=66),
+    "301": FarEnd(answers_after=3, is_machine=True, hangs_up_after=150),
+    "600": FarEnd(answers_after=None),
+}
+
+
+def called(endpoint: dict[str, Any]) -> FarEnd:
+    """What the party at *endpoint* does when we dial it.
+
+    SIP URIs and extensions go by the last three digits of the user part, wherever it is. An app user, whatever
+    its name, answers after 1 s.
+    """
+    match endpoint["type"]:
+        case "phone":
+            number = str(endpoint["number"])
+            return _by_digits(number[-3:]) if _is_fiction(number) else PERSON
+        case "app":
+            return FarEnd(answers_after=1)
+        case "sip":
+            user = endpoint.get("user") or endpoint["uri"].partition(":")[2].partition("@")[0]
+            return _by_digits(_last_digits(user))
+        case _:
+            return _by_digits(_last_digits(endpoint["extension"]))
+
+
+def calling(number: str) -> FarEnd:
+    """What the party at *number* does once its own call to us is answered."""
+    if _is_fiction(number) and number[-3] == "5":
+        return FarEnd(hangs_up_after=int(number[-2:]))
+    return PERSON
+
+
+def _by_digits(digits: str) -> FarEnd:
+    if digits in _BY_DIGITS:
+        return _BY_DIGITS[digits]
+    match digits[:1]:
+        case "4":
+            return FarEnd(answers_after=int(digits[1:]))
+        case "5":
+            return FarEnd(hangs_up_after=int(digits[1:]))
+    return PERSON
+
+
+def _is_fiction(number: str) -> bool:
+    return len(number) == len(_FICTION) + 3 and number.startswith(_FICTION)
+
+
+def _last_digits(text: str) -> str:
+    return "".join(re.findall(r"[0-9]", text))[-3:].rjust(3, "0")

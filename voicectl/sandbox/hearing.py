@@ -1,0 +1,115 @@
+"""What a party hears: prompts, and the list of what was heard and for how long.
+
+Nothing is synthesised or downloaded. Speech lasts as long as :func:`voicectl.voice.speech.seconds` says, an audio
+file :data:`STREAM_SECONDS` (its length is not known without fetching it), a key :data:`KEY_SECONDS`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from voicectl.sandbox.times import rfc3339
+from voicectl.voice import speech as spoken
+
+STREAM_SECONDS = 5.0
+KEY_SECONDS = 0.26
+PAUSE_SECONDS = 0.5
+LONGEST_SPEECH_SECONDS = 86_400.0
+"""What the breaks of SSML can stretch a text to: the length of the longest call."""
+
+PLATFORM = "platform"
+"""The source of what no leg's party says."""
+
+
+class Sound(StrEnum):
+    """The kinds of thing heard."""
+
+    SPEECH = "speech"
+    AUDIO = "audio"
+    KEYS = "keys"
+    MUSIC = "music"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """Something to be played to a party, once, several times or for ever.
+
+    Attributes:
+        content: What it is: ``text``, ``url`` or ``digits``.
+        once: Seconds that it takes to play it once.
+        loop: How many times; 0 for endless.
+        options: ``loop``, ``level``, ``language`` and the like, as they were given.
+    """
+
+    sound: Sound
+    content: dict[str, str]
+    once: float
+    loop: int = 1
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it plays if nothing cuts it; None for endless."""
+        return self.once * self.loop if self.loop else None
+
+
+def speech(text: str, *, loop: int = 1, options: dict[str, Any]) -> Prompt:
+    """*text*, spoken."""
+    once = min(spoken.seconds(text), LONGEST_SPEECH_SECONDS)
+    return Prompt(sound=Sound.SPEECH, content={"text": text}, once=once, loop=loop, options=options)
+
+
+def audio(url: str, *, loop: int = 1, options: dict[str, Any]) -> Prompt:
+    """The audio file at *url*."""
+    return Prompt(sound=Sound.AUDIO, content={"url": url}, once=STREAM_SECONDS, loop=loop, options=options)
+
+
+def music(url: str) -> Prompt:
+    """Music or a tone to wait by, for ever."""
+    return Prompt(sound=Sound.MUSIC, content={"url": url}, once=STREAM_SECONDS, loop=0)
+
+
+def keys(digits: str) -> Prompt:
+    """The tones of *digits*; ``p`` is a pause."""
+    pauses = digits.count("p")
+    once = (len(digits) - pauses) * KEY_SECONDS + pauses * PAUSE_SECONDS
+    return Prompt(sound=Sound.KEYS, content={"digits": digits}, once=once)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Heard:
+    """One thing that a party heard, or hears now.
+
+    Attributes:
+        at: When it began, in milliseconds of the call clock.
+        until: When it ended or will end; None: when it is cut.
+        source: :data:`PLATFORM`, or the uuid of the leg whose party made the sound.
+    """
+
+    at: int
+    until: int | None
+    prompt: Prompt
+    source: str
+
+    def is_on(self, now: int) -> bool:
+        """Whether it can be heard at *now*."""
+        return self.until is None or self.until > now
+
+    def cut(self, now: int) -> None:
+        """End it at *now*, unless it was over."""
+        if self.is_on(now):
+            self.until = now
+
+    def to_json(self, now: int) -> dict[str, Any]:
+        """``at``, ``kind``, ``from``, the content, ``seconds`` really heard so far, and the options."""
+        end = now if self.until is None else min(self.until, now)
+        return {
+            "at": rfc3339(self.at),
+            "kind": self.prompt.sound,
+            "from": self.source,
+            **self.prompt.content,
+            "seconds": (end - self.at) / 1000,
+            **self.prompt.options,
+        }

@@ -1,0 +1,117 @@
+"""A leg: one party's connection, and all that is known of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from voicectl.sandbox.conversation import Conversation, Seat
+from voicectl.sandbox.flow import LENGTH_TIMER, RINGING_TIMER, Flow
+from voicectl.sandbox.hearing import PLATFORM, Heard, Prompt
+from voicectl.voice.call import FINAL, CallStatus
+
+if TYPE_CHECKING:
+    from voicectl.sandbox.agenda import Timer
+    from voicectl.sandbox.detection import Detection
+    from voicectl.sandbox.effects import Fetch
+    from voicectl.sandbox.far_end import FarEnd
+    from voicectl.sandbox.script import Script
+
+
+class Direction(StrEnum):
+    """Who called: the party (inbound) or we (outbound)."""
+
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Leg:
+    """One party's connection. The :class:`~voicectl.sandbox.exchange.Exchange` alone changes it.
+
+    Attributes:
+        to: The callee, as records show it.
+        from_: The caller, as records show it.
+        created: When it was made, in milliseconds of the call clock, as all times here.
+        made_at: When its record was made, in Unix seconds of the host clock.
+        flow: What to do when answered; None once it is begun or replaced, and for a callee of ``connect``.
+        is_joined: Hears, and can be heard by, the others of its conversation.
+        dialled_by: The NCCO whose ``connect`` made it, while that waits for it.
+        awaiting: The NCCO asked for; an answer to an earlier request is out of date.
+        talk: What REST plays to it, or played last; so do ``stream`` and, for waiting, ``music``.
+        timers: What is due for it.
+        dtmf_url: Where a listener wants each key that its party presses.
+    """
+
+    uuid: str
+    direction: Direction
+    to: dict[str, Any]
+    from_: dict[str, Any]
+    far_end: FarEnd
+    conversation: Conversation
+    created: int
+    made_at: float
+    flow: Flow | None = None
+    detection: Detection | None = None
+    dtmf_answer: str | None = None
+    ringing_timer: int = RINGING_TIMER
+    length_timer: int = LENGTH_TIMER
+    event_url: str | None = None
+
+    status: CallStatus = CallStatus.STARTED
+    answered_at: int | None = None
+    ended_at: int | None = None
+    is_joined: bool = False
+    is_muted: bool = False
+    is_earmuffed: bool = False
+    seat: Seat = field(default_factory=Seat)
+    script: Script | None = None
+    dialled_by: Script | None = None
+    awaiting: Fetch | None = None
+    talk: Heard | None = None
+    stream: Heard | None = None
+    music: Heard | None = None
+    dtmf_url: str | None = None
+    heard: list[Heard] = field(default_factory=list)
+    timers: list[Timer] = field(default_factory=list)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return self.status in FINAL
+
+    @property
+    def is_up(self) -> bool:
+        """Whether somebody, or a machine, has picked up and not hung up."""
+        return self.status in (CallStatus.ANSWERED, CallStatus.MACHINE)
+
+    def hears(self, other: Leg) -> bool:
+        """Whether this leg's party hears what *other*'s says or presses."""
+        return (
+            other is not self
+            and other.conversation is self.conversation
+            and self.conversation.is_started
+            and self.is_joined
+            and other.is_joined
+            and not self.is_earmuffed
+            and not other.is_muted
+            and (self.seat.can_hear is None or other.uuid in self.seat.can_hear)
+            and (other.seat.can_speak is None or self.uuid in other.seat.can_speak)
+        )
+
+    def hear(self, prompt: Prompt, now: int, source: str = PLATFORM) -> Heard:
+        """Let its party hear *prompt* from *now* on.
+
+        Prompts of the platform are heard earmuffed or not: earmuffs are against the other legs.
+        """
+        until = None if prompt.seconds is None else now + round(prompt.seconds * 1000)
+        heard = Heard(at=now, until=until, prompt=prompt, source=source)
+        self.heard.append(heard)
+        return heard
+
+    def cancel_timers(self) -> None:
+        """Let nothing that is due for it happen."""
+        for timer in self.timers:
+            timer.cancel()
+        self.timers.clear()

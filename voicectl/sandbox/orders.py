@@ -1,0 +1,218 @@
+"""Reading the requests of the Voice API: bodies and queries, checked whole before anything is done.
+
+Source: Voice API reference, sections on each operation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from voicectl.errors import InputError
+from voicectl.sandbox.checks import MISSING, Fields
+from voicectl.sandbox.flow import LENGTH_TIMER, RINGING_TIMER, Order, Webhook
+from voicectl.sandbox.ncco import Method, read_detection, read_digits, read_ncco, read_stream, read_talk
+from voicectl.voice import endpoint
+
+if TYPE_CHECKING:
+    from voicectl.sandbox.flow import Flow
+    from voicectl.sandbox.hearing import Prompt
+
+MAX_LENGTH_TIMER = 86_400
+MAX_SIP_URI = 50
+MAX_USER_TO_USER = 256
+
+
+class Verb(StrEnum):
+    """The actions of ``PUT /v1/calls/{uuid}``."""
+
+    HANGUP = "hangup"
+    MUTE = "mute"
+    UNMUTE = "unmute"
+    EARMUFF = "earmuff"
+    UNEARMUFF = "unearmuff"
+    TRANSFER = "transfer"
+
+
+class DestinationType(StrEnum):
+    """The one type of ``destination``."""
+
+    NCCO = "ncco"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What ``PUT /v1/calls/{uuid}`` asks for; ``flow`` for a transfer only."""
+
+    verb: Verb
+    flow: Flow = ()
+
+
+def read_create(body: object) -> Order:
+    """The body of ``POST /v1/calls``.
+
+    Raises:
+        Invalid: It breaks the rules.
+    """
+    fields = Fields(body)
+    callee = fields.only("to")
+    to, digits = _callee(callee) if callee is not None else ({}, None)
+    from_ = _caller(fields)
+    flow = _answer(fields)
+    fields.choice("event_method", Method)
+    order = Order(
+        to=to,
+        from_=from_,
+        flow=flow,
+        detection=read_detection(fields, "machine_detection", "advanced_machine_detection"),
+        dtmf_answer=digits,
+        ringing_timer=fields.integer("ringing_timer", 1, 120, default=RINGING_TIMER),
+        length_timer=fields.integer("length_timer", 1, MAX_LENGTH_TIMER, default=LENGTH_TIMER),
+        event_url=fields.url("event_url", or_text=True),
+    )
+    fields.done()
+    return order
+
+
+def read_change(body: object) -> Change:
+    """The body of ``PUT /v1/calls/{uuid}``.
+
+    Raises:
+        Invalid: It breaks the rules.
+    """
+    fields = Fields(body)
+    verb = fields.choice("action", Verb, required=True)
+    flow: Flow = ()
+    if verb is Verb.TRANSFER:
+        destination = fields.inside("destination")
+        if destination is None:
+            fields.refuse("destination", MISSING)
+        else:
+            flow = _destination(destination)
+    fields.done()
+    return Change(verb=verb or Verb.HANGUP, flow=flow)
+
+
+def read_rest_talk(body: object) -> Prompt:
+    """The body of ``PUT /v1/calls/{uuid}/talk``. Raises as :func:`read_create`."""
+    fields = Fields(body)
+    prompt = read_talk(fields)
+    fields.text("voice_name")
+    fields.done()
+    return prompt
+
+
+def read_rest_stream(body: object) -> Prompt:
+    """The body of ``PUT /v1/calls/{uuid}/stream``. Raises as :func:`read_create`."""
+    fields = Fields(body)
+    prompt = read_stream(fields, "stream_url")
+    fields.done()
+    return prompt
+
+
+def read_rest_dtmf(body: object) -> str:
+    """The body of ``PUT /v1/calls/{uuid}/dtmf``: its digits, which may come as a number. Raises as the others."""
+    fields = Fields(body)
+    raw = fields.raw.get("digits")
+    if isinstance(raw, int) and not isinstance(raw, bool):
+        fields = Fields({"digits": str(raw)})
+    digits = read_digits(fields, "digits", required=True) or ""
+    fields.done()
+    return digits
+
+
+def read_listener(body: object) -> str:
+    """The body of ``PUT /v1/calls/{uuid}/input/dtmf``: its ``event_url``. Raises as :func:`read_create`."""
+    fields = Fields(body)
+    url = fields.url("event_url", required=True, or_text=True) or ""
+    fields.done()
+    return url
+
+
+def _callee(fields: Fields) -> tuple[dict[str, Any], str | None]:
+    """An endpoint of ``to``, as records show it, and the keys to press when it answers."""
+    kind = fields.text("type", required=True)
+    match kind:
+        case "phone":
+            number = fields.number("number", required=True)
+            fields.text("shaken")
+            return {"type": kind, "number": number}, read_digits(fields, "dtmfAnswer")
+        case "sip":
+            return {"type": kind} | _sip(fields), None
+        case "app":
+            return {"type": kind, "user": fields.text("user", required=True)}, None
+        case "vbc":
+            return {"type": kind, "extension": fields.text("extension", required=True)}, None
+        case "websocket":
+            fields.refuse("type", '"websocket" is not served here: phone, sip, app and vbc are')
+        case str():
+            fields.refuse("type", "Must be one of phone, sip, app, vbc")
+    return {}, None
+
+
+def _sip(fields: Fields) -> dict[str, Any]:
+    headers = fields.inside("headers")
+    if headers is not None:
+        for name in headers.raw:
+            headers.text(name)
+    standard = fields.inside("standard_headers")
+    if standard is not None and len(standard.text("User-to-User") or "") > MAX_USER_TO_USER:
+        standard.refuse("User-to-User", f"Must be at most {MAX_USER_TO_USER} characters long")
+    if "user" in fields.raw or "domain" in fields.raw:
+        if "uri" in fields.raw:
+            fields.refuse("uri", "Is not supported together with user and domain")
+        return {
+            "user": fields.text("user", required=True),
+            "domain": fields.text("domain", required=True),
+        }
+    uri = fields.text("uri", required=True)
+    if uri is not None and (not uri.startswith(("sip:", "sips:")) or len(uri) > MAX_SIP_URI):
+        fields.refuse("uri", f"Must begin with sip: or sips: and have at most {MAX_SIP_URI} characters")
+    return {"uri": uri}
+
+
+def _caller(fields: Fields) -> dict[str, Any]:
+    """``from`` as records show it; empty for a random number of the account."""
+    if fields.flag("random_from_number"):
+        if "from" in fields.raw:
+            fields.refuse("from", "Is not supported together with random_from_number")
+        return {}
+    raw = fields.raw.get("from")
+    if isinstance(raw, str) and raw.startswith(("sip:", "sips:")):
+        return {"type": "sip", "uri": raw}
+    caller = fields.inside("from")
+    if caller is None:
+        fields.refuse("from", MISSING)
+        return {}
+    if caller.text("type", required=True) not in ("phone", None):
+        caller.refuse("type", "Must be phone")
+    number = caller.text("number", required=True)
+    try:
+        return {} if number is None else endpoint.caller(number)
+    except InputError:
+        caller.refuse("number", "Must be a phone number in E.164, 7 to 15 digits, or a SIP URI")
+        return {}
+
+
+def _answer(fields: Fields) -> Flow:
+    given = [name for name in ("ncco", "answer_url") if name in fields.raw]
+    method = fields.choice("answer_method", Method) or Method.GET
+    match given:
+        case ["ncco"]:
+            return read_ncco(fields.raw["ncco"], fields.wrongs)
+        case ["answer_url"]:
+            return Webhook(url=fields.url("answer_url") or "", method=method)
+        case _:
+            fields.refuse("ncco", "Exactly one of ncco and answer_url must be given")
+            return ()
+
+
+def _destination(fields: Fields) -> Flow:
+    fields.choice("type", DestinationType, required=True)
+    if ("ncco" in fields.raw) == ("url" in fields.raw):
+        fields.refuse("ncco", "Exactly one of ncco and url must be given")
+        return ()
+    if "ncco" in fields.raw:
+        return read_ncco(fields.raw["ncco"], fields.wrongs, "destination.ncco")
+    return Webhook(url=fields.url("url") or "")

@@ -1,0 +1,176 @@
+"""Call records, single and in pages, as the API shows them.
+
+Source: Voice API reference, "call record" and ``GET /v1/calls``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from voicectl.sandbox.checks import Fields
+from voicectl.sandbox.times import rfc3339, unix_seconds
+from voicectl.voice.call import CallStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from voicectl.sandbox.leg import Leg
+
+RATE = Decimal("0.01270000")
+"""EUR a minute, for every call."""
+
+NETWORK = "23410"
+"""MCCMNC of every far end."""
+
+PAGE_SIZE = 10
+MAX_PAGE_SIZE = 100
+_PENNY = Decimal("0.00000001")
+
+
+class SortOrder(StrEnum):
+    """Oldest or newest first."""
+
+    ASC = "asc"
+    DESC = "desc"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """The query of ``GET /v1/calls``.
+
+    Attributes:
+        date_start: From when on a record was made, Unix seconds of the host clock.
+        date_end: Before when.
+        record_index: The number of the page, from 0.
+        filters: The parameters but for the page, as given.
+    """
+
+    status: CallStatus | None
+    date_start: float | None
+    date_end: float | None
+    page_size: int
+    record_index: int
+    order: SortOrder
+    conversation_uuid: str | None
+    filters: dict[str, str]
+
+    def finds(self, leg: Leg) -> bool:
+        """Whether *leg* is among what is looked for."""
+        return (
+            (self.status is None or leg.status is self.status)
+            and (self.date_start is None or leg.made_at >= self.date_start)
+            and (self.date_end is None or leg.made_at < self.date_end)
+            and (self.conversation_uuid is None or leg.conversation.uuid == self.conversation_uuid)
+        )
+
+
+def read_search(query: Mapping[str, str]) -> Search:
+    """Read the query of ``GET /v1/calls``; parameters that it does not have are ignored.
+
+    Raises:
+        Invalid: It breaks the rules.
+    """
+    known = ("status", "date_start", "date_end", "order", "conversation_uuid")
+    fields = Fields(dict(query))
+    search = Search(
+        status=fields.choice("status", CallStatus),
+        date_start=_moment(fields, "date_start"),
+        date_end=_moment(fields, "date_end"),
+        page_size=fields.digits("page_size", 1, MAX_PAGE_SIZE, default=PAGE_SIZE),
+        record_index=fields.digits("record_index", 0, 10**9, default=0),
+        order=fields.choice("order", SortOrder) or SortOrder.ASC,
+        conversation_uuid=fields.text("conversation_uuid"),
+        filters={name: query[name] for name in known if name in query},
+    )
+    fields.done()
+    return search
+
+
+def page(legs: Iterable[Leg], search: Search, base: str) -> dict[str, Any]:
+    """One page of the records that *search* finds in *legs*, which come oldest first.
+
+    Args:
+        legs: All there are.
+        search: What is looked for, and which page of it.
+        base: ``http://host:port``, since some clients take absolute links only.
+    """
+    found = [leg for leg in legs if search.finds(leg)]
+    if search.order is SortOrder.DESC:
+        found.reverse()
+    start = search.record_index * search.page_size
+    last = max(0, math.ceil(len(found) / search.page_size) - 1)
+
+    def link(index: int | None) -> dict[str, str]:
+        query = search.filters | {"page_size": str(search.page_size)}
+        if index is not None:
+            query["record_index"] = str(index)
+        return {"href": f"{base}/v1/calls?{urlencode(query)}"}
+
+    links = {"self": link(search.record_index)}
+    if found:
+        links["first"] = link(None)
+        if search.record_index > 0:
+            links["prev"] = link(min(search.record_index - 1, last))
+        if search.record_index < last:
+            links["next"] = link(search.record_index + 1)
+        links["last"] = link(last)
+    return {
+        "count": len(found),
+        "page_size": search.page_size,
+        "record_index": search.record_index,
+        "_embedded": {"calls": [call_record(leg) for leg in found[start : start + search.page_size]]},
+        "_links": links,
+    }
+
+
+def call_record(leg: Leg) -> dict[str, Any]:
+    """One record; times, price and network come with ``completed`` only."""
+    return {
+        "uuid": leg.uuid,
+        "conversation_uuid": leg.conversation.uuid,
+        "status": leg.status,
+        "direction": leg.direction,
+        **_billing(leg),
+        "to": leg.to,
+        "from": leg.from_,
+        "_links": {"self": {"href": f"/v1/calls/{leg.uuid}"}},
+    }
+
+
+def created(leg: Leg) -> dict[str, Any]:
+    """The answer to ``POST /v1/calls``."""
+    return {
+        "uuid": leg.uuid,
+        "status": leg.status,
+        "direction": leg.direction,
+        "conversation_uuid": leg.conversation.uuid,
+    }
+
+
+def _billing(leg: Leg) -> dict[str, str]:
+    if leg.status is not CallStatus.COMPLETED or leg.answered_at is None or leg.ended_at is None:
+        return {}
+    # Begun seconds count, so that a duration of 0 is left to calls that were never answered.
+    duration = max(1, math.ceil((leg.ended_at - leg.answered_at) / 1000))
+    return {
+        "rate": str(RATE),
+        "price": str((RATE * duration / 60).quantize(_PENNY)),
+        "duration": str(duration),
+        "network": NETWORK,
+        "start_time": rfc3339(leg.answered_at),
+        "end_time": rfc3339(leg.ended_at),
+    }
+
+
+def _moment(fields: Fields, name: str) -> float | None:
+    text = fields.text(name)
+    try:
+        return None if text is None else unix_seconds(text)
+    except ValueError:
+        fields.refuse(name, "Must be a date-time such as 2026-01-31T07:45:14Z")
+        return None

@@ -1,0 +1,184 @@
+"""Serving a sandbox on a loopback port: in the foreground, or from a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from voicectl.sandbox.sandbox import Sandbox
+
+LOOPBACK = ("127.0.0.1", "::1")
+"""Where it may be served: whoever reaches it may act as every outside party."""
+
+PORT = 4010
+GRACE_SECONDS = 2.0
+"""How long a request under way may go on when the server stops."""
+
+
+def serve(
+    sandbox: Sandbox,
+    *,
+    host: str = LOOPBACK[0],
+    port: int = PORT,
+    on_ready: Callable[[str], None] = lambda _url: None,
+) -> int | None:
+    """Serve until SIGINT, SIGTERM or ``POST /sandbox/stop``.
+
+    Args:
+        sandbox: What to serve; once only.
+        host: A loopback address.
+        port: 0 for any free one.
+        on_ready: Called with the base URL once requests are answered.
+
+    Returns:
+        The signal that ended it; None if it was told to stop.
+
+    Raises:
+        OSError: The port cannot be had; nothing was started.
+        ValueError: *host* is not a loopback address.
+    """
+    sock = _listen(host, port)
+    caught: list[int] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+
+        def on_signal(signum: int) -> None:
+            caught.append(signum)
+            sandbox.stop()
+
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(signum, on_signal, signum)
+        await _serve(sandbox, sock, on_ready)
+
+    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with sock:
+            asyncio.run(main())
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+    return caught[0] if caught else None
+
+
+@contextmanager
+def running(sandbox: Sandbox, *, port: int = 0) -> Iterator[str]:
+    """Serve from a thread while the block runs, which gets the base URL.
+
+    Args:
+        sandbox: What to serve; once only.
+        port: 0 for any free one.
+
+    Raises:
+        OSError: The port cannot be had; nothing was started.
+    """
+    sock = _listen(LOOPBACK[0], port)
+    ready: Future[asyncio.AbstractEventLoop] = Future()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        await _serve(sandbox, sock, lambda _url: ready.set_result(loop))
+
+    with sock, ThreadPoolExecutor(1, "sandbox") as thread:
+        served = thread.submit(asyncio.run, main())
+        served.add_done_callback(lambda _: ready.cancel())
+        try:
+            loop = ready.result()
+        except CancelledError:
+            served.result()  # raises what kept it from starting
+            raise
+        try:
+            yield sandbox.url
+        finally:
+            with suppress(RuntimeError):  # its loop is closed: it was stopped by request
+                loop.call_soon_threadsafe(sandbox.stop)
+            served.result()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    if host not in LOOPBACK:
+        raise ValueError(f"{host!r} is not a loopback address: {' or '.join(LOOPBACK)}")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # TCP by name: asyncio turns Nagle's algorithm off only where it sees that, and each answer would take 40 ms.
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(1024)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+async def _serve(sandbox: Sandbox, sock: socket.socket, on_ready: Callable[[str], None]) -> None:
+    host, port = sock.getsockname()[:2]
+    sandbox.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    config = uvicorn.Config(
+        sandbox.app,
+        http=_protocol(sandbox),
+        ws="none",
+        loop="asyncio",
+        lifespan="off",
+        log_config=None,
+        log_level="error",  # a bug of ours is worth a line, a client's mistake is not
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,  # the front writes Date, from the host clock that was handed in
+    )
+    server = _Server(config, sandbox, on_ready)
+    async with asyncio.TaskGroup() as tasks:
+        keeping_time = tasks.create_task(sandbox.keep_time())
+        await server.serve(sockets=[sock])
+        keeping_time.cancel()
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn's server, stopped by ``sandbox.stopping`` and at once: its own loop looks ten times a second."""
+
+    def __init__(self, config: uvicorn.Config, sandbox: Sandbox, on_ready: Callable[[str], None]) -> None:
+        super().__init__(config)
+        self._sandbox = sandbox
+        self._on_ready = on_ready
+
+    async def main_loop(self) -> None:
+        self._on_ready(self._sandbox.url)
+        await self._sandbox.stopping.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 (closed by serve)
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        if self.server_state.tasks:
+            await asyncio.wait(self.server_state.tasks, timeout=GRACE_SECONDS)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield  # signals are the caller's
+
+
+def _protocol(sandbox: Sandbox) -> type[H11Protocol]:
+    """Uvicorn's protocol, which lets the sandbox know its connections: a fault may close one without a word."""
+
+    class Protocol(H11Protocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            sandbox.connections[self.client] = transport
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            sandbox.connections.pop(self.client, None)
+            super().connection_lost(exc)
+
+    return Protocol
