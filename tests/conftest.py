@@ -14,6 +14,7 @@ from voicectl.core.profiles import Profile, ProfileStore
 from voicectl.sandbox.identity import Identity, Options, new_identity
 from voicectl.sandbox.runner import running
 from voicectl.sandbox.sandbox import Sandbox
+from voicectl.store import files
 
 from .support.clock import FakeClock
 from .support.room import Room
@@ -22,9 +23,11 @@ StartRoom = Callable[..., Room]
 
 
 @pytest.fixture(scope="session")
-def application() -> tuple[Identity, RSAPrivateKey]:
+def application(tmp_path_factory: pytest.TempPathFactory) -> tuple[Identity, RSAPrivateKey]:
     """One application for all tests: making its keys is what takes time."""
-    identity, pem = new_identity("/nowhere/sandbox.pem")
+    path = tmp_path_factory.mktemp("application") / "sandbox.pem"
+    identity, pem = new_identity(str(path))
+    files.write_private(path, pem.encode())
     return identity, keys.parse(pem, where="the test")
 
 
@@ -32,7 +35,8 @@ def application() -> tuple[Identity, RSAPrivateKey]:
 def start_room(tmp_path: Path, application: tuple[Identity, RSAPrivateKey]) -> Iterator[StartRoom]:
     """Makes a machine whose default profile ``test`` is the application of a sandbox of its own.
 
-    Its arguments are the sandbox's options, and ``clock``. There are no rate limits and time is the room's, unless they say so.
+    Its arguments are the sandbox's options, and ``clock``. Unless they say so there are no rate limits, and time is
+    the room's own.
     """
     identity, key = application
     with ExitStack() as stack:

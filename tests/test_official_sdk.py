@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import vonage
 import vonage_voice as sdk
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from requests.adapters import HTTPAdapter
 from vonage_http_client import HttpClientOptions
+from vonage_http_client.errors import AuthenticationError
 
 from tests.conftest import StartRoom
 from tests.support.room import PERSON, Room
@@ -100,9 +102,6 @@ def test_the_sdk_pages_through_a_list(room: Room, voice: sdk.Voice) -> None:
 def test_the_sdk_is_told_of_a_wrong_key(
     room: Room, voice: sdk.Voice, application: tuple[Identity, RSAPrivateKey], tmp_path: Path
 ) -> None:
-    from cryptography.hazmat.primitives.asymmetric import rsa
-    from vonage_http_client.errors import AuthenticationError
-
     pem = tmp_path / "wrong.pem"
     pem.write_bytes(keys.to_pem(rsa.generate_private_key(65537, 2048)))
     client = vonage.Vonage(

@@ -1,0 +1,244 @@
+"""Running a sandbox, rehearsing in it, and acting as the other side."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.conftest import StartRoom
+from tests.support.room import BY_HAND, PERSON, Room
+
+
+@pytest.fixture
+def party(voicectl: Room) -> Room:
+    """The room, acting on its own sandbox."""
+    voicectl.environ["VOICECTL_SANDBOX"] = voicectl.url
+    return voicectl
+
+
+def test_ring_makes_an_inbound_call_that_joins_the_lobby(party: Room) -> None:
+    ran = party("sandbox ring --to 442079460000 --from 447700900042 -o json")
+
+    assert ran.exit_code == 0, ran.stderr
+    assert ran.json["direction"] == "inbound"
+    assert len(ran.json["uuid"]) == 32
+    party.clock.sleep(2)
+    (leg,) = party("call list -o json").json
+    assert (leg["status"], leg["from"]["number"]) == ("answered", "447700900042")
+
+
+def test_ring_runs_an_ncco(party: Room) -> None:
+    leg = party(
+        "sandbox ring --to 442079460000 --ncco - -q", stdin='[{"action":"talk","text":"Welcome"}]'
+    ).stdout.strip()
+
+    party.clock.sleep(10)
+
+    assert party(f"sandbox hear {leg} --fields text").stdout == "Welcome\n"
+    assert party(f"call show {leg}").rows[0][1] == "completed"
+
+
+def test_a_leg_of_32_digits_is_a_full_id_everywhere(party: Room) -> None:
+    leg = party("sandbox ring --to 442079460000 -q").stdout.strip()
+    party.clock.sleep(2)
+
+    assert party(f"talk {leg} Hello").exit_code == 0
+    assert party(f"hangup {leg}").exit_code == 0
+
+
+def test_answer_press_and_hangup_are_the_other_side(party: Room) -> None:
+    leg = party(f"call create --to {BY_HAND} --talk Hi --join r -q --wait ringing").stdout.strip()
+
+    assert party(f"sandbox answer {leg[:6]} -o json").json["status"] == "answered"
+    assert party(["sandbox", "press", leg, "12#"]).exit_code == 0
+    assert party(f"sandbox hangup {leg} -o json").json["status"] == "completed"
+    ran = party(f"sandbox answer {leg}")
+    assert ran.exit_code == 2
+    assert "refused" in ran.stderr
+
+
+def test_a_callee_who_hangs_up_before_the_answer_has_declined(party: Room) -> None:
+    leg = party(f"call create --to {BY_HAND} --talk Hi -q --wait ringing").stdout.strip()
+
+    assert party(f"sandbox hangup {leg} -o json").json["status"] == "rejected"
+
+
+def test_an_unknown_leg_lists_the_candidates(party: Room) -> None:
+    leg = party.call()
+
+    ran = party("sandbox hear 00000000")
+
+    assert ran.exit_code == 4
+    assert leg in ran.stderr
+
+
+def test_advance_moves_a_frozen_clock_through_all_that_is_due(start_room: StartRoom) -> None:
+    room = start_room(frozen=True)
+    room.environ["VOICECTL_SANDBOX"] = room.url
+    leg = room(f"call create --to {PERSON} --talk Hello -q").stdout.strip()
+    room.clock.sleep(60)
+    assert room(f"call show {leg}").rows[0][1] == "started"
+
+    assert room("sandbox advance 1m").stdout.startswith("2026-")
+
+    assert room(f"call show {leg}").rows[0][1] == "completed"
+
+
+def test_the_log_and_the_status_tell_what_happened(party: Room) -> None:
+    leg = party.call()
+
+    entries = [json.loads(line) for line in party("sandbox log").stdout.splitlines()]
+    status = party("sandbox status -o json").json
+
+    assert [e["status"] for e in entries if e["kind"] == "status" and e["uuid"] == leg] == [
+        "started",
+        "ringing",
+        "answered",
+    ]
+    assert "Bearer" not in json.dumps(entries)
+    assert (status["legs_live"], status["legs"]) == (1, 1)
+
+
+def test_reset_forgets_calls_and_faults_and_keeps_the_keys(party: Room) -> None:
+    party.call()
+    party("sandbox fault add status 503")
+
+    assert party("sandbox reset").exit_code == 0
+
+    assert party("sandbox fault list").stdout == ""
+    assert party("call list --all").stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("fault", "exit_code"),
+    [("status 503", 12), ("status 400", 5), ("lost-reply", 12), ("lost-request", 12), ("rate-limit", 6)],
+)
+def test_a_fault_is_what_a_runbook_would_meet(party: Room, fault: str, exit_code: int) -> None:
+    leg = party.call()
+    added = party(f"sandbox fault add {fault} --on startTalk -o json")
+    assert added.exit_code == 0, added.stderr
+
+    assert party(f"talk {leg} Hello").exit_code == exit_code
+
+    assert [row[1] for row in party("sandbox fault list").rows] == [fault.split()[0]]
+    assert party("sandbox fault clear").exit_code == 0
+    assert party(f"talk {leg} Hello").exit_code == 0
+
+
+def test_a_late_reply_is_an_unknown_outcome(party: Room) -> None:
+    leg = party.call()
+    party("sandbox fault add delay 2s --on startDTMF --times 1")
+
+    ran = party(f"--request-timeout 0.2 dtmf {leg} 12")
+
+    assert ran.exit_code == 12
+    assert len(party.requests("startDTMF")) == 1
+
+
+@pytest.mark.parametrize("words", ["status", "status 99", "delay", "delay x", "lost-reply 3", "nonsense"])
+def test_a_fault_that_is_not_one_is_refused(party: Room, words: str) -> None:
+    assert party(f"sandbox fault add {words}").exit_code == 2
+
+
+def test_start_makes_the_profile_once_and_stop_ends_it(bare: Room) -> None:
+    assert bare.process("sandbox start --detach --port 0").exit_code == 0
+    first = bare("profile show sandbox -o json").json
+    assert bare.process("-p sandbox call list").exit_code == 0
+    assert bare("profile list -o json").json[0]["default"] is False
+    assert bare.process("sandbox stop").exit_code == 0
+    assert bare("-p sandbox call list", env={"VOICECTL_REQUEST_TIMEOUT": "1"}).exit_code == 7
+
+    assert bare.process("sandbox start --detach --port 0 --speed 5").exit_code == 0
+    second = bare("profile show sandbox -o json").json
+    bare.process("sandbox stop")
+
+    assert first["application_id"] == second["application_id"]
+    assert first["fingerprint"] == second["fingerprint"]
+    assert first["base_url"] != second["base_url"]
+
+
+def test_start_serves_until_it_is_interrupted(bare: Room) -> None:
+    with bare.spawn("sandbox start --port 0 -q") as served:
+        assert served.stdout is not None
+        url = served.stdout.readline().decode().strip()
+        assert bare("sandbox status -o json", env={"VOICECTL_SANDBOX": url}).json["url"] == url
+        served.send_signal(signal.SIGINT)
+        assert served.wait(10) == 130
+
+
+def test_a_port_in_use_is_named(bare: Room) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for detach in ("", "--detach"):
+            ran = bare.process(f"sandbox start --port {port} {detach}")
+            assert ran.exit_code == 2
+            assert str(port) in ran.stderr
+
+
+def test_exec_gives_a_command_a_private_sandbox_and_returns_its_status(bare: Room) -> None:
+    ran = bare.process(
+        ["sandbox", "exec", "--", "bash", "-c", "env | grep -E '^(VONAGE|VOICECTL)_' | sort; exit 7"]
+    )
+
+    assert ran.exit_code == 7
+    names = [line.partition("=")[0] for line in ran.stdout.splitlines()]
+    assert names == [
+        "VOICECTL_SANDBOX",
+        "VOICECTL_STATE_DIR",
+        "VONAGE_API_HOST",
+        "VONAGE_API_KEY",
+        "VONAGE_API_SECRET",
+        "VONAGE_APPLICATION_ID",
+        "VONAGE_PRIVATE_KEY",
+        "VONAGE_SIGNATURE_SECRET",
+    ]
+    assert list(bare.home.iterdir()) == []
+
+
+def test_exec_says_when_the_command_cannot_be_run(bare: Room) -> None:
+    assert bare.process("sandbox exec -- ./no-such-command").exit_code == 2
+
+
+def test_exec_passes_a_termination_on_and_leaves_nothing_behind(bare: Room) -> None:
+    with bare.spawn(
+        ["sandbox", "exec", "--", "bash", "-c", "echo $VOICECTL_STATE_DIR; exec sleep 60"]
+    ) as running:
+        assert running.stdout is not None
+        state = running.stdout.readline().decode().strip()
+        running.terminate()
+        assert running.wait(10) == 143
+    for _ in range(100):
+        if subprocess.run(["test", "-e", state], check=False).returncode:
+            break
+        time.sleep(0.02)
+    else:
+        pytest.fail("the private state was left behind")
+
+
+def test_a_script_with_pipefail_runs_a_call_from_end_to_end(bare: Room) -> None:
+    script = f"""
+        set -euo pipefail
+        v() {{ {sys.executable} -m voicectl "$@" 2>/dev/null; }}
+        LEG=$(v call create --to {PERSON} --talk Hello --join demo --wait answered -q)
+        v call list -q | grep -qx "$LEG"
+        v talk "$LEG" "One moment"
+        v dtmf "$LEG" '*9#'
+        v mute "$LEG"
+        v move "$LEG" other
+        v call show "$LEG" --fields status
+        v hangup "$LEG"
+        v call list --all --fields uuid,status
+    """
+
+    ran = bare.process(["sandbox", "exec", "--speed", "20", "--", "bash", "-c", script])
+
+    assert ran.exit_code == 0, ran.stderr
+    assert [row[1:] for row in ran.rows[:4]] == [[verb, "done"] for verb in ("talk", "dtmf", "mute", "move")]
+    assert ran.rows[4] == ["answered"]
+    assert ran.rows[6][1] == "completed"
