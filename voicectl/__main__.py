@@ -23,15 +23,21 @@ def main() -> NoReturn:
         with suppress(OSError):  # told below, as any other command's
             print(f"voicectl {__version__}", flush=True)  # noqa: T201 (before the output edge is loaded)
             os._exit(0)
-    from voicectl.cli.app import run  # noqa: PLC0415 (see above)
+    from voicectl.errors import Interrupted  # noqa: PLC0415 (see above)
     from voicectl.interrupts import Interrupts  # noqa: PLC0415
 
     interrupts = Interrupts()
     interrupts.install()
-    status = run(sys.argv[1:], interrupts=interrupts)
-    if sys.stderr is not None:
-        sys.stderr.flush()
-    os._exit(status)
+    status = None
+    try:
+        from voicectl.cli.app import run  # noqa: PLC0415 (takes longest: a signal may come meanwhile)
+
+        status = run(sys.argv[1:], interrupts=interrupts)
+        if sys.stderr is not None:
+            sys.stderr.flush()
+        os._exit(status)
+    except Interrupted as exc:
+        os._exit(128 + exc.signum if status is None else status)
 
 
 if __name__ == "__main__":

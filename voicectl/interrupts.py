@@ -7,7 +7,7 @@ import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from voicectl.errors import Interrupted
+from voicectl.errors import Interrupted, OutcomeUnknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,15 +18,20 @@ OUTCOME_UNKNOWN_STATUS = 12
 
 
 class Interrupts:
-    """Holds the first SIGINT, SIGTERM or SIGHUP back while a request is in flight.
+    """Holds the first SIGINT, SIGTERM or SIGHUP back while a request is in flight, and until what came of it is told.
 
     Until :meth:`install` is called, or off the main thread, no signal is caught and nothing is held back.
+
+    Args:
+        finish_seconds: How long a request in flight may go on after the signal.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, finish_seconds: float = FINISH_SECONDS) -> None:
         self.pending: int | None = None
+        self._finish_seconds = finish_seconds
         self._shields = 0
         self._in_doubt = 0
+        self._has_news = False
 
     def install(self) -> None:
         """Catch the three signals, except those this process was started to ignore (``nohup``)."""
@@ -36,7 +41,9 @@ class Interrupts:
 
     @contextmanager
     def shield(self, *, in_doubt: bool = False) -> Iterator[None]:
-        """Hold a signal back inside; call :meth:`check` where the work has been recorded and told.
+        """Hold a signal back inside, and from then on until :meth:`check` or :meth:`waiting` is called.
+
+        So nothing comes between the end of a request and the moment at which its result is printed.
 
         Args:
             in_doubt: Leaving now would leave an outcome unknown, so a second signal exits with 12.
@@ -45,7 +52,11 @@ class Interrupts:
         self._in_doubt += in_doubt
         try:
             yield
+        except OutcomeUnknown:
+            self._in_doubt += 1  # for good
+            raise
         finally:
+            self._has_news = True
             self._shields -= 1
             self._in_doubt -= in_doubt
             if self.pending:
@@ -53,10 +64,10 @@ class Interrupts:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Inside a shield, a stretch that only waits: a signal ends it at once."""
+        """A stretch that only waits or reads: a signal ends it at once, also inside a shield."""
         held = self._shields, self._in_doubt
-        self._shields = self._in_doubt = 0
         try:
+            self._shields = self._in_doubt = 0
             self.check()
             yield
         finally:
@@ -64,6 +75,7 @@ class Interrupts:
 
     def check(self) -> None:
         """Raise :class:`Interrupted` if a signal was held back: start nothing new."""
+        self._has_news = False
         if self.pending:
             raise Interrupted(self.pending)
 
@@ -71,10 +83,11 @@ class Interrupts:
         if self.pending:
             os._exit(OUTCOME_UNKNOWN_STATUS if self._in_doubt else 128 + signum)
         self.pending = signum
-        if not self._shields:
+        if self._shields:
+            signal.signal(signal.SIGALRM, _too_late)
+            signal.setitimer(signal.ITIMER_REAL, self._finish_seconds)
+        elif not self._has_news:
             raise Interrupted(signum)
-        signal.signal(signal.SIGALRM, _too_late)
-        signal.setitimer(signal.ITIMER_REAL, FINISH_SECONDS)
 
 
 def _too_late(_signum: int, _frame: FrameType | None) -> None:

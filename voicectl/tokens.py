@@ -14,8 +14,11 @@ import re
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from cryptography.exceptions import InternalError
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
+
+from voicectl.errors import ConfigError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
@@ -63,9 +66,18 @@ def application_claims(
 
 
 def mint(claims: dict[str, Any], key: RSAPrivateKey) -> str:
-    """Sign *claims* with RS256, the one algorithm the platform takes for applications."""
+    """Sign *claims* with RS256, the one algorithm the platform takes for applications.
+
+    Raises:
+        ConfigError: The numbers in *key* do not belong together.
+    """
     signed = f"{_segment(_HEADER)}.{_segment(claims)}"
-    signature = key.sign(signed.encode(), PKCS1v15(), SHA256())
+    try:
+        signature = key.sign(signed.encode(), PKCS1v15(), SHA256())
+    except (ValueError, InternalError) as exc:
+        raise ConfigError(
+            "The private key cannot sign: it is damaged.", hint="Store it again, from where it came."
+        ) from exc
     return f"{signed}.{_base64url(signature)}"
 
 
@@ -89,12 +101,7 @@ def is_signed_by(token: str, key: RSAPublicKey) -> bool:
     import jwt  # noqa: PLC0415 (see read)
 
     try:
-        jwt.decode(
-            token,
-            key,
-            algorithms=["RS256"],
-            options={"verify_exp": False, "verify_nbf": False, "verify_iat": False, "verify_aud": False},
-        )
+        jwt.PyJWS().decode(token, key, algorithms=["RS256"])
     except jwt.InvalidTokenError:
         return False
     return True

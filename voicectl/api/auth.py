@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 RENEW_SECONDS = 60
 MIN_OFFSET_SECONDS = 5
-MAX_OFFSET_SECONDS = 86_400
+MAX_OFFSET_SECONDS = 86_460.0
 
 
 class Bearer:
@@ -24,7 +24,10 @@ class Bearer:
     Args:
         application_id: Whose tokens these are.
         load_key: Gives the private key, called on first use.
-        offset: Seconds that the API's clock is ahead of ours, as last seen.
+        offset: Seconds that the API's clock is ahead of ours, as last believed.
+
+    Attributes:
+        difference: The same as last seen, believed or not.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class Bearer:
     ) -> None:
         self.application_id = application_id
         self.offset = offset
+        self.difference = offset
         self._load_key = load_key
         self._clock = clock
         self._token = ""
@@ -54,9 +58,10 @@ class Bearer:
     def correct(self, server_time: float) -> bool:
         """Take the API's clock for ours; whether that made a difference worth keeping.
 
-        A second or two is the reply's travel and the header's whole seconds. A day and more is not believed.
+        A second or two is the reply's travel and the header's whole seconds. More than a day is not believed:
+        whoever can say any date would get tokens for any date.
         """
-        offset = server_time - self._clock.time()
+        offset = self.difference = server_time - self._clock.time()
         if abs(offset - self.offset) < MIN_OFFSET_SECONDS or abs(offset) > MAX_OFFSET_SECONDS:
             return False
         self.offset = 0.0 if abs(offset) < MIN_OFFSET_SECONDS else offset

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from voicectl.api.session import Session
 
 PAGE_SIZE = 100
+MAX_BARREN_PAGES = 3
 
 _ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32}")
 
@@ -78,7 +79,8 @@ class VoiceApi:
             on_page: Told after each page whether another follows.
             within: Seconds that each page may take, all tries together.
 
-        Only the query of ``_links.next`` is used: its path and host are not ours to trust.
+        Only the query of ``_links.next`` is used: its path and host are not ours to trust. Links that lead to a page
+        that was shown, or to one after another without anything new, are followed no further.
         """
         query = urlencode(
             {
@@ -96,8 +98,10 @@ class VoiceApi:
         )
         seen: set[str] = set()
         asked: set[str] = set()
-        while query not in asked:
+        barren = 0
+        while query not in asked and barren < MAX_BARREN_PAGES:
             asked.add(query)
+            known = len(seen)
             page, following = self._session.read(f"/v1/calls?{query}", _page, within=within)
             if on_page:
                 on_page(following is not None)
@@ -108,10 +112,18 @@ class VoiceApi:
             if following is None:
                 return
             query = following
+            barren = 0 if len(seen) > known else barren + 1
 
     def get_call(self, uuid: str) -> Call:
         """Fetch one leg (``GET /v1/calls/{uuid}``)."""
-        return self._session.read(_path(uuid), _record)
+
+        def read(body: Any) -> Call:
+            call = _record(body)
+            if _plain(call.uuid) != _plain(uuid):
+                raise NoAnswer("the answer is about another leg")
+            return call
+
+        return self._session.read(_path(uuid), read)
 
     def create_call(self, body: dict[str, Any], *, dials: int = 1) -> Created:
         """Place a call (``POST /v1/calls``). Never repeated once a byte was sent.
@@ -178,6 +190,11 @@ def is_leg_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
+def _plain(uuid: str) -> str:
+    """A leg's id without what may be written one way or another."""
+    return uuid.replace("-", "").lower()
+
+
 def _path(uuid: str, below: str = "") -> str:
     return f"/v1/calls/{quote(uuid, safe='')}{below}"
 
@@ -190,10 +207,16 @@ def _page(body: Any) -> tuple[list[Call], str | None]:
     href = _dict(_dict(body.get("_links")).get("next")).get("href")
     if not isinstance(calls, list):
         raise NoAnswer("the list holds no calls")
-    found = [Call.from_json(call) for call in calls if isinstance(call, dict) and call.get("uuid")]
-    if not isinstance(href, str):
-        return found, None
-    return found, urlencode(parse_qsl(urlsplit(href).query))
+    found = [
+        Call.from_json(call)
+        for call in calls
+        if isinstance(call, dict) and isinstance(call.get("uuid"), str) and call["uuid"]
+    ]
+    try:
+        following = urlencode(parse_qsl(urlsplit(href).query)) if isinstance(href, str) else ""
+    except ValueError as exc:
+        raise NoAnswer("the link to the next page is no URL") from exc
+    return found, following or None
 
 
 def _record(body: Any) -> Call:

@@ -14,7 +14,9 @@ from voicectl.errors import ApiError, TransportError
 if TYPE_CHECKING:
     from voicectl.api.wire import Reply
 
-MAX_RETRY_AFTER_SECONDS = 60.0
+MAX_WORDS = 300
+MAX_PARAMETERS = 10
+MAX_RETRY_AFTER_SECONDS = 1e12
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Refusal:
 
     def __str__(self) -> str:
         words = f"{self.status} {self.title}".strip()
-        return f"{words}: {self.detail}" if self.detail else words
+        return (f"{words}: {self.detail}" if self.detail else words).rstrip(".")
 
 
 def refusal(reply: Reply) -> Refusal:
@@ -38,21 +40,37 @@ def refusal(reply: Reply) -> Refusal:
     except TransportError:
         body = None
     if not isinstance(body, dict):
-        text = " ".join(reply.body[:200].decode("utf-8", "replace").split())
+        text = reply.body[:MAX_WORDS].decode("utf-8", "replace").strip()
         body = {} if text.startswith("<") else {"detail": text}
-    title = next((str(body[key]) for key in ("title", "error_title") if body.get(key)), "")
-    details = [str(body[key]) for key in ("detail", "msg_error", "Error", "error") if body.get(key)][:1]
+    details = [_first(body, "detail", "msg_error", "Error", "error")]
     parameters = body.get("invalid_parameters")
     if isinstance(parameters, list):
-        details += [_parameter(each) for each in parameters]
-    trace = reply.headers.get("x-nexmo-trace-id") or body.get("instance")
-    return Refusal(reply.status, title, "; ".join(details), str(trace) if trace else None)
+        details += [_parameter(each) for each in parameters[:MAX_PARAMETERS]]
+    return Refusal(
+        status=reply.status,
+        title=_first(body, "title", "error_title"),
+        detail=_words("; ".join(filter(None, details))),
+        trace_id=_words(reply.headers.get("x-nexmo-trace-id")) or _first(body, "instance") or None,
+    )
 
 
 def _parameter(each: Any) -> str:
     if not isinstance(each, dict):
-        return str(each)
-    return ": ".join(str(each[key]) for key in ("name", "reason") if each.get(key))
+        return _words(each)
+    return ": ".join(filter(None, (_first(each, "name"), _first(each, "reason"))))
+
+
+def _first(body: dict[str, Any], *keys: str) -> str:
+    """The first of these that says something."""
+    return next(filter(None, (_words(body.get(key)) for key in keys)), "")
+
+
+def _words(value: object) -> str:
+    """What somebody else wrote, on one line and not for ever, and such as every file and database takes."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return ""
+    text = " ".join(str(value).encode("utf-8", "backslashreplace").decode().split())
+    return text if len(text) <= MAX_WORDS else text[:MAX_WORDS] + "..."
 
 
 def rejected(reply: Reply) -> ApiError:
@@ -73,7 +91,7 @@ def retry_after(reply: Reply) -> float | None:
     A date is not read: it would trust two clocks, and the platform documents none.
     """
     text = (reply.headers.get("Retry-After") or "").strip()
-    return float(text) if text.isascii() and text.isdigit() and len(text) <= 12 else None
+    return min(float(text), MAX_RETRY_AFTER_SECONDS) if text.isascii() and text.isdigit() else None
 
 
 def server_time(reply: Reply) -> float | None:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import math
 import random
-from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 from voicectl.api import replies
+from voicectl.api.auth import MAX_OFFSET_SECONDS
 from voicectl.api.wire import NoAnswer, NotSent
 from voicectl.errors import (
     AuthError,
@@ -113,6 +113,7 @@ class Session:
         self._debug = debug
         self._interrupts = interrupts or Interrupts()
         self._rng = rng or random.Random()  # noqa: S311 (jitter)
+        self._has_learnt = False  # from the last reply, that its token was made by a clock that was wrong
 
     def read(self, target: str, read: Callable[[Any], T], *, within: float = math.inf) -> T:
         """Ask for something (``GET``), three times if need be, and return what *read* makes of the answer.
@@ -196,11 +197,14 @@ class Session:
             headers["Content-Type"] = "application/json"
             body = json.dumps(request.body).encode()
         is_change = request.repeat is not Repeat.READ
+        interrupts = self._interrupts
+        shield = (
+            interrupts.shield(in_doubt=request.repeat is Repeat.NEVER) if is_change else interrupts.waiting()
+        )
         timeout = self._timeout if is_change else min(self._timeout, max(request.within - elapsed, 0.1))
-        shield = self._interrupts.shield(in_doubt=request.repeat is Repeat.NEVER)
         started = self._clock.monotonic()
         try:
-            with shield if is_change else nullcontext():
+            with shield:
                 reply = self._wire.exchange(
                     request.method,
                     request.target,
@@ -209,13 +213,16 @@ class Session:
                     timeout=timeout,
                     fresh=request.repeat is Repeat.NEVER,
                 )
+        except TimeoutError as exc:  # that of a signal, a moment after the answer
+            raise NoAnswer("interrupted") from exc
         except (NotSent, NoAnswer) as exc:
             self._log(f"{request.method} {request.target}: {exc}")
             raise
         took = self._clock.monotonic() - started
         self._log(f"{request.method} {request.target}: {reply.status} after {took * 1000:.0f} ms")
         server_time = replies.server_time(reply)
-        if server_time is not None and self._bearer.correct(server_time) and self._on_clock_offset:
+        self._has_learnt = server_time is not None and self._bearer.correct(server_time)
+        if self._has_learnt and self._on_clock_offset:
             self._on_clock_offset(self._bearer.offset)
         return reply
 
@@ -251,15 +258,18 @@ class Session:
         raise replies.rejected(reply)
 
     def _unauthorized(self, said: replies.Refusal) -> AuthError:
+        off = self._bearer.difference
+        wrong = f"This machine's clock is {_duration(abs(off))} {'slow' if off > 0 else 'fast'}: set it."
         if said.status == FORBIDDEN:
             hint = "The account is not allowed to do this: ask its owner, or Vonage with the trace id."
+        elif self._has_learnt and self._bearer.offset:
+            hint = f"{wrong} The next command allows for it. {self._identify()}."
+        elif self._has_learnt:
+            hint = f"This machine's clock was set since the last command; the next allows for it. {self._identify()}."
+        elif abs(off) > MAX_OFFSET_SECONDS:
+            hint = f"{wrong} {self._identify()}."
         else:
-            offset = self._bearer.offset
             hint = f"Is it the right key for this application? {self._identify()}."
-            if offset:
-                wrong = f"{_duration(abs(offset))} {'slow' if offset > 0 else 'fast'}"
-                hint = f"This machine's clock is {wrong}: set it. The next command allows for it."
-                hint += f" {self._identify()}."
         return AuthError(
             f"{self._wire.host} refused the credentials: {said}.",
             status=said.status,

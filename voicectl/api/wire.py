@@ -11,7 +11,9 @@ from __future__ import annotations
 import http.client
 import io
 import json
+import math
 import os
+import re
 import socket
 import ssl
 import threading
@@ -24,9 +26,10 @@ from voicectl import __version__
 from voicectl.errors import ConfigError, TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 MAX_BODY_BYTES = 1 << 20
+MAX_DEPTH = 64
 MAX_PROXY_HEAD_BYTES = 16_384
 
 
@@ -50,14 +53,23 @@ class Reply:
         """The body as JSON.
 
         Raises:
-            NoAnswer: It is compressed, not JSON, has ``NaN`` or a key twice, or is nested too deep.
+            NoAnswer: It is compressed, not JSON, has ``NaN`` or a key twice, or is nested more than
+                :data:`MAX_DEPTH` deep (so that what could be read can be written again).
         """
         if self.headers.get("Content-Encoding", "identity") != "identity":
             raise NoAnswer("the answer is compressed, which was not asked for")
         try:
-            return json.loads(self.body, object_pairs_hook=_object, parse_constant=_refuse_constant)
+            value = json.loads(
+                self.body, object_pairs_hook=_object, parse_constant=_refuse_constant, parse_float=_finite
+            )
         except (ValueError, RecursionError) as exc:
             raise NoAnswer("the answer is not the JSON that the API sends") from exc
+        level = [value]
+        for _ in range(MAX_DEPTH):
+            level = [each for container in level for each in _contents(container)]
+            if not level:
+                return value
+        raise NoAnswer(f"the answer is nested more than {MAX_DEPTH} deep")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -69,6 +81,19 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(name)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(text)
+    return value
+
+
+def _contents(value: Any) -> Collection[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 class Wire:
@@ -86,6 +111,7 @@ class Wire:
         parts = urlsplit(origin)
         self.origin = origin.rstrip("/")
         self.host = parts.hostname or ""
+        self._netloc = parts.netloc
         self.is_tls = parts.scheme == "https"
         self.port = parts.port or (443 if self.is_tls else 80)
         self._ca_file = ca_file
@@ -124,7 +150,7 @@ class Wire:
             try:
                 return self._once(*kept, method, target, headers, body, max_bytes, keep=True)
             except (NotSent, NoAnswer):
-                if deadline - time.monotonic() <= 0:
+                if kept[1].has_read or deadline - time.monotonic() <= 0:
                     raise
         stream = self._open(deadline)
         connection = http.client.HTTPConnection(self.host, self.port)
@@ -149,13 +175,15 @@ class Wire:
         *,
         keep: bool,
     ) -> Reply:
-        sent = {"User-Agent": f"voicectl/{__version__}", "Accept": "application/json"} | dict(headers)
+        sent = {"Host": self._netloc, "User-Agent": f"voicectl/{__version__}", "Accept": "application/json"}
+        sent |= headers
         if not keep:
             sent["Connection"] = "close"
-        stream.has_sent = False
+        stream.has_sent = stream.has_read = False
         try:
             connection.request(method, target, body=body, headers=sent)
             response = connection.getresponse()
+            has_whole_head = not stream.has_ended  # http.client takes an end among the headers for theirs
             content = response.read(max_bytes + 1)
         except (OSError, http.client.HTTPException, ValueError) as exc:
             stream.sock.close()
@@ -165,35 +193,36 @@ class Wire:
         except BaseException:
             stream.sock.close()
             raise
-        is_whole = not response.length and len(content) <= max_bytes
+        is_cut = bool(response.length) or not has_whole_head
+        is_whole = not is_cut and len(content) <= max_bytes
         if keep and is_whole and not response.will_close:
             self._kept = (connection, stream)
         else:
             stream.sock.close()
         if not is_whole:
-            raise NoAnswer("the answer was cut short" if response.length else "the answer is too long")
+            raise NoAnswer("the answer was cut short" if is_cut else "the answer is too long")
         return Reply(response.status, response.headers, content)
 
     def _open(self, deadline: float) -> _Stream:
         """Connect, through ``HTTPS_PROXY`` if it is set, and start TLS."""
-        proxy = _proxy_for(self.host, self._environ) if self.is_tls else None
+        context = self._tls_context() if self.is_tls else None
+        proxy = None if context is None or _is_loopback(self.host) else _proxy_for(self.host, self._environ)
+        sock = _connect(proxy.host if proxy else self.host, proxy.port if proxy else self.port, deadline)
         try:
-            if proxy is None:
-                sock = _connect(self.host, self.port, deadline)
-            else:
-                sock = _connect(proxy.host, proxy.port, deadline)
+            if proxy:
                 _tunnel(sock, self.host, self.port, proxy, deadline)
-            if self.is_tls:
+            if context:
                 sock.settimeout(_remaining(deadline))
-                sock = self._tls_context().wrap_socket(sock, server_hostname=self.host)
-        except NotSent:
+                sock = context.wrap_socket(sock, server_hostname=self.host)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except BaseException as exc:
+            sock.close()
+            if isinstance(exc, ssl.SSLError):
+                why = getattr(exc, "verify_message", "") or exc.reason or "the handshake failed"
+                raise NotSent(f"no secure connection to {self.host}: {why}") from exc
+            if isinstance(exc, OSError):
+                raise NotSent(f"no connection to {self.host}:{self.port}: {_reason(exc)}") from exc
             raise
-        except ssl.SSLError as exc:
-            why = getattr(exc, "verify_message", "") or exc.reason or "the handshake failed"
-            raise NotSent(f"no secure connection to {self.host}: {why}") from exc
-        except OSError as exc:
-            raise NotSent(f"no connection to {self.host}:{self.port}: {_reason(exc)}") from exc
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return _Stream(sock, deadline)
 
     def _tls_context(self) -> ssl.SSLContext:
@@ -205,17 +234,27 @@ class Wire:
 
 
 class _Stream(io.RawIOBase):
-    """A socket whose every operation ends at one deadline, and that knows whether it has sent a byte."""
+    """A socket whose every operation ends at one deadline.
+
+    Attributes:
+        has_sent: Whether a byte of the present request left.
+        has_read: Whether a byte of its answer came.
+        has_ended: Whether the other side has closed.
+    """
 
     def __init__(self, sock: socket.socket, deadline: float) -> None:
         self.sock = sock
         self.deadline = deadline
         self.has_sent = False
+        self.has_read = False
+        self.has_ended = False
 
     def sendall(self, data: bytes) -> None:
-        self.sock.settimeout(_remaining(self.deadline))
-        self.has_sent = True
-        self.sock.sendall(data)
+        left = memoryview(data)
+        while left:  # not the socket's own sendall: over TLS each of its parts has the whole time again
+            self.sock.settimeout(_remaining(self.deadline))
+            self.has_sent = True
+            left = left[self.sock.send(left) :]
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         return io.BufferedReader(_Reader(self))
@@ -235,7 +274,12 @@ class _Reader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         self._stream.sock.settimeout(_remaining(self._stream.deadline))
-        return self._stream.sock.recv_into(buffer)
+        count = self._stream.sock.recv_into(buffer)
+        if count:
+            self._stream.has_read = True
+        else:
+            self._stream.has_ended = True
+        return count
 
 
 def _remaining(deadline: float) -> float:
@@ -311,6 +355,11 @@ class _Proxy:
     authorization: str | None
 
 
+def _is_loopback(host: str) -> bool:
+    """Whether *host* is this machine, which no proxy stands before."""
+    return host in ("localhost", "::1") or re.fullmatch(r"127(\.[0-9]{1,3}){3}", host) is not None
+
+
 def _proxy_for(host: str, environ: Mapping[str, str]) -> _Proxy | None:
     url = environ.get("HTTPS_PROXY") or environ.get("https_proxy")
     if not url:
@@ -320,12 +369,12 @@ def _proxy_for(host: str, environ: Mapping[str, str]) -> _Proxy | None:
     no_proxy = environ.get("NO_PROXY") or environ.get("no_proxy") or ""
     if urllib.request.proxy_bypass_environment(host, {"no": no_proxy}):  # type: ignore[attr-defined]
         return None
-    parts = urlsplit(url if "://" in url else f"http://{url}")
     try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
         port = parts.port or 80
     except ValueError:
-        port = 0
-    if parts.scheme != "http" or not parts.hostname or not port:
+        parts, port = urlsplit(""), 0
+    if parts.scheme != "http" or not parts.hostname:
         raise ConfigError(
             "HTTPS_PROXY is not the URL of an http proxy.", hint="Write it as http://host:port, or unset it."
         )

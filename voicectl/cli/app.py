@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from typing import TYPE_CHECKING, Any
@@ -16,13 +17,18 @@ from voicectl.cli.context import App
 from voicectl.cli.render import remark
 from voicectl.cli.tree import COMPLETION_VARIABLE, PROGRAM, root
 from voicectl.clock import SystemClock
-from voicectl.errors import DryRun, Interrupted, VoicectlError
+from voicectl.errors import DryRun, InputError, Interrupted, VoicectlError
 from voicectl.interrupts import Interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from voicectl.clock import Clock
+
+_SECRET = re.compile(
+    r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY|LS0tLS1CRUdJTi|\bMII(?:[A-Za-z0-9+/]{40,}\s*){6}"
+    r"|\A(?:Bearer\s+)?ey[\w-]{8,}\.ey[\w-]{8,}\.[\w-]{20,}\Z"
+)
 
 
 def run(
@@ -64,6 +70,7 @@ def _invoke(app: App, argv: Sequence[str]) -> int:
     if COMPLETION_VARIABLE in os.environ:
         completion_init()  # teaches Typer the shells; its own install options, which would do it, are off
     try:
+        _refuse_secrets(argv)
         status = root().main(list(argv), prog_name=PROGRAM, standalone_mode=False, obj=app)
     except DryRun as dry:
         app.show_request(dry)
@@ -71,13 +78,17 @@ def _invoke(app: App, argv: Sequence[str]) -> int:
     except Interrupted:
         raise
     except VoicectlError as exc:
-        errors.tell(exc, profile=_target_name(app), as_json=app.tells_json)
+        errors.tell(exc, profile=_target_name(app), as_json=_tells_json(app, argv))
         return errors.exit_status(exc)
     except typer.Abort:
         remark("Nothing was done.")
         return 128 + signal.SIGINT
+    except SystemExit as exc:
+        if isinstance(exc.__context__, BrokenPipeError):  # Typer would leave with 1, whatever was done
+            raise exc.__context__ from None
+        raise
     except TyperException as exc:
-        return _usage_failed(app, exc)
+        return _usage_failed(exc, as_json=_tells_json(app, argv))
     except OSError:
         raise
     except Exception as exc:
@@ -89,7 +100,28 @@ def _invoke(app: App, argv: Sequence[str]) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _usage_failed(app: App, exc: TyperException) -> int:
+def _refuse_secrets(argv: Sequence[str]) -> None:
+    """No command takes a secret as a word: one that is there is known to others already.
+
+    Raises:
+        InputError: A word holds a private key, or is a token.
+    """
+    for word in argv:
+        if _SECRET.search(word):
+            raise InputError(
+                "A key or token was given on the command line, where it is visible to every user of this host.",
+                hint="Give the name of its file, or - to read it. Consider it known to others.",
+            )
+
+
+def _tells_json(app: App, argv: Sequence[str]) -> bool:
+    """Whether errors are told as JSON, also where the command line could not be read as far as ``-o json``."""
+    if app.options.output is not None:
+        return app.tells_json
+    return re.search(r"(?:^|\0)(?:-o[\0=]?|--output[\0=])jsonl?(?:\0|$)", "\0".join(argv)) is not None
+
+
+def _usage_failed(exc: TyperException, *, as_json: bool) -> int:
     ctx: Any = getattr(exc, "ctx", None)
     if type(exc).__name__ == "NoArgsIsHelpError":
         remark_lines = ctx.get_help().splitlines()
@@ -97,8 +129,8 @@ def _usage_failed(app: App, exc: TyperException) -> int:
             remark(line)
         return errors.USAGE
     where = ctx.command_path if ctx else PROGRAM
-    fault = VoicectlError(exc.format_message(), hint=f"See '{where} --help'.")
-    errors.tell(fault, profile=None, as_json=app.tells_json)
+    fault = InputError(exc.format_message(), hint=f"See '{where} --help'.")
+    errors.tell(fault, profile=None, as_json=as_json)
     return errors.USAGE
 
 

@@ -7,14 +7,29 @@ import typer
 
 from voicectl.api.client import is_leg_id
 from voicectl.core import times
+from voicectl.core.legs import LAST
 from voicectl.errors import InputError
 from voicectl.voice import endpoint, speech
 
 LEG_HELP = "The leg: its id, the beginning of one, @last, or - to read it."
 LEGS_HELP = "The legs: ids, beginnings of ids, @last, or - for a list."
 
+
+def check_once(words: list[str]) -> list[str]:
+    """Return *words* if they read standard input once at most.
+
+    Raises:
+        InputError: They read it more often; nothing was read or done yet.
+    """
+    if words.count("-") > 1:
+        raise InputError("Standard input is read only once.", hint="Write - only once.")
+    return words
+
+
 Leg = Annotated[str, typer.Argument(metavar="LEG", help=LEG_HELP, show_default=False)]
-Legs = Annotated[list[str], typer.Argument(metavar="LEG...", help=LEGS_HELP, show_default=False)]
+Legs = Annotated[
+    list[str], typer.Argument(metavar="LEG...", help=LEGS_HELP, show_default=False, callback=check_once)
+]
 Max = Annotated[int, typer.Option("--max", min=1, metavar="N", help="The most legs that a list may name.")]
 Language = Annotated[str | None, typer.Option(metavar="CODE", help="The language spoken, such as en-GB.")]
 Style = Annotated[
@@ -65,13 +80,25 @@ def check_url(text: str, option: str) -> str:
     raise InputError(f"{option} {text!r} is not an http or https URL.", hint="Write it as https://HOST/PATH.")
 
 
+def check_conversation(text: str) -> str:
+    """Return the id of a conversation.
+
+    Raises:
+        InputError: It is not ``CON-`` and a UUID.
+    """
+    prefix, _, rest = text.partition("-")
+    if prefix != "CON" or not is_leg_id(rest):
+        raise InputError(f"{text!r} is not the id of a conversation.", hint="It is CON- and a UUID.")
+    return text
+
+
 def check_room(name: str) -> str:
     """Return the name of a room.
 
     Raises:
         InputError: It is empty, a conversation's id, or looks like a leg's.
     """
-    if not name.strip() or not name.isprintable():
+    if not name.strip() or not name.isprintable() or name in ("-", LAST):
         raise InputError(f"{name!r} is not the name of a room.", hint="Use a word, such as support-17.")
     if name.upper().startswith("CON-"):
         raise InputError(

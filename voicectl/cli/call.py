@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from voicectl.cli import views
+from voicectl.cli.arguments import check_conversation
 from voicectl.cli.context import App, current
 from voicectl.core import times
 from voicectl.core.listing import live_calls
@@ -41,8 +42,6 @@ def list_(
 ) -> None:
     """List live legs, or all records; TIME is RFC 3339, or how long ago: 10m, 2h.
 
-    TSV columns: uuid, status, direction, from, to, conversation_uuid, start_time, end_time, duration.
-
     Examples:
       $ voicectl call list
       $ voicectl call list --all --since 1h --match-to '4477*'
@@ -51,8 +50,6 @@ def list_(
     app = current(ctx)
     if all_ and status is not None:
         raise InputError("--all and --status contradict each other.", hint="Give one of them.")
-    if conversation is not None and not conversation.startswith("CON-"):
-        raise InputError(f"{conversation!r} is not the id of a conversation.", hint="It begins with CON-.")
     now = app.clock.time()
     with app.writer(views.CALL, is_many=True) as out:
         calls = _calls(
@@ -61,7 +58,7 @@ def list_(
             everything=all_,
             date_start=None if since is None else times.moment(since, now=now),
             date_end=None if before is None else times.moment(before, now=now),
-            conversation_uuid=conversation,
+            conversation_uuid=None if conversation is None else check_conversation(conversation),
         )
         matching = (
             call

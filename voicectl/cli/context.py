@@ -6,14 +6,14 @@ So ``--help`` loads no HTTP, no cryptography and no rich, and ``dtmf`` no SQLite
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from voicectl.cli import render
 from voicectl.cli.render import Format, View, Writer, remark
-from voicectl.errors import DryRun, GuardError, InputError
+from voicectl.errors import ConfigError, DryRun, GuardError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -97,11 +97,14 @@ class App:
 
     @cached_property
     def state_directory(self) -> Path:
-        """Where this application's journal and pace are kept."""
+        """Where this application's journal and pace are kept; where it cannot be made, each of them says so."""
         from voicectl.core import config
         from voicectl.store import files
 
-        return files.private_directory(config.state_directory(self.environ) / self.target.application_id)
+        path = config.state_directory(self.environ) / self.target.application_id
+        with suppress(ConfigError):
+            files.private_directory(path)
+        return path
 
     @cached_property
     def session(self) -> Session:
@@ -218,7 +221,10 @@ class App:
     def read_ids(self) -> list[str]:
         """Leg ids from standard input: the first tab-separated field of each line."""
         lines = self.read_stdin("LEG").decode("utf-8", "surrogateescape").splitlines()
-        return [field for field in (line.split("\t", 1)[0].strip() for line in lines) if field]
+        ids = [field for field in (line.split("\t", 1)[0].strip() for line in lines) if field]
+        if "-" in ids:
+            raise InputError("Standard input names - for a leg.", hint="Name legs by their ids, one a line.")
+        return ids
 
     def read_stdin(self, what: str) -> bytes:
         """All of standard input, once a command.
@@ -340,14 +346,33 @@ class App:
         remark(f"{action} {len(shown)} legs ({self.target.name}):")
         for each in shown:
             remark(f"  {each}")
-        if not (render.is_terminal(sys.stdin) and render.is_terminal(sys.stderr)):
+        if not self.can_ask:
             raise GuardError(
                 "Acting on a list needs consent, and nobody can be asked here.", hint="Add --yes."
             )
-        import typer
-
-        if not typer.confirm("Go on?", err=True):
+        if self.ask("Go on? [y/N]").lower() not in ("y", "yes"):
             raise GuardError("Nothing was done.")
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether somebody sees a question and can answer it."""
+        return render.is_terminal(sys.stdin) and render.is_terminal(sys.stderr)
+
+    def ask(self, question: str, *, is_hidden: bool = False) -> str:
+        """What is answered at the terminal; standard output is for results, so the question goes elsewhere.
+
+        Args:
+            is_hidden: Do not show what is typed.
+        """
+        if is_hidden:
+            import getpass
+
+            with suppress(EOFError):
+                return getpass.getpass(f"{question}: ", stream=sys.stderr).strip()
+            return ""
+        sys.stderr.write(f"{question}: ")
+        sys.stderr.flush()
+        return sys.stdin.readline().strip()
 
     def write(self, text: str) -> None:
         """Write plain *text* to standard output and flush it."""

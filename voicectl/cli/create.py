@@ -25,15 +25,16 @@ from voicectl.cli.arguments import (
 from voicectl.cli.context import App, current
 from voicectl.cli.flow import read_ncco
 from voicectl.cli.render import remark
+from voicectl.cli.targets import stop, stops_all
 from voicectl.cli.wait import parse_status, tell_change
 from voicectl.core import dial
 from voicectl.core.follow import follow
 from voicectl.core.hangup import hang_up
-from voicectl.errors import AuthError, DryRun, InputError, Interrupted, VoicectlError, WaitEnded, WaitTimeout
+from voicectl.errors import DryRun, InputError, Interrupted, VoicectlError, WaitEnded, WaitTimeout
 from voicectl.voice import amd, dtmf, endpoint, ncco
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from voicectl.cli.render import Writer
     from voicectl.core.dial import Dialler, Placed
@@ -186,52 +187,60 @@ def _run(
     dialler = app.dialler(with_journal=with_journal)
     dialler.check_hourly([each for body in bodies for each in dial.dialled(body)], policy.max_calls_per_hour)
     waits = until is not None and not app.options.dry_run
+    placed: list[Placed] = []
+    statuses: list[int] = []
     with app.writer(views.CREATED, is_many=is_many) as out:
         app.announce()
         if not with_journal:
             remark("No journal is kept: if the reply is lost, the call cannot be looked up.")
-        placed, statuses = _place(app, dialler, bodies, key, None if waits and not app.options.quiet else out)
+        is_told_at_once = not waits or app.options.quiet
+        try:
+            for call in _place(app, dialler, bodies, key, statuses):
+                placed.append(call)
+                app.changed.append(call.uuid)
+                if is_told_at_once:
+                    out.add(_record(call))
+                    out.flush()
+                if call.unrecorded is not None:
+                    remark(f"The call exists, and could not be kept in the journal: {call.uuid}")
+                    raise call.unrecorded
+        except VoicectlError as exc:
+            if not is_told_at_once:
+                for call in placed:
+                    out.add(_record(call))
+            stop(app, exc, statuses)
         if placed and waits and until is not None:
-            _wait(app, placed, out, until, seconds, hangup_on_timeout=hangup_on_timeout)
+            try:
+                _wait(app, placed, out, until, seconds, hangup_on_timeout=hangup_on_timeout)
+            except VoicectlError as exc:
+                if isinstance(exc, Interrupted) or not statuses:
+                    stop(app, exc, statuses)
+                errors.tell(exc, profile=app.target.name, as_json=app.tells_json)
+                statuses.append(errors.exit_status(exc))
     if statuses:
         raise typer.Exit(errors.combined_status(statuses, len(bodies)))
 
 
 def _place(
-    app: App, dialler: Dialler, bodies: list[dict[str, Any]], key: str | None, out: Writer | None
-) -> tuple[list[Placed], list[int]]:
+    app: App, dialler: Dialler, bodies: list[dict[str, Any]], key: str | None, statuses: list[int]
+) -> Iterator[Placed]:
     """Place the calls one after another; a failed one does not stop the others, unless it is the credentials.
 
     Args:
-        out: Where each record goes as soon as its call exists; None if it is written later.
+        statuses: Gets the exit status of each that failed.
     """
-    placed: list[Placed] = []
-    statuses: list[int] = []
     for body in bodies:
+        app.interrupts.check()
         try:
-            app.interrupts.check()
-            call = dialler.create(body, key=key)
+            yield dialler.create(body, key=key)
         except DryRun as dry:
             app.show_request(dry)
-            continue
-        except (AuthError, Interrupted):
-            raise
         except VoicectlError as exc:
-            if len(bodies) == 1:
+            if len(bodies) == 1 or stops_all(exc):
                 raise
             about = f"to {endpoint.label(body['to'][0])}"
             errors.tell(exc, profile=app.target.name, as_json=app.tells_json, about=about)
             statuses.append(errors.exit_status(exc))
-            continue
-        placed.append(call)
-        app.changed.append(call.uuid)
-        if out is not None:
-            out.add(_record(call))
-            out.flush()
-        if call.unrecorded is not None:
-            remark(f"The call exists, and could not be kept in the journal: {call.uuid}")
-            raise call.unrecorded
-    return placed, statuses
 
 
 def _wait(
@@ -244,35 +253,38 @@ def _wait(
     hangup_on_timeout: bool,
 ) -> None:
     """Wait for the calls and write each as last seen, whatever came of it."""
-    seen: dict[str, Call] = {}
+    seen: dict[str, dict[str, Any]] = {}
 
     def note(call: Call) -> None:
-        seen[call.uuid] = call
+        seen[call.uuid] = call.raw
         tell_change(call)
-
-    def write() -> None:
-        if not app.options.quiet:
-            for call in placed:
-                last = seen.get(call.uuid)
-                out.add(_record(call) | (last.raw if last else {}))
 
     uuids = [call.uuid for call in placed]
     try:
-        for call in follow(app.api, app.clock, uuids, until=until, timeout=seconds, on_change=note):
-            seen[call.uuid] = call
+        for last in follow(app.api, app.clock, uuids, until=until, timeout=seconds, on_change=note):
+            seen[last.uuid] = last.raw
     except (WaitTimeout, WaitEnded, Interrupted) as exc:
-        app.interrupts.pending = None  # heard; the hang-ups below still go out
         if hangup_on_timeout:
+            app.interrupts.pending = None  # heard: the hang-ups still go out
             for uuid in uuids:
-                hang_up(app.api, app.clock, uuid)
-        for call in getattr(exc, "calls", ()):
-            seen[call.uuid] = call
-        write()
+                _hang_up(app, uuid)
+        for last in getattr(exc, "calls", ()):
+            seen[last.uuid] = last.raw
         raise
-    except VoicectlError:
-        write()
+    finally:
+        if not app.options.quiet:
+            for call in placed:
+                out.add(_record(call) | seen.get(call.uuid, {}))
+
+
+def _hang_up(app: App, uuid: str) -> None:
+    """End one of several calls; a failure is told, and the others are ended too."""
+    try:
+        hang_up(app.api, app.clock, uuid)
+    except Interrupted:
         raise
-    write()
+    except VoicectlError as exc:
+        errors.tell(exc, profile=app.target.name, as_json=app.tells_json, about=f"hanging up {uuid}")
 
 
 def _record(call: Placed) -> dict[str, Any]:

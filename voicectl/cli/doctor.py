@@ -9,7 +9,9 @@ from voicectl.cli.context import current
 from voicectl.cli.render import View
 from voicectl.core.doctor import Finding, Outcome, examine
 
-_VIEW = View(columns=("check", "outcome", "detail", "fix"), id="check", line="{outcome:8}{check:13}{detail}  {fix}")
+VIEW = View(
+    columns=("check", "outcome", "detail", "fix"), id="check", line="{outcome:8}{check:13}{detail}  {fix}"
+)
 
 
 def doctor(ctx: typer.Context) -> None:
@@ -23,7 +25,7 @@ def doctor(ctx: typer.Context) -> None:
     """
     app = current(ctx)
     failed: list[Finding] = []
-    with app.writer(_VIEW, is_many=True) as out:
+    with app.writer(VIEW, is_many=True) as out:
         for finding in examine(
             app.target,
             api=lambda: app.api,

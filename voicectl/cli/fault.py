@@ -11,7 +11,7 @@ from voicectl.cli.context import current
 from voicectl.cli.render import View
 from voicectl.errors import InputError
 
-_VIEW = View(
+VIEW = View(
     columns=(
         "id",
         "what",
@@ -84,7 +84,7 @@ def add(
         "retry_after": retry_after,
     }
     body |= {name: given_value for name, given_value in given.items() if given_value is not None}
-    with app.writer(_VIEW, is_many=False) as out:
+    with app.writer(VIEW, is_many=False) as out:
         out.add(app.control.post("/sandbox/faults", body))
 
 
@@ -95,7 +95,7 @@ def list_(ctx: typer.Context) -> None:
       $ voicectl sandbox fault list
     """
     app = current(ctx)
-    with app.writer(_VIEW, is_many=True) as out:
+    with app.writer(VIEW, is_many=True) as out:
         for fault in app.control.get("/sandbox/faults"):
             out.add(fault)
 

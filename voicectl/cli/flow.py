@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING
 
 from voicectl.errors import InputError
@@ -21,7 +22,7 @@ def read_ncco(app: App, name: str) -> Ncco:
     where = "Standard input" if name == "-" else name
     content = app.read_input(name, "an NCCO")
     try:
-        flow = json.loads(content.decode("utf-8-sig"), parse_constant=_refuse_constant)
+        flow = json.loads(content.decode("utf-8-sig"), parse_constant=_refuse_constant, parse_float=_finite)
     except json.JSONDecodeError as exc:
         raise InputError(f"{where} is not JSON: {exc.msg} at line {exc.lineno}, column {exc.colno}.") from exc
     except (ValueError, RecursionError) as exc:
@@ -35,6 +36,14 @@ def read_ncco(app: App, name: str) -> Ncco:
         if not isinstance(action, dict) or not isinstance(action.get("action"), str):
             raise InputError(f"{where} is not an NCCO: $[{index}] names no action.", hint=hint)
     return flow
+
+
+def _finite(text: str) -> float:
+    """The number *text*; ``1e999`` would be read as an infinite one, which JSON cannot say."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
 
 
 def _refuse_constant(name: str) -> None:

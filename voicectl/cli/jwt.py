@@ -16,7 +16,9 @@ from voicectl.cli.render import View
 from voicectl.core import times
 from voicectl.errors import InputError, VoicectlError
 
-_VIEW = View(
+LATEST = 253_402_300_800  # the year 10000
+
+VIEW = View(
     columns=("application_id", "issued", "not_before", "expires", "state", "signature", "sub", "jti"),
     more=("header", "claims"),
     id="jti",
@@ -74,18 +76,13 @@ def show(
     app = current(ctx)
     if file is None and render.is_terminal(sys.stdin):
         raise InputError("There is no token to show.", hint="Name its file, or pipe it in.")
-    if file is not None and file.count(".") == 2 and file.startswith("ey"):
-        raise InputError(
-            "A token was given on the command line, where it is visible to every user of this host.",
-            hint="Give the name of its file, or - to read it.",
-        )
     token = app.read_input(file or "-", "a token").decode("ascii", "replace").strip()
     token = token.removeprefix("Bearer ").strip()
     try:
         header, claims = tokens.read(token)
     except tokens.TokenError as exc:
         raise InputError(f"This is {exc}.", hint="Make one: voicectl jwt create") from exc
-    with app.writer(_VIEW, is_many=False) as out:
+    with app.writer(VIEW, is_many=False) as out:
         out.add(
             {
                 "application_id": claims.get("application_id"),
@@ -104,7 +101,7 @@ def show(
 
 def _acl(app: App, name: str) -> dict[str, Any]:
     try:
-        acl = json.loads(app.read_input(name, "an ACL"))
+        acl = json.loads(app.read_input(name, "an ACL"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as exc:
         raise InputError("The ACL is not JSON.", hint='Write it as {"paths": {"/*/calls/**": {}}}.') from exc
     if not isinstance(acl, dict) or not isinstance(acl.get("paths"), dict):
@@ -112,14 +109,22 @@ def _acl(app: App, name: str) -> dict[str, Any]:
     return acl
 
 
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
 def _state(claims: dict[str, Any], now: float) -> str:
     ends = tokens.expiry(claims)
     starts = claims.get("nbf", claims.get("iat"))
     if ends is None:
         return "no times"
+    if not isinstance(starts, int | float):
+        starts = now
+    if not (abs(ends) < LATEST and abs(starts) < LATEST):
+        return "times that no calendar has"
     if now >= ends:
         return f"expired {now - ends:.0f} s ago"
-    if isinstance(starts, int | float) and now < int(starts):
+    if now < int(starts):
         return f"good in {starts - now:.0f} s"
     return f"good for {ends - now:.0f} s"
 
@@ -129,8 +134,8 @@ def _signature(app: App, token: str) -> str:
     try:
         target = app.target
         public = target.load_key().public_key()
-    except VoicectlError:
-        return "not checked: no key is set up"
+    except VoicectlError as exc:
+        return f"not checked: {exc.message}"
     made = "by the key of" if tokens.is_signed_by(token, public) else "not by the key of"
     return f"{made} {target.name}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import Annotated, Any
 
@@ -88,7 +89,9 @@ def _media(loop: int | None, level: float | None) -> dict[str, Any]:
     if loop is not None:
         body["loop"] = loop
     if level is not None:
-        body["level"] = f"{level:g}"
+        if not math.isfinite(level):
+            raise InputError("--level is not a number.", hint="Give one from -1 to 1.")
+        body["level"] = f"{round(level, 4) + 0.0:.4f}".rstrip("0").rstrip(".")
     return body
 
 
@@ -98,7 +101,7 @@ def _text(app: App, text: str | None, file: str | None) -> str:
     if text is not None and text != "-":
         return text
     if file is None and text is None and render.is_terminal(sys.stdin):
-        return str(typer.prompt("Say", err=True))
+        return app.ask("Say")
     content = app.read_input(file or "-", "the text to say")
     try:
         return content.decode("utf-8-sig").strip()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -24,11 +22,10 @@ if TYPE_CHECKING:
 
 MAX_LENGTH_SECONDS = 86_400
 
-_VIEW = View(
-    columns=("name", "default", "application_id", "base_url", "from", "fingerprint"),
-    more=("api_key", "has_api_secret", "has_signature_secret", "key_command", "ca_file", "guards"),
-    id="name",
-)
+_COLUMNS = ("name", "default", "application_id", "base_url", "from", "fingerprint")
+_MORE = ("api_key", "has_api_secret", "has_signature_secret", "key_command", "ca_file", "guards")
+VIEW = View(columns=_COLUMNS, more=_MORE, id="name")
+IN_FORCE = View(columns=(*_COLUMNS, "sources"), more=_MORE, id="name")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The profile's name.", show_default=False)]
 
@@ -98,8 +95,10 @@ def add(
         raise InputError("--private-key and --key-command contradict each other.", hint="Give one of them.")
     if region is not None and base_url is not None:
         raise InputError("--region and --base-url contradict each other.", hint="Give one of them.")
-    for option in (private_key, api_secret_file, signature_secret_file):
-        _refuse_secret(option)
+    if api_secret_file is not None and api_key is None:
+        raise InputError(
+            "--api-secret-file goes with --api-key.", hint="Give the key that the secret is for."
+        )
     if name in app.profiles.names() and not replace:
         raise InputError(
             f"There is a profile {name!r} already.",
@@ -112,10 +111,10 @@ def add(
         length_timer=None
         if length_timer is None
         else whole_seconds(length_timer, "--length-timer", 1, MAX_LENGTH_SECONDS),
-        hosts=tuple(host or ()),
+        hosts=tuple(map(guards.host_name, host or ())),
     )
     url = guards.region_url(region) if region else base_url or guards.DEFAULT_BASE_URL
-    identity = profiles.application_id(application_id or _ask("Application id", "--application-id"))
+    identity = profiles.application_id(application_id or _ask(app, "Application id", "--application-id"))
     profile = Profile(
         name=name,
         application_id=identity,
@@ -128,14 +127,17 @@ def add(
     )
     guards.check_application(identity, profile.base_url)
     key = _read_key(app, private_key, key_command)
+    stored = None if key_command else key
+    api_secret = _read_secret(app, api_secret_file, "API secret")
+    if api_key is not None and api_secret is None:
+        api_secret = _ask(app, "API secret", "--api-secret-file")
+    signature_secret = _read_secret(app, signature_secret_file, "signature secret")
     app.profiles.add(
-        profile,
-        key=None if key_command else key,
-        api_secret=_read_secret(app, api_secret_file, "API secret"),
-        signature_secret=_read_secret(app, signature_secret_file, "signature secret"),
-        replace=replace,
+        profile, key=stored, api_secret=api_secret, signature_secret=signature_secret, replace=replace
     )
-    with app.writer(_VIEW, is_many=False) as out:
+    given = zip(profiles.SECRETS, (stored, api_secret, signature_secret), strict=True)
+    app.profiles.forget(name, *(kind for kind, secret in given if secret is None))  # the replaced profile's
+    with app.writer(VIEW, is_many=False) as out:
         out.add(_record(app.profiles, profile))
 
 
@@ -146,7 +148,7 @@ def list_(ctx: typer.Context) -> None:
       $ voicectl profile list
     """
     app = current(ctx)
-    with app.writer(_VIEW, is_many=True) as out:
+    with app.writer(VIEW, is_many=True) as out:
         for name in app.profiles.names():
             out.add(_record(app.profiles, app.profiles.get(name)))
 
@@ -168,19 +170,15 @@ def show(
     """
     app = current(ctx)
     if name is not None:
-        with app.writer(_VIEW, is_many=False) as out:
+        with app.writer(IN_FORCE, is_many=False) as out:
             out.add(_record(app.profiles, app.profiles.get(name)))
         return
     target = app.target
-    view = View(
-        columns=("name", "application_id", "base_url", "from", "fingerprint", "sources"),
-        id="name",
-        more=("guards",),
-    )
-    with app.writer(view, is_many=False) as out:
+    with app.writer(IN_FORCE, is_many=False) as out:
         out.add(
             {
                 "name": target.profile,
+                "default": target.profile is not None and target.profile == app.profiles.default,
                 "application_id": target.application_id,
                 "base_url": target.base_url,
                 "from": target.from_,
@@ -235,7 +233,7 @@ def _read_key(app: App, file: str | None, command: str | None) -> RSAPrivateKey:
         key = keys.parse(app.read_stdin("a private key"), where="standard input")
         where = "standard input"
     else:
-        path = Path(file or _ask("Private key file", "--private-key")).expanduser()
+        path = files.user_path(file or _ask(app, "Private key file", "--private-key"))
         key = keys.parse(files.read_private(path, what="private key"), where=str(path))
         where = str(path)
     keys.check(key, where=where)
@@ -245,7 +243,7 @@ def _read_key(app: App, file: str | None, command: str | None) -> RSAPrivateKey:
 def _read_secret(app: App, file: str | None, what: str) -> str | None:
     if file is None:
         return None
-    content = app.read_stdin(what) if file == "-" else files.read_private(Path(file).expanduser(), what=what)
+    content = app.read_stdin(what) if file == "-" else files.read_private(files.user_path(file), what=what)
     try:
         secret = content.decode("ascii").strip()
     except UnicodeDecodeError:
@@ -257,16 +255,8 @@ def _read_secret(app: App, file: str | None, what: str) -> str | None:
     return secret
 
 
-def _refuse_secret(option: str | None) -> None:
-    """A secret pasted where a file is meant is already known to every user of this host."""
-    if option is not None and ("-----BEGIN" in option or "\n" in option):
-        raise InputError(
-            "A key was given on the command line, where it is visible to every user of this host.",
-            hint="Give the name of its file, or - to read it. Consider that key known.",
-        )
-
-
-def _ask(what: str, option: str) -> str:
-    if not (render.is_terminal(sys.stdin) and render.is_terminal(sys.stderr)):
+def _ask(app: App, what: str, option: str) -> str:
+    """What is missing, asked for without echo: a secret may be pasted by mistake."""
+    if not app.can_ask:
         raise InputError(f"{what} is missing.", hint=f"Give {option}.")
-    return str(typer.prompt(what, err=True)).strip()
+    return app.ask(what, is_hidden=True)

@@ -10,7 +10,7 @@ from voicectl.api.client import is_leg_id
 from voicectl.cli import views
 from voicectl.cli.context import App, current
 from voicectl.core import times
-from voicectl.core.dial import in_doubt
+from voicectl.core.dial import Dialler, in_doubt
 from voicectl.core.hangup import hang_up
 from voicectl.errors import InputError, LegError
 from voicectl.store.journal import IntentState
@@ -65,25 +65,33 @@ def reconcile(
             f"The journal knows no call {reference!r}.", hint="See what is in doubt: voicectl call reconcile"
         )
     with app.writer(views.INTENT, is_many=False) as out:
-        out.add(_record(_settle(app, intent, hangup=hangup, assume=assume, reason=reason or "")))
+        found = _settle(app, intent, assume, reason or "")
+        out.add(_record(found))
+        out.flush()
+        if hangup and found.uuid:
+            app.announce()
+            hang_up(app.api, app.clock, found.uuid)
+            app.changed.append(found.uuid)
 
 
-def _settle(app: App, intent: Intent, *, hangup: bool, assume: str | None, reason: str) -> Intent:
+def _settle(app: App, intent: Intent, assume: str | None, reason: str) -> Intent:
     reference = intent.reference
-    if intent.state.is_open and not intent.is_abandoned(app.clock.time()):
+    if not intent.state.is_open:
+        if assume is not None:
+            what = f"it is {intent.uuid}" if intent.uuid else f"it was {intent.state.value}"
+            raise InputError(f"The call {reference} is not in doubt: {what}.", hint="Nothing was changed.")
+        return intent
+    if not intent.is_abandoned(app.clock.time()):
         raise in_doubt(intent, "Another voicectl is still creating it.")
-    if assume is not None and intent.state.is_open:
+    if assume is not None:
         _assume(app, intent, assume, reason)
-    elif intent.state.is_open and app.dialler().look(intent, seconds=LOOK_ONCE) is None:
+    else:
         if intent.state is IntentState.INTENT:
             app.journal.settle(reference, IntentState.IN_DOUBT, "the process that asked for it ended")
-        raise in_doubt(intent, "It was looked for again.")
+        dialler = Dialler(app.api, app.journal, app.clock, app.interrupts)
+        dialler.look(intent, seconds=LOOK_ONCE, why="It was looked for again.")
     found = app.journal.get(reference)
     assert found is not None  # noqa: S101 (it was there before)
-    if hangup and found.uuid:
-        app.announce()
-        hang_up(app.api, app.clock, found.uuid)
-        app.changed.append(found.uuid)
     return found
 
 
@@ -92,7 +100,7 @@ def _assume(app: App, intent: Intent, what: str, reason: str) -> None:
         app.journal.settle(intent.reference, IntentState.NOT_CREATED, reason)
     elif is_leg_id(what):
         call = app.api.get_call(what)
-        if not app.journal.created(intent.reference, call.uuid, call.raw, certainty="assumed"):
+        if not app.journal.created(intent.reference, call.uuid, call.raw, certainty="assumed", reason=reason):
             raise InputError(f"Leg {what} belongs to another call of the journal.")
     else:
         raise InputError(f"--assume takes 'not-created' or a leg's id, not {what!r}.")

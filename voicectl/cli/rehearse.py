@@ -15,12 +15,12 @@ from voicectl.voice import dtmf, endpoint
 
 ADVANCE_SECONDS = 600.0
 
-_HEARD = View(
+HEARD = View(
     columns=("at", "kind", "from", "text", "url", "digits", "seconds"),
     more=("language", "style", "premium", "loop", "level"),
     id="at",
 )
-_CLOCK = View(columns=("call_time",), id="call_time", line="{call_time}")
+CLOCK = View(columns=("call_time",), id="call_time", line="{call_time}")
 
 Party = Annotated[str, typer.Argument(metavar="LEG", help="The leg whose party acts.", show_default=False)]
 
@@ -91,7 +91,7 @@ def hear(ctx: typer.Context, leg: Party) -> None:
       $ voicectl sandbox hear "$LEG"
     """
     app = current(ctx)
-    with app.writer(_HEARD, is_many=True) as out:
+    with app.writer(HEARD, is_many=True) as out:
         for heard in app.control.hear(leg):
             out.add(heard)
 
@@ -107,7 +107,7 @@ def advance(
     """
     app = current(ctx)
     moved = app.control.post("/sandbox/advance", {"seconds": duration(by)}, timeout=ADVANCE_SECONDS)
-    with app.writer(_CLOCK, is_many=False) as out:
+    with app.writer(CLOCK, is_many=False) as out:
         out.add(moved)
 
 

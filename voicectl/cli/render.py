@@ -6,6 +6,7 @@ TSV, CSV and JSON lines go out record by record; only a table on a terminal is g
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from dataclasses import dataclass
@@ -20,9 +21,13 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb"
-    "\U000e0000-\U000e007f]"
+    "[\x00-\x1f\x7f-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5"
+    "\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0"
+    "\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff]"
 )
+"""Control, format, surrogate and line-separating characters, and all that are shown as nothing at all."""
+
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _NAMED = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
@@ -61,6 +66,8 @@ class View:
 
 def clean(text: str) -> str:
     """Make *text* from outside safe to show: control, C1, zero-width and bidi characters become escapes."""
+    if text.isascii() and text.isprintable():  # most text, in a quarter of the time
+        return text
     return _UNSAFE.sub(_escape, text)
 
 
@@ -73,8 +80,21 @@ def _escape(found: re.Match[str]) -> str:
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:
-    """JSON in which no control character stands as itself, DEL included."""
-    return json.dumps(value, indent=indent).replace("\x7f", "\\u007f")
+    """JSON in which no control character stands as itself, DEL included; a number beyond all bounds is null."""
+    try:
+        text = json.dumps(value, indent=indent, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(value), indent=indent)
+    return text.replace("\x7f", "\\u007f")
+
+
+def _finite(value: Any) -> Any:
+    """*value* without what JSON cannot say: ``1e999`` is read as an infinite number."""
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class Writer:
@@ -114,17 +134,12 @@ class Writer:
         self._count = 0
 
     def __enter__(self) -> Writer:
-        """Start: CSV has a header, and a JSON array its bracket."""
-        if self._is_quiet:
-            return self
-        if self._format is Format.CSV:
-            self._write(_csv_line(self._columns))
-        if self._format is Format.JSON and self._is_many:
-            self._write("[")
+        """Write nothing yet: what fails before there is a record leaves standard output empty."""
         return self
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Write one record, and flush it if somebody may be waiting for it."""
+        self._begin_csv()
         self._count += 1
         if self._is_quiet:
             self._write(self._text(record, self._view.id) + "\n")
@@ -150,16 +165,28 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """End: close the array, show the table. Also when a failure cut the work short, for what was done."""
+        """End: close the array, show the table. Also when a failure cut the work short, for what was done.
+
+        Nothing at all is no empty array then: it would say that there is nothing.
+        """
         if isinstance(value, OSError):  # standard output itself is gone
             return
+        if kind is None:
+            self._begin_csv()
         if self._is_quiet:
             pass
         elif self._format is Format.JSON and self._is_many:
-            self._write("\n]\n" if self._count else "]\n")
+            if self._count or kind is None:
+                self._write("\n]\n" if self._count else "[]\n")
         elif self._format is Format.TABLE and self._rows:
             self._show_table()
+        elif self._format is Format.TABLE and not self._count and kind is None:
+            remark("There is nothing to show.")
         self.flush()
+
+    def _begin_csv(self) -> None:
+        if self._format is Format.CSV and self._count == 0 and not self._is_quiet:
+            self._write(_csv_line(self._columns))
 
     def _add_json(self, record: Mapping[str, Any]) -> None:
         if self._fields:
@@ -167,13 +194,13 @@ class Writer:
         if self._format is Format.JSONL:
             self._write(to_json(record) + "\n")
         elif self._is_many:
-            self._write(("," if self._count > 1 else "") + "\n" + to_json(record))
+            self._write((",\n" if self._count > 1 else "[\n") + to_json(record))
         else:
             self._write(to_json(record, indent=2) + "\n")
 
     def _text(self, record: Mapping[str, Any], path: str) -> str:
         value = find(record, path)
-        if isinstance(value, dict):
+        if isinstance(value, dict) and (not value or "type" in value or endpoint.label(value)):
             value = endpoint.label(value)
         if value is None or value == "":
             return "-"
@@ -185,7 +212,9 @@ class Writer:
 
     def _show_table(self) -> None:
         if not self._is_many and len(self._rows) == 1:
-            shown = [(name, cell) for name, cell in zip(self._columns, self._rows[0], strict=True) if cell != "-"]
+            shown = [
+                (name, cell) for name, cell in zip(self._columns, self._rows[0], strict=True) if cell != "-"
+            ]
             width = max((len(name) for name, _ in shown), default=0)
             for name, cell in shown:
                 self._write(f"{name:{width}}  {cell}\n")
@@ -214,11 +243,13 @@ def parse_fields(text: str) -> list[str]:
     """The paths that ``--fields`` names.
 
     Raises:
-        InputError: One of them is empty.
+        InputError: One of them is empty, or cannot be shown.
     """
     paths = [path.strip() for path in text.split(",")]
-    if not all(paths):
-        raise InputError("--fields has an empty name.", hint="Write it as --fields uuid,to.number")
+    if not all(path and path == clean(path) for path in paths):
+        raise InputError(
+            "--fields has a name that is empty or not text.", hint="Write it as --fields uuid,to.number"
+        )
     return paths
 
 

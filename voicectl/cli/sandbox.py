@@ -29,9 +29,10 @@ from voicectl.sandbox.sandbox import Sandbox
 from voicectl.store import files
 
 START_SECONDS = 15.0
+LOOK_SECONDS = 1.0
 MAX_PORT = 65_535
 
-_VIEW = View(
+VIEW = View(
     columns=("url", "application_id", "call_time", "legs_live", "legs", "conversations", "faults"),
     more=("pid", "speed", "frozen", "seed", "settle", "limits"),
     id="url",
@@ -78,7 +79,7 @@ def start(
 
     def ready(url: str) -> None:
         app.profiles.add(replace(app.profiles.get(SANDBOX), base_url=url), key=None, replace=True)
-        with app.writer(_VIEW, is_many=False) as out:
+        with app.writer(VIEW, is_many=False) as out:
             out.add({"url": url, "application_id": identity.application_id})
         remark(f"The sandbox answers at {url}. Use it with -p sandbox; Ctrl-C stops it.")
 
@@ -106,7 +107,7 @@ def status(ctx: typer.Context) -> None:
       $ voicectl sandbox status -o json
     """
     app = current(ctx)
-    with app.writer(_VIEW, is_many=False) as out:
+    with app.writer(VIEW, is_many=False) as out:
         out.add(app.control.get("/sandbox/status"))
 
 
@@ -263,13 +264,15 @@ def _start_detached(app: App, port: int, options: Options) -> None:
         for line in log.read_text(errors="replace").splitlines():
             remark(line)
         raise typer.Exit(child.returncode or errors.INTERNAL)
-    with app.writer(_VIEW, is_many=False) as out:
+    with app.writer(VIEW, is_many=False) as out:
         out.add(SandboxControl(url, source="The new sandbox").get("/sandbox/status"))
 
 
 def _port_taken(port: int, exc: OSError) -> VoicectlError:
     hint = "Choose another with --port, or stop what is there."
     with suppress(VoicectlError):
-        SandboxControl(f"http://127.0.0.1:{port}", source="--port").get("/sandbox/status")
+        SandboxControl(f"http://127.0.0.1:{port}", source="--port").get(
+            "/sandbox/status", timeout=LOOK_SECONDS
+        )
         hint = "A sandbox is running there already: voicectl sandbox status, or voicectl sandbox stop."
     return InputError(f"Port {port} cannot be used: {exc.strerror}.", hint=hint)

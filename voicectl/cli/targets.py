@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import typer
 
 from voicectl.cli import errors, views
-from voicectl.errors import AuthError, DryRun, Interrupted, VoicectlError
+from voicectl.errors import DryRun, Interrupted, VoicectlError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import NoReturn
 
     from voicectl.cli.context import App
 
@@ -47,27 +48,42 @@ def each_leg(app: App, legs: Sequence[str], action: str, act: Callable[[str], bo
             app.confirm(action, named, limit=limit)
         app.announce()
         statuses: list[int] = []
-        done: set[str] = set()
+        tried: set[str] = set()
         for name in named:
             try:
                 app.interrupts.check()
                 uuid = app.leg(name)
-                if uuid in done:
+                if uuid in tried:
                     continue
-                done.add(uuid)
+                tried.add(uuid)
                 outcome = DONE if act(uuid) else ALREADY
             except DryRun as dry:
                 app.show_request(dry)
-            except (AuthError, Interrupted):
-                raise
             except VoicectlError as exc:
+                if stops_all(exc):
+                    stop(app, exc, statuses)
                 if not is_many:
                     raise
                 errors.tell(exc, profile=app.target.name, as_json=app.tells_json, about=name)
                 statuses.append(errors.exit_status(exc))
+                tried.add(name)
             else:
                 app.changed.append(uuid)
                 out.add({"uuid": uuid, "action": action, "outcome": outcome})
                 out.flush()
     if statuses:
-        raise typer.Exit(errors.combined_status(statuses, len(named)))
+        raise typer.Exit(errors.combined_status(statuses, len(tried)))
+
+
+def stops_all(exc: VoicectlError) -> bool:
+    """Whether no further target is tried: after a signal, or since the credentials are no good for any."""
+    return isinstance(exc, Interrupted) or errors.exit_status(exc) == errors.CREDENTIALS
+
+
+def stop(app: App, exc: VoicectlError, statuses: Sequence[int]) -> NoReturn:
+    """End a command of several targets with *exc*, or with 12 if the outcome of an earlier one is unknown."""
+    if errors.UNKNOWN not in statuses:
+        raise exc
+    if not isinstance(exc, Interrupted):
+        errors.tell(exc, profile=app.target.name, as_json=app.tells_json)
+    raise typer.Exit(errors.UNKNOWN) from exc

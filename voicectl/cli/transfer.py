@@ -6,7 +6,17 @@ from typing import Annotated, Any
 
 import typer
 
-from voicectl.cli.arguments import AnswerUrl, From, Leg, Max, NccoFile, caller_id, check_room, check_url
+from voicectl.cli.arguments import (
+    AnswerUrl,
+    From,
+    Leg,
+    Max,
+    NccoFile,
+    caller_id,
+    check_once,
+    check_room,
+    check_url,
+)
 from voicectl.cli.context import App, current
 from voicectl.cli.flow import read_ncco
 from voicectl.cli.targets import each_leg, one_leg
@@ -60,7 +70,10 @@ def move(
     legs: Annotated[
         list[str],
         typer.Argument(
-            metavar="LEG... ROOM", help="The legs, then the name of the room.", show_default=False
+            metavar="LEG... ROOM",
+            help="The legs, then the name of the room.",
+            show_default=False,
+            callback=check_once,
         ),
     ],
     mute: Annotated[bool, typer.Option("--mute", help="Nobody in the room hears them.")] = False,

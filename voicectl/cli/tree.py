@@ -27,60 +27,75 @@ COMPLETION_VARIABLE = "_VOICECTL_COMPLETE"
 
 
 class Entry(NamedTuple):
-    """A command: where its function is, and the first sentence of that function's docstring."""
+    """A command.
+
+    Attributes:
+        function: ``module:function``, in this package.
+        summary: The first sentence of that function's docstring.
+        view: ``module:view`` of the records that it prints; their columns go into its help.
+    """
 
     function: str
     summary: str
+    view: str | None = None
 
 
 Tree = dict[str, "Entry | Tree"]
 
 COMMANDS: Tree = {
     "call": {
-        "create": Entry("create:create", "Call one or more people, each once."),
-        "list": Entry("call:list_", "List live legs, or all records."),
-        "show": Entry("call:show", "Show the record of one leg."),
-        "reconcile": Entry("reconcile:reconcile", "Find out what became of calls whose reply was lost."),
+        "create": Entry("create:create", "Call one or more people, each once.", "views:CREATED"),
+        "list": Entry("call:list_", "List live legs, or all records.", "views:CALL"),
+        "show": Entry("call:show", "Show the record of one leg.", "views:CALL"),
+        "reconcile": Entry(
+            "reconcile:reconcile", "Find out what became of calls whose reply was lost.", "views:INTENT"
+        ),
     },
-    "talk": Entry("media:talk", "Say a text on a live leg."),
-    "stream": Entry("media:stream", "Play an audio file on a live leg."),
-    "dtmf": Entry("dtmf:dtmf", "Press keys on a live leg."),
-    "mute": Entry("leg:mute", "Keep the others from hearing a leg."),
-    "unmute": Entry("leg:unmute", "Let the others hear a leg again."),
-    "earmuff": Entry("leg:earmuff", "Keep a leg from hearing the others."),
-    "unearmuff": Entry("leg:unearmuff", "Let a leg hear the others again."),
-    "hangup": Entry("leg:hangup", "End legs, also while they ring."),
-    "transfer": Entry("transfer:transfer", "Have a leg leave its flow and run another one."),
-    "move": Entry("transfer:move", "Move legs into a room, a conversation with a name."),
-    "wait": Entry("wait:wait", "Wait until every leg is at a status or past it."),
+    "talk": Entry("media:talk", "Say a text on a live leg.", "views:LEG"),
+    "stream": Entry("media:stream", "Play an audio file on a live leg.", "views:LEG"),
+    "dtmf": Entry("dtmf:dtmf", "Press keys on a live leg.", "views:LEG"),
+    "mute": Entry("leg:mute", "Keep the others from hearing a leg.", "views:LEG"),
+    "unmute": Entry("leg:unmute", "Let the others hear a leg again.", "views:LEG"),
+    "earmuff": Entry("leg:earmuff", "Keep a leg from hearing the others.", "views:LEG"),
+    "unearmuff": Entry("leg:unearmuff", "Let a leg hear the others again.", "views:LEG"),
+    "hangup": Entry("leg:hangup", "End legs, also while they ring.", "views:LEG"),
+    "transfer": Entry("transfer:transfer", "Have a leg leave its flow and run another one.", "views:LEG"),
+    "move": Entry("transfer:move", "Move legs into a room, a conversation with a name.", "views:LEG"),
+    "wait": Entry("wait:wait", "Wait until every leg is at a status or past it.", "views:CALL"),
     "profile": {
-        "add": Entry("profile:add", "Store an application, its key and its guards under a name."),
-        "list": Entry("profile:list_", "List the profiles."),
-        "show": Entry("profile:show", "Show a profile, and where each setting comes from."),
+        "add": Entry(
+            "profile:add", "Store an application, its key and its guards under a name.", "profile:VIEW"
+        ),
+        "list": Entry("profile:list_", "List the profiles.", "profile:VIEW"),
+        "show": Entry(
+            "profile:show", "Show a profile, and where each setting comes from.", "profile:IN_FORCE"
+        ),
         "use": Entry("profile:use", "Make a profile the default."),
         "remove": Entry("profile:remove", "Forget a profile and its secrets."),
     },
     "jwt": {
         "create": Entry("jwt:create", "Print a token of the application."),
-        "show": Entry("jwt:show", "Decode a token: its claims, its times, and whose key made it."),
+        "show": Entry(
+            "jwt:show", "Decode a token: its claims, its times, and whose key made it.", "jwt:VIEW"
+        ),
     },
-    "doctor": Entry("doctor:doctor", "Check the set-up, from the key to the API."),
+    "doctor": Entry("doctor:doctor", "Check the set-up, from the key to the API.", "doctor:VIEW"),
     "sandbox": {
-        "start": Entry("sandbox:start", "Start a sandbox on this machine."),
+        "start": Entry("sandbox:start", "Start a sandbox on this machine.", "sandbox:VIEW"),
         "stop": Entry("sandbox:stop", "Stop the sandbox."),
-        "status": Entry("sandbox:status", "Show what the sandbox is doing."),
+        "status": Entry("sandbox:status", "Show what the sandbox is doing.", "sandbox:VIEW"),
         "reset": Entry("sandbox:reset", "Have the sandbox forget its calls and faults."),
         "exec": Entry("sandbox:exec_", "Run a command with a private sandbox in place of the platform."),
         "log": Entry("rehearse:log", "Print every request the sandbox got, and every move of a leg."),
-        "ring": Entry("rehearse:ring", "Make an inbound call, as a caller would."),
-        "answer": Entry("rehearse:answer", "Answer a ringing leg, as its party."),
-        "press": Entry("rehearse:press", "Press keys, as a leg's party."),
-        "hangup": Entry("rehearse:hangup", "Hang up, as a leg's party."),
-        "hear": Entry("rehearse:hear", "List what a leg's party heard, in order."),
-        "advance": Entry("rehearse:advance", "Move the sandbox's call clock on."),
+        "ring": Entry("rehearse:ring", "Make an inbound call, as a caller would.", "views:CALL"),
+        "answer": Entry("rehearse:answer", "Answer a ringing leg, as its party.", "views:CALL"),
+        "press": Entry("rehearse:press", "Press keys, as a leg's party.", "views:CALL"),
+        "hangup": Entry("rehearse:hangup", "Hang up, as a leg's party.", "views:CALL"),
+        "hear": Entry("rehearse:hear", "List what a leg's party heard, in order.", "rehearse:HEARD"),
+        "advance": Entry("rehearse:advance", "Move the sandbox's call clock on.", "rehearse:CLOCK"),
         "fault": {
-            "add": Entry("fault:add", "Make the sandbox misbehave."),
-            "list": Entry("fault:list_", "List the faults in force."),
+            "add": Entry("fault:add", "Make the sandbox misbehave.", "fault:VIEW"),
+            "list": Entry("fault:list_", "List the faults in force.", "fault:VIEW"),
             "clear": Entry("fault:clear", "Take all faults back."),
         },
     },
@@ -123,6 +138,8 @@ _GROUP_HELP = {
       203      cannot be routed          600  answer when told: sandbox answer
       204      unavailable               7NN  answer after 2 s
       205      not a valid number
+
+    What it chooses where the platform's documentation is silent is in docs/sandbox-choices.md.
     """,
     "fault": "Make the sandbox misbehave, to try a runbook against it.",
     "completion": "Print the completion script of a shell.",
@@ -213,13 +230,20 @@ def all_commands(tree: Tree = COMMANDS, path: tuple[str, ...] = ()) -> Iterator[
 
 
 def _load(name: str, entry: Entry) -> Any:
-    module, _, attribute = entry.function.partition(":")
-    function: Callable[..., Any] = getattr(import_module(f"voicectl.cli.{module}"), attribute)
+    function = _attribute(entry.function)
+    text = inspect.getdoc(function) or ""
+    if entry.view is not None:
+        text += f"\n\nTSV columns: {', '.join(_attribute(entry.view).columns)}."
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
-    single.command(name, cls=Command, context_settings=_CONTEXT)(function)
+    single.command(name, cls=Command, context_settings=_CONTEXT, help=text)(function)
     command = typer.main.get_command(single)
     command.name = name
     return command
+
+
+def _attribute(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(f"voicectl.cli.{module}"), name)
 
 
 def _summary(name: str, entry: Entry | Tree) -> str:
@@ -233,13 +257,13 @@ def _keep_examples(text: str) -> str:
 
 
 def _nearest(word: str, path: tuple[str, ...]) -> str | None:
-    """The command that was most likely meant: here, else the same word elsewhere, else a near one."""
+    """The command that was most likely meant: the same word elsewhere, else a near one here, else elsewhere."""
     everything = list(all_commands())
+    if same := [words for words in everything if words[-1] == word]:
+        return " ".join(min(same, key=len))
     here = [words[len(path)] for words in everything if words[: len(path)] == path]
     if near := get_close_matches(word, here, n=1):
         return " ".join((*path, near[0]))
-    if same := [words for words in everything if words[-1] == word]:
-        return " ".join(min(same, key=lambda words: " ".join(words).count(" ")))
     elsewhere = get_close_matches(word, [words[-1] for words in everything], n=1)
     return next((" ".join(words) for words in everything if elsewhere and words[-1] == elsewhere[0]), None)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voicectl.core import guards
+from voicectl.core import guards, times
 from voicectl.core.guards import Policy
 from voicectl.core.profiles import Profile, ProfileStore, application_id
 from voicectl.errors import ConfigError, InputError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+_BASE64_BEGIN = "LS0tLS1CRUdJTi"  # "-----BEGIN"
 _KEY_VARIABLES = {
     "VOICECTL": ("VOICECTL_PRIVATE_KEY",),
     "VONAGE": ("VONAGE_PRIVATE_KEY", "VONAGE_PRIVATE_KEY_PATH", "VONAGE_APPLICATION_PRIVATE_KEY_PATH"),
@@ -89,6 +90,12 @@ def resolve(
             if found:
                 return found
         name, said_by = profiles.default, "the default profile"
+    if name is None and profiles.names():
+        raise ConfigError(
+            "No profile is the default, and the environment names no application.",
+            hint=f"Name one with -p: {', '.join(profiles.names())}. Or make it the default:"
+            " voicectl profile use NAME",
+        )
     if name is None:
         raise ConfigError(
             "No application is set up: there is no profile, and the environment names none.",
@@ -108,18 +115,18 @@ def state_directory(environ: Mapping[str, str]) -> Path:
     return _directory(environ, "VOICECTL_STATE_DIR", "XDG_STATE_HOME", ".local/state", "user_state_path")
 
 
-def request_timeout(environ: Mapping[str, str], option: float | None) -> float | None:
+def request_timeout(environ: Mapping[str, str], option: str | None) -> float | None:
     """Seconds that a request may take, from the option or ``VOICECTL_REQUEST_TIMEOUT``; None if neither says.
 
     Raises:
-        InputError: It is not a number above 0.
+        InputError: It is not a DURATION above 0 and up to 10 minutes.
     """
-    text = environ.get("VOICECTL_REQUEST_TIMEOUT")
-    if option is None and not text:
+    text = option if option is not None else environ.get("VOICECTL_REQUEST_TIMEOUT")
+    if not text and option is None:
         return None
     try:
-        seconds = float(text or "") if option is None else option
-    except ValueError:
+        seconds = times.duration(text or "")
+    except InputError:
         seconds = 0.0
     if not 0 < seconds <= 600:
         raise InputError("The request timeout must be between 0 and 600 seconds.", hint="The usual is 10.")
@@ -211,7 +218,7 @@ def _from_environment(family: str, environ: Mapping[str, str], ca_file: str | No
             "application_id": id_variable,
             "private_key": key_variable,
             "base_url": url_source,
-            "from": "VOICECTL_FROM",
+            "from": "VOICECTL_FROM" if from_ else "nowhere",
         },
     )
 
@@ -235,21 +242,23 @@ def _read_key(path: Path) -> RSAPrivateKey:
 
 
 def _key_from_variable(variable: str, content: str) -> RSAPrivateKey:
-    """The variable's content is a path, or PEM text, or base64 of it."""
+    """The variable's content is a path, or PEM text, or base64 of it; what is no file's path may be part of a key."""
     from voicectl.core import keys  # noqa: PLC0415 (loads cryptography)
 
-    if "-----BEGIN" in content or len(content) > os.pathconf("/", "PC_PATH_MAX") or _is_base64_pem(content):
+    if "-----BEGIN" in content or content.strip().startswith(_BASE64_BEGIN):
         return keys.parse(content, where=variable)
-    return _read_key(Path(content).expanduser())
-
-
-def _is_base64_pem(content: str) -> bool:
-    return content.startswith("LS0tLS1CRUdJTi")  # "-----BEGIN" in base64
+    path = files.user_path(content)
+    if not os.path.lexists(path):
+        raise ConfigError(
+            f"{variable} names no file, and is no private key either.",
+            hint="It is the path of a PEM file, or PEM text, or base64 of that.",
+        )
+    return _read_key(path)
 
 
 def _directory(environ: Mapping[str, str], ours: str, xdg: str, home: str, otherwise: str) -> Path:
     if environ.get(ours):
-        return Path(environ[ours]).expanduser().absolute()
+        return files.user_path(environ[ours]).absolute()
     if environ.get(xdg) and Path(environ[xdg]).is_absolute():
         return Path(environ[xdg]) / "voicectl"
     if sys.platform == "linux" and environ.get("HOME"):

@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
+from voicectl.api.client import is_leg_id
 from voicectl.errors import (
     ApiError,
     DryRun,
@@ -101,37 +103,44 @@ class Dialler:
                     hint=f"It led to {earlier.uuid or earlier.reference}. Use a new key for a new call.",
                 )
             if earlier and earlier.state.is_open:
-                placed = self.look(earlier, seconds=LOOK_SECONDS)
-                if placed is None:
-                    raise in_doubt(earlier, "An earlier try with this idempotency key is still in doubt.")
-                return _replayed(placed)
+                why = "An earlier try with this idempotency key is still in doubt."
+                return _replayed(self.look(earlier, seconds=LOOK_SECONDS, why=why))
             if earlier and earlier.uuid:
                 return _replayed(_placed(earlier))
             return self._create(body, key=key)
 
-    def look(self, intent: Intent, *, seconds: float) -> Placed | None:
-        """Look for the call that an open intent may have led to; None if that cannot be told.
+    def look(self, intent: Intent, *, seconds: float, why: str) -> Placed:
+        """Look for the call that an open intent may have led to.
 
         It is the one outbound record to that number (and from the caller, if one was sent) since a minute before the
         intent which no other intent has claimed, while no other intent to that number is open.
+
+        Args:
+            seconds: For how long, if there is none at first; 0 to look once.
+            why: What is said first if it cannot be told.
+
+        Raises:
+            OutcomeUnknown: It cannot be told.
         """
-        if self._journal is None:
-            return None
+        journal = self._journal
+        if journal is None:
+            raise in_doubt(intent, why)
         give_up = self._clock.monotonic() + seconds
-        while not self._journal.has_rival(intent):
-            try:
-                found = self._candidates(intent, within=max(give_up - self._clock.monotonic(), 1.0))
-            except (ApiError, TransportError):
-                return None
-            if len(found) > 1:
-                return None
-            for uuid, raw in found.items():
-                if self._journal.created(intent.reference, uuid, raw, certainty="matched"):
-                    return Placed(uuid=uuid, raw=raw, reference=intent.reference, certainty="matched")
-            if self._clock.monotonic() + LOOK_PAUSE_SECONDS > give_up:
-                return None
-            self._clock.sleep(LOOK_PAUSE_SECONDS)
-        return None
+        try:
+            while not journal.has_rival(intent):
+                left = max(give_up - self._clock.monotonic(), 1.0) if seconds else LOOK_SECONDS
+                found = self._candidates(journal, intent, within=left)
+                if len(found) > 1:
+                    raise in_doubt(intent, f"{why} {len(found)} calls could be it.")
+                for uuid, raw in found.items():
+                    if journal.match(intent, uuid, raw):
+                        return Placed(uuid=uuid, raw=raw, reference=intent.reference, certainty="matched")
+                if self._clock.monotonic() + LOOK_PAUSE_SECONDS > give_up:
+                    raise in_doubt(intent, f"{why} No record of it was found.")
+                self._clock.sleep(LOOK_PAUSE_SECONDS)
+        except (ApiError, TransportError, JournalError) as exc:
+            raise in_doubt(intent, f"{why} It could not be looked for: {exc.message}") from exc
+        raise in_doubt(intent, f"{why} Another call to that number is in doubt too.")
 
     def check_hourly(self, dialled: list[str], limit: int | None) -> None:
         """Refuse to make more phones ring in an hour than the profile allows.
@@ -160,7 +169,7 @@ class Dialler:
             return Placed(uuid=created.uuid, raw=created.raw)
         reference = f"vc-{os.urandom(8).hex()}"
         with self._interrupts.shield(in_doubt=True):
-            self._journal.intend(
+            intent = self._journal.intend(
                 reference,
                 to=rung[0],
                 from_=endpoint.label(body.get("from", {})),
@@ -171,12 +180,12 @@ class Dialler:
             try:
                 created = self._api.create_call(_with_reference(body, reference), dials=len(rung))
             except OutcomeUnknown as exc:
-                return self._find_out(reference, exc)
+                return self._find_out(intent, exc.message)
             except ApiError as exc:
-                self._journal.settle(reference, IntentState.REJECTED, f"{exc.status} {exc.title}")
+                self._note(reference, IntentState.REJECTED, f"{exc.status} {exc.title}")
                 raise
             except (VoicectlError, DryRun) as exc:
-                self._journal.settle(reference, IntentState.NOT_SENT, type(exc).__name__)
+                self._note(reference, IntentState.NOT_SENT, type(exc).__name__)
                 raise
             unrecorded = None
             try:
@@ -185,31 +194,31 @@ class Dialler:
                 unrecorded = exc
         return Placed(uuid=created.uuid, raw=created.raw, reference=reference, unrecorded=unrecorded)
 
-    def _find_out(self, reference: str, exc: OutcomeUnknown) -> Placed:
-        assert self._journal is not None  # noqa: S101 (its only caller has one)
-        self._journal.settle(reference, IntentState.IN_DOUBT, exc.message)
-        intent = self._journal.get(reference)
-        assert intent is not None  # noqa: S101 (it was written above)
+    def _find_out(self, intent: Intent, why: str) -> Placed:
+        self._note(intent.reference, IntentState.IN_DOUBT, why)
         try:
             with self._interrupts.waiting():
-                placed = self.look(intent, seconds=LOOK_SECONDS)
-        except Interrupted:
-            placed = None
-        if placed is None:
-            raise in_doubt(intent, exc.message) from exc
-        return placed
+                return self.look(intent, seconds=LOOK_SECONDS, why=why)
+        except Interrupted as exc:
+            raise in_doubt(intent, why) from exc
 
-    def _candidates(self, intent: Intent, *, within: float) -> dict[str, dict[str, Any]]:
-        assert self._journal is not None  # noqa: S101 (look has one)
+    def _note(self, reference: str, state: IntentState, reason: str) -> None:
+        """Settle an intent without a call, if the journal still can; else it stays open, which dials nobody."""
+        assert self._journal is not None  # noqa: S101 (its callers have one)
+        with suppress(JournalError):
+            self._journal.settle(reference, state, reason)
+
+    def _candidates(self, journal: Journal, intent: Intent, *, within: float) -> dict[str, dict[str, Any]]:
         since = datetime.fromtimestamp(intent.asked_at - BEFORE_INTENT_SECONDS, UTC)
         found = {
             call.uuid: call.raw
             for call in self._api.get_calls(date_start=f"{since:%Y-%m-%dT%H:%M:%SZ}", within=within)
             if call.direction == "outbound"
+            and is_leg_id(call.uuid)
             and _same(endpoint.label(call.to), intent.to)
             and (intent.from_ is None or _same(endpoint.label(call.from_), intent.from_))
         }
-        claimed = self._journal.claimed(list(found))
+        claimed = journal.claimed(list(found))
         return {uuid: raw for uuid, raw in found.items() if uuid not in claimed}
 
 

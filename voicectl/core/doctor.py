@@ -89,7 +89,7 @@ def _key(target: Target) -> Finding:
         check="key",
         outcome=Outcome.OK,
         kind="credentials",
-        detail=f"RSA of {key.key_size} bits, readable by you alone, public key {fingerprint}",
+        detail=f"RSA of {key.key_size} bits from {target.sources['private_key']}, public key {fingerprint}",
     )
 
 
@@ -137,7 +137,7 @@ def _network(target: Target, clock: Clock, environ: Mapping[str, str]) -> Iterat
 def _read(api: Callable[[], VoiceApi]) -> Finding:
     try:
         next(api().get_calls(status="started"), None)
-    except AuthError as exc:
+    except (AuthError, ConfigError) as exc:
         return _failed("read", "credentials", exc)
     except (TransportError, ApiError) as exc:
         return _failed("read", "network", exc)

@@ -6,6 +6,7 @@ Hosts are compared whole, never by their ending: a subdomain that somebody took 
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 DEFAULT_BASE_URL = "https://api.nexmo.com"
 MAX_CONNECT_SECONDS = 7200
 SANDBOX_PREFIX = "5a4db0c5-"
+
+_NUMBER = re.compile(r"\+?[1-9][0-9]*")
+_PREFIX = re.compile(r"[1-9][0-9]{0,14}")
+_HOST = re.compile(r"(?!-)[a-z0-9-]{1,63}(\.(?!-)[a-z0-9-]{1,63})+")
 
 REGIONS = {
     "na-east": "api-us-3.vonage.com",
@@ -63,6 +68,8 @@ def base_url(url: str, *, extra_hosts: Iterable[str] = ()) -> str:
     if parts.username is not None or parts.query or parts.fragment or parts.path.strip("/"):
         raise ConfigError("The base URL must be scheme, host and port only.", hint=hint)
     shown = f"[{host}]" if ":" in host else host
+    if port == 0:
+        raise ConfigError("The base URL names port 0, where nothing can answer.", hint=hint)
     if parts.scheme in ("http", "https") and is_loopback(host):
         return f"{parts.scheme}://{shown}" + (f":{port}" if port else "")
     if parts.scheme != "https":
@@ -122,11 +129,18 @@ class Policy:
     def check_dialled(self, dialled: Iterable[str]) -> None:
         """Refuse a number that may not be rung.
 
+        Where there is a list, what only resembles a number in E.164 is refused too: ``0044...`` or ``44 7700`` may
+        reach a phone by way of a lenient platform, and no prefix would have been compared with it.
+
         Raises:
             GuardError: Names the first one and the rule.
         """
+        if not self.allow and not self.deny:
+            return
         for each in dialled:
             shown = each.removeprefix("+")
+            if not _NUMBER.fullmatch(each) and not any(letter.isalpha() or letter == ":" for letter in each):
+                raise _forbidden(each, "it is not written in E.164, so the lists cannot judge it")
             allowed = max((len(p) for p in self.allow if shown.startswith(p)), default=-1)
             denied = max((len(p) for p in self.deny if shown.startswith(p)), default=-1)
             if denied >= 0 and denied >= allowed:
@@ -166,13 +180,20 @@ class Policy:
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> Policy:
-        """Read what :meth:`to_json` wrote."""
+        """Read what :meth:`to_json` wrote, checked again: files can be edited, and a guard must not be lost so.
+
+        Raises:
+            InputError: A prefix or host is none.
+            TypeError: Something is of another type, or not known.
+        """
+        if unknown := raw.keys() - {"allow", "deny", "max_calls_per_hour", "length_timer", "hosts"}:
+            raise TypeError(f"unknown guards {unknown}")
         return cls(
-            allow=tuple(raw.get("allow", ())),
-            deny=tuple(raw.get("deny", ())),
-            max_calls_per_hour=raw.get("max_calls_per_hour"),
-            length_timer=raw.get("length_timer"),
-            hosts=tuple(raw.get("hosts", ())),
+            allow=tuple(map(prefix, _texts(raw, "allow"))),
+            deny=tuple(map(prefix, _texts(raw, "deny"))),
+            max_calls_per_hour=_amount(raw, "max_calls_per_hour"),
+            length_timer=_amount(raw, "length_timer"),
+            hosts=tuple(map(host_name, _texts(raw, "hosts"))),
         )
 
 
@@ -183,12 +204,39 @@ def prefix(text: str) -> str:
         InputError: It is something else.
     """
     digits = text.removeprefix("+")
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= 15 and digits[0] != "0"):
+    if not _PREFIX.fullmatch(digits):
         raise InputError(
             f"{text!r} is not the beginning of a phone number.",
             hint="Write the first digits in E.164, such as 44 or 1876. Mind that 1 is many countries.",
         )
     return digits
+
+
+def host_name(text: str) -> str:
+    """Check the name of a host that may get tokens, in lower case.
+
+    Raises:
+        InputError: It is something else.
+    """
+    if not _HOST.fullmatch(text.lower()):
+        raise InputError(
+            f"{text!r} is not the name of a host.", hint="Write it whole and alone, such as api.example.org."
+        )
+    return text.lower()
+
+
+def _texts(raw: dict[str, Any], name: str) -> list[str]:
+    value = raw.get(name, [])
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise TypeError(f"{name} is not a list of texts")
+    return value
+
+
+def _amount(raw: dict[str, Any], name: str) -> int | None:
+    value = raw.get(name)
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
+        raise TypeError(f"{name} is not a number")
+    return value
 
 
 def _forbidden(number: str, rule: str) -> GuardError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from voicectl.api.session import HANGUP_SECONDS
-from voicectl.errors import ApiError, NotFoundError
+from voicectl.errors import ApiError, NotFoundError, TransportError
 
 if TYPE_CHECKING:
     from voicectl.api.client import VoiceApi
@@ -19,7 +19,7 @@ def hang_up(api: VoiceApi, clock: Clock, uuid: str) -> bool:
     """End a leg; False if it was over already.
 
     A leg younger than a second or two answers 400, and so may one that is ringing: it is read, and tried
-    again until 20 seconds after the first try. A 404 is looked into as well: over is done.
+    again until 20 seconds after the first try, also if it cannot be read. A 404 is looked into as well: over is done.
 
     Raises:
         NotFoundError: The API does not know the leg.
@@ -33,10 +33,22 @@ def hang_up(api: VoiceApi, clock: Clock, uuid: str) -> bool:
         except ApiError as exc:
             if not isinstance(exc, NotFoundError) and exc.status != BAD_REQUEST:
                 raise
-            if api.get_call(uuid).is_final:
+            if _is_over(api, uuid, exc):
                 return False
             if clock.monotonic() + PAUSE_SECONDS > give_up:
                 raise
             clock.sleep(PAUSE_SECONDS)
         else:
             return True
+
+
+def _is_over(api: VoiceApi, uuid: str, refusal: ApiError) -> bool:
+    """Whether the record says so. One that cannot be read says nothing, unless both answers are 404."""
+    try:
+        return api.get_call(uuid).is_final
+    except NotFoundError:
+        if isinstance(refusal, NotFoundError):
+            raise
+    except TransportError:
+        pass
+    return False

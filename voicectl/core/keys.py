@@ -8,12 +8,15 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import os
 import re
-import shlex
-import subprocess
+import select
+import signal
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -28,13 +31,17 @@ from cryptography.hazmat.primitives.serialization import (
 from voicectl.errors import ConfigError
 
 if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
+
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 MIN_BITS = 2048
+MAX_BITS = 16_384
 MAX_PEM_BYTES = 65_536
-COMMAND_SECONDS = 10
+COMMAND_SECONDS = 10.0
 
-_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
+_BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,64})-----")
 
 
 def parse(content: bytes | str, *, where: str) -> RSAPrivateKey:
@@ -49,24 +56,23 @@ def parse(content: bytes | str, *, where: str) -> RSAPrivateKey:
         ConfigError: It is not an RSA private key of 2048 bits or more; in one line, without a byte of it.
     """
     data = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
-    block = _find_block(data)
-    if block is None:
-        raise _refused(where, "it holds no PEM block (-----BEGIN PRIVATE KEY-----)")
-    kind = _BLOCK.fullmatch(block)[1].decode()  # type: ignore[index]  # it is what _BLOCK found
-    if "PUBLIC" in kind or "CERTIFICATE" in kind:
+    kind, block = _find_block(data, where)
+    if not kind.endswith("PRIVATE KEY"):
         raise _refused(where, f"it is a {kind.lower()}, not a private key")
+    if kind.startswith("OPENSSH"):
+        raise _refused(where, "it is in OpenSSH's own form; rewrite it: ssh-keygen -p -m PEM -f FILE")
     try:
         key = load_pem_private_key(block, None, unsafe_skip_rsa_key_validation=True)
     except TypeError:
         raise _refused(where, "it is encrypted; decrypt it: openssl pkey -in FILE -out KEY.pem") from None
-    except (ValueError, UnsupportedAlgorithm, OverflowError):
+    except (ValueError, UnsupportedAlgorithm, OverflowError, InternalError):
         raise _refused(
             where, "its PEM block cannot be read: cut short, altered, or of an unknown kind"
         ) from None
     if not isinstance(key, RSAPrivateKey):
         raise _refused(where, "it is not an RSA key, the one kind that the platform takes")
-    if key.key_size < MIN_BITS:
-        raise _refused(where, f"it has {key.key_size} bits; RSA of {MIN_BITS} or more is needed")
+    if not MIN_BITS <= key.key_size <= MAX_BITS:
+        raise _refused(where, f"it has {key.key_size} bits; RSA of {MIN_BITS} to {MAX_BITS} is needed")
     return key
 
 
@@ -80,21 +86,25 @@ def check(key: RSAPrivateKey, *, where: str) -> None:
     try:
         signature = key.sign(probe, PKCS1v15(), SHA256())
         key.public_key().verify(signature, probe, PKCS1v15(), SHA256())
-    except (InvalidSignature, ValueError, OverflowError):
+    except (InvalidSignature, ValueError, OverflowError, InternalError):
         raise _refused(where, "it is damaged: what it signs does not verify") from None
 
 
-def from_command(command: str) -> RSAPrivateKey:
-    """Run *command* without a shell and read the key it prints within 10 seconds and 64 KiB.
+def from_command(command: str, *, within: float = COMMAND_SECONDS) -> RSAPrivateKey:
+    """Run *command* without a shell and read the key it prints, at most 64 KiB.
+
+    Args:
+        within: Seconds after which it, and what it started, is ended.
 
     Raises:
         ConfigError: It cannot be run, fails, takes too long, prints too much, or no key.
     """
-    where = "what the key command prints"
+    import shlex  # noqa: PLC0415 (with subprocess: few keys come from a command)
+    import subprocess  # noqa: PLC0415
+
     try:
-        words = shlex.split(command)
         process = subprocess.Popen(  # noqa: S603 (the user's own command, word by word)
-            words,
+            shlex.split(command),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -106,12 +116,16 @@ def from_command(command: str) -> RSAPrivateKey:
             f"The key command cannot be run: {why}.", hint="Check the profile's key command."
         ) from exc
     with process:
-        content = _read_bounded(process)
+        try:
+            content = _read_bounded(process, within)
+        except BaseException:  # a signal too: nobody waits for a command that hangs
+            _end(process)
+            raise
     if process.returncode:
         raise ConfigError(
             f"The key command ended with status {process.returncode}.", hint="Run it by hand to see why."
         )
-    return parse(content, where=where)
+    return parse(content, where="what the key command prints")
 
 
 def fingerprint(key: RSAPublicKey) -> str:
@@ -125,53 +139,77 @@ def to_pem(key: RSAPrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def _read_bounded(process: subprocess.Popen[bytes]) -> bytes:
-    """What *process* prints; it and its children are ended at the limit of time or size."""
-    import os  # noqa: PLC0415 (with threading: used by few)
-    import signal  # noqa: PLC0415
-    import threading  # noqa: PLC0415
+def _read_bounded(process: subprocess.Popen[bytes], within: float) -> bytes:
+    """What *process* prints until it closes its output and ends."""
+    import subprocess  # noqa: PLC0415 (see from_command)
 
-    def end() -> None:
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
-
-    timer = threading.Timer(COMMAND_SECONDS, end)
-    timer.start()
-    try:
-        content = process.stdout.read(MAX_PEM_BYTES + 1) if process.stdout else b""
+    assert process.stdout is not None  # noqa: S101 (it is a pipe)
+    give_up = time.monotonic() + within
+    content = b""
+    output = process.stdout.fileno()
+    while select.select([output], [], [], max(give_up - time.monotonic(), 0))[0]:
+        part = os.read(output, MAX_PEM_BYTES)
+        content += part
         if len(content) > MAX_PEM_BYTES:
-            end()
             raise ConfigError(
                 "The key command prints over 64 KiB.", hint="It must print a key and nothing else."
             )
-        process.wait()
-    finally:
-        is_late = not timer.is_alive()
-        timer.cancel()
-    if is_late:
-        raise ConfigError(
-            f"The key command took longer than {COMMAND_SECONDS} s.", hint="Run it by hand to see why."
-        )
-    return content
+        if not part:
+            try:
+                process.wait(max(give_up - time.monotonic(), 0))
+            except subprocess.TimeoutExpired:
+                break
+            return content
+    raise ConfigError(f"The key command took longer than {within:g} s.", hint="Run it by hand to see why.")
 
 
-def _find_block(data: bytes) -> bytes | None:
-    """The first PEM block, with line ends as they should be."""
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a command that was not waited for, so that its group is certainly its own, and what it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _find_block(data: bytes, where: str) -> tuple[str, bytes]:
+    """The first private key among the PEM blocks of *data*, else the first block, and what kind it says it is.
+
+    Raises:
+        ConfigError: There is no whole block.
+    """
     if len(data) > MAX_PEM_BYTES:
-        return None
+        raise _refused(where, "it is over 64 KiB")
+    found: list[tuple[str, bytes]] = []
+    has_begun = False
     for candidate in (data, _unbase64(data)):
-        text = (
-            candidate.replace(b"\\r", b"")
-            .replace(b"\\n", b"\n")
-            .replace(b"\r\n", b"\n")
-            .replace(b"\r", b"\n")
-        )
-        found = _BLOCK.search(text)
-        if found:
-            return found[0]
-    return None
+        text = _plain(candidate)
+        has_begun = has_begun or b"-----BEGIN " in text
+        found += _blocks(text)
+    for kind, block in found:
+        if kind.endswith("PRIVATE KEY"):
+            return kind, block
+    if found:
+        return found[0]
+    if has_begun:
+        raise _refused(where, "its PEM block is cut short: it has no END line")
+    raise _refused(where, "it holds no PEM block (-----BEGIN PRIVATE KEY-----)")
+
+
+def _plain(data: bytes) -> bytes:
+    """*data* with line ends as they should be; some editors of Windows save text as UTF-16."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        data = data.decode("utf-16", "replace").encode()
+    data = data.replace(b"\\r", b"").replace(b"\\n", b"\n")
+    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def _blocks(text: bytes) -> Iterator[tuple[str, bytes]]:
+    """Each whole PEM block and its kind, found in a time that grows with *text* only."""
+    at = 0
+    while begin := _BEGIN.search(text, at):
+        mark = b"-----END " + begin[1] + b"-----"
+        end = text.find(mark, begin.end())
+        at = begin.end() if end < 0 else end + len(mark)
+        if end >= 0:
+            yield begin[1].decode(), text[begin.start() : at]
 
 
 def _unbase64(data: bytes) -> bytes:

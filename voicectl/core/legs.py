@@ -51,7 +51,9 @@ def resolve(
         return created
     if not _PREFIX.fullmatch(text):
         raise InputError(f"{_shown(text)} is not a leg id.", hint=_how_to_name(text))
-    matching = (call for call in candidates() if call.uuid.lower().startswith(text.lower()))
+    matching = (
+        call for call in candidates() if is_leg_id(call.uuid) and call.uuid.lower().startswith(text.lower())
+    )
     found = list(islice(matching, MAX_LISTED + 1))
     if len(found) == 1:
         return found[0].uuid

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from voicectl.api.client import VoiceApi
 
+MAX_ROUNDS = 5
+
 
 def live_calls(
     api: VoiceApi,
@@ -27,11 +29,12 @@ def live_calls(
     """All legs in the live *statuses*, each once, as last seen.
 
     They are asked in the order in which a leg passes through them, so that one that moves on meanwhile is seen again
-    rather than missed. A status of several pages is asked again until nothing new comes.
+    rather than missed. A status of several pages is asked again until nothing new comes, at most :data:`MAX_ROUNDS`
+    times: where calls begin all the time something new always comes.
     """
     found: dict[str, Call] = {}
     for status in statuses:
-        while True:
+        for _ in range(MAX_ROUNDS):
             pages: list[bool] = []
             known = len(found)
             for call in api.get_calls(

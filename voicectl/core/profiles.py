@@ -15,6 +15,7 @@ from voicectl.core import guards
 from voicectl.core.guards import Policy
 from voicectl.errors import ConfigError, InputError
 from voicectl.store import files
+from voicectl.voice import endpoint
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 SANDBOX = "sandbox"
+SECRETS = ("pem", "api-secret", "signature-secret")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -61,16 +63,25 @@ class Profile:
 
     @classmethod
     def from_json(cls, name: str, raw: dict[str, Any]) -> Profile:
-        """Read what :meth:`to_json` wrote, its base URL checked again: files can be edited."""
+        """Read what :meth:`to_json` wrote, checked again: files can be edited.
+
+        Raises:
+            ConfigError: Its id or base URL is not one.
+            InputError: Its caller or a guard is not one.
+            KeyError: It has no id. TypeError, AttributeError: something is of another type.
+        """
         policy = Policy.from_json(raw.get("guards", {}))
+        texts = {field: raw.get(field) for field in ("base_url", "key_command", "from", "api_key", "ca_file")}
+        if not all(value is None or isinstance(value, str) for value in texts.values()):
+            raise TypeError("a setting is not a text")
         return cls(
             name=name,
             application_id=application_id(raw["application_id"]),
-            base_url=guards.base_url(raw.get("base_url", guards.DEFAULT_BASE_URL), extra_hosts=policy.hosts),
-            key_command=raw.get("key_command"),
-            from_=raw.get("from"),
-            api_key=raw.get("api_key"),
-            ca_file=raw.get("ca_file"),
+            base_url=guards.base_url(texts["base_url"] or guards.DEFAULT_BASE_URL, extra_hosts=policy.hosts),
+            key_command=texts["key_command"],
+            from_=None if texts["from"] is None else endpoint.caller(texts["from"])["number"],
+            api_key=texts["api_key"],
+            ca_file=texts["ca_file"],
             policy=policy,
         )
 
@@ -101,16 +112,18 @@ class ProfileStore:
 
         Raises:
             ConfigError: There is none, or its entry is malformed.
+            InputError: None can be called so.
         """
-        raw = self._load()["profiles"].get(name)
+        raw = self._load()["profiles"].get(check_name(name))
         if raw is None:
-            raise ConfigError(f"There is no profile {name!r}.", hint=self._what_there_is(name))
+            raise self._unknown(name)
         try:
             return Profile.from_json(name, raw)
-        except (KeyError, TypeError, AttributeError) as exc:
+        except (KeyError, TypeError, AttributeError, InputError) as exc:
+            why = f": {exc.message}" if isinstance(exc, InputError) else "."
             raise ConfigError(
-                f"The profile {name!r} in {self._path} is malformed.",
-                hint=f"Store it again: voicectl profile add {name} --replace",
+                f"The profile {name!r} in {self._path} is malformed{why}",
+                hint=f"Store it again: voicectl profile add {name} --replace ...",
             ) from exc
 
     def add(
@@ -123,6 +136,8 @@ class ProfileStore:
         replace: bool = False,
     ) -> None:
         """Store *profile* and its secrets; the first one but ``sandbox`` becomes the default.
+
+        A secret that is None stays as it was; see :meth:`forget`.
 
         Raises:
             InputError: The name is taken and *replace* is false.
@@ -163,15 +178,32 @@ class ProfileStore:
         self._save(self._load() | {"default": name})
 
     def remove(self, name: str) -> None:
-        """Forget a profile and its secrets; the default is then none if it was this one."""
-        self.get(name)
+        """Forget a profile, malformed or not, and its secrets; the default is then none if it was this one.
+
+        Raises:
+            ConfigError: There is no such profile, or the file system refused.
+        """
         content = self._load()
+        if check_name(name) not in content["profiles"]:
+            raise self._unknown(name)
         del content["profiles"][name]
         if content.get("default") == name:
             content["default"] = None
         self._save(content)
-        for kind in ("pem", "api-secret", "signature-secret"):
-            self._secret(name, kind).unlink(missing_ok=True)
+        self.forget(name, *SECRETS)
+
+    def forget(self, name: str, *kinds: str) -> None:
+        """Delete stored secrets of profile *name*.
+
+        Raises:
+            ConfigError: The file system refused.
+        """
+        for kind in kinds:
+            path = self._secret(name, kind)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as exc:
+                raise ConfigError(f"{path} cannot be deleted: {exc.strerror}.") from exc
 
     def key_path(self, name: str) -> Path:
         """Where the private key of profile *name* is stored."""
@@ -193,23 +225,24 @@ class ProfileStore:
     def _secret(self, name: str, kind: str) -> Path:
         return self._keys / f"{check_name(name)}.{kind}"
 
-    def _what_there_is(self, name: str) -> str:
-        if name == SANDBOX:
-            return "Make it and start the sandbox: voicectl sandbox start --detach"
+    def _unknown(self, name: str) -> ConfigError:
         there = self.names()
-        if there:
-            return f"There is {', '.join(there)}. Another: voicectl profile add {name}"
-        return f"Add it: voicectl profile add {name} --application-id ID --private-key FILE"
+        if name == SANDBOX:
+            hint = "Make it and start the sandbox: voicectl sandbox start --detach"
+        elif there:
+            hint = f"There is {', '.join(there)}. Another: voicectl profile add {name}"
+        else:
+            hint = f"Add it: voicectl profile add {name} --application-id ID --private-key FILE"
+        return ConfigError(f"There is no profile {name!r}.", hint=hint)
 
     def _load(self) -> dict[str, Any]:
         try:
-            content = json.loads(self._path.read_bytes())
+            content = json.loads(files.read_own(self._path, what="file of profiles"))
         except FileNotFoundError:
             return {"profiles": {}}
-        except (OSError, ValueError, RecursionError) as exc:
-            why = exc.strerror if isinstance(exc, OSError) else "it is not JSON"
+        except (ValueError, RecursionError) as exc:
             raise ConfigError(
-                f"The profiles in {self._path} cannot be read: {why}.",
+                f"The profiles in {self._path} cannot be read: it is not JSON.",
                 hint="Correct the file, or move it away.",
             ) from exc
         if not isinstance(content, dict) or not isinstance(content.get("profiles"), dict):
@@ -245,7 +278,7 @@ def application_id(text: str) -> str:
         found = str(uuid.UUID(text))
     except ValueError:
         found = ""
-    if found != text.lower():
+    if not found or found != text.lower():
         raise ConfigError(
             f"{text!r} is not an application id.",
             hint="It is a UUID such as 1d2c3b4a-5968-4776-8594-a3b2c1d0e9f8.",

@@ -51,9 +51,9 @@ class SandboxControl:
             raise TransportError(f"What answers at {self.url} is not a voicectl sandbox.")
         return found
 
-    def get(self, path: str) -> Any:
+    def get(self, path: str, *, timeout: float = CONTROL_SECONDS) -> Any:
         """Read a control route."""
-        return self._ask("GET", path)
+        return self._ask("GET", path, timeout=timeout)
 
     def post(self, path: str, body: dict[str, Any] | None = None, *, timeout: float = CONTROL_SECONDS) -> Any:
         """Ask for something."""

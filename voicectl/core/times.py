@@ -62,7 +62,7 @@ def utc(seconds: float) -> str:
         InputError: No calendar has it.
     """
     try:
-        return f"{datetime.fromtimestamp(int(seconds), UTC):%Y-%m-%dT%H:%M:%SZ}"
+        return datetime.fromtimestamp(int(seconds), UTC).isoformat().replace("+00:00", "Z")
     except (ValueError, OverflowError, OSError) as exc:
         raise InputError(
             "That time is out of range.", hint="Write a time such as 2026-01-31T07:45:14Z."
@@ -73,10 +73,8 @@ def normal(text: str) -> str:
     """An API time as RFC 3339 UTC; the platform writes two forms. What is neither stays as it is."""
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):  # the latter where no calendar has it in UTC
         return text
-    if found.tzinfo is None:
-        found = found.replace(tzinfo=UTC)
-    found = found.astimezone(UTC)
-    whole = f"{found:%Y-%m-%dT%H:%M:%S}"
-    return whole + (f".{found.microsecond // 1000:03d}Z" if found.microsecond else "Z")
+    precision = "milliseconds" if found.microsecond >= 1000 else "seconds"
+    return found.isoformat(timespec=precision).replace("+00:00", "Z")

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from voicectl.errors import ConfigError
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 MAX_SECRET_BYTES = 65_536
+MAX_SETTINGS_BYTES = 1 << 20
+
+
+def user_path(text: str) -> Path:
+    """*text* as a path; a leading ``~`` or ``~USER`` becomes that home, and stays where there is no such user."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111 (Path's own raises RuntimeError)
 
 
 def private_directory(path: Path) -> Path:
-    """Make *path* and what is above it, 0700; an existing directory keeps its mode.
+    """Make *path* and what is missing above it, 0700; an existing directory keeps its mode.
 
     Raises:
         ConfigError: It cannot be made.
     """
+    missing = [each for each in (path, *path.parents) if not os.path.isdir(each)]  # noqa: PTH112 (as user_path)
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for each in reversed(missing):  # Path.mkdir would leave those above to the umask
+            each.mkdir(mode=0o700, exist_ok=True)
     except OSError as exc:
         raise ConfigError(
             f"The directory {path} cannot be made: {exc.strerror}.",
@@ -74,20 +80,40 @@ def read_private(path: Path, *, what: str) -> bytes:
     Raises:
         ConfigError: It is missing or fails one of these, with the command that puts it right.
     """
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        handle = os.open(path, flags)
+        content = _read_judged(path, what, os.O_NOFOLLOW, MAX_SECRET_BYTES, is_secret=True)
     except FileNotFoundError as exc:
         raise ConfigError(f"The {what} {path} does not exist.", hint="Check the path.") from exc
+    if len(content) > MAX_SECRET_BYTES:
+        raise ConfigError(f"The {what} {path} is over 64 KiB.", hint="Name the right file.")
+    return content
+
+
+def read_own(path: Path, *, what: str) -> bytes:
+    """Read a file that only this user may change, since it says what is run and who is trusted.
+
+    Raises:
+        FileNotFoundError: It is missing.
+        ConfigError: Somebody else may change it, with the command that puts it right.
+    """
+    return _read_judged(path, what, 0, MAX_SETTINGS_BYTES, is_secret=False)
+
+
+def _read_judged(path: Path, what: str, flags: int, most: int, *, is_secret: bool) -> bytes:
+    """Up to *most* + 1 bytes of *path*, opened without waiting and judged by what was opened."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags)
+    except FileNotFoundError:
+        raise
     except OSError as exc:
-        if path.is_symlink():
+        if flags & os.O_NOFOLLOW and os.path.islink(path):  # noqa: PTH114 (Path's own may raise)
             raise ConfigError(
                 f"The {what} {path} is a symbolic link.",
                 hint=f"Name the file itself: {os.path.realpath(path)}",
             ) from exc
         raise ConfigError(f"The {what} {path} cannot be read: {exc.strerror}.") from exc
-    with os.fdopen(handle, "rb") as file:
-        found = os.fstat(file.fileno())
+    try:
+        found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
             raise ConfigError(
                 f"The {what} {path} is not a file.", hint="Name a file, or - for standard input."
@@ -95,21 +121,30 @@ def read_private(path: Path, *, what: str) -> bytes:
         if found.st_uid not in (os.geteuid(), 0):
             raise ConfigError(
                 f"The {what} {path} belongs to another user.",
-                hint=f"Take it over: sudo chown $(id -u) {path}",
+                hint=f"Take it over: sudo chown $(id -u) {shlex.quote(str(path))}",
             )
-        if found.st_mode & 0o077:
+        if found.st_mode & (0o077 if is_secret else 0o022):
+            may = "read" if is_secret else "change"
             raise ConfigError(
-                f"Others can read the {what} {path} (mode {stat.S_IMODE(found.st_mode):04o}).",
-                hint=f"Close it: chmod 600 {path}",
+                f"Others can {may} the {what} {path} (mode {stat.S_IMODE(found.st_mode):04o}).",
+                hint=f"Close it: chmod 600 {shlex.quote(str(path))}",
             )
-        parent = path.absolute().parent
-        above = parent.stat()
-        if above.st_mode & 0o022 and not above.st_mode & stat.S_ISVTX:
-            raise ConfigError(
-                f"Others can replace the {what}: they can write to {parent}.",
-                hint=f"Close it: chmod go-w {parent}",
-            )
-        content = file.read(MAX_SECRET_BYTES + 1)
-    if len(content) > MAX_SECRET_BYTES:
-        raise ConfigError(f"The {what} {path} is over 64 KiB.", hint="Name the right file.")
-    return content
+        _judge_directory(path.absolute().parent, what)
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            return file.read(most + 1)
+    finally:
+        os.close(handle)
+
+
+def _judge_directory(directory: Path, what: str) -> None:
+    found = directory.stat()
+    if found.st_uid not in (os.geteuid(), 0):
+        raise ConfigError(
+            f"Another user can replace the {what}: {directory} is theirs.",
+            hint="Move it into a directory of yours.",
+        )
+    if found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX:
+        raise ConfigError(
+            f"Others can replace the {what}: they can write to {directory}.",
+            hint=f"Close it: chmod go-w {shlex.quote(str(directory))}",
+        )

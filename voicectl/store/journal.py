@@ -124,12 +124,19 @@ class Journal:
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
             self._db = sqlite3.connect(path, timeout=10, isolation_level=None)
+        except (OSError, sqlite3.Error) as exc:
+            raise _unusable(path, exc) from exc
+        try:
             self._db.row_factory = sqlite3.Row
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             self._migrate()
-        except (OSError, sqlite3.Error) as exc:
+        except sqlite3.Error as exc:
+            self._db.close()
             raise _unusable(path, exc) from exc
+        except BaseException:
+            self._db.close()
+            raise
 
     def intend(
         self,
@@ -140,7 +147,7 @@ class Journal:
         body_hash: str,
         key: str | None,
         dialled: list[str],
-    ) -> None:
+    ) -> Intent:
         """Write an intent, durable on return.
 
         Args:
@@ -154,6 +161,20 @@ class Journal:
                 (reference, now, os.getpid(), to, from_, body_hash, key, IntentState.INTENT),
             )
             self._record_dials(now, dialled)
+        return Intent(
+            reference=reference,
+            asked_at=now,
+            pid=os.getpid(),
+            to=to,
+            from_=from_,
+            body_hash=body_hash,
+            key=key,
+            state=IntentState.INTENT,
+            uuid=None,
+            reply={},
+            certainty=None,
+            reason=None,
+        )
 
     def settle(self, reference: str, state: IntentState, reason: str = "") -> None:
         """Write what became of an intent, other than a call with a known id."""
@@ -164,16 +185,33 @@ class Journal:
             )
 
     def created(
-        self, reference: str, uuid: str, reply: dict[str, Any], *, certainty: str | None = None
+        self,
+        reference: str,
+        uuid: str,
+        reply: dict[str, Any],
+        *,
+        certainty: str | None = None,
+        reason: str | None = None,
     ) -> bool:
         """Write the id of the call that an intent led to; False if another intent has claimed that id."""
         try:
             with self._transaction():
-                self._db.execute(
-                    "UPDATE calls SET state = ?, uuid = ?, reply = ?, certainty = ?, settled_at = ?"
-                    " WHERE reference = ?",
-                    (IntentState.CREATED, uuid, json.dumps(reply), certainty, self._clock.time(), reference),
-                )
+                self._claim(reference, uuid, reply, certainty, reason)
+        except sqlite3.IntegrityError:
+            return False
+        return True
+
+    def match(self, intent: Intent, uuid: str, reply: dict[str, Any]) -> bool:
+        """Write the id of a call that was found by looking; False if another intent may have led to it.
+
+        Whether one may is asked in the same breath: one that was written after the look began may be the cause of
+        what was found.
+        """
+        try:
+            with self._transaction():
+                if self.has_rival(intent):
+                    return False
+                self._claim(intent.reference, uuid, reply, "matched")
         except sqlite3.IntegrityError:
             return False
         return True
@@ -264,6 +302,20 @@ class Journal:
                 for statement in _SCHEMA.split(";"):
                     self._db.execute(statement)
                 self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def _claim(
+        self,
+        reference: str,
+        uuid: str,
+        reply: dict[str, Any],
+        certainty: str | None,
+        reason: str | None = None,
+    ) -> None:
+        self._db.execute(
+            "UPDATE calls SET state = ?, uuid = ?, reply = ?, certainty = ?, reason = coalesce(?, reason),"
+            " settled_at = ? WHERE reference = ?",
+            (IntentState.CREATED, uuid, json.dumps(reply), certainty, reason, self._clock.time(), reference),
+        )
 
     def _record_dials(self, now: float, dialled: list[str]) -> None:
         self._db.executemany("INSERT INTO dials VALUES (?, ?)", [(now, number) for number in dialled])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-MAX_SECONDS = 86_400.0
+MAX_SECONDS = 86_460.0
 
 
 def read(path: Path) -> float:

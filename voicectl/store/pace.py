@@ -76,7 +76,9 @@ class SharedPace:
                     status=429,
                     hint="Nothing was sent. Try again when the other voicectl processes are done.",
                 )
-            os.pwrite(handle, f"{next_create:20.6f} {next_other:20.6f}\n".encode(), 0)
+            content = f"{next_create:20.6f} {next_other:20.6f}\n".encode()
+            os.pwrite(handle, content, 0)
+            os.ftruncate(handle, len(content))
         finally:
             os.close(handle)
         return wait

@@ -12,6 +12,7 @@ from voicectl.errors import InputError
 
 WEBSOCKET_CONTENT_TYPE = "audio/l16;rate=16000"
 
+_DIALLED = {"phone": "number", "sip": "uri", "websocket": "uri", "app": "user", "vbc": "extension"}
 _NUMBER = re.compile(r"\+?([1-9][0-9]{6,14})")
 _SIP = re.compile(r"sips?:[\x21-\x7e]+@[\x21-\x7e]+")
 _WEBSOCKET = re.compile(r"wss?://[\x21-\x7e]+")
@@ -62,6 +63,13 @@ def parse(text: str) -> dict[str, Any]:
 def caller(text: str) -> dict[str, Any]:
     """The ``from`` object: one of your numbers, or a SIP URI in its place."""
     return {"type": "phone", "number": text if _SIP.fullmatch(text) else number(text)}
+
+
+def dialled(endpoint: dict[str, Any]) -> str | None:
+    """Whom the platform dials for an endpoint object: by its type, else whatever it names; None for nobody."""
+    field = _DIALLED.get(str(endpoint.get("type")))
+    value = endpoint.get(field) if field else None
+    return label(endpoint) if value in (None, "") else str(value)
 
 
 def label(endpoint: dict[str, Any]) -> str | None:

@@ -1,0 +1,369 @@
+"""What an answer must be to be believed: unusable ones are 7 on a read and 12 on a create, and harm nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import gzip
+import json
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.clock import FakeClock
+from tests.support.machines import Application, client, machine
+from tests.support.room import PERSON, Ran
+from tests.support.servers import LEG, Canned, Listener, Request, page, read_request, reply
+from voicectl.errors import OutcomeUnknown, RateLimitedError, TransportError
+
+CREATE = f"call create --to {PERSON} --talk Hello -o json"
+SHOW = f"call show {LEG} -o json"
+
+
+def with_uuid(uuid: Any) -> bytes:
+    return reply(201, {"uuid": uuid, "status": "started"})
+
+
+def with_text(text: str) -> bytes:
+    return reply(201, text.encode())
+
+
+DEEP_KEY = '{"a":'
+UNUSABLE: dict[str, bytes] = {
+    "a page of HTML": reply(200, b"<!doctype html><title>Sign in</title>", content_type="text/html"),
+    "nothing": reply(201),
+    "no content": b"HTTP/1.1 204 No Content\r\n\r\n",
+    "blanks": reply(201, b" \r\n"),
+    "text": reply(201, b"OK"),
+    "null": with_text("null"),
+    "an array": with_text(f'[{{"uuid": "{LEG}"}}]'),
+    "a string": with_text(f'"{LEG}"'),
+    "NaN": with_text(f'{{"uuid": "{LEG}", "price": NaN}}'),
+    "infinity": with_text(f'{{"uuid": "{LEG}", "price": -Infinity}}'),
+    "infinity in disguise": with_text(f'{{"uuid": "{LEG}", "price": 1e999}}'),
+    "a key twice": with_text(f'{{"uuid": "{LEG}", "uuid": "{LEG.replace("6", "7")}"}}'),
+    "a key twice further down": with_text(f'{{"uuid": "{LEG}", "to": {{"a": 1, "a": 2}}}}'),
+    "100 000 brackets": with_text(f'{{"uuid": "{LEG}", "x": {"[" * 100_000}1{"]" * 100_000}}}'),
+    "100 000 braces": with_text(f'{{"uuid": "{LEG}", "x": {DEEP_KEY * 100_000}1{"}" * 100_000}}}'),
+    "deeper than can be written again": with_text(f'{{"uuid": "{LEG}", "x": {"[" * 900}1{"]" * 900}}}'),
+    "brackets that do not close": with_text("[" * 100_000),
+    "an integer of 5 000 digits": with_text(f'{{"uuid": "{LEG}", "x": {"9" * 5000}}}'),
+    "half of it": with_text(f'{{"uuid": "{LEG}", "sta'),
+    "bytes that are no text": reply(201, b'{"uuid": "\xff\xfe"}'),
+    "compressed JSON": reply(201, gzip.compress(f'{{"uuid": "{LEG}"}}'.encode()), content_encoding="gzip"),
+    "a compressed gigabyte": reply(201, gzip.compress(b" " * 10_000_000), content_encoding="gzip"),
+    "more than a mebibyte": reply(201, f'{{"uuid": "{LEG}"}}'.encode() + b" " * (1 << 20)),
+    "less than it announces": reply(201, f'{{"uuid": "{LEG}"}}'.encode(), content_length="4000"),
+    "no HTTP": b"+OK ready\r\n",
+    "an old HTTP": b'{"uuid": "63f61863-4a51-4f6b-86e1-46edebcf9356"}',
+    "a status that is none": b"HTTP/1.1 20 Created\r\n\r\n{}",
+    "headers without end": b"HTTP/1.1 201 Created\r\n" + b"X: y\r\n" * 1000,
+    "a header without end": b"HTTP/1.1 201 Created\r\nX: " + b"y" * 100_000,
+    "a chunk too few": b"HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{}   \r\n",
+    "chunks of no length": b"HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n{}\r\n",
+    "switching protocols": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+    "no uuid": reply(201, {"status": "started"}),
+    "uuid null": with_uuid(None),
+    "uuid a number": with_uuid(7),
+    "uuid a list": with_uuid([LEG]),
+    "uuid empty": with_uuid(""),
+    "uuid a path": with_uuid("../../v2/applications/x"),
+    "uuid with a tail": with_uuid(LEG + "/talk"),
+    "uuid with a line end": with_uuid(LEG + "\n"),
+    "uuid with an escape": with_uuid("\x1b[2J" + LEG),
+    "uuid of other digits": with_uuid(LEG.replace("6", "٦")),
+    "uuid of half a pair": with_uuid("\ud800" * 32),
+    "uuid of 33 digits": with_uuid("a" * 33),
+}
+
+
+def ask(tmp_path: Path, application: Application, answer: bytes, line: str) -> tuple[Ran, list[Request]]:
+    """Run a command whose look-ups, if it is a create, find nothing."""
+
+    def choose(request: Request) -> bytes:
+        return answer if request.method == "POST" or request.path != "/v1/calls" else reply(body=page())
+
+    with Canned(choose, keeps=False) as server:
+        return machine(tmp_path, application, server.url)(line), server.requests
+
+
+@pytest.mark.parametrize("kind", UNUSABLE)
+def test_a_create_that_is_answered_so_is_in_doubt(
+    tmp_path: Path, application: Application, kind: str
+) -> None:
+    ran, requests = ask(tmp_path, application, UNUSABLE[kind], CREATE)
+
+    assert (ran.exit_code, ran.stdout) == (12, ""), ran
+    assert ran.error["code"] == "outcome_unknown"
+    assert [request.method for request in requests].count("POST") == 1
+
+
+@pytest.mark.parametrize("kind", UNUSABLE)
+def test_a_read_that_is_answered_so_is_tried_three_times(
+    tmp_path: Path, application: Application, kind: str
+) -> None:
+    ran, requests = ask(tmp_path, application, UNUSABLE[kind], SHOW)
+
+    assert (ran.exit_code, ran.stdout) == (7, ""), ran
+    assert ran.error["code"] == "transport"
+    assert len(requests) == 3
+
+
+@pytest.mark.parametrize("uuid", [LEG.replace("6", "7"), LEG[:-1], 7, None])
+def test_a_record_of_another_leg_is_no_answer(tmp_path: Path, application: Application, uuid: object) -> None:
+    ran, _ = ask(tmp_path, application, reply(body={"uuid": uuid, "status": "completed"}), SHOW)
+    assert ran.exit_code == 7
+
+
+def test_an_id_may_come_back_written_another_way(tmp_path: Path, application: Application) -> None:
+    ran, _ = ask(
+        tmp_path, application, reply(body={"uuid": LEG.replace("-", "").upper(), "status": "answered"}), SHOW
+    )
+    assert ran.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f'\ufeff{{"uuid": "{LEG}"}}'.encode(),
+        json.dumps(
+            {"uuid": LEG, "new": {"deep": [[1], {"a": None}]}, "big": 10**400, "small": 1e-300}
+        ).encode(),
+        json.dumps({"uuid": LEG, "from": "\ud83d\x00"}).encode(),
+    ],
+)
+def test_what_is_odd_but_readable_is_believed(
+    tmp_path: Path, application: Application, content: bytes
+) -> None:
+    for line in (CREATE, SHOW):
+        ran, _ = ask(tmp_path / line[5:9], application, reply(201, content), line)
+        assert ran.exit_code == 0, ran
+        assert ran.json["uuid"] == LEG
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n"
+        + b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (b'{"uuid": "', LEG.encode(), b'"}'))
+        + b"0\r\n\r\n",
+        b'HTTP/1.1 201 Created\r\n\r\n{"uuid": "' + LEG.encode() + b'"}',
+        b"HTTP/1.1 100 Continue\r\n\r\n" + reply(201, {"uuid": LEG}),
+        b'HTTP/1.0 201\r\n\r\n{"uuid": "' + LEG.encode() + b'"}',
+    ],
+    ids=["in chunks", "up to the end", "after a 100", "of an older HTTP"],
+)
+def test_an_answer_may_be_framed_in_any_way_that_http_has(
+    tmp_path: Path, application: Application, answer: bytes
+) -> None:
+    ran, _ = ask(tmp_path, application, answer, CREATE)
+    assert ran.exit_code == 0
+    assert "certainty" not in ran.json
+
+
+class Flood(Listener):
+    """Announces 100 MB and sends as much of it as is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n")
+        block = b" " * 65_536
+        while self.sent < 100_000_000:
+            writer.write(block)
+            await writer.drain()
+            self.sent += len(block)
+
+
+def test_an_answer_of_100_mb_is_left_after_the_first(tmp_path: Path, application: Application) -> None:
+    with Flood() as server:
+        room = machine(tmp_path, application, server.url)
+        room("call list --dry-run")  # loads what is to be loaded
+        tracemalloc.start()
+        try:
+            ran = room(SHOW)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+    assert ran.exit_code == 7
+    assert peak < 6 << 20
+    assert server.sent < 60_000_000
+
+
+# Refusals
+
+
+SHAPES: list[tuple[bytes, dict[str, str], list[str]]] = [
+    (
+        b'{"type":400,"title":"Bad Request","invalid_parameters":'
+        b'[{"name":"stream_url","reason":"Invalid type parameter provided"},"odd"]}',
+        {},
+        ["400 Bad Request", "stream_url: Invalid type parameter provided", "odd"],
+    ),
+    (b'{"type":"BAD_REQUEST","error_title":"Bad Request"}', {}, ["400 Bad Request"]),
+    (
+        b'{"type":"https://developer.vonage.com/x","title":"Not Good","detail":"No more.","instance":"bf0c-1"}',
+        {},
+        ["400 Not Good: No more", "bf0c-1"],
+    ),
+    (
+        b'{"code":"http:error:validation-fail","title":"Bad","detail":"d","invalid_parameters":null}',
+        {},
+        ["400 Bad: d"],
+    ),
+    (b'{"msg_error":"Unexpected error"}', {"x_nexmo_trace_id": "abc"}, ["Unexpected error", "abc"]),
+    (b'{"Error":"Bad Request"}', {}, ["Bad Request"]),
+    (b"", {}, ["400"]),
+    (b"no JSON at all", {}, ["no JSON at all"]),
+    (b"<html><script>alert(1)</script>", {}, ["400"]),
+    (b'{"title": {"a": ["b"]}, "detail": 7}', {}, ["400"]),
+    (b'{"title":"T","detail":"\\u001b[2J\\ud800\\u0000\\nx"}', {}, ["T", "\\x1b[2J", "\\ud800"]),
+    (b'{"title":"T","detail":"' + b"long " * 20_000 + b'"}', {}, ["long long"]),
+]
+
+
+@pytest.mark.parametrize(("body", "headers", "words"), SHAPES, ids=[str(body[:40]) for body, *_ in SHAPES])
+def test_a_refusal_is_told_in_the_words_of_the_api_in_three_lines(
+    tmp_path: Path, application: Application, body: bytes, headers: dict[str, str], words: list[str]
+) -> None:
+    ran, requests = ask(tmp_path, application, reply(400, body, **headers), CREATE.removesuffix(" -o json"))
+
+    assert (ran.exit_code, ran.stdout) == (5, "")
+    assert len(requests) == 1
+    lines = ran.stderr.splitlines()
+    assert 2 <= len(lines) <= 3
+    assert all(word in ran.stderr for word in words)
+    assert not [letter for letter in ran.stderr if not letter.isprintable() and letter != "\n"]
+    assert len(ran.stderr) < 2000
+    assert "<script>" not in ran.stderr
+
+
+# Retry-After
+
+
+def waits_for(header: str | None, application: Application) -> tuple[list[float], Exception | None, int]:
+    """How a create goes on that is refused with 429 and this header: its waits, its end, its requests."""
+    clock = FakeClock()
+    more = {} if header is None else {"retry_after": header}
+    answer = reply(429, {"title": "Rate Limit Hit"}, **more)
+    with Canned(answer) as server, client(server.url, application, clock) as api:
+        try:
+            api.create_call({})
+        except RateLimitedError as exc:
+            return clock.slept, exc, len(server.requests)
+    return clock.slept, None, len(server.requests)
+
+
+def moments() -> st.SearchStrategy[str]:
+    return st.datetimes().map(lambda moment: email.utils.format_datetime(moment, usegmt=False))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.one_of(
+        st.integers(-100, 10**30).map(str),
+        st.integers(0, 90).map(str),
+        st.integers(0, 9).map(lambda seconds: f" {seconds:030} "),
+        st.floats().map(str),
+        moments(),
+        st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f\x85")),
+        st.none(),
+    )
+)
+def test_a_wait_for_the_rate_limit_is_what_was_asked_or_grows_and_never_over_a_minute(
+    application: Application, header: str | None
+) -> None:
+    waits, exc, requests = waits_for(header, application)
+
+    assert isinstance(exc, RateLimitedError)
+    assert all(wait >= 0 for wait in waits)
+    assert sum(waits) <= 60
+    assert requests == len(waits) + 1 <= 4
+    text = (header or "").strip()
+    if text.isascii() and text.isdigit():
+        asked = int(text)
+        assert waits == [asked] * min(3, 60 // asked if asked else 3)
+        if asked:
+            assert "of quiet" in str(exc.hint)
+    else:
+        assert [low <= wait <= high for wait, (low, high) in zip(waits, BACKOFF, strict=True)] == [True] * 3
+
+
+BACKOFF = [(0.75, 1.25), (1.5, 2.5), (3.0, 5.0)]
+
+
+def test_a_429_is_waited_out_then_the_call_is_placed_once(tmp_path: Path, application: Application) -> None:
+    with Canned(reply(429, retry_after="7"), reply(201, {"uuid": LEG})) as server:
+        room = machine(tmp_path, application, server.url)
+        ran = room(CREATE)
+
+    assert (ran.exit_code, ran.json["uuid"]) == (0, LEG)
+    assert 7 in room.clock.slept
+    assert len(server.requests) == 2
+
+
+def test_still_limited_after_waiting_is_6_and_nothing_is_in_doubt(
+    tmp_path: Path, application: Application
+) -> None:
+    with Canned(reply(429, {"title": "Rate Limit Hit"}, retry_after="3600")) as server:
+        room = machine(tmp_path, application, server.url)
+        ran = room(CREATE)
+        assert (ran.exit_code, ran.stdout) == (6, "")
+        assert "3600 s of quiet" in ran.error["hint"]
+        assert len(server.requests) == 1
+        assert room("call reconcile -o json").json == []
+
+
+# What may be tried again
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.sampled_from([200, 500, 503, 408, 429, 0]), min_size=4, max_size=4))
+def test_a_read_is_tried_three_times_whatever_the_failures(
+    application: Application, statuses: list[int]
+) -> None:
+    """A 0 is an answer that makes no sense; a 429 is waited for and is no failure."""
+    answers = [
+        b"?\r\n" if status == 0 else reply(status, {"uuid": LEG, "status": "answered"}) for status in statuses
+    ]
+    clock = FakeClock()
+    last = reply(body={"uuid": LEG})
+    with Canned(*answers, last) as server, client(server.url, application, clock) as api:
+        try:
+            api.get_call(LEG)
+            end = None
+        except (TransportError, RateLimitedError) as exc:
+            end = type(exc)
+
+    used = statuses[: len(server.requests)]
+    failures = [status for status in used if status not in (200, 429)]
+    assert (end is TransportError) == (len(failures) == 3)
+    assert (end is RateLimitedError) == (used == [429] * 4)
+    assert len(failures) <= 3
+    assert len(clock.slept) == len(server.requests) - 1
+    assert all(pause <= 8 for pause in clock.slept)
+
+
+@pytest.mark.parametrize("status", [500, 503, 408, 199, 600, 999])
+def test_what_must_not_repeat_is_not_repeated_whatever_the_status(
+    application: Application, status: int
+) -> None:
+    with Canned(reply(status)) as server, client(server.url, application, FakeClock()) as api:
+        for change in (
+            lambda: api.create_call({}),
+            lambda: api.send_dtmf(LEG, "1"),
+            lambda: api.start_talk(LEG, {}),
+            lambda: api.start_stream(LEG, {}),
+            lambda: api.transfer(LEG, {}),
+        ):
+            with pytest.raises(OutcomeUnknown):
+                change()
+        assert len(server.requests) == 5

@@ -1,0 +1,119 @@
+"""A machine whose clock is wrong: told by how much, and the next command allows for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.clock import FakeClock
+from tests.support.machines import Application, machine
+from tests.support.room import PERSON, Ran, Room
+from tests.support.servers import Canned, page, reply
+
+MINUTE = 60
+HOUR = 3600
+DAY = 24 * HOUR
+
+
+def run(room: Room, skew: float, line: str = "call list -o json") -> Ran:
+    """A command on a machine whose clock is *skew* seconds ahead of the API's."""
+    return room(line, clock=FakeClock(room.clock.time() + skew))
+
+
+@pytest.mark.parametrize("skew", [0, 2, -2, 4.9, 30, -30, 59, -7 * MINUTE, -14 * MINUTE])
+def test_a_small_difference_goes_unnoticed(room: Room, skew: float) -> None:
+    ran = run(room, skew)
+
+    assert (ran.exit_code, ran.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("skew", "words"),
+    [
+        (7 * MINUTE + 12, "7 min 12 s fast"),
+        (-(16 * MINUTE + 1), "16 min 1 s slow"),
+        (HOUR, "1 h fast"),
+        (-HOUR, "1 h slow"),
+        (23 * HOUR + 0.9, "23 h 1 s fast"),
+        (DAY, "24 h fast"),
+        (-DAY, "24 h slow"),
+        (DAY + 0.5, "24 h"),
+        (-DAY - 0.5, "24 h"),
+    ],
+)
+def test_a_401_says_how_far_off_the_clock_is_and_the_next_command_allows_for_it(
+    room: Room, skew: float, words: str
+) -> None:
+    ran = run(room, skew)
+    assert ran.exit_code == 3
+    assert ran.error["http_status"] == 401
+    assert f"This machine's clock is {words}" in ran.error["hint"]
+
+    for line in ("call list -o json", f"call create --to {PERSON} --talk Hello -o json"):
+        ran = run(room, skew, line)
+        assert (ran.exit_code, ran.stderr) == (0, "")
+
+
+def test_a_clock_that_was_put_right_is_allowed_for_too(room: Room) -> None:
+    assert run(room, -5 * HOUR).exit_code == 3
+    assert run(room, -5 * HOUR).exit_code == 0
+
+    ran = run(room, 0)
+    assert ran.exit_code == 3
+    assert "clock was set" in ran.error["hint"]
+    assert run(room, 0).exit_code == 0
+    assert not list(room.state.rglob("clock-offset"))
+
+
+@pytest.mark.parametrize(("skew", "words"), [(3 * DAY, "72 h fast"), (-400 * DAY, "9600 h slow")])
+def test_a_clock_that_is_days_off_is_told_but_not_believed(room: Room, skew: float, words: str) -> None:
+    """A server that could say any date would get tokens for any date."""
+    for _ in range(2):
+        ran = run(room, skew)
+        assert ran.exit_code == 3
+        assert f"This machine's clock is {words}" in ran.error["hint"]
+        assert "next command" not in ran.error["hint"]
+
+
+def test_a_call_that_was_refused_for_the_clock_is_not_in_doubt(room: Room) -> None:
+    ran = run(room, HOUR, f"call create --to {PERSON} --talk Hello -o json --idempotency-key k")
+    assert ran.exit_code == 3
+    assert run(room, HOUR, "call reconcile -o json").json == []
+
+    ran = run(room, HOUR, f"call create --to {PERSON} --talk Hello -o json --idempotency-key k")
+    assert ran.exit_code == 0
+    assert "replayed" not in ran.json
+
+
+def test_a_wrong_key_is_no_matter_of_the_clock(tmp_path: Path, application: Application) -> None:
+    with Canned(reply(401, {"title": "Unauthorized"})) as server:
+        ran = machine(tmp_path, application, server.url)("call list -o json")
+
+    assert ran.exit_code == 3
+    assert "Is it the right key for this application?" in ran.error["hint"]
+    assert application[0].application_id in ran.error["hint"]
+    assert "SHA256:" in ran.error["hint"]
+    assert "clock" not in ran.error["hint"]
+
+
+@pytest.mark.parametrize(
+    "date",
+    ["", "yesterday", "Mon, 99 Foo 2026 99:99:99 GMT", "0", "Thu, 01 Jan 99999999 00:00:00 GMT", "\xff"],
+)
+def test_a_date_that_is_none_changes_nothing(tmp_path: Path, application: Application, date: str) -> None:
+    with Canned(reply(body=page(), date=date)) as server:
+        room = machine(tmp_path, application, server.url)
+        ran = room("call list")
+
+    assert (ran.exit_code, ran.stderr) == (0, "")
+    assert not list(room.state.rglob("clock-offset"))
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"nan", b"inf", b"1e300", b"\xff" * 100, b"9" * 5000])
+def test_an_offset_that_makes_no_sense_is_learnt_again(room: Room, content: bytes) -> None:
+    room("call list")
+    (directory,) = room.state.iterdir()
+    (directory / "clock-offset").write_bytes(content)
+
+    assert (room("call list").exit_code, room("call list").stderr) == (0, "")

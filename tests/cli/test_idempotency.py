@@ -1,0 +1,250 @@
+"""``--idempotency-key``: the same key finds the call that exists, and never dials a second one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import StartRoom
+from tests.support.fault_proxy import Fault, FaultProxy, Side, What, cut
+from tests.support.room import BY_HAND, PERSON, Ran, Room
+from voicectl.clock import SystemClock
+
+HOUR = 3600
+
+
+def create(room: Room, more: str = "", *, to: str = PERSON, key: str = "alert-17") -> Ran:
+    return room(f"call create --to {to} --talk Hello --idempotency-key {key} -o json {more}")
+
+
+def creates(room: Room) -> int:
+    return len(room.requests("createCall"))
+
+
+def fail(room: Room, what: str, **more: object) -> None:
+    assert room.sandbox is not None
+    room.sandbox.faults.add({"what": what, "on": "createCall", "times": 1, **more})
+
+
+def test_the_same_key_again_prints_the_call_that_exists(room: Room) -> None:
+    first, second = create(room), create(room)
+
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert "replayed" not in first.json
+    assert second.json == first.json | {"replayed": True}
+    assert creates(room) == 1
+
+
+def test_a_replay_waits_for_the_call_that_exists(room: Room) -> None:
+    uuid = create(room, to=BY_HAND).json["uuid"]
+    ran = create(room, "--wait ringing", to=BY_HAND)
+
+    assert ran.exit_code == 0
+    assert (ran.json["uuid"], ran.json["status"], ran.json["replayed"]) == (uuid, "ringing", True)
+    assert creates(room) == 1
+
+
+def test_a_plus_before_the_number_does_not_make_it_another_call(room: Room) -> None:
+    create(room)
+    assert create(room, to=f"+{PERSON}").json["replayed"] is True
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--to 447700900002 --talk Hello",
+        f"--to {PERSON} --talk Goodbye",
+        f"--to {PERSON} --talk Hello --join room",
+        f"--to {PERSON} --talk Hello --ringing-timer 10",
+        f"--to {PERSON} --talk Hello --from 442079460001",
+        f"--to {PERSON} --answer-url https://app.example.org/",
+    ],
+)
+def test_the_key_of_another_call_is_a_mistake(room: Room, line: str) -> None:
+    uuid = create(room).json["uuid"]
+    ran = room(f"call create {line} --idempotency-key alert-17 -o json")
+
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert uuid in ran.error["hint"]
+    assert creates(room) == 1
+
+
+def test_another_key_is_another_call(room: Room) -> None:
+    assert create(room).json["uuid"] != create(room, key="alert-18").json["uuid"]
+
+
+@pytest.mark.parametrize(
+    ("what", "more", "status"),
+    [
+        ("status", {"code": 400}, 5),
+        ("status", {"code": 402}, 5),
+        ("status", {"code": 401}, 3),
+        ("status", {"code": 302}, 7),
+        ("rate-limit", {"retry_after": 3600}, 6),
+    ],
+)
+def test_an_earlier_try_that_was_rejected_dials(
+    room: Room, what: str, more: dict[str, object], status: int
+) -> None:
+    fail(room, what, **more)
+    assert create(room).exit_code == status
+
+    ran = create(room)
+    assert ran.exit_code == 0
+    assert "replayed" not in ran.json
+    assert create(room).json["replayed"] is True
+
+
+def test_an_earlier_try_of_which_nothing_was_sent_dials(room: Room) -> None:
+    with FaultProxy(room.url) as gone:
+        pass
+    line = f"call create --to {PERSON} --talk Hello --idempotency-key alert-17 -o json"
+    assert room(line, env={"VOICECTL_BASE_URL": gone.url}).exit_code == 7
+
+    ran = create(room)
+    assert ran.exit_code == 0
+    assert "replayed" not in ran.json
+
+
+def test_an_earlier_try_in_doubt_is_looked_for_and_never_dialled_again(room: Room) -> None:
+    with FaultProxy(room.url) as line:
+        room.environ["VOICECTL_BASE_URL"] = line.url
+        line.fault = cut(Side.REQUEST, 50)
+        assert create(room).exit_code == 12
+        line.fault = None
+
+        for _ in range(3):
+            ran = create(room)
+            assert (ran.exit_code, ran.stdout) == (12, "")
+            assert "call reconcile vc-" in ran.error["hint"]
+        assert len(line.posts) == 1
+
+
+def test_an_earlier_try_in_doubt_that_is_found_is_replayed(room: Room) -> None:
+    with FaultProxy(room.url) as line:
+        room.environ["VOICECTL_BASE_URL"] = line.url
+        line.fault = cut(Side.REPLY, 0, method="")
+        assert create(room).exit_code == 12
+        line.fault = None
+
+        ran = create(room)
+        assert ran.exit_code == 0
+        assert (ran.json["certainty"], ran.json["replayed"]) == ("matched", True)
+        assert create(room).json == ran.json
+        assert len(line.posts) == 1
+
+
+def test_a_doubt_that_was_closed_lets_the_key_dial(room: Room) -> None:
+    fail(room, "lost-request")
+    assert create(room).exit_code == 12
+    (row,) = room("call reconcile -o json").json
+    assert row["idempotency_key"] == "alert-17"
+    room(f"call reconcile {row['reference']} --assume not-created --reason 'nobody was called'")
+
+    ran = create(room)
+    assert ran.exit_code == 0
+    assert "replayed" not in ran.json
+
+
+def test_a_key_lives_24_hours_from_the_intent(room: Room) -> None:
+    first = create(room).json["uuid"]
+    room.clock.sleep(24 * HOUR - 10)
+    assert create(room).json["uuid"] == first
+    room.clock.sleep(20)
+
+    ran = create(room, "--join another")
+    assert ran.exit_code == 0
+    assert ran.json["uuid"] != first
+    assert creates(room) == 2
+
+
+def test_a_key_in_doubt_lives_longer(room: Room) -> None:
+    fail(room, "lost-request")
+    assert create(room).exit_code == 12
+    room.clock.sleep(72 * HOUR)
+
+    assert create(room).exit_code == 12
+    assert create(room, "--join another").exit_code == 2
+    assert creates(room) == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"--to {PERSON} --to 447700900002 --talk Hi --idempotency-key k",
+        f"--to {PERSON} --talk Hi --idempotency-key k --no-journal",
+        f"--to {PERSON} --talk Hi --idempotency-key ''",
+        f"--to {PERSON} --talk Hi --idempotency-key ' '",
+    ],
+)
+def test_a_key_is_for_one_call_that_is_remembered(room: Room, line: str) -> None:
+    assert room(f"call create {line}").exit_code == 2
+    assert creates(room) == 0
+
+
+def test_a_key_is_any_text_and_no_part_of_a_file_name(room: Room) -> None:
+    for key in ("../../x", "a/b", "ключ", "k" * 5000, "*"):
+        command = ["call", "create", "--to", PERSON, "--talk", "Hi", "--idempotency-key", key, "-q"]
+        assert room(command).stdout == room(command).stdout != ""
+    (directory,) = room.state.iterdir()
+    assert all(path.parent == directory for path in room.state.rglob("*") if path.is_file())
+
+
+def test_the_scope_of_a_key_is_the_application(room: Room, tmp_path: Path) -> None:
+    """The journal is the application's: another one's key of the same name is another key."""
+    create(room)
+    (directory,) = room.state.iterdir()
+    directory.rename(directory.with_name("1d2c3b4a-5968-4776-8594-a3b2c1d0e9f8"))
+
+    assert "replayed" not in create(room).json
+
+
+def test_a_dry_run_with_a_key_neither_dials_nor_remembers(room: Room) -> None:
+    ran = room(f"call create --to {PERSON} --talk Hello --idempotency-key alert-17 --dry-run")
+    assert (ran.exit_code, creates(room)) == (0, 0)
+    assert "replayed" not in create(room).json
+
+
+def test_two_processes_at_once_make_one_call(start_room: StartRoom) -> None:
+    room = start_room(clock=SystemClock())
+    with FaultProxy(room.url) as line:
+        room.environ["VOICECTL_BASE_URL"] = line.url
+        line.fault = Fault(What.DELAY, Side.REPLY, 0, seconds=0.3)
+        command = f"call create --to {PERSON} --talk Hello --idempotency-key alert-17 -o json"
+        ran: list[Ran] = []
+        threads = [threading.Thread(target=lambda: ran.append(room.process(command))) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert [each.exit_code for each in ran] == [0, 0, 0], ran
+        assert len({each.json["uuid"] for each in ran}) == 1
+        assert sorted("replayed" in each.json for each in ran) == [False, True, True]
+        assert len(line.posts) == 1
+
+
+def test_a_process_that_died_with_a_key_leaves_it_in_doubt(start_room: StartRoom) -> None:
+    room = start_room(clock=SystemClock())
+    command = f"call create --to {PERSON} --talk Hello --idempotency-key alert-17 -o json"
+    with FaultProxy(room.url) as line:
+        line.fault = Fault(What.STALL, Side.REQUEST)
+        room.environ["VOICECTL_BASE_URL"] = line.url
+        with room.spawn(command) as child:
+            give_up = time.monotonic() + 10
+            while not line.posts and time.monotonic() < give_up:
+                time.sleep(0.01)
+            child.kill()
+        line.fault = None
+        with room.spawn(command) as child:
+            while len(line.requests) < 2 and time.monotonic() < give_up:
+                time.sleep(0.01)
+            child.terminate()
+            out, _ = child.communicate(timeout=10)
+
+        assert (child.returncode, out) == (143, b"")
+        assert [request.method for request in line.requests[:2]] == ["POST", "GET"]
+        assert len(line.posts) == 1

@@ -1,0 +1,448 @@
+"""``profile``: applications, their keys and guards, each under a name."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from tests.support.key_files import pkcs1, pkcs8
+from tests.support.room import Room
+from tests.support.terminal import END_OF_INPUT, converse
+from voicectl.core import keys
+from voicectl.sandbox.identity import Identity
+
+APP = "1d2c3b4a-5968-4776-8594-a3b2c1d0e9f8"
+OTHER_APP = "9b8a7c6d-5e4f-4a3b-8c2d-1e0f9a8b7c6d"
+
+
+@pytest.fixture
+def key(application: tuple[Identity, RSAPrivateKey]) -> RSAPrivateKey:
+    return application[1]
+
+
+@pytest.fixture
+def pem(bare: Room, key: RSAPrivateKey) -> str:
+    """The path of a key file that only its owner can read."""
+    path = bare.home / "private.pem"
+    path.write_bytes(pkcs1(key))
+    path.chmod(0o600)
+    return str(path)
+
+
+@pytest.fixture
+def add(bare: Room, pem: str) -> Room:
+    """A machine with one profile, ``prod``."""
+    assert bare(f"profile add prod --application-id {APP} --private-key {pem}").exit_code == 0
+    return bare
+
+
+def test_add_prints_what_was_stored_and_the_key_s_fingerprint(
+    bare: Room, pem: str, key: RSAPrivateKey
+) -> None:
+    ran = bare(
+        f"profile add prod --application-id {APP.upper()} --private-key {pem} --from +442079460000"
+        " --region eu-west --allow 44 --allow +49 --deny 4490 --max-calls-per-hour 20 --length-timer 1h"
+        " --host API.example.org -o json"
+    )
+
+    assert ran.exit_code == 0, ran.stderr
+    assert ran.json == {
+        "application_id": APP,
+        "base_url": "https://api-eu-3.vonage.com",
+        "from": "442079460000",
+        "guards": {
+            "allow": ["44", "49"],
+            "deny": ["4490"],
+            "max_calls_per_hour": 20,
+            "length_timer": 3600,
+            "hosts": ["api.example.org"],
+        },
+        "name": "prod",
+        "default": True,
+        "fingerprint": keys.fingerprint(key.public_key()),
+        "has_api_secret": False,
+        "has_signature_secret": False,
+    }
+    assert bare("profile show prod -o json").json == ran.json
+
+
+def test_the_first_profile_is_the_default_until_another_is_chosen(add: Room, pem: str) -> None:
+    add(f"profile add test --application-id {OTHER_APP} --private-key {pem}")
+    assert [row[:2] for row in add("profile list").rows] == [["prod", "true"], ["test", "false"]]
+
+    assert add("profile use test").exit_code == 0
+
+    assert [row[:2] for row in add("profile list").rows] == [["prod", "false"], ["test", "true"]]
+    assert add("profile list -q").stdout == "prod\ntest\n"
+
+
+def test_a_removed_default_leaves_none_and_the_error_names_what_is_left(add: Room, pem: str) -> None:
+    add(f"profile add test --application-id {OTHER_APP} --private-key {pem}")
+    assert add("profile remove prod").exit_code == 0
+
+    ran = add("jwt create")
+
+    assert ran.exit_code == 3
+    assert "test" in ran.stderr
+    assert "profile use" in ran.stderr
+    assert add("profile list -q").stdout == "test\n"
+    assert sorted(path.name for path in (add.config / "keys").iterdir()) == ["test.pem"]
+
+
+def test_the_sandbox_s_profile_is_never_the_default(
+    add: Room, application: tuple[Identity, RSAPrivateKey]
+) -> None:
+    profiles = add.config / "profiles.json"
+    content = json.loads(profiles.read_text())
+    content["profiles"]["sandbox"] = {
+        "application_id": application[0].application_id,
+        "base_url": "http://127.0.0.1:9",
+    }
+    profiles.write_text(json.dumps(content))
+
+    ran = add("profile use sandbox")
+
+    assert ran.exit_code == 2
+    assert "never the default" in ran.stderr
+    assert add("profile list").rows[0][:2] == ["prod", "true"]
+
+
+def test_the_sandbox_s_profile_is_not_added_by_hand(bare: Room, pem: str) -> None:
+    assert bare(f"profile add sandbox --application-id {APP} --private-key {pem}").exit_code == 2
+
+
+def test_the_key_is_copied_for_its_owner_alone_whatever_the_umask(
+    bare: Room, pem: str, key: RSAPrivateKey
+) -> None:
+    before = os.umask(0)
+    try:
+        bare(f"profile add prod --application-id {APP} --private-key {pem}")
+    finally:
+        os.umask(before)
+
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (bare.home / ".config").rglob("*")}
+    assert modes == {"voicectl": 0o700, "keys": 0o700, "profiles.json": 0o600, "prod.pem": 0o600}
+    assert (bare.config / "keys" / "prod.pem").read_bytes() == pkcs8(key)
+    assert Path(pem).read_bytes() == pkcs1(key)
+
+
+def test_a_link_in_the_place_of_a_stored_key_is_replaced_and_its_target_left_alone(
+    add: Room, pem: str
+) -> None:
+    victim, stored = add.home / "victim", add.config / "keys" / "prod.pem"
+    victim.write_text("precious")
+    stored.unlink()
+    stored.symlink_to(victim)
+
+    assert add(f"profile add prod --replace --application-id {APP} --private-key {pem}").exit_code == 0
+
+    assert victim.read_text() == "precious"
+    assert not stored.is_symlink()
+    assert add("jwt create").exit_code == 0
+
+
+def test_the_key_may_come_from_standard_input(bare: Room, key: RSAPrivateKey) -> None:
+    ran = bare(f"profile add prod --application-id {APP} --private-key -", stdin=pkcs8(key))
+
+    assert ran.exit_code == 0
+    assert bare("jwt create").exit_code == 0
+
+
+def test_a_key_command_prints_the_key_whenever_it_is_needed_and_nothing_is_stored(
+    bare: Room, pem: str
+) -> None:
+    ran = bare(
+        ["profile", "add", "prod", "--application-id", APP, "--key-command", f"cat {pem}", "-o", "json"]
+    )
+
+    assert ran.exit_code == 0
+    assert ran.json["key_command"] == f"cat {pem}"
+    assert list((bare.config / "keys").iterdir()) == []
+    assert bare("jwt create").exit_code == 0
+    Path(pem).unlink()
+    assert bare("jwt create").exit_code == 3
+
+
+def test_a_key_that_others_can_read_is_refused_with_the_command_to_run(bare: Room, pem: str) -> None:
+    Path(pem).chmod(0o640)
+    line = f"profile add prod --application-id {APP} --private-key {pem}"
+
+    ran = bare(line)
+
+    assert ran.exit_code == 3
+    assert f"chmod 600 {pem}" in ran.stderr
+    subprocess.run(["chmod", "600", pem], check=True)
+    assert bare(line).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/dev/null", "~nobody-of-that-name/key.pem", "nowhere.pem", "x" * 300, "a\x1bb"]
+)
+def test_what_is_no_key_file_is_named(bare: Room, path: str) -> None:
+    ran = bare(["profile", "add", "prod", "--application-id", APP, "--private-key", path])
+
+    assert ran.exit_code == 3
+    assert ran.stderr.startswith("voicectl: The private key ")
+    assert "\x1b" not in ran.stderr
+
+
+def test_a_stored_key_that_others_can_read_is_not_used(add: Room) -> None:
+    stored = add.config / "keys" / "prod.pem"
+    stored.chmod(0o644)
+
+    ran = add("jwt create")
+
+    assert ran.exit_code == 3
+    assert f"chmod 600 {stored}" in ran.stderr
+    listed = add("profile list")
+    assert listed.exit_code == 0
+    assert "Others can read" in listed.stderr
+
+
+def test_profiles_that_others_can_change_are_not_believed(add: Room) -> None:
+    """They say which command prints the key, and where tokens go."""
+    profiles = add.config / "profiles.json"
+    profiles.chmod(0o666)
+
+    ran = add("jwt create")
+
+    assert ran.exit_code == 3
+    assert f"chmod 600 {profiles}" in ran.stderr
+    profiles.chmod(0o644)
+    assert add("jwt create").exit_code == 0
+
+
+def test_a_name_that_is_taken_is_replaced_only_if_that_is_said(add: Room, pem: str) -> None:
+    line = f"profile add prod --application-id {OTHER_APP} --private-key {pem}"
+
+    assert add(line).exit_code == 2
+    assert add("profile show prod -o json").json["application_id"] == APP
+
+    assert add(f"{line} --replace").exit_code == 0
+    assert add("profile show prod -o json").json["application_id"] == OTHER_APP
+
+
+def test_a_replaced_profile_leaves_nothing_of_itself(bare: Room, pem: str) -> None:
+    secret = owned(bare.home / "secret", "s3cr3t-of-the-account")
+    line = f"profile add prod --application-id {APP} --private-key {pem}"
+    bare(
+        f"{line} --api-key abcd1234 --api-secret-file {secret} --signature-secret-file {secret} --from 442079460000"
+    )
+    assert len(list((bare.config / "keys").iterdir())) == 3
+
+    bare(
+        ["profile", "add", "prod", "--replace", "--application-id", OTHER_APP, "--key-command", f"cat {pem}"]
+    )
+
+    shown = bare("profile show prod -o json").json
+    assert (shown["has_api_secret"], shown["has_signature_secret"], shown.get("from")) == (False, False, None)
+    assert list((bare.config / "keys").iterdir()) == []
+
+
+def test_secrets_come_from_files_and_are_never_shown(bare: Room, pem: str) -> None:
+    secret = owned(bare.home / "secret", "s3cr3t-of-the-account\n")
+    line = f"profile add prod --application-id {APP} --private-key {pem} --api-key abcd1234"
+
+    ran = bare(
+        f"{line} --api-secret-file {secret} --signature-secret-file - -o json", stdin="signs-webhooks\n"
+    )
+
+    assert ran.exit_code == 0, ran.stderr
+    assert (ran.json["has_api_secret"], ran.json["has_signature_secret"]) == (True, True)
+    stored = bare.config / "keys"
+    assert (stored / "prod.api-secret").read_text() == "s3cr3t-of-the-account"
+    assert (stored / "prod.signature-secret").read_text() == "signs-webhooks"
+    shown = "".join(
+        bare(f"profile {words} -o json --debug").stdout for words in ("list", "show", "show prod")
+    )
+    assert "s3cr3t" not in shown
+    assert "signs" not in shown
+
+
+@pytest.mark.parametrize("content", ["", " \n", "two\nlines", "g\u00fcnther", "a\x1bb", "x" * 70_000])
+def test_a_secret_is_one_line_of_text(bare: Room, pem: str, content: str) -> None:
+    secret = owned(bare.home / "secret", content)
+
+    ran = bare(
+        f"profile add prod --application-id {APP} --private-key {pem} --api-key k --api-secret-file {secret}"
+    )
+
+    assert ran.exit_code == 3
+    assert not (bare.config / "profiles.json").exists()
+
+
+ID, KEY = f"--application-id {APP}", "--private-key {pem}"
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "told"),
+    [
+        (KEY, 2, "--application-id"),
+        (ID, 2, "--private-key"),
+        (f"{ID} {KEY} --api-key abcd1234", 2, "--api-secret-file"),
+        (f"{ID} {KEY} --api-secret-file {{pem}}", 2, "--api-key"),
+        (f"{ID} {KEY} --key-command cat", 2, "contradict"),
+        (f"{ID} {KEY} --region eu-west --base-url http://127.0.0.1:1", 2, "contradict"),
+        (f"--application-id x {KEY}", 3, "not an application id"),
+        (f"--application-id {APP.replace('-', '')} {KEY}", 3, "not an application id"),
+        (f"--application-id {{{{{APP}}}}} {KEY}", 3, "not an application id"),
+        (f"{ID} --key-command false", 3, "status 1"),
+        (f"{ID} --key-command 'no such command'", 3, "cannot be run"),
+        (f"{ID} {KEY} --region mars", 3, "no region"),
+        (f"{ID} {KEY} --base-url https://api.nexmo.com.evil.org", 3, "not a listed"),
+        (f"{ID} {KEY} --base-url http://api.nexmo.com", 3, "without https"),
+        (f"{ID} {KEY} --host https://example.org", 2, "not the name of a host"),
+        (f"{ID} {KEY} --from 00442079460000", 2, "not a phone number"),
+        (f"{ID} {KEY} --allow 0044", 2, "not the beginning"),
+        (f"{ID} {KEY} --deny 44*", 2, "not the beginning"),
+        (f"{ID} {KEY} --max-calls-per-hour -1", 2, "--max-calls-per-hour"),
+        (f"{ID} {KEY} --max-calls-per-hour many", 2, "--max-calls-per-hour"),
+        (f"{ID} {KEY} --length-timer 0", 2, "--length-timer"),
+        (f"{ID} {KEY} --length-timer 25h", 2, "--length-timer"),
+        (f"--application-id 5a4db0c5-5968-4776-8594-a3b2c1d0e9f8 {KEY}", 9, "sandbox"),
+    ],
+)
+def test_what_breaks_the_rules_is_named_and_nothing_is_stored(
+    bare: Room, pem: str, options: str, status: int, told: str
+) -> None:
+    ran = bare("profile add prod " + options.format(pem=pem))
+
+    assert (ran.exit_code, ran.stdout) == (status, "")
+    assert told in ran.stderr
+    assert len(ran.stderr.splitlines()) <= 3
+    assert not bare.config.exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "../x",
+        "a/b",
+        "/etc/x",
+        "a b",
+        "a\nb",
+        "a\0b",
+        "-x",
+        "é",
+        "a%2fb",
+        "x" * 65,
+        "$(x)",
+        "a;b",
+    ],
+)
+def test_a_name_is_a_word_that_is_safe_in_a_path(add: Room, pem: str, name: str) -> None:
+    for command in (
+        ["profile", "add", f"--application-id={APP}", f"--private-key={pem}", "--", name],
+        ["profile", "show", "--", name],
+        ["profile", "use", "--", name],
+        ["profile", "remove", "--", name],
+        ["jwt", "create", f"--profile={name}"],
+    ):
+        ran = add(command)
+
+        assert ran.exit_code == 2, (command, ran)
+    assert add("jwt create", env={"VOICECTL_PROFILE": name}).exit_code == (2 if name else 0)
+    assert [path.name for path in (add.config / "keys").iterdir()] == ["prod.pem"]
+
+
+def test_an_unknown_name_is_told_with_those_there_are(add: Room) -> None:
+    for words in ("profile show nope", "profile use nope", "profile remove nope", "-p nope jwt create"):
+        ran = add(words)
+
+        assert ran.exit_code == 3
+        assert "There is prod." in ran.stderr
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {},
+        [],
+        "x",
+        {"application_id": "x"},
+        {"application_id": ""},
+        {"application_id": 1},
+        {"application_id": APP, "base_url": "https://evil.org"},
+        {"application_id": APP, "base_url": 1},
+        {"application_id": APP, "key_command": ["cat"]},
+        {"application_id": APP, "from": "abc"},
+        {"application_id": APP, "guards": []},
+        {"application_id": APP, "guards": {"allow": "44"}},
+        {"application_id": APP, "guards": {"max_calls_per_hour": "5"}},
+    ],
+)
+def test_an_entry_that_was_edited_into_nonsense_is_named_and_can_be_removed(add: Room, entry: object) -> None:
+    profiles = add.config / "profiles.json"
+    profiles.write_text(json.dumps({"profiles": {"prod": entry}, "default": "prod"}))
+
+    ran = add("jwt create")
+
+    assert ran.exit_code == 3
+    assert len(ran.stderr.splitlines()) <= 3
+    assert add("profile remove prod").exit_code == 0
+    assert add("profile list").stdout == ""
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"{}", b'{"profiles": []}', b"\xff", b"[" * 100_000, b"1" * 5000]
+)
+def test_profiles_that_cannot_be_read_are_named(add: Room, content: bytes) -> None:
+    profiles = add.config / "profiles.json"
+    profiles.write_bytes(content)
+
+    ran = add("profile list")
+
+    assert ran.exit_code == 3
+    assert str(profiles) in ran.stderr
+    assert profiles.read_bytes() == content
+
+
+def test_show_alone_says_what_is_in_force_and_where_it_comes_from(add: Room) -> None:
+    shown = add("profile show -o json", env={"VOICECTL_FROM": "442079460001"}).json
+
+    assert (shown["name"], shown["application_id"], shown["from"]) == ("prod", APP, "442079460001")
+    assert shown["sources"] == {
+        "application_id": "profile prod (the default profile)",
+        "private_key": "profile prod (the default profile)",
+        "base_url": "profile prod (the default profile)",
+        "from": "VOICECTL_FROM",
+    }
+    row = add("profile show").rows[0]
+    assert row[:3] == ["prod", "true", APP]
+    assert json.loads(row[-1])["from"] == "profile prod (the default profile)"
+
+
+def test_what_is_missing_is_asked_for_on_a_terminal_without_echo(bare: Room, pem: str) -> None:
+    status, result, shown = converse(
+        bare,
+        "profile add prod --api-key abcd1234 -q",
+        [("Application id: ", f"{APP}\n"), ("Private key file: ", f"{pem}\n"), ("API secret: ", "s3cr3t\n")],
+    )
+
+    assert (status, result) == (0, "prod\n")  # standard output holds the result alone
+    assert APP not in shown
+    assert "s3cr3t" not in shown
+    assert (bare.config / "keys" / "prod.api-secret").read_text() == "s3cr3t"
+
+
+def test_nothing_answered_is_nothing_done(bare: Room) -> None:
+    status, result, shown = converse(bare, "profile add prod", [("Application id: ", END_OF_INPUT)])
+
+    assert (status, result) == (3, "")
+    assert "Traceback" not in shown
+    assert not bare.config.exists()
+
+
+def owned(path: Path, content: str) -> Path:
+    path.write_text(content)
+    path.chmod(0o600)
+    return path

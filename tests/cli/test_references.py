@@ -1,0 +1,296 @@
+"""LEG: a full id, the beginning of one, ``@last`` or ``-``; nothing else ever becomes part of a URL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from tests.support.machines import machine
+from tests.support.room import BUSY, PERSON, Room
+from tests.support.servers import Canned, Request, page, reply
+from voicectl.sandbox.identity import Identity
+
+Application = tuple[Identity, RSAPrivateKey]
+
+LEGS = [
+    "aaaa1111-0000-4000-8000-000000000001",
+    "aaaa1111-0000-4000-8000-000000000002",
+    "aaaa2222-0000-4000-8000-000000000003",
+    "bbbb333300004000800000000000000a",
+]
+
+
+def legs(*ids: str, status: str = "answered") -> Callable[[Request], bytes]:
+    """What a server answers that knows the legs *ids*, all in *status*."""
+
+    def answer(request: Request) -> bytes:
+        if request.method != "GET":
+            return reply(204)
+        if request.path != "/v1/calls":
+            return reply(200, {"uuid": request.path.rpartition("/")[2], "status": status})
+        shown = ids if request.query.get("status", status) == status else ()
+        to = {"type": "phone", "number": PERSON}
+        return reply(200, page(*({"uuid": each, "status": status, "to": to} for each in shown)))
+
+    return answer
+
+
+def changed(server: Canned) -> list[str]:
+    """The legs that the server was asked to change."""
+    return [request.path.split("/")[3] for request in server.requests if request.method != "GET"]
+
+
+@pytest.mark.parametrize("leg", [LEGS[0], LEGS[0].upper(), LEGS[3], LEGS[3].upper()])
+def test_a_full_id_is_used_as_it_is_without_a_look_up(
+    tmp_path: Path, application: Application, leg: str
+) -> None:
+    with Canned(legs()) as server:
+        assert machine(tmp_path, application, server.url)(f"mute {leg}").exit_code == 0
+
+        assert [(request.method, request.path) for request in server.requests] == [
+            ("PUT", f"/v1/calls/{leg}")
+        ]
+
+
+@pytest.mark.parametrize(
+    ("text", "leg"),
+    [
+        ("aaaa2", LEGS[2]),
+        ("AAAA2222-", LEGS[2]),
+        ("bbbb", LEGS[3]),
+        ("BbBb3333", LEGS[3]),
+        (LEGS[0][:-1] + "1", LEGS[0]),
+    ],
+)
+def test_the_beginning_of_an_id_names_the_one_live_leg_that_has_it(
+    tmp_path: Path, application: Application, text: str, leg: str
+) -> None:
+    with Canned(legs(*LEGS)) as server:
+        ran = machine(tmp_path, application, server.url)(f"mute {text}")
+
+        assert (ran.exit_code, ran.stdout) == (0, f"{leg}\tmute\tdone\n")
+        assert changed(server) == [leg]
+
+
+def test_an_ambiguous_beginning_lists_the_candidates_and_does_nothing(
+    tmp_path: Path, application: Application
+) -> None:
+    with Canned(legs(*LEGS)) as server:
+        home = machine(tmp_path, application, server.url)
+
+        ran = home("mute aaaa1")
+
+        assert (ran.exit_code, ran.stdout) == (4, "")
+        assert LEGS[0] in ran.stderr
+        assert LEGS[1] in ran.stderr
+        assert LEGS[2] not in ran.stderr
+        assert PERSON in ran.stderr
+        assert len(ran.stderr.splitlines()) <= 3
+        assert home(f"mute aaaa1 {LEGS[2]}").exit_code == 10
+        assert changed(server) == [LEGS[2]]
+
+
+def test_many_candidates_are_not_all_listed(tmp_path: Path, application: Application) -> None:
+    with Canned(legs(*(f"aaaa1111-0000-4000-8000-{n:012}" for n in range(50)))) as server:
+        ran = machine(tmp_path, application, server.url)("mute aaaa")
+
+        assert ran.exit_code == 4
+        assert ran.stderr.count("aaaa1111") <= 12
+
+
+def test_an_unknown_beginning_does_nothing(tmp_path: Path, application: Application) -> None:
+    with Canned(legs(*LEGS)) as server:
+        ran = machine(tmp_path, application, server.url)("mute cccc")
+
+        assert (ran.exit_code, ran.stdout) == (4, "")
+        assert changed(server) == []
+
+
+@pytest.mark.parametrize("line", ["mute {}", "wait {} --for ended", "talk {} Hi", "dtmf {} 1", "move {} r"])
+def test_the_beginning_of_a_leg_that_is_over_names_it_for_show_only(
+    tmp_path: Path, application: Application, line: str
+) -> None:
+    with Canned(legs(*LEGS, status="completed")) as server:
+        home = machine(tmp_path, application, server.url)
+
+        assert home(line.format("bbbb")).exit_code == 4
+        assert home("call show bbbb -q").stdout == f"{LEGS[3]}\n"
+
+
+def test_last_is_the_call_created_last_and_for_a_terminal_only(voicectl: Room) -> None:
+    voicectl.call(BUSY, wait="ended")
+    newest = voicectl.call()
+
+    assert voicectl("mute @last", terminal=True).stdout.split()[0] == newest
+    assert voicectl("mute @last").exit_code == 2
+    assert voicectl("hangup @last", terminal=True).exit_code == 0
+    assert voicectl("call show @last -q", terminal=True).stdout == f"{newest}\n"  # over, and still the last
+
+
+def test_last_is_not_what_was_only_seen_or_refused(voicectl: Room) -> None:
+    assert voicectl("mute @last", terminal=True).exit_code == 4
+    voicectl("sandbox ring --to 442079460000", env={"VOICECTL_SANDBOX": voicectl.url})
+    assert voicectl("mute @last", terminal=True).exit_code == 4
+
+    mine = voicectl.call()
+    voicectl("sandbox fault add status 400 --on createCall", env={"VOICECTL_SANDBOX": voicectl.url})
+    assert voicectl(f"call create --to {PERSON} --talk Hi").exit_code == 5
+    assert voicectl("mute @last", terminal=True).stdout.split()[0] == mine
+
+
+def test_last_is_written_as_it_is(voicectl: Room) -> None:
+    voicectl.call()
+
+    for text in ("@LAST", "@", "@last ", "last", "@last1"):
+        assert voicectl(["mute", text], terminal=True).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "room", [LEGS[0], LEGS[3], "CON-" + LEGS[0], "con-x", "CON-", "-", "@last", "", " ", "a\nb", "a\x1b"]
+)
+def test_a_room_is_a_name_and_no_reference(voicectl: Room, room: str) -> None:
+    leg = voicectl.call()
+    before = len(voicectl.requests())
+
+    assert voicectl(["move", leg, room]).exit_code == 2
+    assert voicectl(["call", "create", "--to", PERSON, "--join", room]).exit_code == 2
+    assert len(voicectl.requests()) == before
+
+
+@pytest.mark.parametrize("room", ["support-17", "Küche", "a b", "1234", "abcd1234", "CONFERENCE", "../x"])
+def test_a_room_may_be_called_what_one_likes(voicectl: Room, room: str) -> None:
+    leg = voicectl.call()
+
+    assert voicectl(["move", leg, room]).exit_code == 0
+    sent = voicectl.requests("updateCall")[0]["body"]["destination"]["ncco"]
+    assert sent == [{"action": "conversation", "name": room}]
+
+
+SLOTS = [
+    "talk {} Hi",
+    "talk {} --stop",
+    "stream {} https://x.org/a.mp3",
+    "stream {} --stop",
+    "dtmf {} 1",
+    "dtmf {} --listen https://x.org",
+    "dtmf {} --no-listen",
+    "mute {}",
+    "unmute {}",
+    "earmuff {}",
+    "unearmuff {}",
+    "hangup {}",
+    "transfer {} --connect 447700900002",
+    "move {} room",
+    f"move {LEGS[0]} room --can-hear={{}}",
+    f"move {LEGS[0]} room --can-speak={{}}",
+    "wait {} --for ended",
+    "call show {}",
+    "call list --conversation={}",
+    "call reconcile {}",
+    "call reconcile vc-1 --reason x --assume={}",
+    "jwt create --profile={}",
+    "profile show {}",
+    "profile use {}",
+    "profile remove {}",
+]
+"""Where ids and names are typed."""
+
+HOSTILE_IDS = [
+    "../../v2/applications/x",
+    "..",
+    ".",
+    "../x",
+    "%2e%2e",
+    "%2e%2e%2fv2",
+    "?a=b",
+    "#a",
+    "a/b",
+    f"{LEGS[0]}/talk",
+    f"{LEGS[0]}?x=1",
+    f"{LEGS[0]}#",
+    f"{LEGS[0]}\n",
+    f"\n{LEGS[0]}",
+    f" {LEGS[0]}",
+    f"{LEGS[0]} ",
+    f"{LEGS[0]}\r\nX-Evil: 1",
+    f"{LEGS[0]}\0",
+    f"{LEGS[0]}%00",
+    f"{LEGS[0]},{LEGS[1]}",
+    f"{{{LEGS[0]}}}",
+    f"urn:uuid:{LEGS[0]}",
+    LEGS[0].replace("-", "_"),
+    LEGS[0].replace("a", "\u0430"),
+    LEGS[0].replace("1", "\u0661"),
+    LEGS[3] + "0",
+    LEGS[3][:-1] + "g",
+    "CON-" + LEGS[0] + "/members",
+    "CON-../x",
+    "con-" + LEGS[0],
+    "a\udc80b",
+    "\u202eabcd",
+    "",
+]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, application: Application):  # noqa: ANN201 (a generator of two)
+    """A machine, and a server that would do whatever it is asked."""
+    with Canned(legs(*LEGS)) as server:
+        yield machine(tmp_path_factory.mktemp("ids"), application, server.url), server
+
+
+@pytest.mark.parametrize("slot", SLOTS)
+def test_what_is_no_id_is_refused_before_a_request(world: tuple[Room, Canned], slot: str) -> None:
+    home, server = world
+    before = len(server.requests)
+
+    for text in HOSTILE_IDS:
+        ran = home(fill(slot, text))
+
+        assert ran.exit_code in ((2, 4) if slot.startswith("call reconcile") else (2,)), (text, ran)
+        assert ran.stdout == ""
+        assert "Traceback" not in ran.stderr
+    assert len(server.requests) == before
+
+
+@given(
+    text=st.text(max_size=40) | st.from_regex(r"[0-9a-fA-F-]{0,3}[./?#%@ a-f0-9-]{0,40}", fullmatch=True),
+    data=st.data(),
+)
+@example(text="a" * 37, data=None)
+@settings(
+    max_examples=250,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_only_known_shapes_of_paths_are_ever_asked(
+    world: tuple[Room, Canned], text: str, data: st.DataObject | None
+) -> None:
+    home, server = world
+    slot = data.draw(st.sampled_from(SLOTS)) if data else SLOTS[7]
+    del server.requests[:]
+
+    ran = home(fill(slot, text), stdin=text)
+
+    assert ran.exit_code in (0, 2, 3, 4, 8, 10), ran
+    identifier = r"([0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32})"
+    shape = rf"/v1/calls(/{identifier}(/talk|/stream|/dtmf|/input/dtmf)?)?(\?[a-zA-Z0-9_=&.%+-]*)?"
+    assert all(re.fullmatch(shape, request.target) for request in server.requests)
+
+
+def fill(slot: str, text: str) -> list[str]:
+    """The words of a command with *text* in its slot, also if it looks like an option."""
+    words = [word.replace("{}", text) for word in slot.split(" ")]
+    if text.startswith("-") and any(word == text for word in words):
+        words.remove(text)
+        options = [word for word in words[1:] if word.startswith("--")]
+        return [words[0], *options, "--", text, *(word for word in words[1:] if not word.startswith("--"))]
+    return words

@@ -1,0 +1,191 @@
+"""Several targets: what one failure means for the others, and for the exit status."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.machines import Application, machine
+from tests.support.servers import Canned, Request, page, reply
+
+LEGS = [f"00000000-0000-4000-8000-{number:012}" for number in range(5)]
+NUMBERS = [f"44770090000{number}" for number in range(5)]
+DONE = reply(204)
+UNKNOWN = reply(500)
+
+
+class Platform:
+    """Answers the changes in turn with *statuses*, and has no records."""
+
+    def __init__(self, *statuses: int) -> None:
+        self.left = list(statuses)
+
+    def __call__(self, request: Request) -> bytes:
+        if request.method == "GET":
+            return reply(body=page())
+        status = self.left.pop(0)
+        return reply(status, {"uuid": LEGS[len(self.left)], "status": "started"} if status == 201 else b"")
+
+
+def changes(server: Canned) -> int:
+    return sum(request.method != "GET" for request in server.requests)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("verb", ["mute", "hangup", "move"])
+def test_refused_credentials_stop_everything_with_one_message(
+    tmp_path: Path, application: Application, verb: str, status: int
+) -> None:
+    with Canned(Platform(204, 204, status)) as server:
+        room = machine(tmp_path, application, server.url)
+        line = " ".join([verb, *LEGS, *(["room"] if verb == "move" else []), "-o json"])
+        ran = room(line)
+
+    assert ran.exit_code == 3
+    assert [record["uuid"] for record in ran.json] == LEGS[:2]
+    assert len(ran.stderr.splitlines()) == 1
+    assert ran.error["http_status"] == status
+    assert changes(server) == 3
+
+
+@pytest.mark.parametrize("options", ["", "--wait answered", "-q", "--wait answered -q"])
+def test_refused_credentials_stop_the_calls_that_were_not_placed_yet(
+    tmp_path: Path, application: Application, options: str
+) -> None:
+    with Canned(Platform(201, 201, 401)) as server:
+        room = machine(tmp_path, application, server.url)
+        to = " ".join(f"--to {number}" for number in NUMBERS)
+        ran = room(f"call create {to} --talk Hi {options}")
+
+    assert ran.exit_code == 3
+    assert [line.split("\t")[0] for line in ran.stdout.splitlines()] == [LEGS[2], LEGS[1]]
+    assert ran.stderr.count("refused the credentials") == 1
+    assert changes(server) == 3
+
+
+def test_a_key_that_cannot_be_read_stops_everything_with_one_message(
+    tmp_path: Path, application: Application
+) -> None:
+    with Canned(Platform()) as server:
+        room = machine(tmp_path, application, server.url)
+        (room.config / "keys" / "test.pem").chmod(0o644)
+        for line in (f"mute {' '.join(LEGS)}", "call create --to 447700900001 --to 447700900002 --talk Hi"):
+            ran = room(f"{line} -o json")
+            assert ran.exit_code == 3
+            assert len(ran.stderr.splitlines()) == 1
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("statuses", "code"),
+    [
+        ([204, 204, 204], 0),
+        ([400, 400, 400], 5),
+        ([400, 204, 204], 10),
+        ([400, 404, 400], 10),
+        ([404, 404, 404], 4),
+        ([500, 204, 204], 12),
+        ([500, 400, 404], 12),
+        ([500, 500, 500], 12),
+        ([500, 401], 12),
+        ([400, 401], 3),
+        ([204, 500, 403], 12),
+    ],
+)
+def test_the_exit_status_of_several(
+    tmp_path: Path, application: Application, statuses: list[int], code: int
+) -> None:
+    with Canned(Platform(*statuses)) as server:
+        ran = machine(tmp_path, application, server.url)(f"move {' '.join(LEGS[:3])} room -o json")
+
+    assert ran.exit_code == code
+    assert len(ran.json) == statuses.count(204)
+    assert changes(server) == len(statuses)
+    assert len(ran.stderr.splitlines()) == len(statuses) - statuses.count(204)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "code"),
+    [
+        ([201, 201, 201], 0),
+        ([400, 400, 400], 5),
+        ([201, 422, 201], 10),
+        ([500, 201, 201], 12),
+        ([500, 401], 12),
+        ([201, 401], 3),
+        ([400, 500, 401], 12),
+    ],
+)
+def test_the_exit_status_of_several_calls(
+    tmp_path: Path, application: Application, statuses: list[int], code: int
+) -> None:
+    with Canned(Platform(*statuses)) as server:
+        to = " ".join(f"--to {number}" for number in NUMBERS[:3])
+        ran = machine(tmp_path, application, server.url)(f"call create {to} --talk Hi -o json")
+
+    assert ran.exit_code == code
+    assert len(ran.json) == statuses.count(201)
+    assert changes(server) == len(statuses)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "record", "code"),
+    [
+        ([500, 201], "answered", 12),
+        ([500, 201], "busy", 12),
+        ([400, 201], "answered", 10),
+        ([400, 201], "busy", 10),
+        ([201, 201], "busy", 11),
+    ],
+)
+def test_a_wait_does_not_hide_what_went_wrong_before(
+    tmp_path: Path, application: Application, statuses: list[int], record: str, code: int
+) -> None:
+    platform = Platform(*statuses)
+
+    def answer(request: Request) -> bytes:
+        if request.method == "GET" and request.path != "/v1/calls":
+            return reply(body={"uuid": request.path.rpartition("/")[2], "status": record})
+        return platform(request)
+
+    with Canned(answer) as server:
+        to = " ".join(f"--to {number}" for number in NUMBERS[:2])
+        ran = machine(tmp_path, application, server.url)(
+            f"call create {to} --talk Hi --wait answered -o json"
+        )
+
+    assert ran.exit_code == code
+    assert [each["status"] for each in ran.json] == [record] * statuses.count(201)
+
+
+def test_a_leg_named_twice_is_one_target(tmp_path: Path, application: Application) -> None:
+    with Canned(Platform(400)) as server:
+        ran = machine(tmp_path, application, server.url)(f"mute {LEGS[0]} {LEGS[0]} -o json")
+
+    assert ran.exit_code == 5
+    assert changes(server) == 1
+
+
+def test_hang_ups_after_a_wait_are_all_tried_and_their_failures_told(
+    tmp_path: Path, application: Application
+) -> None:
+    platform = Platform(201, 201)
+
+    def answer(request: Request) -> bytes:
+        if request.method == "PUT":
+            return reply(409 if request.path.endswith(LEGS[1]) else 204)
+        if request.method == "GET":
+            return reply(body={"uuid": request.path.rpartition("/")[2], "status": "ringing"})
+        return platform(request)
+
+    with Canned(answer) as server:
+        ran = machine(tmp_path, application, server.url)(
+            f"call create --to {NUMBERS[0]} --to {NUMBERS[1]} --talk Hi --wait answered --timeout 3"
+            " --hangup-on-timeout -o json"
+        )
+
+    assert ran.exit_code == 8
+    assert [record["uuid"] for record in ran.json] == [LEGS[1], LEGS[0]]
+    assert sum(request.method == "PUT" for request in server.requests) == 2
+    assert f"hanging up {LEGS[1]}" in ran.stderr

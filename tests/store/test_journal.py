@@ -1,0 +1,438 @@
+"""The journal: the intent is on disk before the POST, and without it no call is placed."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.clock import FakeClock
+from tests.support.fault_proxy import FaultProxy, Side, cut
+from tests.support.machines import Application, client
+from tests.support.room import PERSON, Room
+from tests.support.servers import LEG, Request
+from voicectl.core.dial import Dialler
+from voicectl.errors import OutcomeUnknown
+from voicectl.interrupts import Interrupts
+from voicectl.store.journal import Intent, IntentState, Journal
+
+ROOT = Path(__file__).parents[2]
+CREATE = f"call create --to {PERSON} --talk Hello -o json"
+BODY = {"to": [{"type": "phone", "number": PERSON}], "from": {"type": "phone", "number": "442079460000"}}
+
+
+@pytest.fixture
+def line(room: Room) -> Iterator[FaultProxy]:
+    with FaultProxy(room.url) as proxy:
+        room.environ["VOICECTL_BASE_URL"] = proxy.url
+        yield proxy
+
+
+def database(room: Room) -> Path:
+    (path,) = room.state.rglob("journal.db")
+    return path
+
+
+def rows(path: Path, *columns: str) -> list[tuple[Any, ...]]:
+    """What another connection sees, as one after a crash would."""
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute(f"SELECT {', '.join(columns)} FROM calls ORDER BY rowid").fetchall()
+
+
+# The order of things
+
+
+class Witness:
+    """Stands on the line and notes whether the intent was on disk when the POST came by."""
+
+    def __init__(self, line: FaultProxy, path: Callable[[], Path]) -> None:
+        self.seen: list[bool] = []
+
+        def on_request(request: Request) -> None:
+            if request.method == "POST":
+                number = request.json["to"][0]["number"]
+                self.seen.append((number, "intent") in rows(path(), '"to"', "state"))
+
+        line.on_request = on_request
+
+    def assert_recorded_first(self) -> None:
+        assert self.seen
+        assert all(self.seen), "a POST was sent before its intent was on disk"
+
+
+def test_the_intent_is_on_disk_when_the_post_leaves(room: Room, line: FaultProxy) -> None:
+    witness = Witness(line, lambda: database(room))
+    assert room(CREATE).exit_code == 0
+    assert room(f"call create --to {PERSON} --to 447700900002 --talk Hi --idempotency-key k").exit_code == 2
+    assert room("call create --to 447700900003 --talk Hi --idempotency-key k").exit_code == 0
+
+    witness.assert_recorded_first()
+    assert len(witness.seen) == 2
+
+
+def test_the_outcome_is_on_disk_when_the_id_is_printed(room: Room) -> None:
+    uuid = room(CREATE).json["uuid"]
+    assert rows(database(room), "state", "uuid") == [("created", uuid)]
+
+
+class LateJournal(Journal):
+    """The naive one: it records when it knows."""
+
+    def intend(self, reference: str, **intent: Any) -> Intent:
+        self.kept = (reference, intent)
+        return Intent(
+            reference=reference,
+            asked_at=self._clock.time(),
+            pid=os.getpid(),
+            state=IntentState.INTENT,
+            uuid=None,
+            reply={},
+            certainty=None,
+            reason=None,
+            **{name: value for name, value in intent.items() if name != "dialled"},
+        )
+
+    def created(self, reference: str, uuid: str, reply: dict[str, Any], **more: Any) -> bool:
+        super().intend(reference, **self.kept[1])
+        return super().created(reference, uuid, reply, **more)
+
+
+def place(journal: Journal, line: FaultProxy, application: Application, clock: FakeClock) -> None:
+    with client(line.url, application, clock) as api:
+        Dialler(api, journal, clock, Interrupts()).create(BODY | {"ncco": [{"action": "talk", "text": "Hi"}]})
+
+
+@pytest.mark.parametrize(("kind", "is_caught"), [(Journal, False), (LateJournal, True)])
+def test_the_witness_catches_a_journal_that_records_after_the_reply(
+    room: Room,
+    line: FaultProxy,
+    application: Application,
+    tmp_path: Path,
+    kind: type[Journal],
+    is_caught: bool,
+) -> None:
+    """The control: what the tests above look at would show a naive journal."""
+    witness = Witness(line, lambda: tmp_path / "journal.db")
+    with closing(kind(tmp_path, room.clock)) as journal:
+        place(journal, line, application, room.clock)
+
+    assert rows(tmp_path / "journal.db", '"to"', "state") == [(PERSON, "created")]
+    with ExitStack() as stack:
+        if is_caught:
+            stack.enter_context(pytest.raises(AssertionError, match="before its intent"))
+        witness.assert_recorded_first()
+
+
+def test_every_commit_reaches_the_disk(tmp_path: Path) -> None:
+    """WAL with ``synchronous=FULL``: a commit is fsynced, or a power cut would lose an intent whose call exists."""
+    with closing(Journal(tmp_path, FakeClock())) as journal:
+        assert journal._db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+        assert journal._db.execute("PRAGMA synchronous").fetchone()[0] == 2
+
+
+def test_only_its_owner_reads_it(room: Room) -> None:
+    room(CREATE)
+    path = database(room)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_it_holds_what_was_asked_and_what_came_of_it(room: Room) -> None:
+    reply = room(CREATE).json
+    columns = ("reference", "asked_at", '"to"', '"from"', "key", "state", "uuid", "certainty", "reason")
+    assert rows(database(room), *columns) == [
+        (
+            reply["reference"],
+            1_770_000_000.0,
+            PERSON,
+            "442079460000",
+            None,
+            "created",
+            reply["uuid"],
+            None,
+            None,
+        )
+    ]
+    ((kept,),) = rows(database(room), "reply")
+    assert json.loads(kept)["conversation_uuid"] == reply["conversation_uuid"]
+
+
+def test_it_does_not_hold_what_was_said(room: Room) -> None:
+    """Neither the text nor the digits of an NCCO: only a hash of the request."""
+    room(f"call create --to {PERSON} --talk 'Your code is 4711' --dtmf-answer 98765432")
+    content = b"".join(path.read_bytes() for path in database(room).parent.iterdir())
+    assert b"4711" not in content
+    assert b"98765432" not in content
+
+
+# A journal that cannot be used
+
+
+def a_file_for_a_directory(directory: Path) -> None:
+    directory.rename(directory.with_suffix(".old"))
+    directory.touch()
+
+
+def a_directory_for_a_file(directory: Path) -> None:
+    _clear(directory)
+    (directory / "journal.db").mkdir()
+
+
+def a_link(directory: Path) -> None:
+    _clear(directory)
+    (directory / "journal.db").symlink_to(directory / "elsewhere.db")
+
+
+def no_database(directory: Path) -> None:
+    _clear(directory)
+    (directory / "journal.db").write_bytes(b"not a database at all " * 1000)
+
+
+def a_newer_version(directory: Path) -> None:
+    with closing(sqlite3.connect(directory / "journal.db")) as db:
+        db.execute("PRAGMA user_version = 99")
+
+
+def another_schema(directory: Path) -> None:
+    with closing(sqlite3.connect(directory / "journal.db")) as db:
+        db.execute("DROP TABLE calls")
+
+
+def overwritten_pages(directory: Path) -> None:
+    with closing(sqlite3.connect(directory / "journal.db")) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    path = directory / "journal.db"
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + bytes(len(content) - 4096))
+
+
+def _clear(directory: Path) -> None:
+    for path in directory.glob("journal.db*"):
+        path.unlink()
+
+
+UNUSABLE = [
+    a_file_for_a_directory,
+    a_directory_for_a_file,
+    a_link,
+    no_database,
+    a_newer_version,
+    another_schema,
+    overwritten_pages,
+]
+
+
+@pytest.mark.parametrize("spoil", UNUSABLE)
+def test_without_its_journal_no_call_is_placed_and_all_else_goes_on(
+    room: Room, spoil: Callable[[Path], None]
+) -> None:
+    leg = room.call()
+    spoil(database(room).parent)
+    before = len(room.requests("createCall"))
+
+    for line in (CREATE, f"{CREATE} --idempotency-key k"):
+        ran = room(line)
+        assert (ran.exit_code, ran.stdout) == (1, ""), ran
+        assert ran.error["code"] == "journal"
+        assert "--no-journal" in ran.error["hint"]
+    assert room("call reconcile -o json").exit_code == 1
+    assert len(room.requests("createCall")) == before
+
+    ran = room(f"{CREATE} --no-journal")
+    assert ran.exit_code == 0
+    assert "No journal is kept" in ran.stderr
+    for line in ("call list", f"call show {leg}", f"talk {leg} Hi", f"hangup {leg}"):
+        assert room(line).exit_code == 0, line
+
+
+def test_a_newer_version_is_named(room: Room) -> None:
+    room(CREATE)
+    a_newer_version(database(room).parent)
+    assert "newer voicectl" in room(CREATE).error["message"]
+
+
+def test_a_disk_that_is_full_before_the_post_sends_none(room: Room) -> None:
+    room(CREATE)
+    before = len(room.requests("createCall"))
+
+    def fill() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+    ran = room.process(f"{CREATE} --request-timeout 5", preexec_fn=fill)
+
+    assert (ran.exit_code, ran.stdout) == (1, "")
+    assert ran.error["code"] == "journal"
+    assert len(room.requests("createCall")) == before
+
+
+def test_a_journal_that_fails_after_the_post_prints_the_id_twice_and_stops(
+    room: Room, line: FaultProxy
+) -> None:
+    line.on_request = lambda _: another_schema(database(room).parent)
+    ran = room(f"call create --to {PERSON} --to 447700900002 --talk Hello -o json")
+
+    assert ran.exit_code == 1
+    (record,) = ran.json
+    assert f"could not be kept in the journal: {record['uuid']}" in ran.stderr
+    assert len(line.posts) == 1
+
+
+def test_a_journal_that_fails_after_a_lost_reply_is_in_doubt_all_the_same(
+    room: Room, line: FaultProxy
+) -> None:
+    line.fault = cut(Side.REPLY, 0)
+    line.on_request = lambda _: another_schema(database(room).parent)
+    ran = room(CREATE)
+
+    assert (ran.exit_code, ran.stdout) == (12, "")
+    assert ran.error["code"] == "outcome_unknown"
+    assert len(line.posts) == 1
+
+
+def test_a_journal_that_fails_after_a_refusal_does_not_hide_it(room: Room, line: FaultProxy) -> None:
+    assert room.sandbox is not None
+    room.sandbox.faults.add({"what": "status", "code": 400, "on": "createCall"})
+    line.on_request = lambda _: another_schema(database(room).parent)
+    assert room(CREATE).exit_code == 5
+
+
+# Its own rules
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def journal(tmp_path: Path, clock: FakeClock) -> Iterator[Journal]:
+    with closing(Journal(tmp_path, clock)) as opened:
+        yield opened
+
+
+def intend(journal: Journal, reference: str, *, to: str = PERSON, key: str | None = None) -> Intent:
+    return journal.intend(reference, to=to, from_=None, body_hash="h", key=key, dialled=[to])
+
+
+def test_an_intent_is_what_the_journal_then_holds(journal: Journal) -> None:
+    assert intend(journal, "vc-1", key="k") == journal.get("vc-1")
+
+
+def test_one_call_belongs_to_one_intent(journal: Journal) -> None:
+    one, other = intend(journal, "vc-1"), intend(journal, "vc-2", to="447700900002")
+
+    assert journal.created(one.reference, LEG, {})
+    assert not journal.created(other.reference, LEG, {})
+    assert not journal.match(other, LEG, {})
+    found = journal.get("vc-2")
+    assert found is not None
+    assert found.state is IntentState.INTENT
+    assert journal.claimed([LEG, "another"]) == {LEG}
+
+
+def test_nothing_is_matched_while_another_call_to_that_number_is_open(journal: Journal) -> None:
+    one, other = intend(journal, "vc-1"), intend(journal, "vc-2")
+    assert not journal.match(one, LEG, {})
+    journal.settle(other.reference, IntentState.IN_DOUBT)
+    assert not journal.match(one, LEG, {})
+    journal.settle(other.reference, IntentState.REJECTED)
+    assert journal.match(one, LEG, {})
+
+
+def test_an_intent_that_comes_while_another_is_looked_for_keeps_it_from_being_matched(
+    journal: Journal, room: Room, line: FaultProxy, application: Application, tmp_path: Path, clock: FakeClock
+) -> None:
+    """What the look then finds may be the call of the one that came."""
+    lost = intend(journal, "vc-1")
+
+    def on_request(_: Request) -> None:
+        line.on_request = lambda _: None
+        with closing(Journal(tmp_path, clock)) as another:
+            intend(another, "vc-2")
+
+    assert room(f"{CREATE} --no-journal").exit_code == 0
+    line.on_request = on_request
+    with client(line.url, application, room.clock) as api:
+        dialler = Dialler(api, journal, room.clock, Interrupts())
+        with pytest.raises(OutcomeUnknown, match="in doubt too"):
+            dialler.look(lost, seconds=8, why="")
+    assert journal.claimed([lost.uuid or "", *room.sandbox.exchange.legs]) == set()  # type: ignore[union-attr]
+
+
+def test_what_a_living_process_is_about_to_do_is_not_in_doubt(journal: Journal, clock: FakeClock) -> None:
+    intent = intend(journal, "vc-1")
+    assert journal.in_doubt() == []
+    clock.sleep(301)
+    assert journal.in_doubt() == [intent]
+
+
+def test_what_a_dead_process_was_about_to_do_is(journal: Journal, tmp_path: Path, clock: FakeClock) -> None:
+    with opening(tmp_path, "vc-1", at=clock.time()) as child:
+        child.communicate(b"go\n")
+    assert [intent.reference for intent in journal.in_doubt()] == ["vc-1"]
+
+
+def test_calls_of_an_hour_are_counted_each_phone_once(journal: Journal, clock: FakeClock) -> None:
+    journal.intend("vc-1", to=PERSON, from_=None, body_hash="h", key=None, dialled=[PERSON, "447700900002"])
+    journal.note_dials(["447700900003"])
+    assert journal.dials_since(clock.time() - 3600) == 3
+    clock.sleep(3601)
+    assert journal.dials_since(clock.time() - 3600) == 0
+
+
+def test_it_takes_any_text_that_can_be_typed(journal: Journal) -> None:
+    @settings(max_examples=50, deadline=None)
+    @given(st.text(st.characters(exclude_categories=["Cs"])), st.integers(0, 2**64))
+    def check(text: str, number: int) -> None:
+        intent = intend(journal, f"vc-{number:x}", to=text, key=text)
+        assert journal.get(intent.reference) == intent
+        journal.settle(intent.reference, IntentState.REJECTED, text)
+        journal._db.execute("DELETE FROM calls")
+
+    check()
+
+
+def test_many_processes_may_open_a_new_one_at_once(tmp_path: Path) -> None:
+    """The switch to WAL and the schema are made by one of them, while the others wait."""
+    children = [opening(tmp_path, f"vc-{number}") for number in range(8)]
+    for child in children:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.write(b"go\n")
+        child.stdin.flush()
+    for child in children:
+        with child:
+            child.communicate()
+
+    assert [child.returncode for child in children] == [0] * 8
+    assert len(rows(tmp_path / "journal.db", "reference")) == 8
+
+
+def opening(directory: Path, reference: str, *, at: float = 1_770_000_000.0) -> subprocess.Popen[bytes]:
+    """A process that opens the journal when it is told to, writes an intent, and ends."""
+    program = f"""
+import pathlib
+from tests.support.clock import FakeClock
+from voicectl.store.journal import Journal
+print("ready", flush=True)
+input()
+journal = Journal(pathlib.Path({str(directory)!r}), FakeClock({at!r}))
+journal.intend({reference!r}, to="{PERSON}", from_=None, body_hash="h", key=None, dialled=[])
+"""
+    pipe = subprocess.PIPE
+    return subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdin=pipe, stdout=pipe)

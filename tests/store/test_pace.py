@@ -1,0 +1,157 @@
+"""The shared pace: what it lets through, the platform's own limiter takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.clock import FakeClock
+from voicectl.errors import RateLimitedError
+from voicectl.sandbox.limits import Limits
+from voicectl.store.pace import SharedPace
+
+about = partial(pytest.approx, abs=1e-4)  # the file holds microseconds
+Take = Callable[..., float]
+INFINITE = float("inf")
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def remarks() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def take(tmp_path: Path, clock: FakeClock, remarks: list[str]) -> Take:
+    """Takes a turn; each time as another process would."""
+
+    def take(*, creates: int = 0, others: int = 0, urgent: bool = False, budget: float = 60.0) -> float:
+        pace = SharedPace(tmp_path / "pace", clock, remarks.append)
+        return pace.take(creates=creates, others=others, urgent=urgent, budget=budget)
+
+    return take
+
+
+def test_calls_are_spaced_evenly(take: Take, clock: FakeClock) -> None:
+    started = clock.monotonic()
+    moments = []
+    for _ in range(7):
+        take(creates=1)
+        moments.append(clock.monotonic() - started)
+    assert moments == about([0, 1 / 3, 2 / 3, 1, 4 / 3, 5 / 3, 2])
+
+
+def test_other_requests_may_come_in_a_burst_of_a_second(take: Take, clock: FakeClock) -> None:
+    started = clock.monotonic()
+    for _ in range(15):
+        assert take(others=1) == about(0)
+    assert take(others=1) > 0.05
+    for _ in range(14):
+        take(others=1)
+    assert clock.monotonic() - started == about(1)
+
+
+def test_every_phone_that_a_request_rings_counts_as_a_call(take: Take) -> None:
+    take(creates=3)
+    assert take(creates=1) == about(1)
+    assert take(creates=2, others=1) == about(1 / 3)
+    assert take(creates=1) == about(2 / 3)
+
+
+def test_calls_do_not_wait_for_other_requests_nor_these_for_calls(take: Take) -> None:
+    take(creates=9)
+    assert take(others=1) == 0
+    for _ in range(14):
+        take(others=1)
+    assert take(creates=1) == about(3)
+
+
+def test_an_urgent_request_goes_before_all_others_and_counts(take: Take) -> None:
+    for _ in range(15):
+        take(others=1)
+    assert take(others=1, urgent=True, budget=0) == 0
+    assert take(others=1) == about(2 / 15)
+
+
+def test_a_turn_beyond_the_budget_is_refused_and_not_taken(take: Take) -> None:
+    take(creates=30)
+    with pytest.raises(RateLimitedError) as refused:
+        take(creates=1, budget=5)
+    assert refused.value.status == 429
+    assert "Nothing was sent" in str(refused.value.hint)
+    assert take(creates=1, budget=10) == about(10)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"x", b"1 2 3", b"nan nan", b"inf inf", b"-inf -inf", b"1e300 1e300", b"\xff" * 100, b"9" * 5000],
+)
+def test_a_file_that_makes_no_sense_is_begun_anew(
+    tmp_path: Path, take: Take, remarks: list[str], content: bytes
+) -> None:
+    (tmp_path / "pace").write_bytes(content)
+    assert take(creates=1, others=1) == 0
+    assert take(creates=1) == about(1 / 3)
+    assert remarks == []
+
+
+def test_a_restart_of_the_machine_is_no_queue(tmp_path: Path, take: Take, clock: FakeClock) -> None:
+    """The monotonic clock begins again: what was written before it lies far in the future."""
+    later = clock.monotonic() + 1_000_000
+    (tmp_path / "pace").write_text(f"{later:20.6f} {later:20.6f}\n")
+    assert take(creates=1, others=1) == 0
+
+
+@pytest.mark.parametrize("kind", ["directory", "link", "missing"])
+def test_without_its_file_requests_go_on_and_it_is_told_once(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "pace"
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "link":
+        path.symlink_to(tmp_path / "victim")
+    else:
+        path = tmp_path / "nowhere" / "pace"
+    remarks: list[str] = []
+    pace = SharedPace(path, FakeClock(), remarks.append)
+
+    assert [pace.take(creates=1, others=0, urgent=False, budget=60) for _ in range(3)] == [0, 0, 0]
+    assert len(remarks) == 1
+    assert str(path) in remarks[0]
+    assert not (tmp_path / "victim").exists()
+
+
+Step = tuple[int, int, bool, float]
+STEPS = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(0, 1), st.booleans(), st.floats(0, 2)).filter(
+        lambda step: step[0] or step[1]
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(STEPS)
+def test_what_it_lets_through_the_platform_takes(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[Step]
+) -> None:
+    """Whatever the order and the pauses. An urgent request is let through at once, so it is left out of the count."""
+    clock = FakeClock()
+    path = tmp_path_factory.mktemp("pace") / "pace"
+    limits = Limits(clock.monotonic, enabled=True)
+    for creates, others, urgent, pause in steps:
+        clock.sleep(pause)
+        SharedPace(path, clock, pytest.fail).take(
+            creates=creates, others=others, urgent=urgent and not creates, budget=INFINITE
+        )
+        if not urgent or creates:
+            assert all(limits.allow_create() for _ in range(creates))
+            assert all(limits.allow_other() for _ in range(others))

@@ -1,0 +1,51 @@
+"""Machines, and clients, of tests that need another server than a sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from voicectl.api.auth import Bearer
+from voicectl.api.client import VoiceApi
+from voicectl.api.session import Session
+from voicectl.api.wire import Wire
+from voicectl.core.profiles import Profile, ProfileStore
+from voicectl.sandbox.identity import Identity
+
+from .clock import FakeClock
+from .room import Room
+
+Application = tuple[Identity, RSAPrivateKey]
+
+
+def machine(home: Path, application: Application, url: str, **profile: Any) -> Room:
+    """A machine whose default profile ``test`` sends the application's requests to *url*."""
+    identity, key = application
+    home.mkdir(exist_ok=True)
+    room = Room(home, FakeClock(), url=url)
+    settings = {"application_id": identity.application_id, "from_": identity.number} | profile
+    ProfileStore(room.config).add(Profile(name="test", base_url=url, **settings), key=key)
+    return room
+
+
+@contextmanager
+def client(url: str, application: Application, clock: FakeClock, **session: Any) -> Iterator[VoiceApi]:
+    """A client of the API at *url* that has all requests to itself."""
+    identity, key = application
+    wire = Wire(url, environ={})
+    bearer = Bearer(identity.application_id, lambda: key, clock)
+    try:
+        yield VoiceApi(Session(wire, bearer, Unpaced(), clock, **session))
+    finally:
+        wire.close()
+
+
+class Unpaced:
+    """No limit of our own."""
+
+    def take(self, *, creates: int, others: int, urgent: bool, budget: float) -> float:
+        return 0.0

@@ -1,0 +1,51 @@
+"""Commands at a real terminal."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import shlex
+
+from .room import Room
+
+END_OF_INPUT = "\x04"
+PATIENCE_SECONDS = 30
+
+
+def converse(room: Room, line: str, answers: list[tuple[str, str]]) -> tuple[int, str, str]:
+    """Run a command with standard input and error at a terminal and standard output in a pipe.
+
+    Args:
+        answers: What is typed once something is seen: ``("Go on?", "y\\n")``.
+
+    Returns:
+        The exit status, standard output, and all that the terminal showed.
+    """
+    ours, theirs = pty.openpty()
+    shown = ""
+    with room.spawn(shlex.split(line), stdin=theirs, stderr=theirs, start_new_session=True) as child:
+        os.close(theirs)
+        try:
+            for awaited, typed in answers:
+                while awaited not in shown:
+                    more = _read(ours, PATIENCE_SECONDS)
+                    assert more, f"{awaited!r} was never shown: {shown!r}"
+                    shown += more
+                os.write(ours, typed.encode())
+            out, _ = child.communicate(timeout=PATIENCE_SECONDS)
+            while more := _read(ours, 0):
+                shown += more
+        finally:
+            os.close(ours)  # or a child that still reads would be waited for
+    return child.returncode, out.decode(), shown
+
+
+def _read(terminal: int, seconds: float) -> str:
+    """What is shown next; nothing if that does not come in time, or all is over."""
+    if not select.select([terminal], [], [], seconds)[0]:
+        return ""
+    try:
+        return os.read(terminal, 4096).decode()
+    except OSError:  # the other end is closed
+        return ""

@@ -1,0 +1,135 @@
+"""When a signal is held back, and when it is not; sent to this very process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from voicectl.errors import Interrupted
+from voicectl.interrupts import Interrupts
+
+CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
+
+
+@pytest.fixture
+def interrupts() -> Iterator[Interrupts]:
+    before = {signum: signal.getsignal(signum) for signum in CAUGHT}
+    installed = Interrupts(finish_seconds=0.05)
+    installed.install()
+    yield installed
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for signum, handler in before.items():
+        signal.signal(signum, handler)
+
+
+def send(signum: int = signal.SIGTERM) -> None:
+    os.kill(os.getpid(), signum)
+
+
+def wait_after(act: Callable[[], None]) -> None:
+    act()
+    time.sleep(5)
+
+
+@pytest.mark.parametrize("signum", CAUGHT[:3])
+def test_with_nothing_in_flight_it_is_raised_at_once(interrupts: Interrupts, signum: int) -> None:
+    with pytest.raises(Interrupted) as caught:
+        send(signum)
+    assert caught.value.signum == signum
+
+
+def test_a_request_in_flight_goes_on(interrupts: Interrupts) -> None:
+    with interrupts.shield():
+        send()
+        is_finished = True
+    assert is_finished
+    with pytest.raises(Interrupted):
+        interrupts.check()
+
+
+def test_it_has_a_few_seconds_for_that(interrupts: Interrupts) -> None:
+    with pytest.raises(TimeoutError), interrupts.shield():
+        wait_after(send)
+
+
+def test_once_it_is_finished_its_time_is_not_up_any_more(interrupts: Interrupts) -> None:
+    with interrupts.shield():
+        send()
+    time.sleep(0.1)
+
+
+def test_between_the_end_of_a_request_and_its_telling_nothing_is_raised(interrupts: Interrupts) -> None:
+    with interrupts.shield():
+        pass
+    send()
+    told = ["the id"]
+    with pytest.raises(Interrupted):
+        interrupts.check()
+    assert told
+
+
+def test_when_it_was_told_a_signal_is_raised_at_once_again(interrupts: Interrupts) -> None:
+    with interrupts.shield():
+        pass
+    interrupts.check()
+    with pytest.raises(Interrupted):
+        send()
+
+
+def test_a_wait_within_a_shield_ends_at_once_and_the_shield_goes_on(interrupts: Interrupts) -> None:
+    with interrupts.shield():
+        with pytest.raises(Interrupted), interrupts.waiting():
+            send()
+        assert interrupts.pending == signal.SIGTERM
+        is_recorded = True
+    assert is_recorded
+
+
+def test_no_wait_is_begun_after_a_signal(interrupts: Interrupts) -> None:
+    with interrupts.shield():
+        send()
+        with pytest.raises(Interrupted), interrupts.waiting():
+            pytest.fail("the wait was begun")
+
+
+@pytest.mark.parametrize(
+    ("program", "status"),
+    [
+        ("with interrupts.shield(in_doubt=True): send(SIGTERM); send(SIGINT)", 12),
+        ("with interrupts.shield(): send(SIGTERM); send(SIGINT)", 130),
+        ("with interrupts.shield(): send(SIGINT); send(SIGTERM)", 143),
+        ("with suppress(OutcomeUnknown), interrupts.shield(in_doubt=True): raise OutcomeUnknown('')", 0),
+        (
+            "with suppress(OutcomeUnknown), interrupts.shield(in_doubt=True): raise OutcomeUnknown('')\n"
+            "send(SIGTERM); send(SIGTERM)",
+            12,
+        ),
+    ],
+)
+def test_a_second_one_leaves_at_once_with_12_if_an_outcome_is_or_stays_unknown(
+    program: str, status: int
+) -> None:
+    prelude = """
+import os
+from contextlib import suppress
+from signal import SIGINT, SIGTERM
+from voicectl.errors import OutcomeUnknown
+from voicectl.interrupts import Interrupts
+
+def send(signum): os.kill(os.getpid(), signum)
+interrupts = Interrupts()
+interrupts.install()
+"""
+    assert subprocess.run([sys.executable, "-c", prelude + program], check=False).returncode == status
+
+
+def test_until_it_is_installed_nothing_is_caught() -> None:
+    before = [signal.getsignal(signum) for signum in CAUGHT]
+    Interrupts().check()
+    assert [signal.getsignal(signum) for signum in CAUGHT] == before

@@ -1,0 +1,138 @@
+"""Endpoints: one normaliser for what people type, one label for what records hold."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from voicectl.errors import InputError
+from voicectl.voice import endpoint
+
+
+@pytest.mark.parametrize("text", ["447700900001", "+447700900001", "1234567", "123456789012345", "+1234567"])
+def test_a_number_is_e164_without_its_plus(text: str) -> None:
+    assert endpoint.number(text) == text.removeprefix("+")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "+",
+        "123456",  # too short
+        "1234567890123456",  # too long
+        "00447700900001",
+        "0447700900001",
+        "++447700900001",
+        "+ 447700900001",
+        "447700900001+",
+        "447700900001\n",
+        "\n447700900001",
+        " 447700900001",
+        "44 7700 900001",
+        "44-7700-900001",
+        "(44)7700900001",
+        "447700900001x12",
+        "447700900001;ext=12",
+        "447700900001,12",
+        "447700900001#",
+        "4.47701E+11",  # what a spreadsheet makes of a number
+        "447700900001.0",
+        "4_4_7_7_0_0_9",  # int() takes it
+        "0x1A2B3C4D",
+        "-447700900001",
+        "\u0664\u0664\u0667\u0667\u0660\u0660\u0669\u0660\u0660\u0660\u0660\u0661",  # str.isdigit() takes it
+        "\uff14\uff14\uff17\uff17\uff10\uff10\uff19\uff10\uff10\uff10\uff10\uff11",
+        "44770090000\u00b9",
+        "44770090000\u2460",
+        "44770090000\u0661",
+        "\u200b447700900001",
+        "447700900001\u202c",
+        "\ufeff447700900001",
+        "447700900001\0",
+        "tel:447700900001",
+        "alice",
+    ],
+)
+def test_a_number_is_nothing_else(text: str) -> None:
+    with pytest.raises(InputError, match="not a phone number"):
+        endpoint.number(text)
+
+
+@given(st.text() | st.from_regex(r"\+?[\d\s_.,-]{0,20}", fullmatch=True))
+@example("+447700900001")
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+def test_what_is_accepted_is_ascii_and_normal_already(text: str) -> None:
+    try:
+        number = endpoint.number(text)
+    except InputError:
+        return
+    assert re.fullmatch("[1-9][0-9]{6,14}", number, re.ASCII)
+    assert endpoint.number(number) == endpoint.number(f"+{number}") == number
+
+
+@pytest.mark.parametrize(
+    ("text", "parsed"),
+    [
+        ("447700900001", {"type": "phone", "number": "447700900001"}),
+        ("+447700900001", {"type": "phone", "number": "447700900001"}),
+        ("sip:alice@example.org", {"type": "sip", "uri": "sip:alice@example.org"}),
+        ("sips:a@b;transport=tls", {"type": "sip", "uri": "sips:a@b;transport=tls"}),
+        (
+            "wss://example.org/socket",
+            {"type": "websocket", "uri": "wss://example.org/socket", "content-type": "audio/l16;rate=16000"},
+        ),
+        (
+            "ws://127.0.0.1:9",
+            {"type": "websocket", "uri": "ws://127.0.0.1:9", "content-type": "audio/l16;rate=16000"},
+        ),
+        ("app:alice", {"type": "app", "user": "alice"}),
+        ("app:alice smith", {"type": "app", "user": "alice smith"}),
+        ("vbc:123", {"type": "vbc", "extension": "123"}),
+    ],
+)
+def test_an_endpoint_is_typed_in_one_of_five_ways(text: str, parsed: dict[str, str]) -> None:
+    assert endpoint.parse(text) == parsed
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "alice", "app:", "app:a\nb", "app:\x1b", "vbc:", "vbc:12a", "vbc:\u0661", "sip:", "sip:alice", "sip:a b@c",
+     "sip:alice@", "wss://", "wss://a b", "http://example.org", "tel:447700900001", "447700900001:", ":447700900001",
+     "phone:447700900001", "sip:a@b\n", "SIP:a@b"],
+)  # fmt: skip
+def test_an_endpoint_is_nothing_else(text: str) -> None:
+    with pytest.raises(InputError):
+        endpoint.parse(text)
+
+
+@given(st.text(max_size=40))
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+def test_an_endpoint_never_holds_a_line_end_or_control_character(text: str) -> None:
+    for each in (text, f"sip:{text}@example.org", f"app:{text}", f"wss://{text}", f"vbc:{text}"):
+        try:
+            parsed = endpoint.parse(each)
+        except InputError:
+            continue
+        assert all(value.isprintable() for value in parsed.values())
+
+
+@pytest.mark.parametrize(
+    ("record", "label"),
+    [
+        ({"type": "phone", "number": "447700900001"}, "447700900001"),
+        ({"type": "phone"}, None),  # a caller who withheld it
+        ({"type": "phone", "number": ""}, None),
+        ({"number": 447700900001}, "447700900001"),
+        ({"type": "sip", "uri": "sip:a@b"}, "sip:a@b"),
+        ({"type": "app", "user": "alice"}, "alice"),
+        ({"type": "vbc", "extension": "12"}, "12"),
+        ({"type": "hologram", "beam": "x"}, None),
+        ({}, None),
+    ],
+)
+def test_a_record_s_endpoint_is_shown_by_what_it_holds(record: dict[str, object], label: str | None) -> None:
+    assert endpoint.label(record) == label
