@@ -203,6 +203,18 @@ def test_a_proxy_that_refuses_is_told_without_its_password_and_nothing_was_sent(
     assert off_loopback("call reconcile -o json").json == []
 
 
+def test_a_proxy_that_reads_along_is_no_proxy_but_a_stranger(
+    tmp_path: Path, application: Application, platform: Canned
+) -> None:
+    """It has a certificate of its own for every host; only --ca-file would make it trusted."""
+    room = machine(tmp_path, application, "https://api.nexmo.com", application_id=REAL_ID)
+    with ConnectProxy(platform.port) as proxy:
+        ran = room(CREATE, env=behind(proxy))
+
+    assert (ran.exit_code, ran.stdout) == (7, "")
+    assert platform.requests == []
+
+
 @pytest.mark.parametrize(
     "value", ["socks5://127.0.0.1:9", "http://[", "http://:80", "http://h:port", "ftp://h"]
 )

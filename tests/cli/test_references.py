@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,7 +31,7 @@ def legs(*ids: str, status: str = "answered") -> Callable[[Request], bytes]:
 
     def answer(request: Request) -> bytes:
         if request.method != "GET":
-            return reply(204)
+            return reply(200, {})
         if request.path != "/v1/calls":
             return reply(200, {"uuid": request.path.rpartition("/")[2], "status": status})
         shown = ids if request.query.get("status", status) == status else ()
@@ -152,24 +152,24 @@ def test_last_is_written_as_it_is(voicectl: Room) -> None:
 
 
 @pytest.mark.parametrize(
-    "room", [LEGS[0], LEGS[3], "CON-" + LEGS[0], "con-x", "CON-", "-", "@last", "", " ", "a\nb", "a\x1b"]
+    "name", [LEGS[0], LEGS[3], "CON-" + LEGS[0], "con-x", "CON-", "-", "@last", "", " ", "a\nb", "a\x1b"]
 )
-def test_a_room_is_a_name_and_no_reference(voicectl: Room, room: str) -> None:
+def test_a_room_is_a_name_and_no_reference(voicectl: Room, name: str) -> None:
     leg = voicectl.call()
     before = len(voicectl.requests())
 
-    assert voicectl(["move", leg, room]).exit_code == 2
-    assert voicectl(["call", "create", "--to", PERSON, "--join", room]).exit_code == 2
+    assert voicectl(["move", leg, name]).exit_code == 2
+    assert voicectl(["call", "create", "--to", PERSON, "--join", name]).exit_code == 2
     assert len(voicectl.requests()) == before
 
 
-@pytest.mark.parametrize("room", ["support-17", "Küche", "a b", "1234", "abcd1234", "CONFERENCE", "../x"])
-def test_a_room_may_be_called_what_one_likes(voicectl: Room, room: str) -> None:
+@pytest.mark.parametrize("name", ["support-17", "Küche", "a b", "1234", "abcd1234", "CONFERENCE", "../x"])
+def test_a_room_may_be_called_what_one_likes(voicectl: Room, name: str) -> None:
     leg = voicectl.call()
 
-    assert voicectl(["move", leg, room]).exit_code == 0
+    assert voicectl(["move", leg, name]).exit_code == 0
     sent = voicectl.requests("updateCall")[0]["body"]["destination"]["ncco"]
-    assert sent == [{"action": "conversation", "name": room}]
+    assert sent == [{"action": "conversation", "name": name}]
 
 
 SLOTS = [
@@ -227,7 +227,6 @@ HOSTILE_IDS = [
     LEGS[0].replace("-", "_"),
     LEGS[0].replace("a", "\u0430"),
     LEGS[0].replace("1", "\u0661"),
-    LEGS[3] + "0",
     LEGS[3][:-1] + "g",
     "CON-" + LEGS[0] + "/members",
     "CON-../x",
@@ -239,7 +238,9 @@ HOSTILE_IDS = [
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, application: Application):  # noqa: ANN201 (a generator of two)
+def world(
+    tmp_path_factory: pytest.TempPathFactory, application: Application
+) -> Iterator[tuple[Room, Canned]]:
     """A machine, and a server that would do whatever it is asked."""
     with Canned(legs(*LEGS)) as server:
         yield machine(tmp_path_factory.mktemp("ids"), application, server.url), server
@@ -249,11 +250,14 @@ def world(tmp_path_factory: pytest.TempPathFactory, application: Application):  
 def test_what_is_no_id_is_refused_before_a_request(world: tuple[Room, Canned], slot: str) -> None:
     home, server = world
     before = len(server.requests)
+    allowed = (
+        (2, 4) if "reconcile" in slot else (2, 3) if "profile" in slot else (2,)
+    )  # what is well-formed is unknown
 
     for text in HOSTILE_IDS:
         ran = home(fill(slot, text))
 
-        assert ran.exit_code in ((2, 4) if slot.startswith("call reconcile") else (2,)), (text, ran)
+        assert ran.exit_code in allowed, (text, ran)
         assert ran.stdout == ""
         assert "Traceback" not in ran.stderr
     assert len(server.requests) == before

@@ -24,7 +24,7 @@ from tests.support.servers import Listener, Request, read_request
 from voicectl.clock import SystemClock
 
 SEED = 20_260_203
-POINTS = 40
+POINTS = 32
 CALLS = 4
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -355,7 +355,7 @@ def test_a_request_in_flight_has_five_seconds_after_the_signal(stuck: Stuck) -> 
     out, err = stuck.child.communicate(timeout=20)
     took = time.monotonic() - stuck.signalled
 
-    assert (stuck.child.returncode, out) == (12, b"[]\n"), err
+    assert (stuck.child.returncode, out) == (12, b""), err
     assert b"call reconcile vc-" in err
     assert took > 4.5
     assert len(stuck.server.requests) == 1

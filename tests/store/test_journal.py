@@ -271,7 +271,8 @@ def test_a_disk_that_is_full_before_the_post_sends_none(room: Room) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 
-    ran = room.process(f"{CREATE} --request-timeout 5", preexec_fn=fill)
+    environ = {"PYTHONDONTWRITEBYTECODE": "1"}  # which would be cut short too
+    ran = room.process(f"{CREATE} --request-timeout 5", env=environ, preexec_fn=fill)
 
     assert (ran.exit_code, ran.stdout) == (1, "")
     assert ran.error["code"] == "journal"

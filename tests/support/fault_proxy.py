@@ -64,6 +64,7 @@ class FaultProxy(Listener):
         on_request: Called with each request when it has been read whole, before any of it is passed on.
         requests: Those requests.
         forwarded: Those that were passed on whole.
+        reply_sizes: Bytes that the server sent, by connection.
     """
 
     def __init__(self, upstream: str) -> None:
@@ -131,9 +132,11 @@ class FaultProxy(Listener):
     async def _pass_replies(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: Fault | None
     ) -> None:
-        passed = 0
+        passed, index = 0, len(self.reply_sizes)
+        self.reply_sizes.append(0)
         with suppress(OSError):
             while part := await reader.read(65_536):
+                self.reply_sizes[index] += len(part)
                 if fault is not None and fault.side is Side.REPLY and passed + len(part) > fault.at >= passed:
                     if not await _misbehave(writer, part, fault, passed):
                         return
@@ -141,7 +144,6 @@ class FaultProxy(Listener):
                     writer.write(part)
                     await writer.drain()
                 passed += len(part)
-        self.reply_sizes.append(passed)
 
 
 async def _misbehave(writer: asyncio.StreamWriter, content: bytes, fault: Fault, passed: int = 0) -> bool:

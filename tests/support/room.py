@@ -83,7 +83,11 @@ class Room:
 
     def __post_init__(self) -> None:
         kept = {name: os.environ[name] for name in POSIX if name in os.environ}
-        self.environ = kept | {"HOME": str(self.home), "COLUMNS": "120"} | self.environ
+        ours = {"HOME": str(self.home), "COLUMNS": "120"}
+        ours["PYTHONDONTWRITEBYTECODE"] = (
+            "1"  # some run with a full disk, and would leave half a module behind
+        )
+        self.environ = kept | ours | self.environ
 
     @property
     def config(self) -> Path:

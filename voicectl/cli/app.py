@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from voicectl.clock import Clock
 
 _SECRET = re.compile(
-    r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY|LS0tLS1CRUdJTi|\bMII(?:[A-Za-z0-9+/]{40,}\s*){6}"
+    r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY|LS0tLS1CRUdJTi|\AMII[A-Za-z0-9+/\s]{300}"
     r"|\A(?:Bearer\s+)?ey[\w-]{8,}\.ey[\w-]{8,}\.[\w-]{20,}\Z"
 )
 
@@ -51,8 +51,8 @@ def run(
         environ=os.environ if environ is None else environ,
         interrupts=interrupts or Interrupts(),
     )
-    _prepare_streams()
     try:
+        _prepare_streams()
         with app.closing:
             status = _invoke(app, argv)
         if sys.stdout is not None:
@@ -92,6 +92,10 @@ def _invoke(app: App, argv: Sequence[str]) -> int:
     except OSError:
         raise
     except Exception as exc:
+        if isinstance(exc, UnicodeEncodeError) and not all(map(_is_text, argv)):
+            fault = InputError("A word on the command line is not valid text.", hint="Nothing was changed.")
+            errors.tell(fault, profile=_target_name(app), as_json=_tells_json(app, argv))
+            return errors.USAGE
         if app.options.debug:
             raise
         remark(f"{PROGRAM}: unexpected internal error: {type(exc).__name__}")
@@ -112,6 +116,11 @@ def _refuse_secrets(argv: Sequence[str]) -> None:
                 "A key or token was given on the command line, where it is visible to every user of this host.",
                 hint="Give the name of its file, or - to read it. Consider it known to others.",
             )
+
+
+def _is_text(word: str) -> bool:
+    """Whether *word* was valid in the encoding of this machine; the name of a file need not be."""
+    return not any("\ud800" <= character <= "\udfff" for character in word)
 
 
 def _tells_json(app: App, argv: Sequence[str]) -> bool:

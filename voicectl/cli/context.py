@@ -281,7 +281,7 @@ class App:
             view,
             self.format,
             is_many=is_many,
-            fields=render.parse_fields(self.options.fields) if self.options.fields else None,
+            fields=None if self.options.fields is None else render.parse_fields(self.options.fields),
             is_quiet=self.options.quiet,
             normal_time=times.normal,
             is_colored=render.may_color(self.environ, sys.stdout),

@@ -23,7 +23,7 @@ from voicectl.cli.arguments import (
     whole_seconds,
 )
 from voicectl.cli.context import App, current
-from voicectl.cli.flow import read_ncco
+from voicectl.cli.flow import NoLint, check_ncco, read_ncco
 from voicectl.cli.render import remark
 from voicectl.cli.targets import stop, stops_all
 from voicectl.cli.wait import parse_status, tell_change
@@ -57,6 +57,7 @@ def create(
     style: Style = None,
     premium: Premium = False,
     ncco_file: NccoFile = None,
+    no_lint: NoLint = False,
     answer_url: AnswerUrl = None,
     answer_method: Annotated[
         str | None, typer.Option(metavar="METHOD", help="GET or POST, for --answer-url.")
@@ -123,9 +124,8 @@ def create(
     app = current(ctx)
     if idempotency_key is not None and (len(to) != 1 or no_journal or not idempotency_key.strip()):
         raise InputError("--idempotency-key takes exactly one --to, and the journal.", hint="Give one --to.")
-    flow = _flow(
-        app, talk, stream, join, {"language": language, "style": style, "premium": premium or None}, ncco_file
-    )
+    voice = {"language": language, "style": style, "premium": premium or None}
+    flow = _flow(app, talk, stream, join, voice, ncco_file, is_linted=not no_lint)
     if (flow is None) == (answer_url is None):
         raise InputError(
             "What the call does is not said, or said twice.",
@@ -298,15 +298,17 @@ def _flow(
     join: str | None,
     voice: dict[str, Any],
     ncco_file: str | None,
+    *,
+    is_linted: bool,
 ) -> ncco.Ncco | None:
-    """The NCCO that the options describe; None if they describe none."""
+    """The NCCO that the options describe, held against the rules if *is_linted*; None if they describe none."""
     given = [value for value in (talk, stream, join) if value is not None]
     if ncco_file is not None:
         if given:
             raise InputError(
                 "--ncco does not go with --talk, --stream or --join.", hint="Put them into the NCCO."
             )
-        return read_ncco(app, ncco_file)
+        return read_ncco(app, ncco_file, is_linted=is_linted)
     if talk is None and any(value is not None for value in voice.values()):
         raise InputError("--language, --style and --premium go with --talk.", hint="Add --talk TEXT.")
     flow: ncco.Ncco = []
@@ -316,6 +318,8 @@ def _flow(
         flow.append(ncco.stream(check_url(stream, "--stream")))
     if join is not None:
         flow.append(ncco.conversation(check_room(join)))
+    if flow and is_linted:
+        check_ncco(app, flow)
     return flow or None
 
 

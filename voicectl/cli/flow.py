@@ -1,41 +1,104 @@
-"""Reading an NCCO that a user wrote."""
+"""NCCOs on their way out: read from a file of the user, and held against the rules before they are sent."""
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
+from voicectl.cli import render
+from voicectl.cli.render import remark
 from voicectl.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from voicectl.cli.context import App
     from voicectl.voice.ncco import Ncco
+    from voicectl.voice.ncco.findings import Finding
+
+MAX_TOLD = 10
+
+NoLint = Annotated[bool, typer.Option("--no-lint", help="Send the NCCO as it is, without checking it.")]
 
 
-def read_ncco(app: App, name: str) -> Ncco:
+def read_ncco(app: App, name: str, *, is_linted: bool = False) -> Ncco:
     """The NCCO in the file *name*, or on standard input where it is ``-``.
 
+    Args:
+        is_linted: Refuse one with errors.
+
     Raises:
-        InputError: It is not JSON, or not an array of actions; says where.
+        InputError: It is not JSON, not an array with something in it, or is refused; says where.
     """
     where = "Standard input" if name == "-" else name
-    content = app.read_input(name, "an NCCO")
+    content = app.read_input(name, "an NCCO").removeprefix(codecs.BOM_UTF8)
     try:
-        flow = json.loads(content.decode("utf-8-sig"), parse_constant=_refuse_constant, parse_float=_finite)
+        flow = json.loads(content.decode(), parse_constant=_refuse_constant, parse_float=_finite)
     except json.JSONDecodeError as exc:
         raise InputError(f"{where} is not JSON: {exc.msg} at line {exc.lineno}, column {exc.colno}.") from exc
     except (ValueError, RecursionError) as exc:
         raise InputError(
             f"{where} is not JSON that can be sent.", hint="It must be UTF-8, without NaN."
         ) from exc
-    hint = 'An NCCO is an array of actions: [{"action": "talk", "text": "Hello"}]'
+    if is_linted:
+        from voicectl.voice.ncco.lint import lint_file  # noqa: PLC0415 (only where an NCCO is sent)
+
+        told = ((finding, f"{where}:{line}:{column}: ") for finding, line, column in lint_file(content))
+        _refuse(app, where, told)
     if not isinstance(flow, list) or not flow:
-        raise InputError(f"{where} is not an NCCO: it is not an array with actions in it.", hint=hint)
-    for index, action in enumerate(flow):
-        if not isinstance(action, dict) or not isinstance(action.get("action"), str):
-            raise InputError(f"{where} is not an NCCO: $[{index}] names no action.", hint=hint)
+        raise InputError(
+            f"{where} is not an NCCO: it is not an array with actions in it.",
+            hint='An NCCO is an array of actions: [{"action": "talk", "text": "Hello"}]',
+        )
     return flow
+
+
+def check_ncco(app: App, flow: Ncco) -> None:
+    """Hold *flow*, made from the options of a command, against the rules.
+
+    Raises:
+        InputError: It breaks one.
+    """
+    from voicectl.voice.ncco.lint import lint  # noqa: PLC0415 (only where an NCCO is sent)
+
+    _refuse(app, "The NCCO of these options", ((finding, "") for finding in lint(flow)))
+
+
+def _refuse(app: App, where: str, findings: Iterable[tuple[Finding, str]]) -> None:
+    """Tell what was found: doubts to a reader at a terminal, errors always.
+
+    Raises:
+        InputError: There is an error.
+    """
+    from voicectl.voice.json_places import show  # noqa: PLC0415 (as above)
+
+    told: dict[bool, list[str]] = {True: [], False: []}
+    for finding, place in findings:
+        line = f"{place}{finding.severity}: {show(finding.path)}: {finding.message} {finding.hint}"
+        told[finding.is_error].append(line)
+    warnings, errors = told[False], told[True]
+    if render.is_terminal(sys.stderr) and not app.tells_json:
+        _tell(warnings, "warnings")
+    if not errors:
+        return
+    summary = f"{where} has {len(errors)} error{'s' if len(errors) > 1 else ''}"
+    if app.tells_json:
+        summary += ": " + "; ".join(errors[:MAX_TOLD])
+    else:
+        _tell(errors, "errors")
+    raise InputError(f"{summary.rstrip('.')}.", hint="Nothing was sent. --no-lint sends it as it is.")
+
+
+def _tell(lines: list[str], what: str) -> None:
+    for line in lines[:MAX_TOLD]:
+        remark(line)
+    if len(lines) > MAX_TOLD:
+        remark(f"... and {len(lines) - MAX_TOLD} more {what}: see voicectl ncco lint.")
 
 
 def _finite(text: str) -> float:
@@ -46,5 +109,5 @@ def _finite(text: str) -> float:
     return value
 
 
-def _refuse_constant(name: str) -> None:
+def _refuse_constant(name: str) -> Any:
     raise ValueError(name)

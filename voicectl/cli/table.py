@@ -14,7 +14,8 @@ from rich.text import Text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MIN_WIDTH = 20
+ID_WIDTH = 36
+GAP_WIDTH = 3
 
 _STYLES = {
     "answered": "green",
@@ -32,8 +33,9 @@ _STYLES = {
 
 
 def draw(columns: Sequence[str], rows: Sequence[Sequence[str]], *, is_colored: bool) -> str:
-    """A table with a header; ids are never cut, other cells wrap where the terminal is narrow."""
-    width = max(shutil.get_terminal_size().columns, MIN_WIDTH)
+    """A table with a header; ids are never cut, other cells wrap down to their names where the terminal is narrow."""
+    least = {name: ID_WIDTH if name == "uuid" else len(name) for name in columns}
+    width = max(shutil.get_terminal_size().columns, sum(least.values()) + GAP_WIDTH * len(columns))
     text = io.StringIO()
     console = Console(
         file=text,
@@ -50,9 +52,7 @@ def draw(columns: Sequence[str], rows: Sequence[Sequence[str]], *, is_colored: b
         box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold" if is_colored else ""
     )
     for name in columns:
-        shown.add_column(
-            name, overflow="fold", no_wrap=name == "uuid", min_width=36 if name == "uuid" else None
-        )
+        shown.add_column(name, overflow="fold", no_wrap=name == "uuid", min_width=least[name])
     for row in rows:
         shown.add_row(*(Text(cell, style=_STYLES.get(cell, "") if is_colored else "") for cell in row))
     console.print(shown)

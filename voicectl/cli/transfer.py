@@ -18,7 +18,7 @@ from voicectl.cli.arguments import (
     check_url,
 )
 from voicectl.cli.context import App, current
-from voicectl.cli.flow import read_ncco
+from voicectl.cli.flow import NoLint, check_ncco, read_ncco
 from voicectl.cli.targets import each_leg, one_leg
 from voicectl.errors import InputError, JournalError
 from voicectl.voice import endpoint, ncco
@@ -30,6 +30,7 @@ def transfer(
     ctx: typer.Context,
     leg: Leg,
     ncco_file: NccoFile = None,
+    no_lint: NoLint = False,
     answer_url: AnswerUrl = None,
     connect: Annotated[
         str | None, typer.Option(metavar="ENDPOINT", help="Connect the leg to this number, URI or user.")
@@ -57,8 +58,10 @@ def transfer(
         to = endpoint.parse(connect)
         caller = caller_id(from_, app.target.from_) if to["type"] in ("phone", "sip") else None
         flow = [ncco.connect(to, from_=caller, limit=app.target.policy.connect_limit)]
+        if not no_lint:
+            check_ncco(app, flow)
     else:
-        flow = read_ncco(app, ncco_file or "-")
+        flow = read_ncco(app, ncco_file or "-", is_linted=not no_lint)
     rung = list(ncco.dialled(flow))
     check_dialled(app, rung)
     destination = {"type": "ncco", "ncco": flow}
@@ -98,6 +101,7 @@ def move(
     music: Annotated[
         str | None, typer.Option(metavar="URL", help="Play this until the conference starts.")
     ] = None,
+    no_lint: NoLint = False,
     max_: Max = 10,
 ) -> None:
     """Move legs into a room, a conversation with a name; the first leg makes it.
@@ -127,6 +131,8 @@ def move(
             music=None if music is None else check_url(music, "--music"),
         )
     ]
+    if not no_lint:
+        check_ncco(app, flow)
     destination: dict[str, Any] = {"type": "ncco", "ncco": flow}
 
     def act(uuid: str) -> bool:

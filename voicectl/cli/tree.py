@@ -62,6 +62,10 @@ COMMANDS: Tree = {
     "transfer": Entry("transfer:transfer", "Have a leg leave its flow and run another one.", "views:LEG"),
     "move": Entry("transfer:move", "Move legs into a room, a conversation with a name.", "views:LEG"),
     "wait": Entry("wait:wait", "Wait until every leg is at a status or past it.", "views:CALL"),
+    "ncco": {
+        "lint": Entry("ncco:lint", "Check an NCCO: tell all that is wrong with it, and where.", "ncco:VIEW"),
+        "schema": Entry("ncco:schema", "Print the JSON Schema of NCCOs, for editors."),
+    },
     "profile": {
         "add": Entry(
             "profile:add", "Store an application, its key and its guards under a name.", "profile:VIEW"
@@ -123,6 +127,7 @@ _GROUP_HELP = {
     failed, 11 a wait ended in another status, 12 outcome unknown, 130 and 143 interrupted.
     """,
     "call": "Create calls and look at them.",
+    "ncco": "Check call flows.",
     "profile": "Applications, their keys and guards, each under a name.",
     "jwt": "Make and read the tokens of an application.",
     "sandbox": """A stand-in for the voice platform: no account, no phone, no cost.
@@ -260,7 +265,8 @@ def _nearest(word: str, path: tuple[str, ...]) -> str | None:
     """The command that was most likely meant: the same word elsewhere, else a near one here, else elsewhere."""
     everything = list(all_commands())
     if same := [words for words in everything if words[-1] == word]:
-        return " ".join(min(same, key=len))
+        shortest = min(same, key=len)
+        return " ".join(shortest)
     here = [words[len(path)] for words in everything if words[: len(path)] == path]
     if near := get_close_matches(word, here, n=1):
         return " ".join((*path, near[0]))

@@ -128,10 +128,11 @@ class Journal:
             raise _unusable(path, exc) from exc
         try:
             self._db.row_factory = sqlite3.Row
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._migrate()
-        except sqlite3.Error as exc:
+            with _alone(directory):  # SQLite itself does not wait for another process that switches to WAL
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA synchronous = FULL")
+                self._migrate()
+        except (OSError, sqlite3.Error) as exc:
             self._db.close()
             raise _unusable(path, exc) from exc
         except BaseException:
@@ -368,6 +369,17 @@ def _intent(row: sqlite3.Row) -> Intent:
         certainty=row["certainty"],
         reason=row["reason"],
     )
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """One process at a time; for what takes no time."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _try_lock(handle: int) -> bool:

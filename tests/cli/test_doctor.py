@@ -1,0 +1,189 @@
+"""``doctor``: a line for each thing that must be in order, and what to do where it is not."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from email.utils import formatdate
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from tests.support.machines import machine
+from tests.support.room import Ran, Room
+from tests.support.servers import Canned, Request, page, reply
+from voicectl.sandbox.identity import Identity
+
+Application = tuple[Identity, RSAPrivateKey]
+
+CHECKS = ["application", "key", "network", "clock", "read", "limiter", "journal"]
+
+
+def outcomes(ran: Ran) -> dict[str, str]:
+    return {row[0]: row[1] for row in ran.rows}
+
+
+def test_what_is_in_order_is_a_line_each(voicectl: Room, application: Application) -> None:
+    ran = voicectl("doctor")
+
+    assert ran.exit_code == 0
+    assert [row[0] for row in ran.rows] == CHECKS
+    assert {row[1] for row in ran.rows} == {"ok"}
+    assert {row[3] for row in ran.rows} == {"-"}
+    assert application[0].application_id in ran.stdout
+    assert "SHA256:" in ran.stdout
+    assert [finding["check"] for finding in voicectl("doctor -o json").json] == CHECKS
+    assert voicectl("doctor -q").stdout.split() == CHECKS
+
+
+def test_it_places_no_call_and_changes_nothing(voicectl: Room) -> None:
+    voicectl("doctor")
+
+    assert {entry["method"] for entry in voicectl.requests()} == {"GET"}
+    assert {entry["operation"] for entry in voicectl.requests()} <= {"getCalls", None}
+
+
+def key_open(room: Room) -> None:
+    (room.config / "keys" / "test.pem").chmod(0o644)
+
+
+def key_gone(room: Room) -> None:
+    (room.config / "keys" / "test.pem").unlink()
+
+
+def key_cut(room: Room) -> None:
+    path = room.config / "keys" / "test.pem"
+    path.write_bytes(path.read_bytes()[:900])
+
+
+def journal_damaged(room: Room) -> None:
+    room("call list")
+    (path,) = room.state.iterdir()
+    (path / "journal.db").write_bytes(b"this is no database" * 100)
+
+
+def journal_newer(room: Room) -> None:
+    room("call reconcile")
+    (path,) = room.state.glob("*/journal.db")
+    database = sqlite3.connect(path)
+    database.execute("PRAGMA user_version = 999")
+    database.close()
+
+
+def limiter_blocked(room: Room) -> None:
+    room("call list")
+    (path,) = room.state.iterdir()
+    (path / "pace").unlink(missing_ok=True)
+    (path / "pace").mkdir()
+
+
+def sandbox_busy(room: Room) -> None:
+    room("sandbox fault add status 503 --on getCalls --times 9", env={"VOICECTL_SANDBOX": room.url})
+
+
+def sandbox_wrong_key(room: Room) -> None:
+    room("sandbox fault add status 401 --on getCalls --times 9", env={"VOICECTL_SANDBOX": room.url})
+
+
+@pytest.mark.parametrize(
+    ("harm", "failed", "skipped", "fix", "status"),
+    [
+        (key_open, "key", "read", "chmod 600 ", 3),
+        (key_gone, "key", "read", "Check the path", 3),
+        (key_cut, "key", "read", "private key that was made with the application", 3),
+        (sandbox_wrong_key, "read", None, "right key for this application", 3),
+        (sandbox_busy, "read", None, "doctor", 7),
+        (limiter_blocked, "limiter", None, "VOICECTL_STATE_DIR", 1),
+        (journal_damaged, "journal", None, "VOICECTL_STATE_DIR", 1),
+        (journal_newer, "journal", None, "VOICECTL_STATE_DIR", 1),
+    ],
+)
+def test_a_fault_is_one_line_with_what_to_do_and_the_rest_is_checked_too(
+    voicectl: Room, harm: Callable[[Room], None], failed: str, skipped: str | None, fix: str, status: int
+) -> None:
+    harm(voicectl)
+
+    ran = voicectl("doctor")
+
+    assert ran.exit_code == status
+    expected = dict.fromkeys(CHECKS, "ok") | {failed: "fail"} | ({skipped: "skipped"} if skipped else {})
+    assert outcomes(ran) == expected
+    (row,) = (row for row in ran.rows if row[0] == failed)
+    assert fix in row[3]
+    assert "Traceback" not in ran.stderr
+
+
+def test_a_host_that_does_not_answer_is_7(voicectl: Room) -> None:
+    ran = voicectl("doctor", env={"VOICECTL_BASE_URL": "http://127.0.0.1:1"})
+
+    assert ran.exit_code == 7
+    found = outcomes(ran)
+    assert (found["key"], found["network"], found["read"], found["journal"]) == ("ok", "fail", "fail", "ok")
+    assert "127.0.0.1:1" in ran.stdout
+
+
+def test_a_state_that_cannot_be_kept_is_two_lines(voicectl: Room) -> None:
+    (voicectl.home / "file").write_text("")
+
+    ran = voicectl("doctor", env={"VOICECTL_STATE_DIR": str(voicectl.home / "file")})
+
+    assert ran.exit_code == 1
+    found = outcomes(ran)
+    assert (found["read"], found["limiter"], found["journal"]) == ("ok", "fail", "fail")
+
+
+def test_credentials_outrank_the_network_and_that_the_state(voicectl: Room) -> None:
+    limiter_blocked(voicectl)
+    assert voicectl("doctor", env={"VOICECTL_BASE_URL": "http://127.0.0.1:1"}).exit_code == 7
+    key_open(voicectl)
+    assert voicectl("doctor", env={"VOICECTL_BASE_URL": "http://127.0.0.1:1"}).exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("ahead", "outcome", "told"),
+    [
+        (0, "ok", "within"),
+        (20, "ok", "within"),
+        (-20, "ok", "within"),
+        (432, "fail", "432 s slow"),
+        (-432, "fail", "432 s fast"),
+        (86_400, "fail", "86400 s slow"),
+        (None, "skipped", "no Date"),
+    ],
+)
+def test_the_clock_is_held_against_the_server_s(
+    tmp_path: Path, application: Application, ahead: int | None, outcome: str, told: str
+) -> None:
+    def answer(request: Request) -> bytes:
+        date = {} if ahead is None else {"date": formatdate(room.clock.time() + ahead, usegmt=True)}
+        return reply(200, page(), **date)
+
+    with Canned(answer) as server:
+        room = machine(tmp_path, application, server.url)
+
+        ran = room("doctor")
+
+    assert outcomes(ran)["clock"] == outcome
+    assert told in next(row[2] for row in ran.rows if row[0] == "clock")
+    assert ran.exit_code == (3 if outcome == "fail" else 0)
+
+
+def test_where_nothing_is_set_up_it_says_how_to_begin(bare: Room) -> None:
+    ran = bare("doctor")
+
+    assert (ran.exit_code, ran.stdout) == (3, "")
+    assert "voicectl profile add" in ran.stderr
+    assert "voicectl demo" in ran.stderr
+
+
+def test_calls_in_doubt_are_mentioned(voicectl: Room) -> None:
+    voicectl(
+        "sandbox fault add lost-request --on createCall --times 1", env={"VOICECTL_SANDBOX": voicectl.url}
+    )
+    assert voicectl("call create --to 447700900001 --talk Hi").exit_code == 12
+
+    ran = voicectl("doctor")
+
+    assert ran.exit_code == 0
+    assert "in doubt: voicectl call reconcile" in ran.rows[-1][2]

@@ -1,0 +1,136 @@
+"""What a command loads: a person waits for it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from tests.support.machines import machine
+from tests.support.room import Room
+from tests.support.servers import LEG, Canned, page, reply
+from voicectl.sandbox.identity import Identity
+
+Application = tuple[Identity, RSAPrivateKey]
+
+HEAVY = {
+    "asyncio",
+    "cryptography",
+    "email.mime",
+    "getpass",
+    "http.client",
+    "httpcore",
+    "httpx",
+    "jwt",
+    "multiprocessing",
+    "platformdirs",
+    "pydantic",
+    "requests",
+    "rich",
+    "sqlite3",
+    "ssl",
+    "starlette",
+    "subprocess",
+    "unittest",
+    "urllib.request",
+    "uvicorn",
+    "voicectl.api",
+    "voicectl.sandbox",
+    "voicectl.store",
+    "xml",
+}
+"""What takes more than a millisecond or two."""
+
+LOOK = """
+import os, sys
+leave = os._exit
+def tell(status):
+    sys.stdout and sys.stdout.flush()
+    print(status, *sys.modules, file=sys.stderr)
+    sys.stderr.flush()
+    leave(status)
+os._exit = tell
+from voicectl.__main__ import main
+main()
+"""
+
+
+def loaded(room: Room, *words: str, **env: str) -> set[str]:
+    """The heavy modules that a command has loaded when it is done."""
+    ran = subprocess.run(
+        [sys.executable, "-c", LOOK, *words],
+        env=room.environ | env,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    status, *modules = ran.stderr.splitlines()[-1].split()
+    assert status == "0", ran.stderr
+    return {
+        heavy for heavy in HEAVY if any(name == heavy or name.startswith(f"{heavy}.") for name in modules)
+    }
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory, application: Application) -> Iterator[Room]:
+    with Canned(reply(200, {**page({"uuid": LEG, "status": "answered"}), "uuid": LEG})) as server:
+        yield machine(tmp_path_factory.mktemp("imports"), application, server.url)
+
+
+NOTHING: set[str] = set()
+REQUEST = {"cryptography", "http.client", "ssl", "voicectl.api", "voicectl.store"}
+"""What it takes to sign a request and send it."""
+
+
+@pytest.mark.parametrize(
+    ("words", "needs"),
+    [
+        ("--version", NOTHING),
+        ("--help", NOTHING),
+        ("-h", NOTHING),
+        ("call --help", NOTHING),
+        ("sandbox --help", NOTHING),
+        ("completion bash", NOTHING),
+        ("completion zsh", NOTHING),
+        ("completion fish", NOTHING),
+        (f"dtmf {LEG} 1234", REQUEST),
+        (f"mute {LEG}", REQUEST),
+        (f"hangup {LEG}", REQUEST),
+        (f"talk {LEG} Hi", REQUEST),
+        (f"call show {LEG}", REQUEST),
+        ("call list --all", REQUEST),
+        ("call list -o json", REQUEST),
+        (f"transfer {LEG} --answer-url https://x.org", REQUEST),
+        (f"wait {LEG} --for answered", REQUEST),
+        ("jwt create", {"cryptography", "voicectl.store"}),
+        ("profile list", {"cryptography", "voicectl.store"}),
+    ],
+)
+def test_a_command_loads_what_it_uses(desk: Room, words: str, needs: set[str]) -> None:
+    assert loaded(desk, *words.split()) - needs == set()
+
+
+@pytest.mark.parametrize("line", ["voicectl ", "voicectl ca", "voicectl call create --t", "voicectl dtmf "])
+def test_completion_loads_no_more_than_help(desk: Room, line: str) -> None:
+    words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)}
+
+    found = loaded(desk, _VOICECTL_COMPLETE="complete_bash", **words)
+
+    allowed = {"http.client", "ssl", "voicectl.api"} if "dtmf" in line or "create" in line else NOTHING
+    assert not found - allowed - {"subprocess"}
+
+
+def test_a_table_on_a_terminal_loads_rich(desk: Room) -> None:
+    assert "rich" in loaded(desk, "call", "list", "--all", "-o", "table")
+
+
+def test_a_token_is_read_by_pyjwt_and_made_without_it(desk: Room, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text(desk("jwt create").stdout)
+
+    assert "jwt" in loaded(desk, "jwt", "show", str(token))

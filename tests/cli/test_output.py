@@ -1,0 +1,343 @@
+"""The output edge: each format, and nothing in it that acts on a terminal, hides or reorders."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.hostile import HOSTILE, unsafe
+from tests.support.machines import machine
+from tests.support.room import PERSON, Ran, Room
+from tests.support.servers import LEG, Canned, Request, page, reply
+from voicectl.cli import render, tree
+from voicectl.cli.render import Format, View, Writer
+from voicectl.core import times
+from voicectl.sandbox.identity import Identity
+
+Application = tuple[Identity, RSAPrivateKey]
+Serve = Callable[..., Ran]
+
+FORMATS = [*Format, "quiet", "fields"]
+SGR = re.compile(r"\x1b\[[0-9;]*m")
+"""What rich writes for a colour, and all that it may write."""
+
+
+def options(form: str) -> str:
+    return {"quiet": "-q", "fields": "--fields uuid,network,to.number,_links.x"}.get(form, f"-o {form}")
+
+
+def record(text: str, **more: Any) -> dict[str, Any]:
+    """A call record with *text* wherever a text can stand."""
+    names = ("status", "direction", "conversation_uuid", "start_time", "end_time", "rate", "price", "network")
+    return {
+        "uuid": LEG,
+        **dict.fromkeys(names, text),
+        "duration": text,
+        "from": {"type": "phone", "number": text},
+        "to": {"type": "app", "user": text, "number": text},
+        "_links": {"x": text, text: [text, {text: text}]},
+        text: text,
+        **more,
+    }
+
+
+def refusals(text: str) -> list[bytes]:
+    """Error replies of every documented shape, with *text* in each field."""
+    trace = text.encode("ascii", "ignore").decode()
+    trace = "".join(character for character in trace if character.isprintable()) or "x"
+    return [
+        reply(400, {"type": text, "title": text, "detail": text, "instance": text}),
+        reply(400, {"title": text, "invalid_parameters": [{"name": text, "reason": text}, text]}),
+        reply(409, {"error_title": text, "msg_error": text}),
+        reply(404, {"title": text, "detail": text}, x_nexmo_trace_id=trace),
+        reply(401, {"Error": text}),
+        reply(403, text.encode("utf-8", "surrogatepass")),
+        reply(500, {"error": text}),
+        reply(200, text.encode("utf-8", "surrogatepass")),
+    ]
+
+
+@pytest.fixture(scope="module")
+def serve(tmp_path_factory: pytest.TempPathFactory, application: Application) -> Iterator[Serve]:
+    """Runs a command against a server that gives the answer that comes with it."""
+    current: list[Any] = []
+
+    def answer(request: Request) -> Any:
+        return current[0](request) if callable(current[0]) else current[0]
+
+    with Canned(answer) as server:
+        home = machine(tmp_path_factory.mktemp("output"), application, server.url)
+
+        def run(line: str | list[str], answer: Any, **settings: Any) -> Ran:
+            current[:] = [answer]
+            return home(line, **settings)
+
+        yield run
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_nothing_from_outside_reaches_a_terminal_as_it_is(serve: Serve, form: str) -> None:
+    records = [record(text, uuid=f"{text}{number}") for number, text in enumerate(HOSTILE.values())]
+    answer = reply(200, page(*records))
+    one = reply(200, record("".join(HOSTILE.values())))
+
+    for terminal in (False, True):
+        for line, sent in (("call list --all", answer), (f"call show {LEG}", one)):
+            ran = serve(f"{line} {options(form)}", sent, terminal=terminal)
+
+            assert ran.exit_code == 0
+            assert not unsafe(ran.stderr + (SGR.sub("", ran.stdout) if terminal else ran.stdout))
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_nothing_of_an_error_does_either(serve: Serve, text: str) -> None:
+    for answer in refusals(text):
+        ran = serve(f"mute {LEG}", answer)
+
+        assert not unsafe(ran.stdout + ran.stderr)
+        assert len(ran.stderr.splitlines()) <= 3
+
+
+@pytest.mark.parametrize(
+    "line", [f"call create --to {PERSON} --talk Hi", "call list", f"wait {LEG} --for ended", "doctor"]
+)
+@pytest.mark.parametrize("shape", range(8))
+def test_nor_with_any_other_command(serve: Serve, line: str, shape: int) -> None:
+    for answer in (
+        refusals(text)[shape] for text in ("\x1b]0;x\x07\x9b31m\r\0", "\u202e\u200b\ufeff\u2028\ud800")
+    ):
+        for form in ("", " -o json"):
+            ran = serve(line + form, answer)
+
+            assert not unsafe(ran.stdout + ran.stderr)
+
+
+@pytest.mark.parametrize("text", [text for name, text in HOSTILE.items() if unsafe(text)])
+def test_the_check_sees_what_it_looks_for(text: str) -> None:
+    assert unsafe(f"uuid\t{text}\n")
+    assert not unsafe(render.clean(text))
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_json_holds_every_field_as_the_api_sent_it(serve: Serve, text: str) -> None:
+    sent = record(text)
+
+    assert serve(f"call show {LEG} -o json", reply(200, sent)).json == sent
+    assert serve("call list --all -o json", reply(200, page(sent))).json == [sent]
+    assert json.loads(serve("call list --all -o jsonl", reply(200, page(sent))).stdout) == sent
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_tsv_and_csv_keep_their_shape(serve: Serve, text: str) -> None:
+    answer = reply(200, page(record(text), record(text, uuid=LEG[:-1] + "0")))
+    width = len(tree._attribute("views:CALL").columns)  # what the help lists
+
+    rows = serve("call list --all", answer).rows
+    assert [len(row) for row in rows] == [width, width]
+    assert [row[0] for row in rows] == [LEG, LEG[:-1] + "0"]
+    header, *cells = csv.reader(io.StringIO(serve("call list --all -o csv", answer).stdout))
+    assert [len(row) for row in (header, *cells)] == [width] * 3
+    dangerous = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+    assert not [cell for row in cells for cell in row if cell.startswith(dangerous) and cell != "-"]
+
+
+@pytest.mark.parametrize("value", ["1e308", "1" * 400, "0.1", "true", "null", '"\\ud800"', "[]", "{}"])
+@pytest.mark.parametrize("form", ["json", "jsonl", "tsv", "csv", "table"])
+def test_json_out_is_json_whatever_came_in(serve: Serve, value: str, form: str) -> None:
+    body = f'{{"uuid": "{LEG}", "status": "answered", "price": {value}, "to": {{"number": {value}}}}}'
+
+    ran = serve(f"call show {LEG} -o {form}", reply(200, body.encode()))
+
+    assert ran.exit_code == 0
+    if form.startswith("json"):
+        assert json.loads(ran.stdout, parse_constant=pytest.fail)["status"] == "answered"
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(
+    records=st.lists(
+        st.dictionaries(st.sampled_from(["uuid", "status", "to", "from", "start_time"]), ANYTHING), max_size=3
+    ),
+    form=st.sampled_from(list(Format)),
+    is_many=st.booleans(),
+    is_quiet=st.booleans(),
+)
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+def test_output_has_no_control_byte_but_line_ends_and_tabs(
+    records: list[dict[str, Any]], form: Format, is_many: bool, is_quiet: bool
+) -> None:
+    out = io.StringIO()
+    view = View(columns=("uuid", "status", "to", "from", "start_time"), times=frozenset({"start_time"}))
+    shown = records if is_many else records[:1]
+    with Writer(
+        out, view, form, is_many=is_many, fields=None, is_quiet=is_quiet, normal_time=times.normal
+    ) as writer:
+        for each in shown:
+            writer.add(each)
+
+    text = out.getvalue()
+    assert not unsafe(text)
+    assert not text or text.endswith("\n")
+    if form is Format.JSON and not is_quiet and (is_many or shown):
+        found = json.loads(text, parse_constant=pytest.fail)
+        assert len(found) == len(shown) if is_many else isinstance(found, dict)
+    elif form is Format.TSV and not is_quiet:
+        assert [line.count("\t") for line in text.splitlines()] == [4] * len(shown)
+
+
+@given(st.text(max_size=60))
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+def test_cleaning_is_safe_keeps_what_is_harmless_and_is_done_once(text: str) -> None:
+    cleaned = render.clean(text)
+
+    assert not unsafe(cleaned)
+    assert "\n" not in cleaned
+    assert render.clean(cleaned) == cleaned
+    assert cleaned == text or unsafe(text) or set("\n\t") & set(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\tb\nc\rd", r"a\tb\nc\rd"),
+        ("\x1b[31m", r"\x1b[31m"),
+        ("\x9b", r"\x9b"),
+        ("\u202e", r"\u202e"),
+        ("\U000e0001", r"\U000e0001"),
+        ("\ud800", r"\ud800"),
+        ("Zoë 山田", "Zoë 山田"),
+    ],
+)
+def test_what_is_unsafe_is_shown_escaped(text: str, shown: str) -> None:
+    assert render.clean(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("env", "terminal", "is_colored"),
+    [
+        ({}, True, True),
+        ({}, False, False),
+        ({"NO_COLOR": "1"}, True, False),
+        ({"NO_COLOR": ""}, True, True),
+        ({"TERM": "dumb"}, True, False),
+        ({"CLICOLOR_FORCE": "1"}, False, True),
+        ({"CLICOLOR_FORCE": "1", "NO_COLOR": "1"}, False, True),
+        ({"CLICOLOR_FORCE": "0"}, False, False),
+    ],
+)
+def test_colours_are_for_terminals_unless_forced(
+    serve: Serve, env: dict[str, str], terminal: bool, is_colored: bool
+) -> None:
+    answer = reply(200, page({"uuid": LEG, "status": "answered"}, {"uuid": LEG[:-1] + "0", "status": "busy"}))
+
+    ran = serve("call list --all -o table", answer, env=env, terminal=terminal)
+
+    assert ("\x1b" in ran.stdout) == is_colored
+    assert LEG in ran.stdout
+    assert "\x1b" not in serve("call list --all -o tsv", answer, env=env, terminal=terminal).stdout
+
+
+@pytest.mark.parametrize("columns", ["5", "20", "40", "80", "200"])
+def test_a_table_never_cuts_an_id(serve: Serve, monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    records = [{"uuid": LEG[:-1] + digit, "to": {"number": "x" * 100}} for digit in "123"]
+
+    shown = serve("call list --all -o table", reply(200, page(*records))).stdout
+
+    assert all(each["uuid"] in shown for each in records)
+    assert shown.count("x") == 300
+
+
+def test_a_pipe_gets_no_header_whole_values_and_a_sign_for_what_is_absent(serve: Serve) -> None:
+    sent = {
+        "uuid": LEG,
+        "to": {"type": "sip", "uri": "sip:" + "x" * 300},
+        "start_time": "2026-02-03 09:15:02",
+        "from": {},
+    }
+
+    (row,) = serve("call list --all", reply(200, page(sent))).rows
+
+    assert row == [LEG, "-", "-", "-", "sip:" + "x" * 300, "-", "2026-02-03T09:15:02Z", "-", "-"]
+
+
+COLUMNS = {
+    "call create": "uuid status direction conversation_uuid to reference certainty replayed",
+    "call list": "uuid status direction from to conversation_uuid start_time end_time duration",
+    "call show": "uuid status direction from to conversation_uuid start_time end_time duration",
+    "call reconcile": "reference asked_at to from state uuid certainty reason",
+    "wait": "uuid status direction from to conversation_uuid start_time end_time duration",
+    "hangup": "uuid action outcome",
+    "profile add": "name default application_id base_url from fingerprint",
+    "profile list": "name default application_id base_url from fingerprint",
+    "profile show": "name default application_id base_url from fingerprint sources",
+    "jwt show": "application_id issued not_before expires state signature sub jti",
+    "doctor": "check outcome detail fix",
+}
+"""What scripts read by position: this only ever grows at its ends."""
+
+
+@pytest.mark.parametrize(("command", "columns"), COLUMNS.items())
+def test_the_columns_of_tsv_are_in_the_help_and_stay(bare: Room, command: str, columns: str) -> None:
+    told = " ".join(bare(f"{command} --help").stdout.split())
+
+    assert f"TSV columns: {', '.join(columns.split())}" in told
+
+
+def test_fields_are_chosen_by_dotted_paths(serve: Serve) -> None:
+    answer = reply(200, page({"uuid": LEG, "to": {"type": "phone", "number": PERSON}, "x": {"y": {"z": 1}}}))
+
+    assert (
+        serve("call list --all --fields to.number,x.y.z,nope,uuid", answer).stdout
+        == f"{PERSON}\t1\t-\t{LEG}\n"
+    )
+    assert serve("call list --all --fields to.number,x.y -o json", answer).json == [
+        {"to.number": PERSON, "x.y": {"z": 1}}
+    ]
+    assert serve("call list --all --fields to.number -o csv", answer).stdout == f"to.number\n{PERSON}\n"
+    assert "to.number" in serve("call list --fields help", answer).stdout.splitlines()
+
+
+@pytest.mark.parametrize("fields", ["", ",", "uuid,", "uuid,,to", "\x1b[31m", "uuid,a\nb", "\u202euuid"])
+def test_a_field_has_a_name_that_can_be_shown(voicectl: Room, fields: str) -> None:
+    for form in Format:
+        ran = voicectl(["call", "list", "-o", form, f"--fields={fields}"])
+
+        assert (ran.exit_code, ran.stdout) == (2, "")
+    assert voicectl.requests() == []
+
+
+@pytest.mark.parametrize("form", Format)
+def test_a_list_that_failed_is_not_an_empty_one(serve: Serve, form: str) -> None:
+    ran = serve(f"call list --all -o {form}", reply(403, {"title": "Forbidden"}))
+
+    assert ran.exit_code == 3
+    assert "[]" not in ran.stdout
+    assert serve(f"call list --all -o {form}", reply(200, page())).exit_code == 0
+    assert serve("call list --all -o json", reply(200, page())).stdout == "[]\n"
+
+
+def test_what_was_shown_before_a_failure_stays_valid(serve: Serve) -> None:
+    following = "http://elsewhere.example/v1/calls?page=2"
+
+    def answer(request: Request) -> bytes:
+        return reply(403) if "page" in request.query else reply(200, page({"uuid": LEG}, following=following))
+
+    ran = serve("call list --all -o json", answer)
+
+    assert (ran.exit_code, ran.json) == (3, [{"uuid": LEG}])

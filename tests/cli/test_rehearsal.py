@@ -1,0 +1,228 @@
+"""The sandbox is never taken for the platform, nor the platform for the sandbox."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from tests.support.desk import desk, shell
+from tests.support.key_files import pkcs8
+from tests.support.machines import machine
+from tests.support.room import PERSON, Room
+from tests.support.servers import Canned, reply
+from voicectl.core.profiles import Profile, ProfileStore
+from voicectl.sandbox.identity import Identity
+
+Application = tuple[Identity, RSAPrivateKey]
+
+LIVE_APP = "1d2c3b4a-5968-4776-8594-a3b2c1d0e9f8"
+
+POINTERS = {
+    "-p prod": ("-p prod", {}),
+    "VOICECTL_PROFILE": ("", {"VOICECTL_PROFILE": "prod"}),
+    "VOICECTL_*": ("", {"VOICECTL_APPLICATION_ID": LIVE_APP, "VOICECTL_PRIVATE_KEY": "{key}"}),
+    "VONAGE_*": ("", {"VONAGE_APPLICATION_ID": LIVE_APP, "VONAGE_PRIVATE_KEY": "{key}"}),
+    "VOICECTL_BASE_URL": ("", {"VOICECTL_BASE_URL": "{live}"}),
+    "VOICECTL_REGION": ("", {"VOICECTL_REGION": "eu-west"}),
+    "--ca-file": ("--ca-file /nowhere", {}),
+    "VOICECTL_FROM": ("", {"VOICECTL_FROM": "447700900999"}),
+    "HTTPS_PROXY": ("", {"HTTPS_PROXY": "{live}", "HTTP_PROXY": "{live}", "http_proxy": "{live}"}),
+}
+"""What would lead a command to the platform."""
+
+
+@pytest.fixture
+def live() -> Iterator[Canned]:
+    """What stands for the platform here: it would do anything, and counts who comes."""
+    with Canned(reply(201, {"uuid": "63f61863-4a51-4f6b-86e1-46edebcf9356"})) as server:
+        yield server
+
+
+@pytest.fixture
+def stage(room: Room, live: Canned, application: Application) -> Room:
+    """A machine whose profiles are all live, and a sandbox beside it."""
+    store = ProfileStore(room.config)
+    profile = Profile(name="prod", application_id=LIVE_APP, base_url=live.url, from_="447700900888")
+    store.add(profile, key=application[1])
+    store.add(replace(profile, name="test"), key=application[1], replace=True)
+    store.use("prod")
+    return room
+
+
+@pytest.mark.parametrize("pointers", [*itertools.combinations(POINTERS, 1), tuple(POINTERS)], ids="+".join)
+def test_a_rehearsal_reaches_the_sandbox_whatever_else_is_said(
+    stage: Room, live: Canned, application: Application, pointers: tuple[str, ...]
+) -> None:
+    options, env = "", {"VOICECTL_SANDBOX": stage.url}
+    for pointer in pointers:
+        option, variables = POINTERS[pointer]
+        options += f" {option}"
+        filled = {name: value.replace("{live}", live.url) for name, value in variables.items()}
+        env |= {
+            name: value.replace("{key}", pkcs8(application[1]).decode()) for name, value in filled.items()
+        }
+
+    for line in (
+        f"call create --to {PERSON} --talk Hi --wait answered",
+        "call list",
+        "hangup @last",
+        "doctor",
+    ):
+        ran = stage(f"{line} {options}", env=env, terminal=True)
+
+        assert ran.exit_code == 0, ran
+        assert f"this acts on the sandbox at {stage.url}" in ran.stderr
+
+    assert live.connections == 0
+    (create,) = stage.requests("createCall")
+    assert create["body"]["from"] == {"type": "phone", "number": application[0].number}
+    shown = stage(f"profile show -o json {options}", env=env).json
+    assert shown["application_id"] == application[0].application_id
+    assert shown["base_url"] == stage.url
+    assert set(shown["sources"].values()) == {"VOICECTL_SANDBOX"}
+
+
+def test_without_it_the_same_commands_do_reach_the_platform(stage: Room, live: Canned) -> None:
+    assert stage(f"call create --to {PERSON} --talk Hi").exit_code == 0
+
+    assert live.connections == 1
+    assert stage.requests() == []
+
+
+def test_the_dry_run_of_a_rehearsal_names_the_sandbox(stage: Room) -> None:
+    ran = stage(f"call create --to {PERSON} --talk Hi --dry-run -p prod", env={"VOICECTL_SANDBOX": stage.url})
+
+    assert stage.url in ran.stdout
+    assert "-p prod" not in ran.stdout  # the token it asks for is the sandbox's
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.nexmo.com",
+        "http://api.nexmo.com",
+        "http://example.org:4010",
+        "http://10.0.0.1",
+        "http://0.0.0.0:{port}",
+        "http://127.0.0.1.evil.org:{port}",
+        "http://localhost.evil.org:{port}",
+        "http://user@127.0.0.1:{port}",
+        "http://127.0.0.1:{port}@evil.org",
+        "http://127.0.0.1:{port}/v1",
+        "http://evil.org#127.0.0.1:{port}",
+        "http://[::ffff:10.0.0.1]",
+        "ftp://127.0.0.1:{port}",
+        "127.0.0.1:{port}",
+        "nonsense",
+        "http://[",
+        " ",
+    ],
+)
+def test_a_rehearsal_off_this_machine_is_refused(stage: Room, live: Canned, url: str) -> None:
+    env = {"VOICECTL_SANDBOX": url.replace("{port}", str(live.port))}
+
+    for line in ("call list", f"call create --to {PERSON} --talk Hi -p prod", "sandbox status"):
+        ran = stage(line, env=env)
+
+        assert (ran.exit_code, ran.stdout) == (3, "")
+    assert live.connections == 0
+
+
+def test_a_rehearsal_without_its_sandbox_fails_and_turns_to_nobody_else(stage: Room, live: Canned) -> None:
+    for line in ("call list", f"call create --to {PERSON} --talk Hi", "jwt create -p prod", "profile show"):
+        ran = stage(line, env={"VOICECTL_SANDBOX": "http://127.0.0.1:1"})
+
+        assert (ran.exit_code, ran.stdout) == (7, "")
+        assert "No sandbox answers at http://127.0.0.1:1" in ran.stderr
+    assert live.connections == 0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        [],
+        {"application_id": LIVE_APP, "private_key": "/etc/shadow"},
+        {"application_id": 1, "private_key": 2, "from": 3},
+    ],
+)
+def test_what_is_no_sandbox_is_not_believed(stage: Room, answer: object) -> None:
+    with Canned(reply(200, answer)) as impostor:
+        ran = stage("call list", env={"VOICECTL_SANDBOX": impostor.url})
+
+        assert (ran.exit_code, ran.stdout) == (7, "")
+        assert "not a voicectl sandbox" in ran.stderr
+        assert [request.path for request in impostor.requests] == ["/sandbox/identity"]
+
+
+@pytest.mark.parametrize("application_id", [LIVE_APP, "x", "5a4db0c6-0000-4000-8000-000000000000"])
+def test_a_sandbox_with_an_application_that_is_none_s_is_not_believed(
+    stage: Room, application_id: str
+) -> None:
+    answer = {"application_id": application_id, "private_key": "/nowhere", "from": "442079460000"}
+    with Canned(reply(200, answer)) as impostor:
+        ran = stage("call list", env={"VOICECTL_SANDBOX": impostor.url})
+
+        assert ran.exit_code != 0
+        assert [request.path for request in impostor.requests] == ["/sandbox/identity"]
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {},
+        {"VOICECTL_REGION": "eu-west"},
+        {"VOICECTL_BASE_URL": "https://api.nexmo.com"},
+    ],
+)
+@pytest.mark.parametrize("family", ["VOICECTL", "VONAGE"])
+def test_a_sandbox_application_is_refused_off_this_machine(
+    bare: Room, application: Application, family: str, env: dict[str, str]
+) -> None:
+    identity, key = application
+    pair = {f"{family}_APPLICATION_ID": identity.application_id, f"{family}_PRIVATE_KEY": pkcs8(key).decode()}
+
+    for line in (
+        "call list",
+        f"call create --to {PERSON} --talk Hi --from 442079460000",
+        "jwt create",
+        "doctor",
+    ):
+        ran = bare(line, env=pair | env)
+
+        assert (ran.exit_code, ran.stdout) == (9, "")
+        assert "belongs to a sandbox" in ran.stderr
+
+
+def test_nor_does_a_profile_take_it_there(tmp_path: Path, application: Application) -> None:
+    home = machine(tmp_path, application, "https://api.nexmo.com")
+
+    assert home("call list").exit_code == 9
+    assert home("call list", env={"VOICECTL_REGION": "eu-west"}).exit_code == 9
+
+
+def test_a_live_profile_inside_exec_reaches_the_sandbox_and_nothing_else(
+    tmp_path: Path, live: Canned, application: Application
+) -> None:
+    script = (
+        "set -euo pipefail; "
+        f"LEG=$(voicectl -p prod call create --to {PERSON} --talk Hello -q); "
+        "voicectl -p prod hangup $LEG -q; "
+        "VOICECTL_PROFILE=prod voicectl call list --all -q"
+    )
+    with desk(tmp_path / "home", application) as room:
+        profile = Profile(name="prod", application_id=LIVE_APP, base_url=live.url, from_="447700900888")
+        ProfileStore(room.config).add(profile, key=application[1])
+
+        ran = shell(room, f"voicectl sandbox exec -- bash -c '{script}'")
+
+    assert ran.exit_code == 0, ran.stderr
+    hung_up, listed = ran.stdout.splitlines()
+    assert hung_up == listed
+    assert live.connections == 0
+    assert room.requests() == []  # nor the other sandbox

@@ -1,0 +1,348 @@
+"""The linter, fault by fault: where it is told, how bad it is, and what is said to be right."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.support.flows import APP, CON, LEG, PHONE
+from voicectl.voice.json_places import show
+from voicectl.voice.ncco.lint import lint, lint_file
+
+ERROR, WARNING = "error", "warning"
+INPUT = {"action": "input", "type": ["dtmf"]}
+ROOM = {"action": "conversation", "name": "r"}
+WEBSOCKET = {"type": "websocket", "uri": "wss://a.example.org", "content-type": "audio/l16;rate=8000"}
+
+
+def talk(text: str = "a", **options: Any) -> dict[str, Any]:
+    return {"action": "talk", "text": text} | options
+
+
+def stream(**options: Any) -> dict[str, Any]:
+    return {"action": "stream", "streamUrl": [APP]} | options
+
+
+def connect(*endpoints: Any, **options: Any) -> dict[str, Any]:
+    return {"action": "connect", "endpoint": list(endpoints)} | options
+
+
+def sip(**fields: Any) -> dict[str, Any]:
+    return connect({"type": "sip"} | fields)
+
+
+FAULTS: list[tuple[object, str, str, str]] = [
+    # the root and its actions
+    ([], ERROR, "$", "array of actions"),
+    ({"action": "talk", "text": "a"}, ERROR, "$", "array of actions"),
+    (None, ERROR, "$", "array of actions"),
+    (["talk"], ERROR, "$[0]", '"action": "talk"'),
+    ([{}], ERROR, "$[0]", '"action": "talk"'),
+    ([{"action": 5}], ERROR, "$[0].action", "one of talk"),
+    ([{"action": ["talk"]}], ERROR, "$[0].action", "one of talk"),
+    ([{"action": "tlak"}], ERROR, "$[0].action", 'mean "talk"?'),
+    ([{"action": "Talk"}], ERROR, "$[0].action", 'mean "talk"?'),
+    ([{"action": "zzz"}], ERROR, "$[0].action", "one of talk"),
+    # what is missing
+    ([{"action": "talk"}], ERROR, "$[0]", '"text"'),
+    ([{"action": "stream"}], ERROR, "$[0]", '"streamUrl"'),
+    ([{"action": "conversation"}], ERROR, "$[0]", '"name"'),
+    ([{"action": "connect"}], ERROR, "$[0]", '"endpoint"'),
+    ([{"action": "input"}], ERROR, "$[0]", '"type"'),
+    ([{"action": "notify", "payload": {}}], ERROR, "$[0]", '"eventUrl"'),
+    ([{"action": "notify", "eventUrl": [APP]}], ERROR, "$[0]", '"payload"'),
+    ([{"action": "transfer"}], ERROR, "$[0]", '"conversationId"'),
+    ([connect({"type": "phone"})], ERROR, "$[0].endpoint[0]", '"number"'),
+    ([connect({"number": "447700900001"})], ERROR, "$[0].endpoint[0]", "a type"),
+    ([connect(PHONE | {"onAnswer": {}})], ERROR, "$[0].endpoint[0].onAnswer", '"url"'),
+    ([connect({"type": "websocket", "uri": "ws://a"})], ERROR, "$[0].endpoint[0]", '"content-type"'),
+    # names
+    ([talk(event_url=[APP])], ERROR, "$[0].event_url", "Write eventUrl."),
+    ([talk(eventURL=[APP])], ERROR, "$[0].eventURL", "Write eventUrl."),
+    ([talk(barge_in=True)], ERROR, "$[0].barge_in", "Write bargeIn."),
+    (
+        [connect(WEBSOCKET | {"contentType": "x"})],
+        ERROR,
+        "$[0].endpoint[0].contentType",
+        "Write content-type.",
+    ),
+    ([INPUT | {"dtmf": {"time_out": 3}}], ERROR, "$[0].dtmf.time_out", "Write timeOut."),
+    ([talk(langauge="en-GB")], WARNING, "$[0].langauge", "mean language?"),
+    ([INPUT | {"dtmf": {"maxDigit": 3}}], WARNING, "$[0].dtmf.maxDigit", "mean maxDigits?"),
+    ([talk(x=1)], WARNING, "$[0].x", "It has text"),
+    ([{"action": "wait", "eventUrl": [APP]}], WARNING, "$[0].eventUrl", "It has timeout"),
+    ([connect(PHONE | {"x-y": 1})], WARNING, "$[0].endpoint[0]['x-y']", "It has number"),
+    # texts
+    ([talk("")], ERROR, "$[0].text", "something in it"),
+    ([talk(" \n")], ERROR, "$[0].text", "something in it"),
+    ([talk(5)], ERROR, "$[0].text", "a text"),  # type: ignore[arg-type]
+    ([talk("a" * 1501)], ERROR, "$[0].text", "At most 1500"),
+    ([talk(f"<speak>{'a' * 1501}</speak>")], ERROR, "$[0].text", "At most 1500"),
+    ([talk("<speak>a")], ERROR, "$[0].text", "Close every tag"),
+    ([talk("<speak>a & b</speak>")], ERROR, "$[0].text", "&amp;"),
+    ([talk("<speak><brake/></speak>")], WARNING, "$[0].text", "<break>"),
+    ([talk("a <break time='1s'/> b")], WARNING, "$[0].text", "<speak>"),
+    # languages and styles
+    ([talk(language="en-UK")], WARNING, "$[0].language", 'mean "en-US"?'),
+    ([talk(language="xx")], WARNING, "$[0].language", "language code"),
+    ([talk(language=5)], ERROR, "$[0].language", "language code"),
+    ([talk(style=12)], WARNING, "$[0].style", "0 to 11"),
+    ([talk(language="EN-GB", style=8)], WARNING, "$[0].style", "0 to 7"),
+    ([talk(language="es-MX", style=1)], WARNING, "$[0].style", "only style is 0"),
+    ([talk("<speak>a</speak>", language="ar", style=2)], WARNING, "$[0].style", "drop the tags"),
+    ([talk("<speak>a</speak>", language="he-IL")], WARNING, "$[0].text", "drop the tags"),
+    (
+        [{"action": "input", "type": ["speech"], "speech": {"language": "zz-ZZ"}}],
+        WARNING,
+        "$[0].speech.language",
+        "language code",
+    ),
+    # prompts
+    ([stream(level=0.25)], WARNING, "$[0].level", "multiple of 0.1"),
+    ([talk(bargeIn=True)], ERROR, "$[0].bargeIn", "drop bargeIn"),
+    ([talk(bargeIn=True), {"action": "wait"}], ERROR, "$[0].bargeIn", "drop bargeIn"),
+    ([talk(bargeIn=True), talk(), {"action": "record"}, INPUT], ERROR, "$[0].bargeIn", "drop bargeIn"),
+    ([stream(bargeIn=True), talk()], ERROR, "$[0].bargeIn", "drop bargeIn"),
+    ([talk(bargeIn=True), stream(bargeIn=False), INPUT], WARNING, "$[1].bargeIn", "input before this"),
+    # what never runs
+    ([{"action": "transfer", "conversationId": CON}, talk()], WARNING, "$[1]", "last action"),
+    ([ROOM, talk(), talk()], WARNING, "$[1]", "last action"),
+    ([talk(loop=0), talk()], WARNING, "$[1]", "loop of 1"),
+    ([stream(loop=0), ROOM, talk()], WARNING, "$[1]", "loop of 1"),
+    # record, conversation, transfer
+    ([{"action": "record", "channels": 2}], ERROR, "$[0].channels", '"split"'),
+    ([ROOM | {"mute": True, "canSpeak": []}], ERROR, "$[0].canSpeak", "one of them"),
+    (
+        [{"action": "transfer", "conversationId": CON, "mute": True, "canSpeak": [LEG]}],
+        ERROR,
+        "$[0].canSpeak",
+        "one of them",
+    ),
+    ([ROOM | {"transcription": {}}], ERROR, "$[0].transcription", '"record": true'),
+    ([ROOM | {"transcription": {}, "record": False}], ERROR, "$[0].transcription", '"record": true'),
+    ([ROOM | {"canHear": ["alice"]}], ERROR, "$[0].canHear[0]", "id of a leg"),
+    ([ROOM | {"canHear": LEG}], ERROR, "$[0].canHear", "array of ids"),
+    ([{"action": "transfer", "conversationId": "r"}], ERROR, "$[0].conversationId", "CON-"),
+    ([{"action": "transfer", "conversation_id": CON}], WARNING, "$[0].conversation_id", "conversationId"),
+    # connect
+    ([connect()], ERROR, "$[0].endpoint", "exactly one"),
+    ([connect(PHONE, PHONE)], ERROR, "$[0].endpoint", "exactly one"),
+    ([{"action": "connect", "endpoint": PHONE}], ERROR, "$[0].endpoint", "exactly one"),
+    ([connect("447700900001")], ERROR, "$[0].endpoint[0]", "a type"),
+    ([connect({"type": "fone", "number": "1"})], ERROR, "$[0].endpoint[0].type", 'mean "phone"?'),
+    ([connect(PHONE, randomFromNumber=True, **{"from": "447700900001"})], ERROR, "$[0].from", "one of them"),
+    ([connect(PHONE, **{"from": PHONE})], ERROR, "$[0].from", "as text"),
+    ([connect(PHONE, **{"from": "+447700900001"})], WARNING, "$[0].from", "Write 447700900001."),
+    ([connect(PHONE, ringbackTone=[APP])], ERROR, "$[0].ringbackTone", "URL"),
+    (
+        [connect(PHONE, machineDetection="hangup", advancedMachineDetection={})],
+        WARNING,
+        "$[0].machineDetection",
+        "one of them",
+    ),
+    (
+        [connect(PHONE, advanced_machine_detection={})],
+        WARNING,
+        "$[0].advanced_machine_detection",
+        "advancedMachineDetection",
+    ),
+    *(
+        ([connect({"type": "phone", "number": number})], ERROR, "$[0].endpoint[0].number", "E.164")
+        for number in (
+            447700900001,
+            "123456",
+            "1234567890123456",
+            "07700900001",
+            "00447700900001",
+            "44 7700 900001",
+        )
+    ),
+    (
+        [connect({"type": "phone", "number": "+447700900001"})],
+        WARNING,
+        "$[0].endpoint[0].number",
+        "Write 4477",
+    ),
+    ([connect(PHONE | {"dtmfAnswer": "1w2"})], ERROR, "$[0].endpoint[0].dtmfAnswer", "keys"),
+    (
+        [connect(PHONE | {"onAnswer": {"url": APP, "ringback": APP}})],
+        WARNING,
+        "$[0].endpoint[0].onAnswer.ringback",
+        "ringbackTone",
+    ),
+    ([sip()], ERROR, "$[0].endpoint[0]", '"uri"'),
+    ([sip(uri="desk@example.org")], ERROR, "$[0].endpoint[0].uri", "SIP URI"),
+    ([sip(uri="sip:" + "a" * 47)], ERROR, "$[0].endpoint[0].uri", "50"),
+    ([sip(user="a")], ERROR, "$[0].endpoint[0].user", "Give both"),
+    ([sip(domain="a")], ERROR, "$[0].endpoint[0].domain", "Give both"),
+    ([sip(uri="sip:a@b", headers={"a": 1})], ERROR, "$[0].endpoint[0].headers.a", "text"),
+    (
+        [sip(uri="sip:a@b", standardHeaders={"User-to-User": "a" * 257})],
+        ERROR,
+        "$[0].endpoint[0].standardHeaders['User-to-User']",
+        "256",
+    ),
+    (
+        [sip(uri="sip:a@b", standardHeaders={"X": "a"})],
+        WARNING,
+        "$[0].endpoint[0].standardHeaders.X",
+        "User-to-User",
+    ),
+    (
+        [sip(uri="sip:a@b", standard_headers={})],
+        ERROR,
+        "$[0].endpoint[0].standard_headers",
+        "standardHeaders",
+    ),
+    ([connect(WEBSOCKET | {"uri": "https://a"})], ERROR, "$[0].endpoint[0].uri", "wss://"),
+    (
+        [connect(WEBSOCKET | {"content-type": "audio/l16;rate=44100"})],
+        ERROR,
+        "$[0].endpoint[0]['content-type']",
+        "audio/l16",
+    ),
+    ([connect(WEBSOCKET | {"headers": {"a": "b" * 505}})], ERROR, "$[0].endpoint[0].headers", "512"),
+    ([connect(WEBSOCKET | {"headers": {"a": "\u00e9" * 253}})], ERROR, "$[0].endpoint[0].headers", "512"),
+    ([connect(WEBSOCKET | {"headers": "a"})], ERROR, "$[0].endpoint[0].headers", "object"),
+    (
+        [connect(WEBSOCKET | {"authorization": {"type": "custom"}})],
+        ERROR,
+        "$[0].endpoint[0].authorization.type",
+        '"value"',
+    ),
+    ([connect({"type": "vbc", "extension": 1234})], ERROR, "$[0].endpoint[0].extension", "text"),
+    ([connect({"type": "app", "user": ""})], ERROR, "$[0].endpoint[0].user", "something in it"),
+    # input
+    ([INPUT | {"type": []}], ERROR, "$[0].type", '"dtmf", "speech" or both'),
+    ([INPUT | {"type": "dtmf"}], ERROR, "$[0].type", "array"),
+    ([INPUT | {"type": ["dtfm"]}], ERROR, "$[0].type[0]", 'mean "dtmf"?'),
+    ([INPUT | {"mode": "asynchronous", "dtmf": {"timeOut": 3}}], ERROR, "$[0].dtmf", "Drop dtmf"),
+    ([INPUT | {"mode": "asynchronous", "type": ["dtmf", "speech"]}], WARNING, "$[0].mode", '["dtmf"]'),
+    ([INPUT | {"speech": {}}], WARNING, "$[0].speech", 'Add "speech"'),
+    ([{"action": "input", "maxDigits": 1}], WARNING, "$[0].maxDigits", "into dtmf"),
+    ([INPUT | {"max_digits": 1}], ERROR, "$[0].max_digits", "into dtmf"),
+    (
+        [{"action": "input", "type": ["speech"], "speech": {"uuid": LEG}}],
+        ERROR,
+        "$[0].speech.uuid",
+        "one leg",
+    ),
+    (
+        [{"action": "input", "type": ["speech"], "speech": {"context": ["a", 1]}}],
+        ERROR,
+        "$[0].speech.context[1]",
+        "text",
+    ),
+    # notify; old and new things
+    ([{"action": "notify", "payload": [], "eventUrl": [APP]}], ERROR, "$[0].payload", "object"),
+    ([{"action": "pay", "amount": 9.99}], WARNING, "$[0]", "documents"),
+    ([talk(voiceName="Amy")], WARNING, "$[0].voiceName", "language and style"),
+    ([talk(provider="Polly")], WARNING, "$[0].provider", "Try it"),
+]
+
+
+@pytest.mark.parametrize(("flow", "severity", "path", "hint"), FAULTS)
+def test_a_fault_is_told_alone_where_it_is_with_what_is_right(
+    flow: object, severity: str, path: str, hint: str
+) -> None:
+    (finding,) = lint(flow)
+
+    assert (finding.severity, show(finding.path)) == (severity, path)
+    assert hint in finding.hint
+
+
+@pytest.mark.parametrize(
+    "flow",
+    [
+        [talk("a" * 1500)],
+        [talk("<speak>" + "<break time='1s'/>" * 200 + "a" * 1500 + "</speak>")],
+        [talk(language="EN-gb", style=7), talk(style=11), talk(language="de-AT", style=99)],
+        [talk(bargeIn=True), stream(), talk(bargeIn=True), stream(bargeIn=True), INPUT],
+        [talk(bargeIn=True, loop=0), INPUT, talk()],
+        [talk(bargeIn=True), stream(loop=0), INPUT],
+        [talk(bargeIn=False), talk(bargeIn=True), INPUT, talk(bargeIn=False)],
+        [talk(), talk(loop=0)],
+        [ROOM | {"mute": False, "canSpeak": []}],
+        [ROOM | {"canSpeak": [LEG.replace("-", "")], "canHear": []}],
+        [INPUT | {"mode": "asynchronous", "dtmf": {}}],
+        [connect(WEBSOCKET | {"headers": {"a": "b" * 504}})],
+        [connect(WEBSOCKET | {"headers": {"a": "\u00e9" * 252}, "authorization": {"type": "vonage"}})],
+        [sip(uri="sips:" + "a" * 45), sip(uri="sip:a@b", standardHeaders={})],
+        [connect(PHONE, randomFromNumber=False, **{"from": "447700900001"})],
+        [{"action": "input", "type": ["speech"], "speech": {"language": "en-gb"}}],
+        [{"action": "input", "type": ["speech"], "speech": {"language": "ZH"}}],
+        [{"action": "record", "transcription": {}}, talk()],
+        [stream(level=level / 10) for level in range(-10, 11)],
+    ],
+)
+def test_what_comes_close_to_a_fault_is_clean(flow: object) -> None:
+    assert lint(flow) == []
+
+
+def test_all_faults_of_a_flow_are_told_at_once_in_the_order_of_the_file() -> None:
+    text = """[
+  {"action": "talk", "txet": "Hello", "loop": -1},
+  {"action": "input",
+   "type": ["dtmf"], "dtmf": {"timeOut": 11, "timeOut": "12"}},
+  {"action": "tlak"}
+]"""
+
+    assert [
+        (line, column, finding.severity.value, show(finding.path))
+        for finding, line, column in lint_file(text.encode())
+    ] == [
+        (2, 3, "error", "$[0]"),
+        (2, 30, "warning", "$[0].txet"),
+        (2, 47, "error", "$[0].loop"),
+        (4, 46, "error", "$[1].dtmf.timeOut"),
+        (4, 57, "warning", "$[1].dtmf.timeOut"),
+        (4, 57, "error", "$[1].dtmf.timeOut"),
+        (5, 14, "error", "$[2].action"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "column", "words"),
+    [
+        (b"", 1, 1, "ends"),
+        (b'[\n  {"action": "talk",}\n]', 2, 20, "comma too many"),
+        (b'[{"action": "wait", "timeout": NaN}]', 1, 32, "number"),
+        (b'[\n"caf\xe9"]', 2, 5, "UTF-8"),
+        (b"\xff\xfe[\x00", 1, 1, "UTF-8"),
+        (b"[" * 100_000, 1, 101, "deep"),
+    ],
+)
+def test_what_is_no_json_is_one_error_with_its_place(
+    content: bytes, line: int, column: int, words: str
+) -> None:
+    ((finding, *place),) = lint_file(content)
+
+    assert place == [line, column]
+    assert finding.is_error
+    assert words in finding.message
+
+
+def test_a_byte_order_mark_is_an_error_and_moves_no_column() -> None:
+    content = b'\xef\xbb\xbf[{"action": "talk"}]'
+
+    assert [(finding.message, line, column) for finding, line, column in lint_file(content)] == [
+        ("The file begins with a byte order mark.", 1, 1),
+        ("This talk has no text.", 1, 2),
+    ]
+
+
+def test_a_value_that_has_no_end_is_too_large_and_no_crash() -> None:
+    headers: dict[str, Any] = {}
+    headers["a"] = headers
+
+    (finding,) = lint([connect(WEBSOCKET | {"headers": headers})])
+
+    assert finding.is_error
+
+
+def test_as_many_faults_as_a_file_can_hold_take_no_minute() -> None:
+    flow = [talk(bargeIn=True)] * 5000 + [1] * 5000 + [talk(**{f"t{i}": 1}) for i in range(1000)]
+
+    assert len(lint_file(json.dumps(flow).encode())) == 11_000

@@ -1,0 +1,253 @@
+"""The linter, as tables: what the reference shows is clean, and every range ends where the reference says."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.flows import APP, CDN, CON, EXAMPLES, FLOWS, LEG, PHONE, paths
+from voicectl.voice import ncco
+from voicectl.voice.json_places import show
+from voicectl.voice.ncco.lint import lint, lint_file
+from voicectl.voice.ncco.model import ACTION
+
+OPTIONS = {
+    "talk": "text bargeIn loop level language style premium voiceName provider providerOptions eventUrl eventMethod",
+    "stream": "streamUrl level bargeIn loop eventUrl eventMethod",
+    "record": "format split channels endOnSilence endOnKey timeOut beepStart eventUrl eventMethod transcription",
+    "conversation": "name musicOnHoldUrl startOnEnter endOnExit record eventUrl eventMethod canSpeak canHear mute"
+    " transcription",
+    "connect": "endpoint from randomFromNumber eventType timeout limit machineDetection advancedMachineDetection"
+    " advanced_machine_detection eventUrl eventMethod ringbackTone",
+    "input": "type mode dtmf speech eventUrl eventMethod maxDigits timeOut submitOnHash",
+    "notify": "payload eventUrl eventMethod",
+    "wait": "timeout",
+    "transfer": "conversationId conversation_id canHear canSpeak mute",
+    "pay": "amount currency eventUrl prompts voice",
+}
+
+RECORD = {"action": "record", "split": "conversation"}
+CONNECT = {"action": "connect", "endpoint": [PHONE]}
+SPEECH = {"action": "input", "type": ["speech"]}
+RANGES: list[tuple[dict[str, Any], str, float, float | None]] = [
+    ({"action": "talk", "text": "a"}, "loop", 0, None),
+    ({"action": "talk", "text": "a"}, "level", -1, 1),
+    ({"action": "talk", "text": "a"}, "style", 0, None),
+    ({"action": "stream", "streamUrl": [APP]}, "loop", 0, None),
+    ({"action": "stream", "streamUrl": [APP]}, "level", -1, 1),
+    (RECORD, "channels", 1, 32),
+    (RECORD, "endOnSilence", 3, 10),
+    (RECORD, "timeOut", 3, 7200),
+    (CONNECT, "timeout", 1, 120),
+    (CONNECT, "limit", 1, 7200),
+    (CONNECT | {"advancedMachineDetection": {}}, "advancedMachineDetection.beep_timeout", 30, 120),
+    ({"action": "input", "type": ["dtmf"], "dtmf": {}}, "dtmf.timeOut", 0, 10),
+    ({"action": "input", "type": ["dtmf"], "dtmf": {}}, "dtmf.maxDigits", 1, 20),
+    (SPEECH | {"speech": {}}, "speech.endOnSilence", 0.4, 10),
+    (SPEECH | {"speech": {}}, "speech.startTimeout", 1, 60),
+    (SPEECH | {"speech": {}}, "speech.maxDuration", 1, 60),
+    (SPEECH | {"speech": {}}, "speech.sensitivity", 10, 100),
+]
+
+
+def told(flow: object) -> list[tuple[str, str]]:
+    return [(finding.severity.value, show(finding.path)) for finding in lint(flow)]
+
+
+def errors(flow: object) -> list[str]:
+    return [path for severity, path in told(flow) if severity == "error"]
+
+
+def with_(action: dict[str, Any], dotted: str, value: object) -> list[dict[str, Any]]:
+    """A flow of *action* with *value* at *dotted*."""
+    action = copy.deepcopy(action)
+    *way, last = dotted.split(".")
+    holder = action
+    for step in way:
+        holder = holder[step]
+    holder[last] = value
+    return [action]
+
+
+def test_the_model_has_the_actions_and_options_of_the_reference_and_no_others() -> None:
+    assert {name: set(record.options) for name, record in ACTION.records.items()} == {
+        name: set(options.split()) for name, options in OPTIONS.items()
+    }
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_examples_of_the_reference_are_clean(name: str) -> None:
+    assert told(EXAMPLES[name]) == []
+    assert lint_file(json.dumps(EXAMPLES[name]).encode()) == []
+
+
+@pytest.mark.parametrize(("action", "option", "least", "most"), RANGES, ids=lambda each: str(each)[:40])
+def test_ranges_end_where_the_reference_says(
+    action: dict[str, Any], option: str, least: float, most: float | None
+) -> None:
+    path = f"$[0].{option}"
+    step = 0.001 if "level" in option or least == 0.4 else 1
+
+    for inside in (least, most if most is not None else 10**30):
+        assert errors(with_(action, option, inside)) == []
+        assert told(with_(action, option, str(inside)))[0] == ("warning", path)
+        assert errors(with_(action, option, str(inside))) == []
+    for outside in (least - step, 10**30 if most is None else most + step):
+        is_wrong = outside != 10**30
+        assert errors(with_(action, option, outside)) == [path] * is_wrong
+        assert errors(with_(action, option, str(outside))) == [path] * is_wrong
+    for wrong in (True, None, [], {}, "x", "", "1e1", "0x1", float("inf"), float("nan")):
+        assert errors(with_(action, option, wrong)) == [path]
+    if step == 1:
+        assert errors(with_(action, option, least + 0.5)) == [path]
+        assert errors(with_(action, option, f"{least}.5")) == [path]
+        assert errors(with_(action, option, float(least))) == []
+
+
+@pytest.mark.parametrize("seconds", [0, 0.05, 7200.5, 1e9, -1, "0"])
+def test_a_wait_out_of_range_is_moved_into_it_and_so_a_doubt(seconds: object) -> None:
+    assert {severity for severity, _ in told([{"action": "wait", "timeout": seconds}])} == {"warning"}
+    assert told([{"action": "wait", "timeout": 0.1}, {"action": "wait", "timeout": 7200}]) == []
+
+
+FLAGS = [
+    ({"action": "talk", "text": "a"}, "premium"),
+    (RECORD, "beepStart"),
+    *(
+        ({"action": "conversation", "name": "r"}, name)
+        for name in ("startOnEnter", "endOnExit", "record", "mute")
+    ),
+    (CONNECT, "randomFromNumber"),
+    ({"action": "input", "type": ["dtmf"], "dtmf": {}}, "dtmf.submitOnHash"),
+    (SPEECH | {"speech": {}}, "speech.saveAudio"),
+    (RECORD | {"transcription": {}}, "transcription.sentimentAnalysis"),
+    ({"action": "transfer", "conversationId": CON}, "mute"),
+]
+
+
+@pytest.mark.parametrize(("action", "option"), FLAGS)
+def test_flags_are_true_or_false_and_tolerated_as_text(action: dict[str, Any], option: str) -> None:
+    path = f"$[0].{option}"
+
+    for value in (True, False):
+        assert told(with_(action, option, value)) == []
+        assert told(with_(action, option, str(value).lower())) == [("warning", path)]
+    for wrong in (0, 1, None, "yes", "True", "", [], {}):
+        assert errors(with_(action, option, wrong)) == [path]
+
+
+CHOICES = [
+    (RECORD, "format", ["mp3", "wav", "ogg"]),
+    (RECORD, "split", ["conversation"]),
+    (RECORD, "eventMethod", ["GET", "POST"]),
+    (RECORD, "endOnKey", list("0123456789*#")),
+    (CONNECT, "eventType", ["synchronous"]),
+    (CONNECT, "machineDetection", ["continue", "hangup"]),
+    (CONNECT | {"advancedMachineDetection": {}}, "advancedMachineDetection.behavior", ["continue", "hangup"]),
+    (
+        CONNECT | {"advancedMachineDetection": {}},
+        "advancedMachineDetection.mode",
+        ["detect", "detect_beep", "default"],
+    ),
+    ({"action": "input", "type": ["dtmf"]}, "mode", ["synchronous", "asynchronous"]),
+]
+
+
+@pytest.mark.parametrize(("action", "option", "values"), CHOICES)
+def test_choices_are_those_of_the_reference(action: dict[str, Any], option: str, values: list[str]) -> None:
+    for value in values:
+        assert told(with_(action, option, value)) == []
+    for wrong in ("", "x", "Get", "12", None, True, 5, [values[0]]):
+        assert errors(with_(action, option, wrong)) == [f"$[0].{option}"]
+
+
+ARRAYS_OF_ONE_URL = [
+    ({"action": "stream"}, "streamUrl"),
+    ({"action": "conversation", "name": "r"}, "musicOnHoldUrl"),
+    ({"action": "notify", "payload": {}}, "eventUrl"),
+    *((EXAMPLES[name][0], "eventUrl") for name in ("talk", "record", "conversation", "connect", "input")),
+]
+
+
+@pytest.mark.parametrize(("action", "option"), ARRAYS_OF_ONE_URL)
+def test_urls_are_arrays_of_one(action: dict[str, Any], option: str) -> None:
+    path = f"$[0].{option}"
+
+    for right in (APP, "http://127.0.0.1:8080", "HTTPS://a/?b=\u00e9#c"):
+        assert told(with_(action, option, [right])) == []
+    for wrong in (APP, [], [APP, APP], None, {"0": APP}):
+        assert errors(with_(action, option, wrong)) == [path]
+    for wrong in (
+        "ftp://a/b",
+        "https://",
+        "https:///a",
+        "app.example.org",
+        "https://a b",
+        f"{APP}\n",
+        "",
+        5,
+        None,
+    ):
+        assert errors(with_(action, option, [wrong])) == [f"{path}[0]"]
+
+
+@given(FLOWS)
+@settings(max_examples=500, deadline=None, derandomize=True, database=None)
+def test_no_json_is_too_odd_and_every_finding_is_about_something_that_is_there(flow: Any) -> None:
+    there = set(paths(flow))
+
+    for finding in lint(flow):
+        assert finding.path in there
+        assert finding.message.endswith(".")
+        assert finding.hint
+    for finding, line, column in lint_file(json.dumps(flow, indent=1).encode()):
+        assert finding.path in there
+        assert line >= 1
+        assert column >= 1
+
+
+@given(FLOWS)
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+def test_a_file_has_the_findings_of_its_value(flow: Any) -> None:
+    placed = [finding for finding, _, _ in lint_file(json.dumps(flow).encode())]
+
+    assert sorted(map(repr, placed)) == sorted(map(repr, lint(json.loads(json.dumps(flow)))))
+
+
+WORD = st.text(alphabet="abc <>&\u00e9", min_size=1).filter(lambda text: text.strip() and "<" not in text)
+
+
+@given(
+    text=WORD,
+    name=WORD,
+    legs=st.lists(st.just(LEG), max_size=3) | st.none(),
+    flag=st.booleans() | st.none(),
+    limit=st.integers(1, 7200) | st.none(),
+    level=st.integers(-10, 10).map(lambda tenths: tenths / 10) | st.none(),
+    loop=st.integers(1, 9) | st.none(),
+)
+@settings(max_examples=100, deadline=None, derandomize=True, database=None)
+def test_what_the_builders_build_is_clean(
+    text: str,
+    name: str,
+    legs: list[str] | None,
+    flag: bool | None,
+    limit: int | None,
+    level: float | None,
+    loop: int | None,
+) -> None:
+    assert not lint(
+        [
+            ncco.talk(text, language="en-GB", style=1, premium=flag, loop=loop, level=level),
+            ncco.stream(f"{CDN}/a.mp3", loop=loop, level=level),
+            ncco.connect(PHONE, from_="447700900001", limit=limit),
+            ncco.conversation(
+                name, can_hear=legs, can_speak=legs, start_on_enter=flag, end_on_exit=flag, record=flag
+            ),
+        ]
+    )

@@ -1,0 +1,70 @@
+"""``ncco``: check call flows, and print the schema that editors check them with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from voicectl.cli import errors
+from voicectl.cli.context import current
+from voicectl.cli.render import Format, View, clean, remark, to_json
+from voicectl.voice.json_places import show
+from voicectl.voice.ncco.lint import lint_file
+from voicectl.voice.ncco.schema import schema as make_schema
+
+VIEW = View(columns=("line", "column", "severity", "path", "message", "hint"), id="path")
+
+
+def lint(
+    ctx: typer.Context,
+    file: Annotated[
+        str,
+        typer.Argument(metavar="FILE", help="Holds the NCCO as JSON; - reads it.", show_default=False),
+    ],
+) -> None:
+    """Check an NCCO: tell all that is wrong with it, and where.
+
+    An error is what the platform refuses, or does not do as it is meant; a warning is what it tolerates, what is old,
+    and what the documents do not know. The exit status is 2 if there is an error. Nothing is sent.
+
+    Examples:
+      $ echo '[{"action": "talk", "text": "Hello"}]' > flow.json
+      $ voicectl ncco lint flow.json
+      $ echo '[{"action": "talk", "text": "Hello", "loop": "2"}]' | voicectl ncco lint - -o json
+    """
+    app = current(ctx)
+    name = "standard input" if file == "-" else file
+    where = clean(name).replace("{", "{{").replace("}", "}}")
+    view = replace(VIEW, line=where + ":{line}:{column}: {severity}: {path}: {message} {hint}")
+    writer = app.writer(view, is_many=True)
+    placed = lint_file(app.read_input(file, "an NCCO"))
+    if not placed and app.format is Format.TABLE:
+        remark(f"{name}: nothing is wrong.")
+        return
+    with writer as out:
+        for finding, line, column in placed:
+            out.add(
+                {
+                    "line": line,
+                    "column": column,
+                    "severity": finding.severity,
+                    "path": show(finding.path),
+                    "message": finding.message,
+                    "hint": finding.hint,
+                }
+            )
+    if any(finding.is_error for finding, _, _ in placed):
+        raise typer.Exit(errors.USAGE)
+
+
+def schema(ctx: typer.Context) -> None:
+    """Print the JSON Schema of NCCOs, for editors.
+
+    It says what a schema can say, 'ncco lint' more: the rules between actions, SSML, what is old or unknown.
+
+    Examples:
+      $ voicectl ncco schema > ncco.schema.json
+    """
+    current(ctx).write(to_json(make_schema(), indent=2) + "\n")

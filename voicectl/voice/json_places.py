@@ -1,0 +1,179 @@
+"""JSON with places: where in a text each value stands, so that what is wrong with it can be pointed at.
+
+Scalars are read by :mod:`json`; arrays and objects here, because it keeps no positions and takes any key twice.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from typing import Any
+
+MAX_DEPTH = 100
+
+Path = tuple[str | int, ...]
+"""The keys and indexes that lead to a value."""
+
+_SPACE = re.compile(r"[ \t\n\r]*")
+_LINE = re.compile(r"\n")
+
+
+class BadJson(ValueError):
+    """A text is not JSON; says why and at what offset."""
+
+    def __init__(self, message: str, offset: int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.offset = offset
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A JSON text that was read.
+
+    Attributes:
+        value: What it holds; of a key that is there twice, the last.
+        offsets: Where each value begins.
+        repeated: The keys that were there before in their object, and where the later one begins.
+    """
+
+    value: Any
+    offsets: dict[Path, int]
+    repeated: list[tuple[Path, int]]
+
+
+def read(text: str) -> Document:
+    """Read one JSON value, and nothing after it.
+
+    Raises:
+        BadJson: *text* is something else, holds a number that JSON or a float does not have, or is nested too deeply.
+    """
+    reader = _Reader(text)
+    value, end = reader.value(reader.skip(0), ())
+    end = reader.skip(end)
+    if end < len(text):
+        raise BadJson("Something follows the end of the JSON.", end)
+    return Document(value, reader.offsets, reader.repeated)
+
+
+class Lines:
+    """Turns offsets in *text* into lines and columns, both counted from 1."""
+
+    def __init__(self, text: str) -> None:
+        self._starts = [0, *(found.end() for found in _LINE.finditer(text))]
+
+    def place(self, offset: int) -> tuple[int, int]:
+        """The line and the column of the character at *offset*."""
+        line = bisect_right(self._starts, offset)
+        return line, offset - self._starts[line - 1] + 1
+
+
+def show(path: Path) -> str:
+    """*path* as JSONPath: ``$[2].dtmf.timeOut``, ``$[0].endpoint[0]['content-type']``."""
+    return "$" + "".join(map(_step, path))
+
+
+def _step(step: str | int) -> str:
+    if isinstance(step, int):
+        return f"[{step}]"
+    if step.isascii() and step.isidentifier():
+        return f".{step}"
+    quoted = step.replace("\\", "\\\\").replace("'", "\\'")
+    return f"['{quoted}']"
+
+
+@dataclass(slots=True)
+class _Reader:
+    text: str
+    offsets: dict[Path, int] = field(default_factory=dict)
+    repeated: list[tuple[Path, int]] = field(default_factory=list)
+    scalars: json.JSONDecoder = field(
+        default_factory=lambda: json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
+    )
+
+    def skip(self, at: int) -> int:
+        """The offset of the first character from *at* on that is no space."""
+        found = _SPACE.match(self.text, at)
+        return found.end() if found else at
+
+    def value(self, at: int, path: Path) -> tuple[Any, int]:
+        """The value at *at*, and the offset behind it."""
+        self.offsets[path] = at
+        first = self.text[at : at + 1]
+        if first in ("[", "{") and first:
+            if len(path) >= MAX_DEPTH:
+                raise BadJson(f"This is nested more than {MAX_DEPTH} deep.", at)
+            return self._array(at, path) if first == "[" else self._object(at, path)
+        return self._scalar(at)
+
+    def _scalar(self, at: int) -> tuple[Any, int]:
+        try:
+            return self.scalars.raw_decode(self.text, at)
+        except json.JSONDecodeError as exc:
+            if exc.pos == at and exc.msg == "Expecting value":
+                what = (
+                    "The text ends where a value should be."
+                    if at >= len(self.text)
+                    else "This is no JSON value."
+                )
+                raise BadJson(what, at) from exc
+            raise BadJson(f"{exc.msg}.", exc.pos) from exc
+        except ValueError as exc:
+            raise BadJson("This is no number that JSON can say, or too large a one.", at) from exc
+
+    def _array(self, at: int, path: Path) -> tuple[list[Any], int]:
+        items: list[Any] = []
+        at = self.skip(at + 1)
+        if self.text.startswith("]", at):
+            return items, at + 1
+        while True:
+            item, end = self.value(at, (*path, len(items)))
+            items.append(item)
+            at, is_over = self._next(end, "]")
+            if is_over:
+                return items, at
+
+    def _object(self, at: int, path: Path) -> tuple[dict[str, Any], int]:
+        members: dict[str, Any] = {}
+        at = self.skip(at + 1)
+        if self.text.startswith("}", at):
+            return members, at + 1
+        while True:
+            if not self.text.startswith('"', at):
+                raise BadJson("A key in double quotes should be here.", at)
+            key, end = self._scalar(at)
+            if key in members:
+                self.repeated.append(((*path, key), at))
+            colon = self.skip(end)
+            if not self.text.startswith(":", colon):
+                raise BadJson("A colon should be here, after the key.", colon)
+            members[key], end = self.value(self.skip(colon + 1), (*path, key))
+            at, is_over = self._next(end, "}")
+            if is_over:
+                return members, at
+
+    def _next(self, end: int, closing: str) -> tuple[int, bool]:
+        """Where the next element begins; or what is behind the *closing* one, and that it was closed."""
+        at = self.skip(end)
+        if self.text.startswith(closing, at):
+            return at + 1, True
+        if not self.text.startswith(",", at):
+            raise BadJson(f"A comma or {closing} should be here.", at)
+        after = self.skip(at + 1)
+        if self.text.startswith(closing, after):
+            raise BadJson("There is a comma too many.", at)
+        return after, False
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(name)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value

@@ -1,0 +1,161 @@
+"""The rules that the model cannot say: between the actions of a flow, and between what an action says and how.
+
+Source: NCCO reference, "talk", "input", "bargeIn rules" and "lint list".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from voicectl.voice import speech, ssml
+from voicectl.voice.json_places import show
+from voicectl.voice.ncco import languages
+from voicectl.voice.ncco.shapes import WHOLE_AS_TEXT
+from voicectl.voice.ncco.values import is_true
+
+if TYPE_CHECKING:
+    from voicectl.voice.ncco.findings import Findings
+
+PROMPTS = ("talk", "stream")
+
+
+def check(flow: list[Any], found: Findings) -> None:
+    """Note in *found* what is wrong between the actions of *flow*, and within each; odd ones are passed over."""
+    for index, action in enumerate(flow):
+        match _name(action):
+            case "talk":
+                _speech(action, index, found)
+            case "input":
+                _input(action, index, found)
+    _barge_in(flow, found)
+    _never_run(flow, found)
+
+
+def _name(action: Any) -> str | None:
+    name = action.get("action") if isinstance(action, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _speech(action: dict[str, Any], index: int, found: Findings) -> None:
+    text = action.get("text")
+    language = action.get("language", languages.DEFAULT)
+    style = _whole(action.get("style", 0))
+    is_ssml = isinstance(text, str) and speech.is_ssml(text)
+    if isinstance(text, str):
+        count = speech.characters(text)
+        if count > speech.MAX_CHARACTERS:
+            found.error(
+                (index, "text"),
+                f"This has {count} characters, tags not counted.",
+                f"At most {speech.MAX_CHARACTERS} are said: split it into several talks.",
+            )
+        try:
+            for doubt in ssml.check(text):
+                found.warn((index, "text"), doubt.message, doubt.hint)
+        except ssml.BadSsml as exc:
+            found.error(
+                (index, "text"),
+                f"This SSML cannot be read: {exc}.",
+                "Close every tag, quote every attribute, and write &amp; for &.",
+            )
+    if not isinstance(language, str) or style is None:
+        return
+    code = language.lower()
+    last = languages.LAST_STYLE.get(code)
+    if last is not None and style > last:
+        found.warn(
+            (index, "style"),
+            f"{language} has no style {style} in the documents.",
+            f"Its styles are 0 to {last}." if last else "Its only style is 0.",
+        )
+    elif is_ssml and style in languages.WITHOUT_SSML.get(code, ()):
+        where = (index, "style") if "style" in action else (index, "text")
+        found.warn(
+            where,
+            f"Style {style} of {language} does not know SSML.",
+            "Choose another style, or drop the tags.",
+        )
+
+
+def _whole(value: object) -> int | None:
+    """A style, if it is one."""
+    if isinstance(value, str) and len(value) < 10 and re.fullmatch(WHOLE_AS_TEXT, value):
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value < 10**9 else None
+
+
+def _input(action: dict[str, Any], index: int, found: Findings) -> None:
+    kinds = action.get("type")
+    if not isinstance(kinds, list):
+        return
+    for kind in ("dtmf", "speech"):
+        if kind in action and kind not in kinds:
+            found.warn((index, kind), f"{kind} has no effect here.", f'Add "{kind}" to the type, or drop it.')
+    if action.get("mode") == "asynchronous" and "speech" in kinds:
+        found.warn((index, "mode"), "Asynchronous mode is for keys only.", 'Make the type ["dtmf"].')
+
+
+def _barge_in(flow: list[Any], found: Findings) -> None:
+    """``bargeIn`` holds for all prompts up to the next other action, which must be an ``input``.
+
+    The reference says "the next non-talk action" of a talk and "the next non-stream action" of a stream; its own full
+    example mixes them, so any prompt may come between.
+    """
+    since: int | None = None
+    for index, (action, following) in enumerate(zip(flow, _after_prompts(flow), strict=True)):
+        name = _name(action)
+        if name not in PROMPTS:
+            since = None
+        elif is_true(action.get("bargeIn")):
+            since = index
+            if following is None or _name(flow[following]) != "input":
+                what = "nothing" if following is None else show((following,))
+                found.error(
+                    (index, "bargeIn"),
+                    f"No input takes what is pressed or said: {what} follows.",
+                    'Put {"action": "input", "type": ["dtmf"]} after the prompts, or drop bargeIn.',
+                )
+        elif since is not None and action.get("bargeIn") in (False, "false"):
+            found.warn(
+                (index, "bargeIn"),
+                f"bargeIn stays true from {show((since,))} on, until an input.",
+                "Put the input before this, or drop bargeIn here.",
+            )
+
+
+def _after_prompts(flow: list[Any]) -> list[int | None]:
+    """For each action the index of the next one that is no prompt; None if there is none."""
+    following: int | None = None
+    result: list[int | None] = []
+    for index in range(len(flow) - 1, -1, -1):
+        result.append(following)
+        if _name(flow[index]) not in PROMPTS:
+            following = index
+    return result[::-1]
+
+
+def _never_run(flow: list[Any], found: Findings) -> None:
+    """What stands behind an action that does not end, told once."""
+    can_be_cut = False
+    for index, action in enumerate(flow[:-1]):
+        name = _name(action)
+        can_be_cut = name in PROMPTS and (can_be_cut or is_true(action.get("bargeIn")))
+        if name == "transfer":
+            message, hint = "the transfer at {} ends this flow", "Make the transfer the last action."
+        elif name == "conversation":
+            message = "the leg stays in the conversation at {} until it leaves or that ends"
+            hint = "Make the conversation the last action, if nothing is to follow it."
+        elif name in PROMPTS and _is_zero(action.get("loop")) and not can_be_cut:
+            message, hint = (
+                "the loop at {} has no end",
+                "Give it a loop of 1 or more, or make it the last action.",
+            )
+        else:
+            continue
+        found.warn((index + 1,), f"This may never run: {message.format(show((index,)))}.", hint)
+        return
+
+
+def _is_zero(loop: object) -> bool:
+    return loop == "0" or (loop == 0 and loop is not False)

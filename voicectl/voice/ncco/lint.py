@@ -1,0 +1,62 @@
+"""All faults of an NCCO at once, without asking anybody: of a value, or of a file with line and column."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from voicectl.voice import json_places
+from voicectl.voice.json_places import BadJson, Lines
+from voicectl.voice.ncco import flow, values
+from voicectl.voice.ncco.findings import Finding, Findings, Severity
+from voicectl.voice.ncco.model import NCCO
+
+_BOM = "\ufeff"
+
+
+class Placed(NamedTuple):
+    """A finding, and the line and column in its file, both counted from 1."""
+
+    finding: Finding
+    line: int
+    column: int
+
+
+def lint(value: Any) -> list[Finding]:
+    """All findings about the JSON value *value*, an array of actions if all is well."""
+    found = Findings()
+    values.check(NCCO, value, (), found)
+    if isinstance(value, list):
+        flow.check(value, found)
+    return found.all
+
+
+def lint_file(content: bytes) -> list[Placed]:
+    """All findings about the file *content*, in its order; what is no JSON at all has one."""
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as exc:
+        before = content[: exc.start].decode()
+        return [_unreadable(before, len(before), "This is not UTF-8.", "Save the file in UTF-8.")]
+    marked = text.startswith(_BOM)
+    text = text.removeprefix(_BOM)
+    try:
+        document = json_places.read(text)
+    except BadJson as exc:
+        return [_unreadable(text, exc.offset, exc.message, "An NCCO is JSON: an array of actions.")]
+    lines = Lines(text)
+    placed = [(document.offsets[finding.path], finding) for finding in lint(document.value)]
+    placed += [
+        (offset, Finding(Severity.ERROR, path, "This key is there twice.", "Drop one of them."))
+        for path, offset in document.repeated
+    ]
+    if marked:
+        mark = Finding(
+            Severity.ERROR, (), "The file begins with a byte order mark.", "Save it in UTF-8 without."
+        )
+        placed.append((0, mark))
+    placed.sort(key=lambda each: each[0])
+    return [Placed(finding, *lines.place(offset)) for offset, finding in placed]
+
+
+def _unreadable(text: str, offset: int, message: str, hint: str) -> Placed:
+    return Placed(Finding(Severity.ERROR, (), message, hint), *Lines(text).place(offset))

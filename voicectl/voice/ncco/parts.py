@@ -1,0 +1,70 @@
+"""What the actions of an NCCO have in common: URLs, numbers, leg ids, webhooks, transcriptions, machine detection."""
+
+from __future__ import annotations
+
+from voicectl.voice import amd
+from voicectl.voice.ncco import languages
+from voicectl.voice.ncco.shapes import Array, Choice, Flag, Number, Option, Record, Text
+
+FLAG = Flag()
+TEXT = Text()
+WORD = Text(right="a text with something in it", pattern=r"[\s\S]*\S[\s\S]*")
+URL = Text(
+    right="an http or https URL, such as https://app.example.org/event",
+    pattern=r"[hH][tT][tT][pP][sS]?://[^\s/?#]\S*",
+)
+ONE_URL = Array(
+    item=URL, least=1, most=1, right='an array of one URL, such as ["https://app.example.org/event"]'
+)
+E164 = Text(
+    right="a number in E.164, as text: country code and number, 7 to 15 digits, such as 447700900001",
+    pattern=r"\+?[1-9][0-9]{6,14}",
+    tolerated="+",
+)
+LEG = Text(
+    right="the id of a leg, such as 6e0b9a4c-1f2d-4c3b-8a59-0c1d2e3f4a5b",
+    pattern=r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",
+)
+LEGS = Array(item=LEG, right="an array of ids of legs; [] is nobody")
+LOOP = Option(shape=Number(least=0), default=1, about="How many times; 0 goes on until it is stopped.")
+LEVEL = Number(whole=False, least=-1, most=1)
+
+SPOKEN = Text(right="a language code, such as en-GB", known=languages.SPOKEN)
+HEARD = Text(right="a language code, such as en-GB", known=languages.HEARD)
+
+BARGE_IN = Option(
+    shape=FLAG, default=False, about="Whether keys or speech cut it short; an input must follow."
+)
+METHOD = Option(shape=Choice(("POST", "GET")), default="POST", about="How eventUrl is requested.")
+WEBHOOK = {
+    "eventUrl": Option(shape=ONE_URL, about="Where its events go; left out, the event_url of the call."),
+    "eventMethod": METHOD,
+}
+
+AUDIENCE = {
+    "canHear": Option(shape=LEGS, about="The legs that this one hears; all if left out, [] nobody."),
+    "canSpeak": Option(shape=LEGS, about="The legs that hear this one; all if left out, [] nobody."),
+    "mute": Option(shape=FLAG, default=False, about="Nobody hears this leg. Not together with canSpeak."),
+}
+
+TRANSCRIPTION = Record(
+    name="transcription",
+    right='an object; {} is "on, with the defaults"',
+    options={
+        "language": Option(shape=HEARD, default=languages.DEFAULT, about="The language that is spoken."),
+        **WEBHOOK,
+        "sentimentAnalysis": Option(shape=FLAG, default=False, about="Rate each segment from -1 to 1."),
+    },
+)
+
+DETECTION = Record(
+    name="advancedMachineDetection",
+    options={
+        "behavior": Option(shape=Choice(amd.BEHAVIORS), about="What to do about a machine."),
+        "mode": Option(shape=Choice(amd.MODES), default="detect", about="What to wait for."),
+        "beep_timeout": Option(
+            shape=Number(least=amd.MIN_BEEP_SECONDS, most=amd.MAX_BEEP_SECONDS),
+            about="Seconds to wait for the beep.",
+        ),
+    },
+)

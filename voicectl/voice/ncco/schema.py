@@ -1,0 +1,147 @@
+"""The model as JSON Schema 2020-12, for editors.
+
+It says what a schema can: types, ranges, choices, rules within one object. What it refuses the linter calls an error;
+the rules between actions are the linter's alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from voicectl.voice.ncco.model import NCCO
+from voicectl.voice.ncco.shapes import (
+    FLAG_AS_TEXT,
+    GIVEN,
+    NUMBER_AS_TEXT,
+    WHOLE_AS_TEXT,
+    Array,
+    Choice,
+    Flag,
+    Free,
+    Number,
+    Option,
+    Record,
+    Rule,
+    Shape,
+    Text,
+    Variant,
+)
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+Schema = dict[str, Any]
+
+
+def schema() -> Schema:
+    """The schema of an NCCO."""
+    definitions: dict[str, Schema] = {}
+    root = _shape(NCCO, definitions)
+    head = {"$schema": DIALECT, "title": "NCCO", "description": "The actions that a leg runs, first to last."}
+    return head | root | {"$defs": definitions}
+
+
+def _shape(shape: Shape, definitions: dict[str, Schema]) -> Schema:
+    match shape:
+        case Text():
+            return _text(shape)
+        case Number():
+            return _number(shape)
+        case Flag():
+            return {"anyOf": [{"type": "boolean"}, {"enum": list(FLAG_AS_TEXT)}]}
+        case Choice():
+            return {"enum": list(shape.values)}
+        case Array():
+            items = _shape(shape.item, definitions)
+            bounds = {"minItems": shape.least or None, "maxItems": shape.most}
+            return {"type": "array", "items": items} | _given(bounds)
+        case Free():
+            values = {} if shape.values is None else {"additionalProperties": _text(shape.values)}
+            return {"type": "object"} | values
+        case Record():
+            return _record(shape, definitions)
+        case Variant():
+            return _variant(shape, definitions)
+
+
+def _text(shape: Text) -> Schema:
+    pattern = None if shape.pattern is None else f"^(?:{shape.pattern})$"
+    keywords = {"pattern": pattern, "maxLength": shape.most, "examples": list(shape.known) or None}
+    return {"type": "string"} | _given(keywords)
+
+
+def _number(shape: Number) -> Schema:
+    bounds = {} if shape.is_clamped else _given({"minimum": shape.least, "maximum": shape.most})
+    as_text = WHOLE_AS_TEXT if shape.whole else NUMBER_AS_TEXT
+    return {
+        "anyOf": [
+            {"type": "integer" if shape.whole else "number"} | bounds,
+            {"type": "string", "pattern": f"^{as_text}$"},
+        ]
+    }
+
+
+def _variant(shape: Variant, definitions: dict[str, Schema]) -> Schema:
+    """Chosen by its tag, so that an editor tells of the one that is meant and not of all the others."""
+    for name, record in shape.records.items():
+        definitions[f"{shape.what}.{name}"] = _record(record, definitions)
+    return {
+        "type": "object",
+        "required": [shape.tag],
+        "properties": {shape.tag: {"enum": list(shape.records)}},
+        "allOf": [
+            {
+                "if": {"properties": {shape.tag: {"const": name}}, "required": [shape.tag]},
+                "then": {"$ref": f"#/$defs/{shape.what}.{name}"},
+            }
+            for name in shape.records
+        ],
+    }
+
+
+def _record(shape: Record, definitions: dict[str, Schema]) -> Schema:
+    required = [name for name, option in shape.options.items() if option.required and not option.unless]
+    either = [
+        {"anyOf": [{"required": [each]} for each in (name, *option.unless)]}
+        for name, option in shape.options.items()
+        if option.required and option.unless
+    ]
+    rules = either + [_rule(rule) for rule in shape.rules if not rule.is_doubt]
+    properties = {name: _option(option, definitions) for name, option in shape.options.items()}
+    keywords = {
+        "description": shape.about or None,
+        "deprecated": bool(shape.deprecated) or None,
+        "required": required or None,
+        "allOf": rules or None,
+    }
+    return {"type": "object", "properties": properties} | _given(keywords)
+
+
+def _option(option: Option, definitions: dict[str, Schema]) -> Schema:
+    words = [option.about, option.deprecated, option.newer and f"In no public document: {option.newer}."]
+    if option.alias_of:
+        words.append(f"Another spelling of {option.alias_of}.")
+    keywords = {
+        "description": " ".join(word for word in words if word) or None,
+        "default": option.default,
+        "deprecated": bool(option.deprecated or option.alias_of) or None,
+    }
+    return _given(keywords) | _shape(option.shape, definitions)
+
+
+def _rule(rule: Rule) -> Schema:
+    condition = _has(rule.option, rule.value)
+    if not rule.forbids:
+        return {"if": condition, "then": _has(rule.other, rule.other_value)}
+    allowed = {"maxProperties": 0} if rule.but_empty else False
+    return {"if": condition, "then": {"properties": {rule.other: allowed}}}
+
+
+def _has(name: str, value: object) -> Schema:
+    required: Schema = {"required": [name]}
+    if value is GIVEN:
+        return required
+    return required | {"properties": {name: {"enum": [True, "true"] if value is True else [value]}}}
+
+
+def _given(keywords: dict[str, Any]) -> Schema:
+    return {name: value for name, value in keywords.items() if value is not None}

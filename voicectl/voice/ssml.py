@@ -1,0 +1,115 @@
+"""SSML: whether a text with tags can be read, and which of its tags the platform knows.
+
+Read by expat itself, which says where it stops. A document type is refused: it could define entities, and the
+platform needs none.
+
+Source: Voice API reference, "TTS lists".
+"""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from typing import NamedTuple
+from xml.parsers import expat
+
+from voicectl.voice import speech
+
+TAGS: dict[str, dict[str, tuple[str, ...]]] = {
+    "speak": {},
+    "break": {"strength": ("none", "x-weak", "weak", "medium", "strong", "x-strong")},
+    "emphasis": {"level": ("strong", "moderate", "reduced")},
+    "lang": {},
+    "p": {},
+    "phoneme": {"alphabet": ("ipa", "x-sampa")},
+    "prosody": {},
+    "s": {},
+    "say-as": {
+        "interpret-as": (
+            "character",
+            "cardinal",
+            "ordinal",
+            "digits",
+            "fraction",
+            "unit",
+            "date",
+            "time",
+            "expletive",
+            "telephone",
+            "address",
+        )
+    },
+    "sub": {},
+}
+"""Each tag, and the values of those of its attributes that have a list."""
+
+_TAG = re.compile(rf"</?(?:{'|'.join(sorted(TAGS, key=len, reverse=True))})(?:\s[^<>]*)?/?>", re.IGNORECASE)
+_PAUSE = re.compile(r"[0-9]+(\.[0-9]+)?(ms|s)")
+
+
+class Doubt(NamedTuple):
+    """Something in a text that the platform may not read as it was meant."""
+
+    message: str
+    hint: str
+
+
+class BadSsml(ValueError):
+    """A text begins as SSML and cannot be read as such."""
+
+
+def check(text: str) -> list[Doubt]:
+    """What is doubtful about *text*, each thing once.
+
+    Raises:
+        BadSsml: It begins with ``<speak`` and is not one well-formed document.
+    """
+    if speech.is_ssml(text):
+        return _read(text)
+    if found := _TAG.search(text):
+        shown = found[0][:40]
+        return [Doubt(f"{shown} is a tag outside <speak>.", "Put the whole text into <speak>...</speak>.")]
+    return []
+
+
+def _read(text: str) -> list[Doubt]:
+    doubts: dict[Doubt, None] = {}
+    is_first = True
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        nonlocal is_first
+        if is_first and tag != "speak":
+            raise BadSsml(f"its first tag is <{tag[:40]}>, not <speak>")
+        is_first = False
+        doubts.update(dict.fromkeys(_doubts(tag, attributes)))
+
+    def refuse(*_: object) -> None:
+        raise BadSsml("it has a document type, which may define entities")
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = start
+    parser.StartDoctypeDeclHandler = refuse
+    parser.EntityDeclHandler = refuse
+    try:
+        parser.Parse(text.strip().encode("utf-8", "replace"), True)
+    except expat.ExpatError as exc:
+        raise BadSsml(f"{expat.ErrorString(exc.code)} at line {exc.lineno}, column {exc.offset + 1}") from exc
+    return list(doubts)
+
+
+def _doubts(tag: str, attributes: dict[str, str]) -> list[Doubt]:
+    if tag not in TAGS:
+        near = get_close_matches(tag[:40].lower(), TAGS, n=1)
+        hint = f"Did you mean <{near[0]}>?" if near else f"It knows {', '.join(TAGS)}."
+        return [Doubt(f"<{tag[:40]}> is no tag that the platform names.", hint)]
+    doubts = []
+    for name, values in TAGS[tag].items():
+        value = attributes.get(name)
+        if value is not None and value not in values:
+            doubts.append(Doubt(f'<{tag}> has {name}="{value[:40]}".', f"Write one of {', '.join(values)}."))
+    pause = attributes.get("time") if tag == "break" else None
+    if pause is not None and not _PAUSE.fullmatch(pause):
+        doubts.append(Doubt(f'<break> has time="{pause[:40]}".', "Write seconds or milliseconds: 1s, 500ms."))
+    if tag == "say-as" and "interpret-as" not in attributes:
+        doubts.append(Doubt("<say-as> does not say what as.", 'Add interpret-as, such as "digits".'))
+    return doubts
