@@ -46,7 +46,9 @@ def voice(room: Room, application: tuple[Identity, RSAPrivateKey], tmp_path: Pat
     return client.voice
 
 
-def test_the_sdk_creates_shows_talks_presses_mutes_transfers_and_hangs_up(room: Room, voice: sdk.Voice) -> None:
+def test_the_sdk_creates_shows_talks_presses_mutes_transfers_and_hangs_up(
+    room: Room, voice: sdk.Voice
+) -> None:
     created = voice.create_call(
         sdk.CreateCallRequest(
             to=[sdk.ToPhone(number=PERSON)],
@@ -66,7 +68,9 @@ def test_the_sdk_creates_shows_talks_presses_mutes_transfers_and_hangs_up(room: 
     talk = voice.play_tts_into_call(leg, sdk.TtsStreamOptions(text="One moment", level=0.5, loop=0))
     assert talk.message == "Talk started"
     assert voice.stop_tts(leg).message == "Talk stopped"
-    stream = voice.play_audio_into_call(leg, sdk.AudioStreamOptions(stream_url=["https://cdn.example.org/a.mp3"]))
+    stream = voice.play_audio_into_call(
+        leg, sdk.AudioStreamOptions(stream_url=["https://cdn.example.org/a.mp3"])
+    )
     assert stream.message == "Stream started"
     assert voice.stop_audio_stream(leg).message == "Stream stopped"
     assert voice.play_dtmf_into_call(leg, "1234").message == "DTMF sent"

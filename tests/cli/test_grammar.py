@@ -251,7 +251,7 @@ def test_on_a_terminal_consent_is_asked_for(
 
         assert ran[0] == status
         assert ran[1] == (f"{UNKNOWN}\tmute\tdone\n" if status == 0 else "")
-        assert f"mute 1 legs (profile test):\r\n  {UNKNOWN}" in ran[2]
+        assert f"mute 1 leg (profile test):\r\n  {UNKNOWN}" in ran[2]
         assert len(server.requests) == (status == 0)
 
 

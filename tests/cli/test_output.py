@@ -245,7 +245,7 @@ def test_colours_are_for_terminals_unless_forced(
 ) -> None:
     answer = reply(200, page({"uuid": LEG, "status": "answered"}, {"uuid": LEG[:-1] + "0", "status": "busy"}))
 
-    ran = serve("call list --all -o table", answer, env=env, terminal=terminal)
+    ran = serve("call list --all --fields uuid,status -o table", answer, env=env, terminal=terminal)
 
     assert ("\x1b" in ran.stdout) == is_colored
     assert LEG in ran.stdout

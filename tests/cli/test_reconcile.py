@@ -218,6 +218,7 @@ def test_two_that_fit_are_not_told_apart(room: Room) -> None:
         "call create --to 447700900002 --talk Hello",
         f"call create --to {PERSON} --from 442079460001 --talk Hello",
         f"sandbox ring --to 442079460000 --from {PERSON}",
+        f"sandbox ring --to {PERSON} --from 442079460000",
         f"call create --to sip:{PERSON}@example.org --talk Hello",
     ],
 )
@@ -233,6 +234,15 @@ def test_a_call_that_the_journal_knows_is_not_it(room: Room) -> None:
     assert room(f"call create --to {PERSON} --talk Hello").exit_code == 0
 
     assert room(f"call reconcile {reference}").exit_code == 12
+
+
+def test_among_calls_that_the_journal_knows_the_one_that_it_does_not_is_it(room: Room) -> None:
+    known = room(f"call create --to {PERSON} --talk Hello -q").stdout.strip()
+    reference = lose(room, "lost-reply")
+    ran = room(f"call reconcile {reference} -o json")
+
+    assert ran.exit_code == 0
+    assert [known, ran.json["uuid"]] == legs(room)
 
 
 def test_a_call_of_more_than_a_minute_before_is_not_it(room: Room) -> None:

@@ -16,11 +16,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from tests.support.clock import FakeClock
 from tests.support.key_files import pkcs1, pkcs8
 from tests.support.machines import machine
 from tests.support.room import PERSON, Ran, Room
 from tests.support.servers import LEG, Canned, Request, page, reply
 from voicectl import tokens
+from voicectl.cli.context import App
+from voicectl.interrupts import Interrupts
 from voicectl.sandbox.identity import Identity
 
 Application = tuple[Identity, RSAPrivateKey]
@@ -152,6 +155,23 @@ def test_no_output_and_no_file_holds_a_secret(
             own = path.parent == home.config / "keys"
             assert own or not seen_in(kept, secrets), path
             assert path.stat().st_mode & 0o077 == 0, path
+
+
+@pytest.mark.parametrize(
+    "number", ["447700900001", "+447700900001", "1234567", "to=447700900001&x", "447700900001."]
+)
+def test_debug_masks_numbers_and_leaves_ids_and_times(
+    number: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = App(clock=FakeClock(), environ={}, interrupts=Interrupts())
+    line = f"GET /v1/calls/{LEG}?date_start=2026-02-02T02:40:00Z {{}}: 200 after 12 ms"
+
+    app.debug(line.format(number))
+    app.options.debug = True
+    app.debug(line.format(number))
+
+    masked = re.sub(r"\+?[0-9]{7,}", "<number>", number)
+    assert capsys.readouterr().err == f"debug: {line.format(masked)}\n"
 
 
 def test_an_internal_error_shows_none_either(

@@ -24,7 +24,7 @@ from tests.support.machines import Application, client
 from tests.support.room import PERSON, Room
 from tests.support.servers import LEG, Request
 from voicectl.core.dial import Dialler
-from voicectl.errors import OutcomeUnknown
+from voicectl.errors import GuardError, OutcomeUnknown
 from voicectl.interrupts import Interrupts
 from voicectl.store.journal import Intent, IntentState, Journal
 
@@ -101,7 +101,7 @@ class LateJournal(Journal):
             reply={},
             certainty=None,
             reason=None,
-            **{name: value for name, value in intent.items() if name != "dialled"},
+            **{name: value for name, value in intent.items() if name not in ("dialled", "hourly_limit")},
         )
 
     def created(self, reference: str, uuid: str, reply: dict[str, Any], **more: Any) -> bool:
@@ -336,12 +336,14 @@ def test_one_call_belongs_to_one_intent(journal: Journal) -> None:
     one, other = intend(journal, "vc-1"), intend(journal, "vc-2", to="447700900002")
 
     assert journal.created(one.reference, LEG, {})
-    assert not journal.created(other.reference, LEG, {})
+    assert not journal.created(other.reference, LEG, {}, certainty="assumed")
     assert not journal.match(other, LEG, {})
     found = journal.get("vc-2")
     assert found is not None
     assert found.state is IntentState.INTENT
     assert journal.claimed([LEG, "another"]) == {LEG}
+    assert journal.created(other.reference, LEG, {})  # what the API tells outranks what was known
+    assert [intent.uuid for intent in map(journal.get, ("vc-1", "vc-2")) if intent] == [None, LEG]
 
 
 def test_nothing_is_matched_while_another_call_to_that_number_is_open(journal: Journal) -> None:
@@ -389,9 +391,10 @@ def test_what_a_dead_process_was_about_to_do_is(journal: Journal, tmp_path: Path
 def test_calls_of_an_hour_are_counted_each_phone_once(journal: Journal, clock: FakeClock) -> None:
     journal.intend("vc-1", to=PERSON, from_=None, body_hash="h", key=None, dialled=[PERSON, "447700900002"])
     journal.note_dials(["447700900003"])
-    assert journal.dials_since(clock.time() - 3600) == 3
+    with pytest.raises(GuardError, match="3 were made"):
+        journal.note_dials(["447700900004"], 3)
     clock.sleep(3601)
-    assert journal.dials_since(clock.time() - 3600) == 0
+    journal.note_dials(["447700900004"], 1)
 
 
 def test_it_takes_any_text_that_can_be_typed(journal: Journal) -> None:

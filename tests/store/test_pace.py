@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -155,3 +157,31 @@ def test_what_it_lets_through_the_platform_takes(
         if not urgent or creates:
             assert all(limits.allow_create() for _ in range(creates))
             assert all(limits.allow_other() for _ in range(others))
+
+
+def test_no_two_take_the_same_turn(tmp_path: Path) -> None:
+    class Still(FakeClock):
+        """Time stands still, so that each wait tells which turn it was."""
+
+        def sleep(self, seconds: float) -> None:
+            pass
+
+    clock = Still()
+    waits: list[float] = []
+
+    def run() -> None:
+        pace = SharedPace(tmp_path / "pace", clock, pytest.fail)
+        waits.extend(pace.take(creates=1, others=0, urgent=False, budget=INFINITE) for _ in range(50))
+
+    threads = [threading.Thread(target=run) for _ in range(8)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+
+    assert sorted(waits) == pytest.approx([turn / 3 for turn in range(400)], abs=1e-3)

@@ -6,15 +6,14 @@ Source: Voice API reference.
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from voicectl.api.session import HANGUP_SECONDS, Repeat, ignore
+from voicectl.api.session import HANGUP_SECONDS, Repeat, done
 from voicectl.api.wire import NoAnswer
-from voicectl.voice.call import Call
+from voicectl.voice.call import Call, is_leg_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
 PAGE_SIZE = 100
 MAX_BARREN_PAGES = 3
-
-_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32}")
 
 
 class LegAction(StrEnum):
@@ -114,8 +111,13 @@ class VoiceApi:
             query = following
             barren = 0 if len(seen) > known else barren + 1
 
-    def get_call(self, uuid: str) -> Call:
-        """Fetch one leg (``GET /v1/calls/{uuid}``)."""
+    def get_call(self, uuid: str, *, within: float = math.inf, urgent: bool = False) -> Call:
+        """Fetch one leg (``GET /v1/calls/{uuid}``).
+
+        Args:
+            within: Seconds that it may take, all tries together.
+            urgent: Go before other requests, as a hang-up does.
+        """
 
         def read(body: Any) -> Call:
             call = _record(body)
@@ -123,7 +125,7 @@ class VoiceApi:
                 raise NoAnswer("the answer is about another leg")
             return call
 
-        return self._session.read(_path(uuid), read)
+        return self._session.read(_path(uuid), read, within=within, urgent=urgent)
 
     def create_call(self, body: dict[str, Any], *, dials: int = 1) -> Created:
         """Place a call (``POST /v1/calls``). Never repeated once a byte was sent.
@@ -139,11 +141,11 @@ class VoiceApi:
 
     def hangup(self, uuid: str, *, within: float = HANGUP_SECONDS) -> None:
         """End a leg, repeating for *within* seconds (``PUT /v1/calls/{uuid}``)."""
-        self._session.change("PUT", _path(uuid), {"action": "hangup"}, Repeat.HANGUP, ignore, within=within)
+        self._session.change("PUT", _path(uuid), {"action": "hangup"}, Repeat.HANGUP, done, within=within)
 
     def modify(self, uuid: str, action: LegAction) -> None:
         """Mute, unmute, earmuff or unearmuff a leg (``PUT /v1/calls/{uuid}``)."""
-        self._session.change("PUT", _path(uuid), {"action": action.value}, Repeat.HARMLESS, ignore)
+        self._session.change("PUT", _path(uuid), {"action": action.value}, Repeat.HARMLESS, done)
 
     def transfer(self, uuid: str, destination: dict[str, Any], *, dials: int = 0) -> None:
         """Have a leg leave its NCCO and run another (``PUT /v1/calls/{uuid}``).
@@ -153,7 +155,7 @@ class VoiceApi:
             dials: How many ``connect`` actions the NCCO holds.
         """
         body = {"action": "transfer", "destination": destination}
-        self._session.change("PUT", _path(uuid), body, Repeat.NEVER, ignore, dials=dials)
+        self._session.change("PUT", _path(uuid), body, Repeat.NEVER, done, dials=dials)
 
     def start_talk(self, uuid: str, body: dict[str, Any]) -> None:
         """Say a text on a leg (``PUT /v1/calls/{uuid}/talk``)."""
@@ -161,7 +163,7 @@ class VoiceApi:
 
     def stop_talk(self, uuid: str) -> None:
         """Stop what is being said (``DELETE /v1/calls/{uuid}/talk``)."""
-        self._session.change("DELETE", _path(uuid, "/talk"), None, Repeat.HARMLESS, ignore)
+        self._session.change("DELETE", _path(uuid, "/talk"), None, Repeat.HARMLESS, done)
 
     def start_stream(self, uuid: str, body: dict[str, Any]) -> None:
         """Play an audio file on a leg (``PUT /v1/calls/{uuid}/stream``)."""
@@ -169,7 +171,7 @@ class VoiceApi:
 
     def stop_stream(self, uuid: str) -> None:
         """Stop the audio file (``DELETE /v1/calls/{uuid}/stream``)."""
-        self._session.change("DELETE", _path(uuid, "/stream"), None, Repeat.HARMLESS, ignore)
+        self._session.change("DELETE", _path(uuid, "/stream"), None, Repeat.HARMLESS, done)
 
     def send_dtmf(self, uuid: str, digits: str) -> None:
         """Press keys on a leg (``PUT /v1/calls/{uuid}/dtmf``)."""
@@ -178,16 +180,11 @@ class VoiceApi:
     def subscribe_dtmf(self, uuid: str, event_url: str) -> None:
         """Have the keys a leg presses sent to *event_url* (``PUT /v1/calls/{uuid}/input/dtmf``)."""
         body = {"event_url": [event_url]}
-        self._session.change("PUT", _path(uuid, "/input/dtmf"), body, Repeat.HARMLESS, ignore)
+        self._session.change("PUT", _path(uuid, "/input/dtmf"), body, Repeat.HARMLESS, done)
 
     def unsubscribe_dtmf(self, uuid: str) -> None:
         """End that (``DELETE /v1/calls/{uuid}/input/dtmf``)."""
-        self._session.change("DELETE", _path(uuid, "/input/dtmf"), None, Repeat.HARMLESS, ignore)
-
-
-def is_leg_id(text: str) -> bool:
-    """Whether *text* has the form of a leg's full id: a hyphenated UUID, or 32 hex digits."""
-    return _ID.fullmatch(text) is not None
+        self._session.change("DELETE", _path(uuid, "/input/dtmf"), None, Repeat.HARMLESS, done)
 
 
 def _plain(uuid: str) -> str:

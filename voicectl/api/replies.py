@@ -14,6 +14,7 @@ from voicectl.errors import ApiError, TransportError
 if TYPE_CHECKING:
     from voicectl.api.wire import Reply
 
+BAD_REQUEST = 400
 MAX_WORDS = 300
 MAX_PARAMETERS = 10
 MAX_RETRY_AFTER_SECONDS = 1e12
@@ -73,15 +74,23 @@ def _words(value: object) -> str:
     return text if len(text) <= MAX_WORDS else text[:MAX_WORDS] + "..."
 
 
-def rejected(reply: Reply) -> ApiError:
-    """The error for a final refusal that needs no more explanation."""
+def rejected(reply: Reply, target: str) -> ApiError:
+    """The error for a final refusal that needs no more explanation.
+
+    Args:
+        target: The path that was asked. A 400 without a word about a leg's request is about the leg's state.
+    """
     said = refusal(reply)
+    leg = target.removeprefix("/v1/calls").lstrip("/").partition("/")[0]
+    hint = "Nothing was changed. Correct the request and give the command again."
+    if leg and said.status == BAD_REQUEST and not said.detail:
+        hint = f"Is the leg answered? Nothing was changed. Wait for it: voicectl wait {leg} --for answered"
     return ApiError(
         f"The API refused the request: {said}.",
         status=said.status,
         title=said.title,
         trace_id=said.trace_id,
-        hint="Nothing was changed. Correct the request and give the command again.",
+        hint=hint,
     )
 
 

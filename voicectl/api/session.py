@@ -115,19 +115,23 @@ class Session:
         self._rng = rng or random.Random()  # noqa: S311 (jitter)
         self._has_learnt = False  # from the last reply, that its token was made by a clock that was wrong
 
-    def read(self, target: str, read: Callable[[Any], T], *, within: float = math.inf) -> T:
+    def read(
+        self, target: str, read: Callable[[Any], T], *, within: float = math.inf, urgent: bool = False
+    ) -> T:
         """Ask for something (``GET``), three times if need be, and return what *read* makes of the answer.
 
         Args:
             target: Path and query.
             read: Turns the JSON into a value, or raises :class:`~voicectl.api.wire.NoAnswer`.
             within: Seconds that all tries together may take.
+            urgent: Go before other requests, and do not wait out a rate limit.
 
         Raises:
             ApiError: Refused.
             TransportError: No usable answer.
         """
-        return self._send(_Request("GET", target, None, Repeat.READ, dials=0, within=within), read)
+        request = _Request("GET", target, None, Repeat.READ, dials=0, within=within, is_urgent=urgent)
+        return self._send(request, read)
 
     def change(
         self,
@@ -156,7 +160,9 @@ class Session:
         """
         if self._dry_run:
             raise DryRun(method, self._wire.origin + target, body)
-        return self._send(_Request(method, target, body, repeat, dials=dials, within=within), read)
+        is_urgent = repeat is Repeat.HANGUP
+        request = _Request(method, target, body, repeat, dials=dials, within=within, is_urgent=is_urgent)
+        return self._send(request, read)
 
     def _send(self, request: _Request, read: Callable[[Any], T]) -> T:
         """Send *request* as often as its class allows and return what its answer holds."""
@@ -169,7 +175,7 @@ class Session:
                 waited += self._pace.take(
                     creates=request.dials,
                     others=int(request.method != "POST"),
-                    urgent=request.repeat is Repeat.HANGUP,
+                    urgent=request.is_urgent,
                     budget=WAIT_BUDGET_SECONDS - waited,
                 )
             try:
@@ -185,7 +191,7 @@ class Session:
                 pause = again
             else:
                 limited += 1
-                pause = self._pause_after_429(reply, limited, waited)
+                pause = self._pause_after_429(request, reply, limited, waited)
                 waited += pause
             with self._interrupts.waiting():
                 self._clock.sleep(pause)
@@ -234,7 +240,7 @@ class Session:
         """
         status = reply.status
         if 200 <= status < 300:
-            return read(reply.json() if reply.body.strip() and read is not ignore else None)
+            return read(reply.json() if reply.body.strip() else None)
         if 300 <= status < 400:
             raise TransportError(
                 f"{self._wire.host} answered with a redirect ({status}), which is never followed.",
@@ -255,7 +261,7 @@ class Session:
                 hint="The leg may be over, in another region, or another application's:"
                 " 'voicectl call list --all'.",
             )
-        raise replies.rejected(reply)
+        raise replies.rejected(reply, request.target)
 
     def _unauthorized(self, said: replies.Refusal) -> AuthError:
         off = self._bearer.difference
@@ -278,7 +284,7 @@ class Session:
             hint=hint,
         )
 
-    def _pause_after_429(self, reply: Reply, limited: int, waited: float) -> float:
+    def _pause_after_429(self, request: _Request, reply: Reply, limited: int, waited: float) -> float:
         """Seconds to wait before the next try after the *limited*-th 429 of a request.
 
         Raises:
@@ -287,7 +293,8 @@ class Session:
         said = replies.refusal(reply)
         asked = replies.retry_after(reply)
         pause = asked if asked is not None else 2.0 ** (limited - 1) * self._rng.uniform(0.75, 1.25)
-        if limited > MAX_RATE_LIMIT_WAITS or waited + pause > WAIT_BUDGET_SECONDS:
+        budget = min(WAIT_BUDGET_SECONDS, request.within if request.repeat is Repeat.READ else math.inf)
+        if limited > MAX_RATE_LIMIT_WAITS or waited + pause > budget:
             raise RateLimitedError(
                 f"{self._wire.host} is still over its rate limit: {said}.",
                 status=said.status,
@@ -323,6 +330,7 @@ class _Request:
     repeat: Repeat
     dials: int
     within: float
+    is_urgent: bool
 
     def pause_after(
         self, exc: TransportError, failures: int, elapsed: float, rng: random.Random
@@ -350,5 +358,7 @@ def _duration(seconds: float) -> str:
     return " ".join(f"{amount} {unit}" for amount, unit in parts if amount) or "0 s"
 
 
-def ignore(_: Any) -> None:
-    """For an answer whose body does not matter: its status said it all."""
+def done(body: Any) -> None:
+    """For an answer whose status says it all; its body is empty or an object, or it is not the API's."""
+    if body is not None and not isinstance(body, dict):
+        raise NoAnswer("the answer is not an object")

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import http.client
 import io
+import ipaddress
 import json
 import math
 import os
-import re
 import socket
 import ssl
 import threading
@@ -206,7 +206,7 @@ class Wire:
     def _open(self, deadline: float) -> _Stream:
         """Connect, through ``HTTPS_PROXY`` if it is set, and start TLS."""
         context = self._tls_context() if self.is_tls else None
-        proxy = None if context is None or _is_loopback(self.host) else _proxy_for(self.host, self._environ)
+        proxy = None if context is None or is_loopback(self.host) else _proxy_for(self.host, self._environ)
         sock = _connect(proxy.host if proxy else self.host, proxy.port if proxy else self.port, deadline)
         try:
             if proxy:
@@ -355,9 +355,14 @@ class _Proxy:
     authorization: str | None
 
 
-def _is_loopback(host: str) -> bool:
-    """Whether *host* is this machine, which no proxy stands before."""
-    return host in ("localhost", "::1") or re.fullmatch(r"127(\.[0-9]{1,3}){3}", host) is not None
+def is_loopback(host: str) -> bool:
+    """Whether *host* is this machine (``localhost``, ``127.0.0.0/8``, ``::1``), which no proxy stands before."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _proxy_for(host: str, environ: Mapping[str, str]) -> _Proxy | None:

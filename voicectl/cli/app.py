@@ -96,7 +96,7 @@ def _invoke(app: App, argv: Sequence[str]) -> int:
             fault = InputError("A word on the command line is not valid text.", hint="Nothing was changed.")
             errors.tell(fault, profile=_target_name(app), as_json=_tells_json(app, argv))
             return errors.USAGE
-        if app.options.debug:
+        if "--debug" in argv:  # the options may not have been read yet
             raise
         remark(f"{PROGRAM}: unexpected internal error: {type(exc).__name__}")
         remark("  This is a fault in voicectl, not in what you did. --debug shows where.")

@@ -2,14 +2,15 @@
 
 import re
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
-from voicectl.api.client import is_leg_id
 from voicectl.core import times
 from voicectl.core.legs import LAST
 from voicectl.errors import InputError
 from voicectl.voice import endpoint, speech
+from voicectl.voice.call import is_leg_id
 
 LEG_HELP = "The leg: its id, the beginning of one, @last, or - to read it."
 LEGS_HELP = "The legs: ids, beginnings of ids, @last, or - for a list."
@@ -75,7 +76,12 @@ def check_url(text: str, option: str) -> str:
     Raises:
         InputError: It is not.
     """
-    if _URL.fullmatch(text):
+    try:
+        parts = urlsplit(text)
+        is_url = _URL.fullmatch(text) and parts.hostname and parts.port != 0
+    except ValueError:  # brackets without an address, a port that is none
+        is_url = False
+    if is_url:
         return text
     raise InputError(f"{option} {text!r} is not an http or https URL.", hint="Write it as https://HOST/PATH.")
 

@@ -119,8 +119,7 @@ class App:
         wire = Wire(target.base_url, ca_file=target.ca_file, environ=self.environ)
         self.closing.callback(wire.close)
         timeout = config.request_timeout(self.environ, self.options.request_timeout)
-        offset_path = self.state_directory / "clock-offset"
-        bearer = Bearer(target.application_id, target.load_key, self.clock, offset=offset.read(offset_path))
+        bearer = Bearer(target.application_id, target.load_key, self.clock, offset=self.clock_offset)
         return Session(
             wire,
             bearer,
@@ -129,10 +128,21 @@ class App:
             request_timeout=timeout or REQUEST_SECONDS,
             dry_run=self.options.dry_run,
             identify=self._identify,
-            on_clock_offset=lambda seconds: offset.write(offset_path, seconds),
+            on_clock_offset=lambda seconds: offset.write(self._offset_path, seconds),
             debug=self.debug,
             interrupts=self.interrupts,
         )
+
+    @cached_property
+    def clock_offset(self) -> float:
+        """Seconds that the API's clock was ahead of ours when last seen."""
+        from voicectl.store import offset
+
+        return offset.read(self._offset_path)
+
+    @property
+    def _offset_path(self) -> Path:
+        return self.state_directory / "clock-offset"
 
     @cached_property
     def api(self) -> VoiceApi:
@@ -166,7 +176,13 @@ class App:
         from voicectl.core.dial import Dialler
 
         journal = self.journal if with_journal and not self.options.dry_run else None
-        return Dialler(self.api, journal, self.clock, self.interrupts)
+        limit = self.target.policy.max_calls_per_hour
+        if limit is not None and not with_journal:
+            raise GuardError(
+                "This profile limits its calls in an hour, and without the journal nobody counts them.",
+                hint="Leave --no-journal out.",
+            )
+        return Dialler(self.api, journal, self.clock, self.interrupts, hourly_limit=limit)
 
     @cached_property
     def control(self) -> SandboxControl:
@@ -174,9 +190,10 @@ class App:
         from voicectl.core.profiles import SANDBOX
         from voicectl.core.rehearsal import SandboxControl
 
-        if self.environ.get("VOICECTL_SANDBOX"):
-            return SandboxControl(self.environ["VOICECTL_SANDBOX"], source="VOICECTL_SANDBOX")
-        return SandboxControl(self.profiles.get(SANDBOX).base_url, source="The profile 'sandbox'")
+        url, source = self.environ.get("VOICECTL_SANDBOX"), "VOICECTL_SANDBOX"
+        if not url:
+            url, source = self.profiles.get(SANDBOX).base_url, "The profile 'sandbox'"
+        return SandboxControl(url, source=source, dry_run=self.options.dry_run)
 
     @cached_property
     def live(self) -> list[Call]:
@@ -318,12 +335,27 @@ class App:
         """Print, as curl that runs, the request that ``--dry-run`` held back."""
         import shlex
 
-        profile = self.target.profile
-        jwt = f"voicectl jwt create -p {profile}" if profile else "voicectl jwt create"
-        words = ["curl", "-X", dry.method, shlex.quote(dry.url), "-H", f'"Authorization: Bearer $({jwt})"']
+        words = ["curl", "-X", dry.method, shlex.quote(dry.url)]
+        if "/sandbox/" not in dry.url:  # the sandbox's control routes take no token
+            profile = self.target.profile
+            jwt = f"voicectl jwt create -p {profile}" if profile else "voicectl jwt create"
+            words += ["-H", f'"Authorization: Bearer $({jwt})"']
+            if self.target.ca_file:
+                words += ["--cacert", shlex.quote(self.target.ca_file)]
         if dry.body is not None:
             words += ["-H", "'Content-Type: application/json'", "-d", shlex.quote(render.to_json(dry.body))]
         self.write(" ".join(words) + "\n")
+
+    def refuse_dry_run(self) -> None:
+        """Say that this command has no dry run, rather than change something in one.
+
+        Raises:
+            InputError: ``--dry-run`` was given.
+        """
+        if self.options.dry_run:
+            raise InputError(
+                "This changes what is kept on this machine, and has no --dry-run.", hint="Nothing was done."
+            )
 
     def confirm(self, action: str, ids: Iterable[str], *, limit: int) -> None:
         """Ask before acting on legs that were read from a list.
@@ -343,12 +375,12 @@ class App:
             )
         if self.options.yes or self.options.dry_run or not shown:
             return
-        remark(f"{action} {len(shown)} legs ({self.target.name}):")
+        remark(f"{action} {len(shown)} leg{'s' * (len(shown) != 1)} ({self.target.name}):")
         for each in shown:
             remark(f"  {each}")
         if not self.can_ask:
             raise GuardError(
-                "Acting on a list needs consent, and nobody can be asked here.", hint="Add --yes."
+                "Acting on a list needs consent, and standard input is the list.", hint="Add --yes."
             )
         if self.ask("Go on? [y/N]").lower() not in ("y", "yes"):
             raise GuardError("Nothing was done.")

@@ -30,11 +30,11 @@ from voicectl.cli.wait import parse_status, tell_change
 from voicectl.core import dial
 from voicectl.core.follow import follow
 from voicectl.core.hangup import hang_up
-from voicectl.errors import DryRun, InputError, Interrupted, VoicectlError, WaitEnded, WaitTimeout
+from voicectl.errors import DryRun, InputError, Interrupted, VoicectlError
 from voicectl.voice import amd, dtmf, endpoint, ncco
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from voicectl.cli.render import Writer
     from voicectl.core.dial import Dialler, Placed
@@ -102,7 +102,7 @@ def create(
     ] = False,
     idempotency_key: Annotated[
         str | None,
-        typer.Option(metavar="KEY", help="The same key again within 24 h finds this call, never dials."),
+        typer.Option(metavar="KEY", help="The same key again within 24 h never dials twice."),
     ] = None,
     no_journal: Annotated[
         bool, typer.Option("--no-journal", help="Keep no record: a lost reply cannot be looked up.")
@@ -157,6 +157,11 @@ def create(
         fields["length_timer"] = length
     special = _Special(dtmf_answer, header or [], content_type, _authorization(app, authorization))
     bodies = [{"to": [special.add_to(endpoint.parse(each))]} | fields for each in to]
+    _refuse_twice(bodies)
+    if hangup_on_timeout and wait is None:
+        raise InputError(
+            "--hangup-on-timeout goes with --wait.", hint="Say what to wait for: --wait answered"
+        )
     until = None if wait is None else parse_status(wait)
     _run(
         app,
@@ -167,6 +172,14 @@ def create(
         seconds=duration(timeout),
         hangup_on_timeout=hangup_on_timeout,
     )
+
+
+def _refuse_twice(bodies: list[dict[str, Any]]) -> None:
+    """A number that is named twice is a slip, and would ring twice."""
+    named = [dial.dialled(body)[0] for body in bodies]
+    for each in named:
+        if named.count(each) > 1:
+            raise InputError(f"--to names {each} twice.", hint="Name it once; nobody was called.")
 
 
 def _run(
@@ -185,9 +198,11 @@ def _run(
     for body in bodies:
         policy.check_dialled(dial.dialled(body))
     dialler = app.dialler(with_journal=with_journal)
-    dialler.check_hourly([each for body in bodies for each in dial.dialled(body)], policy.max_calls_per_hour)
+    if policy.max_calls_per_hour is not None and (is_many or app.options.dry_run):  # all or none
+        rung = [each for body in bodies for each in dial.dialled(body)]
+        app.journal.check_dials(rung, policy.max_calls_per_hour)
     waits = until is not None and not app.options.dry_run
-    placed: list[Placed] = []
+    placed: dict[str, dict[str, Any]] = {}
     statuses: list[int] = []
     with app.writer(views.CREATED, is_many=is_many) as out:
         app.announce()
@@ -195,19 +210,19 @@ def _run(
             remark("No journal is kept: if the reply is lost, the call cannot be looked up.")
         is_told_at_once = not waits or app.options.quiet
         try:
-            for call in _place(app, dialler, bodies, key, statuses):
-                placed.append(call)
+            for call, to in _place(app, dialler, bodies, key, statuses):
+                placed[call.uuid] = {"to": to} | call.to_json()
                 app.changed.append(call.uuid)
                 if is_told_at_once:
-                    out.add(_record(call))
+                    out.add(placed[call.uuid])
                     out.flush()
                 if call.unrecorded is not None:
                     remark(f"The call exists, and could not be kept in the journal: {call.uuid}")
                     raise call.unrecorded
         except VoicectlError as exc:
             if not is_told_at_once:
-                for call in placed:
-                    out.add(_record(call))
+                for record in placed.values():
+                    out.add(record)
             stop(app, exc, statuses)
         if placed and waits and until is not None:
             try:
@@ -223,16 +238,19 @@ def _run(
 
 def _place(
     app: App, dialler: Dialler, bodies: list[dict[str, Any]], key: str | None, statuses: list[int]
-) -> Iterator[Placed]:
+) -> Iterator[tuple[Placed, dict[str, Any]]]:
     """Place the calls one after another; a failed one does not stop the others, unless it is the credentials.
 
     Args:
         statuses: Gets the exit status of each that failed.
+
+    Yields:
+        Each call that exists, and whom it rings.
     """
     for body in bodies:
         app.interrupts.check()
         try:
-            yield dialler.create(body, key=key)
+            yield dialler.create(body, key=key), endpoint.shown(body["to"][0])
         except DryRun as dry:
             app.show_request(dry)
         except VoicectlError as exc:
@@ -245,50 +263,55 @@ def _place(
 
 def _wait(
     app: App,
-    placed: Sequence[Placed],
+    placed: dict[str, dict[str, Any]],
     out: Writer,
     until: CallStatus | Literal["ended"],
     seconds: float,
     *,
     hangup_on_timeout: bool,
 ) -> None:
-    """Wait for the calls and write each as last seen, whatever came of it."""
-    seen: dict[str, dict[str, Any]] = {}
+    """Wait for the calls and write each as last seen, whatever came of it.
+
+    Args:
+        placed: The record of each call by its id; brought up to date.
+    """
 
     def note(call: Call) -> None:
-        seen[call.uuid] = call.raw
+        placed[call.uuid] |= call.raw
+
+    def tell(call: Call) -> None:
+        note(call)
         tell_change(call)
 
-    uuids = [call.uuid for call in placed]
     try:
-        for last in follow(app.api, app.clock, uuids, until=until, timeout=seconds, on_change=note):
-            seen[last.uuid] = last.raw
-    except (WaitTimeout, WaitEnded, Interrupted) as exc:
+        for last in follow(app.api, app.clock, list(placed), until=until, timeout=seconds, on_change=tell):
+            note(last)
+    except VoicectlError as exc:
+        for last in getattr(exc, "calls", ()):
+            note(last)
         if hangup_on_timeout:
             app.interrupts.pending = None  # heard: the hang-ups still go out
-            for uuid in uuids:
-                _hang_up(app, uuid)
-        for last in getattr(exc, "calls", ()):
-            seen[last.uuid] = last.raw
+            exc.hint = "It was hung up, as --hangup-on-timeout asks."
+            for uuid in placed:
+                _hang_up(app, uuid, note)
+        elif isinstance(exc, Interrupted):
+            remark(f"It goes on as it is. End it: voicectl hangup {' '.join(placed)}")
         raise
     finally:
         if not app.options.quiet:
-            for call in placed:
-                out.add(_record(call) | seen.get(call.uuid, {}))
+            for record in placed.values():
+                out.add(record)
 
 
-def _hang_up(app: App, uuid: str) -> None:
-    """End one of several calls; a failure is told, and the others are ended too."""
+def _hang_up(app: App, uuid: str, note: Callable[[Call], None]) -> None:
+    """End one of several calls and see what became of it; a failure is told, and the others are ended too."""
     try:
         hang_up(app.api, app.clock, uuid)
+        note(app.api.get_call(uuid))
     except Interrupted:
         raise
     except VoicectlError as exc:
         errors.tell(exc, profile=app.target.name, as_json=app.tells_json, about=f"hanging up {uuid}")
-
-
-def _record(call: Placed) -> dict[str, Any]:
-    return call.to_json()
 
 
 def _flow(

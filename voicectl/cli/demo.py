@@ -47,6 +47,7 @@ def demo(ctx: typer.Context) -> None:
       $ voicectl demo
     """
     app = current(ctx)
+    app.refuse_dry_run()
     with tempfile.TemporaryDirectory(prefix="voicectl-") as directory:
         room = Path(directory)
         store = ProfileStore(room / "config")

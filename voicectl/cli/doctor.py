@@ -18,7 +18,8 @@ def doctor(ctx: typer.Context) -> None:
     """Check the set-up, from the key to the API.
 
     The key, the application's id, the modes of files, name, connection and TLS, this machine's clock, one cheap
-    read, the limiter and the journal: a line each, with what to do. Exit status 3: credentials. 7: not reachable.
+    read, the limiter and the journal: a line each, with what to do. Exit status 3: credentials. 7: not
+    reachable. 1: only the limiter or the journal cannot be used.
 
     Example:
       $ voicectl doctor

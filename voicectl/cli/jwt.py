@@ -52,7 +52,7 @@ def create(
         raise InputError("--sub is not the name of a user.")
     claims = tokens.application_claims(
         app.target.application_id,
-        now=app.clock.time(),
+        now=app.clock.time() + app.clock_offset,
         ttl=seconds,
         sub=sub,
         acl=None if acl is None else _acl(app, acl),

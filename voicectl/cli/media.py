@@ -40,7 +40,15 @@ def talk(
     """
     app = current(ctx)
     if stop:
-        _refuse_with_stop(text=text, file=file, language=language, style=style, loop=loop, level=level)
+        _refuse_with_stop(
+            text=text,
+            file=file,
+            language=language,
+            style=style,
+            premium=premium or None,
+            loop=loop,
+            level=level,
+        )
         one_leg(app, leg, "talk --stop", app.api.stop_talk)
         return
     body = _media(loop, level)

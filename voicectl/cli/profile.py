@@ -86,6 +86,7 @@ def add(
       $ voicectl profile add eu --application-id "$APP_ID" --private-key private.pem --region eu-west --allow 44
     """
     app = current(ctx)
+    app.refuse_dry_run()
     profiles.check_name(name)
     if name == profiles.SANDBOX:
         raise InputError(
@@ -132,12 +133,14 @@ def add(
     if api_key is not None and api_secret is None:
         api_secret = _ask(app, "API secret", "--api-secret-file")
     signature_secret = _read_secret(app, signature_secret_file, "signature secret")
-    app.profiles.add(
-        profile, key=stored, api_secret=api_secret, signature_secret=signature_secret, replace=replace
-    )
-    given = zip(profiles.SECRETS, (stored, api_secret, signature_secret), strict=True)
-    app.profiles.forget(name, *(kind for kind, secret in given if secret is None))  # the replaced profile's
     with app.writer(VIEW, is_many=False) as out:
+        app.profiles.add(
+            profile, key=stored, api_secret=api_secret, signature_secret=signature_secret, replace=replace
+        )
+        given = zip(profiles.SECRETS, (stored, api_secret, signature_secret), strict=True)
+        app.profiles.forget(
+            name, *(kind for kind, secret in given if secret is None)
+        )  # the replaced profile's
         out.add(_record(app.profiles, profile))
 
 
@@ -195,7 +198,9 @@ def use(ctx: typer.Context, name: Name) -> None:
     Example:
       $ voicectl profile use prod
     """
-    current(ctx).profiles.use(name)
+    app = current(ctx)
+    app.refuse_dry_run()
+    app.profiles.use(name)
 
 
 def remove(ctx: typer.Context, name: Name) -> None:
@@ -204,7 +209,9 @@ def remove(ctx: typer.Context, name: Name) -> None:
     Example:
       $ voicectl profile remove eu
     """
-    current(ctx).profiles.remove(name)
+    app = current(ctx)
+    app.refuse_dry_run()
+    app.profiles.remove(name)
 
 
 def _record(store: ProfileStore, profile: Profile) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from voicectl.api.client import is_leg_id
 from voicectl.cli import views
 from voicectl.cli.context import App, current
 from voicectl.core import times
@@ -14,6 +13,7 @@ from voicectl.core.dial import Dialler, in_doubt
 from voicectl.core.hangup import hang_up
 from voicectl.errors import InputError, LegError
 from voicectl.store.journal import IntentState
+from voicectl.voice.call import is_leg_id
 
 if TYPE_CHECKING:
     from voicectl.store.journal import Intent
@@ -84,6 +84,7 @@ def _settle(app: App, intent: Intent, assume: str | None, reason: str) -> Intent
     if not intent.is_abandoned(app.clock.time()):
         raise in_doubt(intent, "Another voicectl is still creating it.")
     if assume is not None:
+        app.refuse_dry_run()
         _assume(app, intent, assume, reason)
     else:
         if intent.state is IntentState.INTENT:

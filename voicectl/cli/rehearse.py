@@ -22,7 +22,9 @@ HEARD = View(
 )
 CLOCK = View(columns=("call_time",), id="call_time", line="{call_time}")
 
-Party = Annotated[str, typer.Argument(metavar="LEG", help="The leg whose party acts.", show_default=False)]
+Party = Annotated[
+    str, typer.Argument(metavar="LEG", help="The leg: its id, or the beginning of it.", show_default=False)
+]
 
 
 def ring(
@@ -45,7 +47,7 @@ def ring(
         body["from"] = endpoint.number(from_)
     if ncco_file is not None:
         body["ncco"] = read_ncco(app, ncco_file)
-    _show_call(app, app.control.post("/sandbox/ring", body))
+    _act(app, "/sandbox/ring", body)
 
 
 def answer(ctx: typer.Context, leg: Party) -> None:
@@ -55,7 +57,7 @@ def answer(ctx: typer.Context, leg: Party) -> None:
       $ voicectl sandbox answer "$RINGING"
     """
     app = current(ctx)
-    _show_call(app, app.control.post("/sandbox/answer", {"leg": leg}))
+    _act(app, "/sandbox/answer", {"leg": leg})
 
 
 def press(
@@ -71,7 +73,7 @@ def press(
       $ voicectl sandbox press "$LEG" '12#'
     """
     app = current(ctx)
-    _show_call(app, app.control.post("/sandbox/press", {"leg": leg, "digits": dtmf.check(digits)}))
+    _act(app, "/sandbox/press", {"leg": leg, "digits": dtmf.check(digits)})
 
 
 def hangup(ctx: typer.Context, leg: Party) -> None:
@@ -81,7 +83,7 @@ def hangup(ctx: typer.Context, leg: Party) -> None:
       $ voicectl sandbox hangup "$LEG"
     """
     app = current(ctx)
-    _show_call(app, app.control.post("/sandbox/hangup", {"leg": leg}))
+    _act(app, "/sandbox/hangup", {"leg": leg})
 
 
 def hear(ctx: typer.Context, leg: Party) -> None:
@@ -106,9 +108,9 @@ def advance(
       $ voicectl sandbox advance 45s
     """
     app = current(ctx)
-    moved = app.control.post("/sandbox/advance", {"seconds": duration(by)}, timeout=ADVANCE_SECONDS)
+    seconds = duration(by)
     with app.writer(CLOCK, is_many=False) as out:
-        out.add(moved)
+        out.add(app.control.post("/sandbox/advance", {"seconds": seconds}, timeout=ADVANCE_SECONDS))
 
 
 def log(ctx: typer.Context) -> None:
@@ -121,6 +123,7 @@ def log(ctx: typer.Context) -> None:
     app.write(app.control.log().decode("ascii", "backslashreplace"))
 
 
-def _show_call(app: App, record: dict[str, Any]) -> None:
+def _act(app: App, path: str, body: dict[str, Any]) -> None:
+    """Act as a party, and show the record of its leg."""
     with app.writer(views.CALL, is_many=False) as out:
-        out.add(record)
+        out.add(app.control.post(path, body))

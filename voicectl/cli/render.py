@@ -212,12 +212,7 @@ class Writer:
 
     def _show_table(self) -> None:
         if not self._is_many and len(self._rows) == 1:
-            shown = [
-                (name, cell) for name, cell in zip(self._columns, self._rows[0], strict=True) if cell != "-"
-            ]
-            width = max((len(name) for name, _ in shown), default=0)
-            for name, cell in shown:
-                self._write(f"{name:{width}}  {cell}\n")
+            self._write(block(self._columns, self._rows[0]))
         else:
             from voicectl.cli import table  # noqa: PLC0415 (loads rich, for a table on a terminal only)
 
@@ -227,6 +222,13 @@ class Writer:
         if self._stream is None:
             raise OSError("standard output is closed")
         self._stream.write(text)
+
+
+def block(columns: Sequence[str], row: Sequence[str]) -> str:
+    """One record as lines of name and value, without what it lacks."""
+    shown = [(name, cell) for name, cell in zip(columns, row, strict=True) if cell != "-"]
+    width = max((len(name) for name, _ in shown), default=0)
+    return "".join(f"{name:{width}}  {cell}\n" for name, cell in shown)
 
 
 def find(record: Mapping[str, Any], path: str) -> Any:

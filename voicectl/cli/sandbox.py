@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -40,7 +42,9 @@ VIEW = View(
 
 Speed = Annotated[float, typer.Option(metavar="N", help="Its call clock runs so many times faster.")]
 Frozen = Annotated[bool, typer.Option("--frozen", help="Its call clock moves only by 'sandbox advance'.")]
-Seed = Annotated[int, typer.Option(metavar="N", help="Ids and chance follow from it.")]
+Seed = Annotated[
+    int | None, typer.Option(metavar="N", help="Ids and chance follow from it; without it from a new one.")
+]
 Settle = Annotated[str, typer.Option(metavar="DURATION", help="So long a new leg refuses to be changed.")]
 NoLimits = Annotated[bool, typer.Option("--no-limits", help="Never answer 429.")]
 AllowHost = Annotated[
@@ -56,7 +60,7 @@ def start(
     ] = PORT,
     speed: Speed = 1.0,
     frozen: Frozen = False,
-    seed: Seed = 0,
+    seed: Seed = None,
     settle: Settle = "0",
     no_limits: NoLimits = False,
     allow_host: AllowHost = None,
@@ -71,6 +75,7 @@ def start(
       $ voicectl sandbox start --detach --port 0 --frozen --seed 7
     """
     app = current(ctx)
+    app.refuse_dry_run()
     options = _options(speed, frozen, seed, settle, no_limits, allow_host)
     if detach:
         _start_detached(app, port, options)
@@ -127,7 +132,7 @@ def exec_(
     ],
     speed: Speed = 1.0,
     frozen: Frozen = False,
-    seed: Seed = 0,
+    seed: Seed = None,
     settle: Settle = "0",
     no_limits: NoLimits = False,
     allow_host: AllowHost = None,
@@ -142,6 +147,7 @@ def exec_(
       $ voicectl sandbox exec --speed 10 -- bash -c 'voicectl call create --to 447700900001 --talk Hello -q'
     """
     app = current(ctx)
+    app.refuse_dry_run()
     options = _options(speed, frozen, seed, settle, no_limits, allow_host)
     with rehearsal_room(app, options) as environ:
         code = _run_child(command, environ)
@@ -192,12 +198,12 @@ def _run_child(command: list[str], environ: Mapping[str, str]) -> int:
 
 
 def _options(
-    speed: float, frozen: bool, seed: int, settle: str, no_limits: bool, allow_host: list[str] | None
+    speed: float, frozen: bool, seed: int | None, settle: str, no_limits: bool, allow_host: list[str] | None
 ) -> Options:
     if not 0 < speed <= 10_000:
         raise InputError("--speed must be above 0 and at most 10000.")
     return Options(
-        seed=seed,
+        seed=secrets.randbelow(1 << 31) if seed is None else seed,
         speed=speed,
         frozen=frozen,
         settle=duration(settle),
@@ -247,7 +253,8 @@ def _start_detached(app: App, port: int, options: Options) -> None:
     words += ["--frozen"] * options.frozen + ["--no-limits"] * (not options.limits)
     for host in options.allow_hosts:
         words += ["--allow-host", host]
-    with log.open("wb") as output:
+    log.unlink(missing_ok=True)
+    with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as output:
         child = subprocess.Popen(  # noqa: S603 (this very program)
             words,
             stdin=subprocess.DEVNULL,

@@ -7,14 +7,16 @@ import shutil
 from typing import TYPE_CHECKING
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from voicectl.cli.render import block
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-ID_WIDTH = 36
 GAP_WIDTH = 3
 
 _STYLES = {
@@ -33,13 +35,18 @@ _STYLES = {
 
 
 def draw(columns: Sequence[str], rows: Sequence[Sequence[str]], *, is_colored: bool) -> str:
-    """A table with a header; ids are never cut, other cells wrap down to their names where the terminal is narrow."""
-    least = {name: ID_WIDTH if name == "uuid" else len(name) for name in columns}
-    width = max(shutil.get_terminal_size().columns, sum(least.values()) + GAP_WIDTH * len(columns))
+    """A table with a header; where the terminal is too narrow for it, a block of lines for each record.
+
+    Nothing is ever cut: an id that is cut cannot be used.
+    """
+    widths = [max(map(cell_len, column)) for column in zip(columns, *rows, strict=True)]
+    width = sum(widths) + GAP_WIDTH * (len(widths) - 1)
+    if width > shutil.get_terminal_size().columns:
+        return "\n".join(block(columns, row) for row in rows)
     text = io.StringIO()
     console = Console(
         file=text,
-        width=width,
+        width=width + GAP_WIDTH,
         force_terminal=is_colored,
         no_color=not is_colored,
         color_system="standard" if is_colored else None,
@@ -52,7 +59,7 @@ def draw(columns: Sequence[str], rows: Sequence[Sequence[str]], *, is_colored: b
         box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold" if is_colored else ""
     )
     for name in columns:
-        shown.add_column(name, overflow="fold", no_wrap=name == "uuid", min_width=least[name])
+        shown.add_column(name, no_wrap=True)
     for row in rows:
         shown.add_row(*(Text(cell, style=_STYLES.get(cell, "") if is_colored else "") for cell in row))
     console.print(shown)

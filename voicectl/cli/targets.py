@@ -49,7 +49,8 @@ def each_leg(app: App, legs: Sequence[str], action: str, act: Callable[[str], bo
         app.announce()
         statuses: list[int] = []
         tried: set[str] = set()
-        for name in named:
+        has_done = False
+        for name in dict.fromkeys(named):
             try:
                 app.interrupts.check()
                 uuid = app.leg(name)
@@ -66,13 +67,13 @@ def each_leg(app: App, legs: Sequence[str], action: str, act: Callable[[str], bo
                     raise
                 errors.tell(exc, profile=app.target.name, as_json=app.tells_json, about=name)
                 statuses.append(errors.exit_status(exc))
-                tried.add(name)
             else:
                 app.changed.append(uuid)
                 out.add({"uuid": uuid, "action": action, "outcome": outcome})
                 out.flush()
+                has_done = True
     if statuses:
-        raise typer.Exit(errors.combined_status(statuses, len(tried)))
+        raise typer.Exit(errors.combined_status(statuses, len(statuses) + has_done))
 
 
 def stops_all(exc: VoicectlError) -> bool:

@@ -63,9 +63,16 @@ def transfer(
     else:
         flow = read_ncco(app, ncco_file or "-", is_linted=not no_lint)
     rung = list(ncco.dialled(flow))
-    check_dialled(app, rung)
+    app.target.policy.check_dialled(rung)
+    if rung and app.options.dry_run and app.target.policy.max_calls_per_hour is not None:
+        app.journal.check_dials(rung, app.target.policy.max_calls_per_hour)
     destination = {"type": "ncco", "ncco": flow}
-    one_leg(app, leg, "transfer", lambda uuid: app.api.transfer(uuid, destination, dials=len(rung)))
+
+    def act(uuid: str) -> None:
+        _count(app, rung)
+        app.api.transfer(uuid, destination, dials=len(rung))
+
+    one_leg(app, leg, "transfer", act)
 
 
 def move(
@@ -142,21 +149,18 @@ def move(
     each_leg(app, moved, "move", act, limit=max_)
 
 
-def check_dialled(app: App, rung: list[str]) -> None:
-    """Hold a flow that dials against the profile's guards, and count what it dials.
+def _count(app: App, rung: list[str]) -> None:
+    """Count what a flow dials, which a profile may limit.
 
     Raises:
-        GuardError: The profile forbids a number, or so many in an hour.
+        GuardError: That would be too many in an hour.
     """
-    policy = app.target.policy
-    policy.check_dialled(rung)
+    limit = app.target.policy.max_calls_per_hour
     if rung and not app.options.dry_run:
-        if policy.max_calls_per_hour is not None:
-            app.dialler().check_hourly(rung, policy.max_calls_per_hour)
         try:
-            app.journal.note_dials(rung)
+            app.journal.note_dials(rung, limit)
         except JournalError:
-            if policy.max_calls_per_hour is not None:
+            if limit is not None:
                 raise
 
 

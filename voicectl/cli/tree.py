@@ -33,11 +33,13 @@ class Entry(NamedTuple):
         function: ``module:function``, in this package.
         summary: The first sentence of that function's docstring.
         view: ``module:view`` of the records that it prints; their columns go into its help.
+        is_wrapper: It runs another command: options after that one's name are not ours.
     """
 
     function: str
     summary: str
     view: str | None = None
+    is_wrapper: bool = False
 
 
 Tree = dict[str, "Entry | Tree"]
@@ -89,7 +91,9 @@ COMMANDS: Tree = {
         "stop": Entry("sandbox:stop", "Stop the sandbox."),
         "status": Entry("sandbox:status", "Show what the sandbox is doing.", "sandbox:VIEW"),
         "reset": Entry("sandbox:reset", "Have the sandbox forget its calls and faults."),
-        "exec": Entry("sandbox:exec_", "Run a command with a private sandbox in place of the platform."),
+        "exec": Entry(
+            "sandbox:exec_", "Run a command with a private sandbox in place of the platform.", is_wrapper=True
+        ),
         "log": Entry("rehearse:log", "Print every request the sandbox got, and every move of a leg."),
         "ring": Entry("rehearse:ring", "Make an inbound call, as a caller would.", "views:CALL"),
         "answer": Entry("rehearse:answer", "Answer a ringing leg, as its party.", "views:CALL"),
@@ -150,7 +154,7 @@ _GROUP_HELP = {
     "completion": "Print the completion script of a shell.",
 }
 
-_CONTEXT = {"help_option_names": ["-h", "--help"]}
+_CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 
 
 class Command(TyperCommand):
@@ -240,7 +244,8 @@ def _load(name: str, entry: Entry) -> Any:
     if entry.view is not None:
         text += f"\n\nTSV columns: {', '.join(_attribute(entry.view).columns)}."
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
-    single.command(name, cls=Command, context_settings=_CONTEXT, help=text)(function)
+    settings = _CONTEXT | ({"allow_interspersed_args": False} if entry.is_wrapper else {})
+    single.command(name, cls=Command, context_settings=settings, help=text)(function)
     command = typer.main.get_command(single)
     command.name = name
     return command
@@ -263,11 +268,12 @@ def _keep_examples(text: str) -> str:
 
 def _nearest(word: str, path: tuple[str, ...]) -> str | None:
     """The command that was most likely meant: the same word elsewhere, else a near one here, else elsewhere."""
-    everything = list(all_commands())
+    commands = list(all_commands())
+    prefixes = [words[:depth] for words in commands for depth in range(1, len(words) + 1)]
+    everything = sorted(dict.fromkeys(prefixes), key=len)
     if same := [words for words in everything if words[-1] == word]:
-        shortest = min(same, key=len)
-        return " ".join(shortest)
-    here = [words[len(path)] for words in everything if words[: len(path)] == path]
+        return " ".join(same[0])
+    here = [words[-1] for words in everything if words[:-1] == path]
     if near := get_close_matches(word, here, n=1):
         return " ".join((*path, near[0]))
     elsewhere = get_close_matches(word, [words[-1] for words in everything], n=1)

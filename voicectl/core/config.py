@@ -93,8 +93,8 @@ def resolve(
     if name is None and profiles.names():
         raise ConfigError(
             "No profile is the default, and the environment names no application.",
-            hint=f"Name one with -p: {', '.join(profiles.names())}. Or make it the default:"
-            " voicectl profile use NAME",
+            hint=f"Name one with -p: {', '.join(profiles.names())}. Or make yours the default:"
+            " voicectl profile use NAME, or add it: voicectl profile add NAME",
         )
     if name is None:
         raise ConfigError(

@@ -10,16 +10,13 @@ import hashlib
 import json
 import os
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
-from voicectl.api.client import is_leg_id
 from voicectl.errors import (
     ApiError,
-    DryRun,
-    GuardError,
     InputError,
     Interrupted,
     JournalError,
@@ -29,6 +26,7 @@ from voicectl.errors import (
 )
 from voicectl.store.journal import IntentState
 from voicectl.voice import endpoint, ncco
+from voicectl.voice.call import is_leg_id
 
 if TYPE_CHECKING:
     from voicectl.api.client import VoiceApi
@@ -40,7 +38,6 @@ LOOK_SECONDS = 8.0
 LOOK_PAUSE_SECONDS = 1.0
 BEFORE_INTENT_SECONDS = 60.0
 REFERENCE_PARAMETER = "vc"
-HOUR_SECONDS = 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,13 +69,23 @@ class Dialler:
 
     Args:
         journal: None if the user does without (``--no-journal``), or for a dry run.
+        hourly_limit: How many phones may be made to ring in an hour.
     """
 
-    def __init__(self, api: VoiceApi, journal: Journal | None, clock: Clock, interrupts: Interrupts) -> None:
+    def __init__(
+        self,
+        api: VoiceApi,
+        journal: Journal | None,
+        clock: Clock,
+        interrupts: Interrupts,
+        *,
+        hourly_limit: int | None = None,
+    ) -> None:
         self._api = api
         self._journal = journal
         self._clock = clock
         self._interrupts = interrupts
+        self._hourly_limit = hourly_limit
 
     def create(self, body: dict[str, Any], *, key: str | None = None) -> Placed:
         """Place the call that *body* describes, unless *key* says that it was placed already.
@@ -142,31 +149,10 @@ class Dialler:
             raise in_doubt(intent, f"{why} It could not be looked for: {exc.message}") from exc
         raise in_doubt(intent, f"{why} Another call to that number is in doubt too.")
 
-    def check_hourly(self, dialled: list[str], limit: int | None) -> None:
-        """Refuse to make more phones ring in an hour than the profile allows.
-
-        Raises:
-            GuardError: That would be too many, or nobody counted.
-        """
-        if limit is None:
-            return
-        if self._journal is None:
-            raise GuardError(
-                "This profile limits its calls in an hour, and without the journal nobody counts them.",
-                hint="Leave --no-journal out.",
-            )
-        made = self._journal.dials_since(self._clock.time() - HOUR_SECONDS)
-        if made + len(dialled) > limit:
-            raise GuardError(
-                f"This profile allows {limit} calls in an hour; {made} were made.",
-                hint="Wait, or raise it: voicectl profile add NAME --replace --max-calls-per-hour N ...",
-            )
-
     def _create(self, body: dict[str, Any], *, key: str | None) -> Placed:
         rung = dialled(body)
         if self._journal is None:
-            created = self._api.create_call(body, dials=len(rung))
-            return Placed(uuid=created.uuid, raw=created.raw)
+            return self._create_unrecorded(body, rung)
         reference = f"vc-{os.urandom(8).hex()}"
         with self._interrupts.shield(in_doubt=True):
             intent = self._journal.intend(
@@ -176,6 +162,7 @@ class Dialler:
                 body_hash=_hash(body),
                 key=key,
                 dialled=rung,
+                hourly_limit=self._hourly_limit,
             )
             try:
                 created = self._api.create_call(_with_reference(body, reference), dials=len(rung))
@@ -184,7 +171,7 @@ class Dialler:
             except ApiError as exc:
                 self._note(reference, IntentState.REJECTED, f"{exc.status} {exc.title}")
                 raise
-            except (VoicectlError, DryRun) as exc:
+            except VoicectlError as exc:
                 self._note(reference, IntentState.NOT_SENT, type(exc).__name__)
                 raise
             unrecorded = None
@@ -193,6 +180,17 @@ class Dialler:
             except JournalError as exc:
                 unrecorded = exc
         return Placed(uuid=created.uuid, raw=created.raw, reference=reference, unrecorded=unrecorded)
+
+    def _create_unrecorded(self, body: dict[str, Any], rung: list[str]) -> Placed:
+        try:
+            created = self._api.create_call(body, dials=len(rung))
+        except OutcomeUnknown as exc:
+            exc.hint = (
+                "It was not sent again, and no journal was kept. Look for it:"
+                f" voicectl call list --all --since 2m --match-to {rung[0]}"
+            )
+            raise
+        return Placed(uuid=created.uuid, raw=created.raw)
 
     def _find_out(self, intent: Intent, why: str) -> Placed:
         self._note(intent.reference, IntentState.IN_DOUBT, why)
@@ -233,7 +231,7 @@ def in_doubt(intent: Intent, why: str) -> OutcomeUnknown:
     return OutcomeUnknown(
         f"{why} The call to {intent.to} may or may not exist; it was not sent again.",
         hint=f"Look again: {command}. End it if it is found: {command} --hangup."
-        f" Close the matter: {command} --assume not-created --reason TEXT",
+        f" Close the matter: {command} --assume not-created --reason TEXT, or --assume LEG if you know it",
         reference=intent.reference,
     )
 
@@ -245,13 +243,7 @@ def _placed(intent: Intent) -> Placed:
 
 
 def _replayed(placed: Placed) -> Placed:
-    return Placed(
-        uuid=placed.uuid,
-        raw=placed.raw,
-        reference=placed.reference,
-        certainty=placed.certainty,
-        is_replay=True,
-    )
+    return replace(placed, is_replay=True)
 
 
 def _hash(body: dict[str, Any]) -> str:

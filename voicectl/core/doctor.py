@@ -67,13 +67,18 @@ def examine(
     )
     key = _key(target)
     yield key
-    yield from _network(target, clock, environ)
-    if key.outcome is Outcome.OK:
-        yield _read(api)
-    else:
+    network = list(_network(target, clock, environ))
+    yield from network
+    if key.outcome is not Outcome.OK:
         yield Finding(
             check="read", outcome=Outcome.SKIPPED, kind="credentials", detail="there is no key to sign with"
         )
+    elif network[0].outcome is not Outcome.OK:
+        yield Finding(
+            check="read", outcome=Outcome.SKIPPED, kind="network", detail="the host cannot be reached"
+        )
+    else:
+        yield _read(api)
     yield _pace(pace)
     yield _journal(journal)
 

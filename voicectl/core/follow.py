@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from voicectl.errors import WaitEnded, WaitTimeout
+from voicectl.errors import RateLimitedError, TransportError, WaitEnded, WaitTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from voicectl.voice.call import Call, CallStatus
 
 POLL_SECONDS = 1.0
+LEAST_SECONDS = 1.0
 
 
 def follow(
@@ -36,8 +37,8 @@ def follow(
         on_change: Told of each leg at first sight and at each change of status.
 
     Raises:
-        WaitTimeout: *timeout* passed first.
-        WaitEnded: A leg ended in another status, so not all can reach *until*.
+        WaitTimeout: *timeout* passed first, and all legs still might reach *until*.
+        WaitEnded: A leg ended in another status, so not all can reach *until*; the others were waited for.
         NotFoundError: The API does not know one of the legs.
     """
     give_up = clock.monotonic() + timeout
@@ -47,28 +48,34 @@ def follow(
             before = seen.get(uuid)
             if before and before.is_final:
                 continue
-            call = seen[uuid] = api.get_call(uuid)
+            try:
+                call = api.get_call(uuid, within=max(give_up - clock.monotonic(), LEAST_SECONDS))
+            except (TransportError, RateLimitedError):
+                if clock.monotonic() < give_up or len(seen) < len(uuids):
+                    raise
+                break
+            seen[uuid] = call
             if before is None or before.status != call.status:
                 on_change(call)
         calls = [seen[uuid] for uuid in uuids]
-        waiting = [call for call in calls if not call.has_reached(until)]
-        if not waiting:
+        missing = [call for call in calls if not call.has_reached(until)]
+        if not missing:
             return calls
-        ended = [call for call in waiting if call.is_final]
-        if ended:
-            first = ended[0]
-            raise WaitEnded(
-                f"Leg {first.uuid} ended {first.status} before it was {until}.", calls, hint=_why(first)
-            )
+        live = [call for call in missing if not call.is_final]
         left = give_up - clock.monotonic()
-        if left <= 0:
+        if live and left > 0:
+            clock.sleep(min(POLL_SECONDS, left))
+            continue
+        if live == missing:
             raise WaitTimeout(
-                f"Leg {waiting[0].uuid} is {waiting[0].status}, and was not {until} within {timeout:g} s.",
+                f"Leg {live[0].uuid} is {live[0].status}, and was not {until} within {timeout:g} s.",
                 calls,
-                hint="It goes on as it is. Wait longer with --timeout, or end it: voicectl hangup "
-                + waiting[0].uuid,
+                hint=f"It goes on as it is. Wait longer with --timeout, or end it: voicectl hangup {live[0].uuid}",
             )
-        clock.sleep(min(POLL_SECONDS, left))
+        first = next(call for call in missing if call.is_final)
+        raise WaitEnded(
+            f"Leg {first.uuid} ended {first.status} before it was {until}.", calls, hint=_why(first)
+        )
 
 
 def _why(call: Call) -> str:

@@ -5,12 +5,12 @@ Hosts are compared whole, never by their ending: a subdomain that somebody took 
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from voicectl.api.wire import is_loopback
 from voicectl.errors import ConfigError, GuardError, InputError
 
 if TYPE_CHECKING:
@@ -35,16 +35,6 @@ REGIONS = {
 HOSTS = frozenset(
     {"api.nexmo.com", "api-us.vonage.com", "api-eu.vonage.com", "api-ap.vonage.com", *REGIONS.values()}
 )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether *host* is this machine: ``localhost``, ``127.0.0.0/8`` or ``::1``."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def base_url(url: str, *, extra_hosts: Iterable[str] = ()) -> str:

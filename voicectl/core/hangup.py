@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from voicectl.api.session import HANGUP_SECONDS
-from voicectl.errors import ApiError, NotFoundError, TransportError
+from voicectl.errors import ApiError, AuthError, NotFoundError, TransportError
 
 if TYPE_CHECKING:
     from voicectl.api.client import VoiceApi
     from voicectl.clock import Clock
 
 PAUSE_SECONDS = 1.0
+LOOK_SECONDS = 2.0
 BAD_REQUEST = 400
 
 
@@ -36,6 +37,9 @@ def hang_up(api: VoiceApi, clock: Clock, uuid: str) -> bool:
             if _is_over(api, uuid, exc):
                 return False
             if clock.monotonic() + PAUSE_SECONDS > give_up:
+                exc.hint = (
+                    f"It was refused for {HANGUP_SECONDS:.0f} s. Look at the leg: voicectl call show {uuid}"
+                )
                 raise
             clock.sleep(PAUSE_SECONDS)
         else:
@@ -45,10 +49,12 @@ def hang_up(api: VoiceApi, clock: Clock, uuid: str) -> bool:
 def _is_over(api: VoiceApi, uuid: str, refusal: ApiError) -> bool:
     """Whether the record says so. One that cannot be read says nothing, unless both answers are 404."""
     try:
-        return api.get_call(uuid).is_final
+        return api.get_call(uuid, within=LOOK_SECONDS, urgent=True).is_final
+    except AuthError:
+        raise
     except NotFoundError:
         if isinstance(refusal, NotFoundError):
             raise
-    except TransportError:
+    except (ApiError, TransportError):
         pass
     return False

@@ -9,9 +9,9 @@ import re
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from voicectl.api.client import is_leg_id
 from voicectl.errors import InputError, LegError
 from voicectl.voice import endpoint
+from voicectl.voice.call import is_leg_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -6,9 +6,9 @@ import json
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from voicectl.api.wire import NoAnswer, NotSent, Wire
+from voicectl.api.wire import NoAnswer, NotSent, Wire, is_loopback
 from voicectl.core import guards
-from voicectl.errors import ConfigError, InputError, LegError, TransportError
+from voicectl.errors import ConfigError, DryRun, InputError, LegError, TransportError
 
 CONTROL_SECONDS = 10.0
 MAX_LOG_BYTES = 1 << 28
@@ -20,23 +20,25 @@ class SandboxControl:
     Args:
         url: Its base URL.
         source: Where the URL came from, for errors.
+        dry_run: Raise :class:`~voicectl.errors.DryRun` instead of sending anything that changes something.
 
     Raises:
         ConfigError: *url* is not loopback: a rehearsal reaches nothing else.
     """
 
-    def __init__(self, url: str, *, source: str) -> None:
+    def __init__(self, url: str, *, source: str, dry_run: bool = False) -> None:
         try:
             host = urlsplit(url).hostname or ""
         except ValueError:
             host = ""
-        if not guards.is_loopback(host):
+        if not is_loopback(host):
             raise ConfigError(
                 f"{source} is not a loopback address: a sandbox is on this machine.",
                 hint="Start one: voicectl sandbox start --detach",
             )
         self.url = guards.base_url(url)
         self._wire = Wire(self.url)
+        self._dry_run = dry_run
 
     def identity(self) -> dict[str, str]:
         """``application_id``, ``private_key`` (a path), ``from``, ``api_key``.
@@ -56,11 +58,19 @@ class SandboxControl:
         return self._ask("GET", path, timeout=timeout)
 
     def post(self, path: str, body: dict[str, Any] | None = None, *, timeout: float = CONTROL_SECONDS) -> Any:
-        """Ask for something."""
+        """Ask for something.
+
+        Raises:
+            DryRun: Nothing may be sent.
+        """
+        if self._dry_run:
+            raise DryRun("POST", self.url + path, body or {})
         return self._ask("POST", path, body or {}, timeout=timeout)
 
     def delete(self, path: str) -> Any:
-        """Take something back."""
+        """Take something back; raises as :meth:`post`."""
+        if self._dry_run:
+            raise DryRun("DELETE", self.url + path, None)
         return self._ask("DELETE", path)
 
     def hear(self, leg: str) -> list[dict[str, Any]]:

@@ -58,18 +58,23 @@ class Sandbox:
         self._advancing = asyncio.Lock()
         self._waiting_for: int | None = None
         self._woken = asyncio.Event()
+        self._resets = 0
         self.reset()
         self.app = Front(_routes(self), self)
 
     def reset(self) -> None:
-        """Forget all calls, faults, limits and the log; start the call clock and chance anew. Keys stay."""
+        """Forget all calls, faults, limits and the log; start the call clock and chance anew. Keys stay.
+
+        Ids go on, still by the seed: a client's journal may remember those of before.
+        """
         options, clock = self.options, self.clock
+        self._resets += 1
         self.call_clock = CallClock(clock, speed=options.speed, frozen=options.frozen)
         self.limits = Limits(clock.monotonic, enabled=options.limits)
         self.faults = Faults(options.seed, clock.monotonic)
         self.log = Log(clock.time, self.call_clock.now)
         self.exchange = Exchange(
-            seed=options.seed,
+            seed=f"{options.seed} {self._resets}",
             number=self.identity.number,
             now=self.call_clock.now(),
             host_time=clock.time,

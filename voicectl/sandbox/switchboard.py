@@ -55,7 +55,7 @@ class Switchboard:
     def __init__(
         self,
         *,
-        seed: int,
+        seed: str,
         number: str,
         now: int,
         host_time: Callable[[], float],

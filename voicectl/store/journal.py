@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from voicectl.errors import JournalError, TransportError
+from voicectl.errors import GuardError, JournalError, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from voicectl.clock import Clock
 
 SCHEMA_VERSION = 1
+HOUR_SECONDS = 3600
 KEY_LIFE_SECONDS = 86_400
 KEY_WAIT_SECONDS = 120
 ABANDONED_SECONDS = 300
@@ -148,11 +149,16 @@ class Journal:
         body_hash: str,
         key: str | None,
         dialled: list[str],
+        hourly_limit: int | None = None,
     ) -> Intent:
         """Write an intent, durable on return.
 
         Args:
             dialled: Every number that the request makes ring, *to* among them.
+            hourly_limit: How many may ring in an hour.
+
+        Raises:
+            GuardError: That would be too many; nothing was written.
         """
         now = self._clock.time()
         with self._transaction():
@@ -161,7 +167,7 @@ class Journal:
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (reference, now, os.getpid(), to, from_, body_hash, key, IntentState.INTENT),
             )
-            self._record_dials(now, dialled)
+            self._record_dials(now, dialled, hourly_limit)
         return Intent(
             reference=reference,
             asked_at=now,
@@ -194,9 +200,14 @@ class Journal:
         certainty: str | None = None,
         reason: str | None = None,
     ) -> bool:
-        """Write the id of the call that an intent led to; False if another intent has claimed that id."""
+        """Write the id of the call that an intent led to; False if another intent has claimed that id.
+
+        What the API itself told (no *certainty*) outranks an older claim: a sandbox of one seed gives its ids again.
+        """
         try:
             with self._transaction():
+                if certainty is None:
+                    self._db.execute("UPDATE calls SET uuid = NULL WHERE uuid = ?", (uuid,))
                 self._claim(reference, uuid, reply, certainty, reason)
         except sqlite3.IntegrityError:
             return False
@@ -217,16 +228,15 @@ class Journal:
             return False
         return True
 
-    def note_dials(self, dialled: list[str]) -> None:
-        """Count numbers that something other than "create call" makes ring."""
+    def note_dials(self, dialled: list[str], hourly_limit: int | None = None) -> None:
+        """Count numbers that something other than "create call" makes ring; raises as :meth:`intend`."""
         with self._transaction():
-            self._record_dials(self._clock.time(), dialled)
+            self._record_dials(self._clock.time(), dialled, hourly_limit)
 
-    def dials_since(self, time_: float) -> int:
-        """How many phones were made to ring since *time_* (Unix seconds)."""
+    def check_dials(self, dialled: list[str], hourly_limit: int | None) -> None:
+        """Refuse beforehand what :meth:`intend` would refuse on the way; raises as it does."""
         with self._reading():
-            row = self._db.execute("SELECT count(*) FROM dials WHERE at >= ?", (time_,)).fetchone()
-        return int(row[0])
+            self._check_dials(self._clock.time(), dialled, hourly_limit)
 
     def get(self, reference: str) -> Intent | None:
         """The intent with that reference."""
@@ -318,9 +328,23 @@ class Journal:
             (IntentState.CREATED, uuid, json.dumps(reply), certainty, reason, self._clock.time(), reference),
         )
 
-    def _record_dials(self, now: float, dialled: list[str]) -> None:
+    def _record_dials(self, now: float, dialled: list[str], hourly_limit: int | None) -> None:
+        """Check and record in one transaction, so that two commands at once cannot both be the last one allowed."""
+        self._check_dials(now, dialled, hourly_limit)
         self._db.executemany("INSERT INTO dials VALUES (?, ?)", [(now, number) for number in dialled])
         self._db.execute("DELETE FROM dials WHERE at < ?", (now - 2 * KEY_LIFE_SECONDS,))
+
+    def _check_dials(self, now: float, dialled: list[str], hourly_limit: int | None) -> None:
+        if hourly_limit is None:
+            return
+        made = self._db.execute("SELECT count(*) FROM dials WHERE at >= ?", (now - HOUR_SECONDS,)).fetchone()[
+            0
+        ]
+        if made + len(dialled) > hourly_limit:
+            raise GuardError(
+                f"This profile allows {hourly_limit} calls in an hour; {made} were made.",
+                hint="Wait, or raise it: voicectl profile add NAME --replace --max-calls-per-hour N ...",
+            )
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from typing import TYPE_CHECKING
 
 from voicectl.errors import RateLimitedError
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 CREATES_PER_SECOND = 3
 OTHERS_PER_SECOND = 15
 STALE_SECONDS = 300.0
+BOOT_SECONDS = 60
+LOCK_POLL_SECONDS = 0.005
 
 
 class SharedPace:
@@ -54,12 +57,29 @@ class SharedPace:
         """Raise OSError if the file cannot be used."""
         self._reserve(0, 0, urgent=True, budget=0.0)
 
+    def _lock(self, handle: int, budget: float) -> bool:
+        """Lock the file, as others hold it for a moment only; False if one holds it for *budget* seconds."""
+        give_up = time.monotonic() + budget
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= give_up:
+                    return False
+                time.sleep(LOCK_POLL_SECONDS)  # the machine's own time: another process is waited for
+            else:
+                return True
+
     def _reserve(self, creates: int, others: int, *, urgent: bool, budget: float) -> float:
         handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            if not self._lock(handle, 0.0 if urgent else budget):
+                if urgent:
+                    return 0.0
+                raise _too_many("Another process holds this machine's pace.")
             now = self._clock.monotonic()
-            next_create, next_other = _parse(os.pread(handle, 64, 0), now)
+            boot = round(self._clock.time() - now)
+            next_create, next_other = _parse(os.pread(handle, 96, 0), now, boot)
             burst = (OTHERS_PER_SECOND - 1) / OTHERS_PER_SECOND
             wait = 0.0
             if creates:
@@ -71,12 +91,10 @@ class SharedPace:
             if urgent:
                 wait = 0.0
             if wait > budget:
-                raise RateLimitedError(
-                    f"This machine's turn would come in {wait:.0f} s: too many requests are waiting.",
-                    status=429,
-                    hint="Nothing was sent. Try again when the other voicectl processes are done.",
+                raise _too_many(
+                    f"This machine's turn would come in {wait:.0f} s: too many requests are waiting."
                 )
-            content = f"{next_create:20.6f} {next_other:20.6f}\n".encode()
+            content = f"{next_create:20.6f} {next_other:20.6f} {boot}\n".encode()
             os.pwrite(handle, content, 0)
             os.ftruncate(handle, len(content))
         finally:
@@ -84,15 +102,20 @@ class SharedPace:
         return wait
 
 
-def _parse(content: bytes, now: float) -> tuple[float, float]:
-    """The two times; one that no queue explains (a restart, damage) counts as now."""
+def _parse(content: bytes, now: float, boot: int) -> tuple[float, float]:
+    """The two times; both count as now if no queue explains them: another boot, a clock that was set, damage."""
     try:
-        create, other = (float(part) for part in content.split())
+        create, other, theirs = (float(part) for part in content.split())
     except ValueError:
         return now, now
-    return (
-        create if create < now + STALE_SECONDS else now,
-        other if other < now + STALE_SECONDS else now,
+    if abs(theirs - boot) > BOOT_SECONDS or max(create, other) > now + STALE_SECONDS:
+        return now, now
+    return create, other
+
+
+def _too_many(why: str) -> RateLimitedError:
+    return RateLimitedError(
+        why, status=429, hint="Nothing was sent. Try again when the other voicectl processes are done."
     )
 
 

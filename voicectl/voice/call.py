@@ -5,6 +5,7 @@ Source: Voice API reference, "call record" and "status values".
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
@@ -30,6 +31,8 @@ LIVE = (CallStatus.STARTED, CallStatus.RINGING, CallStatus.ANSWERED, CallStatus.
 """The statuses of a leg that is not over, in the order in which a leg passes through them."""
 
 FINAL = frozenset(CallStatus) - frozenset(LIVE)
+
+_LEG_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32}")
 
 _NOT_REACHED = {
     CallStatus.BUSY,
@@ -118,6 +121,11 @@ class Call:
         if until == CallStatus.RINGING:
             return self.status in (CallStatus.ANSWERED, CallStatus.MACHINE, CallStatus.COMPLETED)
         return until == CallStatus.ANSWERED and self.was_answered
+
+
+def is_leg_id(text: str) -> bool:
+    """Whether *text* has the form of a leg's full id: a hyphenated UUID, or 32 hex digits."""
+    return _LEG_ID.fullmatch(text) is not None
 
 
 def _text(value: object) -> str:

@@ -72,6 +72,13 @@ def dialled(endpoint: dict[str, Any]) -> str | None:
     return label(endpoint) if value in (None, "") else str(value)
 
 
+def shown(endpoint: dict[str, Any]) -> dict[str, Any]:
+    """An endpoint object as records have it: without the keys it presses, and without what signs it in."""
+    return {
+        name: endpoint[name] for name in ("type", "number", "uri", "user", "extension") if name in endpoint
+    }
+
+
 def label(endpoint: dict[str, Any]) -> str | None:
     """How an endpoint object is shown in a table: its number, URI, user or extension; None if it has none."""
     for field in ("number", "uri", "user", "extension"):
