@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -136,13 +137,24 @@ completion tcsh
 """
 
 
+@pytest.fixture(scope="module")
+def quiet(
+    tmp_path_factory: pytest.TempPathFactory, application: Application
+) -> Iterator[tuple[Room, Canned]]:
+    """A machine and a server that is asked nothing."""
+    with Canned(reply(500)) as server:
+        yield machine(tmp_path_factory.mktemp("quiet"), application, server.url), server
+
+
 @pytest.mark.parametrize("line", MEANINGLESS.strip().splitlines())
-def test_what_cannot_be_meant_is_refused(voicectl: Room, line: str) -> None:
-    ran = voicectl(line)
+def test_what_cannot_be_meant_is_refused(quiet: tuple[Room, Canned], line: str) -> None:
+    home, server = quiet
+
+    ran = home(line)
 
     assert (ran.exit_code, ran.stdout) == (2, "")
     assert ran.stderr
-    assert voicectl.requests() == []
+    assert server.requests == []
 
 
 def test_a_group_alone_shows_its_help(bare: Room) -> None:

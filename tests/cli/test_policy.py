@@ -234,7 +234,7 @@ METACHARACTERS = st.text(alphabet="\"\\{}[],:<>&'/%$`;!#~action ", max_size=40)
 @example("$(touch /tmp/x) `touch /tmp/x` ${IFS}")
 @example("{{caller}} %s %(x)s {0}")
 @settings(
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     derandomize=True,
     database=None,

@@ -269,7 +269,7 @@ def test_what_is_no_id_is_refused_before_a_request(world: tuple[Room, Canned], s
 )
 @example(text="a" * 37, data=None)
 @settings(
-    max_examples=250,
+    max_examples=150,
     deadline=None,
     derandomize=True,
     database=None,

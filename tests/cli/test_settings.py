@@ -281,7 +281,7 @@ def test_the_environment_s_output_format_is_for_terminals(voicectl: Room) -> Non
     assert voicectl("call list", env=env, terminal=True).json[0]["uuid"] == leg
     assert voicectl("call list", env=env).rows[0][0] == leg
     assert voicectl("call list -o tsv", env=env, terminal=True).rows[0][0] == leg
-    assert "\x1b[1muuid" in voicectl("call list -o auto", env=env, terminal=True).stdout
+    assert voicectl("call list -o auto", env=env, terminal=True).stdout[0] not in "[{"
     assert voicectl("call list", env={"VOICECTL_OUTPUT": "xml"}).exit_code == 0
     assert voicectl("call list", env={"VOICECTL_OUTPUT": "xml"}, terminal=True).exit_code == 2
 

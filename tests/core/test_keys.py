@@ -140,7 +140,7 @@ def test_a_command_that_does_not_end_is_ended(program: str) -> None:
     with pytest.raises(ConfigError, match=re.escape("took longer than 0.3 s")):
         keys.from_command(shlex.join([sys.executable, "-c", program]), within=0.3)
 
-    assert time.perf_counter() - started < 2
+    assert time.perf_counter() - started < 5
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def test_no_time_that_the_api_sends_is_too_odd_to_show(text: str) -> None:
 
 
 @given(st.text(max_size=20) | st.from_regex(r"[0-9dhms.]{0,12}", fullmatch=True))
-@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@settings(max_examples=150, deadline=None, derandomize=True, database=None)
 def test_what_is_typed_is_a_time_in_utc_or_refused(text: str) -> None:
     try:
         moment = times.moment(text, now=NOW)

@@ -18,7 +18,7 @@ METACHARACTERS = st.text(alphabet="\"\\{}[],:<>&'\n\r\t\0/%$`;action onect")
 @example('"},{"action":"connect","endpoint":[{"type":"phone","number":"447700900999"}]},{"x":"')
 @example("</speak><speak>")
 @example("\ud800")
-@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@settings(max_examples=120, deadline=None, derandomize=True, database=None)
 def test_no_text_adds_or_changes_an_action(text: str) -> None:
     flow = [
         ncco.talk(text, language=text),
@@ -100,6 +100,6 @@ JSON = st.recursive(
 
 
 @given(JSON)
-@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@settings(max_examples=120, deadline=None, derandomize=True, database=None)
 def test_no_flow_is_too_odd_to_read(flow: object) -> None:
     assert all(isinstance(each, str) and each for each in ncco.dialled(flow))

@@ -207,7 +207,10 @@ class Journal:
         try:
             with self._transaction():
                 if certainty is None:
-                    self._db.execute("UPDATE calls SET uuid = NULL WHERE uuid = ?", (uuid,))
+                    self._db.execute(
+                        "UPDATE calls SET uuid = NULL, state = ?, reason = 'its id was given again' WHERE uuid = ?",
+                        (IntentState.NOT_CREATED, uuid),
+                    )
                 self._claim(reference, uuid, reply, certainty, reason)
         except sqlite3.IntegrityError:
             return False
