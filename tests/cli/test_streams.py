@@ -127,6 +127,17 @@ def test_a_changing_command_tells_the_leg_elsewhere(voicectl: Room, line: str) -
         assert voicectl("call reconcile").stdout == ""  # the journal knows
 
 
+@pytest.mark.parametrize("how", BROKEN)
+def test_a_hang_up_of_several_goes_on_when_nobody_can_be_told(voicectl: Room, how: str) -> None:
+    legs = [voicectl.call(f"44770090000{digit}") for digit in range(3)]
+
+    ran = tell(voicectl, f"hangup {' '.join(legs)}", how)
+
+    assert ran.exit_code == 1
+    assert [voicectl(f"call show {leg}").rows[0][1] for leg in legs] == ["completed"] * 3
+    assert all(leg in ran.stderr for leg in legs)
+
+
 def changes(room: Room) -> list[dict[str, Any]]:
     return [entry for entry in room.requests() if entry["method"] != "GET"]
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import http.client
 import io
-import ipaddress
 import json
 import math
 import os
@@ -24,6 +23,7 @@ from urllib.parse import unquote, urlsplit
 
 from voicectl import __version__
 from voicectl.errors import ConfigError, TransportError
+from voicectl.loopback import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -355,16 +355,6 @@ class _Proxy:
     authorization: str | None
 
 
-def is_loopback(host: str) -> bool:
-    """Whether *host* is this machine (``localhost``, ``127.0.0.0/8``, ``::1``), which no proxy stands before."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _proxy_for(host: str, environ: Mapping[str, str]) -> _Proxy | None:
     url = environ.get("HTTPS_PROXY") or environ.get("https_proxy")
     if not url:
@@ -425,7 +415,7 @@ def _trust(context: ssl.SSLContext, ca_file: str | None, environ: Mapping[str, s
         else:
             context.load_default_certs()
             if not context.cert_store_stats()["x509_ca"]:
-                import certifi  # noqa: PLC0415 (for a Python that was built without the system's certificates)
+                import certifi  # noqa: PLC0415 (for a Python built without the system's certificates; httpx brings it)
 
                 context.load_verify_locations(cafile=certifi.where())
     except OSError as exc:

@@ -85,7 +85,7 @@ def tell(exc: errors.VoicectlError, *, profile: str | None, as_json: bool, about
             "retryable": isinstance(exc, _RETRYABLE),
             "http_status": getattr(exc, "status", None),
             "trace_id": trace_id,
-            "profile": profile,
+            "profile": profile and profile.removeprefix("profile "),
         }
         remark(to_json({"error": content}))
         return

@@ -50,6 +50,7 @@ def each_leg(app: App, legs: Sequence[str], action: str, act: Callable[[str], bo
         statuses: list[int] = []
         tried: set[str] = set()
         has_done = False
+        lost: OSError | None = None
         for name in dict.fromkeys(named):
             try:
                 app.interrupts.check()
@@ -69,9 +70,16 @@ def each_leg(app: App, legs: Sequence[str], action: str, act: Callable[[str], bo
                 statuses.append(errors.exit_status(exc))
             else:
                 app.changed.append(uuid)
-                out.add({"uuid": uuid, "action": action, "outcome": outcome})
-                out.flush()
                 has_done = True
+                try:
+                    out.add({"uuid": uuid, "action": action, "outcome": outcome})
+                    out.flush()
+                except (
+                    OSError
+                ) as exc:  # nobody reads any more: the legs are still to be ended, and told elsewhere
+                    lost = exc
+        if lost is not None:
+            raise lost
     if statuses:
         raise typer.Exit(errors.combined_status(statuses, len(statuses) + has_done))
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from voicectl.api.wire import is_loopback
 from voicectl.errors import ConfigError, GuardError, InputError
+from voicectl.loopback import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

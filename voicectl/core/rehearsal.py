@@ -6,9 +6,10 @@ import json
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from voicectl.api.wire import NoAnswer, NotSent, Wire, is_loopback
+from voicectl.api.wire import NoAnswer, NotSent, Wire
 from voicectl.core import guards
 from voicectl.errors import ConfigError, DryRun, InputError, LegError, TransportError
+from voicectl.loopback import is_loopback
 
 CONTROL_SECONDS = 10.0
 MAX_LOG_BYTES = 1 << 28
