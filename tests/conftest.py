@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,6 +21,10 @@ from .support.clock import FakeClock
 from .support.room import Room
 
 StartRoom = Callable[..., Room]
+
+for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    if signal.getsignal(signum) is signal.SIG_IGN:  # as a shell leaves it for what runs in the background
+        signal.signal(signum, signal.SIG_DFL)  # or the commands that are started here would ignore it too
 
 
 @pytest.fixture(scope="session")
