@@ -105,6 +105,14 @@ def test_the_log_and_the_status_tell_what_happened(party: Room) -> None:
     assert (status["legs_live"], status["legs"]) == (1, 1)
 
 
+def test_a_log_of_any_length_is_printed_whole(party: Room) -> None:
+    assert party.sandbox is not None
+    for _ in range(3000):
+        party.sandbox.log.add("remark", reason="x" * 500)
+
+    assert len(party("sandbox log").stdout.splitlines()) >= 3000
+
+
 def test_reset_forgets_calls_and_faults_and_keeps_the_keys(party: Room) -> None:
     party.call()
     party("sandbox fault add status 503")

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import http.client
 import io
-import json
-import math
 import os
 import socket
 import ssl
@@ -21,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from voicectl import __version__
+from voicectl import __version__, strict_json
 from voicectl.errors import ConfigError, TransportError
 from voicectl.loopback import is_loopback
 
@@ -59,9 +57,7 @@ class Reply:
         if self.headers.get("Content-Encoding", "identity") != "identity":
             raise NoAnswer("the answer is compressed, which was not asked for")
         try:
-            value = json.loads(
-                self.body, object_pairs_hook=_object, parse_constant=_refuse_constant, parse_float=_finite
-            )
+            value = strict_json.loads(self.body, has_unique_keys=True)
         except (ValueError, RecursionError) as exc:
             raise NoAnswer("the answer is not the JSON that the API sends") from exc
         level = [value]
@@ -70,24 +66,6 @@ class Reply:
             if not level:
                 return value
         raise NoAnswer(f"the answer is nested more than {MAX_DEPTH} deep")
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key twice")
-    return found
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(name)
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if math.isinf(value):
-        raise ValueError(text)
-    return value
 
 
 def _contents(value: Any) -> Collection[Any]:

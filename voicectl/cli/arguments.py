@@ -47,6 +47,8 @@ From = Annotated[
 AnswerUrl = Annotated[str | None, typer.Option(metavar="URL", help="Where the platform fetches the NCCO.")]
 NccoFile = Annotated[str | None, typer.Option("--ncco", metavar="FILE", help="Run this NCCO; - reads it.")]
 
+MAX_LENGTH_SECONDS = 86_400
+
 _URL = re.compile(r"https?://[\x21-\x2e\x30-\x7e][\x21-\x7e]*", re.IGNORECASE)
 
 
@@ -117,11 +119,6 @@ def check_room(name: str) -> str:
             hint="The last word is the room: voicectl move LEG... ROOM",
         )
     return name
-
-
-def duration(text: str) -> float:
-    """A DURATION option in seconds; see :func:`voicectl.core.times.duration`."""
-    return times.duration(text)
 
 
 def whole_seconds(text: str, option: str, least: int, most: int) -> int:

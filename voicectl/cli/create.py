@@ -9,6 +9,7 @@ import typer
 
 from voicectl.cli import errors, views
 from voicectl.cli.arguments import (
+    MAX_LENGTH_SECONDS,
     AnswerUrl,
     From,
     Language,
@@ -19,7 +20,6 @@ from voicectl.cli.arguments import (
     check_room,
     check_text,
     check_url,
-    duration,
     whole_seconds,
 )
 from voicectl.cli.context import App, current
@@ -27,7 +27,7 @@ from voicectl.cli.flow import NoLint, check_ncco, read_ncco
 from voicectl.cli.render import remark
 from voicectl.cli.targets import stop, stops_all
 from voicectl.cli.wait import parse_status, tell_change
-from voicectl.core import dial
+from voicectl.core import dial, times
 from voicectl.core.follow import follow
 from voicectl.core.hangup import hang_up
 from voicectl.errors import DryRun, InputError, Interrupted, VoicectlError
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from voicectl.core.dial import Dialler, Placed
     from voicectl.voice.call import Call, CallStatus
 
-MAX_LENGTH_SECONDS = 86_400
 MAX_RINGING_SECONDS = 120
 
 
@@ -169,7 +168,7 @@ def create(
         key=idempotency_key,
         with_journal=not no_journal,
         until=until,
-        seconds=duration(timeout),
+        seconds=times.duration(timeout),
         hangup_on_timeout=hangup_on_timeout,
     )
 

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from voicectl.cli.arguments import duration
 from voicectl.cli.context import current
 from voicectl.cli.render import View
+from voicectl.core.times import duration
 from voicectl.errors import InputError
 
 VIEW = View(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import codecs
 import json
-import math
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from voicectl import strict_json
 from voicectl.cli import render
 from voicectl.cli.render import remark
 from voicectl.errors import InputError
@@ -38,7 +38,7 @@ def read_ncco(app: App, name: str, *, is_linted: bool = False) -> Ncco:
     where = "Standard input" if name == "-" else name
     content = app.read_input(name, "an NCCO").removeprefix(codecs.BOM_UTF8)
     try:
-        flow = json.loads(content.decode(), parse_constant=_refuse_constant, parse_float=_finite)
+        flow = strict_json.loads(content.decode())
     except json.JSONDecodeError as exc:
         raise InputError(f"{where} is not JSON: {exc.msg} at line {exc.lineno}, column {exc.colno}.") from exc
     except (ValueError, RecursionError) as exc:
@@ -99,15 +99,3 @@ def _tell(lines: list[str], what: str) -> None:
         remark(line)
     if len(lines) > MAX_TOLD:
         remark(f"... and {len(lines) - MAX_TOLD} more {what}: see voicectl ncco lint.")
-
-
-def _finite(text: str) -> float:
-    """The number *text*; ``1e999`` would be read as an infinite one, which JSON cannot say."""
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(text)
-    return value
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(name)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Annotated, Any
 
 import typer
 
-from voicectl import tokens
+from voicectl import strict_json, tokens
 from voicectl.cli import render
 from voicectl.cli.arguments import whole_seconds
 from voicectl.cli.context import App, current
@@ -101,16 +100,12 @@ def show(
 
 def _acl(app: App, name: str) -> dict[str, Any]:
     try:
-        acl = json.loads(app.read_input(name, "an ACL"), parse_constant=_refuse_constant)
+        acl = strict_json.loads(app.read_input(name, "an ACL"))
     except (ValueError, RecursionError) as exc:
         raise InputError("The ACL is not JSON.", hint='Write it as {"paths": {"/*/calls/**": {}}}.') from exc
     if not isinstance(acl, dict) or not isinstance(acl.get("paths"), dict):
         raise InputError("The ACL has no paths.", hint='Write it as {"paths": {"/*/calls/**": {}}}.')
     return acl
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(name)
 
 
 def _state(claims: dict[str, Any], now: float) -> str:

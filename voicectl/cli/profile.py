@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voicectl.cli import render
-from voicectl.cli.arguments import whole_seconds
+from voicectl.cli.arguments import MAX_LENGTH_SECONDS, whole_seconds
 from voicectl.cli.context import App, current
 from voicectl.cli.render import View
 from voicectl.core import guards, keys, profiles
@@ -20,7 +20,6 @@ from voicectl.voice import endpoint
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-MAX_LENGTH_SECONDS = 86_400
 
 _COLUMNS = ("name", "default", "application_id", "base_url", "from", "fingerprint")
 _MORE = ("api_key", "has_api_secret", "has_signature_secret", "key_command", "ca_file", "guards")

@@ -7,10 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from voicectl.cli import views
-from voicectl.cli.arguments import NccoFile, duration
+from voicectl.cli.arguments import NccoFile
 from voicectl.cli.context import App, current
 from voicectl.cli.flow import read_ncco
 from voicectl.cli.render import View
+from voicectl.core import times
 from voicectl.voice import dtmf, endpoint
 
 ADVANCE_SECONDS = 600.0
@@ -108,7 +109,7 @@ def advance(
       $ voicectl sandbox advance 45s
     """
     app = current(ctx)
-    seconds = duration(by)
+    seconds = times.duration(by)
     with app.writer(CLOCK, is_many=False) as out:
         out.add(app.control.post("/sandbox/advance", {"seconds": seconds}, timeout=ADVANCE_SECONDS))
 

@@ -18,10 +18,9 @@ import typer
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from voicectl.cli import errors
-from voicectl.cli.arguments import duration
 from voicectl.cli.context import App, current
 from voicectl.cli.render import View, remark
-from voicectl.core import config, keys
+from voicectl.core import config, keys, times
 from voicectl.core.profiles import SANDBOX, Profile
 from voicectl.core.rehearsal import SandboxControl
 from voicectl.errors import InputError, VoicectlError
@@ -206,7 +205,7 @@ def _options(
         seed=secrets.randbelow(1 << 31) if seed is None else seed,
         speed=speed,
         frozen=frozen,
-        settle=duration(settle),
+        settle=times.duration(settle),
         limits=not no_limits,
         allow_hosts=tuple(allow_host or ()),
     )

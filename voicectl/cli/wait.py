@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from voicectl.cli import views
-from voicectl.cli.arguments import Legs, duration
+from voicectl.cli.arguments import Legs
 from voicectl.cli.context import current
 from voicectl.cli.render import remark
+from voicectl.core import times
 from voicectl.core.follow import follow
 from voicectl.errors import InputError, WaitEnded, WaitTimeout
 from voicectl.voice.call import CallStatus
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from voicectl.voice.call import Call
 
 ENDED = "ended"
-WAIT_SECONDS = 90.0
 
 
 def wait(
@@ -39,7 +39,7 @@ def wait(
     """
     app = current(ctx)
     status = parse_status(until)
-    seconds = duration(timeout)
+    seconds = times.duration(timeout)
     is_many = len(legs) > 1 or legs[0] == "-"
     named = list(legs)
     if "-" in named:

@@ -96,7 +96,13 @@ class SandboxControl:
         headers = {} if body is None else {"Content-Type": "application/json"}
         try:
             reply = self._wire.exchange(
-                method, path, headers=headers, body=content, timeout=timeout, fresh=True
+                method,
+                path,
+                headers=headers,
+                body=content,
+                timeout=timeout,
+                fresh=True,
+                max_bytes=MAX_LOG_BYTES,
             )
         except (NotSent, NoAnswer) as exc:
             raise TransportError(
