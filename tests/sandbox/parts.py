@@ -10,13 +10,13 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from voicectl import tokens
-from voicectl.sandbox.effects import Effect, Fetch, Report
-from voicectl.sandbox.exchange import Exchange
-from voicectl.sandbox.flow import Dial, Flow, Join, Order
-from voicectl.sandbox.hearing import Prompt, speech
 from voicectl.sandbox.identity import Identity
-from voicectl.sandbox.leg import Leg
 from voicectl.sandbox.sandbox import Sandbox
+from voicectl.sandbox.telephony.effects import Effect, Fetch, Report
+from voicectl.sandbox.telephony.exchange import Exchange
+from voicectl.sandbox.telephony.flow import Dial, Flow, Join, Order
+from voicectl.sandbox.telephony.hearing import Prompt, speech
+from voicectl.sandbox.telephony.leg import Leg
 
 PERSON = "447700900001"
 BUSY = "447700900200"

@@ -4,9 +4,9 @@ import pytest
 
 from voicectl.sandbox import orders
 from voicectl.sandbox.checks import Invalid
-from voicectl.sandbox.detection import Behavior, Detection, Mode
-from voicectl.sandbox.flow import Dial, Join, Webhook
 from voicectl.sandbox.ncco import read_ncco
+from voicectl.sandbox.telephony.detection import Behavior, Detection, Mode
+from voicectl.sandbox.telephony.flow import Dial, Join, Webhook
 
 from .parts import HELLO
 

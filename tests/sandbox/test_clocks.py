@@ -6,8 +6,8 @@ import re
 import pytest
 
 from tests.support.clock import FakeClock
-from voicectl.sandbox.agenda import Agenda
 from voicectl.sandbox.call_clock import CallClock
+from voicectl.sandbox.telephony.agenda import Agenda
 from voicectl.sandbox.times import rfc3339, unix_seconds
 
 from .conftest import Start

@@ -8,11 +8,11 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from voicectl.sandbox.detection import Behavior, Detection, Mode
-from voicectl.sandbox.effects import Effect, Report
-from voicectl.sandbox.exchange import Exchange, ExchangeError
-from voicectl.sandbox.flow import Webhook
-from voicectl.sandbox.leg import Leg
+from voicectl.sandbox.telephony.detection import Behavior, Detection, Mode
+from voicectl.sandbox.telephony.effects import Effect, Report
+from voicectl.sandbox.telephony.exchange import Exchange, ExchangeError
+from voicectl.sandbox.telephony.flow import Webhook
+from voicectl.sandbox.telephony.leg import Leg
 from voicectl.voice.call import NEXT, CallStatus
 
 from .parts import Line, line, phone, room, say

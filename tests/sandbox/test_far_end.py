@@ -2,8 +2,8 @@
 
 import pytest
 
-from voicectl.sandbox.detection import Behavior, Detection, Mode
-from voicectl.sandbox.flow import Webhook
+from voicectl.sandbox.telephony.detection import Behavior, Detection, Mode
+from voicectl.sandbox.telephony.flow import Webhook
 
 from .parts import Line, say
 

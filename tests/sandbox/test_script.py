@@ -2,9 +2,9 @@
 
 import pytest
 
-from voicectl.sandbox.detection import Behavior, Detection, Mode
-from voicectl.sandbox.effects import Moved, Remark
-from voicectl.sandbox.hearing import audio
+from voicectl.sandbox.telephony.detection import Behavior, Detection, Mode
+from voicectl.sandbox.telephony.effects import Moved, Remark
+from voicectl.sandbox.telephony.hearing import audio
 
 from .parts import BUSY, BY_HAND, MACHINE, PERSON, Line, line, phone, room, say
 

@@ -19,8 +19,8 @@ from voicectl.sandbox.bodies import MAX_BODY, UnreadableBody, parse_json
 from voicectl.sandbox.ncco import read_ncco
 
 if TYPE_CHECKING:
-    from voicectl.sandbox.effects import Fetch
-    from voicectl.sandbox.flow import Actions
+    from voicectl.sandbox.telephony.effects import Fetch
+    from voicectl.sandbox.telephony.flow import Actions
 
 CONNECT_SECONDS = 1.0
 READ_SECONDS = 5.0

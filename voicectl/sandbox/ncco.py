@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from voicectl.errors import InputError
 from voicectl.sandbox.checks import WRONG_TYPE, Fields
-from voicectl.sandbox.detection import BEEP_TIMEOUT, Behavior, Detection, Mode
-from voicectl.sandbox.flow import LENGTH_TIMER, RINGING_TIMER, Action, Actions, Dial, Join
-from voicectl.sandbox.hearing import audio, speech
+from voicectl.sandbox.telephony.detection import BEEP_TIMEOUT, Behavior, Detection, Mode
+from voicectl.sandbox.telephony.flow import LENGTH_TIMER, RINGING_TIMER, Action, Actions, Dial, Join
+from voicectl.sandbox.telephony.hearing import audio, speech
 from voicectl.voice import dtmf
 from voicectl.voice.speech import MAX_CHARACTERS, characters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from voicectl.sandbox.hearing import Prompt
+    from voicectl.sandbox.telephony.hearing import Prompt
 
 MAX_LOOP = 1_000_000
 """A bound of our own, for arithmetic's sake; it is beyond the longest call."""

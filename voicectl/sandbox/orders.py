@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from voicectl.errors import InputError
 from voicectl.sandbox.checks import MISSING, Fields
-from voicectl.sandbox.flow import LENGTH_TIMER, RINGING_TIMER, Order, Webhook
 from voicectl.sandbox.ncco import Method, read_detection, read_digits, read_ncco, read_stream, read_talk
+from voicectl.sandbox.telephony.flow import LENGTH_TIMER, RINGING_TIMER, Order, Webhook
 from voicectl.voice import endpoint
 
 if TYPE_CHECKING:
-    from voicectl.sandbox.flow import Flow
-    from voicectl.sandbox.hearing import Prompt
+    from voicectl.sandbox.telephony.flow import Flow
+    from voicectl.sandbox.telephony.hearing import Prompt
 
 MAX_LENGTH_TIMER = 86_400
 MAX_SIP_URI = 50

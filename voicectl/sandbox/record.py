@@ -19,7 +19,7 @@ from voicectl.voice.call import CallStatus
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from voicectl.sandbox.leg import Leg
+    from voicectl.sandbox.telephony.leg import Leg
 
 RATE = Decimal("0.01270000")
 """EUR a minute, for every call."""

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
-from voicectl.sandbox import app, control
 from voicectl.sandbox.auth import Doorkeeper
 from voicectl.sandbox.call_clock import CallClock
-from voicectl.sandbox.effects import Effect, Fetch, Moved, Remark, Report
-from voicectl.sandbox.exchange import Exchange
 from voicectl.sandbox.faults import Faults
 from voicectl.sandbox.fetch import Fetcher
 from voicectl.sandbox.front import Front, refuse
 from voicectl.sandbox.limits import Limits
 from voicectl.sandbox.log import Log
 from voicectl.sandbox.problems import Problem
+from voicectl.sandbox.routes import calls, control
+from voicectl.sandbox.telephony.effects import Effect, Fetch, Moved, Remark, Report
+from voicectl.sandbox.telephony.exchange import Exchange
 
 if TYPE_CHECKING:
     from voicectl.clock import Clock
@@ -188,7 +188,7 @@ def _told(effect: Effect) -> dict[str, Any]:
 
 def _routes(sandbox: Sandbox) -> Starlette:
     routes = Starlette(
-        routes=[*app.routes(sandbox), *control.routes(sandbox)],
+        routes=[*calls.routes(sandbox), *control.routes(sandbox)],
         exception_handlers=dict.fromkeys((Problem, HTTPException, Exception), refuse),
     )
     routes.router.redirect_slashes = False

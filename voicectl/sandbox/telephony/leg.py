@@ -6,17 +6,17 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from voicectl.sandbox.conversation import Conversation, Seat
-from voicectl.sandbox.flow import LENGTH_TIMER, RINGING_TIMER, Flow
-from voicectl.sandbox.hearing import PLATFORM, Heard, Prompt
+from voicectl.sandbox.telephony.conversation import Conversation, Seat
+from voicectl.sandbox.telephony.flow import LENGTH_TIMER, RINGING_TIMER, Flow
+from voicectl.sandbox.telephony.hearing import PLATFORM, Heard, Prompt
 from voicectl.voice.call import FINAL, CallStatus
 
 if TYPE_CHECKING:
-    from voicectl.sandbox.agenda import Timer
-    from voicectl.sandbox.detection import Detection
-    from voicectl.sandbox.effects import Fetch
-    from voicectl.sandbox.far_end import FarEnd
-    from voicectl.sandbox.script import Script
+    from voicectl.sandbox.telephony.agenda import Timer
+    from voicectl.sandbox.telephony.detection import Detection
+    from voicectl.sandbox.telephony.effects import Fetch
+    from voicectl.sandbox.telephony.far_end import FarEnd
+    from voicectl.sandbox.telephony.script import Script
 
 
 class Direction(StrEnum):
@@ -28,7 +28,7 @@ class Direction(StrEnum):
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Leg:
-    """One party's connection. The :class:`~voicectl.sandbox.exchange.Exchange` alone changes it.
+    """One party's connection. The :class:`~voicectl.sandbox.telephony.exchange.Exchange` alone changes it.
 
     Attributes:
         to: The callee, as records show it.

@@ -9,21 +9,21 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from voicectl.sandbox import far_end
-from voicectl.sandbox.effects import Purpose
-from voicectl.sandbox.far_end import DECLINED
-from voicectl.sandbox.flow import Webhook
-from voicectl.sandbox.hearing import keys
-from voicectl.sandbox.leg import Direction
-from voicectl.sandbox.switchboard import Switchboard
+from voicectl.sandbox.telephony import far_end
+from voicectl.sandbox.telephony.effects import Purpose
+from voicectl.sandbox.telephony.far_end import DECLINED
+from voicectl.sandbox.telephony.flow import Webhook
+from voicectl.sandbox.telephony.hearing import keys
+from voicectl.sandbox.telephony.leg import Direction
+from voicectl.sandbox.telephony.switchboard import Switchboard
 from voicectl.voice.call import CallStatus
 from voicectl.voice.endpoint import label
 
 if TYPE_CHECKING:
-    from voicectl.sandbox.effects import Fetch
-    from voicectl.sandbox.flow import Actions, Flow, Order
-    from voicectl.sandbox.hearing import Heard, Prompt
-    from voicectl.sandbox.leg import Leg
+    from voicectl.sandbox.telephony.effects import Fetch
+    from voicectl.sandbox.telephony.flow import Actions, Flow, Order
+    from voicectl.sandbox.telephony.hearing import Heard, Prompt
+    from voicectl.sandbox.telephony.leg import Leg
 
 INBOUND_ANSWERED_AFTER = 1.0
 """Seconds of ringing before the platform answers an inbound call."""
@@ -90,7 +90,7 @@ class Exchange(Switchboard):
     def transfer(self, leg: Leg, flow: Flow) -> None:
         """Have *leg* leave its NCCO and run another, alone: in the room it names, or a new conversation.
 
-        With a :class:`~voicectl.sandbox.flow.Webhook` the present NCCO goes on until the other has come.
+        With a :class:`~voicectl.sandbox.telephony.flow.Webhook` the present NCCO goes on until the other has come.
         Raises as :meth:`mute`.
         """
         self._require_up(leg)

@@ -17,13 +17,13 @@ from starlette.routing import Route
 from voicectl.errors import InputError
 from voicectl.sandbox.bodies import BodyTooLarge, Json, UnreadableBody, parse_json, read_body
 from voicectl.sandbox.checks import Fields, Invalid
-from voicectl.sandbox.exchange import ExchangeError
-from voicectl.sandbox.flow import Join
 from voicectl.sandbox.front import refusal
 from voicectl.sandbox.log import KEPT
 from voicectl.sandbox.ncco import read_ncco
 from voicectl.sandbox.problems import Problem
 from voicectl.sandbox.record import call_record
+from voicectl.sandbox.telephony.exchange import ExchangeError
+from voicectl.sandbox.telephony.flow import Join
 from voicectl.sandbox.times import rfc3339
 from voicectl.voice import dtmf, endpoint
 from voicectl.voice.endpoint import label
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from voicectl.sandbox.flow import Actions
-    from voicectl.sandbox.leg import Leg
     from voicectl.sandbox.sandbox import Sandbox
+    from voicectl.sandbox.telephony.flow import Actions
+    from voicectl.sandbox.telephony.leg import Leg
 
     Handler = Callable[[Sandbox, Request, Fields], Awaitable[Response]]
 

@@ -10,20 +10,20 @@ from starlette.routing import Route
 from voicectl.sandbox import orders, record
 from voicectl.sandbox.bodies import BodyTooLarge, Json, UnreadableBody, parse_json, read_body
 from voicectl.sandbox.checks import Invalid
-from voicectl.sandbox.exchange import LegNotAnswered, LegOver
 from voicectl.sandbox.faults import Fault, What
 from voicectl.sandbox.front import DropConnection, refusal, trace_id
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.orders import Verb
 from voicectl.sandbox.problems import Problem, gateway, invalid, no_such_leg, wrong_state
+from voicectl.sandbox.telephony.exchange import LegNotAnswered, LegOver
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from starlette.requests import Request
 
-    from voicectl.sandbox.leg import Leg
     from voicectl.sandbox.sandbox import Sandbox
+    from voicectl.sandbox.telephony.leg import Leg
 
     Handler = Callable[[Sandbox, Request, Any], Response]
 

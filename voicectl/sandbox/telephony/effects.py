@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from voicectl.sandbox.flow import Webhook
+    from voicectl.sandbox.telephony.flow import Webhook
 
 
 class Purpose(StrEnum):

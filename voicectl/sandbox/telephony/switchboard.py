@@ -1,6 +1,7 @@
 """The life of a leg: made, ringing, answered, in one conversation and another, ended.
 
-This is what happens by itself once something was asked for; :mod:`voicectl.sandbox.exchange` is what may be asked.
+This is what happens by itself once something was asked for; the :mod:`~voicectl.sandbox.telephony.exchange` is what
+may be asked.
 """
 
 from __future__ import annotations
@@ -10,26 +11,26 @@ import uuid
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from voicectl.sandbox import far_end
-from voicectl.sandbox.agenda import Agenda
-from voicectl.sandbox.conversation import Conversation, Conversations, Seat
-from voicectl.sandbox.detection import Behavior
-from voicectl.sandbox.effects import Effect, Fetch, Moved, Purpose, Remark, Report
-from voicectl.sandbox.flow import Join, Webhook
-from voicectl.sandbox.hearing import keys, music
-from voicectl.sandbox.leg import Direction, Leg
-from voicectl.sandbox.script import Script
+from voicectl.sandbox.telephony import far_end
+from voicectl.sandbox.telephony.agenda import Agenda
+from voicectl.sandbox.telephony.conversation import Conversation, Conversations, Seat
+from voicectl.sandbox.telephony.detection import Behavior
+from voicectl.sandbox.telephony.effects import Effect, Fetch, Moved, Purpose, Remark, Report
+from voicectl.sandbox.telephony.flow import Join, Webhook
+from voicectl.sandbox.telephony.hearing import keys, music
+from voicectl.sandbox.telephony.leg import Direction, Leg
+from voicectl.sandbox.telephony.script import Script
 from voicectl.voice.call import NEXT, CallStatus
 from voicectl.voice.endpoint import label
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from voicectl.sandbox.agenda import Timer
-    from voicectl.sandbox.detection import Sighting
-    from voicectl.sandbox.far_end import Refusal
-    from voicectl.sandbox.flow import Actions, Dial
-    from voicectl.sandbox.hearing import Heard, Prompt
+    from voicectl.sandbox.telephony.agenda import Timer
+    from voicectl.sandbox.telephony.detection import Sighting
+    from voicectl.sandbox.telephony.far_end import Refusal
+    from voicectl.sandbox.telephony.flow import Actions, Dial
+    from voicectl.sandbox.telephony.hearing import Heard, Prompt
 
 
 class IllegalMove(Exception):

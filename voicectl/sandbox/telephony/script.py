@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from voicectl.sandbox.flow import Actions, Dial, Join
-from voicectl.sandbox.hearing import Prompt, music
+from voicectl.sandbox.telephony.flow import Actions, Dial, Join
+from voicectl.sandbox.telephony.hearing import Prompt, music
 
 if TYPE_CHECKING:
-    from voicectl.sandbox.agenda import Timer
-    from voicectl.sandbox.hearing import Heard
-    from voicectl.sandbox.leg import Leg
-    from voicectl.sandbox.switchboard import Switchboard
+    from voicectl.sandbox.telephony.agenda import Timer
+    from voicectl.sandbox.telephony.hearing import Heard
+    from voicectl.sandbox.telephony.leg import Leg
+    from voicectl.sandbox.telephony.switchboard import Switchboard
 
 
 class Script:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from voicectl.sandbox.hearing import Prompt
+from voicectl.sandbox.telephony.hearing import Prompt
 
 if TYPE_CHECKING:
-    from voicectl.sandbox.detection import Detection
+    from voicectl.sandbox.telephony.detection import Detection
 
 RINGING_TIMER = 60
 """Seconds of ringing after which a call times out, unless it says otherwise."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from voicectl.sandbox.leg import Leg
+    from voicectl.sandbox.telephony.leg import Leg
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -29,7 +29,7 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seat:
-    """A leg's terms in its present conversation; see :class:`voicectl.sandbox.flow.Join`."""
+    """A leg's terms in its present conversation; see :class:`voicectl.sandbox.telephony.flow.Join`."""
 
     ends: bool = False
     can_hear: frozenset[str] | None = None
