@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from voicectl import tokens
 from voicectl.sandbox.identity import Identity
 from voicectl.sandbox.sandbox import Sandbox
-from voicectl.sandbox.telephony.effects import Effect, Fetch, Report
+from voicectl.sandbox.telephony.effects import Effect, Event, Fetch, Kind
 from voicectl.sandbox.telephony.exchange import Exchange
-from voicectl.sandbox.telephony.flow import Dial, Flow, Join, Order
+from voicectl.sandbox.telephony.flow import Dial, Flow, Join, Order, Play
 from voicectl.sandbox.telephony.hearing import Prompt, speech
 from voicectl.sandbox.telephony.leg import Leg
 
@@ -23,11 +23,17 @@ BUSY = "447700900200"
 MACHINE = "447700900300"
 BY_HAND = "447700900600"
 
+APPLICATION = "5a4db0c5-0000-4000-8000-000000000000"
+
 HELLO = {"action": "talk", "text": "Hello"}
 ROOM = {"action": "conversation", "name": "room"}
 
 
-def say(text: str = "Hello", **options: Any) -> Prompt:
+def say(text: str = "Hello", **options: Any) -> Play:
+    return Play(prompt=saying(text, **options))
+
+
+def saying(text: str = "Hello", **options: Any) -> Prompt:
     return speech(text, loop=options.get("loop", 1), options=options)
 
 
@@ -52,7 +58,9 @@ class Line:
     def call(self, number: str = PERSON, flow: Flow = INTO_A_ROOM, **options: Any) -> Leg:
         caller = {"type": "phone", "number": "447700900456"}
         to = options.pop("to", {"type": "phone", "number": number})
-        return self.exchange.create(Order(to=to, from_=caller, flow=flow, **options))
+        return self.exchange.create(
+            Order(to=to, from_=caller, flow=flow, **options), application_id=APPLICATION
+        )
 
     def answered(self, number: str = PERSON, flow: Flow = INTO_A_ROOM, **options: Any) -> Leg:
         leg = self.call(number, flow, **options)
@@ -73,14 +81,16 @@ class Line:
     def reports(self, leg: Leg) -> list[tuple[float, str]]:
         """When each status came, in seconds from the making of *leg*."""
         return [
-            ((report.at - leg.created) / 1000, report.status)
-            for report in self.collect()
-            if isinstance(report, Report) and report.uuid == leg.uuid
+            ((event.at - leg.created) / 1000, event.fields["status"]) for event in self.told(leg, Kind.STATUS)
         ]
 
-    def last_report(self, leg: Leg) -> Report:
-        found = [each for each in self.collect() if isinstance(each, Report) and each.uuid == leg.uuid]
-        return found[-1]
+    def last_report(self, leg: Leg) -> dict[str, Any]:
+        return self.told(leg, Kind.STATUS)[-1].fields
+
+    def told(self, leg: Leg, kind: Kind) -> list[Event]:
+        """The events of one kind about *leg*."""
+        events = [each for each in self.collect() if isinstance(each, Event)]
+        return [event for event in events if event.uuid == leg.uuid and event.kind is kind]
 
     def heard(self, leg: Leg) -> list[tuple[str, str, float]]:
         """What the party of *leg* heard, what it was, and for how long."""

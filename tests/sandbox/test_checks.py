@@ -159,7 +159,7 @@ def test_all_that_may_be_given_is_kept():
     assert order.flow == Webhook(url="https://app.example.org/answer?a=b", method="POST")
     assert order.detection == Detection(behavior=Behavior.CONTINUE, mode=Mode.DETECT_BEEP, beep_timeout=60)
     assert (order.ringing_timer, order.length_timer) == (120, 86_400)
-    assert order.event_url == "https://app.example.org/events"
+    assert order.events == Webhook(url="https://app.example.org/events", method="POST")
 
 
 class TestNcco:

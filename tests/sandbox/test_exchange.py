@@ -9,7 +9,7 @@ from voicectl.sandbox.telephony.leg import Leg
 from voicectl.sandbox.telephony.switchboard import IllegalMove
 from voicectl.voice.call import FINAL, NEXT, CallStatus
 
-from .parts import BUSY, BY_HAND, MACHINE, Line, phone, room, say
+from .parts import APPLICATION, BUSY, BY_HAND, MACHINE, Line, phone, room, say, saying
 from .parts import line as new_line
 
 TO_A_LIVE_CALL = {
@@ -17,9 +17,9 @@ TO_A_LIVE_CALL = {
     "earmuff": lambda exchange, leg: exchange.earmuff(leg, on=True),
     "transfer": lambda exchange, leg: exchange.transfer(leg, (room(),)),
     "transfer by URL": lambda exchange, leg: exchange.transfer(leg, Webhook(url="http://127.0.0.1/")),
-    "talk": lambda exchange, leg: exchange.talk(leg, say()),
+    "talk": lambda exchange, leg: exchange.talk(leg, saying()),
     "stop talk": lambda exchange, leg: exchange.talk(leg, None),
-    "stream": lambda exchange, leg: exchange.stream(leg, say()),
+    "stream": lambda exchange, leg: exchange.stream(leg, saying()),
     "dtmf": lambda exchange, leg: exchange.dtmf(leg, "12"),
     "listen": lambda exchange, leg: exchange.listen(leg, "http://127.0.0.1/"),
     "press": lambda exchange, leg: exchange.press(leg, "12"),
@@ -123,7 +123,7 @@ class TestTheOutsideParty:
 
         line.exchange.depart(leg)
 
-        assert (leg.status, line.last_report(leg).detail, line.last_report(leg).sip_code) == (
+        assert (leg.status, line.last_report(leg).get("detail"), line.last_report(leg).get("sip_code")) == (
             "rejected",
             "declined",
             603,
@@ -161,7 +161,7 @@ class TestTheOutsideParty:
 
         line.exchange.depart(leg)
 
-        assert (leg.status, line.last_report(leg).disconnected_by) == ("completed", "user")
+        assert (leg.status, line.last_report(leg).get("disconnected_by")) == ("completed", "user")
 
 
 class TestWebhooks:
@@ -282,4 +282,5 @@ def ring(line: Line) -> Leg:
         to={"type": "phone", "number": "442079460000"},
         from_={"type": "phone", "number": "447700900000"},
         flow=(room("lobby"),),
+        application_id=APPLICATION,
     )

@@ -9,13 +9,13 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from voicectl.sandbox.telephony.detection import Behavior, Detection, Mode
-from voicectl.sandbox.telephony.effects import Effect, Report
+from voicectl.sandbox.telephony.effects import Effect, Event, Kind
 from voicectl.sandbox.telephony.exchange import Exchange, ExchangeError
 from voicectl.sandbox.telephony.flow import Webhook
 from voicectl.sandbox.telephony.leg import Leg
 from voicectl.voice.call import NEXT, CallStatus
 
-from .parts import Line, line, phone, room, say
+from .parts import APPLICATION, Line, line, phone, room, say, saying
 
 MUSIC = "http://127.0.0.1/hold.mp3"
 NUMBERS = st.sampled_from(
@@ -116,7 +116,7 @@ class ExchangeRules(RuleBasedStateMachine):
     @rule(number=NUMBERS, flow=FLOWS)
     def ring(self, number, flow):
         to, from_ = {"type": "phone", "number": "442079460000"}, {"type": "phone", "number": number}
-        self.both(lambda each: each.exchange.ring(to=to, from_=from_, flow=flow))
+        self.both(lambda each: each.exchange.ring(to=to, from_=from_, flow=flow, application_id=APPLICATION))
 
     @rule(seconds=st.floats(0, 70))
     def wait(self, seconds):
@@ -133,7 +133,7 @@ class ExchangeRules(RuleBasedStateMachine):
         self.to_leg(n, lambda exchange, leg: getattr(exchange, operation)(leg, on=on))
 
     @precondition(lambda self: self.has_legs)
-    @rule(n=LEGS, operation=st.sampled_from(["talk", "stream"]), prompt=st.none() | st.just(say(loop=0)))
+    @rule(n=LEGS, operation=st.sampled_from(["talk", "stream"]), prompt=st.none() | st.just(saying(loop=0)))
     def play(self, n, operation, prompt):
         self.to_leg(n, lambda exchange, leg: getattr(exchange, operation)(leg, prompt))
 
@@ -164,10 +164,12 @@ class ExchangeRules(RuleBasedStateMachine):
     def statuses_follow_one_another_as_they_may(self):
         exchange = self.lines[0].exchange
         seen = {uuid: [CallStatus.STARTED] for uuid in exchange.legs}
-        for report in self.log[0]:
+        for event in self.log[0]:
             # Not changes of the record: the first status, the verdict on a human, a second machine event.
-            if isinstance(report, Report) and report.status not in ("started", "human"):
-                seen[report.uuid].append(CallStatus(report.status))
+            if not isinstance(event, Event) or event.kind is not Kind.STATUS:
+                continue
+            if event.fields["status"] not in ("started", "human"):
+                seen[event.uuid].append(CallStatus(event.fields["status"]))
         for uuid, statuses in seen.items():
             assert statuses[-1] == exchange.legs[uuid].status
             for before, after in pairwise(statuses):

@@ -3,9 +3,10 @@
 import pytest
 
 from voicectl.sandbox.telephony.detection import Behavior, Detection, Mode
+from voicectl.sandbox.telephony.effects import Kind
 from voicectl.sandbox.telephony.flow import Webhook
 
-from .parts import Line, say
+from .parts import APPLICATION, Line, say
 
 ANSWERED_AND_STAYS = [(0, "started"), (0.5, "ringing"), (2.5, "answered")]
 
@@ -43,7 +44,7 @@ def test_a_callee_goes_by_its_last_three_digits(line: Line, digits, statuses, de
     line.wait(200)
 
     assert line.reports(leg) == statuses
-    assert (line.last_report(leg).detail, line.last_report(leg).sip_code) == (detail, sip_code)
+    assert (line.last_report(leg).get("detail"), line.last_report(leg).get("sip_code")) == (detail, sip_code)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ def test_the_length_timer_counts_from_the_answer(line: Line):
     line.wait(100)
 
     assert line.reports(leg)[-1] == (32.5, "completed")
-    assert line.last_report(leg).disconnected_by == "platform"
+    assert line.last_report(leg).get("disconnected_by") == "platform"
 
 
 def test_a_party_that_hangs_up_is_named_as_the_one_who_did(line: Line):
@@ -113,7 +114,7 @@ def test_a_party_that_hangs_up_is_named_as_the_one_who_did(line: Line):
 
     line.wait(10)
 
-    assert line.last_report(leg).disconnected_by == "user"
+    assert line.last_report(leg).get("disconnected_by") == "user"
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ def test_a_party_that_hangs_up_is_named_as_the_one_who_did(line: Line):
 )
 def test_a_caller_acts_once_answered(line: Line, caller, statuses):
     to, from_ = {"type": "phone", "number": "442079460000"}, {"type": "phone", "number": caller}
-    leg = line.exchange.ring(to=to, from_=from_, flow=(say(loop=0),))
+    leg = line.exchange.ring(to=to, from_=from_, flow=(say(loop=0),), application_id=APPLICATION)
 
     line.wait(200)
 
@@ -205,8 +206,11 @@ class TestMachineDetection:
         line.wait(60)
 
         answered = leg.answered_at
-        reports = [report for report in line.collect() if report.at > answered]
-        assert [((r.at - answered) / 1000, r.status, r.sub_state) for r in reports] == events
+        told = [event for event in line.told(leg, Kind.STATUS) if event.at > answered]
+        assert [
+            ((event.at - answered) / 1000, event.fields["status"], event.fields.get("sub_state"))
+            for event in told
+        ] == events
         started = [(heard.at - answered) / 1000 for heard in leg.heard]
         assert started == ([] if flow_starts is None else [flow_starts])
 

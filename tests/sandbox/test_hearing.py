@@ -4,7 +4,7 @@ import pytest
 
 from voicectl.sandbox.telephony.hearing import audio
 
-from .parts import Line, phone, room, say
+from .parts import Line, phone, room, say, saying
 
 
 def keys_heard(line: Line, leg) -> str:
@@ -128,7 +128,7 @@ class TestAmongLegs:
 
 class TestPrompts:
     def test_rest_prompts_are_heard_by_the_addressed_leg_alone(self, line: Line, three):
-        line.exchange.talk(three[0], say("Hello"))
+        line.exchange.talk(three[0], saying("Hello"))
         line.exchange.stream(three[0], audio("http://x/a.mp3", options={}))
         line.exchange.dtmf(three[0], "1p2")
         line.wait(10)
@@ -143,28 +143,28 @@ class TestPrompts:
     def test_earmuffs_do_not_keep_prompts_out(self, line: Line, three):
         line.exchange.earmuff(three[0], on=True)
 
-        line.exchange.talk(three[0], say("Hello"))
+        line.exchange.talk(three[0], saying("Hello"))
 
         assert [what for _, what, _ in line.heard(three[0])] == ["Hello"]
 
     def test_a_new_talk_replaces_a_playing_one(self, line: Line, three):
-        line.exchange.talk(three[0], say("first", loop=0))
+        line.exchange.talk(three[0], saying("first", loop=0))
         line.wait(4)
 
-        line.exchange.talk(three[0], say("second", loop=0))
+        line.exchange.talk(three[0], saying("second", loop=0))
         line.wait(2)
 
         assert line.heard(three[0]) == [("speech", "first", 4), ("speech", "second", 2)]
 
     def test_a_stream_does_not_replace_a_talk(self, line: Line, three):
-        line.exchange.talk(three[0], say("talk", loop=0))
+        line.exchange.talk(three[0], saying("talk", loop=0))
         line.exchange.stream(three[0], audio("http://x/a.mp3", loop=0, options={}))
         line.wait(3)
 
         assert [seconds for _, _, seconds in line.heard(three[0])] == [3, 3]
 
     def test_stopping_cuts_it(self, line: Line, three):
-        line.exchange.talk(three[0], say("talk", loop=0))
+        line.exchange.talk(three[0], saying("talk", loop=0))
         line.wait(3)
 
         line.exchange.talk(three[0], None)
@@ -173,7 +173,7 @@ class TestPrompts:
         assert line.heard(three[0]) == [("speech", "talk", 3)]
 
     def test_stopping_what_is_over_changes_nothing(self, line: Line, three):
-        line.exchange.talk(three[0], say("x" * 14))
+        line.exchange.talk(three[0], saying("x" * 14))
         line.wait(3)
 
         line.exchange.talk(three[0], None)
@@ -184,7 +184,7 @@ class TestPrompts:
     def test_rest_does_not_stop_what_the_flow_says(self, line: Line):
         leg = line.answered(flow=(say("flow", loop=0),))
 
-        line.exchange.talk(leg, say("rest", loop=0))
+        line.exchange.talk(leg, saying("rest", loop=0))
         line.wait(2)
         line.exchange.talk(leg, None)
         line.wait(2)
@@ -192,7 +192,7 @@ class TestPrompts:
         assert line.heard(leg) == [("speech", "flow", 4), ("speech", "rest", 2)]
 
     def test_hanging_up_cuts_what_plays(self, line: Line, three):
-        line.exchange.talk(three[0], say("x" * 140))
+        line.exchange.talk(three[0], saying("x" * 140))
         line.wait(3)
 
         line.exchange.depart(three[0])
@@ -201,13 +201,13 @@ class TestPrompts:
         assert line.heard(three[0]) == [("speech", "x" * 140, 3)]
 
     def test_what_still_plays_shows_the_seconds_so_far(self, line: Line, three):
-        line.exchange.talk(three[0], say("x" * 140))
+        line.exchange.talk(three[0], saying("x" * 140))
         line.wait(4)
 
         assert line.heard(three[0]) == [("speech", "x" * 140, 4)]
 
     def test_an_entry_tells_when_what_and_how(self, line: Line, three):
-        line.exchange.talk(three[0], say("Hi", level="-0.5", language="en-GB"))
+        line.exchange.talk(three[0], saying("Hi", level="-0.5", language="en-GB"))
 
         assert three[0].heard[-1].to_json(line.exchange.now) == {
             "at": "1970-01-01T00:00:07.500Z",

@@ -203,7 +203,7 @@ def test_any_json_gets_a_whole_answer(client: Client, body, where):
 
 
 def test_a_bug_of_ours_would_be_a_500_with_a_trace_id(client: Client, monkeypatch, caplog):
-    monkeypatch.setattr(type(client.sandbox.exchange), "create", lambda *_: 1 / 0)
+    monkeypatch.setattr(type(client.sandbox.exchange), "create", lambda *_, **__: 1 / 0)
 
     reply = client.create()
 

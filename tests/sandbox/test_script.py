@@ -3,7 +3,8 @@
 import pytest
 
 from voicectl.sandbox.telephony.detection import Behavior, Detection, Mode
-from voicectl.sandbox.telephony.effects import Moved, Remark
+from voicectl.sandbox.telephony.effects import Kind, Remark
+from voicectl.sandbox.telephony.flow import Play
 from voicectl.sandbox.telephony.hearing import audio
 
 from .parts import BUSY, BY_HAND, MACHINE, PERSON, Line, line, phone, room, say
@@ -13,7 +14,9 @@ MUSIC = "https://cdn.example.org/hold.mp3"
 
 class TestPrompts:
     def test_the_call_ends_when_the_flow_does(self, line: Line):
-        leg = line.call(flow=(say("14 letters, ok"), audio("http://x/a.mp3", options={}), say("x" * 28)))
+        leg = line.call(
+            flow=(say("14 letters, ok"), Play(prompt=audio("http://x/a.mp3", options={})), say("x" * 28))
+        )
 
         line.wait(20)
 
@@ -23,7 +26,7 @@ class TestPrompts:
             ("speech", "x" * 28, 2),
         ]
         assert line.reports(leg)[-1] == (2.5 + 8, "completed")
-        assert line.last_report(leg).disconnected_by == "platform"
+        assert line.last_report(leg).get("disconnected_by") == "platform"
 
     def test_a_loop_takes_its_multiple(self, line: Line):
         leg = line.call(flow=(say("x" * 14, loop=3),))
@@ -72,8 +75,9 @@ class TestRooms:
 
         line.wait(3)
 
-        (moved,) = [effect for effect in line.collect() if isinstance(effect, Moved)]
-        assert (moved.conversation_uuid_from, moved.conversation_uuid_to) == (own.uuid, leg.conversation.uuid)
+        (moved,) = line.told(leg, Kind.TRANSFER)
+        assert moved.fields["conversation_uuid_from"] == own.uuid
+        assert moved.fields["conversation_uuid_to"] == leg.conversation.uuid
         assert own.uuid not in line.exchange.conversations.by_uuid
 
     def test_the_same_name_is_the_same_room_even_after_all_have_left(self, line: Line):
@@ -98,7 +102,7 @@ class TestRooms:
         line.exchange.depart(moderator)
 
         assert attendee.status == "completed"
-        assert line.last_report(attendee).disconnected_by == "platform"
+        assert line.last_report(attendee).get("disconnected_by") == "platform"
 
     def test_who_has_more_to_do_goes_on_when_the_room_ends(self, line: Line):
         attendee = line.answered(flow=(room(), say("Thank you")))

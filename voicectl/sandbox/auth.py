@@ -8,16 +8,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
-
 from voicectl import tokens
 from voicectl.sandbox.problems import gateway
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from voicectl.sandbox.identity import Identity
+    from voicectl.sandbox.applications import Application, Applications
 
 SKEW_SECONDS = 60
 """How far ahead of the host clock a token's ``iat`` may be."""
@@ -26,28 +23,27 @@ _SCHEME = "Bearer "
 
 
 class Doorkeeper:
-    """Lets in who holds the application's private key.
+    """Lets in who holds an application's private key.
 
     Args:
-        identity: The one application there is.
+        applications: Those that there are.
         host_time: Tells Unix seconds.
     """
 
-    def __init__(self, identity: Identity, host_time: Callable[[], float]) -> None:
-        key = load_pem_public_key(identity.public_key.encode())
-        if not isinstance(key, RSAPublicKey):
-            raise TypeError("the application's public key is not an RSA key")
-        self._key = key
-        self._application_id = identity.application_id
+    def __init__(self, applications: Applications, host_time: Callable[[], float]) -> None:
+        self._applications = applications
         self._host_time = host_time
 
-    def check(self, authorization: str | None, method: str, path: str) -> None:
+    def check(self, authorization: str | None, method: str, path: str) -> Application:
         """Let a request pass.
 
         Args:
             authorization: The header's value; None if there is none.
             method: The HTTP method, for the token's ``acl``; so is *path*.
             path: The path without the query.
+
+        Returns:
+            Whose token it is.
 
         Raises:
             Problem: 401, or 403 where only the ``acl`` is against it.
@@ -63,13 +59,15 @@ class Doorkeeper:
             raise gateway(401, f"The token is {exc}.") from exc
         if header.get("alg") != "RS256":
             raise gateway(401, "The token is not signed with RS256.")
-        if claims.get("application_id") != self._application_id:
+        application = self._applications.by_id.get(str(claims.get("application_id")))
+        if application is None:
             raise gateway(401, "The token's application is not known.")
-        if not tokens.is_signed_by(token, self._key):
+        if not tokens.is_signed_by(token, application.public_key):
             raise gateway(401, "The token is not signed with the application's private key.")
         self._check_claims(claims)
         if not tokens.allows(claims.get("acl"), method, path):
             raise gateway(403, "The token's acl does not allow this request.")
+        return application
 
     def _check_claims(self, claims: dict[str, Any]) -> None:
         now = self._host_time()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from voicectl.errors import InputError
 from voicectl.sandbox.checks import WRONG_TYPE, Fields
 from voicectl.sandbox.telephony.detection import BEEP_TIMEOUT, Behavior, Detection, Mode
-from voicectl.sandbox.telephony.flow import LENGTH_TIMER, RINGING_TIMER, Action, Actions, Dial, Join
+from voicectl.sandbox.telephony.flow import LENGTH_TIMER, RINGING_TIMER, Action, Actions, Dial, Join, Play
 from voicectl.sandbox.telephony.hearing import audio, speech
 from voicectl.voice import dtmf
 from voicectl.voice.speech import MAX_CHARACTERS, characters
@@ -117,12 +117,12 @@ def _action(fields: Fields) -> Action | None:
 
 def _talk(fields: Fields) -> Action:
     _refuse_barge_in(fields)
-    return read_talk(fields)
+    return Play(prompt=read_talk(fields))
 
 
 def _stream(fields: Fields) -> Action:
     _refuse_barge_in(fields)
-    return read_stream(fields, "streamUrl")
+    return Play(prompt=read_stream(fields, "streamUrl"))
 
 
 def _conversation(fields: Fields) -> Action:

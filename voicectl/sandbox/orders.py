@@ -60,7 +60,8 @@ def read_create(body: object) -> Order:
     to, digits = _callee(callee) if callee is not None else ({}, None)
     from_ = _caller(fields)
     flow = _answer(fields)
-    fields.choice("event_method", Method)
+    method = fields.choice("event_method", Method) or Method.POST
+    event_url = fields.url("event_url", or_text=True)
     order = Order(
         to=to,
         from_=from_,
@@ -69,7 +70,7 @@ def read_create(body: object) -> Order:
         dtmf_answer=digits,
         ringing_timer=fields.integer("ringing_timer", 1, 120, default=RINGING_TIMER),
         length_timer=fields.integer("length_timer", 1, MAX_LENGTH_TIMER, default=LENGTH_TIMER),
-        event_url=fields.url("event_url", or_text=True),
+        events=None if event_url is None else Webhook(url=event_url, method=method),
     )
     fields.done()
     return order

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from voicectl.sandbox.checks import Fields
+from voicectl.sandbox.telephony.events import NETWORK, RATE, duration, price
 from voicectl.sandbox.times import rfc3339, unix_seconds
 from voicectl.voice.call import CallStatus
 
@@ -21,15 +21,8 @@ if TYPE_CHECKING:
 
     from voicectl.sandbox.telephony.leg import Leg
 
-RATE = Decimal("0.01270000")
-"""EUR a minute, for every call."""
-
-NETWORK = "23410"
-"""MCCMNC of every far end."""
-
 PAGE_SIZE = 10
 MAX_PAGE_SIZE = 100
-_PENNY = Decimal("0.00000001")
 
 
 class SortOrder(StrEnum):
@@ -136,7 +129,7 @@ def call_record(leg: Leg) -> dict[str, Any]:
         "status": leg.status,
         "direction": leg.direction,
         **_billing(leg),
-        "to": leg.to,
+        "to": {name: value for name, value in leg.to.items() if name != "authorization"},
         "from": leg.from_,
         "_links": {"self": {"href": f"/v1/calls/{leg.uuid}"}},
     }
@@ -155,12 +148,11 @@ def created(leg: Leg) -> dict[str, Any]:
 def _billing(leg: Leg) -> dict[str, str]:
     if leg.status is not CallStatus.COMPLETED or leg.answered_at is None or leg.ended_at is None:
         return {}
-    # Begun seconds count, so that a duration of 0 is left to calls that were never answered.
-    duration = max(1, math.ceil((leg.ended_at - leg.answered_at) / 1000))
+    seconds = duration(leg)
     return {
         "rate": str(RATE),
-        "price": str((RATE * duration / 60).quantize(_PENNY)),
-        "duration": str(duration),
+        "price": price(seconds),
+        "duration": str(seconds),
         "network": NETWORK,
         "start_time": rfc3339(leg.answered_at),
         "end_time": rfc3339(leg.ended_at),

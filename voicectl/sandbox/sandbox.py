@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
+from voicectl.sandbox.applications import Applications
 from voicectl.sandbox.auth import Doorkeeper
 from voicectl.sandbox.call_clock import CallClock
 from voicectl.sandbox.faults import Faults
@@ -20,14 +20,12 @@ from voicectl.sandbox.limits import Limits
 from voicectl.sandbox.log import Log
 from voicectl.sandbox.problems import Problem
 from voicectl.sandbox.routes import calls, control
-from voicectl.sandbox.telephony.effects import Effect, Fetch, Moved, Remark, Report
+from voicectl.sandbox.telephony.effects import Event, Fetch, Remark
 from voicectl.sandbox.telephony.exchange import Exchange
 
 if TYPE_CHECKING:
     from voicectl.clock import Clock
     from voicectl.sandbox.identity import Identity, Options
-
-_KIND = {Report: "status", Moved: "transfer", Remark: "remark"}
 
 
 class Sandbox:
@@ -52,7 +50,8 @@ class Sandbox:
         self.url = ""
         self.connections: dict[Any, asyncio.BaseTransport] = {}
         self.stopping = asyncio.Event()
-        self.doorkeeper = Doorkeeper(identity, clock.time)
+        self.applications = Applications(identity)
+        self.doorkeeper = Doorkeeper(self.applications, clock.time)
         self._fetcher = Fetcher(options.allow_hosts)
         self._fetching: set[asyncio.Task[None]] = set()
         self._advancing = asyncio.Lock()
@@ -175,15 +174,15 @@ class Sandbox:
         """Log what the exchange has to tell; what it has to ask is left."""
         fetches = []
         for effect in self.exchange.collect():
-            if isinstance(effect, Fetch):
-                fetches.append(effect)
-            else:
-                self.log.add(_KIND[type(effect)], at=effect.at, **_told(effect))
+            match effect:
+                case Fetch():
+                    fetches.append(effect)
+                case Event():
+                    told = {name: value for name, value in effect.fields.items() if name != "timestamp"}
+                    self.log.add(effect.kind, at=effect.at, **{"uuid": effect.uuid} | told)
+                case Remark():
+                    self.log.add("remark", at=effect.at, uuid=effect.uuid, reason=effect.reason)
         return fetches
-
-
-def _told(effect: Effect) -> dict[str, Any]:
-    return {name: value for name, value in asdict(effect).items() if name != "at" and value is not None}
 
 
 def _routes(sandbox: Sandbox) -> Starlette:

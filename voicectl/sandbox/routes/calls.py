@@ -1,4 +1,4 @@
-"""The routes of the Voice API: each request checked, faulted, limited and done, in that order."""
+"""The routes of the Voice API."""
 
 from __future__ import annotations
 
@@ -8,30 +8,23 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from voicectl.sandbox import orders, record
-from voicectl.sandbox.bodies import BodyTooLarge, Json, UnreadableBody, parse_json, read_body
-from voicectl.sandbox.checks import Invalid
-from voicectl.sandbox.faults import Fault, What
-from voicectl.sandbox.front import DropConnection, refusal, trace_id
+from voicectl.sandbox.bodies import Json
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.orders import Verb
-from voicectl.sandbox.problems import Problem, gateway, invalid, no_such_leg, wrong_state
-from voicectl.sandbox.telephony.exchange import LegNotAnswered, LegOver
+from voicectl.sandbox.problems import no_such_leg, wrong_state
+from voicectl.sandbox.routes.pipeline import endpoint, may_see
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from starlette.requests import Request
 
     from voicectl.sandbox.sandbox import Sandbox
     from voicectl.sandbox.telephony.leg import Leg
 
-    Handler = Callable[[Sandbox, Request, Any], Response]
-
 
 def routes(sandbox: Sandbox) -> list[Route]:
-    """The platform's routes, served by *sandbox*."""
+    """The routes of ``/v1/calls``."""
     return [
-        Route(path, _endpoint(sandbox, operation, do), methods=[method])
+        Route(path, endpoint(sandbox, operation, do), methods=[method])
         for operation, method, path, do in (
             (Operation.GET_CALLS, "GET", "/v1/calls", _get_calls),
             (Operation.CREATE_CALL, "POST", "/v1/calls", _create_call),
@@ -48,84 +41,9 @@ def routes(sandbox: Sandbox) -> list[Route]:
     ]
 
 
-def _endpoint(
-    sandbox: Sandbox, operation: Operation, do: Handler
-) -> Callable[[Request], Awaitable[Response]]:
-    async def endpoint(request: Request) -> Response:
-        entry = request.state.entry
-        entry["operation"] = operation
-        body = await _body(request)
-        entry["body"] = None if isinstance(body, Problem) else body
-        sandbox.doorkeeper.check(request.headers.get("authorization"), request.method, request.scope["path"])
-        fault = sandbox.faults.strike(operation)
-        if fault is not None:
-            entry["fault"] = fault.what
-            if fault.what is What.LOST_REQUEST:
-                return DropConnection(sandbox)
-            _refuse_by(fault)
-        _count(sandbox, operation)
-        await sandbox.catch_up()
-        try:
-            if isinstance(body, Problem):
-                raise body
-            answer = _do(sandbox, request, body, do)
-        except Problem as problem:
-            answer = refusal(problem, trace_id(request))
-        await sandbox.catch_up()
-        if fault is not None and fault.what is What.LOST_REPLY:
-            return DropConnection(sandbox)
-        if fault is not None and fault.seconds is not None:
-            await sandbox.wait(fault.seconds)
-        return answer
-
-    return endpoint
-
-
-async def _body(request: Request) -> Any:
-    """The body as JSON; None if there is none, and a Problem, for later, if it cannot be read."""
-    try:
-        data = await read_body(request)
-    except BodyTooLarge as exc:
-        raise gateway(413, "The body is larger than 1 MiB.") from exc
-    if not data:
-        return None
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        return gateway(415, "The body's Content-Type is not application/json.")
-    try:
-        return parse_json(data)
-    except UnreadableBody as exc:
-        return gateway(400, f"The body is {exc}.")
-
-
-def _refuse_by(fault: Fault) -> None:
-    if fault.what is What.STATUS and fault.code is not None:
-        raise gateway(fault.code, "A fault of this sandbox answers so.")
-    if fault.what is What.RATE_LIMIT:
-        headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
-        raise gateway(429, "A fault of this sandbox answers so.", headers=headers)
-
-
-def _count(sandbox: Sandbox, operation: Operation) -> None:
-    limits = sandbox.limits
-    allowed = limits.allow_create() if operation is Operation.CREATE_CALL else limits.allow_other()
-    if not allowed:
-        raise gateway(429, "More requests came than the limit for one second.")
-
-
-def _do(sandbox: Sandbox, request: Request, body: Any, do: Handler) -> Response:
-    try:
-        return do(sandbox, request, body)
-    except Invalid as exc:
-        raise invalid(exc) from exc
-    except LegOver as exc:
-        raise no_such_leg() from exc
-    except LegNotAnswered as exc:
-        raise wrong_state() from exc
-
-
 def _leg(sandbox: Sandbox, request: Request) -> Leg:
     leg = sandbox.exchange.legs.get(request.path_params["uuid"])
-    if leg is None:
+    if leg is None or not may_see(request, leg.application_id, leg.region):
         raise no_such_leg()
     return leg
 
@@ -141,11 +59,18 @@ def _changeable(sandbox: Sandbox, request: Request) -> Leg:
 def _get_calls(sandbox: Sandbox, request: Request, _body: Any) -> Response:
     search = record.read_search(request.query_params)
     base = f"http://{request.headers['host']}"
-    return Json(record.page(sandbox.exchange.legs.values(), search, base))
+    legs = (leg for leg in sandbox.exchange.legs.values() if may_see(request, leg.application_id, leg.region))
+    return Json(record.page(legs, search, base))
 
 
-def _create_call(sandbox: Sandbox, _request: Request, body: Any) -> Response:
-    return Json(record.created(sandbox.exchange.create(orders.read_create(body))), 201)
+def _create_call(sandbox: Sandbox, request: Request, body: Any) -> Response:
+    application = request.state.application
+    leg = sandbox.exchange.create(
+        orders.read_create(body),
+        application_id=application.id,
+        region=request.state.region or application.region,
+    )
+    return Json(record.created(leg), 201)
 
 
 def _get_call(sandbox: Sandbox, request: Request, _body: Any) -> Response:

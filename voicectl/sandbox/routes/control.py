@@ -172,7 +172,9 @@ async def _ring(sandbox: Sandbox, _request: Request, fields: Fields) -> Response
     if callee["type"] not in ("phone", "app"):
         raise _problem(400, "Bad Request", "A call rings at a number or at app:USER.")
     caller = {"type": "phone", "number": endpoint.number(from_ or CALLER)}
-    leg = sandbox.exchange.ring(to=callee, from_=caller, flow=actions)
+    leg = sandbox.exchange.ring(
+        to=callee, from_=caller, flow=actions, application_id=sandbox.identity.application_id
+    )
     return Json(call_record(leg), 201)
 
 

@@ -16,12 +16,18 @@ class Conversation:
     """What legs share: a call's own, or a room with a name.
 
     Attributes:
+        application_id: Whose it is.
+        region: Where it lives: a room of the same name elsewhere is another room.
+        created: Milliseconds of the call clock.
         name: None for a call's own.
         is_started: False while a room waits for a leg that may start it: nobody hears anybody.
         legs: Who is in it, by uuid.
     """
 
     uuid: str
+    application_id: str
+    region: str
+    created: int
     name: str | None = None
     is_started: bool = True
     legs: dict[str, Leg] = field(default_factory=dict)
@@ -48,19 +54,28 @@ class Conversations:
 
     def __init__(self, new_uuid: Callable[[], str]) -> None:
         self.by_uuid: dict[str, Conversation] = {}
-        self._rooms: dict[str, Conversation] = {}
+        self._rooms: dict[tuple[str, str, str], Conversation] = {}
         self._new_uuid = new_uuid
 
-    def new(self) -> Conversation:
+    def new(self, application_id: str, region: str, now: int) -> Conversation:
         """A conversation for one call."""
-        return self._add(Conversation(uuid=f"CON-{self._new_uuid()}"))
+        uuid = f"CON-{self._new_uuid()}"
+        return self._add(Conversation(uuid=uuid, application_id=application_id, region=region, created=now))
 
-    def room(self, name: str) -> Conversation:
+    def room(self, name: str, application_id: str, region: str, now: int) -> Conversation:
         """The room *name*, made at its first use."""
-        if name not in self._rooms:
-            room = Conversation(uuid=f"CON-{self._new_uuid()}", name=name, is_started=False)
-            self._rooms[name] = self._add(room)
-        return self._rooms[name]
+        key = application_id, region, name
+        if key not in self._rooms:
+            room = Conversation(
+                uuid=f"CON-{self._new_uuid()}",
+                application_id=application_id,
+                region=region,
+                created=now,
+                name=name,
+                is_started=False,
+            )
+            self._rooms[key] = self._add(room)
+        return self._rooms[key]
 
     def enter(self, leg: Leg, conversation: Conversation, seat: Seat) -> None:
         """Put *leg*, which is in no other, into *conversation*."""

@@ -14,7 +14,7 @@ from voicectl.sandbox.telephony.effects import Purpose
 from voicectl.sandbox.telephony.far_end import DECLINED
 from voicectl.sandbox.telephony.flow import Webhook
 from voicectl.sandbox.telephony.hearing import keys
-from voicectl.sandbox.telephony.leg import Direction
+from voicectl.sandbox.telephony.leg import DEFAULT_REGION, Direction
 from voicectl.sandbox.telephony.switchboard import Switchboard
 from voicectl.voice.call import CallStatus
 from voicectl.voice.endpoint import label
@@ -44,21 +44,23 @@ class LegNotAnswered(ExchangeError):
 class Exchange(Switchboard):
     """A :class:`Switchboard` that can be asked for things."""
 
-    def create(self, order: Order) -> Leg:
-        """Place an outbound call; it is ``started``, in a conversation of its own."""
+    def create(self, order: Order, *, application_id: str, region: str = DEFAULT_REGION) -> Leg:
+        """Place an outbound call for an application; it is ``started``, in a conversation of its own."""
         is_phone = order.to["type"] == "phone"
         leg = self._new_leg(
             direction=Direction.OUTBOUND,
+            application_id=application_id,
+            region=region,
             to=order.to,
             from_=order.from_ or {"type": "phone", "number": self._number},
-            conversation=self.conversations.new(),
+            conversation=self.conversations.new(application_id, region, self.now),
             far_end=far_end.called(order.to),
             flow=order.flow,
             detection=order.detection if is_phone else None,
             dtmf_answer=order.dtmf_answer,
             ringing_timer=order.ringing_timer,
             length_timer=order.length_timer,
-            event_url=order.event_url,
+            events=order.events,
         )
         self._call(leg)
         return leg
@@ -123,13 +125,23 @@ class Exchange(Switchboard):
         self._require_up(leg)
         leg.dtmf_url = url
 
-    def ring(self, *, to: dict[str, Any], from_: dict[str, Any], flow: Flow) -> Leg:
+    def ring(
+        self,
+        *,
+        to: dict[str, Any],
+        from_: dict[str, Any],
+        flow: Flow,
+        application_id: str,
+        region: str = DEFAULT_REGION,
+    ) -> Leg:
         """Let a party call us: it rings at once, and is answered as *flow* begins, a second later."""
         leg = self._new_leg(
             direction=Direction.INBOUND,
+            application_id=application_id,
+            region=region,
             to=to,
             from_=from_,
-            conversation=self.conversations.new(),
+            conversation=self.conversations.new(application_id, region, self.now),
             far_end=far_end.calling(label(from_) or ""),
             flow=flow,
         )

@@ -30,6 +30,20 @@ class Sound(StrEnum):
     AUDIO = "audio"
     KEYS = "keys"
     MUSIC = "music"
+    BEEP = "beep"
+
+
+@dataclass(slots=True, eq=False)
+class Pcm:
+    """Sound that comes in bit by bit, from a WebSocket.
+
+    Attributes:
+        rate: Samples a second.
+        samples: Signed 16-bit little-endian, one channel; it grows.
+    """
+
+    rate: int
+    samples: bytearray = field(default_factory=bytearray)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +55,7 @@ class Prompt:
         once: Seconds that it takes to play it once.
         loop: How many times; 0 for endless.
         options: ``loop``, ``level``, ``language`` and the like, as they were given.
+        pcm: The sound itself, where it came from a WebSocket.
     """
 
     sound: Sound
@@ -48,6 +63,7 @@ class Prompt:
     once: float
     loop: int = 1
     options: dict[str, Any] = field(default_factory=dict)
+    pcm: Pcm | None = None
 
     @property
     def seconds(self) -> float | None:

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from voicectl.sandbox.telephony.detection import Detection
     from voicectl.sandbox.telephony.effects import Fetch
     from voicectl.sandbox.telephony.far_end import FarEnd
+    from voicectl.sandbox.telephony.flow import Webhook
     from voicectl.sandbox.telephony.script import Script
+
+
+DEFAULT_REGION = "na-east"
+"""Where a call lives unless it, or its application, says otherwise."""
 
 
 class Direction(StrEnum):
@@ -31,7 +36,9 @@ class Leg:
     """One party's connection. The :class:`~voicectl.sandbox.telephony.exchange.Exchange` alone changes it.
 
     Attributes:
-        to: The callee, as records show it.
+        application_id: Whose it is.
+        region: Where it lives, as applications name it: ``na-east`` ...
+        to: The callee, as records show it; a websocket's has ``headers``, ``content-type`` and ``authorization`` too.
         from_: The caller, as records show it.
         created: When it was made, in milliseconds of the call clock, as all times here.
         made_at: When its record was made, in Unix seconds of the host clock.
@@ -41,11 +48,14 @@ class Leg:
         awaiting: The NCCO asked for; an answer to an earlier request is out of date.
         talk: What REST plays to it, or played last; so do ``stream`` and, for waiting, ``music``.
         timers: What is due for it.
+        events: Where its events go; None: the application's ``event_url``.
         dtmf_url: Where a listener wants each key that its party presses.
     """
 
     uuid: str
     direction: Direction
+    application_id: str
+    region: str
     to: dict[str, Any]
     from_: dict[str, Any]
     far_end: FarEnd
@@ -57,7 +67,7 @@ class Leg:
     dtmf_answer: str | None = None
     ringing_timer: int = RINGING_TIMER
     length_timer: int = LENGTH_TIMER
-    event_url: str | None = None
+    events: Webhook | None = None
 
     status: CallStatus = CallStatus.STARTED
     answered_at: int | None = None
@@ -80,6 +90,11 @@ class Leg:
     def is_over(self) -> bool:
         """Whether it has ended."""
         return self.status in FINAL
+
+    @property
+    def is_socket(self) -> bool:
+        """Whether its party is a WebSocket."""
+        return bool(self.to["type"] == "websocket")
 
     @property
     def is_up(self) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from voicectl.sandbox.telephony.flow import Actions, Dial, Join
-from voicectl.sandbox.telephony.hearing import Prompt, music
+from voicectl.sandbox.telephony.flow import Actions, Dial, Join, Play
+from voicectl.sandbox.telephony.hearing import music
 
 if TYPE_CHECKING:
     from voicectl.sandbox.telephony.agenda import Timer
@@ -32,7 +32,7 @@ class Script:
     def run(self) -> None:
         """Begin the next action, or end the call if there is none."""
         match self._rest.popleft() if self._rest else None:
-            case Prompt() as prompt:
+            case Play(prompt=prompt):
                 self._playing = self._board.play(self._leg, prompt)
                 if prompt.seconds is not None:
                     self._run_in(prompt.seconds)

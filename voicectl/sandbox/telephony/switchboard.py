@@ -11,11 +11,11 @@ import uuid
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from voicectl.sandbox.telephony import far_end
+from voicectl.sandbox.telephony import events, far_end
 from voicectl.sandbox.telephony.agenda import Agenda
 from voicectl.sandbox.telephony.conversation import Conversation, Conversations, Seat
 from voicectl.sandbox.telephony.detection import Behavior
-from voicectl.sandbox.telephony.effects import Effect, Fetch, Moved, Purpose, Remark, Report
+from voicectl.sandbox.telephony.effects import Effect, Event, Fetch, Kind, Purpose, Remark
 from voicectl.sandbox.telephony.flow import Join, Webhook
 from voicectl.sandbox.telephony.hearing import keys, music
 from voicectl.sandbox.telephony.leg import Direction, Leg
@@ -108,7 +108,7 @@ class Switchboard:
 
     def join(self, leg: Leg, room: Join) -> None:
         """Bring *leg* into a named room, and the room to life if the leg may do that."""
-        conversation = self.conversations.room(room.name)
+        conversation = self.conversations.room(room.name, leg.application_id, leg.region, self.now)
         leg.is_muted = leg.is_muted or room.mute
         self._move(leg, conversation, Seat(ends=room.ends, can_hear=room.can_hear, can_speak=room.can_speak))
         if room.starts:
@@ -120,7 +120,7 @@ class Switchboard:
 
     def leave_room(self, leg: Leg) -> None:
         """Bring *leg* into a new conversation of its own."""
-        self._move(leg, self.conversations.new(), Seat())
+        self._move(leg, self.conversations.new(leg.application_id, leg.region, self.now), Seat())
 
     def dial(self, caller: Leg, dial: Dial, script: Script) -> Leg | None:
         """Call a phone into the conversation of *caller*, for *script*; None if over the rate limit."""
@@ -131,6 +131,9 @@ class Switchboard:
             direction=Direction.OUTBOUND,
             to=dial.endpoint,
             from_={"type": "phone", "number": dial.caller or self._number},
+            application_id=caller.application_id,
+            region=caller.region,
+            events=dial.events or caller.events,
             conversation=caller.conversation,
             far_end=far_end.called(dial.endpoint),
             detection=dial.detection,
@@ -161,7 +164,7 @@ class Switchboard:
         )
         self.legs[leg.uuid] = self.live[leg.uuid] = leg
         self.conversations.enter(leg, conversation, Seat())
-        self._report(leg, leg.status)
+        self._tell(leg, Kind.STATUS, events.status(leg, self.now), leg.events)
         return leg
 
     def _call(self, leg: Leg) -> None:
@@ -184,8 +187,8 @@ class Switchboard:
         self._end(leg, refusal.status, detail=refusal.detail, sip_code=refusal.sip_code)
 
     def _answer(self, leg: Leg) -> None:
-        self._set_status(leg, CallStatus.ANSWERED)
         leg.answered_at = self.now
+        self._set_status(leg, CallStatus.ANSWERED)
         leg.cancel_timers()
         self.schedule(leg, leg.length_timer, partial(self.finish, leg))
         if leg.far_end.hangs_up_after is not None:
@@ -201,10 +204,10 @@ class Switchboard:
             self._begin(leg)
 
     def _see(self, leg: Leg, sighting: Sighting) -> None:
-        if sighting.status == CallStatus.MACHINE and leg.status is CallStatus.ANSWERED:
-            self._set_status(leg, CallStatus.MACHINE, sub_state=sighting.sub_state)
-        else:
-            self._report(leg, sighting.status, sub_state=sighting.sub_state)
+        if sighting.status == CallStatus.MACHINE:
+            leg.status = CallStatus.MACHINE
+        fields = events.detection(leg, self.now, sighting.status, sighting.sub_state)
+        self._tell(leg, Kind.STATUS, fields, leg.events)
         hangs_up = leg.detection is not None and leg.detection.behavior is Behavior.HANGUP
         if hangs_up and sighting.status == CallStatus.MACHINE:
             self.finish(leg)
@@ -236,8 +239,8 @@ class Switchboard:
         self._end(leg, CallStatus.COMPLETED, disconnected_by="user")
 
     def _end(self, leg: Leg, status: CallStatus, **why: Any) -> None:
-        self._set_status(leg, status, **why)
         leg.ended_at = self.now
+        self._set_status(leg, status, **why)
         leg.flow = leg.awaiting = None
         leg.cancel_timers()
         for heard in leg.heard:
@@ -262,13 +265,8 @@ class Switchboard:
         left = leg.conversation
         turned_out = self.conversations.leave(leg)
         self.conversations.enter(leg, conversation, seat)
-        self._effects.append(
-            Moved(
-                at=self.now,
-                uuid=leg.uuid,
-                conversation_uuid_from=left.uuid,
-                conversation_uuid_to=conversation.uuid,
-            )
+        self._tell(
+            leg, Kind.TRANSFER, events.transfer(leg, self.now, left.uuid, conversation.uuid), leg.events
         )
         self._turn_out(turned_out)
 
@@ -282,9 +280,9 @@ class Switchboard:
         if status not in NEXT[leg.status]:
             raise IllegalMove(f"{status} may not follow {leg.status}")
         leg.status = status
-        self._report(leg, status, **why)
+        self._tell(leg, Kind.STATUS, events.status(leg, self.now, **why), leg.events)
 
-    def _fetch(self, leg: Leg, webhook: Webhook, purpose: Purpose) -> None:
+    def _fetch(self, leg: Leg, webhook: Webhook | None, purpose: Purpose) -> None:
         parameters = {
             "to": label(leg.to) or "",
             "from": label(leg.from_) or "",
@@ -292,18 +290,26 @@ class Switchboard:
             "conversation_uuid": leg.conversation.uuid,
             "endpoint_type": str(leg.to.get("type", "phone")),
         }
-        leg.awaiting = Fetch(uuid=leg.uuid, webhook=webhook, purpose=purpose, parameters=parameters)
+        leg.awaiting = Fetch(
+            at=self.now,
+            uuid=leg.uuid,
+            application_id=leg.application_id,
+            region=leg.region,
+            webhook=webhook,
+            purpose=purpose,
+            parameters=parameters,
+        )
         self._effects.append(leg.awaiting)
 
-    def _report(self, leg: Leg, status: str, **why: Any) -> None:
+    def _tell(self, leg: Leg, kind: Kind, fields: dict[str, Any], webhook: Webhook | None) -> None:
         self._effects.append(
-            Report(
+            Event(
                 at=self.now,
+                kind=kind,
                 uuid=leg.uuid,
-                direction=leg.direction,
-                conversation_uuid=leg.conversation.uuid,
-                status=status,
-                **why,
+                application_id=leg.application_id,
+                fields=fields,
+                webhook=webhook,
             )
         )
 

@@ -1,0 +1,110 @@
+"""What every request of the platform's meets before it is done: checked, faulted and limited, in that order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from voicectl.sandbox.bodies import BodyTooLarge, UnreadableBody, parse_json, read_body
+from voicectl.sandbox.checks import Invalid
+from voicectl.sandbox.faults import Fault, What
+from voicectl.sandbox.front import DropConnection, refusal, trace_id
+from voicectl.sandbox.operations import Operation
+from voicectl.sandbox.problems import Problem, gateway, invalid, no_such_leg, wrong_state
+from voicectl.sandbox.telephony.exchange import LegNotAnswered, LegOver
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from voicectl.sandbox.sandbox import Sandbox
+
+    Handler = Callable[[Sandbox, Request, Any], Response]
+
+
+def endpoint(sandbox: Sandbox, operation: Operation, do: Handler) -> Callable[[Request], Awaitable[Response]]:
+    """What serves *operation*: *do*, called with the sandbox, the request and its JSON body, None without one.
+
+    ``request.state`` has ``application``, whose token was sent, and ``region``, whose host was asked: None for the
+    global one. *do* may raise :class:`Problem`, :class:`Invalid` and what the exchange raises.
+    """
+
+    async def endpoint(request: Request) -> Response:
+        entry = request.state.entry
+        entry["operation"] = operation
+        body = await _body(request)
+        entry["body"] = None if isinstance(body, Problem) else body
+        request.state.application = sandbox.doorkeeper.check(
+            request.headers.get("authorization"), request.method, request.scope["path"]
+        )
+        request.state.region = None
+        fault = sandbox.faults.strike(operation)
+        if fault is not None:
+            entry["fault"] = fault.what
+            if fault.what is What.LOST_REQUEST:
+                return DropConnection(sandbox)
+            _refuse_by(fault)
+        _count(sandbox, operation)
+        await sandbox.catch_up()
+        try:
+            if isinstance(body, Problem):
+                raise body
+            answer = _do(sandbox, request, body, do)
+        except Problem as problem:
+            answer = refusal(problem, trace_id(request))
+        await sandbox.catch_up()
+        if fault is not None and fault.what is What.LOST_REPLY:
+            return DropConnection(sandbox)
+        if fault is not None and fault.seconds is not None:
+            await sandbox.wait(fault.seconds)
+        return answer
+
+    return endpoint
+
+
+def may_see(request: Request, application_id: str, region: str) -> bool:
+    """Whether *request* may see what belongs to an application and lives in a region."""
+    return application_id == request.state.application.id and request.state.region in (None, region)
+
+
+async def _body(request: Request) -> Any:
+    """The body as JSON; None if there is none, and a Problem, for later, if it cannot be read."""
+    try:
+        data = await read_body(request)
+    except BodyTooLarge as exc:
+        raise gateway(413, "The body is larger than 1 MiB.") from exc
+    if not data:
+        return None
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        return gateway(415, "The body's Content-Type is not application/json.")
+    try:
+        return parse_json(data)
+    except UnreadableBody as exc:
+        return gateway(400, f"The body is {exc}.")
+
+
+def _refuse_by(fault: Fault) -> None:
+    if fault.what is What.STATUS and fault.code is not None:
+        raise gateway(fault.code, "A fault of this sandbox answers so.")
+    if fault.what is What.RATE_LIMIT:
+        headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+        raise gateway(429, "A fault of this sandbox answers so.", headers=headers)
+
+
+def _count(sandbox: Sandbox, operation: Operation) -> None:
+    limits = sandbox.limits
+    allowed = limits.allow_create() if operation is Operation.CREATE_CALL else limits.allow_other()
+    if not allowed:
+        raise gateway(429, "More requests came than the limit for one second.")
+
+
+def _do(sandbox: Sandbox, request: Request, body: Any, do: Handler) -> Response:
+    try:
+        return do(sandbox, request, body)
+    except Invalid as exc:
+        raise invalid(exc) from exc
+    except LegOver as exc:
+        raise no_such_leg() from exc
+    except LegNotAnswered as exc:
+        raise wrong_state() from exc

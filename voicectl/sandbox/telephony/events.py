@@ -1,0 +1,171 @@
+"""The fields of the events that webhooks are told.
+
+Source: webhook reference, "call status events" and "action events".
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from voicectl.sandbox.times import rfc3339
+from voicectl.voice.call import CallStatus
+from voicectl.voice.endpoint import label
+
+if TYPE_CHECKING:
+    from voicectl.sandbox.telephony.leg import Leg
+    from voicectl.sandbox.telephony.recording import Recording
+
+RATE = Decimal("0.01270000")
+"""EUR a minute, for every call."""
+
+NETWORK = "23410"
+"""MCCMNC of every far end."""
+
+BAD_NCCO = "Syntax error in NCCO. Invalid value type or action."
+"""The ``reason`` of the ``error`` event for an NCCO that cannot be run."""
+
+_PENNY = Decimal("0.00000001")
+
+
+def duration(leg: Leg) -> int:
+    """Billed seconds of a leg that was answered and has ended: begun ones count, so that 0 means never answered."""
+    if leg.answered_at is None or leg.ended_at is None:
+        return 0
+    return max(1, math.ceil((leg.ended_at - leg.answered_at) / 1000))
+
+
+def price(seconds: int) -> str:
+    """What *seconds* of a call cost, in EUR."""
+    return str((RATE * seconds / 60).quantize(_PENNY))
+
+
+def parties(leg: Leg) -> dict[str, str]:
+    """``from`` and ``to`` as webhooks have them: plain texts; an app user who calls has no ``from``."""
+    caller, callee = label(leg.from_), label(leg.to)
+    return {"from": caller or "Unknown", "to": callee or "Unknown"}
+
+
+def status(leg: Leg, at: int, **more: Any) -> dict[str, Any]:
+    """A status event for what *leg* is now.
+
+    Args:
+        leg: The leg, already changed.
+        at: Milliseconds of the call clock.
+        more: ``detail``, ``sip_code``, ``disconnected_by``; those that are None are left out.
+    """
+    fields: dict[str, Any] = {
+        "headers": leg.to.get("headers", {}) if leg.is_socket else {},
+        **parties(leg),
+        "uuid": leg.uuid,
+        "conversation_uuid": leg.conversation.uuid,
+        "status": leg.status,
+        "direction": leg.direction,
+        "timestamp": rfc3339(at),
+    }
+    if leg.status is CallStatus.ANSWERED:
+        fields |= {"start_time": None, "rate": None, "network": None}
+    elif leg.status is CallStatus.COMPLETED:
+        seconds = duration(leg)
+        fields |= {
+            "start_time": rfc3339(leg.answered_at) if leg.answered_at is not None else None,
+            "end_time": rfc3339(at),
+            "duration": str(seconds),
+            "rate": str(RATE),
+            "price": price(seconds),
+            "network": NETWORK,
+        }
+    return fields | _given(more)
+
+
+def detection(leg: Leg, at: int, verdict: str, sub_state: str | None) -> dict[str, Any]:
+    """A ``human`` or ``machine`` event of machine detection; the leg is its ``call_uuid``."""
+    fields = {
+        "call_uuid": leg.uuid,
+        **parties(leg),
+        "status": verdict,
+        "conversation_uuid": leg.conversation.uuid,
+        "timestamp": rfc3339(at),
+    }
+    return fields | _given({"sub_state": sub_state})
+
+
+def disconnected(leg: Leg, at: int) -> dict[str, Any]:
+    """A WebSocket was closed by its application."""
+    return {
+        **parties(leg),
+        "uuid": leg.uuid,
+        "conversation_uuid": leg.conversation.uuid,
+        "status": "disconnected",
+        "headers": leg.to.get("headers", {}),
+        "timestamp": rfc3339(at),
+    }
+
+
+def transfer(leg: Leg, at: int, left: str, entered: str) -> dict[str, Any]:
+    """A leg went from one conversation to another."""
+    return {
+        "conversation_uuid_from": left,
+        "conversation_uuid_to": entered,
+        "uuid": leg.uuid,
+        "type": "transfer",
+        "timestamp": rfc3339(at),
+    }
+
+
+def taken(leg: Leg, at: int, dtmf: dict[str, Any], speech: dict[str, Any]) -> dict[str, Any]:
+    """An ``input`` event."""
+    return {
+        "speech": speech,
+        "dtmf": dtmf,
+        **parties(leg),
+        "uuid": leg.uuid,
+        "conversation_uuid": leg.conversation.uuid,
+        "timestamp": rfc3339(at),
+    }
+
+
+def notify(leg: Leg, at: int, payload: dict[str, Any]) -> dict[str, Any]:
+    """A ``notify`` event: the payload of the NCCO, wrapped."""
+    return {"payload": payload, "conversation_uuid": leg.conversation.uuid, "timestamp": rfc3339(at)}
+
+
+def error(leg: Leg, at: int, reason: str) -> dict[str, Any]:
+    """An ``error`` event."""
+    return {"reason": reason, "conversation_uuid": leg.conversation.uuid, "timestamp": rfc3339(at)}
+
+
+def recorded(recording: Recording, at: int, url: str, size: int) -> dict[str, Any]:
+    """A ``record`` event.
+
+    Args:
+        recording: One that has ended.
+        at: Milliseconds of the call clock.
+        url: ``recording_url``.
+        size: Bytes of the file.
+    """
+    return {
+        "start_time": rfc3339(recording.started),
+        "end_time": rfc3339(recording.started if recording.ended is None else recording.ended),
+        "recording_url": url,
+        "recording_uuid": recording.uuid,
+        "size": size,
+        "conversation_uuid": recording.conversation_uuid,
+        "timestamp": rfc3339(at),
+    }
+
+
+def transcribed(recording: Recording, url: str) -> dict[str, Any]:
+    """A ``transcribed`` event; it has no time."""
+    return {
+        "conversation_uuid": recording.conversation_uuid,
+        "type": "record",
+        "recording_uuid": recording.uuid,
+        "status": "transcribed",
+        "transcription_url": url,
+    }
+
+
+def _given(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
