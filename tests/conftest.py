@@ -33,6 +33,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> tuple[Identity, RSA
     path = tmp_path_factory.mktemp("application") / "sandbox.pem"
     identity, pem = new_identity(str(path))
     files.write_private(path, pem.encode())
+    files.write_private(path.with_suffix(".api-secret"), identity.api_secret.encode())
     return identity, keys.parse(pem, where="the test")
 
 
@@ -53,9 +54,13 @@ def start_room(tmp_path: Path, application: tuple[Identity, RSAPrivateKey]) -> I
             url = stack.enter_context(running(sandbox))
             room = Room(tmp_path, clock, sandbox, url)
             profile = Profile(
-                name="test", application_id=identity.application_id, base_url=url, from_=identity.number
+                name="test",
+                application_id=identity.application_id,
+                base_url=url,
+                from_=identity.number,
+                api_key=identity.api_key,
             )
-            ProfileStore(room.config).add(profile, key=key)
+            ProfileStore(room.config).add(profile, key=key, api_secret=identity.api_secret)
             return room
 
         yield start

@@ -171,14 +171,14 @@ def test_list_knows_the_legs_of_a_conversation(voicectl: Room) -> None:
 
 def test_a_list_of_many_pages_shows_each_leg_once(voicectl: Room) -> None:
     assert voicectl.sandbox is not None
-    for _ in range(3):
+    for room in ("red", "green", "blue"):
         voicectl(
             [
                 "call",
                 "create",
                 *(word for n in range(90) for word in ("--to", f"4477009{n:05}")),
                 "--join",
-                "r",
+                room,
             ]
         )
 

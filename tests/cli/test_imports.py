@@ -79,9 +79,11 @@ def loaded(room: Room, *words: str, **env: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory, application: Application) -> Iterator[Room]:
-    record = {"uuid": LEG, "status": "answered"}
+    record = {"uuid": LEG, "status": "answered", "id": application[0].application_id}
     with Canned(reply(200, {**page(record), **record})) as server:
-        yield machine(tmp_path_factory.mktemp("imports"), application, server.url)
+        room = machine(tmp_path_factory.mktemp("imports"), application, server.url)
+        room.environ |= {"VOICECTL_API_KEY": "k", "VOICECTL_API_SECRET": "s"}
+        yield room
 
 
 NOTHING: set[str] = set()
@@ -112,6 +114,8 @@ REQUEST = {"cryptography", "http.client", "ssl", "voicectl.api", "voicectl.store
         ("jwt create", REQUEST),
         ("profile show", REQUEST),
         ("profile list", REQUEST),
+        ("app show", REQUEST),
+        ("app urls", REQUEST),
     ],
 )
 def test_a_command_loads_what_it_uses(desk: Room, words: str, needs: set[str]) -> None:

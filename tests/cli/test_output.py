@@ -287,6 +287,12 @@ COLUMNS = {
     "profile list": "name default application_id base_url from fingerprint",
     "profile show": "name default application_id base_url from fingerprint sources",
     "jwt show": "application_id issued not_before expires state signature sub jti",
+    "app show": "id name capabilities.voice.webhooks.answer_url.address"
+    " capabilities.voice.webhooks.fallback_answer_url.address capabilities.voice.webhooks.event_url.address"
+    " capabilities.voice.signed_callbacks capabilities.voice.region capabilities.voice.conversations_ttl"
+    " capabilities.voice.leg_persistence_time capabilities.rtc.webhooks.event_url.address"
+    " capabilities.rtc.signed_callbacks privacy.improve_ai",
+    "app urls": "webhook address http_method connect_timeout socket_timeout signed_callbacks",
     "doctor": "check outcome detail fix",
 }
 """What scripts read by position: this only ever grows at its ends."""

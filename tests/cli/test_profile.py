@@ -415,10 +415,11 @@ def test_show_alone_says_what_is_in_force_and_where_it_comes_from(add: Room) -> 
         "private_key": "profile prod (the default profile)",
         "base_url": "profile prod (the default profile)",
         "from": "VOICECTL_FROM",
+        "api_key": "nowhere",
     }
     row = add("profile show").rows[0]
     assert row[:3] == ["prod", "true", APP]
-    assert json.loads(row[-1])["from"] == "profile prod (the default profile)"
+    assert json.loads(row[6])["from"] == "profile prod (the default profile)"
 
 
 def test_what_is_missing_is_asked_for_on_a_terminal_without_echo(bare: Room, pem: str) -> None:

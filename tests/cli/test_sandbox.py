@@ -12,7 +12,9 @@ import time
 import pytest
 
 from tests.conftest import StartRoom
+from tests.support.ports import free_block
 from tests.support.room import BY_HAND, PERSON, Room
+from tests.support.servers import Canned, reply
 
 
 @pytest.fixture
@@ -42,6 +44,48 @@ def test_ring_runs_an_ncco(party: Room) -> None:
 
     assert party(f"sandbox hear {leg} --fields text").stdout == "Welcome\n"
     assert party(f"call show {leg}").rows[0][1] == "completed"
+
+
+def test_ring_asks_the_answer_url_that_the_application_has(start_room: StartRoom) -> None:
+    party = start_room(frozen=True)
+    party.environ["VOICECTL_SANDBOX"] = party.url
+    flow = [{"action": "talk", "text": "Welcome"}]
+    with Canned(reply(200, flow)) as app:
+        assert party(f"app urls --answer {app.url}/answer").exit_code == 0
+
+        leg = party(
+            "sandbox ring --to 442079460000 --sip-header X-Queue=gold --sip-header User-to-User=01 -q"
+        ).stdout.strip()
+        assert party("sandbox advance 10s").exit_code == 0
+
+    assert party(f"sandbox hear {leg} --fields text").stdout == "Welcome\n"
+    (asked,) = app.requests
+    assert b"SipHeader_X-Queue=gold&SipHeader_User-to-User=01" in asked.raw
+
+
+def test_ring_can_name_the_region_of_the_call(party: Room) -> None:
+    assert party.sandbox is not None
+    leg = party("sandbox ring --to 442079460000 --region eu-west -q").stdout.strip()
+    party.clock.sleep(2)
+
+    assert party.sandbox.exchange.legs[leg].region == "eu-west"
+    assert party("sandbox ring --to 442079460000 --region mars").exit_code == 2
+    assert party("sandbox ring --to 442079460000 --sip-header Queue=gold").exit_code == 2
+
+
+def test_say_is_heard_by_the_others(party: Room) -> None:
+    speaker, listener = party.call(), party.call()
+
+    ran = party(["sandbox", "say", speaker[:8], "I need help", "-o", "json"])
+
+    assert ran.json["uuid"] == speaker
+    party.clock.sleep(5)
+    assert party(f"sandbox hear {listener} --fields kind,from,text").rows[-1] == [
+        "speech",
+        speaker,
+        "I need help",
+    ]
+    assert party(["sandbox", "say", speaker, " "]).exit_code == 2
 
 
 def test_a_leg_of_32_digits_is_a_full_id_everywhere(party: Room) -> None:
@@ -169,6 +213,9 @@ def test_start_makes_the_profile_once_and_stop_ends_it(bare: Room) -> None:
     assert first["application_id"] == second["application_id"]
     assert first["fingerprint"] == second["fingerprint"]
     assert first["base_url"] != second["base_url"]
+    assert len({first["base_url"], *first["regions"].values()}) == 7
+    assert first["regions"].keys() == second["regions"].keys()
+    assert first["regions"] != second["regions"]
 
 
 def test_start_serves_until_it_is_interrupted(bare: Room) -> None:
@@ -187,6 +234,38 @@ def test_a_port_in_use_is_named(bare: Room) -> None:
             ran = bare.process(f"sandbox start --port {port} {detach}")
             assert ran.exit_code == 2
             assert str(port) in ran.stderr
+
+
+def test_the_port_of_a_region_in_use_is_named_too(bare: Room) -> None:
+    port = free_block(7)
+    with socket.create_server(("127.0.0.1", port + 3)):
+        ran = bare.process(f"sandbox start --port {port}")
+
+    assert ran.exit_code == 2
+    assert f"Port {port + 3} cannot be used" in ran.stderr
+
+
+def test_a_port_without_room_for_the_regions_after_it_is_refused(bare: Room) -> None:
+    assert bare("sandbox start --port 65530").exit_code == 2
+
+
+def test_the_regions_are_told_by_status_and_by_the_profile_in_force(party: Room) -> None:
+    assert party.sandbox is not None
+    regions = party.sandbox.region_urls
+
+    assert party("sandbox status -o json").json["regions"] == regions
+    assert party("profile show -o json").json["regions"] == regions
+    assert party("profile show --fields regions.eu-west").stdout == f"{regions['eu-west']}\n"
+
+
+def test_a_profile_can_act_through_the_host_of_a_region(party: Room) -> None:
+    assert party.sandbox is not None
+    del party.environ["VOICECTL_SANDBOX"]
+    elsewhere = {"VOICECTL_BASE_URL": party.sandbox.region_urls["eu-west"]}
+    leg = party.call()
+
+    assert party(f"call show {leg}", env=elsewhere).exit_code == 4
+    assert party("profile show -o json", env=elsewhere).json["regions"] == {}
 
 
 def test_exec_gives_a_command_a_private_sandbox_and_returns_its_status(bare: Room) -> None:

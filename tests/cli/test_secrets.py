@@ -105,6 +105,8 @@ COMMANDS = [
     f"call show {LEG}",
     "call list --all",
     "call reconcile",
+    "app show",
+    "app urls --event https://example.org/e",
     "profile list",
     "profile show",
     "profile show test",

@@ -374,4 +374,10 @@ def test_profile_show_is_json_that_holds_no_key(sources: Room) -> None:
     shown = sources("profile show -o json").stdout
 
     assert "BEGIN" not in shown
-    assert set(json.loads(shown)["sources"]) == {"application_id", "private_key", "base_url", "from"}
+    assert set(json.loads(shown)["sources"]) == {
+        "application_id",
+        "private_key",
+        "base_url",
+        "from",
+        "api_key",
+    }

@@ -162,6 +162,33 @@ def test_a_region_is_a_host(region: str, host: str) -> None:
     assert guards.base_url(guards.region_url(region)) == f"https://{host}"
 
 
+def test_the_regions_of_a_sandbox_are_on_this_machine() -> None:
+    urls = {"eu-west": "http://127.0.0.1:4013/", "na-east": "http://[::1]:4011"}
+
+    assert guards.sandbox_regions(urls) == {
+        "eu-west": "http://127.0.0.1:4013",
+        "na-east": "http://[::1]:4011",
+    }
+
+
+@pytest.mark.parametrize(
+    "urls",
+    [
+        {"eu-west": "https://api-eu-3.vonage.com"},
+        {"eu-west": "http://192.0.2.1:4013"},
+        {"eu-west": "http://127.0.0.1.example.org:4013"},
+        {"eu-west": "http://127.0.0.1:4013/v1"},
+        {"eu-west": "http://user@127.0.0.1:4013"},
+        {"eu-west": 4013},
+        {"eu-west": None},
+        {"mars": "http://127.0.0.1:4013"},
+    ],
+)
+def test_regions_elsewhere_are_no_sandbox_s(urls: dict[str, object]) -> None:
+    with pytest.raises(ConfigError):
+        guards.sandbox_regions(urls)
+
+
 @pytest.mark.parametrize("region", ["", "eu", "EU-WEST", "../x"])
 def test_what_is_no_region_names_those_there_are(region: str) -> None:
     with pytest.raises(ConfigError) as refused:

@@ -14,6 +14,7 @@ from voicectl.sandbox.runner import running
 from voicectl.sandbox.sandbox import Sandbox
 
 from .parts import Client, Line, line
+from .receiver import Receiver, receiving
 
 Start = Callable[..., Client]
 
@@ -43,6 +44,13 @@ def start(application: tuple[Identity, RSAPrivateKey], clock: FakeClock) -> Iter
 def client(start: Start) -> Client:
     """A client of a frozen sandbox without rate limits."""
     return start()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A web server for webhooks."""
+    with receiving() as receiver:
+        yield receiver
 
 
 @pytest.fixture(name="line")

@@ -29,8 +29,8 @@ HELLO = {"action": "talk", "text": "Hello"}
 ROOM = {"action": "conversation", "name": "room"}
 
 
-def say(text: str = "Hello", **options: Any) -> Play:
-    return Play(prompt=saying(text, **options))
+def say(text: str = "Hello", *, barge: bool = False, **options: Any) -> Play:
+    return Play(prompt=saying(text, **options), barge_in=barge)
 
 
 def saying(text: str = "Hello", **options: Any) -> Prompt:
@@ -38,7 +38,7 @@ def saying(text: str = "Hello", **options: Any) -> Prompt:
 
 
 def phone(number: str = PERSON, **options: Any) -> Dial:
-    return Dial(endpoint={"type": "phone", "number": number}, **options)
+    return Dial(**{"endpoint": {"type": "phone", "number": number}} | options)
 
 
 def room(name: str = "room", **options: Any) -> Join:
@@ -58,9 +58,10 @@ class Line:
     def call(self, number: str = PERSON, flow: Flow = INTO_A_ROOM, **options: Any) -> Leg:
         caller = {"type": "phone", "number": "447700900456"}
         to = options.pop("to", {"type": "phone", "number": number})
-        return self.exchange.create(
-            Order(to=to, from_=caller, flow=flow, **options), application_id=APPLICATION
-        )
+        place = {"application_id": APPLICATION} | {
+            name: options.pop(name) for name in ("application_id", "region") if name in options
+        }
+        return self.exchange.create(Order(to=to, from_=caller, flow=flow, **options), **place)
 
     def answered(self, number: str = PERSON, flow: Flow = INTO_A_ROOM, **options: Any) -> Leg:
         leg = self.call(number, flow, **options)
@@ -103,7 +104,7 @@ def line(*, seed: int = 1, **options: Any) -> Line:
 
 
 def _content(heard: dict[str, Any]) -> str:
-    return next(heard[name] for name in ("text", "url", "digits") if name in heard)
+    return next(heard[name] for name in ("text", "url", "digits", "beep") if name in heard)
 
 
 class Client:

@@ -1,6 +1,7 @@
 """The operations of the Voice API over HTTP: states, errors, lists."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -97,17 +98,24 @@ class TestStates:
 
         assert reply.json()["invalid_parameters"] == [{"name": "text", "reason": "Must not be empty"}]
 
-    def test_an_ncco_with_another_action_changes_nothing(self, client: Client):
+    def test_an_ncco_with_an_action_that_is_none_changes_nothing(self, client: Client):
         uuid = client.answered()
         before = client.record(uuid)
 
-        reply = client.transfer(uuid, HELLO, {"action": "record"})
+        reply = client.transfer(uuid, HELLO, {"action": "dance"})
 
         assert reply.status_code == 400
         assert [each["name"] for each in reply.json()["invalid_parameters"]] == ["destination.ncco[1].action"]
         assert client.record(uuid) == before
-        assert client.create(PERSON, {"action": "input", "type": ["dtmf"]}).status_code == 400
+        assert client.create(PERSON, {"action": "pay"}).status_code == 400
         assert client.get("/v1/calls").json()["count"] == 1
+
+
+def persist(client: Client, *, days: int) -> None:
+    """Have the records of the application's legs be kept for so many days."""
+    applications = client.sandbox.applications
+    own = applications.by_id[applications.own]
+    applications.by_id[own.id] = replace(own, capabilities={"voice": {"leg_persistence_time": days}})
 
 
 class TestRecords:
@@ -136,12 +144,41 @@ class TestRecords:
         ids = {client.record(uuid)["conversation_uuid"] for uuid in (first, second)}
         assert len(ids) == 1
 
-    def test_a_record_is_kept(self, client: Client):
+    def test_a_record_is_kept_for_two_days_after_the_call(self, client: Client):
+        over = client.call(BUSY)
+        client.advance(86_400)
+        later = client.call(BUSY)
+
+        client.advance(86_400)
+        assert client.status(over) == "busy"
+        client.advance(2)
+
+        assert client.get(f"/v1/calls/{over}").status_code == 404
+        assert client.change(over, "hangup").status_code == 404
+        assert [record["uuid"] for record in client.get("/v1/calls").json()["_embedded"]["calls"]] == [later]
+
+    def test_or_for_as_long_as_the_application_says(self, client: Client):
+        persist(client, days=31)
         uuid = client.call(BUSY)
 
-        client.advance(30 * 86_400)
-
+        client.advance(31 * 86_400)
         assert client.status(uuid) == "busy"
+        client.advance(2)
+        assert client.get("/v1/calls").json()["count"] == 0
+
+    def test_the_authorization_of_a_websocket_is_nobody_s_to_read(self, client: Client):
+        socket = {
+            "type": "websocket",
+            "uri": "ws://127.0.0.1:1/",
+            "content-type": "audio/l16;rate=8000",
+            "headers": {"caller": "447700900789"},
+        }
+        secret = {"authorization": {"type": "custom", "value": "Bearer canary"}}
+
+        uuid = client.create(to=[socket | secret]).json()["uuid"]
+
+        assert client.record(uuid)["to"] == socket
+        assert "canary" not in client.get("/v1/calls").text
 
     def test_a_random_number_is_the_account_s(self, client: Client):
         body = {"to": [{"type": "phone", "number": PERSON}], "random_from_number": True, "ncco": [HELLO]}
@@ -304,3 +341,16 @@ class TestEveryAnswer:
 
         assert reply.status_code == 405
         assert reply.json()["type"].endswith("#wrong-verb")
+
+
+def test_the_log_does_not_tell_what_signs_a_websocket_in(client: Client):
+    authorization = {"type": "custom", "value": "Bearer hush"}
+    endpoint = {"type": "websocket", "uri": "ws://127.0.0.1:1/", "content-type": "audio/l16;rate=8000"}
+    endpoint |= {"authorization": authorization}
+    client.create(PERSON, {"action": "connect", "endpoint": [endpoint]})
+    client.create(to=[endpoint])
+
+    log = client.http.get("/sandbox/log").text
+
+    assert "hush" not in log
+    assert log.count('"value": "***"') == 2

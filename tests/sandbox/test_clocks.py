@@ -1,5 +1,6 @@
 """Two clocks: the call clock, which runs, is sped up, frozen or advanced, and the host clock under it."""
 
+import json
 import math
 import re
 
@@ -196,7 +197,8 @@ class TestFrozen:
             client.advance(100)
             client.clock.sleep(5)
             client.change(legs[0], "hangup")
-            logs.append([{**entry, "host_time": ""} for entry in client.log()])
+            log = [{**entry, "host_time": ""} for entry in client.log()]
+            logs.append(json.loads(re.sub(r"127\.0\.0\.1:\d\d+", "host", json.dumps(log))))  # any free ports
 
         assert logs[0] == logs[1]
         assert logs[0] != logs[2]

@@ -9,6 +9,7 @@ from voicectl.sandbox.log import Log
 
 from .conftest import Start
 from .parts import BY_HAND, HELLO, MACHINE, PERSON, Client
+from .receiver import Receiver, ncco, set_up
 
 
 class TestStatus:
@@ -21,6 +22,7 @@ class TestStatus:
 
         assert client.http.get("/sandbox/status").json() == {
             "url": client.url,
+            "regions": client.sandbox.region_urls,
             "pid": os.getpid(),
             "application_id": client.identity.application_id,
             "call_time": "2026-01-01T00:00:04.500Z",
@@ -33,6 +35,7 @@ class TestStatus:
             "legs": 2,
             "conversations": 1,
             "faults": 1,
+            "webhooks_pending": 0,
         }
 
     def test_the_identity_has_no_secrets(self, client: Client):
@@ -43,6 +46,7 @@ class TestStatus:
             "private_key": client.identity.private_key_path,
             "from": "442079460000",
             "api_key": client.identity.api_key,
+            "regions": client.sandbox.region_urls,
         }
         assert client.identity.application_id.startswith("5a4db0c5-")
 
@@ -102,6 +106,58 @@ class TestRing:
         assert client.record(uuid)["from"]["number"] == "447700900502"
         assert [heard["seconds"] for heard in client.hear(uuid)] == [2]
 
+    def test_asks_the_answer_url_if_the_application_has_one(self, client: Client, receiver: Receiver):
+        set_up(client, answer=receiver.on("/answer", ncco(HELLO)))
+
+        uuid = client.control(
+            "ring",
+            to="442079460000",
+            sip_headers={"X-Queue": "gold", "User-to-User": "01;encoding=hex", "X-Nexmo-Id": "kept back"},
+        ).json()["uuid"]
+        client.advance(10)
+
+        (asked,) = receiver.at("/answer")
+        assert (asked.fields["from"], asked.fields["uuid"]) == ("447700900000", uuid)
+        headers = {name: value for name, value in asked.fields.items() if name.startswith("SipHeader_")}
+        assert headers == {"SipHeader_X-Queue": "gold", "SipHeader_User-to-User": "01;encoding=hex"}
+        assert [heard["text"] for heard in client.hear(uuid)] == ["Hello"]
+        assert client.status(uuid) == "completed"
+
+    def test_asks_nobody_if_an_ncco_is_given(self, client: Client, receiver: Receiver):
+        set_up(client, answer=receiver.on("/answer", ncco(HELLO)))
+
+        client.control("ring", to="442079460000", ncco=[HELLO])
+        client.advance(10)
+
+        assert receiver.asked == []
+
+    def test_lives_where_it_is_told_to(self, client: Client):
+        uuid = client.control("ring", to="442079460000", region="eu-west").json()["uuid"]
+
+        assert client.sandbox.exchange.legs[uuid].region == "eu-west"
+
+    def test_the_caller_presses_and_speaks_as_its_number_says(self, client: Client):
+        keys = {"action": "input", "type": ["dtmf"], "dtmf": {"maxDigits": 1}}
+        words = {"action": "input", "type": ["speech"]}
+
+        client.control("ring", to="442079460000", **{"from": "447700900142"}, ncco=[keys, keys])
+        client.control("ring", to="442079460000", **{"from": "447700900705"}, ncco=[words])
+        client.advance(20)
+
+        results = [entry for entry in client.log() if entry["kind"] == "input"]
+        by_keys = [entry["dtmf"]["digits"] for entry in results if entry["from"] == "447700900142"]
+        by_words = [entry["speech"]["results"] for entry in results if entry["from"] == "447700900705"]
+        assert by_keys == ["4", "2"]
+        assert [said["text"] for said in by_words[0]] == ["sales"]
+
+    def test_needs_the_sandbox_s_own_application(self, client: Client):
+        del client.sandbox.applications.by_id[client.sandbox.applications.own]
+
+        reply = client.control("ring", to="442079460000")
+
+        assert reply.status_code == 409
+        assert "a reset brings it back" in reply.json()["detail"]
+
     @pytest.mark.parametrize(
         ("body", "detail"),
         [
@@ -110,10 +166,16 @@ class TestRing:
             ({"to": "sip:a@b"}, "A call rings at a number or at app:USER."),
             ({"to": "442079460000", "from": "anonymous"}, "'anonymous' is not a phone number."),
             (
-                {"to": "442079460000", "ncco": [{"action": "record"}]},
-                'ncco[0].action: "record" is not served',
+                {"to": "442079460000", "ncco": [{"action": "pay"}]},
+                'ncco[0].action: "pay" is no longer served',
             ),
             ({"to": "442079460000", "ncco": []}, "ncco: Must hold at least one action"),
+            ({"to": "442079460000", "region": "mars"}, "region: Must be one of na-east,"),
+            ({"to": "442079460000", "sip_headers": []}, "sip_headers: Invalid type"),
+            ({"to": "442079460000", "sip_headers": {"Via": "x"}}, "sip_headers.Via: Must begin with X-"),
+            ({"to": "442079460000", "sip_headers": {"X-a": 1}}, "sip_headers.X-a: Invalid type"),
+            ({"to": "442079460000", "sip_headers": {"X-a": "b\nc"}}, "sip_headers.X-a: Must be printable"),
+            ({"to": "442079460000", "sip_headers": {"X-a": "b" * 257}}, "sip_headers.X-a: Must be printable"),
         ],
     )
     def test_what_makes_no_call_is_refused(self, client: Client, body, detail):
@@ -153,6 +215,24 @@ class TestTheOutsideParty:
             {"at": "2026-01-01T00:00:05.000Z", "kind": "keys", "from": presser, "digits": "12#", "seconds": 0}
         ]
 
+    def test_says_something(self, client: Client):
+        speaker, listener = client.answered(), client.answered()
+
+        reply = client.control("say", leg=speaker, text="Hello there, all")
+
+        assert (reply.status_code, reply.json()) == (200, client.record(speaker))
+        client.advance(10)
+        assert client.hear(speaker) == []
+        (heard,) = client.hear(listener)
+        assert (heard["kind"], heard["from"], heard["text"]) == ("speech", speaker, "Hello there, all")
+        assert heard["seconds"] == pytest.approx(16 / 14, abs=0.001)
+
+    @pytest.mark.parametrize(
+        "body", [{}, {"text": ""}, {"text": " "}, {"text": "x" * 1501}, {"text": "\x1b[1m"}]
+    )
+    def test_says_nothing_that_is_not_words(self, client: Client, body):
+        assert client.control("say", leg=client.answered(), **body).status_code == 400
+
     def test_is_heard_no_more_when_muted(self, client: Client):
         presser, listener = client.answered(), client.answered()
         client.change(presser, "mute")
@@ -161,13 +241,13 @@ class TestTheOutsideParty:
 
         assert client.hear(listener) == []
 
-    @pytest.mark.parametrize("path", ["answer", "press", "hangup"])
+    @pytest.mark.parametrize("path", ["answer", "press", "say", "hangup"])
     def test_cannot_do_what_the_state_forbids(self, client: Client, path):
         started, over = client.call(), client.call("447700900200")
         client.advance(0.4)
-        early = client.control(path, leg=started, digits="1")
+        early = client.control(path, leg=started, digits="1", text="Hi")
         client.advance(1)
-        late = client.control(path, leg=over, digits="1")
+        late = client.control(path, leg=over, digits="1", text="Hi")
 
         for reply in (early, late):
             assert reply.status_code == 409
@@ -277,6 +357,7 @@ class TestLog:
             },
             "status": 201,
             "fault": None,
+            "region": None,
             "trace_id": "",
         }
         assert log[3]["uuid"] == uuid
@@ -294,12 +375,12 @@ class TestLog:
     def test_tells_operation_path_and_query(self, client: Client):
         client.get("/v1/calls?page_size=5&status=busy")
         client.get("/v1/calls/a%2Fb")
-        client.get("/v2/applications")
+        client.get("/v2/nothing")
 
         assert [(entry["operation"], entry["path"]) for entry in client.log()] == [
             ("getCalls", "/v1/calls?page_size=5&status=busy"),
             (None, "/v1/calls/a%2Fb"),
-            (None, "/v2/applications"),
+            (None, "/v2/nothing"),
         ]
 
     def test_since_leaves_out_what_is_known(self, client: Client):

@@ -9,9 +9,18 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from voicectl.sandbox.telephony.detection import Behavior, Detection, Mode
-from voicectl.sandbox.telephony.effects import Effect, Event, Kind
+from voicectl.sandbox.telephony.effects import Effect, Event, Keep, Kind, Open, Sounding
 from voicectl.sandbox.telephony.exchange import Exchange, ExchangeError
-from voicectl.sandbox.telephony.flow import Webhook
+from voicectl.sandbox.telephony.flow import (
+    DtmfTerms,
+    Input,
+    MoveAll,
+    Notify,
+    Record,
+    SpeechTerms,
+    Wait,
+    Webhook,
+)
 from voicectl.sandbox.telephony.leg import Leg
 from voicectl.voice.call import NEXT, CallStatus
 
@@ -19,7 +28,10 @@ from .parts import APPLICATION, Line, line, phone, room, say, saying
 
 MUSIC = "http://127.0.0.1/hold.mp3"
 NUMBERS = st.sampled_from(
-    [f"447700900{n:03}" for n in (1, 200, 201, 202, 203, 204, 205, 300, 301, 400, 410, 459, 500, 505, 600)]
+    [
+        f"447700900{n:03}"
+        for n in (1, 200, 201, 202, 142, 203, 204, 205, 300, 301, 400, 410, 459, 500, 505, 600, 703)
+    ]
 )
 ROOMS = st.builds(
     room,
@@ -29,6 +41,22 @@ ROOMS = st.builds(
     mute=st.booleans(),
     can_hear=st.sampled_from([None, frozenset()]),
     music=st.sampled_from([None, MUSIC]),
+    record=st.sampled_from([None, Record(time_out=20)]),
+)
+URL = Webhook(url="http://127.0.0.1/")
+SOCKET = {"type": "websocket", "uri": "ws://127.0.0.1/"}
+RECORDS = st.builds(
+    Record,
+    end_on_silence=st.none() | st.integers(3, 10),
+    end_on_key=st.sampled_from([None, "1", "#"]),
+    time_out=st.integers(3, 60),
+    beep_start=st.booleans(),
+)
+INPUTS = st.builds(
+    Input,
+    dtmf=st.none() | st.builds(DtmfTerms, time_out=st.integers(0, 10), max_digits=st.integers(1, 4)),
+    speech=st.none() | st.builds(SpeechTerms, start_timeout=st.integers(1, 10), save_audio=st.booleans()),
+    is_asynchronous=st.booleans(),
 )
 DETECTIONS = st.none() | st.builds(
     Detection,
@@ -37,8 +65,14 @@ DETECTIONS = st.none() | st.builds(
     beep_timeout=st.integers(30, 120),
 )
 ACTIONS = st.one_of(
-    st.builds(say, st.sampled_from(["", "Hello", "x" * 140]), loop=st.integers(0, 2)),
+    st.builds(say, st.sampled_from(["", "Hello", "x" * 140]), loop=st.integers(0, 2), barge=st.booleans()),
     ROOMS,
+    RECORDS,
+    INPUTS,
+    st.just(Notify(payload={}, events=URL)),
+    st.builds(Wait, seconds=st.floats(0.1, 30)),
+    st.just(MoveAll(conversation_uuid="CON-here")),
+    st.just(phone(endpoint=SOCKET)),
     st.builds(
         phone,
         NUMBERS,
@@ -46,6 +80,8 @@ ACTIONS = st.one_of(
         limit=st.integers(1, 60),
         detection=DETECTIONS,
         ringback=st.sampled_from([None, MUSIC]),
+        is_synchronous=st.booleans(),
+        on_answer=st.sampled_from([None, URL]),
     ),
 )
 FLOWS = st.lists(ACTIONS, max_size=4).map(tuple)
@@ -58,6 +94,7 @@ def snapshot(exchange: Exchange) -> object:
             (
                 *(leg.uuid, leg.status, leg.conversation.uuid, leg.is_muted, leg.is_earmuffed, leg.is_joined),
                 *(leg.seat, leg.flow, leg.awaiting, leg.script, leg.dialled_by, leg.talk, leg.dtmf_url),
+                *(leg.inputs_seen, list(leg.ears), list(leg.recordings)),
                 [(heard.at, heard.until, heard.prompt) for heard in leg.heard],
                 [timer.do is None for timer in leg.timers],
             )
@@ -67,6 +104,17 @@ def snapshot(exchange: Exchange) -> object:
         exchange.next_due,
         exchange.now,
     )
+
+
+def story(effect: Effect) -> object:
+    match effect:
+        case Keep(recording=recording):
+            spoken = [(track.speaker, track.heard.at, track.heard.until) for track in recording.tracks]
+            return recording.uuid, recording.started, recording.ended, spoken
+        case Sounding(uuid=uuid, heard=heard):
+            return uuid, heard.at, heard.until
+        case _:
+            return asdict(effect)
 
 
 class ExchangeRules(RuleBasedStateMachine):
@@ -105,7 +153,7 @@ class ExchangeRules(RuleBasedStateMachine):
 
     @rule(
         number=NUMBERS,
-        flow=FLOWS | st.just(Webhook(url="http://127.0.0.1/")),
+        flow=FLOWS | st.just(URL),
         detection=DETECTIONS,
         timers=st.tuples(st.integers(1, 120), st.integers(1, 120)),
     )
@@ -113,7 +161,7 @@ class ExchangeRules(RuleBasedStateMachine):
         options = {"detection": detection, "ringing_timer": timers[0], "length_timer": timers[1]}
         self.both(lambda each: each.call(number, flow, **options))
 
-    @rule(number=NUMBERS, flow=FLOWS)
+    @rule(number=NUMBERS, flow=st.none() | FLOWS)
     def ring(self, number, flow):
         to, from_ = {"type": "phone", "number": "442079460000"}, {"type": "phone", "number": number}
         self.both(lambda each: each.exchange.ring(to=to, from_=from_, flow=flow, application_id=APPLICATION))
@@ -143,7 +191,7 @@ class ExchangeRules(RuleBasedStateMachine):
         self.to_leg(n, lambda exchange, leg: getattr(exchange, operation)(leg, "1p#"))
 
     @precondition(lambda self: self.has_legs)
-    @rule(n=LEGS, flow=FLOWS | st.just(Webhook(url="http://127.0.0.1/")))
+    @rule(n=LEGS, flow=FLOWS | st.just(URL))
     def transfer(self, n, flow):
         self.to_leg(n, lambda exchange, leg: exchange.transfer(leg, flow))
 
@@ -160,6 +208,77 @@ class ExchangeRules(RuleBasedStateMachine):
 
         self.both(answer)
 
+    @precondition(lambda self: self.has_legs)
+    @rule(n=LEGS, text=st.sampled_from(["Hello", "x" * 140]))
+    def speak(self, n, text):
+        self.to_leg(n, lambda exchange, leg: exchange.say(leg, text))
+
+    @precondition(lambda self: self.has_legs)
+    @rule(n=LEGS, m=LEGS, mute=st.booleans())
+    def transfer_all(self, n, m, mute):
+        def move(exchange: Exchange, leg: Leg) -> None:
+            target = list(exchange.legs.values())[m % len(exchange.legs)].conversation
+            exchange.transfer(leg, (MoveAll(conversation_uuid=target.uuid, mute=mute),))
+
+        self.to_leg(n, move)
+
+    @precondition(lambda self: self.replies_due(self.lines[0]))
+    @rule(n=LEGS, flow=st.none() | FLOWS)
+    def webhook_replies(self, n, flow):
+        def reply(each: Line) -> None:
+            due = self.replies_due(each)
+            event = due[n % len(due)]
+            each.effects.remove(event)
+            each.exchange.replied(event, flow)
+
+        self.both(reply)
+
+    @staticmethod
+    def replies_due(each: Line) -> list[Event]:
+        return [effect for effect in each.effects if isinstance(effect, Event) and effect.may_bring_ncco]
+
+    @precondition(lambda self: any(isinstance(effect, Keep) for effect in self.lines[0].effects))
+    @rule()
+    def file_is_made(self):
+        def make(each: Line) -> None:
+            keep = next(effect for effect in each.effects if isinstance(effect, Keep))
+            each.effects.remove(keep)
+            each.exchange.recorded(keep.recording, url="http://127.0.0.1/file", size=1)
+
+        self.both(make)
+
+    @precondition(lambda self: any(isinstance(effect, Open) for effect in self.lines[0].effects))
+    @rule(n=LEGS, becomes=st.sampled_from(["socket_opened", "socket_closed", "socket_refused"]))
+    def socket(self, n, becomes):
+        def tell(each: Line) -> None:
+            opens = [effect for effect in each.effects if isinstance(effect, Open)]
+            leg = each.exchange.legs[opens[n % len(opens)].uuid]
+            more = ("refused",) if becomes == "socket_refused" else ()
+            getattr(each.exchange, becomes)(leg, *more)
+
+        self.both(tell)
+
+    @precondition(lambda self: self.has_legs)
+    @rule(n=LEGS, what=st.sampled_from(["talk_to_all", "record_all", "stop_recording_all", "dissolve"]))
+    def to_a_conversation(self, n, what):
+        def on(exchange: Exchange, leg: Leg) -> None:
+            if leg.conversation.uuid not in exchange.conversations.by_uuid:
+                return
+            more = {"talk_to_all": (saying(loop=0),), "record_all": (Record(),)}.get(what, ())
+            getattr(exchange, what)(leg.conversation, *more)
+
+        self.to_leg(n, on)
+
+    @invariant()
+    def recordings_end_with_what_they_record(self):
+        exchange = self.lines[0].exchange
+        for effect in self.log[0]:
+            if isinstance(effect, Keep):
+                assert effect.recording.ended is not None
+        for each in exchange.conversations.by_uuid.values():
+            assert each.legs or not each.recordings
+            assert all(recording.ended is None for recording in each.recordings)
+
     @invariant()
     def statuses_follow_one_another_as_they_may(self):
         exchange = self.lines[0].exchange
@@ -168,7 +287,7 @@ class ExchangeRules(RuleBasedStateMachine):
             # Not changes of the record: the first status, the verdict on a human, a second machine event.
             if not isinstance(event, Event) or event.kind is not Kind.STATUS:
                 continue
-            if event.fields["status"] not in ("started", "human"):
+            if event.fields["status"] not in ("started", "human", "disconnected"):
                 seen[event.uuid].append(CallStatus(event.fields["status"]))
         for uuid, statuses in seen.items():
             assert statuses[-1] == exchange.legs[uuid].status
@@ -192,6 +311,8 @@ class ExchangeRules(RuleBasedStateMachine):
             assert leg.is_over == (leg.uuid not in exchange.live)
             if leg.is_over:
                 assert not leg.timers
+                assert not leg.ears
+                assert not leg.recordings
                 assert leg.script is leg.dialled_by is leg.awaiting is leg.flow is None
                 assert not any(heard.is_on(exchange.now) for heard in leg.heard)
 
@@ -203,7 +324,7 @@ class ExchangeRules(RuleBasedStateMachine):
     @invariant()
     def the_same_seed_tells_the_same_story(self):
         assert len(self.log[0]) == len(self.log[1])
-        assert [asdict(each) for each in self.log[0][-5:]] == [asdict(each) for each in self.log[1][-5:]]
+        assert [story(each) for each in self.log[0][-5:]] == [story(each) for each in self.log[1][-5:]]
 
 
 ExchangeRules.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

@@ -1,13 +1,19 @@
 """What each far end does, as statuses at their seconds from ``started``."""
 
+import re
+
 import pytest
 
+from voicectl.cli.tree import _GROUP_HELP
 from voicectl.sandbox.telephony.detection import Behavior, Detection, Mode
 from voicectl.sandbox.telephony.effects import Kind
+from voicectl.sandbox.telephony.far_end import PHRASES, FarEnd, called, calling
 from voicectl.sandbox.telephony.flow import Webhook
 
 from .parts import APPLICATION, Line, say
 
+PERSON_LIKE = FarEnd(answers_after=2)
+REFUSALS = {"200", "201", "203", "204", "205"}
 ANSWERED_AND_STAYS = [(0, "started"), (0.5, "ringing"), (2.5, "answered")]
 
 
@@ -25,13 +31,13 @@ ANSWERED_AND_STAYS = [(0, "started"), (0.5, "ringing"), (2.5, "answered")]
         ("204", [(0, "started"), (5, "unanswered")], "unavailable", 480),
         ("205", [(0, "started"), (0, "rejected")], "invalid_number", None),
         ("206", ANSWERED_AND_STAYS, None, None),
-        ("300", [(0, "started"), (0.5, "ringing"), (3.5, "answered"), (69.5, "completed")], None, None),
-        ("301", [(0, "started"), (0.5, "ringing"), (3.5, "answered"), (153.5, "completed")], None, None),
+        ("300", [(0, "started"), (0.5, "ringing"), (3.5, "answered"), (69.5, "completed")], None, 200),
+        ("301", [(0, "started"), (0.5, "ringing"), (3.5, "answered"), (153.5, "completed")], None, 200),
         ("302", ANSWERED_AND_STAYS, None, None),
         ("400", [(0, "started"), (0.5, "ringing"), (0.5, "answered")], None, None),
         ("459", [(0, "started"), (0.5, "ringing"), (59.5, "answered")], None, None),
-        ("500", [*ANSWERED_AND_STAYS, (2.5, "completed")], None, None),
-        ("507", [*ANSWERED_AND_STAYS, (9.5, "completed")], None, None),
+        ("500", [*ANSWERED_AND_STAYS, (2.5, "completed")], None, 200),
+        ("507", [*ANSWERED_AND_STAYS, (9.5, "completed")], None, 200),
         ("600", [(0, "started"), (0.5, "ringing"), (60.5, "timeout")], None, None),
         ("601", ANSWERED_AND_STAYS, None, None),
         ("700", ANSWERED_AND_STAYS, None, None),
@@ -56,6 +62,59 @@ def test_numbers_that_are_not_of_fiction_are_persons(line: Line, number):
     line.wait(10)
 
     assert line.reports(leg) == ANSWERED_AND_STAYS
+
+
+DOCUMENTED = {*REFUSALS, "202", "300", "301", "600"}
+
+
+@pytest.mark.parametrize(
+    ("numbers", "meant"),
+    [
+        (range(100), lambda _: PERSON_LIKE),
+        (range(100, 200), lambda digits: FarEnd(keys=digits[1:])),
+        (range(200, 400), lambda _: PERSON_LIKE),
+        (range(400, 500), lambda digits: FarEnd(answers_after=int(digits[1:]))),
+        (range(500, 600), lambda digits: FarEnd(hangs_up_after=int(digits[1:]))),
+        (range(600, 700), lambda _: PERSON_LIKE),
+        (range(700, 800), lambda digits: FarEnd(phrase=PHRASES[int(digits[2])])),
+        (range(800, 1000), lambda _: PERSON_LIKE),
+    ],
+)
+def test_numbers_without_a_line_of_their_own_go_by_their_hundreds(numbers, meant):
+    for digits in (f"{number:03}" for number in numbers):
+        number = f"447700900{digits}"
+        called_there = called({"type": "phone", "number": number})
+
+        assert digits in DOCUMENTED or called_there == meant(digits)
+        assert calling(number) == (called_there if digits[0] in "157" else PERSON_LIKE)
+
+
+@pytest.mark.parametrize("number", ["447700901112", "14155550700", "alice", "", "112"])
+def test_a_caller_who_is_not_of_fiction_is_a_person(number):
+    assert calling(number) == PERSON_LIKE
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "meant"),
+    [
+        ({"type": "sip", "uri": "sip:112@example.org"}, FarEnd(keys="12")),
+        ({"type": "sip", "user": "desk705", "domain": "trunk"}, FarEnd(phrase="sales")),
+        ({"type": "vbc", "extension": "701"}, FarEnd(phrase="no")),
+        ({"type": "app", "user": "user112"}, FarEnd(answers_after=1)),
+        ({"type": "websocket", "uri": "ws://127.0.0.1/112"}, FarEnd(answers_after=None)),
+    ],
+)
+def test_what_other_endpoints_press_and_say(endpoint, meant):
+    assert called(endpoint) == meant
+
+
+def test_the_help_tells_what_each_phrase_is():
+    text = _GROUP_HELP["sandbox"]
+
+    assert len(PHRASES) == 10
+    for i, phrase in enumerate(PHRASES):
+        assert re.search(rf"\b{i:02}  {phrase}( {{2,}}|$)", text, re.MULTILINE), phrase
+    assert "docs/sandbox-choices.md" in text
 
 
 @pytest.mark.parametrize(

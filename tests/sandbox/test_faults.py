@@ -112,6 +112,50 @@ class TestAnswers:
         assert client.get("/v1/calls").json()["count"] == 1
 
 
+class TestRegion:
+    def test_a_leg_is_known_to_its_own_regional_host_only(self, client: Client):
+        uuid = client.call()
+        client.fault("region")
+
+        assert client.get(f"/v1/calls/{uuid}").status_code == 404
+        assert client.change(uuid, "hangup").status_code == 404
+        assert client.get("/v1/calls").json()["count"] == 0
+        regions = client.sandbox.region_urls
+        assert client.api("GET", f"{regions['na-east']}/v1/calls/{uuid}").json()["uuid"] == uuid
+        assert client.api("GET", f"{regions['eu-west']}/v1/calls/{uuid}").status_code == 404
+
+    def test_the_control_the_global_host_knows_it(self, client: Client):
+        uuid = client.call()
+
+        assert client.get(f"/v1/calls/{uuid}").status_code == 200
+
+    def test_calls_can_be_made_and_are_not_counted(self, client: Client):
+        client.fault("region", times=1)
+        uuid = client.call()
+
+        assert client.get(f"/v1/calls/{uuid}").status_code == 404
+        assert client.get(f"/v1/calls/{uuid}").status_code == 200
+
+
+class TestKeyRevoked:
+    def test_tokens_are_refused(self, client: Client):
+        client.fault("key-revoked", after=5)
+        before = client.get("/v1/calls")
+        client.clock.sleep(5)
+
+        reply = client.get("/v1/calls")
+
+        assert (before.status_code, reply.status_code) == (200, 401)
+        assert reply.json()["type"].endswith("#unauthorized")
+
+    def test_for_one_operation_alone_if_wanted(self, client: Client):
+        client.fault("key-revoked", on="createCall", times=1)
+
+        assert client.get("/v1/calls").status_code == 200
+        assert client.create().status_code == 401
+        assert client.create().status_code == 201
+
+
 class TestWhen:
     def hit(self, client: Client) -> bool:
         return client.get("/v1/calls").status_code == 500
@@ -204,13 +248,23 @@ class TestList:
             ({}, "what: Missing required parameter"),
             (
                 {"what": "earthquake"},
-                "what: Must be one of status, lost-reply, lost-request, delay, rate-limit",
+                "what: Must be one of status, lost-reply, lost-request, delay, rate-limit, region, key-revoked, "
+                "webhook-drop, webhook-duplicate, webhook-reorder, webhook-delay, webhook-unsigned, "
+                "webhook-completed, answer-timeout",
             ),
             ({"what": "status"}, "code: Missing required parameter"),
             ({"what": "status", "code": 200}, "code: Must be between 300 and 599"),
             ({"what": "delay"}, "seconds: Missing required parameter"),
             ({"what": "delay", "seconds": -1}, "seconds: Must be between 0 and 2678400"),
             ({"what": "delay", "seconds": 1, "code": 500}, "code: Goes with status only"),
+            ({"what": "webhook-delay"}, "seconds: Missing required parameter"),
+            ({"what": "webhook-drop", "seconds": 1}, "seconds: Goes with delay and webhook-delay only"),
+            ({"what": "webhook-completed", "on": "input"}, "on: Must be one of any, status"),
+            ({"what": "answer-timeout", "on": "getCall"}, "on: Must be one of any, answer"),
+            (
+                {"what": "webhook-reorder", "on": "answer"},
+                "on: Must be one of any, status, transfer, input, record, transcribed, notify, error, rtc",
+            ),
             ({"what": "lost-reply", "times": 0}, "times: Must be 1 or more"),
             ({"what": "lost-reply", "probability": 1.5}, "probability: Must be between 0 and 1"),
             ({"what": "lost-reply", "after": "soon"}, "after: Invalid type parameter provided"),
@@ -221,8 +275,9 @@ class TestList:
 
         assert (reply.status_code, reply.json()["detail"]) == (400, detail)
 
-    def test_an_unknown_operation_is_refused(self, client: Client):
-        reply = client.control("faults", what="lost-reply", on="dial")
+    @pytest.mark.parametrize("operation", ["dial", "status"])
+    def test_an_unknown_operation_is_refused(self, client: Client, operation: str):
+        reply = client.control("faults", what="lost-reply", on=operation)
 
         assert reply.status_code == 400
         assert "createCall" in reply.json()["detail"]

@@ -218,3 +218,46 @@ class TestPrompts:
             "level": "-0.5",
             "language": "en-GB",
         }
+
+
+class TestWhoLeavesMidSentence:
+    def test_the_others_hear_the_rest(self, line: Line):
+        speaker, leaver, stayer = (line.answered() for _ in range(3))
+        line.exchange.say(speaker, "x" * 140)
+        line.wait(1)
+
+        line.exchange.hangup(leaver)
+        line.wait(20)
+
+        assert line.heard(leaver) == [("speech", "x" * 140, 1.0)]
+        assert line.heard(stayer) == [("speech", "x" * 140, 10.0)]
+
+    def test_one_who_is_moved_hears_no_more_of_it(self, line: Line):
+        speaker, moved = line.answered(), line.answered()
+        line.exchange.say(speaker, "x" * 140)
+        line.wait(1)
+
+        line.exchange.transfer(moved, (room("other"),))
+        line.wait(20)
+
+        assert line.heard(moved) == [("speech", "x" * 140, 1.0)]
+
+    def test_what_a_speaker_says_goes_with_it(self, line: Line):
+        speaker, listener = line.answered(), line.answered()
+        line.exchange.say(speaker, "x" * 140)
+        line.wait(1)
+
+        line.exchange.transfer(speaker, (room("other"),))
+        line.wait(20)
+
+        assert line.heard(listener) == [("speech", "x" * 140, 1.0)]
+
+    def test_what_is_said_to_all_goes_on_for_those_who_stay(self, line: Line):
+        leaver, stayer = line.answered(), line.answered()
+        line.exchange.talk_to_all(stayer.conversation, saying("x" * 140))
+        line.wait(1)
+
+        line.exchange.hangup(leaver)
+        line.wait(20)
+
+        assert [heard[2] for leg in (leaver, stayer) for heard in line.heard(leg)] == [1.0, 10.0]

@@ -85,7 +85,7 @@ def test_connect_counts_as_a_new_call(start: Start):
     client.advance(5)  # a third, and then there are none
 
     assert client.get("/v1/calls").json()["count"] == 3
-    assert [each["reason"] for each in client.log() if each["kind"] == "remark"] == [
+    assert [each["reason"] for each in client.log() if each["kind"] == "error"] == [
         "connect: over the limit of new calls per second"
     ] * 3
     assert client.create().status_code == 429

@@ -3,7 +3,7 @@
 import pytest
 
 from voicectl.sandbox.telephony.detection import Behavior, Detection, Mode
-from voicectl.sandbox.telephony.effects import Kind, Remark
+from voicectl.sandbox.telephony.effects import Kind
 from voicectl.sandbox.telephony.flow import Play
 from voicectl.sandbox.telephony.hearing import audio
 
@@ -358,4 +358,4 @@ class TestConnect:
 
         assert list(busy.exchange.legs.values()) == [caller]
         assert [what for _, what, _ in busy.heard(caller)] == ["Sorry"]
-        assert len([effect for effect in busy.collect() if isinstance(effect, Remark)]) == 2000
+        assert len(busy.told(caller, Kind.ERROR)) == 2000

@@ -1,11 +1,10 @@
-"""Call flows for tests: the composed examples of the NCCO reference, and JSON that resembles them.
-
-Source: NCCO reference, "composed examples, smallest and full".
-"""
+"""Call flows for tests: the examples and the tables of the NCCO reference, and JSON that resembles them."""
 
 from __future__ import annotations
 
 import copy
+import json
+from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
@@ -17,160 +16,22 @@ APP = "https://app.example.org"
 CDN = "https://cdn.example.org"
 PHONE = {"type": "phone", "number": "447700900123"}
 
-EXAMPLES: dict[str, list[dict[str, Any]]] = {
-    "talk": [{"action": "talk", "text": "Hello"}],
-    "prompts in full": [
-        {"action": "stream", "streamUrl": [f"{CDN}/intro.mp3"], "level": -0.2, "loop": 1, "bargeIn": True},
-        {
-            "action": "talk",
-            "text": "<speak>Press <say-as interpret-as='digits'>1</say-as></speak>",
-            "language": "en-GB",
-            "style": 1,
-            "premium": True,
-            "level": 0.2,
-            "loop": 2,
-            "bargeIn": True,
-        },
-        {"action": "input", "type": ["dtmf"], "eventUrl": [f"{APP}/in"]},
-    ],
-    "record": [{"action": "record", "eventUrl": [f"{APP}/rec"]}, {"action": "connect", "endpoint": [PHONE]}],
-    "voicemail": [
-        {"action": "talk", "text": "Leave a message"},
-        {
-            "action": "record",
-            "format": "wav",
-            "split": "conversation",
-            "channels": 2,
-            "endOnSilence": 4,
-            "endOnKey": "#",
-            "timeOut": 120,
-            "beepStart": True,
-            "eventUrl": [f"{APP}/rec"],
-            "eventMethod": "POST",
-            "transcription": {
-                "language": "en-GB",
-                "eventUrl": [f"{APP}/tr"],
-                "eventMethod": "POST",
-                "sentimentAnalysis": True,
-            },
-        },
-        {"action": "talk", "text": "Thank you"},
-    ],
-    "conversation": [{"action": "conversation", "name": "room-17"}],
-    "supervisor": [
-        {
-            "action": "conversation",
-            "name": "room-17",
-            "startOnEnter": True,
-            "endOnExit": False,
-            "record": True,
-            "eventUrl": [f"{APP}/rec"],
-            "eventMethod": "POST",
-            "musicOnHoldUrl": [f"{CDN}/hold.mp3"],
-            "canHear": [LEG, OTHER],
-            "canSpeak": [LEG],
-            "transcription": {},
-        }
-    ],
-    "connect": [{"action": "connect", "endpoint": [PHONE]}],
-    "connect in full": [
-        {
-            "action": "connect",
-            "from": "447700900456",
-            "eventType": "synchronous",
-            "timeout": 20,
-            "limit": 3600,
-            "advancedMachineDetection": {"behavior": "continue", "mode": "detect", "beep_timeout": 45},
-            "eventUrl": [f"{APP}/ev"],
-            "eventMethod": "POST",
-            "ringbackTone": f"{CDN}/ring.mp3",
-            "endpoint": [
-                PHONE
-                | {
-                    "dtmfAnswer": "2p02p#",
-                    "onAnswer": {"url": f"{APP}/whisper", "ringbackTone": f"{CDN}/ring.mp3"},
-                }
-            ],
-        }
-    ],
-    "other endpoints": [
-        {
-            "action": "connect",
-            "endpoint": [
-                {
-                    "type": "sip",
-                    "uri": "sip:desk@sip.example.org;transport=tls",
-                    "headers": {"queue": "gold"},
-                    "standardHeaders": {"User-to-User": "0102ab;encoding=hex"},
-                }
-            ],
-        },
-        {
-            "action": "connect",
-            "endpoint": [
-                {
-                    "type": "websocket",
-                    "uri": "wss://app.example.org/socket",
-                    "content-type": "audio/l16;rate=16000",
-                    "headers": {"caller": "447700900789"},
-                    "authorization": {"type": "custom", "value": "Bearer abc"},
-                }
-            ],
-        },
-        {"action": "connect", "endpoint": [{"type": "app", "user": "alice"}]},
-        {"action": "connect", "endpoint": [{"type": "vbc", "extension": "1234"}]},
-        {"action": "connect", "endpoint": [{"type": "sip", "user": "desk", "domain": "trunk"}]},
-    ],
-    "input": [{"action": "input", "type": ["dtmf"]}],
-    "input in full": [
-        {
-            "action": "input",
-            "type": ["dtmf", "speech"],
-            "mode": "synchronous",
-            "dtmf": {"timeOut": 5, "maxDigits": 6, "submitOnHash": True},
-            "speech": {
-                "uuid": [LEG],
-                "endOnSilence": 1.5,
-                "language": "en-GB",
-                "context": ["sales", "support"],
-                "startTimeout": 10,
-                "maxDuration": 30,
-                "saveAudio": True,
-                "sensitivity": 60,
-            },
-            "eventUrl": [f"{APP}/in"],
-            "eventMethod": "POST",
-        }
-    ],
-    "keys at once": [
-        {"action": "input", "type": ["dtmf"], "mode": "asynchronous", "eventUrl": [f"{APP}/digits"]},
-        {"action": "conversation", "name": "room-17"},
-    ],
-    "notify, wait, transfer": [
-        {
-            "action": "notify",
-            "payload": {"step": "greeted"},
-            "eventUrl": [f"{APP}/ev"],
-            "eventMethod": "POST",
-        },
-        {"action": "wait", "timeout": 0.5},
-        {"action": "transfer", "conversationId": CON, "canHear": [LEG], "canSpeak": [LEG]},
-    ],
-    "notify": [{"action": "notify", "payload": {}, "eventUrl": [f"{APP}/ev"]}],
-    "wait": [{"action": "wait"}],
-    "transfer": [{"action": "transfer", "conversationId": CON}],
-    "attendee": [
-        {
-            "action": "conversation",
-            "name": "r1",
-            "startOnEnter": False,
-            "musicOnHoldUrl": [f"{CDN}/hold.mp3"],
-        }
-    ],
-    "moderator": [
-        {"action": "conversation", "name": "r1", "startOnEnter": True, "endOnExit": True, "record": True}
-    ],
-}
+
+def _reference(name: str) -> Any:
+    return json.loads((Path(__file__).parents[1] / "reference" / f"{name}.json").read_text())
+
+
+EXAMPLES: dict[str, list[dict[str, Any]]] = _reference("ncco_examples")["flows"]
+
+_OPTIONS = _reference("ncco_options")
+RANGES: list[tuple[dict[str, Any], str, float, float | None]] = [
+    (each["action"], each["option"], each["least"], each["most"]) for each in _OPTIONS["ranges"]
+]
+FLAGS: list[tuple[dict[str, Any], str]] = [(each["action"], each["option"]) for each in _OPTIONS["flags"]]
+CHOICES: list[tuple[dict[str, Any], str, list[str]]] = [
+    (each["action"], each["option"], each["values"]) for each in _OPTIONS["choices"]
+]
+"""An option in an action that lacks it, dotted where it is inside another, and the values that it can have."""
 
 NAMES = sorted(
     {
@@ -224,6 +85,17 @@ JSON = st.recursive(
     ),
     max_leaves=15,
 )
+
+
+def with_(action: dict[str, Any], dotted: str, value: object) -> list[dict[str, Any]]:
+    """A flow of *action* with *value* at *dotted*."""
+    action = copy.deepcopy(action)
+    *way, last = dotted.split(".")
+    holder = action
+    for step in way:
+        holder = holder[step]
+    holder[last] = value
+    return [action]
 
 
 def paths(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:

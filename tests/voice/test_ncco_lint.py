@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.flows import APP, CDN, CON, EXAMPLES, FLOWS, LEG, PHONE, paths
+from tests.support.flows import APP, CDN, CHOICES, EXAMPLES, FLAGS, FLOWS, LEG, PHONE, RANGES, paths, with_
 from voicectl.voice import ncco
 from voicectl.voice.json_places import show
 from voicectl.voice.ncco.lint import lint, lint_file
@@ -31,29 +30,6 @@ OPTIONS = {
     "pay": "amount currency eventUrl prompts voice",
 }
 
-RECORD = {"action": "record", "split": "conversation"}
-CONNECT = {"action": "connect", "endpoint": [PHONE]}
-SPEECH = {"action": "input", "type": ["speech"]}
-RANGES: list[tuple[dict[str, Any], str, float, float | None]] = [
-    ({"action": "talk", "text": "a"}, "loop", 0, None),
-    ({"action": "talk", "text": "a"}, "level", -1, 1),
-    ({"action": "talk", "text": "a"}, "style", 0, None),
-    ({"action": "stream", "streamUrl": [APP]}, "loop", 0, None),
-    ({"action": "stream", "streamUrl": [APP]}, "level", -1, 1),
-    (RECORD, "channels", 1, 32),
-    (RECORD, "endOnSilence", 3, 10),
-    (RECORD, "timeOut", 3, 7200),
-    (CONNECT, "timeout", 1, 120),
-    (CONNECT, "limit", 1, 7200),
-    (CONNECT | {"advancedMachineDetection": {}}, "advancedMachineDetection.beep_timeout", 30, 120),
-    ({"action": "input", "type": ["dtmf"], "dtmf": {}}, "dtmf.timeOut", 0, 10),
-    ({"action": "input", "type": ["dtmf"], "dtmf": {}}, "dtmf.maxDigits", 1, 20),
-    (SPEECH | {"speech": {}}, "speech.endOnSilence", 0.4, 10),
-    (SPEECH | {"speech": {}}, "speech.startTimeout", 1, 60),
-    (SPEECH | {"speech": {}}, "speech.maxDuration", 1, 60),
-    (SPEECH | {"speech": {}}, "speech.sensitivity", 10, 100),
-]
-
 
 def told(flow: object) -> list[tuple[str, str]]:
     return [(finding.severity.value, show(finding.path)) for finding in lint(flow)]
@@ -61,17 +37,6 @@ def told(flow: object) -> list[tuple[str, str]]:
 
 def errors(flow: object) -> list[str]:
     return [path for severity, path in told(flow) if severity == "error"]
-
-
-def with_(action: dict[str, Any], dotted: str, value: object) -> list[dict[str, Any]]:
-    """A flow of *action* with *value* at *dotted*."""
-    action = copy.deepcopy(action)
-    *way, last = dotted.split(".")
-    holder = action
-    for step in way:
-        holder = holder[step]
-    holder[last] = value
-    return [action]
 
 
 def test_the_model_has_the_actions_and_options_of_the_reference_and_no_others() -> None:
@@ -115,21 +80,6 @@ def test_a_wait_out_of_range_is_moved_into_it_and_so_a_doubt(seconds: object) ->
     assert told([{"action": "wait", "timeout": 0.1}, {"action": "wait", "timeout": 7200}]) == []
 
 
-FLAGS = [
-    ({"action": "talk", "text": "a"}, "premium"),
-    (RECORD, "beepStart"),
-    *(
-        ({"action": "conversation", "name": "r"}, name)
-        for name in ("startOnEnter", "endOnExit", "record", "mute")
-    ),
-    (CONNECT, "randomFromNumber"),
-    ({"action": "input", "type": ["dtmf"], "dtmf": {}}, "dtmf.submitOnHash"),
-    (SPEECH | {"speech": {}}, "speech.saveAudio"),
-    (RECORD | {"transcription": {}}, "transcription.sentimentAnalysis"),
-    ({"action": "transfer", "conversationId": CON}, "mute"),
-]
-
-
 @pytest.mark.parametrize(("action", "option"), FLAGS)
 def test_flags_are_true_or_false_and_tolerated_as_text(action: dict[str, Any], option: str) -> None:
     path = f"$[0].{option}"
@@ -139,23 +89,6 @@ def test_flags_are_true_or_false_and_tolerated_as_text(action: dict[str, Any], o
         assert told(with_(action, option, str(value).lower())) == [("warning", path)]
     for wrong in (0, 1, None, "yes", "True", "", [], {}):
         assert errors(with_(action, option, wrong)) == [path]
-
-
-CHOICES = [
-    (RECORD, "format", ["mp3", "wav", "ogg"]),
-    (RECORD, "split", ["conversation"]),
-    (RECORD, "eventMethod", ["GET", "POST"]),
-    (RECORD, "endOnKey", list("0123456789*#")),
-    (CONNECT, "eventType", ["synchronous"]),
-    (CONNECT, "machineDetection", ["continue", "hangup"]),
-    (CONNECT | {"advancedMachineDetection": {}}, "advancedMachineDetection.behavior", ["continue", "hangup"]),
-    (
-        CONNECT | {"advancedMachineDetection": {}},
-        "advancedMachineDetection.mode",
-        ["detect", "detect_beep", "default"],
-    ),
-    ({"action": "input", "type": ["dtmf"]}, "mode", ["synchronous", "asynchronous"]),
-]
 
 
 @pytest.mark.parametrize(("action", "option", "values"), CHOICES)

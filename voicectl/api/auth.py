@@ -1,8 +1,9 @@
-"""Signing in: one token at a time, kept in memory, made by a clock corrected by the API's own."""
+"""Signing in: as an application, by tokens that a clock corrected by the API's own makes; or as an account."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import base64
+from typing import TYPE_CHECKING, Protocol
 
 from voicectl import tokens
 
@@ -16,6 +17,54 @@ if TYPE_CHECKING:
 RENEW_SECONDS = 60
 MIN_OFFSET_SECONDS = 5
 MAX_OFFSET_SECONDS = 86_460.0
+
+
+class Credentials(Protocol):
+    """What makes the ``Authorization`` header of a request.
+
+    Attributes:
+        whose: Who is signed in, in words.
+        doubt: What to ask whoever is refused.
+        offset: As of :class:`Bearer`; so is ``difference``. 0 where no clock is involved.
+    """
+
+    whose: str
+    doubt: str
+    offset: float
+    difference: float
+
+    def header(self) -> str:
+        """The header's value."""
+        ...
+
+    def correct(self, server_time: float) -> bool:
+        """See :meth:`Bearer.correct`."""
+        ...
+
+
+class Basic:
+    """Makes the ``Authorization`` header of an account.
+
+    Args:
+        api_key: Its key, which is its name too.
+        api_secret: Its secret.
+    """
+
+    offset = 0.0
+    difference = 0.0
+
+    def __init__(self, api_key: str, api_secret: str) -> None:
+        self.whose = f"API key {api_key}"
+        self.doubt = "Is it the right secret for this API key?"
+        self._pair = f"{api_key}:{api_secret}".encode()
+
+    def header(self) -> str:
+        """``Basic`` and the two."""
+        return "Basic " + base64.b64encode(self._pair).decode()
+
+    def correct(self, server_time: float) -> bool:  # noqa: ARG002 (as of Bearer)
+        """No clock is involved."""
+        return False
 
 
 class Bearer:
@@ -39,6 +88,8 @@ class Bearer:
         offset: float = 0.0,
     ) -> None:
         self.application_id = application_id
+        self.whose = f"application {application_id}"
+        self.doubt = "Is it the right key for this application?"
         self.offset = offset
         self.difference = offset
         self._load_key = load_key

@@ -19,6 +19,8 @@ MAX_WORDS = 300
 MAX_PARAMETERS = 10
 MAX_RETRY_AFTER_SECONDS = 1e12
 
+_LEGS = "/v1/calls/"
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -81,7 +83,7 @@ def rejected(reply: Reply, target: str) -> ApiError:
         target: The path that was asked. A 400 without a word about a leg's request is about the leg's state.
     """
     said = refusal(reply)
-    leg = target.removeprefix("/v1/calls").lstrip("/").partition("/")[0]
+    leg = target.removeprefix(_LEGS).partition("/")[0] if target.startswith(_LEGS) else ""
     hint = "Nothing was changed. Correct the request and give the command again."
     if leg and said.status == BAD_REQUEST and not said.detail:
         hint = f"Is the leg answered? Nothing was changed. Wait for it: voicectl wait {leg} --for answered"

@@ -30,7 +30,7 @@ from voicectl.interrupts import Interrupts
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from voicectl.api.auth import Bearer
+    from voicectl.api.auth import Credentials
     from voicectl.api.wire import Reply, Wire
     from voicectl.clock import Clock
 
@@ -57,6 +57,7 @@ class Repeat(Enum):
     NEVER = "a phone rings, or somebody hears it, twice"
     HANGUP = "nothing, and it matters: repeated for 20 s"
     HARMLESS = "nothing: repeated twice within 3 s"
+    CALLER = "nothing, but others may have changed it: repeated by whoever asks for it, who looks first"
 
 
 class Pace(Protocol):
@@ -78,10 +79,10 @@ class Pace(Protocol):
 
 
 class Session:
-    """Requests of one application to one host.
+    """Requests of one application, or of its account, to one host.
 
     Args:
-        identify: Names application and key in the explanation of a 401; called then only.
+        identify: Names who is signed in, and by what, in the explanation of a 401; called then only.
         dry_run: Raise :class:`~voicectl.errors.DryRun` instead of sending anything that changes something.
         debug: Told of every request and reply in a line without digits or tokens.
         interrupts: Holds a signal back while a request that changes something is under way.
@@ -90,7 +91,7 @@ class Session:
     def __init__(
         self,
         wire: Wire,
-        bearer: Bearer,
+        credentials: Credentials,
         pace: Pace,
         clock: Clock,
         *,
@@ -103,7 +104,7 @@ class Session:
         rng: random.Random | None = None,
     ) -> None:
         self._wire = wire
-        self._bearer = bearer
+        self._credentials = credentials
         self._pace = pace
         self._clock = clock
         self._timeout = request_timeout
@@ -197,7 +198,7 @@ class Session:
                 self._clock.sleep(pause)
 
     def _exchange(self, request: _Request, elapsed: float) -> Reply:
-        headers = {"Authorization": self._bearer.header()}
+        headers = {"Authorization": self._credentials.header()}
         body = None
         if request.body is not None:
             headers["Content-Type"] = "application/json"
@@ -217,7 +218,7 @@ class Session:
                     headers=headers,
                     body=body,
                     timeout=timeout,
-                    fresh=request.repeat is Repeat.NEVER,
+                    fresh=request.repeat in (Repeat.NEVER, Repeat.CALLER),
                 )
         except TimeoutError as exc:  # that of a signal, a moment after the answer
             raise NoAnswer("interrupted") from exc
@@ -227,9 +228,9 @@ class Session:
         took = self._clock.monotonic() - started
         self._log(f"{request.method} {request.target}: {reply.status} after {took * 1000:.0f} ms")
         server_time = replies.server_time(reply)
-        self._has_learnt = server_time is not None and self._bearer.correct(server_time)
+        self._has_learnt = server_time is not None and self._credentials.correct(server_time)
         if self._has_learnt and self._on_clock_offset:
-            self._on_clock_offset(self._bearer.offset)
+            self._on_clock_offset(self._credentials.offset)
         return reply
 
     def _judge(self, request: _Request, reply: Reply, read: Callable[[Any], T]) -> T:
@@ -253,8 +254,8 @@ class Session:
             raise self._unauthorized(said)
         if status == NOT_FOUND:
             raise NotFoundError(
-                f"Nothing at {request.target.partition('?')[0]} on {self._wire.host} for application"
-                f" {self._bearer.application_id}: {said}.",
+                f"Nothing at {request.target.partition('?')[0]} on {self._wire.host} for"
+                f" {self._credentials.whose}: {said}.",
                 status=status,
                 title=said.title,
                 trace_id=said.trace_id,
@@ -264,18 +265,18 @@ class Session:
         raise replies.rejected(reply, request.target)
 
     def _unauthorized(self, said: replies.Refusal) -> AuthError:
-        off = self._bearer.difference
+        off = self._credentials.difference
         wrong = f"This machine's clock is {_duration(abs(off))} {'slow' if off > 0 else 'fast'}: set it."
         if said.status == FORBIDDEN:
             hint = "The account is not allowed to do this: ask its owner, or Vonage with the trace id."
-        elif self._has_learnt and self._bearer.offset:
+        elif self._has_learnt and self._credentials.offset:
             hint = f"{wrong} The next command allows for it. {self._identify()}."
         elif self._has_learnt:
             hint = f"This machine's clock was set since the last command; the next allows for it. {self._identify()}."
         elif abs(off) > MAX_OFFSET_SECONDS:
             hint = f"{wrong} {self._identify()}."
         else:
-            hint = f"Is it the right key for this application? {self._identify()}."
+            hint = f"{self._credentials.doubt} {self._identify()}."
         return AuthError(
             f"{self._wire.host} refused the credentials: {said}.",
             status=said.status,
@@ -346,6 +347,8 @@ class _Request:
             case Repeat.HARMLESS:
                 pause = rng.uniform(0.2, 1.0)
                 return pause if failures <= 2 and elapsed + pause < self.within else None
+            case Repeat.CALLER:
+                return None
         pause = rng.uniform(0.5, min(8.0, 2.0**failures))
         return pause if failures < MAX_READ_TRIES and elapsed + pause < self.within else None
 

@@ -88,6 +88,18 @@ def check_url(text: str, option: str) -> str:
     raise InputError(f"{option} {text!r} is not an http or https URL.", hint="Write it as https://HOST/PATH.")
 
 
+def parse_header(text: str) -> tuple[str, str]:
+    """The name and the value of a header written as ``NAME=VALUE``.
+
+    Raises:
+        InputError: *text* is none.
+    """
+    name, equals, value = text.partition("=")
+    if not name.strip() or not equals or not text.isprintable():
+        raise InputError(f"{text!r} is not a header.", hint="Write it as NAME=VALUE.")
+    return name.strip(), value
+
+
 def check_conversation(text: str) -> str:
     """Return the id of a conversation.
 

@@ -16,14 +16,17 @@ from voicectl.cli.render import Format, View, Writer, remark
 from voicectl.errors import ConfigError, DryRun, GuardError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     import typer
 
+    from voicectl.api.applications import ApplicationApi
+    from voicectl.api.auth import Credentials
     from voicectl.api.client import VoiceApi
     from voicectl.api.session import Session
     from voicectl.clock import Clock
+    from voicectl.core.account import Account
     from voicectl.core.config import Target
     from voicectl.core.dial import Dialler
     from voicectl.core.profiles import ProfileStore
@@ -108,26 +111,30 @@ class App:
 
     @cached_property
     def session(self) -> Session:
-        """Requests to the API, signed in."""
+        """Requests to the API, signed in as the application."""
         from voicectl.api.auth import Bearer
+
+        target = self.target
+        bearer = Bearer(target.application_id, target.load_key, self.clock, offset=self.clock_offset)
+        return self._session(target.base_url, bearer, self._identify)
+
+    def _session(self, origin: str, credentials: Credentials, identify: Callable[[], str]) -> Session:
         from voicectl.api.session import REQUEST_SECONDS, Session
         from voicectl.api.wire import Wire
         from voicectl.core import config
         from voicectl.store import offset
 
-        target = self.target
-        wire = Wire(target.base_url, ca_file=target.ca_file, environ=self.environ)
+        wire = Wire(origin, ca_file=self.target.ca_file, environ=self.environ)
         self.closing.callback(wire.close)
         timeout = config.request_timeout(self.environ, self.options.request_timeout)
-        bearer = Bearer(target.application_id, target.load_key, self.clock, offset=self.clock_offset)
         return Session(
             wire,
-            bearer,
+            credentials,
             self.pace,
             self.clock,
             request_timeout=timeout or REQUEST_SECONDS,
             dry_run=self.options.dry_run,
-            identify=self._identify,
+            identify=identify,
             on_clock_offset=lambda seconds: offset.write(self._offset_path, seconds),
             debug=self.debug,
             interrupts=self.interrupts,
@@ -150,6 +157,26 @@ class App:
         from voicectl.api.client import VoiceApi
 
         return VoiceApi(self.session)
+
+    @cached_property
+    def account(self) -> Account:
+        """The application's account, its API key and secret.
+
+        Raises:
+            ConfigError: There is none, or half of one.
+        """
+        return self.target.account.load()
+
+    @cached_property
+    def applications(self) -> ApplicationApi:
+        """The Application API, signed in as the account."""
+        from voicectl.api.applications import ApplicationApi
+        from voicectl.api.auth import Basic
+
+        account = self.account
+        basic = Basic(account.key, account.secret)
+        identify = f"API key {account.key}, from {account.source}"
+        return ApplicationApi(self._session(self.target.account_url, basic, lambda: identify))
 
     @cached_property
     def pace(self) -> SharedPace:
@@ -325,18 +352,32 @@ class App:
         """Whether errors are told as JSON."""
         return self.options.output in (Format.JSON, Format.JSONL)
 
-    def announce(self) -> None:
-        """On a terminal, say whom a change will act for."""
+    def announce(self, url: str | None = None) -> None:
+        """On a terminal, say whom a change will act for.
+
+        Args:
+            url: Where it goes, if not to the base URL.
+        """
         if render.is_terminal(sys.stderr) and not self.options.dry_run:
             target = self.target
-            remark(f"{target.name}: application {target.application_id} on {target.base_url}")
+            remark(f"{target.name}: application {target.application_id} on {url or target.base_url}")
 
-    def show_request(self, dry: DryRun) -> None:
-        """Print, as curl that runs, the request that ``--dry-run`` held back."""
+    def show_request(self, dry: DryRun, account: Account | None = None) -> None:
+        """Print, as curl that runs, the request that ``--dry-run`` held back.
+
+        Args:
+            account: Whose key and secret it takes in place of a token; curl reads them, and no process has them
+                among its arguments.
+        """
         import shlex
 
         words = ["curl", "-X", dry.method, shlex.quote(dry.url)]
-        if "/sandbox/" not in dry.url:  # the sandbox's control routes take no token
+        if account:
+            pair = f"{shlex.quote(account.key)} {account.secret_in_shell}"
+            words = ["printf", "'user = %s:%s\\n'", pair, "|", "curl", "-K", "-", *words[1:]]
+            if self.target.ca_file:
+                words += ["--cacert", shlex.quote(self.target.ca_file)]
+        elif "/sandbox/" not in dry.url:  # the sandbox's control routes take no token
             profile = self.target.profile
             jwt = f"voicectl jwt create -p {profile}" if profile else "voicectl jwt create"
             words += ["-H", f'"Authorization: Bearer $({jwt})"']

@@ -20,6 +20,7 @@ from voicectl.cli.arguments import (
     check_room,
     check_text,
     check_url,
+    parse_header,
     whole_seconds,
 )
 from voicectl.cli.context import App, current
@@ -396,7 +397,7 @@ class _Special:
             fields["dtmfAnswer"] = dtmf.check(self.dtmf_answer)
         if self.headers:
             self._need(kind, "--header", "sip", "websocket")
-            fields["headers"] = dict(map(_header, self.headers))
+            fields["headers"] = dict(map(parse_header, self.headers))
         if self.content_type is not None:
             self._need(kind, "--content-type", "websocket")
             fields["content-type"] = self.content_type
@@ -409,10 +410,3 @@ class _Special:
     def _need(kind: str, option: str, *kinds: str) -> None:
         if kind not in kinds:
             raise InputError(f"{option} goes with {' and '.join(kinds)} endpoints, not {kind}.")
-
-
-def _header(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not name.strip() or not equals or not text.isprintable():
-        raise InputError(f"{text!r} is not a header.", hint="Write it as NAME=VALUE.")
-    return name.strip(), value

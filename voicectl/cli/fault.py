@@ -27,25 +27,22 @@ VIEW = View(
     id="id",
 )
 
+_WITH_DURATION = ("delay", "webhook-delay")
+
 
 def add(
     ctx: typer.Context,
-    what: Annotated[
-        str,
-        typer.Argument(
-            metavar="WHAT",
-            help="status CODE, lost-reply, lost-request, delay DURATION or rate-limit.",
-            show_default=False,
-        ),
-    ],
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="One of those above.", show_default=False)],
     value: Annotated[
         str | None, typer.Argument(metavar="VALUE", help="The CODE or the DURATION.", show_default=False)
     ] = None,
     on: Annotated[
         str,
-        typer.Option(metavar="OPERATION", help="createCall, getCalls, startTalk ... or any."),
+        typer.Option(
+            metavar="OPERATION", help="createCall, getCalls, startTalk ...; of a webhook, its kind; or any."
+        ),
     ] = "any",
-    times: Annotated[int | None, typer.Option(min=1, metavar="N", help="For so many requests.")] = None,
+    times: Annotated[int | None, typer.Option(min=1, metavar="N", help="For so many of them.")] = None,
     probability: Annotated[
         float | None, typer.Option(min=0, max=1, metavar="P", help="For a share of them.")
     ] = None,
@@ -57,12 +54,23 @@ def add(
 ) -> None:
     """Make the sandbox misbehave.
 
-    lost-reply does what is asked and closes without an answer; lost-request closes before doing it.
+    Of requests to it: status CODE and rate-limit refuse them; delay DURATION holds the answer back; lost-reply does
+    what is asked and closes without an answer; lost-request closes before doing it; region knows a leg on the host of
+    its own region only; key-revoked refuses all tokens.
+
+    Of webhooks that it sends: webhook-drop, webhook-duplicate, webhook-delay DURATION and webhook-unsigned strike
+    events (status, transfer, input, record, transcribed, notify, error, rtc) and the requests for an NCCO (answer);
+    webhook-reorder sends an event after the next one of its leg; webhook-completed sends a completed event after
+    busy, timeout, unanswered, failed or cancelled; answer-timeout takes an answer webhook to be too late.
 
     Examples:
       $ voicectl sandbox fault add lost-reply --on createCall --times 1
       $ voicectl sandbox fault add status 503 --on getCalls --lasting 30s
       $ voicectl sandbox fault add delay 2s
+      $ voicectl sandbox fault add webhook-duplicate --on status --probability 0.2
+      $ voicectl sandbox fault add webhook-delay 5s --on input --times 1
+      $ voicectl sandbox fault add answer-timeout --times 1
+      $ voicectl sandbox fault add key-revoked --after 1m
     """
     app = current(ctx)
     body: dict[str, Any] = {"what": what, "on": on}
@@ -70,9 +78,9 @@ def add(
         if value is None or not (value.isascii() and value.isdigit() and len(value) == 3):
             raise InputError("Which status?", hint="voicectl sandbox fault add status 503")
         body["code"] = int(value)
-    elif what == "delay":
+    elif what in _WITH_DURATION:
         if value is None:
-            raise InputError("How long?", hint="voicectl sandbox fault add delay 2s")
+            raise InputError("How long?", hint=f"voicectl sandbox fault add {what} 2s")
         body["seconds"] = duration(value)
     elif value is not None:
         raise InputError(f"{what} takes no value.", hint="See 'voicectl sandbox fault add --help'.")

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("name", "default", "application_id", "base_url", "from", "fingerprint")
 _MORE = ("api_key", "has_api_secret", "has_signature_secret", "key_command", "ca_file", "guards")
-VIEW = View(columns=_COLUMNS, more=_MORE, id="name")
-IN_FORCE = View(columns=(*_COLUMNS, "sources"), more=_MORE, id="name")
+VIEW = View(columns=_COLUMNS, more=("regions", *_MORE), id="name")
+IN_FORCE = View(columns=(*_COLUMNS, "sources"), more=("regions", *_MORE), id="name")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The profile's name.", show_default=False)]
 
@@ -183,6 +183,7 @@ def show(
                 "default": target.profile is not None and target.profile == app.profiles.default,
                 "application_id": target.application_id,
                 "base_url": target.base_url,
+                "regions": target.regions,
                 "from": target.from_,
                 "fingerprint": keys.fingerprint(target.load_key().public_key()),
                 "guards": target.policy.to_json(),

@@ -1,4 +1,4 @@
-"""``sandbox ring|answer|press|hangup|hear|advance|log``: acting as the other side of a sandbox's calls."""
+"""``sandbox ring|answer|press|say|hangup|hear|advance|log``: acting as the other side of a sandbox's calls."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from voicectl.cli import views
-from voicectl.cli.arguments import NccoFile
+from voicectl.cli.arguments import NccoFile, check_text, parse_header
 from voicectl.cli.context import App, current
 from voicectl.cli.flow import read_ncco
 from voicectl.cli.render import View
 from voicectl.core import times
 from voicectl.voice import dtmf, endpoint
+from voicectl.voice.region import Region
 
 ADVANCE_SECONDS = 600.0
 
@@ -35,8 +36,19 @@ def ring(
     ],
     from_: Annotated[str | None, typer.Option("--from", metavar="NUMBER", help="Who calls.")] = None,
     ncco_file: NccoFile = None,
+    region: Annotated[
+        Region | None,
+        typer.Option(metavar="REGION", help=f"Where the call lives: {', '.join(Region)}."),
+    ] = None,
+    sip_header: Annotated[
+        list[str] | None,
+        typer.Option(metavar="K=V", help="A SIP header of the caller's: X-NAME or User-to-User. Repeatable."),
+    ] = None,
 ) -> None:
-    """Make an inbound call, as a caller would; it runs the NCCO, or joins the room 'lobby'.
+    """Make an inbound call, as a caller would.
+
+    It runs the NCCO. Without one it asks the answer_url of the sandbox's application, as the platform does; while
+    that has none it joins the room 'lobby'. SIP headers are shown to the answer_url.
 
     Example:
       $ voicectl sandbox ring --to 442079460000 --from 447700900001
@@ -48,6 +60,10 @@ def ring(
         body["from"] = endpoint.number(from_)
     if ncco_file is not None:
         body["ncco"] = read_ncco(app, ncco_file)
+    if region is not None:
+        body["region"] = region
+    if sip_header:
+        body["sip_headers"] = dict(map(parse_header, sip_header))
     _act(app, "/sandbox/ring", body)
 
 
@@ -75,6 +91,20 @@ def press(
     """
     app = current(ctx)
     _act(app, "/sandbox/press", {"leg": leg, "digits": dtmf.check(digits)})
+
+
+def say(
+    ctx: typer.Context,
+    leg: Party,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="The words.", show_default=False)],
+) -> None:
+    """Say something, as a leg's party: speech recognition and recordings take it, the others hear it.
+
+    Example:
+      $ voicectl sandbox say "$LEG" 'I would like to speak to sales'
+    """
+    app = current(ctx)
+    _act(app, "/sandbox/say", {"leg": leg, "text": check_text(text)})
 
 
 def hangup(ctx: typer.Context, leg: Party) -> None:

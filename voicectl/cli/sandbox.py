@@ -25,17 +25,25 @@ from voicectl.core.profiles import SANDBOX, Profile
 from voicectl.core.rehearsal import SandboxControl
 from voicectl.errors import InputError, VoicectlError
 from voicectl.sandbox.identity import Identity, Options, new_identity
-from voicectl.sandbox.runner import PORT, running, serve
+from voicectl.sandbox.runner import MAX_PORT, PORT, PortTaken, running, serve
 from voicectl.sandbox.sandbox import Sandbox
 from voicectl.store import files
 
 START_SECONDS = 15.0
 LOOK_SECONDS = 1.0
-MAX_PORT = 65_535
 
 VIEW = View(
-    columns=("url", "application_id", "call_time", "legs_live", "legs", "conversations", "faults"),
-    more=("pid", "speed", "frozen", "seed", "settle", "limits"),
+    columns=(
+        "url",
+        "application_id",
+        "call_time",
+        "legs_live",
+        "legs",
+        "conversations",
+        "faults",
+        "webhooks_pending",
+    ),
+    more=("regions", "pid", "speed", "frozen", "seed", "settle", "limits"),
     id="url",
 )
 
@@ -47,7 +55,11 @@ Seed = Annotated[
 Settle = Annotated[str, typer.Option(metavar="DURATION", help="So long a new leg refuses to be changed.")]
 NoLimits = Annotated[bool, typer.Option("--no-limits", help="Never answer 429.")]
 AllowHost = Annotated[
-    list[str] | None, typer.Option(metavar="HOST", help="A host it may fetch from. Repeatable.")
+    list[str] | None,
+    typer.Option(
+        metavar="HOST",
+        help="A host off loopback that webhooks, streams and WebSockets may reach. Repeatable.",
+    ),
 ]
 
 
@@ -55,7 +67,10 @@ def start(
     ctx: typer.Context,
     detach: Annotated[bool, typer.Option("--detach", help="Return once it answers; it goes on.")] = False,
     port: Annotated[
-        int, typer.Option(min=0, max=MAX_PORT, metavar="PORT", help="0 takes any free one.")
+        int,
+        typer.Option(
+            min=0, max=MAX_PORT, metavar="PORT", help="The regions take the six after it. 0: any free ones."
+        ),
     ] = PORT,
     speed: Speed = 1.0,
     frozen: Frozen = False,
@@ -67,7 +82,8 @@ def start(
     """Start a sandbox on this machine.
 
     It makes the profile 'sandbox' once, with a key of its own, and writes its address there each time; use it with
-    -p sandbox. It serves until Ctrl-C, or 'sandbox stop'.
+    -p sandbox. Each region answers at an address of its own, and knows no other's calls: 'sandbox status' lists
+    them. It serves until Ctrl-C, or 'sandbox stop'.
 
     Examples:
       $ voicectl sandbox start --detach --port 0
@@ -80,17 +96,20 @@ def start(
         _start_detached(app, port, options)
         return
     identity = _stored_identity(app)
+    sandbox = Sandbox(identity, options, clock=app.clock)
 
     def ready(url: str) -> None:
-        app.profiles.add(replace(app.profiles.get(SANDBOX), base_url=url), key=None, replace=True)
+        regions = sandbox.region_urls
+        profile = replace(app.profiles.get(SANDBOX), base_url=url, regions=regions)
+        app.profiles.add(profile, key=None, replace=True)
         with app.writer(VIEW, is_many=False) as out:
-            out.add({"url": url, "application_id": identity.application_id})
+            out.add({"url": url, "application_id": identity.application_id, "regions": regions})
         remark(f"The sandbox answers at {url}. Use it with -p sandbox; Ctrl-C stops it.")
 
     try:
-        signum = serve(Sandbox(identity, options, clock=app.clock), port=port, on_ready=ready)
-    except OSError as exc:
-        raise _port_taken(port, exc) from exc
+        signum = serve(sandbox, port=port, on_ready=ready)
+    except PortTaken as exc:
+        raise _cannot_listen(exc) from exc
     if signum is not None:
         raise typer.Exit(128 + signum)
 
@@ -162,6 +181,7 @@ def rehearsal_room(app: App, options: Options) -> Iterator[dict[str, str]]:
         key_path = room / "sandbox.pem"
         identity, private_key = new_identity(str(key_path))
         files.write_private(key_path, private_key.encode())
+        files.write_private(key_path.with_suffix(".api-secret"), identity.api_secret.encode())
         with running(Sandbox(identity, options, clock=app.clock)) as url:
             yield dict(app.environ) | {
                 "VOICECTL_SANDBOX": url,
@@ -274,11 +294,11 @@ def _start_detached(app: App, port: int, options: Options) -> None:
         out.add(SandboxControl(url, source="The new sandbox").get("/sandbox/status"))
 
 
-def _port_taken(port: int, exc: OSError) -> VoicectlError:
+def _cannot_listen(exc: PortTaken) -> VoicectlError:
     hint = "Choose another with --port, or stop what is there."
     with suppress(VoicectlError):
-        SandboxControl(f"http://127.0.0.1:{port}", source="--port").get(
+        SandboxControl(f"http://127.0.0.1:{exc.port}", source="--port").get(
             "/sandbox/status", timeout=LOOK_SECONDS
         )
         hint = "A sandbox is running there already: voicectl sandbox status, or voicectl sandbox stop."
-    return InputError(f"Port {port} cannot be used: {exc.strerror}.", hint=hint)
+    return InputError(f"Port {exc.port} cannot be used: {exc.strerror}.", hint=hint)

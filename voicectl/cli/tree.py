@@ -85,6 +85,12 @@ COMMANDS: Tree = {
             "jwt:show", "Decode a token: its claims, its times, and whose key made it.", "jwt:VIEW"
         ),
     },
+    "app": {
+        "show": Entry("application:show", "Show the application as the platform has it.", "application:VIEW"),
+        "urls": Entry(
+            "application:urls", "Show where the application's webhooks go, or set it.", "application:URLS"
+        ),
+    },
     "doctor": Entry("doctor:doctor", "Check the set-up, from the key to the API.", "doctor:VIEW"),
     "sandbox": {
         "start": Entry("sandbox:start", "Start a sandbox on this machine.", "sandbox:VIEW"),
@@ -98,6 +104,7 @@ COMMANDS: Tree = {
         "ring": Entry("rehearse:ring", "Make an inbound call, as a caller would.", "views:CALL"),
         "answer": Entry("rehearse:answer", "Answer a ringing leg, as its party.", "views:CALL"),
         "press": Entry("rehearse:press", "Press keys, as a leg's party.", "views:CALL"),
+        "say": Entry("rehearse:say", "Say something, as a leg's party.", "views:CALL"),
         "hangup": Entry("rehearse:hangup", "Hang up, as a leg's party.", "views:CALL"),
         "hear": Entry("rehearse:hear", "List what a leg's party heard, in order.", "rehearse:HEARD"),
         "advance": Entry("rehearse:advance", "Move the sandbox's call clock on.", "rehearse:CLOCK"),
@@ -134,19 +141,30 @@ _GROUP_HELP = {
     "ncco": "Check call flows.",
     "profile": "Applications, their keys and guards, each under a name.",
     "jwt": "Make and read the tokens of an application.",
+    "app": "The application as the platform has it, and its webhooks.",
     "sandbox": """A stand-in for the voice platform: no account, no phone, no cost.
 
     The last three digits of a number 447700900000 to 447700900999 say what the far end does; all others
-    are people who answer after 2 s.
+    are people who answer after 2 s and are silent. On ring, the caller does so once answered.
 
     Numbers that end in:
-      000-199  answer after 2 s          300  voicemail that beeps
-      200      busy                      301  voicemail without a beep
-      201      declines                  4NN  answer after NN s
-      202      rings until the timer     5NN  hang up NN s after the answer
-      203      cannot be routed          600  answer when told: sandbox answer
-      204      unavailable               7NN  answer after 2 s
+      000-099  answer after 2 s          300  voicemail that beeps
+      1NN      press N, next time N      301  voicemail without a beep
+      200      busy                      4NN  answer after NN s
+      201      declines                  5NN  hang up NN s after the answer
+      202      rings until the timer     600  answer when told: sandbox answer
+      203      cannot be routed          7NN  say phrase NN
+      204      unavailable
       205      not a valid number
+
+    Keys are pressed and phrases said 1 s after the flow begins to listen for them.
+
+    Phrases (10 to 99 begin again):
+      00  yes            05  sales
+      01  no             06  support
+      02  hello          07  one two three four
+      03  help           08  I would like to speak to somebody
+      04  operator       09  please call me back tomorrow
 
     What it chooses where the platform's documentation is silent is in docs/sandbox-choices.md.
     """,

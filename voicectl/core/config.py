@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from voicectl.core import guards, times
+from voicectl.core import account, guards, times
 from voicectl.core.guards import Policy
 from voicectl.core.profiles import Profile, ProfileStore, application_id
 from voicectl.errors import ConfigError, InputError
+from voicectl.loopback import is_loopback
 from voicectl.store import files
 from voicectl.voice import endpoint
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+    from voicectl.core.account import Source
 
 _BASE64_BEGIN = "LS0tLS1CRUdJTi"  # "-----BEGIN"
 _KEY_VARIABLES = {
@@ -38,18 +42,28 @@ class Target:
 
     Attributes:
         profile: The profile's name; None if it comes from elsewhere.
+        regions: A sandbox's base URLs of the regions, by name; empty where there are none to ask.
         sources: For each setting, where it came from.
         load_key: Reads the private key; its errors name the source.
+        account: Where the API key and secret are.
     """
 
     profile: str | None
     application_id: str
     base_url: str
+    regions: dict[str, str] = field(default_factory=dict)
     load_key: Callable[[], RSAPrivateKey]
     from_: str | None
     policy: Policy
     ca_file: str | None
     sources: dict[str, str]
+    account: Source
+
+    @property
+    def account_url(self) -> str:
+        """Where the API key and secret may go: to loopback, else to the one host that serves all regions."""
+        is_here = is_loopback(urlsplit(self.base_url).hostname or "")
+        return self.base_url if is_here else guards.DEFAULT_BASE_URL
 
     @property
     def name(self) -> str:
@@ -143,11 +157,13 @@ def _rehearsal(url: str) -> Target:
         profile=None,
         application_id=application_id(identity["application_id"]),
         base_url=guards.base_url(url),
+        regions=guards.sandbox_regions(identity.get("regions", {})),
         load_key=lambda: _read_key(path),
         from_=identity["from"],
         policy=Policy(),
         ca_file=None,
-        sources=dict.fromkeys(("application_id", "private_key", "base_url", "from"), source),
+        sources=dict.fromkeys(("application_id", "private_key", "base_url", "from", "api_key"), source),
+        account=account.of_sandbox(identity.get("api_key", ""), path, source),
     )
 
 
@@ -156,16 +172,21 @@ def _from_profile(
 ) -> Target:
     source = f"profile {profile.name} ({said_by})"
     sources = dict.fromkeys(("application_id", "private_key", "base_url", "from"), source)
-    base_url, from_ = profile.base_url, profile.from_
+    base_url, regions, from_ = profile.base_url, profile.regions, profile.from_
     if said_by == "the default profile":
         url, url_source = _environment_url(environ)
         if url:
             base_url, sources["base_url"] = guards.base_url(url, extra_hosts=profile.policy.hosts), url_source
+            regions = {}
         if environ.get("VOICECTL_FROM"):
             from_ = None
     if from_ is None and environ.get("VOICECTL_FROM"):
         from_, sources["from"] = _from_number(environ["VOICECTL_FROM"]), "VOICECTL_FROM"
     guards.check_application(profile.application_id, base_url)
+    places = [account.of_profile(profile, profiles, source), account.of_environment(environ)]
+    if said_by == "the default profile":
+        places.reverse()
+    accounted = next(filter(None, places), None) or account.nowhere()
 
     def load_key() -> RSAPrivateKey:
         if profile.key_command:
@@ -178,11 +199,13 @@ def _from_profile(
         profile=profile.name,
         application_id=profile.application_id,
         base_url=base_url,
+        regions=regions,
         load_key=load_key,
         from_=from_,
         policy=profile.policy,
         ca_file=ca_file or profile.ca_file,
-        sources=sources,
+        sources=sources | {"api_key": accounted.name},
+        account=accounted,
     )
 
 
@@ -206,6 +229,7 @@ def _from_environment(family: str, environ: Mapping[str, str], ca_file: str | No
     guards.check_application(found, base_url)
     from_ = environ.get("VOICECTL_FROM")
     content = environ[key_variable]
+    accounted = account.of_environment(environ) or account.nowhere()
     return Target(
         profile=None,
         application_id=found,
@@ -219,7 +243,9 @@ def _from_environment(family: str, environ: Mapping[str, str], ca_file: str | No
             "private_key": key_variable,
             "base_url": url_source,
             "from": "VOICECTL_FROM" if from_ else "nowhere",
+            "api_key": accounted.name,
         },
+        account=accounted,
     )
 
 

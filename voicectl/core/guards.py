@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from voicectl.errors import ConfigError, GuardError, InputError
 from voicectl.loopback import is_loopback
+from voicectl.voice.region import Region
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,13 +25,13 @@ _NUMBER = re.compile(r"\+?[1-9][0-9]*")
 _PREFIX = re.compile(r"[1-9][0-9]{0,14}")
 _HOST = re.compile(r"(?!-)[a-z0-9-]{1,63}(\.(?!-)[a-z0-9-]{1,63})+")
 
-REGIONS = {
-    "na-east": "api-us-3.vonage.com",
-    "na-west": "api-us-4.vonage.com",
-    "eu-west": "api-eu-3.vonage.com",
-    "eu-east": "api-eu-4.vonage.com",
-    "apac-sng": "api-ap-3.vonage.com",
-    "apac-australia": "api-ap-4.vonage.com",
+REGIONS: dict[str, str] = {
+    Region.NA_EAST: "api-us-3.vonage.com",
+    Region.NA_WEST: "api-us-4.vonage.com",
+    Region.EU_WEST: "api-eu-3.vonage.com",
+    Region.EU_EAST: "api-eu-4.vonage.com",
+    Region.APAC_SNG: "api-ap-3.vonage.com",
+    Region.APAC_AUSTRALIA: "api-ap-4.vonage.com",
 }
 HOSTS = frozenset(
     {"api.nexmo.com", "api-us.vonage.com", "api-eu.vonage.com", "api-ap.vonage.com", *REGIONS.values()}
@@ -83,6 +84,22 @@ def region_url(region: str) -> str:
         raise ConfigError(
             f"There is no region {region!r}.", hint="Use one of " + ", ".join(REGIONS) + "."
         ) from None
+
+
+def sandbox_regions(urls: dict[str, Any]) -> dict[str, str]:
+    """Check the base URLs that a sandbox gives to the regions, by name.
+
+    Raises:
+        ConfigError: A name is no region's, or its URL is not loopback: tokens will go there.
+    """
+    checked = {region: base_url(str(url)) for region, url in urls.items()}
+    for region, url in checked.items():
+        if region not in REGIONS or not is_loopback(urlsplit(url).hostname or ""):
+            raise ConfigError(
+                f"{region!r} at {url} is no region of a sandbox.",
+                hint="Have them written anew: voicectl sandbox start",
+            )
+    return checked
 
 
 def check_application(application_id: str, url: str) -> None:

@@ -35,6 +35,7 @@ class Profile:
     Attributes:
         key_command: Prints the private key; None if the key is stored.
         base_url: Where requests go: what was given, a region's host, or the platform's.
+        regions: A sandbox's base URLs of the regions, by name; empty for the platform, whose hosts are known.
         from_: The caller id of new calls.
         api_key: The account, for the APIs that take key and secret.
     """
@@ -42,6 +43,7 @@ class Profile:
     name: str
     application_id: str
     base_url: str = guards.DEFAULT_BASE_URL
+    regions: dict[str, str] = field(default_factory=dict)
     key_command: str | None = None
     from_: str | None = None
     api_key: str | None = None
@@ -53,6 +55,7 @@ class Profile:
         fields = {
             "application_id": self.application_id,
             "base_url": self.base_url,
+            "regions": self.regions or None,
             "key_command": self.key_command,
             "from": self.from_,
             "api_key": self.api_key,
@@ -66,7 +69,7 @@ class Profile:
         """Read what :meth:`to_json` wrote, checked again: files can be edited.
 
         Raises:
-            ConfigError: Its id or base URL is not one.
+            ConfigError: Its id, base URL or one of its regions is not one.
             InputError: Its caller or a guard is not one.
             KeyError: It has no id. TypeError, AttributeError: something is of another type.
         """
@@ -78,6 +81,7 @@ class Profile:
             name=name,
             application_id=application_id(raw["application_id"]),
             base_url=guards.base_url(texts["base_url"] or guards.DEFAULT_BASE_URL, extra_hosts=policy.hosts),
+            regions=guards.sandbox_regions(raw.get("regions", {})),
             key_command=texts["key_command"],
             from_=None if texts["from"] is None else endpoint.caller(texts["from"])["number"],
             api_key=texts["api_key"],

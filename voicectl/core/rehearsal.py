@@ -41,15 +41,17 @@ class SandboxControl:
         self._wire = Wire(self.url)
         self._dry_run = dry_run
 
-    def identity(self) -> dict[str, str]:
-        """``application_id``, ``private_key`` (a path), ``from``, ``api_key``.
+    def identity(self) -> dict[str, Any]:
+        """``application_id``, ``private_key`` (a path), ``from``, ``api_key``; ``regions``: their base URLs, by name.
 
         Raises:
             TransportError: No sandbox answers there.
         """
         found = self.get("/sandbox/identity")
-        if not isinstance(found, dict) or not all(
-            isinstance(found.get(key), str) for key in ("application_id", "private_key", "from")
+        if (
+            not isinstance(found, dict)
+            or not all(isinstance(found.get(key), str) for key in ("application_id", "private_key", "from"))
+            or not isinstance(found.get("regions", {}), dict)
         ):
             raise TransportError(f"What answers at {self.url} is not a voicectl sandbox.")
         return found

@@ -5,16 +5,23 @@ Source: Application API v2 reference.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import random
+import uuid
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
-
+from voicectl.sandbox.application_body import Draft, read_application, read_public_key
+from voicectl.sandbox.identity import APPLICATION_ID_PREFIX
 from voicectl.sandbox.telephony.leg import DEFAULT_REGION
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
     from voicectl.sandbox.identity import Identity
+
+
+ROOM_HOURS = 48
+"""What ``conversations_ttl`` is unless the application says otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +46,17 @@ class Application:
     Attributes:
         id: A UUID, the ``application_id`` of tokens.
         public_key: What checks its tokens.
+        public_pem: The same, as it was registered.
         capabilities: As the Application API has them, checked: ``voice``, ``rtc`` ...
+        more: The other fields: ``privacy``, and what was sent beyond those that the reference knows.
     """
 
     id: str
     name: str
     public_key: RSAPublicKey
+    public_pem: str = ""
     capabilities: dict[str, Any]
+    more: dict[str, Any] = field(default_factory=dict)
 
     @property
     def answer(self) -> Hook | None:
@@ -67,6 +78,11 @@ class Application:
         """Whom to tell of the events of conversations."""
         return self._hook("rtc", "event_url", "POST", 10.0)
 
+    @property
+    def room_hours(self) -> int:
+        """For how long its named conversations stay, from their beginning (``conversations_ttl``)."""
+        return int(self.capabilities.get("voice", {}).get("conversations_ttl", ROOM_HOURS))
+
     def signs(self, capability: str) -> bool:
         """Whether webhooks of *capability*, ``voice`` or ``rtc``, carry a signed token."""
         return bool(self.capabilities.get(capability, {}).get("signed_callbacks", True))
@@ -75,6 +91,17 @@ class Application:
     def region(self) -> str:
         """Where its calls live unless a regional host is asked."""
         return str(self.capabilities.get("voice", {}).get("region", DEFAULT_REGION))
+
+    def to_json(self) -> dict[str, Any]:
+        """As the Application API shows it, which never tells the private key."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "keys": {"public_key": self.public_pem},
+            **self.more,
+            "capabilities": self.capabilities,
+            "_links": {"self": {"href": f"/v2/applications/{self.id}"}},
+        }
 
     def _hook(self, capability: str, name: str, method: str, read_seconds: float) -> Hook | None:
         given = self.capabilities.get(capability, {}).get("webhooks", {}).get(name, {})
@@ -91,20 +118,67 @@ class Application:
 class Applications:
     """All of them; at first the one whose keys the sandbox's profile holds.
 
+    They are settings: they outlive a reset of the sandbox.
+
     Args:
         identity: That one, and the account.
+        seed: The ids of others follow from it.
 
     Attributes:
-        by_id: By their ids.
+        by_id: By their ids, in the order in which they were made.
         own: The id of the first.
     """
 
-    def __init__(self, identity: Identity) -> None:
-        key = load_pem_public_key(identity.public_key.encode())
-        if not isinstance(key, RSAPublicKey):
+    def __init__(self, identity: Identity, *, seed: int = 0) -> None:
+        key = read_public_key(identity.public_key)
+        if key is None:
             raise TypeError("the application's public key is not an RSA key")
+        draft = read_application({"name": "sandbox", "capabilities": {"voice": {}, "rtc": {}}})
         self.own = identity.application_id
-        first = Application(
-            id=self.own, name="sandbox", public_key=key, capabilities={"voice": {}, "rtc": {}}
+        self._first = _application(self.own, draft, key, identity.public_key)
+        self._random = random.Random(f"applications {seed}")  # noqa: S311 (ids are to repeat from run to run)
+        self.by_id = {self.own: self._first}
+
+    def create(self, draft: Draft) -> Application:
+        """Make an application of *draft*, which has a public key."""
+        made = _application(self._new_id(), draft, draft.public_key, draft.public_pem)
+        self.by_id[made.id] = made
+        return made
+
+    def replace(self, application: Application, draft: Draft) -> Application:
+        """Have *application* be what *draft* says and nothing else; only a key that is not given stays."""
+        made = _application(
+            application.id,
+            draft,
+            draft.public_key or application.public_key,
+            draft.public_pem or application.public_pem,
         )
-        self.by_id = {first.id: first}
+        self.by_id[made.id] = made
+        return made
+
+    def remove(self, application: Application) -> None:
+        """Forget *application*: its tokens are good for nothing from now on."""
+        del self.by_id[application.id]
+
+    def restore(self) -> None:
+        """Have the first one again, as it was at first, if it was removed: the sandbox's profile names it."""
+        if self.own not in self.by_id:
+            self.by_id = {self.own: self._first, **self.by_id}
+
+    def _new_id(self) -> str:
+        """A UUID that nobody can take for a real application's."""
+        made = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+        return APPLICATION_ID_PREFIX + made[len(APPLICATION_ID_PREFIX) :]
+
+
+def _application(id_: str, draft: Draft, key: RSAPublicKey | None, pem: str | None) -> Application:
+    if key is None or pem is None:
+        raise ValueError("an application has a public key")
+    return Application(
+        id=id_,
+        name=draft.name,
+        public_key=key,
+        public_pem=pem,
+        capabilities=draft.capabilities,
+        more=draft.more,
+    )

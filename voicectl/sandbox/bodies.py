@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 MAX_BODY = 1_048_576
 MAX_DEPTH = 64
+MASK = "***"
 
 
 class UnreadableBody(Exception):
@@ -50,6 +51,22 @@ def parse_json(data: bytes) -> Any:
         if not level:
             return value
     raise UnreadableBody(f"nested more than {MAX_DEPTH} deep")
+
+
+def without_secrets(value: Any) -> Any:
+    """*value* as the log may show it: what signs a WebSocket in is masked, wherever it stands."""
+    if isinstance(value, list):
+        return [without_secrets(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: {**each, "value": MASK} if _is_authorization(name, each) else without_secrets(each)
+        for name, each in value.items()
+    }
+
+
+def _is_authorization(name: str, value: object) -> bool:
+    return name == "authorization" and isinstance(value, dict) and "value" in value
 
 
 async def read_body(request: Request) -> bytes:

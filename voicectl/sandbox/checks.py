@@ -5,6 +5,7 @@ Source: Voice API reference, "errors", shape A: ``invalid_parameters`` with ``na
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,7 +13,7 @@ from typing import Any, TypeVar, overload
 from urllib.parse import urlsplit
 
 from voicectl.errors import InputError
-from voicectl.voice import endpoint
+from voicectl.voice import dtmf, endpoint
 
 MISSING = "Missing required parameter"
 WRONG_TYPE = "Invalid type parameter provided"  # as the platform words it, seen for stream_url
@@ -20,8 +21,10 @@ WRONG_TYPE = "Invalid type parameter provided"  # as the platform words it, seen
 LONGEST_SECONDS = 31 * 86_400
 """The most seconds that anything here may take: 31 days."""
 
-_VISIBLE = re.compile(r"https?://[\x21-\x7e]{1,2000}", re.IGNORECASE)
-_LEVEL = re.compile(r"-?[01](\.[0-9]+)?")
+_WEB = ("http", "https")
+_VISIBLE = re.compile(r"[a-z]+://[\x21-\x7e]{1,2000}", re.IGNORECASE)
+_WHOLE = re.compile(r"-?[0-9]+")
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -48,11 +51,14 @@ class Fields:
         raw: The object; anything else is noted, once, and reads as empty.
         at: Where it is, such as ``ncco[1]``; empty for a body.
         wrongs: The notes, shared with the objects inside.
+        is_lenient: Whether numbers, ``true`` and ``false`` may be written as text, as the platform lets them in
+            an NCCO.
     """
 
     raw: Any
     at: str = ""
     wrongs: list[dict[str, str]] = field(default_factory=list)
+    is_lenient: bool = False
     _is_void: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -96,17 +102,17 @@ class Fields:
 
     def integer(self, name: str, low: int, high: int | None = None, *, default: int | None) -> int | None:
         """A whole number between *low* and *high*."""
-        value = self._get(name)
+        value = self._number(name, _WHOLE)
         if value is None:
             return default
-        if not isinstance(value, int) or isinstance(value, bool):
+        if not (isinstance(value, int) or value.is_integer()):
             self.refuse(name, WRONG_TYPE)
         elif value < low or (high is not None and value > high):
             self.refuse(
                 name, f"Must be {low} or more" if high is None else f"Must be between {low} and {high}"
             )
         else:
-            return value
+            return int(value)
         return default
 
     def digits(self, name: str, low: int, high: int, *, default: int) -> int:
@@ -119,22 +125,23 @@ class Fields:
         self.refuse(name, f"Must be between {low} and {high}")
         return default
 
-    def amount(self, name: str, *, high: float = LONGEST_SECONDS) -> float | None:
-        """A number from 0 to *high*, such as seconds; None if absent."""
-        value = self._get(name)
+    def amount(
+        self, name: str, *, low: float = 0, high: float = LONGEST_SECONDS, is_clamped: bool = False
+    ) -> float | None:
+        """A number from *low* to *high*, such as seconds, or brought into that range; None if absent."""
+        value = self._number(name)
         if value is None:
             return None
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            self.refuse(name, WRONG_TYPE)
-        elif not 0 <= value <= high:
-            self.refuse(name, f"Must be between 0 and {high}")
-        else:
-            return float(value)
+        if is_clamped or low <= value <= high:
+            return float(min(max(value, low), high))
+        self.refuse(name, f"Must be between {low} and {high}")
         return None
 
     def flag(self, name: str, *, default: bool = False) -> bool:
         """True or false."""
         value = self._get(name)
+        if self.is_lenient and isinstance(value, str):
+            value = {"true": True, "false": False}.get(value, value)
         if value is None or isinstance(value, bool):
             return default if value is None else value
         self.refuse(name, WRONG_TYPE)
@@ -142,14 +149,8 @@ class Fields:
 
     def level(self) -> None:
         """Check ``level``, -1 to 1, a number or a text: the platform's own clients send either."""
-        value = self._get("level")
-        if isinstance(value, str) and _LEVEL.fullmatch(value):
-            value = float(value)
-        if value is None:
-            return
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            self.refuse("level", WRONG_TYPE)
-        elif not -1 <= value <= 1:
+        value = self._number("level", _NUMBER, is_lenient=True)
+        if value is not None and not -1 <= value <= 1:
             self.refuse("level", "Must be between -1 and 1")
 
     def choice(self, name: str, choices: type[Choice], *, required: bool = False) -> Choice | None:
@@ -180,21 +181,24 @@ class Fields:
             self.refuse(name, WRONG_TYPE)
         elif len(value) != 1:
             self.refuse(name, "Must hold exactly one URL")
-        elif not _is_url(value[0]):
-            self.refuse(name, "Must be an http or https URL")
         else:
-            return str(value[0])
+            return self._url(name, value[0], _WEB)
         return None
 
-    def texts(self, name: str) -> frozenset[str] | None:
+    def link(self, name: str, *schemes: str, required: bool = False) -> str | None:
+        """One URL as a plain text, with one of *schemes*: http and https if none are given."""
+        value = self.text(name, required=required)
+        return None if value is None else self._url(name, value, schemes or _WEB)
+
+    def texts(self, name: str, *, required: bool = False) -> tuple[str, ...] | None:
         """A list of texts; None if absent."""
-        value = self._get(name)
+        value = self._get(name, required=required)
         if value is None:
             return None
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
             self.refuse(name, WRONG_TYPE)
             return None
-        return frozenset(value)
+        return tuple(value)
 
     def number(self, name: str, *, required: bool = False) -> str | None:
         """A phone number in E.164, with ``+`` or without; without it in the end."""
@@ -205,6 +209,15 @@ class Fields:
             return endpoint.number(value)
         except InputError:
             self.refuse(name, "Must be a phone number in E.164, 7 to 15 digits")
+            return None
+
+    def keys(self, name: str, *, required: bool = False) -> str | None:
+        """Keys to be pressed; what is wrong with them is told without repeating them."""
+        value = self.text(name, required=required)
+        try:
+            return None if value is None else dtmf.check(value)
+        except InputError as exc:
+            self.refuse(name, exc.message)
             return None
 
     def inside(self, name: str) -> Fields | None:
@@ -226,7 +239,7 @@ class Fields:
 
     def at_path(self, name: str, raw: object) -> Fields:
         """An object inside this one, with the same notes."""
-        return Fields(raw, f"{self.at}.{name}" if self.at else name, self.wrongs)
+        return Fields(raw, f"{self.at}.{name}" if self.at else name, self.wrongs, self.is_lenient)
 
     def _get(self, name: str, *, required: bool = False) -> Any:
         if name not in self.raw:
@@ -238,10 +251,46 @@ class Fields:
             self.refuse(name, WRONG_TYPE)
         return value
 
+    def _number(
+        self, name: str, form: re.Pattern[str] = _NUMBER, *, is_lenient: bool | None = None
+    ) -> int | float | None:
+        """A number, or a text in that *form* where those are let pass."""
+        value = self._get(name)
+        if isinstance(value, str) and (self.is_lenient if is_lenient is None else is_lenient):
+            value = _as_number(value, form)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
+            self.refuse(name, WRONG_TYPE)
+            return None
+        return value
 
-def _is_url(text: str) -> bool:
+    def _url(self, name: str, text: str, schemes: tuple[str, ...]) -> str | None:
+        if _is_url(text, schemes):
+            return text
+        beginnings = " or ".join(f"{scheme}://" for scheme in schemes)
+        self.refuse(name, f"Must begin with {beginnings} and name a host")
+        return None
+
+
+def _as_number(text: str, form: re.Pattern[str]) -> int | float | str:
+    """The number that *text* is, else *text*."""
+    try:
+        if form.fullmatch(text):
+            return float(text) if "." in text else int(text)
+    except ValueError:  # thousands of digits: no reader of JSON takes those
+        pass
+    return text
+
+
+def _is_finite(value: float) -> bool:
+    return isinstance(value, int) or math.isfinite(value)
+
+
+def _is_url(text: str, schemes: tuple[str, ...]) -> bool:
     try:
         parts = urlsplit(text)
-        return _VISIBLE.fullmatch(text) is not None and bool(parts.hostname) and parts.port != 0
+        is_there = bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
+    return is_there and parts.scheme in schemes and _VISIBLE.fullmatch(text) is not None

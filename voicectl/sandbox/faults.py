@@ -1,4 +1,4 @@
-"""Faults on demand: what may go wrong between a client and the platform, made to happen."""
+"""Faults on demand: what may go wrong between a client and the platform, made to happen, in either direction."""
 
 from __future__ import annotations
 
@@ -9,11 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from voicectl.sandbox.checks import MISSING, Fields
 from voicectl.sandbox.operations import Operation
+from voicectl.sandbox.telephony.effects import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 ANY = "any"
+
+ANSWER = "answer"
+"""The requests for an NCCO, of whatever purpose, as one kind of webhook beside the kinds of event."""
+
+RTC = "rtc"
+"""The events of conversations, likewise."""
 
 
 class What(StrEnum):
@@ -24,9 +31,58 @@ class What(StrEnum):
     LOST_REQUEST = "lost-request"
     DELAY = "delay"
     RATE_LIMIT = "rate-limit"
+    REGION = "region"
+    KEY_REVOKED = "key-revoked"
+    WEBHOOK_DROP = "webhook-drop"
+    WEBHOOK_DUPLICATE = "webhook-duplicate"
+    WEBHOOK_REORDER = "webhook-reorder"
+    WEBHOOK_DELAY = "webhook-delay"
+    WEBHOOK_UNSIGNED = "webhook-unsigned"
+    WEBHOOK_COMPLETED = "webhook-completed"
+    ANSWER_TIMEOUT = "answer-timeout"
 
 
-_BELONGS_TO = {"code": What.STATUS, "seconds": What.DELAY, "retry_after": What.RATE_LIMIT}
+_OPERATIONS = tuple(Operation)
+_WITHOUT_TOKEN = (
+    Operation.LIST_APPLICATIONS,
+    Operation.CREATE_APPLICATION,
+    Operation.GET_APPLICATION,
+    Operation.UPDATE_APPLICATION,
+    Operation.DELETE_APPLICATION,
+)
+_BY_TOKEN = tuple(operation for operation in Operation if operation not in _WITHOUT_TOKEN)
+_EVENTS = (*Kind, RTC)
+_WEBHOOKS = (*_EVENTS, ANSWER)
+
+_STRIKES: dict[What, tuple[str, ...]] = {
+    What.STATUS: _OPERATIONS,
+    What.LOST_REPLY: _OPERATIONS,
+    What.LOST_REQUEST: _OPERATIONS,
+    What.DELAY: _OPERATIONS,
+    What.RATE_LIMIT: _OPERATIONS,
+    What.REGION: tuple(operation for operation in _BY_TOKEN if operation is not Operation.CREATE_CALL),
+    What.KEY_REVOKED: _BY_TOKEN,
+    What.WEBHOOK_DROP: _WEBHOOKS,
+    What.WEBHOOK_DUPLICATE: _WEBHOOKS,
+    What.WEBHOOK_REORDER: _EVENTS,
+    What.WEBHOOK_DELAY: _WEBHOOKS,
+    What.WEBHOOK_UNSIGNED: _WEBHOOKS,
+    What.WEBHOOK_COMPLETED: (Kind.STATUS,),
+    What.ANSWER_TIMEOUT: (ANSWER,),
+}
+"""What each can strike: operations of the API, or kinds of webhook."""
+
+REQUEST_FAULTS = frozenset(what for what, places in _STRIKES.items() if places[0] in set(Operation))
+"""Those that strike a request to the platform."""
+
+WEBHOOK_FAULTS = frozenset(_STRIKES) - REQUEST_FAULTS - {What.WEBHOOK_COMPLETED}
+"""Those that strike a request of the platform's; ``webhook-completed`` makes one more."""
+
+_BELONGS_TO = {
+    "code": (What.STATUS,),
+    "seconds": (What.DELAY, What.WEBHOOK_DELAY),
+    "retry_after": (What.RATE_LIMIT,),
+}
 _NEEDED = ("code", "seconds")
 
 
@@ -35,14 +91,15 @@ class Fault:
     """One fault, and how often it has struck.
 
     Attributes:
-        on: The operation that it strikes, or ``any``.
+        on: The operation or kind of webhook that it strikes, or ``any`` that it can.
         code: The HTTP status of ``status``.
-        seconds: How long ``delay`` holds the answer back, on the host clock.
+        seconds: How long ``delay`` holds the answer back, or ``webhook-delay`` the request, on the host clock.
         retry_after: The ``Retry-After`` of ``rate-limit``, in seconds; None for no such header.
         times: How often it strikes at most; None for no bound.
         probability: The chance that it strikes, from 0 to 1.
         begins: When it begins to strike, on the host's monotonic clock.
         ends: When it stops, likewise; None for never.
+        chance: Its own, so that what strikes others does not change when it strikes.
     """
 
     id: int
@@ -55,7 +112,18 @@ class Fault:
     probability: float
     begins: float
     ends: float | None
+    chance: random.Random
     struck: int = 0
+
+    def strikes(self, place: str, now: float) -> bool:
+        """Whether it strikes *place*, an operation or a kind of webhook, this time; counts it."""
+        can_strike = self.on in (ANY, place) and place in _STRIKES[self.what]
+        if not can_strike or now < self.begins or self.is_spent(now):
+            return False
+        if self.chance.random() >= self.probability:
+            return False
+        self.struck += 1
+        return True
 
     def is_spent(self, now: float) -> bool:
         """Whether it will not strike again."""
@@ -87,7 +155,7 @@ class Faults:
 
     def __init__(self, seed: int, monotonic: Callable[[], float]) -> None:
         self._faults: list[Fault] = []
-        self._random = random.Random(f"faults {seed}")  # noqa: S311 (chance that repeats is wanted)
+        self._seed = seed
         self._monotonic = monotonic
         self._added = 0
 
@@ -107,12 +175,12 @@ class Faults:
         fields = Fields(raw)
         what = fields.choice("what", What, required=True)
         on = fields.text("on") or ANY
-        if on != ANY and on not in set(Operation):
-            fields.refuse("on", f"Must be one of {ANY}, {', '.join(Operation)}")
-        for name, owner in _BELONGS_TO.items():
-            if name in fields.raw and what not in (owner, None):
-                fields.refuse(name, f"Goes with {owner} only")
-            elif what is owner and name in _NEEDED and name not in fields.raw:
+        if what is not None and on not in (ANY, *_STRIKES[what]):
+            fields.refuse("on", f"Must be one of {ANY}, {', '.join(_STRIKES[what])}")
+        for name, owners in _BELONGS_TO.items():
+            if name in fields.raw and what not in (*owners, None):
+                fields.refuse(name, f"Goes with {' and '.join(owners)} only")
+            elif what in owners and name in _NEEDED and name not in fields.raw:
                 fields.refuse(name, MISSING)
         begins = self._monotonic() + (fields.amount("after") or 0)
         lasting = fields.amount("lasting")
@@ -128,22 +196,22 @@ class Faults:
             probability=1 if probability is None else probability,
             begins=begins,
             ends=None if lasting is None else begins + lasting,
+            chance=random.Random(f"fault {self._added + 1} {self._seed}"),  # noqa: S311 (it is to repeat)
         )
         fields.done()
         self._added += 1
         self._faults.append(fault)
         return fault.to_json(self._monotonic())
 
-    def strike(self, operation: Operation) -> Fault | None:
-        """The first fault that strikes this request, if one does; counts it."""
+    def strike(self, place: str, among: Collection[What] = REQUEST_FAULTS) -> Fault | None:
+        """The first fault that strikes now, if one does; counts it.
+
+        Args:
+            place: An operation of the API, or a kind of webhook.
+            among: What may go wrong there.
+        """
         now = self._monotonic()
-        for fault in self._faults:
-            if fault.on not in (ANY, operation) or now < fault.begins or fault.is_spent(now):
-                continue
-            if self._random.random() < fault.probability:
-                fault.struck += 1
-                return fault
-        return None
+        return next((each for each in self._faults if each.what in among and each.strikes(place, now)), None)
 
     def clear(self) -> None:
         """Forget them all."""

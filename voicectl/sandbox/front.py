@@ -1,4 +1,4 @@
-"""What every request meets first: the Host check, the trace id and Date of its answer, and the log."""
+"""What every request meets first: the Host check, its region, the trace id and Date of its answer, and the log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from voicectl.sandbox.bodies import Json
-from voicectl.sandbox.problems import Problem, gateway
+from voicectl.sandbox.problems import Problem, gateway, in_shape_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -25,6 +25,7 @@ CONTROL = "/sandbox/"
 
 logger = logging.getLogger(__name__)
 
+_SECRET = re.compile(r"(?<=api_secret=)[^&]+", re.IGNORECASE)
 _LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
 
 
@@ -46,11 +47,11 @@ class Front:
             return
         sandbox = self._sandbox
         await sandbox.catch_up()
-        trace_id, entry = "", {}
+        trace_id, entry, region = "", {}, _region(scope, sandbox)
         if not scope["path"].startswith(CONTROL):
             trace_id = sandbox.new_trace_id()
-            entry = sandbox.log.add("request", **_line(scope), trace_id=trace_id)
-        scope["state"] = {**scope.get("state", {}), "trace_id": trace_id, "entry": entry}
+            entry = sandbox.log.add("request", **_line(scope), region=region, trace_id=trace_id)
+        scope["state"] = {**scope.get("state", {}), "trace_id": trace_id, "entry": entry, "region": region}
 
         async def stamped(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -84,7 +85,7 @@ class DropConnection(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 (nothing is sent)
         """Close it, and wait until it is closed: the server would answer for us if we returned before."""
-        self._connections[scope["client"]].close()
+        self._connections[scope["client"], scope["server"]].close()
         while (await receive())["type"] != "http.disconnect":
             pass
 
@@ -105,6 +106,8 @@ def refuse(request: Request, exc: Exception) -> Json:
             problem = gateway(exc.status_code, detail, headers=dict(exc.headers or {}))
         case _:
             problem = gateway(500, "")
+    is_signed = "authorization" in request.headers
+    problem = in_shape_of(request.scope["path"], problem, is_signed=is_signed)
     return refusal(problem, trace_id(request))
 
 
@@ -113,8 +116,15 @@ def trace_id(request: Request) -> str:
     return str(request.state.trace_id)
 
 
+def _region(scope: Scope, sandbox: Sandbox) -> str | None:
+    """The region whose port was connected to, whatever ``Host`` says; None for the global one."""
+    port = f":{scope['server'][1]}"
+    return next((region for region, url in sandbox.region_urls.items() if url.endswith(port)), None)
+
+
 def _line(scope: Scope) -> dict[str, Any]:
     path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
+    query = _SECRET.sub("(not logged)", query)
     return {
         "method": scope["method"],
         "path": f"{path}?{query}" if query else path,

@@ -66,6 +66,20 @@ def new_identity(private_key_path: str = "") -> tuple[Identity, str]:
     Returns:
         The identity, and its private key as PKCS#8 PEM.
     """
+    private, public = new_key_pair()
+    identity = Identity(
+        application_id=APPLICATION_ID_PREFIX + str(uuid.uuid4())[len(APPLICATION_ID_PREFIX) :],
+        public_key=public,
+        private_key_path=private_key_path,
+        api_key=secrets.token_hex(4),
+        api_secret=secrets.token_urlsafe(12),
+        signature_secret=secrets.token_urlsafe(24),
+    )
+    return identity, private
+
+
+def new_key_pair() -> tuple[str, str]:
+    """Make the keys of an application: private as PKCS#8 PEM, and public as SubjectPublicKeyInfo PEM."""
     key = rsa.generate_private_key(public_exponent=65_537, key_size=KEY_BITS)
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -73,12 +87,4 @@ def new_identity(private_key_path: str = "") -> tuple[Identity, str]:
     public = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    identity = Identity(
-        application_id=APPLICATION_ID_PREFIX + str(uuid.uuid4())[len(APPLICATION_ID_PREFIX) :],
-        public_key=public.decode(),
-        private_key_path=private_key_path,
-        api_key=secrets.token_hex(4),
-        api_secret=secrets.token_urlsafe(12),
-        signature_secret=secrets.token_urlsafe(24),
-    )
-    return identity, private.decode()
+    return private.decode(), public.decode()

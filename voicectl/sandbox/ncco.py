@@ -1,6 +1,7 @@
-"""Reading an NCCO: ``talk``, ``stream``, ``conversation`` and ``connect`` to a phone; everything else is refused.
+"""Reading an NCCO: every action and option of the reference, into the classes of :mod:`telephony.flow`.
 
-Option names that no document knows are ignored, as the platform does.
+Numbers, ``true`` and ``false`` may be written as text, and option names that no document knows are ignored, as the
+platform does.
 
 Source: NCCO reference.
 """
@@ -10,12 +11,28 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from voicectl.errors import InputError
-from voicectl.sandbox.checks import WRONG_TYPE, Fields
+from voicectl.sandbox.checks import MISSING, WRONG_TYPE, Fields
+from voicectl.sandbox.endpoints import read_endpoint, read_on_answer, read_tone
+from voicectl.sandbox.listening import LANGUAGE, read_input
 from voicectl.sandbox.telephony.detection import BEEP_TIMEOUT, Behavior, Detection, Mode
-from voicectl.sandbox.telephony.flow import LENGTH_TIMER, RINGING_TIMER, Action, Actions, Dial, Join, Play
+from voicectl.sandbox.telephony.flow import (
+    LENGTH_TIMER,
+    LONGEST_RECORDING,
+    RINGING_TIMER,
+    Action,
+    Actions,
+    Dial,
+    Format,
+    Join,
+    MoveAll,
+    Notify,
+    Play,
+    Record,
+    Transcription,
+    Wait,
+    Webhook,
+)
 from voicectl.sandbox.telephony.hearing import audio, speech
-from voicectl.voice import dtmf
 from voicectl.voice.speech import MAX_CHARACTERS, characters
 
 if TYPE_CHECKING:
@@ -24,7 +41,7 @@ if TYPE_CHECKING:
     from voicectl.sandbox.telephony.hearing import Prompt
 
 MAX_LOOP = 1_000_000
-"""A bound of our own, for arithmetic's sake; it is beyond the longest call."""
+"""What more loops count as: a bound of our own, for arithmetic's sake, beyond the longest call."""
 
 _SPEECH_OPTIONS = ("language", "style", "premium", "loop", "level", "voice_name", "voiceName")
 _AUDIO_OPTIONS = ("loop", "level")
@@ -43,8 +60,22 @@ class EventType(StrEnum):
     SYNCHRONOUS = "synchronous"
 
 
-def read_ncco(raw: object, wrongs: list[dict[str, str]], at: str = "ncco") -> Actions:
+class Split(StrEnum):
+    """``split`` of a recording."""
+
+    CONVERSATION = "conversation"
+
+
+def read_ncco(
+    raw: object, wrongs: list[dict[str, str]], at: str = "ncco", *, may_be_empty: bool = False
+) -> Actions:
     """Read a whole NCCO, noting in *wrongs* what is wrong with it and where.
+
+    Args:
+        raw: The NCCO, as JSON.
+        wrongs: The notes.
+        at: What it is called in them.
+        may_be_empty: Whether an array without actions will do.
 
     Returns:
         The actions; of no use if anything was noted.
@@ -52,9 +83,9 @@ def read_ncco(raw: object, wrongs: list[dict[str, str]], at: str = "ncco") -> Ac
     if not isinstance(raw, list):
         wrongs.append({"name": at, "reason": WRONG_TYPE})
         return ()
-    if not raw:
+    if not raw and not may_be_empty:
         wrongs.append({"name": at, "reason": "Must hold at least one action"})
-    actions = (_action(Fields(each, f"{at}[{i}]", wrongs)) for i, each in enumerate(raw))
+    actions = (_action(Fields(each, f"{at}[{i}]", wrongs, is_lenient=True)) for i, each in enumerate(raw))
     return tuple(action for action in actions if action is not None)
 
 
@@ -67,22 +98,21 @@ def read_talk(fields: Fields) -> Prompt:
     fields.integer("style", 0, default=0)
     fields.flag("premium")
     fields.level()
-    loop = fields.integer("loop", 0, MAX_LOOP, default=1)
-    return speech(text, loop=loop, options=_given(fields, _SPEECH_OPTIONS))
+    return speech(text, loop=_loop(fields), options=_given(fields, _SPEECH_OPTIONS))
 
 
 def read_stream(fields: Fields, url: str) -> Prompt:
     """The options of a ``stream``; *url* names the field of its URL: ``streamUrl``, in REST ``stream_url``."""
     source = fields.url(url, required=True) or ""
     fields.level()
-    loop = fields.integer("loop", 0, MAX_LOOP, default=1)
-    return audio(source, loop=loop, options=_given(fields, _AUDIO_OPTIONS))
+    return audio(source, loop=_loop(fields), options=_given(fields, _AUDIO_OPTIONS))
 
 
-def read_detection(fields: Fields, standard: str, advanced: str) -> Detection | None:
-    """Machine detection by its two field names; the advanced one wins if both are given."""
+def read_detection(fields: Fields, standard: str, *advanced: str) -> Detection | None:
+    """Machine detection by the names of its fields; the advanced one wins if both are given."""
     behavior = fields.choice(standard, Behavior)
-    options = fields.inside(advanced)
+    given = [name for name in advanced if name in fields.raw]
+    options = fields.inside(given[0]) if given else None
     if options is None:
         return None if behavior is None else Detection(behavior=behavior)
     return Detection(
@@ -92,89 +122,148 @@ def read_detection(fields: Fields, standard: str, advanced: str) -> Detection | 
     )
 
 
-def read_digits(fields: Fields, name: str, *, required: bool = False) -> str | None:
-    """Digits to be sent; what is wrong with them is told without repeating them."""
-    digits = fields.text(name, required=required)
-    try:
-        return None if digits is None else dtmf.check(digits)
-    except InputError as exc:
-        fields.refuse(name, exc.message)
-        return None
-
-
 def _action(fields: Fields) -> Action | None:
     name = fields.text("action", required=True)
     if name is None:
         return None
+    if name == "pay":
+        fields.refuse("action", '"pay" is no longer served by the platform')
+        return None
     read = _ACTIONS.get(name)
     if read is None:
-        fields.refuse("action", f'"{name}" is not served here: only {", ".join(_ACTIONS)} are')
+        fields.refuse("action", f'"{name}" is not an action: {", ".join(_ACTIONS)} are')
         return None
-    fields.url("eventUrl")
-    fields.choice("eventMethod", Method)
     return read(fields)
 
 
 def _talk(fields: Fields) -> Action:
-    _refuse_barge_in(fields)
-    return Play(prompt=read_talk(fields))
+    _events(fields)
+    return Play(prompt=read_talk(fields), barge_in=fields.flag("bargeIn"))
 
 
 def _stream(fields: Fields) -> Action:
-    _refuse_barge_in(fields)
-    return Play(prompt=read_stream(fields, "streamUrl"))
+    _events(fields)
+    return Play(prompt=read_stream(fields, "streamUrl"), barge_in=fields.flag("bargeIn"))
+
+
+def _record(fields: Fields) -> Action:
+    is_split = fields.choice("split", Split) is not None
+    if "channels" in fields.raw and "split" not in fields.raw:
+        fields.refuse("channels", "Needs split")
+    channels = max(2, fields.integer("channels", 1, 32, default=2)) if is_split else 1
+    form = fields.choice("format", Format) or Format.MP3
+    key = fields.text("endOnKey")
+    if key is not None and (len(key) != 1 or key not in "0123456789*#"):
+        fields.refuse("endOnKey", "Must be one of 0-9, * and #")
+    return Record(
+        # MP3 holds two channels.
+        format=Format.WAV if form is Format.MP3 and channels > 2 else form,
+        is_split=is_split,
+        channels=channels,
+        end_on_silence=fields.integer("endOnSilence", 3, 10, default=None),
+        end_on_key=key,
+        time_out=fields.integer("timeOut", 3, LONGEST_RECORDING, default=LONGEST_RECORDING),
+        beep_start=fields.flag("beepStart"),
+        transcription=_transcription(fields),
+        events=_events(fields),
+    )
+
+
+def _transcription(fields: Fields) -> Transcription | None:
+    options = fields.inside("transcription")
+    if options is None:
+        return None
+    return Transcription(
+        language=options.text("language") or LANGUAGE,
+        sentiment_analysis=options.flag("sentimentAnalysis"),
+        events=_events(options),
+    )
 
 
 def _conversation(fields: Fields) -> Action:
-    if fields.flag("mute") and "canSpeak" in fields.raw:
-        fields.refuse("mute", "Is not supported together with canSpeak")
-    records = fields.flag("record")
-    if fields.inside("transcription") is not None and not records:
+    is_recorded = fields.flag("record")
+    transcription, events = _transcription(fields), _events(fields)
+    if "transcription" in fields.raw and not is_recorded:
         fields.refuse("transcription", "Needs record: true")
     return Join(
         name=fields.text("name", required=True) or "",
         starts=fields.flag("startOnEnter", default=True),
         ends=fields.flag("endOnExit"),
-        mute=fields.raw.get("mute") is True,
-        can_hear=fields.texts("canHear"),
-        can_speak=fields.texts("canSpeak"),
         music=fields.url("musicOnHoldUrl"),
+        record=Record(transcription=transcription, events=events) if is_recorded else None,
+        **_audience(fields),
     )
+
+
+def _audience(fields: Fields) -> dict[str, Any]:
+    """``mute``, ``canHear`` and ``canSpeak``, as arguments."""
+    mute = fields.flag("mute")
+    if mute and "canSpeak" in fields.raw:
+        fields.refuse("mute", "Is not supported together with canSpeak")
+    can_hear, can_speak = fields.texts("canHear"), fields.texts("canSpeak")
+    return {
+        "mute": mute,
+        "can_hear": None if can_hear is None else frozenset(can_hear),
+        "can_speak": None if can_speak is None else frozenset(can_speak),
+    }
 
 
 def _connect(fields: Fields) -> Action:
-    if fields.choice("eventType", EventType) is not None:
-        fields.refuse("eventType", "Needs a reply to an event, and no events are sent here")
     if fields.flag("randomFromNumber") and "from" in fields.raw:
         fields.refuse("from", "Is not supported together with randomFromNumber")
     callee = fields.only("endpoint")
-    number, digits = _phone(callee) if callee is not None else (None, None)
+    endpoint, digits = ({}, None) if callee is None else read_endpoint(callee, "standardHeaders")
+    on_answer, tone = (None, None) if callee is None else read_on_answer(callee)
     return Dial(
-        endpoint={"type": "phone", "number": number or ""},
+        endpoint=endpoint,
         caller=fields.number("from"),
         timeout=fields.integer("timeout", 1, 120, default=RINGING_TIMER),
         limit=fields.integer("limit", 1, LENGTH_TIMER, default=LENGTH_TIMER),
-        detection=read_detection(fields, "machineDetection", "advancedMachineDetection"),
+        detection=read_detection(
+            fields, "machineDetection", "advancedMachineDetection", "advanced_machine_detection"
+        ),
         dtmf_answer=digits,
-        ringback=fields.text("ringbackTone"),
+        ringback=read_tone(fields) or tone,
+        is_synchronous=fields.choice("eventType", EventType) is not None,
+        on_answer=on_answer,
+        events=_events(fields),
     )
 
 
-def _phone(callee: Fields) -> tuple[str | None, str | None]:
-    kind = callee.text("type", required=True)
-    if kind is None:
-        return None, None
-    if kind != "phone":
-        callee.refuse("type", f'"{kind}" is not served here: connect dials phones only')
-        return None, None
-    if "onAnswer" in callee.raw:
-        callee.refuse("onAnswer", "Is not served here")
-    return callee.number("number", required=True), read_digits(callee, "dtmfAnswer")
+def _input(fields: Fields) -> Action:
+    return read_input(fields, _events(fields))
 
 
-def _refuse_barge_in(fields: Fields) -> None:
-    if fields.flag("bargeIn"):
-        fields.refuse("bargeIn", "Needs an input after it, which is not served here")
+def _notify(fields: Fields) -> Action:
+    payload = fields.inside("payload")
+    if payload is None:
+        fields.refuse("payload", MISSING)
+    events = _events(fields, required=True)
+    return Notify(payload={} if payload is None else payload.raw, events=events or Webhook(url=""))
+
+
+def _wait(fields: Fields) -> Action:
+    seconds = fields.amount("timeout", low=0.1, high=7200, is_clamped=True)
+    return Wait() if seconds is None else Wait(seconds=seconds)
+
+
+def _transfer(fields: Fields) -> Action:
+    # The option table of the reference spells it conversation_id, its example conversationId.
+    is_other = "conversationId" not in fields.raw and "conversation_id" in fields.raw
+    name = "conversation_id" if is_other else "conversationId"
+    return MoveAll(conversation_uuid=fields.text(name, required=True) or "", **_audience(fields))
+
+
+def _events(fields: Fields, *, required: bool = False) -> Webhook | None:
+    """``eventUrl`` and ``eventMethod``; the platform's Node client writes ``[]`` for none."""
+    is_empty = fields.raw.get("eventUrl") == [] and not required
+    url = None if is_empty else fields.url("eventUrl", required=required)
+    method = fields.choice("eventMethod", Method) or Method.POST
+    return None if url is None else Webhook(url=url, method=method)
+
+
+def _loop(fields: Fields) -> int:
+    return min(fields.integer("loop", 0, default=1), MAX_LOOP)
 
 
 def _given(fields: Fields, names: tuple[str, ...]) -> dict[str, Any]:
@@ -184,6 +273,11 @@ def _given(fields: Fields, names: tuple[str, ...]) -> dict[str, Any]:
 _ACTIONS: dict[str, Callable[[Fields], Action]] = {
     "talk": _talk,
     "stream": _stream,
+    "record": _record,
     "conversation": _conversation,
     "connect": _connect,
+    "input": _input,
+    "notify": _notify,
+    "wait": _wait,
+    "transfer": _transfer,
 }

@@ -1,4 +1,4 @@
-"""The operations of the Voice API, by the names under which its description lists them."""
+"""The operations of the platform's APIs, by the names under which their descriptions list them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Operation(StrEnum):
-    """All eleven; the last two, newer than the description, are named after their fellows."""
+    """All of them; the two of real-time digits, newer than the description, are named after their fellows."""
 
     GET_CALLS = "getCalls"
     CREATE_CALL = "createCall"
@@ -19,3 +19,35 @@ class Operation(StrEnum):
     START_DTMF = "startDTMF"
     SUBSCRIBE_DTMF = "subscribeDTMF"
     UNSUBSCRIBE_DTMF = "unsubscribeDTMF"
+    GET_FILE = "getFile"
+    LIST_APPLICATIONS = "listApplications"
+    CREATE_APPLICATION = "createApplication"
+    GET_APPLICATION = "getApplication"
+    UPDATE_APPLICATION = "updateApplication"
+    DELETE_APPLICATION = "deleteApplication"
+    LIST_CONVERSATIONS = "listConversations"
+    CREATE_CONVERSATION = "createConversation"
+    GET_CONVERSATION = "getConversation"
+    UPDATE_CONVERSATION = "updateConversation"
+    DELETE_CONVERSATION = "deleteConversation"
+    START_CONVERSATION_TALK = "startConversationTalk"
+    STOP_CONVERSATION_TALK = "stopConversationTalk"
+    START_CONVERSATION_STREAM = "startConversationStream"
+    STOP_CONVERSATION_STREAM = "stopConversationStream"
+    RECORD_CONVERSATION = "recordConversation"
+    LIST_MEMBERS = "listMembers"
+    CREATE_MEMBER = "createMember"
+    GET_ME = "getMe"
+    GET_MEMBER = "getMember"
+    UPDATE_MEMBER = "updateMember"
+    LIST_EVENTS = "listEvents"
+    CREATE_EVENT = "createEvent"
+    GET_EVENT = "getEvent"
+    DELETE_EVENT = "deleteEvent"
+    LIST_USERS = "listUsers"
+    CREATE_USER = "createUser"
+    GET_USER = "getUser"
+    UPDATE_USER = "updateUser"
+    DELETE_USER = "deleteUser"
+    LIST_USER_CONVERSATIONS = "listUserConversations"
+    LIST_SESSIONS = "listSessions"

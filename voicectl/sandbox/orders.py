@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from voicectl.errors import InputError
 from voicectl.sandbox.checks import MISSING, Fields
-from voicectl.sandbox.ncco import Method, read_detection, read_digits, read_ncco, read_stream, read_talk
+from voicectl.sandbox.endpoints import read_endpoint
+from voicectl.sandbox.ncco import Method, read_detection, read_ncco, read_stream, read_talk
 from voicectl.sandbox.telephony.flow import LENGTH_TIMER, RINGING_TIMER, Order, Webhook
 from voicectl.voice import endpoint
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from voicectl.sandbox.telephony.hearing import Prompt
 
 MAX_LENGTH_TIMER = 86_400
-MAX_SIP_URI = 50
-MAX_USER_TO_USER = 256
 
 
 class Verb(StrEnum):
@@ -57,7 +56,7 @@ def read_create(body: object) -> Order:
     """
     fields = Fields(body)
     callee = fields.only("to")
-    to, digits = _callee(callee) if callee is not None else ({}, None)
+    to, digits = read_endpoint(callee, "standard_headers") if callee is not None else ({}, None)
     from_ = _caller(fields)
     flow = _answer(fields)
     method = fields.choice("event_method", Method) or Method.POST
@@ -118,7 +117,7 @@ def read_rest_dtmf(body: object) -> str:
     raw = fields.raw.get("digits")
     if isinstance(raw, int) and not isinstance(raw, bool):
         fields = Fields({"digits": str(raw)})
-    digits = read_digits(fields, "digits", required=True) or ""
+    digits = fields.keys("digits", required=True) or ""
     fields.done()
     return digits
 
@@ -129,48 +128,6 @@ def read_listener(body: object) -> str:
     url = fields.url("event_url", required=True, or_text=True) or ""
     fields.done()
     return url
-
-
-def _callee(fields: Fields) -> tuple[dict[str, Any], str | None]:
-    """An endpoint of ``to``, as records show it, and the keys to press when it answers."""
-    kind = fields.text("type", required=True)
-    match kind:
-        case "phone":
-            number = fields.number("number", required=True)
-            fields.text("shaken")
-            return {"type": kind, "number": number}, read_digits(fields, "dtmfAnswer")
-        case "sip":
-            return {"type": kind} | _sip(fields), None
-        case "app":
-            return {"type": kind, "user": fields.text("user", required=True)}, None
-        case "vbc":
-            return {"type": kind, "extension": fields.text("extension", required=True)}, None
-        case "websocket":
-            fields.refuse("type", '"websocket" is not served here: phone, sip, app and vbc are')
-        case str():
-            fields.refuse("type", "Must be one of phone, sip, app, vbc")
-    return {}, None
-
-
-def _sip(fields: Fields) -> dict[str, Any]:
-    headers = fields.inside("headers")
-    if headers is not None:
-        for name in headers.raw:
-            headers.text(name)
-    standard = fields.inside("standard_headers")
-    if standard is not None and len(standard.text("User-to-User") or "") > MAX_USER_TO_USER:
-        standard.refuse("User-to-User", f"Must be at most {MAX_USER_TO_USER} characters long")
-    if "user" in fields.raw or "domain" in fields.raw:
-        if "uri" in fields.raw:
-            fields.refuse("uri", "Is not supported together with user and domain")
-        return {
-            "user": fields.text("user", required=True),
-            "domain": fields.text("domain", required=True),
-        }
-    uri = fields.text("uri", required=True)
-    if uri is not None and (not uri.startswith(("sip:", "sips:")) or len(uri) > MAX_SIP_URI):
-        fields.refuse("uri", f"Must begin with sip: or sips: and have at most {MAX_SIP_URI} characters")
-    return {"uri": uri}
 
 
 def _caller(fields: Fields) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Refusals, in the body shapes of the platform.
 
-Source: Voice API reference, "errors": A (validation), B (state of the leg), C (gateway).
+Source: Voice API reference, "errors": A (validation), B (state of the leg), C (gateway), D (Conversation API).
 """
 
 from __future__ import annotations
@@ -22,6 +22,23 @@ _GATEWAY = {
     415: ("content-type-header", "Unsupported Media Type"),
     429: ("rate-limit", "Rate Limit Hit"),
     500: ("internal-error", "Internal Error"),
+}
+
+_CONVERSATION_PATHS = ("/v1/conversations", "/v1/users")
+_CONVERSATION_TYPES = "https://developer.nexmo.com/api/conversation#"
+
+_CONVERSATION = {
+    400: ("http:error:validation-fail", "Bad request."),
+    401: ("system:error:invalid-token", "Unauthorized."),
+    403: ("system:error:permission", "Forbidden."),
+    404: ("http:error:not-found", "Not found."),
+    405: ("http:error:method-not-allowed", "Method not allowed."),
+    406: ("http:error:invalid-content-type", "Not acceptable."),
+    409: ("http:error:conflict", "Conflict."),
+    413: ("http:error:content-too-large", "Content too large."),
+    415: ("http:error:unsupported-media-type", "Unsupported media type."),
+    429: ("http:error:too-many-request", "Too many requests."),
+    500: ("system:error:internal", "Internal error."),
 }
 
 
@@ -72,3 +89,51 @@ def gateway(
 def no_such_leg() -> Problem:
     """Shape C, 404: unknown here, or over."""
     return gateway(404, "Call does not exist, or you do not have access.")
+
+
+def refused(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    wrongs: list[dict[str, str]] | None = None,
+    headers: dict[str, str] | None = None,
+) -> Problem:
+    """Shape D: refused by the Conversation or the Users API.
+
+    Args:
+        status: The HTTP status.
+        code: ``<group>:error:<name>``.
+        detail: In words; empty for none.
+        wrongs: The fields that break the rules, as in shape A.
+        headers: Extra headers.
+    """
+    _, title = _CONVERSATION.get(status, _CONVERSATION[500])
+    body: dict[str, Any] = {"title": title, "type": f"{_CONVERSATION_TYPES}{code}", "code": code}
+    if detail:
+        body["detail"] = detail
+    if wrongs is not None:
+        body["invalid_parameters"] = wrongs
+    return Problem(status, body | {"instance": ""}, headers)
+
+
+def in_shape_of(path: str, problem: Problem, *, is_signed: bool) -> Problem:
+    """*problem* in the shape of the API whose *path* was asked: D for conversations and users, else as it is.
+
+    Args:
+        path: The path without the query.
+        problem: Made by whichever part refused.
+        is_signed: Whether the request had an ``Authorization`` header.
+    """
+    api = next((each for each in _CONVERSATION_PATHS if path == each or path.startswith(f"{each}/")), None)
+    if api is None or "code" in problem.body:
+        return problem
+    status = 406 if problem.status == 415 and api == "/v1/users" else problem.status
+    code, _ = _CONVERSATION.get(status, _CONVERSATION[500])
+    if status == 401 and not is_signed:
+        code = "system:error:missing-token"
+    elif problem.body["type"] == f"{_TYPES}jwt-expired":
+        code = "system:error:expired-token"
+    wrongs = problem.body.get("invalid_parameters")
+    detail = problem.body.get("detail", "Some fields break the rules." if wrongs else "")
+    return refused(status, code, detail, wrongs=wrongs, headers=problem.headers)

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from voicectl.sandbox.application_body import LEG_PERSISTENCE_TIME
 from voicectl.sandbox.checks import Fields
 from voicectl.sandbox.telephony.events import NETWORK, RATE, duration, price
 from voicectl.sandbox.times import rfc3339, unix_seconds
@@ -19,8 +20,10 @@ from voicectl.voice.call import CallStatus
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from voicectl.sandbox.applications import Application
     from voicectl.sandbox.telephony.leg import Leg
 
+DAY_MS = 86_400_000
 PAGE_SIZE = 10
 MAX_PAGE_SIZE = 100
 
@@ -72,8 +75,8 @@ def read_search(query: Mapping[str, str]) -> Search:
     fields = Fields(dict(query))
     search = Search(
         status=fields.choice("status", CallStatus),
-        date_start=_moment(fields, "date_start"),
-        date_end=_moment(fields, "date_end"),
+        date_start=read_moment(fields, "date_start"),
+        date_end=read_moment(fields, "date_end"),
         page_size=fields.digits("page_size", 1, MAX_PAGE_SIZE, default=PAGE_SIZE),
         record_index=fields.digits("record_index", 0, 10**9, default=0),
         order=fields.choice("order", SortOrder) or SortOrder.ASC,
@@ -82,6 +85,15 @@ def read_search(query: Mapping[str, str]) -> Search:
     )
     fields.done()
     return search
+
+
+def is_kept(leg: Leg, application: Application, now: int) -> bool:
+    """Whether the record of *leg* can still be read at *now*, in milliseconds of the call clock.
+
+    ``leg_persistence_time`` of its *application* counts from the end of the call.
+    """
+    days = application.capabilities.get("voice", {}).get("leg_persistence_time", LEG_PERSISTENCE_TIME)
+    return leg.ended_at is None or now - leg.ended_at < days * DAY_MS
 
 
 def page(legs: Iterable[Leg], search: Search, base: str) -> dict[str, Any]:
@@ -159,7 +171,8 @@ def _billing(leg: Leg) -> dict[str, str]:
     }
 
 
-def _moment(fields: Fields, name: str) -> float | None:
+def read_moment(fields: Fields, name: str) -> float | None:
+    """A date-time as Unix seconds; None if absent or wrong, which is noted."""
     text = fields.text(name)
     try:
         return None if text is None else unix_seconds(text)

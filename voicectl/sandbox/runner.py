@@ -1,4 +1,4 @@
-"""Serving a sandbox on a loopback port: in the foreground, or from a thread."""
+"""Serving a sandbox on loopback ports, one for all regions and one for each: in the foreground, or from a thread."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import asyncio
 import signal
 import socket
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from voicectl.voice.region import Region
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,8 +23,23 @@ LOOPBACK = ("127.0.0.1", "::1")
 """Where it may be served: whoever reaches it may act as every outside party."""
 
 PORT = 4010
+MAX_PORT = 65_535 - len(Region)
+"""The highest port whose regions, on the ports after it, still have one."""
+
 GRACE_SECONDS = 2.0
 """How long a request under way may go on when the server stops."""
+
+
+class PortTaken(OSError):
+    """A port cannot be had; nothing was started.
+
+    Attributes:
+        port: Which one, of the seven that are asked for.
+    """
+
+    def __init__(self, port: int, exc: OSError) -> None:
+        super().__init__(exc.errno, exc.strerror)
+        self.port = port
 
 
 def serve(
@@ -37,17 +54,17 @@ def serve(
     Args:
         sandbox: What to serve; once only.
         host: A loopback address.
-        port: 0 for any free one.
+        port: Of the base URL; the regions are on those after it, in the order of :class:`Region`. At most
+            ``MAX_PORT``. 0: any free ones.
         on_ready: Called with the base URL once requests are answered.
 
     Returns:
         The signal that ended it; None if it was told to stop.
 
     Raises:
-        OSError: The port cannot be had; nothing was started.
+        PortTaken: A port cannot be had; nothing was started.
         ValueError: *host* is not a loopback address.
     """
-    sock = _listen(host, port)
     caught: list[int] = []
 
     async def main() -> None:
@@ -59,11 +76,11 @@ def serve(
 
         for signum in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(signum, on_signal, signum)
-        await _serve(sandbox, sock, on_ready)
+        await _serve(sandbox, sockets, on_ready)
 
     before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with sock:
+        with _listening(host, port) as sockets:
             asyncio.run(main())
     finally:
         for signum, handler in before.items():
@@ -77,19 +94,18 @@ def running(sandbox: Sandbox, *, port: int = 0) -> Iterator[str]:
 
     Args:
         sandbox: What to serve; once only.
-        port: 0 for any free one.
+        port: As of :func:`serve`.
 
     Raises:
-        OSError: The port cannot be had; nothing was started.
+        PortTaken: A port cannot be had; nothing was started.
     """
-    sock = _listen(LOOPBACK[0], port)
     ready: Future[asyncio.AbstractEventLoop] = Future()
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        await _serve(sandbox, sock, lambda _url: ready.set_result(loop))
+        await _serve(sandbox, sockets, lambda _url: ready.set_result(loop))
 
-    with sock, ThreadPoolExecutor(1, "sandbox") as thread:
+    with _listening(LOOPBACK[0], port) as sockets, ThreadPoolExecutor(1, "sandbox") as thread:
         served = thread.submit(asyncio.run, main())
         served.add_done_callback(lambda _: ready.cancel())
         try:
@@ -105,9 +121,17 @@ def running(sandbox: Sandbox, *, port: int = 0) -> Iterator[str]:
             served.result()
 
 
-def _listen(host: str, port: int) -> socket.socket:
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[list[socket.socket]]:
+    """Open the socket of the base URL and, after it, of each region; all of them or none."""
     if host not in LOOPBACK:
         raise ValueError(f"{host!r} is not a loopback address: {' or '.join(LOOPBACK)}")
+    ports = range(port, port + 1 + len(Region)) if port else [0] * (1 + len(Region))
+    with ExitStack() as opened:
+        yield [opened.enter_context(_listen(host, each)) for each in ports]
+
+
+def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # TCP by name: asyncio turns Nagle's algorithm off only where it sees that, and each answer would take 40 ms.
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -115,15 +139,20 @@ def _listen(host: str, port: int) -> socket.socket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))
         sock.listen(1024)
-    except OSError:
+    except OSError as exc:
         sock.close()
-        raise
+        raise PortTaken(port, exc) from exc
     return sock
 
 
-async def _serve(sandbox: Sandbox, sock: socket.socket, on_ready: Callable[[str], None]) -> None:
+def _url(sock: socket.socket) -> str:
     host, port = sock.getsockname()[:2]
-    sandbox.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def _serve(sandbox: Sandbox, sockets: list[socket.socket], on_ready: Callable[[str], None]) -> None:
+    sandbox.url, *regional = map(_url, sockets)
+    sandbox.region_urls = dict(zip(map(str, Region), regional, strict=True))
     config = uvicorn.Config(
         sandbox.app,
         http=_protocol(sandbox),
@@ -140,7 +169,7 @@ async def _serve(sandbox: Sandbox, sock: socket.socket, on_ready: Callable[[str]
     server = _Server(config, sandbox, on_ready)
     async with asyncio.TaskGroup() as tasks:
         keeping_time = tasks.create_task(sandbox.keep_time())
-        await server.serve(sockets=[sock])
+        await server.serve(sockets=sockets)
         keeping_time.cancel()
 
 
@@ -175,10 +204,10 @@ def _protocol(sandbox: Sandbox) -> type[H11Protocol]:
     class Protocol(H11Protocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            sandbox.connections[self.client] = transport
+            sandbox.connections[self.client, self.server] = transport
 
         def connection_lost(self, exc: Exception | None) -> None:
-            sandbox.connections.pop(self.client, None)
+            sandbox.connections.pop((self.client, self.server), None)
             super().connection_lost(exc)
 
     return Protocol

@@ -5,27 +5,44 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
-from voicectl.sandbox.applications import Applications
+from voicectl import tokens
+from voicectl.sandbox.applications import ROOM_HOURS, Applications
 from voicectl.sandbox.auth import Doorkeeper
 from voicectl.sandbox.call_clock import CallClock
+from voicectl.sandbox.conversations.book import Book
+from voicectl.sandbox.conversations.users import Users
 from voicectl.sandbox.faults import Faults
-from voicectl.sandbox.fetch import Fetcher
 from voicectl.sandbox.front import Front, refuse
 from voicectl.sandbox.limits import Limits
 from voicectl.sandbox.log import Log
+from voicectl.sandbox.performer import Performer
 from voicectl.sandbox.problems import Problem
-from voicectl.sandbox.routes import calls, control
-from voicectl.sandbox.telephony.effects import Event, Fetch, Remark
+from voicectl.sandbox.recordings.files import Files
+from voicectl.sandbox.routes import (
+    applications,
+    calls,
+    control,
+    conversation_events,
+    conversations,
+    files,
+    members,
+    users,
+)
+from voicectl.sandbox.sockets.sockets import Sockets
 from voicectl.sandbox.telephony.exchange import Exchange
+from voicectl.sandbox.webhooks.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from voicectl.clock import Clock
     from voicectl.sandbox.identity import Identity, Options
+    from voicectl.sandbox.performer import Wait
+    from voicectl.sandbox.telephony.effects import Note
 
 
 class Sandbox:
@@ -39,7 +56,8 @@ class Sandbox:
     Attributes:
         app: The ASGI application.
         url: Where it is served; empty until it is.
-        connections: The open connections by the peer's address, kept by the server.
+        region_urls: Where each region is, by name; empty likewise.
+        connections: The open connections by the addresses of both ends, kept by the server.
         stopping: Set when the server is to stop.
     """
 
@@ -48,36 +66,77 @@ class Sandbox:
         self.options = options
         self.clock = clock
         self.url = ""
+        self.region_urls: dict[str, str] = {}
         self.connections: dict[Any, asyncio.BaseTransport] = {}
         self.stopping = asyncio.Event()
-        self.applications = Applications(identity)
+        self.applications = Applications(identity, seed=options.seed)
         self.doorkeeper = Doorkeeper(self.applications, clock.time)
-        self._fetcher = Fetcher(options.allow_hosts)
-        self._fetching: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._advancing = asyncio.Lock()
         self._waiting_for: int | None = None
         self._woken = asyncio.Event()
         self._resets = 0
+        self.webhooks: Webhooks
+        self.users = Users(str(options.seed))
+        self.files = Files(lambda: self.call_clock.now())
         self.reset()
         self.app = Front(_routes(self), self)
 
     def reset(self) -> None:
-        """Forget all calls, faults, limits and the log; start the call clock and chance anew. Keys stay.
+        """Forget all calls, faults, limits and the log; start the call clock and chance anew.
 
-        Ids go on, still by the seed: a client's journal may remember those of before.
+        Keys and applications stay. Ids go on, still by the seed: a client's journal may remember those of before.
         """
         options, clock = self.options, self.clock
+        if self._resets:
+            self.webhooks.abandon()
         self._resets += 1
+        self.applications.restore()
         self.call_clock = CallClock(clock, speed=options.speed, frozen=options.frozen)
         self.limits = Limits(clock.monotonic, enabled=options.limits)
         self.faults = Faults(options.seed, clock.monotonic)
         self.log = Log(clock.time, self.call_clock.now)
+        self.files.clear()
         self.exchange = Exchange(
             seed=f"{options.seed} {self._resets}",
             number=self.identity.number,
             now=self.call_clock.now(),
             host_time=clock.time,
             may_dial=self.limits.allow_create,
+            knows_user=self.users.knows,
+            room_hours=self._room_hours,
+            file_url=self._file_url,
+        )
+        self.book = Book(
+            f"{options.seed} {self._resets}",
+            self.exchange,
+            find_user=self.users.find,
+            is_told=self._has_rtc_webhook,
+        )
+        self.sockets = Sockets(
+            self.exchange,
+            self.call_clock,
+            self.log,
+            sign=partial(self._sign, b""),
+            catch_up=self.catch_up,
+            allow_hosts=options.allow_hosts,
+        )
+        self.webhooks = Webhooks(
+            applications=self.applications,
+            sign=self._sign,
+            faults=self.faults,
+            log=self.log,
+            allow_hosts=options.allow_hosts,
+            region_url=lambda region: self.region_urls.get(region, self.url),
+        )
+        self._performer = Performer(
+            self.exchange,
+            webhooks=self.webhooks,
+            book=self.book,
+            files=self.files,
+            sockets=self.sockets,
+            log=self.log,
+            file_url=self._file_url,
         )
         self._traces = random.Random(f"traces {options.seed}")  # noqa: S311 (they are to repeat from run to run)
 
@@ -95,32 +154,33 @@ class Sandbox:
             async with asyncio.timeout(seconds):
                 await self.stopping.wait()
 
+    def note(self, note: Note) -> None:
+        """Write down an event of a conversation that was made by a request."""
+        self._performer.note(note)
+
     async def catch_up(self) -> None:
         """Let happen what is due by now.
 
-        Webhooks are asked in the background; under a frozen clock they are waited for, so that the log of one
-        run equals that of the next.
+        What must be waited for, such as a webhook's NCCO, is seen to in the background; under a frozen clock it is
+        waited for, so that the log of one run equals that of the next.
         """
         self.exchange.run(self.call_clock.now())
-        fetches = self._write_down()
-        if fetches and self.options.frozen:
-            await self._ask(fetches)
-        elif fetches:
-            task = asyncio.create_task(self._ask(fetches))
-            self._fetching.add(task)
-            task.add_done_callback(self._fetching.discard)
+        await self._see_to_effects()
         if self.exchange.next_due != self._waiting_for:
             self._woken.set()
 
     async def advance(self, seconds: float) -> None:
         """Move the call clock forward, from one due moment to the next, waiting for webhooks at each."""
         async with self._advancing:
-            exchange, call_clock = self.exchange, self.call_clock  # a reset meanwhile makes others
+            exchange, call_clock = self.exchange, self.call_clock
             target = call_clock.now() + round(seconds * 1000)
-            while (due := exchange.next_due) is not None and due <= target:
+            while (due := self._next_due) is not None and due <= target:
+                if exchange is not self.exchange:  # reset meanwhile: that moment is of another time
+                    return
                 call_clock.skip_to(due)
                 exchange.run(due)
-                await self._ask(self._write_down())
+                await self._wait_for(self._performer.perform())
+                await self.sockets.pump()
             call_clock.skip_to(target)
         await self.catch_up()
 
@@ -128,17 +188,75 @@ class Sandbox:
         """Let things happen when they are due, without waiting for a request; runs until cancelled."""
         try:
             while True:
-                await self.catch_up()
                 self._woken.clear()
+                await self.catch_up()
                 self._waiting_for = self.exchange.next_due
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._host_seconds_to_wait()):
                         await self._woken.wait()
         finally:
-            for task in self._fetching:
+            await self.sockets.close()
+            for task in self._tasks:
                 task.cancel()
-            await asyncio.gather(*self._fetching, return_exceptions=True)
-            await self._fetcher.close()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self.webhooks.close()
+            self.files.close()
+
+    async def _see_to_effects(self) -> None:
+        waits = self._performer.perform()
+        if self.options.frozen:
+            await self._wait_for(waits)
+            return
+        for wait in waits:
+            task = asyncio.create_task(self._hand_over(wait))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _wait_for(self, waits: list[Wait]) -> None:
+        """Wait for all at once, hand over what came in order, and go on with what that makes the exchange ask."""
+        exchange = self.exchange
+        while waits:
+            done = await asyncio.gather(*waits)
+            if exchange is not self.exchange:  # reset meanwhile
+                return
+            for hand_over in done:
+                hand_over()
+            waits = self._performer.perform()
+
+    async def _hand_over(self, wait: Wait) -> None:
+        exchange = self.exchange
+        hand_over = await wait
+        if exchange is self.exchange:
+            hand_over()
+            await self.catch_up()
+
+    def _sign(self, payload: bytes, application_id: str) -> str:
+        """The token of a webhook with this body, or of a WebSocket's handshake, which has none."""
+        identity = self.identity
+        return tokens.webhook_token(
+            payload,
+            secret=identity.signature_secret,
+            api_key=identity.api_key,
+            application_id=application_id,
+            now=self.clock.time(),
+        )
+
+    def _file_url(self, region: str, file_id: str) -> str:
+        return f"{self.region_urls.get(region, self.url)}/v1/files/{file_id}"
+
+    def _room_hours(self, application_id: str) -> float:
+        application = self.applications.by_id.get(application_id)
+        return ROOM_HOURS if application is None else application.room_hours
+
+    def _has_rtc_webhook(self, application_id: str) -> bool:
+        application = self.applications.by_id.get(application_id)
+        return application is not None and application.rtc_event is not None
+
+    @property
+    def _next_due(self) -> int | None:
+        """When something is due next, the next 20 ms of a WebSocket included."""
+        due = [each for each in (self.exchange.next_due, self.sockets.next_due) if each is not None]
+        return min(due, default=None)
 
     def _host_seconds_to_wait(self) -> float | None:
         if self._waiting_for is None:
@@ -147,47 +265,19 @@ class Sandbox:
         # At least a millisecond: a host clock that stands still must not make this a busy loop.
         return None if seconds is None else max(seconds, 0.001)
 
-    async def _ask(self, fetches: list[Fetch]) -> None:
-        """Ask for NCCOs at once, hand them over in order, and go on with what they make the exchange ask."""
-        exchange = self.exchange
-        while fetches:
-            answers = await asyncio.gather(*(self._fetcher.fetch(fetch) for fetch in fetches))
-            if exchange is not self.exchange:  # reset meanwhile
-                return
-            for fetch, answer in zip(fetches, answers, strict=True):
-                for tried in answer.tried:
-                    self.log.add(
-                        "fetch",
-                        uuid=fetch.uuid,
-                        purpose=fetch.purpose,
-                        method=fetch.webhook.method,
-                        url=fetch.webhook.url,
-                        **tried,
-                    )
-                if answer.actions is None:
-                    exchange.give_up(fetch, answer.reason)
-                else:
-                    exchange.resume(fetch, answer.actions)
-            fetches = self._write_down()
-
-    def _write_down(self) -> list[Fetch]:
-        """Log what the exchange has to tell; what it has to ask is left."""
-        fetches = []
-        for effect in self.exchange.collect():
-            match effect:
-                case Fetch():
-                    fetches.append(effect)
-                case Event():
-                    told = {name: value for name, value in effect.fields.items() if name != "timestamp"}
-                    self.log.add(effect.kind, at=effect.at, **{"uuid": effect.uuid} | told)
-                case Remark():
-                    self.log.add("remark", at=effect.at, uuid=effect.uuid, reason=effect.reason)
-        return fetches
-
 
 def _routes(sandbox: Sandbox) -> Starlette:
     routes = Starlette(
-        routes=[*calls.routes(sandbox), *control.routes(sandbox)],
+        routes=[
+            *calls.routes(sandbox),
+            *files.routes(sandbox),
+            *applications.routes(sandbox),
+            *conversations.routes(sandbox),
+            *members.routes(sandbox),
+            *conversation_events.routes(sandbox),
+            *users.routes(sandbox),
+            *control.routes(sandbox),
+        ],
         exception_handlers=dict.fromkeys((Problem, HTTPException, Exception), refuse),
     )
     routes.router.redirect_slashes = False

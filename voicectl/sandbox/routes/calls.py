@@ -43,9 +43,15 @@ def routes(sandbox: Sandbox) -> list[Route]:
 
 def _leg(sandbox: Sandbox, request: Request) -> Leg:
     leg = sandbox.exchange.legs.get(request.path_params["uuid"])
-    if leg is None or not may_see(request, leg.application_id, leg.region):
+    if leg is None or not _may_read(sandbox, request, leg):
         raise no_such_leg()
     return leg
+
+
+def _may_read(sandbox: Sandbox, request: Request, leg: Leg) -> bool:
+    """Whether the record of *leg* is there for *request*."""
+    may = may_see(request, leg.application_id, leg.region)
+    return may and record.is_kept(leg, request.state.application, sandbox.exchange.now)
 
 
 def _changeable(sandbox: Sandbox, request: Request) -> Leg:
@@ -59,7 +65,7 @@ def _changeable(sandbox: Sandbox, request: Request) -> Leg:
 def _get_calls(sandbox: Sandbox, request: Request, _body: Any) -> Response:
     search = record.read_search(request.query_params)
     base = f"http://{request.headers['host']}"
-    legs = (leg for leg in sandbox.exchange.legs.values() if may_see(request, leg.application_id, leg.region))
+    legs = (leg for leg in sandbox.exchange.legs.values() if _may_read(sandbox, request, leg))
     return Json(record.page(legs, search, base))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ from voicectl.sandbox.telephony.flow import Join
 from voicectl.sandbox.times import rfc3339
 from voicectl.voice import dtmf, endpoint
 from voicectl.voice.endpoint import label
+from voicectl.voice.region import Region
+from voicectl.voice.speech import MAX_CHARACTERS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -40,10 +43,20 @@ if TYPE_CHECKING:
     Handler = Callable[[Sandbox, Request, Fields], Awaitable[Response]]
 
 LOBBY: Actions = (Join(name="lobby"),)
-"""Where an inbound call goes that brings no NCCO."""
+"""Where an inbound call goes that brings no NCCO, while the application has no ``answer_url``."""
 
 CALLER = "447700900000"
 """Who rings if nobody is named."""
+
+MAX_SIP_HEADER = 256
+"""Characters of a SIP header's value."""
+
+_SIP_HEADER = re.compile(r"[Xx]-[A-Za-z0-9-]{1,100}|User-to-User")
+_KEPT_BACK = "x-nexmo"
+"""What SIP headers begin with that the platform does not hand on."""
+
+LOG_SECONDS = 2.0
+"""How long the log of a frozen sandbox waits for webhooks that are under way, on the host clock."""
 
 SHORTEST_PREFIX = 4
 CANDIDATES = 100
@@ -63,6 +76,7 @@ def routes(sandbox: Sandbox) -> list[Route]:
             ("POST", "/sandbox/ring", _ring),
             ("POST", "/sandbox/answer", _answer),
             ("POST", "/sandbox/press", _press),
+            ("POST", "/sandbox/say", _say),
             ("POST", "/sandbox/hangup", _hangup),
             ("GET", "/sandbox/hear/{leg}", _hear),
             ("POST", "/sandbox/advance", _advance),
@@ -117,6 +131,7 @@ async def _status(sandbox: Sandbox, _request: Request, _fields: Fields) -> Respo
     return Json(
         {
             "url": sandbox.url,
+            "regions": sandbox.region_urls,
             "pid": os.getpid(),
             "application_id": sandbox.identity.application_id,
             "call_time": rfc3339(sandbox.call_clock.now()),
@@ -129,6 +144,7 @@ async def _status(sandbox: Sandbox, _request: Request, _fields: Fields) -> Respo
             "legs": len(sandbox.exchange.legs),
             "conversations": len(sandbox.exchange.conversations.by_uuid),
             "faults": sandbox.faults.pending,
+            "webhooks_pending": sandbox.webhooks.pending,
         }
     )
 
@@ -141,11 +157,13 @@ async def _identity(sandbox: Sandbox, _request: Request, _fields: Fields) -> Res
             "private_key": identity.private_key_path,
             "from": identity.number,
             "api_key": identity.api_key,
+            "regions": sandbox.region_urls,
         }
     )
 
 
 async def _reset(sandbox: Sandbox, _request: Request, _fields: Fields) -> Response:
+    await sandbox.sockets.close()
     sandbox.reset()
     return Json({})
 
@@ -160,22 +178,52 @@ async def _log(sandbox: Sandbox, request: Request, _fields: Fields) -> Response:
     since = fields.digits("since", 0, 10**15, default=0)
     limit = fields.digits("limit", 0, KEPT, default=KEPT)
     fields.done()
+    if sandbox.options.frozen:  # so that what came of each webhook is told, and alike from run to run
+        await sandbox.webhooks.quiet(LOG_SECONDS)
     entries = islice(sandbox.log.since(since), limit)
     return Response("".join(json.dumps(entry) + "\n" for entry in entries), media_type="application/x-ndjson")
 
 
 async def _ring(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
+    application = sandbox.applications.by_id.get(sandbox.applications.own)
+    if application is None:
+        raise _problem(409, "Conflict", "The sandbox's own application was deleted; a reset brings it back.")
     to, from_ = fields.text("to", required=True), fields.text("from")
-    actions = read_ncco(fields.raw["ncco"], fields.wrongs) if "ncco" in fields.raw else LOBBY
+    flow = None if application.answer is not None else LOBBY
+    if "ncco" in fields.raw:
+        flow = read_ncco(fields.raw["ncco"], fields.wrongs)
+    region = fields.choice("region", Region) or application.region
+    sip_headers = _sip_headers(fields)
     fields.done()
     callee = endpoint.parse(to or "")
     if callee["type"] not in ("phone", "app"):
         raise _problem(400, "Bad Request", "A call rings at a number or at app:USER.")
-    caller = {"type": "phone", "number": endpoint.number(from_ or CALLER)}
     leg = sandbox.exchange.ring(
-        to=callee, from_=caller, flow=actions, application_id=sandbox.identity.application_id
+        to=callee,
+        from_={"type": "phone", "number": endpoint.number(from_ or CALLER)},
+        flow=flow,
+        application_id=application.id,
+        region=region,
+        sip_headers=sip_headers,
     )
     return Json(call_record(leg), 201)
+
+
+def _sip_headers(fields: Fields) -> dict[str, str]:
+    """``sip_headers`` as the answer webhook shows them: ``SipHeader_X-...`` and ``SipHeader_User-to-User``."""
+    given = fields.inside("sip_headers")
+    if given is None:
+        return {}
+    shown = {}
+    for name in given.raw:
+        value = given.text(name) or ""
+        if not _SIP_HEADER.fullmatch(name):
+            given.refuse(name, "Must begin with X-, or be User-to-User")
+        elif not value.isprintable() or len(value) > MAX_SIP_HEADER:
+            given.refuse(name, f"Must be printable and at most {MAX_SIP_HEADER} characters long")
+        elif not name.lower().startswith(_KEPT_BACK):
+            shown[f"SipHeader_{name}"] = value
+    return shown
 
 
 async def _answer(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
@@ -188,6 +236,15 @@ async def _press(sandbox: Sandbox, _request: Request, fields: Fields) -> Respons
     digits = fields.text("digits", required=True)
     leg = _named(sandbox, fields)
     sandbox.exchange.press(leg, dtmf.check(digits or ""))
+    return Json(call_record(leg))
+
+
+async def _say(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
+    text = fields.text("text", required=True) or ""
+    if len(text) > MAX_CHARACTERS or not text.isprintable():
+        fields.refuse("text", f"Must be printable and at most {MAX_CHARACTERS} characters long")
+    leg = _named(sandbox, fields)
+    sandbox.exchange.say(leg, text)
     return Json(call_record(leg))
 
 

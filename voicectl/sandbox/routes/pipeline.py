@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
-from voicectl.sandbox.bodies import BodyTooLarge, UnreadableBody, parse_json, read_body
+from voicectl.sandbox.bodies import BodyTooLarge, UnreadableBody, parse_json, read_body, without_secrets
 from voicectl.sandbox.checks import Invalid
 from voicectl.sandbox.faults import Fault, What
-from voicectl.sandbox.front import DropConnection, refusal, trace_id
+from voicectl.sandbox.front import DropConnection, refuse
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.problems import Problem, gateway, invalid, no_such_leg, wrong_state
 from voicectl.sandbox.telephony.exchange import LegNotAnswered, LegOver
@@ -20,26 +21,41 @@ if TYPE_CHECKING:
 
     from voicectl.sandbox.sandbox import Sandbox
 
-    Handler = Callable[[Sandbox, Request, Any], Response]
+    Handler = Callable[[Sandbox, Request, Any], Response | Awaitable[Response]]
 
 
-def endpoint(sandbox: Sandbox, operation: Operation, do: Handler) -> Callable[[Request], Awaitable[Response]]:
+def endpoint(
+    sandbox: Sandbox,
+    operation: Operation,
+    do: Handler,
+    *,
+    admit: Callable[[Request], None] | None = None,
+) -> Callable[[Request], Awaitable[Response]]:
     """What serves *operation*: *do*, called with the sandbox, the request and its JSON body, None without one.
 
-    ``request.state`` has ``application``, whose token was sent, and ``region``, whose host was asked: None for the
+    ``request.state`` has ``application``, whose token was sent, and ``region``, whose port was asked: None for the
     global one. *do* may raise :class:`Problem`, :class:`Invalid` and what the exchange raises.
+
+    Args:
+        admit: Lets a request pass, or raises :class:`Problem`, where it is not for a token to do so; such a request
+            has no ``application``.
     """
 
     async def endpoint(request: Request) -> Response:
         entry = request.state.entry
         entry["operation"] = operation
         body = await _body(request)
-        entry["body"] = None if isinstance(body, Problem) else body
-        request.state.application = sandbox.doorkeeper.check(
-            request.headers.get("authorization"), request.method, request.scope["path"]
-        )
-        request.state.region = None
+        entry["body"] = None if isinstance(body, Problem) else without_secrets(body)
+        if admit is None:
+            request.state.application = sandbox.doorkeeper.check(
+                request.headers.get("authorization"), request.method, request.scope["path"]
+            )
+        else:
+            admit(request)
         fault = sandbox.faults.strike(operation)
+        request.state.is_out_of_region = (
+            fault is not None and fault.what is What.REGION and request.state.region is None
+        )
         if fault is not None:
             entry["fault"] = fault.what
             if fault.what is What.LOST_REQUEST:
@@ -50,9 +66,9 @@ def endpoint(sandbox: Sandbox, operation: Operation, do: Handler) -> Callable[[R
         try:
             if isinstance(body, Problem):
                 raise body
-            answer = _do(sandbox, request, body, do)
+            answer = await _do(sandbox, request, body, do)
         except Problem as problem:
-            answer = refusal(problem, trace_id(request))
+            answer = refuse(request, problem)
         await sandbox.catch_up()
         if fault is not None and fault.what is What.LOST_REPLY:
             return DropConnection(sandbox)
@@ -64,7 +80,12 @@ def endpoint(sandbox: Sandbox, operation: Operation, do: Handler) -> Callable[[R
 
 
 def may_see(request: Request, application_id: str, region: str) -> bool:
-    """Whether *request* may see what belongs to an application and lives in a region."""
+    """Whether *request* may see what belongs to an application and lives in a region.
+
+    The global host sees all regions, unless a fault lets each be seen by its own host only.
+    """
+    if request.state.is_out_of_region:
+        return False
     return application_id == request.state.application.id and request.state.region in (None, region)
 
 
@@ -87,6 +108,8 @@ async def _body(request: Request) -> Any:
 def _refuse_by(fault: Fault) -> None:
     if fault.what is What.STATUS and fault.code is not None:
         raise gateway(fault.code, "A fault of this sandbox answers so.")
+    if fault.what is What.KEY_REVOKED:
+        raise gateway(401, "The token is not signed with the application's private key.")
     if fault.what is What.RATE_LIMIT:
         headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
         raise gateway(429, "A fault of this sandbox answers so.", headers=headers)
@@ -99,9 +122,10 @@ def _count(sandbox: Sandbox, operation: Operation) -> None:
         raise gateway(429, "More requests came than the limit for one second.")
 
 
-def _do(sandbox: Sandbox, request: Request, body: Any, do: Handler) -> Response:
+async def _do(sandbox: Sandbox, request: Request, body: Any, do: Handler) -> Response:
     try:
-        return do(sandbox, request, body)
+        answer = do(sandbox, request, body)
+        return await answer if isawaitable(answer) else answer
     except Invalid as exc:
         raise invalid(exc) from exc
     except LegOver as exc:

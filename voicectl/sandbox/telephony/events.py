@@ -9,6 +9,7 @@ import math
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from voicectl.sandbox.telephony.leg import Direction
 from voicectl.sandbox.times import rfc3339
 from voicectl.voice.call import CallStatus
 from voicectl.voice.endpoint import label
@@ -38,13 +39,29 @@ def duration(leg: Leg) -> int:
 
 def price(seconds: int) -> str:
     """What *seconds* of a call cost, in EUR."""
-    return str((RATE * seconds / 60).quantize(_PENNY))
+    return f"{(RATE * seconds / 60).quantize(_PENNY):f}"  # str() would write 0E-8
 
 
 def parties(leg: Leg) -> dict[str, str]:
     """``from`` and ``to`` as webhooks have them: plain texts; an app user who calls has no ``from``."""
     caller, callee = label(leg.from_), label(leg.to)
     return {"from": caller or "Unknown", "to": callee or "Unknown"}
+
+
+def answer(leg: Leg) -> dict[str, str]:
+    """The answer parameters but ``region_url``, which only the sender knows."""
+    callers = (
+        {"from_user": leg.from_["user"]} if leg.from_.get("type") == "app" else {"from": parties(leg)["from"]}
+    )
+    outside = leg.from_ if leg.direction is Direction.INBOUND else leg.to
+    return {
+        "to": parties(leg)["to"],
+        **callers,
+        "uuid": leg.uuid,
+        "conversation_uuid": leg.conversation.uuid,
+        "endpoint_type": str(outside.get("type", "phone")),
+        **leg.sip_headers,
+    }
 
 
 def status(leg: Leg, at: int, **more: Any) -> dict[str, Any]:

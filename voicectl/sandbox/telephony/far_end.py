@@ -10,10 +10,25 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from voicectl.sandbox.telephony.hearing import Prompt, Sound
 from voicectl.voice.call import CallStatus
 
 RINGING_AFTER = 0.5
 """Seconds from ``started`` to ``ringing``."""
+
+PHRASES = (
+    "yes",
+    "no",
+    "hello",
+    "help",
+    "operator",
+    "sales",
+    "support",
+    "one two three four",
+    "I would like to speak to somebody",
+    "please call me back tomorrow",
+)
+"""What numbers that end in 700, 701 ... say; later ones begin again: 710 says what 700 says."""
 
 _FICTION = "447700900"
 
@@ -46,6 +61,8 @@ class FarEnd:
         hangs_up_after: Seconds from the answer; None: stays until the flow ends.
         is_machine: Voicemail picks up.
         beeps_after: Seconds from the answer; None: never.
+        keys: What it presses when it is asked for keys, one each time, in turn; empty for none.
+        phrase: What it says when it is asked to speak; None: nothing.
     """
 
     answers_after: float | None = 2
@@ -53,6 +70,8 @@ class FarEnd:
     hangs_up_after: float | None = None
     is_machine: bool = False
     beeps_after: float | None = None
+    keys: str = ""
+    phrase: str | None = None
 
 
 PERSON = FarEnd()
@@ -60,6 +79,16 @@ PERSON = FarEnd()
 
 DECLINED = Refusal(status=CallStatus.REJECTED, after=2, rings=True, detail="declined", sip_code=603)
 """A party that does not want the call."""
+
+UNKNOWN_USER = Refusal(status=CallStatus.UNANSWERED, after=1, detail="unavailable", sip_code=480)
+"""An app user that the application does not have."""
+
+GREETING = Prompt(
+    sound=Sound.SPEECH,
+    content={"text": "Nobody can take your call now. Please leave a message after the tone, and hang up."},
+    once=6.0,
+)
+"""What voicemail says before it beeps, if it does."""
 
 _BY_DIGITS = {
     "200": FarEnd(refusal=Refusal(status=CallStatus.BUSY, after=1, sip_code=486)),
@@ -78,7 +107,7 @@ def called(endpoint: dict[str, Any]) -> FarEnd:
     """What the party at *endpoint* does when we dial it.
 
     SIP URIs and extensions go by the last three digits of the user part, wherever it is. An app user, whatever
-    its name, answers after 1 s.
+    its name, answers after 1 s; a WebSocket when it is connected.
     """
     match endpoint["type"]:
         case "phone":
@@ -89,25 +118,30 @@ def called(endpoint: dict[str, Any]) -> FarEnd:
         case "sip":
             user = endpoint.get("user") or endpoint["uri"].partition(":")[2].partition("@")[0]
             return _by_digits(_last_digits(user))
+        case "websocket":
+            return FarEnd(answers_after=None)  # the connection decides
         case _:
             return _by_digits(_last_digits(endpoint["extension"]))
 
 
 def calling(number: str) -> FarEnd:
-    """What the party at *number* does once its own call to us is answered."""
-    if _is_fiction(number) and number[-3] == "5":
-        return FarEnd(hangs_up_after=int(number[-2:]))
-    return PERSON
+    """What the party at *number* does once its own call to us is answered: presses, speaks, hangs up as if called."""
+    digits = number[-3:] if _is_fiction(number) else ""
+    return _by_digits(digits) if digits[:1] in ("1", "5", "7") else PERSON
 
 
 def _by_digits(digits: str) -> FarEnd:
     if digits in _BY_DIGITS:
         return _BY_DIGITS[digits]
     match digits[:1]:
+        case "1":
+            return FarEnd(keys=digits[1:])
         case "4":
             return FarEnd(answers_after=int(digits[1:]))
         case "5":
             return FarEnd(hangs_up_after=int(digits[1:]))
+        case "7":
+            return FarEnd(phrase=PHRASES[int(digits[1:]) % len(PHRASES)])
     return PERSON
 
 

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from voicectl.sandbox.times import rfc3339
 from voicectl.voice import speech as spoken
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 STREAM_SECONDS = 5.0
 KEY_SECONDS = 0.26
 PAUSE_SECONDS = 0.5
+BEEP_SECONDS = 0.5
 LONGEST_SPEECH_SECONDS = 86_400.0
 """What the breaks of SSML can stretch a text to: the length of the longest call."""
 
@@ -87,6 +91,10 @@ def music(url: str) -> Prompt:
     return Prompt(sound=Sound.MUSIC, content={"url": url}, once=STREAM_SECONDS, loop=0)
 
 
+BEEP = Prompt(sound=Sound.BEEP, content={"beep": "1000 Hz"}, once=BEEP_SECONDS)
+"""The tone before a recording, and of a voicemail."""
+
+
 def keys(digits: str) -> Prompt:
     """The tones of *digits*; ``p`` is a pause."""
     pauses = digits.count("p")
@@ -102,12 +110,14 @@ class Heard:
         at: When it began, in milliseconds of the call clock.
         until: When it ended or will end; None: when it is cut.
         source: :data:`PLATFORM`, or the uuid of the leg whose party made the sound.
+        on_end: Called with ``done`` or ``stop`` when it is over or cut.
     """
 
     at: int
     until: int | None
     prompt: Prompt
     source: str
+    on_end: Callable[[str], None] | None = None
 
     def is_on(self, now: int) -> bool:
         """Whether it can be heard at *now*."""

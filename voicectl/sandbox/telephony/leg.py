@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from voicectl.sandbox.telephony.conversation import Conversation, Seat
 from voicectl.sandbox.telephony.flow import LENGTH_TIMER, RINGING_TIMER, Flow
-from voicectl.sandbox.telephony.hearing import PLATFORM, Heard, Prompt
 from voicectl.voice.call import FINAL, CallStatus
 
 if TYPE_CHECKING:
     from voicectl.sandbox.telephony.agenda import Timer
     from voicectl.sandbox.telephony.detection import Detection
+    from voicectl.sandbox.telephony.ear import Ear, OpenEar
     from voicectl.sandbox.telephony.effects import Fetch
     from voicectl.sandbox.telephony.far_end import FarEnd
     from voicectl.sandbox.telephony.flow import Webhook
+    from voicectl.sandbox.telephony.hearing import Heard
+    from voicectl.sandbox.telephony.recording import Recording
     from voicectl.sandbox.telephony.script import Script
 
 
@@ -45,8 +47,16 @@ class Leg:
         flow: What to do when answered; None once it is begun or replaced, and for a callee of ``connect``.
         is_joined: Hears, and can be heard by, the others of its conversation.
         dialled_by: The NCCO whose ``connect`` made it, while that waits for it.
+        is_synchronous: The reply to the event of its failure may bring that caller another NCCO.
+        on_answer: Where to ask for what it, alone, hears before it is joined to its caller.
+        sip_headers: ``SipHeader_X-...``, as the answer webhook is told of them.
         awaiting: The NCCO asked for; an answer to an earlier request is out of date.
+        ears: What listens to its party: the ``input`` of a flow.
+        recordings: Those that its flow began; they follow it from conversation to conversation.
+        inputs_seen: How many times its party was asked for keys.
         talk: What REST plays to it, or played last; so do ``stream`` and, for waiting, ``music``.
+        heard: What its party heard, in the order in which it began.
+        said: What its party said or pressed last, and what it says now.
         timers: What is due for it.
         events: Where its events go; None: the application's ``event_url``.
         dtmf_url: Where a listener wants each key that its party presses.
@@ -78,12 +88,19 @@ class Leg:
     seat: Seat = field(default_factory=Seat)
     script: Script | None = None
     dialled_by: Script | None = None
+    is_synchronous: bool = False
+    on_answer: Webhook | None = None
+    sip_headers: dict[str, str] = field(default_factory=dict)
     awaiting: Fetch | None = None
+    ears: list[Ear | OpenEar] = field(default_factory=list)
+    recordings: list[Recording] = field(default_factory=list)
+    inputs_seen: int = 0
     talk: Heard | None = None
     stream: Heard | None = None
     music: Heard | None = None
     dtmf_url: str | None = None
     heard: list[Heard] = field(default_factory=list)
+    said: list[Heard] = field(default_factory=list)
     timers: list[Timer] = field(default_factory=list)
 
     @property
@@ -114,16 +131,6 @@ class Leg:
             and (self.seat.can_hear is None or other.uuid in self.seat.can_hear)
             and (other.seat.can_speak is None or self.uuid in other.seat.can_speak)
         )
-
-    def hear(self, prompt: Prompt, now: int, source: str = PLATFORM) -> Heard:
-        """Let its party hear *prompt* from *now* on.
-
-        Prompts of the platform are heard earmuffed or not: earmuffs are against the other legs.
-        """
-        until = None if prompt.seconds is None else now + round(prompt.seconds * 1000)
-        heard = Heard(at=now, until=until, prompt=prompt, source=source)
-        self.heard.append(heard)
-        return heard
 
     def cancel_timers(self) -> None:
         """Let nothing that is due for it happen."""

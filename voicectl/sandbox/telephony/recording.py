@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from voicectl.sandbox.telephony.agenda import Timer
     from voicectl.sandbox.telephony.flow import Record, Webhook
     from voicectl.sandbox.telephony.hearing import Heard
 
@@ -42,6 +45,10 @@ class Recording:
         tracks: In the order in which they began. Only those of *speaker*, if that is given.
         only: The leg alone whose party is recorded, for ``saveAudio``; None: all.
         retention_days: Days of the call clock for which the file is kept.
+        stopped: Called when it has ended.
+        kept: Called when the file is there, in place of a ``record`` event.
+        silence: When the party will have been silent for long enough.
+        timers: What else is due for it.
     """
 
     uuid: str
@@ -58,3 +65,7 @@ class Recording:
     tracks: list[Track] = field(default_factory=list)
     only: str | None = None
     retention_days: int = 30
+    stopped: Callable[[], None] = lambda: None
+    kept: Callable[[], None] | None = None
+    silence: Timer | None = None
+    timers: list[Timer] = field(default_factory=list)

@@ -1,0 +1,545 @@
+"""Reading NCCOs: every action and option, what is tolerated and refused, and how the linter judges the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tests.support.flows import (
+    APP,
+    CDN,
+    CHOICES,
+    CON,
+    EXAMPLES,
+    FLAGS,
+    FLOWS,
+    LEG,
+    OTHER,
+    PHONE,
+    RANGES,
+    with_,
+)
+from voicectl.sandbox.ncco import MAX_LOOP, read_ncco
+from voicectl.sandbox.telephony.detection import Behavior, Detection, Mode
+from voicectl.sandbox.telephony.flow import (
+    Action,
+    Dial,
+    DtmfTerms,
+    Format,
+    Input,
+    Join,
+    MoveAll,
+    Notify,
+    Play,
+    Record,
+    SpeechTerms,
+    Transcription,
+    Wait,
+    Webhook,
+)
+from voicectl.sandbox.telephony.hearing import audio, speech
+from voicectl.voice.ncco.lint import lint
+
+TALK = {"action": "talk", "text": "Hello"}
+STREAM = {"action": "stream", "streamUrl": [f"{CDN}/a.mp3"]}
+RECORD = {"action": "record"}
+CONVERSATION = {"action": "conversation", "name": "r"}
+CONNECT = {"action": "connect", "endpoint": [PHONE]}
+INPUT = {"action": "input", "type": ["dtmf"]}
+SPEECH = {"action": "input", "type": ["speech"]}
+NOTIFY = {"action": "notify", "payload": {}, "eventUrl": [APP]}
+TRANSFER = {"action": "transfer", "conversationId": CON}
+
+SIP = {"type": "sip", "uri": "sip:desk@example.org"}
+SOCKET = {"type": "websocket", "uri": "wss://example.org/a", "content-type": "audio/l16;rate=16000"}
+
+
+def wrongs(ncco: object) -> list[str]:
+    found: list[dict[str, str]] = []
+    read_ncco(ncco, found)
+    return [wrong["name"] for wrong in found]
+
+
+def read(ncco: object) -> tuple[Action, ...]:
+    found: list[dict[str, str]] = []
+    actions = read_ncco(ncco, found)
+    assert found == []
+    return actions
+
+
+def connect(endpoint: dict[str, Any], **options: Any) -> dict[str, Any]:
+    return {"action": "connect", "endpoint": [endpoint], **options}
+
+
+def without(action: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in action.items() if key != name}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_examples_of_the_reference_are_read(name):
+    assert len(read(EXAMPLES[name])) == len(EXAMPLES[name])
+
+
+@pytest.mark.parametrize(
+    ("action", "meant"),
+    [
+        (TALK, Play(prompt=speech("Hello", options={}))),
+        (
+            TALK | {"loop": 2, "level": "0.4", "style": 1, "voiceName": "Amy", "bargeIn": True},
+            Play(
+                prompt=speech(
+                    "Hello", loop=2, options={"style": 1, "loop": 2, "level": "0.4", "voiceName": "Amy"}
+                ),
+                barge_in=True,
+            ),
+        ),
+        (STREAM, Play(prompt=audio(f"{CDN}/a.mp3", options={}))),
+        (
+            STREAM | {"loop": 0, "bargeIn": "true"},
+            Play(prompt=audio(f"{CDN}/a.mp3", loop=0, options={"loop": 0}), barge_in=True),
+        ),
+        (RECORD, Record()),
+        (RECORD | {"split": "conversation"}, Record(is_split=True, channels=2)),
+        (RECORD | {"split": "conversation", "channels": 1}, Record(is_split=True, channels=2)),
+        (
+            RECORD | {"split": "conversation", "channels": 3},
+            Record(is_split=True, channels=3, format=Format.WAV),
+        ),
+        (
+            RECORD | {"split": "conversation", "channels": 3, "format": "mp3"},
+            Record(is_split=True, channels=3, format=Format.WAV),
+        ),
+        (
+            RECORD | {"split": "conversation", "channels": 32, "format": "ogg"},
+            Record(is_split=True, channels=32, format=Format.OGG),
+        ),
+        (
+            EXAMPLES["voicemail"][1],
+            Record(
+                format=Format.WAV,
+                is_split=True,
+                channels=2,
+                end_on_silence=4,
+                end_on_key="#",
+                time_out=120,
+                beep_start=True,
+                events=Webhook(url=f"{APP}/rec", method="POST"),
+                transcription=Transcription(
+                    language="en-GB",
+                    sentiment_analysis=True,
+                    events=Webhook(url=f"{APP}/tr", method="POST"),
+                ),
+            ),
+        ),
+        (RECORD | {"transcription": {}}, Record(transcription=Transcription())),
+        (
+            RECORD | {"eventUrl": [APP], "eventMethod": "GET"},
+            Record(events=Webhook(url=APP, method="GET")),
+        ),
+        (CONVERSATION, Join(name="r")),
+        (
+            EXAMPLES["supervisor"][0],
+            Join(
+                name="room-17",
+                music=f"{CDN}/hold.mp3",
+                can_hear=frozenset({LEG, OTHER}),
+                can_speak=frozenset({LEG}),
+                record=Record(events=Webhook(url=f"{APP}/rec", method="POST"), transcription=Transcription()),
+            ),
+        ),
+        (CONVERSATION | {"record": True}, Join(name="r", record=Record())),
+        (
+            CONVERSATION | {"startOnEnter": False, "endOnExit": "true", "mute": True, "canHear": []},
+            Join(name="r", starts=False, ends=True, mute=True, can_hear=frozenset()),
+        ),
+        (CONVERSATION | {"canSpeak": [], "mute": False}, Join(name="r", can_speak=frozenset())),
+        (CONVERSATION | {"eventUrl": [APP]}, Join(name="r")),
+        (CONNECT, Dial(endpoint=PHONE)),
+        (
+            EXAMPLES["connect in full"][0],
+            Dial(
+                endpoint=PHONE,
+                caller="447700900456",
+                timeout=20,
+                limit=3600,
+                detection=Detection(behavior=Behavior.CONTINUE, mode=Mode.DETECT),
+                dtmf_answer="2p02p#",
+                ringback=f"{CDN}/ring.mp3",
+                is_synchronous=True,
+                on_answer=Webhook(url=f"{APP}/whisper"),
+                events=Webhook(url=f"{APP}/ev", method="POST"),
+            ),
+        ),
+        (
+            CONNECT | {"machineDetection": "hangup", "advanced_machine_detection": {"mode": "default"}},
+            Dial(endpoint=PHONE, detection=Detection(behavior=Behavior.CONTINUE, mode=Mode.DEFAULT)),
+        ),
+        (CONNECT | {"ringbackTone": [f"{CDN}/r.mp3"]}, Dial(endpoint=PHONE, ringback=f"{CDN}/r.mp3")),
+        (
+            connect(PHONE | {"onAnswer": {"url": APP, "ringback": f"{CDN}/r.mp3"}}),
+            Dial(endpoint=PHONE, on_answer=Webhook(url=APP), ringback=f"{CDN}/r.mp3"),
+        ),
+        (
+            connect(
+                PHONE | {"onAnswer": {"url": APP, "ringbackTone": f"{CDN}/b.mp3"}},
+                ringbackTone=f"{CDN}/a.mp3",
+            ),
+            Dial(endpoint=PHONE, on_answer=Webhook(url=APP), ringback=f"{CDN}/a.mp3"),
+        ),
+        (
+            connect(PHONE | {"number": "+447700900123"}, **{"from": "+447700900456"}),
+            Dial(endpoint=PHONE, caller="447700900456"),
+        ),
+        (connect(SIP | {"headers": {"a": "b"}, "standardHeaders": {}}), Dial(endpoint=SIP)),
+        (connect(SIP | {"uri": "SIPS:a@b"}), Dial(endpoint=SIP | {"uri": "SIPS:a@b"})),
+        (
+            connect(EXAMPLES["other endpoints"][4]["endpoint"][0]),
+            Dial(endpoint={"type": "sip", "user": "desk", "domain": "trunk"}),
+        ),
+        (connect({"type": "app", "user": "alice"}), Dial(endpoint={"type": "app", "user": "alice"})),
+        (connect({"type": "vbc", "extension": "12"}), Dial(endpoint={"type": "vbc", "extension": "12"})),
+        (connect(SOCKET), Dial(endpoint=SOCKET | {"headers": {}})),
+        (
+            connect(SOCKET | {"headers": {"a": [1]}, "authorization": {"value": "ignored"}}),
+            Dial(endpoint=SOCKET | {"headers": {"a": [1]}, "authorization": {"type": "vonage"}}),
+        ),
+        (
+            connect(SOCKET | {"authorization": {"type": "custom", "value": "Bearer abc"}}),
+            Dial(
+                endpoint=SOCKET | {"headers": {}, "authorization": {"type": "custom", "value": "Bearer abc"}}
+            ),
+        ),
+        (INPUT, Input(dtmf=DtmfTerms())),
+        (SPEECH, Input(speech=SpeechTerms())),
+        (
+            EXAMPLES["input in full"][0],
+            Input(
+                dtmf=DtmfTerms(time_out=5, max_digits=6, submit_on_hash=True),
+                speech=SpeechTerms(
+                    uuid=LEG,
+                    end_on_silence=1.5,
+                    language="en-GB",
+                    context=("sales", "support"),
+                    start_timeout=10,
+                    max_duration=30,
+                    save_audio=True,
+                ),
+                events=Webhook(url=f"{APP}/in", method="POST"),
+            ),
+        ),
+        ({"action": "input", "maxDigits": "1"}, Input(dtmf=DtmfTerms(max_digits=1))),
+        (
+            {"action": "input", "timeOut": 5, "submitOnHash": True},
+            Input(dtmf=DtmfTerms(time_out=5, submit_on_hash=True)),
+        ),
+        (INPUT | {"maxDigits": 1}, Input(dtmf=DtmfTerms(max_digits=1))),
+        (INPUT | {"maxDigits": 1, "dtmf": {"timeOut": 1}}, Input(dtmf=DtmfTerms(time_out=1))),
+        (INPUT | {"speech": {"startTimeout": 5}}, Input(dtmf=DtmfTerms())),
+        (INPUT | {"mode": "asynchronous", "dtmf": {}}, Input(dtmf=DtmfTerms(), is_asynchronous=True)),
+        (
+            INPUT | {"type": ["dtmf", "speech"], "mode": "asynchronous"},
+            Input(dtmf=DtmfTerms(), is_asynchronous=True),
+        ),
+        (SPEECH | {"mode": "asynchronous"}, Input(speech=SpeechTerms())),
+        (
+            NOTIFY | {"payload": {"a": [1, None]}, "eventMethod": "GET"},
+            Notify(payload={"a": [1, None]}, events=Webhook(url=APP, method="GET")),
+        ),
+        (NOTIFY, Notify(payload={}, events=Webhook(url=APP, method="POST"))),
+        ({"action": "wait"}, Wait(seconds=10)),
+        ({"action": "wait", "timeout": "0.5"}, Wait(seconds=0.5)),
+        ({"action": "wait", "timeout": 0}, Wait(seconds=0.1)),
+        ({"action": "wait", "timeout": -(10**400)}, Wait(seconds=0.1)),
+        ({"action": "wait", "timeout": 10**400}, Wait(seconds=7200)),
+        (TRANSFER, MoveAll(conversation_uuid=CON)),
+        (
+            {"action": "transfer", "conversation_id": CON, "mute": "true", "canHear": [LEG]},
+            MoveAll(conversation_uuid=CON, mute=True, can_hear=frozenset({LEG})),
+        ),
+        (TRANSFER | {"conversation_id": "other"}, MoveAll(conversation_uuid=CON)),
+    ],
+)
+def test_an_action_is_read_as_it_is_meant(action, meant):
+    assert read([action]) == (meant,)
+
+
+@pytest.mark.parametrize("action", [TALK, STREAM, RECORD, CONVERSATION, CONNECT, INPUT, NOTIFY, TRANSFER])
+def test_options_that_no_document_knows_are_ignored(action):
+    assert read([action | {"not_in_any_document": {"a": None}}]) == read([action])
+
+
+@pytest.mark.parametrize(("action", "option", "least", "most"), RANGES, ids=lambda each: str(each)[:40])
+def test_ranges_end_where_the_reference_says_for_numbers_and_for_text(action, option, least, most):
+    is_whole = "level" not in option and least != 0.4
+    high = 10**30 if most is None else most
+
+    for value in (least, high, str(least), str(high)):
+        assert wrongs(with_(action, option, value)) == []
+    for value in (least - 1, *([] if most is None else [most + 1])):
+        assert wrongs(with_(action, option, value)) == [f"ncco[0].{option}"]
+        assert wrongs(with_(action, option, str(value))) == [f"ncco[0].{option}"]
+    for value in (True, None, [], {}, "x", "", "1e1", "0x1", "\u0663", " 1", "9" * 5000, float("inf")):
+        assert wrongs(with_(action, option, value)) == [f"ncco[0].{option}"]
+    assert wrongs(with_(action, option, least + 0.5)) == [f"ncco[0].{option}"] * is_whole
+
+
+@pytest.mark.parametrize(("action", "option"), FLAGS)
+def test_flags_may_be_text(action, option):
+    for value in (True, False):
+        assert read(with_(action, option, str(value).lower()))
+        assert wrongs(with_(action, option, value)) == []
+    for value in (0, 1, None, "yes", "True", "", [], {}):
+        assert wrongs(with_(action, option, value)) == [f"ncco[0].{option}"]
+
+
+@pytest.mark.parametrize(("action", "option", "values"), CHOICES)
+def test_choices_are_those_of_the_reference(action, option, values):
+    for value in values:
+        assert wrongs(with_(action, option, value)) == []
+    for value in ("", "x", "Get", "12", None, True, 5, [values[0]]):
+        assert wrongs(with_(action, option, value)) == [f"ncco[0].{option}"]
+
+
+@pytest.mark.parametrize(
+    ("action", "name"),
+    [
+        ("talk", ""),
+        ({}, ".action"),
+        ({"action": 1}, ".action"),
+        ({"action": "Talk"}, ".action"),
+        ({"action": "dance"}, ".action"),
+        ({"action": "pay"}, ".action"),
+        (without(TALK, "text"), ".text"),
+        (TALK | {"text": " "}, ".text"),
+        (TALK | {"text": "x" * 1501}, ".text"),
+        (TALK | {"text": 1}, ".text"),
+        (TALK | {"language": 1}, ".language"),
+        (TALK | {"bargeIn": "yes"}, ".bargeIn"),
+        (TALK | {"eventUrl": APP}, ".eventUrl"),
+        (without(STREAM, "streamUrl"), ".streamUrl"),
+        (STREAM | {"streamUrl": f"{CDN}/a.mp3"}, ".streamUrl"),
+        (STREAM | {"streamUrl": [f"{CDN}/a.mp3"] * 2}, ".streamUrl"),
+        (STREAM | {"streamUrl": ["ftp://a/b"]}, ".streamUrl"),
+        (RECORD | {"channels": 2}, ".channels"),
+        (RECORD | {"endOnKey": "12"}, ".endOnKey"),
+        (RECORD | {"endOnKey": ""}, ".endOnKey"),
+        (RECORD | {"endOnKey": 1}, ".endOnKey"),
+        (RECORD | {"transcription": True}, ".transcription"),
+        (RECORD | {"transcription": {"eventUrl": APP}}, ".transcription.eventUrl"),
+        (RECORD | {"transcription": {"language": 1}}, ".transcription.language"),
+        (without(CONVERSATION, "name"), ".name"),
+        (CONVERSATION | {"name": " "}, ".name"),
+        (CONVERSATION | {"canHear": "x"}, ".canHear"),
+        (CONVERSATION | {"canSpeak": [1]}, ".canSpeak"),
+        (CONVERSATION | {"mute": True, "canSpeak": []}, ".mute"),
+        (CONVERSATION | {"musicOnHoldUrl": CDN}, ".musicOnHoldUrl"),
+        (CONVERSATION | {"transcription": {}}, ".transcription"),
+        (CONVERSATION | {"transcription": {}, "record": "false"}, ".transcription"),
+        (CONVERSATION | {"eventMethod": "PUT"}, ".eventMethod"),
+        ({"action": "connect"}, ".endpoint"),
+        ({"action": "connect", "endpoint": PHONE}, ".endpoint"),
+        ({"action": "connect", "endpoint": []}, ".endpoint"),
+        ({"action": "connect", "endpoint": [PHONE, PHONE]}, ".endpoint"),
+        ({"action": "connect", "endpoint": ["447700900123"]}, ".endpoint[0]"),
+        (CONNECT | {"from": "anonymous"}, ".from"),
+        (CONNECT | {"from": PHONE}, ".from"),
+        (CONNECT | {"from": "447700900456", "randomFromNumber": True}, ".from"),
+        (CONNECT | {"ringbackTone": "ring.mp3"}, ".ringbackTone"),
+        (CONNECT | {"advancedMachineDetection": "continue"}, ".advancedMachineDetection"),
+        (connect(PHONE | {"onAnswer": APP}), ".endpoint[0].onAnswer"),
+        (connect(PHONE | {"onAnswer": {}}), ".endpoint[0].onAnswer.url"),
+        (connect(PHONE | {"onAnswer": {"url": [APP]}}), ".endpoint[0].onAnswer.url"),
+        (connect(PHONE | {"onAnswer": {"url": APP, "ringback": 1}}), ".endpoint[0].onAnswer.ringback"),
+        (
+            connect(SIP | {"standardHeaders": {"User-to-User": "x" * 257}}),
+            ".endpoint[0].standardHeaders.User-to-User",
+        ),
+        (without(INPUT, "type"), ".type"),
+        (without(INPUT, "type") | {"dtmf": {}}, ".type"),
+        (INPUT | {"type": "dtmf"}, ".type"),
+        (INPUT | {"type": []}, ".type"),
+        (INPUT | {"type": ["dtmf", "fax"]}, ".type"),
+        (INPUT | {"mode": "asynchronous", "dtmf": {"maxDigits": 1}}, ".dtmf"),
+        (INPUT | {"dtmf": 4}, ".dtmf"),
+        (INPUT | {"maxDigits": 0}, ".maxDigits"),
+        (SPEECH | {"speech": {"uuid": LEG}}, ".speech.uuid"),
+        (SPEECH | {"speech": {"uuid": []}}, ".speech.uuid"),
+        (SPEECH | {"speech": {"uuid": [LEG, OTHER]}}, ".speech.uuid"),
+        (SPEECH | {"speech": {"context": "sales"}}, ".speech.context"),
+        (SPEECH | {"speech": {"context": [1]}}, ".speech.context"),
+        (without(NOTIFY, "payload"), ".payload"),
+        (NOTIFY | {"payload": "x"}, ".payload"),
+        (without(NOTIFY, "eventUrl"), ".eventUrl"),
+        ({"action": "wait", "timeout": "soon"}, ".timeout"),
+        ({"action": "wait", "timeout": float("inf")}, ".timeout"),
+        ({"action": "transfer"}, ".conversationId"),
+        (TRANSFER | {"conversationId": 1}, ".conversationId"),
+        (TRANSFER | {"mute": True, "canSpeak": [LEG]}, ".mute"),
+    ],
+)
+def test_what_breaks_the_rules_is_refused_by_name(action, name):
+    assert wrongs([action]) == [f"ncco[0]{name}"]
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"type": "fax"}, "type"),
+        ({"uri": "https://example.org"}, "uri"),
+        ({"uri": "wss://"}, "uri"),
+        ({"uri": "wss://a\nb"}, "uri"),
+        ({"uri": 1}, "uri"),
+        ({"content-type": "audio/l16;rate=44100"}, "content-type"),
+        ({"content-type": None}, "content-type"),
+        ({"headers": "a"}, "headers"),
+        ({"headers": {"a": "\u00e9" * 253}}, "headers"),
+        ({"authorization": "Bearer abc"}, "authorization"),
+        ({"authorization": {"type": "basic"}}, "authorization.type"),
+        ({"authorization": {"type": "custom"}}, "authorization.value"),
+        ({"authorization": {"type": "custom", "value": 1}}, "authorization.value"),
+        ({"authorization": {"type": "custom", "value": "a\r\nHost: b"}}, "authorization.value"),
+    ],
+)
+def test_a_websocket_that_breaks_the_rules_is_refused_by_name(change, name):
+    assert wrongs([connect(SOCKET | change)]) == [f"ncco[0].endpoint[0].{name}"]
+
+
+def test_the_headers_of_a_websocket_take_512_bytes_at_most():
+    headers = {"a": "x" * (512 - len('{"a":""}'))}
+
+    assert wrongs([connect(SOCKET | {"headers": headers})]) == []
+    assert wrongs([connect(SOCKET | {"headers": {"a": headers["a"] + "x"}})]) != []
+
+
+@pytest.mark.parametrize("ncco", [None, {}, "[]", []])
+def test_an_ncco_is_an_array_of_at_least_one_action(ncco):
+    assert wrongs(ncco) == ["ncco"]
+
+
+def test_it_may_be_empty_where_that_means_something():
+    found: list[dict[str, str]] = []
+
+    assert read_ncco([], found, may_be_empty=True) == ()
+    assert found == []
+
+
+def test_everything_wrong_is_told_at_once():
+    broken = [{"action": "dance"}, {"action": "talk", "level": 2}, 7, INPUT | {"dtmf": {"timeOut": 11}}]
+
+    assert wrongs(broken) == [
+        "ncco[0].action",
+        "ncco[1].text",
+        "ncco[1].level",
+        "ncco[2]",
+        "ncco[3].dtmf.timeOut",
+    ]
+
+
+def test_more_loops_than_a_call_can_hold_are_cut():
+    (action,) = read([TALK | {"loop": 10**4000}])
+
+    assert isinstance(action, Play)
+    assert action.prompt.loop == MAX_LOOP
+
+
+EXCEPTIONS = {
+    "the platform no longer serves it, which the linter cannot be sure of": [{"action": "pay"}],
+    "nobody can ask such a URL, which the linter does not try": [STREAM | {"streamUrl": ["http://[x"]}],
+    "nor one with a port that is none": [STREAM | {"streamUrl": ["http://x:99999/"]}],
+    "nor one that is not ASCII": [STREAM | {"streamUrl": ["http://b\u00fccher.example/"]}],
+    "nor one longer than servers take": [STREAM | {"streamUrl": [f"{CDN}/{'a' * 2000}"]}],
+    "no HTTP header can hold it; the linter takes any text": [
+        connect(SOCKET | {"authorization": {"type": "custom", "value": "\n"}})
+    ],
+    "the linter takes any text for the older spelling": [{"action": "transfer", "conversation_id": " "}],
+}
+"""Flows without an error for the linter that the sandbox refuses all the same, and why."""
+
+_EXCEPTED = ("no longer served", "name a host", "an HTTP header can hold", "Must not be empty")
+
+
+@pytest.mark.parametrize("why", EXCEPTIONS)
+def test_the_sandbox_refuses_a_little_that_the_linter_lets_pass(why):
+    assert not [finding for finding in lint(EXCEPTIONS[why]) if finding.is_error]
+    assert len(wrongs(EXCEPTIONS[why])) == 1
+
+
+def tried(values: list[Any]) -> st.SearchStrategy[Any]:
+    """Values at the edges of what is allowed, as they are and as text."""
+    as_text = [str(each).lower() for each in values if isinstance(each, bool | int | float)]
+    return st.sampled_from(values + as_text)
+
+
+EDGES: list[tuple[dict[str, Any], str, list[Any]]] = [
+    *(
+        (action, option, [least, least - 1, most or 9, (most or 9) + 1, 2.0])
+        for action, option, least, most in RANGES
+    ),
+    *((action, option, [True, False, "yes"]) for action, option in FLAGS),
+    *((action, option, [*values, "x"]) for action, option, values in CHOICES),
+    (CONVERSATION, "canSpeak", [[], [LEG], "x"]),
+    (CONVERSATION, "transcription", [{}, {"language": "xx"}, {"eventUrl": [APP]}, None]),
+    (CONVERSATION, "musicOnHoldUrl", [[APP], APP, []]),
+    (CONNECT, "from", ["447700900456", "+447700900456", "00447700900456", 447700900456]),
+    (CONNECT, "ringbackTone", [APP, [APP], "x"]),
+    (CONNECT, "advanced_machine_detection", [{}, {"beep_timeout": "45"}, {"beep_timeout": 29}]),
+    (INPUT, "type", [["dtmf"], ["speech"], ["speech", "dtmf", "dtmf"], [], ["fax"]]),
+    (INPUT, "dtmf", [{}, {"maxDigits": "20"}, {"maxDigits": 21}]),
+    (INPUT, "speech", [{}, {"uuid": [LEG]}, {"uuid": []}, {"context": []}]),
+    *((INPUT, option, [1, 11, 21]) for option in ("maxDigits", "timeOut", "submitOnHash")),
+    ({"action": "wait"}, "timeout", [0, 10**9, "x"]),
+    ({"action": "transfer"}, "conversationId", [CON, "CON-x"]),
+    ({"action": "transfer"}, "conversation_id", [CON, "x"]),
+    *(
+        (action, "eventUrl", [[APP], APP])
+        for action in (TALK, RECORD, CONNECT, INPUT, {"action": "wait"}, TRANSFER)
+    ),
+    *(
+        (action, "eventMethod", ["GET", "PUT"])
+        for action in (STREAM, CONVERSATION, {"action": "wait"}, TRANSFER)
+    ),
+    *(
+        ({"action": "connect"}, "endpoint", [[endpoint | {option: value} for value in [value]]])
+        for endpoint, option, values in (
+            (PHONE, "dtmfAnswer", ["1p", "1w", ""]),
+            (PHONE, "onAnswer", [{}, {"url": APP}, {"url": APP, "ringback": APP}, {"url": [APP]}]),
+            (SIP, "onAnswer", [{}]),
+            (SIP, "uri", ["sip:", "SIP:a", "sip:" + "a" * 47]),
+            (SIP, "user", ["a"]),
+            (SIP, "standardHeaders", [{}, {"User-to-User": "x" * 257}]),
+            (SOCKET, "authorization", [{}, {"type": "custom"}, {"type": "custom", "value": ""}]),
+            (SOCKET, "headers", [{"a": "x" * 504}, {"a": "x" * 505}]),
+            (SOCKET, "uri", ["WS://a", "ws://", "http://a"]),
+        )
+        for value in values
+    ),
+]
+
+
+@st.composite
+def edged(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """An action with several options at once, most of them right."""
+    kind = draw(st.sampled_from(sorted({action["action"] for action, _, _ in EDGES})))
+    flow: list[dict[str, Any]] = []
+    of_kind = [each for each in EDGES if each[0]["action"] == kind]
+    for action, option, values in draw(st.lists(st.sampled_from(of_kind), min_size=1, max_size=4)):
+        base = {**action, **(flow[0] if flow else {})}
+        holder = option.partition(".")[0]
+        if "." in option and not isinstance(base.get(holder), dict):
+            base[holder] = {}
+        flow = with_(base, option, draw(tried(values)))
+    return flow
+
+
+@given(FLOWS | edged())
+@example([{"action": "input", "type": ["dtmf"], "mode": "asynchronous", "maxDigits": 1}])
+@settings(max_examples=1500, deadline=None, derandomize=True, database=None)
+def test_what_the_linter_finds_free_of_errors_the_sandbox_accepts(flow):
+    found: list[dict[str, str]] = []
+    read_ncco(flow, found)
+
+    refused = [wrong for wrong in found if not any(words in wrong["reason"] for words in _EXCEPTED)]
+    assert not refused or any(finding.is_error for finding in lint(flow)), refused

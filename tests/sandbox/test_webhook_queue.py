@@ -1,0 +1,154 @@
+"""When each request to a webhook has its turn."""
+
+import asyncio
+from collections.abc import Coroutine
+
+from voicectl.sandbox.webhooks.queue import AT_ONCE, PATIENCE_SECONDS, Turn, WebhookQueue
+
+
+class Requests:
+    """Requests that end when they are told to; what began, in order."""
+
+    def __init__(self, queue: WebhookQueue) -> None:
+        self.queue = queue
+        self.began: list[str] = []
+        self.ends: dict[str, asyncio.Event] = {}
+
+    def add(self, name: str, line: str, receiver: str = "a:1", *, is_awaited: bool = False) -> bool:
+        self.ends[name] = asyncio.Event()
+
+        async def make() -> None:
+            self.began.append(name)
+            await self.ends[name].wait()
+
+        return self.queue.add(receiver, line, Turn(make=make, is_awaited=is_awaited))
+
+    async def end(self, *names: str) -> None:
+        for name in names:
+            self.ends[name].set()
+        await settle()
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def run(scene: Coroutine[None, None, None]) -> None:
+    asyncio.run(asyncio.wait_for(scene, 10))
+
+
+def test_those_of_one_line_go_one_after_the_other():
+    async def scene() -> None:
+        requests = Requests(WebhookQueue())
+        for name in "123":
+            requests.add(name, "leg")
+        await settle()
+        assert requests.began == ["1"]
+
+        await requests.end("1")
+
+        assert requests.began == ["1", "2"]
+        assert requests.queue.unfinished == 2
+        await requests.end("2", "3")
+        assert requests.queue.unfinished == 0
+
+    run(scene())
+
+
+def test_those_of_other_lines_do_not_wait_for_them():
+    async def scene() -> None:
+        requests = Requests(WebhookQueue())
+        requests.add("1", "leg")
+        requests.add("2", "other leg")
+        requests.add("3", "leg", "b:1")
+        await settle()
+
+        assert requests.began == ["1", "2", "3"]
+        await requests.end("1", "2", "3")
+
+    run(scene())
+
+
+def test_one_that_is_late_holds_up_its_line_for_a_moment_only():
+    async def scene() -> None:
+        requests = Requests(WebhookQueue())
+        for name in "12":
+            requests.add(name, "leg")
+
+        await asyncio.sleep(PATIENCE_SECONDS + 0.05)
+
+        assert requests.began == ["1", "2"]
+        await requests.end("1", "2")
+
+    run(scene())
+
+
+def test_so_many_go_to_one_receiver_at_a_time():
+    async def scene() -> None:
+        requests = Requests(WebhookQueue())
+        names = [str(n) for n in range(AT_ONCE + 2)]
+        for name in names:
+            requests.add(name, f"leg {name}")
+        requests.add("elsewhere", "leg", "b:1")
+        await settle()
+        assert requests.began == [*names[:AT_ONCE], "elsewhere"]
+
+        await requests.end("0")
+
+        assert requests.began[-1] == names[AT_ONCE]
+        await requests.end(*names, "elsewhere")
+        await requests.end()
+        assert requests.queue.unfinished == 0
+
+    run(scene())
+
+
+def test_one_that_is_awaited_has_its_turn_whoever_is_late():
+    async def scene() -> None:
+        requests = Requests(WebhookQueue())
+        names = [str(n) for n in range(AT_ONCE + 1)]
+        for name in names:
+            requests.add(name, f"leg {name}")
+        requests.add("asked", f"leg {names[-1]}", is_awaited=True)
+        await settle()
+        assert "asked" not in requests.began
+
+        await asyncio.sleep(PATIENCE_SECONDS + 0.05)
+
+        assert requests.began == [*names[:AT_ONCE], "asked"]
+        await requests.end(*names, "asked")
+
+    run(scene())
+
+
+def test_there_is_room_for_so_many_and_always_for_one_that_is_awaited():
+    async def scene() -> None:
+        requests = Requests(WebhookQueue(most=3))
+
+        assert [requests.add(name, "leg") for name in "1234"] == [True, True, True, False]
+        assert requests.add("5", "leg", "b:1")
+        assert requests.add("6", "leg", is_awaited=True)
+        await settle()
+        await requests.end("1", "2")
+        assert requests.add("7", "leg")
+        requests.queue.cancel()
+
+    run(scene())
+
+
+def test_cancelled_nothing_begins_any_more():
+    async def scene() -> None:
+        requests = Requests(WebhookQueue())
+        requests.add("1", "leg")
+        requests.add("2", "leg", is_awaited=True)
+        await settle()
+
+        ended = await asyncio.gather(*requests.queue.cancel(), return_exceptions=True)
+        await asyncio.sleep(PATIENCE_SECONDS + 0.05)
+
+        assert ended
+        assert requests.began == ["1"]
+        assert requests.queue.unfinished == 0
+
+    run(scene())

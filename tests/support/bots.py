@@ -1,0 +1,164 @@
+"""Voice bots: real WebSocket servers on loopback, such as the developer of one would write."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any, Self
+
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+LOOPBACK = "127.0.0.1"
+
+Message = bytes | str
+
+
+async def nothing(*_: object) -> None:
+    """What a bot does that only listens."""
+
+
+async def echo(connection: ServerConnection, message: Message) -> None:
+    """Say what is heard."""
+    if isinstance(message, bytes):
+        await connection.send(message)
+
+
+def saying(*messages: Message, then: int | None = None) -> Callable[[ServerConnection], Awaitable[None]]:
+    """Send *messages* once connected, as fast as they go.
+
+    Args:
+        then: The code with which to close the connection afterwards.
+    """
+
+    async def say(connection: ServerConnection) -> None:
+        for message in messages:
+            await connection.send(message)
+        if then is not None:
+            await connection.close(then)
+
+    return say
+
+
+class Bot:
+    """A WebSocket server on a free port, with an event loop and thread of its own while the block runs.
+
+    Args:
+        on_open: What it does when it is connected, while it listens.
+        on_message: What it does at each message.
+        answer: What it answers to a handshake in place of taking it: a status, and headers.
+        reads: Whether it reads what is sent to it, before :meth:`read` is called.
+        tls: Speak TLS with this.
+
+    Attributes:
+        handshakes: The requests that it got.
+        messages: What it heard, of all connections, in order.
+        closed: The codes with which connections were closed; None for one that was lost.
+    """
+
+    def __init__(
+        self,
+        *,
+        on_open: Callable[[ServerConnection], Awaitable[None]] = nothing,
+        on_message: Callable[[ServerConnection, Message], Awaitable[None]] = nothing,
+        answer: tuple[int, dict[str, str]] | None = None,
+        reads: bool = True,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.handshakes: list[Request] = []
+        self.messages: list[Message] = []
+        self.closed: list[int | None] = []
+        self._on_open = on_open
+        self._on_message = on_message
+        self._answer = answer
+        self._reads = reads
+        self._tls = tls
+
+    @property
+    def url(self) -> str:
+        return f"{'wss' if self._tls else 'ws'}://{LOOPBACK}:{self._port}/bot"
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The messages of text, read."""
+        return [json.loads(message) for message in list(self.messages) if isinstance(message, str)]
+
+    @property
+    def frames(self) -> list[bytes]:
+        """The messages of audio."""
+        return [message for message in list(self.messages) if isinstance(message, bytes)]
+
+    def read(self) -> None:
+        """Read from now on."""
+        self._loop.call_soon_threadsafe(self._reading.set)
+
+    def until(self, happened: Callable[[], object]) -> None:
+        """Wait, in real time, for what comes by itself."""
+        for _ in range(2000):
+            if happened():
+                return
+            time.sleep(0.005)
+        raise AssertionError("it never happened")
+
+    def __enter__(self) -> Self:
+        ready: Future[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._main(ready)), name="bot")
+        self._thread.start()
+        self._port, self._loop, self._stopping = ready.result(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+    async def _main(self, ready: Future[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]]) -> None:
+        stopping = asyncio.Event()
+        self._reading = asyncio.Event()
+        async with serve(
+            self._serve,
+            LOOPBACK,
+            0,
+            process_request=self._meet,
+            ssl=self._tls,
+            ping_interval=None,
+            close_timeout=0.1,
+        ) as server:
+            port = server.sockets[0].getsockname()[1]
+            ready.set_result((port, asyncio.get_running_loop(), stopping))
+            await stopping.wait()
+            self._reading.set()
+
+    def _meet(self, connection: ServerConnection, request: Request) -> Response | None:
+        self.handshakes.append(request)
+        if self._answer is None:
+            return None
+        status, headers = self._answer
+        response = connection.respond(status, "")
+        for name, value in headers.items():
+            response.headers[name] = value
+        return response
+
+    async def _serve(self, connection: ServerConnection) -> None:
+        if not self._reads:
+            connection.transport.pause_reading()
+            await self._reading.wait()
+            connection.transport.resume_reading()
+        opening = asyncio.create_task(self._open(connection))
+        with suppress(ConnectionClosed):
+            async for message in connection:
+                self.messages.append(message)
+                await self._on_message(connection, message)
+        self.closed.append(connection.close_code)
+        await opening
+
+    async def _open(self, connection: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            await self._on_open(connection)

@@ -1,0 +1,50 @@
+"""The token that signs a webhook, by another implementation's judgement."""
+
+import hashlib
+import uuid
+
+import jwt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voicectl import tokens
+
+SECRET = "a signature secret of 32 bytes or more"
+APP = "1d2c3b4a-5968-4776-8594-a3b2c1d0e9f8"
+NOW = 1_770_000_000.9
+
+
+def token(payload: bytes, secret: str = SECRET) -> str:
+    return tokens.webhook_token(payload, secret=secret, api_key="a1b2c3d4", application_id=APP, now=NOW)
+
+
+@given(st.binary(max_size=200))
+def test_a_webhook_s_token_has_the_claims_of_the_documentation(payload: bytes):
+    made = token(payload)
+
+    claims = jwt.decode(made, SECRET, algorithms=["HS256"], options={"verify_iat": False})
+    assert jwt.get_unverified_header(made) == {"alg": "HS256", "typ": "JWT"}
+    assert uuid.UUID(claims.pop("jti")).version == 4
+    assert claims == {
+        "iat": 1_770_000_000,
+        "iss": "Vonage",
+        "payload_hash": hashlib.sha256(payload).hexdigest(),
+        "api_key": "a1b2c3d4",
+        "application_id": APP,
+    }
+
+
+def test_the_hash_is_the_one_of_the_documentation_s_example():
+    claims = jwt.decode(token(b"test"), options={"verify_signature": False})
+
+    assert claims["payload_hash"] == "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
+
+def test_no_two_are_alike():
+    assert token(b"") != token(b"")
+
+
+def test_another_secret_does_not_verify_it():
+    with pytest.raises(jwt.InvalidSignatureError):
+        jwt.decode(token(b""), SECRET[::-1], algorithms=["HS256"])

@@ -1,0 +1,89 @@
+"""The Application API, as far as it is needed here: one application, read and replaced.
+
+Source: Application API v2 reference.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from voicectl.api.session import Repeat
+from voicectl.api.wire import NoAnswer
+from voicectl.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from voicectl.api.session import Session
+
+NOT_SENT = ("id", "_links")
+"""What the API adds to an application, and is not told."""
+
+_NOT_OURS = "It may be gone, or another account's: compare the application's id and the API key."
+
+
+class ApplicationApi:
+    """The two operations. An application is a dictionary, as the API sent it, without its private key.
+
+    Both methods raise the errors of :meth:`Session.read` or :meth:`Session.change`.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def get_application(self, application_id: str) -> dict[str, Any]:
+        """Fetch an application (``GET /v2/applications/{id}``)."""
+        try:
+            return self._session.read(_path(application_id), lambda body: _application(body, application_id))
+        except NotFoundError as exc:
+            exc.hint = _NOT_OURS
+            raise
+
+    def update_application(self, application_id: str, application: dict[str, Any]) -> dict[str, Any]:
+        """Put *application* in the place of what is there, whole (``PUT /v2/applications/{id}``).
+
+        It is sent once: whoever sends it again had better look first whether it is still the same application.
+
+        Returns:
+            The application as it is now.
+        """
+        body = {name: value for name, value in application.items() if name not in NOT_SENT}
+        try:
+            return self._session.change(
+                "PUT",
+                _path(application_id),
+                body,
+                Repeat.CALLER,
+                lambda answer: _application(answer, application_id),
+            )
+        except NotFoundError as exc:
+            exc.hint = _NOT_OURS
+            raise
+
+
+def _path(application_id: str) -> str:
+    return f"/v2/applications/{quote(application_id, safe='')}"
+
+
+def _application(body: Any, application_id: str) -> dict[str, Any]:
+    """The application in an answer, checked as far as it is going to be read or changed."""
+    if not isinstance(body, dict) or not isinstance(body.get("id"), str):
+        raise NoAnswer("the answer is no application")
+    if body["id"].lower() != application_id.lower():
+        raise NoAnswer("the answer is about another application")
+    capabilities = _object(body, "capabilities")
+    for name in ("voice", "rtc"):
+        webhooks = _object(_object(capabilities, name), "webhooks")
+        for webhook in webhooks:
+            _object(webhooks, webhook)
+    keys = {name: value for name, value in _object(body, "keys").items() if name != "private_key"}
+    return body | {"keys": keys} if "keys" in body else body
+
+
+def _object(container: dict[str, Any], name: str) -> dict[str, Any]:
+    """The object in the field *name*; an empty one if it is absent or null."""
+    value = container.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise NoAnswer(f"the answer's {name} is not an object")
+    return value

@@ -1,0 +1,167 @@
+"""``app``: the application as the platform has it, and where its webhooks go."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import typer
+
+from voicectl.cli.arguments import check_url
+from voicectl.cli.context import App, current
+from voicectl.cli.render import View, remark
+from voicectl.core import applications
+from voicectl.core.applications import ANSWER, EVENT, FALLBACK, RTC_EVENT, Wish
+from voicectl.errors import DryRun
+from voicectl.loopback import is_loopback
+
+_VOICE = "capabilities.voice"
+_RTC = "capabilities.rtc"
+
+VIEW = View(
+    columns=(
+        "id",
+        "name",
+        f"{_VOICE}.webhooks.answer_url.address",
+        f"{_VOICE}.webhooks.fallback_answer_url.address",
+        f"{_VOICE}.webhooks.event_url.address",
+        f"{_VOICE}.signed_callbacks",
+        f"{_VOICE}.region",
+        f"{_VOICE}.conversations_ttl",
+        f"{_VOICE}.leg_persistence_time",
+        f"{_RTC}.webhooks.event_url.address",
+        f"{_RTC}.signed_callbacks",
+        "privacy.improve_ai",
+    ),
+    more=("capabilities", "keys.public_key", "_links.self.href"),
+    id="id",
+)
+URLS = View(
+    columns=("webhook", "address", "http_method", "connect_timeout", "socket_timeout", "signed_callbacks"),
+    id="webhook",
+    table=("webhook", "address", "http_method", "signed_callbacks"),
+)
+
+
+class Method(StrEnum):
+    """How a webhook is asked."""
+
+    GET = "GET"
+    POST = "POST"
+
+
+FirstGet = Annotated[Method | None, typer.Option(case_sensitive=False, help="How; GET for a new one.")]
+FirstPost = Annotated[Method | None, typer.Option(case_sensitive=False, help="How; POST for a new one.")]
+
+
+def show(ctx: typer.Context) -> None:
+    """Show the application as the platform has it.
+
+    It takes the account's API key and secret: those of the profile, or VOICECTL_API_KEY and VOICECTL_API_SECRET.
+
+    Examples:
+      $ voicectl app show
+      $ voicectl app show -o json
+    """
+    app = current(ctx)
+    with app.writer(VIEW, is_many=False) as out:
+        out.add(_read(app))
+
+
+def urls(
+    ctx: typer.Context,
+    answer: Annotated[
+        str | None, typer.Option(metavar="URL", help="Asked for the NCCO of an inbound call.")
+    ] = None,
+    answer_method: FirstGet = None,
+    event: Annotated[
+        str | None, typer.Option(metavar="URL", help="Told of the events of calls that name no URL.")
+    ] = None,
+    event_method: FirstPost = None,
+    fallback: Annotated[
+        str | None, typer.Option(metavar="URL", help="Asked when the answer URL fails.")
+    ] = None,
+    fallback_method: FirstGet = None,
+    rtc_event: Annotated[
+        str | None, typer.Option(metavar="URL", help="Told of the events of conversations.")
+    ] = None,
+    rtc_event_method: FirstPost = None,
+    signed: Annotated[
+        bool | None, typer.Option("--signed/--unsigned", help="Whether webhooks carry a signed token.")
+    ] = None,
+) -> None:
+    """Show where the application's webhooks go, or set it.
+
+    An empty URL takes a webhook away. All else in the application stays as it is, and nothing is sent if it is so
+    already. It takes the account's API key and secret, as 'app show' does.
+
+    Examples:
+      $ voicectl app urls
+      $ voicectl app urls --answer http://127.0.0.1:8080/answer --event http://127.0.0.1:8080/event
+      $ voicectl app urls --event '' --dry-run
+    """
+    app = current(ctx)
+    wish = Wish(
+        addresses={
+            webhook: text and check_url(text, option)
+            for webhook, option, text in (
+                (ANSWER, "--answer", answer),
+                (EVENT, "--event", event),
+                (FALLBACK, "--fallback", fallback),
+                (RTC_EVENT, "--rtc-event", rtc_event),
+            )
+            if text is not None
+        },
+        methods={
+            webhook: method.value
+            for webhook, method in (
+                (ANSWER, answer_method),
+                (EVENT, event_method),
+                (FALLBACK, fallback_method),
+                (RTC_EVENT, rtc_event_method),
+            )
+            if method is not None
+        },
+        signed=signed,
+    )
+    with app.writer(URLS, is_many=True) as out:
+        found = _update(app, wish) if wish else _read(app)
+        for webhook in applications.webhooks(found):
+            out.add(webhook)
+
+
+def _read(app: App) -> dict[str, Any]:
+    return app.applications.get_application(app.target.application_id)
+
+
+def _update(app: App, wish: Wish) -> dict[str, Any]:
+    """Have the application be as *wish* asks, and say what became of it."""
+    target = app.target
+    app.announce(target.account_url)
+    if not is_loopback(urlsplit(target.account_url).hostname or ""):
+        for address in filter(None, wish.addresses.values()):
+            _warn(address)
+    try:
+        update = applications.update(app.applications, app.clock, target.application_id, wish)
+    except DryRun as dry:
+        app.show_request(dry, app.account)
+        raise typer.Exit from None
+    if not update.is_changed:
+        remark("It is so already; nothing was sent.")
+        return update.after
+    app.changed.append(target.application_id)
+    for line in applications.differences(update.before, update.after):
+        remark(line)
+    if not update.is_as_asked:
+        remark("warning: the API took it, and answered with other webhooks than it was asked for")
+    return update.after
+
+
+def _warn(address: str) -> None:
+    """Say what is wrong with a URL that the platform is to use, and may not be able to."""
+    parts = urlsplit(address)
+    if is_loopback(parts.hostname or ""):
+        remark(f"warning: {address} is this machine: the platform cannot reach it")
+    elif parts.scheme == "http":
+        remark(f"warning: {address} is not https: what passes there can be read and changed on the way")

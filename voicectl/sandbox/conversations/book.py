@@ -1,0 +1,187 @@
+"""The book: what happens in each conversation, written down as the exchange notes it, and told to RTC webhooks.
+
+It keeps what the exchange does not: members, who stay in the list when they have left, and numbered events. The
+bodies of events are made when somebody reads them, so that writing costs next to nothing.
+
+Source: Conversation API reference; webhook reference, "RTC event webhook".
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from voicectl.sandbox.conversations import event_bodies
+from voicectl.sandbox.conversations.page import Member, MemberState, Page, derived
+from voicectl.sandbox.conversations.shown import party, person
+from voicectl.sandbox.telephony.conversation import Conversation
+from voicectl.sandbox.times import rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from voicectl.sandbox.conversations.users import User
+    from voicectl.sandbox.telephony.effects import Note
+    from voicectl.sandbox.telephony.exchange import Exchange
+    from voicectl.sandbox.telephony.leg import Leg
+
+    FindUser = Callable[[str, str, str], User | None]
+
+EPHEMERAL = "ephemeral"
+"""The type of the events that are told to webhooks, and neither numbered nor kept."""
+
+
+class Book:
+    """A page for each conversation that exists.
+
+    Args:
+        seed: The ids of members without legs come from it.
+        exchange: Where the legs and conversations are; nothing in it is changed.
+        find_user: Finds an app user by name, application and region.
+        is_told: Whether an application has an RTC webhook: else none is made out.
+    """
+
+    def __init__(
+        self, seed: str, exchange: Exchange, *, find_user: FindUser, is_told: Callable[[str], bool]
+    ) -> None:
+        self._random = random.Random(f"members {seed}")  # noqa: S311 (ids that repeat from run to run are wanted)
+        self._exchange = exchange
+        self._find_user = find_user
+        self._is_told = is_told
+        self._pages: dict[str, Page] = {}
+        self._opened = 0
+
+    def __iter__(self) -> Iterator[Page]:
+        """All pages, oldest first."""
+        return iter(self._pages.values())
+
+    def page(self, conversation_uuid: str) -> Page | None:
+        """The page of a conversation; None if there is none."""
+        return self._pages.get(conversation_uuid)
+
+    def new_member_id(self) -> str:
+        """An id for a member without a leg."""
+        return f"MEM-{uuid.UUID(int=self._random.getrandbits(128), version=4)}"
+
+    def open(self, conversation: Conversation, settings: dict[str, Any] | None = None) -> Page:
+        """A page for a new *conversation*, with the *settings* that it was made with."""
+        self._opened += 1
+        page = Page(conversation=conversation, number=self._opened, settings=settings or {})
+        self._pages[conversation.uuid] = page
+        return page
+
+    def write(self, note: Note) -> dict[str, Any] | None:
+        """Write down *note* as the next event of its conversation, and let its members follow it.
+
+        Returns:
+            What to tell the application's RTC webhook: ``type``, ``id``, ``from``, ``conversation_id``,
+            ``application_id``, ``timestamp``, ``body``. None if it has none, or the conversation is gone.
+        """
+        page = self._pages.get(note.conversation_uuid) or self._open_for(note)
+        if page is None:
+            return None
+        number = None
+        if note.type != EPHEMERAL:
+            self._follow(page, note)
+            note = self._completed(page, note)
+            number = page.append(note)
+        told = self._webhook(page, number, note) if self._is_told(note.application_id) else None
+        if note.type == "conversation:deleted":
+            del self._pages[note.conversation_uuid]
+        return told
+
+    def leg(self, member: Member | None) -> Leg | None:
+        """The leg of *member*, if it has one."""
+        if member is None or member.leg_uuid is None:
+            return None
+        return self._exchange.legs.get(member.leg_uuid)
+
+    def event(self, page: Page, number: int, note: Note, base: str) -> dict[str, Any]:
+        """One event as requests show it."""
+        shown = self._shown(page, number, note)
+        member = page.member(note.uuid, number)
+        embedded = {}
+        if member is not None:
+            embedded = {"_embedded": {"from_user": person(member), "from_member": {"id": member.id}}}
+        href = f"{base}/v1/conversations/{page.conversation.uuid}/events/{number}"
+        return {"id": number, **shown, **embedded, "_links": {"self": {"href": href}}}
+
+    def passing(self, page: Page, note: Note) -> dict[str, Any]:
+        """An event that was not kept, as the request that made it shows it."""
+        return self._shown(page, None, note)
+
+    def empty_since(self, page: Page) -> int | None:
+        """Since when nobody has been in a conversation, in milliseconds of the call clock; None: somebody is."""
+        if page.conversation.legs or page.present():
+            return None
+        left = (member.times["left"] for member in page.members.values())
+        return max(left, default=page.conversation.created)
+
+    def _open_for(self, note: Note) -> Page | None:
+        """A page at the first that is heard of a conversation; it may be over by now, if much happened at once."""
+        conversation = self._exchange.conversations.by_uuid.get(note.conversation_uuid)
+        if conversation is None and note.type == "conversation:created":
+            conversation = Conversation(
+                uuid=note.conversation_uuid,
+                application_id=note.application_id,
+                region="",
+                created=note.at,
+                made_at=0.0,
+            )
+        return None if conversation is None else self.open(conversation)
+
+    def _follow(self, page: Page, note: Note) -> None:
+        """Let the member whose event *note* is become what it says."""
+        member = page.member(note.uuid)
+        enters = note.type in ("member:invited", "member:joined")
+        if member is None or (enters and member.state is MemberState.LEFT):
+            leg = self._exchange.legs.get(note.uuid or "")
+            if leg is None or note.type == "member:left":
+                return
+            member = page.add(self._member_of(page, leg))
+        if not member.times:
+            member.since = page.last_id + 1
+            if note.type != "member:joined":
+                member.become(MemberState.INVITED, note.at)
+        if note.type == "member:joined" and member.state is MemberState.INVITED:
+            member.become(MemberState.JOINED, note.at)
+        elif note.type == "member:left" and member.state is not MemberState.LEFT:
+            member.become(MemberState.LEFT, note.at)
+
+    def _member_of(self, page: Page, leg: Leg) -> Member:
+        plain = derived("member", page.conversation.uuid, leg.uuid, str(len(page.members)))
+        endpoint = party(leg)
+        user = None
+        if endpoint["type"] == "app":
+            user = self._find_user(endpoint["user"], leg.application_id, leg.region)
+        return Member(id=f"MEM-{plain}", leg_uuid=leg.uuid, user=user)
+
+    def _completed(self, page: Page, note: Note) -> Note:
+        """*note* with what cannot be told of it later."""
+        if note.type == "rtc:transfer":
+            left = self._pages.get(note.body["transferred_from"])
+            was = None if left is None else left.member(note.uuid)
+            return note if was is None else replace(note, body={"was_member": was.id, **note.body})
+        if note.type not in event_bodies.AT_ONCE:
+            return note
+        member = page.member(note.uuid)
+        return replace(note, body=event_bodies.at_once(page, note, member, self.leg(member)))
+
+    def _shown(self, page: Page, number: int | None, note: Note) -> dict[str, Any]:
+        member = page.member(note.uuid, number)
+        from_ = {} if member is None else {"from": member.id}
+        body = note.body
+        if number is not None:
+            body = event_bodies.body(page, number, note, member, self.leg(member))
+        return {"type": note.type, **from_, "body": body, "timestamp": rfc3339(note.at)}
+
+    def _webhook(self, page: Page, number: int | None, note: Note) -> dict[str, Any]:
+        numbered = {} if number is None else {"id": number}
+        return {
+            **numbered,
+            **self._shown(page, number, note),
+            "conversation_id": note.conversation_uuid,
+            "application_id": note.application_id,
+        }

@@ -1,0 +1,265 @@
+"""The bodies of a conversation's events, filled from what the exchange noted and from the leg it is about.
+
+They are made when somebody asks, since most are never read. What may have changed by then is made at once.
+
+Source: webhook reference, "RTC event webhook".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from voicectl.sandbox.conversations import shown
+from voicectl.sandbox.conversations.page import MemberState
+from voicectl.sandbox.telephony.events import NETWORK, RATE, duration, price
+from voicectl.sandbox.telephony.leg import Direction
+from voicectl.sandbox.times import rfc3339
+from voicectl.voice.call import FINAL
+from voicectl.voice.endpoint import label
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from voicectl.sandbox.conversations.page import Member, Page
+    from voicectl.sandbox.telephony.effects import Note
+    from voicectl.sandbox.telephony.leg import Leg
+
+PACKETS_PER_SECOND = 50
+BYTES_PER_SECOND = 8000
+"""The audio of a phone call, one way: 64 kbit/s in packets of 20 ms."""
+
+CONFIDENCE = 100
+"""How sure machine detection is, in per cent."""
+
+
+AT_ONCE = ("conversation:updated", "member:media")
+"""The events whose bodies cannot be made later, since what they tell may have changed by then."""
+
+
+def at_once(page: Page, note: Note, member: Member | None, leg: Leg | None) -> dict[str, Any]:
+    """The body of a *note* of a type in :data:`AT_ONCE`; for the arguments see :func:`body`."""
+    if note.type == "conversation:updated":
+        return shown.conversation_body(page)
+    if member is None:
+        return note.body
+    return {"audio": True, "media": shown.media(member, leg), **_on(leg)}
+
+
+def body(page: Page, number: int, note: Note, member: Member | None, leg: Leg | None) -> dict[str, Any]:
+    """The whole body of event *number*.
+
+    Args:
+        page: The conversation.
+        number: The event's.
+        note: What was noted of it.
+        member: Whose event it is; None: the platform's.
+        leg: That member's, if it has one.
+    """
+    if note.type in ("conversation:created", "conversation:deleted"):
+        deleted_at = note.at if note.type == "conversation:deleted" else None
+        return shown.conversation_body(page, deleted_at=deleted_at)
+    if number in (page.deleted or ()):
+        return {}
+    if note.type in _MEMBER and member is not None:
+        return _member(page, note, member, leg)
+    if note.type in _OPTIONS:
+        return _OPTIONS[note.type](note.body)
+    if leg is None or note.type not in _OF_LEGS:
+        return note.body
+    return _OF_LEGS[note.type](page, number, note, leg)
+
+
+def _member(page: Page, note: Note, member: Member, leg: Leg | None) -> dict[str, Any]:
+    state = _MEMBER[note.type]
+    given = member.given or {}
+    of = {"initiator": shown.initiators(member, state), "timestamp": shown.moments(member, state)}
+    channel = given.get("channel", {"type": "app"}) if leg is None else shown.channel(leg)
+    user = {**shown.person(member), "member_id": member.id}
+    if state is not MemberState.INVITED:
+        reason = {"reason": _reason(note, member)} if state is MemberState.LEFT else {}
+        return {"member_id": member.id, "user": user, "channel": channel, **of, **reason}
+    conversation = {
+        "conversation_id": page.conversation.uuid,
+        "name": page.name,
+        **shown.settings(page, "display_name", "image_url"),
+    }
+    media = given.get("media", {"audio": leg is not None})
+    inviter = {"invited_by": given["invited_by"]} if "invited_by" in given else {}
+    return {
+        "cname": page.name,
+        "conversation": conversation,
+        "user": {**user, "media": media},
+        "channel": channel,
+        "media": media,
+        **inviter,
+        **of,
+    }
+
+
+def _reason(note: Note, member: Member) -> dict[str, Any]:
+    reason = member.reason or note.body.get("reason") or {}
+    if isinstance(reason, dict):
+        return reason
+    return {"code": _CODES.get(reason, "ok"), "text": str(reason)}
+
+
+def _leg_status(page: Page, number: int, note: Note, leg: Leg) -> dict[str, Any]:
+    history = [
+        {"conversation_id": page.conversation.uuid, "member_id": member.id, **_status(earlier)}
+        for n, earlier in page.events(last=number)
+        if earlier.type == note.type
+        and earlier.uuid == note.uuid
+        and (member := page.member(note.uuid, n)) is not None
+    ]
+    return {
+        "leg_id": leg.uuid,
+        "direction": leg.direction,
+        "type": shown.party(leg)["type"],
+        **_status(note),
+        "statusHistory": history,
+    }
+
+
+def _status(note: Note) -> dict[str, Any]:
+    status = note.body.get("status")
+    return {"status": status, "state": "terminated" if status in FINAL else "active"}
+
+
+def _ringing(_page: Page, _number: int, _note: Note, leg: Leg) -> dict[str, Any]:
+    return {"direction": leg.direction, **_on(leg)}
+
+
+def _hangup(_page: Page, _number: int, note: Note, leg: Leg) -> dict[str, Any]:
+    seconds = duration(leg)
+    quality = {
+        "mos_score": "4.50",
+        "quality_percentage": "100.00",
+        "jitter_burst_rate": "0",
+        "jitter_loss_rate": "0",
+        "jitter_max_var": "0.00",
+        "jitter_min_var": "0.00",
+        "flaw_total": "0",
+        "packet_cnt": str(PACKETS_PER_SECOND * seconds),
+        "packet_loss_perc": "0.00",
+    }
+    sent = str(BYTES_PER_SECOND * seconds)
+    given = note.body.get("reason") or {}
+    return {
+        "direction": leg.direction,
+        **_on(leg),
+        "quality": quality,
+        "bandwidth": {"byte_in": sent, "byte_out": sent},
+        "reason": {name: value for name, value in given.items() if value is not None},
+    }
+
+
+def _sip_status(_page: Page, _number: int, note: Note, leg: Leg) -> dict[str, Any]:
+    return {
+        **_times_and_price(leg),
+        "rate": str(RATE),
+        "to": label(leg.to) or "Unknown",
+        "from": label(leg.from_) or "Unknown",
+        "network_code": NETWORK,
+        "request_time": rfc3339(leg.created),
+        **_status(note),
+        "direction": "in" if leg.direction is Direction.INBOUND else "out",
+        **_on(leg),
+    }
+
+
+def _rtc_status(_page: Page, _number: int, _note: Note, leg: Leg) -> dict[str, Any]:
+    return {**_times_and_price(leg), "price_currency": "EUR", "mos": "4.50", **_on(leg)}
+
+
+def _machine(_page: Page, _number: int, note: Note, leg: Leg) -> dict[str, Any]:
+    return {**note.body, "confidence": CONFIDENCE, **_on(leg)}
+
+
+def _transferred(page: Page, number: int, note: Note, leg: Leg) -> dict[str, Any]:
+    member = page.member(note.uuid, number)
+    user = {} if member is None else {"user_id": shown.person(member)["id"]}
+    return {**user, **note.body, **_on(leg)}
+
+
+def _digit(page: Page, number: int, note: Note, leg: Leg) -> dict[str, Any]:
+    before = sum(
+        1 for _, each in page.events(last=number) if each.type == note.type and each.uuid == note.uuid
+    )
+    return {**note.body, "dtmf_seq": before, **_on(leg)}
+
+
+def _speech(_page: Page, _number: int, note: Note, leg: Leg) -> dict[str, Any]:
+    return {**note.body, **_on(leg)}
+
+
+def _say(given: dict[str, Any]) -> dict[str, Any]:
+    usual = {"language": "en-US", "style": 0, "premium": False, "level": 0, "loop": 1, "queue": False}
+    return {**usual, "ssml": "<speak" in given.get("text", ""), **given}
+
+
+def _play(given: dict[str, Any]) -> dict[str, Any]:
+    plain = {name: value for name, value in given.items() if name != "url"}
+    url = {"stream_url": [given["url"]]} if "url" in given else {}
+    return {"level": 0, "loop": 1, "queue": False, **url, **plain}
+
+
+def _record(given: dict[str, Any]) -> dict[str, Any]:
+    split = {"split": "conversation"} if given.get("split") else {}
+    plain = {name: value for name, value in given.items() if name != "split"}
+    return {"streamed": False, "beep_stop": False, "detect_speech": False, **plain, **split}
+
+
+def _times_and_price(leg: Leg) -> dict[str, Any]:
+    seconds = duration(leg)
+    return {
+        "price": price(seconds),
+        "duration": str(seconds),
+        "start_time": None if leg.answered_at is None else rfc3339(leg.answered_at),
+        "end_time": None if leg.ended_at is None else rfc3339(leg.ended_at),
+    }
+
+
+def _on(leg: Leg | None) -> dict[str, Any]:
+    return {} if leg is None else {"channel": shown.channel(leg)}
+
+
+_MEMBER = {
+    "member:invited": MemberState.INVITED,
+    "member:joined": MemberState.JOINED,
+    "member:left": MemberState.LEFT,
+}
+
+_CODES = {
+    "busy": "busy",
+    "cancelled": "cancelled",
+    "rejected": "rejected",
+    "timeout": "timeout",
+    "unanswered": "temporarily_unavailable",
+    "failed": "failed",
+}
+"""The reason codes of legs that were never answered; all others leave with ``ok``."""
+
+_OPTIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "audio:say": _say,
+    "audio:play": _play,
+    "audio:record": _record,
+}
+
+_OF_LEGS: dict[str, Callable[[Page, int, Note, Leg], dict[str, Any]]] = {
+    "leg:status:update": _leg_status,
+    "sip:ringing": _ringing,
+    "sip:answered": _ringing,
+    "sip:hangup": _hangup,
+    "sip:status": _sip_status,
+    "sip:machine": _machine,
+    "sip:amd_machine": _machine,
+    "rtc:ringing": _ringing,
+    "rtc:answered": _ringing,
+    "rtc:hangup": _hangup,
+    "rtc:status": _rtc_status,
+    "rtc:transfer": _transferred,
+    "audio:dtmf": _digit,
+    "audio:asr:done": _speech,
+    "audio:speaking:on": _speech,
+    "audio:speaking:off": _speech,
+}

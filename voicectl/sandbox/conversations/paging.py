@@ -1,0 +1,150 @@
+"""Lists in pages that a cursor leads through: what comes or goes meanwhile moves nothing that was not yet seen.
+
+Source: Conversation API reference, list queries and responses.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlencode
+
+from voicectl.sandbox.problems import refused
+from voicectl.sandbox.record import SortOrder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from voicectl.sandbox.checks import Fields
+
+PAGE_SIZE = 10
+MAX_PAGE_SIZE = 100
+
+Row = TypeVar("Row")
+
+Key = tuple[str, int]
+"""What rows are sorted by: a text, often empty, then a number that is a row's own."""
+
+
+class Side(StrEnum):
+    """Where from its key a cursor leads."""
+
+    AFTER = "after"
+    BEFORE = "before"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """A place in a list: right after, or right before, the row with this key, whether that is still there or not."""
+
+    side: Side
+    key: Key
+
+    def __str__(self) -> str:
+        """As links have it: opaque."""
+        data = json.dumps([self.side, *self.key]).encode()
+        return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Which page of a list is asked for.
+
+    Attributes:
+        cursor: None for the first page.
+        asked: The parameters of the query but for the cursor, as they were given, for the links.
+    """
+
+    page_size: int
+    order: SortOrder
+    cursor: Cursor | None
+    asked: dict[str, str]
+
+
+def read_window(fields: Fields, query: Mapping[str, str], *known: str) -> Window:
+    """Read ``page_size``, ``order`` and ``cursor``; what is wrong with them is noted in *fields*.
+
+    Args:
+        fields: The fields of the query.
+        query: The query.
+        known: The other parameters that the list has.
+
+    Raises:
+        Problem: The cursor is none of ours.
+    """
+    order = fields.text("order")
+    if order is not None and order.lower() not in list(SortOrder):
+        fields.refuse("order", f"Must be one of {', '.join(SortOrder)}")
+        order = None
+    names = ("page_size", "order", *known)
+    return Window(
+        page_size=fields.digits("page_size", 1, MAX_PAGE_SIZE, default=PAGE_SIZE),
+        order=SortOrder((order or SortOrder.ASC).lower()),
+        cursor=_read_cursor(query.get("cursor")),
+        asked={name: query[name] for name in names if name in query},
+    )
+
+
+def turn(found: Iterable[tuple[Key, Row]], window: Window, url: str) -> tuple[list[Row], dict[str, Any]]:
+    """The rows of one page, and its links.
+
+    Args:
+        found: All that the list has, with their keys, in any order.
+        window: Which page of it.
+        url: Where the list is, without a query: absolute, since some clients take no other links.
+    """
+    rows = sorted(found, key=lambda row: row[0])
+    keys = [key for key, _ in rows]
+    start, stop = _range(keys, window)
+    shown = rows[start:stop]
+    links = {"first": _link(url, window, None), "self": _link(url, window, window.cursor)}
+    if shown:
+        least, most = Cursor(side=Side.BEFORE, key=keys[start]), Cursor(side=Side.AFTER, key=keys[stop - 1])
+        is_more = {"prev": (start > 0, least), "next": (stop < len(rows), most)}
+        if window.order is SortOrder.DESC:
+            is_more = {"prev": is_more["next"], "next": is_more["prev"]}
+        links |= {
+            name: _link(url, window, cursor) for name, (is_there, cursor) in is_more.items() if is_there
+        }
+    if window.order is SortOrder.DESC:
+        shown.reverse()
+    return [row for _, row in shown], links
+
+
+def _range(keys: list[Key], window: Window) -> tuple[int, int]:
+    """From where to where, in ascending order; a cursor's side is of that order too."""
+    size, cursor = window.page_size, window.cursor
+    if cursor is None:
+        return (
+            (0, min(size, len(keys)))
+            if window.order is SortOrder.ASC
+            else (max(0, len(keys) - size), len(keys))
+        )
+    if cursor.side is Side.AFTER:
+        start = bisect_right(keys, cursor.key)
+        return start, min(start + size, len(keys))
+    stop = bisect_left(keys, cursor.key)
+    return max(0, stop - size), stop
+
+
+def _link(url: str, window: Window, cursor: Cursor | None) -> dict[str, str]:
+    query = window.asked | ({} if cursor is None else {"cursor": str(cursor)})
+    return {"href": f"{url}?{urlencode(query)}" if query else url}
+
+
+def _read_cursor(text: str | None) -> Cursor | None:
+    if not text:
+        return None
+    try:
+        side, word, number = json.loads(
+            base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        )
+        if isinstance(word, str) and isinstance(number, int):
+            return Cursor(side=Side(side), key=(word, number))
+    except (ValueError, TypeError, RecursionError):
+        pass
+    raise refused(400, "paginator-builder:error:invalid-cursor", "The cursor is not one that a list gave.")

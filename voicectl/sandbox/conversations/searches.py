@@ -1,0 +1,124 @@
+"""Reading the queries of lists. Parameters that a list does not have are ignored.
+
+Each raises :class:`~voicectl.sandbox.checks.Invalid` if the query breaks the rules.
+
+Source: Conversation API reference, sections on each list.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from voicectl.sandbox.checks import Fields
+from voicectl.sandbox.conversations.page import MemberState
+from voicectl.sandbox.conversations.paging import Window, read_window
+from voicectl.sandbox.record import read_moment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from voicectl.sandbox.conversations.page import Page
+
+MAX_EVENT_TYPES = 5
+LAST_ID = 10**9
+
+
+class Sorting(StrEnum):
+    """``order_by`` of the conversations of a user."""
+
+    CREATED = "created"
+    CUSTOM_SORT_KEY = "custom_sort_key"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationSearch:
+    """The query of ``GET /v1/conversations``, or ``GET /v1/users/{id}/conversations``.
+
+    Attributes:
+        date_start: From when on it was made, Unix seconds of the host clock.
+        date_end: Before when.
+        state: Of the user's member.
+    """
+
+    window: Window
+    date_start: float | None
+    date_end: float | None
+    state: MemberState | None = None
+    by_sort_key: bool = False
+    with_custom_data: bool = True
+
+    def finds(self, page: Page) -> bool:
+        """Whether a conversation was made when it should have been."""
+        made_at = page.conversation.made_at
+        return (self.date_start is None or made_at >= self.date_start) and (
+            self.date_end is None or made_at < self.date_end
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventSearch:
+    """The query of ``GET /v1/conversations/{id}/events``; ``first`` and ``last`` are included."""
+
+    window: Window
+    first: int
+    last: int | None
+    types: frozenset[str]
+    without_deleted: bool
+
+
+def read_conversation_search(query: Mapping[str, str], *, of_user: bool = False) -> ConversationSearch:
+    """The query of a list of conversations; parameters that it does not have are ignored."""
+    fields = Fields(dict(query))
+    extra = ("state", "order_by", "include_custom_data") if of_user else ()
+    search = ConversationSearch(
+        window=read_window(fields, query, "date_start", "date_end", *extra),
+        date_start=read_moment(fields, "date_start"),
+        date_end=read_moment(fields, "date_end"),
+        state=_member_state(fields) if of_user else None,
+        by_sort_key=of_user and fields.choice("order_by", Sorting) is Sorting.CUSTOM_SORT_KEY,
+        with_custom_data=not of_user or _yes(fields, "include_custom_data"),
+    )
+    fields.done()
+    return search
+
+
+def read_list(query: Mapping[str, str], *known: str) -> Window:
+    """The query of any other list; *known* are the parameters that it has beside the usual ones."""
+    fields = Fields(dict(query))
+    window = read_window(fields, query, *known)
+    fields.done()
+    return window
+
+
+def read_event_search(query: Mapping[str, str]) -> EventSearch:
+    """The query of ``GET /v1/conversations/{id}/events``."""
+    fields = Fields(dict(query))
+    types = [each for each in (fields.text("event_type") or "").split(",") if each]
+    if len(types) > MAX_EVENT_TYPES or any(each.startswith("custom:") for each in types):
+        fields.refuse("event_type", f"Must name at most {MAX_EVENT_TYPES} types, none of them custom")
+    search = EventSearch(
+        window=read_window(fields, query, "start_id", "end_id", "event_type", "exclude_deleted_events"),
+        first=fields.digits("start_id", 0, LAST_ID, default=1),
+        last=fields.digits("end_id", 0, LAST_ID, default=0) if "end_id" in query else None,
+        types=frozenset(types),
+        without_deleted=_yes(fields, "exclude_deleted_events"),
+    )
+    fields.done()
+    return search
+
+
+def _member_state(fields: Fields) -> MemberState | None:
+    text = fields.text("state")
+    if text is None or text.upper() in list(MemberState):
+        return None if text is None else MemberState(text.upper())
+    fields.refuse("state", f"Must be one of {', '.join(MemberState)}")
+    return None
+
+
+def _yes(fields: Fields, name: str) -> bool:
+    text = fields.text(name)
+    if text not in (None, "true", "false"):
+        fields.refuse(name, "Must be true or false")
+    return text == "true"

@@ -1,0 +1,181 @@
+"""What requests and events show of legs, members, users and conversations, in the platform's own names.
+
+Source: Conversation API reference, "conversations", "members" and "users"; webhook reference, "RTC event webhook".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from voicectl.sandbox.conversations.page import MemberState, derived
+from voicectl.sandbox.telephony.leg import Direction
+from voicectl.sandbox.times import rfc3339
+
+if TYPE_CHECKING:
+    from voicectl.sandbox.conversations.page import Member, Page
+    from voicectl.sandbox.conversations.users import User
+    from voicectl.sandbox.telephony.leg import Leg
+
+SESSION_SECONDS = 86_400
+"""``ttl`` of a session."""
+
+
+def party(leg: Leg) -> dict[str, Any]:
+    """The endpoint of the outside party: the caller of an inbound leg, the callee of any other."""
+    return leg.from_ if leg.direction is Direction.INBOUND else leg.to
+
+
+def channel(leg: Leg) -> dict[str, Any]:
+    """The ``channel`` of a leg's member."""
+    shown = {
+        "id": leg.uuid,
+        "type": party(leg)["type"],
+        "from": _endpoint(leg.from_),
+        "to": _endpoint(leg.to),
+        "leg_ids": [leg.uuid],
+        "headers": leg.to.get("headers", {}) if leg.is_socket else {},
+        "cpa": leg.detection is not None,
+        "preanswer": False,
+    }
+    if leg.direction is Direction.OUTBOUND:
+        shown |= {"ring_timeout": leg.ringing_timer * 1000, "max_length": leg.length_timer * 1000}
+    return shown
+
+
+def person(member: Member) -> dict[str, Any]:
+    """The user of *member*; that of a leg whose party is no app user is made up."""
+    if member.user is not None:
+        return _known(member.user)
+    leg_uuid = member.leg_uuid or ""
+    return {"id": f"USR-{derived('user', leg_uuid)}", "name": f"vapi-user-{leg_uuid.replace('-', '')}"}
+
+
+def media(member: Member, leg: Leg | None) -> dict[str, Any]:
+    """The ``media`` of *member*: what is true of its leg, else what it was given."""
+    if leg is None:
+        return dict((member.given or {}).get("media", {"audio": False}))
+    is_here = member.state is not MemberState.LEFT
+    return {
+        "audio": True,
+        "audio_settings": {
+            "enabled": is_here and leg.is_up,
+            "earmuffed": is_here and leg.is_earmuffed,
+            "muted": is_here and leg.is_muted,
+        },
+    }
+
+
+def initiators(member: Member, until: MemberState) -> dict[str, Any]:
+    """Who brought about each state up to *until*: the platform and admin tokens are ``isSystem``."""
+    by = member.initiators or {}
+    return {state: by.get(state, {"isSystem": True}) for state in _happened(member, until)}
+
+
+def moments(member: Member, until: MemberState) -> dict[str, str]:
+    """The ``timestamp`` of *member* when it was in state *until*."""
+    return {state: rfc3339(member.times[state]) for state in _happened(member, until)}
+
+
+def member_record(page: Page, member: Member, leg: Leg | None, base: str) -> dict[str, Any]:
+    """One member, whole."""
+    given = member.given or {}
+    return {
+        "id": member.id,
+        "conversation_id": page.conversation.uuid,
+        "state": member.state,
+        "timestamp": moments(member, member.state),
+        "initiator": initiators(member, member.state),
+        "channel": given.get("channel", {"type": "app"}) if leg is None else channel(leg),
+        "media": media(member, leg),
+        **{name: given[name] for name in ("knocking_id", "invited_by") if name in given},
+        "_embedded": {"user": person(member)},
+        "_links": _self(f"{base}/v1/conversations/{page.conversation.uuid}/members/{member.id}"),
+    }
+
+
+def member_in_list(page: Page, member: Member, base: str) -> dict[str, Any]:
+    """One member of a list: without channel and media."""
+    return {
+        "id": member.id,
+        "state": member.state,
+        "_embedded": {"user": person(member)},
+        "_links": _self(f"{base}/v1/conversations/{page.conversation.uuid}/members/{member.id}"),
+    }
+
+
+def conversation_body(page: Page, *, deleted_at: int | None = None) -> dict[str, Any]:
+    """A conversation as its own events show it."""
+    timestamp = _conversation_times(page)
+    if deleted_at is not None:
+        timestamp["destroyed"] = rfc3339(deleted_at)
+    return {
+        "id": page.conversation.uuid,
+        "name": page.name,
+        **settings(page, "display_name", "image_url"),
+        "state": "ACTIVE" if deleted_at is None else "DELETED",
+        "timestamp": timestamp,
+    }
+
+
+def conversation_record(page: Page, base: str, *, with_custom_data: bool = True) -> dict[str, Any]:
+    """A conversation as requests show it."""
+    given = settings(page, "properties", "numbers", "callback")
+    if not with_custom_data and "properties" in given:
+        properties = given["properties"]
+        given["properties"] = {name: properties[name] for name in properties if name != "custom_data"}
+    return {
+        **conversation_body(page),
+        "sequence_number": page.last_id,
+        **given,
+        "_links": _self(f"{base}/v1/conversations/{page.conversation.uuid}"),
+    }
+
+
+def settings(page: Page, *names: str) -> dict[str, Any]:
+    """Those of the settings *names* that the conversation was given."""
+    return {name: page.settings[name] for name in names if name in page.settings}
+
+
+def user_record(user: User, base: str) -> dict[str, Any]:
+    """One user, whole."""
+    return {"id": user.id, "name": user.name, **user.details, "_links": _self(f"{base}/v1/users/{user.id}")}
+
+
+def user_in_list(user: User, base: str) -> dict[str, Any]:
+    """One user of a list."""
+    return {**_known(user), "_links": _self(f"{base}/v1/users/{user.id}")}
+
+
+def session_record(user: User, leg: Leg, api_key: str) -> dict[str, Any]:
+    """The session in which *user* is on the leg."""
+    return {
+        "id": f"SES-{derived('session', leg.uuid)}",
+        "_embedded": {"user": {"id": user.id, "name": user.name}, "api_key": api_key},
+        "properties": {"ttl": SESSION_SECONDS},
+    }
+
+
+def _known(user: User) -> dict[str, Any]:
+    shown = {"display_name": user.details["display_name"]} if "display_name" in user.details else {}
+    return {"id": user.id, "name": user.name, **shown}
+
+
+def _endpoint(endpoint: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in endpoint.items() if name != "authorization"}
+
+
+def _happened(member: Member, until: MemberState) -> list[str]:
+    order = list(MemberState)
+    names = [state.lower() for state in order[: order.index(until) + 1]]
+    return [name for name in names if name in member.times]
+
+
+def _conversation_times(page: Page) -> dict[str, str]:
+    times = {"created": rfc3339(page.conversation.created)}
+    if page.updated is not None:
+        times["updated"] = rfc3339(page.updated)
+    return times
+
+
+def _self(href: str) -> dict[str, dict[str, str]]:
+    return {"self": {"href": href}}

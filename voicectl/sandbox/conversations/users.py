@@ -1,0 +1,112 @@
+"""App users: who a Client SDK signs in as. They have a name that is theirs alone in their application and region.
+
+Source: Conversation API reference, "users and sessions".
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class NameTaken(Exception):
+    """Another one of the same application and region has this name; nothing was changed."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class User:
+    """One user; :class:`Users` alone changes it.
+
+    Attributes:
+        id: ``USR-...``.
+        number: In which order they were made, from 1.
+        details: ``display_name``, ``image_url``, ``properties`` and ``channels``, as far as they were given.
+    """
+
+    id: str
+    number: int
+    application_id: str
+    region: str
+    name: str
+    details: dict[str, Any]
+
+
+class Users:
+    """All users of all applications.
+
+    Args:
+        seed: Ids come from it: the same seed and the same requests give the same ids.
+
+    Attributes:
+        by_id: By their ids, oldest first.
+    """
+
+    def __init__(self, seed: str) -> None:
+        self.by_id: dict[str, User] = {}
+        self._by_name: dict[tuple[str, str, str], User] = {}
+        self._random = random.Random(f"users {seed}")  # noqa: S311 (ids that repeat from run to run are wanted)
+        self._made = 0
+
+    def __iter__(self) -> Iterator[User]:
+        return iter(self.by_id.values())
+
+    def knows(self, name: str, application_id: str, region: str) -> bool:
+        """Whether there is a user of this name, so that a call to it can be answered."""
+        return (application_id, region, name) in self._by_name
+
+    def find(self, reference: str, application_id: str, region: str) -> User | None:
+        """The user with this id or name, in this place."""
+        user = self.by_id.get(reference)
+        if user is not None and (user.application_id, user.region) == (application_id, region):
+            return user
+        return self._by_name.get((application_id, region, reference))
+
+    def add(self, name: str | None, details: dict[str, Any], *, application_id: str, region: str) -> User:
+        """Make a user; without a *name* it gets one: ``NAM-...``.
+
+        Raises:
+            NameTaken: There is one of this name.
+        """
+        name = name or f"NAM-{self._new_uuid()}"
+        self._require_free(name, application_id, region)
+        self._made += 1
+        user = User(
+            id=f"USR-{self._new_uuid()}",
+            number=self._made,
+            application_id=application_id,
+            region=region,
+            name=name,
+            details=details,
+        )
+        self.by_id[user.id] = self._by_name[application_id, region, name] = user
+        return user
+
+    def change(self, user: User, name: str | None, details: dict[str, Any]) -> None:
+        """Give *user* another name, unless that is None, and other *details* in place of those of the same names.
+
+        Raises:
+            NameTaken: Another one has this name.
+        """
+        if name is not None and name != user.name:
+            self._require_free(name, user.application_id, user.region)
+            del self._by_name[user.application_id, user.region, user.name]
+            self._by_name[user.application_id, user.region, name] = user
+            user.name = name
+        user.details |= details
+
+    def remove(self, user: User) -> None:
+        """Forget *user*; calls to it are no longer answered."""
+        del self.by_id[user.id]
+        del self._by_name[user.application_id, user.region, user.name]
+
+    def _require_free(self, name: str, application_id: str, region: str) -> None:
+        if self.knows(name, application_id, region):
+            raise NameTaken(name)
+
+    def _new_uuid(self) -> str:
+        return str(uuid.UUID(int=self._random.getrandbits(128), version=4))

@@ -1,0 +1,136 @@
+"""Reading endpoints, the parties that a call goes to: ``to`` of ``POST /v1/calls`` and ``endpoint`` of ``connect``.
+
+Source: Voice API reference, "endpoint objects".
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from voicectl.sandbox.telephony.flow import Webhook
+
+if TYPE_CHECKING:
+    from voicectl.sandbox.checks import Fields
+
+MAX_SIP_URI = 50
+MAX_USER_TO_USER = 256
+MAX_HEADER_BYTES = 512
+
+_SIP = re.compile(r"sips?:\S+", re.IGNORECASE)
+_HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
+
+
+class ContentType(StrEnum):
+    """``content-type`` of a WebSocket: 16-bit linear audio at one of these rates."""
+
+    L16_8000 = "audio/l16;rate=8000"
+    L16_16000 = "audio/l16;rate=16000"
+    L16_24000 = "audio/l16;rate=24000"
+
+
+class Authorization(StrEnum):
+    """``authorization.type`` of a WebSocket: whose value the handshake carries."""
+
+    VONAGE = "vonage"
+    CUSTOM = "custom"
+
+
+def read_endpoint(fields: Fields, standard_headers: str) -> tuple[dict[str, Any], str | None]:
+    """Read one endpoint.
+
+    Args:
+        fields: The endpoint object.
+        standard_headers: What its field of that name is called: ``standardHeaders``, in REST ``standard_headers``.
+
+    Returns:
+        The endpoint as records show it, a WebSocket's with ``content-type``, ``headers`` and ``authorization``;
+        and the keys to press when it answers.
+    """
+    match fields.text("type", required=True):
+        case "phone":
+            fields.text("shaken")
+            number = fields.number("number", required=True)
+            return {"type": "phone", "number": number}, fields.keys("dtmfAnswer")
+        case "sip":
+            return {"type": "sip"} | _sip(fields, standard_headers), None
+        case "app":
+            return {"type": "app", "user": fields.text("user", required=True)}, None
+        case "vbc":
+            return {"type": "vbc", "extension": fields.text("extension", required=True)}, None
+        case "websocket":
+            return {"type": "websocket"} | _websocket(fields), None
+        case str():
+            fields.refuse("type", "Must be one of phone, sip, app, vbc, websocket")
+    return {}, None
+
+
+def read_on_answer(callee: Fields) -> tuple[Webhook | None, str | None]:
+    """``onAnswer`` of a phone that ``connect`` calls.
+
+    Returns:
+        Where to ask for what the callee, alone, hears first; and what the caller hears meanwhile.
+    """
+    options = callee.inside("onAnswer") if callee.raw.get("type") == "phone" else None
+    if options is None:
+        return None, None
+    url = options.link("url", required=True)
+    tone, older = options.link("ringbackTone"), options.link("ringback")
+    return None if url is None else Webhook(url=url), tone or older
+
+
+def read_tone(fields: Fields) -> str | None:
+    """``ringbackTone`` of ``connect``: a text in the documents, an array of one from the platform's Python client."""
+    if isinstance(fields.raw.get("ringbackTone"), list):
+        return fields.url("ringbackTone")
+    return fields.link("ringbackTone")
+
+
+def _sip(fields: Fields, standard_headers: str) -> dict[str, Any]:
+    headers = fields.inside("headers")
+    if headers is not None:
+        for name in headers.raw:
+            headers.text(name)
+    standard = fields.inside(standard_headers)
+    if standard is not None and len(standard.text("User-to-User") or "") > MAX_USER_TO_USER:
+        standard.refuse("User-to-User", f"Must be at most {MAX_USER_TO_USER} characters long")
+    if "user" in fields.raw or "domain" in fields.raw:
+        if "uri" in fields.raw:
+            fields.refuse("uri", "Is not supported together with user and domain")
+        return {"user": fields.text("user", required=True), "domain": fields.text("domain", required=True)}
+    uri = fields.text("uri", required=True)
+    if uri is not None and (not _SIP.fullmatch(uri) or len(uri) > MAX_SIP_URI):
+        fields.refuse("uri", f"Must begin with sip: or sips: and have at most {MAX_SIP_URI} characters")
+    return {"uri": uri}
+
+
+def _websocket(fields: Fields) -> dict[str, Any]:
+    headers = fields.inside("headers")
+    if headers is not None and _bytes(headers.raw) > MAX_HEADER_BYTES:
+        fields.refuse("headers", f"Must take at most {MAX_HEADER_BYTES} bytes as JSON")
+    read = {
+        "uri": fields.link("uri", "ws", "wss", required=True),
+        "content-type": fields.choice("content-type", ContentType, required=True),
+        "headers": {} if headers is None else headers.raw,
+    }
+    authorization = fields.inside("authorization")
+    return read if authorization is None else read | {"authorization": _authorization(authorization)}
+
+
+def _authorization(fields: Fields) -> dict[str, str]:
+    kind = fields.choice("type", Authorization) or Authorization.VONAGE
+    value = fields.text("value")
+    if kind is Authorization.VONAGE:
+        return {"type": kind}
+    if "value" not in fields.raw:
+        fields.refuse("value", "Is required with the type custom")
+    elif value is not None and not _HEADER_VALUE.fullmatch(value):
+        fields.refuse("value", "Must be a value that an HTTP header can hold")
+    return {"type": kind, "value": value or ""}
+
+
+def _bytes(raw: object) -> int:
+    text = json.dumps(raw, ensure_ascii=False, separators=(",", ":"))
+    return len(text.encode("utf-8", "surrogatepass"))

@@ -1,0 +1,81 @@
+"""Reading ``input``: what is listened for, and when it is complete.
+
+Source: NCCO reference, "input".
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from voicectl.sandbox.checks import Fields
+from voicectl.sandbox.telephony.flow import DtmfTerms, Input, SpeechTerms
+
+if TYPE_CHECKING:
+    from voicectl.sandbox.telephony.flow import Webhook
+
+LANGUAGE = "en-US"
+"""The language of speech that is listened to, unless another is given."""
+
+
+class InputMode(StrEnum):
+    """``mode`` of ``input``."""
+
+    SYNCHRONOUS = "synchronous"
+    ASYNCHRONOUS = "asynchronous"
+
+
+def read_input(fields: Fields, events: Webhook | None) -> Input:
+    """Read the options of ``input``, whose result goes to *events*."""
+    terms = fields.inside("dtmf")
+    # Before there was ``type``, keys alone were collected, and their settings stood in the action itself.
+    is_old = any(name in fields.raw for name in ("maxDigits", "timeOut", "submitOnHash"))
+    keys = _dtmf_terms(fields if terms is None and is_old else terms or Fields({}))
+    speech_terms = _speech_terms(fields.inside("speech") or Fields({}))
+    kinds = _kinds(fields, is_old)
+    is_asynchronous = fields.choice("mode", InputMode) is InputMode.ASYNCHRONOUS
+    if is_asynchronous and terms is not None and terms.raw:
+        fields.refuse("dtmf", "Is not supported together with mode asynchronous")
+    # Asynchronous mode is for keys; speech alone is waited for.
+    is_asynchronous = is_asynchronous and "dtmf" in kinds
+    return Input(
+        dtmf=keys if "dtmf" in kinds else None,
+        speech=speech_terms if "speech" in kinds and not is_asynchronous else None,
+        is_asynchronous=is_asynchronous,
+        events=events,
+    )
+
+
+def _kinds(fields: Fields, is_old: bool) -> tuple[str, ...]:
+    """``type``: what is waited for."""
+    if is_old and "type" not in fields.raw:
+        return ("dtmf",)
+    kinds = fields.texts("type", required=True)
+    if kinds is not None and (not kinds or not set(kinds) <= {"dtmf", "speech"}):
+        fields.refuse("type", "Must hold dtmf, speech or both")
+    return kinds or ()
+
+
+def _dtmf_terms(fields: Fields) -> DtmfTerms:
+    return DtmfTerms(
+        time_out=fields.integer("timeOut", 0, 10, default=3),
+        max_digits=fields.integer("maxDigits", 1, 20, default=4),
+        submit_on_hash=fields.flag("submitOnHash"),
+    )
+
+
+def _speech_terms(fields: Fields) -> SpeechTerms:
+    legs = fields.texts("uuid")
+    if legs is not None and len(legs) != 1:
+        fields.refuse("uuid", "Must hold the id of one leg")
+    silence = fields.amount("endOnSilence", low=0.4, high=10)
+    fields.integer("sensitivity", 10, 100, default=90)
+    return SpeechTerms(
+        uuid=legs[0] if legs else None,
+        end_on_silence=2.0 if silence is None else silence,
+        language=fields.text("language") or LANGUAGE,
+        context=fields.texts("context") or (),
+        start_timeout=fields.integer("startTimeout", 1, 60, default=10),
+        max_duration=fields.integer("maxDuration", 1, 60, default=60),
+        save_audio=fields.flag("saveAudio"),
+    )

@@ -1,0 +1,124 @@
+"""Seeing to what the exchange leaves to be done: webhooks, events of conversations, files and WebSockets."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from voicectl.sandbox.telephony.effects import Close, Event, Fetch, Keep, Note, Open, Remark, Sounding
+from voicectl.sandbox.telephony.events import BAD_NCCO
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from voicectl.sandbox.conversations.book import Book
+    from voicectl.sandbox.log import Log
+    from voicectl.sandbox.recordings.files import Files
+    from voicectl.sandbox.sockets.sockets import Sockets
+    from voicectl.sandbox.telephony.exchange import Exchange
+    from voicectl.sandbox.telephony.recording import Recording
+    from voicectl.sandbox.webhooks.delivery import Answer
+    from voicectl.sandbox.webhooks.webhooks import Webhooks
+
+    Wait = Coroutine[Any, Any, Callable[[], None]]
+    """What takes time, and then gives what is to be done about it."""
+
+
+class Performer:
+    """Performs the effects of one exchange.
+
+    Args:
+        exchange: Whose effects they are; it is told what came of them.
+        webhooks: Whom events are told and NCCOs are asked of.
+        book: Where events of conversations are written down.
+        files: Where recordings are kept.
+        sockets: The WebSockets of its legs.
+        log: Gets every event and remark.
+        file_url: The URL of a file, from its region and its id.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        *,
+        webhooks: Webhooks,
+        book: Book,
+        files: Files,
+        sockets: Sockets,
+        log: Log,
+        file_url: Callable[[str, str], str],
+    ) -> None:
+        self._exchange = exchange
+        self._webhooks = webhooks
+        self._book = book
+        self._files = files
+        self._sockets = sockets
+        self._log = log
+        self._file_url = file_url
+
+    def perform(self) -> list[Wait]:
+        """See to what there is; what takes time is returned, to be waited for."""
+        waits: list[Wait] = []
+        for effect in self._exchange.collect():
+            match effect:
+                case Event():
+                    self._write_down(effect)
+                    if effect.may_bring_ncco:
+                        waits.append(self._ask(effect))
+                    else:
+                        self._webhooks.send(effect)
+                case Note():
+                    self.note(effect)
+                case Fetch():
+                    waits.append(self._ask(effect))
+                case Keep(recording=recording):
+                    waits.append(self._keep(recording))
+                case Open():
+                    waits.append(self._sockets.open(effect))
+                case Close(uuid=uuid):
+                    self._sockets.close_leg(uuid)
+                case Sounding():
+                    self._sockets.sounding(effect)
+                case Remark():
+                    self._log.add("remark", at=effect.at, uuid=effect.uuid, reason=effect.reason)
+        return waits
+
+    def note(self, note: Note) -> None:
+        """Write down an event of a conversation, and tell the application's RTC webhook of it."""
+        told = self._book.write(note)
+        if told is not None:
+            self._webhooks.publish(note, told)
+
+    def _write_down(self, event: Event) -> None:
+        told = {name: value for name, value in event.fields.items() if name != "timestamp"}
+        self._log.add(event.kind, at=event.at, **{"uuid": event.uuid} | told)
+
+    async def _ask(self, asked: Fetch | Event) -> Callable[[], None]:
+        return partial(self._take, asked, await self._webhooks.ask(asked))
+
+    def _take(self, asked: Fetch | Event, answer: Answer) -> None:
+        for _ in answer.bad:
+            self._exchange.complain(asked.uuid, BAD_NCCO)
+        if isinstance(asked, Event):
+            self._exchange.replied(asked, answer.actions)
+        elif answer.actions is None:
+            self._exchange.give_up(asked, answer.reason)
+        else:
+            self._exchange.resume(asked, answer.actions)
+
+    async def _keep(self, recording: Recording) -> Callable[[], None]:
+        made = await self._files.make(recording)
+
+        def tell() -> None:
+            if made is None:
+                return
+            if made.remark is not None:
+                self._log.add("remark", uuid=recording.leg_uuid, reason=f"recording: {made.remark}")
+            if made.size:
+                url = self._file_url(recording.region, recording.file_id)
+                self._exchange.recorded(recording, url=url, size=made.size)
+            if made.size and recording.transcription_id is not None:
+                url = self._file_url(recording.region, recording.transcription_id)
+                self._exchange.transcribed(recording, url=url)
+
+        return tell

@@ -1,0 +1,1 @@
+"""Recordings: what was heard, made into audio files and transcriptions."""

@@ -1,0 +1,222 @@
+"""What is heard, as sound.
+
+Nothing is downloaded. Keys are the tones of a telephone, speech is spoken by ``espeak-ng`` where that is installed,
+and all else is a pattern of tones that can be told from others: by its text or URL, and by who speaks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import zlib
+from bisect import bisect_right
+from operator import add
+from typing import TYPE_CHECKING
+
+from voicectl.sandbox.recordings.espeak import DEFAULT_LANGUAGE, INSTALLED, Manner
+from voicectl.sandbox.recordings.sentences import CHARACTER_SECONDS, Sentence, sentences
+from voicectl.sandbox.recordings.tones import DTMF, WIDTH, clip, from_bytes, resample, tone
+from voicectl.sandbox.telephony.hearing import KEY_SECONDS, PAUSE_SECONDS, PLATFORM, Sound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from voicectl.sandbox.recordings.espeak import Espeak
+    from voicectl.sandbox.telephony.hearing import Heard, Prompt
+
+    Piece = tuple[int, bytes]  # the number of its first sample, and its samples
+
+TONE_SECONDS = 0.2
+"""How much of :data:`KEY_SECONDS` a key sounds; the rest is the gap by which two equal keys are two."""
+
+BEEP_HERTZ = 1000
+
+_PLATFORM_HERTZ = 1700
+_SPEAKER_HERTZ, _SPEAKER_STEP, _SPEAKERS = 1800, 12, 128  # above what keys use, below half of the lowest rate
+_LETTER_HERTZ, _LETTER_STEP, _LETTERS = 200, 5, 96  # below what keys use
+_SCALE = (523, 587, 659, 784, 880, 1047, 1175, 1319)
+_ROOTS = (131, 147, 165, 175, 196, 220, 247, 262)
+_NOTE_SECONDS, _CHORD_SECONDS = 0.25, 0.5
+
+_KEY, _SPEECH, _AUDIO, _MUSIC, _BEEP = 0.2, 0.12, 0.2, 0.06, 0.2  # the amplitude of each tone
+_VOICE_GAIN = 0.6
+_LOUDER = 4.0  # by which the highest level multiplies
+
+
+def mix(
+    heards: Iterable[Heard], start_ms: int, end_ms: int, rate: int, *, espeak: Espeak = INSTALLED
+) -> bytes:
+    """The sum of *heards* between two moments; what is too loud is clipped, and where none is on there is silence.
+
+    A moment sounds the same in whatever window it is asked for. A sentence that is heard for the first time takes
+    ``espeak-ng`` some 20 ms: call it from a thread where that matters.
+
+    Args:
+        heards: In any order, of any time.
+        start_ms: Milliseconds of the call clock.
+        end_ms: The same; not before *start_ms*.
+        rate: Samples a second: whole thousands, such as 8000, 16000 or 24000.
+        espeak: What speaks.
+
+    Returns:
+        Signed 16-bit little-endian samples, one channel: *rate* / 1000 a millisecond.
+    """
+    mixed = bytearray(WIDTH * (end_ms - start_ms) * rate // 1000)
+    pieces = sorted(
+        (piece for heard in heards for piece in _sounds(heard, start_ms, end_ms, rate, espeak)),
+        key=lambda piece: piece[0],
+    )
+    for first, together in _overlapping(pieces):
+        sound = together[0][1] if len(together) == 1 else _sum(first, together)
+        mixed[WIDTH * first : WIDTH * first + len(sound)] = sound
+    return bytes(mixed)
+
+
+def _sounds(heard: Heard, start_ms: int, end_ms: int, rate: int, espeak: Espeak) -> Iterator[Piece]:
+    """The pieces of *heard* in a window, cut to it and numbered from its start."""
+    first_ms = max(start_ms, heard.at)
+    last_ms = end_ms if heard.until is None else min(end_ms, heard.until)
+    if first_ms >= last_ms:
+        return
+    begun = (start_ms - heard.at) * rate // 1000
+    first, last = (first_ms - heard.at) * rate // 1000, (last_ms - heard.at) * rate // 1000
+    for at, sound in _playing(heard, first, last, rate, espeak):
+        low, high = max(first, at), min(last, at + len(sound) // WIDTH)
+        if low < high:
+            yield low - begun, sound[WIDTH * (low - at) : WIDTH * (high - at)]
+
+
+def _playing(heard: Heard, first: int, last: int, rate: int, espeak: Espeak) -> Iterator[Piece]:
+    """The pieces of *heard* that touch its samples from *first* to *last*, each played as often as it is to be."""
+    prompt = heard.prompt
+    if prompt.pcm is not None:
+        yield first, resample(prompt.pcm.samples, prompt.pcm.rate, rate, first, last)
+        return
+    length = round(prompt.once * rate)
+    if length == 0:
+        return
+    end = -(-last // length)
+    for turn in range(first // length, min(end, prompt.loop) if prompt.loop else end):
+        start = turn * length
+        for at, sound in _once(heard, max(0, first - start), min(length, last - start), rate, espeak):
+            if at < length:
+                yield start + at, sound[: WIDTH * (length - at)]
+
+
+def _once(heard: Heard, first: int, last: int, rate: int, espeak: Espeak) -> Iterator[Piece]:
+    prompt = heard.prompt
+    gain = _gain(prompt)
+    content = next(iter(prompt.content.values()), "")
+    match prompt.sound:
+        case Sound.KEYS:
+            yield from _keys(content, gain, rate)
+        case Sound.SPEECH:
+            yield from _speech(content, heard, gain, first, last, rate, espeak)
+        case Sound.AUDIO:
+            notes = [(_SCALE[each % len(_SCALE)],) for each in _digest(content)]
+            yield from _melody(notes, _NOTE_SECONDS, _AUDIO * gain, first, last, rate)
+        case Sound.MUSIC:
+            roots = [_ROOTS[each % len(_ROOTS)] for each in _digest(content)]
+            chords = [(root, root * 5 // 4, root * 3 // 2) for root in roots]
+            yield from _melody(chords, _CHORD_SECONDS, _MUSIC * gain, first, last, rate)
+        case Sound.BEEP:
+            yield 0, tone((BEEP_HERTZ,), _BEEP * gain, round(prompt.once * rate), rate)
+
+
+def _keys(digits: str, gain: float, rate: int) -> Iterator[Piece]:
+    seconds = 0.0
+    for digit in digits:
+        if digit in DTMF:
+            yield round(seconds * rate), tone(DTMF[digit], _KEY * gain, round(TONE_SECONDS * rate), rate)
+        seconds += PAUSE_SECONDS if digit == "p" else KEY_SECONDS
+
+
+def _melody(
+    notes: Sequence[tuple[int, ...]], seconds: float, amplitude: float, first: int, last: int, rate: int
+) -> Iterator[Piece]:
+    length = round(seconds * rate)
+    for i in range(first // length, -(-last // length)):
+        yield i * length, tone(notes[i % len(notes)], amplitude, length, rate)
+
+
+def _speech(
+    text: str, heard: Heard, gain: float, first: int, last: int, rate: int, espeak: Espeak
+) -> Iterator[Piece]:
+    said = sentences(text)
+    language = str(heard.prompt.options.get("language") or DEFAULT_LANGUAGE)
+    manner = Manner(language=language, pitch=_pitch(heard.source), gain=_VOICE_GAIN * gain)
+    begin = max(0, bisect_right(said, first / rate, key=lambda each: each.start) - 1)
+    for sentence in said[begin:]:
+        start, end = round(sentence.start * rate), round(sentence.end * rate)
+        if start >= last:
+            return
+        spoken = espeak.say(sentence.plain, manner, samples=end - start, rate=rate)
+        if spoken is not None:
+            yield start, spoken
+        else:
+            yield from _tones(sentence, _hertz(heard.source), _SPEECH * gain, first, last, rate)
+
+
+def _tones(
+    sentence: Sentence, speaker: int, amplitude: float, first: int, last: int, rate: int
+) -> Iterator[Piece]:
+    """A low tone for each letter and digit, with a high one that is always the speaker's."""
+    begin = max(0, math.floor((first / rate - sentence.start) / CHARACTER_SECONDS) - 1)
+    for i, character in enumerate(sentence.text[begin:], begin):
+        start = round((sentence.start + i * CHARACTER_SECONDS) * rate)
+        if start >= last:
+            return
+        if character.isalnum():
+            end = round((sentence.start + (i + 1) * CHARACTER_SECONDS) * rate)
+            letter = _LETTER_HERTZ + _LETTER_STEP * (ord(character) % _LETTERS)
+            yield start, tone((letter, speaker), amplitude, end - start, rate)
+
+
+def _hertz(source: str) -> int:
+    if source == PLATFORM:
+        return _PLATFORM_HERTZ
+    return _SPEAKER_HERTZ + _SPEAKER_STEP * (zlib.crc32(source.encode()) % _SPEAKERS)
+
+
+def _pitch(source: str) -> int:
+    return 50 if source == PLATFORM else zlib.crc32(source.encode()) % 100
+
+
+def _gain(prompt: Prompt) -> float:
+    """What ``level`` makes of the loudness: from a quarter at -1 to four times at 1."""
+    try:
+        level = float(prompt.options.get("level") or 0)
+    except (TypeError, ValueError):
+        return 1.0
+    return _LOUDER ** max(-1.0, min(1.0, level)) if math.isfinite(level) else 1.0
+
+
+def _digest(content: str) -> bytes:
+    return hashlib.sha256(content.encode(errors="replace")).digest()
+
+
+def _overlapping(pieces: Iterable[Piece]) -> Iterator[tuple[int, list[Piece]]]:
+    """Pieces in the order of their beginnings, in groups of which no two overlap; each group's first sample."""
+    together: list[Piece] = []
+    begin = end = 0
+    for piece in pieces:
+        at, sound = piece
+        if together and at >= end:
+            yield begin, together
+            together = []
+        if not together:
+            begin = end = at
+        together.append(piece)
+        end = max(end, at + len(sound) // WIDTH)
+    if together:
+        yield begin, together
+
+
+def _sum(first: int, pieces: list[Piece]) -> bytes:
+    """The sum of *pieces*, from sample *first* to the end of the last."""
+    end = max(at + len(sound) // WIDTH for at, sound in pieces)
+    sums = [0] * (end - first)
+    for at, sound in pieces:
+        low, high = at - first, at - first + len(sound) // WIDTH
+        sums[low:high] = map(add, sums[low:high], from_bytes(sound))
+    return clip(sums)

@@ -1,0 +1,216 @@
+"""Sound written to files: WAV by the standard library, MP3 and OGG by soundfile, which the extra ``audio`` brings.
+
+Sound comes as an iterable of ``bytes``, 16-bit little-endian samples with the channels in turn, and of whole numbers,
+which stand for so many frames of silence; a *frame* is one sample of each channel.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import struct
+import sys
+import zlib
+from array import array
+from itertools import repeat
+from typing import TYPE_CHECKING, Any
+
+from voicectl.sandbox.recordings.tones import WIDTH, from_bytes
+from voicectl.sandbox.telephony.flow import Format
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+    from types import ModuleType
+
+    Audio = Iterable[bytes | int]
+
+RATE = 16_000
+"""Samples a second of every recording."""
+
+MEDIA_TYPES = {Format.WAV: "audio/wav", Format.MP3: "audio/mpeg", Format.OGG: "audio/ogg"}
+
+MAX_WAV_BYTES = 2**32 - 1 - 36
+"""What the header of a WAV file can count."""
+
+_BLOCK = RATE  # frames of silence written at once
+_MP3_SAMPLES, _MP3_BYTES = 576, 144  # of a frame of MP3, in which "frame" means something else
+_MP3_COMPRESSION = 1 - (32 - 8) / (160 - 8)  # by which libsndfile means 32 kbit/s, from 8 to 160
+_MP3_FED = 64  # frames of a silence that are really encoded
+_MP3_SAME = 8  # frames before and after the one repeated that must be equal to it
+
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+_OGG_SERIAL = b"vctl"
+
+
+def find_library() -> ModuleType | None:
+    """The module soundfile; None where it, or the library that it needs, is not installed."""
+    try:
+        return importlib.import_module("soundfile")
+    except (ImportError, OSError):
+        return None
+
+
+def write(
+    path: Path,
+    make: Callable[[], Audio],
+    *,
+    wanted: Format,
+    channels: int,
+    frames: int,
+    library: ModuleType | None,
+) -> None:
+    """Write a new file.
+
+    Args:
+        path: Where.
+        make: Gives the sound, from its beginning each time it is called.
+        wanted: The format; *library* is needed for all but WAV.
+        channels: In each frame; at most 2 but for WAV.
+        frames: How many *make* gives in all, so many as go into a WAV file.
+        library: The module soundfile.
+
+    Raises:
+        OSError: It cannot be written; part of it may be there.
+    """
+    if wanted is Format.WAV:
+        _write_wav(path, make(), channels, frames)
+        return
+    if library is None:
+        raise ValueError(f"{wanted} needs the module soundfile")
+    try:
+        if wanted is Format.MP3:
+            # Of no sound at all the encoder makes no file at all: let there be a sample.
+            _write_mp3(path, make if frames else lambda: [1], channels, library)
+        else:
+            _write_ogg(path, make(), channels, library)
+    except library.SoundFileError as exc:
+        raise OSError(str(exc)) from exc
+
+
+def _write_wav(path: Path, audio: Audio, channels: int, frames: int) -> None:
+    width = channels * WIDTH
+    size = frames * width
+    header = struct.pack("<4sL4s4sLHH", b"RIFF", 36 + size, b"WAVE", b"fmt ", 16, 1, channels)
+    header += struct.pack("<LLHH4sL", RATE, RATE * width, width, 8 * WIDTH, b"data", size)
+    with path.open("xb") as file:
+        file.write(header)
+        for part in audio:
+            if isinstance(part, int):
+                file.seek(part * width, io.SEEK_CUR)  # silence takes no room on the disk
+            else:
+                file.write(part)
+        file.truncate()
+
+
+def _write_ogg(path: Path, audio: Audio, channels: int, library: ModuleType) -> None:
+    with _open(library, path, channels, format="OGG", subtype="VORBIS") as file:
+        for block in _blocks(audio, channels):
+            file.buffer_write(_wide(block), dtype="int32")
+    _renumber(path)
+
+
+def _renumber(path: Path) -> None:
+    """Give the pages of an OGG file a serial number of ours: the library draws one by lot, and files are to repeat.
+
+    Source: RFC 3533, section 6: in a page's header of 27 bytes the serial number is at 14, the checksum at 22 and the
+    number of segments at 26; after it comes the length of each segment.
+    """
+    with path.open("r+b") as file:
+        while page := bytearray(file.read(27)):
+            lengths = file.read(page[26])
+            page += lengths + file.read(sum(lengths))
+            page[14:18] = _OGG_SERIAL
+            page[22:26] = bytes(4)
+            page[22:26] = _ogg_checksum(page)
+            file.seek(-len(page), io.SEEK_CUR)
+            file.write(page)
+
+
+def _ogg_checksum(page: bytearray) -> bytes:
+    """Its CRC is that of zlib, but of the bits the other way round, and begun with 0 instead of ones."""
+    crc = zlib.crc32(page.translate(_REVERSED), 0xFFFF_FFFF) ^ 0xFFFF_FFFF
+    return crc.to_bytes(4, "big").translate(_REVERSED)
+
+
+def _write_mp3(path: Path, make: Callable[[], Audio], channels: int, library: ModuleType) -> None:
+    """Write 32 kbit/s; of a long silence only the beginning is encoded, and what the encoder repeats is copied.
+
+    Encoding an hour takes it some 7 s, of silence too. Its answer to silence is always the same after a few frames.
+    """
+    copies: list[tuple[int, int]] = []  # after which frame of MP3 how many are left out
+    _encode_mp3(path, _without_long_silence(make(), channels, copies), channels, library)
+    if not copies:
+        return
+    parts = _with_copies(path.read_bytes(), copies)
+    path.unlink()
+    if parts is None:
+        _encode_mp3(path, _blocks(make(), channels), channels, library)
+        return
+    with path.open("xb") as file:
+        for part, times in parts:
+            file.writelines(repeat(part, times))
+
+
+def _encode_mp3(path: Path, blocks: Iterable[bytes], channels: int, library: ModuleType) -> None:
+    kind = {"format": "MP3", "subtype": "MPEG_LAYER_III"}
+    rate = {"bitrate_mode": "CONSTANT", "compression_level": _MP3_COMPRESSION}
+    with _open(library, path, channels, **kind, **rate) as file:
+        for block in blocks:
+            file.buffer_write(_wide(block), dtype="int32")
+
+
+def _without_long_silence(audio: Audio, channels: int, copies: list[tuple[int, int]]) -> Iterator[bytes]:
+    written = 0
+    for part in audio:
+        if not isinstance(part, int):
+            written += len(part) // (channels * WIDTH)
+            yield part
+            continue
+        left_out = max(0, part // _MP3_SAMPLES - _MP3_FED)
+        if left_out:
+            copies.append((written // _MP3_SAMPLES + _MP3_FED // 2, left_out))
+        frames = part - left_out * _MP3_SAMPLES
+        written += frames
+        yield from _blocks([frames], channels)
+
+
+def _with_copies(data: bytes, copies: list[tuple[int, int]]) -> list[tuple[bytes, int]] | None:
+    """The parts of an MP3 file and how often each comes; None if that would not be what the encoder does."""
+    if len(data) % _MP3_BYTES or b"Xing" in data[:_MP3_BYTES] or b"Info" in data[:_MP3_BYTES]:
+        return None
+    parts = []
+    begin = 0
+    for frame, times in copies:
+        at = frame * _MP3_BYTES
+        repeated = data[at : at + _MP3_BYTES]
+        around = data[at - _MP3_SAME * _MP3_BYTES : at + (_MP3_SAME + 1) * _MP3_BYTES]
+        if around != repeated * (2 * _MP3_SAME + 1):
+            return None
+        parts += [(data[begin:at], 1), (repeated, times)]
+        begin = at
+    return [*parts, (data[begin:], 1)]
+
+
+def _open(library: ModuleType, path: Path, channels: int, **kind: Any) -> Any:
+    return library.SoundFile(path, "x", samplerate=RATE, channels=channels, **kind)
+
+
+def _blocks(audio: Audio, channels: int) -> Iterator[bytes]:
+    """*audio* with its silence spelt out."""
+    for part in audio:
+        if isinstance(part, int):
+            for begin in range(0, part, _BLOCK):
+                yield bytes(min(_BLOCK, part - begin) * channels * WIDTH)
+        else:
+            yield part
+
+
+def _wide(block: bytes) -> bytes:
+    """*block* with 32 bits a sample, in the machine's own order.
+
+    libsndfile writes noise for MP3 with two channels of 16 bits (its pull request 1106).
+    """
+    wide = array("h", bytes(2 * len(block)))
+    wide[1 if sys.byteorder == "little" else 0 :: 2] = from_bytes(block)
+    return wide.tobytes()

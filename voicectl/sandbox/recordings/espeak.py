@@ -1,0 +1,162 @@
+"""Real speech, where the program ``espeak-ng`` is installed."""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+import re
+import shutil
+import subprocess
+import unicodedata
+import wave
+from collections import OrderedDict
+from dataclasses import dataclass
+from threading import Lock
+
+from voicectl.sandbox.recordings.tones import WIDTH, resample, scale
+
+PROGRAM = "espeak-ng"
+LIMIT_SECONDS = 5.0
+"""How long it may take over one sentence; it takes some 20 ms."""
+
+CACHE_BYTES = 16 * 1024 * 1024
+CACHE_SENTENCES = 1000
+DEFAULT_LANGUAGE = "en-US"
+
+_PACE, _FASTEST = 160, 450  # words a minute
+_SPARE_VOICE = "en-us"
+_QUIET = 64  # of 32,767: what ends a sentence is not quite silent
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8}){0,3}", re.IGNORECASE)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How a sentence is said.
+
+    Attributes:
+        language: BCP 47; one that the program does not speak is said as English is.
+        pitch: From 0 to 99.
+        gain: 1 for as loud as the program speaks.
+    """
+
+    language: str
+    pitch: int
+    gain: float
+
+
+class Espeak:
+    """Speaks sentences, and remembers those that it spoke last.
+
+    Args:
+        program: The path of the program; None: it has no voice.
+        limit: Seconds for which one sentence may take. Once it takes longer it is not asked again.
+    """
+
+    def __init__(self, program: str | None, *, limit: float = LIMIT_SECONDS) -> None:
+        self._program = program
+        self._limit = limit
+        self._said: OrderedDict[tuple[str, Manner, int, int], bytes | None] = OrderedDict()
+        self._bytes = 0
+        self._lock = Lock()
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it has a voice."""
+        return self._program is not None
+
+    def say(self, text: str, manner: Manner, *, samples: int, rate: int) -> bytes | None:
+        """*text* as speech, hurried, then cut, if it would take longer than *samples*, and else followed by silence.
+
+        Args:
+            text: Without tags.
+            manner: How.
+            samples: How long it is to last, at *rate* samples a second.
+            rate: Of the result.
+
+        Returns:
+            16-bit little-endian samples; None: there is no voice for it.
+        """
+        if self._program is None:
+            return None
+        key = (text, manner, samples, rate)
+        with self._lock:
+            if key in self._said:
+                self._said.move_to_end(key)
+                return self._said[key]
+        said = self._say(text, manner, samples, rate)
+        with self._lock:
+            self._bytes += len(said or b"") - len(self._said.pop(key, None) or b"")
+            self._said[key] = said
+            while self._bytes > CACHE_BYTES or len(self._said) > CACHE_SENTENCES:
+                self._bytes -= len(self._said.popitem(last=False)[1] or b"")
+        return said
+
+    def _say(self, text: str, manner: Manner, samples: int, rate: int) -> bytes | None:
+        spoken = self._run(text, manner, _PACE)
+        if spoken is None:
+            return None
+        seconds, wanted = spoken.seconds, samples / rate
+        if seconds > wanted > 0:
+            pace = min(_FASTEST, math.ceil(_PACE * seconds / wanted))
+            spoken = self._run(text, manner, pace) or spoken
+        return scale(resample(spoken.samples, spoken.rate, rate, 0, samples), manner.gain)
+
+    def _run(self, text: str, manner: Manner, pace: int) -> _Spoken | None:
+        language = manner.language if _LANGUAGE.fullmatch(manner.language) else DEFAULT_LANGUAGE
+        for voice in dict.fromkeys((language.lower(), _SPARE_VOICE)):
+            if self._program is None:
+                return None
+            # Plain text, never SSML, of which the program takes <audio> too: that would name files of this machine.
+            command = [self._program, "-v", voice, "-s", str(pace), "-p", str(manner.pitch)]
+            try:
+                ran = subprocess.run(  # noqa: S603 (a fixed program; what was sent to us comes by standard input)
+                    [*command, "-b", "1", "-z", "--stdin", "--stdout"],
+                    input=_printable(text).encode(errors="replace"),
+                    capture_output=True,
+                    timeout=self._limit,
+                    check=False,
+                )
+            except (OSError, subprocess.TimeoutExpired) as exc:
+                logger.warning("%s is not used any more: %s", self._program, exc)
+                self._program = None
+                return None
+            if ran.returncode == 0 and (spoken := _read(ran.stdout)) is not None:
+                return spoken
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Spoken:
+    samples: bytes
+    rate: int
+
+    @property
+    def seconds(self) -> float:
+        return len(self.samples) / WIDTH / self.rate
+
+
+def _read(file: bytes) -> _Spoken | None:
+    """What the program wrote: a WAV file that does not know its own length. None if it is something else."""
+    try:
+        with wave.open(io.BytesIO(file)) as reader:
+            if (reader.getnchannels(), reader.getsampwidth()) != (1, WIDTH):
+                return None
+            rate, samples = reader.getframerate(), reader.readframes(reader.getnframes())
+    except (wave.Error, EOFError):
+        return None
+    end = len(samples) // WIDTH * WIDTH
+    while end and abs(int.from_bytes(samples[end - WIDTH : end], "little", signed=True)) < _QUIET:
+        end -= WIDTH
+    return _Spoken(samples[:end], rate)
+
+
+def _printable(text: str) -> str:
+    """*text* without control characters, by which the program takes orders."""
+    return "".join(" " if unicodedata.category(each) == "Cc" else each for each in text)
+
+
+INSTALLED = Espeak(shutil.which(PROGRAM))
+"""The one on this machine's path, or none."""

@@ -1,0 +1,124 @@
+"""A recording as sound: who is in which channel, and what is heard from beginning to end.
+
+Source: NCCO reference, "record" (``split``, ``channels``); what it leaves open is in docs/sandbox-choices.md.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import deque
+from typing import TYPE_CHECKING
+
+from voicectl.sandbox.recordings.audio import mix
+from voicectl.sandbox.recordings.encoding import RATE
+from voicectl.sandbox.recordings.tones import from_bytes, to_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from voicectl.sandbox.recordings.espeak import Espeak
+    from voicectl.sandbox.telephony.hearing import Heard
+    from voicectl.sandbox.telephony.recording import Recording
+
+BLOCK_MS = 2_000
+"""How much sound is in memory at once."""
+
+SILENCE_MS = 600_000
+"""How much silence is given at once: writing it can be stopped in between."""
+
+PER_MS = RATE // 1000
+"""Samples of a millisecond."""
+
+
+class Stopped(Exception):
+    """The sound is not wanted any more."""
+
+
+def split(recording: Recording) -> list[list[Heard]]:
+    """What is heard in each channel.
+
+    The first is for the party of the leg that the recording names, and the last for whoever is left over and for the
+    platform's prompts. Of two channels the second is what that party hears, so prompts for others are not in it.
+    A sound that is on several tracks, for several listeners, is heard once.
+    """
+    count = recording.order.channels if recording.order.is_split else 1
+    channels: list[dict[Heard, None]] = [{} for _ in range(count)]
+    seats = {recording.leg_uuid: 0}
+    for track in recording.tracks:
+        if count == 1:
+            seat = 0
+        elif track.speaker is not None:
+            seat = seats.setdefault(track.speaker, min(len(seats), count - 1))
+        elif count == 2 and track.listener not in (None, recording.leg_uuid):
+            continue
+        else:
+            seat = count - 1
+        channels[seat][track.heard] = None
+    return [list(heards) for heards in channels]
+
+
+def sound(
+    channels: list[list[Heard]],
+    start_ms: int,
+    end_ms: int,
+    espeak: Espeak,
+    is_stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[bytes | int]:
+    """The sound between two moments of the call clock, as :mod:`voicectl.sandbox.recordings.encoding` takes it.
+
+    Args:
+        channels: What is heard in each.
+        start_ms: Milliseconds of the call clock.
+        end_ms: The same.
+        espeak: What speaks.
+        is_stopped: Asked before each block.
+
+    Yields:
+        Samples, each time some seconds at most; of silence the frames, for some minutes at once.
+
+    Raises:
+        Stopped: *is_stopped* said so.
+    """
+    waiting = deque(
+        sorted(
+            ((heard, seat) for seat, heards in enumerate(channels) for heard in heards),
+            key=lambda each: each[0].at,
+        )
+    )
+    on: list[list[Heard]] = [[] for _ in channels]
+    at, silence = start_ms, 0
+    while at < end_ms:
+        if is_stopped():
+            raise Stopped
+        until = min(at + BLOCK_MS, end_ms)
+        while waiting and waiting[0][0].at < until:
+            heard, seat = waiting.popleft()
+            on[seat].append(heard)
+        on = [[heard for heard in heards if heard.is_on(at)] for heards in on]
+        if not any(on):
+            until = min(at + SILENCE_MS, waiting[0][0].at if waiting else end_ms, end_ms)
+            silence += (until - at) * PER_MS
+            if silence >= SILENCE_MS * PER_MS:
+                yield silence
+                silence = 0
+        else:
+            block = _interleave([mix(heards, at, until, RATE, espeak=espeak) for heards in on])
+            if block.strip(b"\0"):
+                if silence:
+                    yield silence
+                    silence = 0
+                yield block
+            else:
+                silence += (until - at) * PER_MS
+        at = until
+    if silence:
+        yield silence
+
+
+def _interleave(channels: list[bytes]) -> bytes:
+    if len(channels) == 1:
+        return channels[0]
+    frames = array("h", bytes(sum(len(channel) for channel in channels)))
+    for i, channel in enumerate(channels):
+        frames[i :: len(channels)] = from_bytes(channel)
+    return to_bytes(frames)

@@ -1,0 +1,99 @@
+"""What speech recognition makes of a recording: here it hears every word right.
+
+Source: Vonage documentation on recordings, the transcription's JSON.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from voicectl.sandbox.recordings.sentences import Word, sentences
+from voicectl.sandbox.telephony.hearing import Sound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from voicectl.sandbox.telephony.hearing import Heard
+
+VERSION = "1.0.0"
+
+
+def transcript(
+    request_id: str, channels: Iterable[Iterable[Heard]], start_ms: int, end_ms: int
+) -> dict[str, Any]:
+    """The transcription of a recording.
+
+    Args:
+        request_id: A UUID.
+        channels: What is heard in each channel of it.
+        start_ms: When the recording began, in milliseconds of the call clock.
+        end_ms: When it ended.
+
+    Returns:
+        ``ver``, ``request_id`` and ``channels``; times are milliseconds from the beginning of the recording. Words
+        that were cut, or are only partly in the recording, are left out.
+    """
+    return {
+        "ver": VERSION,
+        "request_id": request_id,
+        "channels": [
+            {"duration": end_ms - start_ms, "transcript": _spoken(channel, start_ms, end_ms)}
+            for channel in channels
+        ],
+    }
+
+
+def _spoken(heards: Iterable[Heard], start_ms: int, end_ms: int) -> list[dict[str, Any]]:
+    said = [
+        _sentence(words)
+        for heard in heards
+        if heard.prompt.sound is Sound.SPEECH
+        for words in _heard(heard, start_ms, end_ms)
+    ]
+    return sorted(said, key=lambda each: int(each["timestamp"]))
+
+
+def _heard(heard: Heard, start_ms: int, end_ms: int) -> Iterator[list[tuple[str, int, int]]]:
+    """The words of each sentence that can be heard whole, with their times."""
+    prompt, at = heard.prompt, heard.at - start_ms
+    first = max(0, -at)
+    last = min(end_ms, end_ms if heard.until is None else heard.until) - heard.at
+    said = sentences(next(iter(prompt.content.values()), ""))
+    length = prompt.once * 1000
+    if not said or last <= first:
+        return
+    turns = math.ceil(last / length)
+    for turn in range(math.floor(first / length), min(turns, prompt.loop) if prompt.loop else turns):
+        for sentence in said:
+            words = []
+            for word in sentence.words:
+                start, end = (round(turn * length + seconds * 1000) for seconds in (word.start, word.end))
+                if first <= start and end <= min(last, math.ceil((turn + 1) * length)) and _raw(word):
+                    words.append((word.text, at + start, at + end))
+            if words:
+                yield words
+
+
+def _sentence(words: list[tuple[str, int, int]]) -> dict[str, Any]:
+    start, end = words[0][1], words[-1][2]
+    raw = [_bare(text) for text, _, _ in words]
+    return {
+        "sentence": " ".join(text for text, _, _ in words),
+        "raw_sentence": " ".join(raw),
+        "duration": end - start,
+        "timestamp": start,
+        "words": [
+            {"word": word, "start_time": begun, "end_time": ended, "confidence": 1.0}
+            for word, (_, begun, ended) in zip(raw, words, strict=True)
+        ],
+    }
+
+
+def _raw(word: Word) -> str:
+    return _bare(word.text)
+
+
+def _bare(text: str) -> str:
+    """*text* as recognition writes it: small, without the signs around it."""
+    return text.strip("".join(each for each in text if not each.isalnum())).lower()

@@ -1,0 +1,106 @@
+"""What a request to the Conversation or Users API is about, and who makes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from voicectl import tokens
+from voicectl.sandbox.conversations.page import MemberState
+from voicectl.sandbox.problems import refused
+from voicectl.sandbox.routes.pipeline import may_see
+from voicectl.sandbox.telephony.effects import Note
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from starlette.requests import Request
+
+    from voicectl.sandbox.conversations.page import Member, Page
+    from voicectl.sandbox.sandbox import Sandbox
+
+
+def base(request: Request) -> str:
+    """The host that was asked, for absolute links."""
+    return f"http://{request.headers['host']}"
+
+
+def region_of(request: Request) -> str:
+    """Where what *request* makes is to live."""
+    return str(request.state.region or request.state.application.region)
+
+
+def asked_page(sandbox: Sandbox, request: Request) -> Page:
+    """The conversation in the path.
+
+    Raises:
+        Problem: There is none, or it is another's.
+    """
+    page = sandbox.book.page(request.path_params["conversation"])
+    if page is not None and is_there(sandbox, request, page):
+        return page
+    raise refused(
+        404, "conversation:error:not-found", "Conversation does not exist, or you do not have access."
+    )
+
+
+def is_there(sandbox: Sandbox, request: Request, page: Page) -> bool:
+    """Whether *request* may see a conversation. One that has been empty for its ``ttl`` vanishes here."""
+    conversation = page.conversation
+    ttl = page.settings.get("properties", {}).get("ttl")
+    since = None if ttl is None else sandbox.book.empty_since(page)
+    if since is not None and sandbox.exchange.now >= since + ttl * 1000:
+        sandbox.exchange.dissolve(conversation)
+        return False
+    return may_see(request, conversation.application_id, conversation.region)
+
+
+def token_user(request: Request) -> str | None:
+    """The name of the user whose token was sent; None for an admin token."""
+    _, claims = tokens.read(request.headers["authorization"].removeprefix("Bearer "))
+    sub = claims.get("sub")
+    return None if sub is None else str(sub)
+
+
+def own_member(request: Request, page: Page) -> Member | None:
+    """The member that the user of the token is: one who joined before one who was invited; None if it is none."""
+    name = token_user(request)
+    mine = [each for each in page.present() if each.user is not None and each.user.name == name]
+    return next((each for each in mine if each.state is MemberState.JOINED), mine[0] if mine else None)
+
+
+def speaker(request: Request, page: Page, from_: str | None) -> Member | None:
+    """In whose name something is done; None: the application's.
+
+    Args:
+        request: A user's token speaks for that user alone.
+        page: The conversation.
+        from_: The member that the body names.
+
+    Raises:
+        Problem: The user is no member, or the member named is another or nobody.
+    """
+    named = None
+    if from_ is not None:
+        named = page.members.get(from_)
+        if named is None:
+            raise refused(400, "conversation:error:invalid-member", "from is no member of the conversation.")
+    if token_user(request) is None:
+        return named
+    own = own_member(request, page)
+    if own is None or own.state is not MemberState.JOINED:
+        raise refused(403, "event:error:not-joined", "The user has not joined the conversation.")
+    if named not in (None, own):
+        raise refused(403, "event:error:permission-denied", "from is not the user whose token was sent.")
+    return own
+
+
+def note_of(sandbox: Sandbox, page: Page, type_: str, author: str | None, body: dict[str, Any]) -> Note:
+    """Something that a request makes happen in a conversation, now; *author* is the id of a member or a leg."""
+    return Note(
+        at=sandbox.exchange.now,
+        application_id=page.conversation.application_id,
+        conversation_uuid=page.conversation.uuid,
+        type=type_,
+        uuid=author,
+        body=body,
+    )

@@ -1,0 +1,246 @@
+"""The routes of the Conversation API for events. Some do something when they are posted: to a leg, or to all.
+
+Source: Conversation API reference, "events".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from voicectl.sandbox.bodies import Json
+from voicectl.sandbox.checks import MISSING, Fields, Invalid
+from voicectl.sandbox.conversations import paging, searches
+from voicectl.sandbox.conversations.book import EPHEMERAL
+from voicectl.sandbox.conversations.event_orders import (
+    RETENTION_DAYS,
+    Act,
+    Recorder,
+    is_message,
+    read_event,
+    read_record,
+)
+from voicectl.sandbox.ncco import read_stream, read_talk
+from voicectl.sandbox.operations import Operation
+from voicectl.sandbox.problems import refused
+from voicectl.sandbox.routes.access import asked_page, base, note_of, speaker
+from voicectl.sandbox.routes.conversations import start_recording, stop_recording
+from voicectl.sandbox.routes.pipeline import endpoint
+from voicectl.sandbox.telephony.exchange import LegNotAnswered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.requests import Request
+
+    from voicectl.sandbox.conversations.event_orders import Posted
+    from voicectl.sandbox.conversations.page import Page
+    from voicectl.sandbox.sandbox import Sandbox
+    from voicectl.sandbox.telephony.leg import Leg
+
+    Do = Callable[[Sandbox, Page, Leg | None, Fields], None]
+
+ALL = "/v1/conversations/{conversation}/events"
+ONE = "/v1/conversations/{conversation}/events/{event}"
+
+
+def routes(sandbox: Sandbox) -> list[Route]:
+    """The routes of ``/v1/conversations/{id}/events``."""
+    return [
+        Route(path, endpoint(sandbox, operation, do), methods=[method])
+        for operation, method, path, do in (
+            (Operation.LIST_EVENTS, "GET", ALL, _list),
+            (Operation.CREATE_EVENT, "POST", ALL, _create),
+            (Operation.GET_EVENT, "GET", ONE, _get),
+            (Operation.DELETE_EVENT, "DELETE", ONE, _delete),
+        )
+    ]
+
+
+def _list(sandbox: Sandbox, request: Request, _body: Any) -> Response:
+    search = searches.read_event_search(request.query_params)
+    page = asked_page(sandbox, request)
+    hidden = page.deleted or set() if search.without_deleted else set()
+    found = (
+        (("", number), (number, note))
+        for number, note in page.events(search.first, search.last)
+        if number not in hidden and (not search.types or note.type in search.types)
+    )
+    events, links = paging.turn(found, search.window, f"{base(request)}{request.scope['path']}")
+    return Json(
+        {
+            "page_size": search.window.page_size,
+            "_embedded": [sandbox.book.event(page, number, note, base(request)) for number, note in events],
+            "_links": links,
+        }
+    )
+
+
+async def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
+    posted = read_event(body)
+    page = asked_page(sandbox, request)
+    author = speaker(request, page, posted.from_)
+    if posted.type in list(Act):
+        number = await _act(sandbox, page, posted)
+    else:
+        note = note_of(sandbox, page, posted.type, None if author is None else author.id, posted.body)
+        sandbox.note(note)
+        if posted.type == EPHEMERAL:
+            return Json(sandbox.book.passing(page, note), 201)
+        number = page.last_id
+    return _shown(sandbox, request, page, number, 201)
+
+
+def _get(sandbox: Sandbox, request: Request, _body: Any) -> Response:
+    page = asked_page(sandbox, request)
+    return _shown(sandbox, request, page, _asked(request, page), 200)
+
+
+def _delete(sandbox: Sandbox, request: Request, _body: Any) -> Response:
+    page = asked_page(sandbox, request)
+    number = _asked(request, page)
+    note = page.event(number)
+    if note is None or number in (page.deleted or ()):
+        raise _no_such_event()
+    if not is_message(note.type):
+        raise refused(403, "event:error:delete-not-allowed", "Only message and custom events can be deleted.")
+    page.erase(number)
+    sandbox.note(note_of(sandbox, page, "event:delete", note.uuid, {"event_id": number}))
+    return Response(status_code=204)
+
+
+async def _act(sandbox: Sandbox, page: Page, posted: Posted) -> int:
+    """Do what was posted; the number of the event that comes of it is returned."""
+    fields = Fields(posted.body, "body")
+    leg_id = fields.text("rtc_id")
+    leg = None if leg_id is None else page.conversation.legs.get(leg_id)
+    if leg_id is not None and leg is None:
+        raise refused(404, "leg:error:not-found", "No such leg is in the conversation.")
+    before = page.last_id
+    try:
+        _ACTS[Act(posted.type)](sandbox, page, leg, fields)
+    except LegNotAnswered as exc:
+        raise refused(400, "leg:error:not-answered", "The leg is not answered yet.") from exc
+    await sandbox.catch_up()  # the exchange notes what it does
+    uuid = None if leg is None else leg.uuid
+    for number, note in page.events(before + 1):
+        if note.type == posted.type and uuid in (None, note.uuid):
+            return number
+    # It changed nothing, as a second mute does.
+    sandbox.note(note_of(sandbox, page, posted.type, uuid, posted.body))
+    return page.last_id
+
+
+def _say(sandbox: Sandbox, page: Page, leg: Leg | None, fields: Fields) -> None:
+    prompt = read_talk(fields)
+    fields.done()
+    if leg is None:
+        sandbox.exchange.talk_to_all(page.conversation, prompt)
+    else:
+        sandbox.exchange.talk(leg, prompt)
+
+
+def _stop_say(sandbox: Sandbox, page: Page, leg: Leg | None, fields: Fields) -> None:
+    fields.done()
+    if leg is None:
+        sandbox.exchange.talk_to_all(page.conversation, None)
+    else:
+        sandbox.exchange.talk(leg, None)
+
+
+def _play(sandbox: Sandbox, page: Page, leg: Leg | None, fields: Fields) -> None:
+    prompt = read_stream(fields, "stream_url")
+    fields.done()
+    if leg is None:
+        sandbox.exchange.stream_to_all(page.conversation, prompt)
+    else:
+        sandbox.exchange.stream(leg, prompt)
+
+
+def _stop_play(sandbox: Sandbox, page: Page, leg: Leg | None, fields: Fields) -> None:
+    fields.done()
+    if leg is None:
+        sandbox.exchange.stream_to_all(page.conversation, None)
+    else:
+        sandbox.exchange.stream(leg, None)
+
+
+def _dtmf(sandbox: Sandbox, page: Page, leg: Leg | None, fields: Fields) -> None:
+    name = "digit" if "digit" in fields.raw else "digits"
+    digits = fields.keys(name, required=True) or ""
+    fields.done()
+    for each in [leg] if leg is not None else list(page.conversation.legs.values()):
+        if leg is not None or each.is_up:
+            sandbox.exchange.dtmf(each, digits)
+            sandbox.note(note_of(sandbox, page, Act.DTMF, each.uuid, fields.raw))
+
+
+def _record(sandbox: Sandbox, page: Page, _leg: Leg | None, fields: Fields) -> None:
+    order = read_record(fields)
+    fields.done()
+    start_recording(sandbox, page, Recorder(order=order, retention_days=RETENTION_DAYS))
+
+
+def _stop_record(sandbox: Sandbox, page: Page, _leg: Leg | None, fields: Fields) -> None:
+    fields.done()
+    stop_recording(sandbox, page)
+
+
+def _mute(sandbox: Sandbox, _page: Page, leg: Leg | None, fields: Fields) -> None:
+    sandbox.exchange.mute(_required(leg, fields), on=True)
+
+
+def _unmute(sandbox: Sandbox, _page: Page, leg: Leg | None, fields: Fields) -> None:
+    sandbox.exchange.mute(_required(leg, fields), on=False)
+
+
+def _earmuff(sandbox: Sandbox, _page: Page, leg: Leg | None, fields: Fields) -> None:
+    sandbox.exchange.earmuff(_required(leg, fields), on=True)
+
+
+def _unearmuff(sandbox: Sandbox, _page: Page, leg: Leg | None, fields: Fields) -> None:
+    sandbox.exchange.earmuff(_required(leg, fields), on=False)
+
+
+def _required(leg: Leg | None, fields: Fields) -> Leg:
+    if leg is not None:
+        return leg
+    fields.refuse("rtc_id", MISSING)
+    raise Invalid(fields.wrongs)
+
+
+def _asked(request: Request, page: Page) -> int:
+    text = request.path_params["event"]
+    if text.isascii() and text.isdigit() and len(text) <= len(str(searches.LAST_ID)):
+        number = int(text)
+        if page.event(number) is not None:
+            return number
+    raise _no_such_event()
+
+
+def _no_such_event() -> Exception:
+    return refused(404, "event:error:not-found", "Event does not exist, or you do not have access.")
+
+
+def _shown(sandbox: Sandbox, request: Request, page: Page, number: int, status: int) -> Json:
+    note = page.event(number)
+    if note is None:
+        raise _no_such_event()
+    return Json(sandbox.book.event(page, number, note, base(request)), status)
+
+
+_ACTS: dict[Act, Do] = {
+    Act.SAY: _say,
+    Act.STOP_SAY: _stop_say,
+    Act.PLAY: _play,
+    Act.STOP_PLAY: _stop_play,
+    Act.DTMF: _dtmf,
+    Act.RECORD: _record,
+    Act.STOP_RECORD: _stop_record,
+    Act.MUTE: _mute,
+    Act.UNMUTE: _unmute,
+    Act.EARMUFF: _earmuff,
+    Act.UNEARMUFF: _unearmuff,
+}

@@ -1,0 +1,178 @@
+"""The routes of the Conversation API for conversations, and for what all who are in one hear.
+
+Source: Conversation API reference, "conversations" and "whole-conversation media".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from voicectl.sandbox import orders
+from voicectl.sandbox.bodies import Json
+from voicectl.sandbox.conversations import event_orders, paging, searches, shown
+from voicectl.sandbox.conversations.orders import read_conversation
+from voicectl.sandbox.operations import Operation
+from voicectl.sandbox.problems import refused
+from voicectl.sandbox.routes.access import asked_page, base, is_there, note_of, region_of
+from voicectl.sandbox.routes.pipeline import endpoint
+from voicectl.sandbox.telephony.exchange import NobodyThere
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from voicectl.sandbox.conversations.page import Page
+    from voicectl.sandbox.sandbox import Sandbox
+
+ALL = "/v1/conversations"
+ONE = "/v1/conversations/{conversation}"
+
+
+def routes(sandbox: Sandbox) -> list[Route]:
+    """The routes of ``/v1/conversations`` but for members and events."""
+    return [
+        Route(path, endpoint(sandbox, operation, do), methods=[method])
+        for operation, method, path, do in (
+            (Operation.LIST_CONVERSATIONS, "GET", ALL, _list),
+            (Operation.CREATE_CONVERSATION, "POST", ALL, _create),
+            (Operation.GET_CONVERSATION, "GET", ONE, _get),
+            (Operation.UPDATE_CONVERSATION, "PUT", ONE, _update),
+            (Operation.DELETE_CONVERSATION, "DELETE", ONE, _delete),
+            (Operation.START_CONVERSATION_TALK, "PUT", f"{ONE}/talk", _start_talk),
+            (Operation.STOP_CONVERSATION_TALK, "DELETE", f"{ONE}/talk", _stop_talk),
+            (Operation.START_CONVERSATION_STREAM, "PUT", f"{ONE}/stream", _start_stream),
+            (Operation.STOP_CONVERSATION_STREAM, "DELETE", f"{ONE}/stream", _stop_stream),
+            (Operation.RECORD_CONVERSATION, "PUT", f"{ONE}/record", _record),
+        )
+    ]
+
+
+def _list(sandbox: Sandbox, request: Request, _body: Any) -> Response:
+    search = searches.read_conversation_search(request.query_params)
+    found = (
+        (("", page.number), page)
+        for page in list(sandbox.book)
+        if search.finds(page) and is_there(sandbox, request, page)
+    )
+    url = f"{base(request)}{ALL}"
+    pages, links = paging.turn(found, search.window, url)
+    return Json(
+        {
+            "page_size": search.window.page_size,
+            "_embedded": {
+                "conversations": [shown.conversation_record(page, base(request)) for page in pages]
+            },
+            "_links": links,
+        }
+    )
+
+
+def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
+    name, settings = read_conversation(body)
+    application_id, region = request.state.application.id, region_of(request)
+    if name is not None:
+        _require_free(sandbox, request, name, application_id, region)
+    conversation = sandbox.exchange.found(name, application_id=application_id, region=region)
+    page = sandbox.book.open(conversation, settings)
+    return Json(shown.conversation_record(page, base(request)), 201)
+
+
+def _get(sandbox: Sandbox, request: Request, _body: Any) -> Response:
+    return Json(shown.conversation_record(asked_page(sandbox, request), base(request)))
+
+
+def _update(sandbox: Sandbox, request: Request, body: Any) -> Response:
+    name, settings = read_conversation(body)
+    page = asked_page(sandbox, request)
+    conversation = page.conversation
+    if name is not None and name != page.name:
+        _require_free(sandbox, request, name, conversation.application_id, conversation.region)
+        sandbox.exchange.rename(conversation, name)
+    page.settings |= settings
+    page.updated = sandbox.exchange.now
+    sandbox.note(note_of(sandbox, page, "conversation:updated", None, {}))
+    return Json(shown.conversation_record(page, base(request)))
+
+
+def _delete(sandbox: Sandbox, request: Request, _body: Any) -> Response:
+    sandbox.exchange.dissolve(asked_page(sandbox, request).conversation)
+    return Response(status_code=204)
+
+
+def _start_talk(sandbox: Sandbox, request: Request, body: Any) -> Response:
+    prompt = orders.read_rest_talk(body)
+    page = asked_page(sandbox, request)
+    sandbox.exchange.talk_to_all(page.conversation, prompt)
+    return _done("Talk started", page)
+
+
+def _stop_talk(sandbox: Sandbox, request: Request, _body: Any) -> Response:
+    page = asked_page(sandbox, request)
+    sandbox.exchange.talk_to_all(page.conversation, None)
+    return _done("Talk stopped", page)
+
+
+def _start_stream(sandbox: Sandbox, request: Request, body: Any) -> Response:
+    prompt = orders.read_rest_stream(body)
+    page = asked_page(sandbox, request)
+    sandbox.exchange.stream_to_all(page.conversation, prompt)
+    return _done("Stream started", page)
+
+
+def _stop_stream(sandbox: Sandbox, request: Request, _body: Any) -> Response:
+    page = asked_page(sandbox, request)
+    sandbox.exchange.stream_to_all(page.conversation, None)
+    return _done("Stream stopped", page)
+
+
+def _record(sandbox: Sandbox, request: Request, body: Any) -> Response:
+    recorder = event_orders.read_recorder(body)
+    page = asked_page(sandbox, request)
+    if recorder.order is None:
+        stop_recording(sandbox, page)
+        return _done("Record stopped", page)
+    start_recording(sandbox, page, recorder)
+    return _done("Record started", page)
+
+
+def start_recording(sandbox: Sandbox, page: Page, recorder: event_orders.Recorder) -> None:
+    """Record a whole conversation.
+
+    Raises:
+        Problem: Nobody is in it.
+    """
+    if recorder.order is None:
+        return
+    try:
+        sandbox.exchange.record_all(page.conversation, recorder.order, retention_days=recorder.retention_days)
+    except NobodyThere as exc:
+        raise refused(400, "leg:error:not-answered", "No leg of the conversation is answered.") from exc
+
+
+def stop_recording(sandbox: Sandbox, page: Page) -> None:
+    """End the recordings of a whole conversation.
+
+    Raises:
+        Problem: There is none.
+    """
+    if not page.conversation.recordings:
+        raise refused(404, "audio:error:not-found", "The conversation is not being recorded.")
+    for recording in page.conversation.recordings:
+        body = {"record_id": recording.uuid}
+        sandbox.note(note_of(sandbox, page, "audio:record:stop", recording.leg_uuid, body))
+    sandbox.exchange.stop_recording_all(page.conversation)
+
+
+def _require_free(sandbox: Sandbox, request: Request, name: str, application_id: str, region: str) -> None:
+    taken = sandbox.exchange.conversations.room(name, application_id, region)
+    page = None if taken is None else sandbox.book.page(taken.uuid)
+    if page is not None:
+        is_there(sandbox, request, page)  # or it vanishes, if its time is up
+    if sandbox.exchange.conversations.room(name, application_id, region) is not None:
+        raise refused(409, "conversation:error:duplicate-name", "There is a conversation of this name.")
+
+
+def _done(message: str, page: Page) -> Json:
+    return Json({"message": message, "uuid": page.conversation.uuid})

@@ -1,0 +1,33 @@
+"""The files of recordings and transcriptions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import FileResponse
+from starlette.routing import Route
+
+from voicectl.sandbox.operations import Operation
+from voicectl.sandbox.problems import gateway
+from voicectl.sandbox.routes.pipeline import endpoint, may_see
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from voicectl.sandbox.sandbox import Sandbox
+
+
+def routes(sandbox: Sandbox) -> list[Route]:
+    """The routes of ``/v1/files``; some clients ask for ``/v3/files``."""
+    return [
+        Route(path, endpoint(sandbox, Operation.GET_FILE, _get_file), methods=["GET"])
+        for path in ("/v1/files/{id}", "/v3/files/{id}")
+    ]
+
+
+def _get_file(sandbox: Sandbox, request: Request, _body: Any) -> FileResponse:
+    """The file, or the parts of it that a ``Range`` header asks for."""
+    file = sandbox.files.get(request.path_params["id"])
+    if file is None or not may_see(request, file.application_id, file.region):
+        raise gateway(404, "File does not exist, or you do not have access.")
+    return FileResponse(file.path, media_type=file.media_type)

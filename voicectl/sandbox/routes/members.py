@@ -1,0 +1,169 @@
+"""The routes of the Conversation API for members.
+
+The legs of calls are members too: what is done to the one is done to the other.
+
+Source: Conversation API reference, "members".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from starlette.routing import Route
+
+from voicectl.sandbox.bodies import Json
+from voicectl.sandbox.conversations import orders, paging, searches, shown
+from voicectl.sandbox.conversations.page import IllegalState, Member, MemberState
+from voicectl.sandbox.operations import Operation
+from voicectl.sandbox.problems import refused
+from voicectl.sandbox.routes.access import asked_page, base, note_of, own_member, speaker, token_user
+from voicectl.sandbox.routes.pipeline import endpoint
+from voicectl.sandbox.telephony.conversation import MAX_LEGS
+from voicectl.sandbox.telephony.exchange import ExchangeError
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from voicectl.sandbox.conversations.page import Page
+    from voicectl.sandbox.sandbox import Sandbox
+
+ALL = "/v1/conversations/{conversation}/members"
+ONE = "/v1/conversations/{conversation}/members/{member}"
+ME = "/v1/conversations/{conversation}/members/me"
+
+_EVENTS = {
+    MemberState.INVITED: "member:invited",
+    MemberState.JOINED: "member:joined",
+    MemberState.LEFT: "member:left",
+}
+
+
+def routes(sandbox: Sandbox) -> list[Route]:
+    """The routes of ``/v1/conversations/{id}/members``."""
+    return [
+        Route(path, endpoint(sandbox, operation, do), methods=[method])
+        for operation, method, path, do in (
+            (Operation.LIST_MEMBERS, "GET", ALL, _list),
+            (Operation.CREATE_MEMBER, "POST", ALL, _create),
+            (Operation.GET_ME, "GET", ME, _get_me),
+            (Operation.GET_MEMBER, "GET", ONE, _get),
+            (Operation.UPDATE_MEMBER, "PATCH", ONE, _update),
+            (
+                Operation.UPDATE_MEMBER,
+                "PUT",
+                ONE,
+                _update,
+            ),  # as its 2021 version and its own examples have it
+        )
+    ]
+
+
+def _list(sandbox: Sandbox, request: Request, _body: Any) -> Response:
+    window = searches.read_list(request.query_params)
+    page = asked_page(sandbox, request)
+    found = ((("", i), member) for i, member in enumerate(page.members.values()))
+    members, links = paging.turn(found, window, f"{base(request)}{request.scope['path']}")
+    return Json(
+        {
+            "page_size": window.page_size,
+            "_embedded": {
+                "members": [shown.member_in_list(page, member, base(request)) for member in members]
+            },
+            "_links": links,
+        }
+    )
+
+
+def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
+    wanted = orders.read_enrolment(body)
+    page = asked_page(sandbox, request)
+    conversation = page.conversation
+    inviter = page.members.get(wanted.inviting or "")
+    if wanted.inviting is not None and inviter is None:
+        raise refused(
+            400, "conversation:error:invalid-member", "The inviting member is none of the conversation."
+        )
+    user = sandbox.users.find(wanted.user, conversation.application_id, conversation.region)
+    if user is None:
+        raise refused(404, "user:error:not-found", "User does not exist, or you do not have access.")
+    present = page.present()
+    earlier = next((each for each in present if each.user is user), None)
+    if earlier is not None:
+        name = "joined" if earlier.state is MemberState.JOINED else "invited"
+        raise refused(
+            400, f"conversation:error:member-already-{name}", f"The user is a member already: {earlier.id}."
+        )
+    if len(present) >= MAX_LEGS:
+        raise refused(
+            400, "conversation:error:maximum-number-of-members", f"A conversation holds {MAX_LEGS} members."
+        )
+    invited_by = {} if inviter is None else {"invited_by": inviter.id}
+    member = page.add(Member(id=sandbox.book.new_member_id(), user=user, given=wanted.given | invited_by))
+    _note_step(sandbox, request, page, member, wanted.state)
+    return Json(shown.member_record(page, member, None, base(request)), 201)
+
+
+def _get(sandbox: Sandbox, request: Request, _body: Any) -> Response:
+    page = asked_page(sandbox, request)
+    return _shown(sandbox, request, page, _asked(request, page))
+
+
+def _get_me(sandbox: Sandbox, request: Request, _body: Any) -> Response:
+    page = asked_page(sandbox, request)
+    if token_user(request) is None:
+        raise refused(400, "user:error:invalid-user-token", "The token has no sub: it is no user's.")
+    member = own_member(request, page)
+    if member is None:
+        raise _no_such_member()
+    return _shown(sandbox, request, page, member)
+
+
+async def _update(sandbox: Sandbox, request: Request, body: Any) -> Response:
+    step = orders.read_step(body)
+    page = asked_page(sandbox, request)
+    member = _asked(request, page)
+    if step.from_ is not None:
+        speaker(request, page, step.from_)
+    leg = sandbox.book.leg(member)
+    try:
+        member.require(step.state)
+        if step.state is MemberState.LEFT:
+            member.reason = step.reason
+        if leg is None:
+            _note_step(sandbox, request, page, member, step.state)
+        elif step.state is MemberState.LEFT:
+            sandbox.exchange.hangup(leg)
+        else:
+            sandbox.exchange.pick_up(leg)
+    except (IllegalState, ExchangeError) as exc:
+        raise refused(400, "conversation:error:invalid-member-state", f"{exc}.".replace("..", ".")) from exc
+    await sandbox.catch_up()  # the member follows its leg
+    return _shown(sandbox, request, page, member)
+
+
+def _note_step(sandbox: Sandbox, request: Request, page: Page, member: Member, state: MemberState) -> None:
+    """Have *member*, which has no leg, be in another *state*, and tell of it."""
+    own = own_member(request, page) or member if token_user(request) is not None else None
+    if own is not None and own.user is not None:
+        by = {"isSystem": False, "user_id": own.user.id, "member_id": own.id}
+        member.initiators = {**(member.initiators or {}), state.lower(): by}
+    body = {} if member.reason is None else {"reason": member.reason}
+    sandbox.note(note_of(sandbox, page, _EVENTS[state], member.id, body))
+
+
+def _asked(request: Request, page: Page) -> Member:
+    member = page.members.get(request.path_params["member"])
+    if member is None:
+        raise _no_such_member()
+    return member
+
+
+def _no_such_member() -> Exception:
+    return refused(
+        404, "conversation:error:member-not-found", "Member does not exist, or you do not have access."
+    )
+
+
+def _shown(sandbox: Sandbox, request: Request, page: Page, member: Member) -> Json:
+    return Json(shown.member_record(page, member, sandbox.book.leg(member), base(request)))

@@ -1,0 +1,169 @@
+"""The routes of the Users API.
+
+Source: Conversation API reference, "users and sessions".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from voicectl.sandbox.bodies import Json
+from voicectl.sandbox.conversations import paging, searches, shown
+from voicectl.sandbox.conversations.orders import is_user_name, read_user
+from voicectl.sandbox.conversations.users import NameTaken
+from voicectl.sandbox.operations import Operation
+from voicectl.sandbox.problems import refused
+from voicectl.sandbox.routes.access import base, is_there, region_of, token_user
+from voicectl.sandbox.routes.pipeline import endpoint, may_see
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from starlette.requests import Request
+
+    from voicectl.sandbox.conversations.page import Page
+    from voicectl.sandbox.conversations.paging import Key
+    from voicectl.sandbox.conversations.users import User
+    from voicectl.sandbox.sandbox import Sandbox
+
+ALL = "/v1/users"
+ONE = "/v1/users/{user}"
+
+
+def routes(sandbox: Sandbox) -> list[Route]:
+    """The routes of ``/v1/users``."""
+    return [
+        Route(path, endpoint(sandbox, operation, do), methods=[method])
+        for operation, method, path, do in (
+            (Operation.LIST_USERS, "GET", ALL, _list),
+            (Operation.CREATE_USER, "POST", ALL, _create),
+            (Operation.GET_USER, "GET", ONE, _get),
+            (Operation.UPDATE_USER, "PATCH", ONE, _update),
+            (Operation.UPDATE_USER, "PUT", ONE, _update),  # as its 2021 version and some clients have it
+            (Operation.DELETE_USER, "DELETE", ONE, _delete),
+            (Operation.LIST_USER_CONVERSATIONS, "GET", f"{ONE}/conversations", _list_conversations),
+            (Operation.LIST_SESSIONS, "GET", f"{ONE}/sessions", _list_sessions),
+        )
+    ]
+
+
+def _list(sandbox: Sandbox, request: Request, _body: Any) -> Response:
+    window = searches.read_list(request.query_params, "name")
+    name = request.query_params.get("name")
+    found = ((("", user.number), user) for user in _visible(sandbox, request) if name in (None, user.name))
+    users, links = paging.turn(found, window, f"{base(request)}{ALL}")
+    return Json(
+        {
+            "page_size": window.page_size,
+            "_embedded": {"users": [shown.user_in_list(user, base(request)) for user in users]},
+            "_links": links,
+        }
+    )
+
+
+def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
+    name, details = read_user(body)
+    if token_user(request) is not None:
+        raise refused(403, "system:error:permission", "A user's token makes no users: send one without sub.")
+    _check_name(name)
+    try:
+        user = sandbox.users.add(
+            name, details, application_id=request.state.application.id, region=region_of(request)
+        )
+    except NameTaken as exc:
+        raise _taken() from exc
+    return Json(shown.user_record(user, base(request)), 201)
+
+
+def _get(sandbox: Sandbox, request: Request, _body: Any) -> Response:
+    return Json(shown.user_record(_named(sandbox, request), base(request)))
+
+
+def _update(sandbox: Sandbox, request: Request, body: Any) -> Response:
+    name, details = read_user(body)
+    user = _asked(sandbox, request)
+    _check_name(name)
+    try:
+        sandbox.users.change(user, name, details)
+    except NameTaken as exc:
+        raise _taken() from exc
+    return Json(shown.user_record(user, base(request)))
+
+
+def _delete(sandbox: Sandbox, request: Request, _body: Any) -> Response:
+    sandbox.users.remove(_asked(sandbox, request))
+    return Response(status_code=204)
+
+
+def _list_conversations(sandbox: Sandbox, request: Request, _body: Any) -> Response:
+    search = searches.read_conversation_search(request.query_params, of_user=True)
+    user = _named(sandbox, request)
+
+    def found() -> Iterator[tuple[Key, Page]]:
+        for page in list(sandbox.book):
+            states = {member.state for member in page.members.values() if member.user is user}
+            is_wanted = bool(states) if search.state is None else search.state in states
+            if is_wanted and search.finds(page) and is_there(sandbox, request, page):
+                key = page.settings.get("properties", {}).get("custom_sort_key", "")
+                yield (key if search.by_sort_key else "", page.number), page
+
+    pages, links = paging.turn(found(), search.window, f"{base(request)}/v1/users/{user.id}/conversations")
+    conversations = [
+        shown.conversation_record(page, base(request), with_custom_data=search.with_custom_data)
+        for page in pages
+    ]
+    return Json(
+        {
+            "page_size": search.window.page_size,
+            "_embedded": {"conversations": conversations},
+            "_links": links,
+        }
+    )
+
+
+def _list_sessions(sandbox: Sandbox, request: Request, _body: Any) -> Response:
+    window = searches.read_list(request.query_params)
+    user = _named(sandbox, request)
+    mine = [
+        leg
+        for leg in sandbox.exchange.live.values()
+        if shown.party(leg) == {"type": "app", "user": user.name}
+        and (leg.application_id, leg.region) == (user.application_id, user.region)
+    ]
+    found = ((("", leg.created), leg) for leg in mine)
+    legs, links = paging.turn(found, window, f"{base(request)}/v1/users/{user.id}/sessions")
+    sessions = [shown.session_record(user, leg, sandbox.identity.api_key) for leg in legs]
+    return Json({"page_size": window.page_size, "_embedded": {"sessions": sessions}, "_links": links})
+
+
+def _visible(sandbox: Sandbox, request: Request) -> Iterator[User]:
+    return (user for user in sandbox.users if may_see(request, user.application_id, user.region))
+
+
+def _asked(sandbox: Sandbox, request: Request) -> User:
+    """The user with the id in the path."""
+    user = sandbox.users.by_id.get(request.path_params["user"])
+    if user is None or not may_see(request, user.application_id, user.region):
+        raise refused(404, "user:error:not-found", "User does not exist, or you do not have access.")
+    return user
+
+
+def _named(sandbox: Sandbox, request: Request) -> User:
+    """The user with the id or the name in the path."""
+    reference = request.path_params["user"]
+    named = (user for user in _visible(sandbox, request) if user.name == reference)
+    return next(named, None) or _asked(sandbox, request)
+
+
+def _check_name(name: str | None) -> None:
+    if name is not None and not is_user_name(name):
+        raise refused(
+            400, "user:error:invalid-user-name", "No user is called me, or anything beginning with USR-."
+        )
+
+
+def _taken() -> Exception:
+    return refused(409, "user:error:duplicate-name", "There is a user of this name.")

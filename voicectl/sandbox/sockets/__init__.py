@@ -1,0 +1,1 @@
+"""WebSocket endpoints: what their servers hear and say."""

@@ -1,0 +1,252 @@
+"""The WebSockets that legs call: opened, kept going with the call clock, and closed.
+
+Only loopback is called unless the user allows another host: a rehearsal must not reach production.
+
+Source: Vonage WebSocket documentation; what it leaves open is listed among the sandbox's choices.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from voicectl.loopback import is_loopback
+from voicectl.sandbox.sockets.audio import FRAME_MS, Kept
+from voicectl.sandbox.telephony.hearing import Sound
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from websockets.asyncio.client import ClientConnection
+
+    from voicectl.sandbox.call_clock import CallClock
+    from voicectl.sandbox.log import Log
+    from voicectl.sandbox.sockets.websocket import WebSocket
+    from voicectl.sandbox.telephony.effects import Open, Sounding
+    from voicectl.sandbox.telephony.exchange import Exchange
+    from voicectl.sandbox.telephony.leg import Leg
+
+CONNECT_SECONDS = 5.0
+"""How long a handshake may take, on the host clock."""
+
+PATIENCE_SECONDS = 5.0
+"""How long :meth:`Sockets.pump` waits for a server, on the host clock, before it goes on without it."""
+
+CLOSE_SECONDS = 2.0
+"""How long the closing of all may take, on the host clock."""
+
+SHORTEST_WAIT_SECONDS = 0.002
+"""Between two ticks, on the host clock: a call clock that runs very fast must not make this a busy loop."""
+
+GOING_AWAY = 1001
+
+
+class Sockets:
+    """All WebSockets of one exchange.
+
+    Args:
+        exchange: Whose legs call them.
+        call_clock: Keeps them going by itself, unless it stands still.
+        log: Gets a ``websocket`` entry for what happens to one, never for each message.
+        sign: Makes the signed token of an application by its id, for the handshake.
+        catch_up: Runs the exchange up to now, and sees to its effects.
+        allow_hosts: Hosts off loopback that may be called.
+
+    Attributes:
+        connect_seconds: :data:`CONNECT_SECONDS`, unless it is changed.
+        patience_seconds: :data:`PATIENCE_SECONDS`, likewise.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        call_clock: CallClock,
+        log: Log,
+        *,
+        sign: Callable[[str], str],
+        catch_up: Callable[[], Awaitable[None]],
+        allow_hosts: tuple[str, ...] = (),
+    ) -> None:
+        self._exchange = exchange
+        self._call_clock = call_clock
+        self._log = log
+        self._sign = sign
+        self._catch_up = catch_up
+        self._allow_hosts = allow_hosts
+        self.connect_seconds = CONNECT_SECONDS
+        self.patience_seconds = PATIENCE_SECONDS
+        self._kept = Kept()
+        self._dialling: dict[str, asyncio.Task[ClientConnection]] = {}
+        self._open: dict[str, WebSocket] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self._woken = asyncio.Event()
+        self._ticking: asyncio.Task[None] | None = None
+        self._is_closed = False
+
+    @property
+    def next_due(self) -> int | None:
+        """How far the call clock may go before it is time to :meth:`pump`, in its milliseconds; None: anywhere.
+
+        One frame at a time, so that a server hears and answers at its own pace also while the clock is advanced.
+        """
+        return (self._exchange.now // FRAME_MS + 1) * FRAME_MS if self._open else None
+
+    async def open(self, effect: Open) -> Callable[[], None]:
+        """Connect, and send the first message.
+
+        Returns:
+            What tells the exchange how it went, to be called next.
+        """
+        leg = self._exchange.legs[effect.uuid]
+        reason = self._why_not(leg.to["uri"])
+        if reason is None:
+            try:
+                return await self._dial(leg)
+            except ImportError:
+                reason = "the sandbox needs the extra for it: pip install 'voicectl[websocket]'"
+        return partial(self._refused, leg, reason)
+
+    def close_leg(self, uuid: str) -> None:
+        """Close the WebSocket of a leg that has ended, in the background; nothing if it has none."""
+        if uuid in self._dialling:
+            self._dialling[uuid].cancel()
+        socket = self._open.pop(uuid, None)
+        if socket is not None:
+            socket.end()
+            self._see_off(socket)
+
+    def sounding(self, effect: Sounding) -> None:
+        """Tell a server of keys that its leg's party hears; other sounds reach it as audio in any case."""
+        socket = self._open.get(effect.uuid)
+        if socket is not None and effect.heard.prompt.sound is Sound.KEYS:
+            socket.press(effect.heard)
+
+    async def pump(self) -> None:
+        """Let what servers sent be heard up to now, and hand over to them what is heard up to now.
+
+        A server that does not take it in time is not waited for again until it has.
+        """
+        self._play()
+        sockets = list(self._open.values())
+        await asyncio.gather(*(socket.hand_over(self.patience_seconds) for socket in sockets))
+        self._play()  # what was said to it at once
+        if self._ending:
+            await asyncio.wait(self._ending)
+
+    async def close(self) -> None:
+        """Close all, and be done with it in :data:`CLOSE_SECONDS`."""
+        self._is_closed = True
+        for dialling in self._dialling.values():
+            dialling.cancel()
+        while self._open:
+            _, socket = self._open.popitem()
+            socket.end(GOING_AWAY)
+            self._see_off(socket)
+        if self._ticking is not None:
+            self._ticking.cancel()
+            await asyncio.wait([self._ticking])
+        if self._ending:
+            await asyncio.wait(self._ending)
+
+    def _why_not(self, uri: str) -> str | None:
+        try:
+            parts = urlsplit(uri)
+        except ValueError as exc:
+            return str(exc)
+        host = (parts.hostname or "").lower()
+        if not is_loopback(host) and host not in self._allow_hosts:
+            return "the host is neither loopback nor allowed"
+        if "@" in parts.netloc:
+            return "a user and password in the URI have no place beside the handshake's Authorization"
+        return None
+
+    async def _dial(self, leg: Leg) -> Callable[[], None]:
+        from voicectl.sandbox.sockets.websocket import Refused, dial  # noqa: PLC0415 (an extra, which may be missing)
+
+        authorization = leg.to.get("authorization", {})
+        is_custom = authorization.get("type") == "custom"
+        value = authorization["value"] if is_custom else f"Bearer {self._sign(leg.application_id)}"
+        dialling = asyncio.create_task(dial(leg, value, self.connect_seconds))
+        self._dialling[leg.uuid] = dialling
+        try:
+            await asyncio.wait([dialling])
+            connection = dialling.result()
+        except asyncio.CancelledError:
+            if not dialling.cancelled():  # it is this that is cancelled
+                dialling.cancel()
+                raise
+            return partial(self._refused, leg, "the call ended first")
+        except Refused as exc:
+            return partial(self._refused, leg, str(exc))
+        finally:
+            del self._dialling[leg.uuid]
+        self._connected(leg, connection)
+        return partial(self._opened, leg)
+
+    def _connected(self, leg: Leg, connection: ClientConnection) -> None:
+        from voicectl.sandbox.sockets.websocket import WebSocket  # noqa: PLC0415 (see _dial)
+
+        socket = WebSocket(
+            connection,
+            leg,
+            exchange=self._exchange,
+            log=self._log,
+            kept=self._kept,
+            on_change=self._woken.set,
+            on_close=self._closed,
+        )
+        if leg.is_over or self._is_closed:
+            socket.end()
+            self._see_off(socket)
+            return
+        self._log.add("websocket", uuid=leg.uuid, event="connected", url=leg.to["uri"])
+        self._open[leg.uuid] = socket
+        if self._ticking is None or self._ticking.done():
+            self._ticking = asyncio.create_task(self._tick())
+
+    def _opened(self, leg: Leg) -> None:
+        self._exchange.socket_opened(leg)
+        if leg.uuid not in self._open:
+            self._exchange.socket_closed(leg)  # its server was faster than we
+
+    def _refused(self, leg: Leg, reason: str) -> None:
+        self._log.add("websocket", uuid=leg.uuid, event="not connected", url=leg.to["uri"], reason=reason)
+        self._exchange.socket_refused(leg, reason)
+
+    def _closed(self, socket: WebSocket) -> None:
+        """Its server, or what became of the network, has closed it."""
+        self._open.pop(socket.leg.uuid, None)
+        socket.playout.stop()
+        self._exchange.socket_closed(socket.leg)
+        self._woken.set()
+
+    def _see_off(self, socket: WebSocket) -> None:
+        task = asyncio.create_task(socket.wait_closed(CLOSE_SECONDS))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    def _play(self) -> None:
+        for socket in self._open.values():
+            socket.playout.play()
+
+    async def _tick(self) -> None:
+        """Keep all going while one is open: with each frame if the call clock runs, else when something has come."""
+        while self._open:
+            self._woken.clear()
+            await self._catch_up()
+            self._play()
+            await self._catch_up()
+            for socket in self._open.values():
+                socket.wake()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._host_seconds_to_wait()):
+                    await self._woken.wait()
+        await self._catch_up()  # the last one may have been closed by its server
+
+    def _host_seconds_to_wait(self) -> float | None:
+        due = self.next_due
+        seconds = None if due is None else self._call_clock.host_seconds_until(due)
+        return None if seconds is None else max(seconds, SHORTEST_WAIT_SECONDS)

@@ -1,0 +1,256 @@
+"""One open WebSocket: the connection to a server that is the party of a leg.
+
+Needs the extra ``websocket``; :mod:`voicectl.sandbox.sockets` imports this only when a leg calls one.
+
+Source: Vonage WebSocket documentation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, WebSocketException
+
+from voicectl.sandbox.sockets.audio import FRAME_MS, Feed, Kept, Playout, frame_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from voicectl.sandbox.log import Log
+    from voicectl.sandbox.telephony.exchange import Exchange
+    from voicectl.sandbox.telephony.hearing import Heard
+    from voicectl.sandbox.telephony.leg import Leg
+
+MAX_MESSAGE = 1024 * 1024
+"""Bytes; a little more than the 1,024 frames that are kept, at 24,000 samples a second. More ends the connection."""
+
+CLOSE_SECONDS = 1.0
+"""How long the server may take to answer a close, on the host clock."""
+
+SEND_BUFFER = 128 * 1024
+"""Bytes that the system may keep for a server that does not read: seconds, where by itself it would keep minutes."""
+
+TEXTS_LOGGED = 20
+TEXT_SHOWN = 200
+"""Characters of what a server says that one entry of the log shows."""
+
+NORMAL = 1000
+
+
+class Refused(Exception):
+    """The WebSocket cannot be had; the message says why."""
+
+
+class _Connect(connect):
+    """Follows no redirect: it would lead away from the host that was looked at."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
+async def dial(leg: Leg, authorization: str, seconds: float) -> ClientConnection:
+    """Connect to the WebSocket that *leg* calls, within *seconds* of the host clock, and send the first message.
+
+    Raises:
+        Refused: It did not work.
+    """
+    try:
+        connection = await _Connect(
+            leg.to["uri"],
+            additional_headers={"Authorization": authorization},
+            user_agent_header="voicectl-sandbox",
+            compression=None,
+            proxy=None,  # none of the user's is for loopback
+            open_timeout=seconds,
+            close_timeout=CLOSE_SECONDS,
+            ping_interval=None,  # a server that is stopped in a debugger may stay so
+            max_size=MAX_MESSAGE,
+        )
+        with suppress(ConnectionClosed, OSError):  # so soon: who receives will see it
+            raw: socket.socket = connection.transport.get_extra_info("socket")
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+            await connection.send(json.dumps(_connected(leg)))
+    except (OSError, WebSocketException, ValueError) as exc:  # TimeoutError is an OSError
+        raise Refused((str(exc) or type(exc).__name__)[:TEXT_SHOWN]) from exc
+    return connection
+
+
+class WebSocket:
+    """The party of a leg: hears through its connection, and speaks through it.
+
+    Two tasks of its own move the messages, so that a slow server keeps nobody else waiting.
+
+    Args:
+        leg: Whose party it is.
+        on_change: Called when sound has come that is to be played.
+        on_close: Called with this when the connection is gone and :meth:`end` was not asked for it.
+    """
+
+    def __init__(
+        self,
+        connection: ClientConnection,
+        leg: Leg,
+        *,
+        exchange: Exchange,
+        log: Log,
+        kept: Kept,
+        on_change: Callable[[], None],
+        on_close: Callable[[WebSocket], None],
+    ) -> None:
+        self.leg = leg
+        rate = int(leg.to["content-type"].rpartition("=")[2])
+        self.playout = Playout(exchange, leg, rate, kept)
+        self._connection = connection
+        self._frame = frame_bytes(rate)
+        self._exchange = exchange
+        self._log = log
+        self._on_change = on_change
+        self._on_close = on_close
+        self._feed = Feed(leg, rate, exchange.now)
+        self._texts = 0
+        self._remarked: set[str] = set()
+        self._close_code: int | None = None
+        self._woken = asyncio.Event()
+        self._has_sent = asyncio.Event()
+        self._handing_over: asyncio.Task[None] | None = None
+        self._sending = asyncio.create_task(self._send())
+        self._receiving = asyncio.create_task(self._receive())
+
+    def press(self, heard: Heard) -> None:
+        """Tell the keys of *heard*."""
+        self._feed.press(heard)
+        self.wake()
+
+    def wake(self) -> None:
+        """Send what is due by now, in the background."""
+        if self._sending.done():
+            return
+        if self._feed.is_due(self._until) or self._close_code is not None:
+            self._has_sent.clear()
+            self._woken.set()
+
+    async def hand_over(self, seconds: float) -> None:
+        """Send what is due by now, and wait until the server has it: it answers pings that go after.
+
+        After *seconds* of the host clock it is waited for no longer, nor the next times until it has answered.
+        """
+        self.wake()
+        if self._handing_over is not None and not self._handing_over.done():
+            return
+        if not self._has_sent.is_set():
+            self._handing_over = asyncio.create_task(self._see_arrive())
+            await asyncio.wait([self._handing_over], timeout=seconds)
+
+    def end(self, code: int = NORMAL) -> None:
+        """Send what is due by now, then close the connection, in the background."""
+        self.playout.stop()
+        self._close_code = code
+        self.wake()
+
+    async def wait_closed(self, seconds: float) -> None:
+        """Wait until the connection is gone; after *seconds* of the host clock it is cut."""
+        await asyncio.wait([self._sending, self._receiving], timeout=seconds)
+        self._connection.transport.abort()
+        await asyncio.wait([self._sending, self._receiving])
+
+    @property
+    def _until(self) -> int:
+        return self._exchange.now if self.leg.ended_at is None else self.leg.ended_at
+
+    async def _send(self) -> None:
+        try:
+            while self._close_code is None:
+                if not self._woken.is_set():
+                    self._has_sent.set()
+                await self._woken.wait()
+                self._woken.clear()
+                while messages := await self._take():
+                    for message in messages:
+                        await self._connection.send(message)
+                    await asyncio.sleep(0)  # a send does not let others run if there is room for it
+                if self._feed.lost_ms:
+                    frames = self._feed.lost_ms // FRAME_MS
+                    self._remark("fell behind", f"the server reads too slowly: {frames} frames were not sent")
+            await self._connection.close(self._close_code)
+        except ConnectionClosed:
+            pass  # the other task sees to it
+        finally:
+            self._has_sent.set()
+
+    async def _take(self) -> list[bytes | str]:
+        if self._feed.has_sound:
+            return await asyncio.to_thread(self._feed.take, self._until)
+        return self._feed.take(self._until)
+
+    async def _see_arrive(self) -> None:
+        await self._has_sent.wait()
+        # Two: many a server's library answers the first before the server itself sees the messages. What it says to
+        # them at once has then come, too, so that a frozen sandbox's runs repeat.
+        with suppress(ConnectionClosed):
+            for _ in range(2):
+                await (await self._connection.ping())
+
+    async def _receive(self) -> None:
+        try:
+            while True:
+                message = await self._connection.recv()
+                if isinstance(message, str):
+                    self._read_text(message)
+                elif message:
+                    self._hear(message)
+        except ConnectionClosed as exc:
+            self._log.add("websocket", uuid=self.leg.uuid, event="closed", **self._how(exc))
+        self._sending.cancel()
+        if self._close_code is None:
+            self._on_close(self)
+
+    def _how(self, closed: ConnectionClosed) -> dict[str, Any]:
+        """Who closed the connection, and why."""
+        if closed.rcvd is not None and closed.rcvd_then_sent:
+            by, code, reason = "server", int(closed.rcvd.code), closed.rcvd.reason
+        elif self._close_code is not None:
+            by, code, reason = "sandbox", self._close_code, ""
+        elif closed.sent is not None:  # what it sent was too long, or against the protocol
+            by, code, reason = "sandbox", int(closed.sent.code), closed.sent.reason
+        else:
+            return {"by": "network", "code": None, "reason": "the connection was lost"}
+        return {"by": by, "code": code, "reason": reason[:TEXT_SHOWN]}
+
+    def _hear(self, message: bytes) -> None:
+        if self._close_code is not None:
+            return
+        self._remark("first audio", "")
+        if len(message) != self._frame:
+            size = len(message)
+            self._remark("odd size", f"a message of {size} bytes: the platform takes {self._frame}, 20 ms")
+        was_idle = self.playout.is_idle
+        if excess := self.playout.receive(message):
+            self._remark("overflow", f"too much was sent ahead: {excess} bytes and more were dropped")
+        if was_idle:
+            self._on_change()
+
+    def _read_text(self, message: str) -> None:
+        self._texts += 1
+        if self._texts <= TEXTS_LOGGED:
+            shown = message if len(message) <= TEXT_SHOWN else message[:TEXT_SHOWN] + "..."
+            self._log.add("websocket", uuid=self.leg.uuid, event="text ignored", text=shown)
+        elif self._texts == TEXTS_LOGGED + 1:
+            self._remark("text ignored", "further messages of text are not shown")
+
+    def _remark(self, event: str, reason: str) -> None:
+        """Write something down the first time that it happens."""
+        if event not in self._remarked:
+            self._remarked.add(event)
+            fields: dict[str, Any] = {"reason": reason} if reason else {}
+            self._log.add("websocket", uuid=self.leg.uuid, event=event, **fields)
+
+
+def _connected(leg: Leg) -> dict[str, Any]:
+    """The first message: the leg's own ``headers`` stand beside the platform's two fields, and do not hide them."""
+    own = {"event": "websocket:connected", "content-type": leg.to["content-type"]}
+    return own | {name: value for name, value in leg.to.get("headers", {}).items() if name not in own}

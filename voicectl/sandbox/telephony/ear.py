@@ -1,0 +1,219 @@
+"""``input``: listening to a party until its keys, or what it says, are complete.
+
+Source: NCCO reference, "input" and "bargeIn rules".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from voicectl.sandbox.telephony.flow import Format, Record
+from voicectl.voice.speech import CHARACTERS_PER_SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from voicectl.sandbox.telephony.agenda import Timer
+    from voicectl.sandbox.telephony.flow import Input
+    from voicectl.sandbox.telephony.hearing import Heard
+    from voicectl.sandbox.telephony.leg import Leg
+    from voicectl.sandbox.telephony.media import Media
+    from voicectl.sandbox.telephony.recording import Recording
+
+CONFIDENCE = "0.92"
+"""Of every phrase that is understood; a text, as the platform writes it."""
+
+
+class Ear:
+    """Listens from the moment it is made; its time runs from :meth:`begin`.
+
+    Args:
+        media: Where the legs are.
+        leg: The leg that runs the flow.
+        terms: A synchronous ``input``.
+        noticed: Called at each key, and when speech begins.
+        done: Called once with the ``dtmf`` and the ``speech`` of the event, after :meth:`begin` only.
+    """
+
+    def __init__(
+        self,
+        media: Media,
+        leg: Leg,
+        terms: Input,
+        *,
+        noticed: Callable[[], None],
+        done: Callable[[dict[str, Any], dict[str, Any], Recording | None], None],
+    ) -> None:
+        self._media = media
+        self._leg = leg
+        self._terms = terms
+        self._noticed = noticed
+        self._done = done
+        self._digits = ""
+        self._said: list[str] = []
+        self._speech_began: int | None = None
+        self._has_begun = False
+        self._result: tuple[dict[str, Any], dict[str, Any]] | None = None
+        self._key_timer: Timer | None = None
+        self._speech_timer: Timer | None = None
+        self._recording: Recording | None = None
+        self._speaker = self._who_speaks()
+        for each in {leg.uuid: leg, self._speaker.uuid: self._speaker}.values():
+            each.ears.append(self)
+        dtmf, speech = terms.dtmf, terms.speech
+        if dtmf is not None:
+            media.asked_for_keys(leg, within=dtmf.time_out, then_hash=dtmf.submit_on_hash, at_once=False)
+        if speech is not None:
+            media.asked_to_speak(self._speaker, within=speech.start_timeout)
+            if speech.save_audio:
+                order = Record(format=Format.WAV)
+                self._recording = media.record(self._speaker, order, only=self._speaker.uuid)
+
+    def _who_speaks(self) -> Leg:
+        speech = self._terms.speech
+        if speech is None or speech.uuid is None:
+            return self._leg
+        return self._leg.conversation.legs.get(speech.uuid, self._leg)
+
+    def begin(self) -> None:
+        """Let time run: the flow has come to the ``input``."""
+        self._has_begun = True
+        if self._result is not None:
+            self._tell()
+            return
+        if self._speech_began is None:
+            self._await_key()
+            if self._terms.speech is not None:
+                self._speech_timer = self._after(self._terms.speech.start_timeout, self._nobody_spoke)
+
+    def close(self) -> None:
+        """Listen no more."""
+        for timer in (self._key_timer, self._speech_timer):
+            if timer is not None:
+                timer.cancel()
+        for leg in (self._leg, self._speaker):
+            if self in leg.ears:
+                leg.ears.remove(self)
+        if self._recording is not None:
+            self._media.stop_recording(self._recording)
+
+    def key(self, leg: Leg, digit: str) -> None:
+        """The party of *leg* pressed a key."""
+        if leg is not self._leg:
+            return
+        self._noticed()
+        dtmf = self._terms.dtmf
+        if dtmf is None or self._result is not None:
+            return
+        if digit == "#" and dtmf.submit_on_hash:
+            self._finish_keys(timed_out=False)
+            return
+        self._digits += digit
+        if len(self._digits) >= dtmf.max_digits:
+            self._finish_keys(timed_out=False)
+        elif self._has_begun:
+            self._await_key()
+
+    def speech(self, heard: Heard) -> None:
+        """Somebody says something."""
+        if heard.source != self._speaker.uuid:
+            return
+        self._noticed()
+        speech = self._terms.speech
+        if speech is None or self._result is not None or heard.until is None:
+            return
+        now = self._media.now
+        if self._speech_began is None:
+            self._speech_began = now
+            if self._key_timer is not None:
+                self._key_timer.cancel()
+        if self._speech_timer is not None:
+            self._speech_timer.cancel()
+        self._said.append(heard.prompt.content["text"])
+        last = self._speech_began + speech.max_duration * 1000
+        if heard.until > last:
+            self._speech_timer = self._after((last - now) / 1000, self._spoke_too_long)
+        else:
+            silence = (heard.until - now) / 1000 + speech.end_on_silence
+            self._speech_timer = self._after(silence, lambda: self._finish_speech("end_on_silence_timeout"))
+
+    def _await_key(self) -> None:
+        if self._terms.dtmf is None:
+            return
+        if self._key_timer is not None:
+            self._key_timer.cancel()
+        self._key_timer = self._after(self._terms.dtmf.time_out, self._no_more_keys)
+
+    def _no_more_keys(self) -> None:
+        self._key_timer = None
+        if self._digits or self._speech_timer is None:
+            self._finish_keys(timed_out=True)
+
+    def _nobody_spoke(self) -> None:
+        self._speech_timer = None
+        if self._key_timer is None:
+            dtmf = {
+                "digits": None if self._terms.dtmf is None else "",
+                "timed_out": self._terms.dtmf is not None,
+            }
+            self._finish(dtmf, {"timeout_reason": "start_timeout", "results": []})
+
+    def _spoke_too_long(self) -> None:
+        terms = self._terms.speech
+        if terms is not None:
+            text = " ".join(self._said)[: round(terms.max_duration * CHARACTERS_PER_SECOND)]
+            self._said = [text.rpartition(" ")[0] or text]
+        self._finish_speech("max_duration")
+
+    def _finish_keys(self, *, timed_out: bool) -> None:
+        speech: dict[str, Any] = {"results": []}
+        if self._terms.speech is not None and timed_out and not self._digits:
+            speech["timeout_reason"] = "start_timeout"
+        self._finish({"digits": self._digits, "timed_out": timed_out}, speech)
+
+    def _finish_speech(self, reason: str) -> None:
+        results = [{"text": " ".join(self._said), "confidence": CONFIDENCE}]
+        self._finish({"digits": None, "timed_out": False}, {"timeout_reason": reason, "results": results})
+
+    def _finish(self, dtmf: dict[str, Any], speech: dict[str, Any]) -> None:
+        self._result = dtmf, speech
+        recording = self._recording
+        self.close()
+        self._recording = recording
+        if self._has_begun:
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._result is not None:
+            self._done(*self._result, self._recording)
+
+    def _after(self, seconds: float, do: Callable[[], None]) -> Timer:
+        return self._media.schedule(self._leg, seconds, do)
+
+
+class OpenEar:
+    """Asynchronous ``input``: tells each key at once, until it is closed.
+
+    Args:
+        leg: Whose keys are wanted.
+        media: Where the leg is.
+        pressed: Called with each.
+    """
+
+    def __init__(self, media: Media, leg: Leg, pressed: Callable[[str], None]) -> None:
+        self._leg = leg
+        self._pressed = pressed
+        leg.ears.append(self)
+        media.asked_for_keys(leg, within=2.0, then_hash=False, at_once=True)
+
+    def key(self, _leg: Leg, digit: str) -> None:
+        """The party pressed a key."""
+        self._pressed(digit)
+
+    def speech(self, heard: Heard) -> None:
+        """Only keys are wanted."""
+
+    def close(self) -> None:
+        """Listen no more."""
+        if self in self._leg.ears:
+            self._leg.ears.remove(self)

@@ -1,0 +1,1 @@
+"""Webhooks: told of events and asked for NCCOs, with the time-outs and second attempts of the platform."""

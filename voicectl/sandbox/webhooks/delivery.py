@@ -1,0 +1,220 @@
+"""Carrying one event or question to its webhook: attempts, fallback, and what the reply means.
+
+Source: Vonage webhook reference, "delivery rules"; Application API v2 reference, ``fallback_answer_url``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from voicectl.loopback import is_loopback
+from voicectl.sandbox.bodies import MAX_BODY, UnreadableBody, parse_json
+from voicectl.sandbox.faults import Fault, What
+from voicectl.sandbox.ncco import read_ncco
+from voicectl.sandbox.telephony.effects import Event, Fetch
+from voicectl.sandbox.webhooks.request import NO_ANSWER, Reply, Unsendable, build, send, shown
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from voicectl.sandbox.applications import Application, Hook
+    from voicectl.sandbox.telephony.flow import Actions
+
+ATTEMPTS = 2
+"""How often one URL is tried at most."""
+
+OFF_LIMITS = "not delivered: the host is neither loopback nor allowed"
+
+_PASSING = (429, 503, 504)
+"""The statuses that are worth a second attempt where an NCCO is wanted."""
+
+_SERVER_ERRORS = range(500, 600)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came of asking.
+
+    Attributes:
+        actions: The NCCO; without actions if an ``answer_url`` replied with none. None: go on, or give up.
+        reason: Why none came.
+        bad: What is wrong with each reply that should have been an NCCO and is none.
+    """
+
+    actions: Actions | None = None
+    reason: str = ""
+    bad: tuple[str, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Delivery:
+    """One event or question on its way.
+
+    Attributes:
+        effect: What it is; None: an event of the Conversation API.
+        hook: Where it goes.
+        fields: What is sent.
+        line: Among whose requests it keeps its order: a leg's uuid, or a conversation's.
+        application: Whose it is: the fallback is that one's.
+        is_signed: Whether it carries a token.
+        entry: Its entry in the log: ``attempts`` and ``outcome`` are written there.
+        fault: What is to go wrong with it.
+        answer: Where the answer is waited for; None if nobody waits.
+    """
+
+    effect: Event | Fetch | None
+    hook: Hook
+    fields: dict[str, Any]
+    line: str
+    application: Application
+    is_signed: bool
+    entry: dict[str, Any]
+    fault: Fault | None = None
+    answer: asyncio.Future[Answer] | None = None
+
+    @property
+    def receiver(self) -> str:
+        """``host:port``."""
+        parts = urlsplit(self.hook.url)
+        return f"{parts.hostname}:{parts.port or parts.scheme}"
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Where it keeps its order: the receiver and the line."""
+        return self.receiver, self.line
+
+
+class Courier:
+    """Makes the requests of deliveries, one delivery at a time or many.
+
+    Args:
+        sign: Makes the token of a payload, for the application with this id.
+        allow_hosts: Hosts off loopback that may be reached.
+    """
+
+    def __init__(self, *, sign: Callable[[bytes, str], str], allow_hosts: tuple[str, ...]) -> None:
+        self._sign = sign
+        self._allow_hosts = frozenset(host.lower() for host in allow_hosts)
+
+    def may_reach(self, hook: Hook) -> bool:
+        """Whether *hook* is on this machine, or on a host that the user allows."""
+        try:
+            parts = urlsplit(hook.url)
+            host, _port = (parts.hostname or "").lower(), parts.port
+        except ValueError:  # of the port, too
+            return False
+        return host in self._allow_hosts or is_loopback(host)
+
+    async def tell(self, delivery: Delivery) -> None:
+        """Deliver an event whose reply does not count.
+
+        Only a receiver that took too long is told again; what else goes wrong is lost.
+        """
+        reply = await self._try(delivery, delivery.hook, delivery.fields, _took_too_long)
+        delivery.entry["outcome"] = "delivered" if reply.has_arrived else f"failed: {reply.reason}"
+
+    async def consult(self, delivery: Delivery) -> Answer:
+        """Deliver a question, or an event whose reply may be an NCCO; ask the fallback where that is due."""
+        is_question = isinstance(delivery.effect, Fetch)
+        hook, fallback = delivery.hook, delivery.application.fallback
+        reply = await self._try(delivery, hook, delivery.fields, _may_pass)
+        answer = self._read(delivery, reply)
+        # Whatever is wrong with the reply of an answer_url counts; an event_url must not have been heard at all.
+        has_failed = answer.actions is None and (is_question or _may_pass(reply))
+        if fallback is None or not has_failed:
+            return answer
+        if not self.may_reach(fallback):
+            delivery.entry["attempts"].append({"url": shown(fallback.url), "reason": OFF_LIMITS})
+            return answer
+        fields = delivery.fields | {
+            "reason": answer.reason,
+            "original_request": {"url": hook.url, "type": "answer" if is_question else "event"},
+        }
+        second = self._read(delivery, await self._try(delivery, fallback, fields, _may_pass))
+        return replace(second, bad=answer.bad + second.bad)
+
+    async def _try(
+        self,
+        delivery: Delivery,
+        hook: Hook,
+        fields: dict[str, Any],
+        is_worth_repeating: Callable[[Reply], bool],
+    ) -> Reply:
+        """Make up to two attempts at one URL, and write them down. Faults strike the delivery's own URL only."""
+        fault = delivery.fault.what if delivery.fault and hook is delivery.hook else None
+        where = {} if hook is delivery.hook else {"url": shown(hook.url)}
+        attempts = delivery.entry["attempts"]
+        reply = NO_ANSWER
+        for attempt in range(ATTEMPTS):
+            is_unsigned = fault is What.WEBHOOK_UNSIGNED and attempt == 0 and delivery.is_signed
+            attempts.append(made := where | ({"signed": False} if is_unsigned else {}))
+            if fault is not What.WEBHOOK_DROP:
+                try:
+                    request = build(hook, fields, None if is_unsigned else self._signer(delivery))
+                except Unsendable as exc:
+                    made["reason"] = str(exc)
+                    return Reply(trouble=str(exc))
+                reply = await send(request)
+                if fault is What.WEBHOOK_DUPLICATE and attempt == 0 and reply.status is not None:
+                    attempts.append((await send(request)).to_json() | {"duplicate": True})
+                if fault is What.ANSWER_TIMEOUT:
+                    reply = NO_ANSWER
+            made |= reply.to_json()
+            # A server error brings a signed copy of what came unsigned by mistake: so say the signed webhooks' docs.
+            needs_signing = is_unsigned and reply.status in _SERVER_ERRORS
+            if not needs_signing and not is_worth_repeating(reply):
+                break
+        return reply
+
+    def _signer(self, delivery: Delivery) -> Callable[[bytes], str] | None:
+        application_id = delivery.application.id
+        return (lambda payload: self._sign(payload, application_id)) if delivery.is_signed else None
+
+    def _read(self, delivery: Delivery, reply: Reply) -> Answer:
+        """What *reply* says is to be done; its ``outcome`` is written down."""
+        entry, is_event = delivery.entry, isinstance(delivery.effect, Event)
+        if reply.trouble or not reply.has_arrived:
+            entry["outcome"] = f"failed: {reply.reason}"
+            return Answer(reason=reply.reason)
+        entry["outcome"] = "delivered"
+        if is_event and not reply.body.lstrip().startswith(b"["):
+            return Answer()  # the usual "OK": the call goes on
+        try:
+            actions = _actions(reply.body)
+        except _BadNcco as exc:
+            entry["outcome"] = f"bad NCCO: {exc}"
+            return Answer(reason=str(exc), bad=(str(exc),))
+        if is_event and not actions:
+            return Answer()
+        if actions:
+            entry["outcome"] = "delivered, and brought an NCCO"
+        return Answer(actions=actions)
+
+
+class _BadNcco(Exception):
+    """A reply is no NCCO; the message says why."""
+
+
+def _actions(body: bytes) -> Actions:
+    if not body.strip() and len(body) <= MAX_BODY:
+        return ()
+    try:
+        raw = parse_json(body)
+    except UnreadableBody as exc:
+        raise _BadNcco(str(exc)) from exc
+    wrongs: list[dict[str, str]] = []
+    actions = read_ncco(raw, wrongs, may_be_empty=True)
+    if wrongs:
+        raise _BadNcco("; ".join(f"{wrong['name']}: {wrong['reason']}" for wrong in wrongs))
+    return actions
+
+
+def _took_too_long(reply: Reply) -> bool:
+    return reply.status is None and reply.is_timeout
+
+
+def _may_pass(reply: Reply) -> bool:
+    return bool(reply.trouble) or reply.status in _PASSING

@@ -1,0 +1,181 @@
+"""One request to a webhook: the form of its fields, its signature, its sending, and what comes back.
+
+Source: Vonage webhook reference, "delivery rules"; the account of how to verify the payload of a signed webhook.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, quote, urlencode
+
+import httpx
+
+from voicectl.sandbox.bodies import MAX_BODY
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+    from voicectl.sandbox.applications import Hook
+
+    Sign = Callable[[bytes], str]
+
+SUCCESSES = range(200, 206)
+"""What counts as having arrived."""
+
+_HEADERS = {
+    "User-Agent": "voicectl-sandbox",
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+    # A connection for each request: a server of one thread would wait on a kept one and hear nobody else.
+    "Connection": "close",
+}
+
+
+class Unsendable(Exception):
+    """The fields, or the URL, cannot be put into a request; the message says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What came of one attempt.
+
+    Attributes:
+        status: The HTTP status; None if none came.
+        body: At most one byte more than ``MAX_BODY``, so that it can be seen to be too long.
+        trouble: Why there is no status, or not all of the body, in the platform's words; empty if all is well.
+        is_timeout: Whether the trouble is that it took too long.
+    """
+
+    status: int | None = None
+    body: bytes = b""
+    trouble: str = ""
+    is_timeout: bool = False
+
+    @property
+    def has_arrived(self) -> bool:
+        """Whether the receiver took it."""
+        return self.status in SUCCESSES
+
+    @property
+    def reason(self) -> str:
+        """Why it is of no use: the trouble, or the status."""
+        return self.trouble or f"answered with status {self.status}"
+
+    def to_json(self) -> dict[str, Any]:
+        """As the log shows it: ``status`` or ``reason``."""
+        return {"reason": self.trouble} if self.trouble else {"status": self.status}
+
+
+NO_ANSWER = Reply(trouble="Read timed out.", is_timeout=True)
+"""What is seen of a receiver that does not answer in time."""
+
+
+def build(hook: Hook, fields: dict[str, Any], sign: Sign | None) -> httpx.Request:
+    """Put *fields* into a request: as JSON for POST, into the query for GET.
+
+    The query of the URL is kept, but for parameters of the same names. In a query a scalar is its text, ``null``
+    an empty one, and an object or array its JSON.
+
+    Args:
+        hook: Where it goes, and how long that may take.
+        fields: What is told.
+        sign: Makes the token of a payload; None: not signed. The payload is the body of a POST; of a GET it is
+            the parameters as a JSON object, in their order and without spaces.
+
+    Raises:
+        Unsendable: A text in it is no Unicode, or the URL is none.
+    """
+    try:
+        url = httpx.URL(hook.url)
+        if hook.method == "GET":
+            pairs = _parameters(url, fields)
+            payload, body = compact(_as_object(pairs)), None
+            url = url.copy_with(query=urlencode(pairs, quote_via=quote).encode())
+        else:
+            payload = body = compact(fields)
+        headers = _HEADERS | ({} if body is None else {"Content-Type": "application/json"})
+        if sign is not None:
+            headers["Authorization"] = f"Bearer {sign(payload)}"
+        times = {"connect": hook.connect_seconds, "read": hook.read_seconds, "write": hook.read_seconds}
+        return httpx.Request(
+            hook.method, url, headers=headers, content=body, extensions={"timeout": {**times, "pool": None}}
+        )
+    except (httpx.InvalidURL, ValueError) as exc:  # UnicodeError is a ValueError
+        raise Unsendable(f"it cannot be sent: {exc}") from exc
+
+
+async def send(request: httpx.Request) -> Reply:
+    """Send *request* once, over a connection of its own; follows no redirect, and never raises for the other side.
+
+    It takes no longer in all than the time to connect and the time to answer together.
+    """
+    times = request.extensions["timeout"]
+    status, body = None, bytearray()
+    try:
+        async with (
+            asyncio.timeout(times["connect"] + times["read"]),
+            httpx.AsyncHTTPTransport(verify=_tls()) as transport,
+        ):
+            response = await transport.handle_async_request(request)
+            try:
+                status = response.status_code
+                async for part in response.aiter_raw():
+                    body += part
+                    if len(body) > MAX_BODY:
+                        break
+            finally:
+                await response.aclose()
+        return Reply(status=status, body=bytes(body[: MAX_BODY + 1]))
+    except httpx.ConnectTimeout:
+        return Reply(trouble="Connection timed out.", is_timeout=True)
+    except (TimeoutError, httpx.TimeoutException):
+        return Reply(status=status, trouble=NO_ANSWER.trouble, is_timeout=True)
+    except httpx.ConnectError:
+        return Reply(trouble="Connection refused.")
+    except (httpx.HTTPError, OSError, UnicodeError):
+        return Reply(status=status, trouble="Connection closed.")
+
+
+def shown(url: str) -> str:
+    """*url* for the log: without the password that it may have."""
+    scheme, slashes, rest = url.partition("//")
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}{slashes}{authority.rpartition('@')[2]}{slash}{path}"
+
+
+def compact(value: object) -> bytes:
+    """*value* as JSON without spaces, in UTF-8: to the byte what ``JSON.stringify`` makes of it once it is read."""
+    # Half a surrogate pair has no UTF-8: it stays the escape that it came as.
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(errors="backslashreplace")
+
+
+def _parameters(url: httpx.URL, fields: dict[str, Any]) -> list[tuple[str, str]]:
+    kept = parse_qsl(url.query.decode(), keep_blank_values=True)
+    return [pair for pair in kept if pair[0] not in fields] + [
+        (name, _text(value)) for name, value in fields.items()
+    ]
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else compact(value).decode()
+
+
+def _as_object(pairs: list[tuple[str, str]]) -> dict[str, str | list[str]]:
+    """The parameters as an object; one that comes several times has an array, as common servers read it."""
+    found: dict[str, list[str]] = {}
+    for name, value in pairs:
+        found.setdefault(name, []).append(value)
+    return {name: values if len(values) > 1 else values[0] for name, values in found.items()}
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """One for all: making it takes longer than sending a request."""
+    return httpx.create_ssl_context()

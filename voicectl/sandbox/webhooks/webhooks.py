@@ -1,0 +1,279 @@
+"""Telling webhooks what happened, and asking them for NCCOs.
+
+Only loopback is told and asked unless the user allows another host: a rehearsal must not reach production.
+
+Source: Vonage webhook reference, "delivery rules"; Application API v2 reference: URLs, methods, time-outs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from voicectl.sandbox.applications import Hook
+from voicectl.sandbox.faults import ANSWER, RTC, WEBHOOK_FAULTS, What
+from voicectl.sandbox.telephony import events
+from voicectl.sandbox.telephony.effects import Event, Fetch, Kind
+from voicectl.sandbox.webhooks.delivery import OFF_LIMITS, Answer, Courier, Delivery
+from voicectl.sandbox.webhooks.queue import MOST, Turn, WebhookQueue
+from voicectl.sandbox.webhooks.request import shown
+from voicectl.voice.call import CallStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from voicectl.sandbox.applications import Application, Applications
+    from voicectl.sandbox.faults import Faults
+    from voicectl.sandbox.log import Log
+    from voicectl.sandbox.telephony.effects import Note
+    from voicectl.sandbox.telephony.flow import Webhook
+
+REORDER_SECONDS = 1.0
+"""How long an event that is to be out of order waits for the next of its leg, on the host clock."""
+
+ANSWER_SECONDS = 5.0
+"""How long an ``answer_url`` may take, on the host clock, unless its application says otherwise."""
+
+EVENT_SECONDS = 10.0
+"""The same for an ``event_url``."""
+
+_NEVER_ANSWERED = {"busy": "user", "unanswered": "user", "timeout": "platform", "failed": "platform"} | {
+    "cancelled": "platform"
+}
+"""The statuses after which no ``completed`` follows of itself, and the ``disconnected_by`` of one that does."""
+
+
+class Webhooks:
+    """Sends events and asks for NCCOs, in the background and many at once.
+
+    Nothing here raises for what a receiver does. Each event and each question has one entry in the log, of the kind
+    ``webhook``, from the moment at which it is queued; its ``attempts`` and ``outcome`` follow.
+
+    Args:
+        applications: Whose webhooks they are.
+        sign: Makes the token of a payload, for the application with this id.
+        faults: What is to go wrong.
+        log: Where it is written down.
+        allow_hosts: Hosts off loopback that may be reached.
+        region_url: Tells the base URL of a region, such as ``na-east``.
+        queue: Where requests wait for their turn.
+    """
+
+    def __init__(
+        self,
+        *,
+        applications: Applications,
+        sign: Callable[[bytes, str], str],
+        faults: Faults,
+        log: Log,
+        allow_hosts: tuple[str, ...],
+        region_url: Callable[[str], str],
+        queue: WebhookQueue | None = None,
+    ) -> None:
+        self._applications = applications
+        self._faults = faults
+        self._log = log
+        self._region_url = region_url
+        self._courier = Courier(sign=sign, allow_hosts=allow_hosts)
+        self._queue = queue or WebhookQueue()
+        self._held: dict[Delivery, asyncio.TimerHandle] = {}
+        self._behind: dict[tuple[str, str], Delivery] = {}  # those held that go after the next of their leg
+        self._asked: set[asyncio.Future[Answer]] = set()
+
+    @property
+    def pending(self) -> int:
+        """How many are queued, held back or under way."""
+        return self._queue.unfinished + len(self._held)
+
+    def send(self, event: Event) -> None:
+        """Tell an event, if there is anybody to tell; the reply does not count."""
+        delivery = self._event(event)
+        if delivery is not None:
+            self._post(delivery)
+            self._complete(event)
+
+    def publish(self, note: Note, fields: dict[str, Any]) -> None:
+        """Tell an event of a conversation, if the application has an RTC webhook.
+
+        Args:
+            note: Where and when it happened.
+            fields: What is sent.
+        """
+        application = self._applications.by_id.get(note.application_id)
+        if application is not None and application.rtc_event is not None:
+            entry: dict[str, Any] = {"at": note.at, "uuid": note.uuid, "event": RTC}
+            line = note.conversation_uuid
+            self._post(self._delivery(entry, None, application, application.rtc_event, fields, line))
+
+    async def ask(self, effect: Event | Fetch) -> Answer:
+        """Tell or ask, and wait for the reply; at once nothing, if there is nobody to ask."""
+        delivery = self._event(effect) if isinstance(effect, Event) else self._question(effect)
+        if delivery is None:
+            return Answer(reason="there is no webhook")
+        delivery.answer = asyncio.get_running_loop().create_future()
+        self._asked.add(delivery.answer)
+        try:
+            self._post(delivery)
+            if isinstance(effect, Event):
+                self._complete(effect)
+            return await delivery.answer
+        finally:
+            self._asked.discard(delivery.answer)
+
+    def abandon(self) -> list[asyncio.Task[None]]:
+        """Forget for good all that is queued or under way; who waits for a reply gets none.
+
+        Returns:
+            What is being broken off.
+        """
+        for timer in self._held.values():
+            timer.cancel()
+        self._held.clear()
+        self._behind.clear()
+        for answer in self._asked:
+            if not answer.done():
+                answer.set_result(Answer(reason="it was forgotten"))
+        return self._queue.cancel()
+
+    async def quiet(self, seconds: float) -> None:
+        """Wait until nothing is pending, for *seconds* of the host clock at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.pending:
+                    await asyncio.sleep(0.002)
+
+    async def close(self) -> None:
+        """Forget all, and wait until what was under way has ended."""
+        await asyncio.gather(*self.abandon(), return_exceptions=True)
+
+    def _event(self, event: Event) -> Delivery | None:
+        application = self._applications.by_id.get(event.application_id)
+        if application is None:
+            return None
+        hook = _hook(event.webhook, application.event, EVENT_SECONDS)
+        if hook is None:
+            return None
+        entry: dict[str, Any] = {"at": event.at, "uuid": event.uuid, "event": event.kind}
+        return self._delivery(entry, event, application, hook, event.fields, event.uuid)
+
+    def _question(self, fetch: Fetch) -> Delivery | None:
+        application = self._applications.by_id.get(fetch.application_id)
+        if application is None:
+            return None
+        hook = _hook(fetch.webhook, application.answer, ANSWER_SECONDS)
+        if hook is None:
+            return None
+        entry: dict[str, Any] = {
+            "at": fetch.at,
+            "uuid": fetch.uuid,
+            "event": ANSWER,
+            "purpose": fetch.purpose,
+        }
+        fields = fetch.parameters | {"region_url": self._region_url(fetch.region)}
+        return self._delivery(entry, fetch, application, hook, fields, fetch.uuid)
+
+    def _delivery(
+        self,
+        entry: dict[str, Any],
+        effect: Event | Fetch | None,
+        application: Application,
+        hook: Hook,
+        fields: dict[str, Any],
+        line: str,
+    ) -> Delivery:
+        is_signed = application.signs("rtc" if effect is None else "voice")
+        sent: dict[str, Any] = {
+            "method": hook.method,
+            "url": shown(hook.url),
+            "body": fields,
+            "signed": is_signed,
+        }
+        return Delivery(
+            effect=effect,
+            hook=hook,
+            fields=fields,
+            line=line,
+            application=application,
+            is_signed=is_signed,
+            entry=self._log.add("webhook", **entry | sent, fault=None, attempts=[], outcome=None),
+        )
+
+    def _complete(self, event: Event) -> None:
+        """Tell a ``completed`` after a call that was never answered, if a fault wants it."""
+        ended_by = _NEVER_ANSWERED.get(event.fields.get("status", ""))
+        if event.kind is not Kind.STATUS or ended_by is None:
+            return
+        if self._faults.strike(Kind.STATUS, {What.WEBHOOK_COMPLETED}) is None:
+            return
+        fields = {name: value for name, value in event.fields.items() if name != "detail"}
+        fields |= {"status": CallStatus.COMPLETED, "start_time": None, "end_time": event.fields["timestamp"]}
+        fields |= {"duration": "0", "rate": str(events.RATE), "price": events.price(0)}
+        fields |= {"network": events.NETWORK, "disconnected_by": ended_by}
+        self.send(replace(event, fields=fields, may_bring_ncco=False))
+
+    def _post(self, delivery: Delivery) -> None:
+        """Queue *delivery*, unless a fault holds it back."""
+        if not self._courier.may_reach(delivery.hook):
+            self._settle(delivery, OFF_LIMITS)
+            return
+        overtaken = self._behind.pop(delivery.place, None)
+        faults = WEBHOOK_FAULTS if overtaken is None else WEBHOOK_FAULTS - {What.WEBHOOK_REORDER}
+        fault = self._faults.strike(delivery.entry["event"], faults)
+        if fault is not None:
+            delivery.fault, delivery.entry["fault"] = fault, fault.what
+        if fault is not None and fault.what is What.WEBHOOK_REORDER:
+            self._behind[delivery.place] = delivery
+            self._hold(delivery, REORDER_SECONDS)
+        elif fault is not None and fault.what is What.WEBHOOK_DELAY:
+            self._hold(delivery, fault.seconds or 0)
+        else:
+            self._enqueue(delivery)
+        if overtaken is not None:
+            self._release(overtaken)
+
+    def _hold(self, delivery: Delivery, seconds: float) -> None:
+        if len(self._held) >= MOST:
+            self._settle(delivery, "dropped: too many are held back")
+            return
+        self._held[delivery] = asyncio.get_running_loop().call_later(seconds, self._release, delivery)
+
+    def _release(self, delivery: Delivery) -> None:
+        timer = self._held.pop(delivery, None)
+        if timer is None:
+            return  # it found no room
+        timer.cancel()
+        if self._behind.get(delivery.place) is delivery:
+            del self._behind[delivery.place]
+        self._enqueue(delivery)
+
+    def _enqueue(self, delivery: Delivery) -> None:
+        turn = Turn(make=lambda: self._make(delivery), is_awaited=delivery.answer is not None)
+        if not self._queue.add(delivery.receiver, delivery.line, turn):
+            self._settle(delivery, "dropped: too many wait for this receiver")
+
+    async def _make(self, delivery: Delivery) -> None:
+        if delivery.answer is None:
+            await self._courier.tell(delivery)
+            return
+        answer = Answer(reason="it was broken off")
+        try:
+            answer = await self._courier.consult(delivery)
+        finally:
+            if not delivery.answer.done():
+                delivery.answer.set_result(answer)
+
+    def _settle(self, delivery: Delivery, outcome: str) -> None:
+        """Have done with what is not sent at all."""
+        delivery.entry["outcome"] = outcome
+        if delivery.answer is not None:
+            delivery.answer.set_result(Answer(reason=outcome))
+
+
+def _hook(own: Webhook | None, applications: Hook | None, read_seconds: float) -> Hook | None:
+    """Where to send: the call's or action's *own* URL, with the time-outs of the application's."""
+    if own is None:
+        return applications
+    times = applications or Hook(url=own.url, method=own.method, read_seconds=read_seconds)
+    return replace(times, url=own.url, method=own.method)
