@@ -1,0 +1,5 @@
+"""Fixtures of the applications' tests: those of the sandbox."""
+
+from tests.sandbox.conftest import client, clock, start
+
+__all__ = ["client", "clock", "start"]
