@@ -633,10 +633,14 @@ def test_the_secret_goes_to_the_global_host_whatever_the_region(
     ]
 
 
-def test_a_sandbox_may_be_given_any_url_without_a_warning(voicectl: Room) -> None:
-    ran = voicectl(f"app urls --answer {ANSWER} --event http://ops.example.com/e")
+def test_a_sandbox_warns_of_a_url_that_it_may_not_reach_and_of_no_other(voicectl: Room) -> None:
+    near = voicectl(f"app urls --answer {ANSWER} --event {EVENT}")
+    far = voicectl("app urls --event https://ops.example.com/e")
 
-    assert "warning" not in ran.stderr
+    assert "warning" not in near.stderr
+    assert far.exit_code == 0
+    assert far.stderr.startswith("warning: https://ops.example.com/e is not this machine")
+    assert "--allow-host ops.example.com" in far.stderr
 
 
 # A dry run

@@ -21,7 +21,10 @@ from tests.support.room import Room
         ("webhook-completed", {"what": "webhook-completed", "on": "any"}),
         ("answer-timeout --on answer", {"what": "answer-timeout", "on": "answer"}),
         ("region --on getCall", {"what": "region", "on": "getCall"}),
-        ("key-revoked --after 1s --lasting 5s", {"what": "key-revoked", "on": "any"}),
+        (
+            "key-revoked --after 1s --lasting 5s",
+            {"what": "key-revoked", "on": "any", "after": 1, "lasting": 5, "spent": False},
+        ),
     ],
 )
 def test_a_fault_is_added_and_listed(voicectl: Room, words: str, shown: dict[str, object]) -> None:
@@ -30,6 +33,26 @@ def test_a_fault_is_added_and_listed(voicectl: Room, words: str, shown: dict[str
     assert added.exit_code == 0, added.stderr
     assert shown.items() <= added.json.items()
     assert voicectl("sandbox fault list -o json", env={"VOICECTL_SANDBOX": voicectl.url}).json == [added.json]
+
+
+def test_the_list_shows_when_a_fault_strikes_and_whether_it_still_does(voicectl: Room) -> None:
+    voicectl.environ["VOICECTL_SANDBOX"] = voicectl.url
+    voicectl("sandbox fault add status 503 --after 1m --lasting 90s")
+    shown = "sandbox fault list --fields after,lasting,spent"
+
+    assert voicectl(shown).rows == [["60.0", "90.0", "false"]]
+    voicectl.clock.sleep(150)
+    assert voicectl(shown).rows == [["60.0", "90.0", "true"]]
+
+
+def test_one_fault_can_be_taken_back(voicectl: Room) -> None:
+    voicectl.environ["VOICECTL_SANDBOX"] = voicectl.url
+    first, second = (voicectl("sandbox fault add region -q").stdout.strip() for _ in range(2))
+
+    assert voicectl(f"sandbox fault clear {first}").exit_code == 0
+
+    assert voicectl("sandbox fault list -q").stdout.split() == [second]
+    assert voicectl(f"sandbox fault clear {first}").exit_code == 4
 
 
 @pytest.mark.parametrize(
@@ -47,6 +70,7 @@ def test_what_is_no_fault_is_refused_and_says_why(voicectl: Room, words: str, wh
 
     assert ran.exit_code == 2
     assert why in ran.stderr
+    assert "sandbox fault add" in ran.stderr
 
 
 def test_a_revoked_key_is_what_a_runbook_would_meet(voicectl: Room) -> None:

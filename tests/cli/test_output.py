@@ -294,6 +294,10 @@ COLUMNS = {
     " capabilities.rtc.signed_callbacks privacy.improve_ai",
     "app urls": "webhook address http_method connect_timeout socket_timeout signed_callbacks",
     "doctor": "check outcome detail fix",
+    "sandbox status": "url application_id call_time legs_live legs conversations faults webhooks_pending"
+    " speed frozen",
+    "sandbox log": "n call_time kind uuid what",
+    "sandbox fault list": "id what on times code seconds retry_after probability after lasting struck spent",
 }
 """What scripts read by position: this only ever grows at its ends."""
 

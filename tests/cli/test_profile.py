@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from tests.support.key_files import pkcs1, pkcs8
 from tests.support.room import Room
 from tests.support.terminal import END_OF_INPUT, converse
 from voicectl.core import keys
+from voicectl.core.profiles import ProfileStore
 from voicectl.sandbox.identity import Identity
 
 APP = "1d2c3b4a-5968-4776-8594-a3b2c1d0e9f8"
@@ -420,6 +422,25 @@ def test_show_alone_says_what_is_in_force_and_where_it_comes_from(add: Room) -> 
     row = add("profile show").rows[0]
     assert row[:3] == ["prod", "true", APP]
     assert json.loads(row[6])["from"] == "profile prod (the default profile)"
+
+
+def test_show_alone_tells_the_account_in_force_and_no_secret(add: Room) -> None:
+    fields = "--fields api_key,has_api_secret,has_signature_secret"
+    account = {"VOICECTL_API_KEY": "abcd1234", "VOICECTL_API_SECRET": "s3cr3t"}
+
+    assert add(f"profile show {fields}").rows == [["-", "false", "false"]]
+    assert add(f"profile show {fields}", env=account).rows == [["abcd1234", "true", "false"]]
+    assert "s3cr3t" not in add("profile show -o json", env=account).stdout
+
+    ProfileStore(add.config).add(
+        replace(ProfileStore(add.config).get("prod"), api_key="stored"),
+        key=None,
+        api_secret="s3cr3t",
+        signature_secret="s1gn",
+        replace=True,
+    )
+    assert add(f"profile show {fields}").rows == [["stored", "true", "true"]]
+    assert add("profile show -o json").json["has_signature_secret"] is True
 
 
 def test_what_is_missing_is_asked_for_on_a_terminal_without_echo(bare: Room, pem: str) -> None:

@@ -14,8 +14,10 @@ from tests.support.desk import desk, shell
 from tests.support.key_files import pkcs8
 from tests.support.machines import machine
 from tests.support.room import PERSON, Room
-from tests.support.servers import Canned, reply
+from tests.support.servers import Canned, Drip, reply
 from voicectl.core.profiles import Profile, ProfileStore
+from voicectl.core.rehearsal import ACT_SECONDS, SandboxControl
+from voicectl.errors import TransportError
 from voicectl.sandbox.identity import Identity
 
 Application = tuple[Identity, RSAPrivateKey]
@@ -131,6 +133,52 @@ def test_a_rehearsal_off_this_machine_is_refused(stage: Room, live: Canned, url:
 
         assert (ran.exit_code, ran.stdout) == (3, "")
     assert live.connections == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "stop",
+        "reset",
+        "ring --to 442079460000",
+        "answer {leg}",
+        "press {leg} 1",
+        "say {leg} Hi",
+        "hangup {leg}",
+        "fault add region",
+        "fault clear",
+        "advance 1s",
+    ],
+)
+def test_nothing_is_done_in_a_sandbox_that_is_another_s(
+    room: Room, application: Application, line: str
+) -> None:
+    leg = room.call()
+    own = "5a4db0c5-0000-4000-8000-000000000000"
+    store = ProfileStore(room.config)
+    store.add(Profile(name="sandbox", application_id=own, base_url=room.url), key=application[1])
+    before = room.sandbox and [*room.sandbox.log.since(0)]
+
+    ran = room(f"sandbox {line.format(leg=leg)}")
+
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    for named in (own, application[0].application_id, room.url):
+        assert named in ran.stderr
+    assert room.sandbox is not None
+    assert [*room.sandbox.log.since(0)] == before
+    assert room("sandbox status").exit_code == 0
+
+
+def test_a_sandbox_that_takes_long_is_not_taken_for_none() -> None:
+    with Canned(lambda _request: Drip(b"HTTP/1.1 200 OK\r\n\r\n", pause=1.0)) as slow:
+        control = SandboxControl(slow.url, source="the test")
+        with pytest.raises(TransportError) as raised:
+            control.post("/sandbox/ring", {}, timeout=0.2)
+
+    assert "no whole answer in time" in raised.value.message
+    assert raised.value.hint is not None
+    assert "start" not in raised.value.hint
+    assert ACT_SECONDS >= 60
 
 
 def test_a_rehearsal_without_its_sandbox_fails_and_turns_to_nobody_else(stage: Room, live: Canned) -> None:

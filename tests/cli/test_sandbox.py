@@ -137,7 +137,7 @@ def test_advance_moves_a_frozen_clock_through_all_that_is_due(start_room: StartR
 def test_the_log_and_the_status_tell_what_happened(party: Room) -> None:
     leg = party.call()
 
-    entries = [json.loads(line) for line in party("sandbox log").stdout.splitlines()]
+    entries = [json.loads(line) for line in party("sandbox log -o jsonl").stdout.splitlines()]
     status = party("sandbox status -o json").json
 
     assert [e["status"] for e in entries if e["kind"] == "status" and e["uuid"] == leg] == [
@@ -154,7 +154,98 @@ def test_a_log_of_any_length_is_printed_whole(party: Room) -> None:
     for _ in range(3000):
         party.sandbox.log.add("remark", reason="x" * 500)
 
-    assert len(party("sandbox log").stdout.splitlines()) >= 3000
+    for output in ("tsv", "jsonl"):
+        assert len(party(f"sandbox log -o {output}").stdout.splitlines()) >= 3000
+
+
+def test_the_log_sums_each_entry_up(start_room: StartRoom) -> None:
+    party = start_room(frozen=True)
+    party.environ["VOICECTL_SANDBOX"] = party.url
+    with Canned(reply(200, [{"action": "talk", "text": "Welcome"}])) as app:
+        assert party(f"app urls --answer {app.url}/answer --event https://example.org/e").exit_code == 0
+        leg = party("sandbox ring --to 442079460000 -q").stdout.strip()
+        party("sandbox advance 1s")
+        party(["sandbox", "press", leg, "12#"])
+        party(["sandbox", "say", leg, "sales please"])
+        party("sandbox fault add status 503 --on getCall")
+        party(f"call show {leg}")
+        party(f"sandbox hangup {leg}")
+        rows = party("sandbox log").rows
+
+        whole = [json.loads(line) for line in party("sandbox log -o jsonl").stdout.splitlines()]
+
+    assert {len(row) for row in rows} == {5}
+    told = [(kind, what) for _, _, kind, uuid, what in rows if uuid == leg]
+    for line in (
+        ("party", "ring 447700900000 442079460000"),
+        ("status", "ringing"),
+        ("webhook", f"answer GET {app.url}/answer: delivered, and brought an NCCO"),
+        (
+            "webhook",
+            "status POST https://example.org/e:"
+            " not delivered: the host is neither loopback nor an --allow-host",
+        ),
+        ("party", "press 12#"),
+        ("party", "say sales please"),
+        ("party", "hangup"),
+    ):
+        assert line in told
+    assert ("request", f"GET /v1/calls/{leg} -> 503 status") in [(kind, what) for _, _, kind, _, what in rows]
+    assert whole[0]["n"] == 1
+    assert "what" not in whole[0]
+    assert {"headers", "direction"} <= next(each for each in whole if each["kind"] == "status").keys()
+    assert party("sandbox log -q").stdout.splitlines() == [str(each["n"]) for each in whole]
+    assert party("sandbox log --fields kind,what").rows[0] == rows[0][2:5:2]
+    assert party("sandbox log -o json").json == whole
+
+
+def test_the_log_of_one_leg_holds_what_that_leg_is_in(party: Room) -> None:
+    leg, other = party.call(), party.call()
+    party(f"talk {leg} Hello")
+
+    rows = party(f"sandbox log --leg {leg[:8].upper()}").rows
+
+    assert {row[3] for row in rows} == {leg, "-"}
+    assert any(row[4].startswith(f"PUT /v1/calls/{leg}/talk -> 200") for row in rows)
+    assert not any(other in "".join(row) for row in rows)
+    unknown = party("sandbox log --leg nobody")
+    assert (unknown.exit_code, unknown.stdout) == (4, "")
+    assert leg in unknown.stderr
+
+
+def test_ring_says_where_a_call_goes_that_nobody_answers(party: Room) -> None:
+    rung = party("sandbox ring --to 442079460000 -q")
+    with_flow = party(
+        "sandbox ring --to 442079460000 --ncco - -q", stdin='[{"action":"talk","text":"Welcome"}]'
+    )
+
+    assert "the room lobby" in rung.stderr
+    assert "app urls --answer" in rung.stderr
+    assert "lobby" not in with_flow.stderr
+
+
+def test_a_webhook_off_this_machine_is_warned_of(party: Room) -> None:
+    ran = party("app urls --answer https://example.org/a --event http://127.0.0.1:9/e")
+
+    assert ran.exit_code == 0
+    assert ran.stderr.count("warning:") == 1
+    assert "sandbox start --allow-host example.org" in ran.stderr
+
+
+@pytest.mark.parametrize("verb", ["press {leg} 1", "say {leg} Hi"])
+def test_acting_too_early_says_how_to_go_on(party: Room, verb: str) -> None:
+    leg = party(f"call create --to {BY_HAND} --talk Hi -q").stdout.strip()
+
+    ran = party(f"sandbox {verb.format(leg=leg)}")
+
+    assert ran.exit_code == 2
+    assert "voicectl sandbox advance" in ran.stderr
+
+
+def test_the_help_of_press_and_its_error_name_the_same_keys(party: Room) -> None:
+    assert "0-9, *, # and p" in party("sandbox press --help").stdout
+    assert "0-9, *, # and p" in party(["sandbox", "press", party.call(), "x"]).stderr
+    assert party(["sandbox", "press", party.call(), "0*#p9"]).exit_code == 0
 
 
 def test_reset_forgets_calls_and_faults_and_keeps_the_keys(party: Room) -> None:
@@ -218,6 +309,46 @@ def test_start_makes_the_profile_once_and_stop_ends_it(bare: Room) -> None:
     assert first["regions"] != second["regions"]
 
 
+def test_a_second_start_beside_the_own_sandbox_is_refused(bare: Room) -> None:
+    started = bare.process("sandbox start --detach --port 0 -q")
+    assert started.exit_code == 0
+    profile = bare("profile show sandbox -o json").json
+
+    for words in ("sandbox start --port 0", "sandbox start --detach --port 0"):
+        ran = bare.process(words)
+        assert ran.exit_code == 2
+        assert "voicectl sandbox stop" in ran.stderr
+    assert bare("profile show sandbox -o json").json == profile
+
+    assert bare.process("sandbox stop").exit_code == 0
+
+
+def test_stop_is_done_where_none_runs(bare: Room) -> None:
+    never = bare("sandbox stop")
+    bare.process("sandbox start --detach --port 0")
+    bare.process("sandbox stop")
+
+    for ran in (never, bare("sandbox stop")):
+        assert (ran.exit_code, ran.stdout) == (0, "")
+        assert ran.stderr.startswith("No sandbox")
+
+
+def test_a_profile_whose_sandbox_was_stopped_says_how_to_start_it(bare: Room) -> None:
+    bare.process("sandbox start --detach --port 0")
+    bare.process("sandbox stop")
+
+    for words in ("call list", f"call create --to {PERSON} --talk Hi --no-journal"):
+        ran = bare(f"-p sandbox {words}")
+        assert ran.exit_code == 7
+        assert "voicectl sandbox start --detach" in ran.stderr
+
+
+def test_a_clock_is_fast_or_frozen(bare: Room) -> None:
+    for words in ("start --port 0", "exec"):
+        tail = " -- true" if words == "exec" else ""
+        assert bare(f"sandbox {words} --speed 2 --frozen{tail}").exit_code == 2
+
+
 def test_start_serves_until_it_is_interrupted(bare: Room) -> None:
     with bare.spawn("sandbox start --port 0 -q") as served:
         assert served.stdout is not None
@@ -234,6 +365,15 @@ def test_a_port_in_use_is_named(bare: Room) -> None:
             ran = bare.process(f"sandbox start --port {port} {detach}")
             assert ran.exit_code == 2
             assert str(port) in ran.stderr
+
+
+def test_a_port_where_another_s_sandbox_runs_is_left_alone(room: Room) -> None:
+    ran = room.process(f"sandbox start --port {room.url.rpartition(':')[2]}")
+
+    assert ran.exit_code == 2
+    assert "Another sandbox is running there" in ran.stderr
+    assert "sandbox stop" not in ran.stderr
+    assert room("sandbox status", env={"VOICECTL_SANDBOX": room.url}).exit_code == 0
 
 
 def test_the_port_of_a_region_in_use_is_named_too(bare: Room) -> None:

@@ -83,6 +83,7 @@ class Session:
 
     Args:
         identify: Names who is signed in, and by what, in the explanation of a 401; called then only.
+        absence_hint: What to do where nobody can be reached, if that is known.
         dry_run: Raise :class:`~voicectl.errors.DryRun` instead of sending anything that changes something.
         debug: Told of every request and reply in a line without digits or tokens.
         interrupts: Holds a signal back while a request that changes something is under way.
@@ -98,6 +99,7 @@ class Session:
         request_timeout: float = REQUEST_SECONDS,
         dry_run: bool = False,
         identify: Callable[[], str] = str,
+        absence_hint: str | None = None,
         on_clock_offset: Callable[[float], None] | None = None,
         debug: Callable[[str], None] | None = None,
         interrupts: Interrupts | None = None,
@@ -110,6 +112,7 @@ class Session:
         self._timeout = request_timeout
         self._dry_run = dry_run
         self._identify = identify
+        self._absence_hint = absence_hint
         self._on_clock_offset = on_clock_offset
         self._debug = debug
         self._interrupts = interrupts or Interrupts()
@@ -313,10 +316,10 @@ class Session:
                 hint="It was not sent again. Look at the leg before you repeat it: 'voicectl call show LEG'.",
             ) from exc
         self._interrupts.check()
-        raise TransportError(
-            f"No usable answer from {self._wire.host}: {exc}.",
-            hint="Check the network and the base URL with 'voicectl doctor', then give the command again.",
-        ) from exc
+        hint = "Check the network and the base URL with 'voicectl doctor', then give the command again."
+        if isinstance(exc, NotSent) and self._absence_hint:
+            hint = self._absence_hint
+        raise TransportError(f"No usable answer from {self._wire.host}: {exc}.", hint=hint) from exc
 
     def _log(self, line: str) -> None:
         if self._debug:

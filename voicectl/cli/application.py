@@ -11,7 +11,7 @@ import typer
 from voicectl.cli.arguments import check_url
 from voicectl.cli.context import App, current
 from voicectl.cli.render import View, remark
-from voicectl.core import applications
+from voicectl.core import applications, guards
 from voicectl.core.applications import ANSWER, EVENT, FALLBACK, RTC_EVENT, Wish
 from voicectl.errors import DryRun
 from voicectl.loopback import is_loopback
@@ -139,9 +139,13 @@ def _update(app: App, wish: Wish) -> dict[str, Any]:
     """Have the application be as *wish* asks, and say what became of it."""
     target = app.target
     app.announce(target.account_url)
-    if not is_loopback(urlsplit(target.account_url).hostname or ""):
-        for address in filter(None, wish.addresses.values()):
+    is_here = is_loopback(urlsplit(target.account_url).hostname or "")
+    is_sandbox = target.application_id.startswith(guards.SANDBOX_PREFIX)
+    for address in filter(None, wish.addresses.values()):
+        if not is_here:
             _warn(address)
+        elif is_sandbox:
+            _warn_sandbox(address)
     try:
         update = applications.update(app.applications, app.clock, target.application_id, wish)
     except DryRun as dry:
@@ -156,6 +160,16 @@ def _update(app: App, wish: Wish) -> dict[str, Any]:
     if not update.is_as_asked:
         remark("warning: the API took it, and answered with other webhooks than it was asked for")
     return update.after
+
+
+def _warn_sandbox(address: str) -> None:
+    """Say that a sandbox may not reach a URL."""
+    host = urlsplit(address).hostname or ""
+    if not is_loopback(host):
+        remark(
+            f"warning: {address} is not this machine: a sandbox's webhooks go to loopback only, unless it was started"
+            f" with 'sandbox start --allow-host {host}'"
+        )
 
 
 def _warn(address: str) -> None:

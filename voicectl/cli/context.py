@@ -10,6 +10,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from voicectl.cli import render
 from voicectl.cli.render import Format, View, Writer, remark
@@ -122,8 +123,11 @@ class App:
         from voicectl.api.session import REQUEST_SECONDS, Session
         from voicectl.api.wire import Wire
         from voicectl.core import config
+        from voicectl.core.profiles import SANDBOX
+        from voicectl.loopback import is_loopback
         from voicectl.store import offset
 
+        is_sandbox = self.target.profile == SANDBOX and is_loopback(urlsplit(origin).hostname or "")
         wire = Wire(origin, ca_file=self.target.ca_file, environ=self.environ)
         self.closing.callback(wire.close)
         timeout = config.request_timeout(self.environ, self.options.request_timeout)
@@ -135,6 +139,7 @@ class App:
             request_timeout=timeout or REQUEST_SECONDS,
             dry_run=self.options.dry_run,
             identify=identify,
+            absence_hint="Start it: voicectl sandbox start --detach" if is_sandbox else None,
             on_clock_offset=lambda seconds: offset.write(self._offset_path, seconds),
             debug=self.debug,
             interrupts=self.interrupts,
@@ -217,10 +222,16 @@ class App:
         from voicectl.core.profiles import SANDBOX
         from voicectl.core.rehearsal import SandboxControl
 
-        url, source = self.environ.get("VOICECTL_SANDBOX"), "VOICECTL_SANDBOX"
-        if not url:
-            url, source = self.profiles.get(SANDBOX).base_url, "The profile 'sandbox'"
-        return SandboxControl(url, source=source, dry_run=self.options.dry_run)
+        url, dry_run = self.environ.get("VOICECTL_SANDBOX"), self.options.dry_run
+        if url:
+            return SandboxControl(url, source="VOICECTL_SANDBOX", dry_run=dry_run)
+        profile = self.profiles.get(SANDBOX)
+        return SandboxControl(
+            profile.base_url,
+            source="The profile 'sandbox'",
+            application_id=profile.application_id,
+            dry_run=dry_run,
+        )
 
     @cached_property
     def live(self) -> list[Call]:

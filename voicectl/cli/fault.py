@@ -23,6 +23,8 @@ VIEW = View(
         "probability",
         "after",
         "lasting",
+        "struck",
+        "spent",
     ),
     id="id",
 )
@@ -108,10 +110,19 @@ def list_(ctx: typer.Context) -> None:
             out.add(fault)
 
 
-def clear(ctx: typer.Context) -> None:
-    """Take all faults back.
+def clear(
+    ctx: typer.Context,
+    id_: Annotated[
+        int | None,
+        typer.Argument(
+            metavar="ID", help="Only this one, as 'fault list' numbers them.", min=1, show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Take all faults back, or one.
 
-    Example:
+    Examples:
       $ voicectl sandbox fault clear
+      $ voicectl sandbox fault clear "$FAULT"
     """
-    current(ctx).control.delete("/sandbox/faults")
+    current(ctx).control.delete("/sandbox/faults" if id_ is None else f"/sandbox/faults/{id_}")

@@ -26,6 +26,8 @@ _MORE = ("api_key", "has_api_secret", "has_signature_secret", "key_command", "ca
 VIEW = View(columns=_COLUMNS, more=("regions", *_MORE), id="name")
 IN_FORCE = View(columns=(*_COLUMNS, "sources"), more=("regions", *_MORE), id="name")
 
+_SIGNATURE_VARIABLES = ("VOICECTL_SIGNATURE_SECRET", "VONAGE_SIGNATURE_SECRET")
+
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The profile's name.", show_default=False)]
 
 
@@ -176,6 +178,7 @@ def show(
             out.add(_record(app.profiles, app.profiles.get(name)))
         return
     target = app.target
+    secrets = _secrets_in_force(app)
     with app.writer(IN_FORCE, is_many=False) as out:
         out.add(
             {
@@ -186,10 +189,27 @@ def show(
                 "regions": target.regions,
                 "from": target.from_,
                 "fingerprint": keys.fingerprint(target.load_key().public_key()),
+                **secrets,
                 "guards": target.policy.to_json(),
                 "sources": target.sources,
             }
         )
+
+
+def _secrets_in_force(app: App) -> dict[str, Any]:
+    """The account that commands would use, and whether there are secrets; never a secret."""
+    target = app.target
+    try:
+        api_key, has_secret = app.account.key, True
+    except ConfigError:
+        api_key, has_secret = None, False
+        if target.profile is not None:
+            api_key = app.profiles.get(target.profile).api_key
+    if target.profile is not None:
+        is_signed = app.profiles.has_secret(target.profile, "signature-secret")
+    else:
+        is_signed = any(app.environ.get(name) for name in _SIGNATURE_VARIABLES)
+    return {"api_key": api_key, "has_api_secret": has_secret, "has_signature_secret": is_signed}
 
 
 def use(ctx: typer.Context, name: Name) -> None:

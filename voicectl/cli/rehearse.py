@@ -10,12 +10,14 @@ from voicectl.cli import views
 from voicectl.cli.arguments import NccoFile, check_text, parse_header
 from voicectl.cli.context import App, current
 from voicectl.cli.flow import read_ncco
-from voicectl.cli.render import View
+from voicectl.cli.render import Format, View, remark, to_json
 from voicectl.core import times
+from voicectl.errors import LegError
 from voicectl.voice import dtmf, endpoint
 from voicectl.voice.region import Region
 
 ADVANCE_SECONDS = 600.0
+SHORTEST_PREFIX = 4
 
 HEARD = View(
     columns=("at", "kind", "from", "text", "url", "digits", "seconds"),
@@ -23,6 +25,32 @@ HEARD = View(
     id="at",
 )
 CLOCK = View(columns=("call_time",), id="call_time", line="{call_time}")
+LOG = View(
+    columns=("n", "call_time", "kind", "uuid", "what"),
+    more=(
+        "host_time",
+        "operation",
+        "method",
+        "path",
+        "url",
+        "event",
+        "status",
+        "detail",
+        "body",
+        "attempts",
+        "outcome",
+        "fault",
+        "region",
+        "trace_id",
+        "from",
+        "to",
+        "digits",
+        "text",
+        "reason",
+    ),
+    id="n",
+    line="{n:>4}  {call_time}  {kind:9}  {uuid:36}  {what}",
+)
 
 Party = Annotated[
     str, typer.Argument(metavar="LEG", help="The leg: its id, or the beginning of it.", show_default=False)
@@ -65,6 +93,10 @@ def ring(
     if sip_header:
         body["sip_headers"] = dict(map(parse_header, sip_header))
     _act(app, "/sandbox/ring", body)
+    if ncco_file is None and app.control.identity().get("answer_url") is None:
+        remark(
+            "The application has no answer_url, so the call goes to the room lobby: 'app urls --answer' sets one."
+        )
 
 
 def answer(ctx: typer.Context, leg: Party) -> None:
@@ -81,7 +113,7 @@ def press(
     ctx: typer.Context,
     leg: Party,
     digits: Annotated[
-        str, typer.Argument(metavar="DIGITS", help="0-9, * and #, quoted.", show_default=False)
+        str, typer.Argument(metavar="DIGITS", help="0-9, *, # and p, a pause; quoted.", show_default=False)
     ],
 ) -> None:
     """Press keys, as a leg's party; the others in its conversation hear them.
@@ -144,14 +176,63 @@ def advance(
         out.add(app.control.post("/sandbox/advance", {"seconds": seconds}, timeout=ADVANCE_SECONDS))
 
 
-def log(ctx: typer.Context) -> None:
-    """Print every request the sandbox got, and every move of a leg, as JSON lines.
+def log(
+    ctx: typer.Context,
+    leg: Annotated[
+        str | None, typer.Option(metavar="LEG", help="Only what this leg is in: its id, or the beginning.")
+    ] = None,
+) -> None:
+    """List every request, every webhook, what parties did, and every move of a leg.
 
-    Example:
+    'what' sums each up; -o jsonl has the whole entries.
+
+    Examples:
       $ voicectl sandbox log
+      $ voicectl sandbox log --leg "$LEG" -o jsonl
     """
     app = current(ctx)
-    app.write(app.control.log().decode("ascii", "backslashreplace"))
+    is_whole = app.format in (Format.JSON, Format.JSONL) and not app.options.fields
+    with app.writer(LOG, is_many=True) as out:
+        entries = app.control.log()
+        for entry in entries if leg is None else _of_leg(list(entries), leg.lower()):
+            out.add(entry if is_whole else entry | {"what": _summary(entry)})
+
+
+def _of_leg(entries: list[dict[str, Any]], leg: str) -> list[dict[str, Any]]:
+    """The entries that the one leg whose id begins with *leg* is in."""
+    uuids = {str(entry["uuid"]): None for entry in entries if entry.get("uuid")}
+    found = [uuid for uuid in uuids if uuid.startswith(leg)] if len(leg) >= SHORTEST_PREFIX else []
+    if len(found) != 1:
+        counted = f"{len(found)} legs in the log begin" if found else "No leg in the log begins"
+        raise LegError(
+            f"{counted} with {leg}.", hint=f"Legs: {', '.join((found or list(uuids))[-10:]) or 'none'}"
+        )
+    return [entry for entry in entries if entry.get("uuid") == found[0] or found[0] in entry.get("path", "")]
+
+
+def _summary(entry: dict[str, Any]) -> str:
+    """What an entry of the log says, in a line."""
+    match entry:
+        case {"kind": "request", "method": method, "path": path, "status": status}:
+            told = [f"{method} {path} -> {status or 'no answer'}", entry.get("fault")]
+        case {"kind": "webhook", "event": event, "method": method, "url": url, "outcome": outcome}:
+            told = [event, method, f"{url}:", outcome or "under way"]
+        case {"kind": "websocket", "event": event}:
+            told = [event, entry.get("url"), entry.get("reason"), entry.get("text")]
+        case {"kind": "party", "what": what}:
+            told = [what, entry.get("digits"), entry.get("text"), entry.get("from"), entry.get("to")]
+        case {"kind": "input"}:
+            speech = entry.get("speech") or {}
+            said = [each.get("text") for each in speech.get("results") or [] if isinstance(each, dict)]
+            told = [(entry.get("dtmf") or {}).get("digits"), *said[:1], speech.get("error")]
+        case {"kind": "transfer", "conversation_uuid_to": room}:
+            told = ["to", room]
+        case {"kind": "notify", "payload": payload}:
+            told = [to_json(payload)]
+        case _:
+            fields = ("status", "detail", "sub_state", "reason", "recording_url", "transcription_url", "type")
+            told = [entry.get(name) for name in fields]
+    return " ".join(str(each) for each in told if each)
 
 
 def _act(app: App, path: str, body: dict[str, Any]) -> None:

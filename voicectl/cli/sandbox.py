@@ -23,7 +23,7 @@ from voicectl.cli.render import View, remark
 from voicectl.core import config, keys, times
 from voicectl.core.profiles import SANDBOX, Profile
 from voicectl.core.rehearsal import SandboxControl
-from voicectl.errors import InputError, VoicectlError
+from voicectl.errors import ConfigError, InputError, TransportError, VoicectlError
 from voicectl.sandbox.identity import Identity, Options, new_identity
 from voicectl.sandbox.runner import MAX_PORT, PORT, PortTaken, running, serve
 from voicectl.sandbox.sandbox import Sandbox
@@ -42,8 +42,10 @@ VIEW = View(
         "conversations",
         "faults",
         "webhooks_pending",
+        "speed",
+        "frozen",
     ),
-    more=("regions", "pid", "speed", "frozen", "seed", "settle", "limits"),
+    more=("regions", "pid", "seed", "settle", "limits"),
     id="url",
 )
 
@@ -82,8 +84,8 @@ def start(
     """Start a sandbox on this machine.
 
     It makes the profile 'sandbox' once, with a key of its own, and writes its address there each time; use it with
-    -p sandbox. Each region answers at an address of its own, and knows no other's calls: 'sandbox status' lists
-    them. It serves until Ctrl-C, or 'sandbox stop'.
+    -p sandbox. That address knows the calls of all regions; each region has one more, which knows its own alone:
+    'sandbox status --fields regions' lists them. It serves until Ctrl-C, or 'sandbox stop'.
 
     Examples:
       $ voicectl sandbox start --detach --port 0
@@ -92,6 +94,7 @@ def start(
     app = current(ctx)
     app.refuse_dry_run()
     options = _options(speed, frozen, seed, settle, no_limits, allow_host)
+    _refuse_second(app)
     if detach:
         _start_detached(app, port, options)
         return
@@ -120,7 +123,11 @@ def stop(ctx: typer.Context) -> None:
     Example:
       $ voicectl sandbox stop
     """
-    current(ctx).control.post("/sandbox/stop")
+    app = current(ctx)
+    if SANDBOX not in app.profiles.names() and not app.environ.get("VOICECTL_SANDBOX"):
+        remark("No sandbox was ever started here.")
+    elif not app.control.stop():
+        remark(f"No sandbox is running at {app.control.url}.")
 
 
 def status(ctx: typer.Context) -> None:
@@ -221,6 +228,8 @@ def _options(
 ) -> Options:
     if not 0 < speed <= 10_000:
         raise InputError("--speed must be above 0 and at most 10000.")
+    if frozen and speed != 1:
+        raise InputError("--speed and --frozen contradict each other.", hint="Give one of them.")
     return Options(
         seed=secrets.randbelow(1 << 31) if seed is None else seed,
         speed=speed,
@@ -263,6 +272,20 @@ def _stored_identity(app: App) -> Identity:
     )
 
 
+def _refuse_second(app: App) -> None:
+    """One profile aims at one sandbox: a second one would leave the first with nobody who can stop it."""
+    if SANDBOX not in app.profiles.names():
+        return
+    profile = app.profiles.get(SANDBOX)
+    with suppress(TransportError, ConfigError):
+        identity = SandboxControl(profile.base_url, source="The profile").identity(timeout=LOOK_SECONDS)
+        if identity["application_id"] == profile.application_id:
+            raise InputError(
+                f"The sandbox is running already, at {profile.base_url}.",
+                hint="Stop it first: voicectl sandbox stop",
+            )
+
+
 def _start_detached(app: App, port: int, options: Options) -> None:
     """Start the same command again as a process of its own, and wait until it answers."""
     _stored_identity(app)  # before the child, so that its faults are told here
@@ -297,8 +320,6 @@ def _start_detached(app: App, port: int, options: Options) -> None:
 def _cannot_listen(exc: PortTaken) -> VoicectlError:
     hint = "Choose another with --port, or stop what is there."
     with suppress(VoicectlError):
-        SandboxControl(f"http://127.0.0.1:{exc.port}", source="--port").get(
-            "/sandbox/status", timeout=LOOK_SECONDS
-        )
-        hint = "A sandbox is running there already: voicectl sandbox status, or voicectl sandbox stop."
+        SandboxControl(f"http://127.0.0.1:{exc.port}", source="--port").identity(timeout=LOOK_SECONDS)
+        hint = "Another sandbox is running there: choose another port with --port."
     return InputError(f"Port {exc.port} cannot be used: {exc.strerror}.", hint=hint)

@@ -100,7 +100,11 @@ COMMANDS: Tree = {
         "exec": Entry(
             "sandbox:exec_", "Run a command with a private sandbox in place of the platform.", is_wrapper=True
         ),
-        "log": Entry("rehearse:log", "Print every request the sandbox got, and every move of a leg."),
+        "log": Entry(
+            "rehearse:log",
+            "List every request, every webhook, what parties did, and every move of a leg.",
+            "rehearse:LOG",
+        ),
         "ring": Entry("rehearse:ring", "Make an inbound call, as a caller would.", "views:CALL"),
         "answer": Entry("rehearse:answer", "Answer a ringing leg, as its party.", "views:CALL"),
         "press": Entry("rehearse:press", "Press keys, as a leg's party.", "views:CALL"),
@@ -111,7 +115,7 @@ COMMANDS: Tree = {
         "fault": {
             "add": Entry("fault:add", "Make the sandbox misbehave.", "fault:VIEW"),
             "list": Entry("fault:list_", "List the faults in force.", "fault:VIEW"),
-            "clear": Entry("fault:clear", "Take all faults back."),
+            "clear": Entry("fault:clear", "Take all faults back, or one."),
         },
     },
     "demo": Entry("demo:demo", "Watch a call from dialling to hang-up, on a private sandbox."),

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from voicectl.api.wire import NoAnswer, NotSent, Wire
 from voicectl.core import guards
-from voicectl.errors import ConfigError, DryRun, InputError, LegError, TransportError
+from voicectl.errors import ConfigError, DryRun, InputError, LegError, NotFoundError, TransportError
 from voicectl.loopback import is_loopback
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from voicectl.api.wire import Reply
+
 CONTROL_SECONDS = 10.0
+ACT_SECONDS = 60.0
+"""How long a change may take: a frozen sandbox first waits for its webhooks, second attempts and all."""
+
 MAX_LOG_BYTES = 1 << 28
+
+_TOO_EARLY = ("not answered yet", "not ring yet", "it is started")
 
 
 class SandboxControl:
@@ -21,13 +31,16 @@ class SandboxControl:
     Args:
         url: Its base URL.
         source: Where the URL came from, for errors.
+        application_id: Whose sandbox it must be before anything is changed there; None for anybody's.
         dry_run: Raise :class:`~voicectl.errors.DryRun` instead of sending anything that changes something.
 
     Raises:
         ConfigError: *url* is not loopback: a rehearsal reaches nothing else.
     """
 
-    def __init__(self, url: str, *, source: str, dry_run: bool = False) -> None:
+    def __init__(
+        self, url: str, *, source: str, application_id: str | None = None, dry_run: bool = False
+    ) -> None:
         try:
             host = urlsplit(url).hostname or ""
         except ValueError:
@@ -39,15 +52,20 @@ class SandboxControl:
             )
         self.url = guards.base_url(url)
         self._wire = Wire(self.url)
+        self._source = source
+        self._expected = application_id
         self._dry_run = dry_run
 
-    def identity(self) -> dict[str, Any]:
-        """``application_id``, ``private_key`` (a path), ``from``, ``api_key``; ``regions``: their base URLs, by name.
+    def identity(self, *, timeout: float = CONTROL_SECONDS) -> dict[str, Any]:
+        """Who it is.
+
+        ``application_id``, ``private_key`` (a path), ``from``, ``api_key``; ``regions``: their base URLs, by name;
+        ``answer_url``: None while its application has none.
 
         Raises:
             TransportError: No sandbox answers there.
         """
-        found = self.get("/sandbox/identity")
+        found = self.get("/sandbox/identity", timeout=timeout)
         if (
             not isinstance(found, dict)
             or not all(isinstance(found.get(key), str) for key in ("application_id", "private_key", "from"))
@@ -60,34 +78,66 @@ class SandboxControl:
         """Read a control route."""
         return self._ask("GET", path, timeout=timeout)
 
-    def post(self, path: str, body: dict[str, Any] | None = None, *, timeout: float = CONTROL_SECONDS) -> Any:
+    def post(self, path: str, body: dict[str, Any] | None = None, *, timeout: float = ACT_SECONDS) -> Any:
         """Ask for something.
 
         Raises:
             DryRun: Nothing may be sent.
+            InputError: It is another's sandbox, or it refused.
         """
         if self._dry_run:
             raise DryRun("POST", self.url + path, body or {})
+        self._require_own()
         return self._ask("POST", path, body or {}, timeout=timeout)
 
     def delete(self, path: str) -> Any:
         """Take something back; raises as :meth:`post`."""
         if self._dry_run:
             raise DryRun("DELETE", self.url + path, None)
-        return self._ask("DELETE", path)
+        self._require_own()
+        return self._ask("DELETE", path, timeout=ACT_SECONDS)
+
+    def stop(self) -> bool:
+        """Have it end; raises as :meth:`post`.
+
+        Returns:
+            False if none was running.
+        """
+        try:
+            self.post("/sandbox/stop")
+        except TransportError as exc:
+            if isinstance(exc.__cause__, NotSent):
+                return False
+            raise
+        return True
 
     def hear(self, leg: str) -> list[dict[str, Any]]:
         """What a leg's party heard, in order."""
         return list(self.get(f"/sandbox/hear/{quote(leg, safe='')}"))
 
-    def log(self) -> bytes:
-        """Every request and every move of a leg, in order, as JSON lines."""
-        return self._exchange("GET", "/sandbox/log", None, CONTROL_SECONDS)
+    def log(self) -> Iterator[dict[str, Any]]:
+        """Every request, webhook and move of a leg, in order."""
+        for line in self._exchange("GET", "/sandbox/log", None, CONTROL_SECONDS).splitlines():
+            yield self._read(line)
+
+    def _require_own(self) -> None:
+        """Another's sandbox may have come to the port; whoever reaches one may act there."""
+        if self._expected is None:
+            return
+        found = self.identity()["application_id"]
+        if found != self._expected:
+            raise InputError(
+                f"{self._source} is for application {self._expected}, and the sandbox at {self.url} has {found}:"
+                " it is another's.",
+                hint="Start yours on another port: voicectl sandbox start --detach --port 0",
+            )
 
     def _ask(
         self, method: str, path: str, body: dict[str, Any] | None = None, *, timeout: float = CONTROL_SECONDS
     ) -> Any:
-        content = self._exchange(method, path, body, timeout)
+        return self._read(self._exchange(method, path, body, timeout))
+
+    def _read(self, content: bytes) -> Any:
         try:
             return json.loads(content)
         except ValueError as exc:
@@ -106,20 +156,39 @@ class SandboxControl:
                 fresh=True,
                 max_bytes=MAX_LOG_BYTES,
             )
-        except (NotSent, NoAnswer) as exc:
+        except NotSent as exc:
             raise TransportError(
                 f"No sandbox answers at {self.url}: {exc}.", hint="Start one: voicectl sandbox start --detach"
             ) from exc
+        except NoAnswer as exc:
+            hint = "It may be waiting for a webhook's answer, and may have done it: voicectl sandbox log"
+            raise TransportError(
+                f"The sandbox at {self.url} gave no usable answer: {exc}.", hint=hint
+            ) from exc
         if reply.status < 300:
             return reply.body
-        try:
-            said = json.loads(reply.body)
-        except ValueError:
-            said = {}
-        why = said.get("detail") or said.get("title") or f"status {reply.status}"
-        if reply.status == 404 and "candidates" in said:
-            raise LegError(f"{why}", hint=candidates(said["candidates"]))
-        raise InputError(f"The sandbox refused: {why}", hint="See 'voicectl sandbox --help'.")
+        raise _refusal(reply, path)
+
+
+def _refusal(reply: Reply, path: str) -> InputError | LegError | NotFoundError:
+    """What a sandbox's refusal means, and what to do about it."""
+    try:
+        said = json.loads(reply.body)
+    except ValueError:
+        said = {}
+    why = said.get("detail") or said.get("title") or f"status {reply.status}"
+    if reply.status == 404 and "candidates" in said:
+        return LegError(f"{why}", hint=candidates(said["candidates"]))
+    if reply.status == 404 and path.startswith("/sandbox/faults/"):
+        return NotFoundError(
+            f"The sandbox refused: {why}", status=404, hint="See 'voicectl sandbox fault list'."
+        )
+    hint = "See 'voicectl sandbox --help'."
+    if path == "/sandbox/faults":
+        hint = "See 'voicectl sandbox fault add --help'."
+    elif reply.status == 409 and any(sign in why for sign in _TOO_EARLY):
+        hint = "Wait; a frozen sandbox waits for its clock: voicectl sandbox advance 5s"
+    return InputError(f"The sandbox refused: {why}", hint=hint)
 
 
 def candidates(legs: list[dict[str, Any]]) -> str:
