@@ -1,6 +1,7 @@
 """The token that signs a webhook, by another implementation's judgement."""
 
 import hashlib
+import re
 import uuid
 
 import jwt
@@ -48,3 +49,15 @@ def test_no_two_are_alike():
 def test_another_secret_does_not_verify_it():
     with pytest.raises(jwt.InvalidSignatureError):
         jwt.decode(token(b""), SECRET[::-1], algorithms=["HS256"])
+
+
+@given(st.text("a/*", max_size=8), st.text("a/b", max_size=8))
+def test_a_pattern_means_what_the_same_regular_expression_would(pattern: str, path: str):
+    parts = re.split(r"(\*\*|\*)", pattern)
+    means = "".join({"**": ".*", "*": "[^/]*"}.get(part, re.escape(part)) for part in parts)
+
+    assert tokens.allows({"paths": {pattern: {}}}, "GET", path) == bool(re.fullmatch(means, path))
+
+
+def test_a_pattern_of_many_stars_is_judged_all_the_same():
+    assert not tokens.allows({"paths": {"**a" * 40 + "**b": {}}}, "GET", "/" + "a" * 500)

@@ -151,7 +151,7 @@ def allows(acl: object, method: str, path: str) -> bool:
     if not isinstance(paths, dict):
         return False
     for pattern, rule in paths.items():
-        if not re.fullmatch(_acl_pattern(str(pattern)), path):
+        if not _matches(str(pattern), path):
             continue
         methods = rule.get("methods") if isinstance(rule, dict) else None
         if methods is None or (isinstance(methods, list) and method in methods):
@@ -159,9 +159,23 @@ def allows(acl: object, method: str, path: str) -> bool:
     return False
 
 
-def _acl_pattern(pattern: str) -> str:
-    parts = re.split(r"(\*\*|\*)", pattern)
-    return "".join({"**": ".*", "*": "[^/]*"}.get(part, re.escape(part)) for part in parts)
+def _matches(pattern: str, path: str) -> bool:
+    """Whether *pattern* is all of *path*: each part moves on the places up to which the path is matched by then."""
+    places = {0}
+    for part in re.split(r"(\*\*|\*)", pattern):
+        match part:
+            case "**":
+                places = set(range(min(places), len(path) + 1))
+            case "*":
+                ends = (end if (end := path.find("/", place)) >= 0 else len(path) for place in places)
+                places = {
+                    each for place, end in zip(places, ends, strict=True) for each in range(place, end + 1)
+                }
+            case _:
+                places = {place + len(part) for place in places if path.startswith(part, place)}
+        if not places:
+            return False
+    return len(path) in places
 
 
 def _segment(value: dict[str, Any]) -> str:
