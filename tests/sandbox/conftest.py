@@ -14,7 +14,7 @@ from voicectl.sandbox.runner import running
 from voicectl.sandbox.sandbox import Sandbox
 
 from .parts import Client, Line, line
-from .receiver import Receiver, receiving
+from .receiver import Receiver
 
 Start = Callable[..., Client]
 
@@ -49,7 +49,7 @@ def client(start: Start) -> Client:
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     """A web server for webhooks."""
-    with receiving() as receiver:
+    with Receiver() as receiver:
         yield receiver
 
 

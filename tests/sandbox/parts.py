@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from voicectl import tokens
 from voicectl.sandbox.identity import Identity
 from voicectl.sandbox.sandbox import Sandbox
-from voicectl.sandbox.telephony.effects import Effect, Event, Fetch, Kind
+from voicectl.sandbox.telephony.effects import Effect, Event, Fetch, Keep, Kind
 from voicectl.sandbox.telephony.exchange import Exchange
 from voicectl.sandbox.telephony.flow import Dial, Flow, Join, Order, Play
 from voicectl.sandbox.telephony.hearing import Prompt, speech
@@ -71,6 +71,24 @@ class Line:
 
     def wait(self, seconds: float) -> None:
         self.exchange.run(self.exchange.now + round(seconds * 1000))
+
+    def pass_by(self, seconds: float) -> None:
+        """Let time pass while webhooks answer at once, with nothing, and files are made at once."""
+        target = self.exchange.now + round(seconds * 1000)
+        self._answer_all()
+        while (due := self.exchange.next_due) is not None and due <= target:
+            self.exchange.run(due)
+            self._answer_all()
+        self.exchange.run(target)
+
+    def _answer_all(self) -> None:
+        while effects := self.exchange.collect():
+            self.effects += effects
+            for effect in effects:
+                if isinstance(effect, Event) and effect.may_bring_ncco:
+                    self.exchange.replied(effect, None)
+                elif isinstance(effect, Keep):
+                    self.exchange.recorded(effect.recording, url="http://files/1", size=1)
 
     def collect(self) -> list[Effect]:
         self.effects += self.exchange.collect()

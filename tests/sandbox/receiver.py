@@ -2,143 +2,61 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+
+from tests.support.servers import Answer, Canned, Drip, Request, reply
 
 from .parts import Client
 
-Answer = Callable[[BaseHTTPRequestHandler], None]
+OK = reply(200, b"OK")
+HANG_UP = b""
+"""The connection is closed without a byte."""
+
+NEVER = None
+"""No answer comes."""
 
 
-@dataclass(frozen=True)
-class Asked:
-    """One request as it came."""
-
-    method: str
-    target: str
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def path(self) -> str:
-        return urlsplit(self.target).path
-
-    @property
-    def query(self) -> dict[str, str]:
-        return dict(parse_qsl(urlsplit(self.target).query, keep_blank_values=True))
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        return json.loads(self.body) if self.body else self.query
-
-    @property
-    def token(self) -> str | None:
-        return self.headers.get("authorization", "").removeprefix("Bearer ") or None
+def ncco(*actions: Any) -> bytes:
+    return reply(200, actions)
 
 
-def raw(status: int, body: bytes = b"", **headers: str) -> Answer:
-    def answer(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
-            handler.send_header(name.replace("_", "-"), value)
-        handler.end_headers()
-        handler.wfile.write(body)
-
-    return answer
-
-
-def ncco(*actions: Any) -> Answer:
-    return raw(200, json.dumps(actions).encode())
-
-
-def hang_up(handler: BaseHTTPRequestHandler) -> None:
-    """Close the connection without a byte."""
-    handler.close_connection = True
-
-
-OK = raw(200, b"OK")
-
-
-class Receiver:
-    """The server. Unless :meth:`on` says otherwise each path answers 200.
-
-    Attributes:
-        asked: Every request, in the order in which they came.
-        url: Its base URL.
-        closing: Set at the end: wait for it in order not to answer.
-    """
+class Receiver(Canned):
+    """Unless :meth:`on` says otherwise each path answers 200. What is called for an answer has a thread for it."""
 
     def __init__(self) -> None:
-        self.asked: list[Asked] = []
-        self.closing = threading.Event()
-        self._answers: dict[str, list[Answer]] = {}
-        receiver = self
+        super().__init__()
+        self._by_path: dict[str, list[Answer | None]] = {}
+        self._threads = ThreadPoolExecutor(32, "receiver")
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+    def __exit__(self, *exc: object) -> None:
+        super().__exit__(*exc)
+        self._threads.shutdown()
 
-            def handle_any(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                receiver.asked.append(Asked(self.command, self.path, headers, body))
-                receiver._next(urlsplit(self.path).path)(self)
-
-            do_GET = do_POST = handle_any  # noqa: N815
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        class Server(ThreadingHTTPServer):
-            request_queue_size = 128
-
-            def handle_error(self, *_: object) -> None:
-                pass  # the sandbox has had enough, and has closed
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-
-    def on(self, path: str, *answers: Answer) -> str:
+    def on(self, path: str, *answers: Answer | None) -> str:
         """Have *path* give one answer after the other, and from then on the last; its URL."""
-        self._answers[path] = list(answers)
+        self._by_path[path] = list(answers)
         return self.url + path
 
-    def never(self, handler: BaseHTTPRequestHandler) -> None:
-        """Do not answer."""
-        self.closing.wait(30)
-        handler.close_connection = True
-
-    def at(self, path: str) -> list[Asked]:
+    def at(self, path: str) -> list[Request]:
         """What was asked there."""
-        return [asked for asked in self.asked if asked.path == path]
+        return [request for request in self.requests if request.path == path]
 
     def statuses(self, path: str = "/event") -> list[str]:
         """The status of each event that came."""
-        return [asked.fields["status"] for asked in self.at(path)]
+        return [request.fields["status"] for request in self.at(path)]
 
-    def _next(self, path: str) -> Answer:
-        answers = self._answers.get(path, [OK])
-        return answers.pop(0) if len(answers) > 1 else answers[0]
-
-
-@contextmanager
-def receiving() -> Iterator[Receiver]:
-    """A receiver that runs while the block does."""
-    receiver = Receiver()
-    thread = threading.Thread(target=receiver.server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield receiver
-    finally:
-        receiver.closing.set()
-        receiver.server.shutdown()
-        thread.join()
-        receiver.server.server_close()
+    async def answer(self, request: Request) -> bytes | Drip:
+        answers = self._by_path.get(request.path, [OK])
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if answer is None:
+            await asyncio.Event().wait()
+        if callable(answer):
+            return await asyncio.get_running_loop().run_in_executor(self._threads, answer, request)
+        assert answer is not None
+        return answer
 
 
 def set_up(client: Client, *, signed: bool = False, **urls: str | dict[str, Any]) -> None:

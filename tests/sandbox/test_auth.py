@@ -166,3 +166,20 @@ def test_a_sample_of_tokens_that_try_to_crash_it(client: Client):
         encoded = base64.urlsafe_b64encode(payload.encode("utf-8", "surrogatepass")).rstrip(b"=").decode()
 
         refused(ask(client, f"Bearer {segment({'alg': 'RS256', 'typ': 'JWT'})}.{encoded}.c2ln"))
+
+
+@pytest.mark.parametrize("claim", ["iat", "exp", "nbf"])
+def test_a_moment_beyond_all_is_refused(client: Client, claim: str):
+    refused(ask(client, f"Bearer {client.token(**{claim: 10**400})}"))
+
+
+def test_what_a_stranger_sends_is_not_kept_in_the_log(client: Client):
+    client.http.post("/v1/calls", json={"to": "anybody"})
+
+    assert [entry["body"] for entry in client.log()] == [None]
+
+
+def test_a_long_body_is_not_kept_in_the_log(client: Client):
+    client.api("POST", "/v1/calls", {"to": "x" * 20_000})
+
+    assert "bytes, not kept" in client.log()[0]["body"]

@@ -282,7 +282,7 @@ class TestRtcWebhooks:
         }
         for type_, fields in documented.items():
             assert set(desk.event(page, type_)["body"]) >= fields, type_
-        machine = next(each for each in desk.told if each["type"] == "sip:amd_machine")
+        machine = next(each for each in desk.told if each["type"] == "sip:machine")
         assert set(machine["body"]) == {"type", "confidence", "channel"}
         for type_ in ("sip:ringing", "sip:answered"):
             ringing = next(each for each in desk.told if each["type"] == type_)

@@ -3,7 +3,7 @@
 import pytest
 
 from voicectl.sandbox.telephony.effects import Close, Kind, Open, Purpose
-from voicectl.sandbox.telephony.flow import DtmfTerms, Input, Notify, Wait, Webhook
+from voicectl.sandbox.telephony.flow import DtmfTerms, Input, MoveAll, Notify, Wait, Webhook
 from voicectl.sandbox.telephony.leg import Leg
 
 from .parts import APPLICATION, BUSY, BY_HAND, Line, line, phone, room, say
@@ -89,6 +89,16 @@ class TestWhisper:
         line.exchange.say(caller, "Hello?")
 
         assert [what for _, what, _ in line.heard(callee)] == ["Hello?"]
+
+    def test_one_that_takes_the_callee_elsewhere_lets_the_caller_go_on(self, line: Line):
+        caller, callee = dialled(line, phone(on_answer=WHISPER), say("next", loop=0))
+        line.wait(2.5)
+
+        line.exchange.resume(line.fetches()[0], (room(),))
+        line.wait(0)
+
+        assert callee.conversation.name == "room"
+        assert [what for _, what, _ in line.heard(caller)] == ["next"]
 
     def test_who_hangs_up_meanwhile_lets_the_caller_go_on(self, line: Line):
         caller, callee = dialled(line, phone(on_answer=WHISPER), say("next", loop=0))
@@ -218,6 +228,14 @@ class TestRingingIn:
 
         assert line.reports(leg) == [(0, "started"), (0, "ringing"), (5, "answered")]
 
+    def test_it_rings_for_a_second_at_least(self, line: Line):
+        leg = self.ring(line)
+
+        line.exchange.resume(line.fetches()[0], (say("Hello", loop=0),))
+        line.wait(3)
+
+        assert line.reports(leg) == [(0, "started"), (0, "ringing"), (1, "answered")]
+
     def test_it_is_answered_when_the_callee_of_connect_is(self, line: Line):
         leg = self.ring(line, phone(BY_HAND))
         line.wait(2)
@@ -253,6 +271,42 @@ class TestRingingIn:
         assert event.fields["dtmf"]["digits"] == "4"
 
 
+class TestWhileItRings:
+    def test_a_caller_who_is_not_answered_yet_hears_the_ringback_tone(self, line: Line):
+        leg = line.exchange.ring(
+            to={"type": "phone", "number": "442079460000"},
+            from_={"type": "phone", "number": "447700900000"},
+            flow=(phone(BY_HAND, ringback="http://tone"),),
+            application_id=APPLICATION,
+        )
+        line.wait(3)
+
+        assert line.heard(leg) == [("music", "http://tone", 2.0)]
+
+    def test_a_key_does_not_cut_it(self, line: Line):
+        menu = (say("x" * 14, barge=True), phone(BY_HAND, ringback="http://tone"), Input(dtmf=DtmfTerms()))
+        caller = line.answered(flow=menu)
+        line.wait(2)
+
+        line.exchange.press(caller, "1")
+        line.wait(1)
+
+        assert line.heard(caller)[-1] == ("music", "http://tone", 2.0)
+        assert callee_of(line, caller).status == "ringing"
+
+    def test_a_reply_that_moves_all_takes_the_callee_along(self, line: Line):
+        host = line.answered()
+        caller = line.answered(flow=(Input(dtmf=DtmfTerms(), is_asynchronous=True), phone()))
+        line.wait(3)
+        (callee,) = [leg for leg in caller.conversation.legs.values() if leg is not caller]
+        line.exchange.press(caller, "1")
+
+        moved = MoveAll(conversation_uuid=host.conversation.uuid)
+        line.exchange.replied(line.told(caller, Kind.INPUT)[0], (moved,))
+
+        assert {caller, callee, host} == set(host.conversation.legs.values())
+
+
 class TestNotify:
     URL = Webhook(url="http://127.0.0.1:1/n", method="POST")
 
@@ -275,6 +329,16 @@ class TestNotify:
         line.exchange.replied(line.told(leg, Kind.NOTIFY)[0], (room(),))
 
         assert leg.conversation.name == "room"
+
+
+def test_a_reply_that_brings_the_same_again_for_ever_ends_the_call(line: Line):
+    again = Notify(payload={}, events=TestNotify.URL)
+    leg = line.answered(flow=(again,))
+    for _ in range(101):
+        line.exchange.replied(line.told(leg, Kind.NOTIFY)[-1], (again,))
+
+    assert leg.status == "completed"
+    assert "100 NCCOs" in line.told(leg, Kind.ERROR)[0].fields["reason"]
 
 
 def test_wait_waits(line: Line):

@@ -47,8 +47,14 @@ class TestStatus:
             "from": "442079460000",
             "api_key": client.identity.api_key,
             "regions": client.sandbox.region_urls,
+            "answer_url": None,
         }
         assert client.identity.application_id.startswith("5a4db0c5-")
+
+    def test_the_identity_tells_the_answer_url_without_its_password(self, client: Client):
+        set_up(client, answer="http://me:secret@127.0.0.1:9/answer")
+
+        assert client.http.get("/sandbox/identity").json()["answer_url"] == "http://127.0.0.1:9/answer"
 
     def test_an_identity_shows_no_secrets_when_printed(self, client: Client):
         assert client.identity.api_secret not in repr(client.identity)
@@ -129,7 +135,7 @@ class TestRing:
         client.control("ring", to="442079460000", ncco=[HELLO])
         client.advance(10)
 
-        assert receiver.asked == []
+        assert receiver.requests == []
 
     def test_lives_where_it_is_told_to(self, client: Client):
         uuid = client.control("ring", to="442079460000", region="eu-west").json()["uuid"]
@@ -400,6 +406,35 @@ class TestLog:
 
         assert [[entry["n"] for entry in log.since(n)] for n in (0, 3, 5)] == [[3, 4, 5], [4, 5], []]
 
+    def test_tells_what_a_party_was_made_to_do_before_what_comes_of_it(self, client: Client):
+        uuid = client.control("ring", to="442079460000", ncco=[{"action": "talk", "text": "x" * 500}]).json()[
+            "uuid"
+        ]
+        client.advance(1)
+        client.control("press", leg=uuid, digits="12#")
+        client.control("say", leg=uuid, text="sales")
+        client.control("hangup", leg=uuid)
+        client.control("hangup", leg=uuid)  # refused
+        called = client.call(BY_HAND)
+        client.advance(1)
+        client.control("answer", leg=called)
+
+        told = [
+            (entry["kind"], entry.get("what") or entry.get("status"), entry.get("uuid"))
+            for entry in client.log()
+        ]
+        assert told[0] == ("party", "ring", uuid)
+        assert [each[:2] for each in told if each[2] == uuid][-4:] == [
+            ("party", "press"),
+            ("party", "say"),
+            ("party", "hangup"),
+            ("status", "completed"),
+        ]
+        of_called = [each[:2] for each in told if each[2] == called]
+        assert of_called.index(("status", "answered")) == of_called.index(("party", "answer")) + 1
+        pressed = next(entry for entry in client.log() if entry.get("what") == "press")
+        assert pressed["digits"] == "12#"
+
     def test_control_requests_are_not_in_it(self, client: Client):
         client.advance(1)
         client.http.get("/sandbox/status")
@@ -445,3 +480,19 @@ class TestHear:
                 "level": -1,
             },
         ]
+
+
+def test_a_clock_that_is_being_advanced_is_not_advanced_by_whom_a_webhook_waits_for(
+    client: Client, receiver: Receiver
+):
+    replies = []
+
+    def answer(_request: object) -> bytes:
+        replies.append(client.control("advance", seconds=1).status_code)
+        return ncco(HELLO)
+
+    client.call(answer_url=[receiver.on("/answer", answer)])
+
+    client.advance(3)
+
+    assert replies == [409]

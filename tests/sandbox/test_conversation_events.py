@@ -346,4 +346,4 @@ def test_without_an_rtc_webhook_nobody_is_told(client: Client, receiver: Receive
     client.answered(PERSON, ROOM)
 
     client.log()
-    assert {asked.path for asked in receiver.asked} == {"/event"}
+    assert {asked.path for asked in receiver.requests} == {"/event"}

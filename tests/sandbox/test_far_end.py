@@ -10,7 +10,7 @@ from voicectl.sandbox.telephony.effects import Kind
 from voicectl.sandbox.telephony.far_end import PHRASES, FarEnd, called, calling
 from voicectl.sandbox.telephony.flow import Webhook
 
-from .parts import APPLICATION, Line, say
+from .parts import APPLICATION, Line, phone, say
 
 PERSON_LIKE = FarEnd(answers_after=2)
 REFUSALS = {"200", "201", "203", "204", "205"}
@@ -262,7 +262,7 @@ class TestMachineDetection:
     )
     def test_events_follow_the_mode(self, line: Line, digits, detection, events, flow_starts):
         leg = line.call(f"447700900{digits}", (say(loop=0),), detection=detection)
-        line.wait(60)
+        line.pass_by(60)
 
         answered = leg.answered_at
         told = [event for event in line.told(leg, Kind.STATUS) if event.at > answered]
@@ -280,6 +280,43 @@ class TestMachineDetection:
         line.wait(10)
 
         assert (human.status, machine.status) == ("answered", "machine")
+
+    def test_a_reply_to_the_verdict_takes_the_place_of_what_runs(self, line: Line):
+        detect = Detection(behavior=Behavior.CONTINUE, mode=Mode.DEFAULT)
+        leg = line.answered(flow=(say("x" * 140), say("never")), detection=detect)
+        line.wait(2)
+        verdict = line.told(leg, Kind.STATUS)[-1]
+        assert (verdict.fields["status"], verdict.may_bring_ncco) == ("human", True)
+
+        line.exchange.replied(verdict, (say("instead", loop=0),))
+        line.wait(20)
+
+        assert [(what, seconds) for _, what, seconds in line.heard(leg)] == [
+            ("x" * 140, 2.0),
+            ("instead", 20.0),
+        ]
+
+    def test_an_ncco_that_was_asked_for_before_the_verdict_is_then_too_late(self, line: Line):
+        detect = Detection(behavior=Behavior.CONTINUE, mode=Mode.DEFAULT)
+        leg = line.answered(flow=Webhook(url="http://127.0.0.1:1/"), detection=detect)
+        line.wait(2)
+        (fetch,) = line.fetches()
+        line.exchange.replied(line.told(leg, Kind.STATUS)[-1], (say("instead", loop=0),))
+
+        line.exchange.resume(fetch, (say("too late"),))
+
+        assert [what for _, what, _ in line.heard(leg)] == ["instead"]
+
+    def test_a_callee_is_told_what_it_is_to_hear_once(self, line: Line):
+        whisper = Webhook(url="http://127.0.0.1:1/whisper")
+        detect = Detection(behavior=Behavior.CONTINUE, mode=Mode.DEFAULT)
+        line.answered(flow=(phone(detection=detect, on_answer=whisper),))
+        line.pass_by(3)
+        line.exchange.resume(line.fetches()[0], ())
+
+        line.pass_by(10)
+
+        assert len(line.fetches()) == 1
 
     def test_only_phones_are_examined(self, line: Line):
         leg = line.call(to={"type": "vbc", "extension": "300"}, detection=Detection(behavior=Behavior.HANGUP))

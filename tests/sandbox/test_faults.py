@@ -1,11 +1,14 @@
 """Faults on demand."""
 
+import asyncio
 import json
 import socket
 import time
 
 import httpx
 import pytest
+
+from voicectl.sandbox.front import DropConnection
 
 from .conftest import Start
 from .parts import Client
@@ -35,6 +38,14 @@ CALL = {
 
 
 class TestLost:
+    def test_a_client_that_is_already_gone_is_let_go(self, client: Client):
+        scope = {"client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2)}
+
+        async def receive() -> dict[str, str]:
+            return {"type": "http.disconnect"}
+
+        asyncio.run(DropConnection(client.sandbox)(scope, receive, pytest.fail))
+
     def test_a_lost_reply_does_it_and_closes_without_a_byte(self, client: Client):
         client.fault("lost-reply", on="createCall")
 
@@ -233,6 +244,13 @@ class TestList:
                 "spent": False,
             },
         ]
+
+    def test_an_answer_of_304_has_no_body(self, client: Client):
+        client.fault("status", code=304, times=1)
+        answer = client.get("/v1/calls")
+
+        assert (answer.status_code, answer.content) == (304, b"")
+        assert client.get("/v1/calls").status_code == 200
 
     def test_can_be_cleared(self, client: Client):
         client.fault("status", code=500)

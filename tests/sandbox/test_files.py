@@ -3,7 +3,11 @@
 import asyncio
 import itertools
 import json
+import os
+import shutil
 import stat
+import subprocess
+import tempfile
 import time
 import tracemalloc
 import wave
@@ -480,17 +484,67 @@ class TestKeeping:
 
     def test_one_that_cannot_be_written_says_so_and_is_not_found(self, desk):
         folder = desk.file(recording(end=10)).path.parent
-        for file in folder.iterdir():
-            file.unlink()
-        folder.rmdir()
 
         for form in Format:
             asked = recording(end=10, form=form, transcription_id="words")
+            (folder / asked.file_id).symlink_to("nothing/file")
             made = desk.make(asked)
 
             assert made.size == 0
             assert "could not be written" in made.remark
             assert desk.files.get(asked.file_id) is desk.files.get("words") is None
+
+    def test_those_whose_directory_somebody_removed_are_not_found_and_others_can_be_made(self, desk):
+        made = recording(end=10)
+        shutil.rmtree(desk.file(made).path.parent)
+
+        assert desk.files.get(made.file_id) is None
+        assert stat.S_IMODE(desk.file(recording(end=10)).path.parent.stat().st_mode) == 0o700
+
+    def test_one_without_any_directory_says_so(self, desk, monkeypatch, tmp_path):
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nothing"))
+
+        assert "could not be written" in desk.make(recording(end=10)).remark
+
+    @pytest.mark.parametrize("form", Format)
+    def test_all_together_take_no_more_than_their_budget(self, form):
+        desk = Desk(most_bytes=60_000 if form is Format.WAV else 6000)
+        sound = track(music("http://x/m.mp3"), 0, until=2000)
+        fits, is_too_much, fits_later = (recording(sound, end=1000, form=form) for _ in range(3))
+        desk.file(fits)
+
+        refused = desk.make(is_too_much)
+
+        assert refused.size == 0
+        assert "may take" in refused.remark
+        assert desk.files.get(is_too_much.file_id) is None
+        assert len(list(desk.files.get(fits.file_id).path.parent.iterdir())) == 1
+        desk.files.clear()
+        desk.file(fits_later)
+        desk.files.close()
+
+    def test_silence_takes_nothing_of_the_budget(self):
+        desk = Desk(most_bytes=100)
+
+        desk.file(recording(end=60_000))
+
+        desk.files.close()
+
+    def test_what_killed_sandboxes_left_behind_is_deleted(self, desk, monkeypatch, tmp_path):
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        with subprocess.Popen(["true"]) as ended:
+            pass
+        left, own, other = (
+            tmp_path / f"voicectl-recordings-{name}-x" for name in (ended.pid, os.getpid(), "some")
+        )
+        for folder in (left, own, other):
+            folder.mkdir()
+            (folder / "file").touch()
+
+        desk.file(recording(end=10))
+        desk.files.close()  # which waits for it
+
+        assert set(tmp_path.iterdir()) == {own, other}
 
     def test_a_recording_that_goes_on_has_none(self, desk):
         with pytest.raises(ValueError, match="still goes on"):
@@ -634,6 +688,11 @@ class TestRoutes:
         client.get(f"/v1/files/{kept}")
 
         assert [entry["operation"] for entry in client.log() if entry["kind"] == "request"] == ["getFile"]
+
+    def test_a_file_that_somebody_removed_is_not_found(self, client: Client, kept):
+        client.sandbox.files.get(kept).path.unlink()
+
+        assert client.get(f"/v1/files/{kept}").status_code == 404
 
     def test_nothing_is_left_when_the_sandbox_stops(self, start: Start):
         client = start()

@@ -261,3 +261,15 @@ class TestWhoLeavesMidSentence:
         line.wait(20)
 
         assert [heard[2] for leg in (leaver, stayer) for heard in line.heard(leg)] == [1.0, 10.0]
+
+    def test_who_is_turned_out_of_a_room_hears_no_more_of_it(self, line: Line):
+        speaker = line.answered(flow=(room(), say("alone", loop=0)))
+        attendee = line.answered(flow=(room(), say("alone", loop=0)))
+        moderator = line.answered(flow=(room(ends=True),))
+        line.exchange.say(speaker, "x" * 140)
+        line.wait(1)
+
+        line.exchange.hangup(moderator)
+        line.wait(20)
+
+        assert line.heard(attendee)[0] == ("speech", "x" * 140, 1.0)

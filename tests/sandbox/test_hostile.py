@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 
 import httpx
 import pytest
@@ -200,6 +201,21 @@ def test_any_json_gets_a_whole_answer(client: Client, body, where):
     reply = client.api(method, path.replace("LEG", uuid), content=json.dumps(body), headers=JSON)
 
     assert reply.status_code in (200, 201, 204, 400, 404, 409)
+
+
+def test_a_client_that_goes_amid_its_body_is_no_bug_of_ours(client: Client, caplog):
+    client.log()
+    known, url = set(client.sandbox.connections), httpx.URL(client.url)
+
+    with socket.create_connection((url.host, url.port)) as sock:
+        sock.sendall(b"POST /v1/calls HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n{")
+        while not client.log():
+            time.sleep(0.005)
+    while set(client.sandbox.connections) != known:
+        time.sleep(0.005)
+
+    assert client.get("/v1/calls").status_code == 200
+    assert caplog.text == ""
 
 
 def test_a_bug_of_ours_would_be_a_500_with_a_trace_id(client: Client, monkeypatch, caplog):

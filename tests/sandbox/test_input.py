@@ -3,7 +3,7 @@
 import pytest
 
 from voicectl.sandbox.telephony.effects import Event, Keep, Kind
-from voicectl.sandbox.telephony.flow import DtmfTerms, Input, SpeechTerms, Webhook
+from voicectl.sandbox.telephony.flow import DtmfTerms, Input, Notify, SpeechTerms, Wait, Webhook
 from voicectl.sandbox.telephony.leg import Leg
 
 from .parts import Line, room, say
@@ -201,12 +201,13 @@ class TestSpeech:
 
     def test_another_leg_of_the_conversation_may_be_listened_to(self, line: Line):
         other = line.answered()
-        terms = Input(speech=SpeechTerms(uuid=other.uuid))
+        terms = Input(dtmf=DtmfTerms(), speech=SpeechTerms(uuid=other.uuid))
         leg = line.answered(flow=(Input(dtmf=DtmfTerms(), is_asynchronous=True), room()))
         line.exchange.press(leg, "1")
         line.exchange.replied(taken(line, leg)[0], (terms,))
 
         line.exchange.say(leg, "not me")
+        line.exchange.press(other, "9999")
         line.exchange.say(other, "but me")
         line.wait(10)
 
@@ -221,10 +222,47 @@ class TestSpeech:
 
         line.exchange.recorded(kept.recording, url="http://files/1", size=1)
 
-        assert result(line, leg)[1]["recording_url"].endswith(kept.recording.file_id)
+        assert result(line, leg)[1]["recording_url"] == "http://files/1"
         assert kept.recording.only == leg.uuid
         assert [track.heard.prompt.content for track in kept.recording.tracks] == [{"text": "Hello"}]
         assert line.told(leg, Kind.RECORD) == []
+
+    def test_audio_that_could_not_be_kept_holds_nobody_up(self, line: Line):
+        leg = listened(line, Input(speech=SpeechTerms(save_audio=True)))
+        line.wait(20)
+        (kept,) = [effect for effect in line.collect() if isinstance(effect, Keep)]
+
+        line.exchange.recorded(kept.recording, url="http://files/1", size=0)
+
+        assert "recording_url" not in result(line, leg)[1]
+
+    def test_audio_of_a_caller_who_hung_up_is_no_recording_of_its_own(self, line: Line):
+        leg = listened(line, Input(speech=SpeechTerms(save_audio=True)))
+        line.exchange.depart(leg)
+
+        line.pass_by(1)
+
+        assert line.told(leg, Kind.RECORD) == []
+
+    def test_audio_that_comes_after_a_transfer_is_told_of_no_more(self, line: Line):
+        leg = listened(line, Input(speech=SpeechTerms(save_audio=True, start_timeout=2)))
+        line.wait(2)
+
+        line.exchange.transfer(leg, (say("elsewhere", loop=0),))
+        line.pass_by(5)
+
+        assert taken(line, leg) == []
+        assert [what for _, what, _ in line.heard(leg)] == ["elsewhere"]
+
+    def test_audio_kept_before_the_input_is_told_of_with_it(self, line: Line):
+        terms = Input(dtmf=DtmfTerms(max_digits=1), speech=SpeechTerms(save_audio=True))
+        leg = listened(line, say("x" * 14, barge=True), Wait(seconds=5), terms)
+        line.wait(2)
+        line.exchange.press(leg, "1")
+
+        line.pass_by(10)
+
+        assert result(line, leg)[0]["digits"] == "1"
 
 
 class TestKeysOrSpeech:
@@ -256,6 +294,17 @@ class TestKeysOrSpeech:
 
         assert result(line, leg)[1]["timeout_reason"] == "end_on_silence_timeout"
         assert since_answer(leg, taken(line, leg)[0]) == 2.5 + 5 + 2
+
+    def test_so_it_is_after_a_key(self, line: Line):
+        leg = listened(line, BOTH)
+        line.exchange.press(leg, "1")
+        line.exchange.say(leg, "x" * 70)
+
+        line.wait(20)
+
+        dtmf, speech = result(line, leg)
+        assert dtmf == {"digits": "1", "timed_out": False}
+        assert speech["results"][0]["text"] == "x" * 70
 
 
 class TestBargeIn:
@@ -334,6 +383,52 @@ class TestAsynchronous:
             ("instead", 0.0),
         ]
 
+    def test_a_prompt_before_it_may_be_cut(self, line: Line):
+        leg = listened(
+            line, say("x" * 140, barge=True), Input(dtmf=DtmfTerms(), is_asynchronous=True), room()
+        )
+        line.wait(1)
+
+        line.exchange.press(leg, "1")
+        line.wait(0)
+
+        assert line.heard(leg) == [("speech", "x" * 140, 1.0)]
+        assert taken(line, leg)[0].fields["dtmf"]["digits"] == "1"
+        assert leg.conversation.name == "room"
+
+    def test_a_synchronous_one_takes_its_place(self, line: Line):
+        leg = listened(
+            line, Input(dtmf=DtmfTerms(), is_asynchronous=True), Input(dtmf=DtmfTerms(max_digits=1))
+        )
+
+        line.exchange.press(leg, "1")
+
+        assert len(taken(line, leg)) == 1
+
+    def test_the_reply_to_an_earlier_key_is_too_late(self, line: Line):
+        leg = listened(line, Input(dtmf=DtmfTerms(), is_asynchronous=True), room())
+        line.exchange.press(leg, "12")
+        first, second = taken(line, leg)
+        line.exchange.replied(second, (say("second", loop=0),))
+
+        line.exchange.replied(first, (say("first", loop=0),))
+
+        assert [what for _, what, _ in line.heard(leg)] == ["second"]
+
+    def test_a_reply_that_is_overtaken_is_too_late(self, line: Line):
+        url = Webhook(url="http://127.0.0.1:1/n", method="POST")
+        leg = listened(
+            line, Input(dtmf=DtmfTerms(), is_asynchronous=True), Notify(payload={}, events=url), say("never")
+        )
+        line.exchange.press(leg, "5")
+        (notified,) = line.told(leg, Kind.NOTIFY)
+        line.exchange.replied(taken(line, leg)[0], (say("x" * 140), say("second")))
+
+        line.exchange.replied(notified, None)
+        line.wait(1)
+
+        assert line.heard(leg) == [("speech", "x" * 140, 1.0)]
+
     def test_a_transfer_ends_it(self, line: Line):
         leg = listened(line, Input(dtmf=DtmfTerms(), is_asynchronous=True), room())
         line.exchange.transfer(leg, (room("other"),))
@@ -357,6 +452,14 @@ class TestWhoPressesByItself:
 
         assert pressed == [first, second, first]
 
+    def test_a_hash_that_comes_too_late_is_not_pressed(self, line: Line):
+        one = Input(dtmf=DtmfTerms(max_digits=1, submit_on_hash=True))
+        leg = listened(line, one, one, number="447700900112")
+
+        line.pass_by(10)
+
+        assert [event.fields["dtmf"]["digits"] for event in taken(line, leg)] == ["1", "2"]
+
     def test_half_the_time_if_there_is_little(self, line: Line):
         leg = listened(line, Input(dtmf=DtmfTerms(max_digits=1, time_out=1)), number="447700900142")
 
@@ -378,6 +481,14 @@ class TestWhoPressesByItself:
 
         told = [(since_answer(leg, event), event.fields["dtmf"]["digits"]) for event in taken(line, leg)]
         assert told == [(1, "4"), (2, "2")]
+
+    def test_it_presses_both_once_in_a_call(self, line: Line):
+        each_key = Input(dtmf=DtmfTerms(), is_asynchronous=True)
+        leg = listened(line, each_key, Wait(seconds=10), each_key, room(), number="447700900142")
+
+        line.pass_by(60)
+
+        assert [event.fields["dtmf"]["digits"] for event in taken(line, leg)] == ["4", "2"]
 
     def test_into_the_first_prompt_that_may_be_cut(self, line: Line):
         leg = listened(line, say("x" * 140, barge=True), KEYS, number="447700900142")

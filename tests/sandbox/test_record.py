@@ -38,7 +38,7 @@ class TestVoicemail:
         line.wait(1)
         line.exchange.say(leg, "x" * 28)
 
-        line.wait(60)
+        line.pass_by(60)
 
         (recording,) = kept(line)
         assert seconds(recording) == 1 + 2 + 4
@@ -64,7 +64,7 @@ class TestVoicemail:
     def test_its_time_ends_it(self, line: Line):
         leg = self.left(line, Record(end_on_key="#", time_out=30))
 
-        line.wait(100)
+        line.pass_by(100)
 
         assert seconds(kept(line)[0]) == 30
         assert line.heard(leg)[-1][1] == "Thank you"
@@ -98,6 +98,41 @@ class TestVoicemail:
             "conversation_uuid": leg.conversation.uuid,
             "timestamp": "1970-01-01T00:01:03.500Z",
         }
+
+    def test_the_flow_goes_on_when_that_is_told(self, line: Line):
+        leg = self.left(line)
+        line.wait(60)
+        assert line.heard(leg)[-1][1] == "1000 Hz"
+
+        line.exchange.recorded(kept(line)[0], url="http://files/1", size=1)
+
+        assert line.heard(leg)[-1][1] == "Thank you"
+
+    def test_a_file_that_cannot_be_made_is_not_told_of_and_holds_nobody_up(self, line: Line):
+        leg = self.left(line)
+        line.wait(60)
+
+        line.exchange.recorded(kept(line)[0], url="http://files/1", size=0)
+
+        assert line.told(leg, Kind.RECORD) == []
+        assert line.heard(leg)[-1][1] == "Thank you"
+
+    def test_who_speaks_already_is_heard_out(self, line: Line):
+        leg = line.answered(flow=(say("x" * 14), Record(end_on_silence=3)))
+        line.exchange.say(leg, "x" * 140)
+
+        line.wait(60)
+
+        assert seconds(kept(line)[0]) == 9 + 3
+
+    def test_a_file_that_comes_after_a_transfer_holds_up_nobody(self, line: Line):
+        leg = self.left(line)
+        line.exchange.transfer(leg, (say("elsewhere", loop=0),))
+
+        line.pass_by(10)
+
+        assert len(line.told(leg, Kind.RECORD)) == 1
+        assert line.heard(leg)[-1][1] == "elsewhere"
 
     def test_the_transcription_is_told_of_where_it_says(self, line: Line):
         url = Webhook(url="http://127.0.0.1:1/tr", method="POST")
@@ -164,6 +199,17 @@ class TestInTheBackground:
         line.exchange.hangup(leg)
 
         assert sounds(kept(line)[0]) == []
+
+    def test_what_is_being_said_is_in_it(self, line: Line):
+        leg = line.answered()
+        line.exchange.say(leg, "x" * 140)
+        line.wait(1)
+
+        line.exchange.record_all(leg.conversation, Record())
+        line.wait(1)
+        line.exchange.hangup(leg)
+
+        assert speakers(kept(line)[0]) == [leg.uuid]
 
     def test_what_plays_already_is_in_it(self, line: Line):
         leg = line.answered(flow=(room("quiet", starts=False, music="http://m/1"),))

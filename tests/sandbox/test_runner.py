@@ -1,7 +1,9 @@
 """Serving: in the foreground until told to stop, and from a thread."""
 
 import asyncio
+import gc
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -14,6 +16,7 @@ import pytest
 
 from tests.support.clock import FakeClock
 from voicectl.clock import SystemClock
+from voicectl.sandbox import runner
 from voicectl.sandbox.identity import Options
 from voicectl.sandbox.runner import running, serve
 from voicectl.sandbox.sandbox import Sandbox
@@ -99,6 +102,19 @@ class TestRunning:
         asking.join(1)
         assert not asking.is_alive()
 
+    def test_what_is_broken_off_at_the_end_is_no_bug_of_ours(self, sandbox: Sandbox, monkeypatch, caplog):
+        monkeypatch.setattr(runner, "GRACE_SECONDS", 0.05)
+        with running(sandbox) as url, socket.create_connection(("127.0.0.1", httpx.URL(url).port)) as sock:
+            sock.sendall(b"POST /v1/calls HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n{")
+            while not sandbox.log.since(0):
+                time.sleep(0.005)
+            sandbox_stops = threading.Thread(target=post, args=(url, "stop"))
+            sandbox_stops.start()
+            assert sock.recv(100) == b""
+            sandbox_stops.join()
+
+        assert caplog.text == ""
+
     def test_what_cannot_start_says_why(self, sandbox: Sandbox, monkeypatch):
         monkeypatch.setattr(sandbox, "keep_time", lambda: 1 / 0)
 
@@ -145,6 +161,36 @@ class TestServe:
     def test_a_port_in_use_is_an_error_before_anything_else(self, sandbox: Sandbox, taken_port):
         with pytest.raises(OSError, match="in use"):
             serve(sandbox, port=taken_port, on_ready=lambda _: pytest.fail("it is not ready"))
+
+    def test_a_connection_that_is_accepted_just_as_it_stops_is_closed(self, sandbox: Sandbox, monkeypatch):
+        sock, lost = socket.socket(), []
+        monkeypatch.setattr(sys, "unraisablehook", lost.append)
+
+        def stop_meanwhile(url: str) -> None:
+            sock.connect(("127.0.0.1", httpx.URL(url).port))
+            # In the turn after this one it is accepted, and the stop is asked for; in the one after that it stops.
+            asyncio.get_running_loop().call_soon(sandbox.stop)
+
+        serve(sandbox, port=0, on_ready=stop_meanwhile)
+        sock.close()
+        gc.collect()
+
+        assert lost == []
+
+    def test_it_may_open_as_many_files_as_the_system_lets_it(self, sandbox: Sandbox):
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        few, meanwhile = (before[0] - 1, before[1]), []
+        resource.setrlimit(resource.RLIMIT_NOFILE, few)
+
+        def look(_url: str) -> None:
+            meanwhile.append(resource.getrlimit(resource.RLIMIT_NOFILE))
+            sandbox.stop()
+
+        serve(sandbox, port=0, on_ready=look)
+
+        assert meanwhile == [(before[1], before[1])]
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == few
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
     @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "example.org", ""])
     def test_it_binds_loopback_only(self, sandbox: Sandbox, host):

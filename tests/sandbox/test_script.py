@@ -336,7 +336,7 @@ class TestConnect:
         for digit in "12":
             line.exchange.press(caller, digit)
             line.exchange.press(callee, digit)
-            line.wait(2)
+            line.pass_by(2)
 
         assert [what for _, what, _ in line.heard(caller)] == ["2"]
         assert [what for _, what, _ in line.heard(callee)] == ["2"]

@@ -5,9 +5,11 @@ import time
 import jwt
 import pytest
 
+from tests.support.servers import reply
+
 from .conftest import Start
 from .parts import BUSY, HELLO, PERSON, Client
-from .receiver import OK, Receiver, ncco, raw, set_up, webhooks
+from .receiver import OK, Receiver, ncco, set_up, webhooks
 
 WHOLE = ["started", "ringing", "answered", "completed"]
 
@@ -51,7 +53,7 @@ def test_a_duplicate_is_the_same_to_the_byte_and_the_token(client: Client, recei
 
     assert called(client, receiver, signed=True) == ["started", *WHOLE]
 
-    first, second, third, *_ = receiver.asked
+    first, second, third, *_ = receiver.requests
     assert (first.body, first.token) == (second.body, second.token)
     assert second.token != third.token
     assert webhooks(client)[0]["attempts"] == [{"status": 200}, {"status": 200, "duplicate": True}]
@@ -86,7 +88,7 @@ class TestReorder:
         client.advance(1)
         client.log()
 
-        order = [(asked.fields["uuid"], asked.fields["status"]) for asked in receiver.asked]
+        order = [(asked.fields["uuid"], asked.fields["status"]) for asked in receiver.requests]
 
         assert [status for uuid, status in order if uuid == first] == ["ringing", "started"]
         assert [status for uuid, status in order if uuid == second] == ["started", "ringing"]
@@ -116,7 +118,7 @@ class TestDelay:
         client.control("reset")
         time.sleep(0.1)
 
-        assert receiver.asked == []
+        assert receiver.requests == []
 
 
 class TestUnsigned:
@@ -125,7 +127,7 @@ class TestUnsigned:
 
         called(client, receiver, signed=True)
 
-        assert [asked.token is None for asked in receiver.asked] == [True, False, False, False]
+        assert [asked.token is None for asked in receiver.requests] == [True, False, False, False]
         assert webhooks(client)[0]["attempts"] == [{"signed": False, "status": 200}]
 
     @pytest.mark.parametrize("status", [500, 503])
@@ -133,30 +135,30 @@ class TestUnsigned:
         self, client: Client, receiver: Receiver, status: int
     ):
         client.fault("webhook-unsigned", on="status", times=1)
-        receiver.on("/event", raw(status), OK)
+        receiver.on("/event", reply(status), OK)
 
         assert called(client, receiver, signed=True) == ["started", *WHOLE]
 
         claims = jwt.decode(
-            receiver.asked[1].token or "", client.identity.signature_secret, algorithms=["HS256"]
+            receiver.requests[1].token or "", client.identity.signature_secret, algorithms=["HS256"]
         )
         assert claims["api_key"] == client.identity.api_key
         assert webhooks(client)[0]["attempts"] == [{"signed": False, "status": status}, {"status": 200}]
 
     def test_refused_by_401_it_does_not(self, client: Client, receiver: Receiver):
         client.fault("webhook-unsigned", on="status", times=1)
-        receiver.on("/event", raw(401), OK)
+        receiver.on("/event", reply(401), OK)
 
         assert called(client, receiver, signed=True) == WHOLE
 
     def test_a_question_refused_by_503_comes_again_signed(self, client: Client, receiver: Receiver):
         set_up(client, signed=True)
         client.fault("webhook-unsigned", on="answer")
-        client.call(answer_url=[receiver.on("/answer", raw(503), ncco(HELLO))])
+        client.call(answer_url=[receiver.on("/answer", reply(503), ncco(HELLO))])
 
         client.advance(3)
 
-        assert [asked.token is None for asked in receiver.asked] == [True, False]
+        assert [asked.token is None for asked in receiver.requests] == [True, False]
 
 
 class TestCompleted:
@@ -165,7 +167,7 @@ class TestCompleted:
 
         assert called(client, receiver, BUSY)[-2:] == ["busy", "completed"]
 
-        busy, completed = (asked.fields for asked in receiver.asked[-2:])
+        busy, completed = (asked.fields for asked in receiver.requests[-2:])
         assert completed == {name: value for name, value in busy.items() if name != "detail"} | {
             "status": "completed",
             "start_time": None,

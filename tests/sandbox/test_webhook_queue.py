@@ -1,8 +1,15 @@
 """When each request to a webhook has its turn."""
 
 import asyncio
-from collections.abc import Coroutine
+import os
+import resource
+import socket
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
 
+from voicectl.sandbox.applications import Hook
+from voicectl.sandbox.webhooks.delivery import Courier, Delivery
 from voicectl.sandbox.webhooks.queue import AT_ONCE, PATIENCE_SECONDS, Turn, WebhookQueue
 
 
@@ -152,3 +159,51 @@ def test_cancelled_nothing_begins_any_more():
         assert requests.queue.unfinished == 0
 
     run(scene())
+
+
+@contextmanager
+def descriptors(more: int) -> Iterator[int]:
+    """Let this process open so many files more; what that makes in all."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = [os.dup(0) for _ in range(more)]
+    for each in free:
+        os.close(each)
+    most = max(free) + 1
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    try:
+        yield most
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def outcomes(url: str, count: int) -> set[str]:
+    """What came of so many requests that were all made at once."""
+    courier = Courier(sign=lambda _payload, _id: "", allow_hosts=())
+    hook = Hook(url=url, method="POST", connect_seconds=5, read_seconds=0.2)
+    entries: list[dict] = [{"attempts": []} for _ in range(count)]
+
+    async def main() -> None:
+        application = SimpleNamespace(id="", fallback=None)
+        rest = {"effect": None, "hook": hook, "fields": {}, "line": "", "is_signed": False}
+        told = [Delivery(application=application, entry=entry, **rest) for entry in entries]
+        await asyncio.gather(*map(courier.consult, told))
+
+    asyncio.run(main())
+    return {entry["outcome"] for entry in entries}
+
+
+def test_more_questions_than_descriptors_wait_for_one_and_it_is_not_part_of_their_time():
+    with socket.create_server(("127.0.0.1", 0), backlog=1000) as deaf:
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        outcomes(url, 1)  # which leaves open what is opened once
+        with descriptors(200) as most:
+            assert outcomes(url, most + 10) == {"failed: Read timed out."}
+
+
+def test_without_any_descriptor_that_is_the_reason():
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        outcomes(url, 1)
+
+        with descriptors(3):  # the loop's own
+            assert outcomes(url, 1) == {"failed: The sandbox has no free file descriptors."}

@@ -7,8 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.servers import Drip, reply
+
+from .conftest import Start
 from .parts import BUSY, HELLO, PERSON, ROOM, Client
-from .receiver import OK, Answer, Receiver, hang_up, ncco, raw, set_up, webhooks
+from .receiver import HANG_UP, NEVER, OK, Receiver, ncco, set_up, webhooks
 
 BAD = ncco({"action": "tlak"})
 CLOSED, TIMED_OUT = "Connection closed.", "Read timed out."
@@ -31,10 +34,6 @@ def attempts(client: Client, event: str) -> list[object]:
     return shown
 
 
-def answers(receiver: Receiver, *kinds: Answer | str) -> list[Answer]:
-    return [receiver.never if kind == "never" else kind for kind in kinds]  # type: ignore[misc]
-
-
 def texts(client: Client, uuid: str) -> list[str]:
     return [heard["text"] for heard in client.hear(uuid)]
 
@@ -44,28 +43,28 @@ class TestAnswerUrl:
         ("kinds", "tried", "says"),
         [
             # trouble that may pass: one more attempt
-            ([hang_up, ncco(HELLO)], [CLOSED, 200], "Hello"),
-            (["never", ncco(HELLO)], [TIMED_OUT, 200], "Hello"),
-            ([raw(429), ncco(HELLO)], [429, 200], "Hello"),
-            ([raw(503), ncco(HELLO)], [503, 200], "Hello"),
-            ([raw(504), ncco(HELLO)], [504, 200], "Hello"),
+            ([HANG_UP, ncco(HELLO)], [CLOSED, 200], "Hello"),
+            ([NEVER, ncco(HELLO)], [TIMED_OUT, 200], "Hello"),
+            ([reply(429), ncco(HELLO)], [429, 200], "Hello"),
+            ([reply(503), ncco(HELLO)], [503, 200], "Hello"),
+            ([reply(504), ncco(HELLO)], [504, 200], "Hello"),
             # and not a third
-            ([hang_up], [CLOSED, CLOSED, "fallback", 200], "Fallback"),
-            ([raw(503)], [503, 503, "fallback", 200], "Fallback"),
-            (["never"], [TIMED_OUT, TIMED_OUT, "fallback", 200], "Fallback"),
+            ([HANG_UP], [CLOSED, CLOSED, "fallback", 200], "Fallback"),
+            ([reply(503)], [503, 503, "fallback", 200], "Fallback"),
+            ([NEVER], [TIMED_OUT, TIMED_OUT, "fallback", 200], "Fallback"),
             # trouble that stays
-            ([raw(404)], [404, "fallback", 200], "Fallback"),
-            ([raw(500)], [500, "fallback", 200], "Fallback"),
-            ([raw(302, Location="/")], [302, "fallback", 200], "Fallback"),
-            ([raw(206, b"[]")], [206, "fallback", 200], "Fallback"),
+            ([reply(404)], [404, "fallback", 200], "Fallback"),
+            ([reply(500)], [500, "fallback", 200], "Fallback"),
+            ([reply(302, location="/")], [302, "fallback", 200], "Fallback"),
+            ([reply(206, b"[]")], [206, "fallback", 200], "Fallback"),
             ([BAD], [200, "fallback", 200], "Fallback"),
             # no trouble
             ([ncco(HELLO)], [200], "Hello"),
-            ([raw(203, b'[{"action": "talk", "text": "Hello"}]')], [203], "Hello"),
+            ([reply(203, b'[{"action": "talk", "text": "Hello"}]')], [203], "Hello"),
         ],
     )
     def test_what_is_tried(self, client: Client, receiver: Receiver, kinds, tried, says):
-        url = receiver.on("/answer", *answers(receiver, *kinds))
+        url = receiver.on("/answer", *kinds)
         set_up(client, answer=hook(url), fallback=hook(receiver.on("/fallback", HELP)))
         uuid = client.call(answer_url=[url])
 
@@ -77,9 +76,9 @@ class TestAnswerUrl:
     @pytest.mark.parametrize(
         ("kinds", "tried"),
         [
-            ([raw(503)], [500, "fallback", 503, 503]),
-            ([raw(503), HELP], [500, "fallback", 503, 200]),
-            ([raw(500)], [500, "fallback", 500]),
+            ([reply(503)], [500, "fallback", 503, 503]),
+            ([reply(503), HELP], [500, "fallback", 503, 200]),
+            ([reply(500)], [500, "fallback", 500]),
             ([BAD], [500, "fallback", 200]),
         ],
     )
@@ -87,7 +86,7 @@ class TestAnswerUrl:
         self, client: Client, receiver: Receiver, kinds, tried
     ):
         set_up(client, fallback=hook(receiver.on("/fallback", *kinds)))
-        uuid = client.call(answer_url=[receiver.on("/answer", raw(500))])
+        uuid = client.call(answer_url=[receiver.on("/answer", reply(500))])
 
         client.advance(20)
 
@@ -96,17 +95,17 @@ class TestAnswerUrl:
         assert client.status(uuid) == "completed"
 
     def test_without_a_fallback_the_call_ends(self, client: Client, receiver: Receiver):
-        uuid = client.call(answer_url=[receiver.on("/answer", raw(503))])
+        uuid = client.call(answer_url=[receiver.on("/answer", reply(503))])
 
         client.advance(3)
 
         assert client.status(uuid) == "completed"
-        assert len(receiver.asked) == 2
+        assert len(receiver.requests) == 2
 
     def test_the_fallback_is_told_what_was_asked_of_whom_and_what_went_wrong(
         self, client: Client, receiver: Receiver
     ):
-        url = receiver.on("/answer", hang_up)
+        url = receiver.on("/answer", HANG_UP)
         set_up(client, fallback=receiver.on("/fallback", HELP))
         client.call(answer_url=[url])
 
@@ -128,16 +127,27 @@ class TestAnswerUrl:
         assert client.status(uuid) == "completed"
         assert attempts(client, "answer") == ["Connection refused.", "Connection refused."]
 
-    def test_a_reply_that_comes_in_drops_is_not_waited_for_longer(self, client: Client, receiver: Receiver):
-        def drip(handler) -> None:
-            handler.send_response(200)
-            handler.end_headers()
-            with contextlib.suppress(OSError):
-                while not receiver.closing.wait(0.02):
-                    handler.wfile.write(b" ")
-            handler.close_connection = True
+    def test_a_name_that_nobody_has(self, start: Start):
+        client = start(allow_hosts=("1.2.3.4.5",))
+        client.call(answer_url=["http://1.2.3.4.5/"])
 
-        url = receiver.on("/answer", drip)
+        client.advance(3)
+
+        assert attempts(client, "answer") == ["The name cannot be resolved."] * 2
+
+    def test_the_fallback_is_asked_however_much_is_wrong_with_an_ncco(
+        self, client: Client, receiver: Receiver
+    ):
+        set_up(client, fallback=receiver.on("/fallback", HELP))
+        client.call(answer_url=[receiver.on("/answer", ncco(*[5] * 5000))])
+
+        client.advance(3)
+
+        (asked,) = receiver.at("/fallback")
+        assert 400 < len(asked.query["reason"]) < 600
+
+    def test_a_reply_that_comes_in_drops_is_not_waited_for_longer(self, client: Client, receiver: Receiver):
+        url = receiver.on("/answer", Drip(b"HTTP/1.1 200 OK\r\n\r\n" + b" " * 5000, pause=0.02))
         set_up(client, answer=hook(url))
         uuid = client.call(answer_url=[url])
 
@@ -151,19 +161,19 @@ class TestEventsThatMayBringAnNcco:
     @pytest.mark.parametrize(
         ("kinds", "tried", "says"),
         [
-            ([hang_up, OK], [CLOSED, 200], "Hello"),
-            ([raw(503), OK], [503, 200], "Hello"),
-            ([raw(503)], [503, 503, "fallback", 200], "Fallback"),
-            (["never"], [TIMED_OUT, TIMED_OUT, "fallback", 200], "Fallback"),
-            ([raw(500)], [500], "Hello"),
-            ([raw(404)], [404], "Hello"),
+            ([HANG_UP, OK], [CLOSED, 200], "Hello"),
+            ([reply(503), OK], [503, 200], "Hello"),
+            ([reply(503)], [503, 503, "fallback", 200], "Fallback"),
+            ([NEVER], [TIMED_OUT, TIMED_OUT, "fallback", 200], "Fallback"),
+            ([reply(500)], [500], "Hello"),
+            ([reply(404)], [404], "Hello"),
             ([BAD], [200], "Hello"),
             ([OK], [200], "Hello"),
         ],
     )
     def test_what_is_tried(self, client: Client, receiver: Receiver, kinds, tried, says):
         set_up(client, event=hook(receiver.url + "/event"), fallback=receiver.on("/fallback", HELP))
-        url = receiver.on("/notify", *answers(receiver, *kinds))
+        url = receiver.on("/notify", *kinds)
         uuid = client.call(PERSON, {"action": "notify", "payload": {"n": 1}, "eventUrl": [url]}, HELLO)
 
         client.advance(3)
@@ -172,8 +182,8 @@ class TestEventsThatMayBringAnNcco:
         assert texts(client, uuid) == [says]
 
     def test_the_fallback_has_nothing_to_say_and_the_call_goes_on(self, client: Client, receiver: Receiver):
-        set_up(client, fallback=receiver.on("/fallback", raw(503)))
-        url = receiver.on("/notify", hang_up)
+        set_up(client, fallback=receiver.on("/fallback", reply(503)))
+        url = receiver.on("/notify", HANG_UP)
         uuid = client.call(PERSON, {"action": "notify", "payload": {"n": 1}, "eventUrl": [url]}, HELLO)
 
         client.advance(3)
@@ -183,7 +193,7 @@ class TestEventsThatMayBringAnNcco:
 
     def test_the_fallback_is_told_that_it_was_an_event(self, client: Client, receiver: Receiver):
         set_up(client, fallback={"address": receiver.on("/fallback", OK), "http_method": "POST"})
-        url = receiver.on("/notify", hang_up)
+        url = receiver.on("/notify", HANG_UP)
         client.call(PERSON, {"action": "notify", "payload": {"n": 1}, "eventUrl": [url]}, HELLO)
 
         client.advance(3)
@@ -199,21 +209,21 @@ class TestPlainEvents:
         ("kinds", "tried", "outcome"),
         [
             ([OK], [200], "delivered"),
-            ([raw(204)], [204], "delivered"),
-            (["never", OK], [TIMED_OUT, 200], "delivered"),
-            (["never"], [TIMED_OUT, TIMED_OUT], "failed: Read timed out."),
-            ([hang_up], [CLOSED], "failed: Connection closed."),
-            ([raw(503)], [503], "failed: answered with status 503"),
-            ([raw(500)], [500], "failed: answered with status 500"),
-            ([raw(301, Location="/")], [301], "failed: answered with status 301"),
+            ([reply(204)], [204], "delivered"),
+            ([NEVER, OK], [TIMED_OUT, 200], "delivered"),
+            ([NEVER], [TIMED_OUT, TIMED_OUT], "failed: Read timed out."),
+            ([HANG_UP], [CLOSED], "failed: Connection closed."),
+            ([reply(503)], [503], "failed: answered with status 503"),
+            ([reply(500)], [500], "failed: answered with status 500"),
+            ([reply(301, location="/")], [301], "failed: answered with status 301"),
             ([ncco(HELLO)], [200], "delivered"),
-            ([raw(200, b"x" * 10_000_000)], [200], "delivered"),
+            ([reply(200, b"x" * 10_000_000)], [200], "delivered"),
         ],
     )
     def test_only_one_that_took_too_long_is_sent_again(
         self, client: Client, receiver: Receiver, kinds, tried, outcome
     ):
-        set_up(client, event=hook(receiver.on("/event", *answers(receiver, *kinds))), fallback=receiver.url)
+        set_up(client, event=hook(receiver.on("/event", *kinds)), fallback=receiver.url)
         client.call()
 
         assert attempts(client, "status") == tried
@@ -238,7 +248,7 @@ class TestAReceiverThatIsDead:
             before = time.monotonic()
 
             client.advance(10)
-            while len(receiver.asked) < 80 and time.monotonic() < before + 5:
+            while len(receiver.requests) < 80 and time.monotonic() < before + 5:
                 time.sleep(0.005)
 
             assert sorted(receiver.statuses()) == sorted(["started", "ringing", "answered", "completed"] * 20)
@@ -257,7 +267,7 @@ class TestAReceiverThatIsDead:
     def test_keeps_an_answer_from_the_same_receiver_for_a_moment_only(
         self, client: Client, receiver: Receiver
     ):
-        set_up(client, event=receiver.on("/event", receiver.never))
+        set_up(client, event=receiver.on("/event", NEVER))
         uuid = client.call(answer_url=[receiver.on("/answer", ncco(ROOM))])
         before = time.monotonic()
 
@@ -267,7 +277,7 @@ class TestAReceiverThatIsDead:
         assert time.monotonic() - before < 5
 
     def test_is_left_behind_by_a_reset(self, client: Client, receiver: Receiver):
-        set_up(client, event=receiver.on("/event", receiver.never))
+        set_up(client, event=receiver.on("/event", NEVER))
         client.call(BUSY, HELLO)
         client.advance(3)
 

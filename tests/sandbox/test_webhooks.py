@@ -1,7 +1,6 @@
 """Webhooks: whom the sandbox asks for NCCOs and tells of events, in which form, and what it makes of the replies."""
 
 import asyncio
-import contextlib
 import gzip
 import hashlib
 import json
@@ -12,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 import jwt
 import pytest
 
+from tests.support.servers import Drip, reply
 from voicectl.sandbox.applications import Hook
 from voicectl.sandbox.telephony.effects import Note
 from voicectl.sandbox.webhooks.request import Unsendable, build
@@ -19,7 +19,7 @@ from voicectl.sandbox.webhooks.webhooks import Webhooks
 
 from .conftest import Start
 from .parts import BUSY, HELLO, PERSON, ROOM, Client
-from .receiver import OK, Receiver, hang_up, ncco, raw, set_up, webhooks
+from .receiver import HANG_UP, OK, Receiver, ncco, set_up, webhooks
 
 BAD_NCCO = "Syntax error in NCCO. Invalid value type or action."
 
@@ -39,11 +39,11 @@ class TestAnswer:
         uuid = client.call(answer_url=[receiver.on("/answer", ncco(HELLO)) + "?order=17&a="])
         own = client.record(uuid)["conversation_uuid"]
         client.advance(2)
-        assert receiver.asked == []
+        assert receiver.requests == []
 
         client.advance(0.5)
 
-        (asked,) = receiver.asked
+        (asked,) = receiver.requests
         assert asked.method == "GET"
         assert asked.target.startswith("/answer?order=17&a=&")
         assert asked.query == {
@@ -72,7 +72,7 @@ class TestAnswer:
 
         client.advance(3)
 
-        (asked,) = receiver.asked
+        (asked,) = receiver.requests
         assert (asked.method, asked.target) == ("POST", "/answer?order=17")
         assert asked.headers["content-type"] == "application/json"
         assert json.loads(asked.body)["uuid"] == uuid
@@ -84,7 +84,7 @@ class TestAnswer:
 
         client.advance(3)
 
-        pairs = parse_qsl(urlsplit(receiver.asked[0].target).query)
+        pairs = parse_qsl(urlsplit(receiver.requests[0].target).query)
         assert [pair for pair in pairs if pair[0] in ("uuid", "b")] == [
             ("b", "1"),
             ("b", "2"),
@@ -99,7 +99,7 @@ class TestAnswer:
         reply = client.change(uuid, "transfer", destination={"type": "ncco", "url": [url]})
 
         assert reply.status_code == 204
-        assert receiver.asked[0].query["uuid"] == uuid
+        assert receiver.requests[0].query["uuid"] == uuid
         assert client.record(uuid)["conversation_uuid"] != before
 
     def test_without_frozen_it_is_asked_in_the_background(self, start: Start, receiver: Receiver):
@@ -115,14 +115,14 @@ class TestAnswer:
         client.clock.sleep(1)
 
         assert client.status(uuid) == "completed"
-        assert len(receiver.asked) == 1
+        assert len(receiver.requests) == 1
 
     def test_a_handler_may_use_the_api_meanwhile(self, client: Client, receiver: Receiver):
         statuses = []
 
-        def answer(handler):
+        def answer(_request):
             statuses.append(client.status(uuid))
-            ncco(HELLO)(handler)
+            return ncco(HELLO)
 
         uuid = client.call(answer_url=[receiver.on("/answer", answer)])
 
@@ -133,9 +133,9 @@ class TestAnswer:
     def test_several_are_asked_at_once_and_go_on_in_order(self, client: Client, receiver: Receiver):
         together = threading.Barrier(12, timeout=5)
 
-        def answer(handler):
+        def answer(_request):
             together.wait()
-            ncco(ROOM)(handler)
+            return ncco(ROOM)
 
         url = receiver.on("/answer", answer)
         uuids = [client.call(answer_url=[url]) for _ in range(12)]
@@ -145,9 +145,9 @@ class TestAnswer:
         assert [entry["uuid"] for entry in client.log() if entry["kind"] == "transfer"] == uuids
 
     def test_an_answer_that_comes_after_a_reset_is_dropped(self, client: Client, receiver: Receiver):
-        def answer(handler):
+        def answer(_request):
             client.control("reset")
-            ncco(HELLO)(handler)
+            return ncco(HELLO)
 
         client.call(answer_url=[receiver.on("/answer", answer)])
 
@@ -161,15 +161,16 @@ class TestRepliesThatAreNoNcco:
     @pytest.mark.parametrize(
         ("answer", "reason"),
         [
-            (raw(200, b"<html>"), "not JSON"),
-            (raw(200, b"[" * 100_000), "not JSON"),
-            (raw(200, b"[" * 100 + b"]" * 100), "nested more than 64 deep"),
-            (raw(200, b'"' + b"x" * 10_000_000 + b'"'), "larger than 1048576 bytes"),
-            (raw(200, gzip.compress(b"[]"), Content_Encoding="gzip"), "not JSON"),
-            (raw(200, b'{"action": "talk"}'), "ncco: Invalid type parameter provided"),
+            (reply(200, b"<html>"), "not JSON"),
+            (reply(200, b"[" * 100_000), "not JSON"),
+            (reply(200, b"[" * 100 + b"]" * 100), "nested more than 64 deep"),
+            (reply(200, b'"' + b"x" * 10_000_000 + b'"'), "larger than 1048576 bytes"),
+            (reply(200, gzip.compress(b"[]"), content_encoding="gzip"), "not JSON"),
+            (reply(200, b'{"action": "talk"}'), "ncco: Invalid type parameter provided"),
             (ncco({"action": "talk"}), "ncco[0].text: Missing required parameter"),
             (ncco(7), "ncco[0]: Invalid type parameter provided"),
         ],
+        ids=["HTML", "never closed", "deep", "long", "compressed", "no list", "no text", "a number"],
     )
     def test_end_the_call_and_are_told(self, client: Client, receiver: Receiver, answer, reason):
         set_up(client, event=receiver.url + "/event")
@@ -195,22 +196,17 @@ class TestRepliesThatAreNoNcco:
         assert webhooks(client, "error") == []
 
     def test_one_without_end_too(self, client: Client, receiver: Receiver):
-        def answer(handler):
-            handler.send_response(200)
-            handler.end_headers()
-            with contextlib.suppress(OSError):
-                while True:
-                    handler.wfile.write(b" " * 65_536)
-            handler.close_connection = True
-
-        uuid = client.call(answer_url=[receiver.on("/answer", answer)])
+        blanks = Drip(b"HTTP/1.1 200 OK\r\n\r\n" + b" " * 100_000_000, pause=0, step=65_536)
+        uuid = client.call(answer_url=[receiver.on("/answer", blanks)])
 
         client.advance(3)
 
         assert client.status(uuid) == "completed"
         assert reasons(client) == ["answer webhook: larger than 1048576 bytes"]
 
-    @pytest.mark.parametrize("answer", [ncco(), raw(200), raw(204), raw(205)])
+    @pytest.mark.parametrize(
+        "answer", [ncco(), reply(200), reply(204), reply(205)], ids=["[]", "200", "204", "205"]
+    )
     def test_an_empty_one_ends_the_call_as_nothing_is_to_be_done(
         self, client: Client, receiver: Receiver, answer
     ):
@@ -221,7 +217,11 @@ class TestRepliesThatAreNoNcco:
         assert client.status(uuid) == "completed"
         assert reasons(client) == []
 
-    @pytest.mark.parametrize("answer", [OK, raw(200), raw(204), ncco(), raw(200, b'{"ok": true}')])
+    @pytest.mark.parametrize(
+        "answer",
+        [OK, reply(200), reply(204), ncco(), reply(200, b'{"ok": true}')],
+        ids=["OK", "200", "204", "[]", "an object"],
+    )
     def test_to_an_event_any_reply_but_an_array_of_actions_lets_the_call_go_on(
         self, client: Client, receiver: Receiver, answer
     ):
@@ -265,10 +265,10 @@ class TestEvents:
         entries = webhooks(client)
 
         assert receiver.statuses() == ["started", "ringing", "answered", "completed"]
-        assert {asked.method for asked in receiver.asked} == {"POST"}
-        assert {asked.target for asked in receiver.asked} == {"/event?key=1"}
-        assert {asked.fields["uuid"] for asked in receiver.asked} == {uuid}
-        assert [entry["body"] for entry in entries] == [asked.fields for asked in receiver.asked]
+        assert {asked.method for asked in receiver.requests} == {"POST"}
+        assert {asked.target for asked in receiver.requests} == {"/event?key=1"}
+        assert {asked.fields["uuid"] for asked in receiver.requests} == {uuid}
+        assert [entry["body"] for entry in entries] == [asked.fields for asked in receiver.requests]
 
     def test_of_a_call_with_an_event_url_go_there(self, client: Client, receiver: Receiver):
         set_up(client, event=receiver.url + "/event")
@@ -295,11 +295,11 @@ class TestEvents:
         client.log()
 
         for uuid in uuids:
-            mine = [asked.fields["status"] for asked in receiver.asked if asked.fields["uuid"] == uuid]
+            mine = [asked.fields["status"] for asked in receiver.requests if asked.fields["uuid"] == uuid]
             assert mine == ["started", "ringing", "answered", "completed"]
 
     def test_the_log_has_each_from_the_moment_at_which_it_is_queued(self, client: Client, receiver: Receiver):
-        set_up(client, event=receiver.on("/event", raw(500), OK))
+        set_up(client, event=receiver.on("/event", reply(500), OK))
         uuid = client.call(BUSY, HELLO)
 
         client.advance(3)
@@ -391,7 +391,7 @@ class TestSignatures:
         client.call()
         assert [entry["signed"] for entry in webhooks(client)] == [True]
 
-        (asked,) = receiver.asked
+        (asked,) = receiver.requests
 
         claims = self.verified(client, asked.token)
         assert claims == {
@@ -411,7 +411,7 @@ class TestSignatures:
         client.call(answer_url=[receiver.on("/answer", ncco(HELLO)) + "?order=17"])
         client.advance(3)
 
-        (asked,) = receiver.asked
+        (asked,) = receiver.requests
 
         payload = json.dumps(asked.query, separators=(",", ":"), ensure_ascii=False).encode()
         assert payload.startswith(b'{"order":"17","to":"447700900001","from":')
@@ -424,7 +424,7 @@ class TestSignatures:
 
         with pytest.raises(jwt.InvalidSignatureError):
             jwt.decode(
-                receiver.asked[0].token or "", "another secret of 32 bytes or more", algorithms=["HS256"]
+                receiver.requests[0].token or "", "another secret of 32 bytes or more", algorithms=["HS256"]
             )
 
     def test_the_official_verifier_takes_it_and_no_altered_one(self, client: Client, receiver: Receiver):
@@ -432,7 +432,7 @@ class TestSignatures:
         set_up(client, signed=True, event=receiver.url + "/event")
         client.call()
         client.log()
-        token, secret = receiver.asked[0].token or "", client.identity.signature_secret
+        token, secret = receiver.requests[0].token or "", client.identity.signature_secret
         head, claims, signature = token.split(".")
 
         assert verify_signature(token, secret)
@@ -445,23 +445,23 @@ class TestSignatures:
         client.call()
         client.log()
 
-        assert receiver.asked[0].token is None
+        assert receiver.requests[0].token is None
 
     def test_no_token_is_in_the_log(self, client: Client, receiver: Receiver):
         set_up(client, signed=True, event=receiver.url + "/event")
         client.call()
         log = json.dumps(client.log())
 
-        assert receiver.asked[0].token is not None
-        assert receiver.asked[0].token not in log
+        assert receiver.requests[0].token is not None
+        assert receiver.requests[0].token not in log
         assert client.identity.signature_secret not in log
 
     def test_each_attempt_is_signed_anew(self, client: Client, receiver: Receiver):
         set_up(client, signed=True)
-        client.call(answer_url=[receiver.on("/answer", raw(503), ncco(HELLO))])
+        client.call(answer_url=[receiver.on("/answer", reply(503), ncco(HELLO))])
         client.advance(3)
 
-        first, second = (self.verified(client, asked.token) for asked in receiver.asked)
+        first, second = (self.verified(client, asked.token) for asked in receiver.requests)
 
         assert first["jti"] != second["jti"]
         assert first["payload_hash"] == second["payload_hash"]
@@ -488,11 +488,11 @@ class TestWhoIsReached:
         assert client.status(uuid) == "completed"
         assert {entry["event"] for entry in webhooks(client)} == {"answer", "status"}
         for entry in webhooks(client):
-            assert entry["outcome"] == "not delivered: the host is neither loopback nor allowed"
+            assert entry["outcome"] == "not delivered: the host is neither loopback nor an --allow-host"
             assert entry["attempts"] == []
 
     def test_nor_is_such_a_fallback(self, client: Client, receiver: Receiver):
-        set_up(client, answer=receiver.on("/answer", raw(500)), fallback="https://app.example.org/fallback")
+        set_up(client, answer=receiver.on("/answer", reply(500)), fallback="https://app.example.org/fallback")
         client.call(answer_url=[receiver.url + "/answer"])
 
         client.advance(3)
@@ -500,7 +500,7 @@ class TestWhoIsReached:
         (entry,) = webhooks(client, "answer")
         assert entry["attempts"][1] == {
             "url": "https://app.example.org/fallback",
-            "reason": "not delivered: the host is neither loopback nor allowed",
+            "reason": "not delivered: the host is neither loopback nor an --allow-host",
         }
 
     def test_loopback_by_name_is(self, client: Client, receiver: Receiver):
@@ -521,7 +521,7 @@ class TestWhoIsReached:
         assert [heard["text"] for heard in client.hear(uuid)] == ["Hello"]
 
     def test_a_redirect_is_not_followed(self, client: Client, receiver: Receiver):
-        answer = raw(302, Location=receiver.on("/elsewhere", ncco(HELLO)))
+        answer = reply(302, location=receiver.on("/elsewhere", ncco(HELLO)))
         uuid = client.call(answer_url=[receiver.on("/answer", answer)])
 
         client.advance(3)
@@ -535,7 +535,7 @@ class TestWhoIsReached:
         client.call()
         client.log()
 
-        assert receiver.asked[0].headers["connection"] == "close"
+        assert receiver.requests[0].headers["connection"] == "close"
 
 
 def test_the_events_of_conversations_go_to_the_rtc_webhook(client: Client, receiver: Receiver):
@@ -566,7 +566,7 @@ def test_the_events_of_conversations_go_to_the_rtc_webhook(client: Client, recei
 
     asyncio.run(publish())
 
-    (asked,) = receiver.asked
+    (asked,) = receiver.requests
     assert asked.path == "/rtc"
     assert asked.fields == {"type": "member:joined", "conversation_id": "CON-1"}
     assert asked.token == f"{client.identity.application_id} {len(asked.body)}"
@@ -575,7 +575,7 @@ def test_the_events_of_conversations_go_to_the_rtc_webhook(client: Client, recei
 
 
 def test_a_connection_that_is_closed_without_an_answer_is_a_fault(client: Client, receiver: Receiver):
-    client.call(answer_url=[receiver.on("/answer", hang_up, ncco(HELLO))])
+    client.call(answer_url=[receiver.on("/answer", HANG_UP, ncco(HELLO))])
 
     client.advance(3)
 

@@ -8,17 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-
 from voicectl.clock import SystemClock
-from voicectl.sandbox.identity import Identity, Options
+from voicectl.sandbox.identity import Options
 from voicectl.sandbox.runner import running
 from voicectl.sandbox.sandbox import Sandbox
 
-from .machines import machine
+from .machines import Application, machine
 from .room import Ran, Room
-
-Application = tuple[Identity, RSAPrivateKey]
 
 
 @contextmanager

@@ -58,6 +58,15 @@ class Request:
     def json(self) -> Any:
         return json.loads(self.body) if self.body else None
 
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Of the JSON body, else of the query."""
+        return self.json if self.body else self.query
+
+    @property
+    def token(self) -> str | None:
+        return self.headers.get("authorization", "").removeprefix("Bearer ") or None
+
 
 @dataclass(frozen=True)
 class Drip:
@@ -152,20 +161,28 @@ class Listener:
         self.port = server.sockets[0].getsockname()[1]
         ready.set_result((asyncio.get_running_loop(), stopping))
         await stopping.wait()
+        for sock in server.sockets:
+            asyncio.get_running_loop().remove_reader(sock)
+        # What was accepted just now becomes a connection first: a closed server would lose its socket.
+        for _ in range(2):
+            await asyncio.sleep(0)
         server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for writer in self._writers:
-            writer.transport.abort()
-        await asyncio.sleep(0)
+        for _ in range(3):  # a connection may have been accepted just now
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            for writer in self._writers:
+                writer.transport.abort()
+            await asyncio.sleep(0)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self.adopt(writer)
-        task = asyncio.current_task()
-        assert task is not None
+        task = asyncio.create_task(self._serve(reader, writer))
         self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             with suppress(OSError):
                 await self.serve(reader, writer)
@@ -175,7 +192,6 @@ class Listener:
             self._failures.append(exc)
         finally:
             writer.close()
-            self._tasks.discard(task)
 
 
 class Canned(Listener):
@@ -194,11 +210,15 @@ class Canned(Listener):
         self._keeps = keeps
         self.requests: list[Request] = []
 
+    async def answer(self, request: Request) -> bytes | Drip:
+        """What *request* is answered with."""
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        return answer(request) if callable(answer) else answer
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while (request := await read_request(reader)) is not None:
             self.requests.append(request)
-            answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
-            content = answer(request) if callable(answer) else answer
+            content = await self.answer(request)
             if isinstance(content, Drip):
                 for start in range(0, len(content.content), content.step):
                     writer.write(content.content[start : start + content.step])

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from voicectl.sandbox.checks import Fields
+from voicectl.sandbox.event_urls import Method
 from voicectl.voice.region import Region
 
 if TYPE_CHECKING:
@@ -33,15 +34,8 @@ MAX_KEY_BITS = 16_384
 _OURS = ("id", "name", "keys", "capabilities", "_links")
 
 
-class Method(StrEnum):
-    """How a webhook is asked."""
-
-    GET = "GET"
-    POST = "POST"
-
-
 class PostOnly(StrEnum):
-    """How a webhook of messages and verifications is asked."""
+    """How a webhook of messages and verifications is called."""
 
     POST = "POST"
 

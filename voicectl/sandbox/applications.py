@@ -10,7 +10,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from voicectl.sandbox.application_body import Draft, read_application, read_public_key
+from voicectl.sandbox.application_body import CONVERSATIONS_TTL, Draft, read_application, read_public_key
 from voicectl.sandbox.identity import APPLICATION_ID_PREFIX
 from voicectl.sandbox.telephony.leg import DEFAULT_REGION
 
@@ -19,9 +19,14 @@ if TYPE_CHECKING:
 
     from voicectl.sandbox.identity import Identity
 
+ROOM_HOURS = CONVERSATIONS_TTL
+"""How long the rooms of an application stay that is gone, or has no ``voice``."""
 
-ROOM_HOURS = 48
-"""What ``conversations_ttl`` is unless the application says otherwise."""
+ANSWER_SECONDS = 5.0
+"""How long an ``answer_url`` may take, on the host clock, unless its application says otherwise."""
+
+EVENT_SECONDS = 10.0
+"""The same for an ``event_url``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,22 +66,22 @@ class Application:
     @property
     def answer(self) -> Hook | None:
         """Whom to ask for the NCCO of an inbound call."""
-        return self._hook("voice", "answer_url", "GET", 5.0)
+        return self._hook("voice", "answer_url", "GET", ANSWER_SECONDS)
 
     @property
     def fallback(self) -> Hook | None:
         """Whom to ask when ``answer_url`` fails, or an ``event_url`` whose reply may bring an NCCO."""
-        return self._hook("voice", "fallback_answer_url", "GET", 5.0)
+        return self._hook("voice", "fallback_answer_url", "GET", ANSWER_SECONDS)
 
     @property
     def event(self) -> Hook | None:
         """Whom to tell of the events of calls that name no URL of their own."""
-        return self._hook("voice", "event_url", "POST", 10.0)
+        return self._hook("voice", "event_url", "POST", EVENT_SECONDS)
 
     @property
     def rtc_event(self) -> Hook | None:
         """Whom to tell of the events of conversations."""
-        return self._hook("rtc", "event_url", "POST", 10.0)
+        return self._hook("rtc", "event_url", "POST", EVENT_SECONDS)
 
     @property
     def room_hours(self) -> int:

@@ -5,7 +5,6 @@ Source: Vonage documentation on JWT and access control lists; times are judged b
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from voicectl import tokens
@@ -15,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from voicectl.sandbox.applications import Application, Applications
+
+MAX_SECONDS = 2**53
+"""No moment is later: beyond it numbers are no longer exact."""
 
 SKEW_SECONDS = 60
 """How far ahead of the host clock a token's ``iat`` may be."""
@@ -91,6 +93,6 @@ class Doorkeeper:
 
 def _seconds(claims: dict[str, Any], claim: str) -> float | None:
     value = claims.get(claim)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < MAX_SECONDS:
+        return None  # NaN likewise
     return value

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NoReturn
+import re
+from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
+
+from voicectl import strict_json
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -13,6 +16,12 @@ if TYPE_CHECKING:
 MAX_BODY = 1_048_576
 MAX_DEPTH = 64
 MASK = "***"
+
+MOST_LOGGED = 16_384
+"""Bytes of a body that the log keeps."""
+
+_SECRETS = {"api_secret", "authorization", "jwt", "password", "private_key", "token"}
+_USER_OF_URL = re.compile(r"(://)[^/?#\s]*@")
 
 
 class UnreadableBody(Exception):
@@ -42,7 +51,7 @@ def parse_json(data: bytes) -> Any:
     if len(data) > MAX_BODY:
         raise UnreadableBody(f"larger than {MAX_BODY} bytes")
     try:
-        value = json.loads(data.decode(), parse_constant=_no_constant)
+        value = strict_json.loads(data.decode())
     except (ValueError, RecursionError) as exc:
         raise UnreadableBody("not JSON") from exc
     level = [value]
@@ -53,20 +62,30 @@ def parse_json(data: bytes) -> Any:
     raise UnreadableBody(f"nested more than {MAX_DEPTH} deep")
 
 
+def logged(value: Any, size: int) -> Any:
+    """A body of *size* bytes as the log may show it: what could sign anybody in is masked, wherever it stands."""
+    return without_secrets(value) if size <= MOST_LOGGED else f"({size} bytes, not kept)"
+
+
 def without_secrets(value: Any) -> Any:
-    """*value* as the log may show it: what signs a WebSocket in is masked, wherever it stands."""
-    if isinstance(value, list):
-        return [without_secrets(each) for each in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        name: {**each, "value": MASK} if _is_authorization(name, each) else without_secrets(each)
-        for name, each in value.items()
-    }
+    """*value* with secrets masked: fields of such names, and users and passwords in URLs."""
+    match value:
+        case list():
+            return [without_secrets(each) for each in value]
+        case dict():
+            return {
+                name: MASK if name.lower() in _SECRETS else without_secrets(each)
+                for name, each in value.items()
+            }
+        case str():
+            return _USER_OF_URL.sub(rf"\1{MASK}@", value)
+    return value
 
 
-def _is_authorization(name: str, value: object) -> bool:
-    return name == "authorization" and isinstance(value, dict) and "value" in value
+def is_json(request: Request) -> bool:
+    """Whether the body says that it is JSON."""
+    media_type = request.headers.get("content-type", "").partition(";")[0]
+    return media_type.strip().lower() == "application/json"
 
 
 async def read_body(request: Request) -> bytes:
@@ -87,7 +106,3 @@ def _contents(value: object) -> list[Any]:
     if isinstance(value, dict):
         return list(value.values())
     return value if isinstance(value, list) else []
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")

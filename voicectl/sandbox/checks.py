@@ -16,6 +16,9 @@ from voicectl.errors import InputError
 from voicectl.voice import dtmf, endpoint
 
 MISSING = "Missing required parameter"
+MOST_WRONGS = 50
+"""How many wrong fields are told at most."""
+
 WRONG_TYPE = "Invalid type parameter provided"  # as the platform words it, seen for stream_url
 
 LONGEST_SECONDS = 31 * 86_400
@@ -63,7 +66,7 @@ class Fields:
 
     def __post_init__(self) -> None:
         if not isinstance(self.raw, dict):
-            self.wrongs.append({"name": self.at or "body", "reason": WRONG_TYPE})
+            self._note(self.at or "body", WRONG_TYPE)
             self.raw = {}
             self._is_void = True
 
@@ -79,7 +82,11 @@ class Fields:
     def refuse(self, name: str, reason: str) -> None:
         """Note that the field *name* is wrong."""
         if not self._is_void:
-            self.wrongs.append({"name": f"{self.at}.{name}" if self.at else name, "reason": reason})
+            self._note(f"{self.at}.{name}" if self.at else name, reason)
+
+    def _note(self, name: str, reason: str) -> None:
+        if len(self.wrongs) < MOST_WRONGS:
+            self.wrongs.append({"name": name, "reason": reason})
 
     def text(self, name: str, *, required: bool = False) -> str | None:
         """A text; a required one is not empty."""
@@ -219,6 +226,10 @@ class Fields:
         except InputError as exc:
             self.refuse(name, exc.message)
             return None
+
+    def given(self, *names: str) -> dict[str, Any]:
+        """Those of the fields *names* that are there, as they came."""
+        return {name: self.raw[name] for name in names if name in self.raw}
 
     def inside(self, name: str) -> Fields | None:
         """The object in the field *name*; None if absent."""

@@ -97,6 +97,7 @@ class Fault:
         retry_after: The ``Retry-After`` of ``rate-limit``, in seconds; None for no such header.
         times: How often it strikes at most; None for no bound.
         probability: The chance that it strikes, from 0 to 1.
+        after: How long after it was added it begins to strike, in seconds, as given; likewise *lasting* from then.
         begins: When it begins to strike, on the host's monotonic clock.
         ends: When it stops, likewise; None for never.
         chance: Its own, so that what strikes others does not change when it strikes.
@@ -110,6 +111,8 @@ class Fault:
     retry_after: int | None
     times: int | None
     probability: float
+    after: float | None
+    lasting: float | None
     begins: float
     ends: float | None
     chance: random.Random
@@ -140,6 +143,8 @@ class Fault:
             "retry_after": self.retry_after,
             "times": self.times,
             "probability": self.probability,
+            "after": self.after,
+            "lasting": self.lasting,
         }
         shown = {name: value for name, value in given.items() if value is not None}
         return {"id": self.id} | shown | {"struck": self.struck, "spent": self.is_spent(now)}
@@ -182,8 +187,8 @@ class Faults:
                 fields.refuse(name, f"Goes with {' and '.join(owners)} only")
             elif what in owners and name in _NEEDED and name not in fields.raw:
                 fields.refuse(name, MISSING)
-        begins = self._monotonic() + (fields.amount("after") or 0)
-        lasting = fields.amount("lasting")
+        after, lasting = fields.amount("after"), fields.amount("lasting")
+        begins = self._monotonic() + (after or 0)
         probability = fields.amount("probability", high=1)
         fault = Fault(
             id=self._added + 1,
@@ -194,6 +199,8 @@ class Faults:
             retry_after=fields.integer("retry_after", 0, default=None),
             times=fields.integer("times", 1, default=None),
             probability=1 if probability is None else probability,
+            after=after,
+            lasting=lasting,
             begins=begins,
             ends=None if lasting is None else begins + lasting,
             chance=random.Random(f"fault {self._added + 1} {self._seed}"),  # noqa: S311 (it is to repeat)
@@ -216,6 +223,17 @@ class Faults:
     def clear(self) -> None:
         """Forget them all."""
         self._faults.clear()
+
+    def remove(self, id_: int) -> bool:
+        """Forget one.
+
+        Returns:
+            False if there is none with this id.
+        """
+        kept = [fault for fault in self._faults if fault.id != id_]
+        is_found = len(kept) < len(self._faults)
+        self._faults = kept
+        return is_found
 
     def to_json(self) -> list[dict[str, Any]]:
         """All of them, those that will not strike again included."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import re
 from email.utils import formatdate
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from voicectl.sandbox.bodies import Json
@@ -71,6 +73,8 @@ class Front:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._app(scope, receive, send)
+        except ClientDisconnect:
+            pass  # it went before its body was there: nobody is left to answer
         except Exception:
             # A bug of ours: it was answered with 500, and the connection can go on.
             logger.exception("A request to %s went wrong", scope["path"])
@@ -85,18 +89,22 @@ class DropConnection(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 (nothing is sent)
         """Close it, and wait until it is closed: the server would answer for us if we returned before."""
-        self._connections[scope["client"], scope["server"]].close()
+        connection = self._connections.get((scope["client"], scope["server"]))
+        if connection is not None:  # else the client was faster
+            connection.close()
         while (await receive())["type"] != "http.disconnect":
             pass
 
 
-def refusal(problem: Problem, trace_id: str) -> Json:
-    """The answer for *problem*."""
+def refusal(problem: Problem, trace_id: str) -> Response:
+    """The answer for *problem*; control routes have no trace id, which is empty then."""
+    if problem.status == HTTPStatus.NOT_MODIFIED:  # HTTP gives it no body, and the server refuses to send one
+        return Response(status_code=problem.status, headers=problem.headers)
     body = problem.body | ({"instance": trace_id} if "instance" in problem.body else {})
     return Json(body, problem.status, problem.headers)
 
 
-def refuse(request: Request, exc: Exception) -> Json:
+def refuse(request: Request, exc: Exception) -> Response:
     """The answer for what was raised while *request* was served."""
     match exc:
         case Problem():
@@ -108,12 +116,7 @@ def refuse(request: Request, exc: Exception) -> Json:
             problem = gateway(500, "")
     is_signed = "authorization" in request.headers
     problem = in_shape_of(request.scope["path"], problem, is_signed=is_signed)
-    return refusal(problem, trace_id(request))
-
-
-def trace_id(request: Request) -> str:
-    """The trace id of *request*; empty for control routes."""
-    return str(request.state.trace_id)
+    return refusal(problem, request.state.trace_id)
 
 
 def _region(scope: Scope, sandbox: Sandbox) -> str | None:

@@ -46,7 +46,7 @@ class Options:
         frozen: The call clock moves by ``advance`` only.
         settle: Seconds of the call clock for which a new leg refuses to be changed.
         limits: Whether there are rate limits.
-        allow_hosts: Hosts off loopback that webhooks may go to.
+        allow_hosts: Hosts off loopback that webhooks and WebSockets may go to.
     """
 
     seed: int

@@ -35,7 +35,7 @@ class TokenBucket:
 
 
 class Limits:
-    """The buckets of the one application, or none at all."""
+    """The buckets, which all applications share, or none at all."""
 
     def __init__(self, monotonic: Callable[[], float], *, enabled: bool) -> None:
         self._creates = TokenBucket(CREATES_PER_SECOND, monotonic) if enabled else None

@@ -1,4 +1,4 @@
-"""The log: every request received, every change of a leg and every webhook sent or asked, numbered from 1."""
+"""The log: every request, event and webhook, what happens to WebSockets, and remarks, numbered from 1."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Log:
         """Write an entry; its fields can be changed later, as a request's ``status`` is when it is answered.
 
         Args:
-            kind: ``request``, ``webhook``, ``remark``, or the kind of an event: ``status``, ``transfer`` ...
+            kind: ``request``, ``webhook``, ``websocket``, ``party``, ``remark``, or an event's: ``status`` ...
             at: When it happened on the call clock, if not now.
             fields: The rest; what is None is kept, as ``null``.
         """

@@ -1,4 +1,4 @@
-"""Reading an NCCO: every action and option of the reference, into the classes of :mod:`telephony.flow`.
+"""Reading an NCCO: every action and option, into the classes of :mod:`voicectl.sandbox.telephony.flow`.
 
 Numbers, ``true`` and ``false`` may be written as text, and option names that no document knows are ignored, as the
 platform does.
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from voicectl.sandbox.checks import MISSING, WRONG_TYPE, Fields
 from voicectl.sandbox.endpoints import read_endpoint, read_on_answer, read_tone
+from voicectl.sandbox.event_urls import read_ncco_event_url
 from voicectl.sandbox.listening import LANGUAGE, read_input
 from voicectl.sandbox.telephony.detection import BEEP_TIMEOUT, Behavior, Detection, Mode
 from voicectl.sandbox.telephony.flow import (
@@ -45,13 +46,6 @@ MAX_LOOP = 1_000_000
 
 _SPEECH_OPTIONS = ("language", "style", "premium", "loop", "level", "voice_name", "voiceName")
 _AUDIO_OPTIONS = ("loop", "level")
-
-
-class Method(StrEnum):
-    """How a webhook is called."""
-
-    GET = "GET"
-    POST = "POST"
 
 
 class EventType(StrEnum):
@@ -98,14 +92,14 @@ def read_talk(fields: Fields) -> Prompt:
     fields.integer("style", 0, default=0)
     fields.flag("premium")
     fields.level()
-    return speech(text, loop=_loop(fields), options=_given(fields, _SPEECH_OPTIONS))
+    return speech(text, loop=_loop(fields), options=fields.given(*_SPEECH_OPTIONS))
 
 
 def read_stream(fields: Fields, url: str) -> Prompt:
     """The options of a ``stream``; *url* names the field of its URL: ``streamUrl``, in REST ``stream_url``."""
     source = fields.url(url, required=True) or ""
     fields.level()
-    return audio(source, loop=_loop(fields), options=_given(fields, _AUDIO_OPTIONS))
+    return audio(source, loop=_loop(fields), options=fields.given(*_AUDIO_OPTIONS))
 
 
 def read_detection(fields: Fields, standard: str, *advanced: str) -> Detection | None:
@@ -137,12 +131,12 @@ def _action(fields: Fields) -> Action | None:
 
 
 def _talk(fields: Fields) -> Action:
-    _events(fields)
+    read_ncco_event_url(fields)
     return Play(prompt=read_talk(fields), barge_in=fields.flag("bargeIn"))
 
 
 def _stream(fields: Fields) -> Action:
-    _events(fields)
+    read_ncco_event_url(fields)
     return Play(prompt=read_stream(fields, "streamUrl"), barge_in=fields.flag("bargeIn"))
 
 
@@ -165,7 +159,7 @@ def _record(fields: Fields) -> Action:
         time_out=fields.integer("timeOut", 3, LONGEST_RECORDING, default=LONGEST_RECORDING),
         beep_start=fields.flag("beepStart"),
         transcription=_transcription(fields),
-        events=_events(fields),
+        events=read_ncco_event_url(fields),
     )
 
 
@@ -176,13 +170,13 @@ def _transcription(fields: Fields) -> Transcription | None:
     return Transcription(
         language=options.text("language") or LANGUAGE,
         sentiment_analysis=options.flag("sentimentAnalysis"),
-        events=_events(options),
+        events=read_ncco_event_url(options),
     )
 
 
 def _conversation(fields: Fields) -> Action:
     is_recorded = fields.flag("record")
-    transcription, events = _transcription(fields), _events(fields)
+    transcription, events = _transcription(fields), read_ncco_event_url(fields)
     if "transcription" in fields.raw and not is_recorded:
         fields.refuse("transcription", "Needs record: true")
     return Join(
@@ -226,19 +220,19 @@ def _connect(fields: Fields) -> Action:
         ringback=read_tone(fields) or tone,
         is_synchronous=fields.choice("eventType", EventType) is not None,
         on_answer=on_answer,
-        events=_events(fields),
+        events=read_ncco_event_url(fields),
     )
 
 
 def _input(fields: Fields) -> Action:
-    return read_input(fields, _events(fields))
+    return read_input(fields, read_ncco_event_url(fields))
 
 
 def _notify(fields: Fields) -> Action:
     payload = fields.inside("payload")
     if payload is None:
         fields.refuse("payload", MISSING)
-    events = _events(fields, required=True)
+    events = read_ncco_event_url(fields, required=True)
     return Notify(payload={} if payload is None else payload.raw, events=events or Webhook(url=""))
 
 
@@ -254,20 +248,8 @@ def _transfer(fields: Fields) -> Action:
     return MoveAll(conversation_uuid=fields.text(name, required=True) or "", **_audience(fields))
 
 
-def _events(fields: Fields, *, required: bool = False) -> Webhook | None:
-    """``eventUrl`` and ``eventMethod``; the platform's Node client writes ``[]`` for none."""
-    is_empty = fields.raw.get("eventUrl") == [] and not required
-    url = None if is_empty else fields.url("eventUrl", required=required)
-    method = fields.choice("eventMethod", Method) or Method.POST
-    return None if url is None else Webhook(url=url, method=method)
-
-
 def _loop(fields: Fields) -> int:
     return min(fields.integer("loop", 0, default=1), MAX_LOOP)
-
-
-def _given(fields: Fields, names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: fields.raw[name] for name in names if name in fields.raw}
 
 
 _ACTIONS: dict[str, Callable[[Fields], Action]] = {

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from voicectl.errors import InputError
 from voicectl.sandbox.checks import MISSING, Fields
 from voicectl.sandbox.endpoints import read_endpoint
-from voicectl.sandbox.ncco import Method, read_detection, read_ncco, read_stream, read_talk
+from voicectl.sandbox.event_urls import Method, read_event_url
+from voicectl.sandbox.ncco import read_detection, read_ncco, read_stream, read_talk
 from voicectl.sandbox.telephony.flow import LENGTH_TIMER, RINGING_TIMER, Order, Webhook
 from voicectl.voice import endpoint
 
@@ -59,8 +60,7 @@ def read_create(body: object) -> Order:
     to, digits = read_endpoint(callee, "standard_headers") if callee is not None else ({}, None)
     from_ = _caller(fields)
     flow = _answer(fields)
-    method = fields.choice("event_method", Method) or Method.POST
-    event_url = fields.url("event_url", or_text=True)
+    events = read_event_url(fields)
     order = Order(
         to=to,
         from_=from_,
@@ -69,7 +69,7 @@ def read_create(body: object) -> Order:
         dtmf_answer=digits,
         ringing_timer=fields.integer("ringing_timer", 1, 120, default=RINGING_TIMER),
         length_timer=fields.integer("length_timer", 1, MAX_LENGTH_TIMER, default=LENGTH_TIMER),
-        events=None if event_url is None else Webhook(url=event_url, method=method),
+        events=events,
     )
     fields.done()
     return order

@@ -114,9 +114,8 @@ class Performer:
                 return
             if made.remark is not None:
                 self._log.add("remark", uuid=recording.leg_uuid, reason=f"recording: {made.remark}")
-            if made.size:
-                url = self._file_url(recording.region, recording.file_id)
-                self._exchange.recorded(recording, url=url, size=made.size)
+            url = self._file_url(recording.region, recording.file_id)
+            self._exchange.recorded(recording, url=url, size=made.size)
             if made.size and recording.transcription_id is not None:
                 url = self._file_url(recording.region, recording.transcription_id)
                 self._exchange.transcribed(recording, url=url)

@@ -47,7 +47,7 @@ class Problem(Exception):
 
     Attributes:
         status: The HTTP status.
-        body: What goes into the body; ``instance`` is added to shape C by :func:`gateway`'s caller.
+        body: What goes into the body; an ``instance``, if it has one, is filled in when it is sent.
         headers: Extra headers.
     """
 
@@ -115,6 +115,11 @@ def refused(
     if wrongs is not None:
         body["invalid_parameters"] = wrongs
     return Problem(status, body | {"instance": ""}, headers)
+
+
+def refused_control(status: int, title: str, detail: str, **more: Any) -> Problem:
+    """Refused by a control route, which the platform does not have."""
+    return Problem(status, {"title": title, "detail": detail, **more})
 
 
 def in_shape_of(path: str, problem: Problem, *, is_signed: bool) -> Problem:

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from voicectl.sandbox.application_body import LEG_PERSISTENCE_TIME
 from voicectl.sandbox.checks import Fields
 from voicectl.sandbox.telephony.events import NETWORK, RATE, duration, price
-from voicectl.sandbox.times import rfc3339, unix_seconds
+from voicectl.sandbox.times import DAY_MS, rfc3339, unix_seconds
 from voicectl.voice.call import CallStatus
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from voicectl.sandbox.applications import Application
     from voicectl.sandbox.telephony.leg import Leg
 
-DAY_MS = 86_400_000
 PAGE_SIZE = 10
 MAX_PAGE_SIZE = 100
 

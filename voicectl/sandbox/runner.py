@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 import socket
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
@@ -16,6 +17,8 @@ from voicectl.voice.region import Region
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from starlette.types import Receive, Scope, Send
 
     from voicectl.sandbox.sandbox import Sandbox
 
@@ -80,7 +83,7 @@ def serve(
 
     before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with _listening(host, port) as sockets:
+        with _listening(host, port) as sockets, _all_descriptors():
             asyncio.run(main())
     finally:
         for signum, handler in before.items():
@@ -122,6 +125,18 @@ def running(sandbox: Sandbox, *, port: int = 0) -> Iterator[str]:
 
 
 @contextmanager
+def _all_descriptors() -> Iterator[None]:
+    """Let this process have as many open files as it may: each request of many calls takes one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # a system may know a lower bound yet
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@contextmanager
 def _listening(host: str, port: int) -> Iterator[list[socket.socket]]:
     """Open the socket of the base URL and, after it, of each region; all of them or none."""
     if host not in LOOPBACK:
@@ -153,8 +168,13 @@ def _url(sock: socket.socket) -> str:
 async def _serve(sandbox: Sandbox, sockets: list[socket.socket], on_ready: Callable[[str], None]) -> None:
     sandbox.url, *regional = map(_url, sockets)
     sandbox.region_urls = dict(zip(map(str, Region), regional, strict=True))
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        with suppress(asyncio.CancelledError):  # broken off at the end: the server would call that our bug
+            await sandbox.app(scope, receive, send)
+
     config = uvicorn.Config(
-        sandbox.app,
+        app,
         http=_protocol(sandbox),
         ws="none",
         loop="asyncio",
@@ -186,12 +206,24 @@ class _Server(uvicorn.Server):
         await self._sandbox.stopping.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 (closed by serve)
+        loop, tasks = asyncio.get_running_loop(), self.server_state.tasks
+        for sock in (sock for server in self.servers for sock in server.sockets):
+            loop.remove_reader(sock)
+        # What was accepted just now becomes a connection first: a closed server would lose its socket.
+        for _ in range(2):
+            await asyncio.sleep(0)
         for server in self.servers:
             server.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
-        if self.server_state.tasks:
-            await asyncio.wait(self.server_state.tasks, timeout=GRACE_SECONDS)
+        if tasks:
+            await asyncio.wait(tasks, timeout=GRACE_SECONDS)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)  # they are lost now, so that nobody answers for what is broken off
+        for task in (late := list(tasks)):
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,7 @@ from voicectl.sandbox.routes import (
     users,
 )
 from voicectl.sandbox.sockets.sockets import Sockets
-from voicectl.sandbox.telephony.exchange import Exchange
+from voicectl.sandbox.telephony.exchange import Exchange, ExchangeError
 from voicectl.sandbox.webhooks.webhooks import Webhooks
 
 if TYPE_CHECKING:
@@ -43,6 +44,26 @@ if TYPE_CHECKING:
     from voicectl.sandbox.identity import Identity, Options
     from voicectl.sandbox.performer import Wait
     from voicectl.sandbox.telephony.effects import Note
+
+
+logger = logging.getLogger(__name__)
+
+BREATH_SECONDS = 0.01
+"""How long a clock that is advanced may keep everybody else waiting, on the host clock."""
+
+
+class Breath:
+    """Lets others have their turn now and then."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._taken = self._loop.time()
+
+    async def take(self) -> None:
+        """Let them, if it is time."""
+        if self._loop.time() - self._taken > BREATH_SECONDS:
+            await asyncio.sleep(0)
+            self._taken = self._loop.time()
 
 
 class Sandbox:
@@ -97,18 +118,18 @@ class Sandbox:
         self.faults = Faults(options.seed, clock.monotonic)
         self.log = Log(clock.time, self.call_clock.now)
         self.files.clear()
+        seed = f"{options.seed} {self._resets}"
         self.exchange = Exchange(
-            seed=f"{options.seed} {self._resets}",
+            seed=seed,
             number=self.identity.number,
             now=self.call_clock.now(),
             host_time=clock.time,
             may_dial=self.limits.allow_create,
             knows_user=self.users.knows,
             room_hours=self._room_hours,
-            file_url=self._file_url,
         )
         self.book = Book(
-            f"{options.seed} {self._resets}",
+            seed,
             self.exchange,
             find_user=self.users.find,
             is_told=self._has_rtc_webhook,
@@ -170,12 +191,20 @@ class Sandbox:
             self._woken.set()
 
     async def advance(self, seconds: float) -> None:
-        """Move the call clock forward, from one due moment to the next, waiting for webhooks at each."""
+        """Move the call clock forward, from one due moment to the next, waiting for webhooks at each.
+
+        Raises:
+            ExchangeError: It is being moved already, maybe by whom a webhook waits for.
+        """
+        if self._advancing.locked():
+            raise ExchangeError("The clock is being advanced already.")
         async with self._advancing:
+            breath = Breath()
             exchange, call_clock = self.exchange, self.call_clock
             target = call_clock.now() + round(seconds * 1000)
             while (due := self._next_due) is not None and due <= target:
-                if exchange is not self.exchange:  # reset meanwhile: that moment is of another time
+                await breath.take()
+                if self.stopping.is_set() or exchange is not self.exchange:  # reset meanwhile
                     return
                 call_clock.skip_to(due)
                 exchange.run(due)
@@ -216,17 +245,21 @@ class Sandbox:
         """Wait for all at once, hand over what came in order, and go on with what that makes the exchange ask."""
         exchange = self.exchange
         while waits:
-            done = await asyncio.gather(*waits)
+            done = await asyncio.gather(*waits, return_exceptions=True)
             if exchange is not self.exchange:  # reset meanwhile
                 return
             for hand_over in done:
-                hand_over()
+                if isinstance(hand_over, BaseException):
+                    logger.error("Something that was waited for went wrong", exc_info=hand_over)
+                else:
+                    hand_over()
             waits = self._performer.perform()
 
     async def _hand_over(self, wait: Wait) -> None:
         exchange = self.exchange
         hand_over = await wait
         if exchange is self.exchange:
+            exchange.run(self.call_clock.now())  # what comes of it begins now, not when it was asked for
             hand_over()
             await self.catch_up()
 

@@ -31,7 +31,6 @@ BYTES_PER_SECOND = 8000
 CONFIDENCE = 100
 """How sure machine detection is, in per cent."""
 
-
 AT_ONCE = ("conversation:updated", "member:media")
 """The events whose bodies cannot be made later, since what they tell may have changed by then."""
 
@@ -223,11 +222,7 @@ def _on(leg: Leg | None) -> dict[str, Any]:
     return {} if leg is None else {"channel": shown.channel(leg)}
 
 
-_MEMBER = {
-    "member:invited": MemberState.INVITED,
-    "member:joined": MemberState.JOINED,
-    "member:left": MemberState.LEFT,
-}
+_MEMBER = {state.event: state for state in MemberState}
 
 _CODES = {
     "busy": "busy",

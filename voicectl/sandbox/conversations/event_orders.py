@@ -14,8 +14,10 @@ from typing import Any
 
 from voicectl.sandbox.checks import Fields
 from voicectl.sandbox.conversations.book import EPHEMERAL
-from voicectl.sandbox.ncco import Method
-from voicectl.sandbox.telephony.flow import LONGEST_RECORDING, Format, Record, Transcription, Webhook
+from voicectl.sandbox.event_urls import read_event_url
+from voicectl.sandbox.listening import LANGUAGE
+from voicectl.sandbox.ncco import Split
+from voicectl.sandbox.telephony.flow import LONGEST_RECORDING, Format, Record, Transcription
 
 LONGEST_RETENTION = 400
 RETENTION_DAYS = 31
@@ -45,12 +47,6 @@ class Toggle(StrEnum):
 
     START = "start"
     STOP = "stop"
-
-
-class Split(StrEnum):
-    """The one value of ``split``."""
-
-    CONVERSATION = "conversation"
 
 
 class RecordFormat(StrEnum):
@@ -117,7 +113,7 @@ def read_record(fields: Fields) -> Record:
         time_out=fields.integer("timeout", 1, LONGEST_RECORDING, default=LONGEST_RECORDING),
         beep_start=fields.flag("beep_start"),
         transcription=_transcription(fields.inside("transcription")),
-        events=_webhook(fields),
+        events=read_event_url(fields),
     )
 
 
@@ -125,13 +121,7 @@ def _transcription(fields: Fields | None) -> Transcription | None:
     if fields is None:
         return None
     return Transcription(
-        language=fields.text("language") or "en-US",
+        language=fields.text("language") or LANGUAGE,
         sentiment_analysis=fields.flag("sentiment_analysis"),
-        events=_webhook(fields),
+        events=read_event_url(fields),
     )
-
-
-def _webhook(fields: Fields) -> Webhook | None:
-    url = fields.url("event_url", or_text=True)
-    method = fields.choice("event_method", Method) or Method.POST
-    return None if url is None else Webhook(url=url, method=method)

@@ -13,7 +13,7 @@ from typing import Any
 
 from voicectl.sandbox.checks import MISSING, Fields
 from voicectl.sandbox.conversations.page import MemberState
-from voicectl.sandbox.ncco import Method
+from voicectl.sandbox.event_urls import Method
 
 LONGEST_NAME = 100
 LONGEST_DISPLAY_NAME = 50
@@ -67,26 +67,22 @@ class Step:
 def read_conversation(body: object) -> tuple[str | None, dict[str, Any]]:
     """The body of ``POST`` or ``PUT`` of a conversation: its name, if any, and the settings as they were given."""
     fields = Fields({} if body is None else body)
-    name = _text(fields, "name", LONGEST_NAME)
-    _text(fields, "display_name", LONGEST_DISPLAY_NAME)
-    _text(fields, "image_url", LONGEST_URL)
-    properties = fields.inside("properties")
-    if properties is not None:
-        properties.integer("ttl", 1, default=None)
-        properties.inside("custom_data")
-        properties.text("type")
-        properties.text("custom_sort_key")
+    name = _name(fields)
+    properties = fields.inside("properties") or Fields({})
+    properties.integer("ttl", 1, default=None)
+    properties.inside("custom_data")
+    properties.text("type")
+    properties.text("custom_sort_key")
     for number in _objects(fields, "numbers"):
         if number.text("type", required=True) not in (None, *_NUMBERS):
             number.refuse("type", f"Must be one of {', '.join(_NUMBERS)}")
-    callback = fields.inside("callback")
-    if callback is not None:
-        callback.link("url")
-        _text(callback, "event_mask", LONGEST_EVENT_MASK)
-        callback.choice("method", Method)
-        callback.inside("params")
+    callback = fields.inside("callback") or Fields({})
+    callback.link("url")
+    _text(callback, "event_mask", LONGEST_EVENT_MASK)
+    callback.choice("method", Method)
+    callback.inside("params")
     fields.done()
-    return name, _given(fields, "display_name", "image_url", "properties", "numbers", "callback")
+    return name, fields.given("display_name", "image_url", "properties", "numbers", "callback")
 
 
 def read_enrolment(body: object) -> Enrolment:
@@ -103,17 +99,16 @@ def read_enrolment(body: object) -> Enrolment:
     channel = fields.inside("channel")
     if channel is not None:
         channel.text("type", required=True)
-    media = fields.inside("media")
-    if media is not None:
-        media.flag("audio")
-        settings = media.inside("audio_settings")
-        for name in ("enabled", "earmuffed", "muted") if settings is not None else ():
-            settings.flag(name)  # type: ignore[union-attr] # there are no names without settings
+    media = fields.inside("media") or Fields({})
+    media.flag("audio")
+    settings = media.inside("audio_settings") or Fields({})
+    for name in ("enabled", "earmuffed", "muted"):
+        settings.flag(name)
     fields.text("knocking_id")
     enrolment = Enrolment(
         state=MemberState(state.upper()),
         user=reference or "",
-        given=_given(fields, "channel", "media", "knocking_id"),
+        given=fields.given("channel", "media", "knocking_id"),
         inviting=fields.text("member_id_inviting") or fields.text("from"),
     )
     fields.done()
@@ -131,7 +126,7 @@ def read_step(body: object) -> Step:
     step = Step(
         state=MemberState(state.upper()),
         from_=fields.text("from"),
-        reason=None if reason is None else _given(reason, "code", "text"),
+        reason=None if reason is None else reason.given("code", "text"),
     )
     fields.done()
     return step
@@ -140,25 +135,30 @@ def read_step(body: object) -> Step:
 def read_user(body: object) -> tuple[str | None, dict[str, Any]]:
     """The body of ``POST`` or ``PATCH`` of a user: its name, if any, and the details as they were given."""
     fields = Fields({} if body is None else body)
-    name = _text(fields, "name", LONGEST_NAME)
-    _text(fields, "display_name", LONGEST_DISPLAY_NAME)
-    _text(fields, "image_url", LONGEST_URL)
-    properties = fields.inside("properties")
-    if properties is not None:
-        properties.inside("custom_data")
-    channels = fields.inside("channels")
-    for kind in channels.raw if channels is not None else ():
+    name = _name(fields)
+    properties = fields.inside("properties") or Fields({})
+    properties.inside("custom_data")
+    channels = fields.inside("channels") or Fields({})
+    for kind in channels.raw:
         if kind not in _CHANNELS:
-            fields.refuse(f"channels.{kind}", f"Must be one of {', '.join(_CHANNELS)}")
+            channels.refuse(kind, f"Must be one of {', '.join(_CHANNELS)}")
         else:
-            _objects(channels or fields, kind)
+            _objects(channels, kind)
     fields.done()
-    return name, _given(fields, "display_name", "image_url", "properties", "channels")
+    return name, fields.given("display_name", "image_url", "properties", "channels")
 
 
 def is_user_name(name: str) -> bool:
     """Whether a user may be called so: other words stand for ids in paths."""
     return name != "me" and not name.startswith(_RESERVED)
+
+
+def _name(fields: Fields) -> str | None:
+    """``name``; its companions ``display_name`` and ``image_url`` are checked."""
+    name = _text(fields, "name", LONGEST_NAME)
+    _text(fields, "display_name", LONGEST_DISPLAY_NAME)
+    _text(fields, "image_url", LONGEST_URL)
+    return name
 
 
 def _text(fields: Fields, name: str, longest: int) -> str | None:
@@ -176,7 +176,3 @@ def _objects(fields: Fields, name: str) -> list[Fields]:
         fields.refuse(name, "Must be a list")
         return []
     return [fields.at_path(f"{name}[{i}]", each) for i, each in enumerate(raw)]
-
-
-def _given(fields: Fields, *names: str) -> dict[str, Any]:
-    return {name: fields.raw[name] for name in names if name in fields.raw}

@@ -25,6 +25,11 @@ class MemberState(StrEnum):
     JOINED = "JOINED"
     LEFT = "LEFT"
 
+    @property
+    def event(self) -> str:
+        """The type of the event that tells of it: ``member:joined`` ..."""
+        return f"member:{self.lower()}"
+
 
 class IllegalState(Exception):
     """A state that may not follow the present one; nothing was changed."""

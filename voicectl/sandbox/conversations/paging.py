@@ -17,7 +17,7 @@ from voicectl.sandbox.problems import refused
 from voicectl.sandbox.record import SortOrder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from voicectl.sandbox.checks import Fields
 
@@ -87,6 +87,31 @@ def read_window(fields: Fields, query: Mapping[str, str], *known: str) -> Window
         cursor=_read_cursor(query.get("cursor")),
         asked={name: query[name] for name in names if name in query},
     )
+
+
+def listing(
+    found: Iterable[tuple[Key, Row]],
+    window: Window,
+    url: str,
+    show: Callable[[Row], dict[str, Any]],
+    name: str | None = None,
+) -> dict[str, Any]:
+    """The answer to a request for a list.
+
+    Args:
+        found: The rows, with their keys.
+        window: Which page of them.
+        url: Where the list is.
+        show: Makes of a row what is told of it.
+        name: What the rows are called in ``_embedded``; None: they stand there themselves.
+    """
+    rows, links = turn(found, window, url)
+    shown = [show(row) for row in rows]
+    return {
+        "page_size": window.page_size,
+        "_embedded": shown if name is None else {name: shown},
+        "_links": links,
+    }
 
 
 def turn(found: Iterable[tuple[Key, Row]], window: Window, url: str) -> tuple[list[Row], dict[str, Any]]:

@@ -8,12 +8,15 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
+import stat
 import tempfile
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 from typing import TYPE_CHECKING
 
 from voicectl.sandbox.recordings import encoding
@@ -22,16 +25,20 @@ from voicectl.sandbox.recordings.recorded import PER_MS, Stopped, sound, split
 from voicectl.sandbox.recordings.tones import WIDTH
 from voicectl.sandbox.recordings.transcript import transcript
 from voicectl.sandbox.telephony.flow import Format
+from voicectl.sandbox.times import DAY_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from types import ModuleType
 
     from voicectl.sandbox.recordings.espeak import Espeak
     from voicectl.sandbox.telephony.recording import Recording
 
+MOST_BYTES = 2 * 10**9
+"""What the files of one sandbox take on the disk at most; silence takes next to nothing."""
+
+_NAME = "voicectl-recordings-{pid}-"
 _MAX_CHANNELS_COMPRESSED = 2  # with more, a recording is WAV whatever was asked for
-_DAY_MS = 86_400_000
 _NO_LIBRARY = "{0} needs the extra: pip install 'voicectl[audio]'; the recording was kept as WAV instead"
 _TOO_LONG = "a WAV file holds 4 GiB at most: the end of the recording was left out"
 
@@ -45,6 +52,7 @@ class File:
         region: Where it was made, as applications name it.
         media_type: ``audio/mpeg``, ``audio/wav``, ``audio/ogg`` or ``application/json``.
         size: Bytes.
+        taken: Bytes of the budget.
         expires: Milliseconds of the call clock from which on it is gone.
     """
 
@@ -53,6 +61,7 @@ class File:
     region: str
     media_type: str
     size: int
+    taken: int
     expires: int
 
 
@@ -70,6 +79,29 @@ class Made:
     remark: str | None = None
 
 
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Budget:
+    """What may be written yet, for several threads."""
+
+    left: int
+    most: int
+    lock: Lock = field(default_factory=Lock)
+
+    def take(self, size: int) -> None:
+        with self.lock:
+            if size > self.left:
+                raise _OverBudget(f"the recordings of this sandbox may take {self.most:_} bytes in all")
+            self.left -= size
+
+    def give_back(self, size: int) -> None:
+        with self.lock:
+            self.left += size
+
+
+class _OverBudget(OSError):
+    """There is no room for more."""
+
+
 class Files:
     """The files, in a directory of their own that only this user can read.
 
@@ -77,6 +109,7 @@ class Files:
         call_time: Tells milliseconds of the call clock.
         espeak: What speaks.
         find_library: Gives the module soundfile, if it is there.
+        most_bytes: What all of them together may take; see :data:`MOST_BYTES`.
     """
 
     def __init__(
@@ -85,10 +118,12 @@ class Files:
         *,
         espeak: Espeak = INSTALLED,
         find_library: Callable[[], ModuleType | None] = encoding.find_library,
+        most_bytes: int = MOST_BYTES,
     ) -> None:
         self._call_time = call_time
         self._espeak = espeak
         self._find_library = find_library
+        self._budget = _Budget(left=most_bytes, most=most_bytes)
         self._folder: Path | None = None
         self._files: dict[str, File] = {}
         self._cleared = Event()
@@ -103,13 +138,15 @@ class Files:
         cleared = self._cleared
         if cleared.is_set():
             return None
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="voicectl-recordings-"))  # of mode 0700
         self._delete_expired()
+        try:
+            folder = self._open()
+        except OSError as exc:
+            return Made(size=0, media_type=encoding.MEDIA_TYPES[Format.WAV], remark=_unwritten(exc))
         loop = asyncio.get_running_loop()
-        made, files = await loop.run_in_executor(self._threads, self._make, recording, self._folder, cleared)
+        made, files = await loop.run_in_executor(self._threads, self._make, recording, folder, cleared)
         if cleared.is_set():
-            _delete(files.values())
+            self._delete(files.values())
             return None
         self._files |= files
         return made
@@ -117,13 +154,17 @@ class Files:
     def get(self, file_id: str) -> File | None:
         """The file *file_id*; None if there never was one, or it has expired."""
         self._delete_expired()
-        return self._files.get(file_id)
+        file = self._files.get(file_id)
+        if file is not None and not file.path.exists():  # somebody tidied up
+            self._delete([self._files.pop(file_id)])
+            return None
+        return file
 
     def clear(self) -> None:
         """Delete all files, those in the making too."""
         self._cleared.set()
         self._cleared = Event()
-        _delete(self._files.values())
+        self._delete(self._files.values())
         self._files = {}
 
     def close(self) -> None:
@@ -137,7 +178,20 @@ class Files:
     def _delete_expired(self) -> None:
         now = self._call_time()
         expired = [file_id for file_id, file in self._files.items() if file.expires <= now]
-        _delete(self._files.pop(file_id) for file_id in expired)
+        self._delete(self._files.pop(file_id) for file_id in expired)
+
+    def _delete(self, files: Iterable[File]) -> None:
+        for file in files:
+            file.path.unlink(missing_ok=True)
+            self._budget.give_back(file.taken)
+
+    def _open(self) -> Path:
+        """The directory: made before the first file, and again if it has been removed."""
+        if self._folder is None:
+            self._threads.submit(_sweep)
+        if self._folder is None or not _is_own(self._folder):
+            self._folder = Path(tempfile.mkdtemp(prefix=_NAME.format(pid=os.getpid())))  # of mode 0700
+        return self._folder
 
     def _make(self, recording: Recording, folder: Path, cleared: Event) -> tuple[Made, dict[str, File]]:
         """Do it, in a thread; all or nothing is left in *folder*."""
@@ -154,31 +208,49 @@ class Files:
             remark = remark if until == ended else _TOO_LONG
         media_type = encoding.MEDIA_TYPES[format_]
         media_types = {recording.file_id: media_type}
+        taken = Counter[str]()
+
+        def take(file_id: str, size: int) -> None:
+            self._budget.take(size)
+            taken[file_id] += size
+
+        def audio() -> Iterator[bytes | int]:
+            for block in sound(channels, recording.started, until, self._espeak, cleared.is_set):
+                if format_ is Format.WAV and isinstance(block, bytes):
+                    take(recording.file_id, len(block))
+                yield block
+
         try:
             encoding.write(
                 folder / recording.file_id,
-                lambda: sound(channels, recording.started, until, self._espeak, cleared.is_set),
+                audio,
                 wanted=format_,
                 channels=len(channels),
                 frames=(until - recording.started) * PER_MS,
                 library=library,
             )
+            if format_ is not Format.WAV:
+                take(recording.file_id, (folder / recording.file_id).stat().st_size)
             if recording.transcription_id is not None:
                 media_types[recording.transcription_id] = "application/json"
-                text = transcript(recording.transcription_id, channels, recording.started, until)
-                (folder / recording.transcription_id).write_text(json.dumps(text))
+                text = json.dumps(transcript(recording.transcription_id, channels, recording.started, until))
+                take(recording.transcription_id, len(text))
+                (folder / recording.transcription_id).write_text(text)
+            sizes = {file_id: (folder / file_id).stat().st_size for file_id in media_types}
         except (OSError, Stopped) as exc:
             for file_id in media_types:
                 (folder / file_id).unlink(missing_ok=True)
-            return Made(size=0, media_type=media_type, remark=f"it could not be written: {exc}"), {}
+            self._budget.give_back(sum(taken.values()))
+            return Made(size=0, media_type=media_type, remark=_unwritten(exc)), {}
         files = {
             file_id: File(
                 path=folder / file_id,
                 application_id=recording.application_id,
                 region=recording.region,
                 media_type=each,
-                size=(folder / file_id).stat().st_size,
-                expires=ended + recording.retention_days * _DAY_MS,
+                size=sizes[file_id],
+                taken=taken[file_id],
+                expires=ended + recording.retention_days * DAY_MS,
             )
             for file_id, each in media_types.items()
         }
@@ -194,6 +266,32 @@ class Files:
         return wanted, library, None
 
 
-def _delete(files: Iterable[File]) -> None:
-    for file in files:
-        file.path.unlink(missing_ok=True)
+def _unwritten(exc: Exception) -> str:
+    return f"it could not be written: {exc}"
+
+
+def _is_own(folder: Path) -> bool:
+    """Whether it is there, and this user's: another one may have put theirs in its place."""
+    try:
+        found = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+
+
+def _sweep() -> None:
+    """Delete what sandboxes left behind that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(_NAME.format(pid="*") + "*"):
+        named = re.match(_NAME.format(pid="([0-9]+)"), folder.name)
+        if named is not None and _is_own(folder) and not _is_running(int(named[1])):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True  # another user's, or no pid at all
+    return True

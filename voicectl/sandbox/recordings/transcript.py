@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from voicectl.sandbox.recordings.sentences import Word, sentences
+from voicectl.sandbox.recordings.sentences import sentences
 from voicectl.sandbox.telephony.hearing import Sound
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _heard(heard: Heard, start_ms: int, end_ms: int) -> Iterator[list[tuple[str,
             words = []
             for word in sentence.words:
                 start, end = (round(turn * length + seconds * 1000) for seconds in (word.start, word.end))
-                if first <= start and end <= min(last, math.ceil((turn + 1) * length)) and _raw(word):
+                if first <= start and end <= min(last, math.ceil((turn + 1) * length)) and _bare(word.text):
                     words.append((word.text, at + start, at + end))
             if words:
                 yield words
@@ -88,10 +88,6 @@ def _sentence(words: list[tuple[str, int, int]]) -> dict[str, Any]:
             for word, (_, begun, ended) in zip(raw, words, strict=True)
         ],
     }
-
-
-def _raw(word: Word) -> str:
-    return _bare(word.text)
 
 
 def _bare(text: str) -> str:

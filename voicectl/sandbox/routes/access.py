@@ -1,4 +1,4 @@
-"""What a request to the Conversation or Users API is about, and who makes it."""
+"""What a request is about, and who makes it."""
 
 from __future__ import annotations
 

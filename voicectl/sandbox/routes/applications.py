@@ -16,12 +16,12 @@ from starlette.routing import Route
 
 from voicectl.sandbox.account import is_account, signs_twice
 from voicectl.sandbox.application_body import read_application, read_public_key
-from voicectl.sandbox.bodies import Json
+from voicectl.sandbox.bodies import Json, is_json
 from voicectl.sandbox.checks import Fields, Invalid
 from voicectl.sandbox.identity import new_key_pair
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.problems import Problem
-from voicectl.sandbox.routes.pipeline import endpoint
+from voicectl.sandbox.routes.pipeline import routes_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -48,16 +48,15 @@ def routes(sandbox: Sandbox) -> list[Route]:
     def admit(request: Request) -> None:
         _admit(sandbox, request)
 
-    known = [
-        Route(path, endpoint(sandbox, operation, do, admit=admit), methods=[method])
-        for operation, method, path, do in (
-            (Operation.LIST_APPLICATIONS, "GET", _ALL, _list),
-            (Operation.CREATE_APPLICATION, "POST", _ALL, _create),
-            (Operation.GET_APPLICATION, "GET", _ONE, _get),
-            (Operation.UPDATE_APPLICATION, "PUT", _ONE, _update),
-            (Operation.DELETE_APPLICATION, "DELETE", _ONE, _delete),
-        )
-    ]
+    known = routes_of(
+        sandbox,
+        (Operation.LIST_APPLICATIONS, "GET", _ALL, _list),
+        (Operation.CREATE_APPLICATION, "POST", _ALL, _create),
+        (Operation.GET_APPLICATION, "GET", _ONE, _get),
+        (Operation.UPDATE_APPLICATION, "PUT", _ONE, _update),
+        (Operation.DELETE_APPLICATION, "DELETE", _ONE, _delete),
+        admit=admit,
+    )
     return [*known, *(Route(path, _wrong_verb, methods=list(_OTHER_VERBS)) for path in _VERBS)]
 
 
@@ -83,8 +82,7 @@ def _admit(sandbox: Sandbox, request: Request) -> None:
         raise _not_found("Applications are kept on the global host only.")
     if not _accepts_json(request.headers.get("accept", "*/*")):
         raise _problem(406, "#accept-header", "Invalid Accept header", "Only application/json is served.")
-    sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if sent != "application/json" and _has_body(request):
+    if _has_body(request) and not is_json(request):
         raise _problem(
             415,
             "#content-type-header",

@@ -5,40 +5,40 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
-from starlette.routing import Route
 
 from voicectl.sandbox import orders, record
 from voicectl.sandbox.bodies import Json
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.orders import Verb
 from voicectl.sandbox.problems import no_such_leg, wrong_state
-from voicectl.sandbox.routes.pipeline import endpoint, may_see
+from voicectl.sandbox.routes.access import base, region_of
+from voicectl.sandbox.routes.pipeline import may_see, routes_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.routing import Route
 
     from voicectl.sandbox.sandbox import Sandbox
+    from voicectl.sandbox.telephony.hearing import Prompt
     from voicectl.sandbox.telephony.leg import Leg
 
 
 def routes(sandbox: Sandbox) -> list[Route]:
     """The routes of ``/v1/calls``."""
-    return [
-        Route(path, endpoint(sandbox, operation, do), methods=[method])
-        for operation, method, path, do in (
-            (Operation.GET_CALLS, "GET", "/v1/calls", _get_calls),
-            (Operation.CREATE_CALL, "POST", "/v1/calls", _create_call),
-            (Operation.GET_CALL, "GET", "/v1/calls/{uuid}", _get_call),
-            (Operation.UPDATE_CALL, "PUT", "/v1/calls/{uuid}", _update_call),
-            (Operation.START_STREAM, "PUT", "/v1/calls/{uuid}/stream", _start_stream),
-            (Operation.STOP_STREAM, "DELETE", "/v1/calls/{uuid}/stream", _stop_stream),
-            (Operation.START_TALK, "PUT", "/v1/calls/{uuid}/talk", _start_talk),
-            (Operation.STOP_TALK, "DELETE", "/v1/calls/{uuid}/talk", _stop_talk),
-            (Operation.START_DTMF, "PUT", "/v1/calls/{uuid}/dtmf", _start_dtmf),
-            (Operation.SUBSCRIBE_DTMF, "PUT", "/v1/calls/{uuid}/input/dtmf", _subscribe_dtmf),
-            (Operation.UNSUBSCRIBE_DTMF, "DELETE", "/v1/calls/{uuid}/input/dtmf", _unsubscribe_dtmf),
-        )
-    ]
+    return routes_of(
+        sandbox,
+        (Operation.GET_CALLS, "GET", "/v1/calls", _get_calls),
+        (Operation.CREATE_CALL, "POST", "/v1/calls", _create_call),
+        (Operation.GET_CALL, "GET", "/v1/calls/{uuid}", _get_call),
+        (Operation.UPDATE_CALL, "PUT", "/v1/calls/{uuid}", _update_call),
+        (Operation.START_STREAM, "PUT", "/v1/calls/{uuid}/stream", _start_stream),
+        (Operation.STOP_STREAM, "DELETE", "/v1/calls/{uuid}/stream", _stop_stream),
+        (Operation.START_TALK, "PUT", "/v1/calls/{uuid}/talk", _start_talk),
+        (Operation.STOP_TALK, "DELETE", "/v1/calls/{uuid}/talk", _stop_talk),
+        (Operation.START_DTMF, "PUT", "/v1/calls/{uuid}/dtmf", _start_dtmf),
+        (Operation.SUBSCRIBE_DTMF, "PUT", "/v1/calls/{uuid}/input/dtmf", _subscribe_dtmf),
+        (Operation.UNSUBSCRIBE_DTMF, "DELETE", "/v1/calls/{uuid}/input/dtmf", _unsubscribe_dtmf),
+    )
 
 
 def _leg(sandbox: Sandbox, request: Request) -> Leg:
@@ -64,17 +64,15 @@ def _changeable(sandbox: Sandbox, request: Request) -> Leg:
 
 def _get_calls(sandbox: Sandbox, request: Request, _body: Any) -> Response:
     search = record.read_search(request.query_params)
-    base = f"http://{request.headers['host']}"
     legs = (leg for leg in sandbox.exchange.legs.values() if _may_read(sandbox, request, leg))
-    return Json(record.page(legs, search, base))
+    return Json(record.page(legs, search, base(request)))
 
 
 def _create_call(sandbox: Sandbox, request: Request, body: Any) -> Response:
-    application = request.state.application
     leg = sandbox.exchange.create(
         orders.read_create(body),
-        application_id=application.id,
-        region=request.state.region or application.region,
+        application_id=request.state.application.id,
+        region=region_of(request),
     )
     return Json(record.created(leg), 201)
 
@@ -99,29 +97,31 @@ def _update_call(sandbox: Sandbox, request: Request, body: Any) -> Response:
 
 
 def _start_stream(sandbox: Sandbox, request: Request, body: Any) -> Response:
-    prompt = orders.read_rest_stream(body)
-    leg = _changeable(sandbox, request)
-    sandbox.exchange.stream(leg, prompt)
-    return _done("Stream started", leg)
+    return _stream(sandbox, request, orders.read_rest_stream(body), "Stream started")
 
 
 def _stop_stream(sandbox: Sandbox, request: Request, _body: Any) -> Response:
+    return _stream(sandbox, request, None, "Stream stopped")
+
+
+def _stream(sandbox: Sandbox, request: Request, prompt: Prompt | None, done: str) -> Json:
     leg = _changeable(sandbox, request)
-    sandbox.exchange.stream(leg, None)
-    return _done("Stream stopped", leg)
+    sandbox.exchange.stream(leg, prompt)
+    return _done(done, leg)
 
 
 def _start_talk(sandbox: Sandbox, request: Request, body: Any) -> Response:
-    prompt = orders.read_rest_talk(body)
-    leg = _changeable(sandbox, request)
-    sandbox.exchange.talk(leg, prompt)
-    return _done("Talk started", leg)
+    return _talk(sandbox, request, orders.read_rest_talk(body), "Talk started")
 
 
 def _stop_talk(sandbox: Sandbox, request: Request, _body: Any) -> Response:
+    return _talk(sandbox, request, None, "Talk stopped")
+
+
+def _talk(sandbox: Sandbox, request: Request, prompt: Prompt | None, done: str) -> Json:
     leg = _changeable(sandbox, request)
-    sandbox.exchange.talk(leg, None)
-    return _done("Talk stopped", leg)
+    sandbox.exchange.talk(leg, prompt)
+    return _done(done, leg)
 
 
 def _start_dtmf(sandbox: Sandbox, request: Request, body: Any) -> Response:

@@ -1,4 +1,4 @@
-"""The control routes, under ``/sandbox/``: acting as the outside party, moving the clock, faults, the log.
+"""The control routes, under ``/sandbox/``: acting as the outside parties, moving the clock, faults, the log.
 
 They need no token. What keeps strangers out: the server is bound to loopback, the front checks ``Host``, and a body
 must be ``application/json``, which no form of another site can send.
@@ -8,59 +8,34 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 from starlette.routing import Route
 
 from voicectl.errors import InputError
-from voicectl.sandbox.bodies import BodyTooLarge, Json, UnreadableBody, parse_json, read_body
+from voicectl.sandbox.bodies import BodyTooLarge, Json, UnreadableBody, is_json, parse_json, read_body
 from voicectl.sandbox.checks import Fields, Invalid
 from voicectl.sandbox.front import refusal
 from voicectl.sandbox.log import KEPT
-from voicectl.sandbox.ncco import read_ncco
-from voicectl.sandbox.problems import Problem
-from voicectl.sandbox.record import call_record
+from voicectl.sandbox.problems import refused_control
+from voicectl.sandbox.routes import parties
 from voicectl.sandbox.telephony.exchange import ExchangeError
-from voicectl.sandbox.telephony.flow import Join
 from voicectl.sandbox.times import rfc3339
-from voicectl.voice import dtmf, endpoint
-from voicectl.voice.endpoint import label
-from voicectl.voice.region import Region
-from voicectl.voice.speech import MAX_CHARACTERS
+from voicectl.sandbox.webhooks.request import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable
 
     from starlette.requests import Request
 
     from voicectl.sandbox.sandbox import Sandbox
-    from voicectl.sandbox.telephony.flow import Actions
-    from voicectl.sandbox.telephony.leg import Leg
 
     Handler = Callable[[Sandbox, Request, Fields], Awaitable[Response]]
 
-LOBBY: Actions = (Join(name="lobby"),)
-"""Where an inbound call goes that brings no NCCO, while the application has no ``answer_url``."""
-
-CALLER = "447700900000"
-"""Who rings if nobody is named."""
-
-MAX_SIP_HEADER = 256
-"""Characters of a SIP header's value."""
-
-_SIP_HEADER = re.compile(r"[Xx]-[A-Za-z0-9-]{1,100}|User-to-User")
-_KEPT_BACK = "x-nexmo"
-"""What SIP headers begin with that the platform does not hand on."""
-
 LOG_SECONDS = 2.0
 """How long the log of a frozen sandbox waits for webhooks that are under way, on the host clock."""
-
-SHORTEST_PREFIX = 4
-CANDIDATES = 100
-"""How many legs are listed at most where one was not found."""
 
 
 def routes(sandbox: Sandbox) -> list[Route]:
@@ -73,16 +48,17 @@ def routes(sandbox: Sandbox) -> list[Route]:
             ("POST", "/sandbox/reset", _reset),
             ("POST", "/sandbox/stop", _stop),
             ("GET", "/sandbox/log", _log),
-            ("POST", "/sandbox/ring", _ring),
-            ("POST", "/sandbox/answer", _answer),
-            ("POST", "/sandbox/press", _press),
-            ("POST", "/sandbox/say", _say),
-            ("POST", "/sandbox/hangup", _hangup),
-            ("GET", "/sandbox/hear/{leg}", _hear),
+            ("POST", "/sandbox/ring", parties.ring),
+            ("POST", "/sandbox/answer", parties.answer),
+            ("POST", "/sandbox/press", parties.press),
+            ("POST", "/sandbox/say", parties.say),
+            ("POST", "/sandbox/hangup", parties.hangup),
+            ("GET", "/sandbox/hear/{leg}", parties.hear),
             ("POST", "/sandbox/advance", _advance),
             ("POST", "/sandbox/faults", _add_fault),
             ("GET", "/sandbox/faults", _list_faults),
             ("DELETE", "/sandbox/faults", _clear_faults),
+            ("DELETE", "/sandbox/faults/{id:int}", _clear_fault),
         )
     ]
 
@@ -94,11 +70,11 @@ def _endpoint(sandbox: Sandbox, do: Handler) -> Callable[[Request], Awaitable[Re
             await sandbox.catch_up()
             answer = await do(sandbox, request, fields)
         except Invalid as exc:
-            return refusal(_problem(400, "Bad Request", str(exc)), "")
+            return refusal(refused_control(400, "Bad Request", str(exc)), "")
         except InputError as exc:
-            return refusal(_problem(400, "Bad Request", f"{exc.message} {exc.hint or ''}".strip()), "")
+            return refusal(refused_control(400, "Bad Request", f"{exc.message} {exc.hint or ''}".strip()), "")
         except ExchangeError as exc:
-            return refusal(_problem(409, "Conflict", str(exc)), "")
+            return refusal(refused_control(409, "Conflict", str(exc)), "")
         await sandbox.catch_up()
         return answer
 
@@ -109,21 +85,17 @@ async def _read(request: Request) -> Fields:
     """The body's fields; none where the method has no body."""
     if request.method != "POST":
         return Fields({})
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise _problem(415, "Unsupported Media Type", "Send Content-Type: application/json.")
+    if not is_json(request):
+        raise refused_control(415, "Unsupported Media Type", "Send Content-Type: application/json.")
     try:
         data = await read_body(request)
         fields = Fields(parse_json(data) if data else {})
     except BodyTooLarge as exc:
-        raise _problem(413, "Content Too Large", "The body is larger than 1 MiB.") from exc
+        raise refused_control(413, "Content Too Large", "The body is larger than 1 MiB.") from exc
     except UnreadableBody as exc:
-        raise _problem(400, "Bad Request", f"The body is {exc}.") from exc
+        raise refused_control(400, "Bad Request", f"The body is {exc}.") from exc
     fields.done()
     return fields
-
-
-def _problem(status: int, title: str, detail: str, **more: Any) -> Problem:
-    return Problem(status, {"title": title, "detail": detail, **more})
 
 
 async def _status(sandbox: Sandbox, _request: Request, _fields: Fields) -> Response:
@@ -150,7 +122,8 @@ async def _status(sandbox: Sandbox, _request: Request, _fields: Fields) -> Respo
 
 
 async def _identity(sandbox: Sandbox, _request: Request, _fields: Fields) -> Response:
-    identity = sandbox.identity
+    identity, application = sandbox.identity, sandbox.applications.by_id.get(sandbox.applications.own)
+    hook = None if application is None else application.answer
     return Json(
         {
             "application_id": identity.application_id,
@@ -158,6 +131,7 @@ async def _identity(sandbox: Sandbox, _request: Request, _fields: Fields) -> Res
             "from": identity.number,
             "api_key": identity.api_key,
             "regions": sandbox.region_urls,
+            "answer_url": None if hook is None else shown(hook.url),
         }
     )
 
@@ -184,81 +158,6 @@ async def _log(sandbox: Sandbox, request: Request, _fields: Fields) -> Response:
     return Response("".join(json.dumps(entry) + "\n" for entry in entries), media_type="application/x-ndjson")
 
 
-async def _ring(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
-    application = sandbox.applications.by_id.get(sandbox.applications.own)
-    if application is None:
-        raise _problem(409, "Conflict", "The sandbox's own application was deleted; a reset brings it back.")
-    to, from_ = fields.text("to", required=True), fields.text("from")
-    flow = None if application.answer is not None else LOBBY
-    if "ncco" in fields.raw:
-        flow = read_ncco(fields.raw["ncco"], fields.wrongs)
-    region = fields.choice("region", Region) or application.region
-    sip_headers = _sip_headers(fields)
-    fields.done()
-    callee = endpoint.parse(to or "")
-    if callee["type"] not in ("phone", "app"):
-        raise _problem(400, "Bad Request", "A call rings at a number or at app:USER.")
-    leg = sandbox.exchange.ring(
-        to=callee,
-        from_={"type": "phone", "number": endpoint.number(from_ or CALLER)},
-        flow=flow,
-        application_id=application.id,
-        region=region,
-        sip_headers=sip_headers,
-    )
-    return Json(call_record(leg), 201)
-
-
-def _sip_headers(fields: Fields) -> dict[str, str]:
-    """``sip_headers`` as the answer webhook shows them: ``SipHeader_X-...`` and ``SipHeader_User-to-User``."""
-    given = fields.inside("sip_headers")
-    if given is None:
-        return {}
-    shown = {}
-    for name in given.raw:
-        value = given.text(name) or ""
-        if not _SIP_HEADER.fullmatch(name):
-            given.refuse(name, "Must begin with X-, or be User-to-User")
-        elif not value.isprintable() or len(value) > MAX_SIP_HEADER:
-            given.refuse(name, f"Must be printable and at most {MAX_SIP_HEADER} characters long")
-        elif not name.lower().startswith(_KEPT_BACK):
-            shown[f"SipHeader_{name}"] = value
-    return shown
-
-
-async def _answer(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
-    leg = _named(sandbox, fields)
-    sandbox.exchange.pick_up(leg)
-    return Json(call_record(leg))
-
-
-async def _press(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
-    digits = fields.text("digits", required=True)
-    leg = _named(sandbox, fields)
-    sandbox.exchange.press(leg, dtmf.check(digits or ""))
-    return Json(call_record(leg))
-
-
-async def _say(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
-    text = fields.text("text", required=True) or ""
-    if len(text) > MAX_CHARACTERS or not text.isprintable():
-        fields.refuse("text", f"Must be printable and at most {MAX_CHARACTERS} characters long")
-    leg = _named(sandbox, fields)
-    sandbox.exchange.say(leg, text)
-    return Json(call_record(leg))
-
-
-async def _hangup(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
-    leg = _named(sandbox, fields)
-    sandbox.exchange.depart(leg)
-    return Json(call_record(leg))
-
-
-async def _hear(sandbox: Sandbox, request: Request, _fields: Fields) -> Response:
-    leg = _find(sandbox, request.path_params["leg"])
-    return Json([heard.to_json(sandbox.exchange.now) for heard in leg.heard])
-
-
 async def _advance(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
     seconds = fields.amount("seconds")
     if not seconds:
@@ -281,36 +180,8 @@ async def _clear_faults(sandbox: Sandbox, _request: Request, _fields: Fields) ->
     return Json({})
 
 
-def _named(sandbox: Sandbox, fields: Fields) -> Leg:
-    reference = fields.text("leg", required=True)
-    fields.done()
-    return _find(sandbox, reference or "")
-
-
-def _find(sandbox: Sandbox, reference: str) -> Leg:
-    """The leg with this id, or whose id alone begins so: among the live ones, else among all."""
-    exchange, wanted = sandbox.exchange, reference.lower()
-    if wanted in exchange.legs:
-        return exchange.legs[wanted]
-    found: list[Leg] = []
-    if len(wanted) >= SHORTEST_PREFIX:
-        found = _beginning(exchange.live.values(), wanted) or _beginning(exchange.legs.values(), wanted)
-    if len(found) == 1:
-        return found[0]
-    detail = f"{len(found)} legs begin with {reference}." if found else f"No leg begins with {reference}."
-    listed = islice(found or exchange.live.values(), CANDIDATES)
-    raise _problem(404, "Not Found", detail, candidates=[_candidate(leg) for leg in listed])
-
-
-def _beginning(legs: Iterable[Leg], prefix: str) -> list[Leg]:
-    return [leg for leg in legs if leg.uuid.startswith(prefix)]
-
-
-def _candidate(leg: Leg) -> dict[str, Any]:
-    return {
-        "uuid": leg.uuid,
-        "status": leg.status,
-        "direction": leg.direction,
-        "to": label(leg.to),
-        "from": label(leg.from_),
-    }
+async def _clear_fault(sandbox: Sandbox, request: Request, _fields: Fields) -> Response:
+    id_ = request.path_params["id"]
+    if not sandbox.faults.remove(id_):
+        raise refused_control(404, "Not Found", f"There is no fault {id_}.")
+    return Json({})

@@ -5,10 +5,10 @@ Source: Conversation API reference, "events".
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
-from starlette.routing import Route
 
 from voicectl.sandbox.bodies import Json
 from voicectl.sandbox.checks import MISSING, Fields, Invalid
@@ -17,7 +17,6 @@ from voicectl.sandbox.conversations.book import EPHEMERAL
 from voicectl.sandbox.conversations.event_orders import (
     RETENTION_DAYS,
     Act,
-    Recorder,
     is_message,
     read_event,
     read_record,
@@ -27,17 +26,19 @@ from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.problems import refused
 from voicectl.sandbox.routes.access import asked_page, base, note_of, speaker
 from voicectl.sandbox.routes.conversations import start_recording, stop_recording
-from voicectl.sandbox.routes.pipeline import endpoint
+from voicectl.sandbox.routes.pipeline import routes_of
 from voicectl.sandbox.telephony.exchange import LegNotAnswered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from starlette.requests import Request
+    from starlette.routing import Route
 
     from voicectl.sandbox.conversations.event_orders import Posted
     from voicectl.sandbox.conversations.page import Page
     from voicectl.sandbox.sandbox import Sandbox
+    from voicectl.sandbox.telephony.hearing import Prompt
     from voicectl.sandbox.telephony.leg import Leg
 
     Do = Callable[[Sandbox, Page, Leg | None, Fields], None]
@@ -48,15 +49,13 @@ ONE = "/v1/conversations/{conversation}/events/{event}"
 
 def routes(sandbox: Sandbox) -> list[Route]:
     """The routes of ``/v1/conversations/{id}/events``."""
-    return [
-        Route(path, endpoint(sandbox, operation, do), methods=[method])
-        for operation, method, path, do in (
-            (Operation.LIST_EVENTS, "GET", ALL, _list),
-            (Operation.CREATE_EVENT, "POST", ALL, _create),
-            (Operation.GET_EVENT, "GET", ONE, _get),
-            (Operation.DELETE_EVENT, "DELETE", ONE, _delete),
-        )
-    ]
+    return routes_of(
+        sandbox,
+        (Operation.LIST_EVENTS, "GET", ALL, _list),
+        (Operation.CREATE_EVENT, "POST", ALL, _create),
+        (Operation.GET_EVENT, "GET", ONE, _get),
+        (Operation.DELETE_EVENT, "DELETE", ONE, _delete),
+    )
 
 
 def _list(sandbox: Sandbox, request: Request, _body: Any) -> Response:
@@ -68,13 +67,11 @@ def _list(sandbox: Sandbox, request: Request, _body: Any) -> Response:
         for number, note in page.events(search.first, search.last)
         if number not in hidden and (not search.types or note.type in search.types)
     )
-    events, links = paging.turn(found, search.window, f"{base(request)}{request.scope['path']}")
+    url = f"{base(request)}{request.scope['path']}"
     return Json(
-        {
-            "page_size": search.window.page_size,
-            "_embedded": [sandbox.book.event(page, number, note, base(request)) for number, note in events],
-            "_links": links,
-        }
+        paging.listing(
+            found, search.window, url, lambda event: sandbox.book.event(page, *event, base(request))
+        )
     )
 
 
@@ -136,35 +133,37 @@ async def _act(sandbox: Sandbox, page: Page, posted: Posted) -> int:
 def _say(sandbox: Sandbox, page: Page, leg: Leg | None, fields: Fields) -> None:
     prompt = read_talk(fields)
     fields.done()
+    _talk(sandbox, page, leg, prompt)
+
+
+def _stop_say(sandbox: Sandbox, page: Page, leg: Leg | None, fields: Fields) -> None:
+    fields.done()
+    _talk(sandbox, page, leg, None)
+
+
+def _talk(sandbox: Sandbox, page: Page, leg: Leg | None, prompt: Prompt | None) -> None:
     if leg is None:
         sandbox.exchange.talk_to_all(page.conversation, prompt)
     else:
         sandbox.exchange.talk(leg, prompt)
 
 
-def _stop_say(sandbox: Sandbox, page: Page, leg: Leg | None, fields: Fields) -> None:
-    fields.done()
-    if leg is None:
-        sandbox.exchange.talk_to_all(page.conversation, None)
-    else:
-        sandbox.exchange.talk(leg, None)
-
-
 def _play(sandbox: Sandbox, page: Page, leg: Leg | None, fields: Fields) -> None:
     prompt = read_stream(fields, "stream_url")
     fields.done()
-    if leg is None:
-        sandbox.exchange.stream_to_all(page.conversation, prompt)
-    else:
-        sandbox.exchange.stream(leg, prompt)
+    _stream(sandbox, page, leg, prompt)
 
 
 def _stop_play(sandbox: Sandbox, page: Page, leg: Leg | None, fields: Fields) -> None:
     fields.done()
+    _stream(sandbox, page, leg, None)
+
+
+def _stream(sandbox: Sandbox, page: Page, leg: Leg | None, prompt: Prompt | None) -> None:
     if leg is None:
-        sandbox.exchange.stream_to_all(page.conversation, None)
+        sandbox.exchange.stream_to_all(page.conversation, prompt)
     else:
-        sandbox.exchange.stream(leg, None)
+        sandbox.exchange.stream(leg, prompt)
 
 
 def _dtmf(sandbox: Sandbox, page: Page, leg: Leg | None, fields: Fields) -> None:
@@ -180,7 +179,7 @@ def _dtmf(sandbox: Sandbox, page: Page, leg: Leg | None, fields: Fields) -> None
 def _record(sandbox: Sandbox, page: Page, _leg: Leg | None, fields: Fields) -> None:
     order = read_record(fields)
     fields.done()
-    start_recording(sandbox, page, Recorder(order=order, retention_days=RETENTION_DAYS))
+    start_recording(sandbox, page, order, RETENTION_DAYS)
 
 
 def _stop_record(sandbox: Sandbox, page: Page, _leg: Leg | None, fields: Fields) -> None:
@@ -188,20 +187,12 @@ def _stop_record(sandbox: Sandbox, page: Page, _leg: Leg | None, fields: Fields)
     stop_recording(sandbox, page)
 
 
-def _mute(sandbox: Sandbox, _page: Page, leg: Leg | None, fields: Fields) -> None:
-    sandbox.exchange.mute(_required(leg, fields), on=True)
+def _mute(sandbox: Sandbox, _page: Page, leg: Leg | None, fields: Fields, *, on: bool) -> None:
+    sandbox.exchange.mute(_required(leg, fields), on=on)
 
 
-def _unmute(sandbox: Sandbox, _page: Page, leg: Leg | None, fields: Fields) -> None:
-    sandbox.exchange.mute(_required(leg, fields), on=False)
-
-
-def _earmuff(sandbox: Sandbox, _page: Page, leg: Leg | None, fields: Fields) -> None:
-    sandbox.exchange.earmuff(_required(leg, fields), on=True)
-
-
-def _unearmuff(sandbox: Sandbox, _page: Page, leg: Leg | None, fields: Fields) -> None:
-    sandbox.exchange.earmuff(_required(leg, fields), on=False)
+def _earmuff(sandbox: Sandbox, _page: Page, leg: Leg | None, fields: Fields, *, on: bool) -> None:
+    sandbox.exchange.earmuff(_required(leg, fields), on=on)
 
 
 def _required(leg: Leg | None, fields: Fields) -> Leg:
@@ -239,8 +230,8 @@ _ACTS: dict[Act, Do] = {
     Act.DTMF: _dtmf,
     Act.RECORD: _record,
     Act.STOP_RECORD: _stop_record,
-    Act.MUTE: _mute,
-    Act.UNMUTE: _unmute,
-    Act.EARMUFF: _earmuff,
-    Act.UNEARMUFF: _unearmuff,
+    Act.MUTE: partial(_mute, on=True),
+    Act.UNMUTE: partial(_mute, on=False),
+    Act.EARMUFF: partial(_earmuff, on=True),
+    Act.UNEARMUFF: partial(_earmuff, on=False),
 }

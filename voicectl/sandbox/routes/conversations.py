@@ -5,26 +5,30 @@ Source: Conversation API reference, "conversations" and "whole-conversation medi
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
-from starlette.routing import Route
 
 from voicectl.sandbox import orders
 from voicectl.sandbox.bodies import Json
-from voicectl.sandbox.conversations import event_orders, paging, searches, shown
+from voicectl.sandbox.conversations import paging, searches, shown
+from voicectl.sandbox.conversations.event_orders import read_recorder
 from voicectl.sandbox.conversations.orders import read_conversation
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.problems import refused
 from voicectl.sandbox.routes.access import asked_page, base, is_there, note_of, region_of
-from voicectl.sandbox.routes.pipeline import endpoint
+from voicectl.sandbox.routes.pipeline import routes_of
 from voicectl.sandbox.telephony.exchange import NobodyThere
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.routing import Route
 
     from voicectl.sandbox.conversations.page import Page
     from voicectl.sandbox.sandbox import Sandbox
+    from voicectl.sandbox.telephony.flow import Record
+    from voicectl.sandbox.telephony.hearing import Prompt
 
 ALL = "/v1/conversations"
 ONE = "/v1/conversations/{conversation}"
@@ -32,21 +36,19 @@ ONE = "/v1/conversations/{conversation}"
 
 def routes(sandbox: Sandbox) -> list[Route]:
     """The routes of ``/v1/conversations`` but for members and events."""
-    return [
-        Route(path, endpoint(sandbox, operation, do), methods=[method])
-        for operation, method, path, do in (
-            (Operation.LIST_CONVERSATIONS, "GET", ALL, _list),
-            (Operation.CREATE_CONVERSATION, "POST", ALL, _create),
-            (Operation.GET_CONVERSATION, "GET", ONE, _get),
-            (Operation.UPDATE_CONVERSATION, "PUT", ONE, _update),
-            (Operation.DELETE_CONVERSATION, "DELETE", ONE, _delete),
-            (Operation.START_CONVERSATION_TALK, "PUT", f"{ONE}/talk", _start_talk),
-            (Operation.STOP_CONVERSATION_TALK, "DELETE", f"{ONE}/talk", _stop_talk),
-            (Operation.START_CONVERSATION_STREAM, "PUT", f"{ONE}/stream", _start_stream),
-            (Operation.STOP_CONVERSATION_STREAM, "DELETE", f"{ONE}/stream", _stop_stream),
-            (Operation.RECORD_CONVERSATION, "PUT", f"{ONE}/record", _record),
-        )
-    ]
+    return routes_of(
+        sandbox,
+        (Operation.LIST_CONVERSATIONS, "GET", ALL, _list),
+        (Operation.CREATE_CONVERSATION, "POST", ALL, _create),
+        (Operation.GET_CONVERSATION, "GET", ONE, _get),
+        (Operation.UPDATE_CONVERSATION, "PUT", ONE, _update),
+        (Operation.DELETE_CONVERSATION, "DELETE", ONE, _delete),
+        (Operation.START_CONVERSATION_TALK, "PUT", f"{ONE}/talk", _start_talk),
+        (Operation.STOP_CONVERSATION_TALK, "DELETE", f"{ONE}/talk", _stop_talk),
+        (Operation.START_CONVERSATION_STREAM, "PUT", f"{ONE}/stream", _start_stream),
+        (Operation.STOP_CONVERSATION_STREAM, "DELETE", f"{ONE}/stream", _stop_stream),
+        (Operation.RECORD_CONVERSATION, "PUT", f"{ONE}/record", _record),
+    )
 
 
 def _list(sandbox: Sandbox, request: Request, _body: Any) -> Response:
@@ -56,17 +58,8 @@ def _list(sandbox: Sandbox, request: Request, _body: Any) -> Response:
         for page in list(sandbox.book)
         if search.finds(page) and is_there(sandbox, request, page)
     )
-    url = f"{base(request)}{ALL}"
-    pages, links = paging.turn(found, search.window, url)
-    return Json(
-        {
-            "page_size": search.window.page_size,
-            "_embedded": {
-                "conversations": [shown.conversation_record(page, base(request)) for page in pages]
-            },
-            "_links": links,
-        }
-    )
+    show = partial(shown.conversation_record, base=base(request))
+    return Json(paging.listing(found, search.window, f"{base(request)}{ALL}", show, "conversations"))
 
 
 def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
@@ -102,51 +95,51 @@ def _delete(sandbox: Sandbox, request: Request, _body: Any) -> Response:
 
 
 def _start_talk(sandbox: Sandbox, request: Request, body: Any) -> Response:
-    prompt = orders.read_rest_talk(body)
-    page = asked_page(sandbox, request)
-    sandbox.exchange.talk_to_all(page.conversation, prompt)
-    return _done("Talk started", page)
+    return _talk(sandbox, request, orders.read_rest_talk(body), "Talk started")
 
 
 def _stop_talk(sandbox: Sandbox, request: Request, _body: Any) -> Response:
+    return _talk(sandbox, request, None, "Talk stopped")
+
+
+def _talk(sandbox: Sandbox, request: Request, prompt: Prompt | None, done: str) -> Json:
     page = asked_page(sandbox, request)
-    sandbox.exchange.talk_to_all(page.conversation, None)
-    return _done("Talk stopped", page)
+    sandbox.exchange.talk_to_all(page.conversation, prompt)
+    return _done(done, page)
 
 
 def _start_stream(sandbox: Sandbox, request: Request, body: Any) -> Response:
-    prompt = orders.read_rest_stream(body)
-    page = asked_page(sandbox, request)
-    sandbox.exchange.stream_to_all(page.conversation, prompt)
-    return _done("Stream started", page)
+    return _stream(sandbox, request, orders.read_rest_stream(body), "Stream started")
 
 
 def _stop_stream(sandbox: Sandbox, request: Request, _body: Any) -> Response:
+    return _stream(sandbox, request, None, "Stream stopped")
+
+
+def _stream(sandbox: Sandbox, request: Request, prompt: Prompt | None, done: str) -> Json:
     page = asked_page(sandbox, request)
-    sandbox.exchange.stream_to_all(page.conversation, None)
-    return _done("Stream stopped", page)
+    sandbox.exchange.stream_to_all(page.conversation, prompt)
+    return _done(done, page)
 
 
 def _record(sandbox: Sandbox, request: Request, body: Any) -> Response:
-    recorder = event_orders.read_recorder(body)
+    recorder = read_recorder(body)
     page = asked_page(sandbox, request)
     if recorder.order is None:
         stop_recording(sandbox, page)
         return _done("Record stopped", page)
-    start_recording(sandbox, page, recorder)
+    start_recording(sandbox, page, recorder.order, recorder.retention_days)
     return _done("Record started", page)
 
 
-def start_recording(sandbox: Sandbox, page: Page, recorder: event_orders.Recorder) -> None:
+def start_recording(sandbox: Sandbox, page: Page, order: Record, retention_days: int) -> None:
     """Record a whole conversation.
 
     Raises:
         Problem: Nobody is in it.
     """
-    if recorder.order is None:
-        return
     try:
-        sandbox.exchange.record_all(page.conversation, recorder.order, retention_days=recorder.retention_days)
+        sandbox.exchange.record_all(page.conversation, order, retention_days=retention_days)
     except NobodyThere as exc:
         raise refused(400, "leg:error:not-answered", "No leg of the conversation is answered.") from exc
 

@@ -5,24 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import FileResponse
-from starlette.routing import Route
 
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.problems import gateway
-from voicectl.sandbox.routes.pipeline import endpoint, may_see
+from voicectl.sandbox.routes.pipeline import may_see, routes_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.routing import Route
 
     from voicectl.sandbox.sandbox import Sandbox
 
 
 def routes(sandbox: Sandbox) -> list[Route]:
     """The routes of ``/v1/files``; some clients ask for ``/v3/files``."""
-    return [
-        Route(path, endpoint(sandbox, Operation.GET_FILE, _get_file), methods=["GET"])
-        for path in ("/v1/files/{id}", "/v3/files/{id}")
-    ]
+    paths = ("/v1/files/{id}", "/v3/files/{id}")
+    return routes_of(sandbox, *((Operation.GET_FILE, "GET", path, _get_file) for path in paths))
 
 
 def _get_file(sandbox: Sandbox, request: Request, _body: Any) -> FileResponse:

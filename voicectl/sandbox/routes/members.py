@@ -7,9 +7,8 @@ Source: Conversation API reference, "members".
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
-
-from starlette.routing import Route
 
 from voicectl.sandbox.bodies import Json
 from voicectl.sandbox.conversations import orders, paging, searches, shown
@@ -17,13 +16,14 @@ from voicectl.sandbox.conversations.page import IllegalState, Member, MemberStat
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.problems import refused
 from voicectl.sandbox.routes.access import asked_page, base, note_of, own_member, speaker, token_user
-from voicectl.sandbox.routes.pipeline import endpoint
+from voicectl.sandbox.routes.pipeline import routes_of
 from voicectl.sandbox.telephony.conversation import MAX_LEGS
 from voicectl.sandbox.telephony.exchange import ExchangeError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.routing import Route
 
     from voicectl.sandbox.conversations.page import Page
     from voicectl.sandbox.sandbox import Sandbox
@@ -32,47 +32,27 @@ ALL = "/v1/conversations/{conversation}/members"
 ONE = "/v1/conversations/{conversation}/members/{member}"
 ME = "/v1/conversations/{conversation}/members/me"
 
-_EVENTS = {
-    MemberState.INVITED: "member:invited",
-    MemberState.JOINED: "member:joined",
-    MemberState.LEFT: "member:left",
-}
-
 
 def routes(sandbox: Sandbox) -> list[Route]:
     """The routes of ``/v1/conversations/{id}/members``."""
-    return [
-        Route(path, endpoint(sandbox, operation, do), methods=[method])
-        for operation, method, path, do in (
-            (Operation.LIST_MEMBERS, "GET", ALL, _list),
-            (Operation.CREATE_MEMBER, "POST", ALL, _create),
-            (Operation.GET_ME, "GET", ME, _get_me),
-            (Operation.GET_MEMBER, "GET", ONE, _get),
-            (Operation.UPDATE_MEMBER, "PATCH", ONE, _update),
-            (
-                Operation.UPDATE_MEMBER,
-                "PUT",
-                ONE,
-                _update,
-            ),  # as its 2021 version and its own examples have it
-        )
-    ]
+    return routes_of(
+        sandbox,
+        (Operation.LIST_MEMBERS, "GET", ALL, _list),
+        (Operation.CREATE_MEMBER, "POST", ALL, _create),
+        (Operation.GET_ME, "GET", ME, _get_me),
+        (Operation.GET_MEMBER, "GET", ONE, _get),
+        (Operation.UPDATE_MEMBER, "PATCH", ONE, _update),
+        (Operation.UPDATE_MEMBER, "PUT", ONE, _update),  # as its 2021 version and its examples have it
+    )
 
 
 def _list(sandbox: Sandbox, request: Request, _body: Any) -> Response:
     window = searches.read_list(request.query_params)
     page = asked_page(sandbox, request)
     found = ((("", i), member) for i, member in enumerate(page.members.values()))
-    members, links = paging.turn(found, window, f"{base(request)}{request.scope['path']}")
-    return Json(
-        {
-            "page_size": window.page_size,
-            "_embedded": {
-                "members": [shown.member_in_list(page, member, base(request)) for member in members]
-            },
-            "_links": links,
-        }
-    )
+    url = f"{base(request)}{request.scope['path']}"
+    show = partial(shown.member_in_list, page, base=base(request))
+    return Json(paging.listing(found, window, url, show, "members"))
 
 
 def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
@@ -149,7 +129,7 @@ def _note_step(sandbox: Sandbox, request: Request, page: Page, member: Member, s
         by = {"isSystem": False, "user_id": own.user.id, "member_id": own.id}
         member.initiators = {**(member.initiators or {}), state.lower(): by}
     body = {} if member.reason is None else {"reason": member.reason}
-    sandbox.note(note_of(sandbox, page, _EVENTS[state], member.id, body))
+    sandbox.note(note_of(sandbox, page, state.event, member.id, body))
 
 
 def _asked(request: Request, page: Page) -> Member:

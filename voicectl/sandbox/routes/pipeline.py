@@ -5,7 +5,16 @@ from __future__ import annotations
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
-from voicectl.sandbox.bodies import BodyTooLarge, UnreadableBody, parse_json, read_body, without_secrets
+from starlette.routing import Route
+
+from voicectl.sandbox.bodies import (
+    BodyTooLarge,
+    UnreadableBody,
+    is_json,
+    logged,
+    parse_json,
+    read_body,
+)
 from voicectl.sandbox.checks import Invalid
 from voicectl.sandbox.faults import Fault, What
 from voicectl.sandbox.front import DropConnection, refuse
@@ -24,34 +33,43 @@ if TYPE_CHECKING:
     Handler = Callable[[Sandbox, Request, Any], Response | Awaitable[Response]]
 
 
-def endpoint(
+def routes_of(
     sandbox: Sandbox,
-    operation: Operation,
-    do: Handler,
-    *,
+    *operations: tuple[Operation, str, str, Handler],
     admit: Callable[[Request], None] | None = None,
-) -> Callable[[Request], Awaitable[Response]]:
-    """What serves *operation*: *do*, called with the sandbox, the request and its JSON body, None without one.
-
-    ``request.state`` has ``application``, whose token was sent, and ``region``, whose port was asked: None for the
-    global one. *do* may raise :class:`Problem`, :class:`Invalid` and what the exchange raises.
+) -> list[Route]:
+    """The routes of some operations.
 
     Args:
+        sandbox: What they act on.
+        operations: Each with its method, its path and its handler, which is called with the sandbox, the request and
+            its JSON body, None without one. ``request.state`` has ``application``, whose token was sent, and
+            ``region``, whose port was asked: None for the global one. A handler may raise :class:`Problem`,
+            :class:`Invalid` and what the exchange raises.
         admit: Lets a request pass, or raises :class:`Problem`, where it is not for a token to do so; such a request
             has no ``application``.
     """
+    return [
+        Route(path, _endpoint(sandbox, operation, do, admit), methods=[method])
+        for operation, method, path, do in operations
+    ]
+
+
+def _endpoint(
+    sandbox: Sandbox, operation: Operation, do: Handler, admit: Callable[[Request], None] | None
+) -> Callable[[Request], Awaitable[Response]]:
 
     async def endpoint(request: Request) -> Response:
         entry = request.state.entry
         entry["operation"] = operation
         body = await _body(request)
-        entry["body"] = None if isinstance(body, Problem) else without_secrets(body)
         if admit is None:
             request.state.application = sandbox.doorkeeper.check(
                 request.headers.get("authorization"), request.method, request.scope["path"]
             )
         else:
             admit(request)
+        entry["body"] = None if isinstance(body, Problem) else logged(body, request.state.size)
         fault = sandbox.faults.strike(operation)
         request.state.is_out_of_region = (
             fault is not None and fault.what is What.REGION and request.state.region is None
@@ -95,9 +113,10 @@ async def _body(request: Request) -> Any:
         data = await read_body(request)
     except BodyTooLarge as exc:
         raise gateway(413, "The body is larger than 1 MiB.") from exc
+    request.state.size = len(data)
     if not data:
         return None
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+    if not is_json(request):
         return gateway(415, "The body's Content-Type is not application/json.")
     try:
         return parse_json(data)

@@ -5,10 +5,10 @@ Source: Conversation API reference, "users and sessions".
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
-from starlette.routing import Route
 
 from voicectl.sandbox.bodies import Json
 from voicectl.sandbox.conversations import paging, searches, shown
@@ -17,12 +17,13 @@ from voicectl.sandbox.conversations.users import NameTaken
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.problems import refused
 from voicectl.sandbox.routes.access import base, is_there, region_of, token_user
-from voicectl.sandbox.routes.pipeline import endpoint, may_see
+from voicectl.sandbox.routes.pipeline import may_see, routes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from starlette.requests import Request
+    from starlette.routing import Route
 
     from voicectl.sandbox.conversations.page import Page
     from voicectl.sandbox.conversations.paging import Key
@@ -35,33 +36,25 @@ ONE = "/v1/users/{user}"
 
 def routes(sandbox: Sandbox) -> list[Route]:
     """The routes of ``/v1/users``."""
-    return [
-        Route(path, endpoint(sandbox, operation, do), methods=[method])
-        for operation, method, path, do in (
-            (Operation.LIST_USERS, "GET", ALL, _list),
-            (Operation.CREATE_USER, "POST", ALL, _create),
-            (Operation.GET_USER, "GET", ONE, _get),
-            (Operation.UPDATE_USER, "PATCH", ONE, _update),
-            (Operation.UPDATE_USER, "PUT", ONE, _update),  # as its 2021 version and some clients have it
-            (Operation.DELETE_USER, "DELETE", ONE, _delete),
-            (Operation.LIST_USER_CONVERSATIONS, "GET", f"{ONE}/conversations", _list_conversations),
-            (Operation.LIST_SESSIONS, "GET", f"{ONE}/sessions", _list_sessions),
-        )
-    ]
+    return routes_of(
+        sandbox,
+        (Operation.LIST_USERS, "GET", ALL, _list),
+        (Operation.CREATE_USER, "POST", ALL, _create),
+        (Operation.GET_USER, "GET", ONE, _get),
+        (Operation.UPDATE_USER, "PATCH", ONE, _update),
+        (Operation.UPDATE_USER, "PUT", ONE, _update),  # as its 2021 version and some clients have it
+        (Operation.DELETE_USER, "DELETE", ONE, _delete),
+        (Operation.LIST_USER_CONVERSATIONS, "GET", f"{ONE}/conversations", _list_conversations),
+        (Operation.LIST_SESSIONS, "GET", f"{ONE}/sessions", _list_sessions),
+    )
 
 
 def _list(sandbox: Sandbox, request: Request, _body: Any) -> Response:
     window = searches.read_list(request.query_params, "name")
     name = request.query_params.get("name")
     found = ((("", user.number), user) for user in _visible(sandbox, request) if name in (None, user.name))
-    users, links = paging.turn(found, window, f"{base(request)}{ALL}")
-    return Json(
-        {
-            "page_size": window.page_size,
-            "_embedded": {"users": [shown.user_in_list(user, base(request)) for user in users]},
-            "_links": links,
-        }
-    )
+    show = partial(shown.user_in_list, base=base(request))
+    return Json(paging.listing(found, window, f"{base(request)}{ALL}", show, "users"))
 
 
 def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
@@ -110,33 +103,23 @@ def _list_conversations(sandbox: Sandbox, request: Request, _body: Any) -> Respo
                 key = page.settings.get("properties", {}).get("custom_sort_key", "")
                 yield (key if search.by_sort_key else "", page.number), page
 
-    pages, links = paging.turn(found(), search.window, f"{base(request)}/v1/users/{user.id}/conversations")
-    conversations = [
-        shown.conversation_record(page, base(request), with_custom_data=search.with_custom_data)
-        for page in pages
-    ]
-    return Json(
-        {
-            "page_size": search.window.page_size,
-            "_embedded": {"conversations": conversations},
-            "_links": links,
-        }
-    )
+    url = f"{base(request)}{ALL}/{user.id}/conversations"
+    show = partial(shown.conversation_record, base=base(request), with_custom_data=search.with_custom_data)
+    return Json(paging.listing(found(), search.window, url, show, "conversations"))
 
 
 def _list_sessions(sandbox: Sandbox, request: Request, _body: Any) -> Response:
     window = searches.read_list(request.query_params)
     user = _named(sandbox, request)
-    mine = [
-        leg
+    found = (
+        (("", leg.created), leg)
         for leg in sandbox.exchange.live.values()
         if shown.party(leg) == {"type": "app", "user": user.name}
         and (leg.application_id, leg.region) == (user.application_id, user.region)
-    ]
-    found = ((("", leg.created), leg) for leg in mine)
-    legs, links = paging.turn(found, window, f"{base(request)}/v1/users/{user.id}/sessions")
-    sessions = [shown.session_record(user, leg, sandbox.identity.api_key) for leg in legs]
-    return Json({"page_size": window.page_size, "_embedded": {"sessions": sessions}, "_links": links})
+    )
+    url = f"{base(request)}{ALL}/{user.id}/sessions"
+    show = partial(shown.session_record, user, api_key=sandbox.identity.api_key)
+    return Json(paging.listing(found, window, url, show, "sessions"))
 
 
 def _visible(sandbox: Sandbox, request: Request) -> Iterator[User]:

@@ -11,6 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from voicectl.sandbox.recordings.audio import mix
+from voicectl.sandbox.recordings.tones import WIDTH
 from voicectl.sandbox.telephony.hearing import KEY_SECONDS, PAUSE_SECONDS, Heard, Pcm, Prompt, Sound
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ FRAME_MS = 20
 BUFFERED_FRAMES = 1024
 BUFFERED_MS = BUFFERED_FRAMES * FRAME_MS
 FRAMES_AT_ONCE = 50
-SAMPLE_BYTES = 2
 
 QUIET_MS = 500
 """How long a party must be silent to have stopped speaking."""
@@ -35,7 +35,7 @@ KEPT_BYTES = 64 * 1024 * 1024
 
 def frame_bytes(rate: int) -> int:
     """The size of a message of audio: 320 bytes at 8000 samples a second, 640 at 16000, 960 at 24000."""
-    return rate * FRAME_MS // 1000 * SAMPLE_BYTES
+    return rate * FRAME_MS // 1000 * WIDTH
 
 
 class Feed:
@@ -181,7 +181,7 @@ class Playout:
         if not self._waiting:
             self._position = max(self._position, self._exchange.now)
         room = BUFFERED_FRAMES * self._frame - len(self._waiting)
-        whole = len(samples) // SAMPLE_BYTES * SAMPLE_BYTES
+        whole = len(samples) // WIDTH * WIDTH
         self._waiting += samples[: min(room, whole)]
         return max(0, whole - room)
 
@@ -213,11 +213,11 @@ class Playout:
         if self._heard is None and has_sound:
             self._begin(now)
         if self._heard is not None:
-            elapsed = round((self._position - self._heard.at) / 1000 * self._rate) * SAMPLE_BYTES
+            elapsed = round((self._position - self._heard.at) / 1000 * self._rate) * WIDTH
             samples = self._sound.samples
             samples += bytes(max(0, elapsed - len(samples)))  # nothing came for a while
             samples += frame
-        self._position += len(frame) / SAMPLE_BYTES / self._rate * 1000
+        self._position += len(frame) / WIDTH / self._rate * 1000
         if has_sound:
             self._quiet_since = self._position
 

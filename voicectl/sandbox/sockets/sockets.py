@@ -1,7 +1,5 @@
 """The WebSockets that legs call: opened, kept going with the call clock, and closed.
 
-Only loopback is called unless the user allows another host: a rehearsal must not reach production.
-
 Source: Vonage WebSocket documentation; what it leaves open is listed among the sandbox's choices.
 """
 
@@ -13,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from voicectl.loopback import is_loopback
+from voicectl.sandbox.reach import may_reach
 from voicectl.sandbox.sockets.audio import FRAME_MS, Kept
 from voicectl.sandbox.telephony.hearing import Sound
 
@@ -152,14 +150,9 @@ class Sockets:
             await asyncio.wait(self._ending)
 
     def _why_not(self, uri: str) -> str | None:
-        try:
-            parts = urlsplit(uri)
-        except ValueError as exc:
-            return str(exc)
-        host = (parts.hostname or "").lower()
-        if not is_loopback(host) and host not in self._allow_hosts:
+        if not may_reach(uri, self._allow_hosts):
             return "the host is neither loopback nor allowed"
-        if "@" in parts.netloc:
+        if "@" in urlsplit(uri).netloc:
             return "a user and password in the URI have no place beside the handshake's Authorization"
         return None
 

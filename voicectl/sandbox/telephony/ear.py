@@ -62,9 +62,11 @@ class Ear:
             each.ears.append(self)
         dtmf, speech = terms.dtmf, terms.speech
         if dtmf is not None:
-            media.asked_for_keys(leg, within=dtmf.time_out, then_hash=dtmf.submit_on_hash, at_once=False)
+            media.asked_for_keys(
+                leg, within=dtmf.time_out, then_hash=dtmf.submit_on_hash, while_=lambda: self.is_open
+            )
         if speech is not None:
-            media.asked_to_speak(self._speaker, within=speech.start_timeout)
+            media.asked_to_speak(self._speaker, within=speech.start_timeout, while_=lambda: self.is_open)
             if speech.save_audio:
                 order = Record(format=Format.WAV)
                 self._recording = media.record(self._speaker, order, only=self._speaker.uuid)
@@ -74,6 +76,11 @@ class Ear:
         if speech is None or speech.uuid is None:
             return self._leg
         return self._leg.conversation.legs.get(speech.uuid, self._leg)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it still listens."""
+        return self in self._leg.ears
 
     def begin(self) -> None:
         """Let time run: the flow has come to the ``input``."""
@@ -173,7 +180,10 @@ class Ear:
 
     def _finish_speech(self, reason: str) -> None:
         results = [{"text": " ".join(self._said), "confidence": CONFIDENCE}]
-        self._finish({"digits": None, "timed_out": False}, {"timeout_reason": reason, "results": results})
+        self._finish(
+            {"digits": self._digits or None, "timed_out": False},
+            {"timeout_reason": reason, "results": results},
+        )
 
     def _finish(self, dtmf: dict[str, Any], speech: dict[str, Any]) -> None:
         self._result = dtmf, speech
@@ -195,8 +205,8 @@ class OpenEar:
     """Asynchronous ``input``: tells each key at once, until it is closed.
 
     Args:
-        leg: Whose keys are wanted.
         media: Where the leg is.
+        leg: Whose keys are wanted.
         pressed: Called with each.
     """
 
@@ -204,7 +214,7 @@ class OpenEar:
         self._leg = leg
         self._pressed = pressed
         leg.ears.append(self)
-        media.asked_for_keys(leg, within=2.0, then_hash=False, at_once=True)
+        media.asked_for_each_key(leg, while_=lambda: self in leg.ears)
 
     def key(self, _leg: Leg, digit: str) -> None:
         """The party pressed a key."""

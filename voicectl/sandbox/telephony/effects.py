@@ -1,6 +1,6 @@
 """What the exchange leaves for others to do, since it knows neither files nor sockets.
 
-They come out of ``Switchboard.collect``, in the order in which they are to be seen to.
+They come out of ``Office.collect``, in the order in which they are to be seen to.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Event:
         at: Milliseconds of the call clock.
         uuid: The leg that it is about, whether *fields* name it or not.
         application_id: Whose event it is.
-        fields: What is sent, but for ``region_url`` and the like which only the sender knows.
+        fields: What is sent.
         webhook: Where to; None: the application's ``event_url``.
         may_bring_ncco: Whether the reply is waited for: hand it to ``Exchange.replied``, also if there is no URL.
     """

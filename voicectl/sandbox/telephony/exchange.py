@@ -1,7 +1,7 @@
 """The telephone exchange: what may be asked of it, by the API and by the outside parties.
 
 Pure: it knows no HTTP, no event loop and no clock but the moments it is given. Each operation either does what it
-says or raises and changes nothing. What it cannot do itself it leaves as effects, for the runner to collect.
+says or raises and changes nothing. What it cannot do itself it leaves as effects, for the performer to collect.
 """
 
 from __future__ import annotations

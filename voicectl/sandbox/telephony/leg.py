@@ -53,7 +53,9 @@ class Leg:
         awaiting: The NCCO asked for; an answer to an earlier request is out of date.
         ears: What listens to its party: the ``input`` of a flow.
         recordings: Those that its flow began; they follow it from conversation to conversation.
-        inputs_seen: How many times its party was asked for keys.
+        inputs_seen: How many times its party was asked for a key.
+        has_pressed_all: Whether its party was asked for each of its keys.
+        flows: When it was last given an NCCO by a reply, and how many at that moment.
         talk: What REST plays to it, or played last; so do ``stream`` and, for waiting, ``music``.
         heard: What its party heard, in the order in which it began.
         said: What its party said or pressed last, and what it says now.
@@ -95,6 +97,8 @@ class Leg:
     ears: list[Ear | OpenEar] = field(default_factory=list)
     recordings: list[Recording] = field(default_factory=list)
     inputs_seen: int = 0
+    has_pressed_all: bool = False
+    flows: tuple[int, int] = (0, 0)
     talk: Heard | None = None
     stream: Heard | None = None
     music: Heard | None = None

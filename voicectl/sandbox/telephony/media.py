@@ -14,7 +14,7 @@ from voicectl.sandbox.telephony.office import Office
 from voicectl.sandbox.telephony.recording import Recording, Track
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from voicectl.sandbox.telephony.conversation import Conversation
     from voicectl.sandbox.telephony.flow import Record
@@ -26,6 +26,9 @@ _NOTED = {Sound.SPEECH: ("audio:say", "say_id"), Sound.AUDIO: ("audio:play", "pl
 
 _REACTION_SECONDS = 1.0
 """How long a party waits before it does what it was asked for, if it is not hurried."""
+
+_HASH_SECONDS = 0.5
+"""How long after its key it presses ``#``."""
 
 
 class Media(Office):
@@ -61,8 +64,10 @@ class Media(Office):
         """The party that made *heard* is silent again."""
         heard.cut(self.now)
         leg = self.live.get(heard.source)
-        for recording in leg.recordings if leg is not None else ():
-            self._await_silence(leg, recording, heard)  # type: ignore[arg-type] # leg is not None here
+        if leg is None:
+            return
+        for recording in leg.recordings:
+            self._await_silence(leg, recording, heard)
 
     def part(self, leg: Leg) -> None:
         """*leg* leaves its conversation: it hears no more of the others there, and they no more of it."""
@@ -76,6 +81,11 @@ class Media(Office):
     def speaks(self, leg: Leg, prompt: Prompt) -> None:
         """The party of *leg* says something; what listens to it understands it."""
         heard = self.utter(leg, prompt)
+        self._note(leg.conversation, "audio:speaking:on", leg)
+        if prompt.seconds is not None:
+            self.schedule(
+                leg, prompt.seconds, lambda: self._note(leg.conversation, "audio:speaking:off", leg)
+            )
         for ear in list(leg.ears):
             ear.speech(heard)
 
@@ -93,34 +103,44 @@ class Media(Office):
             for ear in list(leg.ears):
                 ear.key(leg, digit)
 
-    def asked_for_keys(self, leg: Leg, *, within: float, then_hash: bool, at_once: bool) -> None:
-        """Let the party of *leg* press what it presses when it is asked for keys.
+    def asked_for_keys(self, leg: Leg, *, within: float, then_hash: bool, while_: Callable[[], bool]) -> None:
+        """Let the party of *leg* press the next of its keys.
 
         Args:
             leg: The leg.
             within: Seconds that it has; it takes half of them if they are few.
             then_hash: Whether ``#`` is to follow.
-            at_once: All its keys, 1 s apart, instead of one.
+            while_: Whether it is still asked for: else it presses nothing.
         """
         pressed = leg.far_end.keys
         if not pressed:
             return
         after = min(_REACTION_SECONDS, within / 2)
-        if at_once:
-            for i, digit in enumerate(pressed):
-                self.schedule(leg, after + i * _REACTION_SECONDS, partial(self.keys_in, leg, digit))
-            return
         digit = pressed[leg.inputs_seen % len(pressed)]
         leg.inputs_seen += 1
-        self.schedule(leg, after, partial(self.keys_in, leg, digit))
+        self._later(leg, after, while_, partial(self.keys_in, leg, digit))
         if then_hash:
-            self.schedule(leg, after + 0.5, partial(self.keys_in, leg, "#"))
+            self._later(leg, after + _HASH_SECONDS, while_, partial(self.keys_in, leg, "#"))
 
-    def asked_to_speak(self, leg: Leg, *, within: float = 2 * _REACTION_SECONDS) -> None:
+    def asked_for_each_key(self, leg: Leg, while_: Callable[[], bool]) -> None:
+        """Let the party of *leg* press all its keys, 1 s apart; it does so once in a call."""
+        if leg.has_pressed_all:
+            return
+        leg.has_pressed_all = True
+        for i, digit in enumerate(leg.far_end.keys):
+            self._later(leg, (i + 1) * _REACTION_SECONDS, while_, partial(self.keys_in, leg, digit))
+
+    def asked_to_speak(
+        self, leg: Leg, *, while_: Callable[[], bool], within: float = 2 * _REACTION_SECONDS
+    ) -> None:
         """Let the party of *leg* say what it says when it is asked to speak within so many seconds."""
         if leg.far_end.phrase is not None:
             after = min(_REACTION_SECONDS, within / 2)
-            self.schedule(leg, after, partial(self.speaks, leg, speech(leg.far_end.phrase, options={})))
+            said = partial(self.speaks, leg, speech(leg.far_end.phrase, options={}))
+            self._later(leg, after, while_, said)
+
+    def _later(self, leg: Leg, seconds: float, while_: Callable[[], bool], do: Callable[[], None]) -> None:
+        self.schedule(leg, seconds, lambda: do() if while_() else None)
 
     def record(
         self,
@@ -130,7 +150,6 @@ class Media(Office):
         of: Conversation | None = None,
         only: str | None = None,
         retention_days: int = 30,
-        stopped: Callable[[], None] = lambda: None,
     ) -> Recording:
         """Begin to record.
 
@@ -140,7 +159,6 @@ class Media(Office):
             of: A conversation to record in place of following the leg.
             only: The leg alone whose party is recorded.
             retention_days: For how long the file is kept.
-            stopped: Called when it has ended, in whatever way.
         """
         conversation = of or leg.conversation
         recording = Recording(
@@ -156,20 +174,17 @@ class Media(Office):
             started=self.now,
             only=only,
             retention_days=retention_days,
-            stopped=stopped,
         )
         for each in conversation.legs.values():
-            for heard in each.heard:
-                if heard.source == PLATFORM and heard.is_on(self.now) and only is None:
-                    recording.tracks.append(Track(heard=heard, speaker=None, listener=each.uuid))
+            recording.tracks += self._sounding(each, only)
         (leg.recordings if of is None else of.recordings).append(recording)
         self._note(conversation, "audio:record", leg, recording_id=recording.uuid, **_described(order))
         if order.beep_start:
             self.play(leg, BEEP)
         recording.timers.append(self._agenda.after(order.time_out, partial(self.stop_recording, recording)))
-        self._await_silence(leg, recording, None)
+        self._await_silence(leg, recording, leg.said[-1] if leg.said else None)
         if of is None and only is None:
-            self.asked_to_speak(leg)
+            self.asked_to_speak(leg, while_=lambda: recording.ended is None)
         return recording
 
     def stop_recording(self, recording: Recording) -> None:
@@ -184,16 +199,18 @@ class Media(Office):
             if recording in recordings:
                 recordings.remove(recording)
         self._effects.append(Keep(recording=recording))
-        stopped, recording.stopped = recording.stopped, lambda: None
-        stopped()
 
     def recorded(self, recording: Recording, *, url: str, size: int) -> None:
-        """Say that the file of *recording* is there."""
+        """Say that the file of *recording* is there, of *size* bytes; 0: it could not be made."""
         leg = self.legs[recording.leg_uuid]
-        fields = events.recorded(recording, self.now, url, size)
-        if recording.kept is not None:
-            recording.kept()
-        else:
+        recording.is_kept = True
+        if size:
+            recording.url = url
+            self._tell_of_file(leg, recording, events.recorded(recording, self.now, url, size))
+        recording.kept()
+
+    def _tell_of_file(self, leg: Leg, recording: Recording, fields: dict[str, Any]) -> None:
+        if recording.only is None:  # else the event of the input tells of it
             self.tell(leg, Kind.RECORD, fields, recording.events)
         conversation = self.conversations.by_uuid.get(recording.conversation_uuid)
         if conversation is not None:
@@ -203,7 +220,7 @@ class Media(Office):
                 "audio:record:done",
                 leg,
                 recording_id=recording.uuid,
-                destination_url=url,
+                destination_url=recording.url,
                 format=recording.order.format,
                 **told,
             )
@@ -215,9 +232,18 @@ class Media(Office):
         fields = events.transcribed(recording, url)
         self.tell(self.legs[recording.leg_uuid], Kind.TRANSCRIBED, fields, webhook)
 
-    def url_of(self, recording: Recording) -> str:
-        """Where the file of *recording* will be."""
-        return self._file_url(recording.region, recording.file_id)
+    def understood(self, leg: Leg, speech: dict[str, Any]) -> None:
+        """Write down what was made of what the party of *leg* said, or did not say."""
+        self._note(leg.conversation, "audio:asr:done", leg, asr=speech)
+
+    def _sounding(self, leg: Leg, only: str | None) -> Iterator[Track]:
+        """What is heard of and by *leg* when a recording begins."""
+        for heard in leg.heard:
+            if heard.source == PLATFORM and heard.is_on(self.now) and only is None:
+                yield Track(heard=heard, speaker=None, listener=leg.uuid)
+        for heard in leg.said:
+            if heard.is_on(self.now) and not leg.is_muted and only in (None, leg.uuid):
+                yield Track(heard=heard, speaker=leg.uuid)
 
     def _play_to(
         self, conversation: Conversation, legs: Iterable[Leg], prompt: Prompt, only: Leg | None

@@ -33,7 +33,6 @@ class Office:
         may_dial: Asked before each ``connect`` dials; False when over the rate limit.
         knows_user: Whether an application has an app user of this name, in this region.
         room_hours: For how many hours an application's rooms stay.
-        file_url: The URL of a file, from its region and its id.
 
     Attributes:
         legs: Every leg, by uuid, in the order they were made. Records are kept for ever.
@@ -51,7 +50,6 @@ class Office:
         may_dial: Callable[[], bool] = lambda: True,
         knows_user: Callable[[str, str, str], bool] = lambda _name, _application_id, _region: True,
         room_hours: Callable[[str], float] = lambda _application_id: 48,
-        file_url: Callable[[str, str], str] = lambda _region, file_id: f"/v1/files/{file_id}",
     ) -> None:
         self.legs: dict[str, Leg] = {}
         self.live: dict[str, Leg] = {}
@@ -64,7 +62,6 @@ class Office:
         self._may_dial = may_dial
         self._knows_user = knows_user
         self._room_hours = room_hours
-        self._file_url = file_url
         self._waiting: dict[int, tuple[Event, Callable[[Actions | None], None]]] = {}
 
     @property

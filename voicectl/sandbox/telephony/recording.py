@@ -45,8 +45,9 @@ class Recording:
         tracks: In the order in which they began. Only those of *speaker*, if that is given.
         only: The leg alone whose party is recorded, for ``saveAudio``; None: all.
         retention_days: Days of the call clock for which the file is kept.
-        stopped: Called when it has ended.
-        kept: Called when the file is there, in place of a ``record`` event.
+        url: Where its file is; None until it is there, and if it could not be made.
+        is_kept: Whether the making of its file is over.
+        kept: Called then.
         silence: When the party will have been silent for long enough.
         timers: What else is due for it.
     """
@@ -65,7 +66,8 @@ class Recording:
     tracks: list[Track] = field(default_factory=list)
     only: str | None = None
     retention_days: int = 30
-    stopped: Callable[[], None] = lambda: None
-    kept: Callable[[], None] | None = None
+    url: str | None = None
+    is_kept: bool = False
+    kept: Callable[[], None] = lambda: None
     silence: Timer | None = None
     timers: list[Timer] = field(default_factory=list)

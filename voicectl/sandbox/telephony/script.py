@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any
 from voicectl.sandbox.telephony import events
 from voicectl.sandbox.telephony.ear import Ear, OpenEar
 from voicectl.sandbox.telephony.effects import Kind
-from voicectl.sandbox.telephony.flow import Actions, Dial, Input, Join, MoveAll, Notify, Play, Record, Wait
+from voicectl.sandbox.telephony.flow import (
+    Action,
+    Actions,
+    Dial,
+    Input,
+    Join,
+    MoveAll,
+    Notify,
+    Play,
+    Record,
+    Wait,
+)
 from voicectl.sandbox.telephony.hearing import music
 
 if TYPE_CHECKING:
@@ -41,7 +52,8 @@ class Script:
         self._leg = leg
         self._rest = deque(actions)
         self._finished = finished or (lambda: board.finish(leg))
-        self._is_over = False
+        self._turn = 0  # what was asked for in an earlier one is answered too late
+        self._action: Action | None = None
         self._timer: Timer | None = None
         self._playing: Heard | None = None
         self._callee: Leg | None = None
@@ -52,15 +64,13 @@ class Script:
 
     def run(self) -> None:
         """Begin the next action, or end the call if there is none."""
+        self._turn += 1
         self._playing = None
-        if not self._rest:
-            self._is_over = True
+        self._action = action = self._rest.popleft() if self._rest else None
+        if action is None:
             self._finished()
             return
-        action = self._rest.popleft()
-        if not isinstance(action, Dial | Notify | Wait) and not (
-            isinstance(action, Record) and not action.is_synchronous
-        ):
+        if _needs_answer(action):
             self._board.pick_up_for(self._leg)
         match action:
             case Play():
@@ -96,7 +106,7 @@ class Script:
         """The callee did not come, or has gone, and the reply to the event may bring another NCCO: wait for it."""
         self._callee = None
         self._cut()
-        return self._go_on
+        return self._reply()
 
     def room_closed(self) -> None:
         """The conversation ended with this leg in it: go on alone, or end with it."""
@@ -107,16 +117,34 @@ class Script:
             self._board.finish(self._leg)
 
     def replace(self, actions: Actions) -> None:
-        """Leave what is under way, and run *actions* in its place."""
-        self._stop()
-        self._is_over = False
-        self._rest = deque(actions)
-        self.run()
+        """Leave what is under way, and run *actions* in its place.
+
+        A callee that it dialled loses its caller, and so its call, unless all are to be moved together.
+        """
+        if actions and isinstance(actions[0], MoveAll):
+            self.release()
+        else:
+            self.abandon()
+        self._begin_anew(actions)
 
     def abandon(self) -> None:
         """Stop where it is; a callee that it dialled loses its caller, and so its call."""
-        self._stop()
-        self._is_over = True
+        self._turn += 1
+        self._cut()
+        if self._timer is not None:
+            self._timer.cancel()
+        for ear in (self._ear, self._open_ear):
+            if ear is not None:
+                ear.close()
+        self._ear = self._open_ear = None
+        self._can_barge_in = False
+        if self._callee is not None:
+            callee, self._callee = self._callee, None
+            callee.dialled_by = None
+            self._board.finish(callee)
+        if self._recording is not None:
+            self._board.stop_recording(self._recording)
+            self._recording = None
 
     def release(self) -> None:
         """Stop where it is, and let a callee that is there go on."""
@@ -129,7 +157,9 @@ class Script:
         if action.barge_in and not self._can_barge_in:
             self._can_barge_in = True
             terms = next((each for each in self._rest if isinstance(each, Input)), None)
-            if terms is not None and not terms.is_asynchronous:
+            if terms is not None and terms.is_asynchronous:
+                self._open(terms)
+            elif terms is not None:
                 self._ear = self._listen(terms)
         self._playing = self._board.play(self._leg, action.prompt)
         if action.prompt.seconds is not None:
@@ -137,7 +167,7 @@ class Script:
 
     def _barged_in(self) -> None:
         """A key or a word came while a prompt plays: on to the ``input``."""
-        if self._playing is None or self._leg.script is not self:
+        if not isinstance(self._action, Play):
             return
         self._cut()
         if self._timer is not None:
@@ -154,35 +184,51 @@ class Script:
         return Ear(self._board, self._leg, terms, noticed=self._barged_in, done=done)
 
     def _input(self, terms: Input) -> None:
-        self._can_barge_in = False
+        was_open, self._can_barge_in = self._can_barge_in, False
         if terms.is_asynchronous:
-            if self._open_ear is not None:
-                self._open_ear.close()
-            self._open_ear = OpenEar(self._board, self._leg, lambda digit: self._pressed(terms.events, digit))
+            if not was_open:
+                self._open(terms)
             self._run_in(0)
             return
+        if self._open_ear is not None:
+            self._open_ear.close()
+            self._open_ear = None
         if self._ear is None:
             self._ear = self._listen(terms)
         self._ear.begin()
 
+    def _open(self, terms: Input) -> None:
+        if self._open_ear is not None:
+            self._open_ear.close()
+        self._open_ear = OpenEar(self._board, self._leg, lambda digit: self._pressed(terms.events, digit))
+
     def _taken(
         self, webhook: Webhook | None, dtmf: dict[str, Any], speech: dict[str, Any], audio: Recording | None
     ) -> None:
+        turn = self._turn
+
         def tell() -> None:
-            if audio is not None:
-                speech["recording_url"] = self._board.url_of(audio)
+            if turn != self._turn:
+                return
+            if audio is not None and audio.url is not None:
+                speech["recording_url"] = audio.url
             self._ask(Kind.INPUT, events.taken(self._leg, self._board.now, dtmf, speech), webhook)
 
-        if audio is None:
+        if "timeout_reason" in speech:
+            self._board.understood(self._leg, speech)
+        if audio is None or audio.is_kept:
             tell()
         else:
             audio.kept = tell
 
     def _pressed(self, webhook: Webhook | None, digit: str) -> None:
+        ear = self._open_ear
+
         def answered(actions: Actions | None) -> None:
-            if actions and self._leg.script is self:
+            if actions and ear is self._open_ear and self._leg.script is self:
                 self.replace(actions)
 
+        self._barged_in()
         dtmf = {"digits": digit, "timed_out": False}
         fields = events.taken(self._leg, self._board.now, dtmf, {"results": []})
         self._board.ask(self._leg, Kind.INPUT, fields, webhook, answered)
@@ -193,12 +239,15 @@ class Script:
             self._run_in(0)
             return
 
-        def stopped() -> None:
-            self._recording = None
-            if self._leg.script is self and not self._is_over:
-                self._run_in(0)
+        turn = self._turn
 
-        self._recording = self._board.record(self._leg, order, stopped=stopped)
+        def kept() -> None:
+            if turn == self._turn:
+                self._recording = None
+                self.run()
+
+        self._recording = self._board.record(self._leg, order)
+        self._recording.kept = kept
 
     def _join(self, room: Join) -> None:
         if not self._board.join(self._leg, room):
@@ -208,7 +257,7 @@ class Script:
         self._callee = self._board.dial(self._leg, dial, self)
         if self._callee is None:
             self._run_in(0)
-        elif dial.ringback is not None and self._leg.is_up:
+        elif dial.ringback is not None:
             self._playing = self._board.play(self._leg, music(dial.ringback))
 
     def _move_all(self, move: MoveAll) -> None:
@@ -216,35 +265,40 @@ class Script:
             self._run_in(0)
 
     def _ask(self, kind: Kind, fields: dict[str, Any], webhook: Webhook | None) -> None:
-        self._board.ask(self._leg, kind, fields, webhook, self._go_on)
+        self._board.ask(self._leg, kind, fields, webhook, self._reply())
 
-    def _go_on(self, actions: Actions | None) -> None:
-        if self._is_over or self._leg.script is not self:
-            return
-        if actions:
-            self._rest = deque(actions)
-        self.run()
+    def _reply(self) -> Callable[[Actions | None], None]:
+        """What goes on with the reply to what is asked now, unless something else has been begun by then."""
+        turn = self._turn
+
+        def go_on(actions: Actions | None) -> None:
+            if turn != self._turn:
+                return
+            if actions:
+                self._begin_anew(actions)
+            else:
+                self.run()
+
+        return go_on
+
+    def _begin_anew(self, actions: Actions) -> None:
+        self._rest = deque(actions)
+        if self._board.may_run_another(self._leg):
+            self.run()
 
     def _run_in(self, seconds: float) -> None:
         self._timer = self._board.schedule(self._leg, seconds, self.run)
 
-    def _stop(self) -> None:
-        self._cut()
-        if self._timer is not None:
-            self._timer.cancel()
-        for ear in (self._ear, self._open_ear):
-            if ear is not None:
-                ear.close()
-        self._ear = self._open_ear = None
-        self._can_barge_in = False
-        if self._callee is not None:
-            callee, self._callee = self._callee, None
-            callee.dialled_by = None
-            self._board.finish(callee)
-        if self._recording is not None:
-            self._is_over = True
-            self._board.stop_recording(self._recording)
-
     def _cut(self) -> None:
         playing, self._playing = self._playing, None
         self._board.cut(playing)
+
+
+def _needs_answer(action: Action) -> bool:
+    """Whether an inbound call is answered for *action*: the others leave it ringing."""
+    match action:
+        case Dial() | Notify() | Wait():
+            return False
+        case Record():
+            return action.is_synchronous
+    return True

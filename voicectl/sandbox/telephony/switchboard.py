@@ -47,6 +47,10 @@ _REASON = {
 }
 
 
+MOST_FLOWS = 100
+"""How many NCCOs a leg may be given at one moment of the call clock."""
+
+
 class IllegalMove(Exception):
     """A status that may not follow the present one; nothing was changed."""
 
@@ -80,6 +84,19 @@ class Switchboard(Rooms):
         )
         self._call(leg)
         return leg
+
+    def may_run_another(self, leg: Leg) -> bool:
+        """Whether *leg* may run one more NCCO at this moment; if not, its call ends.
+
+        Replies that bring the same again and take no time would keep the clock where it is for ever.
+        """
+        moment, count = leg.flows
+        leg.flows = self.now, count + 1 if moment == self.now else 1
+        if leg.flows[1] <= MOST_FLOWS:
+            return True
+        self.complain(leg.uuid, f"{MOST_FLOWS} NCCOs ran at one moment")
+        self.finish(leg)
+        return False
 
     def pick_up_for(self, leg: Leg) -> None:
         """Answer an inbound call, if that is not done: its flow has come to something that is to be heard."""
@@ -139,10 +156,9 @@ class Switchboard(Rooms):
         self._set_answered(leg)
         sightings = leg.detection.sightings(leg.far_end) if leg.detection is not None else []
         for sighting in sightings:
-            self.schedule(leg, sighting.after, partial(self._see, leg, sighting))
-        if leg.detection is not None and leg.detection.waits:
-            self.schedule(leg, sightings[-1].after, partial(self._begin, leg))
-        else:
+            begins = leg.detection is not None and leg.detection.waits and sighting is sightings[-1]
+            self.schedule(leg, sighting.after, partial(self._see, leg, sighting, begins=begins))
+        if leg.detection is None or not leg.detection.waits:
             self._begin(leg)
 
     def _set_answered(self, leg: Leg) -> None:
@@ -162,29 +178,32 @@ class Switchboard(Rooms):
     def _beep(self, leg: Leg) -> None:
         self.utter(leg, BEEP)
 
-    def _see(self, leg: Leg, sighting: Sighting) -> None:
+    def _see(self, leg: Leg, sighting: Sighting, *, begins: bool) -> None:
+        """Tell what detection saw; the flow may wait for the reply to that."""
         if sighting.status == CallStatus.MACHINE:
             leg.status = CallStatus.MACHINE
         fields = events.detection(leg, self.now, sighting.status, sighting.sub_state)
         detection = leg.detection
-        self._note(leg.conversation, "sip:amd_machine", leg, type=sighting.sub_state or sighting.status)
-        if detection is not None and detection.mode is not None:
-            self.ask(leg, Kind.STATUS, fields, leg.events, partial(self._run_if_given, leg))
+        is_advanced = detection is not None and detection.mode is not None
+        note = "sip:amd_machine" if is_advanced else "sip:machine"
+        self._note(leg.conversation, note, leg, type=sighting.sub_state or sighting.status)
+        if is_advanced:
+            self.ask(leg, Kind.STATUS, fields, leg.events, partial(self._run_if_given, leg, begins=begins))
         else:
             self.tell(leg, Kind.STATUS, fields)
         hangs_up = detection is not None and detection.behavior is Behavior.HANGUP
         if hangs_up and sighting.status == CallStatus.MACHINE:
             self.finish(leg)
 
-    def _run_if_given(self, leg: Leg, actions: Actions | None) -> None:
-        """Run the NCCO of a reply in place of what *leg* runs, where it is."""
-        if not actions or not leg.is_up:
+    def _run_if_given(self, leg: Leg, actions: Actions | None, *, begins: bool) -> None:
+        """Run the NCCO of a reply in place of what *leg* runs, where it is; without one begin, if it is time."""
+        if not leg.is_up:
             return
-        leg.flow = None
-        if leg.script is not None:
-            leg.script.replace(actions)
-        else:
+        if actions:
+            leg.flow = leg.awaiting = None
             self._begin_script(leg, actions)
+        elif begins and leg.script is None and leg.awaiting is None:
+            self._begin(leg)
 
     def _begin(self, leg: Leg) -> None:
         flow, leg.flow = leg.flow, None
@@ -200,8 +219,7 @@ class Switchboard(Rooms):
 
     def _whisper(self, leg: Leg, actions: Actions) -> None:
         """Let the callee of a ``connect`` hear *actions*, alone, before it is joined to its caller."""
-        leg.script = Script(self, leg, actions, finished=partial(self._join_caller, leg))
-        leg.script.run()
+        self._run_script(leg, Script(self, leg, actions, finished=partial(self._join_caller, leg)))
 
     def _join_caller(self, leg: Leg) -> None:
         leg.script = None
@@ -211,8 +229,13 @@ class Switchboard(Rooms):
 
     def _begin_script(self, leg: Leg, actions: Actions) -> None:
         leg.is_joined = True
-        leg.script = Script(self, leg, actions)
-        leg.script.run()
+        self._run_script(leg, Script(self, leg, actions))
+
+    def _run_script(self, leg: Leg, script: Script) -> None:
+        if leg.script is not None:
+            leg.script.abandon()
+        leg.script = script
+        script.run()
 
     def _run_instead(self, leg: Leg, actions: Actions) -> None:
         """Leave the present NCCO, conversation and partner of *leg* for *actions*."""

@@ -5,20 +5,24 @@ Source: Vonage webhook reference, "delivery rules"; Application API v2 reference
 
 from __future__ import annotations
 
+import asyncio
+import resource
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from voicectl.loopback import is_loopback
 from voicectl.sandbox.bodies import MAX_BODY, UnreadableBody, parse_json
 from voicectl.sandbox.faults import Fault, What
 from voicectl.sandbox.ncco import read_ncco
+from voicectl.sandbox.reach import may_reach
 from voicectl.sandbox.telephony.effects import Event, Fetch
 from voicectl.sandbox.webhooks.request import NO_ANSWER, Reply, Unsendable, build, send, shown
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
+
+    import httpx
 
     from voicectl.sandbox.applications import Application, Hook
     from voicectl.sandbox.telephony.flow import Actions
@@ -26,12 +30,17 @@ if TYPE_CHECKING:
 ATTEMPTS = 2
 """How often one URL is tried at most."""
 
-OFF_LIMITS = "not delivered: the host is neither loopback nor allowed"
+SENDS_AT_ONCE = 512
+"""How many requests are under way at most, to all receivers together; fewer where descriptors are scarce."""
+
+OFF_LIMITS = "not delivered: the host is neither loopback nor an --allow-host"
 
 _PASSING = (429, 503, 504)
 """The statuses that are worth a second attempt where an NCCO is wanted."""
 
 _SERVER_ERRORS = range(500, 600)
+
+_MOST_OF_REASON = 500  # characters of what is wrong with an NCCO: a fallback has it in its URL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,16 +106,11 @@ class Courier:
 
     def __init__(self, *, sign: Callable[[bytes, str], str], allow_hosts: tuple[str, ...]) -> None:
         self._sign = sign
-        self._allow_hosts = frozenset(host.lower() for host in allow_hosts)
+        self._allow_hosts = allow_hosts
 
     def may_reach(self, hook: Hook) -> bool:
         """Whether *hook* is on this machine, or on a host that the user allows."""
-        try:
-            parts = urlsplit(hook.url)
-            host, _port = (parts.hostname or "").lower(), parts.port
-        except ValueError:  # of the port, too
-            return False
-        return host in self._allow_hosts or is_loopback(host)
+        return may_reach(hook.url, self._allow_hosts)
 
     async def tell(self, delivery: Delivery) -> None:
         """Deliver an event whose reply does not count.
@@ -136,6 +140,18 @@ class Courier:
         second = self._read(delivery, await self._try(delivery, fallback, fields, _may_pass))
         return replace(second, bad=answer.bad + second.bad)
 
+    @cached_property
+    def _slots(self) -> asyncio.Semaphore:
+        """One for each request under way: half of the descriptors are left for whoever asks the sandbox."""
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        is_unbounded = soft == resource.RLIM_INFINITY
+        return asyncio.Semaphore(SENDS_AT_ONCE if is_unbounded else max(1, min(SENDS_AT_ONCE, soft // 2)))
+
+    async def _send(self, request: httpx.Request) -> Reply:
+        """Send it once there is a slot for it; the wait for one is not part of its time-out."""
+        async with self._slots:
+            return await send(request)
+
     async def _try(
         self,
         delivery: Delivery,
@@ -157,9 +173,9 @@ class Courier:
                 except Unsendable as exc:
                     made["reason"] = str(exc)
                     return Reply(trouble=str(exc))
-                reply = await send(request)
+                reply = await self._send(request)
                 if fault is What.WEBHOOK_DUPLICATE and attempt == 0 and reply.status is not None:
-                    attempts.append((await send(request)).to_json() | {"duplicate": True})
+                    attempts.append((await self._send(request)).to_json() | {"duplicate": True})
                 if fault is What.ANSWER_TIMEOUT:
                     reply = NO_ANSWER
             made |= reply.to_json()
@@ -208,8 +224,12 @@ def _actions(body: bytes) -> Actions:
     wrongs: list[dict[str, str]] = []
     actions = read_ncco(raw, wrongs, may_be_empty=True)
     if wrongs:
-        raise _BadNcco("; ".join(f"{wrong['name']}: {wrong['reason']}" for wrong in wrongs))
+        raise _BadNcco(_shortened("; ".join(f"{wrong['name']}: {wrong['reason']}" for wrong in wrongs)))
     return actions
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MOST_OF_REASON else f"{text[:_MOST_OF_REASON]}..."
 
 
 def _took_too_long(reply: Reply) -> bool:

@@ -6,7 +6,9 @@ Source: Vonage webhook reference, "delivery rules"; the account of how to verify
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import socket
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -18,7 +20,7 @@ from voicectl.sandbox.bodies import MAX_BODY
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from voicectl.sandbox.applications import Hook
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 SUCCESSES = range(200, 206)
 """What counts as having arrived."""
+
+_PARTS_AT_ONCE = 100  # of a body, read before others have their turn: a receiver may send it byte by byte
 
 _HEADERS = {
     "User-Agent": "voicectl-sandbox",
@@ -124,10 +128,14 @@ async def send(request: httpx.Request) -> Reply:
             response = await transport.handle_async_request(request)
             try:
                 status = response.status_code
+                parts = 0
                 async for part in response.aiter_raw():
                     body += part
+                    parts += 1
                     if len(body) > MAX_BODY:
                         break
+                    if parts % _PARTS_AT_ONCE == 0:
+                        await asyncio.sleep(0)
             finally:
                 await response.aclose()
         return Reply(status=status, body=bytes(body[: MAX_BODY + 1]))
@@ -135,10 +143,10 @@ async def send(request: httpx.Request) -> Reply:
         return Reply(trouble="Connection timed out.", is_timeout=True)
     except (TimeoutError, httpx.TimeoutException):
         return Reply(status=status, trouble=NO_ANSWER.trouble, is_timeout=True)
-    except httpx.ConnectError:
-        return Reply(trouble="Connection refused.")
-    except (httpx.HTTPError, OSError, UnicodeError):
-        return Reply(status=status, trouble="Connection closed.")
+    except httpx.ConnectError as exc:
+        return Reply(trouble=_cause(exc, "Connection refused."))
+    except (httpx.HTTPError, OSError, UnicodeError) as exc:
+        return Reply(status=status, trouble=_cause(exc, "Connection closed."))
 
 
 def shown(url: str) -> str:
@@ -152,6 +160,26 @@ def compact(value: object) -> bytes:
     """*value* as JSON without spaces, in UTF-8: to the byte what ``JSON.stringify`` makes of it once it is read."""
     # Half a surrogate pair has no UTF-8: it stays the escape that it came as.
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(errors="backslashreplace")
+
+
+def _cause(exc: BaseException, otherwise: str) -> str:
+    """What is the matter, where it is neither the receiver nor the way to it."""
+    for each in _causes(exc):
+        if isinstance(each, socket.gaierror):
+            return "The name cannot be resolved."
+        if isinstance(each, OSError) and each.errno in (errno.EMFILE, errno.ENFILE):
+            return "The sandbox has no free file descriptors."
+    return otherwise
+
+
+def _causes(exc: BaseException | None) -> Iterator[BaseException]:
+    """*exc*, and whatever it came from."""
+    while exc is not None:
+        yield exc
+        if isinstance(exc, BaseExceptionGroup):  # one for each address of the name
+            for each in exc.exceptions:
+                yield from _causes(each)
+        exc = exc.__cause__ or exc.__context__
 
 
 def _parameters(url: httpx.URL, fields: dict[str, Any]) -> list[tuple[str, str]]:

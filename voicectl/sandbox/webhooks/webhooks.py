@@ -1,7 +1,5 @@
 """Telling webhooks what happened, and asking them for NCCOs.
 
-Only loopback is told and asked unless the user allows another host: a rehearsal must not reach production.
-
 Source: Vonage webhook reference, "delivery rules"; Application API v2 reference: URLs, methods, time-outs.
 """
 
@@ -12,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from voicectl.sandbox.applications import Hook
+from voicectl.sandbox.applications import ANSWER_SECONDS, EVENT_SECONDS, Hook
 from voicectl.sandbox.faults import ANSWER, RTC, WEBHOOK_FAULTS, What
 from voicectl.sandbox.telephony import events
 from voicectl.sandbox.telephony.effects import Event, Fetch, Kind
@@ -32,12 +30,6 @@ if TYPE_CHECKING:
 
 REORDER_SECONDS = 1.0
 """How long an event that is to be out of order waits for the next of its leg, on the host clock."""
-
-ANSWER_SECONDS = 5.0
-"""How long an ``answer_url`` may take, on the host clock, unless its application says otherwise."""
-
-EVENT_SECONDS = 10.0
-"""The same for an ``event_url``."""
 
 _NEVER_ANSWERED = {"busy": "user", "unanswered": "user", "timeout": "platform", "failed": "platform"} | {
     "cancelled": "platform"
@@ -89,7 +81,7 @@ class Webhooks:
 
     def send(self, event: Event) -> None:
         """Tell an event, if there is anybody to tell; the reply does not count."""
-        delivery = self._event(event)
+        delivery = self._addressed(event)
         if delivery is not None:
             self._post(delivery)
             self._complete(event)
@@ -109,7 +101,7 @@ class Webhooks:
 
     async def ask(self, effect: Event | Fetch) -> Answer:
         """Tell or ask, and wait for the reply; at once nothing, if there is nobody to ask."""
-        delivery = self._event(effect) if isinstance(effect, Event) else self._question(effect)
+        delivery = self._addressed(effect)
         if delivery is None:
             return Answer(reason="there is no webhook")
         delivery.answer = asyncio.get_running_loop().create_future()
@@ -148,31 +140,21 @@ class Webhooks:
         """Forget all, and wait until what was under way has ended."""
         await asyncio.gather(*self.abandon(), return_exceptions=True)
 
-    def _event(self, event: Event) -> Delivery | None:
-        application = self._applications.by_id.get(event.application_id)
+    def _addressed(self, effect: Event | Fetch) -> Delivery | None:
+        """The delivery of *effect*; None if there is nobody to tell or ask."""
+        application = self._applications.by_id.get(effect.application_id)
         if application is None:
             return None
-        hook = _hook(event.webhook, application.event, EVENT_SECONDS)
-        if hook is None:
-            return None
-        entry: dict[str, Any] = {"at": event.at, "uuid": event.uuid, "event": event.kind}
-        return self._delivery(entry, event, application, hook, event.fields, event.uuid)
-
-    def _question(self, fetch: Fetch) -> Delivery | None:
-        application = self._applications.by_id.get(fetch.application_id)
-        if application is None:
-            return None
-        hook = _hook(fetch.webhook, application.answer, ANSWER_SECONDS)
-        if hook is None:
-            return None
-        entry: dict[str, Any] = {
-            "at": fetch.at,
-            "uuid": fetch.uuid,
-            "event": ANSWER,
-            "purpose": fetch.purpose,
-        }
-        fields = fetch.parameters | {"region_url": self._region_url(fetch.region)}
-        return self._delivery(entry, fetch, application, hook, fields, fetch.uuid)
+        entry: dict[str, Any] = {"at": effect.at, "uuid": effect.uuid}
+        if isinstance(effect, Event):
+            hook = _hook(effect.webhook, application.event, EVENT_SECONDS)
+            entry |= {"event": effect.kind}
+            fields = effect.fields
+        else:
+            hook = _hook(effect.webhook, application.answer, ANSWER_SECONDS)
+            entry |= {"event": ANSWER, "purpose": effect.purpose}
+            fields = effect.parameters | {"region_url": self._region_url(effect.region)}
+        return None if hook is None else self._delivery(entry, effect, application, hook, fields, effect.uuid)
 
     def _delivery(
         self,

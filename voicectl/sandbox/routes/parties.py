@@ -1,0 +1,173 @@
+"""The control routes that act as the outside parties: calling, answering, pressing keys, speaking, hanging up."""
+
+from __future__ import annotations
+
+import re
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from voicectl.sandbox.bodies import Json
+from voicectl.sandbox.ncco import read_ncco
+from voicectl.sandbox.problems import refused_control
+from voicectl.sandbox.record import call_record
+from voicectl.sandbox.telephony.flow import Join
+from voicectl.voice import dtmf, endpoint
+from voicectl.voice.endpoint import label
+from voicectl.voice.region import Region
+from voicectl.voice.speech import MAX_CHARACTERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from voicectl.sandbox.checks import Fields
+    from voicectl.sandbox.sandbox import Sandbox
+    from voicectl.sandbox.telephony.flow import Actions
+    from voicectl.sandbox.telephony.leg import Leg
+
+LOBBY: Actions = (Join(name="lobby"),)
+"""Where an inbound call goes that brings no NCCO, while the application has no ``answer_url``."""
+
+CALLER = "447700900000"
+"""Who rings if nobody is named."""
+
+MAX_SIP_HEADER = 256
+"""Characters of a SIP header's value."""
+
+_SIP_HEADER = re.compile(r"[Xx]-[A-Za-z0-9-]{1,100}|User-to-User")
+_KEPT_BACK = "x-nexmo"
+"""What SIP headers begin with that the platform does not hand on."""
+
+SHORTEST_PREFIX = 4
+CANDIDATES = 100
+"""How many legs are listed at most where one was not found."""
+
+
+async def ring(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
+    """Let a party call the sandbox's own application: ``POST /sandbox/ring``."""
+    application = sandbox.applications.by_id.get(sandbox.applications.own)
+    if application is None:
+        raise refused_control(
+            409, "Conflict", "The sandbox's own application was deleted; a reset brings it back."
+        )
+    to, from_ = fields.text("to", required=True), fields.text("from")
+    flow = None if application.answer is not None else LOBBY
+    if "ncco" in fields.raw:
+        flow = read_ncco(fields.raw["ncco"], fields.wrongs)
+    region = fields.choice("region", Region) or application.region
+    sip_headers = _sip_headers(fields)
+    fields.done()
+    callee = endpoint.parse(to or "")
+    if callee["type"] not in ("phone", "app"):
+        raise refused_control(400, "Bad Request", "A call rings at a number or at app:USER.")
+    leg = sandbox.exchange.ring(
+        to=callee,
+        from_={"type": "phone", "number": endpoint.number(from_ or CALLER)},
+        flow=flow,
+        application_id=application.id,
+        region=region,
+        sip_headers=sip_headers,
+    )
+    _write_down(sandbox, leg, "ring", **{"from": label(leg.from_), "to": label(leg.to)})
+    return Json(call_record(leg), 201)
+
+
+def _sip_headers(fields: Fields) -> dict[str, str]:
+    """``sip_headers`` as the answer webhook shows them: ``SipHeader_X-...`` and ``SipHeader_User-to-User``."""
+    given = fields.inside("sip_headers")
+    if given is None:
+        return {}
+    shown = {}
+    for name in given.raw:
+        value = given.text(name) or ""
+        if not _SIP_HEADER.fullmatch(name):
+            given.refuse(name, "Must begin with X-, or be User-to-User")
+        elif not value.isprintable() or len(value) > MAX_SIP_HEADER:
+            given.refuse(name, f"Must be printable and at most {MAX_SIP_HEADER} characters long")
+        elif not name.lower().startswith(_KEPT_BACK):
+            shown[f"SipHeader_{name}"] = value
+    return shown
+
+
+async def answer(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
+    """Let the called party answer."""
+    leg = _named(sandbox, fields)
+    sandbox.exchange.pick_up(leg)
+    _write_down(sandbox, leg, "answer")
+    return Json(call_record(leg))
+
+
+async def press(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
+    """Let the party press keys."""
+    digits = fields.text("digits", required=True)
+    leg = _named(sandbox, fields)
+    sandbox.exchange.press(leg, dtmf.check(digits or ""))
+    _write_down(sandbox, leg, "press", digits=digits)
+    return Json(call_record(leg))
+
+
+async def say(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
+    """Let the party say something."""
+    text = fields.text("text", required=True) or ""
+    if len(text) > MAX_CHARACTERS or not text.isprintable():
+        fields.refuse("text", f"Must be printable and at most {MAX_CHARACTERS} characters long")
+    leg = _named(sandbox, fields)
+    sandbox.exchange.say(leg, text)
+    _write_down(sandbox, leg, "say", text=text)
+    return Json(call_record(leg))
+
+
+async def hangup(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
+    """Let the party hang up."""
+    leg = _named(sandbox, fields)
+    sandbox.exchange.depart(leg)
+    _write_down(sandbox, leg, "hangup")
+    return Json(call_record(leg))
+
+
+async def hear(sandbox: Sandbox, request: Request, _fields: Fields) -> Response:
+    """Tell what the party heard, and hears now."""
+    leg = _find(sandbox, request.path_params["leg"])
+    return Json([heard.to_json(sandbox.exchange.now) for heard in leg.heard])
+
+
+def _write_down(sandbox: Sandbox, leg: Leg, what: str, **how: Any) -> None:
+    """Have the log tell what a party was made to do, before what comes of it."""
+    sandbox.log.add("party", uuid=leg.uuid, what=what, **how)
+
+
+def _named(sandbox: Sandbox, fields: Fields) -> Leg:
+    reference = fields.text("leg", required=True)
+    fields.done()
+    return _find(sandbox, reference or "")
+
+
+def _find(sandbox: Sandbox, reference: str) -> Leg:
+    """The leg with this id, or whose id alone begins so: among the live ones, else among all."""
+    exchange, wanted = sandbox.exchange, reference.lower()
+    if wanted in exchange.legs:
+        return exchange.legs[wanted]
+    found: list[Leg] = []
+    if len(wanted) >= SHORTEST_PREFIX:
+        found = _beginning(exchange.live.values(), wanted) or _beginning(exchange.legs.values(), wanted)
+    if len(found) == 1:
+        return found[0]
+    detail = f"{len(found)} legs begin with {reference}." if found else f"No leg begins with {reference}."
+    listed = islice(found or exchange.live.values(), CANDIDATES)
+    raise refused_control(404, "Not Found", detail, candidates=[_candidate(leg) for leg in listed])
+
+
+def _beginning(legs: Iterable[Leg], prefix: str) -> list[Leg]:
+    return [leg for leg in legs if leg.uuid.startswith(prefix)]
+
+
+def _candidate(leg: Leg) -> dict[str, Any]:
+    return {
+        "uuid": leg.uuid,
+        "status": leg.status,
+        "direction": leg.direction,
+        "to": label(leg.to),
+        "from": label(leg.from_),
+    }
