@@ -6,6 +6,8 @@
     ├── ConfigError          a profile, key or setting is missing or malformed
     ├── InputError           an NCCO, endpoint, id or digits break the rules
     ├── JournalError         the journal cannot be used
+    ├── StoreError           the store of webhook events cannot be used
+    ├── SignatureError       a webhook is unsigned, forged, stale or altered
     ├── ApiError             the API said no: status, title, detail, trace id
     │   ├── AuthError        401, 403
     │   ├── NotFoundError    404
@@ -50,6 +52,18 @@ class InputError(VoicectlError):
 
 class JournalError(VoicectlError):
     """The journal cannot be used: not writable, damaged, or of a newer version."""
+
+
+class StoreError(VoicectlError):
+    """The store of webhook events cannot be used: not writable, locked, damaged, gone, or of a newer version."""
+
+
+class SignatureError(VoicectlError):
+    """A webhook is unsigned, forged, stale or altered: ``is_unsigned`` says the first of it."""
+
+    def __init__(self, message: str, *, is_unsigned: bool = False, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.is_unsigned = is_unsigned
 
 
 class ApiError(VoicectlError):

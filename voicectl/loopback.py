@@ -1,8 +1,11 @@
-"""What counts as this machine: the one place where http, any key and no proxy are fine."""
+"""What counts as this machine, where http, any key and no proxy are fine; and what as the open internet."""
 
 from __future__ import annotations
 
 import ipaddress
+
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def is_loopback(host: str) -> bool:
@@ -13,3 +16,22 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is of the open internet: of no private, local, reserved or multicast range.
+
+    An IPv6 address that only wraps one of IPv4 is what that one is.
+    """
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(found, ipaddress.IPv6Address):
+        wrapped = found.ipv4_mapped or found.sixtofour
+        if found in _NAT64:
+            wrapped = ipaddress.IPv4Address(int(found) & 0xFFFF_FFFF)
+        if wrapped is not None:
+            return is_public(str(wrapped))
+        return found.is_global and found in _GLOBAL_UNICAST
+    return found.is_global and not found.is_multicast

@@ -7,19 +7,36 @@ import math
 from typing import Any
 
 
-def loads(content: bytes | str, *, has_unique_keys: bool = False) -> Any:
+def loads(content: bytes | str, *, has_unique_keys: bool = False, max_depth: int | None = None) -> Any:
     """The value of *content*; of bytes the encoding is found out.
+
+    Args:
+        max_depth: How deep it may be nested; None: as deep as Python reads it, which depends on who calls.
 
     Raises:
         ValueError: It is not JSON, or holds what JSON cannot say or what is refused here.
         RecursionError: It is nested too deep.
     """
-    return json.loads(
-        content,
-        object_pairs_hook=_unique if has_unique_keys else None,
-        parse_constant=_refuse,
-        parse_float=_finite,
-    )
+    if isinstance(content, bytes):
+        content = content.decode(json.detect_encoding(content), "surrogatepass")
+    found = (_UNIQUE if has_unique_keys else _PLAIN).decode(content)
+    if max_depth is not None and _brackets(content) > max_depth and _is_deeper([found], max_depth + 1):
+        raise ValueError(f"nested more than {max_depth} deep")
+    return found
+
+
+def _brackets(content: str) -> int:
+    return content.count("{") + content.count("[")
+
+
+def _is_deeper(value: Any, depth: int) -> bool:
+    level = [value]
+    for _ in range(depth):
+        children = (each for node in level for each in (node.values() if isinstance(node, dict) else node))
+        level = [each for each in children if isinstance(each, (dict, list))]
+        if not level:
+            return False
+    return True
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -39,3 +56,8 @@ def _finite(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError(text)
     return value
+
+
+# Made once: to make one takes as long as to read a small object.
+_PLAIN = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
+_UNIQUE = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_finite)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support.flows import APP, CDN, CHOICES, EXAMPLES, FLAGS, FLOWS, LEG, PHONE, RANGES, paths, with_
 from voicectl.voice import ncco
 from voicectl.voice.json_places import show
-from voicectl.voice.ncco.lint import lint, lint_file
+from voicectl.voice.ncco.lint import first_error, lint, lint_file
 from voicectl.voice.ncco.model import ACTION
 
 OPTIONS = {
@@ -184,3 +184,19 @@ def test_what_the_builders_build_is_clean(
             ),
         ]
     )
+
+
+@given(FLOWS)
+def test_the_first_error_is_the_first_of_all(flow: object) -> None:
+    found = first_error(flow)
+    assert (found and (found.path, found.message)) == next(
+        ((each.path, each.message) for each in lint(flow) if each.is_error), None
+    )
+
+
+def test_what_was_meant_is_guessed_up_to_a_bound() -> None:
+    """A guess takes as long as all the rest of an action."""
+    hints = [finding.hint for finding in lint([{"action": "tolk"}] * 1000)]
+    assert hints[0] == 'Did you mean "talk"?'
+    assert 50 < hints.count(hints[0]) < 500
+    assert len(hints) == 1000

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 
 class CallStatus(StrEnum):
@@ -32,7 +32,17 @@ LIVE = (CallStatus.STARTED, CallStatus.RINGING, CallStatus.ANSWERED, CallStatus.
 
 FINAL = frozenset(CallStatus) - frozenset(LIVE)
 
+HUMAN = "human"
+"""What machine detection found: events tell it, and a record never shows it."""
+
+Until: TypeAlias = CallStatus | Literal["ended", "human"]
+"""What can be waited for: a status, any final one, or :data:`HUMAN`."""
+
 _LEG_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32}")
+
+_PICKED_UP = frozenset({CallStatus.ANSWERED, CallStatus.MACHINE, HUMAN})
+
+_OTHER_VERDICT = {HUMAN: CallStatus.MACHINE.value, CallStatus.MACHINE.value: HUMAN}
 
 _NOT_REACHED = {
     CallStatus.BUSY,
@@ -63,6 +73,7 @@ class Call:
         to: The endpoint object as received, ``{}`` if the record has none.
         from_: The same for the caller; withheld callers have no number.
         raw: The record as received, every field of it.
+        told: What events told beside it: statuses, and :data:`HUMAN`.
     """
 
     uuid: str
@@ -73,6 +84,7 @@ class Call:
     from_: dict[str, Any]
     duration: str | None
     raw: dict[str, Any]
+    told: frozenset[str] = frozenset()
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> Call:
@@ -103,12 +115,12 @@ class Call:
 
     @property
     def was_answered(self) -> bool:
-        """Whether the record proves that somebody, or a machine, picked up."""
-        if self.status in (CallStatus.ANSWERED, CallStatus.MACHINE):
+        """Whether the record, or an event, proves that somebody, or a machine, picked up."""
+        if not self._been.isdisjoint(_PICKED_UP):
             return True
         return self.status == CallStatus.COMPLETED and _is_positive(self.duration)
 
-    def has_reached(self, until: CallStatus | Literal["ended"]) -> bool:
+    def has_reached(self, until: Until) -> bool:
         """Whether the leg is at *until* or past it.
 
         ``completed`` may follow ``busy`` or ``timeout``: it proves ringing, and proves an answer only with a
@@ -116,16 +128,30 @@ class Call:
         """
         if until == "ended":
             return self.is_final
-        if self.status == until or until == CallStatus.STARTED:
+        if until in self._been or until == CallStatus.STARTED:
             return True
         if until == CallStatus.RINGING:
-            return self.status in (CallStatus.ANSWERED, CallStatus.MACHINE, CallStatus.COMPLETED)
+            return not self._been.isdisjoint(_PICKED_UP | {CallStatus.COMPLETED})
         return until == CallStatus.ANSWERED and self.was_answered
+
+    def rules_out(self, until: Until) -> bool:
+        """Whether the leg is known never to come to *until*: of ``human`` and ``machine`` one is told, once."""
+        return _OTHER_VERDICT.get(until) in self._been
+
+    @property
+    def _been(self) -> frozenset[str]:
+        return self.told | {self.status}
 
 
 def is_leg_id(text: str) -> bool:
     """Whether *text* has the form of a leg's full id: a hyphenated UUID, or 32 hex digits."""
     return _LEG_ID.fullmatch(text) is not None
+
+
+def hyphenated(uuid: str) -> str:
+    """A leg's full id as the platform writes it: hyphenated, in lower case."""
+    plain = uuid.replace("-", "").lower()
+    return "-".join((plain[:8], plain[8:12], plain[12:16], plain[16:20], plain[20:]))
 
 
 def _text(value: object) -> str:

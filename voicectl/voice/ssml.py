@@ -43,6 +43,9 @@ TAGS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 """Each tag, and the values of those of its attributes that have a list."""
 
+MAX_DOUBTS = 100
+"""More are not told: each takes a while, and nobody says so many tags."""
+
 _TAG = re.compile(rf"</?(?:{'|'.join(sorted(TAGS, key=len, reverse=True))})(?:\s[^<>]*)?/?>", re.IGNORECASE)
 _PAUSE = re.compile(r"[0-9]+(\.[0-9]+)?(ms|s)")
 
@@ -74,6 +77,7 @@ def check(text: str) -> list[Doubt]:
 
 def _read(text: str) -> list[Doubt]:
     doubts: dict[Doubt, None] = {}
+    unknown: set[str] = set()
     is_first = True
 
     def start(tag: str, attributes: dict[str, str]) -> None:
@@ -81,6 +85,10 @@ def _read(text: str) -> list[Doubt]:
         if is_first and tag != "speak":
             raise BadSsml(f"its first tag is <{tag[:40]}>, not <speak>")
         is_first = False
+        if tag in unknown or len(doubts) >= MAX_DOUBTS:
+            return
+        if tag not in TAGS:
+            unknown.add(tag)
         doubts.update(dict.fromkeys(_doubts(tag, attributes)))
 
     def refuse(*_: object) -> None:

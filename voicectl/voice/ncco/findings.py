@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from voicectl.voice.json_places import Path
 
 _MOST_SHOWN = 40
+_MOST_GUESSED = 100
 
 
 class Severity(StrEnum):
@@ -46,6 +47,12 @@ class Findings:
 
     def __init__(self) -> None:
         self.all: list[Finding] = []
+        self._guesses = _MOST_GUESSED
+
+    def may_guess(self) -> bool:
+        """Whether to look for the word that was meant; that takes long, and who has hundreds wrong meant no words."""
+        self._guesses -= 1
+        return self._guesses >= 0
 
     def error(self, path: Path, message: str, hint: str) -> None:
         """Note what the platform refuses, or does not do as it is meant."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from voicectl.voice import json_places
 from voicectl.voice.json_places import BadJson, Lines
 from voicectl.voice.ncco import flow, values
 from voicectl.voice.ncco.findings import Finding, Findings, Severity
 from voicectl.voice.ncco.model import NCCO
+
+if TYPE_CHECKING:
+    from voicectl.voice.json_places import Path
 
 _BOM = "\ufeff"
 
@@ -24,10 +27,17 @@ class Placed(NamedTuple):
 def lint(value: Any) -> list[Finding]:
     """All findings about the JSON value *value*, an array of actions if all is well."""
     found = Findings()
-    values.check(NCCO, value, (), found)
-    if isinstance(value, list):
-        flow.check(value, found)
+    _look(value, found)
     return found.all
+
+
+def first_error(value: Any) -> Finding | None:
+    """The first error among what :func:`lint` finds, without looking any further."""
+    try:
+        _look(value, _FirstError())
+    except _Enough as exc:
+        return exc.finding
+    return None
 
 
 def lint_file(content: bytes) -> list[Placed]:
@@ -56,6 +66,33 @@ def lint_file(content: bytes) -> list[Placed]:
         placed.append((0, mark))
     placed.sort(key=lambda each: each[0])
     return [Placed(finding, *lines.place(offset)) for offset, finding in placed]
+
+
+class _Enough(Exception):
+    """An error was found."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.message)
+        self.finding = finding
+
+
+class _FirstError(Findings):
+    """Keeps no doubts, and ends it all with an error."""
+
+    def error(self, path: Path, message: str, hint: str) -> None:
+        raise _Enough(Finding(Severity.ERROR, path, message, hint))
+
+    def warn(self, path: Path, message: str, hint: str) -> None:  # noqa: ARG002 (nobody is told)
+        return
+
+    def may_guess(self) -> bool:
+        return False
+
+
+def _look(value: Any, found: Findings) -> None:
+    values.check(NCCO, value, (), found)
+    if isinstance(value, list):
+        flow.check(value, found)
 
 
 def _unreadable(text: str, offset: int, message: str, hint: str) -> Placed:

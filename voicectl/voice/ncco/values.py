@@ -9,6 +9,7 @@ import json
 import math
 import re
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from voicectl.voice.ncco.findings import Findings, kind, shown
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from voicectl.voice.json_places import Path
 
 _MOST_COMPARED = 40
+
+_spelt = lru_cache(512)(spelling)
+"""That of an option: of what a value holds there may be any number."""
 
 
 def check(shape: Shape, value: Any, path: Path, found: Findings) -> None:
@@ -75,6 +79,10 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
     return meant[near[0]] if near else None
 
 
+def _meant(word: str, words: Iterable[str], found: Findings) -> str | None:
+    return nearest(word, words) if found.may_guess() else None
+
+
 def _is(type_: type, shape: Shape, value: Any, path: Path, found: Findings) -> bool:
     if isinstance(value, type_):
         return True
@@ -93,7 +101,7 @@ def _text(shape: Text, value: Any, path: Path, found: Findings) -> None:
     if shape.most is not None and len(value) > shape.most:
         found.error(path, f"This has {len(value)} characters.", f"Write {shape.right}.")
     if shape.known and value.lower() not in map(str.lower, shape.known):
-        near = nearest(value, shape.known)
+        near = _meant(value, shape.known, found)
         hint = f'Did you mean "{near}"?' if near else f"Write {shape.right}."
         found.warn(path, f"{shown(value)} is not among the codes that the platform names.", hint)
 
@@ -130,7 +138,7 @@ def _flag(shape: Flag, value: Any, path: Path, found: Findings) -> None:
 
 def _choice(shape: Choice, value: Any, path: Path, found: Findings) -> None:
     if _is(str, shape, value, path, found) and value not in shape.values:
-        near = nearest(value, shape.values) if len(shape.values) > 1 else None
+        near = _meant(value, shape.values, found) if len(shape.values) > 1 else None
         hint = f'Did you mean "{near}"?' if near else f"Write {shape.right}."
         found.error(path, f"This is {shown(value)}.", hint)
 
@@ -179,7 +187,7 @@ def _variant(shape: Variant, value: Any, path: Path, found: Findings) -> None:
     if record is not None:
         _record(record, value, path, found, tag=shape.tag)
         return
-    near = nearest(name, shape.records) if isinstance(name, str) else None
+    near = _meant(name, shape.records, found) if isinstance(name, str) else None
     hint = f'Did you mean "{near}"?' if near else f"Write one of {', '.join(shape.records)}."
     found.error((*path, shape.tag), f"{shown(name)} is no {shape.what}.", hint)
 
@@ -221,13 +229,14 @@ def _option(option: Option, name: str, value: Any, path: Path, found: Findings) 
 def _unknown(shape: Record, name: str, value: dict[str, Any], path: Path, found: Findings) -> None:
     """An option that is not there: spelt in another case it is surely meant, else the platform may be newer."""
     here = (*path, name)
-    same = next((each for each in shape.options if spelling(each) == spelling(name)), None)
+    spelt = spelling(name)
+    same = next((each for each in shape.options if _spelt(each) == spelt), None)
     if same is not None:
         hint = shape.options[same].deprecated or f"Write {same}."
         found.error(here, f"{shape.name} has no option {shown(name)}.", hint)
         return
     names = [each for each, option in shape.options.items() if not option.alias_of and not option.deprecated]
-    near = nearest(name, (each for each in names if each not in value))
+    near = _meant(name, (each for each in names if each not in value), found)
     hint = f"Did you mean {near}?" if near else f"It has {', '.join(names)}."
     found.warn(here, f"{shape.name} has no option {shown(name)}.", hint)
 
