@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shlex
 import stat
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from voicectl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NEW = ".new"
+"""What the name of a file ends with that is being written, or was when its process was killed."""
 
 MAX_SECRET_BYTES = 65_536
 MAX_SETTINGS_BYTES = 1 << 20
@@ -45,7 +54,7 @@ def write_private(path: Path, content: bytes) -> None:
     Raises:
         ConfigError: The file system refused.
     """
-    new = path.with_name(f".{path.name}.{os.getpid()}.new")
+    new = path.with_name(f".{path.name}.{os.getpid()}{NEW}")
     try:
         new.unlink(missing_ok=True)
         handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -97,6 +106,17 @@ def read_own(path: Path, *, what: str) -> bytes:
         ConfigError: Somebody else may change it, with the command that puts it right.
     """
     return _read_judged(path, what, 0, MAX_SETTINGS_BYTES, is_secret=False)
+
+
+@contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """One process at a time; for what takes no time. Raises ``OSError``."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _read_judged(path: Path, what: str, flags: int, most: int, *, is_secret: bool) -> bytes:

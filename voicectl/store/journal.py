@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from voicectl.errors import GuardError, JournalError, TransportError
+from voicectl.store import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,7 +130,8 @@ class Journal:
             raise _unusable(path, exc) from exc
         try:
             self._db.row_factory = sqlite3.Row
-            with _alone(directory):  # SQLite itself does not wait for another process that switches to WAL
+            # SQLite itself does not wait for another process that switches to WAL
+            with files.alone(directory):
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute("PRAGMA synchronous = FULL")
                 self._migrate()
@@ -396,17 +398,6 @@ def _intent(row: sqlite3.Row) -> Intent:
         certainty=row["certainty"],
         reason=row["reason"],
     )
-
-
-@contextmanager
-def _alone(directory: Path) -> Iterator[None]:
-    """One process at a time; for what takes no time."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _try_lock(handle: int) -> bool:

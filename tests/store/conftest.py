@@ -1,0 +1,5 @@
+"""Both databases of events."""
+
+from tests.support.event_stores import database, events, postgres, postgres_server
+
+__all__ = ["database", "events", "postgres", "postgres_server"]

@@ -1,0 +1,408 @@
+"""The events of several receivers and operators, in one PostgreSQL: several applications may share it.
+
+Every commit of an application's events waits for the one before it, so ids are in the order of commits: who asked
+for all up to one id misses nothing by asking for larger ones only.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import IsolationLevel, conninfo
+from psycopg.pq import TransactionStatus
+
+from voicectl.errors import InputError, StoreError
+from voicectl.store.event_rows import COLUMNS, Batch, paged
+from voicectl.store.events import TOKEN_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+
+    from voicectl.store.events import Arrival, Kept, Query, Stored
+
+SCHEMA_VERSION = 1
+
+CONNECT_SECONDS = 2
+ADD_SECONDS = 3.0
+"""In which ``add`` has either kept all or given up, connected or not: the sender of a webhook waits 10 s."""
+
+READ_SECONDS = 30.0
+LOCK_SECONDS = 2.0
+PRUNE_SECONDS = 60.0
+CHANNEL = "voicectl_events"
+
+# Statistics hold values, which outlive the rows: there are none of what a purge has to leave no byte of. Without them
+# the planner takes one event in 200 to have the leg that is asked for: see _IDS, _TOKENS and event_rows.paged.
+_SCHEMA = """
+CREATE SCHEMA IF NOT EXISTS voicectl_events;
+CREATE SEQUENCE voicectl_events.ids;
+CREATE TABLE voicectl_events.events (
+    application TEXT COLLATE "C" NOT NULL,
+    id BIGINT NOT NULL,
+    key BYTEA NOT NULL,
+    repeats BIGINT NOT NULL,
+    received DOUBLE PRECISION NOT NULL,
+    route TEXT COLLATE "C" NOT NULL,
+    method TEXT COLLATE "C" NOT NULL,
+    query BYTEA NOT NULL,
+    body BYTEA NOT NULL,
+    is_signed BOOLEAN NOT NULL,
+    jti TEXT COLLATE "C",
+    kind TEXT COLLATE "C" NOT NULL,
+    leg TEXT COLLATE "C",
+    conversation TEXT COLLATE "C",
+    conversation_from TEXT COLLATE "C",
+    status TEXT COLLATE "C",
+    told DOUBLE PRECISION,
+    reference TEXT COLLATE "C",
+    fault TEXT COLLATE "C",
+    PRIMARY KEY (application, id),
+    UNIQUE (application, key)
+);
+ALTER TABLE voicectl_events.events
+    ALTER key SET STATISTICS 0,
+    ALTER query SET STATISTICS 0,
+    ALTER body SET STATISTICS 0,
+    ALTER jti SET STATISTICS 0,
+    ALTER leg SET STATISTICS 0,
+    ALTER conversation SET STATISTICS 0,
+    ALTER conversation_from SET STATISTICS 0,
+    ALTER reference SET STATISTICS 0,
+    ALTER fault SET STATISTICS 0;
+CREATE INDEX events_by_time ON voicectl_events.events (application, received);
+CREATE INDEX events_by_kind ON voicectl_events.events (application, kind, id);
+CREATE INDEX events_by_status ON voicectl_events.events (application, status, id) WHERE status IS NOT NULL;
+CREATE INDEX events_by_leg ON voicectl_events.events (application, leg) WHERE leg IS NOT NULL;
+CREATE INDEX events_by_conversation ON voicectl_events.events (application, conversation)
+    WHERE conversation IS NOT NULL;
+CREATE INDEX events_by_old_conversation ON voicectl_events.events (application, conversation_from)
+    WHERE conversation_from IS NOT NULL;
+CREATE INDEX events_by_reference ON voicectl_events.events (application, reference) WHERE reference IS NOT NULL;
+CREATE TABLE voicectl_events.tokens (
+    application TEXT COLLATE "C" NOT NULL,
+    jti TEXT COLLATE "C" NOT NULL,
+    key BYTEA NOT NULL,
+    seen DOUBLE PRECISION NOT NULL,
+    PRIMARY KEY (application, jti)
+);
+ALTER TABLE voicectl_events.tokens ALTER jti SET STATISTICS 0, ALTER key SET STATISTICS 0;
+CREATE INDEX tokens_by_time ON voicectl_events.tokens (application, seen);
+CREATE TABLE voicectl_events.schema_version (version INTEGER NOT NULL);
+"""
+
+# The catalogue itself: what to_regclass says may be from before a lock that was waited for.
+_HAS_SCHEMA = """
+SELECT FROM pg_catalog.pg_class AS found JOIN pg_catalog.pg_namespace AS place ON place.oid = found.relnamespace
+WHERE place.nspname = 'voicectl_events' AND found.relname = 'schema_version'
+"""
+
+_SETTINGS = f"""
+SELECT current_setting('server_encoding'), current_setting('synchronous_commit'), current_setting('fsync'),
+    set_config('lock_timeout', '{LOCK_SECONDS:.0f}s', false),
+    set_config('statement_timeout', '{READ_SECONDS:.0f}s', false)
+"""
+
+_TYPES = dict.fromkeys((*COLUMNS, "jti"), "text") | {
+    "id": "bigint",
+    "key": "bytea",
+    "repeats": "bigint",
+    "received": "float8",
+    "query": "bytea",
+    "body": "bytea",
+    "is_signed": "boolean",
+    "told": "float8",
+    "seen": "float8",
+}
+_EVENT_COLUMNS = ("id", "key", "repeats", *COLUMNS)
+_TOKEN_COLUMNS = ("jti", "key", "seen")
+
+_AGAIN = """
+UPDATE voicectl_events.events AS kept
+SET repeats = kept.repeats + told.count, is_signed = kept.is_signed OR told.is_signed,
+    jti = coalesce(kept.jti, told.jti)
+FROM unnest(%s::bigint[], %s::bigint[], %s::boolean[], %s::text[]) AS told (id, count, is_signed, jti)
+WHERE application = %s AND kept.id = told.id
+"""
+
+# Each is looked up by itself: for key = ANY(...) the planner would read the whole table.
+_IDS = """
+SELECT asked.key, kept.id FROM unnest(%b::bytea[]) AS asked (key), LATERAL (
+    SELECT id FROM voicectl_events.events WHERE application = %s AND key = asked.key LIMIT 1
+) AS kept
+"""
+_TOKENS = """
+SELECT asked.jti, kept.key FROM unnest(%s::text[]) AS asked (jti), LATERAL (
+    SELECT key FROM voicectl_events.tokens WHERE application = %s AND jti = asked.jti LIMIT 1
+) AS kept
+"""
+_NEXT_IDS = "SELECT nextval('voicectl_events.ids') FROM generate_series(1, %s)"
+_FILE = "SELECT pg_relation_filenode('voicectl_events.events')"
+_PRUNE = "DELETE FROM voicectl_events.tokens WHERE application = %s AND seen < %s"
+
+_DEFAULTS: dict[str, Any] = {
+    "application_name": "voicectl",
+    "connect_timeout": CONNECT_SECONDS,
+    "tcp_user_timeout": 2000,  # ms
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
+_SECRETS = ("password", "sslpassword", "oauth_client_secret")
+
+_HINTS = {
+    "25006": "It is a copy that can only be read: name the server that it is a copy of.",
+    "42501": "Let its owner allow it: GRANT CREATE ON DATABASE for the first start, later USAGE ON SCHEMA"
+    " voicectl_events, and all on its tables and sequence.",
+    "53100": "Make room on the server, or delete old events: voicectl webhook purge --before 30d",
+    "55P03": "Another process holds it; try again in a moment.",
+}
+_HINT = "See whether the server runs and lets this user in: psql with the same URL."
+
+
+class _Link(psycopg.Connection[Any]):
+    """A connection that is given up where the server does not answer until ``deadline``, a monotonic time."""
+
+    deadline = math.inf
+    is_listening = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is of further use."""
+        return self.info.transaction_status is TransactionStatus.IDLE
+
+    def wait(self, gen: Generator[Any, Any, Any], *args: Any, **kwargs: Any) -> Any:
+        return super().wait(self._bounded(gen), *args, **kwargs)
+
+    def _bounded(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        try:
+            state = next(gen)
+            while True:
+                ready = yield state  # ten times a second, whatever comes
+                if time.monotonic() > self.deadline:
+                    self.pgconn.finish()  # nothing more can wait for it
+                    raise psycopg.OperationalError("the server does not answer")
+                state = gen.send(ready)
+        except StopIteration as done:
+            return done.value
+
+
+class PostgresEvents:
+    """An ``EventStore`` in a PostgreSQL, in a schema of its own, which is made where it is missing.
+
+    A connection that was lost is made anew at the next call.
+
+    Args:
+        url: As libpq reads it; what it leaves out comes from the ``PG...`` variables.
+        add_seconds: How long ``add`` may take.
+
+    Raises:
+        InputError: *url* is malformed.
+        StoreError: The database cannot be used.
+    """
+
+    def __init__(self, url: str, application_id: str, *, add_seconds: float = ADD_SECONDS) -> None:
+        self.warnings: list[str] = []
+        self._add_seconds = add_seconds
+        self._application = application_id
+        self._pruned = 0.0
+        try:
+            self._settings = _DEFAULTS | conninfo.conninfo_to_dict(url)
+        except psycopg.Error:
+            raise InputError(  # without the cause, which tells the whole URL
+                "The store's URL is not one that PostgreSQL understands.",
+                hint="Write postgresql://USER@HOST:PORT/DATABASE.",
+            ) from None
+        self._link: _Link | None = None
+        with self._within(READ_SECONDS):
+            pass
+
+    def add(self, arrivals: Sequence[Arrival]) -> list[Kept]:
+        """See ``EventStore``.
+
+        Where the server's word on the commit is lost this raises, and all may have been kept: to add it again does
+        no harm.
+        """
+        if not arrivals:
+            return []
+        batch = Batch(arrivals)
+        with self._within(self._add_seconds) as link, link.pipeline(), link.transaction():
+            link.execute(
+                "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"voicectl {self._application}"]
+            )
+            ids = self._ask(link, _IDS, batch.keys, self._application)
+            tokens = self._ask(link, _TOKENS, batch.token_ids, self._application)
+            numbers = self._ask(link, _NEXT_IDS, len(batch.keys))
+            batch.sort(dict(ids), dict(tokens))
+            for (number,), told in zip(sorted(numbers), batch.new, strict=False):
+                told.id = number
+            self._insert(link, "events", _EVENT_COLUMNS, [told.row() for told in batch.new])
+            self._insert(link, "tokens", _TOKEN_COLUMNS, batch.tokens)
+            if batch.again:
+                rows = [(told.id, told.count, told.is_signed, told.jti) for told in batch.again]
+                link.execute(_AGAIN, [*_columns(rows), self._application])
+            if batch.newest >= self._pruned + PRUNE_SECONDS:
+                link.execute(_PRUNE, [self._application, batch.newest - TOKEN_SECONDS])
+            if batch.new:
+                link.execute("SELECT pg_notify(%s, %s)", [CHANNEL, self._application])
+        self._pruned = max(self._pruned, batch.newest)
+        return batch.kept()
+
+    def find(self, query: Query) -> Iterator[Stored]:
+        """See ``EventStore``."""
+
+        def select(statement: str, values: Sequence[object]) -> list[tuple[object, ...]]:
+            with self._within(READ_SECONDS) as link, link.cursor(binary=True) as cursor:
+                return cursor.execute(statement, values).fetchall()
+
+        among = "voicectl_events.events WHERE application = %s"
+        return paged(query, select, among=among, given=[self._application], mark="%s")
+
+    def wait(self, seconds: float) -> None:
+        """See ``EventStore``; the server tells at once."""
+        with self._within(READ_SECONDS) as link:
+            if not link.is_listening:
+                link.execute(f"LISTEN {CHANNEL}")
+                link.is_listening = True
+                return
+            link.deadline = math.inf
+            with closing(link.notifies(timeout=seconds)) as told:
+                is_told = any(each.payload == self._application for each in told)
+            if is_told:
+                list(link.notifies(timeout=0))  # of what the caller will now find at once
+
+    def purge(self, before: float) -> int:
+        """See ``EventStore``. The tables are written anew, without what was deleted; meanwhile nothing is added.
+
+        The server's own log, its copies and backups keep for a while what they have.
+
+        Raises:
+            StoreError: Also where the tables cannot be written anew: their owner is to call it.
+        """
+        events = "DELETE FROM voicectl_events.events WHERE application = %s AND received < %s"
+        with self._within(math.inf) as link:
+            link.execute("SET statement_timeout = 0")
+            with link.transaction():
+                count = link.execute(events, [self._application, before]).rowcount
+                link.execute(_PRUNE, [self._application, before - TOKEN_SECONDS])
+            ((old,),) = self._ask(link, _FILE)
+            link.execute(
+                "VACUUM (FULL) voicectl_events.events"
+            )  # which only warns whom the server does not let
+            ((new,),) = self._ask(link, _FILE)
+            link.close()  # with its patience
+        if new == old:
+            raise StoreError(
+                "The events are deleted, but their bytes are in the server's files still: this user may not write"
+                " the table anew.",
+                hint="Let the owner of the table voicectl_events.events give the same command.",
+            )
+        return count
+
+    def close(self) -> None:
+        """See ``EventStore``."""
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+
+    def _ask(self, link: _Link, statement: str, *values: object) -> list[Any]:
+        return link.execute(statement, values).fetchall()
+
+    def _insert(
+        self, link: _Link, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
+    ) -> None:
+        if not rows:
+            return
+        arrays = ", ".join(f"%b::{_TYPES[column]}[]" for column in columns)
+        link.execute(
+            f"INSERT INTO voicectl_events.{table} (application, {', '.join(columns)})"  # noqa: S608 (ours)
+            f" SELECT %s, told.* FROM unnest({arrays}) AS told",
+            [self._application, *_columns(rows)],
+        )
+
+    @contextmanager
+    def _within(self, seconds: float) -> Iterator[_Link]:
+        """The connection, made if need be, for what has to be done in so many seconds."""
+        deadline = time.monotonic() + seconds
+        try:
+            if self._link is None:
+                self._link = self._connect(deadline)
+            link = self._link
+            link.deadline = deadline
+            yield link
+        except psycopg.Error as exc:
+            raise self._unusable(exc) from exc
+        finally:
+            if self._link is not None and not self._link.is_idle:
+                self.close()
+
+    def _connect(self, deadline: float) -> _Link:
+        # Planned each time: a plan for any values may read all there is, and poolers know no prepared statements.
+        link = _Link.connect(
+            **self._settings, client_encoding="UTF8", autocommit=True, prepare_threshold=None
+        )
+        try:
+            link.deadline = deadline
+            link.isolation_level = IsolationLevel.READ_COMMITTED  # each statement sees what was waited for
+            self.warnings = self._check(link)
+            self._migrate(link)
+        except BaseException:
+            link.close()
+            raise
+        return link
+
+    def _check(self, link: _Link) -> list[str]:
+        encoding, synchronous_commit, fsync, *_ = self._ask(link, _SETTINGS)[0]
+        if encoding not in ("UTF8", "SQL_ASCII"):
+            raise StoreError(
+                f"The database keeps text as {encoding}, which cannot hold what webhooks tell.",
+                hint="Make another: createdb --encoding UTF8 --template template0 NAME",
+            )
+        warnings = []
+        if synchronous_commit == "off":
+            link.execute("SET synchronous_commit = on")
+            warnings.append(
+                "PostgreSQL has synchronous_commit off. It is turned on for events: no crash may undo what is"
+                " acknowledged."
+            )
+        if fsync == "off":
+            warnings.append("PostgreSQL has fsync off: a power cut may undo what was acknowledged.")
+        return warnings
+
+    def _migrate(self, link: _Link) -> None:
+        version = self._schema_version(link)
+        if version == 0:
+            with link.transaction():
+                link.execute("SELECT pg_advisory_xact_lock(hashtextextended('voicectl_events', 0))")
+                if (version := self._schema_version(link)) == 0:
+                    link.execute(_SCHEMA)
+                    link.execute("INSERT INTO voicectl_events.schema_version VALUES (%s)", [SCHEMA_VERSION])
+                    version = SCHEMA_VERSION
+        if version > SCHEMA_VERSION:
+            raise StoreError(
+                "The store of events was written by a newer voicectl.",
+                hint="Update this one, or name another database.",
+            )
+
+    def _schema_version(self, link: _Link) -> int:
+        if not self._ask(link, _HAS_SCHEMA):
+            return 0
+        version: int = self._ask(link, "SELECT version FROM voicectl_events.schema_version")[0][0]
+        return version
+
+    def _unusable(self, exc: psycopg.Error) -> StoreError:
+        why = (str(exc).splitlines() or [type(exc).__name__])[0].removesuffix(".")
+        for name in _SECRETS:
+            if secret := self._settings.get(name):
+                why = why.replace(str(secret), "***")
+        return StoreError(
+            f"The PostgreSQL store of events cannot be used: {why}.",
+            hint=_HINTS.get(exc.sqlstate or "", _HINT),
+        )
+
+
+def _columns(rows: Sequence[Sequence[object]]) -> list[list[object]]:
+    return [list(column) for column in zip(*rows, strict=True)]

@@ -1,0 +1,171 @@
+"""Where webhooks are kept while their store cannot be used: each batch in a file, durable before it counts.
+
+A file holds a line for each arrival and one that says how many there are, each behind its own hash: what a torn or
+damaged file still holds is known line by line.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import secrets
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from voicectl.errors import ConfigError, StoreError
+from voicectl.store import files
+from voicectl.store.events import Arrival, Route
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+SUFFIX = ".spool"
+DAMAGED = ".damaged"
+HASH_CHARACTERS = 16
+
+_BYTES = ("query", "body")
+_NAMES = tuple(field.name for field in fields(Arrival))
+
+
+class Spool:
+    """The files of one directory, which is made when something is put there; several processes may share it.
+
+    Attributes:
+        directory: Where they are.
+        damaged: The files, under their new names, that were found damaged here and set aside.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.damaged: list[Path] = []
+        self.directory = directory
+
+    def put(self, arrivals: Sequence[Arrival]) -> Path:
+        """Keep *arrivals*, durable on return, in a new file.
+
+        Raises:
+            StoreError: That cannot be done; nothing is kept.
+        """
+        lines = [*map(_to_json, arrivals), {"count": len(arrivals)}]
+        content = b"".join(_hashed(json.dumps(line).encode()) for line in lines)
+        microseconds = round(max(arrivals[0].received, 0) * 1e6) if arrivals else 0
+        path = self.directory / f"{microseconds:020d}-{secrets.token_hex(8)}{SUFFIX}"
+        try:
+            files.private_directory(self.directory)
+            files.write_private(path, content)
+        except ConfigError as exc:
+            raise StoreError(
+                f"Events cannot be put aside: {exc.message}",
+                hint="Make room on the disk, or name another place with VOICECTL_STATE_DIR.",
+            ) from exc
+        return path
+
+    def files(self) -> list[Path]:
+        """What is to be loaded, oldest first."""
+        try:
+            return sorted(
+                path for path in self.directory.iterdir() if path.suffix == SUFFIX and path.name[0] != "."
+            )
+        except FileNotFoundError:
+            return []
+        except OSError as exc:
+            raise _unreadable(self.directory, exc) from exc
+
+    def load(self, path: Path) -> list[Arrival]:
+        """What *path* holds; nothing if another process has dropped it.
+
+        A damaged file is set aside, its name added to ``damaged``, and what is whole of it is returned: to be added,
+        and the file dropped, as always.
+
+        Raises:
+            StoreError: It cannot be read.
+        """
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return []
+        except OSError as exc:
+            raise _unreadable(path, exc) from exc
+        lines = [_whole(line) for line in content.split(b"\n")[:-1]]
+        found = [each for line in lines if line is not None and (each := _from_json(line)) is not None]
+        if (
+            lines[-1:] != [{"count": len(found)}]
+            or len(lines) != len(found) + 1
+            or not content.endswith(b"\n")
+        ):
+            self._set_aside(path)
+        return found
+
+    def drop(self, path: Path) -> None:
+        """Forget *path*, whose events are kept elsewhere by now.
+
+        Raises:
+            StoreError: It cannot be removed; to load it again later does no harm.
+        """
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as exc:
+            raise _unreadable(path, exc) from exc
+
+    def purge(self, before: float) -> int:
+        """Delete the files that were written before that time, in Unix seconds, damaged or half or whole; how many.
+
+        Raises:
+            StoreError: One cannot be removed.
+        """
+        count = 0
+        for pattern in (f"[!.]*{SUFFIX}", f"[!.]*{DAMAGED}", f".*{SUFFIX}.*{files.NEW}"):
+            for path in self.directory.glob(pattern):
+                try:
+                    if path.stat().st_mtime < before:
+                        path.unlink()
+                        count += 1
+                except FileNotFoundError:
+                    continue  # another process was faster
+                except OSError as exc:
+                    raise _unreadable(path, exc) from exc
+        return count
+
+    def _set_aside(self, path: Path) -> None:
+        aside = path.with_name(path.name + DAMAGED)
+        try:
+            aside.hardlink_to(path)
+        except FileExistsError:
+            pass  # at an earlier load
+        except FileNotFoundError:
+            return  # another process has dropped it
+        except OSError as exc:
+            raise _unreadable(path, exc) from exc
+        if aside not in self.damaged:
+            self.damaged.append(aside)
+
+
+def _to_json(arrival: Arrival) -> dict[str, Any]:
+    found = {name: getattr(arrival, name) for name in _NAMES}
+    return found | {name: base64.b64encode(found[name]).decode() for name in _BYTES}
+
+
+def _from_json(line: Any) -> Arrival | None:
+    """The arrival that a line holds; None if it holds none."""
+    if not isinstance(line, dict) or set(line) != set(_NAMES):
+        return None
+    line |= {name: base64.b64decode(line[name]) for name in _BYTES}
+    return Arrival(**line | {"route": Route(line["route"])})
+
+
+def _hashed(line: bytes) -> bytes:
+    return hashlib.sha256(line).hexdigest()[:HASH_CHARACTERS].encode() + b" " + line + b"\n"
+
+
+def _whole(line: bytes) -> Any:
+    """The JSON of a line; None if it is not as it was written."""
+    _, _, text = line.partition(b" ")
+    return json.loads(text) if _hashed(text) == line + b"\n" else None
+
+
+def _unreadable(path: Path, exc: OSError) -> StoreError:
+    return StoreError(
+        f"Events that were put aside in {path} cannot be used: {exc.strerror}.",
+        hint="Put that right: they are kept until they are in the store.",
+    )

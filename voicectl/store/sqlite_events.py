@@ -1,0 +1,325 @@
+"""The events of one machine, in SQLite: WAL and ``synchronous=FULL``, so that what was added survives a power cut."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from voicectl.errors import StoreError
+from voicectl.store import files
+from voicectl.store.event_rows import COLUMNS, Batch, paged
+from voicectl.store.events import TOKEN_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from voicectl.store.events import Arrival, Kept, Query, Stored
+
+T = TypeVar("T")
+
+SCHEMA_VERSION = 1
+
+LOCK_SECONDS = 0.5
+"""How long another process may be writing before ``add`` gives up: the receiver has a second place to keep things."""
+
+PURGE_LOCK_SECONDS = 10.0
+POLL_SECONDS = 0.2
+PART = 64
+"""Rows in one statement: a power of two."""
+
+PRUNE_SECONDS = 60.0
+LOG_PAGES = 4000
+"""Of 4 KiB, in the log before it is carried over into the file: what changes often is carried over less often."""
+
+PURGE_ROWS = 1000
+
+_SCHEMA = """
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    key BLOB NOT NULL UNIQUE,
+    repeats INTEGER NOT NULL DEFAULT 0,
+    received REAL NOT NULL,
+    route TEXT NOT NULL,
+    method TEXT NOT NULL,
+    query BLOB NOT NULL,
+    body BLOB NOT NULL,
+    is_signed INTEGER NOT NULL,
+    jti TEXT,
+    kind TEXT NOT NULL,
+    leg TEXT,
+    conversation TEXT,
+    conversation_from TEXT,
+    status TEXT,
+    told REAL,
+    reference TEXT,
+    fault TEXT
+) STRICT;
+CREATE INDEX events_by_time ON events (received);
+CREATE INDEX events_by_kind ON events (kind);
+CREATE INDEX events_by_status ON events (status) WHERE status IS NOT NULL;
+CREATE INDEX events_by_leg ON events (leg) WHERE leg IS NOT NULL;
+CREATE INDEX events_by_conversation ON events (conversation) WHERE conversation IS NOT NULL;
+CREATE INDEX events_by_old_conversation ON events (conversation_from) WHERE conversation_from IS NOT NULL;
+CREATE INDEX events_by_reference ON events (reference) WHERE reference IS NOT NULL;
+CREATE TABLE tokens (
+    jti TEXT PRIMARY KEY,
+    key BLOB NOT NULL,
+    seen REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tokens_by_time ON tokens (seen);
+"""
+
+_AGAIN = """
+UPDATE events SET repeats = repeats + ?, is_signed = max(is_signed, ?), jti = coalesce(jti, ?) WHERE id = ?
+"""
+
+_DELETE = "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE received < ? LIMIT ?)"
+
+_HINTS = {
+    "SQLITE_FULL": "Make room on the disk, or delete old events: voicectl webhook purge --before 30d",
+    "SQLITE_BUSY": "Another process holds it; try again in a moment.",
+    "SQLITE_CORRUPT": "Move it aside, with its -wal file; 'sqlite3 events.db .recover' may read what is left of it.",
+    "SQLITE_NOTADB": "Move it aside: a new one is made.",
+}
+_HINT = "Put that right, or name another place with VOICECTL_STATE_DIR or --store."
+
+
+class SqliteEvents:
+    """An ``EventStore`` in one file, 0600; any thread may use it, but one at a time.
+
+    Args:
+        path: The file, made where it is missing, in a directory that exists.
+        purge_lock_seconds: How long ``purge`` waits for others.
+
+    Raises:
+        StoreError: It cannot be used.
+    """
+
+    def __init__(self, path: Path, *, purge_lock_seconds: float = PURGE_LOCK_SECONDS) -> None:
+        self.warnings: list[str] = []
+        self._path = path
+        self._purge_lock_seconds = purge_lock_seconds
+        self._file: tuple[int, int] | None = None
+        self._pruned = 0.0
+        with self._translated():
+            self._db = self._open()
+            self._seen = self._version()
+
+    def add(self, arrivals: Sequence[Arrival]) -> list[Kept]:
+        """See ``EventStore``."""
+        if not arrivals:
+            return []
+        batch = Batch(arrivals)
+        with self._writing() as db:
+            batch.sort(
+                dict(_look_up(db, "SELECT key, id FROM events WHERE key", batch.keys)),
+                dict(_look_up(db, "SELECT jti, key FROM tokens WHERE jti", batch.token_ids)),
+            )
+            last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+            for number, told in enumerate(batch.new, start=last[0] + 1 if last else 1):
+                told.id = number
+            _insert(
+                db, f"events (id, key, repeats, {', '.join(COLUMNS)})", [told.row() for told in batch.new]
+            )
+            _insert(db, "tokens (jti, key, seen)", batch.tokens)
+            again = [(told.count, told.is_signed, told.jti, told.id) for told in batch.again]
+            if again:
+                db.executemany(_AGAIN, again)
+            if batch.newest >= self._pruned + PRUNE_SECONDS:
+                db.execute("DELETE FROM tokens WHERE seen < ?", (batch.newest - TOKEN_SECONDS,))
+        self._pruned = max(self._pruned, batch.newest)
+        return batch.kept()
+
+    def find(self, query: Query) -> Iterator[Stored]:
+        """See ``EventStore``."""
+
+        def select(statement: str, values: Sequence[object]) -> list[tuple[object, ...]]:
+            with self._translated():
+                return self._ready().execute(statement, values).fetchall()
+
+        return paged(query, select, among="events WHERE 1 = 1", mark="?")
+
+    def wait(self, seconds: float) -> None:
+        """See ``EventStore``."""
+        deadline = time.monotonic() + seconds
+        while True:
+            with self._translated():
+                self._ready()
+                seen, self._seen = self._seen, self._version()
+            rest = deadline - time.monotonic()
+            if seen != self._seen or rest <= 0:
+                return
+            time.sleep(min(POLL_SECONDS, rest))
+
+    def purge(self, before: float) -> int:
+        """See ``EventStore``; others may write meanwhile, but not while the file is written anew (100 MB: 1 s).
+
+        Raises:
+            StoreError: Also where a process that reads keeps some of it in the log: it is to be called again.
+        """
+        count = 0
+        with self._patiently():
+            is_more = True
+            while is_more:
+                with self._writing() as db:
+                    deleted = db.execute(_DELETE, (before, PURGE_ROWS)).rowcount
+                count += deleted
+                is_more = deleted == PURGE_ROWS
+            with self._writing() as db:
+                db.execute("DELETE FROM tokens WHERE seen < ?", (before - TOKEN_SECONDS,))
+            with self._translated():
+                self._shrink()
+        return count
+
+    def close(self) -> None:
+        """See ``EventStore``."""
+        with suppress(sqlite3.Error):
+            self._db.close()
+
+    def _open(self) -> sqlite3.Connection:
+        """Raises ``OSError`` and ``sqlite3.Error``."""
+        handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            found = os.fstat(handle)
+        finally:
+            os.close(handle)
+        db = sqlite3.connect(self._path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False)
+        try:
+            db.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
+            db.execute("PRAGMA temp_store = MEMORY")  # and no copy of it left elsewhere
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
+            self._migrate(db)
+        except BaseException:
+            db.close()
+            raise
+        self._file = found.st_dev, found.st_ino
+        return db
+
+    def _migrate(self, db: sqlite3.Connection) -> None:
+        version = _schema_version(db)
+        if version > SCHEMA_VERSION:
+            raise StoreError(
+                f"The store of events {self._path} was written by a newer voicectl.",
+                hint="Update this one, or name another store with --store.",
+            )
+        if version == SCHEMA_VERSION:
+            return
+        with files.alone(self._path.parent):  # SQLite itself does not wait for another that switches to WAL
+            db.execute("PRAGMA journal_mode = WAL")
+            with _transaction(db):
+                if _schema_version(db) == 0:
+                    for statement in _SCHEMA.split(";"):
+                        db.execute(statement)
+                    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def _ready(self) -> sqlite3.Connection:
+        """The open database; opened anew where its file was removed or replaced, since nobody would find the old."""
+        try:
+            found = os.stat(self._path, follow_symlinks=False)  # noqa: PTH116 (at every commit)
+            is_same = (found.st_dev, found.st_ino) == self._file
+        except FileNotFoundError:
+            is_same = False
+        if not is_same:
+            self._db.close()  # first: it would remove the log of the new one
+            self._db = self._open()
+            self._seen = ()
+        return self._db
+
+    def _version(self) -> tuple[int, ...]:
+        """Changes with every commit, of this connection and of others."""
+        return (*self._db.execute("PRAGMA data_version").fetchone(), self._db.total_changes)
+
+    def _shrink(self) -> None:
+        """Write the file anew and empty the log: deleted rows stand in both.
+
+        In the file too, since ``secure_delete`` leaves what was moved from one page to another. The copy that SQLite
+        makes meanwhile may be too large for memory; it is a file of the same directory, without a name.
+        """
+        db = self._ready()
+        directory = str(self._path.parent.absolute()).replace("'", "''")
+        db.execute(f"PRAGMA temp_store_directory = '{directory}'")
+        db.execute("PRAGMA temp_store = FILE")
+        try:
+            db.execute("VACUUM")
+        finally:
+            db.execute("PRAGMA temp_store = MEMORY")
+        if db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            raise StoreError(
+                "The events are deleted, but their bytes are in the log still, which another process reads.",
+                hint=f"Give the command again when nothing else reads {self._path}.",
+            )
+
+    @contextmanager
+    def _patiently(self) -> Iterator[None]:
+        with self._translated():
+            self._ready().execute(f"PRAGMA busy_timeout = {self._purge_lock_seconds * 1000:.0f}")
+        try:
+            yield
+        finally:
+            with suppress(sqlite3.Error):
+                self._db.execute(f"PRAGMA busy_timeout = {LOCK_SECONDS * 1000:.0f}")
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._translated(), _transaction(self._ready()):
+            yield self._db
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, sqlite3.Error) as exc:
+            why = exc.strerror if isinstance(exc, OSError) else str(exc)
+            code = getattr(exc, "sqlite_errorname", "")
+            raise StoreError(
+                f"The store of events {self._path} cannot be used: {why}.",
+                hint=next((hint for name, hint in _HINTS.items() if code.startswith(name)), _HINT),
+            ) from exc
+
+
+def _look_up(db: sqlite3.Connection, statement: str, values: Sequence[object]) -> Iterator[tuple[Any, Any]]:
+    for part in _parts(values):
+        yield from db.execute(f"{statement} IN ({', '.join('?' * len(part))})", part)
+
+
+def _insert(db: sqlite3.Connection, into: str, rows: Sequence[Sequence[object]]) -> None:
+    """Many rows with each statement.
+
+    A statement for each row would wait for the interpreter's lock at each, 5 ms, while another thread is busy.
+    """
+    for part in _parts(rows):
+        row = f"({', '.join('?' * len(part[0]))})"
+        values = [value for each in part for value in each]
+        db.execute(f"INSERT OR ROLLBACK INTO {into} VALUES {', '.join([row] * len(part))}", values)  # noqa: S608 (ours)
+
+
+def _parts(whole: Sequence[T]) -> Iterator[Sequence[T]]:
+    """*whole* in parts of so few lengths that SQLite keeps their statements."""
+    start, length = 0, PART
+    while start < len(whole):
+        while length > len(whole) - start:
+            length //= 2
+        yield whole[start : start + length]
+        start += length
+
+
+def _schema_version(db: sqlite3.Connection) -> int:
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
+@contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[None]:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    finally:
+        if db.in_transaction:
+            with suppress(sqlite3.Error):
+                db.execute("ROLLBACK")
