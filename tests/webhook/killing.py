@@ -1,0 +1,118 @@
+"""Sending events to a receiver that is ended at some moment, and looking for what it had acknowledged.
+
+As a program it is the control: a receiver that acknowledges first, and keeps after that.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import threading
+import time
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from voicectl.clock import SystemClock
+from voicectl.store.event_stores import open_events
+from voicectl.store.events import Arrival, Kept, Outcome, Query
+from voicectl.store.spool import Spool
+from voicectl.webhook import server
+from voicectl.webhook.keeper import Keeper
+from voicectl.webhook.signature import Verifier
+
+from .serving import Client, signed_request
+from .signing import API_KEY, APPLICATION, SECRET, event
+
+CONNECTIONS = 8
+
+
+@dataclass
+class Senders:
+    """Clients that send one event after another, each over its own connection, until it is closed.
+
+    Attributes:
+        acknowledged: The bodies that were answered with 200.
+        refused: Any other status.
+    """
+
+    port: int
+    name: str
+    claims: dict[str, Any] = field(default_factory=dict)
+    acknowledged: list[bytes] = field(default_factory=list)
+    refused: list[int] = field(default_factory=list)
+    _threads: list[threading.Thread] = field(default_factory=list)
+    _is_ending: bool = False
+
+    def __enter__(self) -> Senders:
+        self._threads = [threading.Thread(target=self._send, args=(each,)) for each in range(CONNECTIONS)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_ending = True
+        for thread in self._threads:
+            thread.join()
+
+    def wait_for(self, count: int) -> None:
+        """Wait until so many were acknowledged."""
+        deadline = time.monotonic() + 10
+        while len(self.acknowledged) < count:
+            assert time.monotonic() < deadline, (
+                f"{len(self.acknowledged)} acknowledged, refused: {self.refused}"
+            )
+            time.sleep(0.001)
+
+    def _send(self, number: int) -> None:
+        count = 0
+        with suppress(OSError), Client(self.port) as client:
+            while not self._is_ending:
+                count += 1
+                body = event(timestamp=f"{self.name}-{number}-{count}")
+                status = client.send(signed_request(body, now=time.time(), **self.claims)).reply().status
+                if status == 200:
+                    self.acknowledged.append(body)
+                else:
+                    self.refused.append(status)
+
+
+def some_moment(chance: random.Random) -> float:
+    """Seconds under load before the end comes."""
+    return chance.choice([0.0, chance.uniform(0, 0.01), chance.uniform(0, 0.15)])
+
+
+def lost(acknowledged: list[bytes], directory: Path, application_id: str) -> set[bytes]:
+    """What was acknowledged, and is neither in the store nor in the spool."""
+    with closing(open_events(None, directory, application_id)) as store:
+        kept = {stored.arrival.body for stored in store.find(Query())}
+    spool = Spool(directory / "spool")
+    kept |= {arrival.body for path in spool.files() for arrival in spool.load(path)}
+    return set(acknowledged) - kept
+
+
+class _Eager(Keeper):
+    async def keep(self, arrival: Arrival) -> Kept:
+        self.keep_later(arrival)
+        return Kept(Outcome.NEW, 1)
+
+
+def main(directory: Path) -> None:
+    """Be the control, until a signal."""
+    server.Keeper = _Eager  # type: ignore[misc]
+    secrets = {API_KEY: (SECRET,)}
+    setup = server.Setup(
+        open_store=lambda: open_events(None, directory, APPLICATION),
+        spool=Spool(directory / "spool"),
+        verifier=Verifier(lambda: secrets, application_id=APPLICATION, clock=SystemClock()),
+    )
+    with ExitStack() as stack:
+        sock = stack.enter_context(server.listen(port=0))
+        server.serve(
+            setup, sock, lambda: print(f"Receiving at {server.url(sock)}/", file=sys.stderr, flush=True)
+        )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

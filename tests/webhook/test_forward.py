@@ -1,0 +1,481 @@
+"""Requests that are passed on to the user's application, and what is taken for its answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from tests.support.certificates import Authority
+from tests.support.servers import LOOPBACK, Canned, Drip, Eavesdropper, Listener, read_request, reply
+from voicectl.errors import InputError
+from voicectl.webhook.forward import LANE_WIDTH, LANES, Forwarder, Reply, is_ncco, ncco_fault
+
+T = TypeVar("T")
+
+NCCO = [{"action": "talk", "text": "Hello"}]
+GOOD = reply(200, NCCO)
+
+
+class App:
+    """A forwarder, what it told, and a way to ask it once."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.told: list[str] = []
+
+    def ask(self, *args: Any, **options: Any) -> Reply | None:
+        async def once(forwarder: Forwarder) -> Reply | None:
+            return await ask(forwarder, *args, **options)
+
+        return self.run(once)
+
+    def run(self, work: Callable[[Forwarder], Awaitable[T]]) -> T:
+        async def main() -> T:
+            forwarder = Forwarder(self.url, on_trouble=self.told.append)
+            try:
+                return await work(forwarder)
+            finally:
+                await forwarder.close()
+
+        return asyncio.run(main())
+
+
+async def ask(
+    forwarder: Forwarder,
+    route: str = "answer",
+    method: str = "POST",
+    query: bytes = b"",
+    headers: Any = (),
+    body: bytes = b"{}",
+    within: float = 10.0,
+    **options: Any,
+) -> Reply | None:
+    return await forwarder.ask(route, method, query, headers, body, within=within, **options)
+
+
+# What is passed on
+
+
+@pytest.mark.parametrize("path", ["", "/", "/voice", "/voice/", "/a%20b/voice"])
+@pytest.mark.parametrize("route", ["answer", "event", "fallback", "rtc"])
+def test_a_request_goes_to_its_route_below_the_url(path: str, route: str) -> None:
+    with Canned(GOOD) as server:
+        assert App(server.url + path).ask(route) is not None
+        assert server.requests[0].target == f"{path.rstrip('/')}/{route}"
+
+
+def test_method_query_and_body_pass_as_they_came() -> None:
+    query = b'to=447700900456&from=%2b44&dtmf={"digits":"3"}&a=b;c&x=%zz&e=%C3%AB&vc=\'!()*~|'
+    body = b'{"a" :  "\xff\\u0000", "a": 1}'
+    with Canned(GOOD) as server:
+        app = App(server.url)
+        app.ask("answer", "GET", query, body=b"")
+        app.ask("event", "POST", query, body=body)
+        app.ask("event", "POST", b"", body=b"")
+        app.ask("event", "GET", b"", body=b"x")
+
+        assert [(each.method, each.target, each.body) for each in server.requests] == [
+            ("GET", "/answer?" + query.decode(), b""),
+            ("POST", "/event?" + query.decode(), body),
+            ("POST", "/event", b""),
+            ("GET", "/event", b"x"),
+        ]
+        assert app.told == []
+
+
+def test_only_the_headers_that_are_for_the_application_pass() -> None:
+    headers = [
+        ("Host", "public.example.org"),
+        ("content-type", "application/json; charset=utf-8"),
+        ("AUTHORIZATION", "Bearer eyJ.x.y"),
+        ("X-Forwarded-For", "203.0.113.7"),
+        ("x-forwarded-for", "198.51.100.1"),
+        ("Content-Length", "999"),
+        ("Transfer-Encoding", "chunked"),
+        ("Connection", "close, X-Odd"),
+        ("Expect", "100-continue"),
+        ("Upgrade", "websocket"),
+        ("TE", "trailers"),
+        ("Keep-Alive", "timeout=5"),
+        ("Proxy-Authorization", "Basic eA=="),
+        ("Accept-Encoding", "gzip"),
+        ("Cookie", "a=b"),
+        ("X-Odd", "1"),
+    ]
+    with Canned(GOOD) as server:
+        App(server.url).ask(headers=headers, body=b'{"a": 1}', peer="192.0.2.9")
+        sent = dict(server.requests[0].headers)
+
+        assert sent.pop("user-agent").startswith("voicectl/")
+        assert sent == {
+            "host": server.url.removeprefix("http://"),
+            "content-type": "application/json; charset=utf-8",
+            "authorization": "Bearer eyJ.x.y",
+            "x-forwarded-for": "203.0.113.7, 198.51.100.1, 192.0.2.9",
+            "content-length": "8",
+            "connection": "keep-alive",
+            "accept": "application/json, */*",
+            "accept-encoding": "identity",
+        }
+
+
+def test_a_cookie_of_the_application_does_not_come_back() -> None:
+    with Canned(reply(200, NCCO, set_cookie="session=1; Path=/")) as server:
+
+        async def twice(forwarder: Forwarder) -> None:
+            await ask(forwarder)
+            await ask(forwarder)
+
+        App(server.url).run(twice)
+        assert ["cookie" in each.headers for each in server.requests] == [False, False]
+
+
+# What is an answer
+
+
+@pytest.mark.parametrize("status", range(200, 206))
+def test_what_the_platform_takes_for_an_answer_is_one(status: int) -> None:
+    with Canned(reply(status, b"" if status in (204, 205) else NCCO)) as server:
+        got = App(server.url).ask()
+
+    content = b"" if status in (204, 205) else json.dumps(NCCO).encode()
+    assert got == Reply(status=status, content_type="application/json", body=content)
+
+
+def test_an_answer_without_a_type_or_a_length_is_one() -> None:
+    with Canned(b"HTTP/1.0 200 OK\r\n\r\n[]") as server:
+        assert App(server.url).ask() == Reply(status=200, content_type=None, body=b"[]")
+
+
+MIB = 1 << 20
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+ANSWERS: dict[str, tuple[bytes | Drip, str]] = {
+    "server error": (reply(500), "it answered 500"),
+    "unavailable": (reply(503), "it answered 503"),
+    "not found": (reply(404), "it answered 404"),
+    "a redirect": (reply(302, location="http://127.0.0.1:1/x"), "it answered 302, a redirect"),
+    "not modified": (reply(304), "it answered 304"),
+    "beyond the range": (reply(206, NCCO), "it answered 206"),
+    "compressed": (reply(200, b"x", content_encoding="gzip"), "compressed"),
+    "too big, and says so": (reply(200, b" " * (MIB + 1)), "over 1 MiB"),
+    "too big, without an end": (HEAD + b"\r\n" + b" " * (MIB + 1), "over 1 MiB"),
+    "nothing": (b"", "closed"),
+    "a part of the head": (HEAD, "closed"),
+    "a part of the body": (HEAD + b"Content-Length: 50\r\n\r\n[", "closed"),
+    "a part of a chunk": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n[", "closed"),
+    "chunks without an end": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n[]\r\n", "closed"),
+    "no HTTP": (b"SSH-2.0-x\r\n\r\n", "closed"),
+    "a head without end": (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000, "closed"),
+    "two lengths": (HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n[]x", "closed"),
+}
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+def test_what_is_broken_is_no_answer(case: str) -> None:
+    answer, told = ANSWERS[case]
+    with Canned(answer, keeps=False) as server:
+        app = App(server.url)
+
+        assert app.ask() is None
+        assert len(server.requests) == 1
+    assert len(app.told) == 1
+    assert app.told[0].startswith(f"answer: {server.url.removeprefix('http://')} gave no answer: ")
+    assert told in app.told[0]
+
+
+def test_the_largest_answer_is_one() -> None:
+    with Canned(reply(200, b" " * MIB)) as server:
+        got = App(server.url).ask()
+
+    assert got is not None
+    assert len(got.body) == MIB
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Drip(reply(200, NCCO), 0.05),
+        Drip(HEAD + b"\r\n" + b" " * 1000, 0.05, step=40),
+    ],
+    ids=["the head drips", "the body drips"],
+)
+def test_one_deadline_holds_for_all_of_it(answer: Drip) -> None:
+    with Canned(answer) as server:
+        app = App(server.url)
+        loop_time = asyncio.run(timed(app, within=0.3))
+
+    assert loop_time < 2
+    assert app.told[0].endswith("no whole answer within 0.3 s")
+
+
+async def timed(app: App, within: float) -> float:
+    started = asyncio.get_running_loop().time()
+    forwarder = Forwarder(app.url, on_trouble=app.told.append)
+    assert await ask(forwarder, within=within) is None
+    await forwarder.close()
+    return asyncio.get_running_loop().time() - started
+
+
+class Deaf(Listener):
+    """Accepts, and neither reads nor answers before it is told to.
+
+    Attributes:
+        hears: Whether it answers what comes from now on.
+    """
+
+    hears = False
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self.hears:
+            await asyncio.Event().wait()
+        while await read_request(reader):
+            writer.write(GOOD)
+            await writer.drain()
+
+
+def test_a_server_that_does_not_answer_is_given_up_on_in_time() -> None:
+    with Deaf() as server:
+        assert asyncio.run(timed(App(server.url), within=0.2)) < 2
+
+
+def test_a_port_where_nobody_listens_is_told_at_once() -> None:
+    with closed_port() as port:
+        app = App(f"http://{LOOPBACK}:{port}")
+
+        assert app.ask() is None
+    assert app.told[0].endswith("the connection was refused")
+
+
+@contextmanager
+def closed_port() -> Iterator[int]:
+    """A port that is taken, and refuses."""
+    with socket.socket() as sock:
+        sock.bind((LOOPBACK, 0))
+        yield sock.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("query", "headers"),
+    [
+        (b"a=\xff", ()),
+        (b"a b", ()),
+        (b"a\r\nX: y", ()),
+        (b"", [("Authorization", "Bearer \u5c71")]),
+        (b"", [("Authorization", "Bearer x\r\nX-Evil: y")]),
+    ],
+)
+def test_what_cannot_be_said_in_http_is_not_passed_on(query: bytes, headers: Any) -> None:
+    with Canned(GOOD) as server:
+        app = App(server.url)
+
+        assert app.ask(query=query, headers=headers) is None
+        assert server.requests == []
+    assert app.told[0].endswith("cannot be passed on as it came")
+
+
+def test_nothing_of_the_request_is_told() -> None:
+    canary = "447700900789-canary"
+    with Canned(reply(500)) as server:
+        app = App(server.url)
+        app.ask(
+            query=canary.encode(),
+            headers=[("Authorization", f"Bearer {canary}\n"), ("Content-Type", canary)],
+            body=canary.encode(),
+        )
+        app.ask(query=canary.encode(), body=canary.encode())
+
+    assert len(app.told) == 2
+    assert canary not in str(app.told)
+
+
+# Connections
+
+
+def test_requests_after_one_another_use_one_connection() -> None:
+    with Canned(GOOD) as server:
+
+        async def several(forwarder: Forwarder) -> None:
+            for _ in range(5):
+                assert await ask(forwarder) is not None
+
+        App(server.url).run(several)
+        assert (len(server.requests), server.connections) == (5, 1)
+
+
+class Forgetful(Listener):
+    """Answers the first request of a connection, and closes it when the second one has come.
+
+    Attributes:
+        requests: How many came.
+    """
+
+    requests = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for answer in (GOOD, b""):
+            if await read_request(reader):
+                self.requests += 1
+                writer.write(answer)
+                await writer.drain()
+
+
+def test_a_kept_connection_that_is_closed_under_a_request_is_no_failure() -> None:
+    with Forgetful() as server:
+
+        async def several(forwarder: Forwarder) -> list[Reply | None]:
+            crowd = [await asyncio.gather(*(ask(forwarder) for _ in range(LANE_WIDTH))) for _ in range(2)]
+            return [each for asked in crowd for each in asked]
+
+        app = App(server.url)
+        assert all(app.run(several))
+        assert app.told == []
+        assert 2 * LANE_WIDTH < server.requests <= 3 * LANE_WIDTH
+
+
+class Gate(Listener):
+    """Answers nobody before so many ask at once.
+
+    Attributes:
+        most: How many asked at once.
+    """
+
+    def __init__(self, opens_at: int) -> None:
+        super().__init__()
+        self._opens_at = opens_at
+        self._asking = 0
+        self.most = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._asking += 1
+        self.most = max(self.most, self._asking)
+        await reader.readuntil(b"\r\n\r\n{}")
+        while self.most < self._opens_at:
+            await asyncio.sleep(0.005)
+        self._asking -= 1
+        writer.write(reply(200, NCCO, connection="close"))
+        await writer.drain()
+
+
+def test_many_are_asked_at_once_up_to_a_bound() -> None:
+    bound = LANES * LANE_WIDTH
+    with Gate(bound) as server:
+
+        async def crowd(forwarder: Forwarder) -> list[Reply | None]:
+            return await asyncio.gather(*(ask(forwarder) for _ in range(2 * bound)))
+
+        got = App(server.url).run(crowd)
+        assert all(got)
+        assert server.most == bound
+
+
+def test_after_many_that_were_late_the_next_are_answered() -> None:
+    bound = LANES * LANE_WIDTH
+    with Deaf() as server:
+
+        async def crowds(forwarder: Forwarder) -> tuple[list[Reply | None], list[Reply | None]]:
+            late = await asyncio.gather(*(ask(forwarder, within=0.3) for _ in range(2 * bound)))
+            server.hears = True
+            return late, await asyncio.gather(*(ask(forwarder) for _ in range(2 * bound)))
+
+        late, heard = App(server.url).run(crowds)
+    assert not any(late)
+    assert all(heard)
+
+
+def test_asks_that_are_cancelled_leave_their_places() -> None:
+    with Deaf() as server:
+
+        async def several(forwarder: Forwarder) -> Reply | None:
+            for pause in (0, 0.001):
+                tasks = [asyncio.create_task(ask(forwarder)) for _ in range(LANES * LANE_WIDTH)]
+                await asyncio.sleep(pause)
+                for task in tasks:
+                    task.cancel()
+                assert [type(each) for each in await asyncio.gather(*tasks, return_exceptions=True)] == [
+                    asyncio.CancelledError
+                ] * len(tasks)
+            server.hears = True
+            return await ask(forwarder)
+
+        assert App(server.url).run(several) is not None
+
+
+def test_https_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = Authority(tmp_path)
+    with Canned(GOOD, tls=authority.context()) as server:
+        app = App(server.url)
+        assert app.ask() is None
+        assert "certificate is not trusted" in app.told[0]
+        assert server.requests == []
+
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.ca_file))
+        assert app.ask() is not None
+
+
+def test_no_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Eavesdropper() as proxy, Canned(GOOD) as server:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+
+        assert App(server.url).ask() is not None
+        assert proxy.connections == 0
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "127.0.0.1:5000",
+        "ftp://x.org",
+        "http://",
+        "http:///x",
+        "http://x.org:0",
+        "http://x.org:99999",
+        "http://[::1",
+        "http://x.org/a b",
+        "http://x.org/\n",
+        "http://user:secret@x.org",
+        "http://x.org/?a=b",
+        "http://x.org/?",
+        "http://x.org/#a",
+    ],
+)
+def test_a_url_that_is_none_or_says_too_much_is_refused(url: str) -> None:
+    with pytest.raises(InputError) as caught:
+        Forwarder(url)
+    assert "secret" not in caught.value.message
+
+
+# What an application's NCCO is
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        (b"[]", None),
+        (b' [{"action": "talk", "text": "Hello"}]\n', None),
+        (b'[{"action": "talk", "text": "Hello", "loop": "2"}]', None),
+        (b"", "it is not JSON"),
+        (b"OK", "it is not JSON"),
+        (b"<html>", "it is not JSON"),
+        (b"\xff", "it is not UTF-8"),
+        (b"[NaN]", "it is not JSON"),
+        (b"[" * 100_000, "it is not JSON"),
+        (b"[" * 500 + b"]" * 500, "it is not JSON"),
+        (b"null", "$: This is null."),
+        (b'{"action": "talk", "text": "Hello"}', "$: This is an object."),
+        (b'[{"action": "tlak"}]', '$[0].action: "tlak" is no action.'),
+        (b'[{"action": "talk"}]', "$[0]: This talk has no text."),
+        (b'[{"action": "record", "timeOut": 1}]', "$[0].timeOut: 1 is less than 3."),
+    ],
+)
+def test_an_ncco_is_judged_by_the_linter(body: bytes, fault: str | None) -> None:
+    assert ncco_fault(body) == fault
+    assert is_ncco(body) is (fault is None)

@@ -1,0 +1,80 @@
+"""What the user's app answers may be odd or large: that call is answered, and others are not kept waiting."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.servers import Canned, reply
+from voicectl.webhook.forward import Forwarder
+
+from .serving import request, serving, signed_request
+from .signing import event
+
+CALL = event(status=None)
+HELLO = [{"action": "talk", "text": "Hello"}]
+KEYS = [{"action": "talk", "text": "Hello"} | {f"k{number}": 1 for number in range(80_000)}]
+TAGS = [{"action": "talk", "text": f"<speak>{'<a/>' * 200_000}</speak>"}]
+WORST_SECONDS = 1.0
+"""A tenth of it is usual; before, each of them held the receiver up for longer."""
+
+
+@pytest.mark.parametrize("sent", ["text/html; \x01", "\x01\x7f", "text/\xff", "", "application/xml"])
+def test_whatever_the_type_of_an_ncco_is_called_it_goes_out_as_json(tmp_path: Path, sent: str) -> None:
+    body = json.dumps(HELLO).encode()
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: {sent}\r\nContent-Length: {len(body)}\r\n\r\n"
+    with (
+        Canned(head.encode("latin-1") + body, keeps=False) as app,
+        serving(tmp_path, forwarder=Forwarder(app.url)) as receiver,
+    ):
+        got = receiver.ask(signed_request(CALL, "answer"))
+    assert (got.status, got.json, got.headers["content-type"]) == (200, HELLO, "application/json")
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        ("text/plain; \x01x\xff", "text/plain; x"),
+        ("\x01\x7f", None),
+        ("text/html; charset=utf-8", "text/html; charset=utf-8"),
+    ],
+)
+def test_the_type_of_an_answer_to_an_event_passes_as_far_as_it_is_printable(
+    tmp_path: Path, sent: str, told: str | None
+) -> None:
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: {sent}\r\nContent-Length: 2\r\n\r\n[]"
+    with (
+        Canned(head.encode("latin-1"), keeps=False) as app,
+        serving(tmp_path, forwarder=Forwarder(app.url)) as receiver,
+    ):
+        got = receiver.ask(signed_request(event(status=None, dtmf={"digits": "1"})))
+    assert (got.status, got.body, got.headers.get("content-type")) == (200, b"[]", told)
+
+
+@pytest.mark.parametrize("flow", [KEYS, TAGS], ids=["unknown options", "unknown tags"])
+def test_while_a_large_ncco_is_checked_others_are_answered(tmp_path: Path, flow: object) -> None:
+    took: list[float] = []
+    is_over = threading.Event()
+    with (
+        Canned(reply(200, flow)) as app,
+        serving(tmp_path, forwarder=Forwarder(app.url)) as receiver,
+    ):
+
+        def probe() -> None:
+            with receiver.client() as client:
+                while not is_over.is_set():
+                    began = time.perf_counter()
+                    assert client.send(request("GET", "/healthz")).reply().status == 200
+                    took.append(time.perf_counter() - began)
+
+        thread = threading.Thread(target=probe)
+        thread.start()
+        got = receiver.ask(signed_request(CALL, "answer"))
+        is_over.set()
+        thread.join()
+    assert (got.status, got.json) == (200, flow)
+    assert max(took) < WORST_SECONDS

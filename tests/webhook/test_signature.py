@@ -1,0 +1,392 @@
+"""Who is believed: what the platform signed for this application just now, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given
+from hypothesis import strategies as st
+from vonage_jwt.verify_jwt import verify_signature
+
+from tests.support.clock import FakeClock
+from voicectl import tokens
+from voicectl.errors import SignatureError
+from voicectl.webhook.signature import MAX_AGE_SECONDS, MAX_AHEAD_SECONDS, Verified, Verifier, vouched
+
+from .signing import API_KEY, APPLICATION, GONE, NOW, SECRET, bearer, claims, event, segment, signed, token
+
+BODY = event()
+QUERY = b"to=447700900456&from=447700900789&uuid=x%20y&a=1&a=2&empty="
+PUBLIC_KEY = rsa.generate_private_key(public_exponent=65_537, key_size=2048).public_key()
+PEM = PUBLIC_KEY.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+Secrets = Mapping[str | None, tuple[str, ...]]
+
+
+def verifier(secrets: Secrets | None = None, *, now: float = NOW) -> Verifier:
+    known = {API_KEY: (SECRET,)} if secrets is None else secrets
+    return Verifier(lambda: known, application_id=APPLICATION, clock=FakeClock(now))
+
+
+def verify(
+    authorization: list[str],
+    body: bytes = BODY,
+    *,
+    secrets: Secrets | None = None,
+    now: float = NOW,
+    method: str = "POST",
+    query: bytes = b"",
+) -> Verified:
+    return verifier(secrets, now=now).verify(
+        method=method, query=query, body=body, authorization=authorization
+    )
+
+
+def refusal(authorization: list[str], body: bytes = BODY, **options: object) -> SignatureError:
+    with pytest.raises(SignatureError) as caught:
+        verify(authorization, body, **options)  # type: ignore[arg-type]
+    return caught.value
+
+
+def test_what_the_platform_signs_is_believed() -> None:
+    found = verify(bearer(BODY, jti="5f0c9d8e"))
+
+    assert found == Verified(jti="5f0c9d8e", iat=NOW, api_key=API_KEY)
+
+
+def test_what_the_sandbox_signs_is_believed() -> None:
+    made = tokens.webhook_token(
+        BODY, secret=SECRET, api_key=API_KEY, application_id=APPLICATION, now=NOW + 0.9
+    )
+
+    assert verify([f"Bearer {made}"]).iat == NOW
+
+
+def test_the_official_library_believes_the_same_token() -> None:
+    made = token(BODY)
+
+    assert verify_signature(made, SECRET)
+    assert verify([f"Bearer {made}"])
+    assert not verify_signature(made, "another" * 5)
+
+
+def test_the_hash_is_of_the_bytes_documented() -> None:
+    documented = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
+    assert verify(bearer(b"", payload_hash=documented), b"test")
+
+
+class TestWhoIsBelieved:
+    """W1, W3: each class of forgery, and what is said of it."""
+
+    @pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer "])
+    def test_the_scheme_in_any_letters(self, scheme: str) -> None:
+        assert verify([f"{scheme} {token(BODY)}"])
+
+    def test_nothing_at_all_is_unsigned(self) -> None:
+        assert refusal([]).is_unsigned
+
+    @pytest.mark.parametrize(
+        ("authorization", "said"),
+        [
+            (["Basic azE6czI="], "no Bearer token"),
+            ([""], "no Bearer token"),
+            (["Bearer"], "no JWT"),
+            (["Bearer a.b"], "no JWT"),
+            (["Bearer a.b.c.d"], "no JWT"),
+            (["Bearer é.é.é"], "no JWT"),
+            (["Bearer a a a"], "no JWT"),
+            ([f"Bearer {'a' * 8193}"], "over 8 KiB"),
+            (bearer(BODY) * 2, "2 Authorization headers"),
+            ([f"{bearer(BODY)[0]}, {bearer(BODY)[0]}"], "no JWT"),
+        ],
+    )
+    def test_odd_headers(self, authorization: list[str], said: str) -> None:
+        found = refusal(authorization)
+
+        assert said in found.message
+        assert not found.is_unsigned
+
+    @pytest.mark.parametrize(
+        "header",
+        [
+            {},
+            {"alg": "none"},
+            {"alg": "None"},
+            {"alg": ""},
+            {"alg": None},
+            {"alg": "hs256"},
+            {"alg": "HS384"},
+            {"alg": "HS512"},
+            {"alg": "RS256"},
+            {"alg": ["HS256"]},
+        ],
+    )
+    def test_any_other_algorithm(self, header: dict[str, object]) -> None:
+        for digest in ("sha256", "sha384", "sha512"):
+            assert (
+                "algorithm"
+                in refusal([f"Bearer {signed(claims(BODY), header=header, digest=digest)}"]).message
+            )
+
+    def test_no_signature(self) -> None:
+        whole = token(BODY)
+        head = segment({"alg": "none"})
+        for made in (whole.rpartition(".")[0] + ".", f"{head}.{whole.split('.')[1]}.", f"{whole}="):
+            refusal([f"Bearer {made}"])
+
+    @pytest.mark.parametrize(
+        "header",
+        [
+            {"alg": "HS256", "crit": ["exp"]},
+            {"alg": "HS256", "crit": []},
+            {"alg": "HS256", "crit": None},
+            {"alg": "HS256", "crit": ["b64"], "b64": False},
+            {"alg": "HS256", "b64": False},
+            {"alg": "HS256", "kid": 7},
+            b'{"alg":"none","alg":"HS256"}',
+            b'["HS256"]',
+            b'{"alg":"HS256"',
+            b"\xff\xfe",
+            b"[" * 5000,
+        ],
+    )
+    def test_headers_that_mean_something_else(self, header: object) -> None:
+        refusal([f"Bearer {signed(claims(BODY), header=header)}"])
+
+    def test_a_key_in_the_header_is_not_used(self) -> None:
+        own = "attacker" * 4
+        for more in (
+            {"jwk": {"kty": "oct", "k": segment(own.encode())}},
+            {"kid": "/dev/null"},
+            {"jku": "http://x"},
+        ):
+            made = signed(claims(BODY), secret=own, header={"alg": "HS256"} | more)
+            assert "not made with" in refusal([f"Bearer {made}"]).message
+
+    def test_the_applications_public_key_is_no_secret(self) -> None:
+        assert "not made with" in refusal([f"Bearer {token(BODY, secret=PEM)}"]).message
+
+    def test_a_short_secret_works(self) -> None:
+        assert verify(bearer(BODY, secret="abcd"), secrets={API_KEY: ("abcd",)})
+
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            (b"[]", "no JWT"),
+            (b"{", "no JWT"),
+            (b'"x"', "no JWT"),
+            (b'{"iat":1e999}', "no JWT"),
+            (b'{"iss":"Vonage","iss":"Vonage"}', "no JWT"),
+            ({}, "'api_key'"),
+        ],
+    )
+    def test_claims_that_are_none(self, content: object, said: str) -> None:
+        assert said in refusal([f"Bearer {signed(content)}"]).message
+
+    @pytest.mark.parametrize(
+        ("changes", "said"),
+        [
+            ({"iss": GONE}, "'iss'"),
+            ({"iss": "vonage"}, "'iss'"),
+            ({"iss": None}, "'iss'"),
+            ({"iss": ["Vonage"]}, "'iss'"),
+            ({"application_id": "1d2c3b4a-0000-4776-8594-a3b2c1d0e9f8"}, "another application"),
+            ({"application_id": None}, "another application"),
+            ({"application_id": ""}, "another application"),
+            ({"api_key": GONE}, "'api_key'"),
+            ({"api_key": None}, "'api_key'"),
+            ({"api_key": [API_KEY]}, "'api_key'"),
+            ({"api_key": "ffffffff"}, "another account"),
+            ({"api_key": f"../keys/{API_KEY}"}, "another account"),
+            ({"api_key": f"{API_KEY}\0"}, "another account"),
+            ({"payload_hash": GONE}, "'payload_hash'"),
+            ({"payload_hash": None}, "'payload_hash'"),
+            ({"payload_hash": ""}, "'payload_hash'"),
+            ({"payload_hash": hashlib.sha256(BODY).hexdigest().upper()}, "'payload_hash'"),
+            ({"payload_hash": hashlib.sha256(BODY).hexdigest()[:32]}, "'payload_hash'"),
+            ({"payload_hash": hashlib.sha256(BODY).hexdigest() + "\n"}, "'payload_hash'"),
+            ({"payload_hash": [hashlib.sha256(BODY).hexdigest()]}, "'payload_hash'"),
+            ({"payload_hash": "0" * 64}, "not the one that was signed"),
+            ({"iat": GONE}, "'iat'"),
+            ({"iat": None}, "'iat'"),
+            ({"iat": True}, "'iat'"),
+            ({"iat": str(NOW)}, "'iat'"),
+            ({"iat": float(NOW)}, "'iat'"),
+            ({"iat": 0}, "stale"),
+            ({"iat": -(10**300)}, "stale"),
+            ({"iat": 10**300}, "future"),
+            ({"exp": NOW}, "expired"),
+            ({"exp": NOW - 1}, "expired"),
+            ({"exp": "soon"}, "'exp'"),
+            ({"exp": True}, "'exp'"),
+            ({"nbf": NOW + MAX_AHEAD_SECONDS + 1}, "not valid yet"),
+            ({"nbf": None}, "'nbf'"),
+            ({"jti": GONE}, "'jti'"),
+            ({"jti": ""}, "'jti'"),
+            ({"jti": 7}, "'jti'"),
+            ({"jti": "x" * 201}, "'jti'"),
+        ],
+    )
+    def test_missing_odd_and_stale_claims(self, changes: dict[str, object], said: str) -> None:
+        assert said in refusal(bearer(BODY, **changes)).message
+
+    @pytest.mark.parametrize(
+        "changes", [{"application_id": GONE}, {"exp": NOW + 1}, {"nbf": NOW}, {"more": [1]}]
+    )
+    def test_what_may_be_otherwise(self, changes: dict[str, object]) -> None:
+        assert verify(bearer(BODY, **changes))
+
+    @pytest.mark.parametrize(
+        ("age", "is_good"),
+        [(0, True), (MAX_AGE_SECONDS, True), (MAX_AGE_SECONDS + 1, False), (-60, True), (-61, False)],
+    )
+    def test_it_is_fresh_for_minutes(self, age: int, is_good: bool) -> None:
+        authorization = bearer(BODY)
+        if is_good:
+            assert verify(authorization, now=NOW + age)
+        else:
+            assert "clock" in (refusal(authorization, now=NOW + age).hint or "")
+
+    def test_nothing_secret_is_told(self) -> None:
+        for changes in (
+            {"secret": "x" * 32},
+            {"payload_hash": "0" * 64},
+            {"api_key": "ffffffff"},
+            {"iat": 0},
+        ):
+            made = token(BODY, **changes)  # type: ignore[arg-type]
+            found = refusal([f"Bearer {made}"])
+            said = f"{found.message} {found.hint} {found.__cause__!r}"
+            assert not any(part in said for part in (SECRET, *made.split("."), "ffffffff"))
+
+
+class TestBody:
+    def test_spaces_of_json_count(self) -> None:
+        spaced = json.dumps(json.loads(BODY), indent=1).encode()
+
+        assert "not the one that was signed" in refusal(bearer(BODY), spaced).message
+
+    @given(st.binary(max_size=200))
+    def test_any_bytes_are_vouched_for_to_the_byte(self, body: bytes) -> None:
+        assert verify(bearer(body), body)
+        refusal(bearer(body), body + b" ")
+
+
+class TestGet:
+    """The documented ordered form: the parameters as one object of JSON, without spaces."""
+
+    def test_the_form(self) -> None:
+        assert vouched("GET", QUERY, b"") == (
+            b'{"to":"447700900456","from":"447700900789","uuid":"x y","a":["1","2"],"empty":""}'
+        )
+
+    def test_it_is_believed(self) -> None:
+        assert verify(bearer(vouched("GET", QUERY, b"")), b"", method="GET", query=QUERY)
+
+    def test_order_and_values_count(self) -> None:
+        authorization = bearer(vouched("GET", b"a=1&b=2", b""))
+        for query in (b"b=2&a=1", b"a=1", b"a=1&b=3", b"a=1&b=2&c="):
+            assert "query" in refusal(authorization, b"", method="GET", query=query).message
+
+    @pytest.mark.parametrize("changes", [{}, {"payload_hash": GONE}])
+    def test_one_that_vouches_for_nothing_is_refused_with_a_way_out(self, changes: dict[str, object]) -> None:
+        found = refusal(bearer(b"", **changes), b"", method="GET", query=QUERY)
+
+        assert "by POST" in (found.hint or "")
+
+
+class TestRotation:
+    """W4: two secrets of an account at once, found by its name and by no path."""
+
+    def test_both_secrets_are_good(self) -> None:
+        both = {API_KEY: ("new" * 11, SECRET)}
+
+        assert verify(bearer(BODY), secrets=both)
+        assert verify(bearer(BODY, secret="new" * 11), secrets=both)
+        refusal(bearer(BODY, secret="old" * 11), secrets=both)
+
+    def test_a_secret_of_no_known_account_is_any_accounts(self) -> None:
+        assert verify(bearer(BODY, api_key="whoever"), secrets={None: (SECRET,)}).api_key == "whoever"
+
+    def test_one_accounts_secret_is_not_anothers(self) -> None:
+        secrets: Secrets = {API_KEY: (SECRET,), "other": ("o" * 32,)}
+
+        assert "not made with" in refusal(bearer(BODY, api_key="other"), secrets=secrets).message
+
+    def test_no_secret_at_all_believes_nobody(self) -> None:
+        assert refusal(bearer(BODY), secrets={})
+
+
+def bits(text: str) -> st.SearchStrategy[str]:
+    """*text* with one character changed, dropped or doubled."""
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.=+/ "
+    place = st.integers(0, len(text) - 1)
+    changed = st.tuples(place, st.sampled_from(letters)).map(
+        lambda found: text[: found[0]] + found[1] + text[found[0] + 1 :]
+    )
+    dropped = place.map(lambda index: text[:index] + text[index + 1 :])
+    doubled = place.map(lambda index: text[: index + 1] + text[index:])
+    return (changed | dropped | doubled).filter(lambda made: made != text)
+
+
+GOOD = token(BODY, jti="fixed")
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+class TestForgeries:
+    """0 accepted, whatever somebody without the secret makes; and a naive verifier is seen to accept some."""
+
+    @given(bits(GOOD))
+    def test_a_token_that_was_altered_anywhere(self, made: str) -> None:
+        if made.strip() != GOOD:
+            refusal([f"Bearer {made}"])
+
+    @given(
+        st.dictionaries(st.sampled_from([*claims(BODY), "exp", "nbf"]), json_values), st.binary(max_size=40)
+    )
+    def test_claims_and_header_of_a_forger(self, changes: dict[str, object], secret: bytes) -> None:
+        content = claims(BODY) | changes
+        made = signed(content, secret=secret.hex())
+        refusal([f"Bearer {made}"])
+        refusal([f"Bearer {GOOD.rpartition('.')[0]}.{made.rpartition('.')[2]}"])
+
+    @given(st.text())
+    def test_any_header(self, header: str) -> None:
+        refusal([header])
+
+    @given(st.sampled_from(["iss", "payload_hash", "iat", "jti", "api_key"]), json_values)
+    def test_signed_claims_of_any_type_raise_nothing_else(self, claim: str, value: object) -> None:
+        try:
+            found = verify(bearer(BODY, **{claim: value}))
+        except SignatureError:
+            return
+        assert isinstance(found.jti, str)
+        assert isinstance(found.iat, int)
+
+    @pytest.mark.parametrize(
+        ("judge", "is_fooled"),
+        [
+            (lambda made, _: verify_signature(made, SECRET), True),
+            (lambda made, body: verify([f"Bearer {made}"], body), False),
+        ],
+        ids=["a verifier that skips the hash", "ours"],
+    )
+    def test_the_same_token_with_another_body_fools_who_skips_the_hash(
+        self, judge: Callable[[str, bytes], object], is_fooled: bool
+    ) -> None:
+        altered = BODY.replace(b"ringing", b"answered")
+        if is_fooled:
+            assert judge(GOOD, altered)
+        else:
+            with pytest.raises(SignatureError):
+                judge(GOOD, altered)

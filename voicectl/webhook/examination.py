@@ -1,0 +1,283 @@
+"""One request, told in a file: was it signed, by whom, and if it is refused, what of it is wrong.
+
+The verdict is the receiver's own; what is claimed and what is found is listed beside it, one check after another.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from voicectl import tokens
+from voicectl.errors import InputError
+from voicectl.store.events import MAX_INDEXED
+from voicectl.webhook.signature import ALGORITHM, ISSUER, MAX_AGE_SECONDS, MAX_AHEAD_SECONDS, vouched
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from voicectl.clock import Clock
+
+    Secrets = Mapping[str | None, tuple[str, ...]]
+
+_REQUEST_LINE = re.compile(r"(GET|POST) (\S+)(?: HTTP/[0-9](?:\.[0-9])?)?")
+_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*")
+_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
+_MOST_SHOWN = 80
+_LAST_SECOND = 253402300800  # the year 10000
+_HINT = "It is a request line, headers, an empty line and the body, as they came."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A request that a file tells of.
+
+    Attributes:
+        target: Path and query, or a whole URL.
+        headers: By name in small letters.
+        bodies: What its body may be; two where a newline at the end may be the file's own.
+    """
+
+    method: str
+    target: str
+    headers: tuple[tuple[str, str], ...]
+    bodies: tuple[bytes, ...]
+
+    @property
+    def path(self) -> str:
+        """The path of its URL, as it came."""
+        begun = _ORIGIN.match(self.target)
+        return re.split(r"[?#]", self.target[begun.end() if begun else 0 :], maxsplit=1)[0]
+
+    @property
+    def query(self) -> bytes:
+        """The query of its URL, as it came."""
+        return self.target.partition("#")[0].partition("?")[2].encode("latin-1")
+
+    @property
+    def authorization(self) -> list[str]:
+        """The values of all ``Authorization`` headers."""
+        return [value for name, value in self.headers if name == "authorization"]
+
+    def body(self, payload_hash: object) -> bytes:
+        """Of what the body may be, that which has this hash; else the likeliest."""
+        if self.method == "GET":
+            return self.bodies[0]
+        fitting = (each for each in self.bodies if hashlib.sha256(each).hexdigest() == payload_hash)
+        return next(fitting, self.bodies[0])
+
+
+class Finding(NamedTuple):
+    """One check.
+
+    Attributes:
+        is_good: None where there is nothing to compare.
+        detail: What is claimed, and what was found.
+    """
+
+    check: str
+    is_good: bool | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A clock that stands still."""
+
+    at: float
+
+    def time(self) -> float:
+        """See ``Clock``."""
+        return self.at
+
+    def monotonic(self) -> float:
+        """See ``Clock``."""
+        return self.at
+
+    def sleep(self, seconds: float) -> None:
+        """See ``Clock``."""
+
+
+def read_request(content: bytes, body: bytes | None = None) -> Request:
+    """Read a request as it goes over the wire, or as ``curl -v`` shows it; lines may end in LF alone.
+
+    Args:
+        body: Its body, if that is not in *content*.
+
+    Raises:
+        InputError: It is none; says in which line.
+    """
+    lines, rest = _split(content)
+    is_curl = lines[:1] != [] and lines[0][1].startswith((b"> ", b"* "))
+    if is_curl:  # what it says itself, and what was answered, are other lines
+        lines, rest = _sent_by_curl(content), b""
+    if not lines:
+        raise InputError("There is no request in it.", hint=_HINT)
+    number, first = lines[0]
+    found = _REQUEST_LINE.fullmatch(first.decode("latin-1"))
+    if found is None:
+        raise InputError(f"Line {number} is not the request line of a GET or a POST.", hint=_HINT)
+    headers = tuple(_header(number, line) for number, line in lines[1:])
+    length = next((value for name, value in headers if name == "content-length"), None)
+    if body is None and is_curl and length not in (None, "0"):
+        raise InputError("curl -v does not show the body.", hint="Give it with --body FILE.")
+    bodies = (body,) if body is not None else _bodies(rest, length)
+    return Request(method=found[1], target=found[2], headers=headers, bodies=bodies)
+
+
+def examine(request: Request, secrets: Secrets, *, application_id: str, clock: Clock) -> Iterator[Finding]:
+    """List what *request* claims, and how far that is true; nothing in it is a secret, nor the token.
+
+    Args:
+        secrets: The one or two of each account; the account None stands for any.
+        application_id: Whose webhooks these are.
+    """
+    yield Finding("request", None, f"{request.method} {_told(request.path)}")
+    values = request.authorization
+    if len(values) != 1:
+        yield Finding("token", False, f"{len(values) or 'no'} Authorization header{'s' * (len(values) != 1)}")
+        return
+    scheme, _, token = values[0].partition(" ")
+    try:
+        header, claims = tokens.read(token.strip(" \t"))
+    except tokens.TokenError as exc:
+        yield Finding("token", False, str(exc))
+        return
+    yield Finding("token", scheme.lower() == "bearer", f"{_told(scheme)}, with {len(claims)} claims")
+    yield Finding(
+        "algorithm", header.get("alg") == ALGORITHM, f"{_told(header.get('alg'))}, where {ALGORITHM} is right"
+    )
+    api_key = claims.get("api_key")
+    known = (secrets.get(api_key) if isinstance(api_key, str) else None) or secrets.get(None, ())
+    whose = "a signature secret is known for it" if known else "no signature secret is known for it"
+    yield Finding("account", isinstance(api_key, str) and bool(known), f"api_key {_told(api_key)}: {whose}")
+    is_signed = any(_is_made_with(secret, token.strip(" \t")) for secret in known)
+    yield Finding(
+        "signature", is_signed, f"{'made' if is_signed else 'not made'} with a secret that is known here"
+    )
+    yield Finding(
+        "issuer", claims.get("iss") == ISSUER, f"iss {_told(claims.get('iss'))}, where {ISSUER} is right"
+    )
+    named = claims.get("application_id")
+    is_ours = "application_id" not in claims or named == application_id
+    yield Finding("application", is_ours, f"{_told(named or 'none named')}; this is {application_id}")
+    yield _payload(request, claims)
+    yield _time(claims, clock.time())
+    jti = claims.get("jti")
+    yield Finding("id", isinstance(jti, str) and 0 < len(jti) <= MAX_INDEXED, f"jti {_told(jti)}")
+
+
+def issued(request: Request) -> float | None:
+    """When the token says that it was made, in Unix seconds, if that is a time; believed by nobody."""
+    try:
+        _, claims = tokens.read(request.authorization[0].partition(" ")[2].strip(" \t"))
+    except (IndexError, tokens.TokenError):
+        return None
+    return _moment(claims.get("iat"))
+
+
+def claimed_hash(request: Request) -> object:
+    """The hash that the token says its payload has; believed by nobody."""
+    try:
+        return tokens.read(request.authorization[0].partition(" ")[2].strip(" \t"))[1].get("payload_hash")
+    except (IndexError, tokens.TokenError):
+        return None
+
+
+def _payload(request: Request, claims: Mapping[str, Any]) -> Finding:
+    claim = claims.get("payload_hash")
+    body = request.body(claim)
+    content = vouched(request.method, request.query, body)
+    found = hashlib.sha256(content).hexdigest()
+    what = "the query as JSON" if request.method == "GET" else f"the body, {len(body)} bytes,"
+    return Finding("payload", claim == found, f"payload_hash {_told(claim)}; {what} has {found}")
+
+
+def _time(claims: Mapping[str, Any], now: float) -> Finding:
+    issued = _moment(claims.get("iat"))
+    if issued is None:
+        return Finding("time", False, f"iat {_told(claims.get('iat'))}, which is no time in whole seconds")
+    age = now - issued
+    ends, begins = claims.get("exp", now + 1), claims.get("nbf", now)
+    is_good = -MAX_AHEAD_SECONDS <= age <= MAX_AGE_SECONDS
+    for value in (ends, begins):
+        is_good = is_good and isinstance(value, int | float) and not isinstance(value, bool)
+    is_good = is_good and now < ends and begins <= now + MAX_AHEAD_SECONDS
+    ago = f"{age:.0f} s ago" if age >= 0 else f"{-age:.0f} s ahead"
+    allowed = f"{MAX_AGE_SECONDS} s ago to {MAX_AHEAD_SECONDS} s ahead is fresh"
+    return Finding(
+        "time", is_good, f"made {datetime.fromtimestamp(issued, UTC):%Y-%m-%dT%H:%M:%SZ}, {ago}; {allowed}"
+    )
+
+
+def _moment(value: object) -> int | None:
+    """*value* if it is Unix seconds that a calendar has."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if 0 <= value < _LAST_SECOND else None
+
+
+def _told(value: object) -> str:
+    """What a token claims, cut where it is long: anybody may claim anything."""
+    text = str(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}..."
+
+
+def _is_made_with(secret: str, token: str) -> bool:
+    signed, _, signature = token.rpartition(".")
+    made = base64.urlsafe_b64encode(hmac.digest(secret.encode(), signed.encode(), "sha256")).rstrip(b"=")
+    return hmac.compare_digest(made, signature.encode())
+
+
+def _split(content: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
+    """The numbered lines of the head, without their ends, and what comes after the empty line."""
+    lines: list[tuple[int, bytes]] = []
+    number = 0
+    rest = content
+    while rest:
+        line, _, rest = rest.partition(b"\n")
+        number += 1
+        line = line.removesuffix(b"\r")
+        if not line and lines:
+            return lines, rest
+        if line:
+            lines.append((number, line))
+    return lines, b""
+
+
+def _sent_by_curl(content: bytes) -> list[tuple[int, bytes]]:
+    """What ``curl -v`` says that it sent, up to the end of the head."""
+    sent = (
+        (number, line.removesuffix(b"\r")[1:].removeprefix(b" "))
+        for number, line in enumerate(content.split(b"\n"), start=1)
+        if line.startswith(b">")
+    )
+    lines = []
+    for number, line in sent:
+        if not line:
+            break
+        lines.append((number, line))
+    return lines
+
+
+def _header(number: int, line: bytes) -> tuple[str, str]:
+    found = _HEADER.fullmatch(line.decode("latin-1"))
+    if found is None:
+        raise InputError(f"Line {number} is not a header.", hint=_HINT)
+    return found[1].lower(), found[2]
+
+
+def _bodies(rest: bytes, length: str | None) -> tuple[bytes, ...]:
+    """What the body may be: an editor ends a file with a newline, which is not of it."""
+    if length is not None and length.isascii() and length.isdigit():
+        size = int(length[:9])
+        if len(rest) >= size and not rest[size:].strip(b"\r\n"):
+            return (rest[:size],)
+        return (rest,)
+    stripped = rest.removesuffix(b"\n").removesuffix(b"\r")
+    return (stripped,) if stripped == rest else (stripped, rest)

@@ -1,0 +1,303 @@
+"""Passing a webhook on to the user's own application, and judging what that answers.
+
+Whoever asked us waits for this: one deadline bounds the whole of it, and whatever goes wrong is no answer, never an
+error. What matters to the application passes as it came: method, query, body, type and signature, so that it may
+verify them itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import re
+import socket
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import httpx
+
+from voicectl import __version__, strict_json
+from voicectl.errors import InputError
+from voicectl.voice.json_places import MAX_DEPTH, show
+from voicectl.voice.ncco.lint import first_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+MAX_BODY_BYTES = 1 << 20
+SUCCESSES = range(200, 206)
+"""What the platform takes for an answer."""
+
+LANES = 8
+LANE_WIDTH = 8
+"""Connections of one pool: httpx's own grows slow with more than a dozen requests at once."""
+
+KEEP_SECONDS = 1.5
+"""How long an idle connection is kept: less than common servers keep it, which would close it under a request."""
+
+AT_ONCE_BYTES = 32 << 10
+"""An NCCO up to this size is checked in at most 15 ms; others are answered meanwhile where one is larger."""
+
+_PASSED = frozenset({"content-type", "authorization"})
+_FORWARDED_FOR = "x-forwarded-for"
+_URL = re.compile(r"[\x21-\x7e]+")
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e]+")
+_MAX_SHOWN = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What an application answered, with one of :data:`SUCCESSES`.
+
+    Attributes:
+        content_type: Printable ASCII, whatever came; None if there is nothing of that.
+    """
+
+    status: int
+    content_type: str | None
+    body: bytes
+
+
+class Forwarder:
+    """Asks an application, over connections that are kept.
+
+    Args:
+        url: ``http`` or ``https``; the request of a route goes to the route's name below it.
+        on_trouble: Told why there is no answer, a line without anything of the request.
+
+    Raises:
+        InputError: *url* is none, or has more than host, port and path.
+    """
+
+    def __init__(self, url: str, *, on_trouble: Callable[[str], None] | None = None) -> None:
+        self._url = _checked(url)
+        self._prefix = self._url.raw_path.rstrip(b"/")
+        self._on_trouble = on_trouble
+        self._name = self._url.netloc.decode()
+        self._slots = asyncio.Semaphore(LANES * LANE_WIDTH)
+        self._lanes: list[_Lane] = []
+        self._tls: ssl.SSLContext | None = None
+
+    async def ask(
+        self,
+        route: str,
+        method: str,
+        query: bytes,
+        headers: Sequence[tuple[str, str]],
+        body: bytes,
+        *,
+        within: float,
+        peer: str | None = None,
+    ) -> Reply | None:
+        """Pass a request on and return its answer; None if it is late or broken.
+
+        Args:
+            route: What is added to the path.
+            headers: Those of the request; a few of them pass.
+            within: Seconds, from now to the last byte of the answer.
+            peer: The address that the request came from, added to ``X-Forwarded-For``.
+        """
+        try:
+            request = self._request(route, method, query, headers, body, peer)
+            async with asyncio.timeout(within), self._slots:
+                lane = self._lane()
+                lane.busy += 1
+                try:
+                    found = await _exchange(lane.transport, request)
+                finally:
+                    lane.busy -= 1
+        except TimeoutError:
+            found = f"no whole answer within {within:.1f} s"
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, ssl.SSLError) as exc:
+            found = _reason(exc)
+        if isinstance(found, Reply):
+            return found
+        if self._on_trouble is not None:
+            self._on_trouble(f"{route}: {self._name} gave no answer: {found}")
+        return None
+
+    async def close(self) -> None:
+        """Close what is kept open."""
+        lanes, self._lanes = self._lanes, []
+        for lane in lanes:
+            await lane.transport.aclose()
+
+    def _request(
+        self,
+        route: str,
+        method: str,
+        query: bytes,
+        headers: Sequence[tuple[str, str]],
+        body: bytes,
+        peer: str | None,
+    ) -> httpx.Request:
+        passed = [(name, value) for name, value in headers if name.lower() in _PASSED]
+        hops = [value for name, value in headers if name.lower() == _FORWARDED_FOR] + ([peer] if peer else [])
+        if hops:
+            passed.append((_FORWARDED_FOR, ", ".join(hops)))
+        ours = (
+            ("User-Agent", f"voicectl/{__version__}"),
+            ("Accept", "application/json, */*"),
+            ("Accept-Encoding", "identity"),
+            ("Connection", "keep-alive"),
+        )
+        target = self._prefix + b"/" + route.encode("ascii") + (b"?" + query if query else b"")
+        return httpx.Request(
+            method,
+            self._url,
+            headers=[(name.encode(), value.encode("latin-1")) for name, value in (*ours, *passed)],
+            content=body or None,
+            extensions={"target": target},  # httpx would write the query its own way, and a hash not match it
+        )
+
+    def _lane(self) -> _Lane:
+        """The first pool with room: a few requests after one another use one connection."""
+        for lane in self._lanes:
+            if lane.busy < LANE_WIDTH:
+                return lane
+        limits = httpx.Limits(
+            max_connections=LANE_WIDTH, max_keepalive_connections=LANE_WIDTH, keepalive_expiry=KEEP_SECONDS
+        )
+        self._tls = self._tls or _tls(self._url)
+        lane = _Lane(httpx.AsyncHTTPTransport(verify=self._tls, trust_env=False, limits=limits))
+        self._lanes.append(lane)
+        return lane
+
+
+@dataclass(slots=True)
+class _Lane:
+    """A pool of connections, and how many of them are at work."""
+
+    transport: httpx.AsyncHTTPTransport
+    busy: int = 0
+
+
+def is_ncco(body: bytes) -> bool:
+    """Whether the platform would run *body*, as the linter knows it; so it does an empty array, and ends the call."""
+    return ncco_fault(body) is None
+
+
+def ncco_fault(body: bytes) -> str | None:
+    """Why the platform would not run *body*, with the linter's first error; None if it would."""
+    try:
+        flow = strict_json.loads(body.decode(), max_depth=MAX_DEPTH)
+    except UnicodeDecodeError:
+        return "it is not UTF-8"
+    except (ValueError, RecursionError):
+        return "it is not JSON"
+    if flow == []:
+        return None
+    error = first_error(flow)
+    return f"{show(error.path)[:_MAX_SHOWN]}: {error.message}" if error else None
+
+
+async def ncco_fault_aside(body: bytes, *, within: float) -> str | None:
+    """See :func:`ncco_fault`; others are not kept waiting, however large *body* is.
+
+    Args:
+        within: Seconds that it may take.
+    """
+    if len(body) <= AT_ONCE_BYTES:
+        return ncco_fault(body)
+    try:
+        async with asyncio.timeout(within):
+            return await asyncio.to_thread(ncco_fault, body)
+    except TimeoutError:
+        return "it is too large to be checked in time"
+
+
+async def _exchange(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> Reply | str:
+    """The answer to *request*, or why it is none.
+
+    A kept connection may be closed by the other side just as a request is written to it. That one has not been heard,
+    so it is sent again, over a new one in the end.
+    """
+    is_new = False
+
+    async def trace(event: str, _: object) -> None:
+        nonlocal is_new
+        is_new = is_new or event == "connection.connect_tcp.started"
+
+    request.extensions["trace"] = trace
+    while True:
+        try:
+            response = await transport.handle_async_request(request)
+        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+            if is_new:
+                raise
+        else:
+            return await _read(response)
+
+
+async def _read(response: httpx.Response) -> Reply | str:
+    try:
+        if response.status_code not in SUCCESSES:
+            is_redirect = 300 <= response.status_code < 400
+            return f"it answered {response.status_code}" + (
+                ", a redirect, which is not followed" if is_redirect else ""
+            )
+        if response.headers.get("content-encoding", "identity").lower() != "identity":
+            return "it is compressed, which was not asked for"
+        body = bytearray()
+        async for part in response.aiter_raw():
+            body += part
+            if len(body) > MAX_BODY_BYTES:
+                return "it is over 1 MiB"
+    finally:
+        await response.aclose()
+    content_type = _UNPRINTABLE.sub("", response.headers.get("content-type", "")).strip()
+    return Reply(status=response.status_code, content_type=content_type or None, body=bytes(body))
+
+
+def _checked(url: str) -> httpx.URL:
+    hint = "Write it as http://127.0.0.1:5000/voice: scheme, host, port and path."
+    try:
+        parsed = httpx.URL(url) if _URL.fullmatch(url) else None
+    except httpx.InvalidURL:
+        parsed = None
+    is_usable = parsed is not None and parsed.host and parsed.port in (None, *range(1, 65536))
+    if parsed is None or not is_usable or parsed.scheme not in ("http", "https"):
+        raise InputError("The URL to forward to is not an http or https URL.", hint=hint)
+    if parsed.userinfo or "?" in url or "#" in url:
+        raise InputError("The URL to forward to has a password, query or fragment.", hint=hint)
+    return parsed
+
+
+def _tls(url: httpx.URL) -> ssl.SSLContext:
+    """What the system trusts; for http nobody, since nothing is ever checked with it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if url.scheme == "https":
+        context.load_default_certs()
+    return context
+
+
+def _reason(exc: Exception) -> str:
+    """What went wrong, in words that hold nothing of the request."""
+    for each in _causes(exc):
+        match each:
+            case socket.gaierror():
+                return "its name cannot be resolved"
+            case ssl.SSLCertVerificationError():
+                return f"its certificate is not trusted: {each.verify_message}"
+            case ConnectionRefusedError():
+                return "the connection was refused"
+            case OSError(errno=errno.EMFILE | errno.ENFILE):
+                return "there are no free file descriptors"
+    match exc:
+        case httpx.ConnectError():
+            return "no connection"
+        case httpx.LocalProtocolError() | httpx.InvalidURL() | ValueError():
+            return "the request cannot be passed on as it came"
+    return "the connection was closed, or what came is no whole answer"
+
+
+def _causes(exc: BaseException | None) -> Iterator[BaseException]:
+    """*exc*, and whatever it came from."""
+    while exc is not None:
+        yield exc
+        if isinstance(exc, BaseExceptionGroup):  # one for each address of the name
+            for each in exc.exceptions:
+                yield from _causes(each)
+        exc = exc.__cause__ or exc.__context__

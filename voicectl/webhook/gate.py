@@ -1,0 +1,351 @@
+"""The door: bounds on connections and on the heads and bodies of requests, whoever sends them.
+
+What breaks a bound is answered by its status where that can still be heard, and the connection ends. A connection
+that sends nothing, or a little at a time, is closed in time; when there are too many, the one that has done without a
+complete request longest gives way to the new one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from dataclasses import dataclass
+from enum import StrEnum, auto
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from voicectl.loopback import is_loopback
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Iterable
+
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+_HEAD_ENDS = 4  # bytes of a header line beside its name and value
+_FRAMING = 8  # times its size: what a body in chunks may take on the wire
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The bounds.
+
+    Attributes:
+        head_bytes: Of a request line and all headers.
+        head_seconds: From the first byte of a head to its last; ``body_seconds``: from there to the end of the body.
+        idle_seconds: Without a byte.
+        answer_seconds: From the end of a request to the end of its answer.
+        linger_seconds: For a client to read why it was refused.
+        pipelined: Requests that wait for the answer to the one before.
+    """
+
+    head_bytes: int = 16 << 10
+    headers: int = 64
+    body_bytes: int = 64 << 10
+    head_seconds: float = 5.0
+    body_seconds: float = 5.0
+    idle_seconds: float = 15.0
+    answer_seconds: float = 30.0
+    linger_seconds: float = 1.0
+    connections: int = 256
+    per_address: int = 32
+    pipelined: int = 8
+
+
+LIMITS = Limits()
+
+
+class State(StrEnum):
+    """What a connection is at; of requests sent without waiting, with the last of them."""
+
+    QUIET = auto()
+    HEAD = auto()
+    BODY = auto()
+    ANSWERING = auto()
+    REFUSED = auto()
+
+
+class Gate:
+    """The connections there are.
+
+    Args:
+        proxies: Addresses that speak for many, and may have as many connections as there are.
+        is_local: Which others do, too: this machine's own, since a tunnel or proxy ends here.
+
+    Attributes:
+        refused: How many requests were refused, by status; how many connections were closed for a new one, by 0.
+    """
+
+    def __init__(
+        self,
+        *,
+        limits: Limits = LIMITS,
+        proxies: Iterable[str] = (),
+        is_local: Callable[[str], bool] = is_loopback,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.limits = limits
+        self.monotonic = monotonic
+        self.refused: dict[int, int] = {}
+        self._proxies = frozenset(map(_address, proxies))
+        self._is_local = is_local
+        self._connections: dict[_Guarded, str] = {}
+
+    def protocol(self, *args: Any, **options: Any) -> HttpToolsProtocol:
+        """A protocol for a new connection; uvicorn calls it, and says what it needs."""
+        return _Guarded(self, *args, **options)
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._connections)
+
+    def states(self) -> list[State]:
+        """What each of them is at."""
+        return [each.state for each in self._connections]
+
+    def sweep(self) -> None:
+        """Close each connection whose time is over; to be called a few times a second."""
+        now = self.monotonic()
+        for connection in list(self._connections):
+            if now >= connection.deadline:
+                connection.expire()
+
+    def admit(self, connection: _Guarded, host: str) -> bool:
+        """Whether a new *connection* may stay; another may have to go for it."""
+        address = _address(host)
+        if not (self._is_local(address) or address in self._proxies):
+            own = [each for each, its in self._connections.items() if its == address]
+            if len(own) >= self.limits.per_address and not self._evict(own):
+                return False
+        if len(self._connections) >= self.limits.connections and not self._evict(self._connections):
+            return False
+        self._connections[connection] = address
+        return True
+
+    def forget(self, connection: _Guarded) -> None:
+        """It is closed."""
+        self._connections.pop(connection, None)
+
+    def count(self, status: int) -> None:
+        """A request was refused, or for 0 a connection closed."""
+        self.refused[status] = self.refused.get(status, 0) + 1
+
+    def _evict(self, candidates: Iterable[_Guarded]) -> bool:
+        """Close the one that has been without a complete request longest; never one that is being answered."""
+        waiting = [each for each in candidates if not each.is_owed]
+        if not waiting:
+            return False
+        loser = min(waiting, key=lambda each: each.worth)
+        self.count(0)
+        self.forget(loser)
+        loser.transport.abort()
+        return True
+
+
+class _Refused(Exception):
+    """Raised into the parser, which then reads no further."""
+
+
+class _Guarded(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(self, gate: Gate, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._gate = gate
+        self._limits = gate.limits
+        self._refusal: tuple[int, str] | None = None
+        self._head = 0  # bytes of the head's lines that are whole
+        self._read = 0  # bytes of all that came for the head, or for the body
+        self._length: int | None = None
+        self._codings: list[bytes] = []
+        self.state = State.QUIET
+        self.deadline = 0.0
+        self.completed = (False, 0.0)  # whether and when a request was; else since when this is open
+
+    @property
+    def is_owed(self) -> bool:
+        """Whether a whole request came that is not answered yet."""
+        cycle: RequestResponseCycle | None = (
+            self.cycle
+        )  # none before the first request, whatever uvicorn says
+        return bool(self.pipeline) or not (cycle is None or cycle.response_complete or cycle.more_body)
+
+    @property
+    def worth(self) -> tuple[bool, bool, float]:
+        """The least gives way: one that never made a request, before all one that is at its first, and the oldest."""
+        is_proven, since = self.completed
+        return is_proven, is_proven or self.state is State.QUIET, since
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        now = self._gate.monotonic()
+        self.completed = (False, now)
+        self.deadline = now + self._limits.idle_seconds
+        if not self._gate.admit(self, self.client[0] if self.client else ""):
+            self._gate.count(HTTPStatus.SERVICE_UNAVAILABLE)
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._gate.forget(self)
+        super().connection_lost(exc)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """The client sends no more: what it asked is answered yet, and then, or else now, the connection ends."""
+        if self.state is State.REFUSED or not self.is_owed:
+            return False
+        self.cycle.keep_alive = False
+        return True
+
+    def data_received(self, data: bytes) -> None:
+        state = self.state
+        if state is State.REFUSED:
+            return  # read so that the client can send all it has, and then reads the refusal
+        if state is State.QUIET:
+            self._begin()
+        super().data_received(data)
+        state = self.state
+        if state is State.HEAD:
+            self._read += len(data)
+            if self._read > self._limits.head_bytes:
+                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the head is too long")
+        elif state is State.BODY:
+            self._read += len(data)
+            if self._read > _FRAMING * self._limits.body_bytes:
+                self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too long")
+
+    def on_message_begin(self) -> None:
+        if self.state is not State.HEAD:
+            self._begin()
+        self._head = self._read = 0
+        self._length = None
+        self._codings = []
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.state is State.BODY:
+            self._stop(HTTPStatus.BAD_REQUEST, "a header after the body")
+        super().on_header(name, value)
+        self._head += len(name) + len(value) + _HEAD_ENDS
+        headers = self.headers
+        if len(headers) > self._limits.headers:
+            self._stop(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "too many headers")
+        name = headers[-1][0]
+        if name == b"content-length":
+            if self._length is not None or not value.isdigit():
+                self._stop(HTTPStatus.BAD_REQUEST, "its length is said twice, or is no number")
+            self._length = int(value[:20])
+        elif name == b"transfer-encoding":
+            self._codings.append(value.strip().lower())
+        elif name == b"content-encoding" and value.strip().lower() not in (b"identity", b""):
+            self._stop(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "an encoded body")
+
+    def on_headers_complete(self) -> None:
+        limits = self._limits
+        if self._head + len(self.url) > limits.head_bytes:
+            self._stop(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the head is too long")
+        if self._codings and (self._length is not None or self._codings != [b"chunked"]):
+            self._stop(
+                HTTPStatus.BAD_REQUEST, "where the body ends is said in two ways, or in an unknown one"
+            )
+        if self._length is not None and self._length > limits.body_bytes:
+            self._stop(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too long")
+        if len(self.pipeline) >= limits.pipelined:
+            self._stop(HTTPStatus.BAD_REQUEST, "too many requests at once")
+        is_upgrade = self.parser.should_upgrade()
+        if is_upgrade and (self._length or self._codings):
+            self._stop(HTTPStatus.BAD_REQUEST, "a body with an upgrade")  # httptools would skip it
+        super().on_headers_complete()
+        if is_upgrade:
+            self.cycle.keep_alive = False
+        self.state = State.BODY
+        self._read = 0
+        self.deadline = self._gate.monotonic() + limits.body_seconds
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        if len(self.cycle.body) > self._limits.body_bytes:
+            self._stop(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too long")
+
+    def on_message_complete(self) -> None:
+        now = self._gate.monotonic()
+        self.completed = (True, now)
+        if self.cycle.response_complete:  # answered before it was all there
+            self._rest(now)
+        else:
+            self.state = State.ANSWERING
+            self.deadline = now + self._limits.answer_seconds
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.state is State.ANSWERING and self.cycle.response_complete:
+            self._rest(self._gate.monotonic())
+        self._unset_keepalive_if_required()  # the gate's own bound is in force
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (the parser's words, for logs)
+        """Answer what the parser, or this gate, stopped at."""
+        status, why = self._refusal or (HTTPStatus.BAD_REQUEST.value, "it is no HTTP")
+        self._refuse(status, why)
+
+    def expire(self) -> None:
+        """The time of what the connection is at is over."""
+        if self.state in (State.HEAD, State.BODY):
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "it takes too long")
+        elif self.state is State.QUIET and not self.transport.is_closing():
+            self.deadline += self._limits.linger_seconds
+            self.transport.close()
+        else:
+            self.transport.abort()
+
+    def _begin(self) -> None:
+        self.state = State.HEAD
+        self._read = 0
+        self.deadline = self._gate.monotonic() + self._limits.head_seconds
+
+    def _rest(self, now: float) -> None:
+        self.state = State.QUIET
+        self.completed = (True, now)
+        self.deadline = now + self._limits.idle_seconds
+
+    def _stop(self, status: int, why: str) -> None:
+        """Have the parser stop, from inside one of its calls; the rest is done once it has."""
+        self._refusal = status, why
+        raise _Refused
+
+    def _refuse(self, status: int, why: str) -> None:
+        """Say why no more is read, and end; where another answer is owed, end with that one."""
+        state, self.state = self.state, State.REFUSED
+        if state is State.REFUSED or self.transport.is_closing():
+            return
+        self._gate.count(status)
+        now, cycle = self._gate.monotonic(), self.cycle
+        if state is State.HEAD and self.is_owed:
+            cycle.keep_alive = False
+            self.deadline = now + self._limits.answer_seconds
+            return
+        self.deadline = now + self._limits.linger_seconds
+        if state is State.BODY and (self.pipeline or cycle.response_started):
+            self.transport.abort()
+            return
+        phrase = HTTPStatus(status).phrase
+        text = f"{phrase}: {why}\n"
+        head = f"content-type: text/plain\r\ncontent-length: {len(text)}\r\nconnection: close\r\n\r\n"
+        self.transport.write(f"HTTP/1.1 {status} {phrase}\r\n{head}{text}".encode())
+        if state is State.BODY:  # whoever reads it gives up
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self.transport.write_eof()
+        self.flow.resume_reading()
+
+
+def _address(host: str) -> str:
+    """*host* in the one form that its address has."""
+    try:
+        found = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return str(mapped or found)

@@ -1,0 +1,101 @@
+"""What ``/metrics`` shows of a receiver, in the text format of Prometheus."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+
+from voicectl.store.events import Outcome, Route
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from voicectl.store.events import Arrival, Kept
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """Counts, of one receiver only."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._answered = Counter(
+            "voicectl_webhook_requests",
+            "Requests answered, by route and status.",
+            ("route", "status"),
+            registry=self._registry,
+        )
+        self._by_status: dict[
+            tuple[Route, int], Counter
+        ] = {}  # a look-up by labels takes longer than counting
+        seconds = Histogram(
+            "voicectl_webhook_seconds",
+            "From a request's head to its answer.",
+            ("route",),
+            buckets=_BUCKETS,
+            registry=self._registry,
+        )
+        self._seconds = {route: seconds.labels(route) for route in Route}
+        outcomes = Counter(
+            "voicectl_webhook_events", "Webhooks kept, by outcome.", ("outcome",), registry=self._registry
+        )
+        self._outcomes = {outcome: outcomes.labels(outcome) for outcome in Outcome}
+        self._dropped = Counter(
+            "voicectl_webhook_dropped",
+            "What was not done, for too much of it.",
+            ("what",),
+            registry=self._registry,
+        )
+        self._forwarded = Counter(
+            "voicectl_webhook_forwards",
+            "Webhooks passed on, by route and what the app did: answered, failed (late too).",
+            ("route", "outcome"),
+            registry=self._registry,
+        )
+        self._together = Histogram(
+            "voicectl_webhook_commit_events",
+            "Webhooks that shared a commit.",
+            buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024),
+            registry=self._registry,
+        )
+
+    def show(self, name: str, text: str, value: Callable[[], float]) -> None:
+        """Show a *value* that somebody else keeps."""
+        Gauge(f"voicectl_webhook_{name}", text, registry=self._registry).set_function(value)
+
+    def answered(self, route: Route, status: int, seconds: float) -> None:
+        """A request was answered."""
+        child = self._by_status.get((route, status))
+        if child is None:
+            child = self._by_status[route, status] = self._answered.labels(route, status)
+        child.inc()
+        self._seconds[route].observe(seconds)
+
+    def forwarded(self, route: Route, *, is_answered: bool) -> None:
+        """The user's app was asked."""
+        self._forwarded.labels(route, "answered" if is_answered else "failed").inc()
+
+    def kept(self, pairs: Sequence[tuple[Arrival, Kept]]) -> None:
+        """Some were kept, in one commit."""
+        self._together.observe(len(pairs))
+        for _, kept in pairs:
+            self._outcomes[kept.outcome].inc()
+
+    def dropped(self, what: str) -> None:
+        """Something was not done."""
+        self._dropped.labels(what).inc()
+
+    def text(self) -> bytes:
+        """All of it, as :data:`CONTENT_TYPE`."""
+        return generate_latest(self._registry)

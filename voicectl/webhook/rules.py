@@ -1,0 +1,369 @@
+"""Which NCCO answers which call: an NCCO for all of them, or rules of which the first that fits has it.
+
+Everything is checked and prepared when it is read, so that a call is answered in microseconds. Actions become JSON by
+the serialiser alone, and a request's values go into the texts of ``talk`` and nowhere else: whoever phones in cannot
+change what is done with the call.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import math
+import os
+import re
+import stat
+import tomllib
+from dataclasses import dataclass, field
+from datetime import date, time
+from typing import TYPE_CHECKING, Any
+
+from voicectl.errors import InputError
+from voicectl.voice import json_places
+from voicectl.voice.json_places import Lines, show
+from voicectl.voice.ncco.endpoints import ENDPOINT
+from voicectl.voice.ncco.lint import lint, lint_file
+from voicectl.voice.ncco.values import nearest
+from voicectl.webhook import texts
+from voicectl.webhook.texts import BadText
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from voicectl.voice.ncco import Action, Ncco
+    from voicectl.voice.ncco.findings import Finding
+    from voicectl.webhook.texts import Text
+
+MAX_BYTES = 1 << 20
+"""Of all files together."""
+
+MAX_RULES = 500
+MAX_PATTERN = 256
+MAX_TOLD = 10
+
+Stamp = tuple[int, int, int, int]
+"""What changes with a file: two times in nanoseconds, of its content and of its mode, size, inode."""
+
+_MAX_BITS = 1024  # of a whole number; no reader of JSON that keeps floats takes a larger one
+_CONDITIONS = ("to", "from", "direction", "endpoint_type")
+_NUMBERS = ("to", "from")
+_VALUES = {"direction": ("inbound", "outbound"), "endpoint_type": tuple(ENDPOINT.records)}
+_RESULTS = ("ncco", "answer")
+_SHAPE = (
+    "Write an NCCO as JSON, or [[rule]] with to, from, direction or endpoint_type,"
+    ' and ncco = "FILE" or answer = [...].'
+)
+_BEGINS_AS_JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:\{|\[\s*[{\]])")  # as no TOML does
+_HEADER = re.compile(r"^[ \t]*\[\[[ \t]*rule[ \t]*\]\]", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """An NCCO that is ready to be served.
+
+    Attributes:
+        actions: Each as JSON; one that has variables as the action and its text.
+    """
+
+    actions: tuple[bytes | tuple[Action, Text], ...]
+
+    def fill(self, fields: Mapping[str, Any]) -> bytes:
+        """The NCCO as JSON, with the values of *fields* in its texts."""
+        return b"[%b]" % b",".join(
+            each if isinstance(each, bytes) else _json(each[0] | {"text": each[1].fill(fields)})
+            for each in self.actions
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """What a field of the request must be: one of some texts, or like one of some patterns, without case."""
+
+    name: str
+    texts: frozenset[str]
+    patterns: re.Pattern[str] | None
+
+    def fits(self, value: object) -> bool:
+        """Whether *value* is so; what is no text, or not there, is the empty one."""
+        text = _normal(self.name, value[: MAX_PATTERN * 2] if isinstance(value, str) else "")
+        return text in self.texts or (self.patterns is not None and self.patterns.match(text) is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What answers the calls that fit all its conditions."""
+
+    conditions: tuple[Condition, ...]
+    flow: Flow
+
+    def fits(self, fields: Mapping[str, Any], direction: str) -> bool:
+        """Whether it is for this call."""
+        return all(
+            each.fits(direction if each.name == "direction" else fields.get(each.name))
+            for each in self.conditions
+        )
+
+
+@dataclass(slots=True)
+class Reading:
+    """One reading of a file of answers, and of those that it names.
+
+    Args:
+        path: The file.
+        allows: Told each NCCO; raises for one that must not be served.
+
+    Attributes:
+        stamps: What was read, as it was then; None where it could not be. True also of a reading that failed.
+        warnings: What is doubtful.
+    """
+
+    path: Path
+    allows: Callable[[Ncco], None]
+    stamps: dict[Path, Stamp | None] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    _flows: dict[Path, Flow] = field(default_factory=dict, init=False)
+    _size: int = field(default=0, init=False)
+
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules, in order.
+
+        Raises:
+            VoicectlError: Something is wrong; says where.
+        """
+        content = self._read(self.path)
+        if self.path.suffix.lower() == ".json" or _BEGINS_AS_JSON.match(content):
+            return (Rule(conditions=(), flow=self._flow_in(content, str(self.path))),)
+        try:
+            text = content.decode()
+            tables = tomllib.loads(text)
+        except UnicodeDecodeError as exc:
+            raise InputError(f"{self.path} is not UTF-8.", hint="Save it in UTF-8.") from exc
+        except (ValueError, RecursionError) as exc:
+            raise InputError(
+                f"{self.path} is neither an NCCO nor TOML: {exc}.".replace("..", "."), hint=_SHAPE
+            ) from exc
+        return self._rules_in(tables, text)
+
+    def _rules_in(self, tables: dict[str, Any], text: str) -> tuple[Rule, ...]:
+        for name in tables:
+            if name != "rule":
+                raise InputError(f"{self.path}: there is no {name[:MAX_PATTERN]!r} here.", hint=_SHAPE)
+        given = tables.get("rule", [])
+        if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
+            raise InputError(f"{self.path}: a rule begins with [[rule]], in two brackets.", hint=_SHAPE)
+        if not given:
+            raise InputError(f"{self.path} has no rule.", hint=_SHAPE)
+        if len(given) > MAX_RULES:
+            raise InputError(f"{self.path} has {len(given)} rules; {MAX_RULES} are the most.")
+        lines = [text.count("\n", 0, found.start()) + 1 for found in _HEADER.finditer(text)]
+        rules: list[Rule] = []
+        for index, table in enumerate(given):
+            line = f" (line {lines[index]})" if len(lines) == len(given) else ""
+            where = f"{self.path}, rule {index + 1}{line}"
+            if rules and not rules[-1].conditions:
+                raise InputError(
+                    f"{where} is never reached: rule {index} is for all calls.",
+                    hint="Put the rule without conditions last.",
+                )
+            rules.append(self._rule(table, where))
+        return tuple(rules)
+
+    def _rule(self, table: dict[str, Any], where: str) -> Rule:
+        for name in table:
+            if name not in (*_CONDITIONS, *_RESULTS):
+                near = nearest(name, (*_CONDITIONS, *_RESULTS))
+                hint = (
+                    f"Did you mean {near}?" if near else f"A rule has {', '.join((*_CONDITIONS, *_RESULTS))}."
+                )
+                raise InputError(f"{where} has an unknown key {name[:MAX_PATTERN]!r}.", hint=hint)
+        conditions = tuple(
+            _condition(name, table[name], f"{where}: {name}") for name in _CONDITIONS if name in table
+        )
+        if len(table.keys() & set(_RESULTS)) != 1:
+            fault = "both ncco and answer" if "ncco" in table else "neither ncco nor answer"
+            raise InputError(
+                f"{where} has {fault}.", hint='Give one: ncco = "welcome.json", or answer = [ ... ].'
+            )
+        if "answer" in table:
+            return Rule(conditions=conditions, flow=self._flow(table["answer"], f"{where}: answer"))
+        name = table["ncco"]
+        if not isinstance(name, str) or not name:
+            raise InputError(f"{where}: ncco is not the name of a file.", hint='Write ncco = "welcome.json".')
+        path = self.path.parent / name
+        if path not in self._flows:
+            try:
+                content = self._read(path)
+            except InputError as exc:
+                raise InputError(f"{where}: {exc.message}", hint=exc.hint) from exc
+            self._flows[path] = self._flow_in(content, f"{where}: {path}")
+        return Rule(conditions=conditions, flow=self._flows[path])
+
+    def _flow_in(self, content: bytes, where: str) -> Flow:
+        """The NCCO in a file, whose faults have a line and a column: ``welcome.json:2:43: ...``."""
+        before = f"{where}:"
+        self._judge(
+            before,
+            [
+                (finding.is_error, f"{line}:{column}: {_told(finding)}")
+                for finding, line, column in lint_file(content)
+            ],
+        )
+        text = content.decode()
+        document = json_places.read(text)
+        lines = Lines(text)
+
+        def place(path: json_places.Path) -> str:
+            line, column = lines.place(document.offsets[path])
+            return f"{before}{line}:{column}"
+
+        return self._prepare(document.value, place)
+
+    def _flow(self, value: Any, where: str) -> Flow:
+        """The NCCO that is written in a rule."""
+        _check_is_json(value, where)
+        self._judge(f"{where}: ", [(finding.is_error, _told(finding)) for finding in lint(value)])
+        return self._prepare(value, lambda _: where)
+
+    def _judge(self, before: str, findings: list[tuple[bool, str]]) -> None:
+        """Keep the doubts, and refuse what has errors."""
+        self.warnings += [before + told for is_error, told in findings if not is_error]
+        errors = [told for is_error, told in findings if is_error]
+        if errors:
+            more = len(errors) - MAX_TOLD
+            told = "; ".join(errors[:MAX_TOLD]) + (f"; and {more} more" if more > 0 else "")
+            raise InputError(before + told, hint="'voicectl ncco lint FILE' checks an NCCO.")
+
+    def _prepare(self, flow: Ncco, place: Callable[[json_places.Path], str]) -> Flow:
+        """Make *flow*, in which the linter found no error, ready; *place* says where something in it is."""
+        self.allows(flow)
+        actions: list[bytes | tuple[Action, Text]] = []
+        for index, action in enumerate(flow):
+            spoken = (index, "text") if action["action"] == "talk" else None
+            for path, text in _texts(action, (index,)):
+                if path != spoken and texts.has_variable(text):
+                    raise InputError(
+                        f"{place(path)}: {show(path)} has a variable, which only the text of a talk may.",
+                        hint="Whoever phones in chooses what it would be.",
+                    )
+            if spoken is None:
+                actions.append(_json(action))
+                continue
+            try:
+                read = texts.read(action["text"])
+            except BadText as exc:
+                raise InputError(f"{place(spoken)}: {show(spoken)}: {exc.message}", hint=exc.hint) from exc
+            actions.append((action, read) if read.names else _json(action | {"text": read.literals[0]}))
+        return Flow(actions=tuple(actions))
+
+    def _read(self, path: Path) -> bytes:
+        """A file, bounded, opened without waiting; what it is stamped with is that of what was read."""
+        self.stamps[path] = None
+        try:
+            handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except (OSError, ValueError) as exc:
+            why = exc.strerror if isinstance(exc, OSError) else "it is not the name of a file"
+            raise InputError(f"{path} cannot be read: {why}.", hint="Check the path.") from exc
+        try:
+            found = os.fstat(handle)
+            self.stamps[path] = _stamp(found)
+            if not stat.S_ISREG(found.st_mode):
+                raise InputError(f"{path} is not a file.", hint="Check the path.")
+            with os.fdopen(handle, "rb", closefd=False) as file:
+                content = file.read(MAX_BYTES - self._size + 1)
+        except OSError as exc:
+            raise InputError(f"{path} cannot be read: {exc.strerror}.") from exc
+        finally:
+            os.close(handle)
+        self._size += len(content)
+        if self._size > MAX_BYTES:
+            raise InputError(f"{path} is over 1 MiB, or the answers are in all.", hint="Make them smaller.")
+        return content
+
+
+def stamp(path: Path) -> Stamp | None:
+    """What changes with the file at *path*; None if there is none."""
+    try:
+        return _stamp(path.stat())
+    except (OSError, ValueError):
+        return None
+
+
+def _stamp(found: os.stat_result) -> Stamp:
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
+
+
+def _condition(name: str, value: Any, where: str) -> Condition:
+    given = value if isinstance(value, list) else [value]
+    if not given or not all(isinstance(each, str) and len(each) <= MAX_PATTERN for each in given):
+        raise InputError(
+            f"{where} is not a text of at most {MAX_PATTERN} characters, nor an array of such.",
+            hint='Write it in quotes: "447700900001", or "4477*", or ["4420*", "4477*"].',
+        )
+    for each in given:
+        known = _VALUES.get(name)
+        if known and "*" not in each and "?" not in each and each.lower() not in known:
+            near = nearest(each, known)
+            hint = f'Did you mean "{near}"?' if near else f"It is one of {', '.join(known)}."
+            raise InputError(f"{where}: {each!r} is none.", hint=hint)
+    wild = [_normal(name, each) for each in given if "*" in each or "?" in each]
+    joined = "|".join(fnmatch.translate(each.replace("[", "[[]")) for each in wild)
+    return Condition(
+        name=name,
+        texts=frozenset(_normal(name, each) for each in given if "*" not in each and "?" not in each),
+        patterns=re.compile(joined) if wild else None,
+    )
+
+
+def _normal(name: str, text: str) -> str:
+    """*text* as it is compared: without case, a number without its ``+``."""
+    lowered = text.lower()
+    return lowered.removeprefix("+") if name in _NUMBERS else lowered
+
+
+def _texts(value: Any, path: json_places.Path) -> list[tuple[json_places.Path, str]]:
+    """Every text in *value*, keys too, and where it is; a key is where its value is."""
+    found: list[tuple[json_places.Path, str]] = []
+    left = [(path, value)]
+    while left:
+        at, each = left.pop()
+        if isinstance(each, str):
+            found.append((at, each))
+        elif isinstance(each, dict):
+            found += (((*at, key), key) for key in each)
+            left += (((*at, key), inside) for key, inside in each.items())
+        elif isinstance(each, list):
+            left += (((*at, index), inside) for index, inside in enumerate(each))
+    return found
+
+
+def _check_is_json(value: Any, where: str) -> None:
+    """See that a value of TOML, which has times, numbers of any size and any depth, can be sent as JSON."""
+    level = [value]
+    for _ in range(json_places.MAX_DEPTH + 1):
+        for each in level:
+            if isinstance(each, date | time) or (isinstance(each, float) and not math.isfinite(each)):
+                raise InputError(f"{where} holds {each}, which JSON cannot say.", hint="Put it in quotes.")
+            if isinstance(each, int) and each.bit_length() > _MAX_BITS:
+                raise InputError(
+                    f"{where} holds a number of {each.bit_length()} bits.", hint="Put it in quotes."
+                )
+        level = [
+            inside
+            for each in level
+            if isinstance(each, dict | list)
+            for inside in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return
+    raise InputError(
+        f"{where} is nested more than {json_places.MAX_DEPTH} deep.", hint="Nothing that is sent is so deep."
+    )
+
+
+def _told(finding: Finding) -> str:
+    return f"{finding.severity}: {show(finding.path)}: {finding.message} {finding.hint}"
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()

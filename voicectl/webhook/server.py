@@ -1,0 +1,293 @@
+"""Running a receiver: until a signal, or from a thread while a block runs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import uvicorn
+import uvloop
+
+from voicectl.clock import Clock, SystemClock
+from voicectl.store.events import TOKEN_SECONDS, Query, Route
+from voicectl.webhook.gate import Gate, State
+from voicectl.webhook.keeper import RETRY_SECONDS, Keeper
+from voicectl.webhook.metrics import Metrics
+from voicectl.webhook.receiver import BOUNDS, Bounds, Receiver
+from voicectl.webhook.troubles import Troubles
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from voicectl.store.events import Arrival, EventStore, Kept
+    from voicectl.store.spool import Spool
+    from voicectl.webhook.answers import Answers
+    from voicectl.webhook.forward import Forwarder
+    from voicectl.webhook.signature import Verifier
+
+HOST = "127.0.0.1"
+PORT = 3000
+
+KEEPING_SHARE = 0.3
+"""How much of the time at the end is for what is not kept yet, at least."""
+
+_TICK_SECONDS = 0.1  # as uvicorn counts it
+_BACKLOG = 1024
+
+
+def _nobody(_: object) -> None:
+    """Nobody is told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What a receiver works with.
+
+    Attributes:
+        open_store: Opens the store of events, in the thread that uses it.
+        verifier: Judges signatures; None if no secret is known.
+        is_unsigned_allowed: Whether to keep what is not signed.
+        forwarder: Asks the user's own app; closed when the server stops.
+        on_kept: Told on the loop what was kept; must return at once.
+        retry_seconds: How long a store that failed is left alone.
+        grace_seconds: How long all that is under way may go on when the server stops.
+        troubles: Told what is wrong, from any thread; must return at once, too.
+    """
+
+    open_store: Callable[[], EventStore]
+    spool: Spool
+    verifier: Verifier | None
+    is_unsigned_allowed: bool = False
+    answers: Answers | None = None
+    forwarder: Forwarder | None = None
+    gate: Gate = field(default_factory=Gate)
+    bounds: Bounds = BOUNDS
+    retry_seconds: float = RETRY_SECONDS
+    grace_seconds: float = 5.0
+    clock: Clock = field(default_factory=SystemClock)
+    on_kept: Callable[[Sequence[tuple[Arrival, Kept]]], None] = _nobody
+    troubles: Troubles = field(default_factory=lambda: Troubles(_nobody))
+
+
+def listen(host: str = HOST, port: int = PORT) -> socket.socket:
+    """Take *port* of an address of this machine; 0: any free one.
+
+    Raises:
+        OSError: It cannot be had.
+        ValueError: *host* is none: an empty one would mean all there are.
+    """
+    if not host.isprintable() or not host or " " in host:
+        raise ValueError("no address")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+
+
+def url(sock: socket.socket) -> str:
+    """The base URL of what listens at *sock*."""
+    host, port = sock.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def serve(setup: Setup, sock: socket.socket, on_ready: Callable[[], None] = lambda: None) -> int:
+    """Serve at *sock*, which is closed then, until SIGINT, SIGTERM or SIGHUP; a second one ends the process at once.
+
+    Args:
+        on_ready: Called once requests are answered.
+
+    Returns:
+        The signal.
+    """
+    caught: list[int] = []
+
+    async def main() -> None:
+        loop, stopping = asyncio.get_running_loop(), asyncio.Event()
+
+        def on_signal(signum: int) -> None:
+            if caught:
+                os._exit(128 + signum)
+            caught.append(signum)
+            stopping.set()
+
+        for signum in before:
+            loop.add_signal_handler(signum, on_signal, signum)
+        await _serve(setup, sock, on_ready, stopping)
+
+    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {
+        signum: signal.getsignal(signum) for signum in ends if signal.getsignal(signum) != signal.SIG_IGN
+    }
+    try:
+        with sock, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(main())
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+    return caught[0]
+
+
+@contextmanager
+def running(setup: Setup, sock: socket.socket) -> Iterator[str]:
+    """Serve at *sock* from a thread while the block runs, which gets the base URL."""
+    ready: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+
+    async def main() -> None:
+        loop, stopping = asyncio.get_running_loop(), asyncio.Event()
+        await _serve(setup, sock, lambda: ready.set_result((loop, stopping)), stopping)
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(main())
+
+    with sock, ThreadPoolExecutor(1, "receiver") as thread:
+        address = url(sock)
+        served = thread.submit(run)
+        served.add_done_callback(lambda _: ready.cancel())
+        try:
+            loop, stopping = ready.result()
+        except CancelledError:
+            served.result()  # raises what kept it from starting
+            raise
+        try:
+            yield address
+        finally:
+            with suppress(RuntimeError):  # its loop is closed: it failed, and result() says how
+                loop.call_soon_threadsafe(stopping.set)
+            served.result()
+
+
+async def _serve(
+    setup: Setup, sock: socket.socket, on_ready: Callable[[], None], stopping: asyncio.Event
+) -> None:
+    metrics = Metrics()
+
+    def on_kept(pairs: list[tuple[Arrival, Kept]]) -> None:
+        metrics.kept(pairs)
+        setup.on_kept(pairs)
+
+    def on_trouble(line: str) -> None:
+        setup.troubles(line, line)
+
+    loop = asyncio.get_running_loop()
+
+    def open_store() -> EventStore:
+        store = setup.open_store()
+        try:
+            since = setup.clock.time() - TOKEN_SECONDS
+            asked = Query(kinds=(Route.ANSWER, Route.FALLBACK), since=since, last=setup.bounds.tokens)
+            tokens = [(each.jti, each.key) for _, each, _ in store.find(asked) if each.jti is not None]
+        except BaseException:
+            store.close()
+            raise
+        loop.call_soon_threadsafe(lambda: receiver.remember(tokens))  # there is one by the time that runs
+        return store
+
+    keeper = Keeper(
+        open_store,
+        setup.spool,
+        on_kept=on_kept,
+        on_trouble=on_trouble,
+        retry_seconds=setup.retry_seconds,
+    )
+    forwarder = setup.forwarder
+    receiver = Receiver(
+        keeper=keeper,
+        verifier=setup.verifier,
+        is_unsigned_allowed=setup.is_unsigned_allowed,
+        answers=setup.answers,
+        forwarder=forwarder,
+        clock=setup.clock,
+        metrics=metrics,
+        troubles=setup.troubles,
+        bounds=setup.bounds,
+    )
+    gate = setup.gate
+    metrics.show("connections", "Connections open.", lambda: gate.connections)
+    metrics.show(
+        "connections_unfinished",
+        "Connections with a request that is not all there.",
+        lambda: sum(state in (State.HEAD, State.BODY) for state in gate.states()),
+    )
+    metrics.show("refused", "Requests refused at the door.", lambda: sum(gate.refused.values()))
+    metrics.show("waiting", "Webhooks that are not kept yet.", lambda: keeper.waiting)
+    metrics.show("spooled", "Files that wait for the store.", lambda: keeper.spooled)
+    metrics.show("store_up", "Whether the store can be used.", lambda: keeper.has_store)
+    config = uvicorn.Config(
+        receiver,
+        http=gate.protocol,  # type: ignore[arg-type]  # it makes a protocol, as a class does
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="error",  # a bug of ours is worth a line, a client's mistake is not
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+    )
+    answering_seconds = setup.grace_seconds * (1 - KEEPING_SHARE)
+    server = _Server(config, gate, on_ready, stopping, answering_seconds)
+    try:
+        await server.serve(sockets=[sock])
+    finally:
+        await receiver.close(max(server.stopped_at + answering_seconds - loop.time(), 0.0))
+        if forwarder is not None:
+            await forwarder.close()
+        await keeper.close(max(server.stopped_at + setup.grace_seconds - loop.time(), 0.0))
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn's server, stopped by an event and at once; it has the gate look after its connections."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        gate: Gate,
+        on_ready: Callable[[], None],
+        stopping: asyncio.Event,
+        grace_seconds: float,
+    ) -> None:
+        super().__init__(config)
+        self._gate = gate
+        self._on_ready = on_ready
+        self._stopping = stopping
+        self._grace_seconds = grace_seconds
+        self.stopped_at = 0.0
+
+    async def main_loop(self) -> None:
+        self._on_ready()
+        ticks = 0
+        while not self._stopping.is_set():
+            await self.on_tick(ticks)
+            self._gate.sweep()
+            ticks = (ticks + 1) % 864_000
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_TICK_SECONDS):
+                    await self._stopping.wait()
+        self.stopped_at = asyncio.get_running_loop().time()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 (closed by its owner)
+        tasks, connections = self.server_state.tasks, self.server_state.connections
+        for server in self.servers:
+            server.close()
+        for connection in list(connections):
+            connection.shutdown()
+        loop = asyncio.get_running_loop()
+        until = self.stopped_at + self._grace_seconds
+        while (tasks or connections) and loop.time() < until:
+            await asyncio.sleep(0.005)  # an answer that was given is on its way yet
+            self._gate.sweep()
+        for connection in list(connections):
+            connection.transport.abort()
+        for _ in range(3):  # they are lost then, so that nobody answers for what is broken off
+            await asyncio.sleep(0)
+        for task in (late := list(tasks)):
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield  # signals are the caller's

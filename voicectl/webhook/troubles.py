@@ -1,0 +1,42 @@
+"""Saying what is wrong, and not a thousand times a second."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PAUSE_SECONDS = 10.0
+MAX_KINDS = 1_000
+
+
+class Troubles:
+    """Tells each kind of trouble at once, and then at most every :data:`PAUSE_SECONDS`, with how often it was there.
+
+    Threads may share it.
+
+    Args:
+        tell: Takes a line.
+    """
+
+    def __init__(
+        self, tell: Callable[[str], None], *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._tell = tell
+        self._monotonic = monotonic
+        self._told: dict[str, float] = {}
+        self._untold: dict[str, int] = {}
+
+    def __call__(self, kind: str, line: str) -> None:
+        """Tell *line*, unless one of its *kind* was told just now."""
+        now, last = self._monotonic(), self._told.get(kind)
+        if last is not None and now - last < PAUSE_SECONDS:
+            self._untold[kind] = self._untold.get(kind, 0) + 1
+            return
+        if len(self._told) >= MAX_KINDS:
+            self._told.clear()
+        self._told[kind] = now
+        more = self._untold.pop(kind, 0)
+        self._tell(f"{line} ({more} more like it since)" if more else line)
