@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from voicectl.errors import ApiError, TransportError
 
 if TYPE_CHECKING:
-    from voicectl.api.wire import Reply
+    from voicectl.api.wire import Incoming, Reply
 
 BAD_REQUEST = 400
 MAX_WORDS = 300
@@ -105,7 +105,7 @@ def retry_after(reply: Reply) -> float | None:
     return min(float(text), MAX_RETRY_AFTER_SECONDS) if text.isascii() and text.isdigit() else None
 
 
-def server_time(reply: Reply) -> float | None:
+def server_time(reply: Reply | Incoming) -> float | None:
     """The reply's ``Date`` in Unix seconds, None if absent or unreadable."""
     try:
         return parsedate_to_datetime(reply.headers["Date"]).timestamp()

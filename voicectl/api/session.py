@@ -12,11 +12,12 @@ import math
 import random
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 from voicectl.api import replies
 from voicectl.api.auth import MAX_OFFSET_SECONDS
-from voicectl.api.wire import NoAnswer, NotSent
+from voicectl.api.wire import NoAnswer, NotSent, Reply
 from voicectl.errors import (
     AuthError,
     DryRun,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from voicectl.api.auth import Credentials
-    from voicectl.api.wire import Reply, Wire
+    from voicectl.api.wire import Incoming, Wire
     from voicectl.clock import Clock
 
 T = TypeVar("T")
@@ -48,6 +49,10 @@ FORBIDDEN = 403
 NOT_FOUND = 404
 REQUEST_TIMEOUT = 408
 TOO_MANY_REQUESTS = 429
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+STREAMED = frozenset({200, 206, 416, *REDIRECTS})
+"""What an answer with, or about, a large body may say."""
 
 
 class Repeat(Enum):
@@ -135,7 +140,56 @@ class Session:
             TransportError: No usable answer.
         """
         request = _Request("GET", target, None, Repeat.READ, dials=0, within=within, is_urgent=urgent)
-        return self._send(request, read)
+        return self._send(
+            request, partial(self._exchange, request), lambda reply: self._judge(request, reply, read)
+        )
+
+    def download(
+        self,
+        target: str,
+        take: Callable[[Incoming], T],
+        *,
+        headers: Callable[[], dict[str, str]],
+        silence: float,
+        within: float,
+    ) -> T:
+        """Ask for something that may be large, three times if need be, and return what *take* makes of the answer.
+
+        Args:
+            target: Path and query.
+            take: Reads the body of an answer of status 200, 206, 416 or a redirect's, or raises
+                :class:`~voicectl.api.wire.NoAnswer`; it may be called once for each try.
+            headers: What to send with each try.
+            silence: Seconds without a byte of the body that are too many.
+            within: Seconds that all tries together may take.
+
+        Raises:
+            ApiError: Refused.
+            TransportError: No usable answer.
+        """
+        request = _Request("GET", target, None, Repeat.READ, dials=0, within=within, is_urgent=False)
+        taken: list[T] = []
+
+        def ask(elapsed: float) -> Reply:
+            return self._observe(request, lambda: receive(within - elapsed))
+
+        def receive(left: float) -> Reply:
+            with self._wire.download(
+                target,
+                headers=headers() | {"Authorization": self._credentials.header()},
+                timeout=self._timeout,
+                silence=silence,
+                within=left,
+            ) as answer:
+                self._learn(answer)
+                if answer.status not in STREAMED:
+                    return answer.whole()
+                taken.append(take(answer))
+                return Reply(answer.status, answer.headers, b"")
+
+        return self._send(
+            request, ask, lambda reply: taken[0] if taken else self._judge(request, reply, _nothing)
+        )
 
     def change(
         self,
@@ -166,10 +220,16 @@ class Session:
             raise DryRun(method, self._wire.origin + target, body)
         is_urgent = repeat is Repeat.HANGUP
         request = _Request(method, target, body, repeat, dials=dials, within=within, is_urgent=is_urgent)
-        return self._send(request, read)
+        return self._send(
+            request, partial(self._exchange, request), lambda reply: self._judge(request, reply, read)
+        )
 
-    def _send(self, request: _Request, read: Callable[[Any], T]) -> T:
-        """Send *request* as often as its class allows and return what its answer holds."""
+    def _send(self, request: _Request, ask: Callable[[float], Reply], judge: Callable[[Reply], T]) -> T:
+        """Send *request* as often as its class allows and return what *judge* makes of its answer.
+
+        Args:
+            ask: Sends it once, that many seconds after the first try.
+        """
         started = self._clock.monotonic()
         waited = 0.0
         failures = 0
@@ -183,9 +243,9 @@ class Session:
                     budget=WAIT_BUDGET_SECONDS - waited,
                 )
             try:
-                reply = self._exchange(request, self._clock.monotonic() - started)
+                reply = ask(self._clock.monotonic() - started)
                 if reply.status != TOO_MANY_REQUESTS:
-                    return self._judge(request, reply, read)
+                    return judge(reply)
             except (NotSent, NoAnswer) as exc:
                 failures += 1
                 elapsed = self._clock.monotonic() - started
@@ -206,23 +266,32 @@ class Session:
         if request.body is not None:
             headers["Content-Type"] = "application/json"
             body = json.dumps(request.body).encode()
-        is_change = request.repeat is not Repeat.READ
-        interrupts = self._interrupts
-        shield = (
-            interrupts.shield(in_doubt=request.repeat is Repeat.NEVER) if is_change else interrupts.waiting()
+        is_read = request.repeat is Repeat.READ
+        reply = self._observe(
+            request,
+            lambda: self._wire.exchange(
+                request.method,
+                request.target,
+                headers=headers,
+                body=body,
+                timeout=min(self._timeout, max(request.within - elapsed, 0.1)) if is_read else self._timeout,
+                fresh=request.repeat in (Repeat.NEVER, Repeat.CALLER),
+            ),
         )
-        timeout = self._timeout if is_change else min(self._timeout, max(request.within - elapsed, 0.1))
+        self._learn(reply)
+        return reply
+
+    def _observe(self, request: _Request, send: Callable[[], Reply]) -> Reply:
+        """Do *send*, signals held back as its kind asks for, and tell of it."""
+        interrupts = self._interrupts
+        is_read = request.repeat is Repeat.READ
+        shield = (
+            interrupts.waiting() if is_read else interrupts.shield(in_doubt=request.repeat is Repeat.NEVER)
+        )
         started = self._clock.monotonic()
         try:
             with shield:
-                reply = self._wire.exchange(
-                    request.method,
-                    request.target,
-                    headers=headers,
-                    body=body,
-                    timeout=timeout,
-                    fresh=request.repeat in (Repeat.NEVER, Repeat.CALLER),
-                )
+                reply = send()
         except TimeoutError as exc:  # that of a signal, a moment after the answer
             raise NoAnswer("interrupted") from exc
         except (NotSent, NoAnswer) as exc:
@@ -230,11 +299,14 @@ class Session:
             raise
         took = self._clock.monotonic() - started
         self._log(f"{request.method} {request.target}: {reply.status} after {took * 1000:.0f} ms")
-        server_time = replies.server_time(reply)
+        return reply
+
+    def _learn(self, answer: Reply | Incoming) -> None:
+        """Take the API's clock for ours, from the head of an answer that has just come."""
+        server_time = replies.server_time(answer)
         self._has_learnt = server_time is not None and self._credentials.correct(server_time)
         if self._has_learnt and self._on_clock_offset:
             self._on_clock_offset(self._credentials.offset)
-        return reply
 
     def _judge(self, request: _Request, reply: Reply, read: Callable[[Any], T]) -> T:
         """Tell done, refused and unknown apart.
@@ -368,3 +440,8 @@ def done(body: Any) -> None:
     """For an answer whose status says it all; its body is empty or an object, or it is not the API's."""
     if body is not None and not isinstance(body, dict):
         raise NoAnswer("the answer is not an object")
+
+
+def _nothing(_: Any) -> NoReturn:
+    """For a success that comes without what was asked for."""
+    raise NoAnswer("the answer holds nothing")

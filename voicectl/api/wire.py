@@ -10,23 +10,26 @@ from __future__ import annotations
 
 import http.client
 import io
+import math
 import os
 import socket
 import ssl
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from voicectl import __version__, strict_json
 from voicectl.errors import ConfigError, TransportError
-from voicectl.loopback import is_loopback
+from voicectl.loopback import is_loopback, is_public
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
 MAX_BODY_BYTES = 1 << 20
+PART_BYTES = 1 << 16
 MAX_DEPTH = 64
 MAX_PROXY_HEAD_BYTES = 16_384
 
@@ -74,6 +77,56 @@ def _contents(value: Any) -> Collection[Any]:
     return value if isinstance(value, list) else ()
 
 
+class Incoming:
+    """An answer whose head has come, and whose body is still to be read, once.
+
+    Attributes:
+        length: Bytes of the body that ``Content-Length`` tells; None if it does not.
+        is_framed: Whether its end can be told from a connection that broke.
+        will_close: Whether nothing can follow it on its connection.
+    """
+
+    def __init__(self, response: http.client.HTTPResponse, stream: _Stream) -> None:
+        self.status = response.status
+        self.headers = response.headers
+        self.length = response.length
+        self.is_framed = response.length is not None or bool(response.chunked)
+        self.will_close = response.will_close
+        self._response = response
+        self._stream = stream
+        self._has_whole_head = not stream.has_ended  # http.client takes an end among the headers for theirs
+
+    def whole(self, max_bytes: int = MAX_BODY_BYTES) -> Reply:
+        """The answer with all of its body.
+
+        Raises:
+            NoAnswer: It is cut short, or longer than *max_bytes*.
+        """
+        with self._stream.told():
+            content = self._response.read(max_bytes + 1)
+        if len(content) > max_bytes:
+            raise NoAnswer("the answer is too long")
+        self._check_end()
+        return Reply(self.status, self.headers, content)
+
+    def parts(self) -> Iterator[bytes]:
+        """The body as it comes, in parts of up to :data:`PART_BYTES`.
+
+        Raises:
+            NoAnswer: It is cut short.
+        """
+        while True:
+            with self._stream.told():
+                part = self._response.read1(PART_BYTES)
+            if not part:
+                return self._check_end()
+            yield part
+
+    def _check_end(self) -> None:
+        if self._response.length or not self._has_whole_head:
+            raise NoAnswer("the answer was cut short")
+
+
 class Wire:
     """HTTP to one origin.
 
@@ -81,10 +134,17 @@ class Wire:
         origin: ``https://host[:port]``; ``http`` is for loopback, which the caller has checked.
         ca_file: Certificates to trust instead of the system's.
         environ: Where ``HTTPS_PROXY``, ``NO_PROXY`` and ``SSL_CERT_FILE`` are looked up.
+        is_public_only: Connect to addresses of the open internet only. Who a name belongs to decides where it leads;
+            through a proxy that is the proxy's to look after.
     """
 
     def __init__(
-        self, origin: str, *, ca_file: str | None = None, environ: Mapping[str, str] | None = None
+        self,
+        origin: str,
+        *,
+        ca_file: str | None = None,
+        environ: Mapping[str, str] | None = None,
+        is_public_only: bool = False,
     ) -> None:
         parts = urlsplit(origin)
         self.origin = origin.rstrip("/")
@@ -94,6 +154,7 @@ class Wire:
         self.port = parts.port or (443 if self.is_tls else 80)
         self._ca_file = ca_file
         self._environ = os.environ if environ is None else environ
+        self._is_public_only = is_public_only
         self._kept: tuple[http.client.HTTPConnection, _Stream] | None = None
         self._tls: ssl.SSLContext | None = None
 
@@ -130,10 +191,34 @@ class Wire:
             except (NotSent, NoAnswer):
                 if kept[1].has_read or deadline - time.monotonic() <= 0:
                     raise
-        stream = self._open(deadline)
-        connection = http.client.HTTPConnection(self.host, self.port)
-        connection.sock = stream  # has the three methods of a socket that it calls
-        return self._once(connection, stream, method, target, headers, body, max_bytes, keep=not fresh)
+        return self._once(*self._connect(deadline), method, target, headers, body, max_bytes, keep=not fresh)
+
+    @contextmanager
+    def download(
+        self, target: str, *, headers: Mapping[str, str], timeout: float, silence: float, within: float
+    ) -> Iterator[Incoming]:
+        """Ask for something that may be large (``GET``), over a connection for this alone.
+
+        Its body is read in the ``with`` block.
+
+        Args:
+            target: Path and query, encoded.
+            timeout: Seconds from the start of the connection to the end of the answer's head.
+            silence: Seconds without a byte of the body that are too many.
+            within: Seconds that all of it may take.
+
+        Raises:
+            NotSent: Nothing was sent.
+            NoAnswer: It was sent and no usable answer came; from reading the body too.
+        """
+        started = time.monotonic()
+        connection, stream = self._connect(started + timeout)
+        try:
+            answer = self._ask(connection, stream, "GET", target, headers, None, keep=False)
+            stream.deadline, stream.silence = started + within, silence
+            yield answer
+        finally:
+            stream.sock.close()
 
     def close(self) -> None:
         """Close a kept connection."""
@@ -153,39 +238,53 @@ class Wire:
         *,
         keep: bool,
     ) -> Reply:
+        try:
+            answer = self._ask(connection, stream, method, target, headers, body, keep=keep)
+            reply = answer.whole(max_bytes)
+        except BaseException:
+            stream.sock.close()
+            raise
+        if keep and not answer.will_close:
+            self._kept = (connection, stream)
+        else:
+            stream.sock.close()
+        return reply
+
+    def _ask(
+        self,
+        connection: http.client.HTTPConnection,
+        stream: _Stream,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        *,
+        keep: bool,
+    ) -> Incoming:
+        """Send a request and read the head of its answer."""
         sent = {"Host": self._netloc, "User-Agent": f"voicectl/{__version__}", "Accept": "application/json"}
         sent |= headers
         if not keep:
             sent["Connection"] = "close"
         stream.has_sent = stream.has_read = False
-        try:
+        with stream.told():
             connection.request(method, target, body=body, headers=sent)
-            response = connection.getresponse()
-            has_whole_head = not stream.has_ended  # http.client takes an end among the headers for theirs
-            content = response.read(max_bytes + 1)
-        except (OSError, http.client.HTTPException, ValueError) as exc:
-            stream.sock.close()
-            if not stream.has_sent:
-                raise NotSent(f"the request could not be sent: {_reason(exc)}") from exc
-            raise NoAnswer(_reason(exc)) from exc
-        except BaseException:
-            stream.sock.close()
-            raise
-        is_cut = bool(response.length) or not has_whole_head
-        is_whole = not is_cut and len(content) <= max_bytes
-        if keep and is_whole and not response.will_close:
-            self._kept = (connection, stream)
-        else:
-            stream.sock.close()
-        if not is_whole:
-            raise NoAnswer("the answer was cut short" if is_cut else "the answer is too long")
-        return Reply(response.status, response.headers, content)
+            return Incoming(connection.getresponse(), stream)
+
+    def _connect(self, deadline: float) -> tuple[http.client.HTTPConnection, _Stream]:
+        stream = self._open(deadline)
+        connection = http.client.HTTPConnection(self.host, self.port)
+        connection.sock = stream  # has the three methods of a socket that it calls
+        return connection, stream
 
     def _open(self, deadline: float) -> _Stream:
         """Connect, through ``HTTPS_PROXY`` if it is set, and start TLS."""
         context = self._tls_context() if self.is_tls else None
         proxy = None if context is None or is_loopback(self.host) else _proxy_for(self.host, self._environ)
-        sock = _connect(proxy.host if proxy else self.host, proxy.port if proxy else self.port, deadline)
+        if proxy:
+            sock = _connect(proxy.host, proxy.port, deadline)
+        else:
+            sock = _connect(self.host, self.port, deadline, is_public_only=self._is_public_only)
         try:
             if proxy:
                 _tunnel(sock, self.host, self.port, proxy, deadline)
@@ -215,6 +314,7 @@ class _Stream(io.RawIOBase):
     """A socket whose every operation ends at one deadline.
 
     Attributes:
+        silence: Seconds that may pass without a byte, however much of the time is left.
         has_sent: Whether a byte of the present request left.
         has_read: Whether a byte of its answer came.
         has_ended: Whether the other side has closed.
@@ -223,6 +323,7 @@ class _Stream(io.RawIOBase):
     def __init__(self, sock: socket.socket, deadline: float) -> None:
         self.sock = sock
         self.deadline = deadline
+        self.silence = math.inf
         self.has_sent = False
         self.has_read = False
         self.has_ended = False
@@ -233,6 +334,16 @@ class _Stream(io.RawIOBase):
             self.sock.settimeout(_remaining(self.deadline))
             self.has_sent = True
             left = left[self.sock.send(left) :]
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Tell what goes wrong inside as :class:`NotSent` or :class:`NoAnswer`."""
+        try:
+            yield
+        except (OSError, http.client.HTTPException, ValueError) as exc:
+            if not self.has_sent:
+                raise NotSent(f"the request could not be sent: {_reason(exc)}") from exc
+            raise NoAnswer(_reason(exc)) from exc
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         return io.BufferedReader(_Reader(self))
@@ -251,7 +362,7 @@ class _Reader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        self._stream.sock.settimeout(_remaining(self._stream.deadline))
+        self._stream.sock.settimeout(min(_remaining(self._stream.deadline), self._stream.silence))
         count = self._stream.sock.recv_into(buffer)
         if count:
             self._stream.has_read = True
@@ -283,9 +394,11 @@ def _reason(exc: BaseException) -> str:
     return type(exc).__name__
 
 
-def _connect(host: str, port: int, deadline: float) -> socket.socket:
+def _connect(host: str, port: int, deadline: float, *, is_public_only: bool = False) -> socket.socket:
     """Connect to one of the host's addresses; each gets its share of the time that is left."""
     addresses = _resolve(host, port, deadline)
+    if is_public_only and not all(is_public(address[0]) for *_, address in addresses):
+        raise NotSent(f"{host} is not of the open internet")
     failure: OSError | None = None
     for tried, (family, kind, protocol, _, address) in enumerate(addresses):
         sock = socket.socket(family, kind, protocol)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from voicectl.core.profiles import Profile, ProfileStore
 
+NOWHERE = "nowhere"
+"""What the source is called that has none."""
+
 _FAMILIES = ("VOICECTL", "VONAGE")
 
 
@@ -68,7 +71,7 @@ def of_sandbox(api_key: str, private_key: Path, source: str) -> Source:
 
 def nowhere() -> Source:
     """No source has any."""
-    return Source("nowhere", _missing)
+    return Source(NOWHERE, _missing)
 
 
 def _from_variables(key_name: str, secret_name: str, environ: Mapping[str, str]) -> Account:

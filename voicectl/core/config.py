@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from voicectl.core import account, guards, times
+from voicectl.core import account, guards, signatures, times
 from voicectl.core.guards import Policy
 from voicectl.core.profiles import Profile, ProfileStore, application_id
 from voicectl.errors import ConfigError, InputError
@@ -46,6 +46,7 @@ class Target:
         sources: For each setting, where it came from.
         load_key: Reads the private key; its errors name the source.
         account: Where the API key and secret are.
+        signature: Where the secrets that sign webhooks are; None if nowhere.
     """
 
     profile: str | None
@@ -58,6 +59,7 @@ class Target:
     ca_file: str | None
     sources: dict[str, str]
     account: Source
+    signature: signatures.Source | None = None
 
     @property
     def account_url(self) -> str:
@@ -164,6 +166,7 @@ def _rehearsal(url: str) -> Target:
         ca_file=None,
         sources=dict.fromkeys(("application_id", "private_key", "base_url", "from", "api_key"), source),
         account=account.of_sandbox(identity.get("api_key", ""), path, source),
+        signature=signatures.of_sandbox(identity.get("api_key", ""), path, source),
     )
 
 
@@ -184,8 +187,13 @@ def _from_profile(
         from_, sources["from"] = _from_number(environ["VOICECTL_FROM"]), "VOICECTL_FROM"
     guards.check_application(profile.application_id, base_url)
     places = [account.of_profile(profile, profiles, source), account.of_environment(environ)]
+    signing = [
+        signatures.of_profile(profile, profiles.key_path(profile.name), source),
+        signatures.of_environment(environ),
+    ]
     if said_by == "the default profile":
         places.reverse()
+        signing.reverse()
     accounted = next(filter(None, places), None) or account.nowhere()
 
     def load_key() -> RSAPrivateKey:
@@ -206,6 +214,7 @@ def _from_profile(
         ca_file=ca_file or profile.ca_file,
         sources=sources | {"api_key": accounted.name},
         account=accounted,
+        signature=next(filter(None, signing), None),
     )
 
 
@@ -246,6 +255,7 @@ def _from_environment(family: str, environ: Mapping[str, str], ca_file: str | No
             "api_key": accounted.name,
         },
         account=accounted,
+        signature=signatures.of_environment(environ),
     )
 
 

@@ -31,6 +31,7 @@ from voicectl.voice.call import is_leg_id
 if TYPE_CHECKING:
     from voicectl.api.client import VoiceApi
     from voicectl.clock import Clock
+    from voicectl.core.history import History
     from voicectl.interrupts import Interrupts
     from voicectl.store.journal import Intent, Journal
 
@@ -46,7 +47,7 @@ class Placed:
 
     Attributes:
         raw: What the API said of it.
-        certainty: ``matched`` if it was found by looking rather than told.
+        certainty: ``matched`` if it was found by looking rather than told, by the API or an event.
         is_replay: An earlier command with the same idempotency key created it.
         unrecorded: Why the journal could not keep its id, if it could not.
     """
@@ -70,6 +71,7 @@ class Dialler:
     Args:
         journal: None if the user does without (``--no-journal``), or for a dry run.
         hourly_limit: How many phones may be made to ring in an hour.
+        history: The stored events, if there are any.
     """
 
     def __init__(
@@ -80,12 +82,14 @@ class Dialler:
         interrupts: Interrupts,
         *,
         hourly_limit: int | None = None,
+        history: History | None = None,
     ) -> None:
         self._api = api
         self._journal = journal
         self._clock = clock
         self._interrupts = interrupts
         self._hourly_limit = hourly_limit
+        self._history = history
 
     def create(self, body: dict[str, Any], *, key: str | None = None) -> Placed:
         """Place the call that *body* describes, unless *key* says that it was placed already.
@@ -119,8 +123,9 @@ class Dialler:
     def look(self, intent: Intent, *, seconds: float, why: str) -> Placed:
         """Look for the call that an open intent may have led to.
 
-        It is the one outbound record to that number (and from the caller, if one was sent) since a minute before the
-        intent which no other intent has claimed, while no other intent to that number is open.
+        A signed event that came with its reference proves it. Else it is the one outbound record to that number (and
+        from the caller, if one was sent) since a minute before the intent which no other intent has claimed, while no
+        other intent to that number is open.
 
         Args:
             seconds: For how long, if there is none at first; 0 to look once.
@@ -134,7 +139,11 @@ class Dialler:
             raise in_doubt(intent, why)
         give_up = self._clock.monotonic() + seconds
         try:
-            while not journal.has_rival(intent):
+            while True:
+                if proved := self._proved(journal, intent):
+                    return proved
+                if journal.has_rival(intent):
+                    break
                 left = max(give_up - self._clock.monotonic(), 1.0) if seconds else LOOK_SECONDS
                 found = self._candidates(journal, intent, within=left)
                 if len(found) > 1:
@@ -205,6 +214,16 @@ class Dialler:
         assert self._journal is not None  # noqa: S101 (its callers have one)
         with suppress(JournalError):
             self._journal.settle(reference, state, reason)
+
+    def _proved(self, journal: Journal, intent: Intent) -> Placed | None:
+        """The call that an event names as the one of *intent*; None if none does."""
+        if self._history is None:
+            return None
+        call = self._history.proof(intent.reference, intent.to)
+        if call is None:
+            return None
+        journal.created(intent.reference, call.uuid, call.raw, reason="an event came with its reference")
+        return Placed(uuid=call.uuid, raw=call.raw, reference=intent.reference)
 
     def _candidates(self, journal: Journal, intent: Intent, *, within: float) -> dict[str, dict[str, Any]]:
         since = datetime.fromtimestamp(intent.asked_at - BEFORE_INTENT_SECONDS, UTC)

@@ -10,7 +10,16 @@ from urllib.parse import urlsplit
 from voicectl.api.replies import server_time
 from voicectl.api.wire import NoAnswer, NotSent, Wire
 from voicectl.core import keys
-from voicectl.errors import ApiError, AuthError, ConfigError, JournalError, TransportError, VoicectlError
+from voicectl.errors import (
+    ApiError,
+    AuthError,
+    ConfigError,
+    InputError,
+    JournalError,
+    StoreError,
+    TransportError,
+    VoicectlError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -18,8 +27,10 @@ if TYPE_CHECKING:
     from voicectl.api.client import VoiceApi
     from voicectl.clock import Clock
     from voicectl.core.config import Target
+    from voicectl.store.events import EventStore
     from voicectl.store.journal import Journal
     from voicectl.store.pace import SharedPace
+    from voicectl.store.spool import Spool
 
 CONNECT_SECONDS = 5.0
 MAX_CLOCK_SECONDS = 30.0
@@ -55,6 +66,8 @@ def examine(
     api: Callable[[], VoiceApi],
     pace: Callable[[], SharedPace],
     journal: Callable[[], Journal],
+    events: Callable[[], EventStore | None],
+    spool: Callable[[], Spool],
     clock: Clock,
     environ: Mapping[str, str],
 ) -> Iterator[Finding]:
@@ -81,6 +94,7 @@ def examine(
         yield _read(api)
     yield _pace(pace)
     yield _journal(journal)
+    yield from _events(events, spool)
 
 
 def _key(target: Target) -> Finding:
@@ -173,6 +187,18 @@ def _journal(journal: Callable[[], Journal]) -> Finding:
         return _failed("journal", "state", exc)
     more = f"; {in_doubt} calls in doubt: voicectl call reconcile" if in_doubt else ""
     return Finding(check="journal", outcome=Outcome.OK, kind="state", detail=f"usable{more}")
+
+
+def _events(events: Callable[[], EventStore | None], spool: Callable[[], Spool]) -> Iterator[Finding]:
+    """The store of webhook events, where one is in use."""
+    try:
+        found, waiting = events(), len(spool().files())
+    except (StoreError, InputError) as exc:
+        yield _failed("events", "state", exc)
+        return
+    if found is not None:
+        more = f"; {waiting} files of events wait for 'voicectl webhook serve'" if waiting else ""
+        yield Finding(check="events", outcome=Outcome.OK, kind="state", detail=f"the store is usable{more}")
 
 
 def _failed(check: str, kind: str, exc: VoicectlError) -> Finding:

@@ -55,14 +55,14 @@ def moment(text: str, *, now: float) -> str:
     return utc(found.timestamp())
 
 
-def utc(seconds: float) -> str:
-    """``2026-01-31T07:45:14Z`` for Unix *seconds*.
+def utc(seconds: float, *, timespec: str = "seconds") -> str:
+    """``2026-01-31T07:45:14Z`` for Unix *seconds*; with ``milliseconds`` as *timespec* ``...14.250Z``.
 
     Raises:
         InputError: No calendar has it.
     """
     try:
-        return datetime.fromtimestamp(int(seconds), UTC).isoformat().replace("+00:00", "Z")
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
     except (ValueError, OverflowError, OSError) as exc:
         raise InputError(
             "That time is out of range.", hint="Write a time such as 2026-01-31T07:45:14Z."

@@ -1,0 +1,155 @@
+"""Downloads on the wire: how long they may take, how they end, and which addresses are of the open internet."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.clock import FakeClock
+from tests.support.machines import Application
+from tests.support.recordings import FILE_ID, SOUND, file_api, ranged
+from tests.support.servers import Canned, Drip, Eavesdropper, Request, reply
+from voicectl.api.wire import Incoming, NoAnswer, NotSent, Wire
+from voicectl.errors import RateLimitedError
+from voicectl.loopback import is_public
+
+PATH = f"/v1/files/{FILE_ID}"
+LIMITS = {"headers": {}, "timeout": 5.0, "silence": 5.0, "within": 5.0}
+
+
+def whole(answer: Incoming) -> bytes:
+    return b"".join(answer.parts())
+
+
+def test_a_body_comes_in_parts_and_the_connection_ends_with_it() -> None:
+    with Canned(ranged(SOUND * 100)) as server:
+        with Wire(server.url, environ={}).download(PATH, **LIMITS) as answer:
+            parts = list(answer.parts())
+
+        assert (answer.status, answer.length) == (200, len(SOUND) * 100)
+        assert len(parts) > 10
+        assert b"".join(parts) == SOUND * 100
+        assert server.requests[0].headers["connection"] == "close"
+        assert server.requests[0].headers["accept-encoding"] == "identity"
+
+
+def got(url: str, **limits: float) -> bytes:
+    """The body of what is there."""
+    with Wire(url, environ={}).download(PATH, **LIMITS | limits) as answer:
+        return whole(answer)
+
+
+@pytest.mark.parametrize("cut", [1, 9, 30, 60, 61, 70, 80])
+def test_a_body_that_is_cut_is_no_whole_one(cut: int) -> None:
+    content = reply(200, b"0123456789", content_type="audio/mpeg")
+    with Canned(content[: len(content) - cut], keeps=False) as server, pytest.raises(NoAnswer):
+        got(server.url)
+
+
+def test_a_head_has_the_timeout_and_a_body_its_own() -> None:
+    head, _, body = reply(200, b"0123456789" * 3).partition(b"\r\n\r\n")
+    whole_head = len(head) + 4
+    with Canned(Drip(head + b"\r\n\r\n" + body, pause=0.2, step=whole_head), keeps=False) as server:
+        assert got(server.url, timeout=0.15) == body
+    with Canned(Drip(head, pause=0.05, step=10)) as server, pytest.raises(NoAnswer, match="in time"):
+        got(server.url, timeout=0.15)
+
+
+def test_a_failure_of_whoever_reads_is_not_taken_for_the_network_s() -> None:
+    with (
+        Canned(ranged()) as server,
+        pytest.raises(OSError, match="disk"),
+        Wire(server.url, environ={}).download(PATH, **LIMITS),
+    ):
+        raise OSError(28, "disk")
+
+
+def test_the_api_s_clock_is_learnt_before_a_long_body_not_after_it(application: Application) -> None:
+    clock = FakeClock()
+    learnt: list[float] = []
+    answer = reply(200, SOUND, content_type="audio/mpeg", date="Mon, 02 Feb 2026 02:40:00 GMT")
+
+    def take(incoming: Incoming) -> bytes:
+        clock.sleep(600)
+        return whole(incoming)
+
+    with Canned(answer) as server:
+        files = file_api(application, clock, on_clock_offset=learnt.append)
+        assert files.get(server.url, PATH, take, headers=dict) == SOUND
+        assert files.get(server.url, PATH, take, headers=dict) == SOUND
+
+    assert learnt == [-600.0]  # of the second, whose head says what the first one's said
+
+
+def test_a_rate_limit_is_waited_out(application: Application) -> None:
+    clock = FakeClock()
+    with Canned(reply(429, b"", retry_after="7"), ranged()) as server:
+        assert file_api(application, clock).get(server.url, PATH, whole, headers=dict) == SOUND
+        assert clock.slept == [7]
+    with Canned(reply(429, b"", retry_after="700")) as server, pytest.raises(RateLimitedError):
+        file_api(application, clock).get(server.url, PATH, whole, headers=dict)
+
+
+def test_each_try_is_asked_for_anew(application: Application) -> None:
+    asked = iter(range(9))
+    content = ranged()(Request(b"GET / HTTP/1.1\r\n\r\n"))
+    with Canned(reply(503, b""), content[:5000], content, keeps=False) as server:
+        found = file_api(application, FakeClock()).get(
+            server.url, PATH, whole, headers=lambda: {"X-Try": str(next(asked))}
+        )
+
+    assert found == SOUND
+    assert [each.headers["x-try"] for each in server.requests] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "2130706433", "0x7f000001", "127.1"])
+def test_a_name_that_leads_to_this_machine_is_not_of_the_open_internet(host: str) -> None:
+    with Eavesdropper() as listener:
+        wire = Wire(f"http://{host}:{listener.port}", environ={}, is_public_only=True)
+        with (
+            pytest.raises(NotSent, match=r"not of the open internet|could not be looked up"),
+            wire.download(PATH, **LIMITS),
+        ):
+            pass
+
+        assert listener.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("8.8.8.8", True),
+        ("2606:4700::1111", True),
+        ("::ffff:8.8.8.8", True),
+        ("64:ff9b::808:808", True),
+        ("127.0.0.1", False),
+        ("10.1.2.3", False),
+        ("172.16.0.1", False),
+        ("192.168.0.1", False),
+        ("100.64.0.1", False),
+        ("169.254.169.254", False),
+        ("0.0.0.0", False),
+        ("224.0.0.1", False),
+        ("255.255.255.255", False),
+        ("240.0.0.1", False),
+        ("192.0.2.1", False),
+        ("::", False),
+        ("::1", False),
+        ("fe80::1", False),
+        ("fe80::1%eth0", False),
+        ("fec0::1", False),
+        ("fd00::1", False),
+        ("ff02::1", False),
+        ("2001:db8::1", False),
+        ("::127.0.0.1", False),
+        ("::ffff:10.0.0.1", False),
+        ("64:ff9b::a00:1", False),
+        ("2002:7f00:1::", False),
+        ("2001:0:4136:e378:8000:63bf:3fff:fdd2", False),
+        ("8.8.8.8.", False),
+        ("8.8.8", False),
+        ("example.org", False),
+        ("", False),
+    ],
+)
+def test_which_addresses_are_of_the_open_internet(address: str, public: bool) -> None:
+    assert is_public(address) is public

@@ -1,0 +1,125 @@
+"""The files of recordings and transcriptions: a token for the host that has them, and none for where it redirects to.
+
+Source: webhook reference, "recording and transcription files".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+from voicectl.api.session import REDIRECTS, STREAMED
+from voicectl.api.wire import NoAnswer
+from voicectl.errors import NotFoundError, TransportError
+from voicectl.loopback import is_loopback, is_public
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from voicectl.api.session import Session
+    from voicectl.api.wire import Incoming, Wire
+
+    Headers = Callable[[], dict[str, str]]
+
+T = TypeVar("T")
+
+SILENCE_SECONDS = 10.0
+FILE_SECONDS = 1800.0
+"""How long a file may take in all: its size says little of the line."""
+
+_LOCATION = re.compile(r"[\x21-\x5b\x5d-\x7e]{1,8192}")  # ASCII without spaces, controls and backslashes
+_NAME = re.compile(r"(?:[a-z0-9_-]{1,63}\.)+[a-z][a-z0-9-]{0,62}")  # the last label of a number is a number
+
+
+class FileApi:
+    """``GET /v1/files/{id}``, on whichever host. One is used by one thread.
+
+    Args:
+        session: Makes the session for an origin, signed in as the application.
+        wire: Makes what asks an origin without a token; given whether it must be of the open internet.
+        silence: Seconds without a byte that are too many.
+        within: Seconds that a file may take in all.
+    """
+
+    def __init__(
+        self,
+        session: Callable[[str], Session],
+        wire: Callable[[str, bool], Wire],
+        *,
+        silence: float = SILENCE_SECONDS,
+        within: float = FILE_SECONDS,
+    ) -> None:
+        self._new_session = session
+        self._wire = wire
+        self._silence = silence
+        self._within = within
+        self._sessions: dict[str, Session] = {}
+
+    def get(self, origin: str, path: str, take: Callable[[Incoming], T], *, headers: Headers) -> T:
+        """Ask for a file and return what *take* makes of the answer; see :meth:`Session.download`.
+
+        A redirect is followed once, by https and without the token, to the open internet; from loopback only to
+        loopback.
+
+        Args:
+            origin: Where it is; the token goes there, which the caller has checked.
+            take: Is given an answer of status 200, 206 or 416.
+
+        Raises:
+            AuthError: The credentials were refused.
+            NotFoundError: It has expired, never was, or is another application's.
+            TransportError: No usable answer.
+        """
+        session = self._sessions.get(origin) or self._sessions.setdefault(origin, self._new_session(origin))
+
+        def follow(answer: Incoming) -> T:
+            if answer.status not in REDIRECTS:
+                return take(answer)
+            there, target = _location(origin, path, answer)
+            wire = self._wire(there, not is_loopback(urlsplit(origin).hostname or ""))
+            with wire.download(
+                target, headers=headers(), timeout=self._silence, silence=self._silence, within=self._within
+            ) as answer:
+                if answer.status in STREAMED - REDIRECTS:
+                    return take(answer)
+                raise NoAnswer(f"{wire.host}, where the file should be, answered {answer.status}")
+
+        try:
+            return session.download(path, follow, headers=headers, silence=self._silence, within=self._within)
+        except NotFoundError as exc:
+            exc.hint = (
+                "Files are deleted after about 30 days. Or it is another application's, or another region's."
+            )
+            raise
+
+
+def _location(origin: str, path: str, answer: Incoming) -> tuple[str, str]:
+    """Where a redirect leads, as origin and target.
+
+    Raises:
+        TransportError: It leads where no file is fetched from. What it says is not told: it may hold a signature.
+    """
+    text = answer.headers.get("Location", "")
+    try:
+        url = urlsplit(urljoin(origin + path, text))
+        host, port = url.hostname or "", url.port
+    except ValueError:
+        raise _no_way("it says nowhere", origin) from None
+    if not _LOCATION.fullmatch(text) or "@" in url.netloc or port == 0:
+        raise _no_way("it says nowhere", origin)
+    if is_loopback(urlsplit(origin).hostname or ""):
+        if url.scheme not in ("http", "https") or not is_loopback(host):
+            raise _no_way("it leads away from this machine", origin)
+    elif url.scheme != "https" or port not in (None, 443):
+        raise _no_way("it leads away from https on port 443", origin)
+    elif not _NAME.fullmatch(host) and not is_public(host):
+        raise _no_way("it leads away from the open internet", origin)
+    return f"{url.scheme}://{url.netloc}", (url.path or "/") + (f"?{url.query}" if url.query else "")
+
+
+def _no_way(why: str, origin: str) -> TransportError:
+    return TransportError(
+        f"{urlsplit(origin).hostname} redirects, and {why}: it was not followed.",
+        hint="Files come from listed hosts, or where these redirect to by https.",
+    )

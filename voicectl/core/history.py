@@ -1,0 +1,259 @@
+"""What stored events know of legs, beside what the API says of them.
+
+Events tell at once what the API is asked for once a second, and some of what it never tells: whether it was a human,
+why a call ended. The API's own words stay as they are; of the two statuses the one that is farther counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from voicectl.errors import InputError, VoicectlError
+from voicectl.store.events import Query, Route
+from voicectl.voice import endpoint
+from voicectl.voice.call import Call, CallStatus, hyphenated
+from voicectl.voice.event import Kind, fold, rank
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from voicectl.store.events import EventStore, Stored
+    from voicectl.voice.event import LegState
+
+    Fields = dict[str, Any]
+
+_PARTIES = ("from", "to")
+_FILLED = (
+    "direction",
+    "start_time",
+    "end_time",
+    "duration",
+    "rate",
+    "price",
+    "network",
+    "detail",
+    "sip_code",
+    "disconnected_by",
+)
+"""Fields of a status event that stand in a record where the API gives none."""
+
+
+class Source(StrEnum):
+    """Who told a status."""
+
+    API = "api"
+    EVENT = "event"
+    UNSIGNED = "unsigned event"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What the events of a leg add up to.
+
+    Attributes:
+        vouched: The same without those that nobody signed; None if there are no others.
+    """
+
+    state: LegState
+    vouched: LegState | None
+
+    @classmethod
+    def read(cls, uuid: str, events: Iterable[Stored]) -> Told | None:
+        """Add up the *events* of a leg; None if none of them tells of its status."""
+        found = list(events)
+        state = fold(uuid, [each.arrival.fields for each in found])
+        if state is None:
+            return None
+        if all(each.arrival.is_signed for each in found):
+            return cls(state=state, vouched=state)
+        vouched = fold(uuid, [each.arrival.fields for each in found if each.arrival.is_signed])
+        return cls(state=state, vouched=vouched)
+
+    @property
+    def source(self) -> Source:
+        """Who told the status."""
+        return _source(self.vouched is not None and self.vouched.status == self.state.status)
+
+    @property
+    def detection_source(self) -> Source:
+        """Who told whether it is a human."""
+        return _source(self.vouched is not None and self.vouched.detection == self.state.detection)
+
+    def alone(self) -> Call:
+        """The record of a leg of which only its events are known."""
+        state = self.state
+        raw = _filled({"uuid": state.uuid, "status": state.status}, self) | {
+            "status_source": self.source.value
+        }
+        return replace(Call.from_json(raw), told=_told(state, was_answered=state.was_answered))
+
+    def contradicts(self, call: Call) -> str | None:
+        """In what the events contradict the API's record; None if one only knows more than the other."""
+        state = self.state
+        if not state.is_final or state.status == call.status:
+            return None
+        is_end_of_both = call.is_final and CallStatus.COMPLETED in (call.status, state.status)
+        if is_end_of_both and not _is_denied(call, state):  # one of them tells why, the other that it is over
+            return None
+        return f"The API says {call.status}, and an {self.source.value} says {state.status}."
+
+
+class History:
+    """The stored events of one application; a store that fails is told of, and done without from then on.
+
+    Args:
+        open_: Opens the store, on first use.
+        on_trouble: Told why it cannot be used.
+    """
+
+    def __init__(self, open_: Callable[[], EventStore], on_trouble: Callable[[str], None]) -> None:
+        self._open = open_
+        self._on_trouble = on_trouble
+        self._events: EventStore | None = None
+        self._has_failed = False
+        self._is_needed = False
+
+    def need(self) -> None:
+        """From now on raise ``StoreError`` where the store fails: nothing else tells what is asked for."""
+        self._is_needed = True
+
+    def leg(self, uuid: str) -> Told | None:
+        """What is known of a leg; None if nothing is."""
+        for name in forms(uuid):
+            if found := self._find(Query(leg=name, kinds=(Kind.STATUS, Kind.TRANSFER))):
+                return Told.read(name, found)
+        return None
+
+    def seen(self, call: Call) -> Call:
+        """A record with what events tell of its leg."""
+        return self.merged(call, self.leg(call.uuid))
+
+    @staticmethod
+    def merged(call: Call, told: Told | None) -> Call:
+        """A record of the API with what events *told* of its leg.
+
+        ``status_source`` is added to it, and what only events tell. A leg that is over by either of them is over. Of
+        two ends the record's counts, unless it is a ``completed`` without an answer: that one follows ``busy`` too,
+        which says why.
+        """
+        if told is None:
+            return replace(call, raw=call.raw | {"status_source": Source.API.value})
+        state = told.state
+        is_told = _is_farther(state, call)
+        raw = _filled(call.raw, told)
+        raw["status"] = state.status if is_told else call.status
+        raw["status_source"] = (told.source if is_told else Source.API).value
+        was_answered = state.was_answered or call.was_answered
+        return replace(Call.from_json(raw), told=_told(state, was_answered=was_answered) | {call.status})
+
+    def proof(self, reference: str, to: str) -> Call | None:
+        """The call that signed events came of, to the ``event_url`` that had our *reference*; None if none did.
+
+        What the call connected to may tell its events there too, so that it is the one outbound leg among them that
+        went *to* there; or, since a number may be shown in another way, the only outbound one.
+        """
+        legs: dict[str, list[Stored]] = {}
+        for stored in self._find(Query(reference=reference, kinds=(Kind.STATUS,))):
+            arrival = stored.arrival
+            if arrival.is_signed and arrival.route is Route.EVENT and arrival.leg is not None:
+                legs.setdefault(arrival.leg, []).append(stored)
+        told = [each for uuid, events in legs.items() if (each := Told.read(uuid, events))]
+        outbound = [each for each in told if each.state.fields.get("direction", "outbound") == "outbound"]
+        rung = [each for each in outbound if _same(each.state.fields.get("to"), to)]
+        found = rung or outbound
+        return found[0].alone() if len(found) == 1 else None
+
+    def _find(self, query: Query) -> list[Stored]:
+        if self._has_failed:
+            return []
+        try:
+            if self._events is None:
+                self._events = self._open()
+            return list(self._events.find(query))
+        except VoicectlError as exc:
+            if self._is_needed:
+                raise
+            self._has_failed = True
+            self._on_trouble(f"warning: going on without the store of events: {exc.message}")
+            return []
+
+
+def legs_that_begin(events: EventStore, text: str) -> Iterator[Call]:
+    """The legs in a store whose ids begin with *text*, hex digits and hyphens, as events describe them."""
+    legs: dict[str, list[Stored]] = {}
+    for begins in dict.fromkeys((text, text.lower())):
+        for stored in events.find(Query(leg_begins=begins)):
+            if stored.arrival.leg is not None:
+                legs.setdefault(stored.arrival.leg, []).append(stored)
+    for uuid, found in legs.items():
+        told = Told.read(uuid, found)
+        yield Call.from_json({"uuid": uuid, "status": "unknown"}) if told is None else told.alone()
+
+
+def known_as(events: EventStore, uuid: str) -> str:
+    """A full id in the form in which a store knows its leg; as it is, if it knows none."""
+    return next((name for name in forms(uuid) if any(events.find(Query(leg=name, last=1)))), uuid)
+
+
+def forms(uuid: str) -> list[str]:
+    """A leg's id as it is, and as the platform writes ids."""
+    return list(dict.fromkeys((uuid, uuid.lower(), hyphenated(uuid))))
+
+
+def _is_farther(state: LegState, call: Call) -> bool:
+    """Whether the status that events tell counts, and not the record's."""
+    if call.is_final:
+        return _is_reason(call, state)
+    if state.is_final or not call.status:
+        return True
+    return 0 < rank(call.status) < rank(state.status)
+
+
+def _is_reason(call: Call, state: LegState) -> bool:
+    """Whether events tell why a call ended that its record only has as ended."""
+    return call.status == CallStatus.COMPLETED and state.reason is not None and not _is_denied(call, state)
+
+
+def _is_denied(call: Call, state: LegState) -> bool:
+    """Whether events tell why nobody answered a call that somebody did answer."""
+    return state.reason is not None and (call.was_answered or state.was_answered)
+
+
+def _filled(raw: Fields, told: Told) -> Fields:
+    """A record with the fields that it lacks and events have."""
+    state = told.state
+    fields = {name: state.fields[name] for name in _FILLED if name in state.fields}
+    fields |= {name: _party(state.fields[name]) for name in _PARTIES if name in state.fields}
+    if state.conversation_uuid is not None:
+        fields["conversation_uuid"] = state.conversation_uuid
+    if state.reason is not None:
+        fields["reason"] = state.reason
+    if state.sub_state is not None:
+        fields["sub_state"] = state.sub_state
+    if state.detection is not None:
+        fields |= {"detection": state.detection, "detection_source": told.detection_source.value}
+    return raw | {name: value for name, value in fields.items() if raw.get(name) in (None, "")}
+
+
+def _party(value: object) -> object:
+    """What an event calls a party, as a record has it: an endpoint object, if it can be told of what type."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return endpoint.shown(endpoint.parse(value))
+    except InputError:
+        return {"number": value}
+
+
+def _told(state: LegState, *, was_answered: bool) -> frozenset[str]:
+    return state.told | ({CallStatus.ANSWERED} if was_answered else set())
+
+
+def _source(is_vouched: bool) -> Source:
+    return Source.EVENT if is_vouched else Source.UNSIGNED
+
+
+def _same(shown: object, asked: str) -> bool:
+    return isinstance(shown, str) and shown.removeprefix("+") == asked.removeprefix("+")

@@ -1,0 +1,241 @@
+"""``SHA256SUMS``: which files of a directory are whole, as ``sha256sum -c`` reads it.
+
+A line is added, never changed, and is durable before anybody is told of its file; several processes may share it.
+Of two lines for a recording the later counts.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import stat
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from voicectl.core.recording import Name
+from voicectl.errors import GuardError, VoicectlError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from voicectl.core.recording import Recording
+
+MANIFEST = "SHA256SUMS"
+BLOCK_BYTES = 1 << 20
+
+_LINE = re.compile(rb"([0-9a-f]{64}) [ *]([^\n]+)")
+_BEGUN = re.compile(rb"[0-9a-f]{0,64}|[0-9a-f]{64} {1,2}(?:[0-9]{0,8}|[0-9]{8}T[^\n]*)")
+"""What may be the beginning of a line of ours."""
+
+
+class UnwritableError(VoicectlError):
+    """A directory of recordings cannot be written: a full disk, say. That may pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A file that is whole.
+
+    Attributes:
+        name: Its own, without a directory.
+        sha256: In hex.
+    """
+
+    name: str
+    sha256: str
+
+
+class Manifest:
+    """The manifest of a directory; threads may share it.
+
+    Args:
+        directory: It exists.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._path = directory / MANIFEST
+        self._threads = Lock()
+        self._file = (0, 0)  # device and inode of what was read
+        self._end = 0  # how far it was read
+        self._listed: dict[tuple[str, bool], Listed] = {}
+
+    def find(self, uuid: str, is_transcription: bool | None) -> Listed | None:
+        """The file of the recording *uuid*, or its transcription; None if it is not listed.
+
+        Raises:
+            UnwritableError: The manifest cannot be read.
+        """
+        with self._threads, self._told():
+            try:
+                handle = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            except FileNotFoundError:
+                self._forget()
+                return None
+            try:
+                self._read(handle)
+            finally:
+                os.close(handle)
+            kinds = (False, True) if is_transcription is None else (is_transcription,)
+            return next((found for kind in kinds if (found := self._listed.get((uuid, kind)))), None)
+
+    def file_of(self, recording: Recording, uuid: str, *, is_wanted: bool = False) -> Listed | None:
+        """The file of *recording*, whose id is *uuid*; None if it is not listed, or another is in its place.
+
+        That is so where nobody vouched for what was listed, and now the platform tells of a file of another size. One
+        that was changed or removed since is its owner's concern; the latter counts as not listed if it *is_wanted*.
+
+        Raises:
+            UnwritableError: The manifest, or the file, cannot be read.
+        """
+        listed = self.find(uuid, recording.is_transcription)
+        if listed is None:
+            return None
+        with self._told():
+            try:
+                found = (self._directory / listed.name).lstat()
+            except FileNotFoundError:
+                return None if is_wanted else listed
+            if not recording.is_signed or recording.size is None:
+                return listed
+            if not stat.S_ISREG(found.st_mode) or found.st_size == recording.size:
+                return listed
+            return None if hash_file(self._directory / listed.name)[1] == listed.sha256 else listed
+
+    def add(self, name: Name, sha256: str) -> None:
+        """List a file, durable on return.
+
+        Raises:
+            UnwritableError: It cannot be.
+        """
+        with self._threads, self._told(), self._alone() as handle:
+            self._read(handle)
+            listed = self._listed.get((name.uuid, name.is_transcription))
+            if listed is not None and listed.name == str(name):
+                return
+            end = os.fstat(handle).st_size
+            line = f"{sha256}  {name}\n".encode()
+            if end > self._end:  # whoever wrote a line died before its end, or an editor left that out
+                if _is_torn(os.pread(handle, end - self._end, self._end)):
+                    os.ftruncate(handle, self._end)
+                else:
+                    line = b"\n" + line
+            begun = os.fstat(handle).st_size
+            try:
+                written = 0
+                while written < len(line):
+                    written += os.write(handle, line[written:])
+                os.fsync(handle)
+            except OSError:
+                os.ftruncate(handle, begun)
+                raise
+            if not begun:
+                sync_directory(self._directory)
+            self._read(handle)
+
+    @contextmanager
+    def _alone(self) -> Iterator[int]:
+        """Open the file, made if need be, for the one process that may write to it."""
+        while True:
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+            handle = os.open(self._path, flags, 0o600)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX)  # held for a moment only
+                if is_at(handle, self._path):  # or an editor has put another in its place meanwhile
+                    yield handle
+                    return
+            finally:
+                os.close(handle)
+
+    def _read(self, handle: int) -> None:
+        """Read the whole lines that were added since the last time, or all if it is another file now."""
+        found = os.fstat(handle)
+        if (found.st_dev, found.st_ino) != self._file or found.st_size < self._end:
+            self._forget()
+            self._file = (found.st_dev, found.st_ino)
+        content = os.pread(handle, found.st_size - self._end, self._end)
+        whole, newline, _ = content.rpartition(b"\n")
+        self._end += len(whole) + len(newline)
+        for line in whole.split(b"\n"):
+            match = _LINE.fullmatch(line)
+            name = None if match is None else Name.parse(match[2].decode("utf-8", "replace"))
+            if match is not None and name is not None:
+                listed = Listed(str(name), match[1].decode())
+                self._listed[name.uuid, name.is_transcription] = listed
+
+    def _forget(self) -> None:
+        self._file, self._end = (0, 0), 0
+        self._listed = {}
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as exc:
+            raise unwritable(self._path, exc) from exc
+
+
+def _is_torn(tail: bytes) -> bool:
+    """Whether *tail* is the beginning of a line of ours, and not all of it."""
+    found = _LINE.fullmatch(tail)
+    is_whole = found is not None and Name.parse(found[2].decode("utf-8", "replace")) is not None
+    return not is_whole and _BEGUN.fullmatch(tail) is not None
+
+
+def unwritable(path: Path, exc: OSError) -> UnwritableError:
+    """The error for *path*, which the file system refuses."""
+    return UnwritableError(
+        f"{path} cannot be used: {exc.strerror}.", hint="Is there room, and is the directory yours?"
+    )
+
+
+def taken(path: Path, why: str) -> GuardError:
+    """The error for *path*, where something else is."""
+    return GuardError(
+        f"{path} {why}.", hint="Nothing was overwritten. Move it away, or choose another --dir."
+    )
+
+
+def hash_file(path: Path) -> tuple[int, str]:
+    """Size and SHA-256 of a file.
+
+    Raises:
+        GuardError: It is none.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as exc:
+        raise taken(path, f"is there, and is not a file ({exc.strerror})") from exc
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise taken(path, "is there, and is not a file")
+        digest, size = hashlib.sha256(), 0
+        while block := os.read(handle, BLOCK_BYTES):
+            digest.update(block)
+            size += len(block)
+        return size, digest.hexdigest()
+    finally:
+        os.close(handle)
+
+
+def is_at(handle: int, path: Path) -> bool:
+    """Whether the open file is still what *path* names."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(found, os.fstat(handle))
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in *directory* durable."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

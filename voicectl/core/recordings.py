@@ -1,0 +1,279 @@
+"""The recordings of an application: which were announced, which are missing, and fetching each as it is announced.
+
+Events of recordings are told once, and their files are kept for about a month: what was missed is found again in
+the store.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from threading import Condition, Thread
+from typing import TYPE_CHECKING
+
+from voicectl.core.manifest import Manifest, UnwritableError
+from voicectl.core.recording import announced, named_after, of_event
+from voicectl.errors import (
+    AuthError,
+    ConfigError,
+    InputError,
+    NotFoundError,
+    RateLimitedError,
+    TransportError,
+    VoicectlError,
+)
+from voicectl.store.events import Query
+from voicectl.voice.event import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from voicectl.clock import Clock
+    from voicectl.core.fetcher import Fetcher, Progress, Saved
+    from voicectl.core.recording import Recording
+    from voicectl.store.events import EventStore, Stored
+
+KINDS: tuple[str, ...] = (Kind.RECORD, Kind.TRANSCRIBED)
+
+KEPT_SECONDS = 31 * 86_400.0
+"""How long the platform keeps a file, unless it was told otherwise."""
+
+NOT_YET_SECONDS = 60.0
+"""How long a file that was announced may still be unknown where it should be."""
+
+FIRST_PAUSE_SECONDS = 2.0
+LONGEST_PAUSE_SECONDS = 300.0
+MAX_TRIES = 12
+MAX_REMEMBERED = 10_000
+LOOK_SECONDS = 0.25
+
+_MAY_PASS = (TransportError, RateLimitedError, UnwritableError)
+
+
+def directory_for(path: Path) -> Path:
+    """*path*, a directory for recordings, made with what is missing above it.
+
+    Raises:
+        InputError: It cannot be.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as exc:
+        raise InputError(
+            f"The directory {path} cannot be made: {exc.strerror}.", hint="Choose another."
+        ) from exc
+    return path
+
+
+def missed(
+    store: EventStore, directory: Path, *, since: float | None = None, allow_unsigned: bool = False
+) -> list[Recording]:
+    """What the store's events announced and *directory* does not list.
+
+    Args:
+        since: Only what was received at or after this time, in Unix seconds.
+        allow_unsigned: Also what nobody vouches for.
+    """
+    manifest = Manifest(directory)
+    return [
+        each
+        for each in announced(store.find(Query(kinds=KINDS, since=since)))
+        if (each.is_signed or allow_unsigned) and not (each.id and manifest.file_of(each, each.id))
+    ]
+
+
+@dataclass(order=True, slots=True)
+class _Task:
+    due: float
+    number: int
+    recording: Recording = field(compare=False)
+    announced: float = field(compare=False)
+    tries: int = field(default=0, compare=False)
+
+
+class _Stopped(Exception):
+    """The receiver ends; what was begun is gone on with at the next start."""
+
+
+class Downloader:
+    """Fetches recordings as they are announced, on threads of its own, and again after what may pass.
+
+    Args:
+        fetcher: Makes the fetcher of a thread, which tells what it is given of its progress.
+        remark: Told what went wrong for good, in a line; from any of the threads, as *on_saved*.
+        on_saved: Told of each file that has come.
+        allow_unsigned: Fetch what nobody vouches for, too.
+    """
+
+    def __init__(
+        self,
+        fetcher: Callable[[Progress], Fetcher],
+        clock: Clock,
+        *,
+        remark: Callable[[str], None],
+        on_saved: Callable[[Saved], None] | None = None,
+        allow_unsigned: bool = False,
+        threads: int = 2,
+    ) -> None:
+        self._new_fetcher = fetcher
+        self._clock = clock
+        self._remark = remark
+        self._on_saved = on_saved
+        self._allow_unsigned = allow_unsigned
+        self._threads = [Thread(target=self._work, name="recordings", daemon=True) for _ in range(threads)]
+        self._changed = Condition()
+        self._tasks: list[_Task] = []
+        self._wanted: dict[tuple[str, bool | None], Recording] = {}
+        self._audio: OrderedDict[str, Recording] = OrderedDict()
+        self._number = 0
+        self._is_started = self._is_closing = self._is_stopping = self._is_refused = False
+
+    @property
+    def waiting(self) -> int:
+        """How many are under way, or to be tried again."""
+        with self._changed:
+            return len(self._wanted)
+
+    def announce(self, stored: Stored) -> None:
+        """Fetch what an event tells of, in a while; anything else is no concern."""
+        recording = of_event(stored)
+        if recording is None or not (recording.is_signed or self._allow_unsigned):
+            return
+        with self._changed:
+            if recording.uuid is not None and recording.is_transcription:
+                recording = named_after(recording, self._audio.get(recording.uuid))
+            elif recording.uuid is not None and _counts(recording, self._audio.get(recording.uuid)):
+                self._audio[recording.uuid] = recording
+                if len(self._audio) > MAX_REMEMBERED:
+                    self._audio.popitem(last=False)
+        self.add(recording)
+
+    def add(self, recording: Recording) -> None:
+        """Fetch *recording* in a while, once; one that is signed takes the place of one that is not."""
+        now = self._clock.monotonic()
+        with self._changed:
+            if self._is_closing or self._is_refused:
+                return
+            if not _counts(recording, self._wanted.get(recording.key)):
+                return
+            self._wanted[recording.key] = recording
+            self._number += 1
+            heapq.heappush(self._tasks, _Task(now, self._number, recording, now))
+            if not self._is_started:
+                self._is_started = True
+                for thread in self._threads:
+                    thread.start()
+            self._changed.notify()
+
+    def close(self, seconds: float) -> None:
+        """Finish what can be begun at once, for *seconds* at most; the rest is left for the next start."""
+        give_up = time.monotonic() + seconds  # the threads are real, and so is the time they take
+        now = self._clock.monotonic()
+        with self._changed:
+            self._is_closing = True
+            self._tasks = [task for task in self._tasks if task.due <= now]
+            heapq.heapify(self._tasks)
+            self._changed.notify_all()
+        if self._is_started:
+            for thread in self._threads:
+                thread.join(max(give_up - time.monotonic(), 0))
+        self._is_stopping = True
+        if self._is_started:
+            for thread in self._threads:
+                thread.join(LOOK_SECONDS)
+        if left := self.waiting:
+            self._remark(
+                f"{left} recording{'s' * (left != 1)} left to fetch: the next start does it, or 'voicectl recording"
+                " download'."
+            )
+
+    def _work(self) -> None:
+        fetcher = None
+        while (task := self._next()) is not None:
+            try:
+                fetcher = fetcher or self._new_fetcher(self._check)
+                saved = fetcher.fetch(task.recording)
+            except _Stopped:
+                return
+            except (AuthError, ConfigError) as exc:
+                self._refuse(exc)
+            except VoicectlError as exc:
+                self._failed(task, exc)
+            except Exception as exc:  # noqa: BLE001 (the others are still to be fetched)
+                self._give_up(task, f"unexpected internal error: {type(exc).__name__}")
+            else:
+                self._drop(task)
+                if self._on_saved and saved.is_new:
+                    self._on_saved(saved)
+
+    def _next(self) -> _Task | None:
+        """The task whose turn it is, once it is; None if there will be none."""
+        while True:
+            with self._changed:
+                while not self._tasks and not self._is_closing:
+                    self._changed.wait()
+                if not self._tasks or self._is_stopping:
+                    return None
+                pause = self._tasks[0].due - self._clock.monotonic()
+                if pause <= 0:
+                    task = heapq.heappop(self._tasks)
+                    if self._is_wanted(task):
+                        return task
+                    continue
+            self._clock.sleep(min(pause, LOOK_SECONDS))
+
+    def _check(self, _done: int, _all: int | None) -> None:
+        if self._is_stopping:
+            raise _Stopped
+
+    def _failed(self, task: _Task, exc: VoicectlError) -> None:
+        """Try again later, if that may help."""
+        now = self._clock.monotonic()
+        task.tries += 1
+        may_pass = isinstance(exc, _MAY_PASS) or (
+            isinstance(exc, NotFoundError) and now - task.announced < NOT_YET_SECONDS
+        )
+        if not may_pass or task.tries >= MAX_TRIES:
+            self._give_up(task, exc.message)
+            return
+        task.due = now + min(FIRST_PAUSE_SECONDS * 2.0 ** (task.tries - 1), LONGEST_PAUSE_SECONDS)
+        with self._changed:
+            if not self._is_closing and self._is_wanted(task):
+                heapq.heappush(self._tasks, task)
+                self._changed.notify()
+
+    def _refuse(self, exc: VoicectlError) -> None:
+        """Credentials that are no good for one file are good for none; one word about it."""
+        with self._changed:
+            is_first, self._is_refused = not self._is_refused, True
+            self._tasks.clear()
+            self._wanted.clear()
+        if is_first:
+            self._remark(f"No recording is fetched any more: {exc.message} {exc.hint or ''}".rstrip())
+            self._remark("When that is put right, 'voicectl recording download' fetches what is missing.")
+
+    def _give_up(self, task: _Task, why: str) -> None:
+        if not self._drop(task):
+            return
+        what = "transcription" if task.recording.is_transcription else "recording"
+        self._remark(f"{what} {task.recording.id} was not fetched: {why}")
+
+    def _drop(self, task: _Task) -> bool:
+        """Be done with *task*; False if it was not wanted any more."""
+        with self._changed:
+            is_wanted = self._is_wanted(task)
+            if is_wanted:
+                del self._wanted[task.recording.key]
+            return is_wanted
+
+    def _is_wanted(self, task: _Task) -> bool:
+        """Whether no other announcement of its recording has taken its place."""
+        return self._wanted.get(task.recording.key) is task.recording
+
+
+def _counts(recording: Recording, known: Recording | None) -> bool:
+    """Whether *recording* is the one that counts, of two announcements; see :func:`announced`."""
+    return known is None or recording.is_signed > known.is_signed

@@ -1,0 +1,98 @@
+"""Sending kept webhooks again, as they came."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote_from_bytes, urlsplit
+
+from voicectl.errors import InputError, TransportError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from voicectl.api.wire import Wire
+    from voicectl.store.events import Arrival
+
+    Sign = Callable[[str, bytes, bytes], str]
+    """The token for a method, a query and a body."""
+
+SUCCESSES = range(200, 300)
+
+_QUERY_CHARACTERS = "".join(map(chr, range(0x21, 0x7F)))
+
+
+class Sent(NamedTuple):
+    """What came of one.
+
+    Attributes:
+        status: The HTTP status; None if none came.
+        trouble: Why it did not arrive; None if it did.
+    """
+
+    status: int | None
+    trouble: str | None
+
+
+class Replayer:
+    """Sends webhooks to one URL: method, query and body as they came. It follows no redirect.
+
+    Args:
+        wire: To the URL's origin.
+        url: Its own query goes before that of each webhook.
+        timeout: Seconds that each may take.
+        sign: Makes a token for each; None: they go unsigned.
+
+    Raises:
+        InputError: The URL has a user name or a password in it.
+    """
+
+    def __init__(self, wire: Wire, url: str, *, timeout: float, sign: Sign | None) -> None:
+        self._parts = urlsplit(url)
+        if self._parts.username is not None:
+            raise InputError("--to has a user name in it.", hint="Write it as http://HOST:PORT/PATH.")
+        self._wire = wire
+        self._timeout = timeout
+        self._sign = sign
+
+    def send(self, arrival: Arrival) -> Sent:
+        """Send one again, once."""
+        query = self._query(arrival)
+        headers = {"Content-Type": "application/json"} if arrival.body else {}
+        if self._sign is not None:
+            headers["Authorization"] = f"Bearer {self._sign(arrival.method, query.encode(), arrival.body)}"
+        try:
+            reply = self._wire.exchange(
+                arrival.method,
+                self._target(query),
+                headers=headers,
+                body=arrival.body or None,
+                timeout=self._timeout,
+                fresh=True,
+            )
+        except TransportError as exc:
+            return Sent(None, exc.message)
+        if reply.status in SUCCESSES:
+            return Sent(reply.status, None)
+        what = "a redirect, which is not followed" if 300 <= reply.status < 400 else "refused"
+        return Sent(reply.status, f"it was answered with {reply.status}: {what}")
+
+    def curl(self, arrival: Arrival) -> str:
+        """What sends one, in a POSIX shell; unsigned."""
+        url = self._wire.origin + self._target(self._query(arrival))
+        words = ["curl", "-X", arrival.method, shlex.quote(url)]
+        if not arrival.body:
+            return " ".join(words)
+        words += ["-H", "'Content-Type: application/json'"]
+        text = arrival.body.decode("utf-8", "replace")
+        if text.isprintable() and text.encode() == arrival.body:
+            return " ".join([*words, "--data-raw", shlex.quote(text)])
+        octal = "".join(f"\\{byte:03o}" for byte in arrival.body)
+        return " ".join(["printf", f"'{octal}'", "|", *words, "--data-binary", "@-"])
+
+    def _query(self, arrival: Arrival) -> str:
+        came = quote_from_bytes(arrival.query, safe=_QUERY_CHARACTERS)
+        return "&".join(filter(None, [self._parts.query, came]))
+
+    def _target(self, query: str) -> str:
+        return (self._parts.path or "/") + (f"?{query}" if query else "")

@@ -1,0 +1,121 @@
+"""The signature secrets that webhooks are verified with, by account.
+
+They come from the profile that was named, ``VOICECTL_SIGNATURE_SECRET``, ``VONAGE_SIGNATURE_SECRET``, or the default
+profile; in a rehearsal from its sandbox. There are one or two, one a line: two while the platform changes from one to
+the other.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from voicectl.errors import ConfigError
+from voicectl.store import files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from voicectl.core.config import Target
+    from voicectl.core.profiles import Profile
+
+    Secrets = Mapping[str | None, tuple[str, ...]]
+
+MAX_SECRETS = 2
+
+_FAMILIES = ("VOICECTL", "VONAGE")
+
+
+class Source(NamedTuple):
+    """Where secrets are; they are not looked at before they are asked for.
+
+    Attributes:
+        name: For people.
+        api_key: The account that they belong to, where the same source says.
+        text: The secrets themselves, or None if they are in the file *path*.
+    """
+
+    name: str
+    api_key: str | None
+    text: str | None = None
+    path: Path | None = None
+
+
+def of_environment(environ: Mapping[str, str]) -> Source | None:
+    """What ``VOICECTL_*`` or ``VONAGE_SIGNATURE_SECRET`` holds, None if there is none."""
+    for family in _FAMILIES:
+        name = f"{family}_SIGNATURE_SECRET"
+        if environ.get(name):
+            return Source(name, environ.get(f"{family}_API_KEY", "").strip() or None, text=environ[name])
+    return None
+
+
+def of_profile(profile: Profile, private_key: Path, source: str) -> Source | None:
+    """What a profile holds, None if it has no signature secret; it lies beside where its private key would."""
+    return _beside(private_key, profile.api_key, source)
+
+
+def of_sandbox(api_key: str, private_key: Path, source: str) -> Source | None:
+    """What a running sandbox holds."""
+    return _beside(private_key, api_key or None, source)
+
+
+def of_target(target: Target) -> Callable[[], Secrets] | None:
+    """The secrets of each account that may sign the target's webhooks; None if none is known.
+
+    What is returned may be called for each webhook: it reads a file again when that has changed, and goes on with
+    what it knows while that cannot be read.
+
+    Raises:
+        ConfigError: They are malformed, or others can read their file.
+    """
+    source = target.signature
+    if source is None:
+        return None
+    if source.path is None:
+        secrets = {source.api_key: _parse(source.text or "", source.name)}
+        return lambda: secrets
+    return _File(source.path, source.api_key)
+
+
+class _File:
+    """The secrets in a file; call it."""
+
+    def __init__(self, path: Path, api_key: str | None) -> None:
+        self._path = path
+        self._api_key = api_key
+        self._stamp = _stamp(path)
+        self._secrets = self._read()
+
+    def __call__(self) -> Secrets:
+        with suppress(OSError, ConfigError):
+            stamp = _stamp(self._path)
+            if stamp != self._stamp:
+                self._secrets = self._read()
+                self._stamp = stamp
+        return self._secrets
+
+    def _read(self) -> Secrets:
+        content = files.read_private(self._path, what="signature secret")
+        return {self._api_key: _parse(content.decode("utf-8", "replace"), str(self._path))}
+
+
+def _beside(private_key: Path, api_key: str | None, source: str) -> Source | None:
+    path = private_key.with_suffix(".signature-secret")
+    return Source(source, api_key, path=path) if path.exists() else None
+
+
+def _parse(text: str, where: str) -> tuple[str, ...]:
+    found = tuple(line.strip() for line in text.splitlines() if line.strip())
+    if not 0 < len(found) <= MAX_SECRETS or not all(each.isascii() and each.isprintable() for each in found):
+        raise ConfigError(
+            f"The signature secret in {where} is none: it is a line of ASCII, or two while it is being changed.",
+            hint="Copy it again from the account's settings in the dashboard.",
+        )
+    return found
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
