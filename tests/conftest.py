@@ -34,6 +34,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> tuple[Identity, RSA
     identity, pem = new_identity(str(path))
     files.write_private(path, pem.encode())
     files.write_private(path.with_suffix(".api-secret"), identity.api_secret.encode())
+    files.write_private(path.with_suffix(".signature-secret"), identity.signature_secret.encode())
     return identity, keys.parse(pem, where="the test")
 
 

@@ -7,13 +7,17 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import StartRoom
+from tests.support import kept
 from tests.support.room import BY_HAND, PERSON, Room
+from tests.support.servers import Canned, reply
+from tests.webhook import signing
 from voicectl.cli.tree import COMMANDS, Entry, all_commands
 from voicectl.clock import SystemClock
 from voicectl.core import keys
@@ -22,6 +26,8 @@ from voicectl.store.journal import IntentState, Journal
 
 ROOT = Path(__file__).parent.parent.parent
 WORDS = [" ".join(words) for words in all_commands()]
+ENDLESS = ["timeout", "--preserve-status", "--signal=INT", "2"]
+ENDS = {"webhook tail": 130, "webhook serve": 0}
 LEGS = {"LEG": PERSON, "OTHER": "447700900002", "RINGING": BY_HAND, "ENDING": "447700900503"}
 
 
@@ -56,15 +62,22 @@ def test_the_readme_mentions_every_command(words: str) -> None:
     assert f"`{words}`" in (ROOT / "README.md").read_text()
 
 
+@pytest.fixture(scope="module")
+def app_url() -> Iterator[str]:
+    """Where a user's own application takes whatever it is sent."""
+    with Canned(reply(200)) as server:
+        yield server.url
+
+
 @pytest.mark.parametrize("words", WORDS)
-def test_the_examples_of_the_help_run(start_room: StartRoom, words: str) -> None:
+def test_the_examples_of_the_help_run(start_room: StartRoom, app_url: str, words: str) -> None:
     room = start_room(clock=SystemClock())
-    environ = prepare(room, words)
+    environ = prepare(room, words) | {"APP_URL": app_url}
 
     for example in examples(words):
         environ |= named_in(example, room)
         ran = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", example],
+            [*(ENDLESS if words in ENDS else []), "bash", "-euo", "pipefail", "-c", on_a_free_port(example)],
             env=environ,
             cwd=room.home,
             stdin=subprocess.DEVNULL,
@@ -74,7 +87,13 @@ def test_the_examples_of_the_help_run(start_room: StartRoom, words: str) -> None
         )
         if words == "sandbox start":
             subprocess.run(["bash", "-c", "voicectl sandbox stop"], env=environ, check=True)
-        assert ran.returncode == 0, f"{example}\n{ran.stdout.decode()}\n{ran.stderr.decode()}"
+        assert ran.returncode == ENDS.get(words, 0), (
+            f"{example}\n{ran.stdout.decode()}\n{ran.stderr.decode()}"
+        )
+
+
+def on_a_free_port(example: str) -> str:
+    return example.replace("webhook serve", "webhook serve --port 0")  # the usual one may be taken here
 
 
 def prepare(room: Room, words: str) -> dict[str, str]:
@@ -92,7 +111,15 @@ def prepare(room: Room, words: str) -> dict[str, str]:
             name=name, application_id=test.application_id, base_url=room.url, from_=test.from_, api_key="k"
         )
         store.add(profile, key=key, api_secret="a", signature_secret="s")
+    identity, body = room.sandbox.identity, signing.event()
+    signed = {"api_key": identity.api_key, "application_id": identity.application_id}
+    token = signing.token(body, secret=identity.signature_secret, now=room.clock.time(), **signed)
+    head = f"POST /webhooks/event HTTP/1.1\r\nAuthorization: Bearer {token}\r\n\r\n"
+    room.home.joinpath("sorry.json").write_text('[{"action": "talk", "text": "Sorry"}]')
+    room.home.joinpath("answer.toml").write_text('[[rule]]\nncco = "sorry.json"\n')
+    room.home.joinpath("request.txt").write_bytes(head.encode() + body)
     return room.environ | {
+        "VOICECTL_SIGNATURE_SECRET": identity.signature_secret,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "APP_ID": "1d2c3b4a-5968-4776-8594-a3b2c1d0e9f8",
         "VONAGE_API_HOST": room.url,
@@ -103,6 +130,8 @@ def named_in(example: str, room: Room) -> dict[str, str]:
     """The legs that an example names, in the state that it means, and the reference of a call in doubt."""
     if "$FAULT" in example:
         return {"FAULT": room("sandbox fault add region -q").stdout.strip()}
+    if "$EVENT" in example:
+        return {"EVENT": str(kept.keep(room, kept.status("answered"))[0])}
     made = {name: room.call(number, wait=None) for name, number in LEGS.items() if f"${name}" in example}
     if made:
         assert room("sandbox advance 3s").exit_code == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from fnmatch import fnmatchcase
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
@@ -11,15 +12,17 @@ import typer
 from voicectl.cli import views
 from voicectl.cli.arguments import check_conversation
 from voicectl.cli.context import App, current
+from voicectl.cli.render import is_terminal, remark
 from voicectl.core import times
 from voicectl.core.listing import live_calls
-from voicectl.errors import InputError
+from voicectl.errors import InputError, NotFoundError
 from voicectl.voice import endpoint
 from voicectl.voice.call import LIVE, CallStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from voicectl.core.history import History
     from voicectl.voice.call import Call
 
 
@@ -78,13 +81,31 @@ def show(
 ) -> None:
     """Show the record of one leg.
 
+    Where 'webhook serve' keeps events, what they tell stands in it too; status_source says who told the status.
+
     Examples:
       $ voicectl call show "$LEG"
       $ voicectl call show "$LEG" -o json
     """
     app = current(ctx)
-    with app.writer(views.CALL, is_many=False) as out:
-        out.add(app.api.get_call(app.leg(leg, everywhere=True)).raw)
+    with app.writer(views.SEEN, is_many=False) as out:
+        uuid = app.leg(leg, everywhere=True)
+        out.add((app.api.get_call(uuid) if app.history is None else _seen(app, uuid, app.history)).raw)
+
+
+def _seen(app: App, uuid: str, history: History) -> Call:
+    """A leg as its record and its events show it, or as its events do alone."""
+    told = history.leg(uuid)
+    try:
+        call = app.api.get_call(uuid)
+    except NotFoundError:
+        if told is None:
+            raise
+        remark("The API has no record of this leg: it is shown as its stored events tell.")
+        return told.alone()
+    if told is not None and is_terminal(sys.stderr) and (contradiction := told.contradicts(call)):
+        remark(contradiction)
+    return history.merged(call, told)
 
 
 def _calls(

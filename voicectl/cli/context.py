@@ -30,14 +30,23 @@ if TYPE_CHECKING:
     from voicectl.core.account import Account
     from voicectl.core.config import Target
     from voicectl.core.dial import Dialler
+    from voicectl.core.fetcher import Fetcher, Progress
+    from voicectl.core.history import History
     from voicectl.core.profiles import ProfileStore
     from voicectl.core.rehearsal import SandboxControl
+    from voicectl.core.replay import Replayer, Sign
+    from voicectl.core.signatures import Secrets
     from voicectl.interrupts import Interrupts
+    from voicectl.store.events import EventStore
     from voicectl.store.journal import Journal
     from voicectl.store.pace import SharedPace
+    from voicectl.store.spool import Spool
     from voicectl.voice.call import Call
 
 MAX_INPUT_BYTES = 1 << 20
+
+ANY_ACCOUNT = "voicectl"
+"""The account in a token that we sign where nobody said whose the secret is: who knows no more takes any."""
 
 
 @dataclass(slots=True)
@@ -119,7 +128,38 @@ class App:
         bearer = Bearer(target.application_id, target.load_key, self.clock, offset=self.clock_offset)
         return self._session(target.base_url, bearer, self._identify)
 
-    def _session(self, origin: str, credentials: Credentials, identify: Callable[[], str]) -> Session:
+    def fetcher(self, directory: Path, on_progress: Progress | None, *, threaded: bool = False) -> Fetcher:
+        """What fetches recordings into *directory*, for one thread.
+
+        Args:
+            threaded: It is another thread than the main one, where no signal arrives.
+        """
+        from voicectl.api.auth import Bearer
+        from voicectl.api.files import FileApi
+        from voicectl.api.wire import Wire
+        from voicectl.core.fetcher import Fetcher
+        from voicectl.core.guards import FileHosts
+        from voicectl.interrupts import Interrupts
+
+        target = self.target
+        interrupts = Interrupts() if threaded else self.interrupts
+        bearer = Bearer(target.application_id, target.load_key, self.clock, offset=self.clock_offset)
+
+        def session(origin: str) -> Session:
+            return self._session(origin, bearer, self._identify, interrupts)
+
+        def elsewhere(origin: str, is_public_only: bool) -> Wire:
+            return Wire(origin, ca_file=target.ca_file, environ=self.environ, is_public_only=is_public_only)
+
+        return Fetcher(directory, FileApi(session, elsewhere), FileHosts.of(target), on_progress=on_progress)
+
+    def _session(
+        self,
+        origin: str,
+        credentials: Credentials,
+        identify: Callable[[], str],
+        interrupts: Interrupts | None = None,
+    ) -> Session:
         from voicectl.api.session import REQUEST_SECONDS, Session
         from voicectl.api.wire import Wire
         from voicectl.core import config
@@ -142,7 +182,7 @@ class App:
             absence_hint="Start it: voicectl sandbox start --detach" if is_sandbox else None,
             on_clock_offset=lambda seconds: offset.write(self._offset_path, seconds),
             debug=self.debug,
-            interrupts=self.interrupts,
+            interrupts=interrupts or self.interrupts,
         )
 
     @cached_property
@@ -175,13 +215,17 @@ class App:
     @cached_property
     def applications(self) -> ApplicationApi:
         """The Application API, signed in as the account."""
+        return self.application_api(self.interrupts)
+
+    def application_api(self, interrupts: Interrupts) -> ApplicationApi:
+        """The same, for one thread; where that is not the main one no signal arrives, and *interrupts* is new."""
         from voicectl.api.applications import ApplicationApi
         from voicectl.api.auth import Basic
 
         account = self.account
         basic = Basic(account.key, account.secret)
         identify = f"API key {account.key}, from {account.source}"
-        return ApplicationApi(self._session(self.target.account_url, basic, lambda: identify))
+        return ApplicationApi(self._session(self.target.account_url, basic, lambda: identify, interrupts))
 
     @cached_property
     def pace(self) -> SharedPace:
@@ -214,7 +258,122 @@ class App:
                 "This profile limits its calls in an hour, and without the journal nobody counts them.",
                 hint="Leave --no-journal out.",
             )
-        return Dialler(self.api, journal, self.clock, self.interrupts, hourly_limit=limit)
+        return Dialler(
+            self.api, journal, self.clock, self.interrupts, hourly_limit=limit, history=self.history
+        )
+
+    def events(self, store: str | None) -> EventStore:
+        """Open the store of webhook events, and make it where there is none.
+
+        Args:
+            store: What ``--store`` said; else it is ``VOICECTL_STORE``, or a file in the state directory: always
+                that one in a rehearsal, which reaches no other host.
+
+        Raises:
+            InputError: It is malformed, or its password stands on the command line.
+            StoreError: It cannot be used.
+        """
+        from voicectl.store.event_stores import open_events
+
+        url = self._store_url(store)
+        if url is None and (store or self.environ.get("VOICECTL_STORE")):
+            remark("rehearsal: its events are kept on this machine, not in the store that was named")
+        found = open_events(url, self.state_directory, self.target.application_id)
+        self.closing.callback(found.close)
+        for warning in found.warnings:
+            remark(f"warning: {warning}")
+        return found
+
+    def spool(self, store: str | None) -> Spool:
+        """Where events are put aside while their *store*, as :meth:`events` takes it, cannot be used."""
+        from voicectl.store.event_stores import spool_of
+
+        return spool_of(self._store_url(store), self.state_directory)
+
+    def _store_url(self, store: str | None) -> str | None:
+        """The URL of a store that is not a file of ours."""
+        if store is not None:
+            _refuse_password(store)
+        return None if self.target.is_rehearsal else store or self.environ.get("VOICECTL_STORE") or None
+
+    @cached_property
+    def signature_secrets(self) -> Callable[[], Secrets]:
+        """The secrets that the platform signs webhooks with.
+
+        Raises:
+            ConfigError: None is known, or they are malformed.
+        """
+        from voicectl.core import signatures
+
+        found = signatures.of_target(self.target)
+        if found is None:
+            raise ConfigError(
+                "This needs the account's signature secret, and there is none.",
+                hint="Give it to the profile (profile add --signature-secret-file FILE), or set"
+                " VOICECTL_SIGNATURE_SECRET.",
+            )
+        return found
+
+    def replayer(self, url: str, *, is_signed: bool) -> Replayer:
+        """What sends kept webhooks to *url* again; raises as :attr:`signature_secrets`."""
+        from voicectl.api.session import REQUEST_SECONDS
+        from voicectl.api.wire import Wire
+        from voicectl.core import config
+        from voicectl.core.replay import Replayer
+
+        parts = urlsplit(url)
+        wire = Wire(f"{parts.scheme}://{parts.netloc}", ca_file=self.target.ca_file, environ=self.environ)
+        self.closing.callback(wire.close)
+        timeout = config.request_timeout(self.environ, self.options.request_timeout) or REQUEST_SECONDS
+        return Replayer(wire, url, timeout=timeout, sign=self._sign() if is_signed else None)
+
+    def _sign(self) -> Sign:
+        """What makes the token of a webhook."""
+        from voicectl import tokens
+        from voicectl.webhook.signature import vouched
+
+        api_key, (secret, *_) = next(iter(self.signature_secrets().items()))
+
+        def sign(method: str, query: bytes, body: bytes) -> str:
+            return tokens.webhook_token(
+                vouched(method, query, body),
+                secret=secret,
+                api_key=api_key or ANY_ACCOUNT,
+                application_id=self.target.application_id,
+                now=self.clock.time(),
+            )
+
+        return sign
+
+    @cached_property
+    def told(self) -> EventStore | None:
+        """The store of webhook events, if there is one already; raises as :meth:`events`."""
+        return self.events(None) if self._has_events else None
+
+    @property
+    def _has_events(self) -> bool:
+        """Whether there is a store of webhook events; it is not opened."""
+        return self._store_url(None) is not None or (self.state_directory / "events.db").exists()
+
+    def check_reach(self, url: str) -> None:
+        """Refuse to send to *url* in a rehearsal if it is not this machine.
+
+        Raises:
+            GuardError: So it is.
+        """
+        from voicectl.loopback import is_loopback
+
+        if self.target.is_rehearsal and not is_loopback(urlsplit(url).hostname or ""):
+            raise GuardError("In a rehearsal no other host is reached.", hint="Name a URL of this machine.")
+
+    @cached_property
+    def history(self) -> History | None:
+        """What stored events know of legs, None if there is no store; it is opened when it is first asked."""
+        if not self._has_events:
+            return None
+        from voicectl.core.history import History
+
+        return History(lambda: self.events(None), remark)
 
     @cached_property
     def control(self) -> SandboxControl:
@@ -477,6 +636,23 @@ class App:
 
         fingerprint = keys.fingerprint(self.target.load_key().public_key())
         return f"application {self.target.application_id}, public key {fingerprint}, from {self.target.name}"
+
+
+def _refuse_password(store: str) -> None:
+    """Raise InputError where the URL of a store has a password; not a word of it is told."""
+    from urllib.parse import parse_qs
+
+    try:
+        parts = urlsplit(store)
+        has_password = parts.password is not None or any("password" in name for name in parse_qs(parts.query))
+    except ValueError:
+        has_password = False  # what is no URL is refused elsewhere
+    if has_password:
+        raise InputError(
+            "A password was given with --store, where it is visible to every user of this host.",
+            hint="Set VOICECTL_STORE to that URL, or keep the password in a file that PGPASSFILE names."
+            " Consider it known to others.",
+        )
 
 
 def current(ctx: typer.Context) -> App:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from voicectl.cli.render import Writer
     from voicectl.core.dial import Dialler, Placed
-    from voicectl.voice.call import Call, CallStatus
+    from voicectl.voice.call import Call, Until
 
 MAX_RINGING_SECONDS = 120
 
@@ -94,7 +94,7 @@ def create(
         str | None, typer.Option(metavar="WHAT", help="A WebSocket's: 'vonage', or a FILE with the value.")
     ] = None,
     wait: Annotated[
-        str | None, typer.Option(metavar="STATUS", help="Wait until it is there; 'ended' too.")
+        str | None, typer.Option(metavar="STATUS", help="Wait until it is there; 'ended' and 'human' too.")
     ] = None,
     timeout: Annotated[str, typer.Option(metavar="DURATION", help="How long --wait waits.")] = "90",
     hangup_on_timeout: Annotated[
@@ -162,7 +162,7 @@ def create(
         raise InputError(
             "--hangup-on-timeout goes with --wait.", hint="Say what to wait for: --wait answered"
         )
-    until = None if wait is None else parse_status(wait)
+    until = None if wait is None else parse_status(app, wait)
     _run(
         app,
         bodies,
@@ -188,7 +188,7 @@ def _run(
     *,
     key: str | None,
     with_journal: bool,
-    until: CallStatus | Literal["ended"] | None,
+    until: Until | None,
     seconds: float,
     hangup_on_timeout: bool,
 ) -> None:
@@ -265,7 +265,7 @@ def _wait(
     app: App,
     placed: dict[str, dict[str, Any]],
     out: Writer,
-    until: CallStatus | Literal["ended"],
+    until: Until,
     seconds: float,
     *,
     hangup_on_timeout: bool,
@@ -284,7 +284,16 @@ def _wait(
         tell_change(call)
 
     try:
-        for last in follow(app.api, app.clock, list(placed), until=until, timeout=seconds, on_change=tell):
+        for last in follow(
+            app.api,
+            app.clock,
+            list(placed),
+            until=until,
+            timeout=seconds,
+            on_change=tell,
+            on_trouble=remark,
+            history=app.history,
+        ):
             note(last)
     except VoicectlError as exc:
         for last in getattr(exc, "calls", ()):
@@ -306,8 +315,9 @@ def _wait(
 def _hang_up(app: App, uuid: str, note: Callable[[Call], None]) -> None:
     """End one of several calls and see what became of it; a failure is told, and the others are ended too."""
     try:
-        hang_up(app.api, app.clock, uuid)
-        note(app.api.get_call(uuid))
+        hang_up(app.api, app.clock, uuid, app.history)
+        record = app.api.get_call(uuid)
+        note(record if app.history is None else app.history.seen(record))
     except Interrupted:
         raise
     except VoicectlError as exc:

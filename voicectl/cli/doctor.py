@@ -18,8 +18,8 @@ def doctor(ctx: typer.Context) -> None:
     """Check the set-up, from the key to the API.
 
     The key, the application's id, the modes of files, name, connection and TLS, this machine's clock, one cheap
-    read, the limiter and the journal: a line each, with what to do. Exit status 3: credentials. 7: not
-    reachable. 1: only the limiter or the journal cannot be used.
+    read, the limiter, the journal and the store of events: a line each, with what to do. Exit status 3: credentials.
+    7: not reachable. 1: only what is kept cannot be used.
 
     Example:
       $ voicectl doctor
@@ -32,6 +32,8 @@ def doctor(ctx: typer.Context) -> None:
             api=lambda: app.api,
             pace=lambda: app.pace,
             journal=lambda: app.journal,
+            events=lambda: app.told,
+            spool=lambda: app.spool(None),
             clock=app.clock,
             environ=app.environ,
         ):

@@ -48,6 +48,7 @@ _STATUSES: tuple[tuple[type[errors.VoicectlError], int], ...] = (  # the first t
     (errors.ApiError, 5),
     (errors.ConfigError, CREDENTIALS),
     (errors.InputError, USAGE),
+    (errors.SignatureError, USAGE),
     (errors.VoicectlError, INTERNAL),
 )
 _RETRYABLE = (errors.TransportError, errors.RateLimitedError, errors.WaitTimeout)

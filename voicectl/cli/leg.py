@@ -57,7 +57,7 @@ def hangup(ctx: typer.Context, legs: Legs, max_: Max = 10) -> None:
       $ voicectl call list --match-to '4477009*' | voicectl hangup - --yes
     """
     app = current(ctx)
-    each_leg(app, legs, "hangup", lambda uuid: hang_up(app.api, app.clock, uuid), limit=max_)
+    each_leg(app, legs, "hangup", lambda uuid: hang_up(app.api, app.clock, uuid, app.history), limit=max_)
 
 
 def _modify(ctx: typer.Context, legs: list[str], action: LegAction, limit: int) -> None:

@@ -13,6 +13,7 @@ from voicectl.cli.render import View
 from voicectl.core import guards, keys, profiles
 from voicectl.core.guards import Policy
 from voicectl.core.profiles import Profile, ProfileStore
+from voicectl.core.signatures import MAX_SECRETS
 from voicectl.errors import ConfigError, InputError
 from voicectl.store import files
 from voicectl.voice import endpoint
@@ -26,7 +27,6 @@ _MORE = ("api_key", "has_api_secret", "has_signature_secret", "key_command", "ca
 VIEW = View(columns=_COLUMNS, more=("regions", *_MORE), id="name")
 IN_FORCE = View(columns=(*_COLUMNS, "sources"), more=("regions", *_MORE), id="name")
 
-_SIGNATURE_VARIABLES = ("VOICECTL_SIGNATURE_SECRET", "VONAGE_SIGNATURE_SECRET")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The profile's name.", show_default=False)]
 
@@ -48,7 +48,11 @@ def add(
         str | None, typer.Option(metavar="FILE", help="Holds its secret; - reads it.")
     ] = None,
     signature_secret_file: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Holds the secret of signed webhooks; - reads it.")
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Holds the secret of signed webhooks, two while it is changed, one a line; - reads it.",
+        ),
     ] = None,
     from_: Annotated[
         str | None, typer.Option("--from", metavar="NUMBER", help="The caller id of new calls.")
@@ -133,7 +137,7 @@ def add(
     api_secret = _read_secret(app, api_secret_file, "API secret")
     if api_key is not None and api_secret is None:
         api_secret = _ask(app, "API secret", "--api-secret-file")
-    signature_secret = _read_secret(app, signature_secret_file, "signature secret")
+    signature_secret = _read_secret(app, signature_secret_file, "signature secret", lines=MAX_SECRETS)
     with app.writer(VIEW, is_many=False) as out:
         app.profiles.add(
             profile, key=stored, api_secret=api_secret, signature_secret=signature_secret, replace=replace
@@ -205,11 +209,11 @@ def _secrets_in_force(app: App) -> dict[str, Any]:
         api_key, has_secret = None, False
         if target.profile is not None:
             api_key = app.profiles.get(target.profile).api_key
-    if target.profile is not None:
-        is_signed = app.profiles.has_secret(target.profile, "signature-secret")
-    else:
-        is_signed = any(app.environ.get(name) for name in _SIGNATURE_VARIABLES)
-    return {"api_key": api_key, "has_api_secret": has_secret, "has_signature_secret": is_signed}
+    return {
+        "api_key": api_key,
+        "has_api_secret": has_secret,
+        "has_signature_secret": target.signature is not None,
+    }
 
 
 def use(ctx: typer.Context, name: Name) -> None:
@@ -267,19 +271,16 @@ def _read_key(app: App, file: str | None, command: str | None) -> RSAPrivateKey:
     return key
 
 
-def _read_secret(app: App, file: str | None, what: str) -> str | None:
+def _read_secret(app: App, file: str | None, what: str, *, lines: int = 1) -> str | None:
     if file is None:
         return None
     content = app.read_stdin(what) if file == "-" else files.read_private(files.user_path(file), what=what)
-    try:
-        secret = content.decode("ascii").strip()
-    except UnicodeDecodeError:
-        secret = ""
-    if not secret or not secret.isprintable():
+    found = [line.strip() for line in content.decode("ascii", "replace").splitlines() if line.strip()]
+    if not 0 < len(found) <= lines or not all(each.isascii() and each.isprintable() for each in found):
         raise ConfigError(
             f"The {what} is empty, or not a line of text.", hint="Write it alone into the file."
         )
-    return secret
+    return "\n".join(found)
 
 
 def _ask(app: App, what: str, option: str) -> str:

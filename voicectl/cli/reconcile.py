@@ -39,7 +39,8 @@ def reconcile(
     """Find out what became of calls whose reply was lost.
 
     Alone it lists everything in doubt. With REF it looks for that call: exit status 0 if it is found, 12 if it still
-    cannot be told. Nothing is ever dialled.
+    cannot be told. A kept event that came with the reference proves it; else the API's records are compared. Nothing
+    is ever dialled.
 
     Examples:
       $ voicectl call reconcile
@@ -70,7 +71,7 @@ def reconcile(
         out.flush()
         if hangup and found.uuid:
             app.announce()
-            hang_up(app.api, app.clock, found.uuid)
+            hang_up(app.api, app.clock, found.uuid, app.history)
             app.changed.append(found.uuid)
 
 
@@ -89,7 +90,7 @@ def _settle(app: App, intent: Intent, assume: str | None, reason: str) -> Intent
     else:
         if intent.state is IntentState.INTENT:
             app.journal.settle(reference, IntentState.IN_DOUBT, "the process that asked for it ended")
-        dialler = Dialler(app.api, app.journal, app.clock, app.interrupts)
+        dialler = Dialler(app.api, app.journal, app.clock, app.interrupts, history=app.history)
         dialler.look(intent, seconds=LOOK_ONCE, why="It was looked for again.")
     found = app.journal.get(reference)
     assert found is not None  # noqa: S101 (it was there before)

@@ -53,7 +53,8 @@ class View:
         more: Further paths that ``--fields`` knows.
         times: The paths that hold API times.
         table: The paths of a table on a terminal, if it would be too wide with all columns.
-        line: On a terminal each record is such a line, shown at once, instead of a row of a table.
+        line: On a terminal each record is such a line, shown at once, instead of a row of a table. It has ``_`` for
+            the dot of a path.
     """
 
     columns: tuple[str, ...]
@@ -148,7 +149,8 @@ class Writer:
         else:
             row = [self._text(record, path) for path in self._columns]
             if self._format is Format.TABLE and self._line:
-                cells = dict(zip(self._columns, ("" if cell == "-" else cell for cell in row), strict=True))
+                names = (path.replace(".", "_") for path in self._columns)
+                cells = dict(zip(names, ("" if cell == "-" else cell for cell in row), strict=True))
                 self._write(self._line.format_map(cells).rstrip() + "\n")
             elif self._format is Format.TABLE:
                 self._rows.append(row)
@@ -208,7 +210,9 @@ class Writer:
             value = self._normal_time(value)
         if isinstance(value, str):
             return clean(value)
-        return clean(to_json(value))
+        if value is True or value is False:
+            return "true" if value else "false"
+        return str(value) if type(value) is int else clean(to_json(value))
 
     def _show_table(self) -> None:
         if not self._is_many and len(self._rows) == 1:
@@ -233,6 +237,8 @@ def block(columns: Sequence[str], row: Sequence[str]) -> str:
 
 def find(record: Mapping[str, Any], path: str) -> Any:
     """The value at a dotted path, None where there is none."""
+    if "." not in path:
+        return record.get(path)
     value: Any = record
     for part in path.split("."):
         if not isinstance(value, dict):

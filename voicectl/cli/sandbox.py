@@ -189,6 +189,7 @@ def rehearsal_room(app: App, options: Options) -> Iterator[dict[str, str]]:
         identity, private_key = new_identity(str(key_path))
         files.write_private(key_path, private_key.encode())
         files.write_private(key_path.with_suffix(".api-secret"), identity.api_secret.encode())
+        files.write_private(key_path.with_suffix(".signature-secret"), identity.signature_secret.encode())
         with running(Sandbox(identity, options, clock=app.clock)) as url:
             yield dict(app.environ) | {
                 "VOICECTL_SANDBOX": url,

@@ -48,7 +48,7 @@ COMMANDS: Tree = {
     "call": {
         "create": Entry("create:create", "Call one or more people, each once.", "views:CREATED"),
         "list": Entry("call:list_", "List live legs, or all records.", "views:CALL"),
-        "show": Entry("call:show", "Show the record of one leg.", "views:CALL"),
+        "show": Entry("call:show", "Show the record of one leg.", "views:SEEN"),
         "reconcile": Entry(
             "reconcile:reconcile", "Find out what became of calls whose reply was lost.", "views:INTENT"
         ),
@@ -63,10 +63,26 @@ COMMANDS: Tree = {
     "hangup": Entry("leg:hangup", "End legs, also while they ring.", "views:LEG"),
     "transfer": Entry("transfer:transfer", "Have a leg leave its flow and run another one.", "views:LEG"),
     "move": Entry("transfer:move", "Move legs into a room, a conversation with a name.", "views:LEG"),
-    "wait": Entry("wait:wait", "Wait until every leg is at a status or past it.", "views:CALL"),
+    "wait": Entry("wait:wait", "Wait until every leg is at a status or past it.", "views:SEEN"),
     "ncco": {
         "lint": Entry("ncco:lint", "Check an NCCO: tell all that is wrong with it, and where.", "ncco:VIEW"),
         "schema": Entry("ncco:schema", "Print the JSON Schema of NCCOs, for editors."),
+    },
+    "webhook": {
+        "serve": Entry("serve:serve", "Answer calls, and keep every event.", "views:EVENT"),
+        "list": Entry("webhook:list_", "List kept events.", "views:EVENT"),
+        "tail": Entry(
+            "webhook:tail", "Show the latest events, and each new one as it is kept.", "views:EVENT"
+        ),
+        "replay": Entry("webhook:replay", "Send kept events again, to a URL of yours.", "webhook:REPLAYED"),
+        "purge": Entry("webhook:purge", "Delete old events for good.", "webhook:PURGED"),
+        "verify": Entry(
+            "webhook:verify", "Check the signature of one request, and explain it.", "webhook:CHECK"
+        ),
+    },
+    "recording": {
+        "list": Entry("recording:list_", "List the recordings that were announced.", "recording:RECORDING"),
+        "download": Entry("recording:download", "Download recordings and transcriptions.", "recording:FILE"),
     },
     "profile": {
         "add": Entry(
@@ -143,6 +159,8 @@ _GROUP_HELP = {
     """,
     "call": "Create calls and look at them.",
     "ncco": "Check call flows.",
+    "webhook": "Answer calls, and keep what the platform tells of them.",
+    "recording": "Recordings, and transcriptions of them.",
     "profile": "Applications, their keys and guards, each under a name.",
     "jwt": "Make and read the tokens of an application.",
     "app": "The application as the platform has it, and its webhooks.",

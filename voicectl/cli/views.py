@@ -1,5 +1,7 @@
 """How each kind of record is shown. Columns are only ever appended to: scripts read TSV by position."""
 
+from dataclasses import replace
+
 from voicectl.cli.render import View
 
 CALL = View(
@@ -30,9 +32,34 @@ CALL = View(
     times=frozenset({"start_time", "end_time"}),
     table=("uuid", "status", "direction", "from", "to", "duration"),
 )
+SEEN = View(
+    columns=(*CALL.columns, "status_source"),
+    more=(
+        *CALL.more,
+        "detail",
+        "reason",
+        "sip_code",
+        "disconnected_by",
+        "sub_state",
+        "detection",
+        "detection_source",
+    ),
+    times=CALL.times,
+    table=CALL.table,
+)
 CREATED = View(
     columns=("uuid", "status", "direction", "conversation_uuid", "to", "reference", "certainty", "replayed"),
-    more=("from", "duration", "start_time", "end_time", "rate", "price", "network"),
+    more=(
+        "from",
+        "duration",
+        "start_time",
+        "end_time",
+        "rate",
+        "price",
+        "network",
+        "status_source",
+        "detection",
+    ),
     times=frozenset({"start_time", "end_time"}),
     table=("uuid", "status", "to", "reference", "certainty"),
 )
@@ -43,3 +70,24 @@ INTENT = View(
     id="reference",
     table=("reference", "asked_at", "to", "state", "reason"),
 )
+EVENT = View(
+    columns=(
+        "id",
+        "received_at",
+        "route",
+        "kind",
+        "status",
+        "uuid",
+        "conversation_uuid",
+        "event.from",
+        "event.to",
+        "signed",
+        "repeats",
+    ),
+    more=("timestamp", "method", "reference", "fault", "event.direction", "event.detail", "event.duration"),
+    id="id",
+    times=frozenset({"timestamp"}),
+    table=("id", "received_at", "kind", "status", "uuid", "event.from", "event.to", "signed"),
+)
+EVENT_LINE = replace(EVENT, line="{received_at}  {id}  {kind} {status}  {uuid}  {event_from} {event_to}")
+"""As they come: a table is shown when all of it is there."""

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from voicectl.cli import views
 from voicectl.cli.arguments import Legs
-from voicectl.cli.context import current
+from voicectl.cli.context import App, current
 from voicectl.cli.render import remark
 from voicectl.core import times
 from voicectl.core.follow import follow
 from voicectl.errors import InputError, WaitEnded, WaitTimeout
-from voicectl.voice.call import CallStatus
+from voicectl.voice.call import HUMAN, CallStatus
 
 if TYPE_CHECKING:
-    from voicectl.voice.call import Call
+    from voicectl.voice.call import Call, Until
 
 ENDED = "ended"
 
@@ -25,30 +25,43 @@ def wait(
     ctx: typer.Context,
     legs: Legs,
     until: Annotated[
-        str, typer.Option("--for", metavar="STATUS", help=f"The status: {ENDED} or {', '.join(CallStatus)}.")
+        str,
+        typer.Option(
+            "--for", metavar="STATUS", help=f"The status: {ENDED}, {HUMAN} or {', '.join(CallStatus)}."
+        ),
     ],
     timeout: Annotated[str, typer.Option(metavar="DURATION", help="How long to wait in all.")] = "90",
 ) -> None:
     """Wait until every leg is at a status or past it; changes on the way are told on standard error.
 
-    Exit status 8: it took too long. 11: a leg ended in another status. The records are printed then too.
+    The API is asked once a second. Where 'webhook serve' keeps events, they count at once, and 'human' can be waited
+    for. Exit status 8: it took too long. 11: a leg ended in another status. The records are printed then too.
 
     Examples:
       $ voicectl wait "$LEG" --for answered --timeout 30
       $ voicectl wait "$ENDING" --for ended
     """
     app = current(ctx)
-    status = parse_status(until)
+    status = parse_status(app, until)
     seconds = times.duration(timeout)
     is_many = len(legs) > 1 or legs[0] == "-"
     named = list(legs)
     if "-" in named:
         at = named.index("-")
         named[at : at + 1] = app.read_ids()
-    with app.writer(views.CALL, is_many=is_many) as out:
+    with app.writer(views.SEEN, is_many=is_many) as out:
         uuids = list(dict.fromkeys(app.leg(name) for name in named))
         try:
-            calls = follow(app.api, app.clock, uuids, until=status, timeout=seconds, on_change=tell_change)
+            calls = follow(
+                app.api,
+                app.clock,
+                uuids,
+                until=status,
+                timeout=seconds,
+                on_change=tell_change,
+                on_trouble=remark,
+                history=app.history,
+            )
         except (WaitTimeout, WaitEnded) as exc:
             for call in exc.calls:
                 out.add(call.raw)
@@ -57,24 +70,38 @@ def wait(
             out.add(call.raw)
 
 
-def parse_status(text: str) -> CallStatus | Literal["ended"]:
+def parse_status(app: App, text: str) -> Until:
     """What ``--for`` and ``--wait`` take.
 
     Raises:
-        InputError: There is no such status in a call's record.
+        InputError: There is no such status, or nothing that tells of it.
     """
     if text == ENDED:
         return "ended"
+    if text == HUMAN:
+        if app.history is None:
+            raise InputError(
+                f"Only webhooks tell of {HUMAN!r}: this needs a store of events.",
+                hint="Have events kept: run 'voicectl webhook serve'. Or name a store in VOICECTL_STORE.",
+            )
+        app.history.need()
+        return "human"
     try:
         return CallStatus(text)
     except ValueError:
-        why = " Whether it was a human is told by webhook only." if text == "human" else ""
         raise InputError(
-            f"{text!r} is not a status to wait for.{why}",
-            hint=f"Use {ENDED} or one of {', '.join(CallStatus)}.",
+            f"{text!r} is not a status to wait for.",
+            hint=f"Use {ENDED}, {HUMAN} or one of {', '.join(CallStatus)}.",
         ) from None
 
 
 def tell_change(call: Call) -> None:
-    """Tell a leg's status on standard error."""
-    remark(f"{call.uuid} {call.status}")
+    """Tell a leg's status on standard error, and who told it where that need not be the API."""
+    status, detection = (_sourced(call, name) for name in ("status", "detection"))
+    is_more = detection and call.raw["detection"] != call.status
+    remark(f"{call.uuid} {status or call.status}" + (f", {detection}" if is_more else ""))
+
+
+def _sourced(call: Call, name: str) -> str:
+    source = call.raw.get(f"{name}_source")
+    return f"{call.raw.get(name)} ({source})" if source else ""

@@ -1,0 +1,683 @@
+"""``webhook list|tail|replay|purge|verify``: events that were kept, found again, sent again and judged."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import select
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.conftest import StartRoom
+from tests.support import kept
+from tests.support.kept import CONVERSATION, LEG, keep, status
+from tests.support.postgres import Postgres
+from tests.support.room import Ran, Room
+from tests.support.servers import Canned, reply
+from tests.webhook import signing
+from voicectl.clock import SystemClock
+from voicectl.store.events import Route
+from voicectl.store.spool import Spool
+
+OTHER = "9a8b1111-5e6f-4788-99aa-bbccddeeff00"
+INPUT = {
+    "speech": {"results": []},
+    "dtmf": {"digits": "42", "timed_out": False},
+    "uuid": LEG,
+    "conversation_uuid": CONVERSATION,
+    "timestamp": "2026-02-02T02:40:05.000Z",
+}
+RECORD = {"recording_url": "https://api.nexmo.com/v1/files/x", "conversation_uuid": CONVERSATION}
+MOVED = {"conversation_uuid_from": CONVERSATION, "conversation_uuid_to": "CON-other", "uuid": OTHER}
+
+
+def ids(ran: Ran) -> list[str]:
+    assert ran.exit_code == 0, ran.stderr
+    return [row[0] for row in ran.rows]
+
+
+# list
+
+
+@pytest.fixture
+def full(room: Room) -> Room:
+    """A machine with events 1 to 6."""
+    keep(room, status("ringing"), status("answered", second=2))
+    keep(room, INPUT, RECORD)
+    room.clock.sleep(3600)
+    keep(room, status("busy", leg=OTHER, conversation_uuid="CON-third"), MOVED)
+    return room
+
+
+def test_list_shows_what_was_kept_the_newest_last(full: Room) -> None:
+    ran = full("webhook list -o json")
+
+    assert [each["id"] for each in ran.json] == [1, 2, 3, 4, 5, 6]
+    first = ran.json[0]
+    assert first["event"]["status"] == first["status"] == "ringing"
+    assert (first["kind"], first["route"], first["uuid"]) == ("status", "event", LEG)
+    assert (first["received_at"], first["signed"], first["repeats"]) == ("2026-02-02T02:40:00.000Z", True, 0)
+    assert full("webhook list").rows[2] == [
+        *("3", "2026-02-02T02:40:00.000Z", "event", "input", "-", LEG, CONVERSATION, "-", "-", "true", "0"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (f"--leg {LEG}", "1 2 3"),
+        (f"--leg {LEG.upper()}", "1 2 3"),
+        (f"--leg {LEG.replace('-', '')}", "1 2 3"),
+        ("--leg 9a8b7c", "1 2 3"),
+        ("--leg 9A8B11", "5 6"),
+        (f"--conversation {CONVERSATION}", "1 2 3 4 6"),
+        ("--status busy", "5"),
+        ("--kind status", "1 2 5"),
+        ("--kind input --kind record", "3 4"),
+        ("--since 30m", "5 6"),
+        ("--before 30m", "1 2 3 4"),
+        ("--since 2026-02-02T02:40:00Z --before 2026-02-02T03:40:00Z", "1 2 3 4"),
+        ("--limit 2", "5 6"),
+        ("--kind status --limit 2", "2 5"),
+        ("--status nonsense", ""),
+        ("--leg 11111111-5e6f-4788-99aa-bbccddeeff00", ""),
+    ],
+)
+def test_list_finds(full: Room, options: str, found: str) -> None:
+    assert ids(full(f"webhook list {options}")) == found.split()
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ("--leg 9a8b", 4),
+        ("--leg 1234", 4),
+        ("--leg 9a8", 2),
+        ("--leg ../x", 2),
+        ("--leg '9a8b%'", 2),
+        ("--leg @last", 2),
+        ("--kind nonsense", 2),
+        ("--since yesterday", 2),
+        ("--limit 0", 2),
+    ],
+)
+def test_list_refuses(full: Room, options: str, code: int) -> None:
+    ran = full(f"webhook list {options}")
+
+    assert (ran.exit_code, ran.stdout) == (code, "")
+
+
+def test_an_ambiguous_leg_lists_the_candidates(full: Room) -> None:
+    ran = full("webhook list --leg 9a8b")
+
+    assert LEG in ran.stderr
+    assert f"{OTHER} (busy, to 447700900001)" in ran.stderr
+
+
+def test_where_nothing_is_kept_there_is_nothing_and_nothing_is_made(room: Room) -> None:
+    ran = room("webhook list -o json")
+
+    assert (ran.exit_code, ran.json) == (0, [])
+    assert "voicectl webhook serve" in ran.stderr
+    assert room("webhook purge --before 1d -o json").json["events"] == 0
+    assert not list(room.state.rglob("events.db"))
+
+
+def test_what_could_not_be_read_is_shown_as_it_came(room: Room) -> None:
+    keep(room, b'{"uuid": NaN}', b"\xff\x00\x1b[31m", status("a\x1b[31m\u202eword"), is_signed=False)
+
+    one, other, third = room("webhook list -o json").json
+    assert (one["kind"], one["body"], one["signed"]) == ("unknown", '{"uuid": NaN}', False)
+    assert "JSON" in one["fault"]
+    assert other["body"] == "\\xff\x00\x1b[31m"
+    assert third["event"]["status"] == "a\x1b[31m\u202eword"
+    for output in (room("webhook list"), room("webhook list", terminal=True), room("webhook list -o csv")):
+        assert output.exit_code == 0
+        assert "\x1b" not in output.stdout
+        assert "\u202e" not in output.stdout
+
+
+def test_a_formula_in_a_number_is_none_in_csv(room: Room) -> None:
+    keep(room, status("ringing", **{"from": "=1+1"}))
+
+    assert next(csv.DictReader(io.StringIO(room("webhook list -o csv").stdout)))["event.from"] == "'=1+1"
+
+
+def test_a_password_on_the_command_line_is_refused_and_not_repeated(room: Room) -> None:
+    for store in ("postgresql://me:hunter2@db/x", "postgresql://me@db/x?password=hunter2"):
+        for command in ("list", "tail", "purge --before 1d", "replay 1 --to http://127.0.0.1:9"):
+            ran = room(f"webhook {command} --store {store}")
+            assert (ran.exit_code, ran.stdout) == (2, "")
+            assert "visible to every user of this host" in ran.stderr
+            assert "hunter2" not in ran.stderr
+    assert room("webhook list --store nonsense").exit_code == 2
+
+
+# tail
+
+
+@contextmanager
+def tailing(
+    room: Room, options: str = "", *, remarks: int = 0, **env: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A ``webhook tail`` that is ended at the end, as by Ctrl-C; it makes so many *remarks*."""
+    room.clock = SystemClock()  # type: ignore[assignment]
+    with room.spawn(f"webhook tail {options}", env=env, bufsize=0) as child:
+        try:
+            yield child
+            child.send_signal(signal.SIGINT)
+            assert child.wait(10) == 130
+            assert child.stdout is not None
+            assert child.stderr is not None
+            assert child.stdout.read() == b"", "each once: a repetition is no new one"
+            assert child.stderr.read().count(b"\n") == remarks
+        finally:
+            child.kill()
+
+
+def line(child: subprocess.Popen[bytes]) -> str:
+    assert child.stdout is not None
+    assert select.select([child.stdout], [], [], 20)[0], "nothing was shown"
+    return child.stdout.readline().decode()
+
+
+def test_tail_begins_with_the_latest_and_goes_on_with_each_new_one(full: Room) -> None:
+    with tailing(full, "-n 2 -o jsonl") as child:
+        assert [json.loads(line(child))["id"] for _ in range(2)] == [5, 6]
+        keep(full, status("completed", second=9))
+        assert json.loads(line(child))["status"] == "completed"
+        keep(full, status("completed", second=9))
+        keep(full, *(status("ringing", second=each) for each in range(10, 40)))
+        assert [json.loads(line(child))["id"] for _ in range(30)] == [*range(8, 38)]
+
+
+def test_tail_shows_only_what_was_asked_for(full: Room) -> None:
+    with tailing(full, f"--leg {LEG} --kind status -o json --fields id,status") as child:
+        assert [json.loads(line(child)) for _ in range(2)] == [
+            {"id": 1, "status": "ringing"},
+            {"id": 2, "status": "answered"},
+        ]
+        keep(
+            full, INPUT | {"dtmf": {}}, status("ringing", leg=OTHER, second=3), status("completed", second=9)
+        )
+        assert json.loads(line(child))["status"] == "completed"
+
+
+def test_tail_waits_for_the_first_of_all(room: Room) -> None:
+    with tailing(room) as child:
+        keep(room, status("ringing"))
+        first = line(child).rstrip("\n").split("\t")
+        assert first[3:6] == ["status", "ringing", LEG]
+
+
+def test_tail_of_none_shows_new_ones_only(full: Room) -> None:
+    with tailing(full, "-n 0 -o json") as child:
+        newest = 0
+        while not select.select([child.stdout], [], [], 0.2)[0]:  # it takes a moment to begin
+            (newest,) = keep(full, status("answered", attempt=newest))
+            assert newest < 100
+        shown = [json.loads(line(child))["id"]]
+        while shown[-1] < newest:
+            shown.append(json.loads(line(child))["id"])
+        assert shown == [*range(shown[0], newest + 1)]
+        assert shown[0] > 6
+
+
+def test_a_reader_that_leaves_ends_tail_quietly(full: Room) -> None:
+    full.clock = SystemClock()  # type: ignore[assignment]
+    with full.spawn("webhook tail -n 1") as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        child.stdout.close()
+        keep(full, status("completed", second=9))
+        assert child.wait(10) == 0
+        assert child.stderr is not None
+        assert child.stderr.read() == b""
+
+
+def test_one_tail_shows_what_several_receivers_keep_in_postgresql(room: Room, postgres: Postgres) -> None:
+    keep(room, status("ringing"), url=postgres.url)
+    with tailing(room, "-o json", remarks=1, VOICECTL_STORE=postgres.url) as child:
+        assert json.loads(line(child))["status"] == "ringing"
+        for second in range(1, 6):
+            keep(room, status("answered", second=second), url=postgres.url)
+            assert json.loads(line(child))["event"]["timestamp"].endswith(f":0{second}.000Z")
+        with psycopg.connect(postgres.url, autocommit=True) as link:  # the server lets go of everybody
+            link.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'voicectl' AND pid <> pg_backend_pid()"
+            )
+        keep(room, status("completed", second=6), url=postgres.url)
+        assert json.loads(line(child))["status"] == "completed"
+    room.clock.sleep(1)
+    assert ids(room(f"webhook list --leg 9a8b --limit 1 --store {postgres.url}")) != []
+    assert room(f"webhook purge --before 0 --store {postgres.url} -o json").json["events"] == 7
+
+
+# replay
+
+
+def replay(room: Room, options: str, *answers: bytes) -> tuple[Ran, list[Any]]:
+    with Canned(*(answers or (reply(200),))) as server:
+        ran = room(f"webhook replay {options} --to {server.url}/hook")
+    return ran, server.requests
+
+
+def test_replay_sends_each_as_it_came_and_in_order(room: Room) -> None:
+    body = b'{ "uuid": "x",\n "odd": "\xc3\xab" }'
+    keep(room, body, query=b"vc=vc-1&a=%20b")
+    keep(room, b"", method="GET", query=b"uuid=1&dtmf=%7B%22digits%22%3A%2242%22%7D", route=Route.ANSWER)
+    keep(room, status("busy"))
+    ran, requests = replay(room, "3 1 2 -o json")
+
+    assert ran.exit_code == 0
+    assert [each.method for each in requests] == ["POST", "GET", "POST"]
+    assert requests[0].target == "/hook?vc=vc-1&a=%20b"
+    assert requests[0].body == body
+    assert requests[0].headers["content-type"] == "application/json"
+    assert requests[1].target == "/hook?uuid=1&dtmf=%7B%22digits%22%3A%2242%22%7D"
+    assert "content-type" not in requests[1].headers
+    assert all("authorization" not in each.headers for each in requests)
+    assert ran.json[2] == {
+        "id": 3,
+        "kind": "status",
+        "status": "busy",
+        "uuid": LEG,
+        "outcome": "done",
+        "http_status": 200,
+    }
+
+
+def test_replay_takes_what_list_finds(full: Room) -> None:
+    ran, requests = replay(full, "--leg 9a8b7 --kind status")
+
+    assert ran.rows == [["1", "status", LEG, "done", "200"], ["2", "status", LEG, "done", "200"]]
+    assert [each.json["status"] for each in requests] == ["ringing", "answered"]
+
+
+def test_the_query_of_the_url_is_kept(room: Room) -> None:
+    keep(room, status("busy"), query=b"b=2")
+    with Canned(reply(204)) as server:
+        assert room(f"webhook replay 1 --to {server.url}?a=1").exit_code == 0
+    assert server.requests[0].target == "/?a=1&b=2"
+
+
+def test_what_is_refused_is_told_and_the_others_are_sent(full: Room) -> None:
+    ran, requests = replay(
+        full, "1 2 3 -o json", reply(200), reply(503), reply(302, location="/x"), reply(200)
+    )
+
+    assert ran.exit_code == 10
+    assert [(each["outcome"], each["http_status"]) for each in ran.json] == [
+        ("done", 200),
+        ("failed", 503),
+        ("failed", 302),
+    ]
+    assert len(requests) == 3, "no redirect is followed"
+    assert ran.error["message"].startswith("event 2: it was answered with 503")
+
+    ran, _ = replay(full, "1 2", reply(500))
+    assert ran.exit_code == 7
+
+
+def test_nobody_there_is_7(full: Room) -> None:
+    ran = full("webhook replay 1 --to http://127.0.0.1:1/x")
+
+    assert (ran.exit_code, ran.rows) == (7, [["1", "status", LEG, "failed", "-"]])
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ("--to http://127.0.0.1:9/x", 2),
+        ("1", 2),
+        ("1 --to ftp://127.0.0.1/x", 2),
+        ("1 --to 127.0.0.1:9", 2),
+        ("1 --to http://me:pw@127.0.0.1:9/x", 2),
+        ("0 --to http://127.0.0.1:9/x", 2),
+        ("x --to http://127.0.0.1:9/x", 2),
+        ("1 77 --to http://127.0.0.1:9/x", 4),
+        ("1 99999999999999999999 --to http://127.0.0.1:9/x", 4),
+        ("1 --sign --to http://127.0.0.1:9/x", 3),
+    ],
+)
+def test_replay_refuses(full: Room, options: str, code: int) -> None:
+    ran = full(f"webhook replay {options}")
+
+    assert (ran.exit_code, ran.stdout) == (code, "")
+
+
+def test_in_a_rehearsal_no_other_host_is_reached(full: Room) -> None:
+    env = {
+        "VOICECTL_SANDBOX": full.url,
+        "VOICECTL_STORE": "postgresql://192.0.2.1/events",
+        "VOICECTL_SIGNATURE_SECRET": "secret",
+    }
+    for words in ("replay 1 --to https://app.example.org/x", "serve --forward-to https://app.example.org"):
+        ran = full(f"webhook {words}", env=env)
+        assert (ran.exit_code, ran.stdout) == (9, "")
+
+    ran = full("webhook list --store postgresql://192.0.2.1/other", env=env)
+    assert (ran.exit_code, len(ran.rows)) == (0, 6)
+    assert "its events are kept on this machine" in ran.stderr
+    assert full("webhook list", env=env).exit_code == 0
+
+
+def test_signed_anew_they_are_what_the_platform_signs(room: Room) -> None:
+    keep(room, status("busy"))
+    keep(room, b"", method="GET", query=b"a=1&b=%C3%AB&a=2")
+    env = {"VOICECTL_SIGNATURE_SECRET": "old-secret-0123456789abcdef012345\nnew"}
+    with Canned(reply(200)) as server:
+        assert room(f"webhook replay 1 2 --sign --to {server.url}/hook?x=0", env=env).exit_code == 0
+    for request in server.requests:
+        checked = room("webhook verify -", stdin=request.raw, env=env)
+        assert checked.exit_code == 0, checked.stdout + checked.stderr
+
+
+def test_a_dry_run_prints_curl_that_sends_the_same(room: Room) -> None:
+    bodies = [b"{}", b"@file", b"it's", b'{"a": "\x00\xff\\n%"}\r\n', json.dumps(status("busy")).encode()]
+    keep(room, *bodies, query=b"vc=1&x='y'")
+    keep(room, b"", method="GET", query=b"uuid=%27")
+    with Canned(reply(200)) as server:
+        ran = room(f"webhook replay --since 1h --to {server.url}/hook --dry-run")
+        assert (ran.exit_code, server.requests) == (0, [])
+        subprocess.run(["sh", "-ec", ran.stdout], check=True, capture_output=True, timeout=30)
+        dry = [(each.method, each.target, each.body) for each in server.requests]
+        server.requests.clear()
+        room(f"webhook replay --since 1h --to {server.url}/hook")
+        assert dry == [(each.method, each.target, each.body) for each in server.requests]
+
+
+# purge
+
+
+def test_purge_deletes_what_is_older_from_the_disk_too(full: Room) -> None:
+    keep(full, status("timeout", leg="22222222-5e6f-4788-99aa-bbccddeeff00", to="447700900999"), received=1.0)
+    ran = full("webhook purge --before 30m --dry-run -o json")
+    assert ran.json == {"before": "2026-02-02T03:10:00Z", "events": 5, "outcome": "counted"}
+    assert len(full("webhook list").rows) == 7
+
+    ran = full("webhook purge --before 30m")
+    assert (ran.exit_code, ran.rows) == (0, [["2026-02-02T03:10:00Z", "5", "deleted"]])
+    assert ids(full("webhook list")) == ["5", "6"]
+    assert not any(b"447700900999" in path.read_bytes() for path in full.state.rglob("events.db*"))
+    assert full("webhook purge --before 30m -q").stdout == "0\n"
+
+    aside = Spool(next(full.state.rglob("events.db")).parent / "spool").put([kept.arrival(status("busy"))])
+    assert "aside" not in full("webhook purge --before 2000-01-01T00:00:00Z").stderr
+    os.utime(aside, (1.0, 1.0))
+    assert "1 files of events that were put aside" in full("webhook purge --before 0").stderr
+    assert not aside.exists()
+
+
+def test_purge_takes_no_time_to_come(full: Room) -> None:
+    assert full("webhook purge --before 2100-01-01T00:00:00Z").exit_code == 2
+    assert len(ids(full("webhook list"))) == 6
+    assert full("webhook purge").exit_code == 2
+
+
+# verify
+
+
+@pytest.fixture
+def judge(start_room: StartRoom) -> Room:
+    """A machine that knows the signature secret of its sandbox's account."""
+    room = start_room()
+    assert room.sandbox is not None
+    identity = room.sandbox.identity
+    room.environ |= {
+        "VOICECTL_API_KEY": identity.api_key,
+        "VOICECTL_API_SECRET": identity.api_secret,
+        "VOICECTL_SIGNATURE_SECRET": identity.signature_secret,
+    }
+    return room
+
+
+def token(room: Room, payload: bytes, **changes: Any) -> str:
+    assert room.sandbox is not None
+    identity = room.sandbox.identity
+    usual = {
+        "secret": identity.signature_secret,
+        "api_key": identity.api_key,
+        "application_id": identity.application_id,
+        "now": room.clock.time(),
+    }
+    return signing.token(payload, **(usual | changes))
+
+
+def told(token: str | None, body: bytes, *more: str, ends: str = "\r\n", length: bool = True) -> bytes:
+    """A request in a file."""
+    head = ["POST /webhooks/event?vc=1 HTTP/1.1", "Host: app.example.org"]
+    head += [f"Content-Length: {len(body)}"] * length
+    head += [f"Authorization: Bearer {token}"] * (token is not None)
+    return ends.join([*head, *more, "", ""]).encode() + body
+
+
+BODY = signing.event()
+
+
+def findings(ran: Ran) -> dict[str, str]:
+    """The outcome of each check."""
+    return {row[0]: row[1] for row in ran.rows}
+
+
+def test_verify_lists_each_claim_and_takes_a_good_request(judge: Room) -> None:
+    ran = judge("webhook verify - -o json", stdin=told(token(judge, BODY), BODY))
+
+    assert ran.exit_code == 0, ran.stderr
+    assert [each["check"] for each in ran.json] == [
+        *(
+            "request",
+            "token",
+            "algorithm",
+            "account",
+            "signature",
+            "issuer",
+            "application",
+            "payload",
+            "time",
+            "id",
+        )
+    ]
+    assert {each["outcome"] for each in ran.json[1:]} == {"ok"}
+    details = {each["check"]: each["detail"] for each in ran.json}
+    assert hashlib.sha256(BODY).hexdigest() in details["payload"]
+    assert "0 s ago" in details["time"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "check"),
+    [
+        ({"secret": "another"}, "signature"),
+        ({"api_key": "unknown"}, "account"),
+        ({"iss": "vonage"}, "issuer"),
+        ({"application_id": signing.APPLICATION}, "application"),
+        ({"payload_hash": "0" * 64}, "payload"),
+        ({"payload_hash": signing.GONE}, "payload"),
+        ({"now": 1_770_000_000 - 301}, "time"),
+        ({"now": 1_770_000_000 + 61}, "time"),
+        ({"iat": "soon"}, "time"),
+        ({"jti": signing.GONE}, "id"),
+    ],
+)
+def test_verify_says_what_is_wrong(judge: Room, changes: dict[str, Any], check: str) -> None:
+    ran = judge("webhook verify -", stdin=told(token(judge, BODY, **changes), BODY))
+
+    assert ran.exit_code == 2
+    assert findings(ran)[check] == "fail"
+    assert ran.stderr.startswith("voicectl")
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"a.b.c", b"\xff"])
+def test_verify_says_so_of_what_is_no_token(judge: Room, content: bytes) -> None:
+    ran = judge("webhook verify -", stdin=told(content.decode("latin-1"), BODY))
+
+    assert (ran.exit_code, findings(ran)["token"]) == (2, "fail")
+
+
+def test_verify_says_so_of_what_is_not_signed_at_all(judge: Room) -> None:
+    ran = judge("webhook verify -", stdin=told(None, BODY))
+    assert (ran.exit_code, findings(ran)) == (2, {"request": "-", "token": "fail"})
+    assert "not signed" in ran.stderr
+
+    ran = judge(
+        "webhook verify -",
+        stdin=told(token(judge, BODY), BODY, f"authorization: Bearer {token(judge, BODY)}"),
+    )
+    assert (ran.exit_code, findings(ran)["token"]) == (2, "fail")
+
+
+def test_an_old_request_is_judged_as_of_then(judge: Room, tmp_path: Path) -> None:
+    path = tmp_path / "request"
+    path.write_bytes(told(token(judge, BODY), BODY))
+    judge.clock.sleep(86_400)
+
+    ran = judge(f"webhook verify {path}")
+    assert ran.exit_code == 2
+    assert "--at TIME" in ran.stderr
+    assert judge(f"webhook verify {path} --at 24h").exit_code == 0
+    assert judge(f"webhook verify {path} --at 2026-02-02T02:42:00Z").exit_code == 0
+    assert judge(f"webhook verify {path} --at 2026-02-02T02:46:00Z").exit_code == 2
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+@pytest.mark.parametrize("length", [True, False])
+@pytest.mark.parametrize("extra", [b"", b"\n", b"\r\n"])
+def test_what_an_editor_does_to_the_ends_of_lines_is_no_matter(
+    judge: Room, ends: str, length: bool, extra: bytes
+) -> None:
+    request = told(token(judge, BODY), BODY, ends=ends, length=length) + extra
+    assert judge("webhook verify -", stdin=request).exit_code == 0
+
+
+def test_a_newline_that_was_signed_is_part_of_the_body(judge: Room) -> None:
+    body = BODY + b"\n"
+    for length in (True, False):
+        request = told(token(judge, body), body, length=length)
+        assert judge("webhook verify -", stdin=request).exit_code == 0
+    assert judge("webhook verify -", stdin=told(token(judge, body), BODY)).exit_code == 2
+
+
+def test_what_curl_shows_and_a_body_beside_it(judge: Room, tmp_path: Path) -> None:
+    path = tmp_path / "body"
+    path.write_bytes(BODY)
+    head = told(token(judge, BODY), BODY).partition(b"\r\n\r\n")[0].decode()
+    shown = "*   Trying 127.0.0.1:80...\n* Connected\n" + "".join(
+        f"> {each}\n" for each in head.split("\r\n")
+    )
+    shown += '> \n* upload completely sent off\n< HTTP/1.1 401 Unauthorized\n< \n{"no": 1}\n'
+
+    assert judge(f"webhook verify - --body {path}", stdin=shown).exit_code == 0
+    ran = judge("webhook verify -", stdin=shown)
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert "--body FILE" in ran.stderr
+
+
+def test_a_get_is_judged_by_its_query(judge: Room) -> None:
+    payload = b'{"status":"busy","dtmf":"{\\"digits\\":\\"3\\"}","a":["1","2"]}'
+    line = "GET /e?status=busy&dtmf=%7B%22digits%22%3A%223%22%7D&a=1&a=2 HTTP/1.1\r\n"
+    header = f"Authorization: Bearer {token(judge, payload)}\r\n\r\n"
+
+    assert judge("webhook verify -", stdin=line + header).exit_code == 0
+    assert judge("webhook verify -", stdin=line.replace("busy", "free") + header).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\n\n",
+        b"hello",
+        b"PUT / HTTP/1.1\n\n",
+        b"POST / HTTP/1.1\nno header\n\n",
+        b"POST /\nA B: c\n\n",
+        b"\xff\xfe",
+    ],
+)
+def test_what_is_no_request_is_said_so(judge: Room, content: bytes) -> None:
+    ran = judge("webhook verify -", stdin=content)
+
+    assert (ran.exit_code, ran.stdout) == (2, "")
+
+
+def test_verify_needs_a_secret_and_never_shows_it(judge: Room) -> None:
+    secret = judge.environ.pop("VOICECTL_SIGNATURE_SECRET")
+    request = told(token(judge, BODY), BODY)
+    ran = judge("webhook verify -", stdin=request)
+    assert (ran.exit_code, ran.stdout) == (3, "")
+    assert "VOICECTL_SIGNATURE_SECRET" in ran.stderr
+
+    env = {"VOICECTL_SIGNATURE_SECRET": secret}
+    ran = judge("webhook verify - -o json --debug", stdin=request, env=env)
+    signed = request.partition(b"Bearer ")[2].partition(b"\r")[0].decode()
+    assert ran.exit_code == 0
+    for part in (secret, signed, signed.rpartition(".")[2]):
+        assert part not in ran.stdout + ran.stderr
+
+
+CHANGES: list[tuple[str, Any]] = [
+    ("secret", "another"),
+    *(("api_key", value) for value in ("unknown", 7, None)),
+    *(("iss", value) for value in ("vonage", None, signing.GONE)),
+    *(("application_id", value) for value in (signing.APPLICATION, None, signing.GONE)),
+    *(("payload_hash", value) for value in ("0" * 64, None, signing.GONE, 7)),
+    *(("iat", 1_770_000_000 + seconds) for seconds in (-301, -300, 60, 61, 10**30)),
+    *(("iat", value) for value in (1e400, True, "x", signing.GONE, 10**400, -(10**400), 253_402_300_800)),
+    *(("exp", value) for value in (1_770_000_000, 1_770_000_001, "x", None)),
+    *(("nbf", value) for value in (1_770_000_060, 1_770_000_061, "x")),
+    *(("jti", value) for value in ("", "x" * 200, "x" * 201, 7, signing.GONE)),
+]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: f"{change[0]} {str(change[1])[:20]}")
+def test_what_it_explains_is_what_the_receiver_decides(judge: Room, change: tuple[str, Any]) -> None:
+    ran = judge("webhook verify -", stdin=told(token(judge, BODY, **dict([change])), BODY))
+
+    assert ran.exit_code == (2 if "fail" in findings(ran).values() else 0)
+
+
+@pytest.mark.parametrize(
+    "claim", ["iat", "exp", "nbf", "jti", "iss", "api_key", "application_id", "payload_hash"]
+)
+@pytest.mark.parametrize("value", [10**400, "x" * 100_000, ["x" * 100_000]], ids=["number", "text", "array"])
+def test_what_a_token_claims_is_shown_in_a_line(judge: Room, claim: str, value: Any) -> None:
+    ran = judge("webhook verify - -o json", stdin=told(token(judge, BODY, **{claim: value}), BODY))
+
+    assert ran.exit_code == (0 if (claim, value) == ("exp", 10**400) else 2)
+    assert max(len(each["detail"]) for each in ran.json) < 300
+    assert len(ran.stderr) < 1000
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://[::1/a", "//[", "http://[x]y/z?vc=1"])
+def test_a_request_line_with_an_odd_url_is_one(judge: Room, url: str) -> None:
+    signed = token(judge, BODY)
+    request = f"POST {url} HTTP/1.1\nAuthorization: Bearer {signed}\n\n".encode() + BODY
+    ran = judge("webhook verify -", stdin=request)
+
+    assert ran.exit_code == 0, ran.stderr
+    assert ran.rows[0][:2] == ["request", "-"]
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(changes=st.lists(st.sampled_from(CHANGES), min_size=2, max_size=4).map(dict))
+def test_that_goes_for_several_faults_at_once_too(judge: Room, changes: dict[str, Any]) -> None:
+    ran = judge("webhook verify -", stdin=told(token(judge, BODY, **changes), BODY))
+
+    assert ran.exit_code == (2 if "fail" in findings(ran).values() else 0)
+
+
+def test_the_kinds_that_are_named_are_those_there_are() -> None:
+    assert kept.arrival(MOVED).kind == "transfer"
+    assert kept.arrival(b"{}", route=Route.RTC).kind == "rtc"

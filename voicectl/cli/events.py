@@ -1,0 +1,68 @@
+"""Kept webhooks as commands name, find and show them: the same wherever they are dealt with."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from voicectl.cli.render import remark
+from voicectl.core import times
+
+if TYPE_CHECKING:
+    from voicectl.cli.context import App
+    from voicectl.store.events import EventStore, Stored
+
+Store = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="The store of events, postgresql://USER@HOST/DATABASE, instead of this machine's.",
+    ),
+]
+
+
+def kept(app: App, store: str | None, *, is_needed: bool = True) -> EventStore | None:
+    """The store that was named, or the one that is there; None if there is none, which is told if it *is_needed*."""
+    found = app.told if store is None else app.events(store)
+    if found is None and is_needed:
+        remark("No events are kept on this machine yet: run 'voicectl webhook serve'.")
+    return found
+
+
+def seconds(app: App, text: str) -> float:
+    """A TIME in Unix seconds.
+
+    Raises:
+        InputError: It is none.
+    """
+    return datetime.fromisoformat(times.moment(text, now=app.clock.time())).timestamp()
+
+
+def record(stored: Stored) -> dict[str, Any]:
+    """The record of an event.
+
+    ``event`` holds every field that was told; ``body`` is there where they could not be read, and ``fault`` says why.
+    ``signed`` is false for what nobody vouched for.
+    """
+    arrival = stored.arrival
+    fields = arrival.fields
+    found = {
+        "id": stored.id,
+        "received_at": times.utc(arrival.received, timespec="milliseconds"),
+        "route": arrival.route.value,
+        "kind": arrival.kind,
+        "status": arrival.status,
+        "uuid": arrival.leg,
+        "conversation_uuid": arrival.conversation,
+        "timestamp": fields.get("timestamp"),
+        "signed": arrival.is_signed,
+        "repeats": stored.repeats,
+        "method": arrival.method,
+        "reference": arrival.reference,
+        "event": fields,
+    }
+    if arrival.fault is not None:
+        found |= {"fault": arrival.fault, "body": arrival.body.decode("utf-8", "backslashreplace")}
+    return found

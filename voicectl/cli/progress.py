@@ -1,0 +1,63 @@
+"""Progress on a terminal, by rich: one line for the file under way, gone when all is done."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from voicectl.cli.render import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Bars:
+    """Shows one file at a time.
+
+    Args:
+        count: How many there are.
+    """
+
+    def __init__(self, stream: TextIO, count: int) -> None:
+        self._count = count
+        self._number = 0
+        self._task: TaskID | None = None
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=Console(file=stream, force_terminal=True, highlight=False, emoji=False, markup=False),
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+
+    @contextmanager
+    def showing(self, name: str) -> Iterator[None]:
+        """Show the next file, called *name*, until it is there or has failed."""
+        self._number += 1
+        self._task = self._progress.add_task(f"{self._number}/{self._count} {clean(name)}", total=None)
+        self._progress.start()
+        try:
+            yield
+        finally:
+            self._progress.stop()
+            self._progress.remove_task(self._task)
+
+    def update(self, done: int, total: int | None) -> None:
+        """Show that *done* of *total* bytes are there; of None nobody knows how many there are."""
+        if self._task is not None:
+            self._progress.update(self._task, completed=done, total=total)

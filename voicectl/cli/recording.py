@@ -1,0 +1,245 @@
+"""``recording list`` and ``recording download``."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from voicectl.cli import errors, events, render
+from voicectl.cli.arguments import check_conversation, check_once
+from voicectl.cli.context import App, current
+from voicectl.cli.events import Store
+from voicectl.cli.render import View
+from voicectl.cli.targets import stop, stops_all
+from voicectl.core import times
+from voicectl.core.guards import FileHosts
+from voicectl.core.manifest import Manifest
+from voicectl.core.recording import UUID_FORM, Recording, announced, announcements, file_id
+from voicectl.core.recordings import KINDS, directory_for, missed
+from voicectl.errors import DryRun, InputError, VoicectlError
+from voicectl.store.events import Query
+from voicectl.voice.call import is_leg_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from voicectl.cli.progress import Bars
+    from voicectl.core.fetcher import Fetcher, Saved
+    from voicectl.store.events import EventStore, Stored
+
+RECORDING = View(
+    columns=(
+        "recording_uuid",
+        "start_time",
+        "end_time",
+        "size",
+        "conversation_uuid",
+        "recording_url",
+        "transcription_url",
+        "file",
+    ),
+    more=("transcription_file", "received_at", "signed"),
+    id="recording_uuid",
+    times=frozenset({"start_time", "end_time"}),
+    table=("recording_uuid", "start_time", "size", "conversation_uuid", "file"),
+)
+FILE = View(
+    columns=("recording_uuid", "file", "size", "sha256", "outcome"),
+    id="file",
+    table=("file", "size", "outcome"),
+)
+
+
+def list_(
+    ctx: typer.Context,
+    conversation: Annotated[
+        str | None, typer.Option(metavar="CON-ID", help="Only those of this conversation.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Announced at or after this time.")
+    ] = None,
+    store: Store = None,
+    directory: Annotated[
+        Path | None, typer.Option("--dir", metavar="DIR", help="Show which of them are in this directory.")
+    ] = None,
+) -> None:
+    """List the recordings that were announced.
+
+    They come from the store of events that 'webhook serve' keeps: the platform lists none. TIME is RFC 3339, or how
+    long ago: 10m, 2h.
+
+    Examples:
+      $ voicectl recording list
+      $ voicectl recording list --since 1h --dir recordings
+    """
+    app = current(ctx)
+    query = Query(
+        kinds=KINDS,
+        conversation=None if conversation is None else check_conversation(conversation),
+        since=None if since is None else events.seconds(app, since),
+    )
+    with app.writer(RECORDING, is_many=True) as out:
+        kept = events.kept(app, store)
+        manifest = Manifest(directory or Path())
+        for record in _records(() if kept is None else kept.find(query)):
+            if directory is not None:
+                uuid = str(record.pop("id"))
+                for name, is_transcription in (("file", False), ("transcription_file", True)):
+                    listed = manifest.find(uuid, is_transcription)
+                    record[name] = listed.name if listed and (directory / listed.name).exists() else None
+            else:
+                del record["id"]
+            out.add(record)
+
+
+def download(
+    ctx: typer.Context,
+    which: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[URL|UUID...]",
+            help="What to fetch: a recording_uuid, the id of a file, or its URL; - for a list.",
+            show_default=False,
+        ),
+    ] = None,
+    directory: Annotated[
+        Path, typer.Option("--dir", metavar="DIR", help="Where to, made if need be.")
+    ] = Path(),
+    store: Store = None,
+) -> None:
+    """Download recordings and transcriptions.
+
+    Without a name: all that were announced and are not there yet. Each file is called START_CONVERSATION_UUID and by
+    its type, and listed in SHA256SUMS, which 'sha256sum -c' reads, once it is whole. What is listed is not fetched
+    again, unless it is named and was removed; nothing is overwritten, and what was interrupted is gone on with. A
+    token goes to the API's own hosts only.
+
+    Examples:
+      $ voicectl recording download --dir recordings
+      $ voicectl recording list -q --since 1h | voicectl recording download - --dir recordings
+    """
+    app = current(ctx)
+    named = check_once(list(which or ()))
+    is_many = len(named) != 1 or "://" not in named[0]
+    with app.writer(FILE, is_many=is_many) as out:
+        if "-" in named:
+            at = named.index("-")
+            named[at : at + 1] = app.read_ids()
+        kept = events.kept(app, store, is_needed=not which)
+        if which:
+            wanted = _find(app, kept, named)
+        else:
+            wanted = [] if kept is None else missed(kept, directory, allow_unsigned=True)
+        if app.options.dry_run:
+            _show(app, wanted)
+            return
+        directory_for(directory)
+        bars = _bars(app, len(wanted))
+        fetcher = app.fetcher(directory, None if bars is None else bars.update)
+        _fetch_each(app, fetcher, wanted, out, bars, is_many=is_many, is_named=bool(which))
+
+
+def _fetch_each(
+    app: App,
+    fetcher: Fetcher,
+    wanted: Sequence[Recording],
+    out: render.Writer,
+    bars: Bars | None,
+    *,
+    is_many: bool,
+    is_named: bool,
+) -> None:
+    """Fetch one after the other; one that fails does not stop the others, unless the credentials were refused."""
+    statuses: list[int] = []
+    for recording in wanted:
+        shown = recording.id or recording.url
+        try:
+            app.interrupts.check()
+            with nullcontext() if bars is None else bars.showing(shown):
+                saved = fetcher.fetch(recording, is_wanted=is_named)
+        except VoicectlError as exc:
+            if stops_all(exc):
+                stop(app, exc, statuses)
+            if not is_many:
+                raise
+            errors.tell(exc, profile=app.target.name, as_json=app.tells_json, about=shown)
+            statuses.append(errors.exit_status(exc))
+        else:
+            out.add(_record(saved))
+            out.flush()
+    if statuses:
+        raise typer.Exit(errors.combined_status(statuses, len(wanted)))
+
+
+def _record(saved: Saved) -> dict[str, Any]:
+    return {
+        "recording_uuid": saved.uuid,
+        "file": saved.name,
+        "size": saved.size,
+        "sha256": saved.sha256,
+        "outcome": saved.outcome,
+    }
+
+
+def _find(app: App, kept: EventStore | None, named: Sequence[str]) -> list[Recording]:
+    """The files that are meant by *named*: those of a recording, one announced, or one that nobody announced.
+
+    Raises:
+        InputError: A name is neither a UUID nor a URL.
+    """
+    known = [] if kept is None else announced(kept.find(Query(kinds=KINDS)))
+    found: dict[tuple[str, bool | None], Recording] = {}
+    for name in named:
+        if "://" in name:
+            meant = [each for each in known if each.url == name]
+        elif not is_leg_id(name) or "-" not in name:
+            raise InputError(f"{name!r} is no recording's.", hint=UUID_FORM)
+        else:
+            uuid = name.lower()
+            meant = [each for each in known if each.uuid == uuid]
+            meant = meant or [each for each in known if file_id(each.url) == uuid]
+        url = name if "://" in name else f"{app.target.base_url}/v1/files/{name}"
+        for each in meant or [Recording(url=url, start=app.clock.time())]:
+            found.setdefault(each.key, each)
+    return list(found.values())
+
+
+def _show(app: App, wanted: Iterable[Recording]) -> None:
+    """Print each request as curl that runs, if it may be made."""
+    hosts = FileHosts.of(app.target)
+    for recording in wanted:
+        place = hosts.check(recording.url)
+        app.show_request(DryRun("GET", place.origin + place.path, None))
+
+
+def _records(kept: Iterable[Stored]) -> list[dict[str, Any]]:
+    """A record for each recording that events tell of, with its transcription; signed if all of that is."""
+    found: dict[str, dict[str, Any]] = {}
+    for recording, stored in announcements(kept):
+        names = ("transcription_url",) if recording.is_transcription else RECORDING.columns[:6]
+        fields = stored.arrival.fields
+        told = {name: fields[name] for name in names if fields.get(name) is not None}
+        first = {
+            "id": recording.key[0],
+            "recording_uuid": fields.get("recording_uuid"),
+            "conversation_uuid": fields.get("conversation_uuid"),
+            "received_at": times.utc(stored.arrival.received),
+            "signed": True,
+        }
+        known = found.setdefault(recording.key[0], first)
+        known |= told | {"signed": known["signed"] and recording.is_signed}
+    return list(found.values())
+
+
+def _bars(app: App, count: int) -> Bars | None:
+    """Progress, where somebody sees it."""
+    is_seen = render.is_terminal(sys.stdout) and render.is_terminal(sys.stderr)
+    if not count or not is_seen or not render.may_color(app.environ, sys.stderr):
+        return None
+    from voicectl.cli.progress import Bars  # noqa: PLC0415 (loads rich, on a terminal only)
+
+    return Bars(sys.stderr, count)
