@@ -1,0 +1,228 @@
+"""Signed webhooks as load: at a rate, or as fast as they are answered.
+
+At a rate, a request's time runs from the moment at which it was due, not from that at which it could be sent: a
+receiver that falls behind is seen to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import time
+import uuid
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import uvloop
+
+from voicectl import tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+STATUSES = ("started", "ringing", "answered", "completed")
+
+
+@dataclass(frozen=True)
+class Account:
+    """Whose webhooks they are."""
+
+    application_id: str
+    api_key: str
+    secret: str
+
+
+@dataclass
+class Result:
+    """What came of a load.
+
+    Attributes:
+        statuses: How often each HTTP status came; 0 counts what was not answered.
+        milliseconds: How long each took.
+        acknowledged: The legs and statuses that were told and answered with 200.
+    """
+
+    statuses: Counter[int] = field(default_factory=Counter)
+    milliseconds: list[float] = field(default_factory=list)
+    acknowledged: list[tuple[str, str]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def quantile(self, share: float) -> float:
+        ordered = sorted(self.milliseconds)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else float("nan")
+
+    @property
+    def per_second(self) -> float:
+        return len(self.acknowledged) / self.seconds
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request, signed and written out."""
+
+    leg: str
+    status: str
+    content: bytes
+
+
+def prepare(url: str, account: Account, count: int) -> Iterator[Prepared]:
+    """So many status events, each another; four of each leg."""
+    parts = urlsplit(url)
+    for number in range(count):
+        status = STATUSES[number % 4]
+        if status == STATUSES[0]:
+            leg, conversation = str(uuid.uuid4()), f"CON-{uuid.uuid4()}"
+        told = {
+            "headers": {},
+            "from": "447700900456",
+            "to": "447700900123",
+            "uuid": leg,
+            "conversation_uuid": conversation,
+            "status": status,
+            "direction": "outbound",
+            "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        }
+        body = json.dumps(told, separators=(",", ":")).encode()
+        token = tokens.webhook_token(
+            body,
+            secret=account.secret,
+            api_key=account.api_key,
+            application_id=account.application_id,
+            now=time.time(),
+        )
+        head = (
+            f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\n"
+            f"Authorization: Bearer {token}\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        yield Prepared(leg, status, head.encode() + body)
+
+
+class Connection(asyncio.Protocol):
+    """A connection that is kept: one request at a time."""
+
+    def __init__(self) -> None:
+        self._answer: asyncio.Future[int] | None = None
+        self._read = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def send(self, content: bytes) -> asyncio.Future[int]:
+        """The status of its answer; 0 if none comes."""
+        self._answer = asyncio.get_running_loop().create_future()
+        if self.transport.is_closing():
+            self._answer.set_result(0)
+        else:
+            self.transport.write(content)
+        return self._answer
+
+    def data_received(self, data: bytes) -> None:
+        self._read += data
+        head, end, body = self._read.partition(b"\r\n\r\n")
+        if not end:
+            return
+        length = head.lower().partition(b"content-length: ")[2].split(b"\r\n", 1)[0]
+        if len(body) >= int(length or 0):
+            self._read = b""
+            self._end(int(head[9:12]))
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self._end(0)
+
+    def _end(self, status: int) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(status)
+
+
+def at_rate(url: str, account: Account, *, rate: float, seconds: float, connections: int = 64) -> Result:
+    """So many webhooks a second, for so long."""
+    return uvloop.run(tell_at_rate(url, prepare(url, account, int(rate * seconds)), rate, connections))
+
+
+def at_full_load(
+    url: str,
+    account: Account,
+    *,
+    count: int,
+    connections: int = 64,
+    on_start: Callable[[], None] = lambda: None,
+) -> Result:
+    """So many webhooks, each sent as soon as a connection has had its answer; they are written out before."""
+    return uvloop.run(_tell_at_full_load(url, list(prepare(url, account, count)), connections, on_start))
+
+
+async def connect(url: str) -> Connection:
+    """A connection to the host of *url*."""
+    parts = urlsplit(url)
+    _, connection = await asyncio.get_running_loop().create_connection(Connection, parts.hostname, parts.port)
+    return connection
+
+
+async def tell_at_rate(url: str, requests: Iterator[Prepared], rate: float, connections: int) -> Result:
+    """As :func:`at_rate`, on a loop that runs."""
+    result = Result()
+    free: asyncio.LifoQueue[Connection | None] = asyncio.LifoQueue()
+    for _ in range(connections):
+        free.put_nowait(None)  # connected when it is needed
+    started = time.perf_counter()
+
+    async def tell(connection: Connection | None, request: Prepared, due: float) -> None:
+        if connection is None or connection.transport.is_closing():
+            connection = await connect(url)
+        status = await connection.send(request.content)
+        _count(result, request, status, due)
+        free.put_nowait(connection if status else None)
+
+    async with asyncio.TaskGroup() as tasks:
+        for number, request in enumerate(requests):
+            due = started + number / rate
+            if (early := due - time.perf_counter()) > 0:
+                await asyncio.sleep(early)
+            tasks.create_task(tell(await free.get(), request, due))
+    result.seconds = time.perf_counter() - started
+    _close(free)
+    return result
+
+
+async def _tell_at_full_load(
+    url: str, requests: list[Prepared], connections: int, on_start: Callable[[], None]
+) -> Result:
+    result, left = Result(), iter(requests)
+    free: asyncio.Queue[Connection] = asyncio.Queue()
+    for _ in range(connections):
+        free.put_nowait(await connect(url))
+    on_start()
+    started = time.perf_counter()
+
+    async def go_on() -> None:
+        connection = free.get_nowait()
+        for request in left:
+            due = time.perf_counter()
+            status = await connection.send(request.content)
+            _count(result, request, status, due)
+            if not status:
+                return
+        free.put_nowait(connection)
+
+    await asyncio.gather(*(go_on() for _ in range(connections)))
+    result.seconds = time.perf_counter() - started
+    _close(free)
+    return result
+
+
+def _count(result: Result, request: Prepared, status: int, due: float) -> None:
+    result.milliseconds.append((time.perf_counter() - due) * 1000)
+    result.statuses[status] += 1
+    if status == 200:
+        result.acknowledged.append((request.leg, request.status))
+
+
+def _close(connections: asyncio.Queue[Connection] | asyncio.Queue[Connection | None]) -> None:
+    for _ in itertools.repeat(None, connections.qsize()):
+        connection = connections.get_nowait()
+        if connection is not None:
+            connection.transport.close()
