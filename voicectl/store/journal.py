@@ -81,6 +81,7 @@ class Intent:
         body_hash: SHA-256 of the request without our reference.
         reply: What the API said of the call, ``{}`` if nothing.
         certainty: ``matched`` if the call was found by looking rather than told.
+        settled_at: When it was known what became of it, in Unix seconds; None if it is not, or was not read.
     """
 
     reference: str
@@ -95,6 +96,7 @@ class Intent:
     reply: dict[str, Any]
     certainty: str | None
     reason: str | None
+    settled_at: float | None = None
 
     def is_abandoned(self, now: float) -> bool:
         """Whether the process that wrote an open intent is gone."""
@@ -251,6 +253,10 @@ class Journal:
         """The call created last."""
         return self._one("uuid IS NOT NULL ORDER BY asked_at DESC, rowid DESC LIMIT 1")
 
+    def by_leg(self, uuid: str) -> Intent | None:
+        """The intent that led to the leg with that id, as the API gave it."""
+        return self._one("uuid = ?", uuid)
+
     def by_key(self, key: str) -> Intent | None:
         """The newest intent with that idempotency key which still counts: of the last 24 hours, or in doubt."""
         since = self._clock.time() - KEY_LIFE_SECONDS
@@ -397,6 +403,7 @@ def _intent(row: sqlite3.Row) -> Intent:
         reply=json.loads(row["reply"]) if row["reply"] else {},
         certainty=row["certainty"],
         reason=row["reason"],
+        settled_at=row["settled_at"],
     )
 
 

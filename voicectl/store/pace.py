@@ -40,11 +40,16 @@ class SharedPace:
         self._path = path
         self._clock = clock
         self._remark = remark
+        self._is_urgent = False
+
+    def hurry(self) -> None:
+        """From now on every request of this process goes first: even its questions are asked for a hang-up."""
+        self._is_urgent = True
 
     def take(self, *, creates: int, others: int, urgent: bool, budget: float) -> float:
         """Wait for the turn of one request; see :class:`voicectl.api.session.Pace`."""
         try:
-            wait = self._reserve(creates, others, urgent=urgent, budget=budget)
+            wait = self._reserve(creates, others, urgent=urgent or self._is_urgent, budget=budget)
         except OSError as exc:
             self._remark(f"Requests are not paced: {self._path} cannot be used ({exc.strerror}).")
             self._remark = _already_said

@@ -63,6 +63,15 @@ NEXT: dict[CallStatus, frozenset[CallStatus]] = {
 """What a leg's record may show after each status."""
 
 
+class LegAction(StrEnum):
+    """What ``PUT /v1/calls/{uuid}`` does that is harmless twice."""
+
+    MUTE = "mute"
+    UNMUTE = "unmute"
+    EARMUFF = "earmuff"
+    UNEARMUFF = "unearmuff"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One leg as the API last described it.

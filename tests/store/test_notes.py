@@ -1,0 +1,88 @@
+"""Notes: what was done to legs is found again, and nothing about them stands in anybody's way."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from voicectl.store import notes
+from voicectl.store.notes import Marks, Notes
+
+LEG = "9a8b7c6d-5e4f-4321-8fed-cba987654321"
+OTHER = "11111111-5e6f-4788-99aa-bbccddeeff00"
+
+
+def test_what_was_done_to_a_leg_is_found_by_any_form_of_its_id(tmp_path: Path) -> None:
+    kept = Notes(tmp_path)
+    kept.add(1.5, LEG.upper(), "mute")
+    kept.add(2.0, OTHER, "hangup", "already")
+    kept.add(3.0, LEG.replace("-", ""), "move", "unknown", {"room": "support-17"})
+
+    found = Notes(tmp_path).of(LEG)
+    assert [(each.at, each.what, each.outcome, each.detail) for each in found] == [
+        (1.5, "mute", "done", {}),
+        (3.0, "move", "unknown", {"room": "support-17"}),
+    ]
+    assert [each.uuid for each in kept.since(2.0)] == [OTHER, LEG]
+
+
+def test_the_last_word_says_who_is_muted(tmp_path: Path) -> None:
+    kept = Notes(tmp_path)
+    for what in ("mute", "earmuff", "unmute", "hangup"):
+        kept.add(1.0, LEG, what)
+    kept.add(2.0, OTHER, "mute", "failed")
+    kept.add(2.0, OTHER, "earmuff")
+    kept.add(3.0, OTHER, "unearmuff", "unknown")
+
+    assert kept.marks() == {LEG: Marks(muted=False, earmuffed=True), OTHER: Marks()}
+
+
+def test_a_region_is_remembered(tmp_path: Path) -> None:
+    kept = Notes(tmp_path)
+    assert kept.region(LEG) is None
+    for url in ("https://api-us-3.vonage.com", "https://api-eu-3.vonage.com"):
+        kept.add(1.0, LEG, notes.REGION, detail={"url": url})
+    assert kept.region(LEG) == "https://api-eu-3.vonage.com"
+
+
+def test_only_its_owner_reads_them(tmp_path: Path) -> None:
+    Notes(tmp_path).add(1.0, LEG, "mute")
+    assert [path.stat().st_mode & 0o777 for path in tmp_path.iterdir()] == [0o600]
+
+
+def test_it_grows_no_further_than_twice_its_bound_and_keeps_the_newest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notes, "MAX_BYTES", 2_000)
+    kept = Notes(tmp_path)
+    with ThreadPoolExecutor(8) as threads:  # as processes do
+        list(threads.map(lambda number: Notes(tmp_path).add(number, LEG, "mute"), range(200)))
+    for number in range(200, 300):
+        kept.add(number, LEG, "mute")
+
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 4_500
+    assert [each.at for each in kept.of(LEG)][-20:] == [*range(280, 300)]
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\n", b"[1,2]\n", b'["x",1,2,3,4]\n', b"[" * 9_999 + b"\n", b'[1,"']
+)
+def test_what_is_torn_or_foreign_is_passed_over(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "notes").write_bytes(content + b"\n" + LEG.encode() + b"\n")
+    kept = Notes(tmp_path)
+    kept.add(1.0, LEG, "mute")
+
+    assert [each.what for each in kept.since(0)] == ["mute"]
+    assert [each.what for each in kept.of(LEG)] == ["mute"]
+
+
+def test_what_cannot_be_kept_or_read_is_done_without(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    elsewhere = Notes(tmp_path / "missing")
+    (tmp_path / "notes.old").symlink_to("/dev/null")
+    for kept in (Notes(tmp_path), elsewhere):
+        kept.add(1.0, LEG, "mute")
+        assert kept.of(LEG) == []
+        assert kept.region(LEG) is None

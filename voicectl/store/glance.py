@@ -1,0 +1,78 @@
+"""A glance at the databases, for completion: nothing is written or waited for, and what cannot be read is not there.
+
+SQLite is told not to wait for a lock, and to give up after a moment: a shell hangs while it completes a word.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SECONDS = 0.04
+"""How long one database may take."""
+
+MAX_ROWS = 400
+
+
+class Created(NamedTuple):
+    """A call that was created from here; ``asked_at`` in Unix seconds."""
+
+    uuid: str
+    to: str
+    from_: str
+    asked_at: float
+
+
+class Told(NamedTuple):
+    """A status that an event told; ``received`` in Unix seconds, ``fields`` all that it told."""
+
+    uuid: str
+    status: str
+    received: float
+    fields: dict[str, Any]
+
+
+def created(directory: Path, since: float) -> list[Created]:
+    """The calls that the journal in *directory* has ids of and that were asked for since then, newest first."""
+    query = (
+        'SELECT uuid, "to", coalesce("from", \'\'), asked_at FROM calls WHERE uuid IS NOT NULL AND asked_at >= ?'
+        " ORDER BY rowid DESC LIMIT ?"
+    )
+    return [Created(*row) for row in _rows(directory / "journal.db", query, since)]
+
+
+def told(directory: Path, since: float) -> list[Told]:
+    """The statuses that the store of events in *directory* was told since then, newest first."""
+    query = (
+        "SELECT leg, status, received, body FROM events WHERE kind = 'status' AND leg IS NOT NULL AND received >= ?"
+        " ORDER BY id DESC LIMIT ?"
+    )
+    found = []
+    for uuid, status, received, body in _rows(directory / "events.db", query, since):
+        try:
+            fields = json.loads(body)
+        except (ValueError, RecursionError):
+            fields = None
+        found.append(Told(uuid, status or "", received, fields if isinstance(fields, dict) else {}))
+    return found
+
+
+def _rows(path: Path, query: str, since: float) -> Iterator[tuple[Any, ...]]:
+    if not path.exists():
+        return
+    # Where no log stands beside it nobody has it open, and it can be read without making one.
+    mode = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, timeout=0)) as db:
+            until = time.monotonic() + SECONDS
+            db.set_progress_handler(lambda: time.monotonic() > until, 10_000)
+            yield from db.execute(query, (since, MAX_ROWS)).fetchall()
+    except sqlite3.Error:
+        return
