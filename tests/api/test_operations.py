@@ -95,7 +95,7 @@ OPERATIONS: list[tuple[str, bytes, str, str, Any]] = [
         },
     ),
     (
-        f"move {LEG} support-17 --mute --no-start-on-enter",
+        f"move {LEG} support-17 --mute --no-start-on-enter --no-wait",
         DONE,
         "PUT",
         f"/v1/calls/{LEG}",

@@ -7,30 +7,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from voicectl.api.session import HANGUP_SECONDS, Repeat, done
 from voicectl.api.wire import NoAnswer
-from voicectl.voice.call import Call, is_leg_id
+from voicectl.errors import NotFoundError
+from voicectl.voice.call import Call, LegAction, is_leg_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from voicectl.api.session import Session
 
+T = TypeVar("T")
+
 PAGE_SIZE = 100
 MAX_BARREN_PAGES = 3
-
-
-class LegAction(StrEnum):
-    """What ``PUT /v1/calls/{uuid}`` does that is harmless twice."""
-
-    MUTE = "mute"
-    UNMUTE = "unmute"
-    EARMUFF = "earmuff"
-    UNEARMUFF = "unearmuff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +39,41 @@ class Created:
     raw: dict[str, Any]
 
 
+class Places(Protocol):
+    """Knows on which hosts legs are: a call lives in one region, and every other answers 404."""
+
+    def of(self, uuid: str) -> Session:
+        """Where requests about a leg go; nothing is asked."""
+        ...
+
+    def find(self, uuid: str, refusal: NotFoundError, *, is_read: bool, within: float) -> Session:
+        """Look, by reads, for a leg of which :meth:`of`'s host knows nothing.
+
+        Args:
+            refusal: What it said.
+            is_read: It was asked for the leg's record, not for a change.
+            within: Seconds that this may take.
+
+        Raises:
+            NotFoundError: It is not found, or is where it was looked for first: says who was asked.
+            TransportError: It is not found, and one of them gave no usable answer.
+        """
+        ...
+
+
 class VoiceApi:
     """The eleven operations.
 
     Every method raises the errors of :meth:`Session.read` or :meth:`Session.change`.
+
+    Args:
+        session: Requests to the base URL.
+        places: Knows where else a leg may be; None: nowhere.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, places: Places | None = None) -> None:
         self._session = session
+        self._places = places
 
     def get_calls(
         self,
@@ -125,7 +145,10 @@ class VoiceApi:
                 raise NoAnswer("the answer is about another leg")
             return call
 
-        return self._session.read(_path(uuid), read, within=within, urgent=urgent)
+        def ask(session: Session) -> Call:
+            return session.read(_path(uuid), read, within=within, urgent=urgent)
+
+        return self._ask(uuid, ask, is_read=True, within=within)
 
     def create_call(self, body: dict[str, Any], *, dials: int = 1) -> Created:
         """Place a call (``POST /v1/calls``). Never repeated once a byte was sent.
@@ -140,12 +163,16 @@ class VoiceApi:
         return self._session.change("POST", "/v1/calls", body, Repeat.NEVER, _created, dials=dials)
 
     def hangup(self, uuid: str, *, within: float = HANGUP_SECONDS) -> None:
-        """End a leg, repeating for *within* seconds (``PUT /v1/calls/{uuid}``)."""
-        self._session.change("PUT", _path(uuid), {"action": "hangup"}, Repeat.HANGUP, done, within=within)
+        """End a leg, repeating for *within* seconds (``PUT /v1/calls/{uuid}``).
+
+        A 404 is looked into by whoever asks for it, with :meth:`get_call`: the leg may be over.
+        """
+        session = self._at(uuid)
+        session.change("PUT", _path(uuid), {"action": "hangup"}, Repeat.HANGUP, done, within=within)
 
     def modify(self, uuid: str, action: LegAction) -> None:
         """Mute, unmute, earmuff or unearmuff a leg (``PUT /v1/calls/{uuid}``)."""
-        self._session.change("PUT", _path(uuid), {"action": action.value}, Repeat.HARMLESS, done)
+        self._change(uuid, "PUT", "", {"action": action.value}, Repeat.HARMLESS, done)
 
     def transfer(self, uuid: str, destination: dict[str, Any], *, dials: int = 0) -> None:
         """Have a leg leave its NCCO and run another (``PUT /v1/calls/{uuid}``).
@@ -155,36 +182,70 @@ class VoiceApi:
             dials: How many ``connect`` actions the NCCO holds.
         """
         body = {"action": "transfer", "destination": destination}
-        self._session.change("PUT", _path(uuid), body, Repeat.NEVER, done, dials=dials)
+        self._change(uuid, "PUT", "", body, Repeat.NEVER, done, dials=dials)
 
     def start_talk(self, uuid: str, body: dict[str, Any]) -> None:
         """Say a text on a leg (``PUT /v1/calls/{uuid}/talk``)."""
-        self._session.change("PUT", _path(uuid, "/talk"), body, Repeat.NEVER, _object)
+        self._change(uuid, "PUT", "/talk", body, Repeat.NEVER, _object)
 
     def stop_talk(self, uuid: str) -> None:
         """Stop what is being said (``DELETE /v1/calls/{uuid}/talk``)."""
-        self._session.change("DELETE", _path(uuid, "/talk"), None, Repeat.HARMLESS, done)
+        self._change(uuid, "DELETE", "/talk", None, Repeat.HARMLESS, done)
 
     def start_stream(self, uuid: str, body: dict[str, Any]) -> None:
         """Play an audio file on a leg (``PUT /v1/calls/{uuid}/stream``)."""
-        self._session.change("PUT", _path(uuid, "/stream"), body, Repeat.NEVER, _object)
+        self._change(uuid, "PUT", "/stream", body, Repeat.NEVER, _object)
 
     def stop_stream(self, uuid: str) -> None:
         """Stop the audio file (``DELETE /v1/calls/{uuid}/stream``)."""
-        self._session.change("DELETE", _path(uuid, "/stream"), None, Repeat.HARMLESS, done)
+        self._change(uuid, "DELETE", "/stream", None, Repeat.HARMLESS, done)
 
     def send_dtmf(self, uuid: str, digits: str) -> None:
         """Press keys on a leg (``PUT /v1/calls/{uuid}/dtmf``)."""
-        self._session.change("PUT", _path(uuid, "/dtmf"), {"digits": digits}, Repeat.NEVER, _object)
+        self._change(uuid, "PUT", "/dtmf", {"digits": digits}, Repeat.NEVER, _object)
 
     def subscribe_dtmf(self, uuid: str, event_url: str) -> None:
         """Have the keys a leg presses sent to *event_url* (``PUT /v1/calls/{uuid}/input/dtmf``)."""
         body = {"event_url": [event_url]}
-        self._session.change("PUT", _path(uuid, "/input/dtmf"), body, Repeat.HARMLESS, done)
+        self._change(uuid, "PUT", "/input/dtmf", body, Repeat.HARMLESS, done)
 
     def unsubscribe_dtmf(self, uuid: str) -> None:
         """End that (``DELETE /v1/calls/{uuid}/input/dtmf``)."""
-        self._session.change("DELETE", _path(uuid, "/input/dtmf"), None, Repeat.HARMLESS, done)
+        self._change(uuid, "DELETE", "/input/dtmf", None, Repeat.HARMLESS, done)
+
+    def host(self, uuid: str) -> str:
+        """Where requests about a leg go, as far as is known: scheme, host and port."""
+        return self._at(uuid).origin
+
+    def _at(self, uuid: str) -> Session:
+        return self._session if self._places is None else self._places.of(uuid)
+
+    def _change(
+        self,
+        uuid: str,
+        method: str,
+        below: str,
+        body: dict[str, Any] | None,
+        repeat: Repeat,
+        read: Callable[[Any], object],
+        *,
+        dials: int = 0,
+    ) -> None:
+        def ask(session: Session) -> None:
+            session.change(method, _path(uuid, below), body, repeat, read, dials=dials)
+
+        self._ask(uuid, ask, is_read=False)
+
+    def _ask(self, uuid: str, ask: Callable[[Session], T], *, is_read: bool, within: float = math.inf) -> T:
+        """Do *ask* where the leg is, once: a 404 changed nothing, and only then it is asked for elsewhere."""
+        session = self._at(uuid)
+        try:
+            return ask(session)
+        except NotFoundError as exc:
+            if self._places is None:
+                raise
+            refusal = exc
+        return ask(self._places.find(uuid, refusal, is_read=is_read, within=within))
 
 
 def _plain(uuid: str) -> str:

@@ -124,6 +124,21 @@ class Session:
         self._rng = rng or random.Random()  # noqa: S311 (jitter)
         self._has_learnt = False  # from the last reply, that its token was made by a clock that was wrong
 
+    @property
+    def origin(self) -> str:
+        """Where its requests go: scheme, host and port."""
+        return self._wire.origin
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that one request may take."""
+        return self._timeout
+
+    @property
+    def whose(self) -> str:
+        """Who is signed in, in words."""
+        return self._credentials.whose
+
     def read(
         self, target: str, read: Callable[[Any], T], *, within: float = math.inf, urgent: bool = False
     ) -> T:
@@ -288,6 +303,7 @@ class Session:
         shield = (
             interrupts.waiting() if is_read else interrupts.shield(in_doubt=request.repeat is Repeat.NEVER)
         )
+        line = f"{request.method} {self._wire.origin}{request.target}"
         started = self._clock.monotonic()
         try:
             with shield:
@@ -295,10 +311,10 @@ class Session:
         except TimeoutError as exc:  # that of a signal, a moment after the answer
             raise NoAnswer("interrupted") from exc
         except (NotSent, NoAnswer) as exc:
-            self._log(f"{request.method} {request.target}: {exc}")
+            self._log(f"{line}: {exc}")
             raise
         took = self._clock.monotonic() - started
-        self._log(f"{request.method} {request.target}: {reply.status} after {took * 1000:.0f} ms")
+        self._log(f"{line}: {reply.status} after {took * 1000:.0f} ms")
         return reply
 
     def _learn(self, answer: Reply | Incoming) -> None:
@@ -385,7 +401,8 @@ class Session:
         if request.repeat is Repeat.NEVER and isinstance(exc, NoAnswer):
             raise OutcomeUnknown(
                 f"No usable answer from {self._wire.host}: {exc}. It may or may not have been done.",
-                hint="It was not sent again. Look at the leg before you repeat it: 'voicectl call show LEG'.",
+                hint="It was not sent again. Look at the leg before you repeat it:"
+                f" 'voicectl call show {_leg(request.target)}'.",
             ) from exc
         self._interrupts.check()
         hint = "Check the network and the base URL with 'voicectl doctor', then give the command again."
@@ -426,6 +443,12 @@ class _Request:
                 return None
         pause = rng.uniform(0.5, min(8.0, 2.0**failures))
         return pause if failures < MAX_READ_TRIES and elapsed + pause < self.within else None
+
+
+def _leg(target: str) -> str:
+    """The leg that a request is about, ``LEG`` if it names none: ``/v1/calls/{uuid}/talk``."""
+    words = target.partition("?")[0].split("/")
+    return words[3] if words[1:3] == ["v1", "calls"] and len(words) > 3 else "LEG"
 
 
 def _duration(seconds: float) -> str:

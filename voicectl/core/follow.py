@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from voicectl.errors import NotFoundError, RateLimitedError, TransportError, WaitEnded, WaitTimeout
 from voicectl.voice.call import HUMAN
@@ -81,9 +81,23 @@ def follow(
             break
         left = give_up - clock.monotonic()
         if left <= 0 or all(leg.is_over(until) for leg in missing):
-            _fail(legs, missing, until, timeout)
+            fail(legs, missing, until, timeout)
         clock.sleep(min(POLL_SECONDS / looks_a_poll, left))
     return [leg.call for leg in legs]
+
+
+class Waited(Protocol):
+    """A leg that is waited for."""
+
+    @property
+    def call(self) -> Call:
+        """What is known of it."""
+        ...
+
+    @property
+    def is_told(self) -> bool:
+        """Whether events tell of it."""
+        ...
 
 
 class _Leg:
@@ -167,8 +181,13 @@ class _Leg:
         return self._record if self._history is None else self._history.merged(self._record, self._told)
 
 
-def _fail(legs: Sequence[_Leg], missing: Sequence[_Leg], until: Until, timeout: float) -> NoReturn:
-    """Say why *missing* ones of the *legs* are not at *until*."""
+def fail(legs: Sequence[Waited], missing: Sequence[Waited], until: Until, timeout: float) -> NoReturn:
+    """Say why *missing* ones of the *legs* are not at *until*.
+
+    Raises:
+        WaitTimeout: They may come to it yet.
+        WaitEnded: They will not.
+    """
     calls = [leg.call for leg in legs]
     over = [leg.call for leg in missing if leg.call.is_final]
     if over:
@@ -194,7 +213,7 @@ def _how_to_go_on(call: Call) -> str:
     return f"It goes on as it is. Wait longer with --timeout, or end it: voicectl hangup {call.uuid}"
 
 
-def _how_to_hear(leg: _Leg) -> str:
+def _how_to_hear(leg: Waited) -> str:
     """Why nothing may tell of a human, though there is a store."""
     if not leg.is_told:
         return "No event of it is in the store. Do its webhooks go to 'webhook serve', and is this its store?"

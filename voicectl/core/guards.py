@@ -164,6 +164,62 @@ class FileHosts:
         return file_url(url, self.base_url, extra_hosts=self.extra_hosts, regions=self.regions)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegHosts:
+    """Where the legs of a profile may be: a call lives in one region, and elsewhere nobody knows it.
+
+    Attributes:
+        base_url: The profile's.
+        extra_hosts: API hosts beyond the listed ones.
+        regions: The base URLs of a sandbox's regions.
+    """
+
+    base_url: str
+    extra_hosts: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, target: Target) -> LegHosts:
+        """Where those of *target* may be."""
+        return cls(
+            base_url=target.base_url,
+            extra_hosts=target.policy.hosts,
+            regions=tuple(target.regions.values()),
+        )
+
+    @property
+    def elsewhere(self) -> tuple[str, ...]:
+        """The base URLs of the other regions.
+
+        A profile on loopback has those of its sandbox. One on a host that only it lists has none: what stands behind
+        that is not known to have the platform's regions.
+        """
+        if self._is_here:
+            return tuple(url for url in self.regions if url != self.base_url)
+        if urlsplit(self.base_url).hostname not in HOSTS:
+            return ()
+        return tuple(url for host in REGIONS.values() if (url := f"https://{host}") != self.base_url)
+
+    def check(self, url: str) -> str:
+        """Return *url*, which comes from outside, as :func:`base_url` does: a token may go there.
+
+        Raises:
+            ConfigError: It is neither the profile's base URL nor, for a profile off loopback, on port 443 of a listed
+                host; nor one of a sandbox's regions, for its profile.
+        """
+        found = base_url(url, extra_hosts=self.extra_hosts)
+        homes = {_origin(self.base_url), *(_origin(each) for each in self.regions if self._is_here)}
+        if _origin(found) in homes:
+            return found
+        if self._is_here or is_loopback(urlsplit(found).hostname or ""):
+            raise ConfigError(f"{found} is no host of this profile's legs: no token is sent there.")
+        return found
+
+    @property
+    def _is_here(self) -> bool:
+        return is_loopback(urlsplit(self.base_url).hostname or "")
+
+
 def _origin(base_url: str) -> str:
     """*base_url* without a port that goes without saying."""
     scheme, _, rest = base_url.partition("://")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from voicectl.api.session import HANGUP_SECONDS
-from voicectl.errors import ApiError, AuthError, NotFoundError, TransportError
+from voicectl.core import finding
+from voicectl.errors import ApiError, AuthError, NotFoundError, RateLimitedError, TransportError
 
 if TYPE_CHECKING:
     from voicectl.api.client import VoiceApi
@@ -22,47 +23,62 @@ def hang_up(api: VoiceApi, clock: Clock, uuid: str, history: History | None = No
 
     A leg younger than a second or two answers 400, and so may one that is ringing: it is read, and tried
     again until 20 seconds after the first try, also if it cannot be read. A 404 is looked into as well: over is done,
-    by its record or, where that is gone, by events that were signed.
+    by its record, in whichever region it is, or, where that is gone, by events that were signed. One that lives in
+    another region is then ended there.
 
     Args:
         history: The stored events, if there are any.
 
     Raises:
-        NotFoundError: The API does not know the leg, and no event says that it is over.
+        NotFoundError: No region knows the leg, and no event says that it is over.
         ApiError: It still refused after 20 seconds.
-        TransportError: No usable answer in that time.
+        TransportError: No usable answer in that time, or none that tells whether a leg that is not found is over;
+            RateLimitedError: the latter was asked for too often.
     """
     give_up = clock.monotonic() + HANGUP_SECONDS
     while True:
+        asked = api.host(uuid)
         try:
             api.hangup(uuid, within=give_up - clock.monotonic())
         except ApiError as exc:
             if not isinstance(exc, NotFoundError) and exc.status != BAD_REQUEST:
                 raise
-            if _is_over(api, uuid, exc, history):
-                return False
+            unread: Exception | None = None
+            try:
+                if _is_over(api, uuid, exc, history):
+                    return False
+            except (TransportError, RateLimitedError) as silence:
+                unread = silence
             if clock.monotonic() + PAUSE_SECONDS > give_up:
+                if unread is not None:  # a 404 of one host says little
+                    raise unread from exc
                 exc.hint = (
                     f"It was refused for {HANGUP_SECONDS:.0f} s. Look at the leg: voicectl call show {uuid}"
                 )
                 raise
-            clock.sleep(PAUSE_SECONDS)
+            if api.host(uuid) == asked:
+                clock.sleep(PAUSE_SECONDS)
         else:
             return True
 
 
 def _is_over(api: VoiceApi, uuid: str, refusal: ApiError, history: History | None) -> bool:
-    """Whether the record says so. One that cannot be read says nothing, unless both answers are 404."""
+    """Whether the record says so, or, where the leg was not found and the record is not to be had, a signed event.
+
+    Raises:
+        ApiError, TransportError: The leg was not found, and nothing tells whether it is over.
+    """
+    within = finding.SECONDS if isinstance(refusal, NotFoundError) else LOOK_SECONDS
     try:
-        return api.get_call(uuid, within=LOOK_SECONDS, urgent=True).is_final
+        return api.get_call(uuid, within=within, urgent=True).is_final
     except AuthError:
         raise
-    except NotFoundError:
+    except (NotFoundError, TransportError, RateLimitedError):
         if isinstance(refusal, NotFoundError):
             told = None if history is None else history.leg(uuid)
             if told is None or told.vouched is None or not told.vouched.is_final:
                 raise  # what anybody may have sent is no reason to let go
             return True
-    except (ApiError, TransportError):
+    except ApiError:
         pass
     return False

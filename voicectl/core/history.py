@@ -192,6 +192,16 @@ def legs_that_begin(events: EventStore, text: str) -> Iterator[Call]:
         yield Call.from_json({"uuid": uuid, "status": "unknown"}) if told is None else told.alone()
 
 
+def region_url(events: EventStore, uuid: str) -> str | None:
+    """Where requests about a leg go, as its answer webhook told last; whether a token may go there is not checked."""
+    for name in forms(uuid):
+        for stored in reversed(list(events.find(Query(leg=name, kinds=(Route.ANSWER,))))):
+            url = stored.arrival.fields.get("region_url")
+            if isinstance(url, str):
+                return url
+    return None
+
+
 def known_as(events: EventStore, uuid: str) -> str:
     """A full id in the form in which a store knows its leg; as it is, if it knows none."""
     return next((name for name in forms(uuid) if any(events.find(Query(leg=name, last=1)))), uuid)

@@ -1,4 +1,4 @@
-"""LEG references: a full id, the beginning of one, or ``@last``.
+"""LEG references: a full id, the beginning of one, ``@last``, or the number of one of its ends.
 
 An id has exactly one of two forms before it is put into a URL, so ``../x`` never gets there.
 """
@@ -6,7 +6,7 @@ An id has exactly one of two forms before it is put into a URL, so ``../x`` neve
 from __future__ import annotations
 
 import re
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from voicectl.errors import InputError, LegError
@@ -14,7 +14,7 @@ from voicectl.voice import endpoint
 from voicectl.voice.call import is_leg_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from voicectl.voice.call import Call
 
@@ -22,6 +22,9 @@ LAST = "@last"
 MAX_LISTED = 10
 
 _PREFIX = re.compile(r"[0-9a-fA-F][0-9a-fA-F-]{3,35}")
+_NUMBER = re.compile(r"(to|from):\+?([0-9]{4,15})")
+_ELSEWHERE = "See them: voicectl call list. One in another region may be found by its full id only."
+_ENDS = {"to": ("goes to", "go to"), "from": ("comes from", "come from")}
 
 
 def resolve(
@@ -34,7 +37,7 @@ def resolve(
     """The full id of the leg that *text* names; a full id is returned as it is, without a look-up.
 
     Args:
-        candidates: Gives the legs that the beginning of an id is matched with; called for such a one only.
+        candidates: Gives the legs that the beginning of an id, or a number, is matched with; called for these only.
         last: Gives the id of the call created last, or raises where ``@last`` may not be used.
         what: What the candidates are, for errors.
 
@@ -49,6 +52,8 @@ def resolve(
         if created is None:
             raise LegError("No call was created from here yet.", hint="Name the leg: voicectl call list")
         return created
+    if (number := _NUMBER.fullmatch(text)) is not None:
+        return _by_number(number[1], number[2], candidates(), what)
     if not _PREFIX.fullmatch(text):
         raise InputError(f"{_shown(text)} is not a leg id.", hint=_how_to_name(text))
     matching = (
@@ -58,15 +63,57 @@ def resolve(
     if len(found) == 1:
         return found[0].uuid
     if not found:
-        raise LegError(f"No {what} has an id that begins with {text}.", hint="See them: voicectl call list")
-    shown = ", ".join(f"{call.uuid} ({call.status}, to {endpoint.label(call.to) or '-'})" for call in found)
-    raise LegError(f"Several {what}s have an id that begins with {text}.", hint=f"Give more of it: {shown}")
+        raise LegError(f"No {what} has an id that begins with {text}.", hint=_ELSEWHERE)
+    raise LegError(
+        f"Several {what}s have an id that begins with {text}.", hint=f"Give more of it: {_listed(found)}"
+    )
+
+
+def each_once(*several: Iterable[Call]) -> Iterator[Call]:
+    """The legs of *several* lists, each as the first of them has it."""
+    seen: set[str] = set()
+    for call in chain(*several):
+        plain = call.uuid.replace("-", "").lower()
+        if plain not in seen:
+            seen.add(plain)
+            yield call
+
+
+def is_number_reference(text: str) -> bool:
+    """Whether *text* names a leg by the number of one of its ends: ``to:447700900001``."""
+    return _NUMBER.fullmatch(text) is not None
+
+
+def _by_number(end: str, digits: str, candidates: Iterable[Call], what: str) -> str:
+    """The id of the one leg whose *end* has just that number or, if none has, one that begins so."""
+    exact: list[Call] = []
+    begins: list[Call] = []
+    for call in candidates:
+        number = (endpoint.label(call.to if end == "to" else call.from_) or "").removeprefix("+")
+        matching = exact if number == digits else begins
+        if number.startswith(digits) and is_leg_id(call.uuid) and len(matching) <= MAX_LISTED:
+            matching.append(call)
+    found = exact or begins
+    if len(found) == 1:
+        return found[0].uuid
+    one, several = _ENDS[end]
+    number = digits if exact else f"{digits} or a number that begins so"
+    if not found:
+        raise LegError(f"No {what} {one} {number}.", hint=_ELSEWHERE)
+    raise LegError(f"Several {what}s {several} {number}.", hint=f"Name one by its id: {_listed(found)}")
+
+
+def _listed(calls: Iterable[Call]) -> str:
+    return ", ".join(f"{call.uuid} ({call.status}, to {endpoint.label(call.to) or '-'})" for call in calls)
 
 
 def _how_to_name(text: str) -> str:
     if text.startswith("CON-"):
         return "That is a conversation. See its legs: voicectl call list --conversation " + _shown(text)
-    return "Use a full id, its first 4 characters or more, @last, or - to read it from standard input."
+    return (
+        "Use a full id, its first 4 characters or more, to:NUMBER, from:NUMBER, @last, or - to read it from"
+        " standard input."
+    )
 
 
 def _shown(text: str) -> str:

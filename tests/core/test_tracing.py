@@ -1,0 +1,474 @@
+"""What several tell of the same legs, in one order."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.kept import CONVERSATION, LEG, arrival
+from voicectl.core.happenings import Happening, Sort, Teller, of_call, of_event, of_intent, of_note
+from voicectl.core.history import Told
+from voicectl.core.tracing import Gap, Trace, trace
+from voicectl.store.events import Stored
+from voicectl.store.journal import Intent, IntentState
+from voicectl.store.notes import Note
+from voicectl.voice.call import Call
+from voicectl.voice.event import rank
+
+OTHER = "11111111-5e6f-4788-99aa-bbccddeeff00"
+ELSEWHERE = "CON-9f8e3c4d-5e6f-4788-99aa-bbccddeeff00"
+BEGAN = 1_770_000_000.0
+RANKED = ["started", "ringing", "answered", "human", "machine", "disconnected", "completed", "busy"]
+STATUSES = [*RANKED, "a word from the future"]
+
+
+def iso(second: float) -> str:
+    found = datetime.fromtimestamp(BEGAN + second, UTC).isoformat(timespec="milliseconds")
+    return found.replace("+00:00", "Z")
+
+
+def event(number: int, status: str | None = None, second: float | None = 0, **fields: Any) -> Stored:
+    """An event in a store; without a *status* of the kind that its *fields* make it."""
+    told: dict[str, Any] = {"uuid": LEG} | ({} if status is None else {"status": status})
+    told |= {} if second is None else {"timestamp": iso(second)}
+    told |= {} if "conversation_uuid_to" in fields else {"conversation_uuid": CONVERSATION}
+    is_signed = fields.pop("is_signed", True)
+    return Stored(number, arrival(told | fields, is_signed=is_signed, received=BEGAN + 500), 0)
+
+
+def moved(number: int, second: float, left: str = CONVERSATION, to: str = ELSEWHERE) -> Stored:
+    return event(number, None, second, conversation_uuid_from=left, conversation_uuid_to=to)
+
+
+def note(what: str, second: float, outcome: str = "done", uuid: str = LEG, **detail: Any) -> Note:
+    return Note(at=BEGAN + second, uuid=uuid, what=what, outcome=outcome, detail=detail)
+
+
+def intent(second: float, state: IntentState = IntentState.CREATED, uuid: str | None = LEG) -> Intent:
+    return Intent(
+        reference="vc-1",
+        asked_at=BEGAN + second,
+        pid=1,
+        to="447700900001",
+        from_=None,
+        body_hash="",
+        key=None,
+        state=state,
+        uuid=uuid,
+        reply={},
+        certainty=None,
+        reason=None,
+        settled_at=BEGAN + second + 0.5,
+    )
+
+
+def record(status: str, **fields: Any) -> Call:
+    return Call.from_json({"uuid": LEG, "status": status, "conversation_uuid": CONVERSATION, **fields})
+
+
+def traced(
+    *stored: Stored,
+    call: Call | None = None,
+    ours: Iterable[Note | Intent] = (),
+    is_gone: bool = False,
+    has_events: bool = True,
+) -> Trace:
+    happenings = [of_event(each) for each in stored]
+    happenings += [] if call is None else of_call(call, BEGAN + 900)
+    for each in ours:
+        happenings += [of_note(each)] if isinstance(each, Note) else of_intent(each, LEG)
+    found = Told.read(LEG, [each for each in stored if each.arrival.leg == LEG])
+    return trace(
+        happenings,
+        calls={} if call is None else {LEG: call},
+        told={} if found is None else {LEG: found},
+        gone={LEG: "No leg there. Profile other has it."} if is_gone else {},
+        has_events=has_events,
+    )
+
+
+def whats(found: Trace) -> list[str]:
+    return [step.happening.what for step in found.steps]
+
+
+def gaps(found: Trace) -> list[tuple[int | None, str]]:
+    return [(place, gap.what) for place, gap in found.gaps]
+
+
+# order
+
+
+def test_what_happened_is_told_in_the_order_of_its_times() -> None:
+    found = traced(
+        event(1, "completed", 20, duration="14"),
+        event(2, "answered", 6),
+        event(3, "started", 1),
+        event(4, None, 9, dtmf={"digits": "1234", "timed_out": False}),
+        ours=[note("mute", 8), intent(0)],
+    )
+
+    assert whats(found) == ["create", "created", "started", "answered", "mute", "input", "completed"]
+    assert found.steps[5].happening.facts == {"keys": "4"}, "which keys is nobody's business"
+    assert gaps(found) == []
+
+
+@pytest.mark.parametrize("ahead", [-7200.0, -30.0, 0.0, 5.0, 3600.0])
+def test_no_clock_puts_an_effect_before_its_cause(ahead: float) -> None:
+    """This machine's clock is *ahead* of the platform's by so many seconds."""
+    found = traced(
+        event(1, "started", 1),
+        event(2, "answered", 6),
+        moved(3, 10),
+        event(4, "completed", 20, conversation_uuid=ELSEWHERE),
+        ours=[
+            intent(0.2 + ahead),
+            note("mute", 8 + ahead),
+            note("move", 10.1 + ahead, room="r"),
+            note("hangup", 20.2 + ahead),
+        ],
+    )
+    order = whats(found)
+
+    for earlier, later in [
+        ("create", "started"),
+        ("started", "mute"),
+        ("mute", "move"),
+        ("move", "transfer"),
+        ("hangup", "completed"),
+    ]:
+        assert order.index(earlier) < order.index(later), order
+    assert [what for _, what in gaps(found)] == (["clock"] if abs(ahead) > 10 or ahead > 2 else [])
+
+
+def test_what_took_long_says_nothing_of_clocks() -> None:
+    """A hang-up is repeated for up to 20 s, and noted when it is done."""
+    stored = [event(1, "started", 1), event(2, "answered", 3), event(3, "completed", 20, duration="17")]
+    found = traced(*stored, ours=[note("mute", 2), note("hangup", 32)])
+
+    assert whats(found) == ["started", "mute", "answered", "hangup", "completed"]
+    assert gaps(found) == []
+
+
+def test_a_difference_of_clocks_is_told() -> None:
+    (gap,) = (gap for _, gap in traced(event(1, "started", 1), ours=[intent(61)]).gaps)
+    assert gap.detail == "This machine's clock was 60.0 s ahead of the platform's; the order allows for it."
+
+
+def test_statuses_of_one_leg_come_in_their_order_whatever_their_times_say() -> None:
+    found = traced(event(1, "answered", 3), event(2, "ringing", 5), event(3, "started", 5))
+
+    assert whats(found) == ["started", "ringing", "answered"]
+    assert [step.is_reordered for step in found.steps] == [True, True, False]
+
+
+def test_what_has_no_time_comes_when_it_was_known_or_before_what_follows_it() -> None:
+    found = traced(
+        event(1, "ringing", None),
+        event(2, "answered", 6),
+        event(3, "transcribed", None, recording_uuid="r", transcription_url="https://x/1"),
+    )
+
+    assert whats(found) == ["ringing", "answered", "transcribed"]
+    assert [step.happening.at for step in found.steps] == [None, BEGAN + 6, None]
+    assert found.steps[2].happening.by == BEGAN + 500
+
+
+def test_of_several_moves_each_comes_before_its_transfer() -> None:
+    stored = [moved(1, 10), moved(2, 20, ELSEWHERE, CONVERSATION), event(3, "started", 1)]
+    found = traced(*stored, ours=[note("move", 10.2, room="a"), note("transfer", 20.2)])
+
+    assert whats(found) == ["started", "move", "transfer", "transfer", "transfer"]
+    assert [step.happening.sort for step in found.steps][1:] == [Sort.DEED, Sort.OTHER] * 2
+
+
+def test_somebody_elses_transfer_is_not_what_ours_led_to() -> None:
+    stored = [event(1, "started", 1), moved(2, 5), moved(3, 3000, ELSEWHERE, CONVERSATION)]
+    found = traced(*stored, ours=[note("move", 2999.9, room="a")])
+
+    assert [step.happening.tellers[0] for step in found.steps] == ["event", "event", "here", "event"]
+
+
+# each thing once
+
+
+def test_a_status_that_two_tell_is_told_once_and_names_both() -> None:
+    call = record("completed", start_time=iso(6), end_time=iso(20), duration="14")
+    found = traced(event(1, "started", 0), event(2, "answered", 6), event(3, "completed", 20.3), call=call)
+
+    assert whats(found) == ["started", "answered", "completed"]
+    assert [step.happening.tellers for step in found.steps] == [
+        ("event",),
+        ("api", "event"),
+        ("api", "event"),
+    ]
+    assert found.steps[2].happening.at == BEGAN + 20.3, "an event tells when; a record tells it later"
+    assert found.steps[2].happening.facts["duration"] == "14"
+
+
+def test_a_record_joins_the_first_event_that_tells_its_status() -> None:
+    early, late = event(1, "answered", 3), event(2, "answered", 9)
+    for stored in ([early, late], [late, early]):
+        found = traced(*stored, call=record("answered"))
+        assert [step.happening.tellers for step in found.steps] == [("api", "event"), ("event",)]
+
+
+def test_an_event_that_the_fallback_was_told_too_is_told_once() -> None:
+    fields = {"dtmf": {"digits": "1"}}
+    again = {**fields, "reason": "x", "original_request": {"type": "event", "url": "https://x.org"}}
+    found = traced(event(1, None, 5, **fields), event(2, None, 5, **again))
+
+    assert [step.happening.events for step in found.steps] == [(1, 2)]
+
+
+def test_a_machine_and_its_beep_are_two_things() -> None:
+    stored = [event(1, "machine", 5), event(2, "machine", 5, sub_state="beep_start"), event(3, "machine", 5)]
+    assert [step.happening.events for step in traced(*stored).steps] == [(1, 3), (2,)]
+
+
+def test_that_a_call_was_created_stands_in_the_journal_and_in_our_notes() -> None:
+    found = traced(event(1, "started", 1), ours=[intent(0), note("create", 0.6)])
+
+    assert whats(found) == ["create", "created", "started"]
+    assert found.steps[1].happening.tellers == ("journal", "here")
+
+
+def test_nobody_who_signed_it_is_told_apart() -> None:
+    found = traced(event(1, "started", 1), event(2, "answered", 2, is_signed=False))
+    assert [step.happening.tellers for step in found.steps] == [("event",), ("unsigned event",)]
+
+
+# gaps
+
+
+def test_an_end_after_an_answer_that_nobody_told_is_a_gap() -> None:
+    found = traced(event(1, "ringing", 1), event(2, "completed", 20, duration="14", start_time=iso(6)))
+    ((place, gap),) = found.gaps
+
+    assert (place, gap.what, gap.uuid, gap.at) == (1, "answered", LEG, BEGAN + 6)
+
+
+@pytest.mark.parametrize(
+    ("stored", "call", "expected"),
+    [
+        ([event(1, "ringing", 1), event(2, "busy", 2)], None, []),
+        ([event(1, "ringing", 1), event(2, "completed", 2, duration="0")], None, []),
+        ([event(1, "ringing", 1), event(2, "human", 2)], None, [(1, "answered")]),
+        ([event(1, "answered", 1)], None, [(0, "started")]),
+        ([event(1, "started", 1)], record("answered"), []),
+        ([], record("answered"), [(0, "events")]),
+        (
+            [event(1, "started", 1), event(2, "busy", 2)],
+            record("completed", duration="5"),
+            [(1, "answered"), (3, "contradiction")],
+        ),
+        ([event(1, "started", 1), moved(2, 5)], record("started", conversation_uuid=ELSEWHERE), []),
+        (
+            [event(1, "started", 1), event(2, "answered", 5, conversation_uuid=ELSEWHERE)],
+            None,
+            [(1, "transfer")],
+        ),
+        ([event(1, "started", 1), moved(2, 5, "CON-x", ELSEWHERE)], None, [(1, "transfer")]),
+        ([event(1, "started", 1)], record("ringing", conversation_uuid=ELSEWHERE), [(2, "transfer")]),
+    ],
+)
+def test_what_must_have_happened_and_nobody_tells_is_a_gap(
+    stored: list[Stored], call: Call | None, expected: list[tuple[int, str]]
+) -> None:
+    assert gaps(traced(*stored, call=call)) == expected
+
+
+def test_a_leg_without_record_whose_end_nobody_told_has_a_gap_at_its_end() -> None:
+    assert gaps(traced(event(1, "started", 1), is_gone=True)) == [(1, "end")]
+    assert gaps(traced(event(1, "started", 1), event(2, "busy", 2), is_gone=True)) == []
+    assert gaps(traced(call=record("answered"), has_events=False)) == [], (
+        "nothing is missed that nobody keeps"
+    )
+
+
+def test_what_the_api_said_of_a_leg_without_record_is_told_whoever_else_tells_of_it() -> None:
+    for has_events, kept in [(True, ["events", "end"]), (False, ["end"])]:
+        found = traced(ours=[note("mute", 5)], is_gone=True, has_events=has_events)
+        assert [gap.what for _, gap in found.gaps] == kept
+        assert "Profile other has it." in found.gaps[-1][1].detail
+
+
+def told_in(second: float, conversation: str) -> Stored:
+    return event(int(second * 10), None, second, dtmf={"digits": "1"}, conversation_uuid=conversation)
+
+
+@pytest.mark.parametrize(
+    ("deed", "is_explained"),
+    [
+        (note("move", 5, room="r"), True),
+        (note("transfer", 5), True),
+        (note("move", 7.4, room="r"), True),  # noted once it was answered, when its effect was told already
+        (note("move", 40, room="r"), False),
+        (note("move", 1, room="r"), False),
+        (note("move", 5, "failed", room="r"), False),
+        (note("mute", 5), False),
+    ],
+)
+def test_a_move_from_here_explains_a_change_that_no_event_told(deed: Note, is_explained: bool) -> None:
+    stored = [event(1, "started", 0), told_in(3, CONVERSATION), told_in(7, ELSEWHERE)]
+    assert ("transfer" in {gap.what for _, gap in traced(*stored, ours=[deed]).gaps}) != is_explained
+
+
+def test_a_move_from_here_explains_where_the_record_has_the_leg_and_only_one_change() -> None:
+    stored = [event(1, "started", 0), event(2, "answered", 1)]
+    ours = [note("move", 5, room="r"), note("hangup", 9)]
+    ended = record("completed", conversation_uuid=ELSEWHERE, end_time=iso(9.5), duration="8")
+
+    assert gaps(traced(*stored, call=ended, ours=ours)) == []
+    assert [what for _, what in gaps(traced(*stored, call=ended, ours=ours[1:]))] == ["transfer"]
+    again = [*stored, told_in(7, ELSEWHERE), told_in(8, "CON-x")]
+    assert [what for _, what in gaps(traced(*again, ours=ours))] == ["transfer"], "one of the two"
+    late = [note("move", 8.5, room="r")]
+    assert [what for _, what in gaps(traced(*again, ours=late))] == ["transfer"], "one of the two"
+
+
+def test_a_move_whose_transfer_was_told_explains_nothing_else() -> None:
+    deed = note("move", 5.1, room="r")
+    after = [event(1, "started", 0), moved(2, 5), told_in(7, "CON-x")]
+    before = [event(1, "started", 0), told_in(4, ELSEWHERE), moved(2, 5, ELSEWHERE, "CON-x")]
+    for stored in (after, before):
+        assert [what for _, what in gaps(traced(*stored, ours=[deed]))] == ["transfer"]
+
+
+def test_what_may_have_been_done_or_not_is_a_gap() -> None:
+    found = traced(event(1, "started", 1), ours=[note("dtmf", 5, "unknown", keys=4)])
+
+    assert found.steps[1].happening.facts == {"outcome": "unknown", "keys": "4"}
+    assert gaps(found) == [(2, "dtmf")]
+    assert [line.what if isinstance(line, Gap) else line.happening.what for line in found.lines()] == [
+        "started",
+        "dtmf",
+        "dtmf",
+    ]
+
+
+def test_a_call_in_doubt_is_proved_by_its_events() -> None:
+    doubtful = intent(0, IntentState.IN_DOUBT, None)
+    found = traced(event(1, "started", 1), ours=[doubtful])
+    alone = trace(of_intent(doubtful, None), calls={}, told={}, has_events=True)
+
+    assert whats(found) == ["create", "in-doubt", "started"]
+    assert gaps(found) == []
+    assert gaps(alone) == [(2, "in-doubt")]
+
+
+# whatever comes
+
+
+times = st.one_of(st.none(), st.floats(-30, 300).map(lambda second: round(second, 1)))
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> list[Happening]:
+    """What anybody may tell of two legs, on clocks that differ."""
+    ahead = draw(st.sampled_from([-4000.0, -3.0, 0.0, 0.4, 90.0]))
+    found: list[Happening] = []
+    for number in range(draw(st.integers(0, 14))):
+        uuid = draw(st.sampled_from([LEG, OTHER]))
+        if draw(st.booleans()):
+            status = draw(st.sampled_from(STATUSES))
+            stored = event(number, status, draw(times), uuid=uuid, is_signed=draw(st.booleans()))
+        else:
+            conversations = st.sampled_from([CONVERSATION, ELSEWHERE])
+            stored = moved(number, draw(st.floats(-30, 300)), draw(conversations), draw(conversations))
+        found.append(of_event(stored))
+    verbs = st.sampled_from(["mute", "move", "transfer", "hangup", "dtmf", "create", "region"])
+    outcomes = st.sampled_from(["done", "already", "unknown", "failed"])
+    for _ in range(draw(st.integers(0, 5))):
+        done = note(
+            draw(verbs),
+            draw(st.floats(-30, 300)) + ahead,
+            draw(outcomes),
+            draw(st.sampled_from([LEG, OTHER])),
+        )
+        found.append(of_note(done))
+    if draw(st.booleans()):
+        found += of_intent(intent(draw(st.floats(-30, 300)) + ahead, draw(st.sampled_from(IntentState))), LEG)
+    if draw(st.booleans()):
+        call = record(draw(st.sampled_from(STATUSES)), start_time=iso(3), end_time=iso(40), duration="9")
+        found += of_call(call, BEGAN + 300)
+    return found
+
+
+def ordered(happenings: Iterable[Happening]) -> Trace:
+    return trace(happenings, calls={}, told={}, has_events=True)
+
+
+@given(worlds(), st.randoms(use_true_random=False))
+def test_any_order_and_any_repetition_of_what_is_told_gives_the_same_trace(
+    told: list[Happening], chance: random.Random
+) -> None:
+    again = told + chance.choices(told, k=3) if told else []
+    chance.shuffle(again)
+
+    assert ordered(again) == ordered(told)
+
+
+@given(worlds())
+def test_nothing_that_is_told_is_lost(told: list[Happening]) -> None:
+    found = [step.happening for step in ordered(told).steps]
+
+    assert sorted(number for each in found for number in each.events) == [
+        number for each in told for number in each.events
+    ]
+    for each in told:
+        assert any(
+            (same.uuid, same.what) == (each.uuid, each.what) and set(each.tellers) <= set(same.tellers)
+            for same in found
+        ) or (each.what, each.tellers) == ("create", (Teller.HERE,))
+    assert len(found) <= len(told)
+
+
+@given(worlds())
+def test_causes_come_before_effects(told: list[Happening]) -> None:
+    found = ordered(told)
+    for leg in found.legs:
+        own = [step.happening for step in found.steps if step.happening.uuid == leg]
+        ranks = [rank(each.what) for each in own if each.sort is Sort.STATUS and rank(each.what)]
+        assert ranks == sorted(ranks)
+        asked = [place for place, each in enumerate(own) if each.sort is Sort.ASKED]
+        assert asked in ([], [0])
+        deeds = [place for place, each in enumerate(own) if each.sort is Sort.DEED and each.outcome == "done"]
+        begun = [
+            place for place, each in enumerate(own) if each.sort is Sort.STATUS and 0 < rank(each.what) < 3
+        ]
+        assert not deeds or not begun or begun[-1] < deeds[0]
+        hangups = [place for place in deeds if own[place].what == "hangup"]
+        ends = [
+            place
+            for place, each in enumerate(own)
+            if each.sort is Sort.STATUS and each.what in ("completed", "busy")
+        ]
+        if len(hangups) == 1 and ends:
+            assert hangups[0] < ends[-1]
+
+
+@given(worlds())
+def test_what_one_clock_tells_of_different_legs_stays_in_its_order(told: list[Happening]) -> None:
+    """The control of the test above: where nothing forces it, times rule."""
+    free = [each for each in told if each.sort is Sort.OTHER and each.events and each.at is not None]
+    found = [step.happening.at for step in ordered(free).steps]
+
+    assert found == sorted(found, key=lambda at: math.inf if at is None else at)
+
+
+def test_ten_thousand_events_of_a_hundred_legs_are_put_in_order() -> None:
+    legs = [f"{number:08x}-5e6f-4788-99aa-bbccddeeff00" for number in range(100)]
+    found = ordered(
+        of_event(event(number, STATUSES[number // 100 % 9], number / 50, uuid=legs[number % 100]))
+        for number in range(10_000)
+    )
+
+    assert len(found.steps) == 10_000
+    assert len(found.legs) == 100

@@ -1,0 +1,464 @@
+"""One stream of changes from what the API lists and what events tell, whatever the order of the two."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.kept import CONVERSATION, LEG, arrival, status
+from voicectl.core.watching import (
+    FORGET_SECONDS,
+    LOST_SECONDS,
+    SHOWN_SECONDS,
+    Board,
+    Change,
+    Rhythm,
+    Since,
+    Standing,
+    What,
+    age_text,
+)
+from voicectl.store.events import Stored
+from voicectl.store.notes import Marks
+from voicectl.voice.call import FINAL, Call
+from voicectl.voice.event import rank
+
+OTHER = "1a8b1111-5e6f-4788-99aa-bbccddeeff00"
+THIRD = "2a8b1111-5e6f-4788-99aa-bbccddeeff00"
+ROOM = "CON-99999999-5e6f-4788-99aa-bbccddeeff00"
+T0 = 1_770_000_000.0  # the minute in which kept.status() has its events
+
+
+def record(status: str, uuid: str = LEG, **fields: Any) -> Call:
+    return Call.from_json(
+        {"uuid": uuid, "status": status, "direction": "outbound", "conversation_uuid": CONVERSATION} | fields
+    )
+
+
+def stored(number: int, told: str, *, leg: str = LEG, second: int = 0, **fields: Any) -> Stored:
+    return Stored(number, arrival(status(told, leg=leg, second=second, **fields)), 0)
+
+
+def statuses(changes: list[Change]) -> list[str]:
+    return [each.sight.call.status for each in changes if each.what in (What.SEEN, What.STATUS)]
+
+
+# whatever the order
+
+LIVES = (
+    ("started", "ringing", "answered", "completed"),
+    ("started", "ringing", "busy"),
+    ("started", "ringing", "timeout", "completed"),
+    ("started", "ringing", "answered", "human", "completed"),
+    ("started", "answered", "machine", "completed"),
+    ("started", "failed"),
+    ("started", "ringing"),
+)
+
+
+def records_of(life: tuple[str, ...], uuid: str) -> list[Call]:
+    """What the API says of a leg that lived so; it never says human, and an answered call has a duration."""
+    shown = [each for each in life if each != "human"]
+    was_answered = "answered" in life
+    more = {"duration": "7"} if was_answered else {}
+    return [record(each, uuid, **(more if each == "completed" else {})) for each in shown]
+
+
+def events_of(life: tuple[str, ...], uuid: str, first: int) -> list[Stored]:
+    more = {"duration": "7"} if "answered" in life else {}
+    return [
+        stored(first + number, each, leg=uuid, second=number, **(more if each == "completed" else {}))
+        for number, each in enumerate(life)
+    ]
+
+
+@st.composite
+def arrivals(draw: st.DrawFn) -> tuple[list[Call | Stored], list[Call | Stored]]:
+    """What API and events tell of two legs, in the order in which it was, and as it might come."""
+    lives = [draw(st.sampled_from(LIVES)) for _ in (LEG, OTHER)]
+    whole: list[Call | Stored] = []
+    for number, (life, uuid) in enumerate(zip(lives, (LEG, OTHER), strict=True)):
+        whole += records_of(life, uuid)
+        whole += events_of(life, uuid, 1 + 10 * number)
+    kept = [each for each in whole if draw(st.integers(0, 5))]  # some is never told
+    again = [each for each in kept if not draw(st.integers(0, 3))]  # some twice
+    return kept, draw(st.permutations(kept + again))
+
+
+def play(board: Board, come: list[Call | Stored], *, together: random.Random | None = None) -> list[Change]:
+    changes: list[Change] = []
+    waiting: list[Stored] = []
+    for number, each in enumerate(come):
+        at = T0 + 60 + number
+        if isinstance(each, Call):
+            changes += board.records([each], at)
+        elif together is not None and together.random() < 0.5:
+            waiting.append(each)
+        else:
+            changes += board.events([each, *waiting], at)
+            waiting = []
+    return changes + board.events(waiting, T0 + 60 + len(come))
+
+
+def end_of(board: Board) -> dict[str, tuple[str, str, bool]]:
+    """What is known in the end: of a leg's status, of what answered, and whether it is over."""
+    return {
+        sight.call.uuid: (sight.call.status, str(sight.call.raw.get("detection")), sight.is_over)
+        for sight in board.sights()
+    }
+
+
+@settings(max_examples=300, deadline=None)
+@given(arrivals(), st.integers(0, 1000))
+def test_any_interleaving_gives_one_ordered_stream_without_repeats(
+    both: tuple[list[Call | Stored], list[Call | Stored]], seed: int
+) -> None:
+    in_order, come = both
+    board, usual = Board(), Board()
+
+    changes = play(board, come, together=random.Random(seed))
+    play(usual, in_order)
+
+    assert [each.at for each in changes] == sorted(each.at for each in changes)
+    for uuid in (LEG, OTHER):
+        shown = statuses([each for each in changes if each.sight.call.uuid == uuid])
+        assert [rank(each) for each in shown] == sorted(rank(each) for each in shown)
+        assert len(set(shown)) == len(shown)
+        assert not any(each in FINAL for each in shown[:-2])
+        seen = [each.what for each in changes if each.sight.call.uuid == uuid]
+        assert seen.count(What.SEEN) == bool(shown)
+    assert end_of(board) == end_of(usual)
+
+
+@settings(max_examples=100, deadline=None)
+@given(arrivals())
+def test_what_was_told_already_changes_nothing(both: tuple[list[Call | Stored], list[Call | Stored]]) -> None:
+    _, come = both
+    board = Board()
+    play(board, come)
+
+    assert not [each for each in play(board, come) if each.what is not What.DISAGREEMENT]
+
+
+def test_without_the_guard_against_late_records_a_leg_would_go_back() -> None:
+    """The control: what the properties above would find."""
+    come = [record("answered"), record("ringing")]
+    naive = [each.status for each in come]
+
+    assert [rank(each) for each in naive] != sorted(rank(each) for each in naive)
+    assert statuses(play(Board(), list(come))) == ["answered"]
+
+
+def test_what_came_together_is_told_in_the_order_in_which_it_happened() -> None:
+    late = [stored(1, "completed", second=9), stored(2, "answered", second=5), stored(3, "ringing", second=2)]
+    other = [stored(4, "ringing", leg=OTHER, second=3), stored(5, "answered", leg=OTHER, second=7)]
+
+    changes = Board().events([*late, *other], T0 + 60)
+
+    assert [(each.sight.call.uuid, each.sight.call.status) for each in changes] == [
+        (LEG, "ringing"),
+        (OTHER, "ringing"),
+        (LEG, "answered"),
+        (OTHER, "answered"),
+        (LEG, "completed"),
+    ]
+
+
+def test_words_that_nobody_knows_are_shown_and_end_nothing() -> None:
+    come = [record("answered"), record("parked"), record("ringing"), record("completed"), record("parked")]
+
+    assert statuses(play(Board(), come)) == ["answered", "parked", "completed"]
+
+
+def test_a_clock_that_is_set_back_turns_no_stream_around() -> None:
+    board = Board()
+
+    changes = board.records([record("ringing")], T0) + board.records([record("answered")], T0 - 100)
+
+    assert [each.at for each in changes] == [T0, T0]
+
+
+# which legs
+
+
+def test_a_leg_is_the_same_in_every_form_of_its_id() -> None:
+    board = Board()
+    plain = LEG.replace("-", "").upper()
+
+    changes = board.records([record("ringing", plain)], T0) + board.events([stored(1, "answered")], T0 + 1)
+
+    assert statuses(changes) == ["ringing", "answered"]
+    assert len(board.sights()) == 1
+    assert board.sight(plain) == board.sight(LEG) is not None
+
+
+def test_only_named_legs_are_watched() -> None:
+    board = Board(named=[LEG.upper()])
+
+    board.records([record("ringing"), record("ringing", OTHER)], T0)
+    board.events([stored(1, "answered", leg=OTHER)], T0)
+
+    assert [each.call.uuid for each in board.sights()] == [LEG]
+
+
+def test_only_legs_of_the_conversation_are_watched_and_one_that_leaves_is_told() -> None:
+    board = Board(conversation=CONVERSATION)
+    board.records([record("answered"), record("answered", OTHER, conversation_uuid=ROOM)], T0)
+    board.events([stored(1, "answered", leg=OTHER, conversation_uuid=ROOM)], T0)
+
+    (left,) = board.records([record("answered", conversation_uuid=ROOM)], T0 + 2)
+
+    assert (left.what, left.sight.call.conversation_uuid) == (What.CONVERSATION, ROOM)
+    assert board.sights() == []
+    (came,) = board.records([record("answered", OTHER)], T0 + 3)
+    assert (came.what, came.sight.call.uuid) == (What.SEEN, OTHER)
+
+
+def test_a_leg_that_is_not_listed_any_more_is_to_be_asked_for() -> None:
+    board = Board()
+    board.records([record("answered"), record("ringing", OTHER)], T0)
+
+    assert board.unlisted({LEG}) == [OTHER]
+    assert board.gone(OTHER, T0 + 1)[0].what is What.GONE
+    assert board.unlisted(set()) == [LEG]
+    assert board.is_closed(OTHER)
+
+
+def test_a_leg_that_an_event_told_of_is_not_gone_before_the_api_could_know_it() -> None:
+    board = Board()
+    board.events([stored(1, "ringing")], T0)
+
+    assert board.gone(LEG, T0 + LOST_SECONDS - 1) == []
+    assert board.gone(LEG, T0 + LOST_SECONDS + 1)[0].sight.is_over
+
+
+def test_a_leg_that_was_gone_and_comes_back_is_live() -> None:
+    board = Board()
+    board.records([record("answered")], T0)
+    board.gone(LEG, T0 + 1)
+
+    (again,) = board.records([record("answered")], T0 + 2)
+
+    assert (again.what, again.sight.is_over) == (What.STATUS, False)
+
+
+def test_a_late_event_does_not_bring_back_a_leg_that_is_over() -> None:
+    board = Board()
+    board.records([record("answered")], T0)
+    board.events([stored(1, "completed", second=3)], T0 + 3)
+    board.forget(T0 + 3 + FORGET_SECONDS)
+
+    assert board.events([stored(2, "answered", second=1)], T0 + 60) == []
+    board.forget(T0 + 4 + FORGET_SECONDS)
+    assert board.sights() == []
+
+
+# since when
+
+
+@pytest.mark.parametrize(
+    ("board", "told", "birth"),
+    [
+        (Board(born=lambda _: T0 - 90), [], (T0 - 90, Since.JOURNAL, True)),
+        (Board(born=lambda _: T0 - 90), ["started"], (T0 - 90, Since.JOURNAL, True)),
+        (Board(past=lambda _: [stored(9, "started")]), [], (T0, Since.EVENT, True)),
+        (Board(past=lambda _: [stored(9, "answered")]), [], (T0, Since.EVENT, False)),
+        (Board(), ["started", "ringing"], (T0, Since.EVENT, True)),
+        (Board(offset=5.0), ["started"], (T0 - 5, Since.EVENT, True)),
+        (Board(), [], (T0 + 30, Since.FIRST_SIGHT, False)),
+    ],
+)
+def test_since_when_there_is_a_leg(board: Board, told: list[str], birth: tuple[float, Since, bool]) -> None:
+    board.records([record("answered")], T0 + 30)
+    board.events([stored(number, each) for number, each in enumerate(told, 1)], T0 + 31)
+
+    (sight,) = board.sights()
+
+    assert tuple(sight.birth) == birth
+
+
+def test_a_leg_that_was_over_before_has_the_age_of_its_record() -> None:
+    board = Board()
+    times = {"start_time": "2026-02-02T02:00:00Z", "end_time": "2026-02-02 02:03:00"}
+
+    board.records([record("completed", **times)], T0)
+
+    (sight,) = board.sights()
+    assert (sight.birth.source, sight.age(T0 + 999)) == (Since.RECORD, 180.0)
+
+
+def test_a_time_that_no_calendar_has_is_no_birth() -> None:
+    board = Board()
+
+    board.events([stored(1, "started", timestamp="0001-01-01T00:00:00Z")], T0)
+    board.events([stored(2, "started", leg=OTHER, timestamp="9999-12-31T23:59:59Z")], T0)
+
+    board.records([record("completed", THIRD, start_time="0001-01-01", end_time="9999-12-31T23:59:59Z")], T0)
+
+    assert [each.birth.at for each in board.sights()] == [T0, T0, T0]
+    assert board.sights()[-1].ended == T0
+
+
+def test_the_age_of_a_leg_stops_when_it_is_over() -> None:
+    board = Board()
+    board.records([record("answered")], T0)
+    board.records([record("completed")], T0 + 40)
+
+    assert [each.age(T0 + 100) for each in board.sights()] == [40.0]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "is_exact", "shown"),
+    [
+        (0, True, "0s"),
+        (59.9, True, "59s"),
+        (60, True, "1m"),
+        (192, False, ">3m"),
+        (7300, True, "2h"),
+        (86_400 * 5, False, ">5d"),
+        (1e12, True, "999d"),
+    ],
+)
+def test_an_age_is_short(seconds: float, is_exact: bool, shown: str) -> None:
+    assert age_text(seconds, is_exact=is_exact) == shown
+
+
+# who is muted, and who is right
+
+
+def test_marks_are_shown_from_first_sight_on_and_told_when_they_change() -> None:
+    board = Board()
+    assert board.mark({LEG: Marks(muted=True)}, T0) == []
+    (seen,) = board.records([record("answered")], T0)
+    assert seen.sight.marks == Marks(muted=True)
+
+    (change,) = board.mark({LEG: Marks(muted=False, earmuffed=True)}, T0 + 1)
+
+    assert (change.what, change.sight.marks) == (What.MARKS, Marks(muted=False, earmuffed=True))
+    assert board.mark({LEG: Marks(muted=False, earmuffed=True)}, T0 + 2) == []
+    assert [each.sight.marks for each in board.mark({}, T0 + 3)] == [Marks()]
+
+
+def test_a_disagreement_is_marked_once_it_has_lasted() -> None:
+    board = Board()
+    board.records([record("answered")], T0)
+    board.events([stored(1, "completed", second=1)], T0 + 1)
+
+    assert board.records([record("answered")], T0 + 2) == []  # the API may be behind
+    (change,) = board.records([record("answered")], T0 + 5)
+
+    assert change.what is What.DISAGREEMENT
+    assert change.sight.disagreement == "The API says answered, and an event says completed."
+    assert board.frame(T0 + 5, most=9).disagreements == ((LEG, change.sight.disagreement),)
+    (settled,) = board.records([record("completed", duration="4")], T0 + 7)
+    assert (settled.what, settled.sight.disagreement) == (What.DISAGREEMENT, None)
+
+
+# frames
+
+
+def test_a_frame_has_the_newest_that_fit_and_counts_the_rest() -> None:
+    board = Board()
+    for number in range(10):
+        uuid = f"{number:08x}-5e6f-4788-99aa-bbccddeeff00"
+        conversation = f"CON-{number // 2:08x}-5e6f-4788-99aa-bbccddeeff00"
+        board.records([record("answered", uuid, conversation_uuid=conversation)], T0 + number)
+
+    frame = board.frame(T0 + 60, most=5)
+
+    assert [[each.call.uuid[:8] for each in group] for group in frame.groups] == [
+        ["00000008", "00000009"],
+        ["00000006", "00000007"],
+        ["00000005"],
+    ]
+    assert (frame.hidden, frame.live, frame.conversations, frame.over) == (5, 10, 5, 0)
+
+
+def test_what_is_over_leaves_the_table_and_is_there_in_the_end() -> None:
+    board = Board()
+    board.records([record("answered"), record("answered", OTHER)], T0)
+    board.records([record("completed")], T0 + 1)
+
+    def shown(at: float, **options: bool) -> set[str]:
+        frame = board.frame(at, most=9, **options)
+        return {each.call.uuid for group in frame.groups for each in group}
+
+    assert shown(T0 + SHOWN_SECONDS) == {LEG, OTHER}
+    assert shown(T0 + 2 + SHOWN_SECONDS) == {OTHER}
+    assert shown(T0 + 2 + SHOWN_SECONDS, with_over=True) == {LEG, OTHER}
+    assert board.frame(T0 + 60, most=9).over == 1
+
+
+# when the API is asked
+
+
+def test_it_is_asked_less_often_while_nothing_changes_and_soon_once_something_does() -> None:
+    rhythm, now, pauses = Rhythm(2.0, 0.0), 0.0, []
+    assert rhythm.due == 0
+    for _ in range(7):
+        rhythm.asked(now, now, requests=4, is_changed=False)
+        pauses.append(rhythm.due - now)
+        now = rhythm.due
+    assert pauses == pytest.approx([3, 4.5, 6.75, 10, 10, 10, 10])
+
+    rhythm.asked(now, now, requests=4, is_changed=True)
+    assert rhythm.due - now == 2
+    rhythm.asked(now, now, requests=4, is_changed=False)
+    rhythm.asked(now, now, requests=4, is_changed=False)
+    rhythm.stir()
+    assert rhythm.due - now == 2
+
+
+@given(st.floats(0.1, 60), st.lists(st.tuples(st.integers(1, 400), st.booleans(), st.booleans())))
+def test_it_never_takes_more_than_a_third_of_what_all_may_ask(
+    interval: float, polls: list[tuple[int, bool, bool]]
+) -> None:
+    rhythm, now = Rhythm(interval, 0.0), 0.0
+    asked = 0
+    for requests, is_changed, is_stirred in polls:
+        now = rhythm.due
+        rhythm.asked(now, now, requests=requests, is_changed=is_changed)
+        asked += requests
+        if is_stirred:
+            rhythm.stir()
+    if polls:
+        assert asked <= Rhythm.REQUESTS_PER_SECOND * rhythm.due * 1.000001
+
+
+def test_a_steady_one_stays_as_it_is_and_troubles_slow_every_one() -> None:
+    rhythm = Rhythm(2.0, 0.0, is_steady=True)
+    rhythm.asked(0, 0, requests=4, is_changed=False)
+    assert rhythm.due == 2
+    rhythm.failed(2.0)
+    rhythm.failed(6.0)
+    rhythm.failed(14.0)
+    rhythm.failed(24.0)
+    assert rhythm.due == 34
+
+
+# what is said of it
+
+
+def test_it_says_what_it_does_not_know() -> None:
+    standing = Standing(began=100.0, pause=2.0)
+    assert standing.text(101) == "Asking the API."
+
+    standing.asking = 101.0
+    assert not standing.is_bad(103)
+    assert standing.is_bad(105)
+    assert standing.text(112) == "The API has not answered for 12 s."
+
+    standing.asking, standing.answered = None, 110.0
+    assert standing.text(112) == "Asked 2 s ago, every 2 s."
+    standing.has_events = True
+    assert standing.text(112) == "Asked 2 s ago, every 2 s. Events are told at once."
+    standing.events = "it is locked."
+    assert standing.text(112) == "Asked 2 s ago, every 2 s. Stored events cannot be read: it is locked."
+
+    standing.has_events = False
+    standing.events, standing.trouble, standing.is_limited = None, "429.", True
+    assert standing.text(125) == "Rate limited: the API has told nothing for 15 s: 429."

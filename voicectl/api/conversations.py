@@ -1,0 +1,239 @@
+"""The Conversation API, as far as a voice operator needs it: one method per operation.
+
+Source: Conversation API reference, sections 2, 3 and 6.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
+
+from voicectl.api.session import Repeat, done
+from voicectl.api.wire import NoAnswer
+from voicectl.errors import NotFoundError, OutcomeUnknown
+from voicectl.voice.conversation import Conversation, ConversationState, Member
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from voicectl.api.session import Session
+
+T = TypeVar("T")
+
+PAGE_SIZE = 100
+MAX_PAGES = 50
+"""How many pages of a list are read: 5 000 conversations or members. The API filters by no name."""
+
+_SETTINGS = ("display_name", "image_url", "properties", "numbers", "callback")
+"""What a conversation has beside its name, and would lose where it is not sent again."""
+
+_ALL = "/v1/conversations"
+_GONE = "It may be over, in another region, or another application's: 'voicectl conversation list'."
+_UNKNOWN = "It was not sent again. See who is in the conversation before you repeat it: "
+
+
+class ConversationApi:
+    """Conversations, their members, and what all who are in one hear.
+
+    Every method raises the errors of :meth:`Session.read` or :meth:`Session.change`.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @property
+    def asked(self) -> str:
+        """Which host is asked, and for whom: ``api.nexmo.com for application ...``; other regions are not."""
+        return f"{urlsplit(self._session.origin).netloc} for {self._session.whose}"
+
+    def list(
+        self, *, on_cut: Callable[[], None] | None = None, within: float = math.inf
+    ) -> Iterator[Conversation]:
+        """List conversations, newest first, page by page, each once (``GET /v1/conversations``).
+
+        Args:
+            on_cut: Told if there are more pages than :data:`MAX_PAGES`: the rest is left out.
+            within: Seconds that each page may take, all tries together.
+        """
+        return self._rows(_ALL, "conversations", Conversation.from_json, on_cut, within)
+
+    def find(self, name: str) -> Conversation | None:
+        """The conversation of this name, None if it is not among the newest 5 000.
+
+        The API looks up no names: the list is read until the name comes. One that was deleted is none.
+        """
+        for conversation in self.list():
+            if conversation.name == name and conversation.state != ConversationState.DELETED:
+                return conversation
+        return None
+
+    def get(self, id_: str, *, within: float = math.inf) -> Conversation:
+        """Fetch one conversation (``GET /v1/conversations/{id}``).
+
+        Args:
+            within: Seconds that it may take, all tries together.
+        """
+
+        def read(body: Any) -> Conversation:
+            conversation = _read(Conversation.from_json, body)
+            if conversation.id.lower() != id_.lower():
+                raise NoAnswer("the answer is about another conversation")
+            return conversation
+
+        return self._ask(lambda: self._session.read(_path(id_), read, within=within))
+
+    def rename(self, conversation: Conversation, name: str) -> None:
+        """Give a conversation another name, and leave the rest as it is (``PUT /v1/conversations/{id}``).
+
+        Raises:
+            ApiError: Refused; 409: another conversation has that name.
+        """
+        body = {field: conversation.raw[field] for field in _SETTINGS if field in conversation.raw}
+        self._change("PUT", conversation.id, "", body | {"name": name}, Repeat.HARMLESS)
+
+    def members(self, id_: str, *, within: float = math.inf) -> Iterator[Member]:
+        """List the members of a conversation, those that left too (``GET /v1/conversations/{id}/members``).
+
+        The list tells of nobody's leg, nor who is muted: :meth:`member` does, one at a time. Newest first: in a room
+        that is used again and again most are long gone. After :data:`MAX_PAGES` pages the rest is left out.
+
+        Args:
+            within: Seconds that each page may take, all tries together.
+        """
+        return self._rows(_path(id_, "/members"), "members", Member.from_json, None, within)
+
+    def member(self, id_: str, member_id: str, *, within: float = math.inf) -> Member:
+        """Fetch one member: its leg, and whether it is muted (``GET /v1/conversations/{id}/members/{id}``).
+
+        Args:
+            within: Seconds that it may take, all tries together.
+        """
+
+        def read(body: Any) -> Member:
+            member = _read(Member.from_json, body)
+            if member.id != member_id:
+                raise NoAnswer("the answer is about another member")
+            return member
+
+        path = _path(id_, f"/members/{quote(member_id, safe='')}")
+        return self._ask(lambda: self._session.read(path, read, within=within))
+
+    def start_talk(self, id_: str, body: dict[str, Any]) -> None:
+        """Say a text to all in a conversation (``PUT /v1/conversations/{id}/talk``)."""
+        self._change("PUT", id_, "/talk", body, Repeat.NEVER)
+
+    def stop_talk(self, id_: str) -> None:
+        """Stop what is being said to all (``DELETE /v1/conversations/{id}/talk``)."""
+        self._change("DELETE", id_, "/talk", None, Repeat.HARMLESS)
+
+    def start_stream(self, id_: str, body: dict[str, Any]) -> None:
+        """Play an audio file to all in a conversation (``PUT /v1/conversations/{id}/stream``)."""
+        self._change("PUT", id_, "/stream", body, Repeat.NEVER)
+
+    def stop_stream(self, id_: str) -> None:
+        """Stop the audio file (``DELETE /v1/conversations/{id}/stream``)."""
+        self._change("DELETE", id_, "/stream", None, Repeat.HARMLESS)
+
+    def start_recording(self, id_: str, options: dict[str, Any]) -> None:
+        """Record a conversation (``PUT /v1/conversations/{id}/record``).
+
+        Whether a second start makes a second recording is documented nowhere, and each is kept and charged: it is
+        sent once.
+        """
+        self._change("PUT", id_, "/record", {"action": "start"} | options, Repeat.NEVER)
+
+    def stop_recording(self, id_: str) -> None:
+        """End the recording of a conversation (``PUT /v1/conversations/{id}/record``).
+
+        Raises:
+            NotFoundError: There is no such conversation, or nobody records it.
+        """
+        self._change("PUT", id_, "/record", {"action": "stop"}, Repeat.HARMLESS)
+
+    def _change(self, method: str, id_: str, below: str, body: dict[str, Any] | None, repeat: Repeat) -> None:
+        read = _object if repeat is Repeat.NEVER and below != "/record" else done  # 2021: a 204 for records
+        try:
+            self._ask(lambda: self._session.change(method, _path(id_, below), body, repeat, read))
+        except OutcomeUnknown as exc:
+            exc.hint = f"{_UNKNOWN}'voicectl conversation show {id_}'."
+            raise
+
+    def _rows(
+        self,
+        path: str,
+        name: str,
+        from_json: Callable[[dict[str, Any]], T],
+        on_cut: Callable[[], None] | None,
+        within: float,
+    ) -> Iterator[T]:
+        """The rows of a list, each id once.
+
+        Of ``_links.next`` only the cursor is used: its path and host are not ours to trust. One that was followed is
+        not followed again.
+        """
+        query = {"page_size": str(PAGE_SIZE), "order": "desc"}
+        seen: set[str] = set()
+        cursors: set[str] = set()
+        for _ in range(MAX_PAGES):
+            target = f"{path}?{urlencode(query)}"
+            page, cursor = self._ask(
+                lambda target=target: self._session.read(  # type: ignore[misc]
+                    target, lambda body: _page(body, name), within=within
+                )
+            )
+            for row in page:
+                if row["id"] not in seen:
+                    seen.add(row["id"])
+                    yield from_json(row)
+            if cursor is None or cursor in cursors:
+                return
+            cursors.add(cursor)
+            query["cursor"] = cursor
+        if on_cut:
+            on_cut()
+
+    def _ask(self, send: Callable[[], T]) -> T:
+        """What *send* returns; a 404 is about a conversation."""
+        try:
+            return send()
+        except NotFoundError as exc:
+            exc.hint = _GONE
+            raise
+
+
+def _path(id_: str, below: str = "") -> str:
+    return f"{_ALL}/{quote(id_, safe='')}{below}"
+
+
+def _page(body: Any, name: str) -> tuple[list[dict[str, Any]], str | None]:
+    """The rows of a page, and the cursor of the next one. In 2021 the rows stood one object deeper."""
+    body = _object(body)
+    embedded = _dict(body.get("_embedded"))
+    rows = embedded.get(name, _dict(embedded.get("data")).get(name))
+    if not isinstance(rows, list):
+        raise NoAnswer(f"the list holds no {name}")
+    href = _dict(_dict(body.get("_links")).get("next")).get("href")
+    try:
+        cursors = parse_qs(urlsplit(href).query).get("cursor", []) if isinstance(href, str) else []
+    except ValueError as exc:
+        raise NoAnswer("the link to the next page is no URL") from exc
+    found = [row for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str) and row["id"]]
+    return found, cursors[0] if cursors else None
+
+
+def _read(from_json: Callable[[dict[str, Any]], T], body: Any) -> T:
+    try:
+        return from_json(_object(body))
+    except ValueError as exc:
+        raise NoAnswer(f"the answer is {exc}") from exc
+
+
+def _object(body: Any) -> dict[str, Any]:
+    if not isinstance(body, dict):
+        raise NoAnswer("the answer is not an object")
+    return body
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

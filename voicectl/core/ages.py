@@ -1,0 +1,80 @@
+"""How old legs are, as far as this machine knows: by what it asked for, and by what events told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from voicectl.core.history import forms
+from voicectl.errors import JournalError, StoreError
+from voicectl.store.events import Query
+from voicectl.voice.call import CallStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from voicectl.clock import Clock
+    from voicectl.store.events import EventStore
+    from voicectl.store.journal import Journal
+
+
+class Ages:
+    """When legs were made: a journal tells of some, and stored events of some; each is opened on first use.
+
+    One that fails is told of, and done without from then on.
+
+    Args:
+        offset: Seconds that the platform's clock, which events go by, is ahead of *clock*, which the journal goes by.
+        on_trouble: Told why one of them cannot be used.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        offset: float,
+        journal: Callable[[], Journal | None],
+        events: Callable[[], EventStore | None],
+        on_trouble: Callable[[str], None],
+    ) -> None:
+        self._clock = clock
+        self._offset = offset
+        self._journal = journal
+        self._events = events
+        self._on_trouble = on_trouble
+        self._sources = [self._since_asked, self._since_started]
+
+    @property
+    def platform_now(self) -> float:
+        """Unix seconds by the platform's clock."""
+        return self._clock.time() + self._offset
+
+    def is_younger(self, uuid: str, seconds: float) -> bool:
+        """Whether a leg is known to have been made less than *seconds* ago: asked for here, or told as ``started``.
+
+        An event counts whoever sent it: all it can do is to keep a leg from being acted on.
+        """
+        return any(age < seconds for age in self._known(uuid))
+
+    def _known(self, uuid: str) -> list[float]:
+        found: list[float] = []
+        for source in list(self._sources):
+            try:
+                found += source(uuid)
+            except (JournalError, StoreError) as exc:
+                self._sources.remove(source)
+                self._on_trouble(f"warning: not asked how old legs are: {exc.message}")
+        return found
+
+    def _since_asked(self, uuid: str) -> list[float]:
+        journal = self._journal()
+        if journal is None:
+            return []
+        intents = map(journal.by_leg, forms(uuid))
+        return [self._clock.time() - intent.asked_at for intent in intents if intent is not None]
+
+    def _since_started(self, uuid: str) -> list[float]:
+        events = self._events()
+        if events is None:
+            return []
+        queries = [Query(leg=name, status=CallStatus.STARTED) for name in forms(uuid)]
+        told = [each.arrival.told for query in queries for each in events.find(query)]
+        return [self.platform_now - moment for moment in told if moment is not None]

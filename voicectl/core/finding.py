@@ -1,0 +1,282 @@
+"""Finding a leg: a call lives in one region, and every other host answers 404 for it, as for one that is over.
+
+The other hosts are asked by reads only, all at once and not for long; where the leg was found is noted, and the next
+request about it goes there. Then the other profiles are tried, so that the error can name the right one; nothing is
+ever done with another profile's key.
+
+Source: Voice API reference, "regions".
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from voicectl.api.session import REQUEST_SECONDS
+from voicectl.errors import ConfigError, NotFoundError, TransportError, VoicectlError
+from voicectl.store.notes import REGION
+from voicectl.voice.call import hyphenated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from contextlib import AbstractContextManager
+    from typing import TypeAlias
+
+    from voicectl.api.client import VoiceApi
+    from voicectl.api.session import Session
+    from voicectl.clock import Clock
+    from voicectl.core.guards import LegHosts
+    from voicectl.interrupts import Interrupts
+    from voicectl.store.notes import Notes
+    from voicectl.voice.call import Call
+
+    Reader: TypeAlias = Callable[[], AbstractContextManager[VoiceApi]]
+
+SECONDS = 5.0
+"""How long a search may take, all reads together."""
+
+HERE_SECONDS = 2.0
+REGIONS_SECONDS = 3.0
+"""How much of that a host that is asked alone may take, and the regions."""
+
+MOST_TIMES = 4.0
+"""How many times as long all of these become, as ``--request-timeout`` is longer than it is by default."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbour:
+    """Another profile, whose application's the leg may be.
+
+    Attributes:
+        api: Reads with its key at its base URL, in a thread of its own; None if it is not asked.
+    """
+
+    name: str
+    api: Reader | None
+
+
+class Finder:
+    """Where the legs of one application are; see :class:`voicectl.api.client.Places`.
+
+    Args:
+        whose: The application, in words.
+        home: Requests to the base URL.
+        hosts: Where else tokens may go.
+        session: Gives requests to another host.
+        reader: Gives what reads there, in a thread of its own.
+        told: Gives the ``region_url`` that an event told of a leg.
+        neighbours: Gives the other profiles of the same kind of host.
+        on_found: Told, once a host, of a leg that was found there.
+    """
+
+    def __init__(
+        self,
+        whose: str,
+        home: Session,
+        hosts: LegHosts,
+        notes: Notes,
+        clock: Clock,
+        interrupts: Interrupts,
+        *,
+        session: Callable[[str], Session],
+        reader: Callable[[str], AbstractContextManager[VoiceApi]],
+        told: Callable[[str], str | None] = lambda _: None,
+        neighbours: Callable[[], Iterable[Neighbour]] = tuple,
+        on_found: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._whose = whose
+        self._home = home
+        self._hosts = hosts
+        self._notes = notes
+        self._clock = clock
+        self._interrupts = interrupts
+        self._session = session
+        self._reader = reader
+        self._told = told
+        self._neighbours = neighbours
+        self._on_found = on_found
+        self._sessions: dict[str, Session] = {}
+        self._known: dict[str, Session] = {}
+        self._nowhere: dict[str, NotFoundError] = {}
+        self._last: str | None = None
+        self._announced: set[str] = set()
+        self._times = min(max(home.timeout / REQUEST_SECONDS, 1.0), MOST_TIMES)
+
+    def of(self, uuid: str) -> Session:
+        """Requests to where the leg was found, by this command or one before; else to the base URL."""
+        leg = hyphenated(uuid)
+        if leg not in self._known:
+            url = self._notes.region(leg)
+            self._known[leg] = self._home if url is None else self._at(url) or self._home
+        return self._known[leg]
+
+    def find(self, uuid: str, refusal: NotFoundError, *, is_read: bool, within: float) -> Session:
+        """Look for a leg that is not where :meth:`of` says; once a command, if that finds nothing.
+
+        Raises:
+            NotFoundError: The leg is there, and what was asked for cannot be done to it; or it is nowhere.
+            TransportError: Whether it is nowhere is unknown, for a host gave no usable answer.
+        """
+        # Threads are waited for, which no other clock tells.
+        give_up = time.monotonic() + min(SECONDS * self._times, within)
+        with self._interrupts.waiting():
+            here = self.of(uuid)
+            found: dict[str, Call | VoicectlError] = {here.origin: refusal}
+            last, self._last = self._last, None
+            if last is not None and last != here.origin:  # the legs of one command often live together
+                found[last] = self._ask_alone(last, uuid, give_up)
+                if not isinstance(found[last], VoicectlError):
+                    return self._remember(uuid, last)
+            if not is_read:
+                seen = self._ask_alone(here.origin, uuid, give_up)
+                if not isinstance(seen, VoicectlError):
+                    raise _not_possible(refusal, uuid, seen)
+            if (known := self._nowhere.get(hyphenated(uuid))) is not None:
+                raise known
+            others = self._readers(url for url in self._others(uuid) if url not in found)
+            until = min(give_up, _in(REGIONS_SECONDS * self._times))
+            found |= self._ask(others, uuid, until, is_first_enough=True)
+            for url, seen in found.items():
+                if not isinstance(seen, VoicectlError):
+                    return self._remember(uuid, url)
+            raise self._unknown(uuid, refusal, found, give_up)
+
+    def _others(self, uuid: str) -> Iterable[str]:
+        """Where to look beside the host that was asked: first where an event says."""
+        told = self._told(uuid)
+        if told is not None and (session := self._at(told)) is not None:
+            yield session.origin
+        yield self._home.origin
+        yield from self._hosts.elsewhere
+
+    def _readers(self, urls: Iterable[str]) -> dict[str, Reader]:
+        return {url: partial(self._reader, url) for url in urls}
+
+    def _at(self, url: str) -> Session | None:
+        """Requests to *url*, which was noted or told; None if no token may go there, or may no more."""
+        try:
+            checked = self._hosts.check(url)
+        except ConfigError:
+            return None
+        if checked == self._home.origin:
+            return self._home
+        if checked not in self._sessions:
+            self._sessions[checked] = self._session(checked)
+        return self._sessions[checked]
+
+    def _remember(self, uuid: str, url: str) -> Session:
+        session = self._at(url) or self._home
+        is_home = session is self._home
+        self._known[hyphenated(uuid)] = session
+        self._notes.add(self._clock.time(), uuid, REGION, detail={"url": None if is_home else session.origin})
+        self._last = session.origin
+        if session.origin not in self._announced:
+            self._announced.add(session.origin)
+            self._on_found(
+                f"Leg {uuid} is on {_name(session.origin)}; what is asked of it goes there from now on."
+            )
+        return session
+
+    def _ask_alone(self, url: str, uuid: str, give_up: float) -> Call | VoicectlError:
+        until = min(give_up, _in(HERE_SECONDS * self._times))
+        return self._ask(self._readers([url]), uuid, until)[url]
+
+    def _ask(
+        self,
+        readers: Mapping[str, Reader],
+        uuid: str,
+        until: float,
+        *,
+        is_first_enough: bool = False,
+    ) -> dict[str, Call | VoicectlError]:
+        """What each answers to a read, all at once; what has not answered by then did not answer.
+
+        Args:
+            until: On the machine's own monotonic clock.
+            is_first_enough: Wait for no more once one of them knows the leg.
+        """
+        from queue import Empty, SimpleQueue  # noqa: PLC0415 (as the next: most legs are where they are asked for)
+
+        from voicectl.core.beside import Beside  # noqa: PLC0415
+
+        answers: SimpleQueue[tuple[str, Call | VoicectlError]] = SimpleQueue()
+        seconds = max(until - time.monotonic(), 0.1)
+
+        def ask(name: str, reader: Reader) -> None:
+            try:
+                with reader() as api:
+                    answers.put((name, api.get_call(uuid, within=seconds, urgent=True)))
+            except VoicectlError as exc:
+                answers.put((name, exc))
+
+        for name, reader in readers.items():
+            Beside(partial(ask, name, reader))
+        found: dict[str, Call | VoicectlError] = {}
+        while len(found) < len(readers):
+            try:
+                name, answer = answers.get(timeout=max(until - time.monotonic(), 0.001))
+            except Empty:
+                break
+            found[name] = answer
+            if is_first_enough and not isinstance(answer, VoicectlError):
+                break
+        silent = VoicectlError("no answer in time")
+        return {name: found.get(name, silent) for name in readers}
+
+    def _unknown(
+        self, uuid: str, refusal: NotFoundError, found: Mapping[str, Any], give_up: float
+    ) -> NotFoundError | TransportError:
+        """The error for a leg that none of those who were asked knows; it is remembered, unless one was silent."""
+        neighbours = list(self._neighbours())
+        readers = {each.name: each.api for each in neighbours if each.api}
+        answers = self._ask(readers, uuid, give_up, is_first_enough=True)
+        theirs = next((name for name, each in answers.items() if not isinstance(each, VoicectlError)), None)
+        absent = [_name(url) for url, answer in found.items() if isinstance(answer, NotFoundError)]
+        silent = [_name(url) for url, answer in found.items() if not isinstance(answer, NotFoundError)]
+        message = f"No leg {uuid} for {self._whose} on {', '.join(absent)}."  # whoever refused is one of them
+        if silent:
+            message += f" Whether it is on {', '.join(silent)} is unknown: there was no usable answer."
+            if theirs is None:
+                return TransportError(
+                    message,
+                    hint="Nothing was done. Give the command again; a longer --request-timeout waits longer.",
+                )
+        error = NotFoundError(message, status=refusal.status, title=refusal.title, trace_id=refusal.trace_id)
+        if theirs is not None:
+            error.message += f" Profile {theirs} has it."
+            error.hint = f"Nothing was done. Give the command again with -p {theirs}."
+        else:
+            error.hint = _advice(neighbours, answers)
+        self._nowhere[hyphenated(uuid)] = error
+        return error
+
+
+def _not_possible(refusal: NotFoundError, uuid: str, seen: Call) -> NotFoundError:
+    """The refusal of a change to a leg whose record is there."""
+    refusal.hint = f"The leg is known there, and is {seen.status}" + (
+        ": it is over." if seen.is_final else f". See its record: voicectl call show {uuid}"
+    )
+    return refusal
+
+
+def _advice(neighbours: Iterable[Neighbour], answers: Mapping[str, Any]) -> str:
+    """Where the leg may still be, and which other profiles were tried."""
+    text = "The leg may be over, or another application's: 'voicectl call list --all'."
+    absent = [name for name, answer in answers.items() if isinstance(answer, NotFoundError)]
+    unsure = [each.name for each in neighbours if each.name not in absent]
+    if absent:
+        text += f" Profile {', '.join(absent)} {'does' if len(absent) == 1 else 'do'} not know it either."
+    if unsure:
+        text += f" Not known for profile {', '.join(unsure)}."
+    return text
+
+
+def _name(url: str) -> str:
+    return urlsplit(url).netloc
+
+
+def _in(seconds: float) -> float:
+    return time.monotonic() + seconds

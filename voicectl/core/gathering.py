@@ -1,0 +1,403 @@
+"""What is known of a leg and of those it was with, or of a conversation: asked of all who may know.
+
+Who shared a conversation is told by records and by events, also by those of legs that have left since. Everything is
+bounded, and what was left out is told.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from typing import TYPE_CHECKING, NoReturn
+
+from voicectl.core.happenings import Happening, Sort, name, of_call, of_event, of_intent, of_note
+from voicectl.core.history import History, Told, forms, legs_that_begin
+from voicectl.core.legs import is_number_reference
+from voicectl.core.tracing import Gap, Trace, trace
+from voicectl.errors import (
+    JournalError,
+    LegError,
+    NotFoundError,
+    RateLimitedError,
+    StoreError,
+    TransportError,
+)
+from voicectl.store.events import Query
+from voicectl.voice import endpoint
+from voicectl.voice.call import FINAL, is_leg_id
+from voicectl.voice.event import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from voicectl.api.client import VoiceApi
+    from voicectl.clock import Clock
+    from voicectl.errors import VoicectlError
+    from voicectl.store.events import EventStore, Stored
+    from voicectl.store.journal import Intent, Journal
+    from voicectl.store.notes import Note, Notes
+    from voicectl.voice.call import Call
+
+MAX_LEGS = 200
+MAX_CONVERSATIONS = 20
+MAX_EVENTS = 10_000
+MAX_ASKED = 10
+"""Legs beside the first whose records are asked for one by one, where neither a list nor an end tells of them.
+
+One that is gone is looked for in every region.
+"""
+
+NO_STORE = "store"
+"""The gap where there is no store of events."""
+
+APART_SECONDS = 1.0
+"""How far apart two legs may be on the platform's clock that were in a conversation together."""
+
+LATE_SECONDS = 600.0
+"""How long after a leg its conversation is still told of: recordings and transcriptions come when it is over."""
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What is known, as each has it.
+
+    Attributes:
+        calls: The API's record of each leg that has one, by the leg's name.
+        events: By their ids.
+        gone: The legs of which the API said that it has no record, by their names: where the one that was asked
+            for was looked for, and nothing of the others.
+        gaps: What could not be asked, or was left out.
+        asked_at: When the API was asked, in Unix seconds.
+        asked_for: The leg that was asked for, as it was named.
+    """
+
+    asked_at: float
+    has_events: bool
+    calls: dict[str, Call] = field(default_factory=dict)
+    events: dict[int, Stored] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
+    intents: dict[str, tuple[Intent, str | None]] = field(default_factory=dict)
+    gone: dict[str, str] = field(default_factory=dict)
+    gaps: list[Gap] = field(default_factory=list)
+    asked_for: str | None = None
+
+    @property
+    def legs(self) -> list[str]:
+        """The names of all legs that records, events or notes are about."""
+        told = (each.arrival.leg for each in self.events.values())
+        names = [
+            *self.calls,
+            *(name(leg) for leg in told if leg is not None),
+            *(each.uuid for each in self.notes),
+        ]
+        return list(dict.fromkeys(names))
+
+    def ids(self) -> dict[str, str]:
+        """Each leg's id as it was told, by its name: the API knows a leg by no other form of it."""
+        named = [] if self.asked_for is None else [self.asked_for]
+        created = (intent.uuid for intent, _ in self.intents.values())
+        told = (stored.arrival.leg for _, stored in sorted(self.events.items()))
+        recorded = (call.uuid for call in self.calls.values())
+        every = chain(named, created, told, recorded)  # a record counts most
+        return {name(uuid): uuid for uuid in every if uuid is not None}
+
+    def told(self) -> dict[str, Told]:
+        """What the events of each leg add up to."""
+        by_leg: dict[str, list[Stored]] = {}
+        for each in self.events.values():
+            if each.arrival.leg is not None:
+                by_leg.setdefault(each.arrival.leg, []).append(each)
+        return {name(leg): found for leg, events in by_leg.items() if (found := Told.read(leg, events))}
+
+    def happenings(self) -> Iterator[Happening]:
+        """Each thing that any of them tells."""
+        for call in self.calls.values():
+            yield from of_call(call, self.asked_at)
+        yield from map(of_event, self.events.values())
+        yield from map(of_note, self.notes)
+        for intent, uuid in self.intents.values():
+            yield from of_intent(intent, uuid)
+
+    def trace(self) -> Trace:
+        """All of it in order, each leg called by its id as it was told."""
+        found = trace(
+            self.happenings(),
+            calls=self.calls,
+            told=self.told(),
+            gone=self.gone,
+            has_events=self.has_events,
+            gaps=self.gaps,
+        )
+        return found.called(self.ids())
+
+    def records(self) -> dict[str, Call]:
+        """Each leg as its record and its events show it, by its id as it was told."""
+        told, ids = self.told(), self.ids()
+        found = {uuid: History.merged(call, told.get(uuid)) for uuid, call in self.calls.items()}
+        found = {uuid: each.alone() for uuid, each in told.items()} | found
+        return {ids[uuid]: call for uuid, call in found.items()}
+
+
+class Gatherer:
+    """Asks all who may know; each method is for one trace.
+
+    Where the API or the store does not answer, the others are gone on with, and that is a gap.
+
+    Args:
+        events: The store of events; None if there is none, or none that works.
+        journal: None likewise.
+        gaps: What could not be opened.
+    """
+
+    def __init__(
+        self,
+        api: VoiceApi,
+        clock: Clock,
+        notes: Notes,
+        *,
+        events: EventStore | None,
+        journal: Journal | None,
+        gaps: Iterable[Gap] = (),
+    ) -> None:
+        self._api = api
+        self._notes = notes
+        self._events = events
+        self._journal = journal
+        self._found = Gathered(asked_at=clock.time(), has_events=events is not None, gaps=list(gaps))
+        self._failure: VoicectlError | None = None
+        self._absence: NotFoundError | None = None
+
+    def of_leg(self, uuid: str) -> Gathered:
+        """A leg, and those that were in its conversations while it was.
+
+        Args:
+            uuid: Its full id, in any form.
+
+        Raises:
+            NotFoundError: Nobody knows it.
+            TransportError: The API does not answer, and nobody else knows it.
+        """
+        own = name(uuid)
+        found = self._found
+        found.asked_for = uuid
+        self._read_leg(uuid)
+        self._ask_leg(found.ids()[own])
+        for conversation in self._conversations(own)[-MAX_CONVERSATIONS:]:
+            self._read_conversation(conversation)
+        self._read_others(own)
+        self._leave_apart(own)
+        self._read_ours([own])
+        if own not in found.legs and not any(leg == own for _, leg in found.intents.values()):
+            self._fail()
+        return self._bounded()
+
+    def of_conversation(self, conversation: str) -> Gathered:
+        """A conversation and all legs known of it.
+
+        Raises:
+            LegError: Nobody knows it.
+            TransportError: The API does not answer, and no event tells of it.
+        """
+        self._read_conversation(conversation)
+        if not self._found.calls and not self._found.events:
+            if self._failure is not None:
+                raise self._failure
+            raise LegError(
+                f"Nobody knows the conversation {conversation}.",
+                hint="Neither a record nor a kept event names it. See the legs there are: voicectl call list --all",
+            )
+        self._read_others(None)
+        self._read_ours([])
+        return self._bounded()
+
+    def _fail(self) -> NoReturn:
+        assert self._absence is not None or self._failure is not None  # noqa: S101 (the API was asked)
+        raise self._absence or self._failure  # type: ignore[misc]
+
+    def _ask_leg(self, uuid: str) -> None:
+        """Read a leg's record."""
+        if self._failure is not None:
+            return
+        try:
+            self._found.calls[name(uuid)] = self._api.get_call(uuid)
+        except NotFoundError as exc:
+            is_asked_for = self._found.asked_for is not None and name(uuid) == name(self._found.asked_for)
+            self._found.gone[name(uuid)] = exc.message if is_asked_for else ""
+            self._absence = exc
+        except (TransportError, RateLimitedError) as exc:
+            self._give_up_api(exc)
+
+    def _read_conversation(self, conversation: str) -> None:
+        """Read the records of the legs that are in it, and the events that tell of it."""
+        self._read(Query(conversation=conversation, last=MAX_EVENTS + 1))
+        if self._failure is not None:
+            return
+        try:
+            for call in islice(self._api.get_calls(conversation_uuid=conversation), MAX_LEGS + 1):
+                self._found.calls.setdefault(name(call.uuid), call)
+        except NotFoundError:
+            pass  # as an empty list would say
+        except (TransportError, RateLimitedError) as exc:
+            self._give_up_api(exc)
+
+    def _give_up_api(self, exc: VoicectlError) -> None:
+        self._failure = exc
+        self._found.gaps.append(Gap(what="api", detail=f"The API does not answer: {exc.message}"))
+
+    def _read_leg(self, uuid: str) -> None:
+        for form in _forms(uuid):
+            self._read(Query(leg=form, last=MAX_EVENTS + 1))
+
+    def _read(self, query: Query) -> None:
+        """Read events; a store that fails is done without from then on."""
+        if self._events is None:
+            return
+        try:
+            self._found.events |= {stored.id: stored for stored in self._events.find(query)}
+        except StoreError as exc:
+            self._events = None
+            self._found.has_events = False
+            self._found.gaps.append(Gap(what="events", detail=f"The store does not answer: {exc.message}"))
+
+    def _conversations(self, own: str) -> list[str]:
+        """Those that a leg was in, the latest last."""
+        call = self._found.calls.get(own)
+        found = [
+            conversation
+            for _, stored in sorted(self._found.events.items())
+            for conversation in (stored.arrival.conversation_from, stored.arrival.conversation)
+            if conversation is not None and stored.arrival.leg is not None and name(stored.arrival.leg) == own
+        ]
+        if call is not None and call.conversation_uuid:
+            found.append(call.conversation_uuid)
+        return list(dict.fromkeys(reversed(found)))[::-1]
+
+    def _read_others(self, own: str | None) -> None:
+        """Read all events of the legs found, and the records of those that may be live."""
+        legs = [each for each in self._found.legs if each != own]
+        if len(legs) > MAX_LEGS:
+            self._drop(set(legs[MAX_LEGS:]))
+            detail = f"{len(legs) - MAX_LEGS} more legs are left out."
+            self._found.gaps.append(Gap(what="legs", detail=detail))
+        ids = self._found.ids()
+        for leg in legs[:MAX_LEGS]:
+            self._read_leg(ids[leg])
+        told = self._found.told()
+        asked = [
+            leg
+            for leg in legs[:MAX_LEGS]
+            if leg not in self._found.calls and is_leg_id(leg) and not _is_over(told.get(leg))
+        ]
+        for leg in asked[:MAX_ASKED]:
+            self._ask_leg(ids[leg])
+        if len(asked) > MAX_ASKED:
+            detail = f"The records of {len(asked) - MAX_ASKED} legs were not asked for."
+            self._found.gaps.append(Gap(what="api", detail=detail))
+
+    def _leave_apart(self, own: str) -> None:
+        """Leave out who was in the same conversation at another time, as in a room that is used every day."""
+        spans = self._spans()
+        began, ended = spans.get(own, (-math.inf, math.inf))
+        first, last = began - APART_SECONDS, ended + APART_SECONDS
+        self._drop({leg for leg, (start, end) in spans.items() if end < first or start > last})
+        for number, stored in list(self._found.events.items()):
+            told = of_event(stored)
+            if told.uuid is None and not first <= told.time <= ended + LATE_SECONDS:
+                del self._found.events[number]
+
+    def _spans(self) -> dict[str, tuple[float, float]]:
+        """From when to when each leg is known to have been there; a live one without end."""
+        spans: dict[str, tuple[float, float]] = {}
+        over: set[str] = set()
+        for each in self._found.happenings():
+            if each.uuid is not None and each.at is not None:
+                start, end = spans.get(each.uuid, (math.inf, -math.inf))
+                spans[each.uuid] = min(start, each.at), max(end, each.at)
+            if each.uuid is not None and each.sort is Sort.STATUS and each.what in FINAL:
+                over.add(each.uuid)
+        return {leg: (start, end if leg in over else math.inf) for leg, (start, end) in spans.items()}
+
+    def _drop(self, legs: set[str]) -> None:
+        found = self._found
+        found.calls = {leg: call for leg, call in found.calls.items() if leg not in legs}
+        found.events = {
+            number: stored
+            for number, stored in found.events.items()
+            if stored.arrival.leg is None or name(stored.arrival.leg) not in legs
+        }
+
+    def _read_ours(self, legs: list[str]) -> None:
+        """Read what the journal and the notes of this machine have of the legs found, and of *legs*."""
+        found = self._found
+        names = dict.fromkeys([*found.legs, *legs])
+        found.notes = [note for note in self._notes.since(-math.inf) if note.uuid in names]
+        if self._journal is None:
+            return
+        try:
+            for leg in names:
+                for form in _forms(leg):
+                    if intent := self._journal.by_leg(form):
+                        found.intents[intent.reference] = intent, leg
+            self._read_in_doubt(self._journal)
+        except JournalError as exc:
+            found.gaps.append(Gap(what="journal", detail=exc.message))
+
+    def _read_in_doubt(self, journal: Journal) -> None:
+        """Read what was asked for and is in doubt, though an event came back with its reference.
+
+        Whom the call connected to may tell its events there too: it is the one that went to the same number.
+        """
+        legs: dict[str, dict[str, object]] = {}
+        for stored in self._found.events.values():
+            arrival = stored.arrival
+            if arrival.reference is not None and arrival.leg is not None and arrival.is_signed:
+                legs.setdefault(arrival.reference, {})[name(arrival.leg)] = arrival.fields.get("to")
+        for reference, told in legs.items():
+            intent = journal.get(reference)
+            if intent is not None and intent.uuid is None:
+                same = [leg for leg, to in told.items() if to == intent.to]
+                self._found.intents[reference] = intent, same[0] if len(same) == 1 else None
+
+    def _bounded(self) -> Gathered:
+        found = self._found
+        if len(found.events) > MAX_EVENTS:
+            found.events = {number: found.events[number] for number in sorted(found.events)[-MAX_EVENTS:]}
+            found.gaps.append(Gap(what="events", detail=f"Events before the last {MAX_EVENTS} are left out."))
+        if not found.has_events and not any(gap.what == "events" for gap in found.gaps):
+            found.gaps.append(
+                Gap(what=NO_STORE, detail="No events are kept: only 'webhook serve' keeps them.")
+            )
+        return found
+
+
+def kept_legs(events: EventStore, text: str) -> Iterator[Call]:
+    """The legs in a store that *text* may name, the beginning of an id or ``to:NUMBER``, as events describe them.
+
+    By a number those of the last :data:`MAX_EVENTS` statuses are found.
+    """
+    if not is_number_reference(text):
+        yield from legs_that_begin(events, text)
+        return
+    end, _, number = text.partition(":")
+    legs: dict[str, list[Stored]] = {}
+    for stored in events.find(Query(kinds=(Kind.STATUS,), last=MAX_EVENTS)):
+        if stored.arrival.leg is not None:
+            legs.setdefault(stored.arrival.leg, []).append(stored)
+    for uuid, found in legs.items():
+        if (told := Told.read(uuid, found)) is not None:
+            call = told.alone()
+            party = endpoint.label(call.to if end == "to" else call.from_) or ""
+            if party.removeprefix("+").startswith(number.removeprefix("+")):
+                yield call
+
+
+def _forms(uuid: str) -> list[str]:
+    """All forms in which a leg's id may be kept: events, the journal and whoever asks may have one each."""
+    plain = [uuid.replace("-", "").lower()] if is_leg_id(uuid) else []
+    return list(dict.fromkeys([*forms(uuid), *plain]))
+
+
+def _is_over(told: Told | None) -> bool:
+    """Whether events that somebody vouched for tell the end of a leg."""
+    return told is not None and told.vouched is not None and told.vouched.is_final

@@ -1,0 +1,333 @@
+"""What happened to legs, as each of those who tell of it has it: the API, webhooks, the journal and our notes.
+
+One :class:`Happening` is one thing that one of them told. What was said or pressed may be a secret, and a trace is
+handed on: only how much it was is told. The store of events has the rest, by the event's id.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field, replace
+from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING, Any
+
+from voicectl.store.events import Route
+from voicectl.store.journal import IntentState
+from voicectl.store.notes import REGION
+from voicectl.voice.call import CallStatus, hyphenated, is_leg_id
+from voicectl.voice.event import Kind, is_about_event, moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from voicectl.store.events import Arrival, Stored
+    from voicectl.store.journal import Intent
+    from voicectl.store.notes import Note
+    from voicectl.voice.call import Call
+
+MAX_TEXT = 160
+"""Characters of a text that a trace repeats; the store has all of it."""
+
+CREATE = "create"
+DONE = "done"
+ALREADY = "already"
+UNKNOWN = "unknown"
+
+_STATUS_FACTS = ("sub_state", "detail", "duration", "disconnected_by", "sip_code")
+_ADDED_BY_FALLBACK = ("reason", "original_request")
+_FACTS: dict[str, tuple[str, ...]] = {
+    Kind.STATUS: _STATUS_FACTS,
+    Kind.RECORD: ("recording_uuid", "size"),
+    Kind.TRANSCRIBED: ("recording_uuid",),
+    Kind.NOTIFY: ("payload",),
+    Kind.ERROR: ("reason",),
+    Route.ANSWER: ("from", "from_user", "to"),
+    Route.FALLBACK: ("reason",),
+    Route.RTC: ("from", "reason"),
+}
+_FIRST_TIME = -62_135_596_800.0
+_LAST_TIME = 253_402_300_799.0  # what a calendar of four-digit years has
+
+
+class Teller(StrEnum):
+    """Who told it."""
+
+    API = "api"
+    EVENT = "event"
+    UNSIGNED = "unsigned event"
+    JOURNAL = "journal"
+    HERE = "here"
+
+
+_TELLERS = list(Teller)
+
+
+class Sort(IntEnum):
+    """What it is in the order of causes, whatever clocks say."""
+
+    ASKED = 0
+    SETTLED = 1
+    STATUS = 2
+    DEED = 3
+    OTHER = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happening:
+    """One thing that happened to a leg, or in a conversation.
+
+    Attributes:
+        at: When, in Unix seconds by the clock of whoever told it; None if nobody told.
+        by: When it was known to have happened, where *at* is None; None if that is not known either.
+        uuid: The leg, as :func:`name` has it, and in a finished trace as it was told; None if it is about none.
+        what: A status, a kind of event, or what was done from here: ``mute``.
+        identity: The same for the same thing told again.
+        facts: More of it, texts by names.
+        conversation: The one it happened in, or that the leg went to; ``left`` the one that it left.
+        outcome: Of what was done from here: ``done``, ``already``, ``unknown``, ``failed``.
+        events: The ids of the events that told it.
+        repeats: How often an event of it came again.
+        reference: Of a call that we asked for.
+    """
+
+    sort: Sort
+    at: float | None = None
+    by: float | None = None
+    uuid: str | None
+    what: str
+    identity: tuple[str, ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
+    conversation: str | None = None
+    left: str | None = None
+    outcome: str | None = None
+    tellers: tuple[Teller, ...]
+    events: tuple[int, ...] = ()
+    repeats: int = 0
+    reference: str | None = None
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this machine's clock says when it was."""
+        return self.tellers[0] in (Teller.JOURNAL, Teller.HERE)
+
+    @property
+    def time(self) -> float:
+        """The best that is known of when it was; infinite if nothing is."""
+        known = self.at if self.at is not None else self.by
+        return math.inf if known is None else known
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """Puts happenings in one order, always the same."""
+        return (
+            self.time,
+            self.sort,
+            self.uuid or "",
+            self.what,
+            self.identity,
+            [_TELLERS.index(each) for each in self.tellers],
+            self.events,
+            json.dumps([dict(self.facts), self.outcome, self.reference, self.conversation], sort_keys=True),
+        )
+
+
+def name(uuid: str) -> str:
+    """A leg's id in the one form in which legs are compared; what is no id stays as it is."""
+    return hyphenated(uuid) if is_leg_id(uuid) else uuid
+
+
+def of_call(call: Call, asked_at: float) -> Iterator[Happening]:
+    """What a record tells: the status now and, of a leg that is over, when it was answered.
+
+    Args:
+        asked_at: When the API gave it, in Unix seconds.
+    """
+    uuid = name(call.uuid)
+    conversation = call.conversation_uuid or None
+
+    def status(what: str, at: float | None, facts: dict[str, str]) -> Happening:
+        return Happening(
+            sort=Sort.STATUS,
+            at=at,
+            by=asked_at if at is None else None,
+            uuid=uuid,
+            what=what,
+            identity=("api", what),
+            facts=facts,
+            conversation=conversation,
+            tellers=(Teller.API,),
+        )
+
+    if (
+        call.is_final
+        and call.was_answered
+        and (began := _calendar(moment(call.raw.get("start_time")))) is not None
+    ):
+        yield status(CallStatus.ANSWERED, began, {})
+    if call.status:
+        ended = _calendar(moment(call.raw.get("end_time"))) if call.is_final else None
+        yield status(_cut(call.status), ended, _facts(call.raw, _STATUS_FACTS))
+
+
+def of_event(stored: Stored) -> Happening:
+    """What a kept webhook tells."""
+    arrival = stored.arrival
+    fields = arrival.fields
+    at = _calendar(arrival.told)
+    sort, what, identity = _identified(arrival, at)
+    return Happening(
+        sort=sort,
+        at=at,
+        by=_calendar(arrival.received) if at is None else None,
+        uuid=None if arrival.leg is None else name(arrival.leg),
+        what=what,
+        identity=identity,
+        facts=_event_facts(arrival.kind, fields),
+        conversation=arrival.conversation,
+        left=arrival.conversation_from,
+        tellers=(Teller.EVENT if arrival.is_signed else Teller.UNSIGNED,),
+        events=(stored.id,),
+        repeats=stored.repeats,
+    )
+
+
+def of_note(note: Note) -> Happening:
+    """What was done from here."""
+    facts = {each: _cut(_text(value)) for each, value in note.detail.items()}
+    if note.outcome != DONE:
+        facts = {"outcome": _cut(note.outcome)} | facts
+    return Happening(
+        sort=Sort.OTHER if note.what == REGION else Sort.DEED,
+        at=_calendar(note.at),
+        uuid=name(note.uuid),
+        what=_cut(note.what),
+        identity=(
+            repr(note.at),
+            note.what,
+            note.outcome,
+            json.dumps(note.detail, sort_keys=True, default=str),
+        ),
+        facts=facts,
+        outcome=note.outcome,
+        tellers=(Teller.HERE,),
+    )
+
+
+def of_intent(intent: Intent, uuid: str | None) -> Iterator[Happening]:
+    """That a call was asked for, and what became of it.
+
+    Args:
+        uuid: The leg that came of it, as far as that is known.
+    """
+    leg = None if uuid is None else name(uuid)
+
+    def told(
+        sort: Sort, at: float | None, what: str, facts: dict[str, str | None], outcome: str
+    ) -> Happening:
+        return Happening(
+            sort=sort,
+            at=_calendar(at),
+            uuid=leg,
+            what=what,
+            identity=(intent.reference, what),
+            facts={each: _cut(value) for each, value in facts.items() if value},
+            outcome=outcome,
+            tellers=(Teller.JOURNAL,),
+            reference=intent.reference,
+        )
+
+    is_open = intent.state is IntentState.INTENT
+    asked = {"to": intent.to, "from": intent.from_}
+    yield told(Sort.ASKED, intent.asked_at, CREATE, asked, UNKNOWN if is_open else DONE)
+    if not is_open:
+        found = {"certainty": intent.certainty, "reason": intent.reason}
+        outcome = UNKNOWN if intent.state.is_open else DONE
+        yield told(Sort.SETTLED, intent.settled_at, intent.state.value, found, outcome)
+
+
+def merged(same: Iterable[Happening]) -> Happening:
+    """One thing that was told several times, as one; the same for every order.
+
+    An event tells more of it than a record does, and the journal more than a note.
+    """
+    every = sorted(same, key=lambda each: (not each.events and each.reference is None, each.key))
+    first = every[0]
+    if len(every) == 1:
+        return first
+    at = next((each.at for each in every if each.at is not None), None)
+    facts: dict[str, str] = {}
+    for each in every:
+        facts = dict(each.facts) | facts
+    bys = [each.by for each in every if each.by is not None]
+    return replace(
+        first,
+        at=at,
+        by=None if at is not None else min(bys, default=None),
+        facts=facts,
+        conversation=next((each.conversation for each in every if each.conversation), None),
+        left=next((each.left for each in every if each.left), None),
+        tellers=tuple(sorted({teller for each in every for teller in each.tellers}, key=_TELLERS.index)),
+        events=tuple(sorted({number for each in every for number in each.events})),
+        repeats=sum({each.events: each.repeats for each in every}.values()),
+        reference=next((each.reference for each in every if each.reference), None),
+    )
+
+
+def _identified(arrival: Arrival, at: float | None) -> tuple[Sort, str, tuple[str, ...]]:
+    """What a webhook is in the order of causes, what it is called, and what is the same where it is told again."""
+    fields = arrival.fields
+    if arrival.kind == Kind.STATUS and arrival.leg is not None and arrival.status is not None:
+        told = ("status", arrival.status, _text(fields.get("sub_state") or ""))
+        return Sort.STATUS, _cut(arrival.status), told if at is None else (*told, repr(at))
+    what = arrival.status if arrival.kind in (Kind.STATUS, Route.RTC) and arrival.status else arrival.kind
+    if is_about_event(fields):  # the fallback was told what the event URL did not take
+        fields = {each: value for each, value in fields.items() if each not in _ADDED_BY_FALLBACK}
+    whole = json.dumps(fields, sort_keys=True, default=str) if fields else arrival.key.hex()
+    return Sort.OTHER, _cut(what), (arrival.kind, whole)
+
+
+def _event_facts(kind: str, fields: Mapping[str, Any]) -> dict[str, str]:
+    if kind == Kind.INPUT:
+        return _pressed(fields.get("dtmf")) | _spoken(fields.get("speech"))
+    if kind == Kind.TRANSFER:
+        ends = {"from": fields.get("conversation_uuid_from"), "to": fields.get("conversation_uuid_to")}
+        return {each: _cut(_text(value)) for each, value in ends.items() if value is not None}
+    if kind == Kind.UNKNOWN:
+        return {"fields": _cut(" ".join(map(str, fields)))} if fields else {}
+    return _facts(fields, _FACTS.get(kind, ()))
+
+
+def _pressed(dtmf: object) -> dict[str, str]:
+    digits = dtmf.get("digits") if isinstance(dtmf, dict) else dtmf
+    found = {"keys": str(len(digits))} if isinstance(digits, str) else {}
+    if isinstance(dtmf, dict) and dtmf.get("timed_out") is True:
+        found["timed_out"] = "true"
+    return found
+
+
+def _spoken(speech: object) -> dict[str, str]:
+    if not isinstance(speech, dict):
+        return {}
+    results = speech.get("results")
+    best = results[0] if isinstance(results, list) and results else None
+    text = best.get("text") if isinstance(best, dict) else None
+    found = {"words": str(len(text.split()))} if isinstance(text, str) else {}
+    return found | _facts(speech, ("timeout_reason", "error"))
+
+
+def _facts(fields: Mapping[str, Any], names: Iterable[str]) -> dict[str, str]:
+    return {each: _cut(_text(fields[each])) for each in names if fields.get(each) not in (None, "", {})}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "\u2026"
+
+
+def _calendar(at: float | None) -> float | None:
+    """*at* if a calendar has it."""
+    return at if at is not None and _FIRST_TIME <= at <= _LAST_TIME else None

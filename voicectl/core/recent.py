@@ -1,0 +1,182 @@
+"""Which legs are probably live, as far as this machine can tell without asking anybody.
+
+From the last listing, the journal, the store of events and the notes. What any of them knows to be over is left out;
+the rest may be over too, so that it comes with its age.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from voicectl.store.notes import Notes
+from voicectl.store.sightings import Sightings
+from voicectl.voice.call import FINAL, hyphenated, is_leg_id
+from voicectl.voice.event import DISCONNECTED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from voicectl.store.glance import Told
+    from voicectl.store.sightings import Listing, Sighting
+
+LISTED_SECONDS = 900.0
+"""How long a listing counts."""
+
+LIFE_SECONDS = 7200.0
+"""How long a call lasts at most, unless its ``length_timer`` says otherwise."""
+
+ROOM_SECONDS = 30 * 86_400.0
+"""How long a room is remembered."""
+
+SETTLE_SECONDS = 5.0
+"""How long a call may be missing from a listing though it was created."""
+
+_OVER = FINAL | {DISCONNECTED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """A leg that may be live.
+
+    Attributes:
+        uuid: As it was told: an inbound leg has no hyphens.
+        status: As last heard; empty if nobody told.
+        to: A number, URI, user or extension; so is ``from_``. Empty if nobody told.
+        began: Unix seconds; None if nobody told.
+        first: When it was first heard of, in Unix seconds; it began before.
+        heard: The same for the last time.
+    """
+
+    uuid: str
+    first: float
+    heard: float
+    status: str = ""
+    direction: str = ""
+    to: str = ""
+    from_: str = ""
+    conversation_uuid: str = ""
+    began: float | None = None
+
+    @property
+    def other_end(self) -> str:
+        """Whom it connects us with: ``to 447700900001``; empty if nobody told."""
+        if self.direction == "inbound" and self.from_:
+            return f"from {self.from_}"
+        return f"to {self.to}" if self.to else ""
+
+
+def live_legs(directory: Path, now: float) -> list[Leg]:
+    """The legs that may be live at *now*, in Unix seconds: the latest to begin first.
+
+    Args:
+        directory: The application's state directory.
+    """
+    listing = Sightings(directory).last()
+    if listing is not None and not 0 <= now - listing.at <= LISTED_SECONDS:
+        listing = None
+    legs = {hyphenated(leg.uuid): leg for leg in _listed(listing)}
+    since = now - LIFE_SECONDS
+    if any((directory / name).exists() for name in ("journal.db", "events.db")):
+        from voicectl.store import glance  # noqa: PLC0415 (loads SQLite)
+
+        for call in glance.created(directory, since):
+            uuid = hyphenated(call.uuid)
+            if uuid in legs:
+                legs[uuid] = replace(legs[uuid], began=call.asked_at)
+            elif not _is_missed(listing, call.asked_at):
+                leg = Leg(
+                    uuid=call.uuid, first=call.asked_at, heard=call.asked_at, to=call.to, from_=call.from_
+                )
+                legs[uuid] = replace(leg, began=call.asked_at, direction="outbound")
+        _hear(legs, glance.told(directory, since), listing)
+    for note in Notes(directory).latest("hangup"):
+        if note.at >= since and note.what == "hangup" and note.outcome in ("done", "already"):
+            legs.pop(note.uuid, None)
+    return sorted(legs.values(), key=lambda leg: -(leg.began or leg.first))
+
+
+def rooms(directory: Path, now: float) -> dict[str, float]:
+    """The rooms that legs were moved to from here, the latest first, each with when that was in Unix seconds."""
+    found: dict[str, float] = {}
+    for note in Notes(directory).latest("room"):
+        room = note.detail.get("room")
+        if (
+            note.at >= now - ROOM_SECONDS
+            and isinstance(room, str)
+            and note.outcome != "failed"
+            and room.isprintable()
+        ):
+            found.pop(room, None)
+            found[room] = note.at
+    return dict(reversed(found.items()))
+
+
+def _listed(listing: Listing | None) -> Iterator[Leg]:
+    if listing is not None:
+        for seen in listing.legs:
+            if is_leg_id(seen.uuid):
+                yield Leg(
+                    uuid=seen.uuid,
+                    first=seen.first,
+                    heard=listing.at,
+                    status=seen.status,
+                    direction=seen.direction,
+                    to=seen.to,
+                    from_=seen.from_,
+                    conversation_uuid=seen.conversation_uuid,
+                    began=_start(seen),
+                )
+
+
+def _hear(legs: dict[str, Leg], told: Iterable[Told], listing: Listing | None) -> None:
+    """Take what events *told*, the newest first, into *legs*."""
+    heard: set[str] = set()
+    for event in told:
+        if not is_leg_id(event.uuid):
+            continue
+        uuid = hyphenated(event.uuid)
+        if event.status in _OVER:
+            legs.pop(uuid, None)
+            heard.add(uuid)
+        elif uuid in heard:
+            if uuid in legs:
+                legs[uuid] = replace(legs[uuid], first=min(legs[uuid].first, event.received))
+        else:
+            heard.add(uuid)
+            known = legs.get(uuid)
+            if known is None and _is_missed(listing, event.received):
+                continue
+            if known is None:
+                known = Leg(
+                    uuid=event.uuid,
+                    first=event.received,
+                    heard=0.0,
+                    direction=_text(event.fields.get("direction")),
+                )
+            if event.received > known.heard:
+                known = replace(known, status=event.status, heard=event.received)
+            legs[uuid] = replace(
+                known,
+                to=known.to or _text(event.fields.get("to")),
+                from_=known.from_ or _text(event.fields.get("from")),
+            )
+
+
+def _is_missed(listing: Listing | None, since: float) -> bool:
+    """Whether a leg that was live *since* then would be in the listing, were it live."""
+    return listing is not None and listing.is_whole and listing.at > since + SETTLE_SECONDS
+
+
+def _start(seen: Sighting) -> float | None:
+    try:
+        found = datetime.fromisoformat(seen.start_time)
+    except ValueError:
+        return None
+    return (found.replace(tzinfo=UTC) if found.tzinfo is None else found).timestamp()
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
