@@ -1,10 +1,43 @@
-_voicectl_completion() {
-    local IFS=$'
-'
-    COMPREPLY=( $( env COMP_WORDS="${COMP_WORDS[*]}" \
-                   COMP_CWORD=$COMP_CWORD \
-                   _VOICECTL_COMPLETE=complete_bash $1 ) )
-    return 0
+# bash completion for voicectl: source this file.
+_voicectl() {
+    local line=${COMP_LINE:0:COMP_POINT} answer value about quoted char word= before= quote=
+    local -a abouts=()
+    local -i i
+    for ((i = 0; i < ${#line}; i++)); do  # to tell whether a quote is open, and what of the word is before it
+        char=${line:i:1}
+        case $quote$char in
+            \'\' | \"\") quote= ;;
+            \' | \") quote=$char before=$word ;;
+            \\ | \"\\) i+=1 word+=${line:i:1} ;;
+            [[:space:]]) word= ;;
+            *) word+=$char ;;
+        esac
+    done
+    if [[ ! $quote ]]; then
+        word=${line##*[[:space:]]}
+        before=${word%"$2"}  # bash replaces only what follows the last : or =
+    fi
+    COMPREPLY=()
+    if ! answer=$(_VOICECTL_COMPLETE=bash _VOICECTL_COMPLETE_LINE=$line command voicectl 2>/dev/null); then
+        compopt -o default
+        return
+    fi
+    while IFS=$'\t' read -r value about; do
+        if [[ $value ]]; then
+            quoted=$value
+            case $quote in
+                \') [[ $value != *\'* ]] || continue ;;  # nothing stands for these in there
+                \") [[ $value != *[\"\\\$\`!]* ]] || continue ;;
+                *) printf -v quoted %q "$value" ;;
+            esac
+            COMPREPLY+=("${quoted#"$before"}")
+            abouts+=("$about")
+        fi
+    done <<<"$answer"
+    if ((COMP_TYPE == 63 && ${#COMPREPLY[@]} > 1)); then  # they are only listed: with what is said of them
+        for i in "${!COMPREPLY[@]}"; do
+            COMPREPLY[i]+=${abouts[i]:+  (${abouts[i]})}
+        done
+    fi
 }
-
-complete -o default -F _voicectl_completion voicectl
+complete -o nosort -F _voicectl voicectl

@@ -1,1 +1,11 @@
-complete --command voicectl --no-files --arguments "(env _VOICECTL_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) voicectl)" --condition "env _VOICECTL_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) voicectl"
+# fish completion for voicectl: put this file into ~/.config/fish/completions.
+function __voicectl_complete
+    set -l line (commandline -cp)
+    set -l answer (_VOICECTL_COMPLETE=fish _VOICECTL_COMPLETE_LINE="$line" command voicectl 2>/dev/null)
+    if test $status -eq 0
+        string join -- \n $answer
+    else
+        __fish_complete_path (commandline -ct)
+    end
+end
+complete --command voicectl --no-files --keep-order --arguments '(__voicectl_complete)'

@@ -133,8 +133,13 @@ def named_in(example: str, room: Room) -> dict[str, str]:
     if "$EVENT" in example:
         return {"EVENT": str(kept.keep(room, kept.status("answered"))[0])}
     made = {name: room.call(number, wait=None) for name, number in LEGS.items() if f"${name}" in example}
-    if made:
+    is_room_there = example.startswith("voicectl conversation ") and "support-17" in example
+    if is_room_there:
+        room.call(options="--talk Hello --join support-17", wait=None)
+    if made or is_room_there:
         assert room("sandbox advance 3s").exit_code == 0
+    if "$CONVERSATION" in example:
+        made["CONVERSATION"] = room(f"call show {room.call()} --fields conversation_uuid").stdout.strip()
     if "$REF" in example:
         assert room.sandbox is not None
         journal = Journal(room.state / room.sandbox.identity.application_id, SystemClock())

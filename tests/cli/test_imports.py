@@ -106,11 +106,13 @@ REQUEST = {"cryptography", "http.client", "ssl", "voicectl.api", "voicectl.store
         (f"mute {LEG}", REQUEST),
         (f"hangup {LEG}", REQUEST),
         (f"talk {LEG} Hi", REQUEST),
+        (f"conversation talk CON-{LEG} Hi", REQUEST),
         (f"call show {LEG}", REQUEST),
         ("call list --all", REQUEST),
         ("call list -o json", REQUEST),
         (f"transfer {LEG} --answer-url https://x.org", REQUEST),
         (f"wait {LEG} --for answered", REQUEST),
+        (f"watch {LEG} --for answered", REQUEST),
         ("jwt create", REQUEST),
         ("profile show", REQUEST),
         ("profile list", REQUEST),
@@ -130,13 +132,13 @@ def test_a_command_loads_what_it_uses(desk: Room, words: str, needs: set[str]) -
         ("voicectl sandbox fault ", NOTHING),
         ("voicectl dtmf --l", NOTHING),
         ("voicectl talk --l", NOTHING),
+        ("voicectl -p ", {"voicectl.store"}),
+        ("voicectl dtmf ", {"voicectl.store"}),
         ("voicectl call create --t", REQUEST | {"sqlite3"}),
     ],
 )
 def test_completion_loads_what_the_command_does(desk: Room, line: str, needs: set[str]) -> None:
-    words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)}
-
-    assert loaded(desk, _VOICECTL_COMPLETE="complete_bash", **words) - needs == set()
+    assert loaded(desk, _VOICECTL_COMPLETE="bash", _VOICECTL_COMPLETE_LINE=line) - needs == set()
 
 
 def test_a_table_on_a_terminal_loads_rich(desk: Room) -> None:

@@ -45,7 +45,7 @@ def test_refused_credentials_stop_everything_with_one_message(
 ) -> None:
     with Canned(Platform(204, 204, status)) as server:
         room = machine(tmp_path, application, server.url)
-        line = " ".join([verb, *LEGS, *(["room"] if verb == "move" else []), "-o json"])
+        line = " ".join([verb, *LEGS, *(["room", "--no-wait"] if verb == "move" else []), "-o json"])
         ran = room(line)
 
     assert ran.exit_code == 3
@@ -103,7 +103,7 @@ def test_the_exit_status_of_several(
     tmp_path: Path, application: Application, statuses: list[int], code: int
 ) -> None:
     with Canned(Platform(*statuses)) as server:
-        ran = machine(tmp_path, application, server.url)(f"move {' '.join(LEGS[:3])} room -o json")
+        ran = machine(tmp_path, application, server.url)(f"move {' '.join(LEGS[:3])} room --no-wait -o json")
 
     assert ran.exit_code == code
     assert len(records(ran)) == statuses.count(204)

@@ -77,6 +77,10 @@ class EventfulClock(FakeClock):
     def passed(self) -> float:
         return self.monotonic() - self._began
 
+    def after(self, seconds: float, happen: Callable[[], object]) -> None:
+        """Have something happen so many seconds from now."""
+        self._happenings.append((self.passed + seconds, happen))
+
     def sleep(self, seconds: float) -> None:
         super().sleep(seconds)
         due = [each for each in self._happenings if each[0] <= self.passed]

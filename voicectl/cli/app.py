@@ -9,7 +9,6 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import typer
-from typer._completion_classes import completion_init
 from typer.exceptions import TyperException
 
 from voicectl.cli import errors
@@ -67,8 +66,10 @@ def run(
 
 
 def _invoke(app: App, argv: Sequence[str]) -> int:
-    if COMPLETION_VARIABLE in os.environ:
-        completion_init()  # teaches Typer the shells; its own install options, which would do it, are off
+    if app.environ.get(COMPLETION_VARIABLE):
+        from voicectl.cli import completing  # noqa: PLC0415 (for a shell, never for a person)
+
+        return completing.answer(app)
     try:
         _refuse_secrets(argv)
         status = root().main(list(argv), prog_name=PROGRAM, standalone_mode=False, obj=app)

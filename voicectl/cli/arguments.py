@@ -7,13 +7,13 @@ from urllib.parse import urlsplit
 import typer
 
 from voicectl.core import times
-from voicectl.core.legs import LAST
+from voicectl.core.legs import LAST, is_number_reference
 from voicectl.errors import InputError
 from voicectl.voice import endpoint, speech
 from voicectl.voice.call import is_leg_id
 
-LEG_HELP = "The leg: its id, the beginning of one, @last, or - to read it."
-LEGS_HELP = "The legs: ids, beginnings of ids, @last, or - for a list."
+LEG_HELP = "The leg: its id, the beginning of one, to:NUMBER, from:NUMBER, @last, or - to read it."
+LEGS_HELP = "The legs: ids, beginnings of ids, to:NUMBER, from:NUMBER, @last, or - for a list."
 
 
 def check_once(words: list[str]) -> list[str]:
@@ -31,7 +31,10 @@ Leg = Annotated[str, typer.Argument(metavar="LEG", help=LEG_HELP, show_default=F
 Legs = Annotated[
     list[str], typer.Argument(metavar="LEG...", help=LEGS_HELP, show_default=False, callback=check_once)
 ]
-Max = Annotated[int, typer.Option("--max", min=1, metavar="N", help="The most legs that a list may name.")]
+Max = Annotated[
+    int,
+    typer.Option("--max", min=1, metavar="N", help="The most legs that a list, or a selection, may name."),
+]
 Language = Annotated[str | None, typer.Option(metavar="CODE", help="The language spoken, such as en-GB.")]
 Style = Annotated[
     int | None, typer.Option(min=0, metavar="N", help="The voice's style, numbered per language.")
@@ -125,7 +128,7 @@ def check_room(name: str) -> str:
             "A room is joined by its name, not by the id of its conversation.",
             hint="Give the name that the room was made with.",
         )
-    if is_leg_id(name):
+    if is_leg_id(name) or is_number_reference(name):
         raise InputError(
             f"{name} looks like a leg, not a room.",
             hint="The last word is the room: voicectl move LEG... ROOM",

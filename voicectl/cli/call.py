@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from fnmatch import fnmatchcase
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +14,7 @@ from voicectl.cli.context import App, current
 from voicectl.cli.render import is_terminal, remark
 from voicectl.core import times
 from voicectl.core.listing import live_calls
+from voicectl.core.selection import is_like
 from voicectl.errors import InputError, NotFoundError
 from voicectl.voice import endpoint
 from voicectl.voice.call import LIVE, CallStatus
@@ -66,8 +66,7 @@ def list_(
         matching = (
             call
             for call in calls
-            if _matches(endpoint.label(call.to), match_to)
-            and _matches(endpoint.label(call.from_), match_from)
+            if is_like(endpoint.label(call.to), match_to) and is_like(endpoint.label(call.from_), match_from)
         )
         for call in islice(matching, limit):
             out.add(call.raw)
@@ -121,6 +120,8 @@ def _calls(
         return app.api.get_calls(
             status=status, date_start=date_start, date_end=date_end, conversation_uuid=conversation_uuid
         )
+    if status is None and date_start is date_end is conversation_uuid is None:
+        return app.live
     return live_calls(
         app.api,
         statuses=LIVE if status is None else [status],
@@ -128,7 +129,3 @@ def _calls(
         date_end=date_end,
         conversation_uuid=conversation_uuid,
     )
-
-
-def _matches(shown: str | None, glob: str | None) -> bool:
-    return glob is None or fnmatchcase(shown or "", glob.removeprefix("+"))

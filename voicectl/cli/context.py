@@ -6,7 +6,7 @@ So ``--help`` loads no HTTP, no cryptography and no rich, and ``dtmf`` no SQLite
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -14,23 +14,26 @@ from urllib.parse import urlsplit
 
 from voicectl.cli import render
 from voicectl.cli.render import Format, View, Writer, remark
-from voicectl.errors import ConfigError, DryRun, GuardError, InputError
+from voicectl.errors import ConfigError, DryRun, GuardError, InputError, RateLimitedError, TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     import typer
 
     from voicectl.api.applications import ApplicationApi
-    from voicectl.api.auth import Credentials
+    from voicectl.api.auth import Bearer, Credentials
     from voicectl.api.client import VoiceApi
+    from voicectl.api.conversations import ConversationApi
     from voicectl.api.session import Session
     from voicectl.clock import Clock
     from voicectl.core.account import Account
+    from voicectl.core.ages import Ages
     from voicectl.core.config import Target
     from voicectl.core.dial import Dialler
     from voicectl.core.fetcher import Fetcher, Progress
+    from voicectl.core.finding import Neighbour
     from voicectl.core.history import History
     from voicectl.core.profiles import ProfileStore
     from voicectl.core.rehearsal import SandboxControl
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from voicectl.interrupts import Interrupts
     from voicectl.store.events import EventStore
     from voicectl.store.journal import Journal
+    from voicectl.store.notes import Notes
     from voicectl.store.pace import SharedPace
     from voicectl.store.spool import Spool
     from voicectl.voice.call import Call
@@ -122,11 +126,14 @@ class App:
     @cached_property
     def session(self) -> Session:
         """Requests to the API, signed in as the application."""
+        return self._session(self.target.base_url, self._bearer, self._identify)
+
+    @cached_property
+    def _bearer(self) -> Bearer:
         from voicectl.api.auth import Bearer
 
         target = self.target
-        bearer = Bearer(target.application_id, target.load_key, self.clock, offset=self.clock_offset)
-        return self._session(target.base_url, bearer, self._identify)
+        return Bearer(target.application_id, target.load_key, self.clock, offset=self.clock_offset)
 
     def fetcher(self, directory: Path, on_progress: Progress | None, *, threaded: bool = False) -> Fetcher:
         """What fetches recordings into *directory*, for one thread.
@@ -159,6 +166,8 @@ class App:
         credentials: Credentials,
         identify: Callable[[], str],
         interrupts: Interrupts | None = None,
+        ca_file: str | None = None,
+        closing: ExitStack | None = None,
     ) -> Session:
         from voicectl.api.session import REQUEST_SECONDS, Session
         from voicectl.api.wire import Wire
@@ -168,8 +177,8 @@ class App:
         from voicectl.store import offset
 
         is_sandbox = self.target.profile == SANDBOX and is_loopback(urlsplit(origin).hostname or "")
-        wire = Wire(origin, ca_file=self.target.ca_file, environ=self.environ)
-        self.closing.callback(wire.close)
+        wire = Wire(origin, ca_file=ca_file or self.target.ca_file, environ=self.environ)
+        (closing or self.closing).callback(wire.close)
         timeout = config.request_timeout(self.environ, self.options.request_timeout)
         return Session(
             wire,
@@ -198,10 +207,85 @@ class App:
 
     @cached_property
     def api(self) -> VoiceApi:
-        """The Voice API."""
+        """The Voice API, which looks for a leg in the other regions where the base URL does not know it."""
         from voicectl.api.client import VoiceApi
+        from voicectl.core.finding import Finder
+        from voicectl.core.guards import LegHosts
 
-        return VoiceApi(self.session)
+        finder = Finder(
+            f"application {self.target.application_id}",
+            self.session,
+            LegHosts.of(self.target),
+            self.notes,
+            self.clock,
+            self.interrupts,
+            session=lambda url: self._session(url, self._bearer, self._identify),
+            reader=self._reader,
+            told=self._told_region,
+            neighbours=self._neighbours,
+            on_found=remark,
+        )
+        return VoiceApi(self.session, finder)
+
+    @contextmanager
+    def _reader(self, url: str, target: Target | None = None) -> Iterator[VoiceApi]:
+        """Reads at *url* as the application, or as that of *target*, for a thread of its own."""
+        from voicectl.api.auth import Bearer
+        from voicectl.api.client import VoiceApi
+        from voicectl.interrupts import Interrupts
+
+        bearer, ca_file = self._bearer, None
+        if target is not None:
+            bearer = Bearer(target.application_id, target.load_key, self.clock, offset=self.clock_offset)
+            ca_file = target.ca_file
+        with ExitStack() as closing:
+            yield VoiceApi(self._session(url, bearer, str, Interrupts(), ca_file, closing))
+
+    def _told_region(self, uuid: str) -> str | None:
+        """Where the requests about a leg go, as an event told; None if none did."""
+        from voicectl.core import history
+        from voicectl.errors import StoreError
+
+        try:
+            return None if self.told is None else history.region_url(self.told, uuid)
+        except StoreError:
+            return None
+
+    def _neighbours(self) -> Iterator[Neighbour]:
+        """The other profiles that may know a leg: on the same kind of host, and never in a rehearsal.
+
+        One whose key a command prints is not asked: that command may ask for something itself.
+        """
+        from functools import partial
+
+        from voicectl.core import config
+        from voicectl.core.finding import Neighbour
+        from voicectl.errors import VoicectlError
+        from voicectl.loopback import is_loopback
+
+        ours = self.target
+        if ours.is_rehearsal:
+            return
+        is_here = is_loopback(urlsplit(ours.base_url).hostname or "")
+        for name in self.profiles.names():
+            try:
+                profile = self.profiles.get(name)
+                theirs = config.resolve(self.environ, self.profiles, profile=name)
+            except VoicectlError:  # malformed, or not to be used there: it is no help
+                continue
+            is_same = theirs.application_id == ours.application_id
+            if is_same or is_loopback(urlsplit(theirs.base_url).hostname or "") is not is_here:
+                continue
+            is_asked = profile.key_command is None
+            read = partial(self._reader, theirs.base_url, theirs)
+            yield Neighbour(name=name, api=read if is_asked else None)
+
+    @cached_property
+    def conversations(self) -> ConversationApi:
+        """The Conversation API, on the host and with the token of the Voice API."""
+        from voicectl.api.conversations import ConversationApi
+
+        return ConversationApi(self.session)
 
     @cached_property
     def account(self) -> Account:
@@ -246,6 +330,13 @@ class App:
         journal = Journal(self.state_directory, self.clock)
         self.closing.callback(journal.close)
         return journal
+
+    @cached_property
+    def notes(self) -> Notes:
+        """What this machine did to legs, and learnt of them."""
+        from voicectl.store.notes import Notes
+
+        return Notes(self.state_directory)
 
     def dialler(self, *, with_journal: bool = True) -> Dialler:
         """What creates calls; a dry run writes no journal."""
@@ -376,6 +467,16 @@ class App:
         return History(lambda: self.events(None), remark)
 
     @cached_property
+    def ages(self) -> Ages:
+        """How old legs are, as far as this machine knows."""
+        from voicectl.core.ages import Ages
+
+        def journal() -> Journal | None:
+            return self.journal if (self.state_directory / "journal.db").exists() else None
+
+        return Ages(self.clock, self.clock_offset, journal, lambda: self.told, remark)
+
+    @cached_property
     def control(self) -> SandboxControl:
         """The sandbox that ``sandbox ...`` commands act on."""
         from voicectl.core.profiles import SANDBOX
@@ -394,16 +495,23 @@ class App:
 
     @cached_property
     def live(self) -> list[Call]:
-        """All live legs, asked once a command."""
+        """All live legs, asked once a command; completion remembers them for a while."""
         from voicectl.core.listing import live_calls
+        from voicectl.store.sightings import Sightings
 
-        return live_calls(self.api)
+        found = live_calls(self.api)
+        Sightings(self.state_directory).keep(self.clock.time(), found)
+        return found
 
-    def leg(self, text: str, *, everywhere: bool = False) -> str:
+    def leg(
+        self, text: str, *, everywhere: bool = False, beside: Callable[[str], Iterable[Call]] | None = None
+    ) -> str:
         """The full id of the leg that *text* names; ``-`` reads it from standard input.
 
         Args:
             everywhere: Match the beginning of an id against all records, not only live legs.
+            beside: Gives legs that it may name too, though they may have no record any more; where the API does
+                not answer, it names one of them.
         """
         from voicectl.core import legs
 
@@ -415,7 +523,21 @@ class App:
                 )
             text = found[0]
         if everywhere:
-            return legs.resolve(text, candidates=self.api.get_calls, last=self.last_created, what="record")
+
+            def records() -> Iterable[Call]:
+                return legs.each_once(self.api.get_calls(), beside(text) if beside else ())
+
+            try:
+                return legs.resolve(text, candidates=records, last=self.last_created, what="record")
+            except (TransportError, RateLimitedError) as exc:
+                kept = list(beside(text)) if beside else []
+                if not kept:
+                    raise
+                found_here = legs.resolve(
+                    text, candidates=lambda: kept, last=self.last_created, what="kept leg"
+                )
+                remark(f"warning: {text} is looked for only among what is kept here: {exc.message}")
+                return found_here
         return legs.resolve(text, candidates=lambda: self.live, last=self.last_created)
 
     def last_created(self) -> str | None:
@@ -568,30 +690,42 @@ class App:
                 "This changes what is kept on this machine, and has no --dry-run.", hint="Nothing was done."
             )
 
-    def confirm(self, action: str, ids: Iterable[str], *, limit: int) -> None:
-        """Ask before acting on legs that were read from a list.
+    def confirm(
+        self, action: str, legs: Iterable[str], *, limit: int, is_selected: bool = False, besides: str = ""
+    ) -> None:
+        """Ask before acting on legs that were read from a list, or that a selection found.
 
         Args:
             action: The verb.
+            legs: A line for each leg.
             limit: ``--max``.
+            is_selected: They were found, so that nobody has seen them yet: they are shown in any case.
+            besides: What else will be acted on, which is asked for even if there is no leg yet.
 
         Raises:
             GuardError: There are too many, or nobody consents.
         """
-        shown = list(ids)
+        shown = list(legs)
         if len(shown) > limit:
             raise GuardError(
                 f"{action} would act on {len(shown)} legs, and --max is {limit}.",
-                hint="Raise --max, or name fewer.",
+                hint=f"Raise --max, or {'select' if is_selected else 'name'} fewer. Nothing was done.",
             )
-        if self.options.yes or self.options.dry_run or not shown:
+        has_consent = self.options.yes or self.options.dry_run
+        if not (shown or besides) or (has_consent and not is_selected):
             return
-        remark(f"{action} {len(shown)} leg{'s' * (len(shown) != 1)} ({self.target.name}):")
+        counted = f"{len(shown)} leg{'s' * (len(shown) != 1)}{besides}"
+        remark(f"{action} {counted} ({self.target.name}):")
         for each in shown:
             remark(f"  {each}")
+        if has_consent:
+            return
         if not self.can_ask:
             raise GuardError(
-                "Acting on a list needs consent, and standard input is the list.", hint="Add --yes."
+                "Acting on legs that nobody named needs consent, and nobody is asked here."
+                if is_selected
+                else "Acting on a list needs consent, and standard input is the list.",
+                hint="Add --yes.",
             )
         if self.ask("Go on? [y/N]").lower() not in ("y", "yes"):
             raise GuardError("Nothing was done.")

@@ -53,4 +53,4 @@ def dtmf(
         if digits == "-":
             digits = app.read_stdin("DIGITS").decode("ascii", "replace").strip()
         sent = keypad.check(digits or "")
-        one_leg(app, leg, "dtmf", lambda uuid: app.api.send_dtmf(uuid, sent))
+        one_leg(app, leg, "dtmf", lambda uuid: app.api.send_dtmf(uuid, sent), detail={"keys": len(sent)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
@@ -39,27 +40,21 @@ def talk(
       $ voicectl talk "$LEG" --stop
     """
     app = current(ctx)
+    said = Speech(
+        text=text, file=file, language=language, style=style, premium=premium, loop=loop, level=level
+    )
     if stop:
-        _refuse_with_stop(
-            text=text,
-            file=file,
-            language=language,
-            style=style,
-            premium=premium or None,
-            loop=loop,
-            level=level,
-        )
+        said.refuse()
         one_leg(app, leg, "talk --stop", app.api.stop_talk)
         return
-    body = _media(loop, level)
-    if language is not None:
-        body["language"] = language
-    if style is not None:
-        body["style"] = style
-    if premium:
-        body["premium"] = True
-    body["text"] = check_text(_text(app, text, file))
-    one_leg(app, leg, "talk", lambda uuid: app.api.start_talk(uuid, body))
+    body = said.body(app)
+    one_leg(
+        app,
+        leg,
+        "talk",
+        lambda uuid: app.api.start_talk(uuid, body),
+        detail={"characters": len(body["text"])},
+    )
 
 
 def stream(
@@ -82,16 +77,49 @@ def stream(
     """
     app = current(ctx)
     if stop:
-        _refuse_with_stop(url=url, loop=loop, level=level)
+        refuse_with_stop(url=url, loop=loop, level=level)
         one_leg(app, leg, "stream --stop", app.api.stop_stream)
         return
     if url is None:
         raise InputError("There is no file to play.", hint="Give its URL, or --stop.")
-    body = _media(loop, level) | {"stream_url": [check_url(url, "URL")]}
+    body = media_body(loop, level) | {"stream_url": [check_url(url, "URL")]}
     one_leg(app, leg, "stream", lambda uuid: app.api.start_stream(uuid, body))
 
 
-def _media(loop: int | None, level: float | None) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speech:
+    """What the options of a command that talks say."""
+
+    text: str | None
+    file: str | None
+    language: str | None
+    style: int | None
+    premium: bool
+    loop: int | None
+    level: float | None
+
+    def body(self, app: App) -> dict[str, Any]:
+        """What the API takes; the text is read from where it is.
+
+        Raises:
+            InputError: There is nothing to say, or not so.
+        """
+        body = media_body(self.loop, self.level)
+        if self.language is not None:
+            body["language"] = self.language
+        if self.style is not None:
+            body["style"] = self.style
+        if self.premium:
+            body["premium"] = True
+        return body | {"text": check_text(_text(app, self.text, self.file))}
+
+    def refuse(self) -> None:
+        """Refuse what says what to say where ``--stop`` says to say nothing; raises as :func:`refuse_with_stop`."""
+        given = {name: getattr(self, name) for name in self.__slots__}
+        refuse_with_stop(**given | {"premium": self.premium or None})
+
+
+def media_body(loop: int | None, level: float | None) -> dict[str, Any]:
     """What both take. A level is text in REST: a strict server refuses a number."""
     body: dict[str, Any] = {}
     if loop is not None:
@@ -117,7 +145,12 @@ def _text(app: App, text: str | None, file: str | None) -> str:
         raise InputError("The text is not valid UTF-8.", hint="Save it as UTF-8.") from exc
 
 
-def _refuse_with_stop(**others: object) -> None:
+def refuse_with_stop(**others: object) -> None:
+    """Refuse what says what to play, where ``--stop`` says to play nothing.
+
+    Raises:
+        InputError: One of *others* is not None.
+    """
     given = [name for name, value in others.items() if value is not None]
     if given:
         raise InputError(f"--stop goes alone; {given[0].upper()} does not go with it.", hint="Leave one out.")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 GAP_WIDTH = 3
 
-_STYLES = {
+STYLES = {
     "answered": "green",
     "machine": "green",
     "ringing": "yellow",
@@ -61,6 +61,6 @@ def draw(columns: Sequence[str], rows: Sequence[Sequence[str]], *, is_colored: b
     for name in columns:
         shown.add_column(name, no_wrap=True)
     for row in rows:
-        shown.add_row(*(Text(cell, style=_STYLES.get(cell, "") if is_colored else "") for cell in row))
+        shown.add_row(*(Text(cell, style=STYLES.get(cell, "") if is_colored else "") for cell in row))
     console.print(shown)
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"

@@ -1,29 +1,17 @@
-"""``transfer`` and ``move``: a leg leaves its flow for another, or for a room."""
+"""``transfer``: a leg leaves its flow for another."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from voicectl.cli.arguments import (
-    AnswerUrl,
-    From,
-    Leg,
-    Max,
-    NccoFile,
-    caller_id,
-    check_once,
-    check_room,
-    check_url,
-)
+from voicectl.cli.arguments import AnswerUrl, From, Leg, NccoFile, caller_id, check_url
 from voicectl.cli.context import App, current
 from voicectl.cli.flow import NoLint, check_ncco, read_ncco
-from voicectl.cli.targets import each_leg, one_leg
+from voicectl.cli.targets import one_leg
 from voicectl.errors import InputError, JournalError
 from voicectl.voice import endpoint, ncco
-
-NOBODY = "none"
 
 
 def transfer(
@@ -75,80 +63,6 @@ def transfer(
     one_leg(app, leg, "transfer", act)
 
 
-def move(
-    ctx: typer.Context,
-    legs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="LEG... ROOM",
-            help="The legs, then the name of the room.",
-            show_default=False,
-            callback=check_once,
-        ),
-    ],
-    mute: Annotated[bool, typer.Option("--mute", help="Nobody in the room hears them.")] = False,
-    can_hear: Annotated[
-        list[str] | None,
-        typer.Option(metavar="LEG", help="They hear only this leg; 'none': nobody. Repeatable."),
-    ] = None,
-    can_speak: Annotated[
-        list[str] | None,
-        typer.Option(metavar="LEG", help="Only this leg hears them; 'none': nobody. Repeatable."),
-    ] = None,
-    start_on_enter: Annotated[
-        bool | None,
-        typer.Option(
-            "--start-on-enter/--no-start-on-enter", help="Whether the conference starts when they enter."
-        ),
-    ] = None,
-    end_on_exit: Annotated[
-        bool, typer.Option("--end-on-exit", help="End it for all when one leaves.")
-    ] = False,
-    record: Annotated[bool, typer.Option("--record", help="Record it.")] = False,
-    music: Annotated[
-        str | None, typer.Option(metavar="URL", help="Play this until the conference starts.")
-    ] = None,
-    no_lint: NoLint = False,
-    max_: Max = 10,
-) -> None:
-    """Move legs into a room, a conversation with a name; the first leg makes it.
-
-    A leg that was joined to another by a connect leaves it alone, and the platform then ends the other's call. Each
-    move is sent once: if no answer comes, the exit status is 12.
-
-    Examples:
-      $ voicectl move "$LEG" support-17
-      $ voicectl move "$LEG" "$OTHER" support-17 --mute
-    """
-    app = current(ctx)
-    if len(legs) < 2:
-        raise InputError("A leg and a room are needed.", hint="voicectl move LEG... ROOM")
-    *moved, room = legs
-    if mute and can_speak is not None:
-        raise InputError("--mute and --can-speak contradict each other.", hint="Give one of them.")
-    flow = [
-        ncco.conversation(
-            check_room(room),
-            mute=mute or None,
-            can_hear=_audience(app, can_hear),
-            can_speak=_audience(app, can_speak),
-            start_on_enter=start_on_enter,
-            end_on_exit=end_on_exit or None,
-            record=record or None,
-            music=None if music is None else check_url(music, "--music"),
-        )
-    ]
-    if not no_lint:
-        check_ncco(app, flow)
-    destination: dict[str, Any] = {"type": "ncco", "ncco": flow}
-
-    def act(uuid: str) -> bool:
-        app.api.transfer(uuid, destination)
-        return True
-
-    each_leg(app, moved, "move", act, limit=max_)
-
-
 def _count(app: App, rung: list[str]) -> None:
     """Count what a flow dials, which a profile may limit.
 
@@ -162,13 +76,3 @@ def _count(app: App, rung: list[str]) -> None:
         except JournalError:
             if limit is not None:
                 raise
-
-
-def _audience(app: App, names: list[str] | None) -> list[str] | None:
-    if names is None:
-        return None
-    if NOBODY in names:
-        if len(names) > 1:
-            raise InputError("'none' does not go with other legs.", hint="Give it alone.")
-        return []
-    return [app.leg(name) for name in names]

@@ -62,8 +62,35 @@ COMMANDS: Tree = {
     "unearmuff": Entry("leg:unearmuff", "Let a leg hear the others again.", "views:LEG"),
     "hangup": Entry("leg:hangup", "End legs, also while they ring.", "views:LEG"),
     "transfer": Entry("transfer:transfer", "Have a leg leave its flow and run another one.", "views:LEG"),
-    "move": Entry("transfer:move", "Move legs into a room, a conversation with a name.", "views:LEG"),
+    "move": Entry("move:move", "Move legs into a room, a conversation with a name.", "views:LEG"),
     "wait": Entry("wait:wait", "Wait until every leg is at a status or past it.", "views:SEEN"),
+    "watch": Entry(
+        "watch:watch",
+        "Watch live legs: a table on a terminal, in a pipe a line for each change.",
+        "watch:VIEW",
+    ),
+    "trace": Entry(
+        "trace:trace", "Show what happened to a leg or in a conversation, in order.", "trace:VIEW"
+    ),
+    "conversation": {
+        "list": Entry(
+            "conversation:list_",
+            "List conversations with live legs.",
+            "conversation:LISTED",
+        ),
+        "show": Entry(
+            "conversation:show",
+            "Show who is in a conversation, who is muted, and who hears whom.",
+            "conversation:LEG",
+        ),
+        "talk": Entry("conversation:talk", "Say a text to all in a conversation.", "conversation:ACTED"),
+        "stream": Entry(
+            "conversation:stream", "Play an audio file to all in a conversation.", "conversation:ACTED"
+        ),
+        "record": Entry(
+            "conversation:record", "Record a conversation, all who are in it.", "conversation:ACTED"
+        ),
+    },
     "ncco": {
         "lint": Entry("ncco:lint", "Check an NCCO: tell all that is wrong with it, and where.", "ncco:VIEW"),
         "schema": Entry("ncco:schema", "Print the JSON Schema of NCCOs, for editors."),
@@ -145,8 +172,9 @@ COMMANDS: Tree = {
 _GROUP_HELP = {
     "": f"""Control live phone calls through the Vonage Voice API.
 
-    A LEG is one party's connection: its full id, the beginning of one (4 characters or more, of live legs), @last
-    (the call created last, on a terminal), or - for standard input.
+    A LEG is one party's connection: its full id, the beginning of one (4 characters or more, of live legs), to:NUMBER
+    or from:NUMBER (all of it, or its first 4 digits or more), @last (the call created last, on a terminal), or - for
+    standard input.
 
     Begin with:
       {PROGRAM} demo                  watch a call, with no account and no phone
@@ -158,6 +186,7 @@ _GROUP_HELP = {
     failed, 11 a wait ended in another status, 12 outcome unknown, 130 and 143 interrupted.
     """,
     "call": "Create calls and look at them.",
+    "conversation": "Conversations: who is in them, and what all in one hear. A ROOM is a name, or CON- and an id.",
     "ncco": "Check call flows.",
     "webhook": "Answer calls, and keep what the platform tells of them.",
     "recording": "Recordings, and transcriptions of them.",
@@ -362,7 +391,7 @@ def _common_options() -> tuple[TyperOption, ...]:
 def _version_option() -> TyperOption:
     def show(ctx: typer.Context, _param: Any, value: bool) -> None:
         app = ctx.find_object(App)
-        if value and app is not None:
+        if value and app is not None and not ctx.resilient_parsing:
             app.write(f"{PROGRAM} {__version__}\n")
             raise typer.Exit
 

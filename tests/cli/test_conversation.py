@@ -1,0 +1,375 @@
+"""``conversation``: who is in each, who hears whom, and what all of them are made to hear."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.calls import PARTNER, connected
+from tests.support.machines import Application, machine
+from tests.support.room import BY_HAND, PERSON, Room
+from tests.support.servers import Canned, Request, page, reply
+
+THIRD = "447700900003"
+CON = "CON-6f1d2c3b-4a59-4687-9786-a5b4c3d2e1f0"
+LEGS = [f"00000000-0000-4000-8000-{number:012}" for number in range(4)]
+
+
+def hear(room: Room, leg: str) -> list[dict[str, Any]]:
+    return list(room(f"sandbox hear {leg} -o json", env={"VOICECTL_SANDBOX": room.url}).json)
+
+
+def test_list_has_the_conversations_with_live_legs(voicectl: Room) -> None:
+    one, other = voicectl.call(options="--join support-17"), voicectl.call(PARTNER, "--join support-17")
+    voicectl.call(BY_HAND, wait="ringing")
+    over = voicectl.call(THIRD, "--join left-over")
+    voicectl(f"hangup {over}")
+
+    rows = {row[1]: row for row in voicectl("conversation list").rows}
+
+    room = rows.pop("support-17")
+    assert room[0] == voicectl(f"call show {one} -o json").json["conversation_uuid"]
+    assert room[2:4] == ["2", "answered:2"]
+    assert room[4].startswith("2026-02-02T02:40:")
+    assert room[5] == "ACTIVE"
+    ((name, own),) = rows.items()
+    assert name.startswith("NAM-")
+    assert own[2:4] == ["1", "ringing:1"]
+    assert voicectl("conversation list --fields name -q").stdout.count("CON-") == 2
+    assert other
+
+
+def test_list_all_has_those_that_nobody_is_in(voicectl: Room) -> None:
+    voicectl(f"hangup {voicectl.call(options='--join support-17')}")
+
+    assert voicectl("conversation list").stdout == ""
+    assert voicectl("conversation list -o json").json == []
+    (record,) = voicectl("conversation list --all -o json").json
+    assert (record["name"], record["legs"], record["statuses"]) == ("support-17", 0, "")
+
+
+@pytest.mark.parametrize("status", [403, 404, 400])
+@pytest.mark.parametrize("line", ["conversation list", "conversation list --all"])
+def test_without_the_conversation_api_the_live_legs_are_told(
+    tmp_path: Path, application: Application, line: str, status: int
+) -> None:
+    def answer(request: Request) -> bytes:
+        if request.path != "/v1/calls":
+            return reply(status, {"title": "No"})
+        legs = [{"uuid": LEGS[0], "status": "answered", "conversation_uuid": CON}]
+        return reply(body=page(*(legs if request.query.get("status") == "answered" else [])))
+
+    with Canned(answer) as server:
+        ran = machine(tmp_path, application, server.url)(line)
+
+    assert ran.exit_code == 0
+    assert ran.rows == [[CON, "-", "1", "answered:1", "-", "-"]]
+    assert "Names are not known" in ran.stderr
+
+
+def test_show_tells_who_hears_whom(voicectl: Room) -> None:
+    caller, callee = connected(voicectl)
+    voicectl(f"mute {caller}")
+    id_ = voicectl(f"call show {caller} -o json").json["conversation_uuid"]
+
+    rows = {row[0]: row for row in voicectl(f"conversation show {id_}").rows}
+    shown = voicectl(f"conversation show {id_} -o json").json
+
+    assert rows[caller][1:7] == ["answered", "outbound", "442079460000", PERSON, "true", "false"]
+    assert rows[caller][7].startswith("MEM-")
+    assert rows[caller][8:] == ["JOINED", callee, "-", "-"]
+    assert rows[callee][9:] == ["-", caller, "-"]
+    assert shown["id"] == id_
+    assert {leg["uuid"]: leg["muted"] for leg in shown["legs"]} == {caller: True, callee: False}
+    assert shown["hears"] == [
+        {"listener": caller, "speaker": callee, "hears": "yes", "why": None},
+        {"listener": callee, "speaker": caller, "hears": "no", "why": "the speaker is muted"},
+    ]
+    assert voicectl(f"conversation show {id_} -q").stdout.split() == [caller, callee]
+
+
+def test_in_a_room_it_is_known_of_those_whom_we_brought_in(voicectl: Room) -> None:
+    """Of the third, and what its flow let it hear, nobody tells."""
+    agent, caller, third = voicectl.call(), voicectl.call(PARTNER), voicectl.call(THIRD, "--join support-17")
+    assert voicectl(f"move {agent} {caller} support-17").exit_code == 0
+    coach = voicectl.call("447700900004")
+    assert voicectl(f"move {coach} support-17 --can-speak {agent}").exit_code == 0
+
+    shown = voicectl("conversation show support-17 -o json").json
+    hears = {(each["listener"], each["speaker"]): each["hears"] for each in shown["hears"]}
+
+    assert shown["name"] == "support-17"
+    assert (
+        hears[agent, caller] == hears[caller, agent] == hears[agent, coach] == hears[coach, caller] == "yes"
+    )
+    assert hears[caller, coach] == "no"
+    assert hears[agent, third] == hears[third, agent] == "?"
+    assert len(hears) == 12
+
+
+def test_what_show_says_is_what_they_hear(voicectl: Room) -> None:
+    legs = [voicectl.call(f"44770090000{n}") for n in range(1, 5)]
+    voicectl(f"move {legs[0]} {legs[1]} support-17")
+    voicectl(f"move {legs[2]} support-17 --can-hear {legs[0]}")
+    voicectl(f"move {legs[3]} support-17 --mute")
+    voicectl(f"earmuff {legs[1]}")
+
+    shown = voicectl("conversation show support-17 -o json").json["hears"]
+
+    for number, speaker in enumerate(legs):
+        voicectl(f"sandbox press {speaker} {number}", env={"VOICECTL_SANDBOX": voicectl.url})
+    for each in shown:
+        digits = [heard.get("digits") for heard in hear(voicectl, each["listener"])]
+        assert (str(legs.index(each["speaker"])) in digits) == (each["hears"] == "yes"), each
+
+
+def test_a_leg_that_rings_hears_nobody(voicectl: Room) -> None:
+    caller, callee = connected(voicectl, to=BY_HAND)
+    id_ = voicectl(f"call show {caller} -o json").json["conversation_uuid"]
+
+    shown = voicectl(f"conversation show {id_} -o json").json["hears"]
+
+    assert {(each["hears"], each["why"]) for each in shown} == {
+        ("no", "the listener has not answered"),
+        ("no", "the speaker has not answered"),
+    }
+    assert callee in {each["listener"] for each in shown}
+
+
+def test_a_terminal_shows_a_table_of_who_hears_whom(voicectl: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
+    caller, callee = connected(voicectl)
+    voicectl(f"mute {caller}")
+    id_ = voicectl(f"call show {caller} -o json").json["conversation_uuid"]
+
+    ran = voicectl(f"conversation show {id_}", terminal=True, env={"NO_COLOR": "1"})
+
+    lines = [line.split() for line in ran.stdout.splitlines()]
+    assert ["hears", caller[:8], callee[:8]] in lines
+    assert [caller[:8], ".", "yes"] in lines
+    assert [callee[:8], "no", "."] in lines
+    assert "\x1b" not in ran.stdout
+
+
+def test_show_asks_once_for_each_member_that_has_not_left(voicectl: Room) -> None:
+    gone = [voicectl.call(options="--join support-17") for _ in range(3)]
+    voicectl(f"hangup {' '.join(gone)}")
+    legs = [voicectl.call(number, "--join support-17") for number in (PERSON, PARTNER)]
+    before = len(voicectl.requests("getMember"))
+
+    assert [row[0] for row in voicectl("conversation show support-17").rows] == legs
+
+    assert len(voicectl.requests("getMember")) - before == len(legs)
+
+
+@pytest.mark.parametrize(
+    "options", ["-q", "-q -o json", "--fields uuid,status", "--fields uuid,to.number -o json"]
+)
+def test_show_asks_for_no_member_where_none_is_shown(voicectl: Room, options: str) -> None:
+    leg = voicectl.call(options="--join support-17")
+
+    ran = voicectl(f"conversation show support-17 {options}")
+
+    assert ran.exit_code == 0
+    assert leg in ran.stdout
+    assert not voicectl.requests("getMember") + voicectl.requests("listMembers")
+
+
+def test_fields_of_show_are_those_of_its_legs_in_json_too(voicectl: Room) -> None:
+    caller, callee = connected(voicectl)
+    id_ = voicectl(f"call show {caller} -o json").json["conversation_uuid"]
+    line = f"conversation show {id_} --fields uuid,status,muted,hears,to.number"
+
+    shown, streamed, rows = (voicectl(f"{line} {o}") for o in ("-o json", "-o jsonl", "-o tsv"))
+
+    assert shown.json["id"] == id_
+    assert "hears" not in shown.json
+    assert [
+        [str(each).lower() if each is False else each for each in leg.values()] for leg in shown.json["legs"]
+    ] == (rows.rows)
+    assert shown.json["legs"][0] == {
+        "uuid": caller,
+        "status": "answered",
+        "muted": False,
+        "hears": callee,
+        "to.number": PERSON,
+    }
+    assert streamed.json == shown.json
+    assert streamed.stdout.count("\n") == 1
+
+
+def test_show_says_that_not_all_legs_could_be_listed(tmp_path: Path, application: Application) -> None:
+    count = 0
+
+    def answer(request: Request) -> bytes:
+        nonlocal count
+        if request.path != "/v1/calls":
+            return reply(403, {"title": "Forbidden"})
+        count += 1
+        leg = {"uuid": f"00000000-0000-4000-8000-{count:012}", "status": "answered"}
+        return reply(body=page(leg, following=None if count % 2 else "/v1/calls?page=2"))
+
+    with Canned(answer) as server:
+        ran = machine(tmp_path, application, server.url)(f"conversation show {CON} -q")
+
+    assert "warning: there are more legs than could be listed" in ran.stderr
+
+
+def test_show_without_the_conversation_api_has_the_legs_and_knows_less(
+    tmp_path: Path, application: Application
+) -> None:
+    def answer(request: Request) -> bytes:
+        if request.path != "/v1/calls":
+            return reply(403, {"title": "Forbidden"})
+        legs = [{"uuid": leg, "status": "answered", "conversation_uuid": CON} for leg in LEGS[:2]]
+        return reply(body=page(*(legs if request.query.get("status") == "answered" else [])))
+
+    with Canned(answer) as server:
+        room = machine(tmp_path, application, server.url)
+        ran = room(f"conversation show {CON} -o json")
+        named = room("conversation show support-17")
+
+    assert ran.exit_code == 0
+    assert [leg["muted"] for leg in ran.json["legs"]] == [None, None]
+    assert {each["hears"] for each in ran.json["hears"]} == {"?"}
+    assert "Who is muted is not known" in ran.stderr
+    assert named.exit_code == 3
+
+
+@pytest.mark.parametrize("command", ["show {}", "talk {} Hi", "stream {} https://x.org/a.mp3", "record {}"])
+def test_a_room_that_is_not_there_is_4_and_the_nearest_are_named(voicectl: Room, command: str) -> None:
+    voicectl.call(options="--join support-17")
+
+    ran = voicectl(f"conversation {command.format('suport-17')}")
+
+    assert (ran.exit_code, ran.stdout) == (4, "")
+    assert "support-17" in ran.stderr
+    assert voicectl.url.removeprefix("http://") in ran.stderr
+    assert "application " in ran.stderr
+    assert "It may be in another region" in ran.stderr
+    assert voicectl(f"conversation {command.format(CON)}").exit_code == 4
+    for text in ("CON-x", "con-1", "''", "-"):
+        assert voicectl(f"conversation {command.format(text)}").exit_code == 2
+
+
+def test_talk_is_heard_by_all_and_stops(voicectl: Room) -> None:
+    legs = [voicectl.call(number, "--join support-17") for number in (PERSON, PARTNER)]
+
+    ran = voicectl("conversation talk support-17 -", stdin="The engineer is here.\n")
+    voicectl.clock.sleep(20)
+    voicectl("conversation talk support-17 'For ever' --loop 0")
+    voicectl.clock.sleep(7)
+    stopped = voicectl("conversation talk support-17 --stop -o json")
+    voicectl.clock.sleep(7)
+
+    assert [row[1:] for row in ran.rows] == [["talk", "done"]]
+    assert stopped.json["action"] == "talk --stop"
+    for leg in legs:
+        said, endless = [each for each in hear(voicectl, leg) if each["kind"] == "speech"]
+        assert said["text"] == "The engineer is here."
+        assert (endless["text"], endless["seconds"]) == ("For ever", 7)
+    assert voicectl("conversation talk support-17 x --stop").exit_code == 2
+
+
+def test_stream_is_heard_by_all_and_stops(voicectl: Room) -> None:
+    legs = [voicectl.call(number, "--join support-17") for number in (PERSON, PARTNER)]
+
+    assert voicectl("conversation stream support-17 https://cdn.example.org/a.mp3 --loop 0").exit_code == 0
+    voicectl.clock.sleep(30)
+    assert voicectl("conversation stream support-17 --stop").exit_code == 0
+
+    for leg in legs:
+        assert [each["seconds"] for each in hear(voicectl, leg) if each["kind"] == "audio"] == [30]
+    assert voicectl("conversation stream support-17").exit_code == 2
+    assert voicectl("conversation stream support-17 ftp://x/y").exit_code == 2
+
+
+def test_record_starts_and_stops_and_a_second_stop_is_done_already(voicectl: Room) -> None:
+    voicectl.call(options="--join support-17")
+
+    started = voicectl("conversation record support-17 --format wav --split --limit 10m")
+    stopped = [voicectl("conversation record support-17 --stop") for _ in range(2)]
+
+    assert [ran.rows[0][1:] for ran in (started, *stopped)] == [
+        ["record", "done"],
+        ["record --stop", "done"],
+        ["record --stop", "already"],
+    ]
+    (first, *_) = voicectl.requests("recordConversation")
+    assert first["body"] == {"action": "start", "format": "wav", "split": "conversation", "timeout": 600}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "--format flac",
+        "--retention-ttl 0",
+        "--retention-ttl 401",
+        "--limit 3h",
+        "--limit 0s",
+        "--event-url ftp://x/y",
+        "--transcription-event-url x",
+        "--event-method PUT",
+        "--stop --split",
+        "--stop --transcription-language en-GB",
+    ],
+)
+def test_what_cannot_be_recorded_so_is_refused_here(voicectl: Room, options: str) -> None:
+    assert voicectl(f"conversation record {CON} {options}").exit_code == 2
+    assert not voicectl.requests("recordConversation")
+
+
+def test_an_empty_conversation_cannot_be_recorded(voicectl: Room) -> None:
+    voicectl(f"hangup {voicectl.call(options='--join support-17')}")
+
+    assert voicectl("conversation record support-17").exit_code == 5
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "talk {} Hi",
+        "talk {} --stop",
+        "stream {} https://x.org/a.mp3",
+        "stream {} --stop",
+        "record {}",
+        "record {} --stop",
+    ],
+)
+def test_a_dry_run_shows_the_request_and_sends_nothing(voicectl: Room, command: str) -> None:
+    voicectl.call(options="--join support-17")
+    before = [each for each in voicectl.requests() if each["method"] != "GET"]
+
+    ran = voicectl(f"conversation {command.format('support-17')} --dry-run")
+
+    assert ran.exit_code == 0
+    assert ran.stdout.startswith("curl -X ")
+    assert "/v1/conversations/CON-" in ran.stdout
+    assert [each for each in voicectl.requests() if each["method"] != "GET"] == before
+
+
+def test_names_from_outside_are_shown_harmlessly(voicectl: Room) -> None:
+    voicectl.call(options="--join 'evil room'")
+    assert voicectl.sandbox is not None
+    (page_,) = list(voicectl.sandbox.book)
+    voicectl.sandbox.exchange.rename(page_.conversation, "evil\x1b[31m\u202eroom")
+
+    ran = voicectl("conversation list")
+
+    assert "\x1b" not in ran.stdout
+    assert "\\x1b[31m\\u202eroom" in ran.stdout
+    ran = voicectl("conversation show nope")
+    assert "\x1b" not in ran.stderr
+
+
+def test_what_was_done_to_a_conversation_is_noted_and_not_what_was_said(voicectl: Room) -> None:
+    voicectl.call(options="--join support-17")
+    (row,) = voicectl("conversation talk support-17 'My PIN is 1234'").rows
+
+    notes = next(voicectl.state.rglob("notes")).read_text()
+
+    assert row[0] in notes
+    assert '"characters": 14' in notes
+    assert "1234" not in notes

@@ -1,0 +1,561 @@
+"""A leg that lives in another region, or is another application's; and one that is named by a number."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import StartRoom
+from tests.support.kept import keep, status
+from tests.support.machines import Application, machine
+from tests.support.room import PERSON, Room
+from tests.support.servers import LEG, Canned, Eavesdropper, reply
+from voicectl.core import finding, keys
+from voicectl.core.profiles import Profile, ProfileStore
+from voicectl.store.events import Route
+
+HOME = "na-east"
+AWAY = "eu-west"
+OTHER_APP = "1d2c3b4a-5968-4776-8594-a3b2c1d0e9f8"
+
+CHANGES = [
+    "talk {leg} Hello",
+    "talk {leg} --stop",
+    "stream {leg} https://cdn.example.org/a.mp3",
+    "stream {leg} --stop",
+    "dtmf {leg} 12",
+    "dtmf {leg} --listen https://app.example.org/keys",
+    "dtmf {leg} --no-listen",
+    "mute {leg}",
+    "unmute {leg}",
+    "earmuff {leg}",
+    "unearmuff {leg}",
+    "hangup {leg}",
+    "transfer {leg} --answer-url https://app.example.org/answer",
+    "move {leg} support-17 --no-wait",
+]
+
+GONE = reply(404, {"title": "Not Found"})
+
+
+@pytest.fixture
+def room(start_room: StartRoom) -> Room:
+    """A machine whose profile asks one region of a sandbox, and knows the others."""
+    room = start_room()
+    set_up(room)
+    return room
+
+
+def set_up(room: Room, **changes: object) -> None:
+    """Have the profile ask one region, and know them all, but for the *changes*."""
+    assert room.sandbox is not None
+    regions = dict(room.sandbox.region_urls)
+    store = ProfileStore(room.config)
+    settings: dict[str, object] = {"regions": regions, "base_url": regions[HOME]} | changes
+    store.add(replace(store.get("test"), **settings), key=None, replace=True)  # type: ignore[arg-type]
+
+
+def ring(room: Room, region: str = AWAY) -> str:
+    """The id of an inbound call that lives in *region*."""
+    ran = room(
+        f"sandbox ring --to 442079460000 --from {PERSON} --region {region} -q",
+        env={"VOICECTL_SANDBOX": room.url},
+    )
+    assert ran.exit_code == 0, ran.stderr
+    room.clock.sleep(2)
+    return ran.stdout.strip()
+
+
+def url(room: Room, region: str) -> str:
+    assert room.sandbox is not None
+    return room.sandbox.region_urls[region]
+
+
+class Watch:
+    """What the sandbox is asked from now on."""
+
+    def __init__(self, room: Room) -> None:
+        for thread in threading.enumerate():
+            if thread.name == "beside":  # it asks a region of which nobody wants to know any more
+                thread.join()
+        self._room = room
+        self._before = len(room.requests())
+
+    @property
+    def asked(self) -> list[tuple[str, str | None, int]]:
+        """Method, region and status of each request, in order."""
+        entries = self._room.requests()[self._before :]
+        return [
+            (each["method"], each["region"], each["status"])
+            for each in entries
+            if each["path"].startswith("/v1/")
+        ]
+
+    @property
+    def changes(self) -> list[tuple[str, str | None, int]]:
+        return [each for each in self.asked if each[0] != "GET"]
+
+
+@pytest.mark.parametrize("line", CHANGES)
+def test_a_change_is_made_once_where_the_leg_is(room: Room, line: str) -> None:
+    leg, watch = ring(room), Watch(room)
+
+    ran = room(line.format(leg=leg))
+
+    assert ran.exit_code == 0, ran.stderr
+    refused, made = watch.changes
+    assert refused[1:] == (HOME, 404)
+    assert (made[1], made[2] // 100) == (AWAY, 2)
+    assert len(watch.asked) <= 2 + 7
+    assert f"Leg {leg} is on {url(room, AWAY).removeprefix('http://')}" in ran.stderr
+
+
+def test_the_region_is_remembered_and_the_next_request_goes_there_alone(room: Room) -> None:
+    leg = ring(room)
+    room(f"mute {leg}")
+    watch = Watch(room)
+
+    assert room(f"dtmf {leg} 12").exit_code == 0
+    assert room(f"call show {leg} -q").exit_code == 0
+
+    assert watch.asked == [("PUT", AWAY, 200), ("GET", AWAY, 200)]
+
+
+@pytest.mark.parametrize("line", ["call show {leg} -o json", "wait {leg} --for ringing -o json"])
+def test_a_record_is_found_in_any_region(room: Room, line: str) -> None:
+    leg, watch = ring(room), Watch(room)
+
+    ran = room(line.format(leg=leg))
+
+    assert ran.exit_code == 0, ran.stderr
+    assert ran.json["uuid"] == leg
+    assert watch.changes == []
+
+
+def test_where_the_global_host_loses_sight_of_its_legs_the_regions_have_them(room: Room) -> None:
+    set_up(room, base_url=room.url)
+    leg = room.call()
+    assert room.sandbox is not None
+    room.sandbox.faults.add({"what": "region"})
+    watch = Watch(room)
+
+    assert room(f"dtmf {leg} 12").exit_code == 0
+
+    assert watch.changes == [("PUT", None, 404), ("PUT", HOME, 200)]
+
+
+def test_a_leg_of_the_first_host_costs_one_request(room: Room) -> None:
+    leg, watch = ring(room, HOME), Watch(room)
+
+    assert room(f"dtmf {leg} 12").exit_code == 0
+
+    assert watch.asked == [("PUT", HOME, 200)]
+
+
+def test_a_leg_that_is_nowhere_is_told_with_everybody_who_was_asked(room: Room) -> None:
+    watch = Watch(room)
+
+    ran = room(f"mute {LEG} -o json")
+
+    assert ran.exit_code == 4
+    assert len(ran.stderr.splitlines()) == 1
+    assert room.sandbox is not None
+    for each in room.sandbox.region_urls.values():
+        assert each.removeprefix("http://") in ran.error["message"]
+    assert ProfileStore(room.config).get("test").application_id in ran.error["message"]
+    assert ran.error["http_status"] == 404
+    assert len(watch.changes) == 1
+    assert len(watch.asked) == 1 + 6
+
+
+def test_several_legs_that_are_nowhere_are_looked_for_once_each(room: Room) -> None:
+    watch = Watch(room)
+
+    ran = room(f"hangup {LEG} {LEG[:-1]}7")
+
+    assert ran.exit_code == 4
+    assert len(watch.changes) == 2
+    assert len(watch.asked) == 2 * (1 + 6)
+
+
+def test_a_leg_that_is_over_is_said_to_be_over(room: Room) -> None:
+    leg = ring(room)
+    room(f"hangup {leg}")
+    watch = Watch(room)
+
+    ran = room(f"mute {leg} -o json")
+
+    assert ran.exit_code == (4 if ran.error["http_status"] == 404 else 5)
+    assert {region for _, region, _ in watch.asked} == {AWAY}
+
+
+def test_hanging_up_agrees_over_elsewhere_is_done(room: Room) -> None:
+    leg = ring(room)
+    assert room(f"hangup {leg} -o json").json["outcome"] == "done"
+    assert room(f"hangup {leg} -o json").json["outcome"] == "already"
+    (room.state / ProfileStore(room.config).get("test").application_id / "notes").unlink()
+
+    ran = room(f"hangup {leg} -o json")
+
+    assert (ran.exit_code, ran.json["outcome"]) == (0, "already")
+
+
+def test_a_leg_that_is_nowhere_any_more_but_over_by_a_signed_event_is_done(room: Room) -> None:
+    keep(room, status("completed", leg=LEG))
+
+    ran = room(f"hangup {LEG} -o json")
+
+    assert (ran.exit_code, ran.json["outcome"]) == (0, "already")
+
+
+def test_a_lost_reply_of_the_region_is_an_unknown_outcome_and_nothing_is_repeated(room: Room) -> None:
+    leg = ring(room)
+    room(f"mute {leg}")
+    assert room.sandbox is not None
+    room.sandbox.faults.add({"what": "lost-reply", "on": "startDTMF", "times": 1})
+    watch = Watch(room)
+
+    ran = room(f"dtmf {leg} 12")
+
+    assert ran.exit_code == 12
+    assert f"voicectl call show {leg}" in ran.stderr
+    assert [each[:2] for each in watch.asked] == [("PUT", AWAY)]
+
+
+def test_a_region_that_does_not_answer_is_unknown_and_does_not_keep_the_others(room: Room) -> None:
+    leg = ring(room)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        name = f"127.0.0.1:{silent.getsockname()[1]}"
+        regions = {name: url(room, name) for name in (HOME, AWAY)} | {"apac-sng": f"http://{name}"}
+        set_up(room, regions=regions)
+        started = time.monotonic()
+
+        found = room(f"mute {leg} --request-timeout 0.2")
+        missing = room(f"mute {LEG} --request-timeout 0.2 -o json")
+
+    assert (found.exit_code, missing.exit_code) == (0, 7)
+    absent, unknown = missing.error["message"].split("Whether")
+    assert name in unknown
+    assert name not in absent
+    assert url(room, AWAY).removeprefix("http://") in absent
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("line", ["talk {leg} Hi", "mute {leg}", "move {leg} support-17", "hangup {leg}"])
+def test_a_leg_is_not_said_to_be_missing_where_nobody_could_tell(room: Room, line: str) -> None:
+    leg = ring(room)
+    assert room.sandbox is not None
+    room.sandbox.faults.add({"what": "status", "on": "getCall", "code": 503})
+
+    ran = room(line.format(leg=leg) + " -o json")
+
+    assert (ran.exit_code, ran.error["retryable"]) == (7, True)
+    if not line.startswith(("move", "hangup")):
+        home, away = (url(room, each).removeprefix("http://") for each in (HOME, AWAY))
+        absent, unknown = ran.error["message"].split("Whether")
+        assert home in absent  # it did answer what was asked of it
+        assert home not in unknown
+        assert away in unknown
+
+    room.sandbox.faults.clear()
+    assert room(line.format(leg=leg)).exit_code == 0
+
+
+def test_a_profile_that_has_the_leg_is_named_though_a_region_is_silent(
+    room: Room, application: Application
+) -> None:
+    assert room.sandbox is not None
+    room.sandbox.faults.add({"what": "status", "on": "getCall", "code": 503})
+    with Canned(reply(200, {"uuid": LEG, "status": "answered"})) as theirs:
+        other_profile(room, application, theirs.url)
+        ran = room(f"mute {LEG} -o json")
+
+    assert ran.exit_code == 4
+    assert "Profile staging has it" in ran.error["message"]
+
+
+def test_hanging_up_what_a_signed_event_says_is_over_is_done_though_no_region_answers(room: Room) -> None:
+    keep(room, status("completed", leg=LEG))
+    assert room.sandbox is not None
+    room.sandbox.faults.add({"what": "status", "on": "getCall", "code": 503})
+
+    ran = room(f"hangup {LEG} -o json")
+
+    assert (ran.exit_code, ran.json["outcome"]) == (0, "already")
+
+
+@pytest.mark.parametrize(("seconds", "exit_code"), [(10, 7), (40, 0)])
+def test_who_waits_longer_for_a_request_waits_longer_for_a_slow_region(
+    room: Room, monkeypatch: pytest.MonkeyPatch, seconds: int, exit_code: int
+) -> None:
+    monkeypatch.setattr(finding, "REGIONS_SECONDS", 0.4)
+    leg = ring(room)
+    assert room.sandbox is not None
+    room.sandbox.faults.add({"what": "delay", "on": "getCall", "seconds": 0.8})
+
+    assert room(f"talk {leg} Hi --request-timeout {seconds}s").exit_code == exit_code
+
+
+def test_legs_of_one_region_are_looked_for_there_first_and_it_is_told_once(room: Room) -> None:
+    legs, watch = [ring(room) for _ in range(5)], Watch(room)
+
+    ran = room("mute - --yes", stdin="\n".join(legs))
+
+    assert ran.exit_code == 0, ran.stderr
+    Watch(room)
+    reads = [region for method, region, _ in watch.asked if method == "GET"]
+    assert len(reads) <= 7 + 4
+    assert reads[-4:] == [AWAY] * 4
+    assert ran.stderr.count(" is on ") == 1
+
+
+def test_a_leg_of_a_third_region_is_found_after_one_of_the_second(room: Room) -> None:
+    legs = [ring(room), ring(room, "apac-sng"), ring(room, HOME), ring(room)]
+    watch = Watch(room)
+
+    ran = room(f"mute {' '.join(legs)}")
+
+    assert ran.exit_code == 0, ran.stderr
+    made = [region for _, region, status in watch.changes if status < 300]
+    assert made == [AWAY, "apac-sng", HOME, AWAY]
+    assert ran.stderr.count(" is on ") == 2
+
+
+def test_debug_lines_name_the_host_that_was_asked(room: Room) -> None:
+    leg = ring(room)
+
+    told = room(f"mute {leg} --debug").stderr
+
+    assert f"PUT {url(room, HOME)}/v1/calls/{leg}: 404" in told
+    assert f"PUT {url(room, AWAY)}/v1/calls/{leg}: 204" in told
+
+
+def test_an_interrupt_ends_the_search_at_once_and_nothing_is_in_doubt(
+    tmp_path: Path, application: Application
+) -> None:
+    with Canned(GONE) as home, socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(20)
+        regions = {AWAY: f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        room = machine(tmp_path, application, home.url, regions=regions)
+        with room.spawn(f"dtmf {LEG} 12") as child:
+            connection, _ = silent.accept()
+            child.send_signal(signal.SIGINT)
+            started = time.monotonic()
+            assert child.wait(20) == 130
+        connection.close()
+
+    assert time.monotonic() - started < 2
+    assert [each.method for each in home.requests] == ["PUT", "GET"]
+
+
+def test_a_dry_run_shows_the_host_where_the_leg_is_and_asks_nobody(room: Room) -> None:
+    leg = ring(room)
+    room(f"mute {leg}")
+    watch = Watch(room)
+
+    ran = room(f"unmute {leg} --dry-run")
+
+    assert f"{url(room, AWAY)}/v1/calls/{leg}" in ran.stdout
+    assert watch.asked == []
+
+
+def test_no_token_goes_where_a_note_or_an_event_points_unless_that_host_is_the_profiles(room: Room) -> None:
+    leg = ring(room)
+    with Canned(reply(200, {"uuid": leg, "status": "answered"})) as stranger:
+        directory = room.state / ProfileStore(room.config).get("test").application_id
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "notes").write_text(json.dumps([0, leg, "region", "done", {"url": stranger.url}]) + "\n")
+        keep(room, {"uuid": leg, "region_url": stranger.url, "to": "1", "from": "2"}, route=Route.ANSWER)
+
+        assert room(f"mute {leg}").exit_code == 0
+
+        assert stranger.requests == []
+
+
+def other_profile(room: Room, application: Application, base_url: str, name: str = "staging") -> None:
+    profile = Profile(name=name, application_id=OTHER_APP, base_url=base_url)
+    ProfileStore(room.config).add(profile, key=application[1])
+
+
+@pytest.mark.parametrize("line", ["dtmf {leg} 12", "hangup {leg}", "call show {leg}"])
+def test_the_profile_whose_leg_it_is_is_named_and_nothing_is_done_with_it(
+    room: Room, application: Application, line: str
+) -> None:
+    with Canned(reply(200, {"uuid": LEG, "status": "answered"})) as theirs, Canned(GONE) as nobodys:
+        other_profile(room, application, theirs.url)
+        other_profile(room, application, nobodys.url, "lab")
+        ran = room(line.format(leg=LEG) + " -o json")
+
+    assert ran.exit_code == 4
+    assert "Profile staging has it" in ran.error["message"]
+    assert "-p staging" in ran.error["hint"]
+    assert [(each.method, each.path) for each in theirs.requests] == [("GET", f"/v1/calls/{LEG}")]
+    assert all(each.method == "GET" for each in nobodys.requests)
+    (request,) = theirs.requests
+    assert OTHER_APP in room("jwt show - -o json", stdin=str(request.token)).stdout
+
+
+def test_a_profile_that_has_the_leg_is_named_without_waiting_for_a_silent_one(
+    room: Room, application: Application
+) -> None:
+    with (
+        Canned(reply(200, {"uuid": LEG, "status": "answered"})) as theirs,
+        socket.create_server(("127.0.0.1", 0)) as silent,
+    ):
+        other_profile(room, application, theirs.url)
+        other_profile(room, application, f"http://127.0.0.1:{silent.getsockname()[1]}", "dead")
+        started = time.monotonic()
+        ran = room(f"mute {LEG} -o json")
+
+    assert "Profile staging has it" in ran.error["message"]
+    assert time.monotonic() - started < 4
+
+
+def test_profiles_that_do_not_know_it_either_are_named(room: Room, application: Application) -> None:
+    with Canned(GONE) as lab, Canned(reply(401)) as refused:
+        other_profile(room, application, lab.url, "lab")
+        other_profile(room, application, refused.url, "old")
+        ran = room(f"mute {LEG} -o json")
+
+    assert ran.exit_code == 4
+    assert "Profile lab does not know it either" in ran.error["hint"]
+    assert "Not known for profile old" in ran.error["hint"]
+
+
+def test_a_profile_of_the_platform_is_not_tried_from_a_sandbox_nor_the_other_way(
+    room: Room, application: Application
+) -> None:
+    with Eavesdropper() as proxy, Canned(reply(200, {"uuid": LEG, "status": "answered"})) as here:
+        other_profile(room, application, "https://api.nexmo.com", "prod")
+        environ = {"HTTPS_PROXY": proxy.url, "https_proxy": proxy.url}
+        from_sandbox = room(f"mute {LEG} -o json", env=environ)
+        assert (from_sandbox.exit_code, proxy.connections) == (4, 0)
+
+        other_profile(room, application, here.url, "local")
+        from_platform = room(f"call show {LEG} -p prod --request-timeout 1 -o json", env=environ)
+
+    assert from_platform.exit_code == 7
+    assert proxy.connections > 0
+    assert here.requests == []
+
+
+def test_a_key_that_a_command_prints_is_not_fetched_for_a_look(room: Room, application: Application) -> None:
+    marker = room.home / "was-run"
+    with Canned(reply(200, {"uuid": LEG, "status": "answered"})) as theirs:
+        profile = Profile(
+            name="vault",
+            application_id=OTHER_APP,
+            base_url=theirs.url,
+            key_command=f"touch {marker}",
+        )
+        ProfileStore(room.config).add(profile, key=None)
+        ran = room(f"mute {LEG} -o json")
+
+    assert theirs.requests == []
+    assert not marker.exists()
+    assert "Not known for profile vault" in ran.error["hint"]
+
+
+def test_a_rehearsal_knows_its_sandboxs_regions_and_tries_no_profile(
+    room: Room, application: Application
+) -> None:
+    leg = ring(room)
+    assert room.sandbox is not None
+    room.sandbox.faults.add({"what": "region"})
+    environ = {"VOICECTL_SANDBOX": room.url}
+    with Canned(reply(200, {"uuid": LEG, "status": "answered"})) as theirs:
+        other_profile(room, application, theirs.url)
+
+        assert room(f"mute {leg}", env=environ).exit_code == 0
+        assert room(f"mute {LEG}", env=environ).exit_code == 4
+
+        assert theirs.requests == []
+
+
+def test_the_profile_that_sandbox_start_writes_finds_its_legs(start_room: StartRoom) -> None:
+    room = start_room()
+    store = ProfileStore(room.config)
+    assert room.sandbox is not None
+    store.add(
+        replace(store.get("test"), name="sandbox", regions=room.sandbox.region_urls),
+        key=keys.parse(store.key_path("test").read_text(), where="the test"),
+    )
+    leg = ring(room, "apac-sng")
+    room.sandbox.faults.add({"what": "region"})
+
+    assert room(f"mute {leg} -p sandbox").exit_code == 0
+
+
+# to: and from:
+
+OTHER = "447700900002"
+
+
+@pytest.fixture
+def three(start_room: StartRoom) -> tuple[Room, dict[str, str]]:
+    """Calls to two people, and one from a third."""
+    room = start_room()
+    calls = {"one": room.call(PERSON), "other": room.call(OTHER), "inbound": ring(room, HOME)}
+    return room, calls
+
+
+@pytest.mark.parametrize(
+    ("text", "leg"),
+    [
+        (f"to:{PERSON}", "one"),
+        (f"to:+{OTHER}", "other"),
+        ("to:44770090000", None),
+        ("to:4477009000", None),
+        (f"from:{PERSON}", "inbound"),
+        ("from:4477", "inbound"),
+        ("to:4420", "inbound"),
+        ("to:9999", None),
+    ],
+)
+def test_a_number_names_the_only_leg_that_has_it_or_begins_so(
+    three: tuple[Room, dict[str, str]], text: str, leg: str | None
+) -> None:
+    room, calls = three
+    watch = Watch(room)
+
+    ran = room(f"mute {text} -o json")
+
+    if leg is None:
+        assert ran.exit_code == 4
+        assert watch.changes == []
+        if text != "to:9999":
+            assert calls["one"] in ran.error["hint"]
+            assert calls["other"] in ran.error["hint"]
+    else:
+        assert (ran.exit_code, ran.json["uuid"]) == (0, calls[leg])
+
+
+def test_a_whole_number_goes_before_a_longer_one_that_begins_so(room: Room) -> None:
+    set_up(room, base_url=room.url)
+    short = room.call("44770090000")
+    room.call("447700900001")
+
+    assert room("mute to:44770090000 -q").stdout.strip() == short
+
+
+@pytest.mark.parametrize(
+    "text", ["to:447", "to:", "from:alice", "to:4477*", "to:4477 0090", "via:447700900001"]
+)
+def test_what_is_no_number_names_no_leg(room: Room, text: str) -> None:
+    watch = Watch(room)
+
+    ran = room(["mute", text])
+
+    assert ran.exit_code == 2
+    assert watch.asked == []
+
+
+def test_a_number_is_no_room(room: Room) -> None:
+    assert room(f"move {LEG} to:447700900001").exit_code == 2

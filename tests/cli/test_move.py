@@ -1,0 +1,617 @@
+"""``move`` with a safety net: whom it would drop, whether it came to the room, and who is where if it went wrong."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import StartRoom
+from tests.support.calls import PARTNER, connected
+from tests.support.fault_proxy import FaultProxy, Side, cut
+from tests.support.machines import Application, machine
+from tests.support.room import PERSON, Ran, Room
+from tests.support.servers import LEG, Canned, Request, page, reply
+from tests.support.terminal import converse
+from tests.webhook.serving import eventually
+from voicectl.clock import SystemClock
+from voicectl.core.profiles import ProfileStore
+
+OTHER = "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"
+OLD = "CON-00000000-0000-4000-8000-000000000001"
+OWN = "CON-00000000-0000-4000-8000-000000000002"
+NEW = "CON-00000000-0000-4000-8000-000000000003"
+LATER = {"action": "talk", "text": "Goodbye", "loop": 0}
+
+
+def status(room: Room, leg: str) -> str:
+    return str(room(f"call show {leg}").rows[0][1])
+
+
+def conversation(room: Room, leg: str) -> str:
+    return str(room(f"call show {leg} -o json").json["conversation_uuid"])
+
+
+def changes(room: Room) -> list[dict[str, Any]]:
+    return [each for each in room.requests() if each["method"] != "GET" and each["path"].startswith("/v1/")]
+
+
+def test_a_leg_that_a_connect_joined_is_named_before_its_call_is_lost_and_afterwards(voicectl: Room) -> None:
+    caller, callee = connected(voicectl)
+
+    ran = voicectl(f"move {caller} support-17")
+
+    assert ran.exit_code == 0
+    assert ran.rows == [[caller, "move", "done"]]
+    warned, told = ran.stderr.splitlines()
+    assert warned.startswith(f"warning: {PARTNER} ({callee}) is joined to {PERSON} ({caller}) by a connect")
+    assert "--with-partners" in warned
+    assert told == f"{PARTNER} ({callee}) is over: completed"
+
+
+def test_a_dry_run_warns_and_moves_nobody(voicectl: Room) -> None:
+    caller, callee = connected(voicectl)
+    before = changes(voicectl)
+
+    ran = voicectl(f"move {callee} support-17 --dry-run")
+
+    assert ran.exit_code == 0
+    assert ran.stdout.startswith("curl -X PUT")
+    assert f"{PERSON} ({caller}) is joined to {PARTNER} ({callee})" in ran.stderr
+    assert changes(voicectl) == before
+
+
+def test_nobody_is_warned_of_where_nobody_is_dropped(voicectl: Room) -> None:
+    one, other = voicectl.call(), voicectl.call(PARTNER)  # both in a room
+    alone = voicectl.call("447700900003", "--join alone")
+
+    for leg in (one, alone):
+        ran = voicectl(f"move {leg} support-17")
+        assert (ran.exit_code, ran.stderr) == (0, "")
+
+    assert status(voicectl, other) == "answered"
+
+
+@pytest.mark.parametrize("named", [0, 1], ids=["the caller", "the callee"])
+def test_with_partners_a_connected_pair_becomes_the_room_and_nobody_is_dropped(
+    voicectl: Room, named: int
+) -> None:
+    pair = connected(voicectl)
+
+    ran = voicectl(f"move {pair[named]} support-17 --with-partners --yes -o json")
+
+    assert ran.exit_code == 0, ran.stderr
+    assert {each["uuid"] for each in ran.json} == set(pair)
+    assert {each["outcome"] for each in ran.json} == {"done"}
+    assert [each["operation"] for each in changes(voicectl)[1:]] == ["updateConversation"]
+    voicectl.clock.sleep(60)
+    assert [status(voicectl, leg) for leg in pair] == ["answered"] * 2
+    joined = voicectl.call("447700900003", "--join support-17")
+    assert {conversation(voicectl, leg) for leg in (*pair, joined)} == {conversation(voicectl, joined)}
+
+
+def test_who_is_in_the_room_already_is_left_alone_with_partners(voicectl: Room) -> None:
+    pair = connected(voicectl)
+    voicectl(f"move {pair[0]} support-17 --with-partners --yes")
+    before = changes(voicectl)
+
+    ran = voicectl(f"move {pair[0]} support-17 --with-partners")
+
+    assert ran.rows == [[pair[0], "move", "already"]]
+    assert changes(voicectl) == before
+
+
+def test_a_pair_that_became_a_room_is_still_a_pair(voicectl: Room) -> None:
+    pair = connected(voicectl)
+    voicectl(f"move {pair[0]} support-17 --with-partners --yes")
+
+    ran = voicectl(f"move {pair[0]} support-18 --dry-run")
+
+    assert f"({pair[1]}) is joined to" in ran.stderr
+
+
+def test_into_a_room_that_exists_whom_a_connect_called_goes_first(voicectl: Room) -> None:
+    """Since the flow of the caller goes on then; the other way round the callee's call ends."""
+    caller, callee = connected(voicectl, LATER)
+    third = voicectl.call("447700900003", "--join support-17")
+
+    ran = voicectl(f"move {caller} support-17 --with-partners --yes")
+
+    assert ran.exit_code == 0, ran.stderr
+    assert [row[0] for row in ran.rows] == [callee, caller]
+    assert "moved one by one" in ran.stderr
+    assert {conversation(voicectl, leg) for leg in (caller, callee)} == {conversation(voicectl, third)}
+
+
+def test_a_half_failure_says_who_is_where(voicectl: Room) -> None:
+    caller, callee = connected(voicectl)  # no action follows: the caller's call ends with the callee's move
+    voicectl.call("447700900003", "--join support-17")
+
+    ran = voicectl(f"move {caller} support-17 --with-partners --yes")
+
+    assert ran.exit_code == 10
+    assert ran.rows == [[callee, "move", "done"]]
+    assert ran.stderr.splitlines()[-1] == f"{PERSON} ({caller}) is over: completed"
+
+
+def test_partners_are_moved_after_consent_only(voicectl: Room) -> None:
+    caller, callee = connected(voicectl)
+    before = changes(voicectl)
+
+    refused = voicectl(f"move {caller} support-17 --with-partners")
+    bounded = voicectl(f"move {caller} support-17 --with-partners --yes --max 1")
+
+    assert (refused.exit_code, bounded.exit_code) == (9, 9)
+    assert all(leg in refused.stderr for leg in (caller, callee))
+    assert refused.stdout == bounded.stdout == ""
+    assert changes(voicectl) == before
+
+
+def test_at_a_terminal_consent_is_asked_for(start_room: StartRoom) -> None:
+    room = start_room(clock=SystemClock(), speed=50.0)
+    room.clock = SystemClock()  # type: ignore[assignment]
+    caller, _ = room.call(options="--join lobby"), room.call(PARTNER, "--join lobby")
+
+    declined = converse(room, f"move {caller} support-17 --with-partners", [("Go on?", "n\n")])
+    agreed = converse(room, f"move {caller} support-17 --with-partners", [("Go on?", "y\n")])
+
+    assert (declined[0], declined[1]) == (9, "")
+    assert agreed[0] == 0
+    assert len(agreed[1].splitlines()) == 2
+
+
+def test_a_dry_run_with_partners_shows_the_one_request(voicectl: Room) -> None:
+    caller, callee = connected(voicectl)
+
+    ran = voicectl(f"move {caller} support-17 --with-partners --dry-run")
+
+    assert ran.exit_code == 0
+    (line,) = ran.stdout.splitlines()
+    assert "/v1/conversations/CON-" in line
+    assert callee in ran.stderr
+
+
+def test_terms_of_entry_are_for_those_who_enter_so_each_is_moved(voicectl: Room) -> None:
+    caller, _ = connected(voicectl, LATER)
+
+    ran = voicectl(f"move {caller} support-17 --with-partners --yes --mute")
+
+    assert ran.exit_code == 0, ran.stderr
+    assert [each["operation"] for each in changes(voicectl)[-2:]] == ["updateCall"] * 2
+
+
+@pytest.mark.parametrize("named", ["{0}", "{0} {1}"])
+def test_terms_that_keep_a_pair_from_becoming_a_new_room_are_told_before_consent(
+    voicectl: Room, named: str
+) -> None:
+    pair = connected(voicectl)
+    before = changes(voicectl)
+
+    ran = voicectl(f"move {named.format(*pair)} support-17 --with-partners --mute")
+
+    assert (ran.exit_code, ran.stdout) == (9, "")
+    warned, asked, *_ = ran.stderr.splitlines()
+    assert warned.startswith("warning: terms are set for each who enters, so the legs of CON-")
+    assert asked.startswith("move 2 legs")
+    assert changes(voicectl) == before
+
+
+def test_that_the_room_exists_is_told_before_consent(voicectl: Room) -> None:
+    caller, _ = connected(voicectl)
+    voicectl.call("447700900003", "--join support-17")
+    before = changes(voicectl)
+
+    ran = voicectl(f"move {caller} support-17 --with-partners")
+
+    assert ran.exit_code == 9
+    warned, asked, *_ = ran.stderr.splitlines()
+    assert warned.startswith("warning: support-17 exists, so the legs of CON-")
+    assert asked.startswith("move 2 legs")
+    assert changes(voicectl) == before
+
+
+def test_a_room_that_comes_to_be_meanwhile_is_not_moved_into_one_by_one(voicectl: Room) -> None:
+    caller, callee = connected(voicectl)
+    voicectl.call("447700900003", "--join support-17")
+    assert voicectl.sandbox is not None
+    voicectl.sandbox.faults.add({"what": "status", "code": 403, "on": "listConversations"})
+
+    ran = voicectl(f"move {caller} support-17 --with-partners --yes")
+
+    assert (ran.exit_code, ran.stdout) == (9, "")
+    assert "support-17 exists by now" in ran.stderr
+    assert [status(voicectl, leg) for leg in (caller, callee)] == ["answered"] * 2
+
+
+def test_a_pair_that_became_a_room_becomes_another_with_partners(voicectl: Room) -> None:
+    pair = connected(voicectl)
+    voicectl(f"move {pair[0]} support-17 --with-partners --yes")
+
+    ran = voicectl(f"move {pair[0]} support-18 --with-partners --yes")
+
+    assert ran.exit_code == 0, ran.stderr
+    assert [each["operation"] for each in changes(voicectl)[1:]] == ["updateConversation"] * 2
+    voicectl.clock.sleep(60)
+    assert [status(voicectl, leg) for leg in pair] == ["answered"] * 2
+
+
+def test_partners_whose_conversation_cannot_be_read_are_not_moved(voicectl: Room) -> None:
+    caller, _ = connected(voicectl)
+    before = changes(voicectl)
+    assert voicectl.sandbox is not None
+    voicectl.sandbox.faults.add({"what": "status", "code": 503, "on": "getConversation"})
+
+    ran = voicectl(f"move {caller} support-17 --with-partners --yes")
+
+    assert (ran.exit_code, ran.stdout) == (7, "")
+    assert changes(voicectl) == before
+
+
+def test_partners_whose_conversation_may_not_be_read_are_moved_after_a_warning(voicectl: Room) -> None:
+    caller, _ = connected(voicectl)
+    assert voicectl.sandbox is not None
+    voicectl.sandbox.faults.add({"what": "status", "code": 403, "on": "getConversation"})
+
+    ran = voicectl(f"move {caller} support-17 --with-partners")
+
+    assert ran.exit_code == 9
+    warned, asked, *_ = ran.stderr.splitlines()
+    assert warned.startswith("warning: their conversation is not told (")
+    assert asked.startswith("move 2 legs")
+
+
+def test_a_pair_that_may_have_become_a_room_is_still_a_pair(voicectl: Room) -> None:
+    pair = connected(voicectl)
+    assert voicectl.sandbox is not None
+    voicectl.sandbox.faults.add({"what": "lost-reply", "on": "updateConversation"})
+    lost = voicectl(f"move {pair[0]} support-17 --with-partners --yes")
+    voicectl.sandbox.faults.clear()
+
+    ran = voicectl(f"move {pair[0]} support-18 --dry-run")
+
+    assert lost.exit_code == 7
+    assert f"({pair[1]}) is joined to" in ran.stderr
+
+
+def test_a_list_is_moved_with_its_partners_after_one_consent(voicectl: Room) -> None:
+    one = voicectl.call(options="--join lobby")
+    other = voicectl.call(PARTNER, "--join lobby")
+
+    ran = voicectl("move - support-17 --with-partners --yes", stdin=f"{one}\n")
+
+    assert ran.exit_code == 0, ran.stderr
+    assert {row[0] for row in ran.rows} == {one, other}
+
+
+def test_no_wait_is_the_move_alone(voicectl: Room) -> None:
+    caller, _ = connected(voicectl)
+    before = len(voicectl.requests())
+
+    ran = voicectl(f"move {caller} support-17 --no-wait")
+
+    assert (ran.exit_code, ran.stderr) == (0, "")
+    assert len(voicectl.requests()) == before + 1
+
+
+class Platform:
+    """Takes a move, and tells of the leg what *seen* says, in turn and then for ever.
+
+    Args:
+        seen: Conversations, or the status of a leg that is over.
+        names: Of conversations; the Conversation API refuses to tell of others.
+    """
+
+    def __init__(self, *seen: str, names: dict[str, str], change: bytes | None = None) -> None:
+        self.seen = list(seen)
+        self.names = names
+        self.change = change or reply(204)
+        self.asked = ""
+        self.at: list[str] = []
+
+    def __call__(self, request: Request) -> bytes:
+        if request.method == "PUT":
+            return self.change
+        if request.path == "/v1/calls":
+            return reply(body=page(*self._listed(request.query)))
+        if request.path == "/v1/conversations":
+            return reply(403, {"title": "Forbidden"})
+        id_ = request.path.rpartition("/")[2]
+        if id_.startswith("CON-"):
+            return reply(body={"id": id_, "name": self.names[id_]}) if id_ in self.names else reply(404)
+        self.asked = id_
+        word = self.seen.pop(0) if len(self.seen) > 1 else self.seen[0]
+        self.at.append(word)
+        is_up = word.startswith("CON-")
+        where = {"conversation_uuid": word if is_up else OLD, "status": "answered" if is_up else word}
+        return reply(body={"uuid": id_, "direction": "outbound", **where})
+
+    def _listed(self, query: dict[str, str]) -> list[dict[str, Any]]:
+        """The leg that was asked for last, alone in its conversation."""
+        where = {"status": "answered", "conversation_uuid": query["conversation_uuid"]}
+        return [{"uuid": self.asked, **where}] if query.get("status") == "answered" else []
+
+
+@pytest.fixture
+def moved(tmp_path: Path, application: Application) -> Callable[..., tuple[Ran, Platform, Room]]:
+    """Moves a leg into ``support-17`` on such a platform."""
+
+    def move(*seen: str, line: str = f"move {LEG} support-17", **platform: Any) -> tuple[Ran, Platform, Room]:
+        names = platform.pop("names", {OLD: "NAM-" + OLD[4:], OWN: "NAM-" + OWN[4:], NEW: "support-17"})
+        answers = Platform(*seen, names=names, **platform)
+        with Canned(answers) as server:
+            room = machine(tmp_path, application, server.url)
+            return room(line), answers, room
+
+    return move
+
+
+Moved = Callable[..., tuple[Ran, Platform, Room]]
+
+
+def test_it_waits_until_the_leg_is_in_the_room_also_by_way_of_a_conversation_of_its_own(moved: Moved) -> None:
+    ran, platform, _ = moved(OLD, OLD, OWN, OWN, OWN, NEW)
+
+    assert (ran.exit_code, ran.stderr) == (0, "")
+    assert platform.at == [OLD, OLD, OWN, OWN, OWN, NEW]
+
+
+@pytest.mark.parametrize(
+    ("last", "code", "told"),
+    [
+        (OLD, 8, f"after 5 s the leg is in {OLD}"),
+        (OWN, 8, f"after 5 s the leg is in {OWN}"),
+        ("completed", 11, "is over: completed"),
+    ],
+)
+def test_a_leg_that_does_not_come_to_the_room_is_a_failure(
+    moved: Moved, last: str, code: int, told: str
+) -> None:
+    ran, _, room = moved(OLD, last)
+
+    assert ran.exit_code == code
+    assert ran.rows == [[LEG, "move", "done"]]  # the platform took it, and it must not be sent again
+    assert told in ran.stderr
+    assert sum(room.clock.slept) < 6
+
+
+def test_of_several_that_do_not_come_each_is_named_and_the_status_is_theirs(moved: Moved) -> None:
+    ran, _, _ = moved(OLD, line=f"move {LEG} {OTHER} support-17")
+
+    assert ran.exit_code == 8
+    assert [leg in ran.stderr for leg in (LEG, OTHER)] == [True, True]
+    assert len(ran.rows) == 2
+
+
+def test_where_no_name_can_be_read_that_is_said_and_it_does_not_wait_long(moved: Moved) -> None:
+    ran, _, room = moved(OLD, NEW, names={})
+
+    assert ran.exit_code == 0
+    assert f"{LEG} is in {NEW}: whether that is support-17 cannot be read" in ran.stderr
+    assert sum(room.clock.slept) < 3
+
+
+def test_a_lost_reply_is_12_and_the_leg_is_looked_for(moved: Moved) -> None:
+    ran, _, _ = moved(OLD, NEW, change=reply(500))
+
+    assert (ran.exit_code, ran.stdout) == (12, "")
+    assert ran.stderr.splitlines()[0] == f"{LEG} is in the room, {NEW}"
+
+
+def test_a_refused_move_moves_nobody_and_warns_of_nothing_more(moved: Moved) -> None:
+    ran, _, _ = moved(OLD, change=reply(400, {"title": "Bad Request"}))
+
+    assert (ran.exit_code, ran.stdout) == (5, "")
+
+
+def test_what_cannot_be_seen_before_keeps_nobody_from_moving(
+    voicectl: Room, application: Application
+) -> None:
+    caller, _ = connected(voicectl)
+    with FaultProxy(voicectl.url) as line:
+        line.fault = cut(Side.REPLY, 0, method="GET")
+        room = machine(voicectl.home / "other", application, line.url)
+        ran = room(f"move {caller} support-17")
+
+    assert ran.rows == [[caller, "move", "done"]]
+    assert ran.exit_code == 8
+    assert f"Whom {caller} leaves is not known" in ran.stderr
+    assert sum(request.method == "PUT" for request in line.requests) == 1
+
+
+def test_a_room_of_the_same_name_in_another_region_is_another_room(start_room: StartRoom) -> None:
+    room = start_room()
+    assert room.sandbox is not None
+    regions = dict(room.sandbox.region_urls)
+    store = ProfileStore(room.config)
+    store.add(
+        replace(store.get("test"), regions=regions, base_url=regions["na-east"]), key=None, replace=True
+    )
+    legs = [
+        room(
+            f"sandbox ring --to 442079460000 --from {PERSON} --region {region} -q",
+            env={"VOICECTL_SANDBOX": room.url},
+        ).stdout.strip()
+        for region in ("na-east", "eu-west")
+    ]
+    room.clock.sleep(3)
+
+    ran = room(f"move {' '.join(legs)} support-17")
+
+    assert ran.exit_code == 0, ran.stderr
+    places = {conversation(room, leg) for leg in legs}
+    assert len(places) == 2
+    assert "warning: they are not together" in ran.stderr
+    assert all(place in ran.stderr for place in places)
+
+
+@pytest.fixture
+def away(start_room: StartRoom) -> tuple[Room, str, str]:
+    """A pair in a region that the profile does not ask: the caller, who came in, and whom it was connected to."""
+    room = start_room()
+    assert room.sandbox is not None
+    regions = dict(room.sandbox.region_urls)
+    store = ProfileStore(room.config)
+    flow = room.home / "flow.json"
+    flow.write_text(
+        json.dumps(
+            [
+                {
+                    "action": "connect",
+                    "from": "442079460000",
+                    "endpoint": [{"type": "phone", "number": PARTNER}],
+                }
+            ]
+        )
+    )
+    rung = room(
+        f"sandbox ring --to 442079460000 --from {PERSON} --region eu-west --ncco {flow} -q",
+        env={"VOICECTL_SANDBOX": room.url},
+    )
+    assert rung.exit_code == 0, rung.stderr
+    caller = rung.stdout.strip()
+    room.clock.sleep(4)
+    (callee,) = [row[0] for row in room("call list").rows if row[0] != caller]
+    store.add(
+        replace(store.get("test"), regions=regions, base_url=regions["na-east"]), key=None, replace=True
+    )
+    room.sandbox.faults.add({"what": "region"})
+    return room, caller, callee
+
+
+def test_where_the_list_does_not_have_the_leg_its_partners_are_not_taken_for_none(
+    away: tuple[Room, str, str],
+) -> None:
+    room, caller, callee = away
+    before = changes(room)
+
+    refused = room(f"move {caller} support-17 --with-partners --yes")
+
+    assert (refused.exit_code, refused.stdout) == (9, "")
+    assert f"Who is with {caller} is not known: it is on http://" in refused.stderr
+    assert changes(room) == before
+    assert status(room, callee) == "answered"
+
+
+def test_where_the_list_does_not_have_the_leg_a_move_of_it_alone_is_warned_of(
+    away: tuple[Room, str, str],
+) -> None:
+    room, caller, _ = away
+
+    ran = room(f"move {caller} support-17 --dry-run")
+
+    assert ran.exit_code == 0
+    assert f"warning: whom {caller} leaves is not known: it is on http://" in ran.stderr
+
+
+class Crowded(Platform):
+    """A conversation with more records of legs that are over than fit a page."""
+
+    def _listed(self, query: dict[str, str]) -> list[dict[str, Any]]:
+        match query.get("status"):
+            case "answered":
+                found = [(LEG, "answered"), (OTHER, "answered")]
+            case None:
+                found = [(f"00000000-0000-4000-8000-{n:012}", "completed") for n in range(100)]
+            case _:
+                found = []
+        return [{"uuid": leg, "status": word, "conversation_uuid": OLD} for leg, word in found]
+
+
+def test_whoever_is_left_alone_is_seen_among_any_number_of_legs_that_are_over(
+    tmp_path: Path, application: Application
+) -> None:
+    with Canned(Crowded(OLD, NEW, names={OLD: "NAM-" + OLD[4:], NEW: "support-17"})) as server:
+        ran = machine(tmp_path, application, server.url)(f"move {LEG} support-17")
+
+    assert ran.exit_code == 0
+    assert f"warning: {OTHER} is joined to {LEG}" in ran.stderr
+
+
+@pytest.mark.parametrize(("option", "code"), [("", 0), ("--with-partners --yes", 9)])
+def test_a_list_without_an_end_leaves_in_doubt_who_is_with_a_leg(
+    tmp_path: Path, application: Application, option: str, code: int
+) -> None:
+    answers = Platform(OLD, NEW, names={OLD: "NAM-" + OLD[4:], NEW: "support-17"})
+    count = 0
+
+    def answer(request: Request) -> bytes:
+        nonlocal count
+        if request.path != "/v1/calls":
+            return answers(request)
+        count += 1
+        where = {"status": "answered", "conversation_uuid": OLD}
+        legs = [{"uuid": leg, **where} for leg in (LEG, f"00000000-0000-4000-8000-{count:012}")]
+        return reply(body=page(*legs, following=None if count % 2 else "/v1/calls?status=answered&page=2"))
+
+    with Canned(answer) as server:
+        ran = machine(tmp_path, application, server.url)(f"move {LEG} support-17 {option}")
+
+    assert ran.exit_code == code
+    assert "is not known: there are more legs than could be listed" in ran.stderr
+
+
+def test_all_looks_before_a_move_have_three_seconds_together(
+    tmp_path: Path, application: Application
+) -> None:
+    answers = Platform(OLD, NEW, names={OLD: "NAM-" + OLD[4:], NEW: "support-17"})
+    moved: list[float] = []
+
+    def answer(request: Request) -> bytes:
+        room.clock.sleep(1.1)
+        if request.method == "PUT":
+            moved.append(room.clock.monotonic())
+        return answers(request)
+
+    with Canned(answer) as server:
+        room = machine(tmp_path, application, server.url)
+        began = room.clock.monotonic()
+        ran = room(f"move {LEG} support-17")
+
+    assert ran.rows == [[LEG, "move", "done"]]
+    assert f"Whom {LEG} leaves is not known: The API answers too slowly" in ran.stderr
+    assert moved[0] - began < 5
+
+
+def test_where_a_look_failed_the_other_legs_are_moved_without_one(
+    voicectl: Room, application: Application
+) -> None:
+    legs = [voicectl.call(), voicectl.call(PARTNER)]
+    with FaultProxy(voicectl.url) as line:
+        line.fault = cut(Side.REPLY, 0, method="GET")
+        room = machine(voicectl.home / "other", application, line.url)
+        ran = room(f"move {' '.join(legs)} support-17")
+
+    assert [row[0] for row in ran.rows] == legs
+    methods = [request.method for request in line.requests]
+    assert "GET" not in methods[methods.index("PUT") : methods.index("PUT") + 2]
+    assert f"Whom {legs[1]} leaves is not known: it is not looked for again" in ran.stderr
+
+
+def test_a_leg_that_is_not_listed_may_be_in_another_region(voicectl: Room) -> None:
+    for name in ("0a1b2c3d", "to:447700900999"):
+        ran = voicectl(f"move {name} support-17")
+        assert ran.exit_code == 4
+        assert "One in another region may be found by its full id only." in ran.stderr
+
+
+def test_help_says_what_is_documented_and_what_is_not(voicectl: Room) -> None:
+    assert "documentation implies" in " ".join(voicectl("move --help").stdout.split())
+
+
+def test_a_signal_while_it_waits_ends_it_and_what_was_sent_was_told(
+    tmp_path: Path, application: Application
+) -> None:
+    answers = Platform(OLD, names={OLD: "NAM-" + OLD[4:]})
+    with Canned(answers) as server:
+        room = machine(tmp_path, application, server.url)
+        with room.spawn(f"move {LEG} support-17") as child:
+            eventually(lambda: len(answers.at) > 2)
+            child.send_signal(signal.SIGINT)
+            out, _ = child.communicate(timeout=20)
+
+    assert (child.returncode, out) == (130, f"{LEG}\tmove\tdone\n".encode())

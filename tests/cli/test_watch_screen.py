@@ -1,0 +1,308 @@
+"""``watch`` on a terminal: real processes, each with a terminal of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import StartRoom
+from tests.support.kept import keep, status
+from tests.support.machines import Application, machine
+from tests.support.room import BY_HAND, Room
+from tests.support.servers import LEG, Answer, Canned, Listener, page, read_request, reply
+from tests.support.tty import Tty
+from voicectl.clock import SystemClock
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*forkpty:DeprecationWarning")  # pexpect, from Python 3.12 on
+
+CTRL_C = "\x03"
+CONVERSATION = "CON-1a2b3c4d-5e6f-4788-99aa-bbccddeeff00"
+ALTERNATE, NORMAL = b"\x1b[?1049h", b"\x1b[?1049l"
+
+
+def record(number: int = 1, **fields: object) -> dict[str, object]:
+    return {
+        "uuid": f"{number:08x}-4a51-4f6b-86e1-46edebcf9356",
+        "conversation_uuid": CONVERSATION,
+        "status": "answered",
+        "direction": "outbound",
+        "to": {"type": "phone", "number": "447700900001"},
+        "from": {"type": "phone", "number": "442079460000"},
+    } | fields
+
+
+@pytest.fixture
+def live(start_room: StartRoom) -> tuple[Room, str]:
+    """A machine with a leg that rings until its party answers."""
+    room = start_room(clock=SystemClock())
+    leg = room.call(BY_HAND, wait=None)
+    control(room, "advance 1s")
+    return room, leg
+
+
+def control(room: Room, words: str) -> None:
+    ran = room(f"sandbox {words}", env={"VOICECTL_SANDBOX": room.url})
+    assert ran.exit_code == 0, ran.stderr
+
+
+def assert_is_given_back(tty: Tty) -> None:
+    assert tty.raw.count(ALTERNATE) == tty.raw.count(NORMAL) == 1
+    assert not tty.is_alternate
+    assert tty.has_cursor
+
+
+def test_the_table_is_kept_up_to_date_and_its_last_state_is_left_behind(live: tuple[Room, str]) -> None:
+    room, leg = live
+    with Tty(room, "watch --interval 0.1", columns=160) as tty:
+        shown = tty.until("ringing")
+        assert tty.is_alternate
+        assert not tty.has_cursor
+        assert "1 live leg in 1 conversation" in shown
+        assert leg in shown
+        assert "447700900600" in shown
+        tty.until("every 0.8 s")  # of what all may ask in a second it takes a third at most
+
+        assert room(f"mute {leg}").exit_code == 5  # nobody has answered yet, and nothing is marked
+        control(room, f"answer {leg}")
+        tty.until("answered")
+        assert room(f"mute {leg}").exit_code == 0
+        tty.until(lambda tty: "yes" in tty.text)
+        control(room, f"hangup {leg}")
+        assert "0 live legs, 1 over" in tty.until("completed")
+
+        tty.type(CTRL_C)
+        assert tty.end() == 130
+    assert_is_given_back(tty)
+    assert "0 live legs, 1 over" in tty.text
+    assert f"{leg}  completed" in tty.text
+    assert "Asked" not in tty.text
+    assert tty.styles
+
+
+def test_an_event_is_shown_before_the_api_is_asked_again(live: tuple[Room, str]) -> None:
+    room, leg = live
+    keep(room, status("ringing", leg=leg))
+    with Tty(room, "watch --interval 600") as tty:
+        tty.until("ringing")
+
+        keep(room, status("answered", leg=leg, second=9))
+
+        assert "Events are told at once." in tty.until("answered")
+    assert len(room.requests("getCalls")) == 4
+
+
+def test_it_ends_as_wait_does(live: tuple[Room, str]) -> None:
+    room, leg = live
+    with Tty(room, f"watch {leg} --for answered --interval 0.1") as tty:
+        tty.until("ringing")
+        control(room, f"answer {leg}")
+        assert tty.end() == 0
+    assert_is_given_back(tty)
+
+    with Tty(room, f"watch {leg} --for busy --timeout 0.3 --interval 0.1") as tty:
+        assert tty.end() == 8
+    assert_is_given_back(tty)
+    assert "was not busy within 0.3 s" in tty.text
+
+
+def test_the_screen_is_given_back_when_the_api_refuses(tmp_path: Path, application: Application) -> None:
+    answers = iter([reply(200, page(record())), *[reply(200, page())] * 3])
+    with Canned(lambda _: next(answers, reply(401, {"title": "Unauthorized"}))) as server:
+        room = machine(tmp_path, application, server.url)
+        room.clock = SystemClock()
+        with Tty(room, "watch --interval 0.1") as tty:
+            assert tty.end() == 3
+    assert_is_given_back(tty)
+    assert "answered" in tty.text
+    assert "refused the credentials" in tty.text
+
+
+def test_it_stays_up_and_says_that_it_is_rate_limited(tmp_path: Path, application: Application) -> None:
+    answers = iter([reply(200, page(record())), *[reply(200, page())] * 3])
+    limited = reply(429, {"title": "Too many"}, retry_after="59")
+    with Canned(lambda _: next(answers, limited)) as server:
+        room = machine(tmp_path, application, server.url)
+        with Tty(room, "watch --interval 0.1") as tty:
+            shown = tty.until("Rate limited")
+            assert tty.is_alternate
+            assert "answered" in shown
+            tty.type(CTRL_C)
+            assert tty.end() == 130
+    assert_is_given_back(tty)
+    assert "Rate limited" in tty.text
+
+
+class Silent(Listener):
+    """Answers what is asked first, and nothing after."""
+
+    def __init__(self, *answers: Answer) -> None:
+        super().__init__()
+        self.asked = threading.Event()
+        self._answers = list(answers)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await read_request(reader) is not None:
+            if not self._answers:
+                self.asked.set()
+                await reader.read()
+                return
+            answer = self._answers.pop(0)
+            assert isinstance(answer, bytes)
+            writer.write(answer)
+
+
+def test_ages_go_on_while_an_answer_is_waited_for(tmp_path: Path, application: Application) -> None:
+    with Silent(reply(200, page(record())), *[reply(200, page())] * 3) as server:
+        room = machine(tmp_path, application, server.url)
+        with Tty(room, "watch --interval 0.1") as tty:
+            tty.until("answered")
+            assert server.asked.wait(30)
+            tty.until(">2s")
+            assert "The API has not answered for" in tty.until("has not answered")
+            tty.type(CTRL_C)
+            assert tty.end() == 130
+    assert_is_given_back(tty)
+
+
+def legs(number: int) -> Callable[[object], bytes]:
+    """The API with so many answered legs, two in a conversation, the last one the newest."""
+    calls = [
+        record(each, conversation_uuid=f"CON-{each // 2:08x}-5e6f-4788-99aa-bbccddeeff00")
+        for each in range(1, number + 1)
+    ]
+
+    def answer(request: object) -> bytes:
+        query = request.query  # type: ignore[attr-defined]
+        if query.get("status", "answered") != "answered":
+            return reply(200, page())
+        first = 100 * int(query.get("record_index", 0))
+        more = f"/v1/calls?record_index={first // 100 + 1}" if first + 100 < number else None
+        return reply(200, page(*calls[first : first + 100], following=more))
+
+    return answer
+
+
+@pytest.fixture
+def crowd(tmp_path: Path, application: Application) -> Room:
+    with Canned(legs(30)) as server:
+        yield machine(tmp_path, application, server.url)
+
+
+def test_only_what_fits_is_shown_and_the_rest_is_counted(crowd: Room) -> None:
+    with Tty(crowd, "watch", columns=80, rows=12) as tty:
+        tty.until("and 22 older legs")
+        assert len(tty.lines) == 12
+        assert tty.lines[0].startswith("30 live legs in 16 conversations")
+        assert tty.lines[1].split() == [
+            "conversation",
+            "leg",
+            "status",
+            "dir",
+            "from",
+            "to",
+            "age",
+            "mut",
+            "ear",
+        ]
+        assert tty.lines[2].startswith("CON-0000000f 0000001e answered out 442079460000 447700900001")
+        assert all(len(line) <= 80 for line in tty.lines)
+
+        tty.resize(columns=80, rows=40)
+        tty.until(lambda tty: "older" not in tty.text and "00000001" in tty.text)
+        tty.resize(columns=20, rows=6)
+        tty.until(lambda tty: tty.lines[1:3] == ["leg      status", "0000001e answered"])
+        assert tty.lines[0] == "30 live legs"
+        tty.resize(columns=200, rows=10)
+        tty.until("0000001e-4a51-4f6b-86e1-46edebcf9356")
+
+        tty.type(CTRL_C)
+        assert tty.end() == 130
+    assert_is_given_back(tty)
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(20, 3), (1, 1)])
+def test_a_small_terminal_breaks_nothing(crowd: Room, columns: int, rows: int) -> None:
+    with Tty(crowd, "watch", columns=columns, rows=rows) as tty:
+        tty.until(lambda tty: tty.lines[0].startswith("30 live legs"[:columns]))
+        tty.type(CTRL_C)
+        assert tty.end() == 130
+    assert_is_given_back(tty)
+
+
+def test_what_is_asked_for_in_another_form_is_no_table(crowd: Room) -> None:
+    with Tty(crowd, "watch --fields uuid,age") as tty:
+        tty.until(lambda tty: re.search(r"0000001e-4a51-4f6b-86e1-46edebcf9356 +>0s", tty.text) is not None)
+        tty.type(CTRL_C)
+        assert tty.end() == 130
+    assert b"\x1b" not in tty.raw
+
+
+def test_the_screen_is_given_back_to_the_impatient(crowd: Room) -> None:
+    with Tty(crowd, "watch") as tty:
+        tty.until("answered")
+        for _ in range(5):
+            tty.type(CTRL_C)
+        assert tty.end() == 130
+    assert_is_given_back(tty)
+
+
+@pytest.mark.parametrize("env", [{"TERM": "dumb"}, {"NO_COLOR": "1"}], ids=lambda env: "".join(env))
+def test_where_no_escapes_are_wanted_there_are_lines(crowd: Room, env: dict[str, str]) -> None:
+    with Tty(crowd, "watch", env=env) as tty:
+        tty.until("442079460000 -> 447700900001  seen")
+        tty.type(CTRL_C)
+        assert tty.end() == 130
+    assert b"\x1b" not in tty.raw
+
+
+def test_text_from_outside_is_escaped(tmp_path: Path, application: Application) -> None:
+    hostile = record(
+        status="a\x1b[31m\u202eword",
+        direction="\x07",
+        conversation_uuid="CON-\x1b]0;x\x07",
+        to={"type": "sip", "uri": "sip:\x1b[2J\u200b@x"},
+        **{"from": {"user": "名前" * 30}},
+    )
+    with Canned(reply(200, page(hostile))) as server:
+        room = machine(tmp_path, application, server.url)
+        for columns in (80, 20):
+            with Tty(room, "watch", columns=columns) as tty:
+                tty.until("a\\x1b[31m")
+                assert all(len(line) <= columns for line in tty.lines)
+                tty.type(CTRL_C)
+                assert tty.end() == 130
+            for bad in (b"\x1b[31m\xe2", b"\x1b[2J", b"\x1b]", b"\x07", "\u202e".encode(), "\u200b".encode()):
+                assert bad not in tty.raw
+
+
+def test_what_is_remarked_does_not_break_the_table(tmp_path: Path, application: Application) -> None:
+    with Canned(legs(1)) as server:
+        room = machine(tmp_path, application, server.url)
+        state = room.state / application[0].application_id
+        state.mkdir(parents=True)
+        (state / "journal.db").write_bytes(b"no database at all, but long enough" * 40)
+        with Tty(room, "watch") as tty:
+            shown = tty.until("going on without the journal")
+            assert tty.is_alternate
+            assert shown.splitlines()[0].startswith("1 live leg")
+            tty.type(CTRL_C)
+            assert tty.end() == 130
+    assert_is_given_back(tty)
+    assert "going on without the journal" in tty.text
+
+
+def test_a_thousand_legs_are_shown(tmp_path: Path, application: Application) -> None:
+    with Canned(legs(1000)) as server:
+        room = machine(tmp_path, application, server.url)
+        with Tty(room, "watch", rows=24) as tty:
+            tty.until("and 980 older legs")
+            assert tty.lines[0].startswith("1 000 live legs in 501 conversations")
+            tty.type(CTRL_C)
+            assert tty.end() == 130
+    assert_is_given_back(tty)
+    assert LEG not in tty.text

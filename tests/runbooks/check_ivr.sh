@@ -1,0 +1,33 @@
+#!/bin/sh
+# Is the IVR well? Call it, press keys, and listen for a word. For cron: silent if all is well.
+#
+#   */10 * * * *  EVENT_URL=https://voice.example.org/webhooks/event  check_ivr.sh 442079460100 12# 'sales'
+#
+# A 'voicectl webhook serve' receives what EVENT_URL leads to, and keeps it where this looks.
+set -eu
+number=$1 keys=$2 word=$3 seconds=${4:-30}
+
+flow='[
+  {"action": "input", "type": ["speech"], "speech": {"startTimeout": 10}, "eventUrl": ["'$EVENT_URL'"]},
+  {"action": "input", "type": ["speech"], "speech": {"startTimeout": 10}, "eventUrl": ["'$EVENT_URL'"]},
+  {"action": "input", "type": ["speech"], "speech": {"startTimeout": 10}, "eventUrl": ["'$EVENT_URL'"]}
+]'
+
+leg=$(printf '%s' "$flow" | voicectl call create --to "$number" --ncco - -q)
+trap 'voicectl hangup "$leg" >/dev/null 2>&1 || :' EXIT
+
+voicectl wait "$leg" --for answered --timeout 30 >/dev/null 2>&1 || {
+  echo "check_ivr: $number did not answer: $(voicectl call show "$leg" --fields status)" >&2
+  exit 1
+}
+pressed=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+voicectl dtmf "$leg" "$keys" >/dev/null
+
+while [ "$seconds" -gt 0 ]; do
+  heard=$(voicectl webhook list --leg "$leg" --kind input --since "$pressed" --fields event.speech -o jsonl)
+  case $heard in *"$word"*) exit 0 ;; esac
+  seconds=$((seconds - 1))
+  sleep 1
+done
+echo "check_ivr: $number did not say '$word' after $keys; it said: ${heard:-nothing}" >&2
+exit 1

@@ -1,0 +1,123 @@
+"""A command that has a whole terminal to itself, and what that shows."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import pexpect
+import pyte
+
+from .room import Room
+
+PATIENCE_SECONDS = 30
+SWITCH = re.compile(rb"\x1b\[\?1049([hl])")
+LONGEST_SWITCH = 8
+
+
+class Tty:
+    """Runs a command on a terminal of its own; use it in a ``with`` block.
+
+    Attributes:
+        raw: All that was written to it.
+        is_alternate: Whether the alternate screen is shown.
+        has_cursor: Whether the cursor is.
+    """
+
+    def __init__(
+        self, room: Room, line: str, *, columns: int = 120, rows: int = 24, env: dict[str, str] | None = None
+    ) -> None:
+        environ = {name: value for name, value in room.environ.items() if name != "COLUMNS"}
+        environ |= {"TERM": "xterm-256color"} | (env or {})
+        self.raw = b""
+        self.is_alternate = False
+        self._rest = b""
+        self._normal = pyte.Screen(columns, rows)
+        self._alternate = pyte.Screen(columns, rows)
+        self._streams = {False: pyte.ByteStream(self._normal), True: pyte.ByteStream(self._alternate)}
+        self._child = pexpect.spawn(
+            sys.executable,
+            ["-m", "voicectl", *shlex.split(line)],
+            env=environ,
+            cwd=str(room.home),
+            dimensions=(rows, columns),
+            timeout=PATIENCE_SECONDS,
+        )
+
+    def __enter__(self) -> Tty:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._child.close(force=True)
+
+    @property
+    def has_cursor(self) -> bool:
+        shown, hidden = self.raw.rfind(b"\x1b[?25h"), self.raw.rfind(b"\x1b[?25l")
+        return shown >= hidden
+
+    @property
+    def lines(self) -> list[str]:
+        """What is shown, a line each, without what is blank at their ends."""
+        screen = self._alternate if self.is_alternate else self._normal
+        return [line.rstrip() for line in screen.display]
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    @property
+    def styles(self) -> set[bytes]:
+        """What was asked for in colours and weights."""
+        return set(re.findall(rb"\x1b\[([0-9;]*)m", self.raw)) - {b"", b"0"}
+
+    def until(self, is_shown: str | Callable[[Tty], bool]) -> str:
+        """What is shown once a text is, or once that is true of it."""
+
+        def is_there() -> bool:
+            return is_shown in self.text if isinstance(is_shown, str) else is_shown(self)
+
+        give_up = time.monotonic() + PATIENCE_SECONDS
+        while not is_there():
+            try:
+                left = give_up - time.monotonic()
+                assert left > 0, f"{is_shown!r} was never shown:\n{self.text}"
+                self._take(self._child.read_nonblocking(65_536, left))
+            except pexpect.TIMEOUT:
+                continue
+            except pexpect.EOF as exc:
+                raise AssertionError(f"It ended without {is_shown!r}:\n{self.text}") from exc
+        return self.text
+
+    def type(self, keys: str) -> None:
+        self._child.send(keys)
+
+    def resize(self, *, columns: int, rows: int) -> None:
+        for screen in (self._normal, self._alternate):
+            screen.resize(rows, columns)
+        self._child.setwinsize(rows, columns)
+
+    def end(self) -> int:
+        """The exit status, once it has ended by itself and all that it wrote is shown."""
+        with suppress(pexpect.EOF):
+            while True:
+                self._take(self._child.read_nonblocking(65_536, PATIENCE_SECONDS))
+        self._child.close()
+        assert self._child.exitstatus is not None, f"signal {self._child.signalstatus}"
+        return int(self._child.exitstatus)
+
+    def _take(self, content: bytes) -> None:
+        """Show *content*: each part of it on the screen that it was written to."""
+        self.raw += content
+        rest = self._rest + content
+        while found := SWITCH.search(rest):
+            self._streams[self.is_alternate].feed(rest[: found.start()])
+            self.is_alternate = found[1] == b"h"
+            rest = rest[found.end() :]
+        begun = rest.rfind(b"\x1b")
+        is_partial = begun >= 0 and len(rest) - begun < LONGEST_SWITCH
+        self._rest = rest[begun:] if is_partial else b""
+        self._streams[self.is_alternate].feed(rest[:begun] if is_partial else rest)

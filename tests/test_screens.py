@@ -1,0 +1,23 @@
+"""The pictures of the README are what the commands show."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def test_the_pictures_are_what_the_script_makes(tmp_path: Path) -> None:
+    script = [sys.executable, str(DOCS / "make_screens.py"), "--into", str(tmp_path)]
+
+    subprocess.run(script, check=True, timeout=60, env={"PATH": "/usr/bin:/bin"})
+
+    made = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert made == {path.name: path.read_text() for path in DOCS.glob("*.svg")}, "run docs/make_screens.py"
+    for text in made.values():
+        assert ElementTree.fromstring(text).tag.endswith("svg")
+        assert "url(http" not in text
+        assert "5a4db0c5" not in text  # an application's id is another each time

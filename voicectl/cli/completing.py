@@ -1,0 +1,256 @@
+"""Completing a word on the command line: at once, from what this machine knows, and never with an error.
+
+A shell's script (see :mod:`voicectl.cli.completion`) hands over the line up to the cursor. What an argument or option
+takes is told by its metavar, so that a command says nothing about completion itself. Nobody is asked: no request is
+sent, no key is read, no lock is waited for.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import redirect_stderr
+from io import StringIO
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from typer._click.shell_completion import _resolve_context, _resolve_incomplete, split_arg_string
+
+from voicectl.cli.render import Format, clean
+from voicectl.cli.tree import COMPLETION_VARIABLE, PROGRAM, Group, root
+from voicectl.voice.call import HUMAN, CallStatus, is_leg_id
+from voicectl.voice.region import Region
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from voicectl.cli.context import App
+    from voicectl.core.recent import Leg
+
+LINE_VARIABLE = f"{COMPLETION_VARIABLE}_LINE"
+"""The line up to the cursor, as the shell has it."""
+
+VALUES = 0
+FILES = 1
+"""The exit statuses: here are the words; the shell knows better, for it is a file that is asked for."""
+
+MAX_VALUES = 100
+
+MAX_ROOMS = 20
+"""How many rooms are offered beside legs."""
+
+SANDBOX_PREFIX = "5a4db0c5-"
+
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
+_FILES = ("FILE", "DIR", "CMD")
+_FOR = ("--for", "--wait")
+
+
+class Word(NamedTuple):
+    """A word to choose, and what is said of it."""
+
+    value: str
+    about: str = ""
+
+
+class Place(NamedTuple):
+    """What is being completed.
+
+    Attributes:
+        param: The argument or option, as Typer has it.
+        group: The first word of the command; empty if there is none yet.
+        begun: What is typed of the word.
+        taken: The words that the argument, or the option, has already.
+        now: Unix seconds.
+    """
+
+    app: App
+    param: Any
+    group: str
+    begun: str
+    taken: tuple[str, ...]
+    now: float
+
+
+def answer(app: App) -> int:
+    """Print what may follow the line, a word and what is said of it on each line; return the exit status."""
+    try:
+        with redirect_stderr(StringIO()):
+            words = _words(app, app.environ.get(LINE_VARIABLE, ""))
+    except Exception:  # noqa: BLE001 (a shell that completes shows no errors)
+        return VALUES
+    if words is None:
+        return FILES
+    app.write("".join(f"{word.value}\t{clean(word.about)}\n" for word in words))
+    return VALUES
+
+
+def _words(app: App, line: str) -> list[Word] | None:
+    """The words that may stand at the end of *line*; None if a file may."""
+    typed = split_arg_string(line)
+    while typed and _ASSIGNMENT.match(typed[0]):
+        del typed[0]
+    begun = typed.pop() if len(typed) > 1 and not line[-1:].isspace() else ""
+    del typed[:1]
+    context = _resolve_context(root(), {"obj": app}, PROGRAM, typed)
+    if isinstance(context.command, Group) and (context._protected_args or context.args):
+        return []  # no such command
+    param, rest = _resolve_incomplete(context, typed, begun)
+    given = begun.removesuffix(rest) if rest else begun
+    metavar = getattr(param, "metavar", None) or ""
+    group = "".join(context.command_path.split()[1:2])
+    if completer := _completer(metavar, param):
+        given_before = context.params.get(str(param.name))
+        taken = tuple(map(str, given_before)) if isinstance(given_before, list | tuple) else ()
+        place = Place(app, param, group, rest, taken, app.clock.time())
+        found: Iterable[Word] = (word for word in completer(place) if word.value not in taken)
+    elif any(part in metavar for part in _FILES):
+        return None
+    else:
+        found = (Word(each.value, each.help or "") for each in param.shell_complete(context, rest))
+    fitting = [word for word in found if word.value.startswith(rest) and clean(word.value) == word.value]
+    return [Word(given + word.value, word.about) for word in fitting[:MAX_VALUES]]
+
+
+def _completer(metavar: str, param: Any) -> Callable[[Place], Iterable[Word]] | None:
+    """What completes an argument or option."""
+    if getattr(param.type, "choices", None) if hasattr(param, "type") else None:
+        return None  # Typer knows the words
+    if metavar.strip("[].") == "LEG":
+        return _legs
+    if metavar == "ID" and "--conversation" in param.opts:
+        return _conversations
+    return _COMPLETERS.get(metavar)
+
+
+def _legs(place: Place) -> Iterator[Word]:
+    """Live legs; their numbers, where one begins to be typed."""
+    found = _live(place)
+    for end in ("to:", "from:"):
+        if place.begun.startswith(end):
+            numbers: dict[str, list[Leg]] = {}
+            for leg in found:
+                number = (leg.to if end == "to:" else leg.from_).removeprefix("+")
+                if number.isdecimal():
+                    numbers.setdefault(number, []).append(leg)
+            for number, legs in numbers.items():
+                yield Word(
+                    end + number, _about(legs[0], place.now) if len(legs) == 1 else f"{len(legs)} legs"
+                )
+            return
+    for leg in found:
+        yield Word(leg.uuid, _about(leg, place.now))
+
+
+def _legs_and_rooms(place: Place) -> Iterator[Word]:
+    """Legs, the first of them before any room."""
+    if place.taken:
+        fitting = (word for word in _rooms(place) if word.value.startswith(place.begun))
+        yield from islice(fitting, MAX_ROOMS)
+    yield from _legs(place)
+
+
+def _rooms(place: Place) -> Iterator[Word]:
+    """The rooms that legs were moved to; conversations too, where their ids are taken."""
+    from voicectl.core import recent  # noqa: PLC0415 (as all below: for what is completed alone)
+
+    if (directory := _state(place)) is not None:
+        for room, at in recent.rooms(directory, place.now).items():
+            yield Word(room, f"room, {_ago(place.now - at)} ago")
+    if "CON" in place.param.metavar or place.group == "conversation":
+        yield from _conversations(place)
+
+
+def _conversations(place: Place) -> Iterator[Word]:
+    """The conversations of live legs."""
+    numbers: dict[str, int] = {}
+    for leg in _live(place):
+        name = leg.conversation_uuid
+        if name.startswith("CON-") and is_leg_id(name.removeprefix("CON-")):
+            numbers[name] = numbers.get(name, 0) + 1
+    for name, number in numbers.items():
+        yield Word(name, f"{number} leg{'s' * (number != 1)}")
+
+
+def _profiles(place: Place) -> Iterator[Word]:
+    store = place.app.profiles
+    for name in store.names():
+        is_default = name == store.default
+        try:
+            yield Word(name, f"{store.get(name).base_url}{', the default' * is_default}")
+        except Exception:  # noqa: BLE001 (malformed: it has a name all the same)
+            yield Word(name)
+
+
+def _statuses(place: Place) -> Iterator[Word]:
+    if not set(_FOR).isdisjoint(place.param.opts):
+        yield Word("ended", "any final status")
+    if place.group in ("wait", "watch", "call", "webhook"):
+        yield Word(HUMAN, "as an event tells")
+    yield from (Word(status) for status in CallStatus)
+
+
+def _kinds(_place: Place) -> Iterator[Word]:
+    from voicectl.voice.event import Kind  # noqa: PLC0415
+
+    yield from (Word(each) for each in (*Kind, "answer", "fallback", "rtc"))
+
+
+def _regions(_place: Place) -> Iterator[Word]:
+    yield from (Word(each) for each in Region)
+
+
+def _formats(_place: Place) -> Iterator[Word]:
+    yield from (Word(each) for each in Format)
+
+
+_COMPLETERS: dict[str, Callable[[Place], Iterable[Word]]] = {
+    "LEG... ROOM": _legs_and_rooms,
+    "ROOM": _rooms,
+    "ROOM|CON-ID": _rooms,
+    "CON-ID": _conversations,
+    "LEG|CON-ID": lambda place: (*_legs(place), *_conversations(place)),
+    "NAME": _profiles,
+    "STATUS": _statuses,
+    "KIND": _kinds,
+    "REGION": _regions,
+    "FORMAT": _formats,
+}
+
+
+def _live(place: Place) -> list[Leg]:
+    from voicectl.core import recent  # noqa: PLC0415
+
+    directory = _state(place)
+    return [] if directory is None else recent.live_legs(directory, place.now)
+
+
+def _state(place: Place) -> Path | None:
+    """Where the application's state is kept; None if nothing is yet.
+
+    Only its sandbox knows the application of a rehearsal, and is not asked: the one that was used last is it.
+    """
+    from voicectl.core import config  # noqa: PLC0415
+    from voicectl.core.profiles import SANDBOX  # noqa: PLC0415
+
+    app = place.app
+    states = config.state_directory(app.environ)
+    if app.environ.get("VOICECTL_SANDBOX"):
+        found = [each for each in states.glob(f"{SANDBOX_PREFIX}*") if each.is_dir()]
+        return max(found, key=lambda each: each.stat().st_mtime, default=None)
+    profile = SANDBOX if place.group == "sandbox" else app.options.profile
+    return states / config.resolve(app.environ, app.profiles, profile=profile).application_id
+
+
+def _about(leg: Leg, now: float) -> str:
+    """``to 447700900001, answered, 3m``: with ``>`` since first sight; and how old that news is, unless it is new."""
+    age = f">{_ago(now - leg.first)}" if leg.began is None else _ago(now - leg.began)
+    heard = f"heard of {_ago(now - leg.heard)} ago" if leg.status and now - leg.heard >= 10 else ""
+    return ", ".join(filter(None, (leg.other_end, leg.status, age, heard)))
+
+
+def _ago(seconds: float) -> str:
+    for unit, size in (("d", 86_400), ("h", 3600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds // size:.0f}{unit}"
+    return f"{max(seconds, 0):.0f}s"

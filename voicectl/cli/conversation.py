@@ -1,0 +1,400 @@
+"""``conversation``: who is in each, who hears whom, and what all who are in one are made to hear."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from voicectl.cli import render
+from voicectl.cli.arguments import Language, Level, Loop, Premium, Style, check_url, whole_seconds
+from voicectl.cli.context import App, current
+from voicectl.cli.media import Speech, media_body, refuse_with_stop
+from voicectl.cli.render import Format, View, remark
+from voicectl.cli.targets import ALREADY, DONE, noted
+from voicectl.core import conversations
+from voicectl.core.conversations import Presence, Scene
+from voicectl.core.listing import live_calls
+from voicectl.errors import ApiError, InputError, NotFoundError, TransportError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from voicectl.core.conversations import Heard
+    from voicectl.voice.conversation import Conversation
+
+LISTED = View(
+    columns=("id", "name", "legs", "statuses", "since", "state"),
+    id="id",
+    more=("display_name", "sequence_number", "timestamp.created", "timestamp.updated", "properties.ttl"),
+    times=frozenset({"since"}),
+    table=("id", "name", "legs", "statuses"),
+)
+LEG = View(
+    columns=(
+        "uuid",
+        "status",
+        "direction",
+        "from",
+        "to",
+        "muted",
+        "earmuffed",
+        "member",
+        "member_state",
+        "hears",
+        "hears_not",
+        "hears_unknown",
+    ),
+    more=("start_time", "conversation_uuid"),
+    times=frozenset({"start_time"}),
+    table=("uuid", "status", "direction", "from", "to", "muted", "earmuffed"),
+)
+ACTED = View(columns=("id", "action", "outcome"), id="id", line="{id}  {action}  {outcome}")
+
+OF_MEMBERS = frozenset(
+    {"muted", "earmuffed", "member", "member_state", "hears", "hears_not", "hears_unknown"}
+)
+"""What of a leg takes its member record: a request for each leg."""
+
+ROOM_HELP = "The conversation: a room's name, or CON- and its id."
+SHORT = 8
+"""How much of a leg's id names it in the table of who hears whom."""
+
+MAX_DAYS = 400
+MAX_SECONDS = 7200
+
+Room = Annotated[str, typer.Argument(metavar="ROOM", help=ROOM_HELP, show_default=False)]
+
+
+class RecordFormat(StrEnum):
+    """``format`` of a recording."""
+
+    MP3 = "mp3"
+    WAV = "wav"
+    VORBIS = "vorbis"
+
+
+class Method(StrEnum):
+    """``event_method``."""
+
+    POST = "POST"
+    GET = "GET"
+
+
+def list_(
+    ctx: typer.Context,
+    all_: Annotated[bool, typer.Option("--all", help="Also those that nobody is in.")] = False,
+) -> None:
+    """List conversations with live legs: their names, and how many legs are at each status.
+
+    Where the Conversation API does not answer they have no names; of a list of over 5 000 the rest is left out.
+
+    Examples:
+      $ voicectl conversation list
+      $ voicectl conversation list --all --fields name,since
+    """
+    app = current(ctx)
+    with app.writer(LISTED, is_many=True) as out:
+        listed = _Listed(app)
+        for group in conversations.grouped(app.live, listed, with_empty=all_):
+            app.interrupts.check()
+            known = {} if group.conversation is None else group.conversation.raw
+            found = {"legs": len(group.calls), "statuses": group.statuses, "since": group.since}
+            out.add({**known, "id": group.id, **found})
+        listed.tell()
+
+
+class _Listed:
+    """The list of conversations, as far as it can be had: a failure is told, and ends it."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._is_cut = False
+
+    def __iter__(self) -> Iterator[Conversation]:
+        def cut() -> None:
+            self._is_cut = True
+
+        try:
+            yield from self._app.conversations.list(on_cut=cut)
+        except (ApiError, TransportError) as exc:
+            remark(f"Names are not known, the Conversation API does not tell: {exc.message}")
+
+    def tell(self) -> None:
+        """Say that the list was not read to its end."""
+        if self._is_cut:
+            remark(
+                "There are more than 5 000 conversations: those made before are left out, or have no name."
+            )
+
+
+def show(ctx: typer.Context, room: Room) -> None:
+    """Show who is in a conversation, who is muted, and who hears whom.
+
+    Each member is asked for, a request each, unless -q or --fields need none of that. On a terminal a table says who
+    hears whom; else each leg is a line that names the legs it hears, those it does not, and those of which nobody can
+    know: the platform does not tell with which canHear or canSpeak a flow let a leg into a room, nor whether a
+    moderated room has started. With -o json it is one object, with "legs", and "hears" for each two of them; --fields
+    is about its legs then, and leaves "hears" out.
+
+    Examples:
+      $ voicectl conversation show support-17
+      $ voicectl conversation show support-17 -o json
+    """
+    app = current(ctx)
+    options = app.options
+    is_json = app.format in (Format.JSON, Format.JSONL) and not options.quiet
+    with app.writer(LEG, is_many=not is_json) as out:
+        paths = render.parse_fields(options.fields) if options.fields else []
+        is_deep = not options.quiet and (
+            not paths or any(path.partition(".")[0] in OF_MEMBERS for path in paths)
+        )
+        id_ = conversations.conversation_id(app.conversations, room)
+        conversation, fault = _known(app, id_)
+        cuts: list[bool] = []
+        live = live_calls(app.api, conversation_uuid=id_, on_cut=lambda: cuts.append(True))
+        if cuts:
+            remark("warning: there are more legs than could be listed")
+        if fault is not None:
+            if not live and isinstance(fault, NotFoundError):
+                raise fault
+            if is_deep:
+                remark(f"Who is muted is not known, the Conversation API does not tell: {fault.message}")
+        if is_deep:
+            scene = conversations.scene(
+                app.conversations, id_, conversation, live, app.notes.since(0), check=app.interrupts.check
+            )
+            heard = list(scene.matrix())
+        else:
+            scene, heard = Scene(is_room=None, legs=[Presence(call=call) for call in live]), []
+        if is_json:
+            known = {"id": id_} if conversation is None else conversation.raw
+            if paths:
+                rows = [_row(leg, heard) for leg in scene.legs]
+                legs = [{path: render.find(row, path) for path in paths} for row in rows]
+                found = {**known, "legs": legs}
+            else:
+                legs = [_leg(leg) for leg in scene.legs]
+                found = {**known, "legs": legs, "hears": [_pair(*each) for each in heard]}
+            app.write(render.to_json(found, indent=2 if app.format is Format.JSON else None) + "\n")
+            return
+        for leg in scene.legs:
+            out.add(_row(leg, heard))
+    if app.format is Format.TABLE and not app.options.quiet and not app.options.fields:
+        _draw(app, scene)
+
+
+def _known(app: App, id_: str) -> tuple[Conversation | None, ApiError | TransportError | None]:
+    """What the Conversation API tells of a conversation, or why it does not."""
+    try:
+        return app.conversations.get(id_), None
+    except (ApiError, TransportError) as exc:
+        return None, exc
+
+
+def _leg(leg: Presence) -> dict[str, Any]:
+    member = leg.member
+    return {
+        **leg.call.raw,
+        "muted": leg.muted,
+        "earmuffed": leg.earmuffed,
+        "member": None if member is None else member.raw,
+        "member_state": None if member is None else member.state,
+    }
+
+
+def _row(leg: Presence, heard: list[tuple[Presence, Presence, Heard]]) -> dict[str, Any]:
+    """A leg as a line tells it."""
+    member = None if leg.member is None else leg.member.id
+    return {**_leg(leg), "member": member, **_ears(leg, heard)}
+
+
+def _ears(leg: Presence, heard: list[tuple[Presence, Presence, Heard]]) -> dict[str, str]:
+    """Which legs this one hears, does not hear, and may hear: their ids with commas between them."""
+    names = {
+        conversations.Hears.YES: "hears",
+        conversations.Hears.NO: "hears_not",
+        conversations.Hears.UNKNOWN: "hears_unknown",
+    }
+    found: dict[str, list[str]] = {name: [] for name in names.values()}
+    for listener, speaker, what in heard:
+        if listener is leg:
+            found[names[what.hears]].append(speaker.call.uuid)
+    return {name: ",".join(uuids) for name, uuids in found.items()}
+
+
+def _pair(listener: Presence, speaker: Presence, heard: Heard) -> dict[str, Any]:
+    return {
+        "listener": listener.call.uuid,
+        "speaker": speaker.call.uuid,
+        "hears": heard.hears,
+        "why": heard.why or None,
+    }
+
+
+def _draw(app: App, scene: Scene) -> None:
+    """Who hears whom: a line for each listener, a column for each speaker, by the beginnings of their ids."""
+    if len(scene.legs) < 2:
+        return
+    from voicectl.cli import table  # noqa: PLC0415 (loads rich, for a table on a terminal only)
+
+    names = [render.clean(leg.call.uuid[:SHORT]) for leg in scene.legs]
+    cells = {(id(one), id(other)): heard for one, other, heard in scene.matrix()}
+    rows = [
+        [name, *("." if one is other else cells[id(one), id(other)].hears for other in scene.legs)]
+        for name, one in zip(names, scene.legs, strict=True)
+    ]
+    is_colored = render.may_color(app.environ, sys.stdout)
+    app.write("\n" + table.draw(["hears", *names], rows, is_colored=is_colored))
+    if any(heard.hears is conversations.Hears.UNKNOWN for heard in cells.values()):
+        remark("? is what the platform does not tell: -o json says why.")
+
+
+def talk(
+    ctx: typer.Context,
+    room: Room,
+    text: Annotated[
+        str | None, typer.Argument(metavar="TEXT", help="Plain text or one <speak> document; - reads it.")
+    ] = None,
+    file: Annotated[str | None, typer.Option(metavar="FILE", help="Say what this file holds.")] = None,
+    language: Language = None,
+    style: Style = None,
+    premium: Premium = False,
+    loop: Loop = None,
+    level: Level = None,
+    stop: Annotated[bool, typer.Option("--stop", help="Stop what is being said.")] = False,
+) -> None:
+    """Say a text to all in a conversation.
+
+    Without TEXT it is read from standard input. It is sent once: if no answer comes, the exit status is 12.
+
+    Examples:
+      $ voicectl conversation talk support-17 "The engineer on call is here."
+      $ voicectl conversation talk support-17 --stop
+    """
+    app = current(ctx)
+    said = Speech(
+        text=text, file=file, language=language, style=style, premium=premium, loop=loop, level=level
+    )
+    if stop:
+        said.refuse()
+        _act(app, room, "talk --stop", app.conversations.stop_talk)
+        return
+    body = said.body(app)
+    _act(app, room, "talk", lambda id_: app.conversations.start_talk(id_, body), characters=len(body["text"]))
+
+
+def stream(
+    ctx: typer.Context,
+    room: Room,
+    url: Annotated[
+        str | None, typer.Argument(metavar="URL", help="An MP3 or 16-bit WAV file.", show_default=False)
+    ] = None,
+    loop: Loop = None,
+    level: Level = None,
+    stop: Annotated[bool, typer.Option("--stop", help="Stop the file.")] = False,
+) -> None:
+    """Play an audio file to all in a conversation.
+
+    It is sent once: if no answer comes, the exit status is 12.
+
+    Examples:
+      $ voicectl conversation stream support-17 https://cdn.example.org/hold.mp3 --loop 0
+      $ voicectl conversation stream support-17 --stop
+    """
+    app = current(ctx)
+    if stop:
+        refuse_with_stop(url=url, loop=loop, level=level)
+        _act(app, room, "stream --stop", app.conversations.stop_stream)
+        return
+    if url is None:
+        raise InputError("There is no file to play.", hint="Give its URL, or --stop.")
+    body = media_body(loop, level) | {"stream_url": [check_url(url, "URL")]}
+    _act(app, room, "stream", lambda id_: app.conversations.start_stream(id_, body))
+
+
+def record(
+    ctx: typer.Context,
+    room: Room,
+    format_: Annotated[
+        RecordFormat | None, typer.Option("--format", metavar="FORMAT", help="mp3, wav or vorbis.")
+    ] = None,
+    split: Annotated[bool, typer.Option("--split", help="Each leg on a channel of its own.")] = False,
+    event_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where the recording is announced.")
+    ] = None,
+    event_method: Annotated[
+        Method | None, typer.Option(metavar="METHOD", help="How: POST or GET.", case_sensitive=False)
+    ] = None,
+    retention_ttl: Annotated[
+        int | None, typer.Option(min=1, max=MAX_DAYS, metavar="DAYS", help="How long it is kept.")
+    ] = None,
+    limit: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="End it by itself after so long: 2h at most.")
+    ] = None,
+    transcription_language: Annotated[
+        str | None, typer.Option(metavar="CODE", help="Transcribe it: the language spoken, such as en-GB.")
+    ] = None,
+    transcription_sentiment_analysis: Annotated[
+        bool, typer.Option("--transcription-sentiment-analysis", help="Judge the mood of each sentence too.")
+    ] = False,
+    transcription_event_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where the transcription is announced.")
+    ] = None,
+    transcription_event_method: Annotated[
+        Method | None, typer.Option(metavar="METHOD", help="How: POST or GET.", case_sensitive=False)
+    ] = None,
+    stop: Annotated[bool, typer.Option("--stop", help="End the recording.")] = False,
+) -> None:
+    """Record a conversation, all who are in it.
+
+    It is sent once, since a second start might make a second recording: if no answer comes, the exit status is 12. An
+    announcement that 'webhook serve' takes is fetched with 'recording download'.
+
+    Examples:
+      $ voicectl conversation record support-17 --format wav --split --transcription-language en-GB
+      $ voicectl conversation record support-17 --stop
+    """
+    app = current(ctx)
+    transcription = _given(
+        language=transcription_language,
+        sentiment_analysis=transcription_sentiment_analysis or None,
+        event_url=_urls(transcription_event_url, "--transcription-event-url"),
+        event_method=transcription_event_method,
+    )
+    options = _given(
+        format=format_,
+        split="conversation" if split else None,
+        event_url=_urls(event_url, "--event-url"),
+        event_method=event_method,
+        retention_ttl=retention_ttl,
+        timeout=None if limit is None else whole_seconds(limit, "--limit", 1, MAX_SECONDS),
+        transcription=transcription or None,
+    )
+    if stop:
+        refuse_with_stop(**{f"option {name}": value for name, value in options.items()})
+        _act(app, room, "record --stop", lambda id_: conversations.stop_recording(app.conversations, id_))
+        return
+    _act(app, room, "record", lambda id_: app.conversations.start_recording(id_, options))
+
+
+def _given(**options: object) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _urls(url: str | None, option: str) -> list[str] | None:
+    return None if url is None else [check_url(url, option)]
+
+
+def _act(app: App, room: str, action: str, act: Callable[[str], bool | None], **detail: Any) -> None:
+    """Do *act* to the conversation that a command names, and write its record; False: it was so already."""
+    with app.writer(ACTED, is_many=False) as out:
+        id_ = conversations.conversation_id(app.conversations, room)
+        app.announce()
+        with noted(app, id_, action, detail):
+            outcome = ALREADY if act(id_) is False else DONE
+        app.changed.append(id_)
+        app.notes.add(app.clock.time(), id_, action, outcome, detail)
+        out.add({"id": id_, "action": action, "outcome": outcome})

@@ -1,0 +1,214 @@
+"""A trace set as a ladder: a lane for each leg, a line for each thing that happened or is missing.
+
+A lane shows when a leg was there, a mark in it what was told of the leg, an arrow what was done to it from here. It
+is drawn as text and as SVG; all that comes from outside is clean here already.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from voicectl.cli.render import clean
+from voicectl.core.happenings import Sort
+from voicectl.core.tracing import Gap
+from voicectl.voice import endpoint
+from voicectl.voice.call import FINAL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from voicectl.core.happenings import Happening
+    from voicectl.core.tracing import Step, Trace
+    from voicectl.voice.call import Call
+
+HERE = "here"
+
+STATUS, END, OTHER, DEED, MISSING = "*", "x", "o", ">", "?"
+REORDERED, KNOWN_BY, UNKNOWN_TIME = "~", "<", "?"
+
+_MARKS = {
+    STATUS: "a status",
+    END: "the end of a leg",
+    OTHER: "something else that was told",
+    DEED: "done from here",
+    MISSING: "a gap",
+}
+_SIGNS = {
+    REORDERED: "before a time: by another clock than the platform's, or put where its cause or effect demands",
+    KNOWN_BY: "before a time: it was then or earlier",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """A leg in a ladder.
+
+    Attributes:
+        number: What it is called in the lines, from 1.
+        who: The other party: whom an outbound leg rang, who an inbound one came from; ``-`` if nobody told.
+        about: Its direction and status.
+        first: The line in which it comes.
+        last: The line in which it ends; the number of lines if it does not.
+    """
+
+    number: int
+    uuid: str
+    who: str
+    about: str
+    first: int
+    last: int
+
+    @property
+    def legend(self) -> str:
+        """What is said of it above the ladder."""
+        return "  ".join(part for part in (self.uuid, self.who, self.about) if part)
+
+
+class Line(NamedTuple):
+    """A line of a ladder.
+
+    Attributes:
+        day: The date, if it is another than that of the line before.
+        sign: What its time is: :data:`REORDERED`, :data:`KNOWN_BY`, or a space.
+        time: What is shown of it.
+        lane: The leg's; None if it is about none.
+        mark: What stands in its lane.
+    """
+
+    day: str | None
+    sign: str
+    time: str
+    lane: Lane | None
+    mark: str
+    text: str
+
+    @property
+    def said(self) -> str:
+        """Its text, and which leg it is about."""
+        return self.text if self.lane is None else f"{self.lane.number} {self.text}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ladder:
+    """A trace as it is drawn.
+
+    Attributes:
+        has_here: Whether anything was done from here.
+        rest: The gaps that are about all.
+    """
+
+    lanes: Sequence[Lane]
+    lines: Sequence[Line]
+    has_here: bool
+    rest: Sequence[str]
+
+    def key(self, shapes: Mapping[str, str] | None = None) -> str:
+        """What the marks and signs mean that are there.
+
+        Args:
+            shapes: How each mark is drawn, if not as itself.
+        """
+        marks, signs = {line.mark for line in self.lines}, {line.sign for line in self.lines}
+        shown = [
+            f"{shapes[mark] if shapes else mark} {meaning}"
+            for mark, meaning in _MARKS.items()
+            if mark in marks
+        ]
+        return "; ".join(shown + [f"{sign} {meaning}" for sign, meaning in _SIGNS.items() if sign in signs])
+
+
+def who(call: Call | None) -> str | None:
+    """The other party of a leg: whom it rang, or who called."""
+    return None if call is None else endpoint.label(call.from_ if call.direction == "inbound" else call.to)
+
+
+def ladder(trace: Trace, records: Mapping[str, Call]) -> Ladder:
+    """Set a trace for drawing.
+
+    Args:
+        records: What is known of each leg, by its name.
+    """
+    every = list(trace.lines())
+    shown = [each for each in every if not (isinstance(each, Gap) and each.uuid is None)]
+    lanes = _lanes(trace.legs, shown, records)
+    lines: list[Line] = []
+    day = ""
+    for each in shown:
+        date, line = _gap_line(each, lanes) if isinstance(each, Gap) else _step_line(each, lanes)
+        is_new_day = date is not None and date != day
+        lines.append(line._replace(day=f"{date} UTC" if is_new_day else None))
+        day = date or day
+    return Ladder(
+        lanes=list(lanes.values()),
+        lines=lines,
+        has_here=any(line.mark == DEED for line in lines),
+        rest=[clean(each.detail) for each in every if isinstance(each, Gap) and each.uuid is None],
+    )
+
+
+def _lanes(legs: Sequence[str], shown: Sequence[Step | Gap], records: Mapping[str, Call]) -> dict[str, Lane]:
+    first: dict[str, int] = {}
+    last: dict[str, int] = {}
+    over: set[str] = set()
+    for number, each in enumerate(shown):
+        uuid = each.uuid if isinstance(each, Gap) else each.happening.uuid
+        if uuid is not None:
+            first.setdefault(uuid, number)
+            last[uuid] = number
+            if not isinstance(each, Gap) and _is_end(each.happening):
+                over.add(uuid)
+    lanes = {}
+    for number, uuid in enumerate(legs, 1):
+        call = records.get(uuid)
+        about = "" if call is None else ", ".join(part for part in (call.direction, call.status) if part)
+        lanes[uuid] = Lane(
+            number=number,
+            uuid=clean(uuid),
+            who=clean(who(call) or "-"),
+            about=clean(about),
+            first=first[uuid],
+            last=last[uuid] if uuid in over else len(shown),
+        )
+    return lanes
+
+
+def _step_line(step: Step, lanes: Mapping[str, Lane]) -> tuple[str | None, Line]:
+    happening = step.happening
+    if happening.at is not None:
+        sign = REORDERED if step.is_reordered else " "
+    else:
+        sign = " " if happening.by is None else KNOWN_BY
+    date, time = _date_and_time(happening.at if happening.at is not None else happening.by)
+    facts = "".join(f", {each} {value}" for each, value in happening.facts.items())
+    again = f", told {happening.repeats + 1} times" if happening.repeats else ""
+    text = clean(f"{happening.what}{facts}{again} ({', '.join(happening.tellers)})")
+    lane = None if happening.uuid is None else lanes[happening.uuid]
+    return date, Line(None, sign, time, lane, _mark(happening), text)
+
+
+def _gap_line(gap: Gap, lanes: Mapping[str, Lane]) -> tuple[str | None, Line]:
+    date, time = _date_and_time(gap.at)
+    lane = None if gap.uuid is None else lanes[gap.uuid]
+    text = clean(f"gap, {gap.what}: {gap.detail}")
+    return date, Line(None, " ", time if gap.at is not None else "", lane, MISSING, text)
+
+
+def _date_and_time(moment: float | None) -> tuple[str | None, str]:
+    if moment is None:
+        return None, UNKNOWN_TIME
+    found = datetime.fromtimestamp(moment, UTC)
+    return f"{found:%Y-%m-%d}", f"{found:%H:%M:%S}.{found.microsecond // 1000:03}"
+
+
+def _mark(happening: Happening) -> str:
+    if happening.sort in (Sort.ASKED, Sort.DEED):
+        return DEED
+    if happening.sort is Sort.STATUS:
+        return END if _is_end(happening) else STATUS
+    return OTHER
+
+
+def _is_end(happening: Happening) -> bool:
+    return happening.sort is Sort.STATUS and happening.what in FINAL

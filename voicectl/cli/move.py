@@ -1,0 +1,372 @@
+"""``move``: legs go into a room, with a safety net for those who stay and for those who go."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from voicectl.cli.arguments import Max, check_once, check_room, check_url
+from voicectl.cli.context import App, current
+from voicectl.cli.flow import NoLint, check_ncco
+from voicectl.cli.render import remark
+from voicectl.cli.targets import Targets, noted, targets
+from voicectl.core import moving
+from voicectl.core.conversations import Entry
+from voicectl.errors import (
+    ApiError,
+    AuthError,
+    DryRun,
+    GuardError,
+    InputError,
+    Interrupted,
+    OutcomeUnknown,
+    TransportError,
+    VoicectlError,
+    WaitEnded,
+    WaitTimeout,
+)
+from voicectl.voice import ncco
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from voicectl.voice.call import Call
+
+NOBODY = "none"
+
+
+def move(
+    ctx: typer.Context,
+    legs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="LEG... ROOM",
+            help="The legs, then the name of the room.",
+            show_default=False,
+            callback=check_once,
+        ),
+    ],
+    mute: Annotated[bool, typer.Option("--mute", help="Nobody in the room hears them.")] = False,
+    can_hear: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LEG", help="They hear only this leg; 'none': nobody. Repeatable."),
+    ] = None,
+    can_speak: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LEG", help="Only this leg hears them; 'none': nobody. Repeatable."),
+    ] = None,
+    start_on_enter: Annotated[
+        bool | None,
+        typer.Option(
+            "--start-on-enter/--no-start-on-enter", help="Whether the conference starts when they enter."
+        ),
+    ] = None,
+    end_on_exit: Annotated[
+        bool, typer.Option("--end-on-exit", help="End it for all when one leaves.")
+    ] = False,
+    record: Annotated[bool, typer.Option("--record", help="Record it.")] = False,
+    music: Annotated[
+        str | None, typer.Option(metavar="URL", help="Play this until the conference starts.")
+    ] = None,
+    with_partners: Annotated[
+        bool, typer.Option("--with-partners", help="Move all who share a conversation with them, too.")
+    ] = False,
+    no_wait: Annotated[
+        bool, typer.Option("--no-wait", help="Only send the moves: look neither before nor after.")
+    ] = False,
+    no_lint: NoLint = False,
+    max_: Max = 10,
+) -> None:
+    """Move legs into a room, a conversation with a name; the first leg makes it.
+
+    Before each move it looks whom the leg leaves: where a connect joined two legs, the platform ends the call of the
+    one that stays, and you are warned; with --dry-run too. --with-partners takes all along, after it has shown them;
+    if it cannot see who they are it moves nobody. Legs that a connect joined stay together so if the room is new:
+    their conversation gets its name, and is the room then as far as the platform's documentation implies. Into a room
+    that exists, or with terms such as --mute, each is moved by itself, and the platform may end one call before its
+    turn.
+
+    Afterwards it waits up to 5 s until the legs are in the room: 8 if one is not seen there, 11 if one has ended.
+    Where something failed it says who is where. A room of the same name in another region is another room. Each move
+    is sent once: if no answer comes, the exit status is 12.
+
+    Examples:
+      $ voicectl move "$LEG" support-17
+      $ voicectl move "$LEG" "$OTHER" support-18 --mute
+      $ voicectl move "$LEG" support-19 --with-partners --yes
+    """
+    app = current(ctx)
+    if len(legs) < 2:
+        raise InputError("A leg and a room are needed.", hint="voicectl move LEG... ROOM")
+    *moved, room = legs
+    if mute and can_speak is not None:
+        raise InputError("--mute and --can-speak contradict each other.", hint="Give one of them.")
+    hearing, speaking = _audience(app, can_hear), _audience(app, can_speak)
+    terms: dict[str, Any] = {
+        "mute": mute or None,
+        "can_hear": hearing,
+        "can_speak": speaking,
+        "start_on_enter": start_on_enter,
+        "end_on_exit": end_on_exit or None,
+        "record": record or None,
+        "music": None if music is None else check_url(music, "--music"),
+    }
+    flow = [ncco.conversation(check_room(room), **terms)]
+    if not no_lint:
+        check_ncco(app, flow)
+    entry = Entry.of(can_hear=hearing, can_speak=speaking, starts=start_on_enter is not False)
+    is_many = len(moved) > 1 or moved[0] == "-" or with_partners
+    removal = _Removal(
+        app,
+        room,
+        {"type": "ncco", "ncco": flow},
+        is_plain=all(value is None for value in terms.values()),
+        is_watched=not no_wait,
+        is_many=is_many,
+    )
+    detail = {"room": room} | entry.detail
+    with targets(app, "move", removal.move, is_many=is_many, detail=detail) as several:
+        has_list = "-" in moved
+        if has_list:
+            at = moved.index("-")
+            moved[at : at + 1] = app.read_ids()
+            if not with_partners:
+                app.confirm("move", moved, limit=max_)
+        named = several.legs(moved)
+        uuids = removal.gather(list(named), limit=max_, is_list=has_list) if with_partners else named
+        app.announce()
+        removal.run(several, uuids)
+
+
+class _Removal:
+    """One run of ``move``: what it sends, whom it warned of, and where the legs came to.
+
+    Args:
+        destination: What each leg is sent to.
+        is_plain: No terms of entry were given, so that a conversation may become the room by its name alone.
+        is_watched: Whether to look before and after.
+        is_many: Whether the command may have several targets.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        room: str,
+        destination: dict[str, Any],
+        *,
+        is_plain: bool,
+        is_watched: bool,
+        is_many: bool,
+    ) -> None:
+        self._app = app
+        self._room = room
+        self._destination = destination
+        self._is_plain = is_plain
+        self._is_watched = is_watched
+        self._is_many = is_many
+        self._before: dict[str, str] = {}
+        self._calls: dict[str, Call] = {}
+        self._left: list[str] = []
+        self._party: moving.Party | None = None
+        self._has_become = False
+        self._is_blind = False
+
+    @cached_property
+    def _lookout(self) -> moving.Lookout:
+        return moving.Lookout(self._app.api, self._app.conversations, self._app.clock, self._room)
+
+    def gather(self, uuids: Sequence[str], *, limit: int, is_list: bool) -> Sequence[str]:
+        """The legs, and all who share a conversation with one of them, once somebody consents to that.
+
+        Raises:
+            GuardError: Nobody does, they are too many, or who they are is not certain.
+            TransportError: Whether a ``connect`` joined them cannot be read.
+        """
+        app = self._app
+        around = [self._surroundings(uuid) for uuid in uuids]
+        for each in around:
+            if each.doubt:
+                raise GuardError(
+                    f"Who is with {each.call.uuid} is not known: {each.doubt}.",
+                    hint="Nothing was done. Without --with-partners it is moved alone, whomever it leaves.",
+                )
+            if each.is_joined and isinstance(each.fault, TransportError):
+                raise each.fault
+        may_become = self._is_plain
+        found = moving.party(around, self._room, may_become=may_become)
+        if found.joined is not None and self._exists():
+            may_become = False
+            found = moving.party(around, self._room, may_become=may_become)
+        self._party = found
+        for call in found.calls:
+            self._see(call)
+        untold = {each.call.conversation_uuid: each.fault for each in around if each.fault is not None}
+        for id_ in found.apart:
+            why = self._why_apart(untold.get(id_), may_become=may_become)
+            remark(
+                f"warning: {why}, so the legs of {id_} are moved one by one; the platform may end the call of the"
+                " last before its turn"
+            )
+        if is_list or found.apart or {call.uuid for call in found.calls} != set(uuids):
+            lines = [f"{moving.label(call)}, {call.status}" for call in found.calls]
+            app.confirm("move", lines, limit=limit, is_selected=True)
+        return [call.uuid for call in found.calls]
+
+    def run(self, several: Targets, uuids: Iterable[str]) -> None:
+        """Move the legs, and see where they come to."""
+        failed: list[str] = []
+        for uuid in uuids:
+            try:
+                if not several.do(uuid):
+                    failed.append(uuid)
+            except OutcomeUnknown:
+                if self._is_watched:
+                    with suppress(Interrupted):  # that the outcome is unknown is more than a signal
+                        self._tell_places([uuid])
+                raise
+        if not self._is_watched:
+            return
+        try:
+            if several.done:
+                self._follow(several)
+            self._tell_places([*failed, *(uuid for uuid in self._left if uuid not in several.done)])
+        except Interrupted as exc:
+            several.tell(exc)
+
+    def move(self, uuid: str) -> bool | None:
+        """Send one leg to the room, unless its conversation becomes the room."""
+        if self._is_watched and self._party is None:
+            self._look(uuid)
+        if self._party is not None and self._is_plain and uuid in self._party.there:
+            return False
+        if self._takes_name(uuid):
+            return None if self._app.options.dry_run else True
+        self._app.api.transfer(uuid, self._destination)
+        return True
+
+    def _takes_name(self, uuid: str) -> bool:
+        """Whether *uuid* is in the room since its conversation became it, now or before."""
+        found = self._party
+        if found is None or found.joined is None or uuid not in found.stays or not self._is_plain:
+            return False
+        if not self._has_become:
+            app, id_, detail = self._app, found.joined.id, {"room": self._room}
+            try:
+                with noted(app, id_, moving.NAMED, detail):
+                    has_become = moving.become_room(app.conversations, found.joined, self._room)
+            except DryRun:
+                self._has_become = True
+                raise
+            if not has_become:
+                raise GuardError(
+                    f"{self._room} exists by now, so {id_} cannot become it.",
+                    hint="Nothing was done to its legs. Give the command again to move them one by one.",
+                )
+            self._has_become = True
+            app.notes.add(app.clock.time(), id_, moving.NAMED, detail=detail)
+        return True
+
+    def _exists(self) -> bool:
+        app = self._app
+        patience = moving.Patience(app.clock)
+        return moving.room_exists(app.conversations, self._room, patience) is True
+
+    def _why_apart(self, fault: ApiError | TransportError | None, *, may_become: bool) -> str:
+        """Why the legs that a connect joined do not stay together."""
+        if not self._is_plain:
+            return "terms are set for each who enters"
+        if fault is not None:
+            return f"their conversation is not told ({fault.message.rstrip('.')})"
+        return "one conversation can become the room at most" if may_become else f"{self._room} exists"
+
+    def _surroundings(self, uuid: str) -> moving.Surroundings:
+        app = self._app
+        patience = moving.Patience(app.clock)
+        return moving.surroundings(app.api, app.conversations, uuid, notes_of=app.notes.of, patience=patience)
+
+    def _see(self, call: Call) -> None:
+        self._calls[call.uuid] = call
+        self._before[call.uuid] = call.conversation_uuid
+
+    def _look(self, uuid: str) -> None:
+        """See whom a leg leaves; that this fails keeps nobody from moving it."""
+        if self._is_blind:
+            remark(f"Whom {uuid} leaves is not known: it is not looked for again.")
+            return
+        try:
+            around = self._surroundings(uuid)
+        except AuthError:
+            return  # the move will be told the same
+        except (ApiError, TransportError) as exc:
+            self._is_blind = isinstance(exc, TransportError)
+            remark(f"Whom {uuid} leaves is not known: {exc.message}")
+            return
+        self._see(around.call)
+        if around.doubt:
+            remark(f"warning: whom {uuid} leaves is not known: {around.doubt}")
+        alone = around.left_alone
+        if alone is not None:
+            self._see(alone)
+            self._left.append(alone.uuid)
+            remark(
+                f"warning: {moving.label(alone)} is joined to {moving.label(around.call)} by a connect, and the"
+                " platform ends its call when that leg leaves: --with-partners takes both"
+            )
+
+    def _follow(self, several: Targets) -> None:
+        """Wait until the legs are in the room; one that is not is told, and counts."""
+        app = self._app
+        before = {uuid: self._before.get(uuid, "") for uuid in several.done}
+        found = self._lookout.wait(before, check=app.interrupts.check)
+        faults: dict[str, VoicectlError] = {}
+        for uuid, each in found.items():
+            if each.place is moving.Place.ROOM:
+                continue
+            if each.place is moving.Place.ELSEWHERE and not self._lookout.has_name(each):
+                remark(f"{uuid} {each}: whether that is {self._room} cannot be read")
+                continue
+            faults[uuid] = self._fault(uuid, each)
+        rooms = self._lookout.rooms(found.values())
+        if len(rooms) > 1:
+            remark(
+                f"warning: they are not together: {self._room} is {' and '.join(rooms)}. In each region a name stands"
+                " for another room, and who is in the one does not hear the other"
+            )
+            for uuid, each in found.items():
+                remark(f"  {self._name(uuid)} is in {each.conversation_uuid or 'none'}")
+        for uuid, fault in faults.items():
+            if not self._is_many:
+                raise fault
+            several.done.remove(uuid)  # sent, but not where it should be
+            several.tell(fault, uuid)
+
+    def _fault(self, uuid: str, found: moving.Found) -> VoicectlError:
+        calls = [] if found.call is None else [found.call]
+        if found.place is moving.Place.OVER:
+            return WaitEnded(f"The platform took the move of {uuid}, but the leg {found}.", calls)
+        return WaitTimeout(
+            f"The platform took the move of {uuid}, but after {moving.ARRIVAL_SECONDS:.0f} s the leg {found}.",
+            calls,
+            hint=f"See where it is: voicectl call show {uuid}",
+        )
+
+    def _tell_places(self, uuids: Iterable[str]) -> None:
+        """Say who is where."""
+        for uuid in dict.fromkeys(uuids):
+            remark(f"{self._name(uuid)} {self._lookout.where(uuid, self._before.get(uuid, ''))}")
+
+    def _name(self, uuid: str) -> str:
+        return moving.label(self._calls[uuid]) if uuid in self._calls else uuid
+
+
+def _audience(app: App, names: list[str] | None) -> list[str] | None:
+    if names is None:
+        return None
+    if NOBODY in names:
+        if len(names) > 1:
+            raise InputError("'none' does not go with other legs.", hint="Give it alone.")
+        return []
+    return [app.leg(name) for name in names]

@@ -1,0 +1,438 @@
+"""The table of ``watch`` on a terminal, by rich: the whole screen while it runs, its last state when it is left.
+
+A thread draws it, so that ages go on while an answer is waited for, and no signal comes between two halves of an
+escape sequence. Only what fits is drawn, when something changed, the terminal's size is another, or a second passed.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import signal
+import sys
+import textwrap
+import time
+from contextlib import ExitStack, contextmanager, redirect_stderr, suppress
+from dataclasses import dataclass
+from threading import Condition, Thread
+from typing import TYPE_CHECKING, TextIO
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.live import Live
+from rich.segment import Segment
+from rich.style import Style
+
+from voicectl.cli.render import clean, is_terminal, may_color, remark
+from voicectl.cli.table import STYLES
+from voicectl.core import times
+from voicectl.core.watching import Frame, age_text
+from voicectl.voice import endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from types import TracebackType
+
+    from rich.console import ConsoleOptions, RenderResult
+
+    from voicectl.clock import Clock
+    from voicectl.core.watching import Sight, Standing
+
+LOOK_SECONDS = 0.25
+"""How often the size of the terminal is looked at."""
+
+REDRAW_SECONDS = 1.0
+LEAST_SECONDS = 0.2
+"""Between two drawings, whatever happens."""
+
+REMARK_SECONDS = 30.0
+MOST_FOOT_LINES = 4
+MOST_PRINTED = 200
+"""Legs in what is left behind on the screen."""
+
+SHORT_PARTY = 15
+LONG_TEXT = 40
+SHORT_STATUS = 12
+SHORT_ID = 8
+
+LEAST_STATUS = 3
+
+_DROPPED = ("earmuffed", "muted", "direction", "conversation", "from", "age", "to")
+"""The columns that are left out where the terminal is too narrow, in this order; then a status is cut, or goes."""
+
+_WIDE = ("conversation", "leg", "status", "direction", "from", "to", "age", "muted", "earmuffed")
+_HEADS = {"direction": "dir", "muted": "mut", "earmuffed": "ear"}
+"""What a column is called where there is little room."""
+
+
+class Screen:
+    """Shows frames on the alternate screen of a terminal; use it in a ``with`` block.
+
+    What is remarked on standard error meanwhile is shown below the table, and written when the screen is left.
+
+    Args:
+        stream: The terminal.
+        standing: How the asking goes.
+        title: Whose legs these are.
+    """
+
+    def __init__(
+        self, stream: TextIO, environ: Mapping[str, str], clock: Clock, standing: Standing, *, title: str
+    ) -> None:
+        self._clock = clock
+        self._standing = standing
+        self._title = title
+        self._is_colored = may_color(environ, stream)
+        self._console = console(stream, environ, is_colored=self._is_colored)
+        self._live = Live(
+            console=self._console,
+            screen=True,
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._frame = Frame()
+        self._remarks = _Remarks(clock)
+        self._changed = Condition()
+        self._is_dirty = True
+        self._is_done = False
+        self._failure: Exception | None = None
+        self._thread = Thread(target=self._run, name="screen", daemon=True)
+        self._closing = ExitStack()
+
+    def __enter__(self) -> Screen:
+        """Take the screen."""
+        with _undisturbed():
+            if is_terminal(sys.stderr):
+                self._closing.enter_context(redirect_stderr(self._remarks))
+            try:
+                self._live.start()
+                self._thread.start()
+            except BaseException:
+                self._closing.close()
+                raise
+        return self
+
+    def show(self, frame: Frame) -> None:
+        """Show *frame*, soon.
+
+        Raises:
+            OSError: The terminal is gone.
+        """
+        with self._changed:
+            self._frame = frame
+            self._is_dirty = True
+            self._changed.notify()
+        if self._failure is not None:
+            raise self._failure
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Give the screen back as it was, and leave the last frame and the remarks on it."""
+        with _undisturbed():
+            with self._changed:
+                self._is_done = True
+                self._changed.notify()
+            self._thread.join()
+            self._closing.close()
+            with suppress(OSError):  # it is gone, or what ended the block says so
+                self._live.stop()
+                self._console.print(self._sheet(is_last=True))
+            for line in self._remarks.lines:
+                remark(line)
+
+    def _run(self) -> None:
+        drawn, size = -math.inf, None
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._is_dirty or self._is_done, timeout=LOOK_SECONDS)
+                if self._is_done:
+                    return
+                is_dirty, self._is_dirty = self._is_dirty, False
+            now, before = time.monotonic(), size  # the machine's own time: somebody looks at it
+            size = self._console.size
+            if not is_dirty and size == before and now - drawn < REDRAW_SECONDS:
+                continue
+            try:
+                self._live.update(self._sheet(), refresh=True)
+            except Exception as exc:  # noqa: BLE001 (raised where the command can tell it)
+                self._failure = exc
+                return
+            drawn = time.monotonic()
+            with self._changed:
+                self._changed.wait_for(lambda: self._is_done, timeout=LEAST_SECONDS)
+
+    def _sheet(self, *, is_last: bool = False) -> Sheet:
+        now = self._clock.monotonic()
+        standing = self._standing
+        is_bad = standing.is_bad(now)
+        said = [] if is_last and not is_bad else [standing.text(now)]
+        if not is_last:
+            said += self._remarks.latest()
+        return Sheet(
+            frame=self._frame,
+            now=self._clock.time(),
+            title=self._title,
+            said=tuple(said),
+            is_bad=is_bad,
+            is_colored=self._is_colored,
+            most=MOST_PRINTED if is_last else None,
+        )
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let signals wait, for a screen half given back is of no use; threads that are begun inside get none."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def console(stream: TextIO, environ: Mapping[str, str], *, is_colored: bool) -> Console:
+    """A console on a terminal, as wide and high as that is now: ``COLUMNS`` would be what it was once."""
+    return Console(
+        file=stream,
+        force_terminal=True,
+        color_system="standard" if is_colored else None,
+        no_color=not is_colored,
+        highlight=False,
+        emoji=False,
+        markup=False,
+        legacy_windows=False,
+        _environ={name: value for name, value in environ.items() if name not in ("COLUMNS", "LINES")},
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """One drawing: a line about all of it, the table, and what is to be said of it.
+
+    Attributes:
+        now: Unix seconds.
+        said: Lines below it; ``is_bad``: they are warnings.
+        most: How many legs at the most, where there is no last line.
+    """
+
+    frame: Frame
+    now: float
+    title: str
+    said: tuple[str, ...] = ()
+    is_bad: bool = False
+    is_colored: bool = False
+    most: int | None = None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw what fits: all of it, but for :attr:`most`, where that is not a screen."""
+        width = options.max_width
+        height = None if self.most is not None else options.height or console.height
+        cut = "…" if not options.ascii_only else "~"
+        above = self._above(width)
+        below = self._below(width)
+        room = (self.most or 0) if height is None else max(height - len(above) - len(below) - 1, 0)
+        rows, left_out = _newest(self.frame.groups, room)
+        hidden = self.frame.hidden + left_out
+        if hidden and height is not None and rows:  # the line that says so takes one
+            rows, left_out = _newest(self.frame.groups, room - 1)
+            hidden = self.frame.hidden + left_out
+        lines = [*above, *self._table(rows, width, cut)]
+        if hidden:
+            lines.append((f"and {counted(hidden, 'older leg')}" if rows else counted(hidden, "leg"), "dim"))
+        if height is not None:
+            lines += [("", "")] * (height - len(lines) - len(below))
+        lines += below
+        for number, line in enumerate(lines[:height]):
+            if number:
+                yield Segment.line()
+            cells = line if isinstance(line, list) else [line]
+            left = width
+            for text, style in cells:
+                shown = text if cell_len(text) <= left else set_cell_size(text, left)
+                left -= cell_len(shown)
+                yield Segment(shown, _style(style) if self.is_colored and style else None)
+        if height is None:
+            yield Segment.line()
+
+    def _above(self, width: int) -> list[_Line]:
+        frame = self.frame
+        counts = counted(frame.live, "live leg")
+        more = f" in {counted(frame.conversations, 'conversation')}" if frame.live else ""
+        over = f", {frame.over} over" if frame.over else ""
+        parts = [counts + more + over, counts + over, counts]
+        clock = times.utc(self.now)[11:]
+        for text in parts:
+            for right in (f"{clean(self.title)}  {clock}", clock, ""):
+                if cell_len(text) + cell_len(right) + 2 <= width:
+                    return [[(text, "bold"), (right.rjust(width - cell_len(text)) if right else "", "dim")]]
+        return [(parts[-1], "bold")]
+
+    def _below(self, width: int) -> list[_Line]:
+        said = list(self.said)
+        bad = self.is_bad
+        found: list[_Line] = []
+        if self.frame.disagreements:
+            uuid, first = self.frame.disagreements[0]
+            more = len(self.frame.disagreements) - 1
+            text = f"! {clean(uuid)[:SHORT_ID]}: {first}" + (
+                f" And {counted(more, 'leg')} more." if more else ""
+            )
+            found += [(line, "red") for line in _wrap(text, width)]
+        for number, text in enumerate(said):
+            found += [(line, "bold red" if bad and number == 0 else "dim") for line in _wrap(text, width)]
+        return found[-MOST_FOOT_LINES:] if self.most is None else found
+
+    def _table(self, rows: Sequence[tuple[Sight, bool]], width: int, cut: str) -> list[_Line]:
+        if not rows:
+            return []
+        cells = [_cells(sight, self.now, cut, is_first=is_first) for sight, is_first in rows]
+        heads = {name: name for name in _WIDE}
+        columns, widths, gap = list(_WIDE), _widths(heads, cells), 2
+        if sum(widths.values()) + gap * (len(columns) - 1) > width:
+            cells = [_shortened(each, cut) for each in cells]
+            heads, gap = heads | _HEADS, 1
+            widths = _widths(heads, cells)
+        for name in _DROPPED:
+            if sum(widths[each] for each in columns) + gap * (len(columns) - 1) <= width:
+                break
+            columns.remove(name)
+        if columns == ["leg", "status"]:
+            widths["status"] = min(widths["status"], width - widths["leg"] - gap)
+            if widths["status"] < LEAST_STATUS:
+                columns.remove("status")
+        lines: list[_Line] = [
+            [
+                (
+                    (" " * gap).join(set_cell_size(heads[name], widths[name]) for name in columns).rstrip(),
+                    "bold",
+                )
+            ]
+        ]
+        for (sight, _), each in zip(rows, cells, strict=True):
+            line: list[tuple[str, str]] = []
+            for name in columns:
+                text = set_cell_size(each[name], widths[name])
+                line.append((text if name == columns[-1] else text + " " * gap, _style_of(name, sight)))
+            lines.append(line)
+        return lines
+
+
+class _Remarks(io.TextIOBase):
+    """Stands in for standard error while the screen is taken.
+
+    Attributes:
+        lines: What was written.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.lines: list[str] = []
+        self._clock = clock
+        self._last = -math.inf
+        self._rest = ""
+
+    def isatty(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        *lines, self._rest = (self._rest + text).split("\n")
+        self.lines += lines
+        if lines:
+            self._last = self._clock.monotonic()
+        return len(text)
+
+    def latest(self) -> list[str]:
+        """The last line, if it is new."""
+        return self.lines[-1:] if self._clock.monotonic() - self._last < REMARK_SECONDS else []
+
+
+_Line = tuple[str, str] | list[tuple[str, str]]
+"""Texts and their styles."""
+
+
+def counted(number: int, what: str) -> str:
+    """``1 leg``, ``2 legs``."""
+    return f"{number:,} {what}{'s' * (number != 1)}".replace(",", " ")
+
+
+def _newest(groups: Sequence[Sequence[Sight]], room: int) -> tuple[list[tuple[Sight, bool]], int]:
+    """The newest legs that fit, each with whether it is the first of its conversation, and how many do not."""
+    rows: list[tuple[Sight, bool]] = []
+    for group in groups:
+        left = room - len(rows)
+        if left <= 0:
+            break
+        rows += [(sight, number == 0) for number, sight in enumerate(group[-left:])]
+    return rows, sum(map(len, groups)) - len(rows)
+
+
+def _cells(sight: Sight, now: float, cut: str, *, is_first: bool) -> dict[str, str]:
+    """What the table shows of a leg: outside text escaped, and only what is very long cut."""
+    call = sight.call
+    doubt = ("!" if sight.disagreement else "") + (" gone" if sight.is_gone else "")
+    found = {
+        "conversation": (call.conversation_uuid or "-") if is_first else "",
+        "leg": call.uuid,
+        "status": (call.status or "-") + doubt,
+        "direction": call.direction or "-",
+        "from": endpoint.label(call.from_) or "-",
+        "to": endpoint.label(call.to) or "-",
+        "age": age_text(sight.age(now), is_exact=sight.birth.is_exact),
+        "muted": _known(sight.marks.muted),
+        "earmuffed": _known(sight.marks.earmuffed),
+    }
+    return {
+        name: _cut(clean(text), LONG_TEXT, cut)
+        if name in ("from", "to", "status", "direction")
+        else clean(text)
+        for name, text in found.items()
+    }
+
+
+def _shortened(cells: dict[str, str], cut: str) -> dict[str, str]:
+    """The same with less room."""
+    conversation = cells["conversation"]
+    prefix = len("CON-") if conversation.startswith("CON-") else 0
+    return cells | {
+        "conversation": conversation[: prefix + SHORT_ID],
+        "leg": cells["leg"][:SHORT_ID],
+        "status": _cut(cells["status"], SHORT_STATUS, cut),
+        "direction": {"inbound": "in", "outbound": "out"}.get(
+            cells["direction"], _cut(cells["direction"], 3, cut)
+        ),
+        "from": _cut(cells["from"], SHORT_PARTY, cut),
+        "to": _cut(cells["to"], SHORT_PARTY, cut),
+    }
+
+
+def _known(mark: bool | None) -> str:
+    return "?" if mark is None else "yes" if mark else "no"
+
+
+def _cut(text: str, width: int, mark: str) -> str:
+    return text if cell_len(text) <= width else set_cell_size(text, width - 1) + mark
+
+
+def _widths(heads: Mapping[str, str], cells: Sequence[Mapping[str, str]]) -> dict[str, int]:
+    return {
+        name: max(cell_len(head), *(cell_len(each[name]) for each in cells)) for name, head in heads.items()
+    }
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    return textwrap.wrap(clean(text), max(width, 1))
+
+
+def _style_of(name: str, sight: Sight) -> str:
+    if sight.disagreement and name == "status":
+        return "bold red"
+    if sight.is_over:
+        return "dim"
+    return STYLES.get(sight.call.status, "") if name == "status" else ""
+
+
+def _style(words: str) -> Style:
+    return Style.parse(words)  # it remembers those that it has read

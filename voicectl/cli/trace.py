@@ -1,0 +1,219 @@
+"""``trace``: what happened to a leg or in a conversation, in order."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from voicectl.cli import render
+from voicectl.cli.arguments import check_conversation
+from voicectl.cli.context import App, current
+from voicectl.cli.ladder import ladder, who
+from voicectl.cli.render import Format, View, remark
+from voicectl.core import times
+from voicectl.core.gathering import NO_STORE, Gathered, Gatherer, kept_legs
+from voicectl.core.tracing import Gap
+from voicectl.errors import InputError, JournalError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from voicectl.cli.ladder import Ladder
+    from voicectl.core.tracing import Step, Trace
+    from voicectl.store.events import EventStore
+    from voicectl.store.journal import Journal
+    from voicectl.voice.call import Call
+
+VIEW = View(
+    columns=("at", "uuid", "who", "what", "source", "detail", "conversation_uuid", "events"),
+    more=("known_by", "outcome", "reference", "repeats", "reordered", "facts"),
+    table=("at", "uuid", "who", "what", "source", "detail"),
+)
+GAP = "gap"
+
+
+def trace(
+    ctx: typer.Context,
+    which: Annotated[
+        str,
+        typer.Argument(
+            metavar="LEG|CON-ID",
+            help="The leg, live or over: its id or the beginning of it. Or a conversation's id.",
+            show_default=False,
+        ),
+    ],
+    svg: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw it into a new file too, for a report.")
+    ] = None,
+) -> None:
+    """Show what happened to a leg or in a conversation, in order.
+
+    It is put together from the API's records, the events that 'webhook serve' keeps, the journal of calls created
+    here and the notes of what was done to legs from here; each line says who told it. The legs that a leg was in a
+    conversation with are shown too. What must have happened, or may have, and nobody tells is marked as a gap.
+
+    On a terminal it is a ladder, a lane for each leg. In a pipe, and with -o jsonl, it is a line for each thing that
+    happened and for each gap; with -o json one object: legs, entries and gaps. Of keys pressed and words said only
+    the number is shown; 'webhook list' has them, by the event's id. -q prints the legs. An existing FILE is not
+    replaced.
+
+    Examples:
+      $ voicectl trace "$LEG"
+      $ voicectl trace "$CONVERSATION" -o json
+      $ voicectl trace "$LEG" --svg incident.svg
+    """
+    app = current(ctx)
+    if svg is not None:
+        _check_new(svg)
+    out = app.writer(VIEW, is_many=True)
+    found, what = _gathered(app, which)
+    traced, records = found.trace(), found.records()
+    for gap in found.gaps:
+        if gap.what != NO_STORE:
+            remark(f"warning: {gap.detail}")
+    if svg is not None:
+        _write_svg(app, svg, ladder(traced, records), what)
+    if app.options.quiet:
+        with out:
+            for leg in traced.legs:
+                out.add({"uuid": leg})
+    elif app.format is Format.JSON:
+        app.write(render.to_json(_object(app, traced, records), indent=2) + "\n")
+    elif app.format is Format.TABLE and not app.options.fields:
+        from voicectl.cli import ladder_text  # noqa: PLC0415 (for a ladder only)
+
+        app.write(ladder_text.draw(ladder(traced, records), shutil.get_terminal_size().columns))
+    else:
+        with out:
+            for line in traced.lines():
+                out.add(_gap_row(line, records) if isinstance(line, Gap) else _entry(line, records))
+
+
+def _gathered(app: App, which: str) -> tuple[Gathered, str]:
+    """All that is known, and the id of what it is known of."""
+    is_conversation = which.upper().startswith("CON-")
+    conversation = check_conversation(which) if is_conversation else ""
+    gaps: list[Gap] = []
+    events, journal = _events(app, gaps), _journal(app, gaps)
+    gatherer = Gatherer(app.api, app.clock, app.notes, events=events, journal=journal, gaps=gaps)
+    if is_conversation:
+        return gatherer.of_conversation(conversation), conversation
+
+    def kept(text: str) -> Iterable[Call]:
+        return () if events is None else kept_legs(events, text)
+
+    uuid = app.leg(which, everywhere=True, beside=kept)
+    return gatherer.of_leg(uuid), uuid
+
+
+def _events(app: App, gaps: list[Gap]) -> EventStore | None:
+    """The store of events, if there is one and it can be used."""
+    try:
+        return app.told
+    except StoreError as exc:
+        gaps.append(Gap(what="events", detail=f"The store of events cannot be used: {exc.message}"))
+        return None
+
+
+def _journal(app: App, gaps: list[Gap]) -> Journal | None:
+    """The journal, if there is one already and it can be used."""
+    if not (app.state_directory / "journal.db").exists():
+        return None
+    try:
+        return app.journal
+    except JournalError as exc:
+        gaps.append(Gap(what="journal", detail=exc.message))
+        return None
+
+
+def _object(app: App, traced: Trace, records: Mapping[str, Call]) -> dict[str, Any]:
+    """The trace as one record; ``--fields`` is about its entries."""
+    entries = [_entry(step, records) for step in traced.steps]
+    if app.options.fields:
+        paths = render.parse_fields(app.options.fields)
+        entries = [{path: render.find(entry, path) for path in paths} for entry in entries]
+    return {
+        "legs": [records[leg].raw if leg in records else {"uuid": leg} for leg in traced.legs],
+        "entries": entries,
+        "gaps": [
+            {"at": _time(gap.at), "uuid": gap.uuid, "what": gap.what, "detail": gap.detail, "before": place}
+            for place, gap in traced.gaps
+        ],
+    }
+
+
+def _entry(step: Step, records: Mapping[str, Call]) -> dict[str, Any]:
+    happening = step.happening
+    uuid = happening.uuid
+    return {
+        "at": _time(happening.at),
+        "known_by": _time(happening.by),
+        "uuid": uuid,
+        "who": None if uuid is None else who(records.get(uuid)),
+        "what": happening.what,
+        "source": ", ".join(happening.tellers),
+        "detail": ", ".join(f"{each} {value}" for each, value in happening.facts.items()) or None,
+        "facts": dict(happening.facts),
+        "conversation_uuid": happening.conversation,
+        "outcome": happening.outcome,
+        "reference": happening.reference,
+        "events": list(happening.events) or None,
+        "repeats": happening.repeats,
+        "reordered": step.is_reordered,
+    }
+
+
+def _gap_row(gap: Gap, records: Mapping[str, Call]) -> dict[str, Any]:
+    """A gap as a line among entries."""
+    party = None if gap.uuid is None else who(records.get(gap.uuid))
+    detail = f"{gap.what}: {gap.detail}"
+    return {"at": _time(gap.at), "uuid": gap.uuid, "who": party, "what": GAP, "detail": detail}
+
+
+def _time(moment: float | None) -> str | None:
+    return None if moment is None else times.utc(moment, timespec="milliseconds")
+
+
+def _check_new(path: Path) -> None:
+    """Refuse a file that is there: it may be the report of an earlier incident.
+
+    Raises:
+        InputError: It is there.
+    """
+    if os.path.lexists(path):
+        raise _there(path)
+
+
+def _there(path: Path) -> InputError:
+    return InputError(f"{path} is there already, and is not replaced.", hint="Name a new file.")
+
+
+def _write_svg(app: App, path: Path, found: Ladder, what: str) -> None:
+    """Write a ladder to a new file; a dry run does not.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+    from voicectl.cli import ladder_svg  # noqa: PLC0415 (for this option only)
+
+    if app.options.dry_run:
+        remark(f"{path} is not written: --dry-run")
+        return
+    content = ladder_svg.draw(found, f"Trace of {what}, made {times.utc(app.clock.time())}")
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            try:
+                file.write(content)
+                file.flush()
+            except OSError:
+                path.unlink(missing_ok=True)
+                raise
+    except FileExistsError as exc:
+        raise _there(path) from exc
+    except OSError as exc:
+        raise InputError(f"{path} cannot be written: {exc.strerror}.", hint="Name another file.") from exc
+    remark(f"{path} is written.")

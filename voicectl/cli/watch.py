@@ -1,0 +1,276 @@
+"""``watch``: live legs as they change, in a table that is kept up to date or a line for each change."""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from voicectl.cli.arguments import LEGS_HELP, check_once
+from voicectl.cli.context import App, current
+from voicectl.cli.render import Format, View, is_terminal, may_color, remark
+from voicectl.cli.views import SEEN
+from voicectl.cli.wait import parse_status
+from voicectl.core import times
+from voicectl.core.history import forms
+from voicectl.core.lookout import Goal, Lookout, Tail
+from voicectl.core.watching import Board, Change, Rhythm, Standing, age_text
+from voicectl.errors import InputError, JournalError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+WAIT_SECONDS = 90.0
+MOST_ROWS = 500
+"""Legs in a table: more than any terminal has lines."""
+
+FRAME_SECONDS = 1.0
+"""How often a table is put together where nothing changes: legs that are over leave it."""
+
+VIEW = View(
+    columns=(
+        "uuid",
+        "status",
+        "direction",
+        "from",
+        "to",
+        "conversation_uuid",
+        "change",
+        "at",
+        "age",
+        "since",
+        "since_source",
+        "muted",
+        "earmuffed",
+        "status_source",
+        "disagreement",
+    ),
+    more=SEEN.more,
+    times=SEEN.times,
+    line="{at}  {uuid}  {status:9} {direction:8}  {from} -> {to}  {change}  {disagreement}",
+)
+
+
+def watch(
+    ctx: typer.Context,
+    legs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[LEG]...",
+            help=f"Only these. {LEGS_HELP}",
+            show_default=False,
+            callback=lambda words: check_once(words or []),
+        ),
+    ] = None,
+    conversation: Annotated[
+        str | None, typer.Option(metavar="ROOM|CON-ID", help="Only legs that are in it.")
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            "--for", metavar="STATUS", help="Until every leg is at this status, as 'wait' takes it."
+        ),
+    ] = None,
+    timeout: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="With --for: how long in all (default 90 s).")
+    ] = None,
+    interval: Annotated[
+        str,
+        typer.Option(metavar="DURATION", help="How often the API is asked; less often if nothing changes."),
+    ] = "2",
+) -> None:
+    """Watch live legs: a table on a terminal, in a pipe a line for each change.
+
+    Where 'webhook serve' keeps events they are told at once, and where they contradict the API that is marked. Who
+    is muted is known if it was done from here, else it is '?'. An age of '>3m' is that of a leg first seen 3 minutes
+    ago. JSON is a line for each change. Ctrl-C ends it, with exit status 130.
+
+    With --for it ends by itself. Exit status 8: it took too long. 11: a leg ended in another status. Without LEG that
+    is for every leg that is seen, and if there is none, all are 'ended'.
+
+    Examples:
+      $ voicectl watch "$ENDING" --for ended
+      $ voicectl watch "$LEG" "$OTHER" --for answered -o jsonl
+      $ voicectl watch --conversation "$CONVERSATION" --for answered --interval 5
+    """
+    app = current(ctx)
+    status = None if until is None else parse_status(app, until)
+    if until is None and timeout is not None:
+        raise InputError("--timeout is for --for STATUS.", hint="Without it, 'watch' goes on until Ctrl-C.")
+    if legs and conversation is not None:
+        raise InputError("LEG and --conversation contradict each other.", hint="Give one of them.")
+    seconds = WAIT_SECONDS if timeout is None else times.duration(timeout)
+    pause = times.duration(interval)
+    if pause <= 0:
+        raise InputError("--interval must be more than 0.", hint="Leave it out for 2 s.")
+    is_screen = _has_screen(app)
+    if app.format is Format.JSON:
+        app.options.output = Format.JSONL
+    elif app.format is Format.TABLE and app.options.fields and not is_screen:
+        app.options.output = Format.TSV  # a table is shown when all of it is there
+    with app.writer(VIEW, is_many=True) as out:
+        now = app.clock.monotonic()
+        watched = _watched(app, _named(app, legs or []), conversation, pause, is_steady=status is not None)
+        deadline = math.inf
+        if status is not None:
+            deadline = now + seconds
+            watched.goal = Goal(
+                status,
+                named=watched.named,
+                timeout=seconds,
+                deadline=deadline,
+                has_events=watched.standing.has_events,
+            )
+        rounds = watched.rounds(app, deadline)
+        if is_screen:
+            _show(app, watched, rounds)
+            return
+        tell_standing = _troubles(app, watched.standing)
+        for changes in rounds:
+            for change in changes:
+                out.add(_record(change))
+            if changes:
+                out.flush()
+            tell_standing()
+
+
+@dataclass(slots=True)
+class _Watched:
+    """What is watched, and what for."""
+
+    board: Board
+    standing: Standing
+    lookout: Lookout
+    named: list[str] | None
+    goal: Goal | None = None
+
+    def rounds(self, app: App, deadline: float) -> Iterator[list[Change]]:
+        """What is new, again and again, until the goal is reached; raises what that does."""
+        for changes in self.lookout.rounds(give_up=deadline):
+            yield changes
+            if self.goal is not None and self.goal.is_reached(self.lookout, self.board, app.clock):
+                return
+
+
+def _watched(
+    app: App, named: list[str] | None, conversation: str | None, pause: float, *, is_steady: bool
+) -> _Watched:
+    if conversation is not None:
+        from voicectl.core.conversations import conversation_id  # noqa: PLC0415 (for this option only)
+
+        conversation = conversation_id(app.conversations, conversation)
+    clock = app.clock
+    has_events = app.history is not None
+    tail = Tail(lambda: app.told, clock) if has_events else None
+    board = Board(
+        named=named,
+        conversation=conversation,
+        born=_births(app),
+        past=tail.past if tail is not None else lambda _: [],
+        offset=app.clock_offset,
+    )
+    standing = Standing(began=clock.monotonic(), pause=pause, has_events=has_events)
+    lookout = Lookout(
+        app.api,
+        clock,
+        board,
+        Rhythm(pause, clock.monotonic(), is_steady=is_steady),
+        standing,
+        named=named,
+        conversation=conversation,
+        tail=tail,
+        notes=app.notes,
+        check=app.interrupts.check,
+    )
+    return _Watched(board, standing, lookout, named)
+
+
+def _named(app: App, legs: Sequence[str]) -> list[str] | None:
+    """The ids of the legs that are named; None if none is."""
+    if not legs:
+        return None
+    named = list(legs)
+    if "-" in named:
+        at = named.index("-")
+        named[at : at + 1] = app.read_ids()
+        if not named:
+            raise InputError("Standard input names no leg.", hint="Without LEG, all live legs are watched.")
+    return list(dict.fromkeys(map(app.leg, named)))
+
+
+def _births(app: App) -> Callable[[str], float | None]:
+    """When a leg was asked for from here; a journal that cannot be used is done without."""
+    if not (app.state_directory / "journal.db").exists():
+        return lambda _: None
+    is_usable = True
+
+    def born(uuid: str) -> float | None:
+        nonlocal is_usable
+        if not is_usable:
+            return None
+        try:
+            intents = [app.journal.by_leg(name) for name in forms(uuid)]
+        except JournalError as exc:
+            is_usable = False
+            remark(f"warning: going on without the journal: {exc.message}")
+            return None
+        return next((intent.asked_at for intent in intents if intent is not None), None)
+
+    return born
+
+
+def _has_screen(app: App) -> bool:
+    """Whether a table can be kept up to date where standard output goes, and nothing else is asked for."""
+    is_asked = app.format is Format.TABLE and not app.options.fields and not app.options.quiet
+    return is_asked and is_terminal(sys.stdout) and may_color(app.environ, sys.stdout)
+
+
+def _show(app: App, watched: _Watched, rounds: Iterator[list[Change]]) -> None:
+    """Keep a table up to date, and leave its last state behind."""
+    from voicectl.cli.screen import Screen  # noqa: PLC0415 (loads rich, for a table on a terminal only)
+
+    board, clock = watched.board, app.clock
+    drawn = -math.inf
+    with Screen(sys.stdout, app.environ, clock, watched.standing, title=app.target.name) as screen:
+        try:
+            for changes in rounds:
+                now = clock.monotonic()
+                if changes or now - drawn >= FRAME_SECONDS:
+                    screen.show(board.frame(clock.time(), most=MOST_ROWS))
+                    drawn = now
+        finally:
+            screen.show(board.frame(clock.time(), most=MOST_ROWS, with_over=True))
+
+
+def _troubles(app: App, standing: Standing) -> Callable[[], None]:
+    """Tells on standard error, once each, that the API or the store cannot be asked, and that it can be again."""
+    told = {"api": False, "events": False}
+
+    def tell() -> None:
+        now = app.clock.monotonic()
+        for name, trouble in (("api", standing.trouble), ("events", standing.events)):
+            if (trouble is not None) is not told[name]:
+                told[name] = trouble is not None
+                again = "The API answers again." if name == "api" else "Stored events can be read again."
+                remark(again if trouble is None else f"warning: {standing.text(now)}")
+
+    return tell
+
+
+def _record(change: Change) -> dict[str, Any]:
+    """The record of a change: that of the leg after it, and what changed."""
+    sight = change.sight
+    age = age_text(sight.age(change.at), is_exact=sight.birth.is_exact)
+    return sight.call.raw | {
+        "change": change.what.value,
+        "at": times.utc(change.at, timespec="milliseconds"),
+        "age": age,
+        "since": times.utc(sight.birth.at),
+        "since_source": sight.birth.source.value,
+        "muted": sight.marks.muted,
+        "earmuffed": sight.marks.earmuffed,
+        "disagreement": sight.disagreement,
+    }
