@@ -1,0 +1,274 @@
+"""What ``voicectl watch`` costs while it shows 1,000 legs: its CPU time as a share of one core, in a real terminal.
+
+::
+
+    python benchmarks/watch.py [--seconds 30] [--legs 1000 10000]
+
+Each run is a process of its own on a terminal of 50 lines and 160 columns, against an API on loopback that lists that
+many live legs. In ``busy`` runs five of them are told of by a stored event each second, so that the table is drawn as
+often as it ever is. What it takes to begin (imports, the first list of all legs) is told apart. The control draws all
+legs, not those that fit, on every look: it must be over the goal, or the goal would tell nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import threading
+import time
+from contextlib import closing, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from voicectl.core import keys
+from voicectl.core.profiles import Profile, ProfileStore
+from voicectl.store.event_stores import open_events
+from voicectl.store.events import Arrival, Route
+
+GOAL_PERCENT = 10.0
+ROWS, COLUMNS = 50, 160
+APPLICATION = "1d2c3b4a-5968-4776-8594-a3b2c1d0e9f8"
+EVENTS_PER_SECOND = 5
+TICKS = os.sysconf("SC_CLK_TCK")
+
+CONTROL = """
+import sys
+from voicectl.cli import screen
+from voicectl.core import watching
+screen.LEAST_SECONDS = 0.0
+screen.LOOK_SECONDS = 0.05
+screen.REDRAW_SECONDS = 0.0
+screen._newest = lambda groups, room: ([(each, False) for group in groups for each in group], 0)
+from voicectl.cli import watch
+watch.MOST_ROWS = 1_000_000
+from voicectl.__main__ import main
+main()
+"""
+
+
+def leg(number: int) -> str:
+    return f"3c1f7c5e-9a6b-4d0e-8f7a-{number:012x}"
+
+
+def conversation(number: int) -> str:
+    return f"CON-6f1d2c3b-4a59-4687-9786-{number // 2:012x}"
+
+
+class Api(BaseHTTPRequestHandler):
+    """Lists live legs, all answered, a hundred at a time."""
+
+    protocol_version = "HTTP/1.1"
+    legs = 0
+    pages: dict[int, bytes] = {}  # noqa: RUF012 (made once, before it serves)
+
+    def do_GET(self) -> None:
+        is_answered = "status=answered" in self.path or "record_index" in self.path
+        index = int((re.findall(r"record_index=(\d+)", self.path) or ["0"])[0])
+        body = self.pages[index] if is_answered else b'{"count":0,"_embedded":{"calls":[]},"_links":{}}'
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    @classmethod
+    def holding(cls, legs: int) -> type[Api]:
+        """One that lists so many."""
+        pages = {}
+        for first in range(0, legs, 100):
+            following = f"/v1/calls?page_size=100&record_index={first // 100 + 1}"
+            links = {"next": {"href": following}} if first + 100 < legs else {}
+            calls = [record(number) for number in range(first, min(first + 100, legs))]
+            page = {"count": legs, "_embedded": {"calls": calls}, "_links": links}
+            pages[first // 100] = json.dumps(page).encode()
+        return type("Holding", (cls,), {"legs": legs, "pages": pages})
+
+
+def record(number: int) -> dict[str, object]:
+    return {
+        "uuid": leg(number),
+        "conversation_uuid": conversation(number),
+        "status": "answered",
+        "direction": "outbound",
+        "to": {"type": "phone", "number": f"4477009{number:05}"},
+        "from": {"type": "phone", "number": "442079460000"},
+        "_links": {"self": {"href": f"/v1/calls/{leg(number)}"}},
+    }
+
+
+class Told:
+    """Events that are kept while somebody watches: of each leg in turn, that a machine or a human answered."""
+
+    def __init__(self, directory: Path, legs: int) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._directory = directory
+        self._legs = legs
+        self._is_done = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Told:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_done.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        with closing(open_events(None, self._directory, APPLICATION)) as store:
+            number = 0
+            while not self._is_done.wait(1 / EVENTS_PER_SECOND):
+                number += 1
+                uuid = leg(self._legs - 1 - number % self._legs)
+                fields = {
+                    "uuid": uuid,
+                    "status": "human",
+                    "timestamp": "2026-02-02T02:40:00.000Z",
+                    "n": number,
+                }
+                body = json.dumps(fields | {"conversation_uuid": conversation(self._legs - 1)}).encode()
+                arrival = Arrival.read(
+                    received=time.time(),
+                    route=Route.EVENT,
+                    method="POST",
+                    query=b"",
+                    body=body,
+                    is_signed=True,
+                )
+                store.add([arrival])
+
+
+class Watching:
+    """A ``watch`` on a terminal of its own.
+
+    Attributes:
+        shown: How many bytes it wrote.
+    """
+
+    def __init__(self, home: Path, *, is_control: bool = False) -> None:
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+        program = ["-c", CONTROL] if is_control else ["-m", "voicectl"]
+        self.shown = 0
+        self._ours = ours
+        self._child = subprocess.Popen(
+            [sys.executable, *program, "watch"],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env={"HOME": str(home), "PATH": os.environ["PATH"], "TERM": "xterm-256color"},
+            start_new_session=True,
+        )
+        os.close(theirs)
+        self._text = b""
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    def __enter__(self) -> Watching:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._child.send_signal(signal.SIGINT)
+        assert self._child.wait(30) == 130
+        self._thread.join()
+        os.close(self._ours)
+
+    def until(self, text: bytes) -> None:
+        give_up = time.monotonic() + 120
+        while text not in self._text:
+            assert time.monotonic() < give_up, self._text[-2000:]
+            time.sleep(0.05)
+
+    @property
+    def cpu(self) -> float:
+        """Seconds of a core that it has had."""
+        fields = Path(f"/proc/{self._child.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+    def _read(self) -> None:
+        with suppress(OSError):  # the other end is closed
+            while part := os.read(self._ours, 65_536):
+                self.shown += len(part)
+                self._text = (self._text + part)[-200_000:]
+
+
+def run(home: Path, legs: int, seconds: float, *, is_busy: bool = False, is_control: bool = False) -> float:
+    """Percent of one core that it takes once all legs are shown."""
+    with Watching(home, is_control=is_control) as watching:
+        watching.until(f"{legs:,} live legs".replace(",", " ").encode())
+        began = watching.cpu
+        time.sleep(1)
+        state = home / ".local" / "state" / "voicectl" / APPLICATION
+        start, since, bytes_ = watching.cpu, time.monotonic(), watching.shown
+        if is_busy:
+            with Told(state, legs):
+                time.sleep(seconds)
+        else:
+            time.sleep(seconds)
+        took = time.monotonic() - since
+        percent = 100 * (watching.cpu - start) / took
+        name = "control" if is_control else "busy" if is_busy else "quiet"
+        shown = (watching.shown - bytes_) / took / 1000
+        print(
+            f"{legs:6} legs, {name:7}: {percent:5.1f} % of one core, {shown:5.1f} kB/s to the terminal;"
+            f" {began:.1f} s of it to begin"
+        )
+        return percent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--legs", type=int, nargs="+", default=[1000, 10_000])
+    options = parser.parse_args()
+    is_good = True
+    for legs in options.legs:
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Api.holding(legs))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with tempfile.TemporaryDirectory() as directory:
+            home = Path(directory)
+            profile = Profile(
+                name="bench", application_id=APPLICATION, base_url=f"http://127.0.0.1:{server.server_port}"
+            )
+            key = keys.parse(_pem(), where="the benchmark")
+            ProfileStore(home / ".config" / "voicectl").add(profile, key=key)
+            quiet = run(home, legs, options.seconds)
+            control = run(home, legs, min(options.seconds, 10), is_control=True)
+            with Told(home / ".local" / "state" / "voicectl" / APPLICATION, legs):
+                time.sleep(1)  # there is a store from now on
+            busy = run(home, legs, options.seconds, is_busy=True)
+        server.shutdown()
+        if legs <= 1000:
+            is_good &= max(quiet, busy) < GOAL_PERCENT < control
+            print(f"goal: below {GOAL_PERCENT:.0f} % of one core, and the control above it: {is_good}")
+    sys.exit(not is_good)
+
+
+def _pem() -> bytes:
+    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 (for the one key only)
+        Encoding,
+        NoEncryption,
+        PrivateFormat,
+    )
+
+    key = rsa.generate_private_key(65537, 2048)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+if __name__ == "__main__":
+    main()
