@@ -297,6 +297,9 @@ def test_a_selection_is_bounded(tmp_path: Path, application: Application, option
     assert ran.exit_code == status
     assert changes(server) == (LEGS[:12] if status == 0 else [])
     assert "--max" in ran.stderr or status == 0
+    assert all(f"  {leg}  answered" in ran.stderr for leg in LEGS[:12]), (
+        "it is counted and listed in any case"
+    )
 
 
 def test_a_dry_run_lists_and_prints_each_request_as_curl(tmp_path: Path, application: Application) -> None:
@@ -671,7 +674,7 @@ def test_who_joins_while_it_is_held_is_muted_too(voicectl: Room) -> None:
     assert not is_heard(voicectl, late, speaker, "3")
     asked = voicectl.requests("getCalls")
     assert 100 < len(asked) < 140, "two statuses, about once a second"
-    assert "2 legs stay as they are now" in ran.stderr
+    assert "2 legs stay muted" in ran.stderr
     assert "voicectl mute --undo --conversation room" in ran.stderr
 
     undone = voicectl("mute --undo --conversation room --yes -o json")

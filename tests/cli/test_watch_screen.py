@@ -251,6 +251,15 @@ def test_the_screen_is_given_back_to_the_impatient(crowd: Room) -> None:
     assert_is_given_back(tty)
 
 
+def test_a_shell_is_never_left_with_the_screen(crowd: Room) -> None:
+    with Tty(crowd, "watch") as tty:
+        tty.until("answered")
+        tty.type("\x1a")  # Ctrl-Z
+        tty.type(CTRL_C)
+        assert tty.end() == 130
+    assert_is_given_back(tty)
+
+
 @pytest.mark.parametrize("env", [{"TERM": "dumb"}, {"NO_COLOR": "1"}], ids=lambda env: "".join(env))
 def test_where_no_escapes_are_wanted_there_are_lines(crowd: Room, env: dict[str, str]) -> None:
     with Tty(crowd, "watch", env=env) as tty:

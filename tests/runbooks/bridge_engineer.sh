@@ -20,9 +20,12 @@ voicectl move "$leg" "$room" --with-partners --yes >/dev/null
 
 on_call=$(voicectl call create --to "$engineer" --join "$room" --wait answered --timeout 60 \
   --hangup-on-timeout -q) || {
-  voicectl conversation talk "$room" 'The engineer cannot be reached. Please hold on.' >/dev/null
-  echo "bridge_engineer: $engineer did not answer: the others are in $room" >&2
-  exit 8
+  status=$?
+  why='could not be called' # voicectl has said why
+  case $status in 8 | 11) why='did not answer' ;; 12) why='may or may not be called: see above' ;; esac
+  voicectl conversation talk "$room" 'The engineer cannot be reached. Please hold on.' >/dev/null || :
+  echo "bridge_engineer: $engineer $why; the others are in $room" >&2
+  exit "$status"
 }
 voicectl conversation talk "$room" 'The engineer on call has joined.' >/dev/null
 

@@ -16,9 +16,14 @@ flow='[
 leg=$(printf '%s' "$flow" | voicectl call create --to "$number" --ncco - -q)
 trap 'voicectl hangup "$leg" >/dev/null 2>&1 || :' EXIT
 
-voicectl wait "$leg" --for answered --timeout 30 >/dev/null 2>&1 || {
-  echo "check_ivr: $number did not answer: $(voicectl call show "$leg" --fields status)" >&2
-  exit 1
+said=$(voicectl wait "$leg" --for answered --timeout 30 --fields status 2>&1) || {
+  status=$?
+  case $status in
+  8 | 11) echo "check_ivr: $number did not answer" >&2 ;;
+  *) echo "check_ivr: whether $number answers is not known" >&2 ;;
+  esac
+  printf '%s\n' "$said" >&2
+  exit "$status"
 }
 pressed=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 voicectl dtmf "$leg" "$keys" >/dev/null

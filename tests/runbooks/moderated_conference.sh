@@ -1,6 +1,6 @@
 #!/bin/sh
 # A conference in which one person speaks: everyone else in the room is muted, and whoever joins meanwhile. At the
-# end, or on Ctrl-C, those that were muted from here may speak again.
+# end, on Ctrl-C, or when it is told to stop, all in the room that were muted from this machine may speak again.
 #
 #   ROOM=all-hands SPEAKER=63f61863-4a51-4f6b-86e1-46edebcf9356 sh moderated_conference.sh
 #
@@ -11,9 +11,17 @@
 set -eu
 : "${ROOM:?name the room}" "${SPEAKER:?name the leg of who speaks}"
 
-trap : INT # it ends the hold, and the rest is done all the same
+voicectl mute --conversation "$ROOM" --except "$SPEAKER" --hold "${HOLD:-1h}" --max "${MOST:-200}" --yes &
+hold=$!
+trap 'kill "$hold" 2>/dev/null || :' INT TERM HUP
 status=0
-voicectl mute --conversation "$ROOM" --except "$SPEAKER" --hold "${HOLD:-1h}" --max "${MOST:-200}" --yes ||
-  status=$?
+wait "$hold" || status=$?
+while kill -0 "$hold" 2>/dev/null; do # a signal ended the wait, and then the hold
+  status=0
+  wait "$hold" || status=$?
+done
+case $status in
+2 | 3 | 4 | 9) exit "$status" ;; # nobody was muted
+esac
 voicectl mute --undo --conversation "$ROOM" --max "${MOST:-200}" --yes
-[ "$status" -eq 130 ] || exit "$status"
+[ "$status" -gt 128 ] || exit "$status"

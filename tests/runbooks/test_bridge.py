@@ -71,8 +71,8 @@ def test_an_engineer_who_is_busy_leaves_the_others_together(machine: Room) -> No
 
     code, lines, said = bridge(machine, engineer=BUSY)
 
-    assert (code, lines) == (8, [])
-    assert f"the others are in {ROOM}" in said
+    assert (code, lines) == (11, [])
+    assert f"{BUSY} did not answer; the others are in {ROOM}" in said
     rows = machine(f"conversation show {ROOM}").rows
     assert {row[0] for row in rows} == {customer, agent}
     assert "cannot be reached" in heard(machine, customer)[-1]["text"]

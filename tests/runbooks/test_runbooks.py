@@ -171,6 +171,41 @@ def moderated_conference(script: Path, home: Path, application: Application) -> 
         assert runbook.hears(speaker, late, "6"), "after"
 
 
+def test_a_conference_that_was_refused_undoes_nothing(tmp_path: Path, application: Application) -> None:
+    script = RUNBOOKS / "moderated_conference.sh"
+    with rehearsal(script, tmp_path, application, frozen=True) as runbook:
+        speaker, one, other = (
+            runbook.room.call(number, "--join hall", wait=None)
+            for number in (PERSON, "447700900002", "447700900003")
+        )
+        runbook.party("advance 5s")
+        assert runbook.room(f"mute {one}").exit_code == 0
+
+        assert runbook.run(ROOM="hall", SPEAKER=speaker, MOST="1").exit_code == 9
+        assert runbook.run(ROOM="hall", SPEAKER="nonsense!").exit_code == 2
+        assert runbook.changes("unmute") == []
+        assert other not in runbook.changes("mute")
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])
+def test_a_conference_that_is_told_to_stop_leaves_nobody_muted(
+    tmp_path: Path, application: Application, signum: signal.Signals
+) -> None:
+    script = RUNBOOKS / "moderated_conference.sh"
+    with rehearsal(script, tmp_path, application, frozen=True) as runbook:
+        speaker, listener = (
+            runbook.room.call(number, "--join hall", wait=None) for number in (PERSON, "447700900002")
+        )
+        runbook.party("advance 5s")
+        with runbook.start(ROOM="hall", SPEAKER=speaker) as child:
+            try:
+                wait_for(lambda: runbook.changes("mute") == [listener])
+            finally:
+                child.send_signal(signum)  # to the shell alone, as a service manager may
+            child.communicate(timeout=PATIENCE_SECONDS)
+        assert runbook.changes("unmute") == [listener]
+
+
 REHEARSALS = {
     "end_stuck_conversation": end_stuck_conversation,
     "moderated_conference": moderated_conference,

@@ -62,7 +62,7 @@ def check_text(text: str) -> str:
         InputError: It is empty, too long, or not text.
     """
     if not text.strip():
-        raise InputError("There is nothing to say.", hint="Give the text, or --file FILE, or - to read it.")
+        raise InputError("There is nothing to say.", hint="Give the text, or - to read it.")
     try:
         text.encode()
     except UnicodeEncodeError as exc:

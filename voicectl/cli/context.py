@@ -47,6 +47,9 @@ if TYPE_CHECKING:
     from voicectl.store.spool import Spool
     from voicectl.voice.call import Call
 
+MAX_SHOWN = 20
+"""Legs that are shown where there are too many to act on."""
+
 MAX_INPUT_BYTES = 1 << 20
 
 ANY_ACCOUNT = "voicectl"
@@ -707,6 +710,8 @@ class App:
         """
         shown = list(legs)
         if len(shown) > limit:
+            for each in shown[:MAX_SHOWN] if is_selected else ():
+                remark(f"  {each}")
             raise GuardError(
                 f"{action} would act on {len(shown)} legs, and --max is {limit}.",
                 hint=f"Raise --max, or {'select' if is_selected else 'name'} fewer. Nothing was done.",
@@ -749,7 +754,13 @@ class App:
             return ""
         sys.stderr.write(f"{question}: ")
         sys.stderr.flush()
-        return sys.stdin.readline().strip()
+        line = ""
+        try:
+            line = sys.stdin.readline()
+        finally:
+            if not line.endswith("\n"):  # what is told next begins a line
+                sys.stderr.write("\n")
+        return line.strip()
 
     def write(self, text: str) -> None:
         """Write plain *text* to standard output and flush it."""

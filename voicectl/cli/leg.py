@@ -193,7 +193,7 @@ def _starts_to_talk(app: App, several: Targets, uuid: str, text: str) -> bool:
     except VoicectlError as exc:
         if not _says_not_answered(exc):
             several.tell(exc, f"{uuid}: saying it")
-        remark(f"{uuid} cannot be talked to: it is hung up at once.")
+        remark(f"{uuid} cannot be talked to: it is not up. It is hung up at once.")
         return False
     else:
         app.notes.add(app.clock.time(), uuid, "talk", DONE, detail)

@@ -103,6 +103,8 @@ class Screen:
     def __enter__(self) -> Screen:
         """Take the screen."""
         with _undisturbed():
+            before = signal.signal(signal.SIGTSTP, signal.SIG_IGN)  # a shell could not use this screen
+            self._closing.callback(signal.signal, signal.SIGTSTP, before)
             if is_terminal(sys.stderr):
                 self._closing.enter_context(redirect_stderr(self._remarks))
             try:
@@ -372,11 +374,10 @@ def _newest(groups: Sequence[Sequence[Sight]], room: int) -> tuple[list[tuple[Si
 def _cells(sight: Sight, now: float, cut: str, *, is_first: bool) -> dict[str, str]:
     """What the table shows of a leg: outside text escaped, and only what is very long cut."""
     call = sight.call
-    doubt = ("!" if sight.disagreement else "") + (" gone" if sight.is_gone else "")
     found = {
         "conversation": (call.conversation_uuid or "-") if is_first else "",
         "leg": call.uuid,
-        "status": (call.status or "-") + doubt,
+        "status": call.status or "-",
         "direction": call.direction or "-",
         "from": endpoint.label(call.from_) or "-",
         "to": endpoint.label(call.to) or "-",
@@ -384,12 +385,15 @@ def _cells(sight: Sight, now: float, cut: str, *, is_first: bool) -> dict[str, s
         "muted": _known(sight.marks.muted),
         "earmuffed": _known(sight.marks.earmuffed),
     }
-    return {
+    cells = {
         name: _cut(clean(text), LONG_TEXT, cut)
         if name in ("from", "to", "status", "direction")
         else clean(text)
         for name, text in found.items()
     }
+    if sight.is_gone:  # that it was there matters less than that it is not
+        cells["status"] = "gone"
+    return cells | {"status": cells["status"] + ("!" if sight.disagreement else "")}
 
 
 def _shortened(cells: dict[str, str], cut: str) -> dict[str, str]:

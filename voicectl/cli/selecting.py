@@ -247,7 +247,8 @@ def hold_selected(
         finally:
             if several.done:
                 undo = shlex.join(["voicectl", action, "--undo", *selectors.narrowing])
-                remark(f"{_count(several.done)} stay as they are now. To undo it: {undo}")
+                past = action + ("d" if action.endswith("e") else "ed")
+                remark(f"{_count(several.done)} stay {past}. To undo it: {undo}")
 
 
 def _excepted(app: App, name: str) -> str:

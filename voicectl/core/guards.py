@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from voicectl.errors import ConfigError, GuardError, InputError
@@ -137,8 +137,8 @@ def file_url(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FileHosts:
-    """Where the files of a profile may be.
+class _Hosts:
+    """Where what belongs to a profile may be.
 
     Attributes:
         base_url: The profile's.
@@ -151,41 +151,25 @@ class FileHosts:
     regions: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, target: Target) -> FileHosts:
-        """Where those of *target* may be."""
+    def of(cls, target: Target) -> Self:
+        """Where that of *target* may be."""
         return cls(
             base_url=target.base_url,
             extra_hosts=target.policy.hosts,
             regions=tuple(target.regions.values()),
         )
+
+
+class FileHosts(_Hosts):
+    """Where the files of a profile may be."""
 
     def check(self, url: str) -> FileUrl:
         """See :func:`file_url`."""
         return file_url(url, self.base_url, extra_hosts=self.extra_hosts, regions=self.regions)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LegHosts:
-    """Where the legs of a profile may be: a call lives in one region, and elsewhere nobody knows it.
-
-    Attributes:
-        base_url: The profile's.
-        extra_hosts: API hosts beyond the listed ones.
-        regions: The base URLs of a sandbox's regions.
-    """
-
-    base_url: str
-    extra_hosts: tuple[str, ...] = ()
-    regions: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, target: Target) -> LegHosts:
-        """Where those of *target* may be."""
-        return cls(
-            base_url=target.base_url,
-            extra_hosts=target.policy.hosts,
-            regions=tuple(target.regions.values()),
-        )
+class LegHosts(_Hosts):
+    """Where the legs of a profile may be: a call lives in one region, and elsewhere nobody knows it."""
 
     @property
     def elsewhere(self) -> tuple[str, ...]:

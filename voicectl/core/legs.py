@@ -63,7 +63,8 @@ def resolve(
     if len(found) == 1:
         return found[0].uuid
     if not found:
-        raise LegError(f"No {what} has an id that begins with {text}.", hint=_ELSEWHERE)
+        hint = f"A number? Write it as to:{text} or from:{text}" if text.isdigit() else _ELSEWHERE
+        raise LegError(f"No {what} has an id that begins with {text}.", hint=hint)
     raise LegError(
         f"Several {what}s have an id that begins with {text}.", hint=f"Give more of it: {_listed(found)}"
     )
