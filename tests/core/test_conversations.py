@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from voicectl.core.conversations import Entry, Hears, Presence, Scene, entered, grouped
 from voicectl.core.moving import Surroundings, party
 from voicectl.store.notes import Note
-from voicectl.voice.call import Call
-from voicectl.voice.conversation import Conversation, Member, is_conversation_id
+from voicectl.voice.call import Call, is_conversation_id
+from voicectl.voice.conversation import Conversation, Member
 
 STATUSES = ("started", "ringing", "answered", "machine", "completed", "brand-new")
 NAMES = [str(UUID(int=number)) for number in range(1, 5)]

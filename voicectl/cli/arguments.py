@@ -10,7 +10,7 @@ from voicectl.core import times
 from voicectl.core.legs import LAST, is_number_reference
 from voicectl.errors import InputError
 from voicectl.voice import endpoint, speech
-from voicectl.voice.call import is_leg_id
+from voicectl.voice.call import is_conversation_id, is_leg_id
 
 LEG_HELP = "The leg: its id, the beginning of one, to:NUMBER, from:NUMBER, @last, or - to read it."
 LEGS_HELP = "The legs: ids, beginnings of ids, to:NUMBER, from:NUMBER, @last, or - for a list."
@@ -109,8 +109,7 @@ def check_conversation(text: str) -> str:
     Raises:
         InputError: It is not ``CON-`` and a UUID.
     """
-    prefix, _, rest = text.partition("-")
-    if prefix != "CON" or not is_leg_id(rest):
+    if not is_conversation_id(text):
         raise InputError(f"{text!r} is not the id of a conversation.", hint="It is CON- and a UUID.")
     return text
 

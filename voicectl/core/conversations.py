@@ -10,8 +10,8 @@ from itertools import permutations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from voicectl.errors import ApiError, InputError, LegError, NotFoundError, TransportError
-from voicectl.voice.call import hyphenated
-from voicectl.voice.conversation import PREFIX, ConversationState, is_conversation_id
+from voicectl.voice.call import CONVERSATION_PREFIX, hyphenated, is_conversation_id
+from voicectl.voice.conversation import ConversationState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ def conversation_id(api: ConversationApi, text: str) -> str:
     """
     if is_conversation_id(text):
         return text
-    if text.upper().startswith(PREFIX) or not text.strip() or text == "-":
+    if text.upper().startswith(CONVERSATION_PREFIX) or not text.strip() or text == "-":
         raise InputError(
             f"{text!r} is neither a room nor the id of a conversation.",
             hint="Give a room's name, or CON- and a UUID: voicectl conversation list",

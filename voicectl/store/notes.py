@@ -14,8 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
-from voicectl.voice.call import hyphenated
-from voicectl.voice.conversation import PREFIX
+from voicectl.voice.call import CONVERSATION_PREFIX, hyphenated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -176,4 +175,4 @@ def _tail(path: Path, size: int) -> bytes:
 
 
 def _name(uuid: str) -> str:
-    return uuid if uuid.startswith(PREFIX) else hyphenated(uuid)
+    return uuid if uuid.startswith(CONVERSATION_PREFIX) else hyphenated(uuid)

@@ -38,6 +38,9 @@ HUMAN = "human"
 Until: TypeAlias = CallStatus | Literal["ended", "human"]
 """What can be waited for: a status, any final one, or :data:`HUMAN`."""
 
+CONVERSATION_PREFIX = "CON-"
+"""How the id of a conversation begins; a UUID follows."""
+
 _LEG_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32}")
 
 _PICKED_UP = frozenset({CallStatus.ANSWERED, CallStatus.MACHINE, HUMAN})
@@ -155,6 +158,11 @@ class Call:
 def is_leg_id(text: str) -> bool:
     """Whether *text* has the form of a leg's full id: a hyphenated UUID, or 32 hex digits."""
     return _LEG_ID.fullmatch(text) is not None
+
+
+def is_conversation_id(text: str) -> bool:
+    """Whether *text* has the form of a conversation's id: ``CON-`` and a UUID."""
+    return text.startswith(CONVERSATION_PREFIX) and is_leg_id(text.removeprefix(CONVERSATION_PREFIX))
 
 
 def hyphenated(uuid: str) -> str:

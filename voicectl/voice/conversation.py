@@ -12,8 +12,6 @@ from typing import Any
 
 from voicectl.voice.call import hyphenated, is_leg_id
 
-PREFIX = "CON-"
-
 _GENERATED = re.compile(r"NAM-[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -119,11 +117,6 @@ class Member:
     def is_present(self) -> bool:
         """Whether it has not left."""
         return self.state != MemberState.LEFT
-
-
-def is_conversation_id(text: str) -> bool:
-    """Whether *text* has the form of a conversation's id: ``CON-`` and a UUID."""
-    return text.startswith(PREFIX) and is_leg_id(text.removeprefix(PREFIX))
 
 
 def _id(raw: dict[str, Any]) -> str:
