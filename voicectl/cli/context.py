@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from voicectl.core.config import Target
     from voicectl.core.dial import Dialler
     from voicectl.core.fetcher import Fetcher, Progress
-    from voicectl.core.finding import Neighbour
     from voicectl.core.history import History
     from voicectl.core.profiles import ProfileStore
     from voicectl.core.rehearsal import SandboxControl
@@ -212,26 +211,16 @@ class App:
     def api(self) -> VoiceApi:
         """The Voice API, which looks for a leg in the other regions where the base URL does not know it."""
         from voicectl.api.client import VoiceApi
-        from voicectl.core.finding import Finder
-        from voicectl.core.guards import LegHosts
+        from voicectl.cli.places import finder
 
-        finder = Finder(
-            f"application {self.target.application_id}",
-            self.session,
-            LegHosts.of(self.target),
-            self.notes,
-            self.clock,
-            self.interrupts,
-            session=lambda url: self._session(url, self._bearer, self._identify),
-            reader=self._reader,
-            told=self._told_region,
-            neighbours=self._neighbours,
-            on_found=remark,
-        )
-        return VoiceApi(self.session, finder)
+        return VoiceApi(self.session, finder(self))
+
+    def session_at(self, url: str) -> Session:
+        """Requests to another host of the API, signed in as the application."""
+        return self._session(url, self._bearer, self._identify)
 
     @contextmanager
-    def _reader(self, url: str, target: Target | None = None) -> Iterator[VoiceApi]:
+    def reader(self, url: str, target: Target | None = None) -> Iterator[VoiceApi]:
         """Reads at *url* as the application, or as that of *target*, for a thread of its own."""
         from voicectl.api.auth import Bearer
         from voicectl.api.client import VoiceApi
@@ -243,45 +232,6 @@ class App:
             ca_file = target.ca_file
         with ExitStack() as closing:
             yield VoiceApi(self._session(url, bearer, str, Interrupts(), ca_file, closing))
-
-    def _told_region(self, uuid: str) -> str | None:
-        """Where the requests about a leg go, as an event told; None if none did."""
-        from voicectl.core import history
-        from voicectl.errors import StoreError
-
-        try:
-            return None if self.told is None else history.region_url(self.told, uuid)
-        except StoreError:
-            return None
-
-    def _neighbours(self) -> Iterator[Neighbour]:
-        """The other profiles that may know a leg: on the same kind of host, and never in a rehearsal.
-
-        One whose key a command prints is not asked: that command may ask for something itself.
-        """
-        from functools import partial
-
-        from voicectl.core import config
-        from voicectl.core.finding import Neighbour
-        from voicectl.errors import VoicectlError
-        from voicectl.loopback import is_loopback
-
-        ours = self.target
-        if ours.is_rehearsal:
-            return
-        is_here = is_loopback(urlsplit(ours.base_url).hostname or "")
-        for name in self.profiles.names():
-            try:
-                profile = self.profiles.get(name)
-                theirs = config.resolve(self.environ, self.profiles, profile=name)
-            except VoicectlError:  # malformed, or not to be used there: it is no help
-                continue
-            is_same = theirs.application_id == ours.application_id
-            if is_same or is_loopback(urlsplit(theirs.base_url).hostname or "") is not is_here:
-                continue
-            is_asked = profile.key_command is None
-            read = partial(self._reader, theirs.base_url, theirs)
-            yield Neighbour(name=name, api=read if is_asked else None)
 
     @cached_property
     def conversations(self) -> ConversationApi:
