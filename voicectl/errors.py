@@ -107,11 +107,25 @@ class LegError(VoicectlError):
 
 
 class TransportError(VoicectlError):
-    """No usable answer came: name resolution, connection, TLS, timeout, 5xx, redirect."""
+    """No usable answer came: name resolution, connection, TLS, timeout, 5xx, redirect.
+
+    Attributes:
+        status: Of an answer that is of no use; None if none came.
+        trace_id: What Vonage support asks for.
+    """
+
+    status: int | None = None
+    trace_id: str | None = None
 
 
 class OutcomeUnknown(VoicectlError):
-    """A request that must not be repeated got no usable answer: it may or may not have happened."""
+    """A request that must not be repeated got no usable answer: it may or may not have happened.
+
+    ``status`` and ``trace_id`` are those of a :class:`TransportError`.
+    """
+
+    status: int | None = None
+    trace_id: str | None = None
 
     def __init__(self, message: str, *, hint: str | None = None, reference: str | None = None) -> None:
         super().__init__(message, hint=hint)

@@ -323,3 +323,15 @@ def test_a_kept_connection_that_the_server_closed_is_no_failure_of_a_read(
         "machine",
     ]
     assert server.connections == 4
+
+
+@pytest.mark.parametrize(("line", "status"), [(f"call show {LEG}", 7), (f"dtmf {LEG} 1", 12)])
+def test_an_error_carries_the_status_and_trace_of_an_answer_of_no_use(
+    tmp_path: Path, application: Application, line: str, status: int
+) -> None:
+    answer = reply(503, {"title": "Unavailable"}, x_nexmo_trace_id="abc123")
+    with Canned(answer) as server:
+        ran = machine(tmp_path, application, server.url)(f"{line} -o json")
+
+    assert ran.exit_code == status
+    assert (ran.error["http_status"], ran.error["trace_id"]) == (503, "abc123")

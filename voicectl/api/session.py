@@ -339,7 +339,10 @@ class Session:
                 hint="A proxy or a wrong base URL does this: see 'voicectl doctor'.",
             )
         if status == REQUEST_TIMEOUT or not 400 <= status < 500:
-            raise NoAnswer(f"the API answered {replies.refusal(reply)}")
+            said = replies.refusal(reply)
+            answered = NoAnswer(f"the API answered {said}")
+            answered.status, answered.trace_id = said.status, said.trace_id
+            raise answered
         said = replies.refusal(reply)
         if status in (UNAUTHORIZED, FORBIDDEN):
             raise self._unauthorized(said)
@@ -399,16 +402,20 @@ class Session:
 
     def _give_up(self, request: _Request, exc: TransportError) -> NoReturn:
         if request.repeat is Repeat.NEVER and isinstance(exc, NoAnswer):
-            raise OutcomeUnknown(
+            unknown = OutcomeUnknown(
                 f"No usable answer from {self._wire.host}: {exc}. It may or may not have been done.",
                 hint="It was not sent again. Look at the leg before you repeat it:"
                 f" 'voicectl call show {_leg(request.target)}'.",
-            ) from exc
+            )
+            unknown.status, unknown.trace_id = exc.status, exc.trace_id
+            raise unknown from exc
         self._interrupts.check()
         hint = "Check the network and the base URL with 'voicectl doctor', then give the command again."
         if isinstance(exc, NotSent) and self._absence_hint:
             hint = self._absence_hint
-        raise TransportError(f"No usable answer from {self._wire.host}: {exc}.", hint=hint) from exc
+        error = TransportError(f"No usable answer from {self._wire.host}: {exc}.", hint=hint)
+        error.status, error.trace_id = exc.status, exc.trace_id
+        raise error from exc
 
     def _log(self, line: str) -> None:
         if self._debug:
