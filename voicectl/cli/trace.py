@@ -42,7 +42,8 @@ def trace(
         str,
         typer.Argument(
             metavar="LEG|CON-ID",
-            help="The leg, live or over: its id or the beginning of it. Or a conversation's id.",
+            help="The leg, live or over: its id, the beginning of one, to:NUMBER or from:NUMBER. Or a conversation's"
+            " id, which 'conversation list' tells.",
             show_default=False,
         ),
     ],
