@@ -580,3 +580,21 @@ def test_a_broken_change_is_told_once_and_the_old_answers_stay(desk: Desk, case:
         desk.write("answers.toml", "[[rule]]\nncco = 'a.json'")
     assert look(desk, answers) == "mended"
     assert len(desk.told) == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "right"),
+    [("+44 20 7946 0000", "442079460000"), ("44-7700-9*", "4477009*"), ("1 (212) 5", "12125")],
+)
+def test_a_number_as_people_write_it_is_refused_since_it_fits_nothing(
+    desk: Desk, written: str, right: str
+) -> None:
+    rule = f'[[rule]]\nto = "{written}"\nanswer = [{{action = "talk", text = "Hi"}}]\n'
+    assert f'Write it as "{right}"' in desk.refusal(rule)
+
+
+@pytest.mark.parametrize(
+    "name", ["John Smith", "447700900001", "+447700900001", "4477*", "agent-7", "7 of 9"]
+)
+def test_what_may_be_a_name_or_a_number_is_taken(desk: Desk, name: str) -> None:
+    desk.open(f'[[rule]]\nfrom = "{name}"\nanswer = [{{action = "talk", text = "Hi"}}]\n', "answers.toml")

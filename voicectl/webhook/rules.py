@@ -55,6 +55,7 @@ _SHAPE = (
     ' and ncco = "FILE" or answer = [...].'
 )
 _BEGINS_AS_JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:\{|\[\s*[{\]])")  # as no TOML does
+_WRITTEN_NUMBER = re.compile(r"\+?[0-9][0-9*?]*(?:[ ()./-]+[0-9*?]+)+")  # as people write one
 _HEADER = re.compile(r"^[ \t]*\[\[[ \t]*rule[ \t]*\]\]", re.MULTILINE)
 
 
@@ -301,6 +302,11 @@ def _condition(name: str, value: Any, where: str) -> Condition:
             hint='Write it in quotes: "447700900001", or "4477*", or ["4420*", "4477*"].',
         )
     for each in given:
+        if name in _NUMBERS and _WRITTEN_NUMBER.fullmatch(each):
+            raise InputError(
+                f"{where}: {each!r} fits no call: the platform sends numbers as digits only.",
+                hint=f'Write it as "{re.sub(r"[^0-9*?]", "", each)}".',
+            )
         known = _VALUES.get(name)
         if known and "*" not in each and "?" not in each and each.lower() not in known:
             near = nearest(each, known)
