@@ -107,7 +107,7 @@ def test_no_wait_is_begun_after_a_signal(interrupts: Interrupts) -> None:
         ("with suppress(OutcomeUnknown), interrupts.shield(in_doubt=True): raise OutcomeUnknown('')", 0),
         (
             "with suppress(OutcomeUnknown), interrupts.shield(in_doubt=True): raise OutcomeUnknown('')\n"
-            "send(SIGTERM); send(SIGTERM)",
+            "send(SIGTERM); send(SIGINT)",
             12,
         ),
     ],
@@ -127,6 +127,15 @@ interrupts = Interrupts()
 interrupts.install()
 """
     assert subprocess.run([sys.executable, "-c", prelude + program], check=False).returncode == status
+
+
+def test_a_signal_that_comes_twice_at_once_was_sent_once(interrupts: Interrupts) -> None:
+    """``timeout`` sends it to the process and to its group: a request in flight still goes on."""
+    with interrupts.shield(in_doubt=True):
+        send()
+        send()
+    with pytest.raises(Interrupted):
+        interrupts.check()
 
 
 def test_until_it_is_installed_nothing_is_caught() -> None:

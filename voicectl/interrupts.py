@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,22 @@ if TYPE_CHECKING:
 FINISH_SECONDS = 5.0
 OUTCOME_UNKNOWN_STATUS = 12
 
+ECHO_SECONDS = 0.1
+"""A signal that comes again within this time was sent once: ``timeout`` sends it to a process and to its group."""
+
+
+class Echoes:
+    """Tells a signal that came twice and was sent once from a second one, which means more."""
+
+    def __init__(self) -> None:
+        self._last = (0, -math.inf)
+
+    def is_echo(self, signum: int) -> bool:
+        """Whether *signum*, which comes now, is the last one again."""
+        (last, at), now = self._last, time.monotonic()
+        self._last = (signum, now)
+        return signum == last and now - at < ECHO_SECONDS
+
 
 class Interrupts:
     """Holds the first SIGINT, SIGTERM or SIGHUP back while a request is in flight, and until what came of it is told.
@@ -24,6 +42,9 @@ class Interrupts:
 
     Args:
         finish_seconds: How long a request in flight may go on after the signal.
+
+    Attributes:
+        echoes: For who catches signals in its place for a while.
     """
 
     def __init__(self, *, finish_seconds: float = FINISH_SECONDS) -> None:
@@ -32,6 +53,7 @@ class Interrupts:
         self._shields = 0
         self._in_doubt = 0
         self._has_news = False
+        self.echoes = Echoes()
 
     def install(self) -> None:
         """Catch the three signals, except those this process was started to ignore (``nohup``)."""
@@ -80,6 +102,8 @@ class Interrupts:
             raise Interrupted(self.pending)
 
     def _caught(self, signum: int, _frame: FrameType | None) -> None:
+        if self.echoes.is_echo(signum):
+            return
         if self.pending:
             os._exit(OUTCOME_UNKNOWN_STATUS if self._in_doubt else 128 + signum)
         self.pending = signum

@@ -267,6 +267,14 @@ class TestShowing:
 
 
 class TestEnding:
+    def test_a_signal_that_timeout_sends_twice_is_one(self, desk: Room, application: Application) -> None:
+        with served(desk, application) as process:
+            assert process.send() == 200
+            for _ in range(2):
+                process.child.send_signal(signal.SIGINT)
+                time.sleep(0.02)
+            assert process.end(0) == 0
+
     @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
     def test_a_signal_under_load_ends_it_well_with_all_that_was_acknowledged(
         self, desk: Room, application: Application, signum: int

@@ -181,7 +181,7 @@ def serve(
             troubles=troubles,
         )
         with _checking(app, application, say):
-            server.serve(setup, sock, ready)
+            server.serve(setup, sock, ready, echoes=app.interrupts.echoes)
 
 
 def _address(text: str) -> str:

@@ -15,6 +15,7 @@ import uvicorn
 import uvloop
 
 from voicectl.clock import Clock, SystemClock
+from voicectl.interrupts import Echoes
 from voicectl.store.events import TOKEN_SECONDS, Query, Route
 from voicectl.webhook.gate import Gate, State
 from voicectl.webhook.keeper import RETRY_SECONDS, Keeper
@@ -94,21 +95,31 @@ def url(sock: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def serve(setup: Setup, sock: socket.socket, on_ready: Callable[[], None] = lambda: None) -> int:
+def serve(
+    setup: Setup,
+    sock: socket.socket,
+    on_ready: Callable[[], None] = lambda: None,
+    *,
+    echoes: Echoes | None = None,
+) -> int:
     """Serve at *sock*, which is closed then, until SIGINT, SIGTERM or SIGHUP; a second one ends the process at once.
 
     Args:
         on_ready: Called once requests are answered.
+        echoes: Of whoever catches signals before and after.
 
     Returns:
         The signal.
     """
     caught: list[int] = []
+    echoes = echoes or Echoes()
 
     async def main() -> None:
         loop, stopping = asyncio.get_running_loop(), asyncio.Event()
 
         def on_signal(signum: int) -> None:
+            if echoes.is_echo(signum):
+                return
             if caught:
                 os._exit(128 + signum)
             caught.append(signum)
