@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from tests.core.test_guards import LISTED
 from voicectl.core import guards
 from voicectl.core.guards import FileUrl
 from voicectl.errors import GuardError
@@ -20,16 +21,7 @@ PATH = f"/v1/files/{ID}"
 LIVE = "https://api.nexmo.com"
 HERE = "http://127.0.0.1:4010"
 FILE_HOSTS = [
-    "api.nexmo.com",
-    "api-us-3.vonage.com",
-    "api-us-4.vonage.com",
-    "api-eu-3.vonage.com",
-    "api-eu-4.vonage.com",
-    "api-ap-3.vonage.com",
-    "api-ap-4.vonage.com",
-    "api-us.vonage.com",
-    "api-eu.vonage.com",
-    "api-ap.vonage.com",
+    *LISTED,
     "api-us.nexmo.com",
     "api-eu.nexmo.com",
     "api-us-1.nexmo.com",

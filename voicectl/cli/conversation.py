@@ -11,7 +11,16 @@ import typer
 from voicectl.cli import render
 from voicectl.cli.arguments import Language, Level, Loop, Premium, Style, check_url, whole_seconds
 from voicectl.cli.context import App, current
-from voicectl.cli.media import Speech, media_body, refuse_with_stop
+from voicectl.cli.media import (
+    File,
+    MediaUrl,
+    Speech,
+    StopStream,
+    StopTalk,
+    Text,
+    media_body,
+    refuse_with_stop,
+)
 from voicectl.cli.render import Format, View, remark
 from voicectl.cli.targets import ALREADY, DONE, noted
 from voicectl.core import conversations
@@ -255,16 +264,14 @@ def _draw(app: App, scene: Scene) -> None:
 def talk(
     ctx: typer.Context,
     room: Room,
-    text: Annotated[
-        str | None, typer.Argument(metavar="TEXT", help="Plain text or one <speak> document; - reads it.")
-    ] = None,
-    file: Annotated[str | None, typer.Option(metavar="FILE", help="Say what this file holds.")] = None,
+    text: Text = None,
+    file: File = None,
     language: Language = None,
     style: Style = None,
     premium: Premium = False,
     loop: Loop = None,
     level: Level = None,
-    stop: Annotated[bool, typer.Option("--stop", help="Stop what is being said.")] = False,
+    stop: StopTalk = False,
 ) -> None:
     """Say a text to all in a conversation.
 
@@ -289,12 +296,10 @@ def talk(
 def stream(
     ctx: typer.Context,
     room: Room,
-    url: Annotated[
-        str | None, typer.Argument(metavar="URL", help="An MP3 or 16-bit WAV file.", show_default=False)
-    ] = None,
+    url: MediaUrl = None,
     loop: Loop = None,
     level: Level = None,
-    stop: Annotated[bool, typer.Option("--stop", help="Stop the file.")] = False,
+    stop: StopStream = False,
 ) -> None:
     """Play an audio file to all in a conversation.
 

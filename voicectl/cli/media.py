@@ -15,20 +15,28 @@ from voicectl.cli.context import App, current
 from voicectl.cli.targets import one_leg
 from voicectl.errors import InputError
 
+Text = Annotated[
+    str | None, typer.Argument(metavar="TEXT", help="Plain text or one <speak> document; - reads it.")
+]
+File = Annotated[str | None, typer.Option(metavar="FILE", help="Say what this file holds.")]
+StopTalk = Annotated[bool, typer.Option("--stop", help="Stop what is being said.")]
+MediaUrl = Annotated[
+    str | None, typer.Argument(metavar="URL", help="An MP3 or 16-bit WAV file.", show_default=False)
+]
+StopStream = Annotated[bool, typer.Option("--stop", help="Stop the file.")]
+
 
 def talk(
     ctx: typer.Context,
     leg: Leg,
-    text: Annotated[
-        str | None, typer.Argument(metavar="TEXT", help="Plain text or one <speak> document; - reads it.")
-    ] = None,
-    file: Annotated[str | None, typer.Option(metavar="FILE", help="Say what this file holds.")] = None,
+    text: Text = None,
+    file: File = None,
     language: Language = None,
     style: Style = None,
     premium: Premium = False,
     loop: Loop = None,
     level: Level = None,
-    stop: Annotated[bool, typer.Option("--stop", help="Stop what is being said.")] = False,
+    stop: StopTalk = False,
 ) -> None:
     """Say a text on a live leg; only that leg's party hears it.
 
@@ -60,12 +68,10 @@ def talk(
 def stream(
     ctx: typer.Context,
     leg: Leg,
-    url: Annotated[
-        str | None, typer.Argument(metavar="URL", help="An MP3 or 16-bit WAV file.", show_default=False)
-    ] = None,
+    url: MediaUrl = None,
     loop: Loop = None,
     level: Level = None,
-    stop: Annotated[bool, typer.Option("--stop", help="Stop the file.")] = False,
+    stop: StopStream = False,
 ) -> None:
     """Play an audio file on a live leg; only that leg's party hears it.
 
