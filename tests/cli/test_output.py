@@ -18,9 +18,9 @@ from tests.support.hostile import HOSTILE, unsafe
 from tests.support.machines import machine
 from tests.support.room import PERSON, Ran, Room
 from tests.support.servers import LEG, Canned, Request, page, reply
+from voicectl import times
 from voicectl.cli import render, tree
 from voicectl.cli.render import Format, View, Writer
-from voicectl.core import times
 from voicectl.sandbox.identity import Identity
 
 Application = tuple[Identity, RSAPrivateKey]

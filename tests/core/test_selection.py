@@ -19,7 +19,7 @@ from voicectl.api.client import VoiceApi
 from voicectl.core.ages import Ages
 from voicectl.core.listing import live_calls
 from voicectl.core.selection import Direction, Selection, find, is_like, matches
-from voicectl.core.times import utc
+from voicectl.times import utc
 from voicectl.voice.call import FINAL, LIVE, Call, CallStatus, hyphenated
 
 NOW = FakeClock().time()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicectl.core import times
+from voicectl import times
 from voicectl.errors import InputError
 
 NOW = 1_770_000_000.0  # 2026-02-02T02:40:00Z

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from voicectl.core import times
+from voicectl import times
 from voicectl.core.legs import LAST, is_number_reference
 from voicectl.errors import InputError
 from voicectl.voice import endpoint, speech

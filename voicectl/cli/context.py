@@ -558,7 +558,7 @@ class App:
         Raises:
             InputError: ``--fields`` is malformed.
         """
-        from voicectl.core import times
+        from voicectl import times
 
         if self.options.fields == "help":
             import typer

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from voicectl import times
 from voicectl.cli import errors, views
 from voicectl.cli.arguments import (
     MAX_LENGTH_SECONDS,
@@ -28,7 +29,7 @@ from voicectl.cli.flow import NoLint, check_ncco, read_ncco
 from voicectl.cli.render import remark
 from voicectl.cli.targets import stop, stops_all
 from voicectl.cli.wait import parse_status, tell_change
-from voicectl.core import dial, times
+from voicectl.core import dial
 from voicectl.core.follow import follow
 from voicectl.core.hangup import hang_up
 from voicectl.errors import DryRun, InputError, Interrupted, VoicectlError

@@ -8,8 +8,8 @@ import typer
 
 from voicectl.cli.context import current
 from voicectl.cli.render import View
-from voicectl.core.times import duration
 from voicectl.errors import InputError
+from voicectl.times import duration
 
 VIEW = View(
     columns=(

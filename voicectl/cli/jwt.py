@@ -7,12 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from voicectl import strict_json, tokens
+from voicectl import strict_json, times, tokens
 from voicectl.cli import render
 from voicectl.cli.arguments import whole_seconds
 from voicectl.cli.context import App, current
 from voicectl.cli.render import View
-from voicectl.core import times
 from voicectl.errors import InputError, VoicectlError
 
 LATEST = 253_402_300_800  # the year 10000

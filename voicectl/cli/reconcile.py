@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from voicectl import times
 from voicectl.cli import views
 from voicectl.cli.context import App, current
-from voicectl.core import times
 from voicectl.core.dial import Dialler, in_doubt
 from voicectl.core.hangup import hang_up
 from voicectl.errors import InputError, LegError

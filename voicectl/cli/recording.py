@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from voicectl import times
 from voicectl.cli import errors, events, render
 from voicectl.cli.arguments import check_conversation, check_once
 from voicectl.cli.context import App, current
 from voicectl.cli.events import Store
 from voicectl.cli.render import View
 from voicectl.cli.targets import stop, stops_all
-from voicectl.core import times
 from voicectl.core.guards import FileHosts
 from voicectl.core.manifest import Manifest
 from voicectl.core.recording import UUID_FORM, Recording, announced, announcements, file_id

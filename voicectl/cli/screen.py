@@ -23,9 +23,9 @@ from rich.live import Live
 from rich.segment import Segment
 from rich.style import Style
 
+from voicectl import times
 from voicectl.cli.render import clean, is_terminal, may_color, remark
 from voicectl.cli.table import STYLES
-from voicectl.core import times
 from voicectl.core.watching import Frame, age_text
 from voicectl.voice import endpoint
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from voicectl import times
 from voicectl.cli.arguments import LEGS_HELP, check_once
 from voicectl.cli.render import remark
 from voicectl.cli.targets import targets
-from voicectl.core import times
 from voicectl.core.conversations import conversation_id
 from voicectl.core.selection import PICKED_UP, Direction, Selection, find
 from voicectl.errors import GuardError, InputError, RateLimitedError, TransportError, VoicectlError

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from voicectl.background import Beside
 from voicectl.cli import events, views
 from voicectl.cli.context import App, current
 from voicectl.cli.events import Store
@@ -19,7 +20,6 @@ from voicectl.cli.outlet import Outlet
 from voicectl.cli.render import Format, Writer, remark
 from voicectl.core import account, lease, signatures
 from voicectl.core.applications import webhooks
-from voicectl.core.beside import Beside
 from voicectl.core.recordings import KEPT_SECONDS, Downloader, directory_for, missed
 from voicectl.errors import ConfigError, InputError, StoreError, VoicectlError
 from voicectl.interrupts import Interrupts

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from voicectl import times
 from voicectl.cli import render
 from voicectl.cli.arguments import check_conversation
 from voicectl.cli.context import App, current
 from voicectl.cli.ladder import ladder, who
 from voicectl.cli.render import Format, View, remark
-from voicectl.core import times
 from voicectl.core.gathering import NO_STORE, Gathered, Gatherer, kept_legs
 from voicectl.core.tracing import Gap
 from voicectl.errors import InputError, JournalError, StoreError

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from voicectl import times
 from voicectl.cli import errors, events, views
 from voicectl.cli.arguments import check_url
 from voicectl.cli.context import App, current
 from voicectl.cli.events import Store
 from voicectl.cli.render import Format, View, remark
-from voicectl.core import history, legs, times
+from voicectl.core import history, legs
 from voicectl.errors import InputError, LegError, SignatureError, StoreError, TransportError
 from voicectl.store.events import Query, Route
 from voicectl.voice.call import is_leg_id

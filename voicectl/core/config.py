@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from voicectl.core import account, guards, signatures, times
+from voicectl import times
+from voicectl.core import account, guards, signatures
 from voicectl.core.guards import Policy
 from voicectl.core.profiles import Profile, ProfileStore, application_id
 from voicectl.errors import ConfigError, InputError

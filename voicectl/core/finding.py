@@ -200,7 +200,7 @@ class Finder:
         """
         from queue import Empty, SimpleQueue  # noqa: PLC0415 (as the next: most legs are where they are asked for)
 
-        from voicectl.core.beside import Beside  # noqa: PLC0415
+        from voicectl.background import Beside  # noqa: PLC0415
 
         answers: SimpleQueue[tuple[str, Call | VoicectlError]] = SimpleQueue()
         seconds = max(until - time.monotonic(), 0.1)

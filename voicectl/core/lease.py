@@ -18,8 +18,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from voicectl.background import Beside
 from voicectl.core import applications
-from voicectl.core.beside import Beside
 from voicectl.core.guards import SANDBOX_PREFIX
 from voicectl.core.lent import Lease, Moved, Return, Take, hook_of
 from voicectl.errors import ConfigError, GuardError, InputError, Interrupted, TransportError, VoicectlError

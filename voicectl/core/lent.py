@@ -12,8 +12,7 @@ import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from voicectl import strict_json
-from voicectl.core import times
+from voicectl import strict_json, times
 from voicectl.core.applications import ANSWER, EVENT, FALLBACK, RTC_EVENT, WEBHOOKS, Wish
 from voicectl.errors import InputError
 

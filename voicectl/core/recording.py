@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from voicectl.core import times
+from voicectl import times
 from voicectl.errors import InputError
 from voicectl.voice import event
 

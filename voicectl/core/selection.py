@@ -11,7 +11,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from voicectl.core import times
+from voicectl import times
 from voicectl.core.listing import live_calls
 from voicectl.voice import endpoint
 from voicectl.voice.call import LIVE, Call, CallStatus, hyphenated, is_leg_id
