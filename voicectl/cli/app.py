@@ -67,9 +67,9 @@ def run(
 
 def _invoke(app: App, argv: Sequence[str]) -> int:
     if app.environ.get(COMPLETION_VARIABLE):
-        from voicectl.cli import completing  # noqa: PLC0415 (for a shell, never for a person)
+        from voicectl.cli import complete  # noqa: PLC0415 (for a shell, never for a person)
 
-        return completing.answer(app)
+        return complete.answer(app)
     try:
         _refuse_secrets(argv)
         status = root().main(list(argv), prog_name=PROGRAM, standalone_mode=False, obj=app)

@@ -1,6 +1,6 @@
 """``completion``: the scripts that make a shell complete voicectl's words.
 
-They hand the line up to the cursor to ``voicectl`` itself, and show what it prints: :mod:`voicectl.cli.completing`.
+They hand the line up to the cursor to ``voicectl`` itself, and show what it prints: :mod:`voicectl.cli.complete`.
 What comes from outside, such as the name of a user, is never run: it is read, and no script evaluates it.
 """
 

@@ -25,7 +25,7 @@ from voicectl.cli.arguments import (
     whole_seconds,
 )
 from voicectl.cli.context import App, current
-from voicectl.cli.flow import NoLint, check_ncco, read_ncco
+from voicectl.cli.ncco_input import NoLint, check_ncco, read_ncco
 from voicectl.cli.render import remark
 from voicectl.cli.targets import stop, stops_all
 from voicectl.cli.wait import parse_status, tell_change

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voicectl import times
-from voicectl.cli import errors, events, render
+from voicectl.cli import errors, event_options, render
 from voicectl.cli.arguments import check_conversation, check_once
 from voicectl.cli.context import App, current
-from voicectl.cli.events import Store
+from voicectl.cli.event_options import Store
 from voicectl.cli.render import View
 from voicectl.cli.targets import stop, stops_all
 from voicectl.core.guards import FileHosts
@@ -80,10 +80,10 @@ def list_(
     query = Query(
         kinds=KINDS,
         conversation=None if conversation is None else check_conversation(conversation),
-        since=None if since is None else events.seconds(app, since),
+        since=None if since is None else event_options.seconds(app, since),
     )
     with app.writer(RECORDING, is_many=True) as out:
-        kept = events.kept(app, store)
+        kept = event_options.kept(app, store)
         manifest = Manifest(directory or Path())
         for record in _records(() if kept is None else kept.find(query)):
             if directory is not None:
@@ -129,7 +129,7 @@ def download(
         if "-" in named:
             at = named.index("-")
             named[at : at + 1] = app.read_ids()
-        kept = events.kept(app, store, is_needed=not which)
+        kept = event_options.kept(app, store, is_needed=not which)
         if which:
             wanted = _find(app, kept, named)
         else:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voicectl.background import Beside
-from voicectl.cli import events, views
+from voicectl.cli import event_options, views
 from voicectl.cli.context import App, current
-from voicectl.cli.events import Store
+from voicectl.cli.event_options import Store
 from voicectl.cli.outlet import Outlet
 from voicectl.cli.render import Format, Writer, remark
 from voicectl.core import account, lease, signatures
@@ -318,7 +318,7 @@ def _showing(out: Writer, troubles: Troubles, say: Say) -> Iterator[Callable[[St
 
     def write(batch: list[Stored]) -> None:
         for stored in batch:
-            record = events.record(stored)
+            record = event_options.record(stored)
             out.add(record if stored.id else record | {"id": None})  # spooled: its id is not known yet
         out.flush()
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voicectl import times
-from voicectl.cli import errors, events, views
+from voicectl.cli import errors, event_options, views
 from voicectl.cli.arguments import check_url
 from voicectl.cli.context import App, current
-from voicectl.cli.events import Store
+from voicectl.cli.event_options import Store
 from voicectl.cli.render import Format, View, remark
 from voicectl.core import history, legs
 from voicectl.errors import InputError, LegError, SignatureError, StoreError, TransportError
@@ -63,12 +63,12 @@ def list_(
     """
     app = current(ctx)
     with app.writer(views.EVENT, is_many=True) as out:
-        kept = events.kept(app, store)
+        kept = event_options.kept(app, store)
         if kept is None:
             return
         query = _query(app, kept, leg, conversation, status, kind, since, before, last=limit)
         for stored in kept.find(query):
-            out.add(events.record(stored))
+            out.add(event_options.record(stored))
 
 
 def tail(
@@ -101,7 +101,7 @@ def tail(
         while True:
             try:
                 for stored in kept.find(query):
-                    out.add(events.record(stored))
+                    out.add(event_options.record(stored))
                     shown = stored.id
                     is_told = False
                 out.flush()
@@ -151,7 +151,7 @@ def replay(
         raise InputError("Which events?", hint="Name them by their ids, or by --leg, --since and so on.")
     app.check_reach(to)
     replayer = app.replayer(to, is_signed=sign)
-    kept = events.kept(app, store)
+    kept = event_options.kept(app, store)
     if kept is None:
         raise LegError("There is nothing to send.")
     kinds = kind or (None if ids else [*Kind])
@@ -198,11 +198,11 @@ def purge(
       $ voicectl webhook purge --before 2026-01-01T00:00:00Z
     """
     app = current(ctx)
-    until = events.seconds(app, before)
+    until = event_options.seconds(app, before)
     if until > app.clock.time():
         raise InputError("That time is yet to come.", hint="Name one that is past; 0 is now: all there is.")
     with app.writer(PURGED, is_many=False) as out:
-        kept = events.kept(app, store)
+        kept = event_options.kept(app, store)
         if kept is None:
             count = 0
         elif app.options.dry_run:
@@ -247,7 +247,7 @@ def verify(
     request = examination.read_request(
         app.read_input(file, "a request"), None if body is None else app.read_input(body, "a body")
     )
-    clock = app.clock if at is None else examination.Moment(events.seconds(app, at))
+    clock = app.clock if at is None else examination.Moment(event_options.seconds(app, at))
     application_id = app.target.application_id
     failed: list[str] = []
     with app.writer(CHECK, is_many=True) as out:
@@ -291,8 +291,8 @@ def _query(
         conversation=conversation,
         status=status,
         kinds=None if not kinds else tuple(kinds),
-        since=None if since is None else events.seconds(app, since),
-        before=None if before is None else events.seconds(app, before),
+        since=None if since is None else event_options.seconds(app, since),
+        before=None if before is None else event_options.seconds(app, before),
         **more,
     )
 
