@@ -41,7 +41,7 @@ def entry(words: str) -> Entry:
 
 def docstring(words: str) -> str:
     module, _, function = entry(words).function.partition(":")
-    return inspect.getdoc(getattr(import_module(f"voicectl.cli.{module}"), function)) or ""
+    return inspect.getdoc(getattr(import_module(f"voicectl.cli.commands.{module}"), function)) or ""
 
 
 def examples(words: str) -> list[str]:

@@ -16,7 +16,7 @@ from tests.support.kept import CONVERSATION, LEG, EventfulClock, keep, status
 from tests.support.machines import Application, machine
 from tests.support.room import BUSY, BY_HAND, PERSON, RINGS, Ran, Room
 from tests.support.servers import Canned, Request, page, reply
-from voicectl.cli.watch import VIEW
+from voicectl.cli.commands.watch import VIEW
 from voicectl.errors import Interrupted
 
 SIGINT = 2

@@ -1,8 +1,8 @@
 """Completing a word on the command line: at once, from what this machine knows, and never with an error.
 
-A shell's script (see :mod:`voicectl.cli.completion`) hands over the line up to the cursor. What an argument or option
-takes is told by its metavar, so that a command says nothing about completion itself. Nobody is asked: no request is
-sent, no key is read, no lock is waited for.
+A shell's script (see :mod:`voicectl.cli.commands.completion`) hands over the line up to the cursor. What an argument
+or option takes is told by its metavar, so that a command says nothing about completion itself. Nobody is asked: no
+request is sent, no key is read, no lock is waited for.
 """
 
 from __future__ import annotations

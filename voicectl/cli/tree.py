@@ -17,7 +17,7 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from voicectl import __version__
 from voicectl.cli.context import App
-from voicectl.cli.render import Format
+from voicectl.cli.render import Format, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,9 +30,9 @@ class Entry(NamedTuple):
     """A command.
 
     Attributes:
-        function: ``module:function``, in this package.
+        function: ``module:function``, in ``commands``.
         summary: The first sentence of that function's docstring.
-        view: ``module:view`` of the records that it prints; their columns go into its help.
+        view: Of the records that it prints; its columns go into the help. ``NAME`` in ``views``, or ``module:NAME``.
         is_wrapper: It runs another command: options after that one's name are not ours.
     """
 
@@ -46,24 +46,24 @@ Tree = dict[str, "Entry | Tree"]
 
 COMMANDS: Tree = {
     "call": {
-        "create": Entry("create:create", "Call one or more people, each once.", "views:CREATED"),
-        "list": Entry("call:list_", "List live legs, or all records.", "views:CALL"),
-        "show": Entry("call:show", "Show the record of one leg.", "views:SEEN"),
+        "create": Entry("create:create", "Call one or more people, each once.", "CREATED"),
+        "list": Entry("call:list_", "List live legs, or all records.", "CALL"),
+        "show": Entry("call:show", "Show the record of one leg.", "SEEN"),
         "reconcile": Entry(
-            "reconcile:reconcile", "Find out what became of calls whose reply was lost.", "views:INTENT"
+            "reconcile:reconcile", "Find out what became of calls whose reply was lost.", "INTENT"
         ),
     },
-    "talk": Entry("media:talk", "Say a text on a live leg.", "views:LEG"),
-    "stream": Entry("media:stream", "Play an audio file on a live leg.", "views:LEG"),
-    "dtmf": Entry("dtmf:dtmf", "Press keys on a live leg.", "views:LEG"),
-    "mute": Entry("leg:mute", "Keep the others from hearing a leg.", "views:LEG"),
-    "unmute": Entry("leg:unmute", "Let the others hear a leg again.", "views:LEG"),
-    "earmuff": Entry("leg:earmuff", "Keep a leg from hearing the others.", "views:LEG"),
-    "unearmuff": Entry("leg:unearmuff", "Let a leg hear the others again.", "views:LEG"),
-    "hangup": Entry("leg:hangup", "End legs, also while they ring.", "views:LEG"),
-    "transfer": Entry("transfer:transfer", "Have a leg leave its flow and run another one.", "views:LEG"),
-    "move": Entry("move:move", "Move legs into a room, a conversation with a name.", "views:LEG"),
-    "wait": Entry("wait:wait", "Wait until every leg is at a status or past it.", "views:SEEN"),
+    "talk": Entry("talk_stream:talk", "Say a text on a live leg.", "LEG"),
+    "stream": Entry("talk_stream:stream", "Play an audio file on a live leg.", "LEG"),
+    "dtmf": Entry("dtmf:dtmf", "Press keys on a live leg.", "LEG"),
+    "mute": Entry("mute_hangup:mute", "Keep the others from hearing a leg.", "LEG"),
+    "unmute": Entry("mute_hangup:unmute", "Let the others hear a leg again.", "LEG"),
+    "earmuff": Entry("mute_hangup:earmuff", "Keep a leg from hearing the others.", "LEG"),
+    "unearmuff": Entry("mute_hangup:unearmuff", "Let a leg hear the others again.", "LEG"),
+    "hangup": Entry("mute_hangup:hangup", "End legs, also while they ring.", "LEG"),
+    "transfer": Entry("transfer:transfer", "Have a leg leave its flow and run another one.", "LEG"),
+    "move": Entry("move:move", "Move legs into a room, a conversation with a name.", "LEG"),
+    "wait": Entry("wait:wait", "Wait until every leg is at a status or past it.", "SEEN"),
     "watch": Entry(
         "watch:watch",
         "Watch live legs: a table on a terminal, in a pipe a line for each change.",
@@ -96,11 +96,9 @@ COMMANDS: Tree = {
         "schema": Entry("ncco:schema", "Print the JSON Schema of NCCOs, for editors."),
     },
     "webhook": {
-        "serve": Entry("serve:serve", "Answer calls, and keep every event.", "views:EVENT"),
-        "list": Entry("webhook:list_", "List kept events.", "views:EVENT"),
-        "tail": Entry(
-            "webhook:tail", "Show the latest events, and each new one as it is kept.", "views:EVENT"
-        ),
+        "serve": Entry("serve:serve", "Answer calls, and keep every event.", "EVENT"),
+        "list": Entry("webhook:list_", "List kept events.", "EVENT"),
+        "tail": Entry("webhook:tail", "Show the latest events, and each new one as it is kept.", "EVENT"),
         "replay": Entry("webhook:replay", "Send kept events again, to a URL of yours.", "webhook:REPLAYED"),
         "purge": Entry("webhook:purge", "Delete old events for good.", "webhook:PURGED"),
         "verify": Entry(
@@ -144,17 +142,21 @@ COMMANDS: Tree = {
             "sandbox:exec_", "Run a command with a private sandbox in place of the platform.", is_wrapper=True
         ),
         "log": Entry(
-            "rehearse:log",
+            "sandbox_parties:log",
             "List every request, every webhook, what parties did, and every move of a leg.",
-            "rehearse:LOG",
+            "sandbox_parties:LOG",
         ),
-        "ring": Entry("rehearse:ring", "Make an inbound call, as a caller would.", "views:CALL"),
-        "answer": Entry("rehearse:answer", "Answer a ringing leg, as its party.", "views:CALL"),
-        "press": Entry("rehearse:press", "Press keys, as a leg's party.", "views:CALL"),
-        "say": Entry("rehearse:say", "Say something, as a leg's party.", "views:CALL"),
-        "hangup": Entry("rehearse:hangup", "Hang up, as a leg's party.", "views:CALL"),
-        "hear": Entry("rehearse:hear", "List what a leg's party heard, in order.", "rehearse:HEARD"),
-        "advance": Entry("rehearse:advance", "Move the sandbox's call clock on.", "rehearse:CLOCK"),
+        "ring": Entry("sandbox_parties:ring", "Make an inbound call, as a caller would.", "CALL"),
+        "answer": Entry("sandbox_parties:answer", "Answer a ringing leg, as its party.", "CALL"),
+        "press": Entry("sandbox_parties:press", "Press keys, as a leg's party.", "CALL"),
+        "say": Entry("sandbox_parties:say", "Say something, as a leg's party.", "CALL"),
+        "hangup": Entry("sandbox_parties:hangup", "Hang up, as a leg's party.", "CALL"),
+        "hear": Entry(
+            "sandbox_parties:hear", "List what a leg's party heard, in order.", "sandbox_parties:HEARD"
+        ),
+        "advance": Entry(
+            "sandbox_parties:advance", "Move the sandbox's call clock on.", "sandbox_parties:CLOCK"
+        ),
         "fault": {
             "add": Entry("fault:add", "Make the sandbox misbehave.", "fault:VIEW"),
             "list": Entry("fault:list_", "List the faults in force.", "fault:VIEW"),
@@ -308,10 +310,10 @@ def all_commands(tree: Tree = COMMANDS, path: tuple[str, ...] = ()) -> Iterator[
 
 
 def _load(name: str, entry: Entry) -> Any:
-    function = _attribute(entry.function)
+    function = _of_command(entry.function)
     text = inspect.getdoc(function) or ""
     if entry.view is not None:
-        text += f"\n\nTSV columns: {', '.join(_attribute(entry.view).columns)}."
+        text += f"\n\nTSV columns: {', '.join(view(entry.view).columns)}."
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
     settings = _CONTEXT | ({"allow_interspersed_args": False} if entry.is_wrapper else {})
     single.command(name, cls=Command, context_settings=settings, help=text)(function)
@@ -320,9 +322,15 @@ def _load(name: str, entry: Entry) -> Any:
     return command
 
 
-def _attribute(place: str) -> Any:
+def view(name: str) -> View:
+    """The view that an entry names."""
+    found: View = _of_command(name) if ":" in name else getattr(import_module("voicectl.cli.views"), name)
+    return found
+
+
+def _of_command(place: str) -> Any:
     module, _, name = place.partition(":")
-    return getattr(import_module(f"voicectl.cli.{module}"), name)
+    return getattr(import_module(f"voicectl.cli.commands.{module}"), name)
 
 
 def _summary(name: str, entry: Entry | Tree) -> str:

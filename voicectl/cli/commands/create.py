@@ -24,11 +24,11 @@ from voicectl.cli.arguments import (
     parse_header,
     whole_seconds,
 )
+from voicectl.cli.commands.wait import parse_status, tell_change
 from voicectl.cli.context import App, current
 from voicectl.cli.ncco_input import NoLint, check_ncco, read_ncco
 from voicectl.cli.render import remark
 from voicectl.cli.targets import stop, stops_all
-from voicectl.cli.wait import parse_status, tell_change
 from voicectl.core import dial
 from voicectl.core.follow import follow
 from voicectl.core.hangup import hang_up

@@ -10,8 +10,7 @@ import typer
 
 from voicectl.cli import render
 from voicectl.cli.arguments import Language, Level, Loop, Premium, Style, check_url, whole_seconds
-from voicectl.cli.context import App, current
-from voicectl.cli.media import (
+from voicectl.cli.commands.talk_stream import (
     File,
     MediaUrl,
     Speech,
@@ -21,6 +20,7 @@ from voicectl.cli.media import (
     media_body,
     refuse_with_stop,
 )
+from voicectl.cli.context import App, current
 from voicectl.cli.render import Format, View, remark
 from voicectl.cli.targets import ALREADY, DONE, noted
 from voicectl.core import conversations
