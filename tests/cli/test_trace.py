@@ -21,7 +21,7 @@ from tests.support.kept import CONVERSATION, LEG, keep, status
 from tests.support.machines import Application, machine
 from tests.support.room import BY_HAND, PERSON, Ran, Room
 from tests.support.servers import Canned, Request, page, reply
-from voicectl.cli.ladder_text import columns, wrapped
+from voicectl.cli.output.ladder_text import columns, wrapped
 from voicectl.clock import SystemClock
 from voicectl.core.profiles import Profile, ProfileStore
 from voicectl.store.notes import Notes

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from typer._click.shell_completion import _resolve_context, _resolve_incomplete, split_arg_string
 
-from voicectl.cli.render import Format, clean
+from voicectl.cli.output.writer import Format, clean
 from voicectl.cli.tree import COMPLETION_VARIABLE, PROGRAM, Group, root
 from voicectl.voice.call import HUMAN, CallStatus, is_leg_id
 from voicectl.voice.region import Region

@@ -12,8 +12,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from voicectl.cli import render
-from voicectl.cli.render import Format, View, Writer, remark
+from voicectl.cli.output import writer
+from voicectl.cli.output.writer import Format, View, Writer, remark
 from voicectl.errors import ConfigError, DryRun, GuardError, InputError, RateLimitedError, TransportError
 
 if TYPE_CHECKING:
@@ -499,7 +499,7 @@ class App:
         Raises:
             InputError: Nobody is at the keyboard: a script says what it means.
         """
-        if not render.is_terminal(sys.stdin):
+        if not writer.is_terminal(sys.stdin):
             raise InputError(
                 "@last works only where standard input is a terminal.",
                 hint="In a script keep the id: LEG=$(voicectl call create ... -q)",
@@ -570,17 +570,17 @@ class App:
             view,
             self.format,
             is_many=is_many,
-            fields=None if self.options.fields is None else render.parse_fields(self.options.fields),
+            fields=None if self.options.fields is None else writer.parse_fields(self.options.fields),
             is_quiet=self.options.quiet,
             normal_time=times.normal,
-            is_colored=render.may_color(self.environ, sys.stdout),
+            is_colored=writer.may_color(self.environ, sys.stdout),
         )
 
     @property
     def format(self) -> Format:
         """The output format: the option, ``VOICECTL_OUTPUT`` on a terminal, else a table there and TSV in a pipe."""
         chosen = self.options.output
-        is_terminal = render.is_terminal(sys.stdout)
+        is_terminal = writer.is_terminal(sys.stdout)
         if chosen is None and is_terminal and self.environ.get("VOICECTL_OUTPUT"):
             try:
                 chosen = Format(self.environ["VOICECTL_OUTPUT"])
@@ -603,7 +603,7 @@ class App:
         Args:
             url: Where it goes, if not to the base URL.
         """
-        if render.is_terminal(sys.stderr) and not self.options.dry_run:
+        if writer.is_terminal(sys.stderr) and not self.options.dry_run:
             target = self.target
             remark(f"{target.name}: application {target.application_id} on {url or target.base_url}")
 
@@ -629,7 +629,7 @@ class App:
             if self.target.ca_file:
                 words += ["--cacert", shlex.quote(self.target.ca_file)]
         if dry.body is not None:
-            words += ["-H", "'Content-Type: application/json'", "-d", shlex.quote(render.to_json(dry.body))]
+            words += ["-H", "'Content-Type: application/json'", "-d", shlex.quote(writer.to_json(dry.body))]
         self.write(" ".join(words) + "\n")
 
     def refuse_dry_run(self) -> None:
@@ -688,7 +688,7 @@ class App:
     @property
     def can_ask(self) -> bool:
         """Whether somebody sees a question and can answer it."""
-        return render.is_terminal(sys.stdin) and render.is_terminal(sys.stderr)
+        return writer.is_terminal(sys.stdin) and writer.is_terminal(sys.stderr)
 
     def ask(self, question: str, *, is_hidden: bool = False) -> str:
         """What is answered at the terminal; standard output is for results, so the question goes elsewhere.

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import typer
 
-from voicectl.cli import errors, views
+from voicectl.cli import errors
+from voicectl.cli.output import views
 from voicectl.errors import DryRun, Interrupted, OutcomeUnknown, TransportError, VoicectlError
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from voicectl.cli.context import App
-    from voicectl.cli.render import Writer
+    from voicectl.cli.output.writer import Writer
 
 DONE = "done"
 ALREADY = "already"

@@ -17,7 +17,7 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from voicectl import __version__
 from voicectl.cli.context import App
-from voicectl.cli.render import Format, View
+from voicectl.cli.output.writer import Format, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -324,7 +324,9 @@ def _load(name: str, entry: Entry) -> Any:
 
 def view(name: str) -> View:
     """The view that an entry names."""
-    found: View = _of_command(name) if ":" in name else getattr(import_module("voicectl.cli.views"), name)
+    found: View = (
+        _of_command(name) if ":" in name else getattr(import_module("voicectl.cli.output.views"), name)
+    )
     return found
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from voicectl import times
-from voicectl.cli import views
 from voicectl.cli.arguments import check_conversation
 from voicectl.cli.context import App, current
-from voicectl.cli.render import is_terminal, remark
+from voicectl.cli.output import views
+from voicectl.cli.output.writer import is_terminal, remark
 from voicectl.core.listing import live_calls
 from voicectl.core.selection import is_like
 from voicectl.errors import InputError, NotFoundError

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from voicectl.cli import render
 from voicectl.cli.arguments import Language, Level, Loop, Premium, Style, check_url, whole_seconds
 from voicectl.cli.commands.talk_stream import (
     File,
@@ -21,7 +20,8 @@ from voicectl.cli.commands.talk_stream import (
     refuse_with_stop,
 )
 from voicectl.cli.context import App, current
-from voicectl.cli.render import Format, View, remark
+from voicectl.cli.output import writer
+from voicectl.cli.output.writer import Format, View, remark
 from voicectl.cli.targets import ALREADY, DONE, noted
 from voicectl.core import conversations
 from voicectl.core.conversations import Presence, Scene
@@ -156,7 +156,7 @@ def show(ctx: typer.Context, room: Room) -> None:
     options = app.options
     is_json = app.format in (Format.JSON, Format.JSONL) and not options.quiet
     with app.writer(LEG, is_many=not is_json) as out:
-        paths = render.parse_fields(options.fields) if options.fields else []
+        paths = writer.parse_fields(options.fields) if options.fields else []
         is_deep = not options.quiet and (
             not paths or any(path.partition(".")[0] in OF_MEMBERS for path in paths)
         )
@@ -182,12 +182,12 @@ def show(ctx: typer.Context, room: Room) -> None:
             known = {"id": id_} if conversation is None else conversation.raw
             if paths:
                 rows = [_row(leg, heard) for leg in scene.legs]
-                legs = [{path: render.find(row, path) for path in paths} for row in rows]
+                legs = [{path: writer.find(row, path) for path in paths} for row in rows]
                 found = {**known, "legs": legs}
             else:
                 legs = [_leg(leg) for leg in scene.legs]
                 found = {**known, "legs": legs, "hears": [_pair(*each) for each in heard]}
-            app.write(render.to_json(found, indent=2 if app.format is Format.JSON else None) + "\n")
+            app.write(writer.to_json(found, indent=2 if app.format is Format.JSON else None) + "\n")
             return
         for leg in scene.legs:
             out.add(_row(leg, heard))
@@ -247,15 +247,15 @@ def _draw(app: App, scene: Scene) -> None:
     """Who hears whom: a line for each listener, a column for each speaker, by the beginnings of their ids."""
     if len(scene.legs) < 2:
         return
-    from voicectl.cli import table  # noqa: PLC0415 (loads rich, for a table on a terminal only)
+    from voicectl.cli.output import table  # noqa: PLC0415 (loads rich, for a table on a terminal only)
 
-    names = [render.clean(leg.call.uuid[:SHORT]) for leg in scene.legs]
+    names = [writer.clean(leg.call.uuid[:SHORT]) for leg in scene.legs]
     cells = {(id(one), id(other)): heard for one, other, heard in scene.matrix()}
     rows = [
         [name, *("." if one is other else cells[id(one), id(other)].hears for other in scene.legs)]
         for name, one in zip(names, scene.legs, strict=True)
     ]
-    is_colored = render.may_color(app.environ, sys.stdout)
+    is_colored = writer.may_color(app.environ, sys.stdout)
     app.write("\n" + table.draw(["hears", *names], rows, is_colored=is_colored))
     if any(heard.hears is conversations.Hears.UNKNOWN for heard in cells.values()):
         remark("? is what the platform does not tell: -o json says why.")

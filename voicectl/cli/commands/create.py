@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voicectl import times
-from voicectl.cli import errors, views
+from voicectl.cli import errors
 from voicectl.cli.arguments import (
     MAX_LENGTH_SECONDS,
     AnswerUrl,
@@ -27,7 +27,8 @@ from voicectl.cli.arguments import (
 from voicectl.cli.commands.wait import parse_status, tell_change
 from voicectl.cli.context import App, current
 from voicectl.cli.ncco_input import NoLint, check_ncco, read_ncco
-from voicectl.cli.render import remark
+from voicectl.cli.output import views
+from voicectl.cli.output.writer import remark
 from voicectl.cli.targets import stop, stops_all
 from voicectl.core import dial
 from voicectl.core.follow import follow
@@ -38,7 +39,7 @@ from voicectl.voice import amd, dtmf, endpoint, ncco
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from voicectl.cli.render import Writer
+    from voicectl.cli.output.writer import Writer
     from voicectl.core.dial import Dialler, Placed
     from voicectl.voice.call import Call, Until
 

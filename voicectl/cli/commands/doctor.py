@@ -6,7 +6,7 @@ import typer
 
 from voicectl.cli import errors
 from voicectl.cli.context import current
-from voicectl.cli.render import View
+from voicectl.cli.output.writer import View
 from voicectl.core.doctor import Finding, Outcome, examine
 
 VIEW = View(

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from voicectl.cli.context import current
-from voicectl.cli.render import View
+from voicectl.cli.output.writer import View
 from voicectl.errors import InputError
 from voicectl.times import duration
 

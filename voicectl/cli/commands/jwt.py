@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from voicectl import strict_json, times, tokens
-from voicectl.cli import render
 from voicectl.cli.arguments import whole_seconds
 from voicectl.cli.context import App, current
-from voicectl.cli.render import View
+from voicectl.cli.output import writer
+from voicectl.cli.output.writer import View
 from voicectl.errors import InputError, VoicectlError
 
 LATEST = 253_402_300_800  # the year 10000
@@ -72,7 +72,7 @@ def show(
       $ voicectl jwt create --ttl 1h | voicectl jwt show - -o json
     """
     app = current(ctx)
-    if file is None and render.is_terminal(sys.stdin):
+    if file is None and writer.is_terminal(sys.stdin):
         raise InputError("There is no token to show.", hint="Name its file, or pipe it in.")
     token = app.read_input(file or "-", "a token").decode("ascii", "replace").strip()
     token = token.removeprefix("Bearer ").strip()

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from voicectl.cli import render
 from voicectl.cli.arguments import MAX_LENGTH_SECONDS, whole_seconds
 from voicectl.cli.context import App, current
-from voicectl.cli.render import View
+from voicectl.cli.output import writer
+from voicectl.cli.output.writer import View
 from voicectl.core import guards, keys, profiles
 from voicectl.core.guards import Policy
 from voicectl.core.profiles import Profile, ProfileStore
@@ -245,7 +245,7 @@ def _record(store: ProfileStore, profile: Profile) -> dict[str, Any]:
             content = files.read_private(store.key_path(profile.name), what="private key")
             fingerprint = keys.fingerprint(keys.parse(content, where=profile.name).public_key())
         except ConfigError as exc:
-            render.remark(f"profile {profile.name}: {exc.message}")
+            writer.remark(f"profile {profile.name}: {exc.message}")
     return profile.to_json() | {
         "name": profile.name,
         "default": profile.name == store.default,

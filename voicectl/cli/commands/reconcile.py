@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voicectl import times
-from voicectl.cli import views
 from voicectl.cli.context import App, current
+from voicectl.cli.output import views
 from voicectl.core.dial import Dialler, in_doubt
 from voicectl.core.hangup import hang_up
 from voicectl.errors import InputError, LegError

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voicectl import times
-from voicectl.cli import errors, event_options, render
+from voicectl.cli import errors, event_options
 from voicectl.cli.arguments import check_conversation, check_once
 from voicectl.cli.context import App, current
 from voicectl.cli.event_options import Store
-from voicectl.cli.render import View
+from voicectl.cli.output import writer
+from voicectl.cli.output.writer import View
 from voicectl.cli.targets import stop, stops_all
 from voicectl.core.guards import FileHosts
 from voicectl.core.manifest import Manifest
@@ -27,7 +28,7 @@ from voicectl.voice.call import is_leg_id
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from voicectl.cli.progress import Bars
+    from voicectl.cli.output.progress import Bars
     from voicectl.core.fetcher import Fetcher, Saved
     from voicectl.store.events import EventStore, Stored
 
@@ -147,7 +148,7 @@ def _fetch_each(
     app: App,
     fetcher: Fetcher,
     wanted: Sequence[Recording],
-    out: render.Writer,
+    out: writer.Writer,
     bars: Bars | None,
     *,
     is_many: bool,
@@ -237,9 +238,9 @@ def _records(kept: Iterable[Stored]) -> list[dict[str, Any]]:
 
 def _bars(app: App, count: int) -> Bars | None:
     """Progress, where somebody sees it."""
-    is_seen = render.is_terminal(sys.stdout) and render.is_terminal(sys.stderr)
-    if not count or not is_seen or not render.may_color(app.environ, sys.stderr):
+    is_seen = writer.is_terminal(sys.stdout) and writer.is_terminal(sys.stderr)
+    if not count or not is_seen or not writer.may_color(app.environ, sys.stderr):
         return None
-    from voicectl.cli.progress import Bars  # noqa: PLC0415 (loads rich, on a terminal only)
+    from voicectl.cli.output.progress import Bars  # noqa: PLC0415 (loads rich, on a terminal only)
 
     return Bars(sys.stderr, count)

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voicectl.background import Beside
-from voicectl.cli import event_options, views
+from voicectl.cli import event_options
 from voicectl.cli.context import App, current
 from voicectl.cli.event_options import Store
-from voicectl.cli.outlet import Outlet
-from voicectl.cli.render import Format, Writer, remark
+from voicectl.cli.output import views
+from voicectl.cli.output.background_writer import Outlet
+from voicectl.cli.output.writer import Format, Writer, remark
 from voicectl.core import account, lease, signatures
 from voicectl.core.applications import webhooks
 from voicectl.core.recordings import KEPT_SECONDS, Downloader, directory_for, missed

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voicectl import times
-from voicectl.cli import render
 from voicectl.cli.arguments import check_conversation
 from voicectl.cli.context import App, current
-from voicectl.cli.ladder import ladder, who
-from voicectl.cli.render import Format, View, remark
+from voicectl.cli.output import writer
+from voicectl.cli.output.ladder import ladder, who
+from voicectl.cli.output.writer import Format, View, remark
 from voicectl.core.gathering import NO_STORE, Gathered, Gatherer, kept_legs
 from voicectl.core.tracing import Gap
 from voicectl.errors import InputError, JournalError, StoreError
@@ -22,7 +22,7 @@ from voicectl.errors import InputError, JournalError, StoreError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from voicectl.cli.ladder import Ladder
+    from voicectl.cli.output.ladder import Ladder
     from voicectl.core.tracing import Step, Trace
     from voicectl.store.events import EventStore
     from voicectl.store.journal import Journal
@@ -83,9 +83,9 @@ def trace(
             for leg in traced.legs:
                 out.add({"uuid": leg})
     elif app.format is Format.JSON:
-        app.write(render.to_json(_object(app, traced, records), indent=2) + "\n")
+        app.write(writer.to_json(_object(app, traced, records), indent=2) + "\n")
     elif app.format is Format.TABLE and not app.options.fields:
-        from voicectl.cli import ladder_text  # noqa: PLC0415 (for a ladder only)
+        from voicectl.cli.output import ladder_text  # noqa: PLC0415 (for a ladder only)
 
         app.write(ladder_text.draw(ladder(traced, records), shutil.get_terminal_size().columns))
     else:
@@ -135,8 +135,8 @@ def _object(app: App, traced: Trace, records: Mapping[str, Call]) -> dict[str, A
     """The trace as one record; ``--fields`` is about its entries."""
     entries = [_entry(step, records) for step in traced.steps]
     if app.options.fields:
-        paths = render.parse_fields(app.options.fields)
-        entries = [{path: render.find(entry, path) for path in paths} for entry in entries]
+        paths = writer.parse_fields(app.options.fields)
+        entries = [{path: writer.find(entry, path) for path in paths} for entry in entries]
     return {
         "legs": [records[leg].raw if leg in records else {"uuid": leg} for leg in traced.legs],
         "entries": entries,
@@ -199,7 +199,7 @@ def _write_svg(app: App, path: Path, found: Ladder, what: str) -> None:
     Raises:
         InputError: It cannot be written.
     """
-    from voicectl.cli import ladder_svg  # noqa: PLC0415 (for this option only)
+    from voicectl.cli.output import ladder_svg  # noqa: PLC0415 (for this option only)
 
     if app.options.dry_run:
         remark(f"{path} is not written: --dry-run")

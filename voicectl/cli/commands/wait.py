@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from voicectl import times
-from voicectl.cli import views
 from voicectl.cli.arguments import Legs
 from voicectl.cli.context import App, current
-from voicectl.cli.render import remark
+from voicectl.cli.output import views
+from voicectl.cli.output.writer import remark
 from voicectl.core.follow import follow
 from voicectl.errors import InputError, WaitEnded, WaitTimeout
 from voicectl.voice.call import HUMAN, CallStatus

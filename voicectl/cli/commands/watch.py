@@ -13,8 +13,8 @@ from voicectl import times
 from voicectl.cli.arguments import LEGS_HELP, check_once
 from voicectl.cli.commands.wait import parse_status
 from voicectl.cli.context import App, current
-from voicectl.cli.render import Format, View, is_terminal, may_color, remark
-from voicectl.cli.views import SEEN
+from voicectl.cli.output.views import SEEN
+from voicectl.cli.output.writer import Format, View, is_terminal, may_color, remark
 from voicectl.core.history import forms
 from voicectl.core.lookout import Goal, Lookout, Tail
 from voicectl.core.watching import Board, Change, Rhythm, Standing, age_text
@@ -230,7 +230,7 @@ def _has_screen(app: App) -> bool:
 
 def _show(app: App, watched: _Watched, rounds: Iterator[list[Change]]) -> None:
     """Keep a table up to date, and leave its last state behind."""
-    from voicectl.cli.screen import Screen  # noqa: PLC0415 (loads rich, for a table on a terminal only)
+    from voicectl.cli.output.watch_screen import Screen  # noqa: PLC0415 (loads rich, for a table on a terminal only)
 
     board, clock = watched.board, app.clock
     drawn = -math.inf

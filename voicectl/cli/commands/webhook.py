@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voicectl import times
-from voicectl.cli import errors, event_options, views
+from voicectl.cli import errors, event_options
 from voicectl.cli.arguments import check_url
 from voicectl.cli.context import App, current
 from voicectl.cli.event_options import Store
-from voicectl.cli.render import Format, View, remark
+from voicectl.cli.output import views
+from voicectl.cli.output.writer import Format, View, remark
 from voicectl.core import history, legs
 from voicectl.errors import InputError, LegError, SignatureError, StoreError, TransportError
 from voicectl.store.events import Query, Route

@@ -8,12 +8,12 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING
 
-from voicectl.cli.ladder import DEED, HERE
+from voicectl.cli.output.ladder import DEED, HERE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from voicectl.cli.ladder import Ladder, Lane, Line
+    from voicectl.cli.output.ladder import Ladder, Lane, Line
 
 TIME_WIDTH = 14
 LANE_WIDTH = 4

@@ -24,8 +24,8 @@ from rich.segment import Segment
 from rich.style import Style
 
 from voicectl import times
-from voicectl.cli.render import clean, is_terminal, may_color, remark
-from voicectl.cli.table import STYLES
+from voicectl.cli.output.table import STYLES
+from voicectl.cli.output.writer import clean, is_terminal, may_color, remark
 from voicectl.core.watching import Frame, age_text
 from voicectl.voice import endpoint
 

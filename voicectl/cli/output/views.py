@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from voicectl.cli.render import View
+from voicectl.cli.output.writer import View
 
 CALL = View(
     columns=(

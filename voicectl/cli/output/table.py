@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from voicectl.cli.render import block
+from voicectl.cli.output.writer import block
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from voicectl.cli.ladder import DEED, END, HERE, MISSING, OTHER, STATUS
-from voicectl.cli.ladder_text import wrapped
+from voicectl.cli.output.ladder import DEED, END, HERE, MISSING, OTHER, STATUS
+from voicectl.cli.output.ladder_text import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from voicectl.cli.ladder import Ladder, Line
+    from voicectl.cli.output.ladder import Ladder, Line
 
 MARGIN = 16
 ROW = 18

@@ -218,7 +218,7 @@ class Writer:
         if not self._is_many and len(self._rows) == 1:
             self._write(block(self._columns, self._rows[0]))
         else:
-            from voicectl.cli import table  # noqa: PLC0415 (loads rich, for a table on a terminal only)
+            from voicectl.cli.output import table  # noqa: PLC0415 (loads rich, for a table on a terminal only)
 
             self._write(table.draw(self._columns, self._rows, is_colored=self._is_colored))
 
