@@ -20,7 +20,7 @@ from tests.support.room import PERSON, Ran, Room
 from tests.support.servers import LEG, Canned, Request, page, reply
 from voicectl import times
 from voicectl.cli import tree
-from voicectl.cli.output import writer
+from voicectl.cli.output.text import clean
 from voicectl.cli.output.writer import Format, View, Writer
 from voicectl.sandbox.identity import Identity
 
@@ -125,7 +125,7 @@ def test_nor_with_any_other_command(serve: Serve, line: str, shape: int) -> None
 @pytest.mark.parametrize("text", [text for name, text in HOSTILE.items() if unsafe(text)])
 def test_the_check_sees_what_it_looks_for(text: str) -> None:
     assert unsafe(f"uuid\t{text}\n")
-    assert not unsafe(writer.clean(text))
+    assert not unsafe(clean(text))
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
@@ -204,11 +204,11 @@ def test_output_has_no_control_byte_but_line_ends_and_tabs(
 @given(st.text(max_size=60))
 @settings(max_examples=150, deadline=None, derandomize=True, database=None)
 def test_cleaning_is_safe_keeps_what_is_harmless_and_is_done_once(text: str) -> None:
-    cleaned = writer.clean(text)
+    cleaned = clean(text)
 
     assert not unsafe(cleaned)
     assert "\n" not in cleaned
-    assert writer.clean(cleaned) == cleaned
+    assert clean(cleaned) == cleaned
     assert cleaned == text or unsafe(text) or set("\n\t") & set(text)
 
 
@@ -225,7 +225,7 @@ def test_cleaning_is_safe_keeps_what_is_harmless_and_is_done_once(text: str) -> 
     ],
 )
 def test_what_is_unsafe_is_shown_escaped(text: str, shown: str) -> None:
-    assert writer.clean(text) == shown
+    assert clean(text) == shown
 
 
 @pytest.mark.parametrize(

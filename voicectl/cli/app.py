@@ -13,7 +13,7 @@ from typer.exceptions import TyperException
 
 from voicectl.cli import errors
 from voicectl.cli.context import App
-from voicectl.cli.output.writer import remark
+from voicectl.cli.output.text import remark
 from voicectl.cli.tree import COMPLETION_VARIABLE, PROGRAM, root
 from voicectl.clock import SystemClock
 from voicectl.errors import DryRun, InputError, Interrupted, VoicectlError

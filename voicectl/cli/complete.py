@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from typer._click.shell_completion import _resolve_context, _resolve_incomplete, split_arg_string
 
-from voicectl.cli.output.writer import Format, clean
+from voicectl.cli.output.text import clean
+from voicectl.cli.output.writer import Format
 from voicectl.cli.tree import COMPLETION_VARIABLE, PROGRAM, Group, root
 from voicectl.voice.call import HUMAN, CallStatus, is_leg_id
 from voicectl.voice.region import Region

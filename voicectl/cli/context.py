@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from voicectl.cli.output import writer
-from voicectl.cli.output.writer import Format, View, Writer, remark
+from voicectl.cli.output.text import is_terminal, may_color, remark, to_json
+from voicectl.cli.output.writer import Format, View, Writer
 from voicectl.errors import ConfigError, DryRun, GuardError, InputError, RateLimitedError, TransportError
 
 if TYPE_CHECKING:
@@ -499,7 +500,7 @@ class App:
         Raises:
             InputError: Nobody is at the keyboard: a script says what it means.
         """
-        if not writer.is_terminal(sys.stdin):
+        if not is_terminal(sys.stdin):
             raise InputError(
                 "@last works only where standard input is a terminal.",
                 hint="In a script keep the id: LEG=$(voicectl call create ... -q)",
@@ -573,15 +574,15 @@ class App:
             fields=None if self.options.fields is None else writer.parse_fields(self.options.fields),
             is_quiet=self.options.quiet,
             normal_time=times.normal,
-            is_colored=writer.may_color(self.environ, sys.stdout),
+            is_colored=may_color(self.environ, sys.stdout),
         )
 
     @property
     def format(self) -> Format:
         """The output format: the option, ``VOICECTL_OUTPUT`` on a terminal, else a table there and TSV in a pipe."""
         chosen = self.options.output
-        is_terminal = writer.is_terminal(sys.stdout)
-        if chosen is None and is_terminal and self.environ.get("VOICECTL_OUTPUT"):
+        is_read_by_people = is_terminal(sys.stdout)
+        if chosen is None and is_read_by_people and self.environ.get("VOICECTL_OUTPUT"):
             try:
                 chosen = Format(self.environ["VOICECTL_OUTPUT"])
             except ValueError as exc:
@@ -589,7 +590,7 @@ class App:
                     "VOICECTL_OUTPUT is not an output format.", hint=f"Use one of {', '.join(Format)}."
                 ) from exc
         if chosen is None or chosen is Format.AUTO:
-            return Format.TABLE if is_terminal else Format.TSV
+            return Format.TABLE if is_read_by_people else Format.TSV
         return chosen
 
     @property
@@ -603,7 +604,7 @@ class App:
         Args:
             url: Where it goes, if not to the base URL.
         """
-        if writer.is_terminal(sys.stderr) and not self.options.dry_run:
+        if is_terminal(sys.stderr) and not self.options.dry_run:
             target = self.target
             remark(f"{target.name}: application {target.application_id} on {url or target.base_url}")
 
@@ -629,7 +630,7 @@ class App:
             if self.target.ca_file:
                 words += ["--cacert", shlex.quote(self.target.ca_file)]
         if dry.body is not None:
-            words += ["-H", "'Content-Type: application/json'", "-d", shlex.quote(writer.to_json(dry.body))]
+            words += ["-H", "'Content-Type: application/json'", "-d", shlex.quote(to_json(dry.body))]
         self.write(" ".join(words) + "\n")
 
     def refuse_dry_run(self) -> None:
@@ -688,7 +689,7 @@ class App:
     @property
     def can_ask(self) -> bool:
         """Whether somebody sees a question and can answer it."""
-        return writer.is_terminal(sys.stdin) and writer.is_terminal(sys.stderr)
+        return is_terminal(sys.stdin) and is_terminal(sys.stderr)
 
     def ask(self, question: str, *, is_hidden: bool = False) -> str:
         """What is answered at the terminal; standard output is for results, so the question goes elsewhere.

@@ -23,7 +23,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from voicectl import errors
-from voicectl.cli.output.writer import remark, to_json
+from voicectl.cli.output.text import remark, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voicectl import times
-from voicectl.cli.output.writer import remark
+from voicectl.cli.output.text import remark
 
 if TYPE_CHECKING:
     from voicectl.cli.context import App

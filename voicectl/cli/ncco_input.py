@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from voicectl import strict_json
-from voicectl.cli.output import writer
-from voicectl.cli.output.writer import remark
+from voicectl.cli.output.text import is_terminal, remark
 from voicectl.errors import InputError
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ def _refuse(app: App, where: str, findings: Iterable[tuple[Finding, str]]) -> No
         line = f"{place}{finding.severity}: {show(finding.path)}: {finding.message} {finding.hint}"
         told[finding.is_error].append(line)
     warnings, errors = told[False], told[True]
-    if writer.is_terminal(sys.stderr) and not app.tells_json:
+    if is_terminal(sys.stderr) and not app.tells_json:
         _tell(warnings, "warnings")
     if not errors:
         return

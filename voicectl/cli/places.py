@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from voicectl.cli.output.writer import remark
+from voicectl.cli.output.text import remark
 from voicectl.core import config
 from voicectl.core.finding import Finder, Neighbour
 from voicectl.core.guards import LegHosts

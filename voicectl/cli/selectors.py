@@ -12,7 +12,7 @@ import typer
 
 from voicectl import times
 from voicectl.cli.arguments import LEGS_HELP, check_once
-from voicectl.cli.output.writer import remark
+from voicectl.cli.output.text import remark
 from voicectl.cli.targets import targets
 from voicectl.core.conversations import conversation_id
 from voicectl.core.selection import PICKED_UP, Direction, Selection, find

@@ -10,7 +10,8 @@ import typer
 
 from voicectl.cli.arguments import check_url
 from voicectl.cli.context import App, current
-from voicectl.cli.output.writer import View, remark
+from voicectl.cli.output.text import remark
+from voicectl.cli.output.writer import View
 from voicectl.core import applications, guards
 from voicectl.core.applications import ANSWER, EVENT, FALLBACK, RTC_EVENT, Wish
 from voicectl.errors import DryRun

@@ -12,7 +12,7 @@ from voicectl import times
 from voicectl.cli.arguments import check_conversation
 from voicectl.cli.context import App, current
 from voicectl.cli.output import views
-from voicectl.cli.output.writer import is_terminal, remark
+from voicectl.cli.output.text import is_terminal, remark
 from voicectl.core.listing import live_calls
 from voicectl.core.selection import is_like
 from voicectl.errors import InputError, NotFoundError

@@ -21,7 +21,8 @@ from voicectl.cli.commands.talk_stream import (
 )
 from voicectl.cli.context import App, current
 from voicectl.cli.output import writer
-from voicectl.cli.output.writer import Format, View, remark
+from voicectl.cli.output.text import clean, may_color, remark, to_json
+from voicectl.cli.output.writer import Format, View
 from voicectl.cli.targets import ALREADY, DONE, noted
 from voicectl.core import conversations
 from voicectl.core.conversations import Presence, Scene
@@ -187,7 +188,7 @@ def show(ctx: typer.Context, room: Room) -> None:
             else:
                 legs = [_leg(leg) for leg in scene.legs]
                 found = {**known, "legs": legs, "hears": [_pair(*each) for each in heard]}
-            app.write(writer.to_json(found, indent=2 if app.format is Format.JSON else None) + "\n")
+            app.write(to_json(found, indent=2 if app.format is Format.JSON else None) + "\n")
             return
         for leg in scene.legs:
             out.add(_row(leg, heard))
@@ -249,13 +250,13 @@ def _draw(app: App, scene: Scene) -> None:
         return
     from voicectl.cli.output import table  # noqa: PLC0415 (loads rich, for a table on a terminal only)
 
-    names = [writer.clean(leg.call.uuid[:SHORT]) for leg in scene.legs]
+    names = [clean(leg.call.uuid[:SHORT]) for leg in scene.legs]
     cells = {(id(one), id(other)): heard for one, other, heard in scene.matrix()}
     rows = [
         [name, *("." if one is other else cells[id(one), id(other)].hears for other in scene.legs)]
         for name, one in zip(names, scene.legs, strict=True)
     ]
-    is_colored = writer.may_color(app.environ, sys.stdout)
+    is_colored = may_color(app.environ, sys.stdout)
     app.write("\n" + table.draw(["hears", *names], rows, is_colored=is_colored))
     if any(heard.hears is conversations.Hears.UNKNOWN for heard in cells.values()):
         remark("? is what the platform does not tell: -o json says why.")

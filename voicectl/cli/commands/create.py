@@ -28,7 +28,7 @@ from voicectl.cli.commands.wait import parse_status, tell_change
 from voicectl.cli.context import App, current
 from voicectl.cli.ncco_input import NoLint, check_ncco, read_ncco
 from voicectl.cli.output import views
-from voicectl.cli.output.writer import remark
+from voicectl.cli.output.text import remark
 from voicectl.cli.targets import stop, stops_all
 from voicectl.core import dial
 from voicectl.core.follow import follow

@@ -13,7 +13,7 @@ import typer
 
 from voicectl.cli.app import run
 from voicectl.cli.context import App, current
-from voicectl.cli.output import writer
+from voicectl.cli.output.text import may_color
 from voicectl.core import keys
 from voicectl.core.profiles import SANDBOX, Profile, ProfileStore
 from voicectl.sandbox.identity import Options, new_identity
@@ -71,7 +71,7 @@ def _walk(app: App, environ: dict[str, str]) -> None:
         line = words.replace("LEG", leg)
         command = line if line.startswith("sandbox ") else f"-p {SANDBOX} {line}"
         shown = f"$ voicectl {command}"
-        if writer.may_color(app.environ, sys.stdout):
+        if may_color(app.environ, sys.stdout):
             shown = f"\x1b[1m{shown}\x1b[0m"
         app.write(f"\n# {number}. {why}\n{shown}\n")
         status = run(shlex.split(command), clock=app.clock, environ=environ)

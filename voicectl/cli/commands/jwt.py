@@ -10,7 +10,7 @@ import typer
 from voicectl import strict_json, times, tokens
 from voicectl.cli.arguments import whole_seconds
 from voicectl.cli.context import App, current
-from voicectl.cli.output import writer
+from voicectl.cli.output.text import is_terminal
 from voicectl.cli.output.writer import View
 from voicectl.errors import InputError, VoicectlError
 
@@ -72,7 +72,7 @@ def show(
       $ voicectl jwt create --ttl 1h | voicectl jwt show - -o json
     """
     app = current(ctx)
-    if file is None and writer.is_terminal(sys.stdin):
+    if file is None and is_terminal(sys.stdin):
         raise InputError("There is no token to show.", hint="Name its file, or pipe it in.")
     token = app.read_input(file or "-", "a token").decode("ascii", "replace").strip()
     token = token.removeprefix("Bearer ").strip()

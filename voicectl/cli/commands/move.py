@@ -11,7 +11,7 @@ import typer
 from voicectl.cli.arguments import Max, check_once, check_room, check_url
 from voicectl.cli.context import App, current
 from voicectl.cli.ncco_input import NoLint, check_ncco
-from voicectl.cli.output.writer import remark
+from voicectl.cli.output.text import remark
 from voicectl.cli.targets import Targets, noted, targets
 from voicectl.core import moving
 from voicectl.core.conversations import Entry

@@ -8,7 +8,7 @@ import typer
 
 from voicectl.cli.arguments import Max, check_text
 from voicectl.cli.context import App, current
-from voicectl.cli.output.writer import remark
+from voicectl.cli.output.text import remark
 from voicectl.cli.selectors import Selectors, SomeLegs, choose, each_selected, hold_selected, selectable
 from voicectl.cli.targets import DONE, each_leg, noted, stops_all
 from voicectl.core import farewell

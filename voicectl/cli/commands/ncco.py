@@ -9,7 +9,8 @@ import typer
 
 from voicectl.cli import errors
 from voicectl.cli.context import current
-from voicectl.cli.output.writer import Format, View, clean, remark, to_json
+from voicectl.cli.output.text import clean, remark, to_json
+from voicectl.cli.output.writer import Format, View
 from voicectl.voice.json_places import show
 from voicectl.voice.ncco.lint import lint_file
 from voicectl.voice.ncco.schema import schema as make_schema

@@ -8,7 +8,7 @@ import typer
 
 from voicectl.cli.arguments import MAX_LENGTH_SECONDS, whole_seconds
 from voicectl.cli.context import App, current
-from voicectl.cli.output import writer
+from voicectl.cli.output.text import remark
 from voicectl.cli.output.writer import View
 from voicectl.core import guards, keys, profiles
 from voicectl.core.guards import Policy
@@ -245,7 +245,7 @@ def _record(store: ProfileStore, profile: Profile) -> dict[str, Any]:
             content = files.read_private(store.key_path(profile.name), what="private key")
             fingerprint = keys.fingerprint(keys.parse(content, where=profile.name).public_key())
         except ConfigError as exc:
-            writer.remark(f"profile {profile.name}: {exc.message}")
+            remark(f"profile {profile.name}: {exc.message}")
     return profile.to_json() | {
         "name": profile.name,
         "default": profile.name == store.default,

@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from voicectl import times
 from voicectl.cli import errors
 from voicectl.cli.context import App, current
-from voicectl.cli.output.writer import View, remark
+from voicectl.cli.output.text import remark
+from voicectl.cli.output.writer import View
 from voicectl.core import config, keys
 from voicectl.core.profiles import SANDBOX, Profile
 from voicectl.core.rehearsal import SandboxControl

@@ -11,7 +11,8 @@ from voicectl.cli.arguments import NccoFile, check_text, parse_header
 from voicectl.cli.context import App, current
 from voicectl.cli.ncco_input import read_ncco
 from voicectl.cli.output import views
-from voicectl.cli.output.writer import Format, View, remark, to_json
+from voicectl.cli.output.text import remark, to_json
+from voicectl.cli.output.writer import Format, View
 from voicectl.errors import LegError
 from voicectl.voice import dtmf, endpoint
 from voicectl.voice.region import Region

@@ -18,7 +18,8 @@ from voicectl.cli.context import App, current
 from voicectl.cli.event_options import Store
 from voicectl.cli.output import views
 from voicectl.cli.output.background_writer import Outlet
-from voicectl.cli.output.writer import Format, Writer, remark
+from voicectl.cli.output.text import remark
+from voicectl.cli.output.writer import Format, Writer
 from voicectl.core import account, lease, signatures
 from voicectl.core.applications import webhooks
 from voicectl.core.recordings import KEPT_SECONDS, Downloader, directory_for, missed

@@ -11,7 +11,7 @@ import typer
 
 from voicectl.cli.arguments import Language, Leg, Level, Loop, Premium, Style, check_text, check_url
 from voicectl.cli.context import App, current
-from voicectl.cli.output import writer
+from voicectl.cli.output.text import is_terminal
 from voicectl.cli.targets import one_leg
 from voicectl.errors import InputError
 
@@ -142,7 +142,7 @@ def _text(app: App, text: str | None, file: str | None) -> str:
         raise InputError("Both TEXT and --file say what to say.", hint="Give one of them.")
     if text is not None and text != "-":
         return text
-    if file is None and text is None and writer.is_terminal(sys.stdin):
+    if file is None and text is None and is_terminal(sys.stdin):
         return app.ask("Say")
     content = app.read_input(file or "-", "the text to say")
     try:

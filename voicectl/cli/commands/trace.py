@@ -14,7 +14,8 @@ from voicectl.cli.arguments import check_conversation
 from voicectl.cli.context import App, current
 from voicectl.cli.output import writer
 from voicectl.cli.output.ladder import ladder, who
-from voicectl.cli.output.writer import Format, View, remark
+from voicectl.cli.output.text import remark, to_json
+from voicectl.cli.output.writer import Format, View
 from voicectl.core.gathering import NO_STORE, Gathered, Gatherer, kept_legs
 from voicectl.core.tracing import Gap
 from voicectl.errors import InputError, JournalError, StoreError
@@ -83,7 +84,7 @@ def trace(
             for leg in traced.legs:
                 out.add({"uuid": leg})
     elif app.format is Format.JSON:
-        app.write(writer.to_json(_object(app, traced, records), indent=2) + "\n")
+        app.write(to_json(_object(app, traced, records), indent=2) + "\n")
     elif app.format is Format.TABLE and not app.options.fields:
         from voicectl.cli.output import ladder_text  # noqa: PLC0415 (for a ladder only)
 

@@ -10,7 +10,7 @@ from voicectl import times
 from voicectl.cli.arguments import Legs
 from voicectl.cli.context import App, current
 from voicectl.cli.output import views
-from voicectl.cli.output.writer import remark
+from voicectl.cli.output.text import remark
 from voicectl.core.follow import follow
 from voicectl.errors import InputError, WaitEnded, WaitTimeout
 from voicectl.voice.call import HUMAN, CallStatus

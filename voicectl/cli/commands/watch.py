@@ -13,8 +13,9 @@ from voicectl import times
 from voicectl.cli.arguments import LEGS_HELP, check_once
 from voicectl.cli.commands.wait import parse_status
 from voicectl.cli.context import App, current
+from voicectl.cli.output.text import is_terminal, may_color, remark
 from voicectl.cli.output.views import SEEN
-from voicectl.cli.output.writer import Format, View, is_terminal, may_color, remark
+from voicectl.cli.output.writer import Format, View
 from voicectl.core.history import forms
 from voicectl.core.lookout import Goal, Lookout, Tail
 from voicectl.core.watching import Board, Change, Rhythm, Standing, age_text

@@ -13,7 +13,8 @@ from voicectl.cli.arguments import check_url
 from voicectl.cli.context import App, current
 from voicectl.cli.event_options import Store
 from voicectl.cli.output import views
-from voicectl.cli.output.writer import Format, View, remark
+from voicectl.cli.output.text import remark
+from voicectl.cli.output.writer import Format, View
 from voicectl.core import history, legs
 from voicectl.errors import InputError, LegError, SignatureError, StoreError, TransportError
 from voicectl.store.events import Query, Route

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from voicectl.cli.output.writer import clean
+from voicectl.cli.output.text import clean
 from voicectl.core.happenings import Sort
 from voicectl.core.tracing import Gap
 from voicectl.voice import endpoint

@@ -16,7 +16,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from voicectl.cli.output.writer import clean
+from voicectl.cli.output.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from voicectl.cli.output.writer import block
+from voicectl.cli.output.text import block
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

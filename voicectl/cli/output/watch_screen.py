@@ -25,7 +25,7 @@ from rich.style import Style
 
 from voicectl import times
 from voicectl.cli.output.table import STYLES
-from voicectl.cli.output.writer import clean, is_terminal, may_color, remark
+from voicectl.cli.output.text import clean, is_terminal, may_color, remark
 from voicectl.core.watching import Frame, age_text
 from voicectl.voice import endpoint
 
