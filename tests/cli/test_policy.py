@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.support.machines import machine
 from tests.support.room import Ran, Room
 from tests.support.servers import LEG, Canned, Request, reply
-from voicectl.core.guards import Policy
+from voicectl.core.hosts import Policy
 from voicectl.sandbox.identity import Identity
 
 Application = tuple[Identity, RSAPrivateKey]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicectl.core.guards import HOSTS, REGIONS, LegHosts
+from voicectl.core.hosts import HOSTS, REGIONS, LegHosts
 from voicectl.errors import ConfigError
 
 PLATFORM = LegHosts(base_url="https://api.nexmo.com", extra_hosts=("voice.example.org",))

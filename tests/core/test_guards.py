@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicectl.core import guards
-from voicectl.core.guards import Policy
+from voicectl.core import hosts
+from voicectl.core.hosts import Policy
 from voicectl.errors import ConfigError, GuardError, InputError
 
 LISTED = [
@@ -28,13 +28,13 @@ LISTED = [
 
 @pytest.mark.parametrize("host", LISTED)
 def test_a_listed_host_is_asked_over_https(host: str) -> None:
-    assert guards.base_url(f"https://{host}") == f"https://{host}"
-    assert guards.base_url(f"https://{host}:443/") == f"https://{host}"
-    assert guards.base_url(f"HTTPS://{host.upper()}") == f"https://{host}"
+    assert hosts.base_url(f"https://{host}") == f"https://{host}"
+    assert hosts.base_url(f"https://{host}:443/") == f"https://{host}"
+    assert hosts.base_url(f"HTTPS://{host.upper()}") == f"https://{host}"
 
 
 def test_no_other_host_is_listed() -> None:
-    assert sorted(guards.HOSTS) == sorted(LISTED)
+    assert sorted(hosts.HOSTS) == sorted(LISTED)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_no_other_host_is_listed() -> None:
 )
 def test_no_token_goes_anywhere_else(url: str) -> None:
     with pytest.raises(ConfigError):
-        guards.base_url(url)
+        hosts.base_url(url)
 
 
 @pytest.mark.parametrize(
@@ -124,16 +124,16 @@ def test_no_token_goes_anywhere_else(url: str) -> None:
     ],
 )
 def test_loopback_may_be_http_on_any_port(url: str, base: str) -> None:
-    assert guards.base_url(url) == base
+    assert hosts.base_url(url) == base
 
 
 def test_a_profile_extends_the_list_by_whole_hosts() -> None:
     mine = ["api.example.org"]
 
-    assert guards.base_url("https://api.example.org", extra_hosts=mine) == "https://api.example.org"
+    assert hosts.base_url("https://api.example.org", extra_hosts=mine) == "https://api.example.org"
     for url in ("https://x.api.example.org", "http://api.example.org", "https://api.example.org:8443"):
         with pytest.raises(ConfigError):
-            guards.base_url(url, extra_hosts=mine)
+            hosts.base_url(url, extra_hosts=mine)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_a_profile_extends_the_list_by_whole_hosts() -> None:
 )
 def test_a_host_is_listed_by_its_whole_name(name: str) -> None:
     with pytest.raises(InputError):
-        guards.host_name(name)
+        hosts.host_name(name)
 
 
 @given(st.text(alphabet="ahtps:/@.#?[]%\\0123456789-exmocnw\t\n ", max_size=40))
@@ -149,23 +149,23 @@ def test_a_host_is_listed_by_its_whole_name(name: str) -> None:
 def test_a_base_url_is_a_listed_host_or_loopback_whatever_is_typed(text: str) -> None:
     for url in (text, f"https://{text}", f"https://api.nexmo.com{text}", f"http://127.0.0.1{text}"):
         try:
-            base = guards.base_url(url)
+            base = hosts.base_url(url)
         except ConfigError:
             continue
         host = re.fullmatch(r"(https?)://(\[::1\]|[a-z0-9.-]+)(:[1-9][0-9]*)?", base)
         assert host, base
-        assert base.removeprefix("https://") in LISTED or guards.is_loopback(host[2].strip("[]"))
+        assert base.removeprefix("https://") in LISTED or hosts.is_loopback(host[2].strip("[]"))
 
 
-@pytest.mark.parametrize(("region", "host"), guards.REGIONS.items())
+@pytest.mark.parametrize(("region", "host"), hosts.REGIONS.items())
 def test_a_region_is_a_host(region: str, host: str) -> None:
-    assert guards.base_url(guards.region_url(region)) == f"https://{host}"
+    assert hosts.base_url(hosts.region_url(region)) == f"https://{host}"
 
 
 def test_the_regions_of_a_sandbox_are_on_this_machine() -> None:
     urls = {"eu-west": "http://127.0.0.1:4013/", "na-east": "http://[::1]:4011"}
 
-    assert guards.sandbox_regions(urls) == {
+    assert hosts.sandbox_regions(urls) == {
         "eu-west": "http://127.0.0.1:4013",
         "na-east": "http://[::1]:4011",
     }
@@ -186,21 +186,21 @@ def test_the_regions_of_a_sandbox_are_on_this_machine() -> None:
 )
 def test_regions_elsewhere_are_no_sandbox_s(urls: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
-        guards.sandbox_regions(urls)
+        hosts.sandbox_regions(urls)
 
 
 @pytest.mark.parametrize("region", ["", "eu", "EU-WEST", "../x"])
 def test_what_is_no_region_names_those_there_are(region: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        guards.region_url(region)
+        hosts.region_url(region)
 
     assert "eu-west" in (refused.value.hint or "")
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:4010", "http://localhost", "https://[::1]:1"])
 def test_a_sandbox_application_stays_on_this_machine(url: str) -> None:
-    guards.check_application("5a4db0c5-0000-4000-8000-000000000000", url)
-    guards.check_application("1d2c3b4a-5968-4776-8594-a3b2c1d0e9f8", url)
+    hosts.check_application("5a4db0c5-0000-4000-8000-000000000000", url)
+    hosts.check_application("1d2c3b4a-5968-4776-8594-a3b2c1d0e9f8", url)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_a_sandbox_application_stays_on_this_machine(url: str) -> None:
 )
 def test_a_sandbox_application_is_refused_elsewhere(identity: str) -> None:
     with pytest.raises(GuardError):
-        guards.check_application(identity, "https://api.nexmo.com")
+        hosts.check_application(identity, "https://api.nexmo.com")
 
 
 @pytest.mark.parametrize(
@@ -298,7 +298,7 @@ def test_the_rule_of_prefixes_in_other_words(allow: list[str], deny: list[str], 
 
 @pytest.mark.parametrize("text", ["44", "+44", "1876", "979", "1", "123456789012345"])
 def test_a_prefix_is_the_first_digits_of_a_number(text: str) -> None:
-    assert guards.prefix(text) == text.removeprefix("+")
+    assert hosts.prefix(text) == text.removeprefix("+")
 
 
 @pytest.mark.parametrize(
@@ -323,7 +323,7 @@ def test_a_prefix_is_the_first_digits_of_a_number(text: str) -> None:
 )
 def test_a_prefix_is_nothing_else(text: str) -> None:
     with pytest.raises(InputError):
-        guards.prefix(text)
+        hosts.prefix(text)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.kept import arrival, status
-from voicectl.core.recent import LIFE_SECONDS, LISTED_SECONDS, live_legs, rooms
+from voicectl.core.completion import LIFE_SECONDS, LISTED_SECONDS, live_legs, rooms
 from voicectl.store.event_stores import open_events
 from voicectl.store.notes import Note, Notes
 from voicectl.store.sightings import Sightings

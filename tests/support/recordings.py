@@ -15,7 +15,7 @@ from voicectl.api.files import FileApi
 from voicectl.api.session import Session
 from voicectl.api.wire import Wire
 from voicectl.core.fetcher import Fetcher
-from voicectl.core.guards import FileHosts
+from voicectl.core.hosts import FileHosts
 from voicectl.core.recording import Recording, of_event
 from voicectl.store.events import Arrival, Route, Stored
 

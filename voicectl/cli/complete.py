@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from voicectl.cli.context import App
-    from voicectl.core.recent import Leg
+    from voicectl.core.completion import Leg
 
 LINE_VARIABLE = f"{COMPLETION_VARIABLE}_LINE"
 """The line up to the cursor, as the shell has it."""
@@ -153,10 +153,10 @@ def _legs_and_rooms(place: Place) -> Iterator[Word]:
 
 def _rooms(place: Place) -> Iterator[Word]:
     """The rooms that legs were moved to; conversations too, where their ids are taken."""
-    from voicectl.core import recent  # noqa: PLC0415 (as all below: for what is completed alone)
+    from voicectl.core import completion  # noqa: PLC0415 (as all below: for what is completed alone)
 
     if (directory := _state(place)) is not None:
-        for room, at in recent.rooms(directory, place.now).items():
+        for room, at in completion.rooms(directory, place.now).items():
             yield Word(room, f"room, {_ago(place.now - at)} ago")
     if "CON" in place.param.metavar or place.group == "conversation":
         yield from _conversations(place)
@@ -220,10 +220,10 @@ _COMPLETERS: dict[str, Callable[[Place], Iterable[Word]]] = {
 
 
 def _live(place: Place) -> list[Leg]:
-    from voicectl.core import recent  # noqa: PLC0415
+    from voicectl.core import completion  # noqa: PLC0415
 
     directory = _state(place)
-    return [] if directory is None else recent.live_legs(directory, place.now)
+    return [] if directory is None else completion.live_legs(directory, place.now)
 
 
 def _state(place: Place) -> Path | None:

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from voicectl.core.fetcher import Fetcher, Progress
     from voicectl.core.history import History
     from voicectl.core.profiles import ProfileStore
-    from voicectl.core.rehearsal import SandboxControl
     from voicectl.core.replay import Replayer, Sign
+    from voicectl.core.sandbox_control import SandboxControl
     from voicectl.core.signatures import Secrets
     from voicectl.interrupts import Interrupts
     from voicectl.store.events import EventStore
@@ -148,7 +148,7 @@ class App:
         from voicectl.api.files import FileApi
         from voicectl.api.wire import Wire
         from voicectl.core.fetcher import Fetcher
-        from voicectl.core.guards import FileHosts
+        from voicectl.core.hosts import FileHosts
         from voicectl.interrupts import Interrupts
 
         target = self.target
@@ -434,7 +434,7 @@ class App:
     def control(self) -> SandboxControl:
         """The sandbox that ``sandbox ...`` commands act on."""
         from voicectl.core.profiles import SANDBOX
-        from voicectl.core.rehearsal import SandboxControl
+        from voicectl.core.sandbox_control import SandboxControl
 
         url, dry_run = self.environ.get("VOICECTL_SANDBOX"), self.options.dry_run
         if url:

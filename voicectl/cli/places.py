@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from voicectl.cli.output.text import remark
 from voicectl.core import config
 from voicectl.core.finding import Finder, Neighbour
-from voicectl.core.guards import LegHosts
+from voicectl.core.hosts import LegHosts
 from voicectl.errors import StoreError, VoicectlError
 from voicectl.loopback import is_loopback
 

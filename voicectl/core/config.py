@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from voicectl import times
-from voicectl.core import account, guards, signatures
-from voicectl.core.guards import Policy
+from voicectl.core import account, hosts, signatures
+from voicectl.core.hosts import Policy
 from voicectl.core.profiles import Profile, ProfileStore, application_id
 from voicectl.errors import ConfigError, InputError
 from voicectl.loopback import is_loopback
@@ -66,7 +66,7 @@ class Target:
     def account_url(self) -> str:
         """Where the API key and secret may go: to loopback, else to the one host that serves all regions."""
         is_here = is_loopback(urlsplit(self.base_url).hostname or "")
-        return self.base_url if is_here else guards.DEFAULT_BASE_URL
+        return self.base_url if is_here else hosts.DEFAULT_BASE_URL
 
     @property
     def name(self) -> str:
@@ -151,16 +151,16 @@ def request_timeout(environ: Mapping[str, str], option: str | None) -> float | N
 
 
 def _rehearsal(url: str) -> Target:
-    from voicectl.core import rehearsal  # noqa: PLC0415 (only a rehearsal asks its sandbox who it is)
+    from voicectl.core import sandbox_control  # noqa: PLC0415 (only a rehearsal asks its sandbox who it is)
 
-    identity = rehearsal.SandboxControl(url, source="VOICECTL_SANDBOX").identity()
+    identity = sandbox_control.SandboxControl(url, source="VOICECTL_SANDBOX").identity()
     path = Path(identity["private_key"])
     source = "VOICECTL_SANDBOX"
     return Target(
         profile=None,
         application_id=application_id(identity["application_id"]),
-        base_url=guards.base_url(url),
-        regions=guards.sandbox_regions(identity.get("regions", {})),
+        base_url=hosts.base_url(url),
+        regions=hosts.sandbox_regions(identity.get("regions", {})),
         load_key=lambda: _read_key(path),
         from_=identity["from"],
         policy=Policy(),
@@ -180,13 +180,13 @@ def _from_profile(
     if said_by == "the default profile":
         url, url_source = _environment_url(environ)
         if url:
-            base_url, sources["base_url"] = guards.base_url(url, extra_hosts=profile.policy.hosts), url_source
+            base_url, sources["base_url"] = hosts.base_url(url, extra_hosts=profile.policy.hosts), url_source
             regions = {}
         if environ.get("VOICECTL_FROM"):
             from_ = None
     if from_ is None and environ.get("VOICECTL_FROM"):
         from_, sources["from"] = _from_number(environ["VOICECTL_FROM"]), "VOICECTL_FROM"
-    guards.check_application(profile.application_id, base_url)
+    hosts.check_application(profile.application_id, base_url)
     places = [account.of_profile(profile, profiles, source), account.of_environment(environ)]
     signing = [
         signatures.of_profile(profile, profiles.key_path(profile.name), source),
@@ -234,9 +234,9 @@ def _from_environment(family: str, environ: Mapping[str, str], ca_file: str | No
             hint=f"Set {missing} too, or name a profile with -p.",
         )
     url, url_source = _environment_url(environ)
-    base_url = guards.base_url(url or guards.DEFAULT_BASE_URL)
+    base_url = hosts.base_url(url or hosts.DEFAULT_BASE_URL)
     found = application_id(environ[id_variable])
-    guards.check_application(found, base_url)
+    hosts.check_application(found, base_url)
     from_ = environ.get("VOICECTL_FROM")
     content = environ[key_variable]
     accounted = account.of_environment(environ) or account.nowhere()
@@ -264,7 +264,7 @@ def _environment_url(environ: Mapping[str, str]) -> tuple[str | None, str]:
     if environ.get("VOICECTL_BASE_URL"):
         return environ["VOICECTL_BASE_URL"], "VOICECTL_BASE_URL"
     if environ.get("VOICECTL_REGION"):
-        return guards.region_url(environ["VOICECTL_REGION"]), "VOICECTL_REGION"
+        return hosts.region_url(environ["VOICECTL_REGION"]), "VOICECTL_REGION"
     return None, "built in"
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from voicectl.api.files import FileApi
     from voicectl.api.wire import Incoming
-    from voicectl.core.guards import FileHosts, FileUrl
+    from voicectl.core.hosts import FileHosts, FileUrl
     from voicectl.core.manifest import Listed
     from voicectl.core.recording import Recording
 

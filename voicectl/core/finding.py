@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from voicectl.api.client import VoiceApi
     from voicectl.api.session import Session
     from voicectl.clock import Clock
-    from voicectl.core.guards import LegHosts
+    from voicectl.core.hosts import LegHosts
     from voicectl.interrupts import Interrupts
     from voicectl.store.notes import Notes
     from voicectl.voice.call import Call

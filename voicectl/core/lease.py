@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from voicectl.background import Beside
 from voicectl.core import applications
-from voicectl.core.guards import SANDBOX_PREFIX
+from voicectl.core.hosts import SANDBOX_PREFIX
 from voicectl.core.lent import Lease, Moved, Return, Take, hook_of
 from voicectl.errors import ConfigError, GuardError, InputError, Interrupted, TransportError, VoicectlError
 from voicectl.loopback import is_loopback

@@ -11,8 +11,8 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from voicectl.core import guards
-from voicectl.core.guards import Policy
+from voicectl.core import hosts
+from voicectl.core.hosts import Policy
 from voicectl.errors import ConfigError, InputError
 from voicectl.store import files
 from voicectl.voice import endpoint
@@ -42,7 +42,7 @@ class Profile:
 
     name: str
     application_id: str
-    base_url: str = guards.DEFAULT_BASE_URL
+    base_url: str = hosts.DEFAULT_BASE_URL
     regions: dict[str, str] = field(default_factory=dict)
     key_command: str | None = None
     from_: str | None = None
@@ -80,8 +80,8 @@ class Profile:
         return cls(
             name=name,
             application_id=application_id(raw["application_id"]),
-            base_url=guards.base_url(texts["base_url"] or guards.DEFAULT_BASE_URL, extra_hosts=policy.hosts),
-            regions=guards.sandbox_regions(raw.get("regions", {})),
+            base_url=hosts.base_url(texts["base_url"] or hosts.DEFAULT_BASE_URL, extra_hosts=policy.hosts),
+            regions=hosts.sandbox_regions(raw.get("regions", {})),
             key_command=texts["key_command"],
             from_=None if texts["from"] is None else endpoint.caller(texts["from"])["number"],
             api_key=texts["api_key"],

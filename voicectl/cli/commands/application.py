@@ -12,7 +12,7 @@ from voicectl.cli.arguments import check_url
 from voicectl.cli.context import App, current
 from voicectl.cli.output.text import remark
 from voicectl.cli.output.writer import View
-from voicectl.core import applications, guards
+from voicectl.core import applications, hosts
 from voicectl.core.applications import ANSWER, EVENT, FALLBACK, RTC_EVENT, Wish
 from voicectl.errors import DryRun
 from voicectl.loopback import is_loopback
@@ -141,7 +141,7 @@ def _update(app: App, wish: Wish) -> dict[str, Any]:
     target = app.target
     app.announce(target.account_url)
     is_here = is_loopback(urlsplit(target.account_url).hostname or "")
-    is_sandbox = target.application_id.startswith(guards.SANDBOX_PREFIX)
+    is_sandbox = target.application_id.startswith(hosts.SANDBOX_PREFIX)
     for address in filter(None, wish.addresses.values()):
         if not is_here:
             _warn(address)

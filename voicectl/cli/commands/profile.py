@@ -10,8 +10,8 @@ from voicectl.cli.arguments import MAX_LENGTH_SECONDS, whole_seconds
 from voicectl.cli.context import App, current
 from voicectl.cli.output.text import remark
 from voicectl.cli.output.writer import View
-from voicectl.core import guards, keys, profiles
-from voicectl.core.guards import Policy
+from voicectl.core import hosts, keys, profiles
+from voicectl.core.hosts import Policy
 from voicectl.core.profiles import Profile, ProfileStore
 from voicectl.core.signatures import MAX_SECRETS
 from voicectl.errors import ConfigError, InputError
@@ -57,7 +57,7 @@ def add(
     from_: Annotated[
         str | None, typer.Option("--from", metavar="NUMBER", help="The caller id of new calls.")
     ] = None,
-    region: Annotated[str | None, typer.Option(metavar="REGION", help=", ".join(guards.REGIONS))] = None,
+    region: Annotated[str | None, typer.Option(metavar="REGION", help=", ".join(hosts.REGIONS))] = None,
     base_url: Annotated[
         str | None, typer.Option(metavar="URL", help="Another API host, or a loopback one.")
     ] = None,
@@ -111,27 +111,27 @@ def add(
             hint=f"Replace it: voicectl profile add {name} --replace ...",
         )
     policy = Policy(
-        allow=tuple(map(guards.prefix, allow or ())),
-        deny=tuple(map(guards.prefix, deny or ())),
+        allow=tuple(map(hosts.prefix, allow or ())),
+        deny=tuple(map(hosts.prefix, deny or ())),
         max_calls_per_hour=max_calls_per_hour,
         length_timer=None
         if length_timer is None
         else whole_seconds(length_timer, "--length-timer", 1, MAX_LENGTH_SECONDS),
-        hosts=tuple(map(guards.host_name, host or ())),
+        hosts=tuple(map(hosts.host_name, host or ())),
     )
-    url = guards.region_url(region) if region else base_url or guards.DEFAULT_BASE_URL
+    url = hosts.region_url(region) if region else base_url or hosts.DEFAULT_BASE_URL
     identity = profiles.application_id(application_id or _ask(app, "Application id", "--application-id"))
     profile = Profile(
         name=name,
         application_id=identity,
-        base_url=guards.base_url(url, extra_hosts=policy.hosts),
+        base_url=hosts.base_url(url, extra_hosts=policy.hosts),
         key_command=key_command,
         from_=None if from_ is None else endpoint.caller(from_)["number"],
         api_key=api_key,
         ca_file=app.options.ca_file,
         policy=policy,
     )
-    guards.check_application(identity, profile.base_url)
+    hosts.check_application(identity, profile.base_url)
     key = _read_key(app, private_key, key_command)
     stored = None if key_command else key
     api_secret = _read_secret(app, api_secret_file, "API secret")

@@ -18,7 +18,7 @@ from voicectl.cli.output import writer
 from voicectl.cli.output.text import is_terminal, may_color
 from voicectl.cli.output.writer import View
 from voicectl.cli.targets import stop, stops_all
-from voicectl.core.guards import FileHosts
+from voicectl.core.hosts import FileHosts
 from voicectl.core.manifest import Manifest
 from voicectl.core.recording import UUID_FORM, Recording, announced, announcements, file_id
 from voicectl.core.recordings import KINDS, directory_for, missed

@@ -24,7 +24,7 @@ from voicectl.cli.output.text import remark
 from voicectl.cli.output.writer import View
 from voicectl.core import config, keys
 from voicectl.core.profiles import SANDBOX, Profile
-from voicectl.core.rehearsal import SandboxControl
+from voicectl.core.sandbox_control import SandboxControl
 from voicectl.errors import ConfigError, InputError, TransportError, VoicectlError
 from voicectl.sandbox.identity import Identity, Options, new_identity
 from voicectl.sandbox.runner import MAX_PORT, PORT, PortTaken, running, serve

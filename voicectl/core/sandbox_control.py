@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from voicectl.api.wire import NoAnswer, NotSent, Wire
-from voicectl.core import guards
+from voicectl.core import hosts
 from voicectl.errors import ConfigError, DryRun, InputError, LegError, NotFoundError, TransportError
 from voicectl.loopback import is_loopback
 
@@ -50,7 +50,7 @@ class SandboxControl:
                 f"{source} is not a loopback address: a sandbox is on this machine.",
                 hint="Start one: voicectl sandbox start --detach",
             )
-        self.url = guards.base_url(url)
+        self.url = hosts.base_url(url)
         self._wire = Wire(self.url)
         self._source = source
         self._expected = application_id
