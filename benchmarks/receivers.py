@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from load import Account
 
 from voicectl.clock import SystemClock
-from voicectl.core import keys
+from voicectl.core.identity import keys
 from voicectl.store.event_stores import open_events
 from voicectl.store.events import Kept, Outcome, Query
 from voicectl.store.spool import Spool

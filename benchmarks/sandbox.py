@@ -31,8 +31,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from voicectl import tokens
-from voicectl.core import keys
-from voicectl.core.profiles import SANDBOX, ProfileStore
+from voicectl.core.identity import keys
+from voicectl.core.identity.profiles import SANDBOX, ProfileStore
 from voicectl.store import files
 
 if TYPE_CHECKING:

@@ -32,8 +32,8 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from voicectl.core import keys
-from voicectl.core.profiles import Profile, ProfileStore
+from voicectl.core.identity import keys
+from voicectl.core.identity.profiles import Profile, ProfileStore
 from voicectl.store.event_stores import open_events
 from voicectl.store.events import Arrival, Route
 

@@ -29,8 +29,8 @@ from rich.console import Console
 from rich.text import Text
 
 from voicectl.cli.app import run
-from voicectl.core import keys
-from voicectl.core.profiles import Profile, ProfileStore
+from voicectl.core.identity import keys
+from voicectl.core.identity.profiles import Profile, ProfileStore
 from voicectl.errors import Interrupted
 from voicectl.sandbox.identity import Options, new_identity
 from voicectl.sandbox.runner import running

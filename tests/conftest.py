@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from voicectl.core import keys
-from voicectl.core.profiles import Profile, ProfileStore
+from voicectl.core.identity import keys
+from voicectl.core.identity.profiles import Profile, ProfileStore
 from voicectl.sandbox.identity import Identity, Options, new_identity
 from voicectl.sandbox.runner import running
 from voicectl.sandbox.sandbox import Sandbox

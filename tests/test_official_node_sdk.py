@@ -21,7 +21,7 @@ from tests.conftest import StartRoom
 from tests.support.room import PERSON, Room
 from tests.support.servers import Canned, reply
 from voicectl.clock import SystemClock
-from voicectl.core import keys
+from voicectl.core.identity import keys
 from voicectl.sandbox.identity import Identity
 
 PACKAGES = ("@vonage/voice@1", "@vonage/auth@1")

@@ -24,7 +24,7 @@ from tests.support.room import PERSON, Room
 from tests.support.servers import Canned, Request, reply
 from voicectl import tokens
 from voicectl.clock import SystemClock
-from voicectl.core import keys
+from voicectl.core.identity import keys
 from voicectl.sandbox.identity import Identity
 
 PLATFORM = "https://api.nexmo.com"

@@ -20,7 +20,7 @@ from tests.support.desk import desk, shell
 from tests.support.machines import Application, machine
 from tests.support.room import Ran, Room
 from tests.support.servers import Canned, Request, reply
-from voicectl.core.profiles import Profile, ProfileStore
+from voicectl.core.identity.profiles import Profile, ProfileStore
 
 REAL_ID = "1d2c3b4a-5968-4776-8594-a3b2c1d0e9f8"
 ANSWER = "http://127.0.0.1:8080/answer"

@@ -19,7 +19,7 @@ import pytest
 from tests.conftest import StartRoom
 from tests.support.room import PERSON, Room
 from voicectl.clock import SystemClock
-from voicectl.core.profiles import ProfileStore
+from voicectl.core.identity.profiles import ProfileStore
 from voicectl.store.notes import Notes
 
 COMPLETIONS = Path(__file__).parent.parent.parent / "completions"

@@ -17,8 +17,9 @@ from tests.support.kept import keep, status
 from tests.support.machines import Application, machine
 from tests.support.room import PERSON, Room
 from tests.support.servers import LEG, Canned, Eavesdropper, reply
-from voicectl.core import finding, keys
-from voicectl.core.profiles import Profile, ProfileStore
+from voicectl.core.calls import regions
+from voicectl.core.identity import keys
+from voicectl.core.identity.profiles import Profile, ProfileStore
 from voicectl.store.events import Route
 
 HOME = "na-east"
@@ -295,7 +296,7 @@ def test_hanging_up_what_a_signed_event_says_is_over_is_done_though_no_region_an
 def test_who_waits_longer_for_a_request_waits_longer_for_a_slow_region(
     room: Room, monkeypatch: pytest.MonkeyPatch, seconds: int, exit_code: int
 ) -> None:
-    monkeypatch.setattr(finding, "REGIONS_SECONDS", 0.4)
+    monkeypatch.setattr(regions, "REGIONS_SECONDS", 0.4)
     leg = ring(room)
     assert room.sandbox is not None
     room.sandbox.faults.add({"what": "delay", "on": "getCall", "seconds": 0.8})

@@ -20,8 +20,8 @@ from tests.support.servers import Canned, reply
 from tests.webhook import signing
 from voicectl.cli.tree import COMMANDS, Entry, all_commands
 from voicectl.clock import SystemClock
-from voicectl.core import keys
-from voicectl.core.profiles import Profile, ProfileStore
+from voicectl.core.identity import keys
+from voicectl.core.identity.profiles import Profile, ProfileStore
 from voicectl.store.journal import IntentState, Journal
 
 ROOT = Path(__file__).parent.parent.parent

@@ -20,7 +20,7 @@ from tests.support.servers import LEG, Canned, Request, page, reply
 from tests.support.terminal import converse
 from tests.webhook.serving import eventually
 from voicectl.clock import SystemClock
-from voicectl.core.profiles import ProfileStore
+from voicectl.core.identity.profiles import ProfileStore
 
 OTHER = "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"
 OLD = "CON-00000000-0000-4000-8000-000000000001"

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from tests.support.key_files import pkcs1, pkcs8
 from tests.support.room import Room
 from tests.support.terminal import END_OF_INPUT, converse
-from voicectl.core import keys
-from voicectl.core.profiles import ProfileStore
+from voicectl.core.identity import keys
+from voicectl.core.identity.profiles import ProfileStore
 from voicectl.sandbox.identity import Identity
 
 APP = "1d2c3b4a-5968-4776-8594-a3b2c1d0e9f8"

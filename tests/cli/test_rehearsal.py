@@ -15,7 +15,7 @@ from tests.support.key_files import pkcs8
 from tests.support.machines import machine
 from tests.support.room import PERSON, Room
 from tests.support.servers import Canned, Drip, reply
-from voicectl.core.profiles import Profile, ProfileStore
+from voicectl.core.identity.profiles import Profile, ProfileStore
 from voicectl.core.sandbox_control import ACT_SECONDS, SandboxControl
 from voicectl.errors import TransportError
 from voicectl.sandbox.identity import Identity

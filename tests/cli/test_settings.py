@@ -15,8 +15,8 @@ from tests.support.key_files import of_bits, pkcs1, pkcs8
 from tests.support.machines import machine
 from tests.support.room import PERSON, Room
 from tests.support.servers import LEG, Canned, Drip, reply
-from voicectl.core import keys
-from voicectl.core.profiles import Profile, ProfileStore
+from voicectl.core.identity import keys
+from voicectl.core.identity.profiles import Profile, ProfileStore
 from voicectl.sandbox.identity import Identity
 
 ORDER = ["--profile", "VOICECTL_PROFILE", "VOICECTL_*", "VONAGE_*", "the default profile"]

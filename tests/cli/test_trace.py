@@ -23,7 +23,7 @@ from tests.support.room import BY_HAND, PERSON, Ran, Room
 from tests.support.servers import Canned, Request, page, reply
 from voicectl.cli.output.ladder_text import columns, wrapped
 from voicectl.clock import SystemClock
-from voicectl.core.profiles import Profile, ProfileStore
+from voicectl.core.identity.profiles import Profile, ProfileStore
 from voicectl.store.notes import Notes
 
 SVG = "{http://www.w3.org/2000/svg}"

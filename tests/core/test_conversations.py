@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicectl.core.conversations import Entry, Hears, Presence, Scene, entered, grouped
-from voicectl.core.moving import Surroundings, party
+from voicectl.core.calls.conversations import Entry, Hears, Presence, Scene, entered, grouped
+from voicectl.core.calls.move import Surroundings, party
 from voicectl.store.notes import Note
 from voicectl.voice.call import Call, is_conversation_id
 from voicectl.voice.conversation import Conversation, Member

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tests.support.key_files import FAILS, WORKS, pkcs1, pkcs8
 from voicectl import tokens
-from voicectl.core import keys
+from voicectl.core.identity import keys
 from voicectl.errors import ConfigError
 from voicectl.sandbox.identity import Identity
 

@@ -13,7 +13,7 @@ from tests.support.clock import FakeClock
 from tests.support.machines import Application, client, machine
 from tests.support.room import Ran
 from tests.support.servers import LEG, Canned, Request, page, reply
-from voicectl.core.listing import live_calls
+from voicectl.core.calls.live import live_calls
 from voicectl.voice.call import CallStatus
 
 

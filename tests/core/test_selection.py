@@ -16,9 +16,9 @@ from tests.support.clock import FakeClock
 from tests.support.machines import Application, client
 from tests.support.servers import Canned, Request, page, reply
 from voicectl.api.client import VoiceApi
-from voicectl.core.ages import Ages
-from voicectl.core.listing import live_calls
-from voicectl.core.selection import Direction, Selection, find, is_like, matches
+from voicectl.core.calls.ages import Ages
+from voicectl.core.calls.live import live_calls
+from voicectl.core.calls.selection import Direction, Selection, find, is_like, matches
 from voicectl.times import utc
 from voicectl.voice.call import FINAL, LIVE, Call, CallStatus, hyphenated
 

@@ -8,8 +8,8 @@ import pytest
 
 from tests.support.machines import Application, machine
 from tests.support.room import Room
-from voicectl.core import config, signatures
-from voicectl.core.profiles import ProfileStore
+from voicectl.core.identity import signature_secrets, target
+from voicectl.core.identity.profiles import ProfileStore
 from voicectl.errors import ConfigError
 
 OURS = {"VOICECTL_SIGNATURE_SECRET": "ours", "VOICECTL_API_KEY": "a1"}
@@ -27,8 +27,8 @@ def keep(desk: Room, secrets: str) -> None:
 
 
 def source(desk: Room, environ: dict[str, str], profile: str | None = None) -> object:
-    found = signatures.of_target(
-        config.resolve(desk.environ | environ, ProfileStore(desk.config), profile=profile)
+    found = signature_secrets.of_target(
+        target.resolve(desk.environ | environ, ProfileStore(desk.config), profile=profile)
     )
     return found and found()
 
@@ -103,7 +103,7 @@ def test_what_is_none(desk: Room, text: str) -> None:
 
 def test_a_change_is_taken_up_and_what_cannot_be_read_changes_nothing(desk: Room) -> None:
     keep(desk, "old")
-    found = signatures.of_target(config.resolve(desk.environ, ProfileStore(desk.config)))
+    found = signature_secrets.of_target(target.resolve(desk.environ, ProfileStore(desk.config)))
     assert found is not None
     path = desk.config / "keys" / "test.signature-secret"
     assert found() == {"b2": ("old",)}

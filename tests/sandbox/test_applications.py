@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicectl import tokens
-from voicectl.core import keys
+from voicectl.core.identity import keys
 from voicectl.sandbox.application_body import read_application
 from voicectl.sandbox.checks import Invalid
 from voicectl.voice.region import Region

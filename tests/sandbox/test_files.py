@@ -21,7 +21,7 @@ import pytest
 import soundfile
 
 from voicectl import tokens
-from voicectl.core import keys as key_files
+from voicectl.core.identity import keys as key_files
 from voicectl.sandbox.recordings.files import File, Files, Made
 from voicectl.sandbox.telephony.flow import Format, Record
 from voicectl.sandbox.telephony.hearing import BEEP, PLATFORM, audio, keys, music, speech

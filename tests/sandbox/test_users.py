@@ -12,7 +12,7 @@ from vonage_http_client.errors import HttpRequestError
 from vonage_users import ListUsersFilter, User
 
 from tests.test_official_sdk import PLATFORM, Plain
-from voicectl.core import keys
+from voicectl.core.identity import keys
 from voicectl.sandbox.identity import Identity
 
 from .book_parts import refused

@@ -23,7 +23,7 @@ from tests.support.fault_proxy import FaultProxy, Side, cut
 from tests.support.machines import Application, client
 from tests.support.room import PERSON, Room
 from tests.support.servers import LEG, Request
-from voicectl.core.dial import Dialler
+from voicectl.core.calls.create import Dialler
 from voicectl.errors import GuardError, OutcomeUnknown
 from voicectl.interrupts import Interrupts
 from voicectl.store.journal import Intent, IntentState, Journal

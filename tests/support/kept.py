@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
-from voicectl.core.profiles import ProfileStore
+from voicectl.core.identity.profiles import ProfileStore
 from voicectl.store.event_stores import open_events
 from voicectl.store.events import Arrival, Route, Stored
 

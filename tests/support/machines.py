@@ -13,7 +13,7 @@ from voicectl.api.auth import Bearer
 from voicectl.api.client import VoiceApi
 from voicectl.api.session import Session
 from voicectl.api.wire import Wire
-from voicectl.core.profiles import Profile, ProfileStore
+from voicectl.core.identity.profiles import Profile, ProfileStore
 from voicectl.sandbox.identity import Identity
 
 from .clock import FakeClock

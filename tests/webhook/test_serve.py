@@ -24,7 +24,7 @@ from tests.support.machines import Application, machine
 from tests.support.ports import free_block
 from tests.support.room import Room
 from voicectl.clock import SystemClock
-from voicectl.core.profiles import ProfileStore
+from voicectl.core.identity.profiles import ProfileStore
 
 from .killing import Senders, lost, some_moment
 from .serving import Client, eventually, signed_request

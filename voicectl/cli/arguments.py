@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import typer
 
 from voicectl import times
-from voicectl.core.legs import LAST, is_number_reference
+from voicectl.core.calls.references import LAST, is_number_reference
 from voicectl.errors import InputError
 from voicectl.voice import endpoint, speech
 from voicectl.voice.call import is_conversation_id, is_leg_id

@@ -231,16 +231,16 @@ def _state(place: Place) -> Path | None:
 
     Only its sandbox knows the application of a rehearsal, and is not asked: the one that was used last is it.
     """
-    from voicectl.core import config  # noqa: PLC0415
-    from voicectl.core.profiles import SANDBOX  # noqa: PLC0415
+    from voicectl.core.identity import target  # noqa: PLC0415
+    from voicectl.core.identity.profiles import SANDBOX  # noqa: PLC0415
 
     app = place.app
-    states = config.state_directory(app.environ)
+    states = target.state_directory(app.environ)
     if app.environ.get("VOICECTL_SANDBOX"):
         found = [each for each in states.glob(f"{SANDBOX_PREFIX}*") if each.is_dir()]
         return max(found, key=lambda each: each.stat().st_mtime, default=None)
     profile = SANDBOX if place.group == "sandbox" else app.options.profile
-    return states / config.resolve(app.environ, app.profiles, profile=profile).application_id
+    return states / target.resolve(app.environ, app.profiles, profile=profile).application_id
 
 
 def _about(leg: Leg, now: float) -> str:

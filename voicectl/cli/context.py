@@ -29,16 +29,16 @@ if TYPE_CHECKING:
     from voicectl.api.conversations import ConversationApi
     from voicectl.api.session import Session
     from voicectl.clock import Clock
-    from voicectl.core.account import Account
-    from voicectl.core.ages import Ages
-    from voicectl.core.config import Target
-    from voicectl.core.dial import Dialler
+    from voicectl.core.calls.ages import Ages
+    from voicectl.core.calls.create import Dialler
     from voicectl.core.fetcher import Fetcher, Progress
     from voicectl.core.history import History
-    from voicectl.core.profiles import ProfileStore
+    from voicectl.core.identity.account import Account
+    from voicectl.core.identity.profiles import ProfileStore
+    from voicectl.core.identity.signature_secrets import Secrets
+    from voicectl.core.identity.target import Target
     from voicectl.core.replay import Replayer, Sign
     from voicectl.core.sandbox_control import SandboxControl
-    from voicectl.core.signatures import Secrets
     from voicectl.interrupts import Interrupts
     from voicectl.store.events import EventStore
     from voicectl.store.journal import Journal
@@ -96,17 +96,17 @@ class App:
     @cached_property
     def profiles(self) -> ProfileStore:
         """The stored profiles."""
-        from voicectl.core import config
-        from voicectl.core.profiles import ProfileStore
+        from voicectl.core.identity.profiles import ProfileStore
+        from voicectl.core.identity.target import config_directory
 
-        return ProfileStore(config.config_directory(self.environ))
+        return ProfileStore(config_directory(self.environ))
 
     @cached_property
     def target(self) -> Target:
         """The application and host to act on."""
-        from voicectl.core import config
+        from voicectl.core.identity.target import resolve
 
-        target = config.resolve(
+        target = resolve(
             self.environ, self.profiles, profile=self.options.profile, ca_file=self.options.ca_file
         )
         if target.is_rehearsal:
@@ -118,10 +118,10 @@ class App:
     @cached_property
     def state_directory(self) -> Path:
         """Where this application's journal and pace are kept; where it cannot be made, each of them says so."""
-        from voicectl.core import config
+        from voicectl.core.identity.target import state_directory
         from voicectl.store import files
 
-        path = config.state_directory(self.environ) / self.target.application_id
+        path = state_directory(self.environ) / self.target.application_id
         with suppress(ConfigError):
             files.private_directory(path)
         return path
@@ -174,15 +174,15 @@ class App:
     ) -> Session:
         from voicectl.api.session import REQUEST_SECONDS, Session
         from voicectl.api.wire import Wire
-        from voicectl.core import config
-        from voicectl.core.profiles import SANDBOX
+        from voicectl.core.identity.profiles import SANDBOX
+        from voicectl.core.identity.target import request_timeout
         from voicectl.loopback import is_loopback
         from voicectl.store import offset
 
         is_sandbox = self.target.profile == SANDBOX and is_loopback(urlsplit(origin).hostname or "")
         wire = Wire(origin, ca_file=ca_file or self.target.ca_file, environ=self.environ)
         (closing or self.closing).callback(wire.close)
-        timeout = config.request_timeout(self.environ, self.options.request_timeout)
+        timeout = request_timeout(self.environ, self.options.request_timeout)
         return Session(
             wire,
             credentials,
@@ -294,7 +294,7 @@ class App:
 
     def dialler(self, *, with_journal: bool = True) -> Dialler:
         """What creates calls; a dry run writes no journal."""
-        from voicectl.core.dial import Dialler
+        from voicectl.core.calls.create import Dialler
 
         journal = self.journal if with_journal and not self.options.dry_run else None
         limit = self.target.policy.max_calls_per_hour
@@ -348,9 +348,9 @@ class App:
         Raises:
             ConfigError: None is known, or they are malformed.
         """
-        from voicectl.core import signatures
+        from voicectl.core.identity import signature_secrets
 
-        found = signatures.of_target(self.target)
+        found = signature_secrets.of_target(self.target)
         if found is None:
             raise ConfigError(
                 "This needs the account's signature secret, and there is none.",
@@ -363,13 +363,13 @@ class App:
         """What sends kept webhooks to *url* again; raises as :attr:`signature_secrets`."""
         from voicectl.api.session import REQUEST_SECONDS
         from voicectl.api.wire import Wire
-        from voicectl.core import config
+        from voicectl.core.identity.target import request_timeout
         from voicectl.core.replay import Replayer
 
         parts = urlsplit(url)
         wire = Wire(f"{parts.scheme}://{parts.netloc}", ca_file=self.target.ca_file, environ=self.environ)
         self.closing.callback(wire.close)
-        timeout = config.request_timeout(self.environ, self.options.request_timeout) or REQUEST_SECONDS
+        timeout = request_timeout(self.environ, self.options.request_timeout) or REQUEST_SECONDS
         return Replayer(wire, url, timeout=timeout, sign=self._sign() if is_signed else None)
 
     def _sign(self) -> Sign:
@@ -423,7 +423,7 @@ class App:
     @cached_property
     def ages(self) -> Ages:
         """How old legs are, as far as this machine knows."""
-        from voicectl.core.ages import Ages
+        from voicectl.core.calls.ages import Ages
 
         def journal() -> Journal | None:
             return self.journal if (self.state_directory / "journal.db").exists() else None
@@ -433,7 +433,7 @@ class App:
     @cached_property
     def control(self) -> SandboxControl:
         """The sandbox that ``sandbox ...`` commands act on."""
-        from voicectl.core.profiles import SANDBOX
+        from voicectl.core.identity.profiles import SANDBOX
         from voicectl.core.sandbox_control import SandboxControl
 
         url, dry_run = self.environ.get("VOICECTL_SANDBOX"), self.options.dry_run
@@ -450,7 +450,7 @@ class App:
     @cached_property
     def live(self) -> list[Call]:
         """All live legs, asked once a command; completion remembers them for a while."""
-        from voicectl.core.listing import live_calls
+        from voicectl.core.calls.live import live_calls
         from voicectl.store.sightings import Sightings
 
         found = live_calls(self.api)
@@ -467,7 +467,7 @@ class App:
             beside: Gives legs that it may name too, though they may have no record any more; where the API does
                 not answer, it names one of them.
         """
-        from voicectl.core import legs
+        from voicectl.core.calls import references
 
         if text == "-":
             found = self.read_ids()
@@ -479,20 +479,20 @@ class App:
         if everywhere:
 
             def records() -> Iterable[Call]:
-                return legs.each_once(self.api.get_calls(), beside(text) if beside else ())
+                return references.each_once(self.api.get_calls(), beside(text) if beside else ())
 
             try:
-                return legs.resolve(text, candidates=records, last=self.last_created, what="record")
+                return references.resolve(text, candidates=records, last=self.last_created, what="record")
             except (TransportError, RateLimitedError) as exc:
                 kept = list(beside(text)) if beside else []
                 if not kept:
                     raise
-                found_here = legs.resolve(
+                found_here = references.resolve(
                     text, candidates=lambda: kept, last=self.last_created, what="kept leg"
                 )
                 remark(f"warning: {text} is looked for only among what is kept here: {exc.message}")
                 return found_here
-        return legs.resolve(text, candidates=lambda: self.live, last=self.last_created)
+        return references.resolve(text, candidates=lambda: self.live, last=self.last_created)
 
     def last_created(self) -> str | None:
         """The id of the call created last here, for ``@last``.
@@ -728,7 +728,7 @@ class App:
             remark("debug: " + re.sub(r"(?<![0-9a-f-])\+?[1-9][0-9]{6,14}(?![0-9a-f-])", "<number>", line))
 
     def _identify(self) -> str:
-        from voicectl.core import keys
+        from voicectl.core.identity import keys
 
         fingerprint = keys.fingerprint(self.target.load_key().public_key())
         return f"application {self.target.application_id}, public key {fingerprint}, from {self.target.name}"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from voicectl.cli.output.text import remark
-from voicectl.core import config
-from voicectl.core.finding import Finder, Neighbour
+from voicectl.core.calls.regions import Finder, Neighbour
 from voicectl.core.hosts import LegHosts
+from voicectl.core.identity import target
 from voicectl.errors import StoreError, VoicectlError
 from voicectl.loopback import is_loopback
 
@@ -58,7 +58,7 @@ def _neighbours(app: App) -> Iterator[Neighbour]:
     for name in app.profiles.names():
         try:
             profile = app.profiles.get(name)
-            theirs = config.resolve(app.environ, app.profiles, profile=name)
+            theirs = target.resolve(app.environ, app.profiles, profile=name)
         except VoicectlError:  # malformed, or not to be used there: it is no help
             continue
         is_same = theirs.application_id == ours.application_id

@@ -14,8 +14,8 @@ from voicectl import times
 from voicectl.cli.arguments import LEGS_HELP, check_once
 from voicectl.cli.output.text import remark
 from voicectl.cli.targets import targets
-from voicectl.core.conversations import conversation_id
-from voicectl.core.selection import PICKED_UP, Direction, Selection, find
+from voicectl.core.calls.conversations import conversation_id
+from voicectl.core.calls.selection import PICKED_UP, Direction, Selection, find
 from voicectl.errors import GuardError, InputError, RateLimitedError, TransportError, VoicectlError
 from voicectl.voice import endpoint
 from voicectl.voice.call import LIVE, CallStatus, hyphenated

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from voicectl.api.replies import server_time
 from voicectl.api.wire import NoAnswer, NotSent, Wire
-from voicectl.core import keys
+from voicectl.core.identity import keys
 from voicectl.errors import (
     ApiError,
     AuthError,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from voicectl.api.client import VoiceApi
     from voicectl.clock import Clock
-    from voicectl.core.config import Target
+    from voicectl.core.identity.target import Target
     from voicectl.store.events import EventStore
     from voicectl.store.journal import Journal
     from voicectl.store.pace import SharedPace

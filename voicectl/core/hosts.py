@@ -17,7 +17,7 @@ from voicectl.voice.region import Region
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from voicectl.core.config import Target
+    from voicectl.core.identity.target import Target
 
 DEFAULT_BASE_URL = "https://api.nexmo.com"
 MAX_CONNECT_SECONDS = 7200

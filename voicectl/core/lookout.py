@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from voicectl.core.follow import fail
+from voicectl.core.calls.wait import fail
 from voicectl.core.history import forms
 from voicectl.core.watching import leg_key
 from voicectl.errors import (

@@ -13,8 +13,8 @@ from voicectl.cli.arguments import check_conversation
 from voicectl.cli.context import App, current
 from voicectl.cli.output import views
 from voicectl.cli.output.text import is_terminal, remark
-from voicectl.core.listing import live_calls
-from voicectl.core.selection import is_like
+from voicectl.core.calls.live import live_calls
+from voicectl.core.calls.selection import is_like
 from voicectl.errors import InputError, NotFoundError
 from voicectl.voice import endpoint
 from voicectl.voice.call import LIVE, CallStatus

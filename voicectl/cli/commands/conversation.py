@@ -24,15 +24,15 @@ from voicectl.cli.output import writer
 from voicectl.cli.output.text import clean, may_color, remark, to_json
 from voicectl.cli.output.writer import Format, View
 from voicectl.cli.targets import ALREADY, DONE, noted
-from voicectl.core import conversations
-from voicectl.core.conversations import Presence, Scene
-from voicectl.core.listing import live_calls
+from voicectl.core.calls import conversations
+from voicectl.core.calls.conversations import Presence, Scene
+from voicectl.core.calls.live import live_calls
 from voicectl.errors import ApiError, InputError, NotFoundError, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from voicectl.core.conversations import Heard
+    from voicectl.core.calls.conversations import Heard
     from voicectl.voice.conversation import Conversation
 
 LISTED = View(

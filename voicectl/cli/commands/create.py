@@ -30,9 +30,9 @@ from voicectl.cli.ncco_input import NoLint, check_ncco, read_ncco
 from voicectl.cli.output import views
 from voicectl.cli.output.text import remark
 from voicectl.cli.targets import stop, stops_all
-from voicectl.core import dial
-from voicectl.core.follow import follow
-from voicectl.core.hangup import hang_up
+from voicectl.core.calls.create import dialled
+from voicectl.core.calls.hangup import hang_up
+from voicectl.core.calls.wait import follow
 from voicectl.errors import DryRun, InputError, Interrupted, VoicectlError
 from voicectl.voice import amd, dtmf, endpoint, ncco
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from voicectl.cli.output.writer import Writer
-    from voicectl.core.dial import Dialler, Placed
+    from voicectl.core.calls.create import Dialler, Placed
     from voicectl.voice.call import Call, Until
 
 MAX_RINGING_SECONDS = 120
@@ -178,7 +178,7 @@ def create(
 
 def _refuse_twice(bodies: list[dict[str, Any]]) -> None:
     """A number that is named twice is a slip, and would ring twice."""
-    named = [dial.dialled(body)[0] for body in bodies]
+    named = [dialled(body)[0] for body in bodies]
     for each in named:
         if named.count(each) > 1:
             raise InputError(f"--to names {each} twice.", hint="Name it once; nobody was called.")
@@ -198,10 +198,10 @@ def _run(
     is_many = len(bodies) > 1
     policy = app.target.policy
     for body in bodies:
-        policy.check_dialled(dial.dialled(body))
+        policy.check_dialled(dialled(body))
     dialler = app.dialler(with_journal=with_journal)
     if policy.max_calls_per_hour is not None and (is_many or app.options.dry_run):  # all or none
-        rung = [each for body in bodies for each in dial.dialled(body)]
+        rung = [each for body in bodies for each in dialled(body)]
         app.journal.check_dials(rung, policy.max_calls_per_hour)
     waits = until is not None and not app.options.dry_run
     placed: dict[str, dict[str, Any]] = {}

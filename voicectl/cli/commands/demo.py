@@ -14,8 +14,8 @@ import typer
 from voicectl.cli.app import run
 from voicectl.cli.context import App, current
 from voicectl.cli.output.text import may_color
-from voicectl.core import keys
-from voicectl.core.profiles import SANDBOX, Profile, ProfileStore
+from voicectl.core.identity import keys
+from voicectl.core.identity.profiles import SANDBOX, Profile, ProfileStore
 from voicectl.sandbox.identity import Options, new_identity
 from voicectl.sandbox.runner import running
 from voicectl.sandbox.sandbox import Sandbox

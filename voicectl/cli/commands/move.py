@@ -13,8 +13,8 @@ from voicectl.cli.context import App, current
 from voicectl.cli.ncco_input import NoLint, check_ncco
 from voicectl.cli.output.text import remark
 from voicectl.cli.targets import Targets, noted, targets
-from voicectl.core import moving
-from voicectl.core.conversations import Entry
+from voicectl.core.calls import move as moving
+from voicectl.core.calls.conversations import Entry
 from voicectl.errors import (
     ApiError,
     AuthError,

@@ -129,7 +129,7 @@ def hangup(
       $ voicectl hangup --conversation room --say 'This call ends now.' --except "$LEG" --yes
       $ voicectl hangup --status ringing --older-than 5m --yes
     """
-    from voicectl.core.hangup import hang_up  # noqa: PLC0415 (loads the API's client, which completion does without)
+    from voicectl.core.calls.hangup import hang_up  # noqa: PLC0415 (loads the API's client, which completion does without)
 
     app = current(ctx)
     text = None if say is None else _message(app, say)

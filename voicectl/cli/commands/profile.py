@@ -10,10 +10,11 @@ from voicectl.cli.arguments import MAX_LENGTH_SECONDS, whole_seconds
 from voicectl.cli.context import App, current
 from voicectl.cli.output.text import remark
 from voicectl.cli.output.writer import View
-from voicectl.core import hosts, keys, profiles
+from voicectl.core import hosts
 from voicectl.core.hosts import Policy
-from voicectl.core.profiles import Profile, ProfileStore
-from voicectl.core.signatures import MAX_SECRETS
+from voicectl.core.identity import keys, profiles
+from voicectl.core.identity.profiles import Profile, ProfileStore
+from voicectl.core.identity.signature_secrets import MAX_SECRETS
 from voicectl.errors import ConfigError, InputError
 from voicectl.store import files
 from voicectl.voice import endpoint

@@ -9,8 +9,8 @@ import typer
 from voicectl import times
 from voicectl.cli.context import App, current
 from voicectl.cli.output import views
-from voicectl.core.dial import Dialler, in_doubt
-from voicectl.core.hangup import hang_up
+from voicectl.core.calls.create import Dialler, in_doubt
+from voicectl.core.calls.hangup import hang_up
 from voicectl.errors import InputError, LegError
 from voicectl.store.journal import IntentState
 from voicectl.voice.call import is_leg_id

@@ -22,8 +22,8 @@ from voicectl.cli import errors
 from voicectl.cli.context import App, current
 from voicectl.cli.output.text import remark
 from voicectl.cli.output.writer import View
-from voicectl.core import config, keys
-from voicectl.core.profiles import SANDBOX, Profile
+from voicectl.core.identity import keys, target
+from voicectl.core.identity.profiles import SANDBOX, Profile
 from voicectl.core.sandbox_control import SandboxControl
 from voicectl.errors import ConfigError, InputError, TransportError, VoicectlError
 from voicectl.sandbox.identity import Identity, Options, new_identity
@@ -292,7 +292,7 @@ def _refuse_second(app: App) -> None:
 def _start_detached(app: App, port: int, options: Options) -> None:
     """Start the same command again as a process of its own, and wait until it answers."""
     _stored_identity(app)  # before the child, so that its faults are told here
-    log = files.private_directory(config.state_directory(app.environ)) / "sandbox.log"
+    log = files.private_directory(target.state_directory(app.environ)) / "sandbox.log"
     words = [sys.executable, "-m", "voicectl", "sandbox", "start", "--port", str(port), "-q"]
     words += ["--speed", str(options.speed), "--seed", str(options.seed), "--settle", f"{options.settle:g}"]
     words += ["--frozen"] * options.frozen + ["--no-limits"] * (not options.limits)

@@ -20,8 +20,9 @@ from voicectl.cli.output import views
 from voicectl.cli.output.background_writer import Outlet
 from voicectl.cli.output.text import remark
 from voicectl.cli.output.writer import Format, Writer
-from voicectl.core import account, lease, signatures
+from voicectl.core import lease
 from voicectl.core.applications import webhooks
+from voicectl.core.identity import account, signature_secrets
 from voicectl.core.recordings import KEPT_SECONDS, Downloader, directory_for, missed
 from voicectl.errors import ConfigError, InputError, StoreError, VoicectlError
 from voicectl.interrupts import Interrupts
@@ -112,7 +113,7 @@ def serve(
     elif app.format is Format.TABLE and app.options.fields:
         app.options.output = Format.TSV
     out = app.writer(views.EVENT_LINE, is_many=True)
-    secrets = signatures.of_target(app.target)
+    secrets = signature_secrets.of_target(app.target)
     if secrets is None and not allow_unsigned:
         raise ConfigError(
             "No signature secret is known, so nobody could tell the platform's webhooks from anybody else's.",

@@ -11,7 +11,7 @@ from voicectl.cli.arguments import Legs
 from voicectl.cli.context import App, current
 from voicectl.cli.output import views
 from voicectl.cli.output.text import remark
-from voicectl.core.follow import follow
+from voicectl.core.calls.wait import follow
 from voicectl.errors import InputError, WaitEnded, WaitTimeout
 from voicectl.voice.call import HUMAN, CallStatus
 

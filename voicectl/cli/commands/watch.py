@@ -160,7 +160,7 @@ def _watched(
     app: App, named: list[str] | None, conversation: str | None, pause: float, *, is_steady: bool
 ) -> _Watched:
     if conversation is not None:
-        from voicectl.core.conversations import conversation_id  # noqa: PLC0415 (for this option only)
+        from voicectl.core.calls.conversations import conversation_id  # noqa: PLC0415 (for this option only)
 
         conversation = conversation_id(app.conversations, conversation)
     clock = app.clock

@@ -15,7 +15,8 @@ from voicectl.cli.event_options import Store
 from voicectl.cli.output import views
 from voicectl.cli.output.text import remark
 from voicectl.cli.output.writer import Format, View
-from voicectl.core import history, legs
+from voicectl.core import history
+from voicectl.core.calls import references
 from voicectl.errors import InputError, LegError, SignatureError, StoreError, TransportError
 from voicectl.store.events import Query, Route
 from voicectl.voice.call import is_leg_id
@@ -328,7 +329,7 @@ def _leg(app: App, kept: EventStore, text: str) -> str:
     """The leg that *text* names, matched with what is kept."""
     if is_leg_id(text):
         return history.known_as(kept, text)
-    return legs.resolve(
+    return references.resolve(
         text,
         candidates=lambda: history.legs_that_begin(kept, text),
         last=app.last_created,

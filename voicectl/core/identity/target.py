@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from voicectl import times
-from voicectl.core import account, hosts, signatures
+from voicectl.core import hosts
 from voicectl.core.hosts import Policy
-from voicectl.core.profiles import Profile, ProfileStore, application_id
+from voicectl.core.identity import account, signature_secrets
+from voicectl.core.identity.profiles import Profile, ProfileStore, application_id
 from voicectl.errors import ConfigError, InputError
 from voicectl.loopback import is_loopback
 from voicectl.store import files
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-    from voicectl.core.account import Source
+    from voicectl.core.identity.account import Source
 
 _BASE64_BEGIN = "LS0tLS1CRUdJTi"  # "-----BEGIN"
 _KEY_VARIABLES = {
@@ -60,7 +61,7 @@ class Target:
     ca_file: str | None
     sources: dict[str, str]
     account: Source
-    signature: signatures.Source | None = None
+    signature: signature_secrets.Source | None = None
 
     @property
     def account_url(self) -> str:
@@ -167,7 +168,7 @@ def _rehearsal(url: str) -> Target:
         ca_file=None,
         sources=dict.fromkeys(("application_id", "private_key", "base_url", "from", "api_key"), source),
         account=account.of_sandbox(identity.get("api_key", ""), path, source),
-        signature=signatures.of_sandbox(identity.get("api_key", ""), path, source),
+        signature=signature_secrets.of_sandbox(identity.get("api_key", ""), path, source),
     )
 
 
@@ -189,8 +190,8 @@ def _from_profile(
     hosts.check_application(profile.application_id, base_url)
     places = [account.of_profile(profile, profiles, source), account.of_environment(environ)]
     signing = [
-        signatures.of_profile(profile, profiles.key_path(profile.name), source),
-        signatures.of_environment(environ),
+        signature_secrets.of_profile(profile, profiles.key_path(profile.name), source),
+        signature_secrets.of_environment(environ),
     ]
     if said_by == "the default profile":
         places.reverse()
@@ -199,7 +200,7 @@ def _from_profile(
 
     def load_key() -> RSAPrivateKey:
         if profile.key_command:
-            from voicectl.core import keys  # noqa: PLC0415 (loads cryptography)
+            from voicectl.core.identity import keys  # noqa: PLC0415 (loads cryptography)
 
             return keys.from_command(profile.key_command)
         return _read_key(profiles.key_path(profile.name))
@@ -256,7 +257,7 @@ def _from_environment(family: str, environ: Mapping[str, str], ca_file: str | No
             "api_key": accounted.name,
         },
         account=accounted,
-        signature=signatures.of_environment(environ),
+        signature=signature_secrets.of_environment(environ),
     )
 
 
@@ -273,14 +274,14 @@ def _from_number(text: str) -> str:
 
 
 def _read_key(path: Path) -> RSAPrivateKey:
-    from voicectl.core import keys  # noqa: PLC0415 (loads cryptography)
+    from voicectl.core.identity import keys  # noqa: PLC0415 (loads cryptography)
 
     return keys.parse(files.read_private(path, what="private key"), where=str(path))
 
 
 def _key_from_variable(variable: str, content: str) -> RSAPrivateKey:
     """The variable's content is a path, or PEM text, or base64 of it; what is no file's path may be part of a key."""
-    from voicectl.core import keys  # noqa: PLC0415 (loads cryptography)
+    from voicectl.core.identity import keys  # noqa: PLC0415 (loads cryptography)
 
     if "-----BEGIN" in content or content.strip().startswith(_BASE64_BEGIN):
         return keys.parse(content, where=variable)

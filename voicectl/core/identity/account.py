@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from voicectl.core.profiles import Profile, ProfileStore
+    from voicectl.core.identity.profiles import Profile, ProfileStore
 
 NOWHERE = "nowhere"
 """What the source is called that has none."""

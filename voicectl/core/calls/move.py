@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from voicectl.core.listing import live_calls
+from voicectl.core.calls.live import live_calls
 from voicectl.errors import ApiError, NotFoundError, TransportError
 from voicectl.voice import endpoint
 from voicectl.voice.call import CallStatus, hyphenated

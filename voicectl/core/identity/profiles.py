@@ -155,7 +155,7 @@ class ProfileStore:
             )
         files.private_directory(self._keys)
         if key is not None:
-            from voicectl.core import keys  # noqa: PLC0415 (loads cryptography)
+            from voicectl.core.identity import keys  # noqa: PLC0415 (loads cryptography)
 
             files.write_private(self._secret(profile.name, "pem"), keys.to_pem(key))
         for kind, secret in (("api-secret", api_secret), ("signature-secret", signature_secret)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from voicectl.api.session import HANGUP_SECONDS
-from voicectl.core import finding
+from voicectl.core.calls import regions
 from voicectl.errors import ApiError, AuthError, NotFoundError, RateLimitedError, TransportError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _is_over(api: VoiceApi, uuid: str, refusal: ApiError, history: History | Non
     Raises:
         ApiError, TransportError: The leg was not found, and nothing tells whether it is over.
     """
-    within = finding.SECONDS if isinstance(refusal, NotFoundError) else LOOK_SECONDS
+    within = regions.SECONDS if isinstance(refusal, NotFoundError) else LOOK_SECONDS
     try:
         return api.get_call(uuid, within=within, urgent=True).is_final
     except AuthError:

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from voicectl import times
-from voicectl.core.listing import live_calls
+from voicectl.core.calls.live import live_calls
 from voicectl.voice import endpoint
 from voicectl.voice.call import LIVE, Call, CallStatus, hyphenated, is_leg_id
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from voicectl.api.client import VoiceApi
-    from voicectl.core.ages import Ages
+    from voicectl.core.calls.ages import Ages
 
 BEFORE_ALL_CALLS = "2000-01-01T00:00:00Z"
 """No call was made before this time: a leg that is listed as one is not dated at all."""

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from voicectl.core.config import Target
-    from voicectl.core.profiles import Profile
+    from voicectl.core.identity.profiles import Profile
+    from voicectl.core.identity.target import Target
 
     Secrets = Mapping[str | None, tuple[str, ...]]
 

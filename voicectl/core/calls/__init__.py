@@ -1,0 +1,1 @@
+"""Calls and their legs: create, find, select, follow, move and end them."""
