@@ -42,7 +42,7 @@ from tests.support.servers import Canned, Drip, Request, reply
 from tests.webhook.serving import eventually
 from tests.webhook.signing import SECRET
 from tests.webhook.test_serve import served
-from voicectl.core.fetcher import OVERLAP_BYTES
+from voicectl.core.recordings.fetch import OVERLAP_BYTES
 from voicectl.store.event_stores import open_events
 
 MP3 = f"{NAME}.mp3"

@@ -635,7 +635,7 @@ def test_of_more_than_that_the_last_is_traced_and_the_rest_told(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep(room, *(of(room, LEG, "ringing", second, number=second) for second in range(30)))
-    monkeypatch.setattr("voicectl.core.gathering.MAX_EVENTS", 20)
+    monkeypatch.setattr("voicectl.core.timeline.sources.MAX_EVENTS", 20)
     ran = room(f"trace {LEG} -o json")
 
     assert [each["events"] for each in ran.json["entries"]] == [[number] for number in range(11, 31)]
@@ -652,7 +652,7 @@ def test_of_many_legs_only_some_are_asked_for_and_that_is_told(
     assert len(ran.json["legs"]) == 14
     assert "The records of 3 legs were not asked for." in ran.stderr
     assert len(room.requests("getCall")) <= 10
-    monkeypatch.setattr("voicectl.core.gathering.MAX_LEGS", 5)
+    monkeypatch.setattr("voicectl.core.timeline.sources.MAX_LEGS", 5)
     few = room(f"trace {CONVERSATION} -o json")
     assert len(few.json["legs"]) == 5
     assert "9 more legs are left out." in few.stderr

@@ -28,7 +28,7 @@ from voicectl.api.applications import ApplicationApi
 from voicectl.api.auth import Basic
 from voicectl.api.session import Session
 from voicectl.api.wire import Wire
-from voicectl.core import lease
+from voicectl.core.webhooks import lease
 from voicectl.errors import ConfigError, GuardError, InputError, Interrupted, TransportError
 from voicectl.interrupts import Interrupts
 
@@ -90,7 +90,7 @@ from voicectl.api.auth import Basic
 from voicectl.api.session import Session
 from voicectl.api.wire import Wire
 from voicectl.clock import SystemClock
-from voicectl.core import lease
+from voicectl.core.webhooks import lease
 from voicectl.errors import Interrupted
 from voicectl.interrupts import Interrupts
 

@@ -40,10 +40,10 @@ from tests.support.recordings import (
     transcribed,
 )
 from tests.support.servers import Canned, Drip, Request, reply
-from voicectl.core.fetcher import Saved
-from voicectl.core.manifest import Manifest, UnwritableError
-from voicectl.core.recording import Name, Recording, announced, of_event
-from voicectl.core.recordings import NOT_YET_SECONDS, Downloader, missed
+from voicectl.core.recordings.announcement import Name, Recording, announced, of_event
+from voicectl.core.recordings.checksums import Manifest, UnwritableError
+from voicectl.core.recordings.downloads import NOT_YET_SECONDS, Downloader, missed
+from voicectl.core.recordings.fetch import Saved
 from voicectl.errors import AuthError, GuardError, NotFoundError, TransportError
 from voicectl.store.events import EventStore, Query, Stored
 

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.kept import CONVERSATION, LEG, arrival
-from voicectl.core.happenings import Happening, Sort, Teller, of_call, of_event, of_intent, of_note
 from voicectl.core.history import Told
-from voicectl.core.tracing import Gap, Trace, trace
+from voicectl.core.timeline.entries import Happening, Sort, Teller, of_call, of_event, of_intent, of_note
+from voicectl.core.timeline.order import Gap, Trace, trace
 from voicectl.store.events import Stored
 from voicectl.store.journal import Intent, IntentState
 from voicectl.store.notes import Note

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.kept import CONVERSATION, LEG, arrival, status
-from voicectl.core.watching import (
+from voicectl.core.watch.board import (
     FORGET_SECONDS,
     LOST_SECONDS,
     SHOWN_SECONDS,

@@ -14,9 +14,9 @@ from voicectl.api.auth import Bearer
 from voicectl.api.files import FileApi
 from voicectl.api.session import Session
 from voicectl.api.wire import Wire
-from voicectl.core.fetcher import Fetcher
 from voicectl.core.hosts import FileHosts
-from voicectl.core.recording import Recording, of_event
+from voicectl.core.recordings.announcement import Recording, of_event
+from voicectl.core.recordings.fetch import Fetcher
 from voicectl.store.events import Arrival, Route, Stored
 
 from .clock import FakeClock

@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from voicectl.clock import Clock
     from voicectl.core.calls.ages import Ages
     from voicectl.core.calls.create import Dialler
-    from voicectl.core.fetcher import Fetcher, Progress
     from voicectl.core.history import History
     from voicectl.core.identity.account import Account
     from voicectl.core.identity.profiles import ProfileStore
     from voicectl.core.identity.signature_secrets import Secrets
     from voicectl.core.identity.target import Target
-    from voicectl.core.replay import Replayer, Sign
+    from voicectl.core.recordings.fetch import Fetcher, Progress
     from voicectl.core.sandbox_control import SandboxControl
+    from voicectl.core.webhooks.replay import Replayer, Sign
     from voicectl.interrupts import Interrupts
     from voicectl.store.events import EventStore
     from voicectl.store.journal import Journal
@@ -147,8 +147,8 @@ class App:
         from voicectl.api.auth import Bearer
         from voicectl.api.files import FileApi
         from voicectl.api.wire import Wire
-        from voicectl.core.fetcher import Fetcher
         from voicectl.core.hosts import FileHosts
+        from voicectl.core.recordings.fetch import Fetcher
         from voicectl.interrupts import Interrupts
 
         target = self.target
@@ -364,7 +364,7 @@ class App:
         from voicectl.api.session import REQUEST_SECONDS
         from voicectl.api.wire import Wire
         from voicectl.core.identity.target import request_timeout
-        from voicectl.core.replay import Replayer
+        from voicectl.core.webhooks.replay import Replayer
 
         parts = urlsplit(url)
         wire = Wire(f"{parts.scheme}://{parts.netloc}", ca_file=self.target.ca_file, environ=self.environ)

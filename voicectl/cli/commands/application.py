@@ -12,8 +12,9 @@ from voicectl.cli.arguments import check_url
 from voicectl.cli.context import App, current
 from voicectl.cli.output.text import remark
 from voicectl.cli.output.writer import View
-from voicectl.core import applications, hosts
-from voicectl.core.applications import ANSWER, EVENT, FALLBACK, RTC_EVENT, Wish
+from voicectl.core import hosts
+from voicectl.core.webhooks import application
+from voicectl.core.webhooks.application import ANSWER, EVENT, FALLBACK, RTC_EVENT, Wish
 from voicectl.errors import DryRun
 from voicectl.loopback import is_loopback
 
@@ -128,7 +129,7 @@ def urls(
     )
     with app.writer(URLS, is_many=True) as out:
         found = _update(app, wish) if wish else _read(app)
-        for webhook in applications.webhooks(found):
+        for webhook in application.webhooks(found):
             out.add(webhook)
 
 
@@ -148,7 +149,7 @@ def _update(app: App, wish: Wish) -> dict[str, Any]:
         elif is_sandbox:
             _warn_sandbox(address)
     try:
-        update = applications.update(app.applications, app.clock, target.application_id, wish)
+        update = application.update(app.applications, app.clock, target.application_id, wish)
     except DryRun as dry:
         app.show_request(dry, app.account)
         raise typer.Exit from None
@@ -156,7 +157,7 @@ def _update(app: App, wish: Wish) -> dict[str, Any]:
         remark("It is so already; nothing was sent.")
         return update.after
     app.changed.append(target.application_id)
-    for line in applications.differences(update.before, update.after):
+    for line in application.differences(update.before, update.after):
         remark(line)
     if not update.is_as_asked:
         remark("warning: the API took it, and answered with other webhooks than it was asked for")

@@ -19,9 +19,9 @@ from voicectl.cli.output.text import is_terminal, may_color
 from voicectl.cli.output.writer import View
 from voicectl.cli.targets import stop, stops_all
 from voicectl.core.hosts import FileHosts
-from voicectl.core.manifest import Manifest
-from voicectl.core.recording import UUID_FORM, Recording, announced, announcements, file_id
-from voicectl.core.recordings import KINDS, directory_for, missed
+from voicectl.core.recordings.announcement import UUID_FORM, Recording, announced, announcements, file_id
+from voicectl.core.recordings.checksums import Manifest
+from voicectl.core.recordings.downloads import KINDS, directory_for, missed
 from voicectl.errors import DryRun, InputError, VoicectlError
 from voicectl.store.events import Query
 from voicectl.voice.call import is_leg_id
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from voicectl.cli.output.progress import Bars
-    from voicectl.core.fetcher import Fetcher, Saved
+    from voicectl.core.recordings.fetch import Fetcher, Saved
     from voicectl.store.events import EventStore, Stored
 
 RECORDING = View(

@@ -20,10 +20,10 @@ from voicectl.cli.output import views
 from voicectl.cli.output.background_writer import Outlet
 from voicectl.cli.output.text import remark
 from voicectl.cli.output.writer import Format, Writer
-from voicectl.core import lease
-from voicectl.core.applications import webhooks
 from voicectl.core.identity import account, signature_secrets
-from voicectl.core.recordings import KEPT_SECONDS, Downloader, directory_for, missed
+from voicectl.core.recordings.downloads import KEPT_SECONDS, Downloader, directory_for, missed
+from voicectl.core.webhooks import lease
+from voicectl.core.webhooks.application import webhooks
 from voicectl.errors import ConfigError, InputError, StoreError, VoicectlError
 from voicectl.interrupts import Interrupts
 from voicectl.store.events import Outcome, Stored

@@ -16,15 +16,15 @@ from voicectl.cli.output import writer
 from voicectl.cli.output.ladder import ladder, who
 from voicectl.cli.output.text import remark, to_json
 from voicectl.cli.output.writer import Format, View
-from voicectl.core.gathering import NO_STORE, Gathered, Gatherer, kept_legs
-from voicectl.core.tracing import Gap
+from voicectl.core.timeline.order import Gap
+from voicectl.core.timeline.sources import NO_STORE, Gathered, Gatherer, kept_legs
 from voicectl.errors import InputError, JournalError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from voicectl.cli.output.ladder import Ladder
-    from voicectl.core.tracing import Step, Trace
+    from voicectl.core.timeline.order import Step, Trace
     from voicectl.store.events import EventStore
     from voicectl.store.journal import Journal
     from voicectl.voice.call import Call

@@ -17,8 +17,8 @@ from voicectl.cli.output.text import is_terminal, may_color, remark
 from voicectl.cli.output.views import SEEN
 from voicectl.cli.output.writer import Format, View
 from voicectl.core.history import forms
-from voicectl.core.lookout import Goal, Lookout, Tail
-from voicectl.core.watching import Board, Change, Rhythm, Standing, age_text
+from voicectl.core.watch.board import Board, Change, Rhythm, Standing, age_text
+from voicectl.core.watch.poller import Goal, Lookout, Tail
 from voicectl.errors import InputError, JournalError
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from voicectl.voice.call import is_leg_id
 from voicectl.voice.event import Kind
 
 if TYPE_CHECKING:
-    from voicectl.core.replay import Sent
+    from voicectl.core.webhooks.replay import Sent
     from voicectl.store.events import EventStore, Stored
 
 WAIT_SECONDS = 1.0

@@ -11,16 +11,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from voicectl.cli.output.text import clean
-from voicectl.core.happenings import Sort
-from voicectl.core.tracing import Gap
+from voicectl.core.timeline.entries import Sort
+from voicectl.core.timeline.order import Gap
 from voicectl.voice import endpoint
 from voicectl.voice.call import FINAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from voicectl.core.happenings import Happening
-    from voicectl.core.tracing import Step, Trace
+    from voicectl.core.timeline.entries import Happening
+    from voicectl.core.timeline.order import Step, Trace
     from voicectl.voice.call import Call
 
 HERE = "here"

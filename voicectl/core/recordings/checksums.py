@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from voicectl.core.recording import Name
+from voicectl.core.recordings.announcement import Name
 from voicectl.errors import GuardError, VoicectlError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from voicectl.core.recording import Recording
+    from voicectl.core.recordings.announcement import Recording
 
 MANIFEST = "SHA256SUMS"
 BLOCK_BYTES = 1 << 20

@@ -12,7 +12,7 @@ from collections import defaultdict, deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from voicectl.core.happenings import ALREADY, CREATE, DONE, UNKNOWN, Happening, Sort, Teller, merged
+from voicectl.core.timeline.entries import ALREADY, CREATE, DONE, UNKNOWN, Happening, Sort, Teller, merged
 from voicectl.store.journal import IntentState
 from voicectl.voice.call import FINAL, HUMAN, CallStatus
 from voicectl.voice.event import Kind, moment, rank

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from voicectl.core.calls.wait import fail
 from voicectl.core.history import forms
-from voicectl.core.watching import leg_key
+from voicectl.core.watch.board import leg_key
 from voicectl.errors import (
     ConfigError,
     InputError,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from voicectl.api.client import VoiceApi
     from voicectl.clock import Clock
-    from voicectl.core.watching import Board, Change, Rhythm, Sight, Standing
+    from voicectl.core.watch.board import Board, Change, Rhythm, Sight, Standing
     from voicectl.store.events import EventStore, Stored
     from voicectl.store.notes import Notes
     from voicectl.voice.call import Call, Until

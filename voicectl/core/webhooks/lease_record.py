@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from voicectl import strict_json, times
-from voicectl.core.applications import ANSWER, EVENT, FALLBACK, RTC_EVENT, WEBHOOKS, Wish
+from voicectl.core.webhooks.application import ANSWER, EVENT, FALLBACK, RTC_EVENT, WEBHOOKS, Wish
 from voicectl.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from voicectl.core.applications import Webhook
+    from voicectl.core.webhooks.application import Webhook
 
 VERSION = 1
 METHOD = "POST"

@@ -12,9 +12,9 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, NoReturn
 
 from voicectl.core.calls.references import is_number_reference
-from voicectl.core.happenings import Happening, Sort, name, of_call, of_event, of_intent, of_note
 from voicectl.core.history import History, Told, forms, legs_that_begin
-from voicectl.core.tracing import Gap, Trace, trace
+from voicectl.core.timeline.entries import Happening, Sort, name, of_call, of_event, of_intent, of_note
+from voicectl.core.timeline.order import Gap, Trace, trace
 from voicectl.errors import (
     JournalError,
     LegError,

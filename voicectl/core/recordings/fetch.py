@@ -18,8 +18,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from voicectl.api.wire import NoAnswer
-from voicectl.core.manifest import BLOCK_BYTES, Manifest, hash_file, is_at, sync_directory, taken, unwritable
-from voicectl.core.recording import AUDIO, TRANSCRIPT, Name
+from voicectl.core.recordings.announcement import AUDIO, TRANSCRIPT, Name
+from voicectl.core.recordings.checksums import (
+    BLOCK_BYTES,
+    Manifest,
+    hash_file,
+    is_at,
+    sync_directory,
+    taken,
+    unwritable,
+)
 from voicectl.errors import GuardError, TransportError
 
 if TYPE_CHECKING:
@@ -29,8 +37,8 @@ if TYPE_CHECKING:
     from voicectl.api.files import FileApi
     from voicectl.api.wire import Incoming
     from voicectl.core.hosts import FileHosts, FileUrl
-    from voicectl.core.manifest import Listed
-    from voicectl.core.recording import Recording
+    from voicectl.core.recordings.announcement import Recording
+    from voicectl.core.recordings.checksums import Listed
 
     Progress = Callable[[int, int | None], None]
 

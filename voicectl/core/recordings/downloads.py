@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from threading import Condition, Thread
 from typing import TYPE_CHECKING
 
-from voicectl.core.manifest import Manifest, UnwritableError
-from voicectl.core.recording import announced, named_after, of_event
+from voicectl.core.recordings.announcement import announced, named_after, of_event
+from voicectl.core.recordings.checksums import Manifest, UnwritableError
 from voicectl.errors import (
     AuthError,
     ConfigError,
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from voicectl.clock import Clock
-    from voicectl.core.fetcher import Fetcher, Progress, Saved
-    from voicectl.core.recording import Recording
+    from voicectl.core.recordings.announcement import Recording
+    from voicectl.core.recordings.fetch import Fetcher, Progress, Saved
     from voicectl.store.events import EventStore, Stored
 
 KINDS: tuple[str, ...] = (Kind.RECORD, Kind.TRANSCRIBED)

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from voicectl.background import Beside
-from voicectl.core import applications
 from voicectl.core.hosts import SANDBOX_PREFIX
-from voicectl.core.lent import Lease, Moved, Return, Take, hook_of
+from voicectl.core.webhooks.application import differences
+from voicectl.core.webhooks.application import update as update_application
+from voicectl.core.webhooks.lease_record import Lease, Moved, Return, Take, hook_of
 from voicectl.errors import ConfigError, GuardError, InputError, Interrupted, TransportError, VoicectlError
 from voicectl.loopback import is_loopback
 from voicectl.store import files
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from voicectl.api.applications import ApplicationApi
     from voicectl.clock import Clock
-    from voicectl.core.applications import Update
+    from voicectl.core.webhooks.application import Update
     from voicectl.interrupts import Interrupts
 
     Remark = Callable[[str], None]
@@ -80,7 +81,7 @@ def urls(
 
     Raises:
         InputError: *public_url* is none.
-        GuardError: Another receiver has the webhooks; or see :func:`applications.update`.
+        GuardError: Another receiver has the webhooks; or see :func:`~voicectl.core.webhooks.application.update`.
         ConfigError: The lease cannot be written: nothing was sent.
         ApiError: Refused; at the end too, with the command that puts them back.
         TransportError: No usable answer; at the end too.
@@ -182,7 +183,7 @@ class _Loan:
             lease = Lease.of(application, public_url, now=self._clock.time(), is_answering=self._is_answering)
             self._write(lease)
             try:
-                update = applications.update(self._api, self._clock, application_id, Take.of(lease))
+                update = update_application(self._api, self._clock, application_id, Take.of(lease))
             except Moved:
                 continue
             if (told := lease.with_told(update.after)) != lease:
@@ -218,7 +219,7 @@ class _Loan:
             VoicectlError: It could not be done, or not for certain; the lease stays.
         """
         self.lease = lease
-        update = applications.update(
+        update = update_application(
             self._api, self._clock, lease.application_id, Return(lease=lease, addresses={}, methods={})
         )
         gone = []
@@ -296,7 +297,7 @@ class _Loan:
 
     def _tell(self, update: Update) -> None:
         if update.is_changed:
-            for line in applications.differences(update.before, update.after):
+            for line in differences(update.before, update.after):
                 self._remark(line)
             if not update.is_as_asked:
                 self._remark(

@@ -1,0 +1,1 @@
+"""Recordings: what was announced, fetched, and kept."""

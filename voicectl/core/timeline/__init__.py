@@ -1,0 +1,1 @@
+"""What happened to a leg or in a conversation: gathered from every source, and put in order."""

@@ -1,0 +1,1 @@
+"""Live legs as they change: the board, and what polls for it."""
