@@ -32,7 +32,7 @@ from voicectl.cli.app import run
 from voicectl.core.identity import keys
 from voicectl.core.identity.profiles import Profile, ProfileStore
 from voicectl.errors import Interrupted
-from voicectl.sandbox.identity import Options, new_identity
+from voicectl.sandbox.account.identity import Options, new_identity
 from voicectl.sandbox.runner import running
 from voicectl.sandbox.sandbox import Sandbox
 

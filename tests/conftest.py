@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from voicectl.core.identity import keys
 from voicectl.core.identity.profiles import Profile, ProfileStore
-from voicectl.sandbox.identity import Identity, Options, new_identity
+from voicectl.sandbox.account.identity import Identity, Options, new_identity
 from voicectl.sandbox.runner import running
 from voicectl.sandbox.sandbox import Sandbox
 from voicectl.store import files

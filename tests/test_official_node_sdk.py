@@ -22,7 +22,7 @@ from tests.support.room import PERSON, Room
 from tests.support.servers import Canned, reply
 from voicectl.clock import SystemClock
 from voicectl.core.identity import keys
-from voicectl.sandbox.identity import Identity
+from voicectl.sandbox.account.identity import Identity
 
 PACKAGES = ("@vonage/voice@1", "@vonage/auth@1")
 INSTALL_SECONDS = 120

@@ -25,7 +25,7 @@ from tests.support.servers import Canned, Request, reply
 from voicectl import tokens
 from voicectl.clock import SystemClock
 from voicectl.core.identity import keys
-from voicectl.sandbox.identity import Identity
+from voicectl.sandbox.account.identity import Identity
 
 PLATFORM = "https://api.nexmo.com"
 

@@ -15,7 +15,7 @@ from tests.conftest import StartRoom
 from tests.support.room import PERSON, Room
 from tests.test_official_sdk import PLATFORM, Plain
 from voicectl.clock import SystemClock
-from voicectl.sandbox.identity import Identity
+from voicectl.sandbox.account.identity import Identity
 
 
 @pytest.fixture

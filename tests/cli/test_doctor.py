@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from tests.support.machines import machine
 from tests.support.room import Ran, Room
 from tests.support.servers import Canned, Request, page, reply
-from voicectl.sandbox.identity import Identity
+from voicectl.sandbox.account.identity import Identity
 
 Application = tuple[Identity, RSAPrivateKey]
 

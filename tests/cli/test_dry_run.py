@@ -14,7 +14,7 @@ from tests.support.machines import machine
 from tests.support.room import PERSON
 from tests.support.servers import LEG, Canned, Request, page, reply
 from voicectl.core.hosts import Policy
-from voicectl.sandbox.identity import Identity
+from voicectl.sandbox.account.identity import Identity
 
 Application = tuple[Identity, RSAPrivateKey]
 

@@ -14,7 +14,7 @@ from tests.support.machines import machine
 from tests.support.room import BY_HAND, PERSON, Ran, Room
 from tests.support.servers import Canned, Request, reply
 from tests.support.terminal import END_OF_INPUT, converse
-from voicectl.sandbox.identity import Identity
+from voicectl.sandbox.account.identity import Identity
 
 UNKNOWN = "63f61863-4a51-4f6b-86e1-46edebcf9356"
 Application = tuple[Identity, RSAPrivateKey]

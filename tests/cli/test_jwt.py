@@ -15,7 +15,7 @@ from tests.support.hostile import unsafe
 from tests.support.key_files import pkcs8
 from tests.support.room import Room
 from voicectl import tokens
-from voicectl.sandbox.identity import Identity
+from voicectl.sandbox.account.identity import Identity
 
 NOW = 1_770_000_000
 APP = "1d2c3b4a-5968-4776-8594-a3b2c1d0e9f8"

@@ -22,7 +22,7 @@ from voicectl import times
 from voicectl.cli import tree
 from voicectl.cli.output.text import clean
 from voicectl.cli.output.writer import Format, View, Writer
-from voicectl.sandbox.identity import Identity
+from voicectl.sandbox.account.identity import Identity
 
 Application = tuple[Identity, RSAPrivateKey]
 Serve = Callable[..., Ran]

@@ -16,7 +16,7 @@ from tests.support.machines import machine
 from tests.support.room import Ran, Room
 from tests.support.servers import LEG, Canned, Request, reply
 from voicectl.core.hosts import Policy
-from voicectl.sandbox.identity import Identity
+from voicectl.sandbox.account.identity import Identity
 
 Application = tuple[Identity, RSAPrivateKey]
 

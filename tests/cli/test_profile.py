@@ -17,7 +17,7 @@ from tests.support.room import Room
 from tests.support.terminal import END_OF_INPUT, converse
 from voicectl.core.identity import keys
 from voicectl.core.identity.profiles import ProfileStore
-from voicectl.sandbox.identity import Identity
+from voicectl.sandbox.account.identity import Identity
 
 APP = "1d2c3b4a-5968-4776-8594-a3b2c1d0e9f8"
 OTHER_APP = "9b8a7c6d-5e4f-4a3b-8c2d-1e0f9a8b7c6d"

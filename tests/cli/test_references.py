@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.support.machines import machine
 from tests.support.room import BUSY, PERSON, Room
 from tests.support.servers import Canned, Request, page, reply
-from voicectl.sandbox.identity import Identity
+from voicectl.sandbox.account.identity import Identity
 
 Application = tuple[Identity, RSAPrivateKey]
 

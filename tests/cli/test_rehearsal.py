@@ -18,7 +18,7 @@ from tests.support.servers import Canned, Drip, reply
 from voicectl.core.identity.profiles import Profile, ProfileStore
 from voicectl.core.sandbox_control import ACT_SECONDS, SandboxControl
 from voicectl.errors import TransportError
-from voicectl.sandbox.identity import Identity
+from voicectl.sandbox.account.identity import Identity
 
 Application = tuple[Identity, RSAPrivateKey]
 

@@ -23,7 +23,7 @@ from tests.support.servers import LEG, Canned, Request, page, reply
 from voicectl import tokens
 from voicectl.cli.context import App
 from voicectl.interrupts import Interrupts
-from voicectl.sandbox.identity import Identity
+from voicectl.sandbox.account.identity import Identity
 
 Application = tuple[Identity, RSAPrivateKey]
 

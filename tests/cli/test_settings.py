@@ -17,7 +17,7 @@ from tests.support.room import PERSON, Room
 from tests.support.servers import LEG, Canned, Drip, reply
 from voicectl.core.identity import keys
 from voicectl.core.identity.profiles import Profile, ProfileStore
-from voicectl.sandbox.identity import Identity
+from voicectl.sandbox.account.identity import Identity
 
 ORDER = ["--profile", "VOICECTL_PROFILE", "VOICECTL_*", "VONAGE_*", "the default profile"]
 APPS = {source: f"1d2c3b4a-5968-4776-8594-{number:012}" for number, source in enumerate(ORDER)}

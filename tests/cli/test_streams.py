@@ -19,7 +19,7 @@ from tests.support.desk import desk, shell
 from tests.support.hostile import unsafe
 from tests.support.room import PERSON, Ran, Room, Stream
 from voicectl.cli.app import run
-from voicectl.sandbox.identity import Identity
+from voicectl.sandbox.account.identity import Identity
 
 Application = tuple[Identity, RSAPrivateKey]
 

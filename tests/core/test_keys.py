@@ -19,7 +19,7 @@ from tests.support.key_files import FAILS, WORKS, pkcs1, pkcs8
 from voicectl import tokens
 from voicectl.core.identity import keys
 from voicectl.errors import ConfigError
-from voicectl.sandbox.identity import Identity
+from voicectl.sandbox.account.identity import Identity
 
 WHERE = "the file"
 SPEED_SECONDS = 1.0

@@ -18,7 +18,7 @@ from tests.support.desk import install
 from tests.support.machines import Application, machine
 from tests.support.room import PERSON, Ran, Room
 from voicectl.clock import SystemClock
-from voicectl.sandbox.identity import Options
+from voicectl.sandbox.account.identity import Options
 from voicectl.sandbox.runner import running
 from voicectl.sandbox.sandbox import Sandbox
 

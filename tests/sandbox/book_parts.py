@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 
-from voicectl.sandbox.conversations.book import Book
-from voicectl.sandbox.conversations.page import Member, Page
+from voicectl.sandbox.conversations.conversation_log import Member, Page
+from voicectl.sandbox.conversations.log import Book
 from voicectl.sandbox.conversations.users import Users
 from voicectl.sandbox.telephony.effects import Note
 from voicectl.sandbox.telephony.leg import Leg

@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from tests.support.clock import FakeClock
-from voicectl.sandbox.identity import Identity, Options
+from voicectl.sandbox.account.identity import Identity, Options
 from voicectl.sandbox.runner import running
 from voicectl.sandbox.sandbox import Sandbox
 

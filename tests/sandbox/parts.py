@@ -10,7 +10,7 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from voicectl import tokens
-from voicectl.sandbox.identity import Identity
+from voicectl.sandbox.account.identity import Identity
 from voicectl.sandbox.sandbox import Sandbox
 from voicectl.sandbox.telephony.effects import Effect, Event, Fetch, Keep, Kind
 from voicectl.sandbox.telephony.exchange import Exchange

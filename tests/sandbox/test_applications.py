@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from voicectl import tokens
 from voicectl.core.identity import keys
-from voicectl.sandbox.application_body import read_application
-from voicectl.sandbox.checks import Invalid
+from voicectl.sandbox.account.application_body import read_application
+from voicectl.sandbox.parsing.fields import Invalid
 from voicectl.voice.region import Region
 
 from .conftest import Start

@@ -9,8 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from voicectl.sandbox.conversations import page as pages
-from voicectl.sandbox.conversations.page import IllegalState, Member, MemberState
+from voicectl.sandbox.conversations import conversation_log as pages
+from voicectl.sandbox.conversations.conversation_log import IllegalState, Member, MemberState
 from voicectl.sandbox.telephony.detection import Behavior, Detection
 from voicectl.sandbox.telephony.effects import Note
 from voicectl.sandbox.telephony.exchange import ExchangeError

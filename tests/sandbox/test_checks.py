@@ -2,8 +2,8 @@
 
 import pytest
 
-from voicectl.sandbox import orders
-from voicectl.sandbox.checks import Invalid
+from voicectl.sandbox.parsing import call_requests
+from voicectl.sandbox.parsing.fields import Invalid
 from voicectl.sandbox.telephony.detection import Behavior, Detection, Mode
 from voicectl.sandbox.telephony.flow import Webhook
 
@@ -29,7 +29,7 @@ def to(**endpoint: object) -> dict:
 
 def refused(body: object) -> list[str]:
     with pytest.raises(Invalid) as caught:
-        orders.read_create(body)
+        call_requests.read_create(body)
     return [wrong["name"] for wrong in caught.value.wrongs]
 
 
@@ -137,7 +137,7 @@ def test_a_call_that_breaks_the_rules_is_refused_by_field(body, names):
     ],
 )
 def test_endpoints_are_kept_as_records_show_them(body, callee):
-    assert orders.read_create(body).to == callee
+    assert call_requests.read_create(body).to == callee
 
 
 @pytest.mark.parametrize(
@@ -149,11 +149,11 @@ def test_endpoints_are_kept_as_records_show_them(body, callee):
     ],
 )
 def test_a_caller_may_be_a_number_or_a_sip_uri(from_, shown):
-    assert orders.read_create(CALL | {"from": from_}).from_ == shown
+    assert call_requests.read_create(CALL | {"from": from_}).from_ == shown
 
 
 def test_all_that_may_be_given_is_kept():
-    order = orders.read_create(
+    order = call_requests.read_create(
         without("ncco")
         | {
             "answer_url": ["https://app.example.org/answer?a=b"],
@@ -177,45 +177,49 @@ def test_all_that_may_be_given_is_kept():
 @pytest.mark.parametrize(
     ("read", "body", "names"),
     [
-        (orders.read_change, {}, ["action"]),
-        (orders.read_change, {"action": "explode"}, ["action"]),
-        (orders.read_change, {"action": "transfer"}, ["destination"]),
-        (orders.read_change, {"action": "transfer", "destination": []}, ["destination"]),
+        (call_requests.read_change, {}, ["action"]),
+        (call_requests.read_change, {"action": "explode"}, ["action"]),
+        (call_requests.read_change, {"action": "transfer"}, ["destination"]),
+        (call_requests.read_change, {"action": "transfer", "destination": []}, ["destination"]),
         (
-            orders.read_change,
+            call_requests.read_change,
             {"action": "transfer", "destination": {"type": "url", "ncco": [HELLO]}},
             ["destination.type"],
         ),
-        (orders.read_change, {"action": "transfer", "destination": {"type": "ncco"}}, ["destination.ncco"]),
         (
-            orders.read_change,
+            call_requests.read_change,
+            {"action": "transfer", "destination": {"type": "ncco"}},
+            ["destination.ncco"],
+        ),
+        (
+            call_requests.read_change,
             {"action": "transfer", "destination": {"type": "ncco", "ncco": [{"action": "pay"}]}},
             ["destination.ncco[0].action"],
         ),
         (
-            orders.read_change,
+            call_requests.read_change,
             {"action": "transfer", "destination": {"type": "ncco", "ncco": []}},
             ["destination.ncco"],
         ),
         (
-            orders.read_change,
+            call_requests.read_change,
             {"action": "transfer", "destination": {"type": "ncco", "url": "http://x"}},
             ["destination.url"],
         ),
-        (orders.read_rest_talk, {}, ["text"]),
-        (orders.read_rest_talk, {"text": "x" * 1501}, ["text"]),
-        (orders.read_rest_talk, {"text": "x", "voice_name": 1}, ["voice_name"]),
-        (orders.read_rest_talk, {"text": "x", "loop": "1"}, ["loop"]),
-        (orders.read_rest_talk, {"text": "x", "premium": "true"}, ["premium"]),
-        (orders.read_rest_talk, {"text": "x", "level": "loud"}, ["level"]),
-        (orders.read_rest_talk, {"text": "x", "level": "1.1"}, ["level"]),
-        (orders.read_rest_stream, {"stream_url": []}, ["stream_url"]),
-        (orders.read_rest_dtmf, {}, ["digits"]),
-        (orders.read_rest_dtmf, {"digits": ""}, ["digits"]),
-        (orders.read_rest_dtmf, {"digits": "12w"}, ["digits"]),
-        (orders.read_rest_dtmf, {"digits": -1}, ["digits"]),
-        (orders.read_rest_dtmf, {"digits": True}, ["digits"]),
-        (orders.read_listener, {}, ["event_url"]),
+        (call_requests.read_rest_talk, {}, ["text"]),
+        (call_requests.read_rest_talk, {"text": "x" * 1501}, ["text"]),
+        (call_requests.read_rest_talk, {"text": "x", "voice_name": 1}, ["voice_name"]),
+        (call_requests.read_rest_talk, {"text": "x", "loop": "1"}, ["loop"]),
+        (call_requests.read_rest_talk, {"text": "x", "premium": "true"}, ["premium"]),
+        (call_requests.read_rest_talk, {"text": "x", "level": "loud"}, ["level"]),
+        (call_requests.read_rest_talk, {"text": "x", "level": "1.1"}, ["level"]),
+        (call_requests.read_rest_stream, {"stream_url": []}, ["stream_url"]),
+        (call_requests.read_rest_dtmf, {}, ["digits"]),
+        (call_requests.read_rest_dtmf, {"digits": ""}, ["digits"]),
+        (call_requests.read_rest_dtmf, {"digits": "12w"}, ["digits"]),
+        (call_requests.read_rest_dtmf, {"digits": -1}, ["digits"]),
+        (call_requests.read_rest_dtmf, {"digits": True}, ["digits"]),
+        (call_requests.read_listener, {}, ["event_url"]),
     ],
 )
 def test_the_other_bodies_are_checked_too(read, body, names):
@@ -226,16 +230,16 @@ def test_the_other_bodies_are_checked_too(read, body, names):
 
 
 def test_what_the_platform_s_own_clients_send_is_tolerated():
-    assert orders.read_rest_dtmf({"digits": 1234}) == "1234"
-    assert orders.read_listener({"event_url": "http://x"}) == "http://x"
-    assert orders.read_create(CALL | {"ringing_timer": 45.0}).ringing_timer == 45
+    assert call_requests.read_rest_dtmf({"digits": 1234}) == "1234"
+    assert call_requests.read_listener({"event_url": "http://x"}) == "http://x"
+    assert call_requests.read_create(CALL | {"ringing_timer": 45.0}).ringing_timer == 45
     for level in (0.4, "0.4", "-1", 1, "0", -1.0):
-        orders.read_rest_talk({"text": "x", "level": level})
-    assert orders.read_rest_talk({"text": f"<speak>{'<break/>' * 1000}x</speak>"}).once < 1
+        call_requests.read_rest_talk({"text": "x", "level": level})
+    assert call_requests.read_rest_talk({"text": f"<speak>{'<break/>' * 1000}x</speak>"}).once < 1
 
 
 def test_refused_digits_are_not_repeated():
     with pytest.raises(Invalid) as caught:
-        orders.read_rest_dtmf({"digits": "98765w"})
+        call_requests.read_rest_dtmf({"digits": "98765w"})
 
     assert "9876" not in str(caught.value)

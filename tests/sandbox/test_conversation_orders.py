@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicectl.sandbox.checks import Invalid
 from voicectl.sandbox.conversations import event_orders, orders, searches
+from voicectl.sandbox.parsing.fields import Invalid
 from voicectl.sandbox.problems import Problem
 from voicectl.sandbox.telephony.flow import Format, Record, Transcription, Webhook
 

@@ -8,7 +8,7 @@ import time
 import httpx
 import pytest
 
-from voicectl.sandbox.front import DropConnection
+from voicectl.sandbox.http.front import DropConnection
 
 from .conftest import Start
 from .parts import Client

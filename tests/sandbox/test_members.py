@@ -220,7 +220,7 @@ class TestGuests:
         refused(client.api("POST", f"{path}/members", body), 400, "conversation:error:invalid-member")
 
     def test_there_is_room_for_so_many(self, client: Client, path: str, monkeypatch):
-        monkeypatch.setattr("voicectl.sandbox.routes.members.MAX_LEGS", 2)
+        monkeypatch.setattr("voicectl.sandbox.http.members.MAX_LEGS", 2)
         assert limits.MAX_LEGS == 200
         user(client, "bob")
         enrol(client, path)

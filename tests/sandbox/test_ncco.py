@@ -22,7 +22,7 @@ from tests.support.flows import (
     RANGES,
     with_,
 )
-from voicectl.sandbox.ncco import MAX_LOOP, read_ncco
+from voicectl.sandbox.parsing.ncco import MAX_LOOP, read_ncco
 from voicectl.sandbox.telephony.detection import Behavior, Detection, Mode
 from voicectl.sandbox.telephony.flow import (
     Action,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicectl.sandbox.checks import Fields
 from voicectl.sandbox.conversations.paging import read_window, turn
+from voicectl.sandbox.parsing.fields import Fields
 from voicectl.sandbox.problems import Problem
 
 URL = "http://127.0.0.1:4010/v1/things"

@@ -11,7 +11,7 @@ import pytest
 from tests.support.clock import FakeClock
 from tests.support.ports import free_block
 from tests.support.servers import Canned, reply
-from voicectl.sandbox.identity import Options
+from voicectl.sandbox.account.identity import Options
 from voicectl.sandbox.runner import MAX_PORT, PortTaken, running
 from voicectl.sandbox.sandbox import Sandbox
 

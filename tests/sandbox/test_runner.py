@@ -17,7 +17,7 @@ import pytest
 from tests.support.clock import FakeClock
 from voicectl.clock import SystemClock
 from voicectl.sandbox import runner
-from voicectl.sandbox.identity import Options
+from voicectl.sandbox.account.identity import Options
 from voicectl.sandbox.runner import running, serve
 from voicectl.sandbox.sandbox import Sandbox
 
@@ -27,7 +27,7 @@ from .parts import Client
 SERVER = """
 import sys
 from voicectl.clock import SystemClock
-from voicectl.sandbox.identity import Options, new_identity
+from voicectl.sandbox.account.identity import Options, new_identity
 from voicectl.sandbox.runner import serve
 from voicectl.sandbox.sandbox import Sandbox
 

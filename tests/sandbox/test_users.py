@@ -13,7 +13,7 @@ from vonage_users import ListUsersFilter, User
 
 from tests.test_official_sdk import PLATFORM, Plain
 from voicectl.core.identity import keys
-from voicectl.sandbox.identity import Identity
+from voicectl.sandbox.account.identity import Identity
 
 from .book_parts import refused
 from .conftest import Start

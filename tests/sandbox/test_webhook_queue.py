@@ -8,7 +8,7 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 
-from voicectl.sandbox.applications import Hook
+from voicectl.sandbox.account.applications import Hook
 from voicectl.sandbox.webhooks.delivery import Courier, Delivery
 from voicectl.sandbox.webhooks.queue import AT_ONCE, PATIENCE_SECONDS, Turn, WebhookQueue
 

@@ -12,7 +12,7 @@ import jwt
 import pytest
 
 from tests.support.servers import Drip, reply
-from voicectl.sandbox.applications import Hook
+from voicectl.sandbox.account.applications import Hook
 from voicectl.sandbox.telephony.effects import Note
 from voicectl.sandbox.webhooks.request import Unsendable, build
 from voicectl.sandbox.webhooks.webhooks import Webhooks

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from voicectl.clock import SystemClock
-from voicectl.sandbox.identity import Options
+from voicectl.sandbox.account.identity import Options
 from voicectl.sandbox.runner import running
 from voicectl.sandbox.sandbox import Sandbox
 

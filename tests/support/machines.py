@@ -14,7 +14,7 @@ from voicectl.api.client import VoiceApi
 from voicectl.api.session import Session
 from voicectl.api.wire import Wire
 from voicectl.core.identity.profiles import Profile, ProfileStore
-from voicectl.sandbox.identity import Identity
+from voicectl.sandbox.account.identity import Identity
 
 from .clock import FakeClock
 from .room import Room

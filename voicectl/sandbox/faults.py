@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from voicectl.sandbox.checks import MISSING, Fields
 from voicectl.sandbox.operations import Operation
+from voicectl.sandbox.parsing.fields import MISSING, Fields
 from voicectl.sandbox.telephony.effects import Kind
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from voicectl.sandbox.telephony.events import BAD_NCCO
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from voicectl.sandbox.conversations.book import Book
+    from voicectl.sandbox.conversations.log import Book
     from voicectl.sandbox.log import Log
     from voicectl.sandbox.recordings.files import Files
     from voicectl.sandbox.sockets.sockets import Sockets

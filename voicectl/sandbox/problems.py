@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from voicectl.sandbox.checks import Invalid
+    from voicectl.sandbox.parsing.fields import Invalid
 
 _TYPES = "https://developer.vonage.com/api-errors#"
 

@@ -11,8 +11,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from voicectl.sandbox.application_body import LEG_PERSISTENCE_TIME
-from voicectl.sandbox.checks import Fields
+from voicectl.sandbox.account.application_body import LEG_PERSISTENCE_TIME
+from voicectl.sandbox.parsing.fields import Fields
 from voicectl.sandbox.telephony.events import NETWORK, RATE, duration, price
 from voicectl.sandbox.times import DAY_MS, rfc3339, unix_seconds
 from voicectl.voice.call import CallStatus
@@ -20,7 +20,7 @@ from voicectl.voice.call import CallStatus
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from voicectl.sandbox.applications import Application
+    from voicectl.sandbox.account.applications import Application
     from voicectl.sandbox.telephony.leg import Leg
 
 PAGE_SIZE = 10

@@ -13,19 +13,13 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
 from voicectl import tokens
-from voicectl.sandbox.applications import ROOM_HOURS, Applications
-from voicectl.sandbox.auth import Doorkeeper
+from voicectl.sandbox.account.applications import ROOM_HOURS, Applications
+from voicectl.sandbox.account.tokens import Doorkeeper
 from voicectl.sandbox.call_clock import CallClock
-from voicectl.sandbox.conversations.book import Book
+from voicectl.sandbox.conversations.log import Book
 from voicectl.sandbox.conversations.users import Users
 from voicectl.sandbox.faults import Faults
-from voicectl.sandbox.front import Front, refuse
-from voicectl.sandbox.limits import Limits
-from voicectl.sandbox.log import Log
-from voicectl.sandbox.performer import Performer
-from voicectl.sandbox.problems import Problem
-from voicectl.sandbox.recordings.files import Files
-from voicectl.sandbox.routes import (
+from voicectl.sandbox.http import (
     applications,
     calls,
     control,
@@ -35,13 +29,19 @@ from voicectl.sandbox.routes import (
     members,
     users,
 )
+from voicectl.sandbox.http.front import Front, refuse
+from voicectl.sandbox.limits import Limits
+from voicectl.sandbox.log import Log
+from voicectl.sandbox.performer import Performer
+from voicectl.sandbox.problems import Problem
+from voicectl.sandbox.recordings.files import Files
 from voicectl.sandbox.sockets.sockets import Sockets
 from voicectl.sandbox.telephony.exchange import Exchange, ExchangeError
 from voicectl.sandbox.webhooks.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from voicectl.clock import Clock
-    from voicectl.sandbox.identity import Identity, Options
+    from voicectl.sandbox.account.identity import Identity, Options
     from voicectl.sandbox.performer import Wait
     from voicectl.sandbox.telephony.effects import Note
 

@@ -16,7 +16,7 @@ from voicectl.cli.context import App, current
 from voicectl.cli.output.text import may_color
 from voicectl.core.identity import keys
 from voicectl.core.identity.profiles import SANDBOX, Profile, ProfileStore
-from voicectl.sandbox.identity import Options, new_identity
+from voicectl.sandbox.account.identity import Options, new_identity
 from voicectl.sandbox.runner import running
 from voicectl.sandbox.sandbox import Sandbox
 

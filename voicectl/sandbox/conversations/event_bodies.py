@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from voicectl.sandbox.conversations import shown
-from voicectl.sandbox.conversations.page import MemberState
+from voicectl.sandbox.conversations import representations
+from voicectl.sandbox.conversations.conversation_log import MemberState
 from voicectl.sandbox.telephony.events import NETWORK, RATE, duration, price
 from voicectl.sandbox.telephony.leg import Direction
 from voicectl.sandbox.times import rfc3339
@@ -20,7 +20,7 @@ from voicectl.voice.endpoint import label
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from voicectl.sandbox.conversations.page import Member, Page
+    from voicectl.sandbox.conversations.conversation_log import Member, Page
     from voicectl.sandbox.telephony.effects import Note
     from voicectl.sandbox.telephony.leg import Leg
 
@@ -38,10 +38,10 @@ AT_ONCE = ("conversation:updated", "member:media")
 def at_once(page: Page, note: Note, member: Member | None, leg: Leg | None) -> dict[str, Any]:
     """The body of a *note* of a type in :data:`AT_ONCE`; for the arguments see :func:`body`."""
     if note.type == "conversation:updated":
-        return shown.conversation_body(page)
+        return representations.conversation_body(page)
     if member is None:
         return note.body
-    return {"audio": True, "media": shown.media(member, leg), **_on(leg)}
+    return {"audio": True, "media": representations.media(member, leg), **_on(leg)}
 
 
 def body(page: Page, number: int, note: Note, member: Member | None, leg: Leg | None) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def body(page: Page, number: int, note: Note, member: Member | None, leg: Leg | 
     """
     if note.type in ("conversation:created", "conversation:deleted"):
         deleted_at = note.at if note.type == "conversation:deleted" else None
-        return shown.conversation_body(page, deleted_at=deleted_at)
+        return representations.conversation_body(page, deleted_at=deleted_at)
     if number in (page.deleted or ()):
         return {}
     if note.type in _MEMBER and member is not None:
@@ -71,16 +71,19 @@ def body(page: Page, number: int, note: Note, member: Member | None, leg: Leg | 
 def _member(page: Page, note: Note, member: Member, leg: Leg | None) -> dict[str, Any]:
     state = _MEMBER[note.type]
     given = member.given or {}
-    of = {"initiator": shown.initiators(member, state), "timestamp": shown.moments(member, state)}
-    channel = given.get("channel", {"type": "app"}) if leg is None else shown.channel(leg)
-    user = {**shown.person(member), "member_id": member.id}
+    of = {
+        "initiator": representations.initiators(member, state),
+        "timestamp": representations.moments(member, state),
+    }
+    channel = given.get("channel", {"type": "app"}) if leg is None else representations.channel(leg)
+    user = {**representations.person(member), "member_id": member.id}
     if state is not MemberState.INVITED:
         reason = {"reason": _reason(note, member)} if state is MemberState.LEFT else {}
         return {"member_id": member.id, "user": user, "channel": channel, **of, **reason}
     conversation = {
         "conversation_id": page.conversation.uuid,
         "name": page.name,
-        **shown.settings(page, "display_name", "image_url"),
+        **representations.settings(page, "display_name", "image_url"),
     }
     media = given.get("media", {"audio": leg is not None})
     inviter = {"invited_by": given["invited_by"]} if "invited_by" in given else {}
@@ -113,7 +116,7 @@ def _leg_status(page: Page, number: int, note: Note, leg: Leg) -> dict[str, Any]
     return {
         "leg_id": leg.uuid,
         "direction": leg.direction,
-        "type": shown.party(leg)["type"],
+        "type": representations.party(leg)["type"],
         **_status(note),
         "statusHistory": history,
     }
@@ -176,7 +179,7 @@ def _machine(_page: Page, _number: int, note: Note, leg: Leg) -> dict[str, Any]:
 
 def _transferred(page: Page, number: int, note: Note, leg: Leg) -> dict[str, Any]:
     member = page.member(note.uuid, number)
-    user = {} if member is None else {"user_id": shown.person(member)["id"]}
+    user = {} if member is None else {"user_id": representations.person(member)["id"]}
     return {**user, **note.body, **_on(leg)}
 
 
@@ -219,7 +222,7 @@ def _times_and_price(leg: Leg) -> dict[str, Any]:
 
 
 def _on(leg: Leg | None) -> dict[str, Any]:
-    return {} if leg is None else {"channel": shown.channel(leg)}
+    return {} if leg is None else {"channel": representations.channel(leg)}
 
 
 _MEMBER = {state.event: state for state in MemberState}

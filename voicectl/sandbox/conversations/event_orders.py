@@ -1,6 +1,6 @@
 """Reading what is done by posting events, and by recording a whole conversation.
 
-Each raises :class:`~voicectl.sandbox.checks.Invalid` if the body breaks the rules.
+Each raises :class:`~voicectl.sandbox.parsing.fields.Invalid` if the body breaks the rules.
 
 Source: Conversation API reference, "events" and "whole-conversation media".
 """
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from voicectl.sandbox.checks import Fields
-from voicectl.sandbox.conversations.book import EPHEMERAL
-from voicectl.sandbox.event_urls import read_event_url
-from voicectl.sandbox.listening import LANGUAGE
-from voicectl.sandbox.ncco import Split
+from voicectl.sandbox.conversations.log import EPHEMERAL
+from voicectl.sandbox.parsing.event_urls import read_event_url
+from voicectl.sandbox.parsing.fields import Fields
+from voicectl.sandbox.parsing.input_action import LANGUAGE
+from voicectl.sandbox.parsing.ncco import Split
 from voicectl.sandbox.telephony.flow import LONGEST_RECORDING, Format, Record, Transcription
 
 LONGEST_RETENTION = 400

@@ -1,6 +1,6 @@
 """Reading what makes and changes conversations, members and users, checked whole before anything is done.
 
-Each raises :class:`~voicectl.sandbox.checks.Invalid` if the body breaks the rules.
+Each raises :class:`~voicectl.sandbox.parsing.fields.Invalid` if the body breaks the rules.
 
 Source: Conversation API reference, sections on each operation.
 """
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from voicectl.sandbox.checks import MISSING, Fields
-from voicectl.sandbox.conversations.page import MemberState
-from voicectl.sandbox.event_urls import Method
+from voicectl.sandbox.conversations.conversation_log import MemberState
+from voicectl.sandbox.parsing.event_urls import Method
+from voicectl.sandbox.parsing.fields import MISSING, Fields
 
 LONGEST_NAME = 100
 LONGEST_DISPLAY_NAME = 50

@@ -19,7 +19,7 @@ from voicectl.sandbox.record import SortOrder
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from voicectl.sandbox.checks import Fields
+    from voicectl.sandbox.parsing.fields import Fields
 
 PAGE_SIZE = 10
 MAX_PAGE_SIZE = 100

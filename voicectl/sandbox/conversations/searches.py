@@ -1,6 +1,6 @@
 """Reading the queries of lists. Parameters that a list does not have are ignored.
 
-Each raises :class:`~voicectl.sandbox.checks.Invalid` if the query breaks the rules.
+Each raises :class:`~voicectl.sandbox.parsing.fields.Invalid` if the query breaks the rules.
 
 Source: Conversation API reference, sections on each list.
 """
@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from voicectl.sandbox.checks import Fields
-from voicectl.sandbox.conversations.page import MemberState
+from voicectl.sandbox.conversations.conversation_log import MemberState
 from voicectl.sandbox.conversations.paging import Window, read_window
+from voicectl.sandbox.parsing.fields import Fields
 from voicectl.sandbox.record import read_moment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from voicectl.sandbox.conversations.page import Page
+    from voicectl.sandbox.conversations.conversation_log import Page
 
 MAX_EVENT_TYPES = 5
 LAST_ID = 10**9

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from voicectl.sandbox.bodies import MAX_BODY, UnreadableBody, parse_json
 from voicectl.sandbox.faults import Fault, What
-from voicectl.sandbox.ncco import read_ncco
+from voicectl.sandbox.parsing.ncco import read_ncco
 from voicectl.sandbox.reach import may_reach
 from voicectl.sandbox.telephony.effects import Event, Fetch
 from voicectl.sandbox.webhooks.request import NO_ANSWER, Reply, Unsendable, build, send, shown
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from voicectl.sandbox.applications import Application, Hook
+    from voicectl.sandbox.account.applications import Application, Hook
     from voicectl.sandbox.telephony.flow import Actions
 
 ATTEMPTS = 2

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterator
 
-    from voicectl.sandbox.applications import Hook
+    from voicectl.sandbox.account.applications import Hook
 
     Sign = Callable[[bytes], str]
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from voicectl.sandbox.applications import ANSWER_SECONDS, EVENT_SECONDS, Hook
+from voicectl.sandbox.account.applications import ANSWER_SECONDS, EVENT_SECONDS, Hook
 from voicectl.sandbox.faults import ANSWER, RTC, WEBHOOK_FAULTS, What
 from voicectl.sandbox.telephony import events
 from voicectl.sandbox.telephony.effects import Event, Fetch, Kind
@@ -22,7 +22,7 @@ from voicectl.voice.call import CallStatus
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from voicectl.sandbox.applications import Application, Applications
+    from voicectl.sandbox.account.applications import Application, Applications
     from voicectl.sandbox.faults import Faults
     from voicectl.sandbox.log import Log
     from voicectl.sandbox.telephony.effects import Note

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response
 
 from voicectl.sandbox.bodies import Json
-from voicectl.sandbox.conversations import paging, searches, shown
+from voicectl.sandbox.conversations import paging, representations, searches
 from voicectl.sandbox.conversations.orders import is_user_name, read_user
 from voicectl.sandbox.conversations.users import NameTaken
+from voicectl.sandbox.http.access import base, is_there, region_of, token_user
+from voicectl.sandbox.http.pipeline import may_see, routes_of
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.problems import refused
-from voicectl.sandbox.routes.access import base, is_there, region_of, token_user
-from voicectl.sandbox.routes.pipeline import may_see, routes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.routing import Route
 
-    from voicectl.sandbox.conversations.page import Page
+    from voicectl.sandbox.conversations.conversation_log import Page
     from voicectl.sandbox.conversations.paging import Key
     from voicectl.sandbox.conversations.users import User
     from voicectl.sandbox.sandbox import Sandbox
@@ -53,7 +53,7 @@ def _list(sandbox: Sandbox, request: Request, _body: Any) -> Response:
     window = searches.read_list(request.query_params, "name")
     name = request.query_params.get("name")
     found = ((("", user.number), user) for user in _visible(sandbox, request) if name in (None, user.name))
-    show = partial(shown.user_in_list, base=base(request))
+    show = partial(representations.user_in_list, base=base(request))
     return Json(paging.listing(found, window, f"{base(request)}{ALL}", show, "users"))
 
 
@@ -68,11 +68,11 @@ def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
         )
     except NameTaken as exc:
         raise _taken() from exc
-    return Json(shown.user_record(user, base(request)), 201)
+    return Json(representations.user_record(user, base(request)), 201)
 
 
 def _get(sandbox: Sandbox, request: Request, _body: Any) -> Response:
-    return Json(shown.user_record(_named(sandbox, request), base(request)))
+    return Json(representations.user_record(_named(sandbox, request), base(request)))
 
 
 def _update(sandbox: Sandbox, request: Request, body: Any) -> Response:
@@ -83,7 +83,7 @@ def _update(sandbox: Sandbox, request: Request, body: Any) -> Response:
         sandbox.users.change(user, name, details)
     except NameTaken as exc:
         raise _taken() from exc
-    return Json(shown.user_record(user, base(request)))
+    return Json(representations.user_record(user, base(request)))
 
 
 def _delete(sandbox: Sandbox, request: Request, _body: Any) -> Response:
@@ -104,7 +104,9 @@ def _list_conversations(sandbox: Sandbox, request: Request, _body: Any) -> Respo
                 yield (key if search.by_sort_key else "", page.number), page
 
     url = f"{base(request)}{ALL}/{user.id}/conversations"
-    show = partial(shown.conversation_record, base=base(request), with_custom_data=search.with_custom_data)
+    show = partial(
+        representations.conversation_record, base=base(request), with_custom_data=search.with_custom_data
+    )
     return Json(paging.listing(found(), search.window, url, show, "conversations"))
 
 
@@ -114,11 +116,11 @@ def _list_sessions(sandbox: Sandbox, request: Request, _body: Any) -> Response:
     found = (
         (("", leg.created), leg)
         for leg in sandbox.exchange.live.values()
-        if shown.party(leg) == {"type": "app", "user": user.name}
+        if representations.party(leg) == {"type": "app", "user": user.name}
         and (leg.application_id, leg.region) == (user.application_id, user.region)
     )
     url = f"{base(request)}{ALL}/{user.id}/sessions"
-    show = partial(shown.session_record, user, api_key=sandbox.identity.api_key)
+    show = partial(representations.session_record, user, api_key=sandbox.identity.api_key)
     return Json(paging.listing(found, window, url, show, "sessions"))
 
 

@@ -15,8 +15,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from voicectl.sandbox.checks import Fields
-from voicectl.sandbox.event_urls import Method
+from voicectl.sandbox.parsing.event_urls import Method
+from voicectl.sandbox.parsing.fields import Fields
 from voicectl.voice.region import Region
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from voicectl.sandbox.bodies import Json
-from voicectl.sandbox.conversations import orders, paging, searches, shown
-from voicectl.sandbox.conversations.page import IllegalState, Member, MemberState
+from voicectl.sandbox.conversations import orders, paging, representations, searches
+from voicectl.sandbox.conversations.conversation_log import IllegalState, Member, MemberState
+from voicectl.sandbox.http.access import asked_page, base, note_of, own_member, speaker, token_user
+from voicectl.sandbox.http.pipeline import routes_of
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.problems import refused
-from voicectl.sandbox.routes.access import asked_page, base, note_of, own_member, speaker, token_user
-from voicectl.sandbox.routes.pipeline import routes_of
 from voicectl.sandbox.telephony.conversation import MAX_LEGS
 from voicectl.sandbox.telephony.exchange import ExchangeError
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import Route
 
-    from voicectl.sandbox.conversations.page import Page
+    from voicectl.sandbox.conversations.conversation_log import Page
     from voicectl.sandbox.sandbox import Sandbox
 
 ALL = "/v1/conversations/{conversation}/members"
@@ -51,7 +51,7 @@ def _list(sandbox: Sandbox, request: Request, _body: Any) -> Response:
     page = asked_page(sandbox, request)
     found = ((("", i), member) for i, member in enumerate(page.members.values()))
     url = f"{base(request)}{request.scope['path']}"
-    show = partial(shown.member_in_list, page, base=base(request))
+    show = partial(representations.member_in_list, page, base=base(request))
     return Json(paging.listing(found, window, url, show, "members"))
 
 
@@ -81,7 +81,7 @@ def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
     invited_by = {} if inviter is None else {"invited_by": inviter.id}
     member = page.add(Member(id=sandbox.book.new_member_id(), user=user, given=wanted.given | invited_by))
     _note_step(sandbox, request, page, member, wanted.state)
-    return Json(shown.member_record(page, member, None, base(request)), 201)
+    return Json(representations.member_record(page, member, None, base(request)), 201)
 
 
 def _get(sandbox: Sandbox, request: Request, _body: Any) -> Response:
@@ -146,4 +146,4 @@ def _no_such_member() -> Exception:
 
 
 def _shown(sandbox: Sandbox, request: Request, page: Page, member: Member) -> Json:
-    return Json(shown.member_record(page, member, sandbox.book.leg(member), base(request)))
+    return Json(representations.member_record(page, member, sandbox.book.leg(member), base(request)))

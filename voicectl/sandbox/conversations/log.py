@@ -14,8 +14,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from voicectl.sandbox.conversations import event_bodies
-from voicectl.sandbox.conversations.page import Member, MemberState, Page, derived
-from voicectl.sandbox.conversations.shown import party, person
+from voicectl.sandbox.conversations.conversation_log import Member, MemberState, Page, derived
+from voicectl.sandbox.conversations.representations import party, person
 from voicectl.sandbox.telephony.conversation import Conversation
 from voicectl.sandbox.times import rfc3339
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import FileResponse
 
+from voicectl.sandbox.http.pipeline import may_see, routes_of
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.problems import gateway
-from voicectl.sandbox.routes.pipeline import may_see, routes_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from voicectl.sandbox.bodies import Json
-from voicectl.sandbox.ncco import read_ncco
+from voicectl.sandbox.parsing.ncco import read_ncco
 from voicectl.sandbox.problems import refused_control
 from voicectl.sandbox.record import call_record
 from voicectl.sandbox.telephony.flow import Join
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from voicectl.sandbox.checks import Fields
+    from voicectl.sandbox.parsing.fields import Fields
     from voicectl.sandbox.sandbox import Sandbox
     from voicectl.sandbox.telephony.flow import Actions
     from voicectl.sandbox.telephony.leg import Leg

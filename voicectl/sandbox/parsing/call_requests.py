@@ -10,10 +10,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from voicectl.errors import InputError
-from voicectl.sandbox.checks import MISSING, Fields
-from voicectl.sandbox.endpoints import read_endpoint
-from voicectl.sandbox.event_urls import Method, read_event_url
-from voicectl.sandbox.ncco import read_detection, read_ncco, read_stream, read_talk
+from voicectl.sandbox.parsing.endpoints import read_endpoint
+from voicectl.sandbox.parsing.event_urls import Method, read_event_url
+from voicectl.sandbox.parsing.fields import MISSING, Fields
+from voicectl.sandbox.parsing.ncco import read_detection, read_ncco, read_stream, read_talk
 from voicectl.sandbox.telephony.flow import LENGTH_TIMER, RINGING_TIMER, Order, Webhook
 from voicectl.voice import endpoint
 

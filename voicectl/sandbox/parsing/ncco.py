@@ -11,10 +11,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from voicectl.sandbox.checks import MISSING, WRONG_TYPE, Fields
-from voicectl.sandbox.endpoints import read_endpoint, read_on_answer, read_tone
-from voicectl.sandbox.event_urls import read_ncco_event_url
-from voicectl.sandbox.listening import LANGUAGE, read_input
+from voicectl.sandbox.parsing.endpoints import read_endpoint, read_on_answer, read_tone
+from voicectl.sandbox.parsing.event_urls import read_ncco_event_url
+from voicectl.sandbox.parsing.fields import MISSING, WRONG_TYPE, Fields
+from voicectl.sandbox.parsing.input_action import LANGUAGE, read_input
 from voicectl.sandbox.telephony.detection import BEEP_TIMEOUT, Behavior, Detection, Mode
 from voicectl.sandbox.telephony.flow import (
     LENGTH_TIMER,

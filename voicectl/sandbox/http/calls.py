@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
-from voicectl.sandbox import orders, record
+from voicectl.sandbox import record
 from voicectl.sandbox.bodies import Json
+from voicectl.sandbox.http.access import base, region_of
+from voicectl.sandbox.http.pipeline import may_see, routes_of
 from voicectl.sandbox.operations import Operation
-from voicectl.sandbox.orders import Verb
+from voicectl.sandbox.parsing import call_requests
+from voicectl.sandbox.parsing.call_requests import Verb
 from voicectl.sandbox.problems import no_such_leg, wrong_state
-from voicectl.sandbox.routes.access import base, region_of
-from voicectl.sandbox.routes.pipeline import may_see, routes_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -70,7 +71,7 @@ def _get_calls(sandbox: Sandbox, request: Request, _body: Any) -> Response:
 
 def _create_call(sandbox: Sandbox, request: Request, body: Any) -> Response:
     leg = sandbox.exchange.create(
-        orders.read_create(body),
+        call_requests.read_create(body),
         application_id=request.state.application.id,
         region=region_of(request),
     )
@@ -82,7 +83,7 @@ def _get_call(sandbox: Sandbox, request: Request, _body: Any) -> Response:
 
 
 def _update_call(sandbox: Sandbox, request: Request, body: Any) -> Response:
-    change = orders.read_change(body)
+    change = call_requests.read_change(body)
     leg = _changeable(sandbox, request)
     match change.verb:
         case Verb.HANGUP:
@@ -97,7 +98,7 @@ def _update_call(sandbox: Sandbox, request: Request, body: Any) -> Response:
 
 
 def _start_stream(sandbox: Sandbox, request: Request, body: Any) -> Response:
-    return _stream(sandbox, request, orders.read_rest_stream(body), "Stream started")
+    return _stream(sandbox, request, call_requests.read_rest_stream(body), "Stream started")
 
 
 def _stop_stream(sandbox: Sandbox, request: Request, _body: Any) -> Response:
@@ -111,7 +112,7 @@ def _stream(sandbox: Sandbox, request: Request, prompt: Prompt | None, done: str
 
 
 def _start_talk(sandbox: Sandbox, request: Request, body: Any) -> Response:
-    return _talk(sandbox, request, orders.read_rest_talk(body), "Talk started")
+    return _talk(sandbox, request, call_requests.read_rest_talk(body), "Talk started")
 
 
 def _stop_talk(sandbox: Sandbox, request: Request, _body: Any) -> Response:
@@ -125,14 +126,14 @@ def _talk(sandbox: Sandbox, request: Request, prompt: Prompt | None, done: str) 
 
 
 def _start_dtmf(sandbox: Sandbox, request: Request, body: Any) -> Response:
-    digits = orders.read_rest_dtmf(body)
+    digits = call_requests.read_rest_dtmf(body)
     leg = _changeable(sandbox, request)
     sandbox.exchange.dtmf(leg, digits)
     return _done("DTMF sent", leg)
 
 
 def _subscribe_dtmf(sandbox: Sandbox, request: Request, body: Any) -> Response:
-    url = orders.read_listener(body)
+    url = call_requests.read_listener(body)
     sandbox.exchange.listen(_changeable(sandbox, request), url)
     return Response(status_code=200)
 

@@ -15,10 +15,10 @@ from voicectl.sandbox.bodies import (
     parse_json,
     read_body,
 )
-from voicectl.sandbox.checks import Invalid
 from voicectl.sandbox.faults import Fault, What
-from voicectl.sandbox.front import DropConnection, refuse
+from voicectl.sandbox.http.front import DropConnection, refuse
 from voicectl.sandbox.operations import Operation
+from voicectl.sandbox.parsing.fields import Invalid
 from voicectl.sandbox.problems import Problem, gateway, invalid, no_such_leg, wrong_state
 from voicectl.sandbox.telephony.exchange import LegNotAnswered, LegOver
 

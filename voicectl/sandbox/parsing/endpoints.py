@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from voicectl.sandbox.telephony.flow import Webhook
 
 if TYPE_CHECKING:
-    from voicectl.sandbox.checks import Fields
+    from voicectl.sandbox.parsing.fields import Fields
 
 MAX_SIP_URI = 50
 MAX_USER_TO_USER = 256

@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
-from voicectl.sandbox import orders
 from voicectl.sandbox.bodies import Json
-from voicectl.sandbox.conversations import paging, searches, shown
+from voicectl.sandbox.conversations import paging, representations, searches
 from voicectl.sandbox.conversations.event_orders import read_recorder
 from voicectl.sandbox.conversations.orders import read_conversation
+from voicectl.sandbox.http.access import asked_page, base, is_there, note_of, region_of
+from voicectl.sandbox.http.pipeline import routes_of
 from voicectl.sandbox.operations import Operation
+from voicectl.sandbox.parsing import call_requests
 from voicectl.sandbox.problems import refused
-from voicectl.sandbox.routes.access import asked_page, base, is_there, note_of, region_of
-from voicectl.sandbox.routes.pipeline import routes_of
 from voicectl.sandbox.telephony.exchange import NobodyThere
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.routing import Route
 
-    from voicectl.sandbox.conversations.page import Page
+    from voicectl.sandbox.conversations.conversation_log import Page
     from voicectl.sandbox.sandbox import Sandbox
     from voicectl.sandbox.telephony.flow import Record
     from voicectl.sandbox.telephony.hearing import Prompt
@@ -58,7 +58,7 @@ def _list(sandbox: Sandbox, request: Request, _body: Any) -> Response:
         for page in list(sandbox.book)
         if search.finds(page) and is_there(sandbox, request, page)
     )
-    show = partial(shown.conversation_record, base=base(request))
+    show = partial(representations.conversation_record, base=base(request))
     return Json(paging.listing(found, search.window, f"{base(request)}{ALL}", show, "conversations"))
 
 
@@ -69,11 +69,11 @@ def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
         _require_free(sandbox, request, name, application_id, region)
     conversation = sandbox.exchange.found(name, application_id=application_id, region=region)
     page = sandbox.book.open(conversation, settings)
-    return Json(shown.conversation_record(page, base(request)), 201)
+    return Json(representations.conversation_record(page, base(request)), 201)
 
 
 def _get(sandbox: Sandbox, request: Request, _body: Any) -> Response:
-    return Json(shown.conversation_record(asked_page(sandbox, request), base(request)))
+    return Json(representations.conversation_record(asked_page(sandbox, request), base(request)))
 
 
 def _update(sandbox: Sandbox, request: Request, body: Any) -> Response:
@@ -86,7 +86,7 @@ def _update(sandbox: Sandbox, request: Request, body: Any) -> Response:
     page.settings |= settings
     page.updated = sandbox.exchange.now
     sandbox.note(note_of(sandbox, page, "conversation:updated", None, {}))
-    return Json(shown.conversation_record(page, base(request)))
+    return Json(representations.conversation_record(page, base(request)))
 
 
 def _delete(sandbox: Sandbox, request: Request, _body: Any) -> Response:
@@ -95,7 +95,7 @@ def _delete(sandbox: Sandbox, request: Request, _body: Any) -> Response:
 
 
 def _start_talk(sandbox: Sandbox, request: Request, body: Any) -> Response:
-    return _talk(sandbox, request, orders.read_rest_talk(body), "Talk started")
+    return _talk(sandbox, request, call_requests.read_rest_talk(body), "Talk started")
 
 
 def _stop_talk(sandbox: Sandbox, request: Request, _body: Any) -> Response:
@@ -109,7 +109,7 @@ def _talk(sandbox: Sandbox, request: Request, prompt: Prompt | None, done: str) 
 
 
 def _start_stream(sandbox: Sandbox, request: Request, body: Any) -> Response:
-    return _stream(sandbox, request, orders.read_rest_stream(body), "Stream started")
+    return _stream(sandbox, request, call_requests.read_rest_stream(body), "Stream started")
 
 
 def _stop_stream(sandbox: Sandbox, request: Request, _body: Any) -> Response:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from voicectl.sandbox.telephony.flow import Webhook
 
 if TYPE_CHECKING:
-    from voicectl.sandbox.checks import Fields
+    from voicectl.sandbox.parsing.fields import Fields
 
 
 class Method(StrEnum):

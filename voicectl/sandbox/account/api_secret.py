@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from voicectl.sandbox.identity import Identity
+    from voicectl.sandbox.account.identity import Identity
 
 _SCHEME = "basic "
 _IN_QUERY = ("api_key", "api_secret")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from voicectl.sandbox.checks import Fields
+from voicectl.sandbox.parsing.fields import Fields
 from voicectl.sandbox.telephony.flow import DtmfTerms, Input, SpeechTerms
 
 if TYPE_CHECKING:

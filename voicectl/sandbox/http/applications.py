@@ -14,20 +14,20 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 from starlette.routing import Route
 
-from voicectl.sandbox.account import is_account, signs_twice
-from voicectl.sandbox.application_body import read_application, read_public_key
+from voicectl.sandbox.account.api_secret import is_account, signs_twice
+from voicectl.sandbox.account.application_body import read_application, read_public_key
+from voicectl.sandbox.account.identity import new_key_pair
 from voicectl.sandbox.bodies import Json, is_json
-from voicectl.sandbox.checks import Fields, Invalid
-from voicectl.sandbox.identity import new_key_pair
+from voicectl.sandbox.http.pipeline import routes_of
 from voicectl.sandbox.operations import Operation
+from voicectl.sandbox.parsing.fields import Fields, Invalid
 from voicectl.sandbox.problems import Problem
-from voicectl.sandbox.routes.pipeline import routes_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from voicectl.sandbox.application_body import Draft
-    from voicectl.sandbox.applications import Application
+    from voicectl.sandbox.account.application_body import Draft
+    from voicectl.sandbox.account.applications import Application
     from voicectl.sandbox.sandbox import Sandbox
 
 PAGE_SIZE = 10

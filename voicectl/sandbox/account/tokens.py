@@ -13,7 +13,7 @@ from voicectl.sandbox.problems import gateway
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from voicectl.sandbox.applications import Application, Applications
+    from voicectl.sandbox.account.applications import Application, Applications
 
 MAX_SECONDS = 2**53
 """No moment is later: beyond it numbers are no longer exact."""

@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response
 
 from voicectl.sandbox.bodies import Json
-from voicectl.sandbox.checks import MISSING, Fields, Invalid
 from voicectl.sandbox.conversations import paging, searches
-from voicectl.sandbox.conversations.book import EPHEMERAL
 from voicectl.sandbox.conversations.event_orders import (
     RETENTION_DAYS,
     Act,
@@ -21,12 +19,14 @@ from voicectl.sandbox.conversations.event_orders import (
     read_event,
     read_record,
 )
-from voicectl.sandbox.ncco import read_stream, read_talk
+from voicectl.sandbox.conversations.log import EPHEMERAL
+from voicectl.sandbox.http.access import asked_page, base, note_of, speaker
+from voicectl.sandbox.http.conversations import start_recording, stop_recording
+from voicectl.sandbox.http.pipeline import routes_of
 from voicectl.sandbox.operations import Operation
+from voicectl.sandbox.parsing.fields import MISSING, Fields, Invalid
+from voicectl.sandbox.parsing.ncco import read_stream, read_talk
 from voicectl.sandbox.problems import refused
-from voicectl.sandbox.routes.access import asked_page, base, note_of, speaker
-from voicectl.sandbox.routes.conversations import start_recording, stop_recording
-from voicectl.sandbox.routes.pipeline import routes_of
 from voicectl.sandbox.telephony.exchange import LegNotAnswered
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.routing import Route
 
+    from voicectl.sandbox.conversations.conversation_log import Page
     from voicectl.sandbox.conversations.event_orders import Posted
-    from voicectl.sandbox.conversations.page import Page
     from voicectl.sandbox.sandbox import Sandbox
     from voicectl.sandbox.telephony.hearing import Prompt
     from voicectl.sandbox.telephony.leg import Leg

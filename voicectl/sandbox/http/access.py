@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from voicectl import tokens
-from voicectl.sandbox.conversations.page import MemberState
+from voicectl.sandbox.conversations.conversation_log import MemberState
+from voicectl.sandbox.http.pipeline import may_see
 from voicectl.sandbox.problems import refused
-from voicectl.sandbox.routes.pipeline import may_see
 from voicectl.sandbox.telephony.effects import Note
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from voicectl.sandbox.conversations.page import Member, Page
+    from voicectl.sandbox.conversations.conversation_log import Member, Page
     from voicectl.sandbox.sandbox import Sandbox
 
 

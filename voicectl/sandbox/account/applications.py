@@ -10,14 +10,19 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from voicectl.sandbox.application_body import CONVERSATIONS_TTL, Draft, read_application, read_public_key
-from voicectl.sandbox.identity import APPLICATION_ID_PREFIX
+from voicectl.sandbox.account.application_body import (
+    CONVERSATIONS_TTL,
+    Draft,
+    read_application,
+    read_public_key,
+)
+from voicectl.sandbox.account.identity import APPLICATION_ID_PREFIX
 from voicectl.sandbox.telephony.leg import DEFAULT_REGION
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-    from voicectl.sandbox.identity import Identity
+    from voicectl.sandbox.account.identity import Identity
 
 ROOM_HOURS = CONVERSATIONS_TTL
 """How long the rooms of an application stay that is gone, or has no ``voice``."""

@@ -87,7 +87,7 @@ class Member:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Page:
-    """A conversation with its members and events; the :class:`~voicectl.sandbox.conversations.book.Book` fills it.
+    """A conversation with its members and events; the :class:`~voicectl.sandbox.conversations.log.Book` fills it.
 
     Attributes:
         number: In which order they were made, from 1.

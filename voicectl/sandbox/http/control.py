@@ -16,11 +16,11 @@ from starlette.routing import Route
 
 from voicectl.errors import InputError
 from voicectl.sandbox.bodies import BodyTooLarge, Json, UnreadableBody, is_json, parse_json, read_body
-from voicectl.sandbox.checks import Fields, Invalid
-from voicectl.sandbox.front import refusal
+from voicectl.sandbox.http import parties
+from voicectl.sandbox.http.front import refusal
 from voicectl.sandbox.log import KEPT
+from voicectl.sandbox.parsing.fields import Fields, Invalid
 from voicectl.sandbox.problems import refused_control
-from voicectl.sandbox.routes import parties
 from voicectl.sandbox.telephony.exchange import ExchangeError
 from voicectl.sandbox.times import rfc3339
 from voicectl.sandbox.webhooks.request import shown

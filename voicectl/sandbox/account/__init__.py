@@ -1,0 +1,1 @@
+"""The application and its account as the platform keeps them: settings, secrets, tokens."""
