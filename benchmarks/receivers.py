@@ -27,9 +27,9 @@ from voicectl.clock import SystemClock
 from voicectl.core.identity import keys
 from voicectl.store.event_stores import open_events
 from voicectl.store.events import Kept, Outcome, Query
-from voicectl.store.spool import Spool
-from voicectl.webhook import keeper, server
-from voicectl.webhook.gate import LIMITS, Gate
+from voicectl.store.events_spool import Spool
+from voicectl.webhook import event_writer, server
+from voicectl.webhook.connection_limits import LIMITS, Gate
 from voicectl.webhook.signature import Verifier
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class OneByOne:
         self._store.close()
 
 
-class Eager(keeper.Keeper):
+class Eager(event_writer.Keeper):
     """Acknowledges before anything is kept."""
 
     async def keep(self, arrival: Arrival) -> Kept:
@@ -124,7 +124,7 @@ def serve(kind: str, directory: Path) -> None:
     )
     sock = server.listen(port=0)
     print(server.url(sock), flush=True)
-    with mock.patch.object(server, "Keeper", Eager if kind == "eager" else keeper.Keeper):
+    with mock.patch.object(server, "Keeper", Eager if kind == "eager" else event_writer.Keeper):
         server.serve(setup, sock)
 
 

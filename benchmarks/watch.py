@@ -45,13 +45,12 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 CONTROL = """
 import sys
-from voicectl.cli import screen
-from voicectl.core import watching
+from voicectl.cli.output import watch_screen as screen
 screen.LEAST_SECONDS = 0.0
 screen.LOOK_SECONDS = 0.05
 screen.REDRAW_SECONDS = 0.0
 screen._newest = lambda groups, room: ([(each, False) for group in groups for each in group], 0)
-from voicectl.cli import watch
+from voicectl.cli.commands import watch
 watch.MOST_ROWS = 1_000_000
 from voicectl.__main__ import main
 main()

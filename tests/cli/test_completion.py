@@ -14,7 +14,7 @@ from tests.support.machines import Application, machine
 from tests.support.room import PERSON, Ran, Room
 from tests.support.servers import LEG, Canned, page, reply
 from voicectl.core.identity.profiles import ProfileStore
-from voicectl.store.notes import Notes
+from voicectl.store.action_log import Notes
 
 from .test_finding import Watch, ring
 

@@ -20,7 +20,7 @@ from tests.conftest import StartRoom
 from tests.support.room import PERSON, Room
 from voicectl.clock import SystemClock
 from voicectl.core.identity.profiles import ProfileStore
-from voicectl.store.notes import Notes
+from voicectl.store.action_log import Notes
 
 COMPLETIONS = Path(__file__).parent.parent.parent / "completions"
 OTHER = "447700900002"

@@ -22,7 +22,7 @@ from tests.support.room import BY_HAND, PERSON, Ran, Room
 from tests.support.servers import Canned, Request, page, reply
 from tests.support.terminal import converse
 from voicectl.clock import SystemClock
-from voicectl.store.pace import OTHERS_PER_SECOND, SharedPace
+from voicectl.store.rate_limiter import OTHERS_PER_SECOND, SharedPace
 from voicectl.voice import speech
 
 OTHER = "447700900002"

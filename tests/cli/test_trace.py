@@ -24,7 +24,7 @@ from tests.support.servers import Canned, Request, page, reply
 from voicectl.cli.output.ladder_text import columns, wrapped
 from voicectl.clock import SystemClock
 from voicectl.core.identity.profiles import Profile, ProfileStore
-from voicectl.store.notes import Notes
+from voicectl.store.action_log import Notes
 
 SVG = "{http://www.w3.org/2000/svg}"
 OTHER = "9a8b1111-5e6f-4788-99aa-bbccddeeff00"

@@ -29,7 +29,7 @@ from tests.support.servers import Canned, reply
 from tests.webhook import signing
 from voicectl.clock import SystemClock
 from voicectl.store.events import Route
-from voicectl.store.spool import Spool
+from voicectl.store.events_spool import Spool
 
 OTHER = "9a8b1111-5e6f-4788-99aa-bbccddeeff00"
 INPUT = {

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from voicectl.core.calls.conversations import Entry, Hears, Presence, Scene, entered, grouped
 from voicectl.core.calls.move import Surroundings, party
-from voicectl.store.notes import Note
+from voicectl.store.action_log import Note
 from voicectl.voice.call import Call, is_conversation_id
 from voicectl.voice.conversation import Conversation, Member
 

@@ -9,9 +9,9 @@ import pytest
 
 from tests.support.kept import arrival, status
 from voicectl.core.completion import LIFE_SECONDS, LISTED_SECONDS, live_legs, rooms
+from voicectl.store.action_log import Note, Notes
 from voicectl.store.event_stores import open_events
-from voicectl.store.notes import Note, Notes
-from voicectl.store.sightings import Sightings
+from voicectl.store.live_cache import Sightings
 from voicectl.voice.call import Call
 
 NOW = 1_770_000_000.0

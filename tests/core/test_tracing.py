@@ -16,9 +16,9 @@ from tests.support.kept import CONVERSATION, LEG, arrival
 from voicectl.core.history import Told
 from voicectl.core.timeline.entries import Happening, Sort, Teller, of_call, of_event, of_intent, of_note
 from voicectl.core.timeline.order import Gap, Trace, trace
+from voicectl.store.action_log import Note
 from voicectl.store.events import Stored
 from voicectl.store.journal import Intent, IntentState
-from voicectl.store.notes import Note
 from voicectl.voice.call import Call
 from voicectl.voice.event import rank
 

@@ -22,8 +22,8 @@ from voicectl.core.watch.board import (
     What,
     age_text,
 )
+from voicectl.store.action_log import Marks
 from voicectl.store.events import Stored
-from voicectl.store.notes import Marks
 from voicectl.voice.call import FINAL, Call
 from voicectl.voice.event import rank
 

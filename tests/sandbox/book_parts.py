@@ -11,7 +11,7 @@ from voicectl.sandbox.conversations.conversation_log import Member, Page
 from voicectl.sandbox.conversations.log import Book
 from voicectl.sandbox.conversations.users import Users
 from voicectl.sandbox.telephony.effects import Note
-from voicectl.sandbox.telephony.leg import Leg
+from voicectl.sandbox.telephony.state import Leg
 
 from .parts import APPLICATION, Client, Line, line
 

@@ -12,11 +12,11 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from voicectl import tokens
 from voicectl.sandbox.account.identity import Identity
 from voicectl.sandbox.sandbox import Sandbox
+from voicectl.sandbox.telephony.actions import Dial, Flow, Join, Order, Play
 from voicectl.sandbox.telephony.effects import Effect, Event, Fetch, Keep, Kind
 from voicectl.sandbox.telephony.exchange import Exchange
-from voicectl.sandbox.telephony.flow import Dial, Flow, Join, Order, Play
-from voicectl.sandbox.telephony.hearing import Prompt, speech
-from voicectl.sandbox.telephony.leg import Leg
+from voicectl.sandbox.telephony.sounds import Prompt, speech
+from voicectl.sandbox.telephony.state import Leg
 
 PERSON = "447700900001"
 BUSY = "447700900200"

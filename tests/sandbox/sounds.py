@@ -8,7 +8,7 @@ from array import array
 
 from voicectl.sandbox.recordings.audio import mix
 from voicectl.sandbox.recordings.espeak import Espeak
-from voicectl.sandbox.telephony.hearing import PLATFORM, Heard, Pcm, Prompt, Sound
+from voicectl.sandbox.telephony.sounds import PLATFORM, Heard, Pcm, Prompt, Sound
 
 MUTE = Espeak(None)
 """No speech synthesis: tones instead, on every machine."""

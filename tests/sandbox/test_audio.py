@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from voicectl.sandbox.recordings.audio import mix
 from voicectl.sandbox.recordings.espeak import INSTALLED, PROGRAM, Espeak
-from voicectl.sandbox.telephony.hearing import Heard, Prompt, Sound, audio, keys, music, speech
+from voicectl.sandbox.telephony.sounds import Heard, Prompt, Sound, audio, keys, music, speech
 
 from .sounds import KEYS, MUTE, RATES, heard, key_in, keys_in, pcm, render, speaker_hertz, strength
 

@@ -11,11 +11,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from voicectl.sandbox.conversations import conversation_log as pages
 from voicectl.sandbox.conversations.conversation_log import IllegalState, Member, MemberState
+from voicectl.sandbox.telephony.actions import Join, Record
 from voicectl.sandbox.telephony.detection import Behavior, Detection
 from voicectl.sandbox.telephony.effects import Note
 from voicectl.sandbox.telephony.exchange import ExchangeError
-from voicectl.sandbox.telephony.flow import Join, Record
-from voicectl.sandbox.telephony.hearing import audio
+from voicectl.sandbox.telephony.sounds import audio
 
 from .book_parts import Desk, desk, note
 from .parts import APPLICATION, BUSY, MACHINE, PERSON, room, say, saying

@@ -4,8 +4,8 @@ import pytest
 
 from voicectl.sandbox.parsing import call_requests
 from voicectl.sandbox.parsing.fields import Invalid
+from voicectl.sandbox.telephony.actions import Webhook
 from voicectl.sandbox.telephony.detection import Behavior, Detection, Mode
-from voicectl.sandbox.telephony.flow import Webhook
 
 from .parts import HELLO
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from voicectl.sandbox.telephony.actions import DtmfTerms, Input, MoveAll, Notify, Wait, Webhook
 from voicectl.sandbox.telephony.effects import Close, Kind, Open, Purpose
-from voicectl.sandbox.telephony.flow import DtmfTerms, Input, MoveAll, Notify, Wait, Webhook
-from voicectl.sandbox.telephony.leg import Leg
+from voicectl.sandbox.telephony.state import Leg
 
 from .parts import APPLICATION, BUSY, BY_HAND, Line, line, phone, room, say
 

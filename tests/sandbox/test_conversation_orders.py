@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from voicectl.sandbox.conversations import event_orders, orders, searches
 from voicectl.sandbox.parsing.fields import Invalid
 from voicectl.sandbox.problems import Problem
-from voicectl.sandbox.telephony.flow import Format, Record, Transcription, Webhook
+from voicectl.sandbox.telephony.actions import Format, Record, Transcription, Webhook
 
 from .book_parts import conversation_of, events, user
 from .parts import PERSON, ROOM, Client

@@ -2,11 +2,11 @@
 
 import pytest
 
+from voicectl.sandbox.telephony.actions import Webhook
+from voicectl.sandbox.telephony.call_control import IllegalMove
 from voicectl.sandbox.telephony.effects import Purpose
 from voicectl.sandbox.telephony.exchange import Exchange, LegNotAnswered, LegOver
-from voicectl.sandbox.telephony.flow import Webhook
-from voicectl.sandbox.telephony.leg import Leg
-from voicectl.sandbox.telephony.switchboard import IllegalMove
+from voicectl.sandbox.telephony.state import Leg
 from voicectl.voice.call import FINAL, NEXT, CallStatus
 
 from .parts import APPLICATION, BUSY, BY_HAND, MACHINE, Line, phone, room, say, saying

@@ -8,10 +8,7 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from voicectl.sandbox.telephony.detection import Behavior, Detection, Mode
-from voicectl.sandbox.telephony.effects import Effect, Event, Keep, Kind, Open, Sounding
-from voicectl.sandbox.telephony.exchange import Exchange, ExchangeError
-from voicectl.sandbox.telephony.flow import (
+from voicectl.sandbox.telephony.actions import (
     DtmfTerms,
     Input,
     MoveAll,
@@ -21,7 +18,10 @@ from voicectl.sandbox.telephony.flow import (
     Wait,
     Webhook,
 )
-from voicectl.sandbox.telephony.leg import Leg
+from voicectl.sandbox.telephony.detection import Behavior, Detection, Mode
+from voicectl.sandbox.telephony.effects import Effect, Event, Keep, Kind, Open, Sounding
+from voicectl.sandbox.telephony.exchange import Exchange, ExchangeError
+from voicectl.sandbox.telephony.state import Leg
 from voicectl.voice.call import NEXT, CallStatus
 
 from .parts import APPLICATION, Line, line, phone, room, say, saying

@@ -5,10 +5,10 @@ import re
 import pytest
 
 from voicectl.cli.tree import _GROUP_HELP
+from voicectl.sandbox.telephony.actions import Webhook
 from voicectl.sandbox.telephony.detection import Behavior, Detection, Mode
 from voicectl.sandbox.telephony.effects import Kind
 from voicectl.sandbox.telephony.far_end import PHRASES, FarEnd, called, calling
-from voicectl.sandbox.telephony.flow import Webhook
 
 from .parts import APPLICATION, Line, phone, say
 

@@ -23,9 +23,9 @@ import soundfile
 from voicectl import tokens
 from voicectl.core.identity import keys as key_files
 from voicectl.sandbox.recordings.files import File, Files, Made
-from voicectl.sandbox.telephony.flow import Format, Record
-from voicectl.sandbox.telephony.hearing import BEEP, PLATFORM, audio, keys, music, speech
+from voicectl.sandbox.telephony.actions import Format, Record
 from voicectl.sandbox.telephony.recording import Recording, Track
+from voicectl.sandbox.telephony.sounds import BEEP, PLATFORM, audio, keys, music, speech
 
 from .conftest import Start
 from .parts import PERSON, Client

@@ -2,7 +2,7 @@
 
 import pytest
 
-from voicectl.sandbox.telephony.hearing import audio
+from voicectl.sandbox.telephony.sounds import audio
 
 from .parts import Line, phone, room, say, saying
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from voicectl.sandbox.telephony.actions import DtmfTerms, Input, Notify, SpeechTerms, Wait, Webhook
 from voicectl.sandbox.telephony.effects import Event, Keep, Kind
-from voicectl.sandbox.telephony.flow import DtmfTerms, Input, Notify, SpeechTerms, Wait, Webhook
-from voicectl.sandbox.telephony.leg import Leg
+from voicectl.sandbox.telephony.state import Leg
 
 from .parts import Line, room, say
 

@@ -23,8 +23,7 @@ from tests.support.flows import (
     with_,
 )
 from voicectl.sandbox.parsing.ncco import MAX_LOOP, read_ncco
-from voicectl.sandbox.telephony.detection import Behavior, Detection, Mode
-from voicectl.sandbox.telephony.flow import (
+from voicectl.sandbox.telephony.actions import (
     Action,
     Dial,
     DtmfTerms,
@@ -40,7 +39,8 @@ from voicectl.sandbox.telephony.flow import (
     Wait,
     Webhook,
 )
-from voicectl.sandbox.telephony.hearing import audio, speech
+from voicectl.sandbox.telephony.detection import Behavior, Detection, Mode
+from voicectl.sandbox.telephony.sounds import audio, speech
 from voicectl.voice.ncco.lint import lint
 
 TALK = {"action": "talk", "text": "Hello"}

@@ -1,10 +1,10 @@
 """``record``: what is taken down, from when to when, and what is told of it."""
 
+from voicectl.sandbox.telephony.actions import Format, Record, Transcription, Webhook
 from voicectl.sandbox.telephony.conversation import Conversation
 from voicectl.sandbox.telephony.effects import Keep, Kind
-from voicectl.sandbox.telephony.flow import Format, Record, Transcription, Webhook
-from voicectl.sandbox.telephony.leg import Leg
 from voicectl.sandbox.telephony.recording import Recording
+from voicectl.sandbox.telephony.state import Leg
 
 from .parts import Line, phone, room, say
 

@@ -2,11 +2,11 @@
 
 import pytest
 
+from voicectl.sandbox.telephony.actions import MoveAll, Record
 from voicectl.sandbox.telephony.conversation import MAX_LEGS
 from voicectl.sandbox.telephony.effects import Kind, Note
 from voicectl.sandbox.telephony.exchange import NobodyThere
-from voicectl.sandbox.telephony.flow import MoveAll, Record
-from voicectl.sandbox.telephony.leg import Leg
+from voicectl.sandbox.telephony.state import Leg
 
 from .parts import APPLICATION, Line, room, say, saying
 

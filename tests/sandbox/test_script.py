@@ -2,10 +2,10 @@
 
 import pytest
 
+from voicectl.sandbox.telephony.actions import Play
 from voicectl.sandbox.telephony.detection import Behavior, Detection, Mode
 from voicectl.sandbox.telephony.effects import Kind
-from voicectl.sandbox.telephony.flow import Play
-from voicectl.sandbox.telephony.hearing import audio
+from voicectl.sandbox.telephony.sounds import audio
 
 from .parts import BUSY, BY_HAND, MACHINE, PERSON, Line, line, phone, room, say
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from voicectl.sandbox.recordings.audio import mix
 from voicectl.sandbox.sockets.audio import BUFFERED_FRAMES, Feed, Kept, Playout, frame_bytes
-from voicectl.sandbox.telephony.hearing import Pcm, Sound, keys
-from voicectl.sandbox.telephony.leg import Leg
+from voicectl.sandbox.telephony.sounds import Pcm, Sound, keys
+from voicectl.sandbox.telephony.state import Leg
 
 from .parts import Line, line, saying
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from voicectl.store import notes
-from voicectl.store.notes import Marks, Notes
+from voicectl.store import action_log
+from voicectl.store.action_log import Marks, Notes
 
 LEG = "9a8b7c6d-5e4f-4321-8fed-cba987654321"
 OTHER = "11111111-5e6f-4788-99aa-bbccddeeff00"
@@ -43,7 +43,7 @@ def test_a_region_is_remembered(tmp_path: Path) -> None:
     kept = Notes(tmp_path)
     assert kept.region(LEG) is None
     for url in ("https://api-us-3.vonage.com", "https://api-eu-3.vonage.com"):
-        kept.add(1.0, LEG, notes.REGION, detail={"url": url})
+        kept.add(1.0, LEG, action_log.REGION, detail={"url": url})
     assert kept.region(LEG) == "https://api-eu-3.vonage.com"
 
 
@@ -55,7 +55,7 @@ def test_only_its_owner_reads_them(tmp_path: Path) -> None:
 def test_it_grows_no_further_than_twice_its_bound_and_keeps_the_newest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notes, "MAX_BYTES", 2_000)
+    monkeypatch.setattr(action_log, "MAX_BYTES", 2_000)
     kept = Notes(tmp_path)
     with ThreadPoolExecutor(8) as threads:  # as processes do
         list(threads.map(lambda number: Notes(tmp_path).add(number, LEG, "mute"), range(200)))

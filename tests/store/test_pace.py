@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.support.clock import FakeClock
 from voicectl.errors import RateLimitedError
 from voicectl.sandbox.limits import Limits
-from voicectl.store.pace import SharedPace
+from voicectl.store.rate_limiter import SharedPace
 
 about = partial(pytest.approx, abs=1e-4)  # the file holds microseconds
 Take = Callable[..., float]

@@ -18,7 +18,7 @@ from tests.support.event_writer import RECEIVED, ROOT, arrival
 from voicectl.errors import StoreError
 from voicectl.store.event_stores import spool_of
 from voicectl.store.events import Arrival, Route
-from voicectl.store.spool import Spool
+from voicectl.store.events_spool import Spool
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def test_what_a_killed_process_left_half_written_is_deleted_with_the_rest_of_wha
     code = """
 import os, pathlib, signal, sys
 from tests.support.event_writer import arrival
-from voicectl.store.spool import Spool
+from voicectl.store.events_spool import Spool
 os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGKILL)
 Spool(pathlib.Path(sys.argv[1])).put([arrival(1)])
 """
@@ -173,7 +173,7 @@ def test_a_disk_that_takes_nothing_is_told_and_leaves_no_half_file(tmp_path: Pat
 import pathlib, resource, sys
 from tests.support.event_writer import arrival
 from voicectl.errors import StoreError
-from voicectl.store.spool import Spool
+from voicectl.store.events_spool import Spool
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
 try:
     Spool(pathlib.Path(sys.argv[1])).put([arrival(1)])
@@ -204,7 +204,7 @@ def test_it_is_on_the_disk_under_its_name_when_put_returns(tmp_path: Path) -> No
     code = """
 import pathlib, sys
 from tests.support.event_writer import arrival
-from voicectl.store.spool import Spool
+from voicectl.store.events_spool import Spool
 Spool(pathlib.Path(sys.argv[1])).put([arrival(1)])
 print("done")
 """

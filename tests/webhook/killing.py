@@ -17,9 +17,9 @@ from typing import Any
 from voicectl.clock import SystemClock
 from voicectl.store.event_stores import open_events
 from voicectl.store.events import Arrival, Kept, Outcome, Query
-from voicectl.store.spool import Spool
+from voicectl.store.events_spool import Spool
 from voicectl.webhook import server
-from voicectl.webhook.keeper import Keeper
+from voicectl.webhook.event_writer import Keeper
 from voicectl.webhook.signature import Verifier
 
 from .serving import Client, signed_request

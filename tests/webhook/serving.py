@@ -16,11 +16,11 @@ from tests.support.clock import FakeClock
 from voicectl.loopback import is_loopback
 from voicectl.store.event_stores import open_events
 from voicectl.store.events import Arrival, EventStore, Kept, Outcome, Query, Stored
-from voicectl.store.spool import Spool
+from voicectl.store.events_spool import Spool
 from voicectl.webhook import server
-from voicectl.webhook.gate import LIMITS, Gate, Limits
+from voicectl.webhook.connection_limits import LIMITS, Gate, Limits
 from voicectl.webhook.signature import Verifier
-from voicectl.webhook.troubles import Troubles
+from voicectl.webhook.warnings import Troubles
 
 from .signing import API_KEY, APPLICATION, NOW, SECRET, event, token
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from voicectl.webhook.gate import LIMITS, Limits
+from voicectl.webhook.connection_limits import LIMITS, Limits
 
 from .serving import Client, Held, Serving, eventually, request, serving, signed_request
 from .signing import bearer, event

@@ -11,8 +11,8 @@ import pytest
 
 from voicectl.errors import StoreError
 from voicectl.store.events import Arrival, Kept, Outcome, Route
-from voicectl.store.spool import Spool
-from voicectl.webhook.keeper import MAX_WAITING, MAX_WAITING_BYTES, Keeper, NotKept
+from voicectl.store.events_spool import Spool
+from voicectl.webhook.event_writer import MAX_WAITING, MAX_WAITING_BYTES, Keeper, NotKept
 
 from .serving import Held
 from .signing import NOW, event

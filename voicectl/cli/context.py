@@ -40,11 +40,11 @@ if TYPE_CHECKING:
     from voicectl.core.sandbox_control import SandboxControl
     from voicectl.core.webhooks.replay import Replayer, Sign
     from voicectl.interrupts import Interrupts
+    from voicectl.store.action_log import Notes
     from voicectl.store.events import EventStore
+    from voicectl.store.events_spool import Spool
     from voicectl.store.journal import Journal
-    from voicectl.store.notes import Notes
-    from voicectl.store.pace import SharedPace
-    from voicectl.store.spool import Spool
+    from voicectl.store.rate_limiter import SharedPace
     from voicectl.voice.call import Call
 
 MAX_SHOWN = 20
@@ -177,7 +177,7 @@ class App:
         from voicectl.core.identity.profiles import SANDBOX
         from voicectl.core.identity.target import request_timeout
         from voicectl.loopback import is_loopback
-        from voicectl.store import offset
+        from voicectl.store import clock_offset
 
         is_sandbox = self.target.profile == SANDBOX and is_loopback(urlsplit(origin).hostname or "")
         wire = Wire(origin, ca_file=ca_file or self.target.ca_file, environ=self.environ)
@@ -192,7 +192,7 @@ class App:
             dry_run=self.options.dry_run,
             identify=identify,
             absence_hint="Start it: voicectl sandbox start --detach" if is_sandbox else None,
-            on_clock_offset=lambda seconds: offset.write(self._offset_path, seconds),
+            on_clock_offset=lambda seconds: clock_offset.write(self._offset_path, seconds),
             debug=self.debug,
             interrupts=interrupts or self.interrupts,
         )
@@ -200,9 +200,9 @@ class App:
     @cached_property
     def clock_offset(self) -> float:
         """Seconds that the API's clock was ahead of ours when last seen."""
-        from voicectl.store import offset
+        from voicectl.store import clock_offset
 
-        return offset.read(self._offset_path)
+        return clock_offset.read(self._offset_path)
 
     @property
     def _offset_path(self) -> Path:
@@ -268,7 +268,7 @@ class App:
     @cached_property
     def pace(self) -> SharedPace:
         """The pace shared by this user's processes."""
-        from voicectl.store.pace import SharedPace
+        from voicectl.store.rate_limiter import SharedPace
 
         return SharedPace(self.state_directory / "pace", self.clock, remark)
 
@@ -288,7 +288,7 @@ class App:
     @cached_property
     def notes(self) -> Notes:
         """What this machine did to legs, and learnt of them."""
-        from voicectl.store.notes import Notes
+        from voicectl.store.action_log import Notes
 
         return Notes(self.state_directory)
 
@@ -451,7 +451,7 @@ class App:
     def live(self) -> list[Call]:
         """All live legs, asked once a command; completion remembers them for a while."""
         from voicectl.core.calls.live import live_calls
-        from voicectl.store.sightings import Sightings
+        from voicectl.store.live_cache import Sightings
 
         found = live_calls(self.api)
         Sightings(self.state_directory).keep(self.clock.time(), found)

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from voicectl.store.notes import Notes
-from voicectl.store.sightings import Sightings
+from voicectl.store.action_log import Notes
+from voicectl.store.live_cache import Sightings
 from voicectl.voice.call import FINAL, hyphenated, is_leg_id
 from voicectl.voice.event import DISCONNECTED
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from voicectl.store.glance import Told
-    from voicectl.store.sightings import Listing, Sighting
+    from voicectl.store.completion_reads import Told
+    from voicectl.store.live_cache import Listing, Sighting
 
 LISTED_SECONDS = 900.0
 """How long a listing counts."""
@@ -80,9 +80,9 @@ def live_legs(directory: Path, now: float) -> list[Leg]:
     legs = {hyphenated(leg.uuid): leg for leg in _listed(listing)}
     since = now - LIFE_SECONDS
     if any((directory / name).exists() for name in ("journal.db", "events.db")):
-        from voicectl.store import glance  # noqa: PLC0415 (loads SQLite)
+        from voicectl.store import completion_reads  # noqa: PLC0415 (loads SQLite)
 
-        for call in glance.created(directory, since):
+        for call in completion_reads.created(directory, since):
             uuid = hyphenated(call.uuid)
             if uuid in legs:
                 legs[uuid] = replace(legs[uuid], began=call.asked_at)
@@ -91,7 +91,7 @@ def live_legs(directory: Path, now: float) -> list[Leg]:
                     uuid=call.uuid, first=call.asked_at, heard=call.asked_at, to=call.to, from_=call.from_
                 )
                 legs[uuid] = replace(leg, began=call.asked_at, direction="outbound")
-        _hear(legs, glance.told(directory, since), listing)
+        _hear(legs, completion_reads.told(directory, since), listing)
     for note in Notes(directory).latest("hangup"):
         if note.at >= since and note.what == "hangup" and note.outcome in ("done", "already"):
             legs.pop(note.uuid, None)

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from voicectl.clock import Clock
     from voicectl.core.identity.target import Target
     from voicectl.store.events import EventStore
+    from voicectl.store.events_spool import Spool
     from voicectl.store.journal import Journal
-    from voicectl.store.pace import SharedPace
-    from voicectl.store.spool import Spool
+    from voicectl.store.rate_limiter import SharedPace
 
 CONNECT_SECONDS = 5.0
 MAX_CLOCK_SECONDS = 30.0

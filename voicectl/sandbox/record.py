@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from voicectl.sandbox.account.applications import Application
-    from voicectl.sandbox.telephony.leg import Leg
+    from voicectl.sandbox.telephony.state import Leg
 
 PAGE_SIZE = 10
 MAX_PAGE_SIZE = 100

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from voicectl.errors import InputError, StoreError
-from voicectl.store.spool import Spool
+from voicectl.store.events_spool import Spool
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,7 +21,7 @@ from voicectl.store.events import Arrival, Outcome, Route
 from voicectl.voice.call import HUMAN, CallStatus
 from voicectl.voice.event import DISCONNECTED, Kind
 from voicectl.webhook import metrics
-from voicectl.webhook.keeper import NotKept
+from voicectl.webhook.event_writer import NotKept
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
     from voicectl.clock import Clock
     from voicectl.webhook.answers import Answers
+    from voicectl.webhook.event_writer import Keeper
     from voicectl.webhook.forward import Forwarder
-    from voicectl.webhook.keeper import Keeper
     from voicectl.webhook.metrics import Metrics
     from voicectl.webhook.signature import Verifier
-    from voicectl.webhook.troubles import Troubles
+    from voicectl.webhook.warnings import Troubles
 
 PREFIX = "/webhooks/"
 HEALTH = "/healthz"

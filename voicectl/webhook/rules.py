@@ -24,8 +24,8 @@ from voicectl.voice.json_places import Lines, show
 from voicectl.voice.ncco.endpoints import ENDPOINT
 from voicectl.voice.ncco.lint import lint, lint_file
 from voicectl.voice.ncco.values import nearest
-from voicectl.webhook import texts
-from voicectl.webhook.texts import BadText
+from voicectl.webhook import templates
+from voicectl.webhook.templates import BadText
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from voicectl.voice.ncco import Action, Ncco
     from voicectl.voice.ncco.findings import Finding
-    from voicectl.webhook.texts import Text
+    from voicectl.webhook.templates import Text
 
 MAX_BYTES = 1 << 20
 """Of all files together."""
@@ -242,7 +242,7 @@ class Reading:
         for index, action in enumerate(flow):
             spoken = (index, "text") if action["action"] == "talk" else None
             for path, text in _texts(action, (index,)):
-                if path != spoken and texts.has_variable(text):
+                if path != spoken and templates.has_variable(text):
                     raise InputError(
                         f"{place(path)}: {show(path)} has a variable, which only the text of a talk may.",
                         hint="Whoever phones in chooses what it would be.",
@@ -251,7 +251,7 @@ class Reading:
                 actions.append(_json(action))
                 continue
             try:
-                read = texts.read(action["text"])
+                read = templates.read(action["text"])
             except BadText as exc:
                 raise InputError(f"{place(spoken)}: {show(spoken)}: {exc.message}", hint=exc.hint) from exc
             actions.append((action, read) if read.names else _json(action | {"text": read.literals[0]}))

@@ -17,17 +17,17 @@ import uvloop
 from voicectl.clock import Clock, SystemClock
 from voicectl.interrupts import Echoes
 from voicectl.store.events import TOKEN_SECONDS, Query, Route
-from voicectl.webhook.gate import Gate, State
-from voicectl.webhook.keeper import RETRY_SECONDS, Keeper
+from voicectl.webhook.connection_limits import Gate, State
+from voicectl.webhook.event_writer import RETRY_SECONDS, Keeper
 from voicectl.webhook.metrics import Metrics
 from voicectl.webhook.receiver import BOUNDS, Bounds, Receiver
-from voicectl.webhook.troubles import Troubles
+from voicectl.webhook.warnings import Troubles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from voicectl.store.events import Arrival, EventStore, Kept
-    from voicectl.store.spool import Spool
+    from voicectl.store.events_spool import Spool
     from voicectl.webhook.answers import Answers
     from voicectl.webhook.forward import Forwarder
     from voicectl.webhook.signature import Verifier

@@ -30,9 +30,9 @@ from voicectl.store.events import Outcome, Stored
 from voicectl.voice import ncco
 from voicectl.webhook import server
 from voicectl.webhook.answers import Answers
-from voicectl.webhook.gate import Gate
+from voicectl.webhook.connection_limits import Gate
 from voicectl.webhook.signature import Verifier
-from voicectl.webhook.troubles import Troubles
+from voicectl.webhook.warnings import Troubles
 
 if TYPE_CHECKING:
     import socket

@@ -242,19 +242,19 @@ def verify(
       $ voicectl webhook verify request.txt
       $ voicectl webhook verify - --at 30s <request.txt
     """
-    from voicectl.webhook import examination  # noqa: PLC0415 (loads PyJWT, for this command only)
+    from voicectl.webhook import verify as checks  # noqa: PLC0415 (loads PyJWT, for this command only)
     from voicectl.webhook.signature import Verifier  # noqa: PLC0415 (as above)
 
     app = current(ctx)
     secrets = app.signature_secrets
-    request = examination.read_request(
+    request = checks.read_request(
         app.read_input(file, "a request"), None if body is None else app.read_input(body, "a body")
     )
-    clock = app.clock if at is None else examination.Moment(event_options.seconds(app, at))
+    clock = app.clock if at is None else checks.Moment(event_options.seconds(app, at))
     application_id = app.target.application_id
     failed: list[str] = []
     with app.writer(CHECK, is_many=True) as out:
-        for check, is_good, detail in examination.examine(
+        for check, is_good, detail in checks.examine(
             request, secrets(), application_id=application_id, clock=clock
         ):
             outcome = "-" if is_good is None else "ok" if is_good else "fail"
@@ -264,11 +264,11 @@ def verify(
         Verifier(secrets, application_id=application_id, clock=clock).verify(
             method=request.method,
             query=request.query,
-            body=request.body(examination.claimed_hash(request)),
+            body=request.body(checks.claimed_hash(request)),
             authorization=request.authorization,
         )
     except SignatureError as exc:
-        issued = examination.issued(request)
+        issued = checks.issued(request)
         if failed == ["time"] and issued is not None and at is None:
             exc.hint = "To judge a request of long ago as of then: --at TIME"
         raise

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from voicectl.api.conversations import ConversationApi
-    from voicectl.store.notes import Note
+    from voicectl.store.action_log import Note
     from voicectl.voice.call import Call
     from voicectl.voice.conversation import Conversation, Member
 

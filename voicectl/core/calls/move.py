@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from voicectl.api.client import VoiceApi
     from voicectl.api.conversations import ConversationApi
     from voicectl.clock import Clock
-    from voicectl.store.notes import Note
+    from voicectl.store.action_log import Note
     from voicectl.voice.call import Call
     from voicectl.voice.conversation import Conversation
 

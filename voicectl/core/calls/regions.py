@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from voicectl.api.session import REQUEST_SECONDS
 from voicectl.errors import ConfigError, NotFoundError, TransportError, VoicectlError
-from voicectl.store.notes import REGION
+from voicectl.store.action_log import REGION
 from voicectl.voice.call import hyphenated
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from voicectl.clock import Clock
     from voicectl.core.hosts import LegHosts
     from voicectl.interrupts import Interrupts
-    from voicectl.store.notes import Notes
+    from voicectl.store.action_log import Notes
     from voicectl.voice.call import Call
 
     Reader: TypeAlias = Callable[[], AbstractContextManager[VoiceApi]]

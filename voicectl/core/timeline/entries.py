@@ -12,18 +12,18 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any
 
+from voicectl.store.action_log import REGION
 from voicectl.store.events import Route
 from voicectl.store.journal import IntentState
-from voicectl.store.notes import REGION
 from voicectl.voice.call import CallStatus, hyphenated, is_leg_id
 from voicectl.voice.event import Kind, is_about_event, moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from voicectl.store.action_log import Note
     from voicectl.store.events import Arrival, Stored
     from voicectl.store.journal import Intent
-    from voicectl.store.notes import Note
     from voicectl.voice.call import Call
 
 MAX_TEXT = 160

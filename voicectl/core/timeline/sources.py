@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from voicectl.api.client import VoiceApi
     from voicectl.clock import Clock
     from voicectl.errors import VoicectlError
+    from voicectl.store.action_log import Note, Notes
     from voicectl.store.events import EventStore, Stored
     from voicectl.store.journal import Intent, Journal
-    from voicectl.store.notes import Note, Notes
     from voicectl.voice.call import Call
 
 MAX_LEGS = 200

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from voicectl.core.history import History, Told
-from voicectl.store.notes import Marks
+from voicectl.store.action_log import Marks
 from voicectl.voice.call import CallStatus, hyphenated, is_leg_id
 from voicectl.voice.event import moment, rank
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from voicectl.api.client import VoiceApi
     from voicectl.clock import Clock
     from voicectl.core.watch.board import Board, Change, Rhythm, Sight, Standing
+    from voicectl.store.action_log import Notes
     from voicectl.store.events import EventStore, Stored
-    from voicectl.store.notes import Notes
     from voicectl.voice.call import Call, Until
 
 LOOK_SECONDS = 0.2

@@ -17,7 +17,7 @@ from voicectl.sandbox.account.application_body import (
     read_public_key,
 )
 from voicectl.sandbox.account.identity import APPLICATION_ID_PREFIX
-from voicectl.sandbox.telephony.leg import DEFAULT_REGION
+from voicectl.sandbox.telephony.state import DEFAULT_REGION
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from voicectl.sandbox.conversations import representations
 from voicectl.sandbox.conversations.conversation_log import MemberState
 from voicectl.sandbox.telephony.events import NETWORK, RATE, duration, price
-from voicectl.sandbox.telephony.leg import Direction
+from voicectl.sandbox.telephony.state import Direction
 from voicectl.sandbox.times import rfc3339
 from voicectl.voice.call import FINAL
 from voicectl.voice.endpoint import label
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from voicectl.sandbox.conversations.conversation_log import Member, Page
     from voicectl.sandbox.telephony.effects import Note
-    from voicectl.sandbox.telephony.leg import Leg
+    from voicectl.sandbox.telephony.state import Leg
 
 PACKETS_PER_SECOND = 50
 BYTES_PER_SECOND = 8000

@@ -17,7 +17,7 @@ from voicectl.sandbox.parsing.event_urls import read_event_url
 from voicectl.sandbox.parsing.fields import Fields
 from voicectl.sandbox.parsing.input_action import LANGUAGE
 from voicectl.sandbox.parsing.ncco import Split
-from voicectl.sandbox.telephony.flow import LONGEST_RECORDING, Format, Record, Transcription
+from voicectl.sandbox.telephony.actions import LONGEST_RECORDING, Format, Record, Transcription
 
 LONGEST_RETENTION = 400
 RETENTION_DAYS = 31

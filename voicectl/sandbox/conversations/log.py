@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from voicectl.sandbox.conversations.users import User
     from voicectl.sandbox.telephony.effects import Note
     from voicectl.sandbox.telephony.exchange import Exchange
-    from voicectl.sandbox.telephony.leg import Leg
+    from voicectl.sandbox.telephony.state import Leg
 
     FindUser = Callable[[str, str, str], User | None]
 

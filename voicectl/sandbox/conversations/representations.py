@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from voicectl.sandbox.conversations.conversation_log import MemberState, derived
-from voicectl.sandbox.telephony.leg import Direction
+from voicectl.sandbox.telephony.state import Direction
 from voicectl.sandbox.times import rfc3339
 
 if TYPE_CHECKING:
     from voicectl.sandbox.conversations.conversation_log import Member, Page
     from voicectl.sandbox.conversations.users import User
-    from voicectl.sandbox.telephony.leg import Leg
+    from voicectl.sandbox.telephony.state import Leg
 
 SESSION_SECONDS = 86_400
 """``ttl`` of a session."""

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from starlette.routing import Route
 
     from voicectl.sandbox.sandbox import Sandbox
-    from voicectl.sandbox.telephony.hearing import Prompt
-    from voicectl.sandbox.telephony.leg import Leg
+    from voicectl.sandbox.telephony.sounds import Prompt
+    from voicectl.sandbox.telephony.state import Leg
 
 
 def routes(sandbox: Sandbox) -> list[Route]:

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from voicectl.sandbox.conversations.conversation_log import Page
     from voicectl.sandbox.conversations.event_orders import Posted
     from voicectl.sandbox.sandbox import Sandbox
-    from voicectl.sandbox.telephony.hearing import Prompt
-    from voicectl.sandbox.telephony.leg import Leg
+    from voicectl.sandbox.telephony.sounds import Prompt
+    from voicectl.sandbox.telephony.state import Leg
 
     Do = Callable[[Sandbox, Page, Leg | None, Fields], None]
 

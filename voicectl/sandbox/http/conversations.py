@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from voicectl.sandbox.conversations.conversation_log import Page
     from voicectl.sandbox.sandbox import Sandbox
-    from voicectl.sandbox.telephony.flow import Record
-    from voicectl.sandbox.telephony.hearing import Prompt
+    from voicectl.sandbox.telephony.actions import Record
+    from voicectl.sandbox.telephony.sounds import Prompt
 
 ALL = "/v1/conversations"
 ONE = "/v1/conversations/{conversation}"

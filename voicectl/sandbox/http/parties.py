@@ -10,7 +10,7 @@ from voicectl.sandbox.bodies import Json
 from voicectl.sandbox.parsing.ncco import read_ncco
 from voicectl.sandbox.problems import refused_control
 from voicectl.sandbox.record import call_record
-from voicectl.sandbox.telephony.flow import Join
+from voicectl.sandbox.telephony.actions import Join
 from voicectl.voice import dtmf, endpoint
 from voicectl.voice.endpoint import label
 from voicectl.voice.region import Region
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from voicectl.sandbox.parsing.fields import Fields
     from voicectl.sandbox.sandbox import Sandbox
-    from voicectl.sandbox.telephony.flow import Actions
-    from voicectl.sandbox.telephony.leg import Leg
+    from voicectl.sandbox.telephony.actions import Actions
+    from voicectl.sandbox.telephony.state import Leg
 
 LOBBY: Actions = (Join(name="lobby"),)
 """Where an inbound call goes that brings no NCCO, while the application has no ``answer_url``."""

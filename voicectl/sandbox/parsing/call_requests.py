@@ -14,12 +14,12 @@ from voicectl.sandbox.parsing.endpoints import read_endpoint
 from voicectl.sandbox.parsing.event_urls import Method, read_event_url
 from voicectl.sandbox.parsing.fields import MISSING, Fields
 from voicectl.sandbox.parsing.ncco import read_detection, read_ncco, read_stream, read_talk
-from voicectl.sandbox.telephony.flow import LENGTH_TIMER, RINGING_TIMER, Order, Webhook
+from voicectl.sandbox.telephony.actions import LENGTH_TIMER, RINGING_TIMER, Order, Webhook
 from voicectl.voice import endpoint
 
 if TYPE_CHECKING:
-    from voicectl.sandbox.telephony.flow import Flow
-    from voicectl.sandbox.telephony.hearing import Prompt
+    from voicectl.sandbox.telephony.actions import Flow
+    from voicectl.sandbox.telephony.sounds import Prompt
 
 MAX_LENGTH_TIMER = 86_400
 

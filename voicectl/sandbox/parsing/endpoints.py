@@ -10,7 +10,7 @@ import re
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from voicectl.sandbox.telephony.flow import Webhook
+from voicectl.sandbox.telephony.actions import Webhook
 
 if TYPE_CHECKING:
     from voicectl.sandbox.parsing.fields import Fields

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from voicectl.sandbox.telephony.flow import Webhook
+from voicectl.sandbox.telephony.actions import Webhook
 
 if TYPE_CHECKING:
     from voicectl.sandbox.parsing.fields import Fields

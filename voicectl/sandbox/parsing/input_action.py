@@ -9,10 +9,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from voicectl.sandbox.parsing.fields import Fields
-from voicectl.sandbox.telephony.flow import DtmfTerms, Input, SpeechTerms
+from voicectl.sandbox.telephony.actions import DtmfTerms, Input, SpeechTerms
 
 if TYPE_CHECKING:
-    from voicectl.sandbox.telephony.flow import Webhook
+    from voicectl.sandbox.telephony.actions import Webhook
 
 LANGUAGE = "en-US"
 """The language of speech that is listened to, unless another is given."""

@@ -1,4 +1,4 @@
-"""Reading an NCCO: every action and option, into the classes of :mod:`voicectl.sandbox.telephony.flow`.
+"""Reading an NCCO: every action and option, into the classes of :mod:`voicectl.sandbox.telephony.actions`.
 
 Numbers, ``true`` and ``false`` may be written as text, and option names that no document knows are ignored, as the
 platform does.
@@ -15,8 +15,7 @@ from voicectl.sandbox.parsing.endpoints import read_endpoint, read_on_answer, re
 from voicectl.sandbox.parsing.event_urls import read_ncco_event_url
 from voicectl.sandbox.parsing.fields import MISSING, WRONG_TYPE, Fields
 from voicectl.sandbox.parsing.input_action import LANGUAGE, read_input
-from voicectl.sandbox.telephony.detection import BEEP_TIMEOUT, Behavior, Detection, Mode
-from voicectl.sandbox.telephony.flow import (
+from voicectl.sandbox.telephony.actions import (
     LENGTH_TIMER,
     LONGEST_RECORDING,
     RINGING_TIMER,
@@ -33,13 +32,14 @@ from voicectl.sandbox.telephony.flow import (
     Wait,
     Webhook,
 )
-from voicectl.sandbox.telephony.hearing import audio, speech
+from voicectl.sandbox.telephony.detection import BEEP_TIMEOUT, Behavior, Detection, Mode
+from voicectl.sandbox.telephony.sounds import audio, speech
 from voicectl.voice.speech import MAX_CHARACTERS, characters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from voicectl.sandbox.telephony.hearing import Prompt
+    from voicectl.sandbox.telephony.sounds import Prompt
 
 MAX_LOOP = 1_000_000
 """What more loops count as: a bound of our own, for arithmetic's sake, beyond the longest call."""

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 from voicectl.sandbox.recordings.espeak import DEFAULT_LANGUAGE, INSTALLED, Manner
 from voicectl.sandbox.recordings.sentences import CHARACTER_SECONDS, Sentence, sentences
 from voicectl.sandbox.recordings.tones import DTMF, WIDTH, clip, from_bytes, resample, tone
-from voicectl.sandbox.telephony.hearing import KEY_SECONDS, PAUSE_SECONDS, PLATFORM, Sound
+from voicectl.sandbox.telephony.sounds import KEY_SECONDS, PAUSE_SECONDS, PLATFORM, Sound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from voicectl.sandbox.recordings.espeak import Espeak
-    from voicectl.sandbox.telephony.hearing import Heard, Prompt
+    from voicectl.sandbox.telephony.sounds import Heard, Prompt
 
     Piece = tuple[int, bytes]  # the number of its first sample, and its samples
 

@@ -16,7 +16,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from voicectl.sandbox.recordings.tones import WIDTH, from_bytes
-from voicectl.sandbox.telephony.flow import Format
+from voicectl.sandbox.telephony.actions import Format
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

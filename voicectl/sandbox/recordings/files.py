@@ -24,7 +24,7 @@ from voicectl.sandbox.recordings.espeak import INSTALLED
 from voicectl.sandbox.recordings.recorded import PER_MS, Stopped, sound, split
 from voicectl.sandbox.recordings.tones import WIDTH
 from voicectl.sandbox.recordings.transcript import transcript
-from voicectl.sandbox.telephony.flow import Format
+from voicectl.sandbox.telephony.actions import Format
 from voicectl.sandbox.times import DAY_MS
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from voicectl.sandbox.recordings.espeak import Espeak
-    from voicectl.sandbox.telephony.hearing import Heard
     from voicectl.sandbox.telephony.recording import Recording
+    from voicectl.sandbox.telephony.sounds import Heard
 
 BLOCK_MS = 2_000
 """How much sound is in memory at once."""

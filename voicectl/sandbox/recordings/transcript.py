@@ -9,12 +9,12 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from voicectl.sandbox.recordings.sentences import sentences
-from voicectl.sandbox.telephony.hearing import Sound
+from voicectl.sandbox.telephony.sounds import Sound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from voicectl.sandbox.telephony.hearing import Heard
+    from voicectl.sandbox.telephony.sounds import Heard
 
 VERSION = "1.0.0"
 

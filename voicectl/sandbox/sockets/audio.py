@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from voicectl.sandbox.recordings.audio import mix
 from voicectl.sandbox.recordings.tones import WIDTH
-from voicectl.sandbox.telephony.hearing import KEY_SECONDS, PAUSE_SECONDS, Heard, Pcm, Prompt, Sound
+from voicectl.sandbox.telephony.sounds import KEY_SECONDS, PAUSE_SECONDS, Heard, Pcm, Prompt, Sound
 
 if TYPE_CHECKING:
     from voicectl.sandbox.telephony.exchange import Exchange
-    from voicectl.sandbox.telephony.leg import Leg
+    from voicectl.sandbox.telephony.state import Leg
 
 FRAME_MS = 20
 BUFFERED_FRAMES = 1024

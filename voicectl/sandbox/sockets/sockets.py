@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from voicectl.sandbox.reach import may_reach
 from voicectl.sandbox.sockets.audio import FRAME_MS, Kept
-from voicectl.sandbox.telephony.hearing import Sound
+from voicectl.sandbox.telephony.sounds import Sound
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from voicectl.sandbox.sockets.websocket import WebSocket
     from voicectl.sandbox.telephony.effects import Open, Sounding
     from voicectl.sandbox.telephony.exchange import Exchange
-    from voicectl.sandbox.telephony.leg import Leg
+    from voicectl.sandbox.telephony.state import Leg
 
 CONNECT_SECONDS = 5.0
 """How long a handshake may take, on the host clock."""

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from voicectl.sandbox.log import Log
     from voicectl.sandbox.telephony.exchange import Exchange
-    from voicectl.sandbox.telephony.hearing import Heard
-    from voicectl.sandbox.telephony.leg import Leg
+    from voicectl.sandbox.telephony.sounds import Heard
+    from voicectl.sandbox.telephony.state import Leg
 
 MAX_MESSAGE = 1024 * 1024
 """Bytes; a little more than the 1,024 frames that are kept, at 24,000 samples a second. More ends the connection."""

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from voicectl.sandbox.telephony.flow import Join
-    from voicectl.sandbox.telephony.hearing import Heard
-    from voicectl.sandbox.telephony.leg import Leg
+    from voicectl.sandbox.telephony.actions import Join
     from voicectl.sandbox.telephony.recording import Recording
+    from voicectl.sandbox.telephony.sounds import Heard
+    from voicectl.sandbox.telephony.state import Leg
 
 MAX_LEGS = 200
 """How many legs a conversation holds."""
@@ -57,7 +57,7 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seat:
-    """A leg's terms in its present conversation; see :class:`voicectl.sandbox.telephony.flow.Join`.
+    """A leg's terms in its present conversation; see :class:`voicectl.sandbox.telephony.actions.Join`.
 
     Attributes:
         is_guest: Brought there by another's ``transfer``: it runs no flow, and stays while there is one.

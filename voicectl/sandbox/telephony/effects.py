@@ -10,9 +10,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from voicectl.sandbox.telephony.flow import Webhook
-    from voicectl.sandbox.telephony.hearing import Heard
+    from voicectl.sandbox.telephony.actions import Webhook
     from voicectl.sandbox.telephony.recording import Recording
+    from voicectl.sandbox.telephony.sounds import Heard
 
 
 class Purpose(StrEnum):

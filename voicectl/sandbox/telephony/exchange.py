@@ -10,22 +10,22 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from voicectl.sandbox.telephony import events, far_end
+from voicectl.sandbox.telephony.actions import Webhook
+from voicectl.sandbox.telephony.call_control import Switchboard
 from voicectl.sandbox.telephony.effects import Kind, Purpose
 from voicectl.sandbox.telephony.far_end import DECLINED
-from voicectl.sandbox.telephony.flow import Webhook
-from voicectl.sandbox.telephony.hearing import keys, speech
-from voicectl.sandbox.telephony.leg import DEFAULT_REGION, Direction
-from voicectl.sandbox.telephony.switchboard import Switchboard
+from voicectl.sandbox.telephony.sounds import keys, speech
+from voicectl.sandbox.telephony.state import DEFAULT_REGION, Direction
 from voicectl.voice.call import CallStatus
 from voicectl.voice.endpoint import label
 
 if TYPE_CHECKING:
+    from voicectl.sandbox.telephony.actions import Actions, Flow, Order, Record
     from voicectl.sandbox.telephony.conversation import Conversation
     from voicectl.sandbox.telephony.effects import Fetch
-    from voicectl.sandbox.telephony.flow import Actions, Flow, Order, Record
-    from voicectl.sandbox.telephony.hearing import Heard, Prompt
-    from voicectl.sandbox.telephony.leg import Leg
     from voicectl.sandbox.telephony.recording import Recording
+    from voicectl.sandbox.telephony.sounds import Heard, Prompt
+    from voicectl.sandbox.telephony.state import Leg
 
 INBOUND_ANSWERED_AFTER = 1.0
 """Seconds of ringing before the platform answers an inbound call."""
@@ -102,7 +102,7 @@ class Exchange(Switchboard):
     def transfer(self, leg: Leg, flow: Flow) -> None:
         """Have *leg* leave its NCCO and run another, alone: in the room it names, or a new conversation.
 
-        With a :class:`~voicectl.sandbox.telephony.flow.Webhook` the present NCCO goes on until the other has come.
+        With a :class:`~voicectl.sandbox.telephony.actions.Webhook` the present NCCO goes on until the other has come.
         Raises as :meth:`mute`.
         """
         self._require_up(leg)

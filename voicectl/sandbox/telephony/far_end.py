@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from voicectl.sandbox.telephony.hearing import Prompt, Sound
+from voicectl.sandbox.telephony.sounds import Prompt, Sound
 from voicectl.voice.call import CallStatus
 
 RINGING_AFTER = 0.5

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from voicectl.sandbox.telephony.actions import Record, Webhook
     from voicectl.sandbox.telephony.agenda import Timer
-    from voicectl.sandbox.telephony.flow import Record, Webhook
-    from voicectl.sandbox.telephony.hearing import Heard
+    from voicectl.sandbox.telephony.sounds import Heard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

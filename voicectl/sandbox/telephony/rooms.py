@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from voicectl.sandbox.telephony import events
 from voicectl.sandbox.telephony.conversation import MAX_LEGS, Conversation, Seat
 from voicectl.sandbox.telephony.effects import Kind
-from voicectl.sandbox.telephony.hearing import music
 from voicectl.sandbox.telephony.media import Media
+from voicectl.sandbox.telephony.sounds import music
 
 if TYPE_CHECKING:
-    from voicectl.sandbox.telephony.flow import Join, MoveAll
-    from voicectl.sandbox.telephony.leg import Leg
+    from voicectl.sandbox.telephony.actions import Join, MoveAll
+    from voicectl.sandbox.telephony.state import Leg
 
 
 class Rooms(Media, ABC):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import httpx
 
     from voicectl.sandbox.account.applications import Application, Hook
-    from voicectl.sandbox.telephony.flow import Actions
+    from voicectl.sandbox.telephony.actions import Actions
 
 ATTEMPTS = 2
 """How often one URL is tried at most."""

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from voicectl.sandbox.account.applications import Application, Applications
     from voicectl.sandbox.faults import Faults
     from voicectl.sandbox.log import Log
+    from voicectl.sandbox.telephony.actions import Webhook
     from voicectl.sandbox.telephony.effects import Note
-    from voicectl.sandbox.telephony.flow import Webhook
 
 REORDER_SECONDS = 1.0
 """How long an event that is to be out of order waits for the next of its leg, on the host clock."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from voicectl.store.events import Arrival, EventStore
-    from voicectl.store.spool import Spool
+    from voicectl.store.events_spool import Spool
 
     OnKept = Callable[[list[tuple[Arrival, Kept]]], None]
 

@@ -6,9 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from voicectl.sandbox.telephony import events
-from voicectl.sandbox.telephony.ear import Ear, OpenEar
-from voicectl.sandbox.telephony.effects import Kind
-from voicectl.sandbox.telephony.flow import (
+from voicectl.sandbox.telephony.actions import (
     Action,
     Actions,
     Dial,
@@ -20,17 +18,19 @@ from voicectl.sandbox.telephony.flow import (
     Record,
     Wait,
 )
-from voicectl.sandbox.telephony.hearing import music
+from voicectl.sandbox.telephony.effects import Kind
+from voicectl.sandbox.telephony.input import Ear, OpenEar
+from voicectl.sandbox.telephony.sounds import music
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from voicectl.sandbox.telephony.actions import Webhook
     from voicectl.sandbox.telephony.agenda import Timer
-    from voicectl.sandbox.telephony.flow import Webhook
-    from voicectl.sandbox.telephony.hearing import Heard
-    from voicectl.sandbox.telephony.leg import Leg
+    from voicectl.sandbox.telephony.call_control import Switchboard
     from voicectl.sandbox.telephony.recording import Recording
-    from voicectl.sandbox.telephony.switchboard import Switchboard
+    from voicectl.sandbox.telephony.sounds import Heard
+    from voicectl.sandbox.telephony.state import Leg
 
 
 class Script:

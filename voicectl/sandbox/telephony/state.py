@@ -6,20 +6,20 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from voicectl.sandbox.telephony.actions import LENGTH_TIMER, RINGING_TIMER, Flow
 from voicectl.sandbox.telephony.conversation import Conversation, Seat
-from voicectl.sandbox.telephony.flow import LENGTH_TIMER, RINGING_TIMER, Flow
 from voicectl.voice.call import FINAL, CallStatus
 
 if TYPE_CHECKING:
+    from voicectl.sandbox.telephony.actions import Webhook
     from voicectl.sandbox.telephony.agenda import Timer
     from voicectl.sandbox.telephony.detection import Detection
-    from voicectl.sandbox.telephony.ear import Ear, OpenEar
     from voicectl.sandbox.telephony.effects import Fetch
     from voicectl.sandbox.telephony.far_end import FarEnd
-    from voicectl.sandbox.telephony.flow import Webhook
-    from voicectl.sandbox.telephony.hearing import Heard
+    from voicectl.sandbox.telephony.flow_run import Script
+    from voicectl.sandbox.telephony.input import Ear, OpenEar
     from voicectl.sandbox.telephony.recording import Recording
-    from voicectl.sandbox.telephony.script import Script
+    from voicectl.sandbox.telephony.sounds import Heard
 
 
 DEFAULT_REGION = "na-east"

@@ -10,22 +10,22 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from voicectl.sandbox.telephony import events, far_end
+from voicectl.sandbox.telephony.actions import Join, Webhook
 from voicectl.sandbox.telephony.conversation import Conversation, Seat
 from voicectl.sandbox.telephony.detection import Behavior
 from voicectl.sandbox.telephony.effects import Close, Kind, Open, Purpose
-from voicectl.sandbox.telephony.flow import Join, Webhook
-from voicectl.sandbox.telephony.hearing import BEEP, keys
-from voicectl.sandbox.telephony.leg import Direction, Leg
+from voicectl.sandbox.telephony.flow_run import Script
 from voicectl.sandbox.telephony.rooms import Rooms
-from voicectl.sandbox.telephony.script import Script
+from voicectl.sandbox.telephony.sounds import BEEP, keys
+from voicectl.sandbox.telephony.state import Direction, Leg
 from voicectl.voice.call import NEXT, CallStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from voicectl.sandbox.telephony.actions import Actions, Dial
     from voicectl.sandbox.telephony.detection import Sighting
     from voicectl.sandbox.telephony.far_end import Refusal
-    from voicectl.sandbox.telephony.flow import Actions, Dial
 
 MAY_BRING_FALLBACK = (
     CallStatus.TIMEOUT,

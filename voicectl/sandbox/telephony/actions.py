@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from voicectl.sandbox.telephony.detection import Detection
-    from voicectl.sandbox.telephony.hearing import Prompt
+    from voicectl.sandbox.telephony.sounds import Prompt
 
 RINGING_TIMER = 60
 """Seconds of ringing after which a call times out, unless it says otherwise."""

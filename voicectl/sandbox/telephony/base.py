@@ -14,10 +14,10 @@ from voicectl.sandbox.telephony.effects import Effect, Event, Fetch, Kind, Note,
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from voicectl.sandbox.telephony.actions import Actions, Webhook
     from voicectl.sandbox.telephony.agenda import Timer
     from voicectl.sandbox.telephony.effects import Purpose
-    from voicectl.sandbox.telephony.flow import Actions, Webhook
-    from voicectl.sandbox.telephony.leg import Leg
+    from voicectl.sandbox.telephony.state import Leg
 
 HOURS = 3600
 
