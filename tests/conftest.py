@@ -10,15 +10,14 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+from tests.support.clock import FakeClock
+from tests.support.room import Room
 from voicectl.core.identity import keys
 from voicectl.core.identity.profiles import Profile, ProfileStore
 from voicectl.sandbox.account.identity import Identity, Options, new_identity
 from voicectl.sandbox.runner import running
 from voicectl.sandbox.sandbox import Sandbox
 from voicectl.store import files
-
-from .support.clock import FakeClock
-from .support.room import Room
 
 StartRoom = Callable[..., Room]
 

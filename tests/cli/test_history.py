@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.test_reconcile import lose
+from tests.cli.commands.test_reconcile import lose
 from tests.support.kept import CONVERSATION, LEG, EventfulClock, keep, status
 from tests.support.machines import Application, machine
 from tests.support.room import BUSY, BY_HAND, PERSON, Ran, Room

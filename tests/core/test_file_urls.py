@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.core.test_guards import LISTED
+from tests.core.test_hosts import LISTED
 from voicectl.core import hosts
 from voicectl.core.hosts import FileUrl
 from voicectl.errors import GuardError

@@ -1,0 +1,127 @@
+"""An exchange whose conversations are written down, without HTTP; and what is asked of the Conversation API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from tests.sandbox.parts import APPLICATION, Client, Line, line
+from voicectl.sandbox.conversations.conversation_log import Member, Page
+from voicectl.sandbox.conversations.log import Book
+from voicectl.sandbox.conversations.users import Users
+from voicectl.sandbox.telephony.effects import Note
+from voicectl.sandbox.telephony.state import Leg
+
+
+@dataclass
+class Desk:
+    """An exchange, the book of its conversations, and what RTC webhooks were told."""
+
+    line: Line
+    users: Users
+    book: Book
+    told: list[dict[str, Any]] = field(default_factory=list)
+
+    def write(self) -> None:
+        """Write down what the exchange has noted."""
+        for effect in self.line.exchange.collect():
+            if isinstance(effect, Note):
+                self.add(effect)
+
+    def add(self, note: Note) -> None:
+        told = self.book.write(note)
+        if told is not None:
+            self.told.append(told)
+
+    def wait(self, seconds: float) -> None:
+        self.line.wait(seconds)
+        self.write()
+
+    def page(self, leg: Leg) -> Page:
+        self.write()
+        page = self.book.page(leg.conversation.uuid)
+        assert page is not None
+        return page
+
+    def member(self, leg: Leg) -> Member:
+        member = self.page(leg).member(leg.uuid)
+        assert member is not None
+        return member
+
+    def events(self, page: Page) -> list[dict[str, Any]]:
+        return [self.book.event(page, number, note, "http://host") for number, note in page.events()]
+
+    def event(self, page: Page, type_: str) -> dict[str, Any]:
+        """The last event of a type."""
+        return [event for event in self.events(page) if event["type"] == type_][-1]
+
+
+def desk(*, seed: int = 1, is_told: bool = True, users: Users | None = None) -> Desk:
+    users = users or Users(str(seed))
+    its = line(seed=seed, knows_user=users.knows)
+    book = Book(str(seed), its.exchange, find_user=users.find, is_told=lambda _: is_told)
+    return Desk(its, users, book)
+
+
+def note(page: Page, type_: str, author: str | None = None, at: int = 0, **body: Any) -> Note:
+    return Note(
+        at=at,
+        application_id=APPLICATION,
+        conversation_uuid=page.conversation.uuid,
+        type=type_,
+        uuid=author,
+        body=body,
+    )
+
+
+def refused(reply: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """What was told, once it is sure that it is told in the shape of this API."""
+    body = reply.json()
+    assert (reply.status_code, body["code"]) == (status, code)
+    assert body["type"] == f"https://developer.nexmo.com/api/conversation#{code}"
+    assert body["instance"] == reply.headers["x-nexmo-trace-id"]
+    assert body["title"].endswith(".")
+    return dict(body)
+
+
+def found(client: Client, name: str | None = "room", **body: Any) -> dict[str, Any]:
+    """Make a conversation."""
+    made = client.api("POST", "/v1/conversations", body | ({} if name is None else {"name": name}))
+    assert made.status_code == 201, made.text
+    return dict(made.json())
+
+
+def conversation_of(client: Client, leg: str) -> str:
+    """The path of the conversation of a leg."""
+    return f"/v1/conversations/{client.record(leg)['conversation_uuid']}"
+
+
+def members(client: Client, conversation: str) -> list[dict[str, Any]]:
+    """The members of a conversation, each in full."""
+    listed = client.get(f"{conversation}/members?page_size=100").json()["_embedded"]["members"]
+    return [client.get(f"{conversation}/members/{each['id']}").json() for each in listed]
+
+
+def events(client: Client, conversation: str, query: str = "") -> list[dict[str, Any]]:
+    """The first hundred events of a conversation."""
+    reply = client.get(f"{conversation}/events?page_size=100&{query}")
+    assert reply.status_code == 200, reply.text
+    return list(reply.json()["_embedded"])
+
+
+def types(client: Client, conversation: str, query: str = "") -> list[str]:
+    return [event["type"] for event in events(client, conversation, query)]
+
+
+def user(client: Client, name: str = "alice", **body: Any) -> dict[str, Any]:
+    """Make an app user."""
+    made = client.api("POST", "/v1/users", {"name": name} | body)
+    assert made.status_code == 201, made.text
+    return dict(made.json())
+
+
+def as_user(client: Client, name: str = "alice") -> dict[str, str]:
+    """The headers of a request with a user's token."""
+    return {"Authorization": f"Bearer {client.token(sub=name)}"}

@@ -1,0 +1,458 @@
+"""The book: events are numbered, members follow their legs, and RTC webhooks are told."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from tests.sandbox.parts import APPLICATION, BUSY, MACHINE, PERSON, room, say, saying
+from voicectl.sandbox.conversations import conversation_log as pages
+from voicectl.sandbox.conversations.conversation_log import IllegalState, Member, MemberState
+from voicectl.sandbox.telephony.actions import Join, Record
+from voicectl.sandbox.telephony.detection import Behavior, Detection
+from voicectl.sandbox.telephony.effects import Note
+from voicectl.sandbox.telephony.exchange import ExchangeError
+from voicectl.sandbox.telephony.sounds import audio
+
+from .parts import Desk, desk, note
+
+
+@pytest.fixture(name="desk")
+def a_desk() -> Desk:
+    return desk()
+
+
+def types(desk: Desk, page: pages.Page) -> list[str]:
+    return [event["type"] for event in desk.events(page)]
+
+
+class TestNumbers:
+    def test_begin_at_1_with_each_conversation(self, desk: Desk):
+        first, second = desk.line.call(), desk.line.call()
+        desk.wait(1)
+
+        for leg in (first, second):
+            events = desk.events(desk.page(leg))
+            assert [event["id"] for event in events] == list(range(1, len(events) + 1))
+            assert events[0]["type"] == "conversation:created"
+
+    def test_go_on_when_old_events_are_dropped(self, desk: Desk, monkeypatch):
+        monkeypatch.setattr(pages, "KEPT", 10)
+        page = desk.page(desk.line.call())
+        for n in range(100):
+            desk.add(note(page, "custom:n", n=n))
+
+        kept = list(page.events())
+        assert 10 <= len(kept) <= 20
+        assert [number for number, _ in kept] == list(range(kept[0][0], page.last_id + 1))
+        assert page.event(1) is None
+        assert page.event(page.last_id).body == {"n": 99}
+        assert [number for number, _ in page.events(page.last_id - 1, page.last_id)] == [
+            page.last_id - 1,
+            page.last_id,
+        ]
+
+    def test_are_not_given_to_what_is_ephemeral(self, desk: Desk):
+        page = desk.page(desk.line.call())
+        before = page.last_id
+
+        desk.add(note(page, "ephemeral", typing=True))
+
+        assert page.last_id == before
+        assert desk.told[-1]["type"] == "ephemeral"
+        assert "id" not in desk.told[-1]
+
+    def test_stay_with_what_is_deleted(self, desk: Desk):
+        page = desk.page(desk.line.call())
+        desk.add(note(page, "message", text="Hello"))
+        number = page.last_id
+
+        page.erase(number)
+
+        shown = desk.book.event(page, number, page.event(number), "")
+        assert (shown["id"], shown["type"], shown["body"]) == (number, "message", {})
+
+
+class TestMembers:
+    def test_a_leg_is_a_member_with_a_user_of_its_own_making(self, desk: Desk):
+        leg = desk.line.answered(PERSON, (room(),))
+        member = desk.member(leg)
+
+        joined = desk.event(desk.page(leg), "member:joined")
+        assert member.state is MemberState.JOINED
+        assert member.id.startswith("MEM-")
+        assert joined["from"] == joined["body"]["member_id"] == member.id
+        assert joined["body"]["user"]["name"] == f"vapi-user-{leg.uuid.replace('-', '')}"
+        assert joined["body"]["user"]["id"].startswith("USR-")
+        assert joined["body"]["channel"]["id"] == leg.uuid
+        assert joined["body"]["channel"]["leg_ids"] == [leg.uuid]
+
+    def test_an_app_leg_s_member_is_the_user_it_names(self, desk: Desk):
+        place = {"application_id": APPLICATION, "region": "na-east"}
+        alice = desk.users.add("alice", {"display_name": "Alice"}, **place)
+        leg = desk.line.answered(to={"type": "app", "user": "alice"}, flow=(room(),))
+
+        joined = desk.event(desk.page(leg), "member:joined")["body"]
+
+        assert desk.member(leg).user is alice
+        assert joined["user"]["id"] == alice.id
+        assert joined["user"]["display_name"] == "Alice"
+        assert joined["channel"]["type"] == "app"
+
+    def test_the_caller_is_the_party_of_an_inbound_leg(self, desk: Desk):
+        leg = desk.line.exchange.ring(
+            to={"type": "phone", "number": "442079460000"},
+            from_={"type": "phone", "number": PERSON},
+            flow=(room(),),
+            application_id=APPLICATION,
+        )
+        desk.wait(2)
+
+        channel = desk.event(desk.page(leg), "member:joined")["body"]["channel"]
+
+        assert channel["from"] == {"type": "phone", "number": PERSON}
+        assert "ring_timeout" not in channel
+
+    def test_who_leaves_stays_in_the_list(self, desk: Desk):
+        leg, other = desk.line.answered(), desk.line.answered()
+        member = desk.member(leg)
+
+        desk.line.exchange.hangup(leg)
+
+        page = desk.page(other)
+        assert page.members[member.id].state is MemberState.LEFT
+        left = desk.event(page, "member:left")["body"]
+        assert left["reason"] == {"code": "ok", "text": "completed"}
+        assert set(left["timestamp"]) >= {"joined", "left"}
+
+    def test_who_comes_back_is_another_member(self, desk: Desk):
+        leg, other = desk.line.answered(PERSON, (room(),)), desk.line.answered(PERSON, (room(),))
+        first = desk.member(leg)
+        desk.line.exchange.transfer(leg, (room("elsewhere"),))
+        desk.write()
+        desk.line.exchange.transfer(leg, (room(),))
+
+        page = desk.page(other)
+        again = desk.member(leg)
+        assert again is not first
+        assert again.id != first.id
+        assert again.previous is first
+        joins = [e for e in desk.events(page) if e["type"] == "member:joined" and e["from"] == again.id]
+        assert [e["from"] for e in desk.events(page) if e["type"] == "member:joined"].count(first.id) == 1
+        assert len(joins) == 1
+
+    def test_a_transfer_names_where_from_and_who_the_member_was(self, desk: Desk):
+        leg = desk.line.answered(PERSON, (room(),))
+        was, came_from = desk.member(leg), leg.conversation.uuid
+
+        desk.line.exchange.transfer(leg, (room("elsewhere"),))
+
+        body = desk.event(desk.page(leg), "rtc:transfer")["body"]
+        assert body["transferred_from"] == came_from
+        assert body["was_member"] == was.id
+
+    def test_states_go_one_way(self):
+        member = Member(id="MEM-1")
+        member.become(MemberState.INVITED, 1)
+        member.become(MemberState.JOINED, 2)
+        with pytest.raises(IllegalState):
+            member.become(MemberState.INVITED, 3)
+        with pytest.raises(IllegalState):
+            member.become(MemberState.JOINED, 3)
+        member.become(MemberState.LEFT, 4)
+        for state in MemberState:
+            with pytest.raises(IllegalState):
+                member.become(state, 5)
+        assert member.times == {"invited": 1, "joined": 2, "left": 4}
+
+    def test_who_was_only_invited_may_leave(self):
+        member = Member(id="MEM-1")
+        member.become(MemberState.INVITED, 1)
+        member.become(MemberState.LEFT, 2)
+        assert member.state is MemberState.LEFT
+
+    def test_ids_follow_from_the_seed(self):
+        ids = []
+        for _ in range(2):
+            its = desk(seed=7)
+            leg = its.line.answered()
+            ids.append((its.member(leg).id, its.book.new_member_id(), its.events(its.page(leg))))
+        assert ids[0] == ids[1]
+
+
+class TestRtcWebhooks:
+    def test_are_told_every_event_with_its_number(self, desk: Desk):
+        leg = desk.line.answered(PERSON, (say("Hello"),))
+        desk.wait(60)
+
+        mine = [each for each in desk.told if each["conversation_id"] == leg.conversation.uuid]
+        assert [each["id"] for each in mine] == list(range(1, len(mine) + 1))
+        assert mine[0]["type"] == "conversation:created"
+        assert mine[-1]["type"] == "conversation:deleted"
+        assert mine[-1]["body"]["state"] == "DELETED"
+        for each in mine:
+            assert each["application_id"] == APPLICATION
+            assert each["timestamp"].endswith("Z")
+            json.dumps(each)
+
+    def test_are_told_of_a_call_that_was_over_before_anybody_looked(self, desk: Desk):
+        desk.line.call(BUSY)
+        desk.line.wait(60)
+        desk.write()
+
+        assert desk.told[0]["type"] == "conversation:created"
+        assert desk.told[-1]["type"] == "conversation:deleted"
+
+    def test_where_there_is_none_nothing_is_made_out(self):
+        its = desk(is_told=False)
+        leg = its.line.call()
+        its.wait(1)
+
+        assert its.told == []
+        assert its.page(leg).last_id > 2
+
+    def test_a_page_goes_with_its_conversation(self, desk: Desk):
+        desk.line.call(BUSY)
+        desk.wait(60)
+
+        assert list(desk.book) == []
+
+    def test_what_is_noted_of_a_conversation_that_is_gone_is_lost(self, desk: Desk):
+        page = desk.page(desk.line.call(BUSY))
+        desk.wait(60)
+
+        assert desk.book.write(note(page, "audio:record:done")) is None
+
+    def test_have_the_documented_fields(self, desk: Desk):
+        """One conversation in which everything happens; each body has the fields that the reference lists."""
+        exchange = desk.line.exchange
+        leg = desk.line.call(MACHINE, (room(),), detection=Detection(behavior=Behavior.CONTINUE))
+        other = desk.line.answered(PERSON, (room(),))
+        desk.wait(10)
+        exchange.talk(other, saying("Hello"))
+        exchange.talk_to_all(other.conversation, saying("All"))
+        exchange.talk(other, None)
+        exchange.stream(other, audio("http://host/a.mp3", options={"loop": 1}))
+        exchange.mute(other, on=True)
+        exchange.earmuff(other, on=True)
+        exchange.press(other, "12")
+        recording = exchange.record_all(other.conversation, Record(is_split=True, channels=2))
+        exchange.stop_recording(recording)
+        exchange.recorded(recording, url="http://host/v1/files/1", size=44)
+        page = desk.page(other)
+        desk.add(note(page, "member:media", other.uuid))
+        desk.add(note(page, "audio:asr:done", other.uuid, asr={"results": []}))
+        desk.add(note(page, "conversation:updated"))
+        exchange.hangup(leg)
+        desk.write()
+
+        documented = {
+            "conversation:created": {"id", "name", "state", "timestamp"},
+            "conversation:updated": {"id", "name", "state", "timestamp"},
+            "member:joined": {"member_id", "user", "channel", "initiator", "timestamp"},
+            "member:left": {"member_id", "user", "channel", "initiator", "timestamp", "reason"},
+            "member:media": {"audio", "media", "channel"},
+            "leg:status:update": {"leg_id", "direction", "type", "status", "state", "statusHistory"},
+            "rtc:transfer": {"was_member", "user_id", "transferred_from", "channel"},
+            "sip:hangup": {"direction", "channel", "quality", "bandwidth", "reason"},
+            "sip:status": {
+                *("price", "rate", "duration", "to", "from", "network_code", "request_time", "start_time"),
+                *("end_time", "status", "direction", "state", "channel"),
+            },
+            "audio:say": {
+                *("say_id", "text", "language", "style", "premium", "level", "loop", "queue", "ssml"),
+            },
+            "audio:say:stop": {"say_id"},
+            "audio:play": {"play_id", "stream_url", "level", "loop", "queue"},
+            "audio:mute:on": {"rtc_id"},
+            "audio:earmuff:on": {"rtc_id"},
+            "audio:dtmf": {"digit", "dtmf_seq", "channel"},
+            "audio:record": {
+                *("recording_id", "format", "streamed", "beep_start", "beep_stop", "detect_speech", "split"),
+                "channels",
+            },
+            "audio:record:done": {
+                *("recording_id", "destination_url", "format", "start_time", "end_time", "size"),
+            },
+            "audio:asr:done": {"asr", "channel"},
+        }
+        for type_, fields in documented.items():
+            assert set(desk.event(page, type_)["body"]) >= fields, type_
+        machine = next(each for each in desk.told if each["type"] == "sip:machine")
+        assert set(machine["body"]) == {"type", "confidence", "channel"}
+        for type_ in ("sip:ringing", "sip:answered"):
+            ringing = next(each for each in desk.told if each["type"] == type_)
+            assert set(ringing["body"]) == {"direction", "channel"}
+        assert desk.event(page, "audio:record")["body"]["split"] == "conversation"
+        assert desk.event(page, "member:media")["body"]["media"]["audio_settings"]["muted"] is True
+        assert [e["body"]["dtmf_seq"] for e in desk.events(page) if e["type"] == "audio:dtmf"] == [1, 2]
+
+    def test_what_may_change_is_told_as_it_was(self, desk: Desk):
+        leg = desk.line.answered(PERSON, (room(),))
+        page = desk.page(leg)
+        desk.line.exchange.mute(leg, on=True)
+        desk.add(note(page, "member:media", leg.uuid))
+        desk.line.exchange.mute(leg, on=False)
+        page.settings["display_name"] = "One"
+        desk.add(note(page, "conversation:updated"))
+        page.settings["display_name"] = "Two"
+
+        assert desk.event(page, "member:media")["body"]["media"]["audio_settings"]["muted"] is True
+        assert desk.event(page, "conversation:updated")["body"]["display_name"] == "One"
+
+    def test_the_history_of_a_leg_has_what_it_was_before(self, desk: Desk):
+        leg = desk.line.call(PERSON, (say("Hello", loop=0),))
+        desk.wait(3)
+
+        update = desk.event(desk.page(leg), "leg:status:update")["body"]
+
+        assert [each["status"] for each in update["statusHistory"]] == ["started", "ringing", "answered"]
+        assert {each["member_id"] for each in update["statusHistory"]} == {desk.member(leg).id}
+        assert (update["status"], update["state"]) == ("answered", "active")
+
+    def test_sip_headers_of_a_socket_are_told_and_what_signs_it_in_is_not(self, desk: Desk):
+        to = {
+            "type": "websocket",
+            "uri": "ws://127.0.0.1:9/",
+            "content-type": "audio/l16;rate=8000",
+            "headers": {"caller": "1"},
+            "authorization": {"type": "custom", "value": "secret"},
+        }
+        leg = desk.line.call(to=to, flow=(room(),))
+        desk.line.exchange.socket_opened(leg)
+
+        channel = desk.event(desk.page(leg), "member:joined")["body"]["channel"]
+
+        assert channel["headers"] == {"caller": "1"}
+        assert "secret" not in json.dumps(channel)
+
+
+class Conversations(RuleBasedStateMachine):
+    """Whatever happens on the exchange: numbers have no gaps, members go one way, and are where their legs are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.desk = desk()
+        self.exchange = self.desk.line.exchange
+        self.seen: dict[str, list[MemberState]] = {}
+        self.guests = 0
+
+    @rule(
+        number=st.sampled_from([PERSON, BUSY, MACHINE, "447700900203", "447700900502"]),
+        name=st.sampled_from("ab"),
+    )
+    def call(self, number: str, name: str) -> None:
+        self.desk.line.call(number, (say("Hi"), Join(name=name)))
+
+    @rule(seconds=st.floats(0.1, 8))
+    def time_passes(self, seconds: float) -> None:
+        self.desk.wait(seconds)
+
+    @rule(data=st.data(), act=st.sampled_from(["hangup", "mute", "move", "talk", "press", "leave"]))
+    def something_is_asked(self, data: st.DataObject, act: str) -> None:
+        legs = list(self.exchange.legs.values())
+        if not legs:
+            return
+        leg = data.draw(st.sampled_from(legs))
+        try:
+            match act:
+                case "hangup":
+                    self.exchange.hangup(leg)
+                case "mute":
+                    self.exchange.mute(leg, on=not leg.is_muted)
+                case "move":
+                    self.exchange.transfer(leg, (Join(name=data.draw(st.sampled_from("ab"))),))
+                case "talk":
+                    self.exchange.talk(leg, saying("Hello"))
+                case "press":
+                    self.exchange.press(leg, "1")
+                case "leave":
+                    self.exchange.transfer(leg, (say("Alone"),))
+        except ExchangeError:
+            pass
+        self.desk.write()
+
+    @rule(
+        data=st.data(), type_=st.sampled_from(["member:invited", "member:joined", "member:left", "custom:x"])
+    )
+    def a_guest_without_a_leg(self, data: st.DataObject, type_: str) -> None:
+        found = list(self.desk.book)
+        if not found:
+            return
+        page = data.draw(st.sampled_from(found))
+        guests = [each for each in page.members.values() if each.leg_uuid is None]
+        if type_ == "member:invited" or not guests:
+            guests = [page.add(Member(id=self.desk.book.new_member_id()))]
+        self.desk.add(note(page, type_, guests[-1].id, at=self.exchange.now))
+
+    @rule(name=st.sampled_from("ab"))
+    def a_room_is_dissolved(self, name: str) -> None:
+        conversation = self.exchange.conversations.room(name, APPLICATION, "na-east")
+        if conversation is not None:
+            self.exchange.dissolve(conversation)
+            self.desk.write()
+
+    @invariant()
+    def every_conversation_has_a_page(self) -> None:
+        self.desk.write()
+        assert {page.conversation.uuid for page in self.desk.book} == set(self.exchange.conversations.by_uuid)
+
+    @invariant()
+    def numbers_have_no_gaps(self) -> None:
+        told: dict[str, list[int]] = {}
+        for each in self.desk.told:
+            told.setdefault(each["conversation_id"], []).append(each["id"])
+        for page in self.desk.book:
+            numbers = [number for number, _ in page.events()]
+            assert numbers == list(range(1, page.last_id + 1)) == told[page.conversation.uuid]
+        for numbers in told.values():
+            assert numbers == list(range(1, len(numbers) + 1))
+
+    @invariant()
+    def states_go_one_way(self) -> None:
+        order = list(MemberState)
+        for page in self.desk.book:
+            for member in page.members.values():
+                states = self.seen.setdefault(member.id, [])
+                if not states or states[-1] is not member.state:
+                    states.append(member.state)
+                assert [order.index(each) for each in states] == sorted(
+                    {order.index(each) for each in states}
+                )
+                assert list(member.times.values()) == sorted(member.times.values())
+
+    @invariant()
+    def legs_and_members_agree(self) -> None:
+        for page in self.desk.book:
+            present = {each.leg_uuid for each in page.present() if each.leg_uuid is not None}
+            assert present == set(page.conversation.legs)
+
+    @invariant()
+    def every_event_can_be_shown(self) -> None:
+        for page in self.desk.book:
+            assert len(self.desk.events(page)) == page.last_id
+
+
+TestConversations = Conversations.TestCase
+TestConversations.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+
+
+def test_a_note_of_a_stranger_is_no_member(desk: Desk):
+    page = desk.page(desk.line.call())
+
+    desk.add(
+        Note(
+            at=0,
+            application_id=APPLICATION,
+            conversation_uuid=page.conversation.uuid,
+            type="custom:x",
+            uuid="MEM-nobody",
+            body={},
+        )
+    )
+
+    assert "from" not in desk.events(page)[-1]

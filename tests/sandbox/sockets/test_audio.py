@@ -1,0 +1,286 @@
+"""The sound of a WebSocket, both ways, on the call clock; without a connection."""
+
+import json
+from itertools import accumulate
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.sandbox.parts import Line, line, saying
+from voicectl.sandbox.recordings.audio import mix
+from voicectl.sandbox.sockets.audio import BUFFERED_FRAMES, Feed, Kept, Playout, frame_bytes
+from voicectl.sandbox.telephony.sounds import Pcm, Sound, keys
+from voicectl.sandbox.telephony.state import Leg
+
+RATE = 8000
+FRAME = frame_bytes(RATE)
+SOCKET = {
+    "type": "websocket",
+    "uri": "ws://127.0.0.1/bot",
+    "content-type": "audio/l16;rate=8000",
+    "headers": {},
+}
+SILENCE = bytes(FRAME)
+SOUND = b"\x10\x20" * (FRAME // 2)
+
+
+def meeting(line: Line) -> tuple[Leg, Leg]:
+    """A bot and a person in one room."""
+    person = line.answered()
+    bot = line.call(to=SOCKET)
+    line.exchange.socket_opened(bot)
+    return bot, person
+
+
+def drain(feed: Feed, now: int) -> list[bytes | str]:
+    messages = []
+    while taken := feed.take(now):
+        messages += taken
+    return messages
+
+
+def heard(line: Line, leg: Leg) -> list[tuple[float, float]]:
+    """When each sound began that *leg* heard of the bot, and how long it lasted."""
+    return [
+        (each.at / 1000, ((each.until or line.exchange.now) - each.at) / 1000)
+        for each in leg.heard
+        if each.prompt.pcm is not None
+    ]
+
+
+class TestFeed:
+    def test_what_is_heard_comes_in_frames_however_the_clock_moves(self):
+        @given(st.lists(st.integers(1, 700), min_size=1, max_size=12))
+        def check(steps):
+            on = line()
+            bot, person = meeting(on)
+            feed = Feed(bot, RATE, start := on.exchange.now)
+            on.exchange.talk(bot, saying("One two three"))
+            on.exchange.speaks(person, saying("Four"))
+
+            frames = []
+            for moment in accumulate(steps, initial=start):
+                on.exchange.run(moment)
+                frames += drain(feed, moment)
+
+            assert {len(frame) for frame in frames} <= {FRAME}
+            end = start + 20 * (sum(steps) // 20)
+            assert b"".join(frames) == mix(bot.heard, start, end, RATE)
+
+        check()
+
+    def test_where_nothing_is_heard_it_is_silence(self, line: Line):
+        bot, _ = meeting(line)
+        feed = Feed(bot, RATE, line.exchange.now)
+        line.wait(0.1)
+
+        assert drain(feed, line.exchange.now) == [SILENCE] * 5
+        assert not feed.has_sound
+
+    def test_a_part_of_a_frame_waits_for_the_rest(self, line: Line):
+        bot, _ = meeting(line)
+        feed = Feed(bot, RATE, line.exchange.now)
+        line.wait(0.019)
+        assert not feed.is_due(line.exchange.now)
+
+        line.wait(0.001)
+
+        assert feed.is_due(line.exchange.now)
+
+    def test_a_server_that_lies_back_loses_the_oldest(self, line: Line):
+        bot, _ = meeting(line)
+        feed = Feed(bot, RATE, line.exchange.now)
+        line.wait(60)
+
+        assert len(drain(feed, line.exchange.now)) == BUFFERED_FRAMES
+        assert feed.lost_ms == 60_000 - BUFFERED_FRAMES * 20
+
+    def test_each_key_is_told_as_its_tone_begins(self, line: Line):
+        bot, person = meeting(line)
+        feed = Feed(bot, RATE, line.exchange.now)
+        line.exchange.press(person, "1p#")
+        feed.press(bot.heard[-1])
+
+        told, moments = [], []
+        for _ in range(50):
+            told += [message for message in drain(feed, line.exchange.now) if isinstance(message, str)]
+            moments.append((line.exchange.now, len(told)))
+            line.wait(0.02)
+
+        assert [count for at, count in moments if at - bot.heard[-1].at in (0, 740, 760)] == [1, 1, 2]
+        assert [json.loads(message) for message in told] == [
+            {"event": "websocket:dtmf", "digit": "1", "duration": 260},
+            {"event": "websocket:dtmf", "digit": "#", "duration": 260},
+        ]
+
+    def test_a_key_that_was_cut_before_it_sounded_is_not_told(self, line: Line):
+        bot, _ = meeting(line)
+        feed = Feed(bot, RATE, line.exchange.now)
+        prompt = line.exchange.play(bot, keys("123"))
+        feed.press(prompt)
+        line.wait(0.3)
+        line.exchange.cut(prompt)
+        line.wait(1)
+
+        told = [message for message in drain(feed, line.exchange.now) if isinstance(message, str)]
+
+        assert [json.loads(message)["digit"] for message in told] == ["1", "2"]
+
+
+class Speaker:
+    """A bot that says what it is given, heard by a person."""
+
+    def __init__(self) -> None:
+        self.line = line()
+        self.bot, self.person = meeting(self.line)
+        self.playout = Playout(self.line.exchange, self.bot, RATE, Kept())
+        self.start = self.line.exchange.now
+
+    def wait(self, seconds: float) -> None:
+        """Let the clock run, a frame at a time."""
+        for _ in range(round(seconds * 50)):
+            self.line.wait(0.02)
+            self.playout.play()
+
+    def heard(self) -> list[tuple[float, float]]:
+        return [(at - self.start / 1000, seconds) for at, seconds in heard(self.line, self.person)]
+
+    def sound(self, seconds: float) -> bytes:
+        """What the person heard in all since the start."""
+        return mix(self.person.heard, self.start, self.start + round(seconds * 1000), RATE)
+
+
+@pytest.fixture
+def speaker() -> Speaker:
+    return Speaker()
+
+
+class TestPlayout:
+    def test_what_is_sent_ahead_is_said_at_its_own_pace(self, speaker: Speaker):
+        speaker.playout.receive(SOUND * 100)
+        speaker.playout.play()
+        speaker.wait(1)
+        assert speaker.heard() == [(0, 1)]
+
+        speaker.wait(5)
+
+        assert speaker.heard() == [(0, 2)]
+        assert speaker.sound(3) == SOUND * 100 + SILENCE * 50
+
+    def test_it_is_the_same_in_whatever_messages_it_comes(self):
+        @given(st.lists(st.integers(1, 1000), min_size=1, max_size=10))
+        def check(sizes):
+            whole = bytes(range(1, 251)) * 24
+            speaker, rest = Speaker(), whole
+            for size in sizes:
+                speaker.playout.receive(rest[: 2 * size])
+                rest = rest[2 * size :]
+            speaker.playout.receive(rest)
+            speaker.playout.play()
+            speaker.wait(3)
+
+            assert speaker.sound(3).rstrip(b"\0") == whole
+
+        check()
+
+    def test_half_a_sample_at_the_end_of_a_message_is_left_out(self, speaker: Speaker):
+        speaker.playout.receive(SOUND + b"\x01")
+        speaker.playout.receive(SOUND)
+        speaker.playout.play()
+        speaker.wait(1)
+
+        assert speaker.sound(0.1) == SOUND * 2 + SILENCE * 3
+
+    def test_silence_is_not_heard_but_takes_its_time(self, speaker: Speaker):
+        speaker.playout.receive(SILENCE * 50 + SOUND * 50 + SILENCE * 100 + SOUND * 50)
+        speaker.playout.play()
+        speaker.wait(10)
+
+        assert speaker.heard() == [(1, 1), (4, 1)]
+
+    def test_a_short_pause_does_not_end_what_is_said(self, speaker: Speaker):
+        speaker.playout.receive(SOUND * 10 + SILENCE * 20 + SOUND * 10)
+        speaker.playout.play()
+        speaker.wait(3)
+
+        assert speaker.heard() == [(0, pytest.approx(0.8))]
+
+    def test_what_comes_late_is_said_late(self, speaker: Speaker):
+        speaker.playout.receive(SOUND * 5)
+        speaker.playout.play()
+        speaker.wait(0.3)
+        speaker.playout.receive(SOUND * 5)
+        speaker.wait(2)
+
+        assert speaker.heard() == [(0, pytest.approx(0.4))]
+        assert speaker.sound(0.5) == SOUND * 5 + SILENCE * 10 + SOUND * 5 + SILENCE * 5
+
+    def test_no_more_than_the_buffer_waits(self, speaker: Speaker):
+        assert speaker.playout.receive(SOUND * (BUFFERED_FRAMES - 1)) == 0
+        assert speaker.playout.receive(SOUND * 3) == 2 * FRAME
+        speaker.playout.play()
+        speaker.wait(30)
+
+        assert speaker.heard() == [(0, BUFFERED_FRAMES * 0.02)]
+
+    def test_who_comes_later_hears_the_rest(self, speaker: Speaker):
+        speaker.playout.receive(SOUND * 300)
+        later = speaker.line.call()
+        speaker.wait(8)
+
+        assert later.answered_at == speaker.start + 2500
+        assert [seconds for _, seconds in heard(speaker.line, later)] == [pytest.approx(3.5, abs=0.03)]
+
+    def test_a_muted_bot_is_not_heard_from_that_moment_on(self, speaker: Speaker):
+        speaker.playout.receive(SOUND * 200)
+        speaker.playout.play()
+        speaker.wait(1)
+
+        speaker.line.exchange.mute(speaker.bot, on=True)
+        speaker.wait(1)
+        speaker.line.exchange.mute(speaker.bot, on=False)
+        speaker.wait(5)
+
+        assert speaker.heard() == [
+            (0, pytest.approx(1, abs=0.03)),
+            (pytest.approx(2, abs=0.03), pytest.approx(2, abs=0.03)),
+        ]
+
+    def test_a_sound_is_heard_on_by_others_when_one_who_hears_it_leaves(self, speaker: Speaker):
+        other = speaker.line.answered()
+        speaker.playout.receive(SOUND * 200)
+        speaker.playout.play()
+        speaker.wait(1)
+
+        speaker.line.exchange.depart(other)
+        speaker.wait(5)
+
+        assert sum(seconds for _, seconds in speaker.heard()) == pytest.approx(4, abs=0.03)
+
+    def test_no_sound_grows_for_ever(self, speaker: Speaker):
+        for _ in range(130):
+            speaker.playout.receive(SOUND * 50)
+            speaker.playout.play()
+            speaker.wait(1)
+
+        assert [seconds for _, seconds in speaker.heard()] == [60, 60, 10]
+        longest = max(len(each.prompt.pcm.samples) for each in speaker.person.heard if each.prompt.pcm)
+        assert longest <= 60 * RATE * 2 + FRAME
+
+    def test_what_is_over_is_kept_until_there_is_too_much(self):
+        kept, sounds = Kept(limit=100), [Pcm(RATE, bytearray(40)) for _ in range(4)]
+        for sound in sounds:
+            kept.add(sound)
+
+        assert [len(sound.samples) for sound in sounds] == [0, 0, 40, 40]
+
+    def test_it_is_audio_from_the_bot(self, speaker: Speaker):
+        speaker.playout.receive(SOUND)
+        speaker.playout.play()
+
+        told = speaker.person.heard[-1].to_json(speaker.line.exchange.now)
+
+        assert told["kind"] == Sound.AUDIO
+        assert told["from"] == speaker.bot.uuid
+        assert told["url"] == SOCKET["uri"]

@@ -1,0 +1,523 @@
+"""WebSocket endpoints: what a bot's developer sees of a call, and what the others hear of the bot."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from websockets.asyncio.server import ServerConnection
+
+from tests.sandbox.conftest import Start
+from tests.sandbox.parts import PERSON, ROOM, Client
+from tests.support.bots import Bot, echo, saying
+from tests.support.certificates import Authority
+from tests.support.clock import FakeClock
+from tests.support.servers import Listener
+from voicectl.sandbox.recordings.audio import mix
+
+SOUND = b"\x10\x20" * 320
+"""A frame at 16,000 samples a second."""
+
+StartBot = Callable[..., Bot]
+
+
+@pytest.fixture
+def start_bot() -> Iterator[StartBot]:
+    with ExitStack() as stack:
+        yield lambda **options: stack.enter_context(Bot(**options))
+
+
+@pytest.fixture
+def bot(start_bot: StartBot) -> Bot:
+    """One that listens."""
+    return start_bot()
+
+
+def endpoint(uri: str, rate: int = 16_000, **options: Any) -> dict[str, Any]:
+    return {"type": "websocket", "uri": uri, "content-type": f"audio/l16;rate={rate}", **options}
+
+
+def connect(uri: str, rate: int = 16_000, **options: Any) -> dict[str, Any]:
+    return {"action": "connect", "endpoint": [endpoint(uri, rate, **options)]}
+
+
+def order(uri: str) -> dict[str, Any]:
+    """The body of a call that brings a bot into the room."""
+    return {"to": [endpoint(uri)], "from": {"type": "phone", "number": "447700900456"}, "ncco": [ROOM]}
+
+
+def meet(client: Client, uri: str, rate: int = 16_000, **options: Any) -> tuple[str, str]:
+    """A person who is connected to a bot, and stays when it is gone; the legs of both."""
+    person = client.answered(PERSON, connect(uri, rate, **options), ROOM)
+    return person, leg_of(client, uri)
+
+
+def leg_of(client: Client, uri: str) -> str:
+    calls = client.get("/v1/calls").json()["_embedded"]["calls"]
+    return next(call["uuid"] for call in calls if call["to"].get("uri") == uri)
+
+
+def entries(client: Client, uuid: str | None = None) -> list[dict[str, Any]]:
+    found = [entry for entry in client.log() if entry["kind"] == "websocket"]
+    return [entry for entry in found if uuid in (None, entry["uuid"])]
+
+
+def told(client: Client, uuid: str, event: str) -> list[dict[str, Any]]:
+    return [entry for entry in entries(client, uuid) if entry["event"] == event]
+
+
+def statuses(client: Client, uuid: str) -> list[str]:
+    return [entry["status"] for entry in client.log() if entry["kind"] == "status" and entry["uuid"] == uuid]
+
+
+def comes(client: Client, uuid: str, event: str) -> dict[str, Any]:
+    """The first entry of this event, which comes by itself."""
+    Bot().until(lambda: told(client, uuid, event))
+    return told(client, uuid, event)[0]
+
+
+class TestConnecting:
+    def test_the_first_message_tells_the_content_type_and_the_headers(self, client: Client, bot: Bot):
+        meet(client, bot.url, 8000, headers={"caller": "447700900456", "order": {"id": 17}, "event": "mine"})
+
+        assert bot.events == [
+            {
+                "event": "websocket:connected",
+                "content-type": "audio/l16;rate=8000",
+                "caller": "447700900456",
+                "order": {"id": 17},
+            }
+        ]
+
+    def test_the_leg_is_answered_without_ringing(self, client: Client, bot: Bot):
+        _, leg = meet(client, bot.url)
+
+        assert statuses(client, leg) == ["started", "answered"]
+
+    def test_a_call_can_be_placed_to_one(self, client: Client, bot: Bot):
+        made = client.api("POST", "/v1/calls", order(bot.url))
+
+        assert client.status(made.json()["uuid"]) == "answered"
+
+    def test_the_handshake_carries_a_signed_token(self, client: Client, bot: Bot):
+        meet(client, bot.url)
+
+        scheme, _, token = bot.handshakes[0].headers["Authorization"].partition(" ")
+        claims = jwt.decode(
+            token,
+            client.identity.signature_secret,
+            algorithms=["HS256"],
+            options={"verify_iat": False},  # the clock of this test is not the machine's
+        )
+        assert scheme == "Bearer"
+        assert (claims["iss"], claims["api_key"]) == ("Vonage", client.identity.api_key)
+        assert claims["application_id"] == client.identity.application_id
+        assert claims["iat"] == int(client.clock.time())
+
+    def test_or_the_value_that_was_given_and_no_log_shows_it(self, client: Client, bot: Bot):
+        _, leg = meet(client, bot.url, authorization={"type": "custom", "value": "Key s3cret"})
+
+        assert bot.handshakes[0].headers["Authorization"] == "Key s3cret"
+        assert "s3cret" not in json.dumps(
+            [entry for entry in client.log() if entry["kind"] != "request"]  # a request is logged as it came
+        )
+        assert "s3cret" not in json.dumps(client.record(leg))
+
+    def test_no_extension_or_subprotocol_is_asked_for(self, client: Client, bot: Bot):
+        meet(client, bot.url)
+
+        names = {name.lower() for name in bot.handshakes[0].headers}
+        assert not names & {"sec-websocket-extensions", "sec-websocket-protocol", "origin"}
+
+    def test_tls_is_spoken_to_whom_the_machine_trusts(
+        self, client: Client, start_bot: StartBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        authority = Authority(tmp_path)
+        bot = start_bot(tls=authority.context())
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.ca_file))
+
+        meet(client, bot.url)
+
+        assert bot.events[0]["event"] == "websocket:connected"
+
+
+class TestRefused:
+    def refused(self, client: Client, uri: str) -> str:
+        """Why the call of *uri* failed."""
+        _, leg = meet(client, uri)
+        assert statuses(client, leg) == ["started", "failed"]
+        return str(told(client, leg, "not connected")[0]["reason"])
+
+    def test_where_nothing_listens(self, client: Client):
+        with Listener() as gone:
+            port = gone.port
+
+        assert "Connect call failed" in self.refused(client, f"ws://127.0.0.1:{port}/")
+
+    @pytest.mark.parametrize("uri", ["ws://example.org/", "wss://192.0.2.1/", "ws://127.0.0.1.example.org/"])
+    def test_hosts_that_are_not_allowed(self, client: Client, uri):
+        assert self.refused(client, uri) == "the host is neither loopback nor allowed"
+
+    def test_a_host_that_is_allowed_is_asked(self, start: Start):
+        client = start(allow_hosts=("allowed.invalid",))
+
+        assert "allowed" not in self.refused(client, "ws://allowed.invalid/")
+
+    def test_a_password_in_the_uri(self, client: Client, bot: Bot):
+        assert "password" in self.refused(client, bot.url.replace("//", "//me:s3cret@"))
+
+    @pytest.mark.parametrize("status", [200, 401, 503])
+    def test_a_server_that_answers_otherwise(self, client: Client, start_bot: StartBot, status):
+        bot = start_bot(answer=(status, {}))
+
+        assert str(status) in self.refused(client, bot.url)
+
+    def test_a_redirect_is_not_followed(self, client: Client, bot: Bot, start_bot: StartBot):
+        away = start_bot(answer=(302, {"Location": bot.url}))
+
+        assert "302" in self.refused(client, away.url)
+        assert bot.handshakes == []
+
+    def test_a_server_that_is_no_web_server(self, client: Client):
+        class Mail(Listener):
+            async def serve(self, reader: Any, writer: Any) -> None:
+                writer.write(b"220 mail.example.org ESMTP\r\n" * 3)
+
+        with Mail() as mail:
+            self.refused(client, f"ws://127.0.0.1:{mail.port}/")
+
+    def test_one_whose_certificate_nobody_trusts(self, client: Client, start_bot: StartBot, tmp_path: Path):
+        bot = start_bot(tls=Authority(tmp_path).context())
+
+        assert "certificate" in self.refused(client, bot.url).lower()
+
+    def test_a_server_that_never_answers(self, client: Client):
+        client.sandbox.sockets.connect_seconds = 0.1
+        with Deaf() as deaf:
+            assert "timed out" in self.refused(client, f"ws://127.0.0.1:{deaf.port}/")
+
+    def test_without_the_extra_it_is_named(self, client: Client, bot: Bot, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setitem(sys.modules, "voicectl.sandbox.sockets.websocket", None)
+
+        assert "voicectl[websocket]" in self.refused(client, bot.url)
+
+    def test_a_call_that_ends_first_is_not_waited_for(self, start: Start):
+        client = start(frozen=False)
+        with Deaf() as deaf:
+            uri = f"ws://127.0.0.1:{deaf.port}/"
+            leg = client.api("POST", "/v1/calls", order(uri)).json()["uuid"]
+
+            assert client.change(leg, "hangup").status_code == 204
+
+            assert comes(client, leg, "not connected")["reason"] == "the call ended first"
+            assert statuses(client, leg) == ["started", "cancelled"]
+
+
+class Deaf(Listener):
+    """Takes connections, and says nothing."""
+
+    async def serve(self, reader: Any, writer: Any) -> None:
+        await reader.read()
+
+
+class TestHearing:
+    @pytest.mark.parametrize(("rate", "size"), [(8000, 320), (16_000, 640), (24_000, 960)])
+    def test_a_frame_comes_for_each_20_ms_of_the_call(self, client: Client, bot: Bot, rate, size):
+        meet(client, bot.url, rate)
+        assert bot.frames == []
+
+        client.advance(3)
+
+        assert [len(frame) for frame in bot.frames] == [size] * 150
+
+    def test_what_is_said_is_in_them_and_silence_is_zeros(self, client: Client, bot: Bot):
+        person, leg = meet(client, bot.url)
+        client.advance(1)
+        client.control("say", leg=person, text="Hello there, bot")
+        client.advance(3)
+
+        heard = client.sandbox.exchange.legs[leg].heard
+        begin, end = heard[0].at, heard[0].until or 0
+        first = bot.frames[:50]
+        assert first == [bytes(640)] * 50
+        assert b"".join(bot.frames[50:]) == mix(heard, begin, begin + 3000, 16_000)
+        assert any(b"".join(bot.frames[50:]))
+        assert not any(b"".join(bot.frames[50 + (end - begin) // 20 + 1 :]))
+
+    def test_what_the_platform_says_to_the_bot_is_in_them(self, client: Client, bot: Bot):
+        _, leg = meet(client, bot.url)
+        client.put(f"/v1/calls/{leg}/talk", {"text": "Only for you"})
+        client.advance(1)
+
+        assert any(b"".join(bot.frames))
+
+    def test_an_earmuffed_bot_hears_silence(self, client: Client, bot: Bot):
+        person, leg = meet(client, bot.url)
+        client.change(leg, "earmuff")
+        client.control("say", leg=person, text="Hello there, bot")
+        client.advance(1)
+
+        assert not any(b"".join(bot.frames))
+
+    def test_keys_come_as_messages_too(self, client: Client, bot: Bot):
+        person, _ = meet(client, bot.url)
+        client.control("press", leg=person, digits="5p#")
+        bot.until(lambda: len(bot.events) == 2)
+        client.advance(2)
+
+        assert bot.events[1:] == [
+            {"event": "websocket:dtmf", "digit": "5", "duration": 260},
+            {"event": "websocket:dtmf", "digit": "#", "duration": 260},
+        ]
+        assert isinstance(bot.messages[1], str)  # the first of them before any sound
+        assert any(b"".join(bot.frames))  # the tones are heard as well
+
+    def test_keys_that_rest_presses_too(self, client: Client, bot: Bot):
+        _, leg = meet(client, bot.url)
+
+        client.put(f"/v1/calls/{leg}/dtmf", {"digits": "7"})
+
+        bot.until(lambda: len(bot.events) == 2)
+        assert bot.events[1]["digit"] == "7"
+
+    def test_a_clock_that_runs_sends_them_by_itself(self, start: Start, bot: Bot, clock: FakeClock):
+        client = start(frozen=False)
+        client.call(PERSON, connect(bot.url))
+        client.advance(2.5)
+        bot.until(lambda: bot.events)
+        begun = len(bot.frames)
+
+        clock.sleep(1)
+
+        bot.until(lambda: len(bot.frames) - begun >= 50)
+        assert len(bot.frames) - begun == 50
+
+    def test_advance_hands_over_every_frame_however_far_it_goes(self, client: Client, bot: Bot):
+        meet(client, bot.url)
+
+        client.advance(45)
+
+        assert len(bot.frames) == 2250
+
+
+class TestSpeaking:
+    def test_the_others_hear_it(self, client: Client, start_bot: StartBot):
+        bot = start_bot(on_open=saying(*[SOUND] * 100))
+        person, leg = meet(client, bot.url)
+        comes(client, leg, "first audio")
+        client.advance(5)
+
+        heard = client.hear(person)
+        assert [(each["kind"], each["from"], each["url"]) for each in heard] == [("audio", leg, bot.url)]
+        assert heard[0]["seconds"] == pytest.approx(2)
+        sound = client.sandbox.exchange.legs[person].heard
+        assert mix(sound, sound[0].at, sound[0].at + 2000, 16_000) == SOUND * 100
+
+    def test_another_bot_hears_it_too(self, client: Client, bot: Bot, start_bot: StartBot):
+        speaker = start_bot(on_open=saying(*[SOUND] * 100))
+        client.call(PERSON, ROOM)
+        for each in (bot, speaker):
+            client.api("POST", "/v1/calls", order(each.url))
+        comes(client, leg_of(client, speaker.url), "first audio")
+        client.advance(5)
+
+        assert b"".join(bot.frames).strip(b"\0") == SOUND * 100
+        assert not any(b"".join(speaker.frames))
+
+    def test_an_echo_is_heard_a_little_later_and_runs_repeat(self, start: Start, start_bot: StartBot):
+        runs = []
+        for _ in range(2):
+            client, bot = start(), start_bot(on_message=echo)
+            person, _ = meet(client, bot.url)
+            client.advance(1)
+            client.control("say", leg=person, text="Hello there, bot")
+            client.advance(5)
+            heard = client.hear(person)
+            runs.append([(each["at"], each["seconds"]) for each in heard])
+
+        assert runs[0] == runs[1]
+        assert [at for at, _ in runs[0]] == ["2026-01-01T00:00:03.520Z"]
+
+    def test_a_muted_bot_is_not_heard(self, client: Client, start_bot: StartBot):
+        bot = start_bot(on_message=echo)
+        person, leg = meet(client, bot.url)
+        client.change(leg, "mute")
+        client.control("say", leg=person, text="Hello there, bot")
+        client.advance(5)
+
+        assert client.hear(person) == []
+
+    def test_what_is_sent_far_ahead_is_cut_to_the_buffer(self, client: Client, start_bot: StartBot):
+        bot = start_bot(on_open=saying(*[SOUND] * 5000))
+        person, leg = meet(client, bot.url)
+        reason = comes(client, leg, "overflow")["reason"]
+        client.advance(60)
+
+        assert "640 bytes and more were dropped" in reason
+        assert client.hear(person)[0]["seconds"] <= 1100 * 0.02
+        assert len(told(client, leg, "overflow")) == 1
+
+    def test_messages_of_other_sizes_are_heard_and_remarked_on(self, client: Client, start_bot: StartBot):
+        bot = start_bot(on_open=saying(SOUND * 5 + b"\x01", b"", b"\x01", SOUND[:100]))
+        person, leg = meet(client, bot.url)
+        remark = comes(client, leg, "odd size")
+        client.advance(2)
+
+        assert remark["reason"] == "a message of 3201 bytes: the platform takes 640, 20 ms"
+        assert client.hear(person)[0]["seconds"] == pytest.approx(0.1, abs=0.02)
+
+    def test_messages_of_text_are_ignored_and_shown(self, client: Client, start_bot: StartBot):
+        texts = ['{"action":"clear"}', "x" * 1000, *["again"] * 100]
+        bot = start_bot(on_open=saying(*texts, SOUND))
+        _, leg = meet(client, bot.url)
+        comes(client, leg, "first audio")
+
+        ignored = told(client, leg, "text ignored")
+        assert ignored[0]["text"] == '{"action":"clear"}'
+        assert len(ignored[1]["text"]) < 300
+        assert ignored[-1]["reason"] == "further messages of text are not shown"
+        assert len(ignored) == 21
+
+
+class TestEnding:
+    def test_closed_by_the_server_it_is_disconnected_and_over(self, client: Client, start_bot: StartBot):
+        bot = start_bot(on_open=saying(SOUND, then=1000))
+        _, leg = meet(client, bot.url)
+
+        closed = comes(client, leg, "closed")
+
+        assert (closed["by"], closed["code"]) == ("server", 1000)
+        client.until(leg, "completed")
+        assert statuses(client, leg)[-2:] == ["disconnected", "completed"]
+
+    def test_a_connection_that_is_lost_likewise(self, client: Client, start_bot: StartBot):
+        async def vanish(connection: ServerConnection) -> None:
+            connection.transport.abort()
+
+        bot = start_bot(on_open=vanish)
+        _, leg = meet(client, bot.url)
+
+        assert comes(client, leg, "closed")["by"] == "network"
+        client.until(leg, "completed")
+
+    @pytest.mark.parametrize(("message", "code"), [(bytes(1_100_000), 1009), ("x" * 1_100_000, 1009)])
+    def test_a_message_of_more_than_a_mebibyte_ends_it(
+        self, client: Client, start_bot: StartBot, message, code
+    ):
+        bot = start_bot(on_open=saying(message))
+        _, leg = meet(client, bot.url)
+
+        assert comes(client, leg, "closed")["code"] == code
+        client.until(leg, "completed")
+
+    @pytest.mark.parametrize(
+        ("garbage", "code"),
+        [
+            pytest.param(b"\xff" * 5000, 1002, id="an unknown opcode"),
+            pytest.param(b"\x82\x81mask.", 1002, id="a masked frame"),
+            pytest.param(b"\x80\x01.", 1002, id="the rest of nothing"),
+            pytest.param(b"\x88\x02\x00\x01", 1002, id="a close with no code of this protocol"),
+            pytest.param(b"\x81\x02\xff\xfe", 1007, id="text that is no UTF-8"),
+            pytest.param(
+                b"\x02\x00" + (b"\x00\x7e\xff\xff" + bytes(65_535)) * 17, 1009, id="too much in parts"
+            ),
+            pytest.param(b"\x02\x00" + b"\x00\x00" * 300_000, 1009, id="parts without end"),
+        ],
+    )
+    def test_garbage_ends_it(self, client: Client, start_bot: StartBot, garbage, code):
+        async def babble(connection: ServerConnection) -> None:
+            connection.transport.write(garbage)
+
+        bot = start_bot(on_open=babble)
+        _, leg = meet(client, bot.url)
+
+        assert comes(client, leg, "closed")["code"] == code
+        client.until(leg, "completed")
+
+    def test_hung_up_by_rest_it_is_closed_and_not_disconnected(self, client: Client, bot: Bot):
+        _, leg = meet(client, bot.url)
+        client.advance(1)
+
+        assert client.change(leg, "hangup").status_code == 204
+
+        bot.until(lambda: bot.closed)
+        assert bot.closed == [1000]
+        assert statuses(client, leg) == ["started", "answered", "completed"]
+        assert len(bot.frames) == 50
+
+    def test_when_the_caller_hangs_up_it_is_closed(self, client: Client, bot: Bot):
+        person, leg = meet(client, bot.url)
+
+        client.control("hangup", leg=person)
+
+        bot.until(lambda: bot.closed)
+        assert (bot.closed, statuses(client, leg)[-1]) == ([1000], "completed")
+
+    def test_reset_closes_all(self, client: Client, bot: Bot):
+        meet(client, bot.url)
+
+        assert client.control("reset").status_code == 200
+
+        bot.until(lambda: bot.closed)
+        assert bot.closed == [1001]
+        assert entries(client) == []
+
+    def test_so_does_the_end_of_the_sandbox(self, client: Client, bot: Bot):
+        meet(client, bot.url)
+
+        client.control("stop")
+
+        bot.until(lambda: bot.closed)
+        assert bot.closed == [1001]
+
+
+class TestBadServers:
+    def test_one_that_does_not_read_is_not_waited_for_twice_and_loses_the_oldest(
+        self, client: Client, start_bot: StartBot, bot: Bot
+    ):
+        client.sandbox.sockets.patience_seconds = 0.2
+        stuck = start_bot(reads=False)
+        _, leg = meet(client, stuck.url, 24_000)
+        meet(client, bot.url, 24_000)
+
+        client.advance(60)
+
+        assert len(bot.frames) == 3000  # the other one misses nothing
+        stuck.read()
+        reason = comes(client, leg, "fell behind")["reason"]
+        assert reason.startswith("the server reads too slowly")
+        client.advance(1)
+        assert 1024 < len(stuck.frames) < 2500
+
+    def test_one_that_never_reads_is_hung_up_on_all_the_same(self, client: Client, start_bot: StartBot):
+        client.sandbox.sockets.patience_seconds = 0.2
+        stuck = start_bot(reads=False)
+        _, leg = meet(client, stuck.url, 24_000)
+        client.advance(30)
+
+        assert client.change(leg, "hangup").status_code == 204
+
+        closed = comes(client, leg, "closed")
+        assert (closed["by"], closed["code"]) == ("sandbox", 1000)
+        stuck.read()
+
+    def test_one_that_floods_does_not_keep_others_from_being_served(
+        self, client: Client, start_bot: StartBot
+    ):
+        async def flood(connection: ServerConnection) -> None:
+            while True:
+                await connection.send(SOUND * 20)
+
+        bot = start_bot(on_open=flood)
+        person, leg = meet(client, bot.url)
+        comes(client, leg, "overflow")
+
+        client.advance(0.5)
+
+        assert client.hear(person)[0]["seconds"] == pytest.approx(0.5, abs=0.05)
+        assert client.change(leg, "hangup").status_code == 204
+        assert comes(client, leg, "closed")["by"] == "sandbox"

@@ -1,0 +1,213 @@
+"""Conversations: who is in them, for how long, and what ``transfer`` and the Conversation API do to them."""
+
+import pytest
+
+from tests.sandbox.parts import APPLICATION, Line, room, say, saying
+from voicectl.sandbox.telephony.actions import MoveAll, Record
+from voicectl.sandbox.telephony.conversation import MAX_LEGS
+from voicectl.sandbox.telephony.effects import Kind, Note
+from voicectl.sandbox.telephony.exchange import NobodyThere
+from voicectl.sandbox.telephony.state import Leg
+
+
+def notes(line: Line, leg: Leg | None = None) -> list[str]:
+    found = [effect for effect in line.collect() if isinstance(effect, Note)]
+    return [note.type for note in found if leg is None or note.uuid == leg.uuid]
+
+
+class TestPlace:
+    def test_the_same_name_in_another_region_is_another_room(self, line: Line):
+        here, there = line.answered(), line.answered(region="eu-west")
+
+        assert here.conversation is not there.conversation
+        assert not here.hears(there)
+
+    def test_the_same_name_of_another_application_is_another_room(self, line: Line):
+        mine, theirs = line.answered(), line.answered(application_id="another")
+
+        assert mine.conversation is not theirs.conversation
+
+    def test_a_room_takes_so_many_legs_and_no_more(self, line: Line):
+        legs = [line.call() for _ in range(MAX_LEGS)]
+        last = line.call(flow=(room(), say("Sorry", loop=0)))
+
+        line.wait(3)
+
+        assert len(legs[0].conversation.legs) == MAX_LEGS
+        assert [what for _, what, _ in line.heard(last)] == ["Sorry"]
+        (event,) = line.told(last, Kind.ERROR)
+        assert "200 legs" in event.fields["reason"]
+
+
+class TestLife:
+    def test_an_empty_room_stays_for_its_hours(self, line: Line):
+        leg = line.answered()
+        conversation = leg.conversation
+        line.exchange.hangup(leg)
+        line.wait(48 * 3600 - 10)
+        assert conversation.uuid in line.exchange.conversations.by_uuid
+
+        line.wait(10)
+
+        assert conversation.uuid not in line.exchange.conversations.by_uuid
+        assert line.answered().conversation is not conversation
+
+    def test_one_in_use_lasts_until_the_last_has_left(self, line: Line):
+        line.answered()
+        line.wait(47 * 3600)
+        leg = line.answered()
+        line.wait(1.5 * 3600)
+        assert leg.is_up
+
+        line.exchange.hangup(leg)
+
+        assert leg.conversation.uuid not in line.exchange.conversations.by_uuid
+
+
+class TestTransferOfAll:
+    def test_all_legs_go_and_stay_while_the_target_s_flow_lasts(self, line: Line):
+        host = line.answered(flow=(say(loop=0),))
+        caller = line.answered(flow=(say("x" * 14), MoveAll(conversation_uuid=host.conversation.uuid)))
+        own = caller.conversation
+        guest = line.answered(flow=(room("lounge"),))
+
+        assert caller.conversation is host.conversation
+        assert line.told(caller, Kind.TRANSFER)[0].fields["conversation_uuid_from"] == own.uuid
+        assert guest.conversation.name == "lounge"
+        line.exchange.hangup(host)
+        assert (caller.status, guest.status) == ("completed", "answered")
+
+    def test_in_a_room_they_stay(self, line: Line):
+        host = line.answered()
+        caller = line.answered(flow=(MoveAll(conversation_uuid=host.conversation.uuid, mute=True),))
+        line.wait(0)
+        assert caller.is_muted
+        assert host.conversation is caller.conversation
+
+        line.exchange.hangup(host)
+
+        assert caller.is_up
+
+    def test_everybody_in_the_conversation_is_moved(self, line: Line):
+        host = line.answered(flow=(say(loop=0),))
+        moderator = line.answered(flow=(room("wing"),))
+        attendee = line.answered(flow=(room("wing"),))
+
+        moderator.script.replace((MoveAll(conversation_uuid=host.conversation.uuid),))
+
+        assert attendee.conversation is moderator.conversation is host.conversation
+        assert attendee.hears(host)
+        assert moderator.hears(attendee)
+
+    @pytest.mark.parametrize("uuid", ["CON-00000000-0000-4000-8000-000000000000", "room"])
+    def test_where_there_is_no_such_conversation_the_flow_goes_on(self, line: Line, uuid):
+        leg = line.answered(flow=(MoveAll(conversation_uuid=uuid), say("next", loop=0)))
+        line.wait(0)
+
+        assert [what for _, what, _ in line.heard(leg)] == ["next"]
+        assert uuid in line.told(leg, Kind.ERROR)[0].fields["reason"]
+
+    def test_another_application_s_conversation_is_no_place_to_go(self, line: Line):
+        other = line.answered(application_id="another")
+        leg = line.answered(flow=(MoveAll(conversation_uuid=other.conversation.uuid), say("next", loop=0)))
+        line.wait(0)
+
+        assert leg.conversation is not other.conversation
+
+
+class TestAsAWhole:
+    def test_all_hear_what_is_said_to_all(self, line: Line):
+        legs = [line.answered() for _ in range(3)]
+        outside = line.answered(flow=(room("other"),))
+
+        line.exchange.talk_to_all(legs[0].conversation, saying("x" * 28))
+        line.wait(1)
+        line.exchange.talk_to_all(legs[0].conversation, saying("y" * 14))
+        line.wait(5)
+
+        for leg in legs:
+            assert line.heard(leg) == [("speech", "x" * 28, 1.0), ("speech", "y" * 14, 1.0)]
+        assert line.heard(outside) == []
+
+    def test_a_stream_is_stopped_by_itself(self, line: Line):
+        leg = line.answered()
+        line.exchange.stream_to_all(leg.conversation, saying("http://a", loop=0))
+        line.exchange.talk_to_all(leg.conversation, saying("z" * 14))
+        line.wait(2)
+
+        line.exchange.stream_to_all(leg.conversation, None)
+
+        assert [seconds for _, _, seconds in line.heard(leg)] == [2.0, 1.0]
+
+    def test_an_empty_one_cannot_be_recorded(self, line: Line):
+        conversation = line.exchange.found("hall", application_id=APPLICATION, region="na-east")
+
+        with pytest.raises(NobodyThere):
+            line.exchange.record_all(conversation, Record())
+
+    def test_one_that_was_made_is_the_room_of_that_name(self, line: Line):
+        conversation = line.exchange.found("room", application_id=APPLICATION, region="na-east")
+
+        assert line.answered().conversation is conversation
+
+    def test_one_that_is_dissolved_ends_its_legs(self, line: Line):
+        leg = line.answered()
+        conversation = leg.conversation
+
+        line.exchange.dissolve(conversation)
+
+        assert leg.status == "completed"
+        assert conversation.uuid not in line.exchange.conversations.by_uuid
+        assert line.answered().conversation is not conversation
+
+
+class TestNotes:
+    def test_a_call_s_story(self, line: Line):
+        leg = line.answered(flow=(say("x" * 14),))
+        line.wait(5)
+
+        assert notes(line, leg) == [
+            "member:invited",
+            "leg:status:update",
+            "leg:status:update",
+            "sip:ringing",
+            "leg:status:update",
+            "sip:answered",
+            "member:joined",
+            "audio:say",
+            "audio:say:done",
+            "leg:status:update",
+            "sip:hangup",
+            "sip:status",
+            "member:left",
+        ]
+
+    def test_what_is_cut_is_stopped(self, line: Line):
+        leg = line.answered()
+        line.exchange.talk(leg, saying("x" * 140))
+        line.wait(1)
+        line.exchange.talk(leg, None)
+        line.wait(20)
+
+        assert [note for note in notes(line, leg) if note.startswith("audio")] == [
+            "audio:say",
+            "audio:say:stop",
+        ]
+
+    def test_muting_twice_is_told_once(self, line: Line):
+        leg = line.answered()
+        for on in (True, True, False):
+            line.exchange.mute(leg, on=on)
+
+        assert [note for note in notes(line, leg) if note.startswith("audio")] == [
+            "audio:mute:on",
+            "audio:mute:off",
+        ]
+
+    def test_a_room_is_told_of_once(self, line: Line):
+        line.answered()
+        line.answered()
+
+        # two calls' own and the room; the calls' own are gone
+        assert notes(line).count("conversation:created") == 3
+        assert notes(line).count("conversation:deleted") == 2

@@ -1,0 +1,304 @@
+"""Which webhook is tried again, for how long each is waited for, and when the fallback is asked."""
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.sandbox.conftest import Start
+from tests.sandbox.parts import BUSY, HELLO, PERSON, ROOM, Client
+from tests.support.servers import Drip, reply
+
+from .receiver import HANG_UP, NEVER, OK, Receiver, ncco, set_up, webhooks
+
+BAD = ncco({"action": "tlak"})
+CLOSED, TIMED_OUT = "Connection closed.", "Read timed out."
+HELP = ncco(HELLO | {"text": "Fallback"})
+
+
+def hook(url: str) -> dict[str, object]:
+    """A webhook that is not waited for long."""
+    return {"address": url, "connect_timeout": 300, "socket_timeout": 400}
+
+
+def attempts(client: Client, event: str) -> list[object]:
+    """What came of each attempt of the one webhook of a kind; ``fallback`` stands before those of the fallback."""
+    (entry,) = webhooks(client, event)
+    shown: list[object] = []
+    for attempt in entry["attempts"]:
+        if "url" in attempt and "fallback" not in shown:
+            shown.append("fallback")
+        shown.append(attempt.get("status", attempt.get("reason")))
+    return shown
+
+
+def texts(client: Client, uuid: str) -> list[str]:
+    return [heard["text"] for heard in client.hear(uuid)]
+
+
+class TestAnswerUrl:
+    @pytest.mark.parametrize(
+        ("kinds", "tried", "says"),
+        [
+            # trouble that may pass: one more attempt
+            ([HANG_UP, ncco(HELLO)], [CLOSED, 200], "Hello"),
+            ([NEVER, ncco(HELLO)], [TIMED_OUT, 200], "Hello"),
+            ([reply(429), ncco(HELLO)], [429, 200], "Hello"),
+            ([reply(503), ncco(HELLO)], [503, 200], "Hello"),
+            ([reply(504), ncco(HELLO)], [504, 200], "Hello"),
+            # and not a third
+            ([HANG_UP], [CLOSED, CLOSED, "fallback", 200], "Fallback"),
+            ([reply(503)], [503, 503, "fallback", 200], "Fallback"),
+            ([NEVER], [TIMED_OUT, TIMED_OUT, "fallback", 200], "Fallback"),
+            # trouble that stays
+            ([reply(404)], [404, "fallback", 200], "Fallback"),
+            ([reply(500)], [500, "fallback", 200], "Fallback"),
+            ([reply(302, location="/")], [302, "fallback", 200], "Fallback"),
+            ([reply(206, b"[]")], [206, "fallback", 200], "Fallback"),
+            ([BAD], [200, "fallback", 200], "Fallback"),
+            # no trouble
+            ([ncco(HELLO)], [200], "Hello"),
+            ([reply(203, b'[{"action": "talk", "text": "Hello"}]')], [203], "Hello"),
+        ],
+    )
+    def test_what_is_tried(self, client: Client, receiver: Receiver, kinds, tried, says):
+        url = receiver.on("/answer", *kinds)
+        set_up(client, answer=hook(url), fallback=hook(receiver.on("/fallback", HELP)))
+        uuid = client.call(answer_url=[url])
+
+        client.advance(3)
+
+        assert attempts(client, "answer") == tried
+        assert texts(client, uuid) == [says]
+
+    @pytest.mark.parametrize(
+        ("kinds", "tried"),
+        [
+            ([reply(503)], [500, "fallback", 503, 503]),
+            ([reply(503), HELP], [500, "fallback", 503, 200]),
+            ([reply(500)], [500, "fallback", 500]),
+            ([BAD], [500, "fallback", 200]),
+        ],
+    )
+    def test_the_fallback_is_tried_by_the_same_rules_and_then_the_call_ends(
+        self, client: Client, receiver: Receiver, kinds, tried
+    ):
+        set_up(client, fallback=hook(receiver.on("/fallback", *kinds)))
+        uuid = client.call(answer_url=[receiver.on("/answer", reply(500))])
+
+        client.advance(20)
+
+        assert attempts(client, "answer") == tried
+        assert texts(client, uuid) == (["Fallback"] if HELP in kinds else [])
+        assert client.status(uuid) == "completed"
+
+    def test_without_a_fallback_the_call_ends(self, client: Client, receiver: Receiver):
+        uuid = client.call(answer_url=[receiver.on("/answer", reply(503))])
+
+        client.advance(3)
+
+        assert client.status(uuid) == "completed"
+        assert len(receiver.requests) == 2
+
+    def test_the_fallback_is_told_what_was_asked_of_whom_and_what_went_wrong(
+        self, client: Client, receiver: Receiver
+    ):
+        url = receiver.on("/answer", HANG_UP)
+        set_up(client, fallback=receiver.on("/fallback", HELP))
+        client.call(answer_url=[url])
+
+        client.advance(3)
+
+        (asked,) = receiver.at("/fallback")
+        before = receiver.at("/answer")[0].query
+        assert asked.method == "GET"
+        assert asked.query == before | {
+            "reason": "Connection closed.",
+            "original_request": f'{{"url":"{url}","type":"answer"}}',
+        }
+
+    def test_nobody_there(self, client: Client):
+        uuid = client.call(answer_url=["http://127.0.0.1:1/"])
+
+        client.advance(3)
+
+        assert client.status(uuid) == "completed"
+        assert attempts(client, "answer") == ["Connection refused.", "Connection refused."]
+
+    def test_a_name_that_nobody_has(self, start: Start):
+        client = start(allow_hosts=("1.2.3.4.5",))
+        client.call(answer_url=["http://1.2.3.4.5/"])
+
+        client.advance(3)
+
+        assert attempts(client, "answer") == ["The name cannot be resolved."] * 2
+
+    def test_the_fallback_is_asked_however_much_is_wrong_with_an_ncco(
+        self, client: Client, receiver: Receiver
+    ):
+        set_up(client, fallback=receiver.on("/fallback", HELP))
+        client.call(answer_url=[receiver.on("/answer", ncco(*[5] * 5000))])
+
+        client.advance(3)
+
+        (asked,) = receiver.at("/fallback")
+        assert 400 < len(asked.query["reason"]) < 600
+
+    def test_a_reply_that_comes_in_drops_is_not_waited_for_longer(self, client: Client, receiver: Receiver):
+        url = receiver.on("/answer", Drip(b"HTTP/1.1 200 OK\r\n\r\n" + b" " * 5000, pause=0.02))
+        set_up(client, answer=hook(url))
+        uuid = client.call(answer_url=[url])
+
+        client.advance(3)
+
+        assert attempts(client, "answer") == [TIMED_OUT, TIMED_OUT]
+        assert client.status(uuid) == "completed"
+
+
+class TestEventsThatMayBringAnNcco:
+    @pytest.mark.parametrize(
+        ("kinds", "tried", "says"),
+        [
+            ([HANG_UP, OK], [CLOSED, 200], "Hello"),
+            ([reply(503), OK], [503, 200], "Hello"),
+            ([reply(503)], [503, 503, "fallback", 200], "Fallback"),
+            ([NEVER], [TIMED_OUT, TIMED_OUT, "fallback", 200], "Fallback"),
+            ([reply(500)], [500], "Hello"),
+            ([reply(404)], [404], "Hello"),
+            ([BAD], [200], "Hello"),
+            ([OK], [200], "Hello"),
+        ],
+    )
+    def test_what_is_tried(self, client: Client, receiver: Receiver, kinds, tried, says):
+        set_up(client, event=hook(receiver.url + "/event"), fallback=receiver.on("/fallback", HELP))
+        url = receiver.on("/notify", *kinds)
+        uuid = client.call(PERSON, {"action": "notify", "payload": {"n": 1}, "eventUrl": [url]}, HELLO)
+
+        client.advance(3)
+
+        assert attempts(client, "notify") == tried
+        assert texts(client, uuid) == [says]
+
+    def test_the_fallback_has_nothing_to_say_and_the_call_goes_on(self, client: Client, receiver: Receiver):
+        set_up(client, fallback=receiver.on("/fallback", reply(503)))
+        url = receiver.on("/notify", HANG_UP)
+        uuid = client.call(PERSON, {"action": "notify", "payload": {"n": 1}, "eventUrl": [url]}, HELLO)
+
+        client.advance(3)
+
+        assert attempts(client, "notify") == [CLOSED, CLOSED, "fallback", 503, 503]
+        assert texts(client, uuid) == ["Hello"]
+
+    def test_the_fallback_is_told_that_it_was_an_event(self, client: Client, receiver: Receiver):
+        set_up(client, fallback={"address": receiver.on("/fallback", OK), "http_method": "POST"})
+        url = receiver.on("/notify", HANG_UP)
+        client.call(PERSON, {"action": "notify", "payload": {"n": 1}, "eventUrl": [url]}, HELLO)
+
+        client.advance(3)
+
+        fields = receiver.at("/fallback")[0].fields
+        assert fields["payload"] == {"n": 1}
+        assert fields["reason"] == "Connection closed."
+        assert fields["original_request"] == {"url": url, "type": "event"}
+
+
+class TestPlainEvents:
+    @pytest.mark.parametrize(
+        ("kinds", "tried", "outcome"),
+        [
+            ([OK], [200], "delivered"),
+            ([reply(204)], [204], "delivered"),
+            ([NEVER, OK], [TIMED_OUT, 200], "delivered"),
+            ([NEVER], [TIMED_OUT, TIMED_OUT], "failed: Read timed out."),
+            ([HANG_UP], [CLOSED], "failed: Connection closed."),
+            ([reply(503)], [503], "failed: answered with status 503"),
+            ([reply(500)], [500], "failed: answered with status 500"),
+            ([reply(301, location="/")], [301], "failed: answered with status 301"),
+            ([ncco(HELLO)], [200], "delivered"),
+            ([reply(200, b"x" * 10_000_000)], [200], "delivered"),
+        ],
+    )
+    def test_only_one_that_took_too_long_is_sent_again(
+        self, client: Client, receiver: Receiver, kinds, tried, outcome
+    ):
+        set_up(client, event=hook(receiver.on("/event", *kinds)), fallback=receiver.url)
+        client.call()
+
+        assert attempts(client, "status") == tried
+        assert webhooks(client)[0]["outcome"] == outcome
+        assert receiver.at("/") == []
+
+    def test_one_whose_receiver_takes_no_connection_is_sent_again(self, client: Client):
+        with full() as url:
+            set_up(client, event=hook(url) | {"connect_timeout": 100})
+            client.call()
+
+            assert attempts(client, "status") == ["Connection timed out.", "Connection timed out."]
+
+
+class TestAReceiverThatIsDead:
+    def test_does_not_keep_the_events_of_others_from_arriving(self, client: Client, receiver: Receiver):
+        with full() as dead:
+            set_up(client, event=receiver.url + "/event")
+            for _ in range(20):
+                client.call(PERSON, HELLO, event_url=[dead])
+                client.call(PERSON, HELLO)
+            before = time.monotonic()
+
+            client.advance(10)
+            while len(receiver.requests) < 80 and time.monotonic() < before + 5:
+                time.sleep(0.005)
+
+            assert sorted(receiver.statuses()) == sorted(["started", "ringing", "answered", "completed"] * 20)
+
+    def test_does_not_hold_the_exchange_up(self, client: Client):
+        with full() as dead:
+            set_up(client, event=dead)
+            before = time.monotonic()
+
+            uuids = [client.call(PERSON, HELLO) for _ in range(10)]
+            client.advance(10)
+
+            assert {client.status(uuid) for uuid in uuids} == {"completed"}
+            assert time.monotonic() - before < 5
+
+    def test_keeps_an_answer_from_the_same_receiver_for_a_moment_only(
+        self, client: Client, receiver: Receiver
+    ):
+        set_up(client, event=receiver.on("/event", NEVER))
+        uuid = client.call(answer_url=[receiver.on("/answer", ncco(ROOM))])
+        before = time.monotonic()
+
+        client.advance(3)
+
+        assert client.status(uuid) == "answered"
+        assert time.monotonic() - before < 5
+
+    def test_is_left_behind_by_a_reset(self, client: Client, receiver: Receiver):
+        set_up(client, event=receiver.on("/event", NEVER))
+        client.call(BUSY, HELLO)
+        client.advance(3)
+
+        client.control("reset")
+
+        assert client.log() == []
+        receiver.on("/event", OK)
+        client.call(PERSON)
+        assert [entry["outcome"] for entry in webhooks(client)] == ["delivered"]
+
+
+@contextlib.contextmanager
+def full() -> Iterator[str]:
+    """The URL of a server that accepts nobody and has a full queue."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.socket())
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        for _ in range(3):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                waiting.connect(server.getsockname())
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/"

@@ -1,0 +1,582 @@
+"""Webhooks: whom the sandbox asks for NCCOs and tells of events, in which form, and what it makes of the replies."""
+
+import asyncio
+import gzip
+import hashlib
+import json
+import threading
+import time
+from urllib.parse import parse_qsl, urlsplit
+
+import jwt
+import pytest
+
+from tests.sandbox.conftest import Start
+from tests.sandbox.parts import BUSY, HELLO, PERSON, ROOM, Client
+from tests.support.servers import Drip, reply
+from voicectl.sandbox.account.applications import Hook
+from voicectl.sandbox.telephony.effects import Note
+from voicectl.sandbox.webhooks.request import Unsendable, build
+from voicectl.sandbox.webhooks.webhooks import Webhooks
+
+from .receiver import HANG_UP, OK, Receiver, ncco, set_up, webhooks
+
+BAD_NCCO = "Syntax error in NCCO. Invalid value type or action."
+
+
+def reasons(client: Client) -> list[str]:
+    return [entry["reason"] for entry in client.log() if entry["kind"] == "remark"]
+
+
+def attempts(client: Client, event: str = "answer") -> list[object]:
+    """What came of each attempt of the one webhook of a kind."""
+    (entry,) = webhooks(client, event)
+    return [attempt.get("status", attempt.get("reason")) for attempt in entry["attempts"]]
+
+
+class TestAnswer:
+    def test_it_is_asked_at_the_answer_with_the_answer_parameters(self, client: Client, receiver: Receiver):
+        uuid = client.call(answer_url=[receiver.on("/answer", ncco(HELLO)) + "?order=17&a="])
+        own = client.record(uuid)["conversation_uuid"]
+        client.advance(2)
+        assert receiver.requests == []
+
+        client.advance(0.5)
+
+        (asked,) = receiver.requests
+        assert asked.method == "GET"
+        assert asked.target.startswith("/answer?order=17&a=&")
+        assert asked.query == {
+            "order": "17",
+            "a": "",
+            "to": "447700900001",
+            "from": "447700900456",
+            "uuid": uuid,
+            "conversation_uuid": own,
+            "endpoint_type": "phone",
+            "region_url": client.sandbox.region_urls["na-east"],
+        }
+
+    def test_its_ncco_runs(self, client: Client, receiver: Receiver):
+        uuid = client.call(answer_url=[receiver.on("/answer", ncco(HELLO))])
+
+        client.advance(10)
+
+        assert [heard["text"] for heard in client.hear(uuid)] == ["Hello"]
+        assert client.status(uuid) == "completed"
+
+    def test_post_sends_the_parameters_as_json(self, client: Client, receiver: Receiver):
+        uuid = client.call(
+            answer_url=[receiver.on("/answer", ncco(HELLO)) + "?order=17"], answer_method="POST"
+        )
+
+        client.advance(3)
+
+        (asked,) = receiver.requests
+        assert (asked.method, asked.target) == ("POST", "/answer?order=17")
+        assert asked.headers["content-type"] == "application/json"
+        assert json.loads(asked.body)["uuid"] == uuid
+
+    def test_a_parameter_of_the_url_gives_way_to_one_of_the_same_name(
+        self, client: Client, receiver: Receiver
+    ):
+        uuid = client.call(answer_url=[receiver.on("/answer", ncco(HELLO)) + "?uuid=mine&b=1&b=2"])
+
+        client.advance(3)
+
+        pairs = parse_qsl(urlsplit(receiver.requests[0].target).query)
+        assert [pair for pair in pairs if pair[0] in ("uuid", "b")] == [
+            ("b", "1"),
+            ("b", "2"),
+            ("uuid", uuid),
+        ]
+
+    def test_a_transfer_by_url_runs_what_comes(self, client: Client, receiver: Receiver):
+        uuid = client.answered()
+        before = client.record(uuid)["conversation_uuid"]
+        url = receiver.on("/survey", ncco(ROOM | {"name": "other"}))
+
+        reply = client.change(uuid, "transfer", destination={"type": "ncco", "url": [url]})
+
+        assert reply.status_code == 204
+        assert receiver.requests[0].query["uuid"] == uuid
+        assert client.record(uuid)["conversation_uuid"] != before
+
+    def test_without_frozen_it_is_asked_in_the_background(self, start: Start, receiver: Receiver):
+        client = start(frozen=False)
+        uuid = client.call(answer_url=[receiver.on("/answer", ncco(HELLO))])
+        client.clock.sleep(2.5)
+        client.status(uuid)  # time has passed for the sandbox too
+        for _ in range(400):
+            if client.hear(uuid):
+                break
+            time.sleep(0.005)
+
+        client.clock.sleep(1)
+
+        assert client.status(uuid) == "completed"
+        assert len(receiver.requests) == 1
+
+    def test_a_handler_may_use_the_api_meanwhile(self, client: Client, receiver: Receiver):
+        statuses = []
+
+        def answer(_request):
+            statuses.append(client.status(uuid))
+            return ncco(HELLO)
+
+        uuid = client.call(answer_url=[receiver.on("/answer", answer)])
+
+        client.advance(3)
+
+        assert statuses == ["answered"]
+
+    def test_several_are_asked_at_once_and_go_on_in_order(self, client: Client, receiver: Receiver):
+        together = threading.Barrier(12, timeout=5)
+
+        def answer(_request):
+            together.wait()
+            return ncco(ROOM)
+
+        url = receiver.on("/answer", answer)
+        uuids = [client.call(answer_url=[url]) for _ in range(12)]
+
+        client.advance(3)
+
+        assert [entry["uuid"] for entry in client.log() if entry["kind"] == "transfer"] == uuids
+
+    def test_an_answer_that_comes_after_a_reset_is_dropped(self, client: Client, receiver: Receiver):
+        def answer(_request):
+            client.control("reset")
+            return ncco(HELLO)
+
+        client.call(answer_url=[receiver.on("/answer", answer)])
+
+        client.advance(3)
+
+        assert client.log() == []
+        assert client.http.get("/sandbox/status").json()["call_time"] == "2026-01-01T00:00:00.000Z"
+
+
+class TestRepliesThatAreNoNcco:
+    @pytest.mark.parametrize(
+        ("answer", "reason"),
+        [
+            (reply(200, b"<html>"), "not JSON"),
+            (reply(200, b"[" * 100_000), "not JSON"),
+            (reply(200, b"[" * 100 + b"]" * 100), "nested more than 64 deep"),
+            (reply(200, b'"' + b"x" * 10_000_000 + b'"'), "larger than 1048576 bytes"),
+            (reply(200, gzip.compress(b"[]"), content_encoding="gzip"), "not JSON"),
+            (reply(200, b'{"action": "talk"}'), "ncco: Invalid type parameter provided"),
+            (ncco({"action": "talk"}), "ncco[0].text: Missing required parameter"),
+            (ncco(7), "ncco[0]: Invalid type parameter provided"),
+        ],
+        ids=["HTML", "never closed", "deep", "long", "compressed", "no list", "no text", "a number"],
+    )
+    def test_end_the_call_and_are_told(self, client: Client, receiver: Receiver, answer, reason):
+        set_up(client, event=receiver.url + "/event")
+        uuid = client.call(answer_url=[receiver.on("/answer", answer)])
+
+        client.advance(3)
+
+        assert client.status(uuid) == "completed"
+        assert client.hear(uuid) == []
+        assert len(receiver.at("/answer")) == 1
+        assert reasons(client) == [f"answer webhook: {reason}"]
+        assert webhooks(client, "answer")[0]["outcome"] == f"bad NCCO: {reason}"
+        assert [each.fields["reason"] for each in receiver.at("/event") if "reason" in each.fields] == [
+            BAD_NCCO
+        ]
+
+    def test_the_control_an_ncco_brings_no_error_event(self, client: Client, receiver: Receiver):
+        set_up(client, event=receiver.url + "/event")
+        client.call(answer_url=[receiver.on("/answer", ncco(HELLO))])
+
+        client.advance(3)
+
+        assert webhooks(client, "error") == []
+
+    def test_one_without_end_too(self, client: Client, receiver: Receiver):
+        blanks = Drip(b"HTTP/1.1 200 OK\r\n\r\n" + b" " * 100_000_000, pause=0, step=65_536)
+        uuid = client.call(answer_url=[receiver.on("/answer", blanks)])
+
+        client.advance(3)
+
+        assert client.status(uuid) == "completed"
+        assert reasons(client) == ["answer webhook: larger than 1048576 bytes"]
+
+    @pytest.mark.parametrize(
+        "answer", [ncco(), reply(200), reply(204), reply(205)], ids=["[]", "200", "204", "205"]
+    )
+    def test_an_empty_one_ends_the_call_as_nothing_is_to_be_done(
+        self, client: Client, receiver: Receiver, answer
+    ):
+        uuid = client.call(answer_url=[receiver.on("/answer", answer)])
+
+        client.advance(3)
+
+        assert client.status(uuid) == "completed"
+        assert reasons(client) == []
+
+    @pytest.mark.parametrize(
+        "answer",
+        [OK, reply(200), reply(204), ncco(), reply(200, b'{"ok": true}')],
+        ids=["OK", "200", "204", "[]", "an object"],
+    )
+    def test_to_an_event_any_reply_but_an_array_of_actions_lets_the_call_go_on(
+        self, client: Client, receiver: Receiver, answer
+    ):
+        notify = {"action": "notify", "payload": {"n": 1}, "eventUrl": [receiver.on("/notify", answer)]}
+        uuid = client.call(PERSON, notify, HELLO)
+
+        client.advance(3)
+
+        assert [heard["text"] for heard in client.hear(uuid)] == ["Hello"]
+        assert webhooks(client, "notify")[0]["outcome"] == "delivered"
+        assert [entry for entry in client.log() if entry["kind"] == "error"] == []
+
+    def test_an_ncco_takes_over(self, client: Client, receiver: Receiver):
+        url = receiver.on("/notify", ncco(HELLO | {"text": "Changed"}))
+        uuid = client.call(PERSON, {"action": "notify", "payload": {"n": 1}, "eventUrl": [url]}, HELLO)
+
+        client.advance(3)
+
+        assert [heard["text"] for heard in client.hear(uuid)] == ["Changed"]
+        assert receiver.at("/notify")[0].fields["payload"] == {"n": 1}
+        assert webhooks(client, "notify")[0]["outcome"] == "delivered, and brought an NCCO"
+
+    def test_a_bad_one_is_told_and_the_call_goes_on(self, client: Client, receiver: Receiver):
+        set_up(client, event=receiver.url + "/event", fallback=receiver.url + "/fallback")
+        url = receiver.on("/notify", ncco({"action": "tlak"}))
+        uuid = client.call(PERSON, {"action": "notify", "payload": {"n": 1}, "eventUrl": [url]}, HELLO)
+
+        client.advance(3)
+
+        assert [heard["text"] for heard in client.hear(uuid)] == ["Hello"]
+        assert [entry["body"]["reason"] for entry in webhooks(client, "error")] == [BAD_NCCO]
+        assert receiver.at("/fallback") == []
+
+
+class TestEvents:
+    def test_go_to_the_application_s_event_url_in_order(self, client: Client, receiver: Receiver):
+        set_up(client, event=receiver.url + "/event?key=1")
+        uuid = client.call(PERSON, HELLO)
+
+        client.advance(10)
+        entries = webhooks(client)
+
+        assert receiver.statuses() == ["started", "ringing", "answered", "completed"]
+        assert {asked.method for asked in receiver.requests} == {"POST"}
+        assert {asked.target for asked in receiver.requests} == {"/event?key=1"}
+        assert {asked.fields["uuid"] for asked in receiver.requests} == {uuid}
+        assert [entry["body"] for entry in entries] == [asked.fields for asked in receiver.requests]
+
+    def test_of_a_call_with_an_event_url_go_there(self, client: Client, receiver: Receiver):
+        set_up(client, event=receiver.url + "/event")
+        client.call(event_url=[receiver.url + "/own"], event_method="GET")
+
+        client.advance(3)
+        client.log()
+
+        assert receiver.at("/event") == []
+        told = [asked.query.get("status", asked.query.get("type")) for asked in receiver.at("/own")]
+        assert told == ["started", "ringing", "answered", "transfer"]
+
+    def test_go_nowhere_without_a_url(self, client: Client):
+        uuid = client.answered(PERSON, ROOM)
+
+        assert webhooks(client) == []
+        assert client.status(uuid) == "answered"
+
+    def test_many_legs_keep_their_order_each(self, client: Client, receiver: Receiver):
+        set_up(client, event=receiver.url + "/event")
+        uuids = [client.call(PERSON, HELLO) for _ in range(30)]
+
+        client.advance(10)
+        client.log()
+
+        for uuid in uuids:
+            mine = [asked.fields["status"] for asked in receiver.requests if asked.fields["uuid"] == uuid]
+            assert mine == ["started", "ringing", "answered", "completed"]
+
+    def test_the_log_has_each_from_the_moment_at_which_it_is_queued(self, client: Client, receiver: Receiver):
+        set_up(client, event=receiver.on("/event", reply(500), OK))
+        uuid = client.call(BUSY, HELLO)
+
+        client.advance(3)
+
+        started, *_ = webhooks(client)
+        assert {name: started[name] for name in started if name not in ("n", "host_time", "body")} == {
+            "kind": "webhook",
+            "call_time": "2026-01-01T00:00:00.000Z",
+            "uuid": uuid,
+            "event": "status",
+            "method": "POST",
+            "url": receiver.url + "/event",
+            "signed": False,
+            "fault": None,
+            "attempts": [{"status": 500}],
+            "outcome": "failed: answered with status 500",
+        }
+
+    def test_the_log_of_one_run_equals_that_of_the_next(self, start: Start, receiver: Receiver):
+        runs = []
+        for _ in range(2):
+            client = start()
+            set_up(client, event=receiver.on("/event", OK), answer=receiver.on("/answer", ncco(HELLO)))
+            for _ in range(10):
+                client.call(answer_url=[receiver.url + "/answer"])
+            client.advance(20)
+            lines = [
+                {name: value for name, value in entry.items() if name != "host_time"}
+                for entry in client.log()
+            ]
+            runs.append(json.dumps(lines).replace(client.sandbox.region_urls["na-east"], ""))
+
+        assert runs[0] == runs[1]
+
+    def test_a_password_in_the_url_is_not_logged(self, client: Client, receiver: Receiver):
+        set_up(client, event=receiver.url.replace("//", "//me:secret@") + "/event")
+        client.call()
+
+        assert "secret" not in json.dumps(client.log())
+        assert webhooks(client)[0]["url"] == receiver.url + "/event"
+
+
+class TestForms:
+    def hook(self, method: str, url: str = "http://127.0.0.1/e") -> Hook:
+        return Hook(url=url, method=method, read_seconds=1)
+
+    def test_a_query_has_scalars_as_text_and_the_rest_as_json(self):
+        fields = {
+            "dtmf": {"digits": "3", "timed_out": True},
+            "results": [],
+            "size": 17,
+            "ok": False,
+            "start_time": None,
+            "name": "Zoë & co",
+        }
+
+        request = build(self.hook("GET", "http://127.0.0.1/e?a=b%20c"), fields, None)
+
+        assert parse_qsl(request.url.query.decode(), keep_blank_values=True) == [
+            ("a", "b c"),
+            ("dtmf", '{"digits":"3","timed_out":true}'),
+            ("results", "[]"),
+            ("size", "17"),
+            ("ok", "false"),
+            ("start_time", ""),
+            ("name", "Zoë & co"),
+        ]
+        assert request.content == b""
+
+    def test_a_body_is_json_without_spaces_in_utf_8(self):
+        request = build(self.hook("POST"), {"name": "Zoë", "half": "\ud800", "n": None}, None)
+
+        assert request.content == '{"name":"Zoë","half":"\\ud800","n":null}'.encode()
+
+    @pytest.mark.parametrize(
+        ("url", "fields"), [("http://127.0.0.1/e", {"user": "\ud800"}), ("http://127.0.0.1:x/e", {})]
+    )
+    def test_what_makes_no_request_is_refused(self, url: str, fields: dict[str, str]):
+        with pytest.raises(Unsendable, match="cannot be sent"):
+            build(self.hook("GET", url), fields, None)
+
+
+class TestSignatures:
+    def verified(self, client: Client, token: str | None) -> dict[str, object]:
+        return dict(jwt.decode(token or "", client.identity.signature_secret, algorithms=["HS256"]))
+
+    def test_a_signed_post_has_a_hash_of_its_body(self, client: Client, receiver: Receiver):
+        set_up(client, signed=True, event=receiver.url + "/event")
+        client.call()
+        assert [entry["signed"] for entry in webhooks(client)] == [True]
+
+        (asked,) = receiver.requests
+
+        claims = self.verified(client, asked.token)
+        assert claims == {
+            "iat": int(client.clock.time()),
+            "jti": claims["jti"],
+            "iss": "Vonage",
+            "payload_hash": hashlib.sha256(asked.body).hexdigest(),
+            "api_key": client.identity.api_key,
+            "application_id": client.identity.application_id,
+        }
+        assert claims["payload_hash"] != hashlib.sha256(asked.body + b" ").hexdigest()
+
+    def test_a_signed_get_has_a_hash_of_its_parameters_as_an_object_in_their_order(
+        self, client: Client, receiver: Receiver
+    ):
+        set_up(client, signed=True, answer=receiver.url)
+        client.call(answer_url=[receiver.on("/answer", ncco(HELLO)) + "?order=17"])
+        client.advance(3)
+
+        (asked,) = receiver.requests
+
+        payload = json.dumps(asked.query, separators=(",", ":"), ensure_ascii=False).encode()
+        assert payload.startswith(b'{"order":"17","to":"447700900001","from":')
+        assert self.verified(client, asked.token)["payload_hash"] == hashlib.sha256(payload).hexdigest()
+
+    def test_another_secret_does_not_verify_it(self, client: Client, receiver: Receiver):
+        set_up(client, signed=True, event=receiver.url + "/event")
+        client.call()
+        client.log()
+
+        with pytest.raises(jwt.InvalidSignatureError):
+            jwt.decode(
+                receiver.requests[0].token or "", "another secret of 32 bytes or more", algorithms=["HS256"]
+            )
+
+    def test_the_official_verifier_takes_it_and_no_altered_one(self, client: Client, receiver: Receiver):
+        verify_signature = pytest.importorskip("vonage_jwt").verify_signature
+        set_up(client, signed=True, event=receiver.url + "/event")
+        client.call()
+        client.log()
+        token, secret = receiver.requests[0].token or "", client.identity.signature_secret
+        head, claims, signature = token.split(".")
+
+        assert verify_signature(token, secret)
+        assert not verify_signature(
+            f"{head}.{claims}.{'A' if signature[0] != 'A' else 'B'}{signature[1:]}", secret
+        )
+
+    def test_there_is_none_where_the_application_wants_none(self, client: Client, receiver: Receiver):
+        set_up(client, event=receiver.url + "/event")
+        client.call()
+        client.log()
+
+        assert receiver.requests[0].token is None
+
+    def test_no_token_is_in_the_log(self, client: Client, receiver: Receiver):
+        set_up(client, signed=True, event=receiver.url + "/event")
+        client.call()
+        log = json.dumps(client.log())
+
+        assert receiver.requests[0].token is not None
+        assert receiver.requests[0].token not in log
+        assert client.identity.signature_secret not in log
+
+    def test_each_attempt_is_signed_anew(self, client: Client, receiver: Receiver):
+        set_up(client, signed=True)
+        client.call(answer_url=[receiver.on("/answer", reply(503), ncco(HELLO))])
+        client.advance(3)
+
+        first, second = (self.verified(client, asked.token) for asked in receiver.requests)
+
+        assert first["jti"] != second["jti"]
+        assert first["payload_hash"] == second["payload_hash"]
+
+
+class TestWhoIsReached:
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "https://app.example.org/answer",
+            "http://10.0.0.1/",
+            "http://127.0.0.1.example.org/",
+            "http://127.0.0.1@example.org/",
+            "http://0.0.0.0:1/",
+            "http://[2001:db8::1]/",
+        ],
+    )
+    def test_hosts_off_loopback_are_not(self, client: Client, url):
+        set_up(client, event=url)
+        uuid = client.call(answer_url=[url])
+
+        client.advance(3)
+
+        assert client.status(uuid) == "completed"
+        assert {entry["event"] for entry in webhooks(client)} == {"answer", "status"}
+        for entry in webhooks(client):
+            assert entry["outcome"] == "not delivered: the host is neither loopback nor an --allow-host"
+            assert entry["attempts"] == []
+
+    def test_nor_is_such_a_fallback(self, client: Client, receiver: Receiver):
+        set_up(client, answer=receiver.on("/answer", reply(500)), fallback="https://app.example.org/fallback")
+        client.call(answer_url=[receiver.url + "/answer"])
+
+        client.advance(3)
+
+        (entry,) = webhooks(client, "answer")
+        assert entry["attempts"][1] == {
+            "url": "https://app.example.org/fallback",
+            "reason": "not delivered: the host is neither loopback nor an --allow-host",
+        }
+
+    def test_loopback_by_name_is(self, client: Client, receiver: Receiver):
+        url = receiver.on("/answer", ncco(HELLO)).replace("127.0.0.1", "localhost")
+        uuid = client.call(answer_url=[url])
+
+        client.advance(2.5)
+
+        assert [heard["text"] for heard in client.hear(uuid)] == ["Hello"]
+
+    def test_a_host_that_is_allowed_is(self, start: Start, receiver: Receiver):
+        client = start(allow_hosts=("0.0.0.0",))
+        url = receiver.on("/answer", ncco(HELLO)).replace("127.0.0.1", "0.0.0.0")
+        uuid = client.call(answer_url=[url])
+
+        client.advance(2.5)
+
+        assert [heard["text"] for heard in client.hear(uuid)] == ["Hello"]
+
+    def test_a_redirect_is_not_followed(self, client: Client, receiver: Receiver):
+        answer = reply(302, location=receiver.on("/elsewhere", ncco(HELLO)))
+        uuid = client.call(answer_url=[receiver.on("/answer", answer)])
+
+        client.advance(3)
+
+        assert client.status(uuid) == "completed"
+        assert receiver.at("/elsewhere") == []
+        assert attempts(client) == [302]
+
+    def test_a_connection_is_not_kept(self, client: Client, receiver: Receiver):
+        set_up(client, event=receiver.url + "/event")
+        client.call()
+        client.log()
+
+        assert receiver.requests[0].headers["connection"] == "close"
+
+
+def test_the_events_of_conversations_go_to_the_rtc_webhook(client: Client, receiver: Receiver):
+    set_up(client, event=receiver.url + "/event", rtc=receiver.url + "/rtc", signed=True)
+    sandbox = client.sandbox
+    note = Note(
+        at=0,
+        application_id=client.identity.application_id,
+        conversation_uuid="CON-1",
+        type="member:joined",
+        uuid="63f6",
+        body={},
+    )
+
+    async def publish() -> None:
+        webhooks = Webhooks(
+            applications=sandbox.applications,
+            sign=lambda payload, application_id: f"{application_id} {len(payload)}",
+            faults=sandbox.faults,
+            log=sandbox.log,
+            allow_hosts=(),
+            region_url=lambda region: region,
+        )
+        webhooks.publish(note, {"type": "member:joined", "conversation_id": "CON-1"})
+        assert webhooks.pending == 1
+        await webhooks.quiet(5)
+        await webhooks.close()
+
+    asyncio.run(publish())
+
+    (asked,) = receiver.requests
+    assert asked.path == "/rtc"
+    assert asked.fields == {"type": "member:joined", "conversation_id": "CON-1"}
+    assert asked.token == f"{client.identity.application_id} {len(asked.body)}"
+    (entry,) = webhooks(client, "rtc")
+    assert (entry["uuid"], entry["outcome"], entry["signed"]) == ("63f6", "delivered", True)
+
+
+def test_a_connection_that_is_closed_without_an_answer_is_a_fault(client: Client, receiver: Receiver):
+    client.call(answer_url=[receiver.on("/answer", HANG_UP, ncco(HELLO))])
+
+    client.advance(3)
+
+    assert attempts(client) == ["Connection closed.", 200]
