@@ -17,7 +17,7 @@ from tests.support.certificates import Authority
 from tests.support.machines import Application, machine
 from tests.support.room import PERSON, Room
 from tests.support.servers import LEG, Canned, Drip, Eavesdropper, Listener, page, read_request, reply
-from voicectl.core.hosts import Policy
+from voicectl.core.identity.policy import Policy
 
 REAL_ID = "1d2c3b4a-5968-4776-8594-a3b2c1d0e9f8"
 RECORD = reply(body={"uuid": LEG, "status": "answered"})

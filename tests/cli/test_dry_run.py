@@ -13,7 +13,7 @@ from tests.support.desk import desk, shell
 from tests.support.machines import machine
 from tests.support.room import PERSON
 from tests.support.servers import LEG, Canned, Request, page, reply
-from voicectl.core.hosts import Policy
+from voicectl.core.identity.policy import Policy
 from voicectl.sandbox.account.identity import Identity
 
 Application = tuple[Identity, RSAPrivateKey]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicectl.core import hosts
-from voicectl.core.hosts import Policy
+from voicectl.core.identity.policy import Policy, host_name, prefix
 from voicectl.errors import ConfigError, GuardError, InputError
 
 LISTED = [
@@ -141,7 +141,7 @@ def test_a_profile_extends_the_list_by_whole_hosts() -> None:
 )
 def test_a_host_is_listed_by_its_whole_name(name: str) -> None:
     with pytest.raises(InputError):
-        hosts.host_name(name)
+        host_name(name)
 
 
 @given(st.text(alphabet="ahtps:/@.#?[]%\\0123456789-exmocnw\t\n ", max_size=40))
@@ -298,7 +298,7 @@ def test_the_rule_of_prefixes_in_other_words(allow: list[str], deny: list[str], 
 
 @pytest.mark.parametrize("text", ["44", "+44", "1876", "979", "1", "123456789012345"])
 def test_a_prefix_is_the_first_digits_of_a_number(text: str) -> None:
-    assert hosts.prefix(text) == text.removeprefix("+")
+    assert prefix(text) == text.removeprefix("+")
 
 
 @pytest.mark.parametrize(
@@ -323,7 +323,7 @@ def test_a_prefix_is_the_first_digits_of_a_number(text: str) -> None:
 )
 def test_a_prefix_is_nothing_else(text: str) -> None:
     with pytest.raises(InputError):
-        hosts.prefix(text)
+        prefix(text)
 
 
 @pytest.mark.parametrize(

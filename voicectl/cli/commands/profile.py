@@ -11,8 +11,8 @@ from voicectl.cli.context import App, current
 from voicectl.cli.output.text import remark
 from voicectl.cli.output.writer import View
 from voicectl.core import hosts
-from voicectl.core.hosts import Policy
 from voicectl.core.identity import keys, profiles
+from voicectl.core.identity.policy import Policy, host_name, prefix
 from voicectl.core.identity.profiles import Profile, ProfileStore
 from voicectl.core.identity.signature_secrets import MAX_SECRETS
 from voicectl.errors import ConfigError, InputError
@@ -112,13 +112,13 @@ def add(
             hint=f"Replace it: voicectl profile add {name} --replace ...",
         )
     policy = Policy(
-        allow=tuple(map(hosts.prefix, allow or ())),
-        deny=tuple(map(hosts.prefix, deny or ())),
+        allow=tuple(map(prefix, allow or ())),
+        deny=tuple(map(prefix, deny or ())),
         max_calls_per_hour=max_calls_per_hour,
         length_timer=None
         if length_timer is None
         else whole_seconds(length_timer, "--length-timer", 1, MAX_LENGTH_SECONDS),
-        hosts=tuple(map(hosts.host_name, host or ())),
+        hosts=tuple(map(host_name, host or ())),
     )
     url = hosts.region_url(region) if region else base_url or hosts.DEFAULT_BASE_URL
     identity = profiles.application_id(application_id or _ask(app, "Application id", "--application-id"))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from voicectl.core import hosts
-from voicectl.core.hosts import Policy
+from voicectl.core.identity.policy import Policy
 from voicectl.errors import ConfigError, InputError
 from voicectl.store import files
 from voicectl.voice import endpoint

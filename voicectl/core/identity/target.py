@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 from voicectl import times
 from voicectl.core import hosts
-from voicectl.core.hosts import Policy
 from voicectl.core.identity import account, signature_secrets
+from voicectl.core.identity.policy import Policy
 from voicectl.core.identity.profiles import Profile, ProfileStore, application_id
 from voicectl.errors import ConfigError, InputError
 from voicectl.loopback import is_loopback

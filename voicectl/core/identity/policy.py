@@ -1,0 +1,156 @@
+"""What a profile allows: whom it may ring, how often and how long, and which hosts of its own it adds."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from voicectl.errors import GuardError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+MAX_CONNECT_SECONDS = 7200
+_NUMBER = re.compile(r"\+?[1-9][0-9]*")
+_PREFIX = re.compile(r"[1-9][0-9]{0,14}")
+_HOST = re.compile(r"(?!-)[a-z0-9-]{1,63}(\.(?!-)[a-z0-9-]{1,63})+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What a profile allows.
+
+    Attributes:
+        allow: Prefixes of numbers that may be rung; empty means all.
+        deny: Prefixes that may not; the longest prefix of both lists wins, and ``deny`` at equal length.
+        max_calls_per_hour: Phones that this machine may make ring in an hour for this application.
+        length_timer: The longest a call may last, in seconds.
+        hosts: API hosts beyond the listed ones.
+    """
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    max_calls_per_hour: int | None = None
+    length_timer: int | None = None
+    hosts: tuple[str, ...] = ()
+
+    def check_dialled(self, dialled: Iterable[str]) -> None:
+        """Refuse a number that may not be rung.
+
+        Where there is a list, what only resembles a number in E.164 is refused too: ``0044...`` or ``44 7700`` may
+        reach a phone by way of a lenient platform, and no prefix would have been compared with it.
+
+        Raises:
+            GuardError: Names the first one and the rule.
+        """
+        if not self.allow and not self.deny:
+            return
+        for each in dialled:
+            shown = each.removeprefix("+")
+            if not _NUMBER.fullmatch(each) and not any(letter.isalpha() or letter == ":" for letter in each):
+                raise _forbidden(each, "it is not written in E.164, so the lists cannot judge it")
+            allowed = max((len(p) for p in self.allow if shown.startswith(p)), default=-1)
+            denied = max((len(p) for p in self.deny if shown.startswith(p)), default=-1)
+            if denied >= 0 and denied >= allowed:
+                rule = next(p for p in self.deny if len(p) == denied and shown.startswith(p))
+                raise _forbidden(each, f"it denies numbers that begin with {rule}")
+            if self.allow and allowed < 0:
+                raise _forbidden(each, f"it allows only numbers that begin with {', '.join(self.allow)}")
+
+    def length_for(self, asked: int | None) -> int | None:
+        """The length timer to send: what was asked for, or the profile's.
+
+        Raises:
+            GuardError: More was asked for than the profile allows.
+        """
+        if self.length_timer is not None and asked is not None and asked > self.length_timer:
+            raise GuardError(
+                f"A call of {asked} s is longer than this profile allows ({self.length_timer} s).",
+                hint="Ask for less, or use another profile.",
+            )
+        return self.length_timer if asked is None else asked
+
+    @property
+    def connect_limit(self) -> int | None:
+        """The limit of a ``connect`` that voicectl makes itself, in seconds."""
+        return None if self.length_timer is None else min(self.length_timer, MAX_CONNECT_SECONDS)
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields that are set."""
+        fields = {
+            "allow": list(self.allow),
+            "deny": list(self.deny),
+            "max_calls_per_hour": self.max_calls_per_hour,
+            "length_timer": self.length_timer,
+            "hosts": list(self.hosts),
+        }
+        return {name: value for name, value in fields.items() if value not in (None, [])}
+
+    @classmethod
+    def from_json(cls, raw: dict[str, Any]) -> Policy:
+        """Read what :meth:`to_json` wrote, checked again: files can be edited, and a guard must not be lost so.
+
+        Raises:
+            InputError: A prefix or host is none.
+            TypeError: Something is of another type, or not known.
+        """
+        if unknown := raw.keys() - {"allow", "deny", "max_calls_per_hour", "length_timer", "hosts"}:
+            raise TypeError(f"unknown guards {unknown}")
+        return cls(
+            allow=tuple(map(prefix, _texts(raw, "allow"))),
+            deny=tuple(map(prefix, _texts(raw, "deny"))),
+            max_calls_per_hour=_amount(raw, "max_calls_per_hour"),
+            length_timer=_amount(raw, "length_timer"),
+            hosts=tuple(map(host_name, _texts(raw, "hosts"))),
+        )
+
+
+def prefix(text: str) -> str:
+    """Check a prefix of ``allow`` or ``deny``: the first digits of E.164 numbers, without ``+``.
+
+    Raises:
+        InputError: It is something else.
+    """
+    digits = text.removeprefix("+")
+    if not _PREFIX.fullmatch(digits):
+        raise InputError(
+            f"{text!r} is not the beginning of a phone number.",
+            hint="Write the first digits in E.164, such as 44 or 1876. Mind that 1 is many countries.",
+        )
+    return digits
+
+
+def host_name(text: str) -> str:
+    """Check the name of a host that may get tokens, in lower case.
+
+    Raises:
+        InputError: It is something else.
+    """
+    if not _HOST.fullmatch(text.lower()):
+        raise InputError(
+            f"{text!r} is not the name of a host.", hint="Write it whole and alone, such as api.example.org."
+        )
+    return text.lower()
+
+
+def _texts(raw: dict[str, Any], name: str) -> list[str]:
+    value = raw.get(name, [])
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise TypeError(f"{name} is not a list of texts")
+    return value
+
+
+def _amount(raw: dict[str, Any], name: str) -> int | None:
+    value = raw.get(name)
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
+        raise TypeError(f"{name} is not a number")
+    return value
+
+
+def _forbidden(number: str, rule: str) -> GuardError:
+    return GuardError(
+        f"This profile does not let {number} be rung: {rule}.",
+        hint="Check the number, or change the profile's allow and deny lists.",
+    )
