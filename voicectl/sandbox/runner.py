@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from voicectl.sandbox.http.app import app as app_of
 from voicectl.voice.region import Region
 
 if TYPE_CHECKING:
@@ -169,9 +170,11 @@ async def _serve(sandbox: Sandbox, sockets: list[socket.socket], on_ready: Calla
     sandbox.url, *regional = map(_url, sockets)
     sandbox.region_urls = dict(zip(map(str, Region), regional, strict=True))
 
+    answering = app_of(sandbox)
+
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         with suppress(asyncio.CancelledError):  # broken off at the end: the server would call that our bug
-            await sandbox.app(scope, receive, send)
+            await answering(scope, receive, send)
 
     config = uvicorn.Config(
         app,

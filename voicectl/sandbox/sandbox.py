@@ -1,4 +1,4 @@
-"""The sandbox as a whole: the exchange on its clocks, its effects carried out, its routes."""
+"""The sandbox as a whole: the exchange on its clocks, and its effects carried out."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ import random
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-
 from voicectl import tokens
 from voicectl.sandbox.account.applications import ROOM_HOURS, Applications
 from voicectl.sandbox.account.tokens import Doorkeeper
@@ -19,21 +16,9 @@ from voicectl.sandbox.call_clock import CallClock
 from voicectl.sandbox.conversations.log import Book
 from voicectl.sandbox.conversations.users import Users
 from voicectl.sandbox.faults import Faults
-from voicectl.sandbox.http import (
-    applications,
-    calls,
-    control,
-    conversation_events,
-    conversations,
-    files,
-    members,
-    users,
-)
-from voicectl.sandbox.http.front import Front, refuse
 from voicectl.sandbox.limits import Limits
 from voicectl.sandbox.log import Log
 from voicectl.sandbox.performer import Performer
-from voicectl.sandbox.problems import Problem
 from voicectl.sandbox.recordings.files import Files
 from voicectl.sandbox.sockets.sockets import Sockets
 from voicectl.sandbox.telephony.exchange import Exchange, ExchangeError
@@ -75,7 +60,6 @@ class Sandbox:
         clock: The host clock.
 
     Attributes:
-        app: The ASGI application.
         url: Where it is served; empty until it is.
         region_urls: Where each region is, by name; empty likewise.
         connections: The open connections by the addresses of both ends, kept by the server.
@@ -101,7 +85,6 @@ class Sandbox:
         self.users = Users(str(options.seed))
         self.files = Files(lambda: self.call_clock.now())
         self.reset()
-        self.app = Front(_routes(self), self)
 
     def reset(self) -> None:
         """Forget all calls, faults, limits and the log; start the call clock and chance anew.
@@ -297,21 +280,3 @@ class Sandbox:
         seconds = self.call_clock.host_seconds_until(self._waiting_for)
         # At least a millisecond: a host clock that stands still must not make this a busy loop.
         return None if seconds is None else max(seconds, 0.001)
-
-
-def _routes(sandbox: Sandbox) -> Starlette:
-    routes = Starlette(
-        routes=[
-            *calls.routes(sandbox),
-            *files.routes(sandbox),
-            *applications.routes(sandbox),
-            *conversations.routes(sandbox),
-            *members.routes(sandbox),
-            *conversation_events.routes(sandbox),
-            *users.routes(sandbox),
-            *control.routes(sandbox),
-        ],
-        exception_handlers=dict.fromkeys((Problem, HTTPException, Exception), refuse),
-    )
-    routes.router.redirect_slashes = False
-    return routes

@@ -1,0 +1,43 @@
+"""The sandbox as an ASGI application: every route, behind what each request meets first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+
+from voicectl.sandbox.http import (
+    applications,
+    calls,
+    control,
+    conversation_events,
+    conversations,
+    files,
+    members,
+    users,
+)
+from voicectl.sandbox.http.front import Front, refuse
+from voicectl.sandbox.problems import Problem
+
+if TYPE_CHECKING:
+    from voicectl.sandbox.sandbox import Sandbox
+
+
+def app(sandbox: Sandbox) -> Front:
+    """The application that answers for *sandbox*."""
+    routes = Starlette(
+        routes=[
+            *calls.routes(sandbox),
+            *files.routes(sandbox),
+            *applications.routes(sandbox),
+            *conversations.routes(sandbox),
+            *members.routes(sandbox),
+            *conversation_events.routes(sandbox),
+            *users.routes(sandbox),
+            *control.routes(sandbox),
+        ],
+        exception_handlers=dict.fromkeys((Problem, HTTPException, Exception), refuse),
+    )
+    routes.router.redirect_slashes = False
+    return Front(routes, sandbox)
