@@ -33,8 +33,8 @@ from voicectl.core.identity import keys
 from voicectl.core.identity.profiles import Profile, ProfileStore
 from voicectl.errors import Interrupted
 from voicectl.sandbox.account.identity import Options, new_identity
+from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.runner import running
-from voicectl.sandbox.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,8 +15,8 @@ from tests.support.room import Room
 from voicectl.core.identity import keys
 from voicectl.core.identity.profiles import Profile, ProfileStore
 from voicectl.sandbox.account.identity import Identity, Options, new_identity
+from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.runner import running
-from voicectl.sandbox.sandbox import Sandbox
 from voicectl.store import files
 
 StartRoom = Callable[..., Room]

@@ -19,8 +19,8 @@ from tests.support.machines import Application, machine
 from tests.support.room import PERSON, Ran, Room
 from voicectl.clock import SystemClock
 from voicectl.sandbox.account.identity import Options
+from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.runner import running
-from voicectl.sandbox.sandbox import Sandbox
 
 RUNBOOKS = Path(__file__).parent
 PATIENCE_SECONDS = 30

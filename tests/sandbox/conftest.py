@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from tests.sandbox.webhooks.receiver import Receiver
 from tests.support.clock import FakeClock
 from voicectl.sandbox.account.identity import Identity, Options
+from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.runner import running
-from voicectl.sandbox.sandbox import Sandbox
 
 from .parts import Client, Line, line
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from voicectl import tokens
 from voicectl.sandbox.account.identity import Identity
-from voicectl.sandbox.sandbox import Sandbox
+from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.telephony.actions import Dial, Flow, Join, Order, Play
 from voicectl.sandbox.telephony.effects import Effect, Event, Fetch, Keep, Kind
 from voicectl.sandbox.telephony.exchange import Exchange

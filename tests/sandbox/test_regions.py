@@ -12,8 +12,8 @@ from tests.support.clock import FakeClock
 from tests.support.ports import free_block
 from tests.support.servers import Canned, reply
 from voicectl.sandbox.account.identity import Options
+from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.runner import MAX_PORT, PortTaken, running
-from voicectl.sandbox.sandbox import Sandbox
 
 from .conftest import Start
 from .parts import HELLO, PERSON, ROOM, Client

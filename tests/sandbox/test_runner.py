@@ -18,8 +18,8 @@ from tests.support.clock import FakeClock
 from voicectl.clock import SystemClock
 from voicectl.sandbox import runner
 from voicectl.sandbox.account.identity import Options
+from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.runner import running, serve
-from voicectl.sandbox.sandbox import Sandbox
 
 from .conftest import Start
 from .parts import Client
@@ -29,7 +29,7 @@ import sys
 from voicectl.clock import SystemClock
 from voicectl.sandbox.account.identity import Options, new_identity
 from voicectl.sandbox.runner import serve
-from voicectl.sandbox.sandbox import Sandbox
+from voicectl.sandbox.platform import Sandbox
 
 identity, _ = new_identity()
 sandbox = Sandbox(identity, Options(seed=1), clock=SystemClock())

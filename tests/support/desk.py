@@ -10,8 +10,8 @@ from pathlib import Path
 
 from voicectl.clock import SystemClock
 from voicectl.sandbox.account.identity import Options
+from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.runner import running
-from voicectl.sandbox.sandbox import Sandbox
 
 from .machines import Application, machine
 from .room import Ran, Room

@@ -15,7 +15,7 @@ from typing import Any
 from unittest import mock
 
 from voicectl.cli.app import run
-from voicectl.sandbox.sandbox import Sandbox
+from voicectl.sandbox.platform import Sandbox
 
 from .clock import FakeClock
 

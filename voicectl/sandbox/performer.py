@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from voicectl.sandbox.conversations.log import Book
     from voicectl.sandbox.log import Log
     from voicectl.sandbox.recordings.files import Files
-    from voicectl.sandbox.sockets.sockets import Sockets
+    from voicectl.sandbox.sockets.bridge import Sockets
     from voicectl.sandbox.telephony.exchange import Exchange
     from voicectl.sandbox.telephony.recording import Recording
     from voicectl.sandbox.webhooks.delivery import Answer
-    from voicectl.sandbox.webhooks.webhooks import Webhooks
+    from voicectl.sandbox.webhooks.sender import Webhooks
 
     Wait = Coroutine[Any, Any, Callable[[], None]]
     """What takes time, and then gives what is to be done about it."""

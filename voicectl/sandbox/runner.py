@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from voicectl.sandbox.sandbox import Sandbox
+    from voicectl.sandbox.platform import Sandbox
 
 LOOPBACK = ("127.0.0.1", "::1")
 """Where it may be served: whoever reaches it may act as every outside party."""

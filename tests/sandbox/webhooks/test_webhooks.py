@@ -17,7 +17,7 @@ from tests.support.servers import Drip, reply
 from voicectl.sandbox.account.applications import Hook
 from voicectl.sandbox.telephony.effects import Note
 from voicectl.sandbox.webhooks.request import Unsendable, build
-from voicectl.sandbox.webhooks.webhooks import Webhooks
+from voicectl.sandbox.webhooks.sender import Webhooks
 
 from .receiver import HANG_UP, OK, Receiver, ncco, set_up, webhooks
 

@@ -17,8 +17,8 @@ from voicectl.cli.output.text import may_color
 from voicectl.core.identity import keys
 from voicectl.core.identity.profiles import SANDBOX, Profile, ProfileStore
 from voicectl.sandbox.account.identity import Options, new_identity
+from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.runner import running
-from voicectl.sandbox.sandbox import Sandbox
 
 PAUSE_SECONDS = 0.4
 

@@ -27,8 +27,8 @@ from voicectl.core.identity.profiles import SANDBOX, Profile
 from voicectl.core.sandbox_control import SandboxControl
 from voicectl.errors import ConfigError, InputError, TransportError, VoicectlError
 from voicectl.sandbox.account.identity import Identity, Options, new_identity
+from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.runner import MAX_PORT, PORT, PortTaken, running, serve
-from voicectl.sandbox.sandbox import Sandbox
 from voicectl.store import files
 
 START_SECONDS = 15.0

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from voicectl.sandbox.conversations.conversation_log import Member, Page
-    from voicectl.sandbox.sandbox import Sandbox
+    from voicectl.sandbox.platform import Sandbox
 
 
 def base(request: Request) -> str:

@@ -21,7 +21,7 @@ from voicectl.sandbox.http.front import Front, refuse
 from voicectl.sandbox.problems import Problem
 
 if TYPE_CHECKING:
-    from voicectl.sandbox.sandbox import Sandbox
+    from voicectl.sandbox.platform import Sandbox
 
 
 def app(sandbox: Sandbox) -> Front:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from voicectl.sandbox.account.application_body import Draft
     from voicectl.sandbox.account.applications import Application
-    from voicectl.sandbox.sandbox import Sandbox
+    from voicectl.sandbox.platform import Sandbox
 
 PAGE_SIZE = 10
 MAX_PAGE_SIZE = 100

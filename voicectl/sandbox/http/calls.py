@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.routing import Route
 
-    from voicectl.sandbox.sandbox import Sandbox
+    from voicectl.sandbox.platform import Sandbox
     from voicectl.sandbox.telephony.sounds import Prompt
     from voicectl.sandbox.telephony.state import Leg
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from voicectl.sandbox.conversations.conversation_log import Page
     from voicectl.sandbox.conversations.event_orders import Posted
-    from voicectl.sandbox.sandbox import Sandbox
+    from voicectl.sandbox.platform import Sandbox
     from voicectl.sandbox.telephony.sounds import Prompt
     from voicectl.sandbox.telephony.state import Leg
 

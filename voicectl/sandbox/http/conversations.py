@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from starlette.routing import Route
 
     from voicectl.sandbox.conversations.conversation_log import Page
-    from voicectl.sandbox.sandbox import Sandbox
+    from voicectl.sandbox.platform import Sandbox
     from voicectl.sandbox.telephony.actions import Record
     from voicectl.sandbox.telephony.sounds import Prompt
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.routing import Route
 
-    from voicectl.sandbox.sandbox import Sandbox
+    from voicectl.sandbox.platform import Sandbox
 
 
 def routes(sandbox: Sandbox) -> list[Route]:

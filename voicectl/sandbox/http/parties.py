@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from voicectl.sandbox.parsing.fields import Fields
-    from voicectl.sandbox.sandbox import Sandbox
+    from voicectl.sandbox.platform import Sandbox
     from voicectl.sandbox.telephony.actions import Actions
     from voicectl.sandbox.telephony.state import Leg
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from voicectl.sandbox.conversations.conversation_log import Page
     from voicectl.sandbox.conversations.paging import Key
     from voicectl.sandbox.conversations.users import User
-    from voicectl.sandbox.sandbox import Sandbox
+    from voicectl.sandbox.platform import Sandbox
 
 ALL = "/v1/users"
 ONE = "/v1/users/{user}"

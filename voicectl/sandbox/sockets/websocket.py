@@ -1,6 +1,6 @@
 """One open WebSocket: the connection to a server that is the party of a leg.
 
-Needs the extra ``websocket``; :mod:`voicectl.sandbox.sockets.sockets` imports this only when a leg calls one.
+Needs the extra ``websocket``; :mod:`voicectl.sandbox.sockets.bridge` imports this only when a leg calls one.
 
 Source: Vonage WebSocket documentation.
 """

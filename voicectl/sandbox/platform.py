@@ -20,9 +20,9 @@ from voicectl.sandbox.limits import Limits
 from voicectl.sandbox.log import Log
 from voicectl.sandbox.performer import Performer
 from voicectl.sandbox.recordings.files import Files
-from voicectl.sandbox.sockets.sockets import Sockets
+from voicectl.sandbox.sockets.bridge import Sockets
 from voicectl.sandbox.telephony.exchange import Exchange, ExchangeError
-from voicectl.sandbox.webhooks.webhooks import Webhooks
+from voicectl.sandbox.webhooks.sender import Webhooks
 
 if TYPE_CHECKING:
     from voicectl.clock import Clock
