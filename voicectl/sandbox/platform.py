@@ -123,14 +123,14 @@ class Sandbox:
             self.log,
             sign=partial(self._sign, b""),
             catch_up=self.catch_up,
-            allow_hosts=options.allow_hosts,
+            may_reach=options.may_reach,
         )
         self.webhooks = Webhooks(
             applications=self.applications,
             sign=self._sign,
             faults=self.faults,
             log=self.log,
-            allow_hosts=options.allow_hosts,
+            may_reach=options.may_reach,
             region_url=lambda region: self.region_urls.get(region, self.url),
         )
         self._performer = Performer(

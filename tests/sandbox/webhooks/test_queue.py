@@ -178,7 +178,7 @@ def descriptors(more: int) -> Iterator[int]:
 
 def outcomes(url: str, count: int) -> set[str]:
     """What came of so many requests that were all made at once."""
-    courier = Courier(sign=lambda _payload, _id: "", allow_hosts=())
+    courier = Courier(sign=lambda _payload, _id: "", may_reach=lambda _url: True)
     hook = Hook(url=url, method="POST", connect_seconds=5, read_seconds=0.2)
     entries: list[dict] = [{"attempts": []} for _ in range(count)]
 

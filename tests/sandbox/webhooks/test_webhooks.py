@@ -556,7 +556,7 @@ def test_the_events_of_conversations_go_to_the_rtc_webhook(client: Client, recei
             sign=lambda payload, application_id: f"{application_id} {len(payload)}",
             faults=sandbox.faults,
             log=sandbox.log,
-            allow_hosts=(),
+            may_reach=sandbox.options.may_reach,
             region_url=lambda region: region,
         )
         webhooks.publish(note, {"type": "member:joined", "conversation_id": "CON-1"})

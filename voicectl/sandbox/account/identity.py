@@ -5,9 +5,12 @@ from __future__ import annotations
 import secrets
 import uuid
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+
+from voicectl.loopback import is_loopback
 
 APPLICATION_ID_PREFIX = "5a4db0c5-"
 """How every sandbox application id begins, so that one can be told from a real application's."""
@@ -55,6 +58,18 @@ class Options:
     settle: float = 0.0
     limits: bool = True
     allow_hosts: tuple[str, ...] = ()
+
+    def may_reach(self, url: str) -> bool:
+        """Return whether *url* is on this machine, or on one of ``allow_hosts``, in whatever case.
+
+        A rehearsal must not reach production.
+        """
+        try:
+            parts = urlsplit(url)
+            host, _port = (parts.hostname or "").lower(), parts.port
+        except ValueError:  # of the port, too
+            return False
+        return is_loopback(host) or host in {each.lower() for each in self.allow_hosts}
 
 
 def new_identity(private_key_path: str = "") -> tuple[Identity, str]:

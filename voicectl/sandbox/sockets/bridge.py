@@ -11,7 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from voicectl.sandbox.reach import may_reach
 from voicectl.sandbox.sockets.audio import FRAME_MS, Kept
 from voicectl.sandbox.telephony.sounds import Sound
 
@@ -51,7 +50,7 @@ class Sockets:
         log: Gets a ``websocket`` entry for what happens to one, never for each message.
         sign: Makes the signed token of an application by its id, for the handshake.
         catch_up: Runs the exchange up to now, and sees to its effects.
-        allow_hosts: Hosts off loopback that may be called.
+        may_reach: Whether a URI is on a host that the sandbox may reach.
 
     Attributes:
         connect_seconds: :data:`CONNECT_SECONDS`, unless it is changed.
@@ -66,14 +65,14 @@ class Sockets:
         *,
         sign: Callable[[str], str],
         catch_up: Callable[[], Awaitable[None]],
-        allow_hosts: tuple[str, ...] = (),
+        may_reach: Callable[[str], bool],
     ) -> None:
         self._exchange = exchange
         self._call_clock = call_clock
         self._log = log
         self._sign = sign
         self._catch_up = catch_up
-        self._allow_hosts = allow_hosts
+        self._may_reach = may_reach
         self.connect_seconds = CONNECT_SECONDS
         self.patience_seconds = PATIENCE_SECONDS
         self._kept = Kept()
@@ -150,7 +149,7 @@ class Sockets:
             await asyncio.wait(self._ending)
 
     def _why_not(self, uri: str) -> str | None:
-        if not may_reach(uri, self._allow_hosts):
+        if not self._may_reach(uri):
             return "the host is neither loopback nor allowed"
         if "@" in urlsplit(uri).netloc:
             return "a user and password in the URI have no place beside the handshake's Authorization"

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 from voicectl.sandbox.bodies import MAX_BODY, UnreadableBody, parse_json
 from voicectl.sandbox.faults import Fault, What
 from voicectl.sandbox.parsing.ncco import read_ncco
-from voicectl.sandbox.reach import may_reach
 from voicectl.sandbox.telephony.effects import Event, Fetch
 from voicectl.sandbox.webhooks.request import NO_ANSWER, Reply, Unsendable, build, send, shown
 
@@ -101,16 +100,12 @@ class Courier:
 
     Args:
         sign: Makes the token of a payload, for the application with this id.
-        allow_hosts: Hosts off loopback that may be reached.
+        may_reach: Whether a URL is on a host that the sandbox may reach.
     """
 
-    def __init__(self, *, sign: Callable[[bytes, str], str], allow_hosts: tuple[str, ...]) -> None:
+    def __init__(self, *, sign: Callable[[bytes, str], str], may_reach: Callable[[str], bool]) -> None:
         self._sign = sign
-        self._allow_hosts = allow_hosts
-
-    def may_reach(self, hook: Hook) -> bool:
-        """Whether *hook* is on this machine, or on a host that the user allows."""
-        return may_reach(hook.url, self._allow_hosts)
+        self._may_reach = may_reach
 
     async def tell(self, delivery: Delivery) -> None:
         """Deliver an event whose reply does not count.
@@ -130,7 +125,7 @@ class Courier:
         has_failed = answer.actions is None and (is_question or _may_pass(reply))
         if fallback is None or not has_failed:
             return answer
-        if not self.may_reach(fallback):
+        if not self._may_reach(fallback.url):
             delivery.entry["attempts"].append({"url": shown(fallback.url), "reason": OFF_LIMITS})
             return answer
         fields = delivery.fields | {

@@ -48,7 +48,7 @@ class Webhooks:
         sign: Makes the token of a payload, for the application with this id.
         faults: What is to go wrong.
         log: Where it is written down.
-        allow_hosts: Hosts off loopback that may be reached.
+        may_reach: Whether a URL is on a host that the sandbox may reach.
         region_url: Tells the base URL of a region, such as ``na-east``.
         queue: Where requests wait for their turn.
     """
@@ -60,7 +60,7 @@ class Webhooks:
         sign: Callable[[bytes, str], str],
         faults: Faults,
         log: Log,
-        allow_hosts: tuple[str, ...],
+        may_reach: Callable[[str], bool],
         region_url: Callable[[str], str],
         queue: WebhookQueue | None = None,
     ) -> None:
@@ -68,7 +68,8 @@ class Webhooks:
         self._faults = faults
         self._log = log
         self._region_url = region_url
-        self._courier = Courier(sign=sign, allow_hosts=allow_hosts)
+        self._courier = Courier(sign=sign, may_reach=may_reach)
+        self._may_reach = may_reach
         self._queue = queue or WebhookQueue()
         self._held: dict[Delivery, asyncio.TimerHandle] = {}
         self._behind: dict[tuple[str, str], Delivery] = {}  # those held that go after the next of their leg
@@ -197,7 +198,7 @@ class Webhooks:
 
     def _post(self, delivery: Delivery) -> None:
         """Queue *delivery*, unless a fault holds it back."""
-        if not self._courier.may_reach(delivery.hook):
+        if not self._may_reach(delivery.hook.url):
             self._settle(delivery, OFF_LIMITS)
             return
         overtaken = self._behind.pop(delivery.place, None)
