@@ -1,9 +1,9 @@
-"""What people type for times: DURATION is seconds or ``1h30m``, TIME is RFC 3339 or a DURATION ago."""
+"""Times as people type them (DURATION is seconds or ``1h30m``, TIME is RFC 3339 or a DURATION ago) and as APIs do."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from voicectl.errors import InputError
 
@@ -12,6 +12,7 @@ _DURATION = re.compile(
 )
 _SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,3})?")
 _UNITS = (86_400, 3600, 60, 1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def duration(text: str) -> float:
@@ -67,6 +68,12 @@ def utc(seconds: float, *, timespec: str = "seconds") -> str:
         raise InputError(
             "That time is out of range.", hint="Write a time such as 2026-01-31T07:45:14Z."
         ) from exc
+
+
+def rfc3339(milliseconds: int) -> str:
+    """Return the form in which the platform writes a moment: ``2026-02-03T09:15:00.120Z``."""
+    moment = _EPOCH + timedelta(milliseconds=milliseconds)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def normal(text: str) -> str:

@@ -8,8 +8,9 @@ import pytest
 
 from tests.support.clock import FakeClock
 from voicectl.sandbox.call_clock import CallClock
+from voicectl.sandbox.parsing.fields import unix_seconds
 from voicectl.sandbox.telephony.agenda import Agenda
-from voicectl.sandbox.times import rfc3339, unix_seconds
+from voicectl.times import rfc3339
 
 from .conftest import Start
 from .parts import HELLO, MACHINE, ROOM, Client

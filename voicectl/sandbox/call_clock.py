@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from voicectl.clock import Clock
 
+DAY_MS = 86_400_000
+
 FROZEN_START = 1_767_225_600_000
 """Where a frozen clock starts, 2026-01-01T00:00:00Z: the same for every run, so that logs can be compared."""
 

@@ -6,7 +6,7 @@ from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from voicectl.sandbox.times import rfc3339
+from voicectl.times import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from voicectl.sandbox.account.application_body import LEG_PERSISTENCE_TIME
+from voicectl.sandbox.call_clock import DAY_MS
 from voicectl.sandbox.parsing.fields import Fields
 from voicectl.sandbox.telephony.events import NETWORK, RATE, duration, price
-from voicectl.sandbox.times import DAY_MS, rfc3339, unix_seconds
+from voicectl.times import rfc3339
 from voicectl.voice.call import CallStatus
 
 if TYPE_CHECKING:
@@ -74,8 +75,8 @@ def read_search(query: Mapping[str, str]) -> Search:
     fields = Fields(dict(query))
     search = Search(
         status=fields.choice("status", CallStatus),
-        date_start=read_moment(fields, "date_start"),
-        date_end=read_moment(fields, "date_end"),
+        date_start=fields.moment("date_start"),
+        date_end=fields.moment("date_end"),
         page_size=fields.digits("page_size", 1, MAX_PAGE_SIZE, default=PAGE_SIZE),
         record_index=fields.digits("record_index", 0, 10**9, default=0),
         order=fields.choice("order", SortOrder) or SortOrder.ASC,
@@ -168,13 +169,3 @@ def _billing(leg: Leg) -> dict[str, str]:
         "start_time": rfc3339(leg.answered_at),
         "end_time": rfc3339(leg.ended_at),
     }
-
-
-def read_moment(fields: Fields, name: str) -> float | None:
-    """A date-time as Unix seconds; None if absent or wrong, which is noted."""
-    text = fields.text(name)
-    try:
-        return None if text is None else unix_seconds(text)
-    except ValueError:
-        fields.refuse(name, "Must be a date-time such as 2026-01-31T07:45:14Z")
-        return None

@@ -13,7 +13,7 @@ from voicectl.sandbox.conversations import representations
 from voicectl.sandbox.conversations.conversation_log import MemberState
 from voicectl.sandbox.telephony.events import NETWORK, RATE, duration, price
 from voicectl.sandbox.telephony.state import Direction
-from voicectl.sandbox.times import rfc3339
+from voicectl.times import rfc3339
 from voicectl.voice.call import FINAL
 from voicectl.voice.endpoint import label
 

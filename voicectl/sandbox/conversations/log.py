@@ -17,7 +17,7 @@ from voicectl.sandbox.conversations import event_bodies
 from voicectl.sandbox.conversations.conversation_log import Member, MemberState, Page, derived
 from voicectl.sandbox.conversations.representations import party, person
 from voicectl.sandbox.telephony.conversation import Conversation
-from voicectl.sandbox.times import rfc3339
+from voicectl.times import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

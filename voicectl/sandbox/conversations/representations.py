@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from voicectl.sandbox.conversations.conversation_log import MemberState, derived
 from voicectl.sandbox.telephony.state import Direction
-from voicectl.sandbox.times import rfc3339
+from voicectl.times import rfc3339
 
 if TYPE_CHECKING:
     from voicectl.sandbox.conversations.conversation_log import Member, Page

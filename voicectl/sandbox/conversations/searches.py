@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from voicectl.sandbox.conversations.conversation_log import MemberState
 from voicectl.sandbox.conversations.paging import Window, read_window
 from voicectl.sandbox.parsing.fields import Fields
-from voicectl.sandbox.record import read_moment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,8 +73,8 @@ def read_conversation_search(query: Mapping[str, str], *, of_user: bool = False)
     extra = ("state", "order_by", "include_custom_data") if of_user else ()
     search = ConversationSearch(
         window=read_window(fields, query, "date_start", "date_end", *extra),
-        date_start=read_moment(fields, "date_start"),
-        date_end=read_moment(fields, "date_end"),
+        date_start=fields.moment("date_start"),
+        date_end=fields.moment("date_end"),
         state=_member_state(fields) if of_user else None,
         by_sort_key=of_user and fields.choice("order_by", Sorting) is Sorting.CUSTOM_SORT_KEY,
         with_custom_data=not of_user or _yes(fields, "include_custom_data"),

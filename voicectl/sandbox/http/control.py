@@ -22,8 +22,8 @@ from voicectl.sandbox.log import KEPT
 from voicectl.sandbox.parsing.fields import Fields, Invalid
 from voicectl.sandbox.problems import refused_control
 from voicectl.sandbox.telephony.exchange import ExchangeError
-from voicectl.sandbox.times import rfc3339
 from voicectl.sandbox.webhooks.request import shown
+from voicectl.times import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

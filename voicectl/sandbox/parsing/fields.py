@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar, overload
 from urllib.parse import urlsplit
@@ -27,6 +28,7 @@ LONGEST_SECONDS = 31 * 86_400
 _WEB = ("http", "https")
 _VISIBLE = re.compile(r"[a-z]+://[\x21-\x7e]{1,2000}", re.IGNORECASE)
 _WHOLE = re.compile(r"-?[0-9]+")
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -160,6 +162,15 @@ class Fields:
         if value is not None and not -1 <= value <= 1:
             self.refuse("level", "Must be between -1 and 1")
 
+    def moment(self, name: str) -> float | None:
+        """An RFC 3339 date-time as Unix seconds."""
+        text = self.text(name)
+        try:
+            return None if text is None else unix_seconds(text)
+        except ValueError:
+            self.refuse(name, "Must be a date-time such as 2026-01-31T07:45:14Z")
+            return None
+
     def choice(self, name: str, choices: type[Choice], *, required: bool = False) -> Choice | None:
         """One of *choices*."""
         value = self.text(name, required=required)
@@ -282,6 +293,20 @@ class Fields:
         beginnings = " or ".join(f"{scheme}://" for scheme in schemes)
         self.refuse(name, f"Must begin with {beginnings} and name a host")
         return None
+
+
+def unix_seconds(text: str) -> float:
+    """Read an RFC 3339 date-time.
+
+    Raises:
+        ValueError: *text* is not one, or names no real moment.
+    """
+    try:
+        if _RFC3339.fullmatch(text):
+            return datetime.fromisoformat(text.upper()).timestamp()
+    except (ValueError, OverflowError):
+        pass  # the 31st of February; the first hours of the year 1, east of Greenwich
+    raise ValueError("not an RFC 3339 date-time")
 
 
 def _as_number(text: str, form: re.Pattern[str]) -> int | float | str:

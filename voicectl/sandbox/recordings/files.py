@@ -19,13 +19,13 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import TYPE_CHECKING
 
+from voicectl.sandbox.call_clock import DAY_MS
 from voicectl.sandbox.recordings import encoding
 from voicectl.sandbox.recordings.espeak import INSTALLED
 from voicectl.sandbox.recordings.recorded import PER_MS, Stopped, sound, split
 from voicectl.sandbox.recordings.tones import WIDTH
 from voicectl.sandbox.recordings.transcript import transcript
 from voicectl.sandbox.telephony.actions import Format
-from voicectl.sandbox.times import DAY_MS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from voicectl.sandbox.telephony.state import Direction
-from voicectl.sandbox.times import rfc3339
+from voicectl.times import rfc3339
 from voicectl.voice.call import CallStatus
 from voicectl.voice.endpoint import label
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from voicectl.sandbox.times import rfc3339
+from voicectl.times import rfc3339
 from voicectl.voice import speech as spoken
 
 if TYPE_CHECKING:
