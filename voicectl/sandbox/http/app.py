@@ -13,7 +13,6 @@ from voicectl.sandbox.http import (
     control,
     conversation_events,
     conversations,
-    files,
     members,
     users,
 )
@@ -29,7 +28,6 @@ def app(sandbox: Sandbox) -> Front:
     routes = Starlette(
         routes=[
             *calls.routes(sandbox),
-            *files.routes(sandbox),
             *applications.routes(sandbox),
             *conversations.routes(sandbox),
             *members.routes(sandbox),

@@ -1,11 +1,15 @@
 """The Application API: ``/v2/applications``, with the account's key and secret in place of a token.
 
-Source: Application API v2 reference, "calls" and "errors".
+Source: Application API v2 reference, "calls" and "errors"; Vonage documentation on authentication: Basic, and one
+method at a time.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
+import hmac
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -14,7 +18,6 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 from starlette.routing import Route
 
-from voicectl.sandbox.account.api_secret import is_account, signs_twice
 from voicectl.sandbox.account.application_body import read_application, read_public_key
 from voicectl.sandbox.account.identity import new_key_pair
 from voicectl.sandbox.bodies import Json, is_json
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
     from voicectl.sandbox.account.application_body import Draft
     from voicectl.sandbox.account.applications import Application
+    from voicectl.sandbox.account.identity import Identity
     from voicectl.sandbox.platform import Sandbox
 
 PAGE_SIZE = 10
@@ -39,6 +43,7 @@ _ONE = "/v2/applications/{id}"
 _VERBS = {_ALL: ("GET", "POST"), _ONE: ("GET", "PUT", "DELETE")}
 _OTHER_VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _TYPES = "https://developer.vonage.com/api-errors"
+_SCHEME = "basic "
 _ACCEPTED = ("application/json", "application/*", "*/*")
 
 
@@ -67,14 +72,14 @@ def _admit(sandbox: Sandbox, request: Request) -> None:
         Problem: 401, 404 on the host of a region, 406 or 415.
     """
     _forget_private_key(request.state.entry)
-    if signs_twice(request):
+    if _signs_twice(request):
         raise _problem(
             401,
             "#multiple-auth-methods",
             "Multiple authentication methods",
             "Send the key and secret once, in the Authorization header.",
         )
-    if not is_account(request, sandbox.identity):
+    if not _is_account(request, sandbox.identity):
         raise _problem(
             401, "#unauthorized", "Invalid credentials supplied", "The API key or secret is missing or wrong."
         )
@@ -89,6 +94,24 @@ def _admit(sandbox: Sandbox, request: Request) -> None:
             "Unsupported Content-Type header",
             "The body's Content-Type is not application/json.",
         )
+
+
+def _signs_twice(request: Request) -> bool:
+    """Whether *request* carries more than one kind of credentials, or one twice."""
+    headers = request.headers.getlist("authorization")
+    return len(headers) + any(name in request.query_params for name in ("api_key", "api_secret")) > 1
+
+
+def _is_account(request: Request, identity: Identity) -> bool:
+    """Whether *request* carries the account's key and secret. How long that takes tells nothing about either."""
+    sent = request.headers.get("authorization", "")
+    if sent[: len(_SCHEME)].lower() != _SCHEME or not identity.api_secret:
+        return False
+    try:
+        pair = base64.b64decode(sent[len(_SCHEME) :].strip(), validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return hmac.compare_digest(pair, f"{identity.api_key}:{identity.api_secret}".encode())
 
 
 def _list(sandbox: Sandbox, request: Request, _body: Any) -> Response:

@@ -1,10 +1,10 @@
-"""The routes of the Voice API."""
+"""The routes of the Voice API: calls, and the files of recordings and transcriptions."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 
 from voicectl.sandbox import record
 from voicectl.sandbox.bodies import Json
@@ -13,7 +13,7 @@ from voicectl.sandbox.http.pipeline import may_see, routes_of
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.parsing import call_requests
 from voicectl.sandbox.parsing.call_requests import Verb
-from voicectl.sandbox.problems import no_such_leg, wrong_state
+from voicectl.sandbox.problems import gateway, no_such_leg, wrong_state
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def routes(sandbox: Sandbox) -> list[Route]:
-    """The routes of ``/v1/calls``."""
+    """The routes of ``/v1/calls`` and ``/v1/files``; some clients ask for ``/v3/files``."""
     return routes_of(
         sandbox,
         (Operation.GET_CALLS, "GET", "/v1/calls", _get_calls),
@@ -39,6 +39,8 @@ def routes(sandbox: Sandbox) -> list[Route]:
         (Operation.START_DTMF, "PUT", "/v1/calls/{uuid}/dtmf", _start_dtmf),
         (Operation.SUBSCRIBE_DTMF, "PUT", "/v1/calls/{uuid}/input/dtmf", _subscribe_dtmf),
         (Operation.UNSUBSCRIBE_DTMF, "DELETE", "/v1/calls/{uuid}/input/dtmf", _unsubscribe_dtmf),
+        (Operation.GET_FILE, "GET", "/v1/files/{id}", _get_file),
+        (Operation.GET_FILE, "GET", "/v3/files/{id}", _get_file),
     )
 
 
@@ -141,6 +143,14 @@ def _subscribe_dtmf(sandbox: Sandbox, request: Request, body: Any) -> Response:
 def _unsubscribe_dtmf(sandbox: Sandbox, request: Request, _body: Any) -> Response:
     sandbox.exchange.listen(_changeable(sandbox, request), None)
     return Response(status_code=200)
+
+
+def _get_file(sandbox: Sandbox, request: Request, _body: Any) -> Response:
+    """The file, or the parts of it that a ``Range`` header asks for."""
+    file = sandbox.files.get(request.path_params["id"])
+    if file is None or not may_see(request, file.application_id, file.region):
+        raise gateway(404, "File does not exist, or you do not have access.")
+    return FileResponse(file.path, media_type=file.media_type)
 
 
 def _done(message: str, leg: Leg) -> Json:
