@@ -8,15 +8,13 @@ Source: Application API v2 reference, "application object".
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from voicectl.sandbox.parsing.event_urls import Method
-from voicectl.sandbox.parsing.fields import Fields
+from voicectl.sandbox.parsing.fields import METHODS, Fields
 from voicectl.voice.region import Region
 
 if TYPE_CHECKING:
@@ -32,12 +30,6 @@ MIN_KEY_BITS = 2048
 MAX_KEY_BITS = 16_384
 
 _OURS = ("id", "name", "keys", "capabilities", "_links")
-
-
-class PostOnly(StrEnum):
-    """How a webhook of messages and verifications is called."""
-
-    POST = "POST"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +112,7 @@ def _rtc(fields: Fields) -> dict[str, Any]:
     fields.integer("leg_persistence_time", 1, 31, default=None)
     return {
         **fields.raw,
-        "webhooks": _plain(fields, Method, "event_url"),
+        "webhooks": _plain(fields, METHODS, "event_url"),
         "signed_callbacks": fields.flag("signed_callbacks", default=True),
     }
 
@@ -128,11 +120,11 @@ def _rtc(fields: Fields) -> dict[str, Any]:
 def _messages(fields: Fields) -> dict[str, Any]:
     fields.text("version")
     fields.flag("authenticate_inbound_media")
-    return {**fields.raw, "webhooks": _plain(fields, PostOnly, "inbound_url", "status_url")}
+    return {**fields.raw, "webhooks": _plain(fields, ("POST",), "inbound_url", "status_url")}
 
 
 def _verify(fields: Fields) -> dict[str, Any]:
-    return {**fields.raw, "webhooks": _plain(fields, PostOnly, "status_url")}
+    return {**fields.raw, "webhooks": _plain(fields, ("POST",), "status_url")}
 
 
 def _vbc(fields: Fields) -> dict[str, Any]:
@@ -152,7 +144,7 @@ _VOICE_WEBHOOKS = {"answer_url": 5000, "fallback_answer_url": 5000, "event_url":
 """Those of voice, and the longest that each may be waited for, in milliseconds."""
 
 
-def _plain(fields: Fields, methods: type[StrEnum], *names: str) -> dict[str, Any]:
+def _plain(fields: Fields, methods: tuple[str, ...], *names: str) -> dict[str, Any]:
     """The webhooks of a capability that knows no timeouts."""
     webhooks = fields.inside("webhooks") or Fields({})
     for name in names:
@@ -163,7 +155,7 @@ def _plain(fields: Fields, methods: type[StrEnum], *names: str) -> dict[str, Any
 
 def _timed(fields: Fields, longest: int) -> dict[str, Any]:
     """A webhook of voice. ``connection_timeout`` is an older document's name for ``connect_timeout``."""
-    _address(fields, Method)
+    _address(fields, METHODS)
     read = dict(fields.raw)
     older = fields.integer("connection_timeout", 300, 1000, default=None)
     if read.pop("connection_timeout", None) is not None:
@@ -173,7 +165,7 @@ def _timed(fields: Fields, longest: int) -> dict[str, Any]:
     return read
 
 
-def _address(fields: Fields, methods: type[StrEnum]) -> None:
+def _address(fields: Fields, methods: tuple[str, ...]) -> None:
     """Check where a webhook is; an empty address, as the dashboard writes it, is nowhere."""
     if fields.raw.get("address") != "":
         fields.link("address")

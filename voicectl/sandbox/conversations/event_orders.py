@@ -13,14 +13,17 @@ from enum import StrEnum
 from typing import Any
 
 from voicectl.sandbox.conversations.log import EPHEMERAL
-from voicectl.sandbox.parsing.event_urls import read_event_url
+from voicectl.sandbox.parsing.endpoints import read_event_url
 from voicectl.sandbox.parsing.fields import Fields
 from voicectl.sandbox.parsing.input_action import LANGUAGE
-from voicectl.sandbox.parsing.ncco import Split
+from voicectl.sandbox.parsing.ncco import SPLITS
 from voicectl.sandbox.telephony.actions import LONGEST_RECORDING, Format, Record, Transcription
 
 LONGEST_RETENTION = 400
 RETENTION_DAYS = 31
+
+_FORMATS = {"mp3": Format.MP3, "wav": Format.WAV, "vorbis": Format.OGG}
+"""Of a recording, as this API names them."""
 
 _CUSTOM = re.compile(r"custom:[\w\-:]+", re.ASCII)
 _MESSAGE = re.compile(r"message(:[a-z]+)?")
@@ -40,21 +43,6 @@ class Act(StrEnum):
     UNMUTE = "audio:mute:off"
     EARMUFF = "audio:earmuff:on"
     UNEARMUFF = "audio:earmuff:off"
-
-
-class Toggle(StrEnum):
-    """``action`` of ``PUT /v1/conversations/{id}/record``."""
-
-    START = "start"
-    STOP = "stop"
-
-
-class RecordFormat(StrEnum):
-    """``format`` of a recording, as this API names it."""
-
-    MP3 = "mp3"
-    WAV = "wav"
-    VORBIS = "vorbis"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,19 +83,18 @@ def read_event(body: object) -> Posted:
 def read_recorder(body: object) -> Recorder:
     """The body of ``PUT /v1/conversations/{id}/record``."""
     fields = Fields(body)
-    action = fields.choice("action", Toggle, required=True)
+    action = fields.choice("action", ("start", "stop"), required=True)
     order = read_record(fields)
     days = fields.integer("retention_ttl", 1, LONGEST_RETENTION, default=RETENTION_DAYS)
     fields.done()
-    return Recorder(order=None if action is Toggle.STOP else order, retention_days=days)
+    return Recorder(order=None if action == "stop" else order, retention_days=days)
 
 
 def read_record(fields: Fields) -> Record:
     """How to record, in the names of this API; what is wrong is noted in *fields*."""
-    split = fields.choice("split", Split)
-    format_ = fields.choice("format", RecordFormat) or RecordFormat.MP3
+    split = fields.choice("split", SPLITS)
     return Record(
-        format=Format.OGG if format_ is RecordFormat.VORBIS else Format(format_),
+        format=_FORMATS[fields.choice("format", _FORMATS) or "mp3"],
         is_split=split is not None,
         channels=1 if split is None else 2,
         time_out=fields.integer("timeout", 1, LONGEST_RECORDING, default=LONGEST_RECORDING),

@@ -8,12 +8,10 @@ Source: Conversation API reference, sections on each operation.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from voicectl.sandbox.conversations.conversation_log import MemberState
-from voicectl.sandbox.parsing.event_urls import Method
-from voicectl.sandbox.parsing.fields import MISSING, Fields
+from voicectl.sandbox.parsing.fields import METHODS, MISSING, Fields
 
 LONGEST_NAME = 100
 LONGEST_DISPLAY_NAME = 50
@@ -23,20 +21,6 @@ LONGEST_EVENT_MASK = 200
 _NUMBERS = ("phone", "sip", "app", "websocket", "vbc", "whatsapp-voice")
 _CHANNELS = ("pstn", "sip", "websocket", "vbc", "sms", "mms", "whatsapp", "viber", "messenger")
 _RESERVED = "USR-"
-
-
-class NewState(StrEnum):
-    """The states that a member can be made in."""
-
-    INVITED = "invited"
-    JOINED = "joined"
-
-
-class NextState(StrEnum):
-    """The states that a member can be brought to."""
-
-    JOINED = "joined"
-    LEFT = "left"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,12 +58,11 @@ def read_conversation(body: object) -> tuple[str | None, dict[str, Any]]:
     properties.text("type")
     properties.text("custom_sort_key")
     for number in _objects(fields, "numbers"):
-        if number.text("type", required=True) not in (None, *_NUMBERS):
-            number.refuse("type", f"Must be one of {', '.join(_NUMBERS)}")
+        number.choice("type", _NUMBERS, required=True)
     callback = fields.inside("callback") or Fields({})
     callback.link("url")
     _text(callback, "event_mask", LONGEST_EVENT_MASK)
-    callback.choice("method", Method)
+    callback.choice("method", METHODS)
     callback.inside("params")
     fields.done()
     return name, fields.given("display_name", "image_url", "properties", "numbers", "callback")
@@ -88,7 +71,7 @@ def read_conversation(body: object) -> tuple[str | None, dict[str, Any]]:
 def read_enrolment(body: object) -> Enrolment:
     """The body of ``POST /v1/conversations/{id}/members``."""
     fields = Fields(body)
-    state = fields.choice("state", NewState, required=True) or NewState.INVITED
+    state = fields.choice("state", ("invited", "joined"), required=True) or "invited"
     user, reference = fields.inside("user"), None
     if user is None:
         fields.refuse("user", MISSING)
@@ -118,7 +101,7 @@ def read_enrolment(body: object) -> Enrolment:
 def read_step(body: object) -> Step:
     """The body of ``PATCH /v1/conversations/{id}/members/{id}``."""
     fields = Fields(body)
-    state = fields.choice("state", NextState, required=True) or NextState.LEFT
+    state = fields.choice("state", ("joined", "left"), required=True) or "left"
     reason = fields.inside("reason")
     if reason is not None:
         reason.text("code")

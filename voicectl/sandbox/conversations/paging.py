@@ -76,14 +76,11 @@ def read_window(fields: Fields, query: Mapping[str, str], *known: str) -> Window
     Raises:
         Problem: The cursor is none of ours.
     """
-    order = fields.text("order")
-    if order is not None and order.lower() not in list(SortOrder):
-        fields.refuse("order", f"Must be one of {', '.join(SortOrder)}")
-        order = None
+    order = fields.choice("order", SortOrder, any_case=True) or SortOrder.ASC
     names = ("page_size", "order", *known)
     return Window(
         page_size=fields.digits("page_size", 1, MAX_PAGE_SIZE, default=PAGE_SIZE),
-        order=SortOrder((order or SortOrder.ASC).lower()),
+        order=order,
         cursor=_read_cursor(query.get("cursor")),
         asked={name: query[name] for name in names if name in query},
     )

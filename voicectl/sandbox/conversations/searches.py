@@ -8,7 +8,6 @@ Source: Conversation API reference, sections on each list.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from voicectl.sandbox.conversations.conversation_log import MemberState
@@ -23,12 +22,7 @@ if TYPE_CHECKING:
 MAX_EVENT_TYPES = 5
 LAST_ID = 10**9
 
-
-class Sorting(StrEnum):
-    """``order_by`` of the conversations of a user."""
-
-    CREATED = "created"
-    CUSTOM_SORT_KEY = "custom_sort_key"
+_SORTINGS = ("created", "custom_sort_key")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +69,8 @@ def read_conversation_search(query: Mapping[str, str], *, of_user: bool = False)
         window=read_window(fields, query, "date_start", "date_end", *extra),
         date_start=fields.moment("date_start"),
         date_end=fields.moment("date_end"),
-        state=_member_state(fields) if of_user else None,
-        by_sort_key=of_user and fields.choice("order_by", Sorting) is Sorting.CUSTOM_SORT_KEY,
+        state=fields.choice("state", MemberState, any_case=True) if of_user else None,
+        by_sort_key=of_user and fields.choice("order_by", _SORTINGS) == "custom_sort_key",
         with_custom_data=not of_user or _yes(fields, "include_custom_data"),
     )
     fields.done()
@@ -106,14 +100,6 @@ def read_event_search(query: Mapping[str, str]) -> EventSearch:
     )
     fields.done()
     return search
-
-
-def _member_state(fields: Fields) -> MemberState | None:
-    text = fields.text("state")
-    if text is None or text.upper() in list(MemberState):
-        return None if text is None else MemberState(text.upper())
-    fields.refuse("state", f"Must be one of {', '.join(MemberState)}")
-    return None
 
 
 def _yes(fields: Fields, name: str) -> bool:

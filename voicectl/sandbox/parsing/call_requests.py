@@ -10,9 +10,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from voicectl.errors import InputError
-from voicectl.sandbox.parsing.endpoints import read_endpoint
-from voicectl.sandbox.parsing.event_urls import Method, read_event_url
-from voicectl.sandbox.parsing.fields import MISSING, Fields
+from voicectl.sandbox.parsing.endpoints import read_endpoint, read_event_url
+from voicectl.sandbox.parsing.fields import METHODS, MISSING, Fields
 from voicectl.sandbox.parsing.ncco import read_detection, read_ncco, read_stream, read_talk
 from voicectl.sandbox.telephony.actions import LENGTH_TIMER, RINGING_TIMER, Order, Webhook
 from voicectl.voice import endpoint
@@ -33,12 +32,6 @@ class Verb(StrEnum):
     EARMUFF = "earmuff"
     UNEARMUFF = "unearmuff"
     TRANSFER = "transfer"
-
-
-class DestinationType(StrEnum):
-    """The one type of ``destination``."""
-
-    NCCO = "ncco"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +148,7 @@ def _caller(fields: Fields) -> dict[str, Any]:
 
 def _answer(fields: Fields) -> Flow:
     given = [name for name in ("ncco", "answer_url") if name in fields.raw]
-    method = fields.choice("answer_method", Method) or Method.GET
+    method = fields.choice("answer_method", METHODS) or "GET"
     match given:
         case ["ncco"]:
             return read_ncco(fields.raw["ncco"], fields.wrongs)
@@ -167,7 +160,7 @@ def _answer(fields: Fields) -> Flow:
 
 
 def _destination(fields: Fields) -> Flow:
-    fields.choice("type", DestinationType, required=True)
+    fields.choice("type", ("ncco",), required=True)
     if ("ncco" in fields.raw) == ("url" in fields.raw):
         fields.refuse("ncco", "Exactly one of ncco and url must be given")
         return ()

@@ -1,15 +1,15 @@
-"""Reading endpoints, the parties that a call goes to: ``to`` of ``POST /v1/calls`` and ``endpoint`` of ``connect``.
+"""Reading endpoints, the parties that a call goes to, and the URLs that its events go to.
 
-Source: Voice API reference, "endpoint objects".
+Source: Voice API reference, "endpoint objects"; NCCO reference, "connect".
 """
 
 from __future__ import annotations
 
 import json
 import re
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from voicectl.sandbox.parsing.fields import METHODS
 from voicectl.sandbox.telephony.actions import Webhook
 
 if TYPE_CHECKING:
@@ -22,20 +22,8 @@ MAX_HEADER_BYTES = 512
 _SIP = re.compile(r"sips?:\S+", re.IGNORECASE)
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
 
-
-class ContentType(StrEnum):
-    """``content-type`` of a WebSocket: 16-bit linear audio at one of these rates."""
-
-    L16_8000 = "audio/l16;rate=8000"
-    L16_16000 = "audio/l16;rate=16000"
-    L16_24000 = "audio/l16;rate=24000"
-
-
-class Authorization(StrEnum):
-    """``authorization.type`` of a WebSocket: whose value the handshake carries."""
-
-    VONAGE = "vonage"
-    CUSTOM = "custom"
+_CONTENT_TYPES = ("audio/l16;rate=8000", "audio/l16;rate=16000", "audio/l16;rate=24000")
+"""Of a WebSocket: 16-bit linear audio at one of these rates."""
 
 
 def read_endpoint(fields: Fields, standard_headers: str) -> tuple[dict[str, Any], str | None]:
@@ -81,6 +69,21 @@ def read_on_answer(callee: Fields) -> tuple[Webhook | None, str | None]:
     return None if url is None else Webhook(url=url), tone or older
 
 
+def read_event_url(fields: Fields) -> Webhook | None:
+    """``event_url`` and ``event_method``; None if absent."""
+    url = fields.url("event_url", or_text=True)
+    method = fields.choice("event_method", METHODS) or "POST"
+    return None if url is None else Webhook(url=url, method=method)
+
+
+def read_ncco_event_url(fields: Fields, *, required: bool = False) -> Webhook | None:
+    """``eventUrl`` and ``eventMethod``; the platform's Node client writes ``[]`` for none."""
+    is_empty = fields.raw.get("eventUrl") == [] and not required
+    url = None if is_empty else fields.url("eventUrl", required=required)
+    method = fields.choice("eventMethod", METHODS) or "POST"
+    return None if url is None else Webhook(url=url, method=method)
+
+
 def read_tone(fields: Fields) -> str | None:
     """``ringbackTone`` of ``connect``: a text in the documents, an array of one from the platform's Python client."""
     if isinstance(fields.raw.get("ringbackTone"), list):
@@ -112,7 +115,7 @@ def _websocket(fields: Fields) -> dict[str, Any]:
         fields.refuse("headers", f"Must take at most {MAX_HEADER_BYTES} bytes as JSON")
     read = {
         "uri": fields.link("uri", "ws", "wss", required=True),
-        "content-type": fields.choice("content-type", ContentType, required=True),
+        "content-type": fields.choice("content-type", _CONTENT_TYPES, required=True),
         "headers": {} if headers is None else headers.raw,
     }
     authorization = fields.inside("authorization")
@@ -120,9 +123,9 @@ def _websocket(fields: Fields) -> dict[str, Any]:
 
 
 def _authorization(fields: Fields) -> dict[str, str]:
-    kind = fields.choice("type", Authorization) or Authorization.VONAGE
+    kind = fields.choice("type", ("vonage", "custom")) or "vonage"
     value = fields.text("value")
-    if kind is Authorization.VONAGE:
+    if kind == "vonage":
         return {"type": kind}
     if "value" not in fields.raw:
         fields.refuse("value", "Is required with the type custom")

@@ -10,11 +10,14 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 from urllib.parse import urlsplit
 
 from voicectl.errors import InputError
 from voicectl.voice import dtmf, endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
 
 MISSING = "Missing required parameter"
 MOST_WRONGS = 50
@@ -24,6 +27,9 @@ WRONG_TYPE = "Invalid type parameter provided"  # as the platform words it, seen
 
 LONGEST_SECONDS = 31 * 86_400
 """The most seconds that anything here may take: 31 days."""
+
+METHODS = ("GET", "POST")
+"""How a webhook may be called."""
 
 _WEB = ("http", "https")
 _VISIBLE = re.compile(r"[a-z]+://[\x21-\x7e]{1,2000}", re.IGNORECASE)
@@ -171,16 +177,28 @@ class Fields:
             self.refuse(name, "Must be a date-time such as 2026-01-31T07:45:14Z")
             return None
 
-    def choice(self, name: str, choices: type[Choice], *, required: bool = False) -> Choice | None:
-        """One of *choices*."""
+    @overload
+    def choice(
+        self, name: str, choices: type[Choice], *, required: bool = False, any_case: bool = False
+    ) -> Choice | None: ...
+
+    @overload
+    def choice(
+        self, name: str, choices: Collection[str], *, required: bool = False, any_case: bool = False
+    ) -> str | None: ...
+
+    def choice(
+        self, name: str, choices: Iterable[str], *, required: bool = False, any_case: bool = False
+    ) -> str | None:
+        """One of *choices*, members of an enumeration or plain words; with *any_case* in whatever case."""
         value = self.text(name, required=required)
         if value is None:
             return None
-        try:
-            return choices(value)
-        except ValueError:
-            self.refuse(name, f"Must be one of {', '.join(choices)}")
-            return None
+        for each in choices:
+            if value == each or (any_case and value.upper() == each.upper()):
+                return each
+        self.refuse(name, f"Must be one of {', '.join(choices)}")
+        return None
 
     def url(self, name: str, *, required: bool = False, or_text: bool = False) -> str | None:
         """One http or https URL, in an array as the platform wants it.

@@ -5,7 +5,6 @@ Source: NCCO reference, "input".
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from voicectl.sandbox.parsing.fields import Fields
@@ -18,13 +17,6 @@ LANGUAGE = "en-US"
 """The language of speech that is listened to, unless another is given."""
 
 
-class InputMode(StrEnum):
-    """``mode`` of ``input``."""
-
-    SYNCHRONOUS = "synchronous"
-    ASYNCHRONOUS = "asynchronous"
-
-
 def read_input(fields: Fields, events: Webhook | None) -> Input:
     """Read the options of ``input``, whose result goes to *events*."""
     terms = fields.inside("dtmf")
@@ -33,7 +25,7 @@ def read_input(fields: Fields, events: Webhook | None) -> Input:
     keys = _dtmf_terms(fields if terms is None and is_old else terms or Fields({}))
     speech_terms = _speech_terms(fields.inside("speech") or Fields({}))
     kinds = _kinds(fields, is_old)
-    is_asynchronous = fields.choice("mode", InputMode) is InputMode.ASYNCHRONOUS
+    is_asynchronous = fields.choice("mode", ("synchronous", "asynchronous")) == "asynchronous"
     if is_asynchronous and terms is not None and terms.raw:
         fields.refuse("dtmf", "Is not supported together with mode asynchronous")
     # Asynchronous mode is for keys; speech alone is waited for.

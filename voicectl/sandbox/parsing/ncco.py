@@ -8,11 +8,9 @@ Source: NCCO reference.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from voicectl.sandbox.parsing.endpoints import read_endpoint, read_on_answer, read_tone
-from voicectl.sandbox.parsing.event_urls import read_ncco_event_url
+from voicectl.sandbox.parsing.endpoints import read_endpoint, read_ncco_event_url, read_on_answer, read_tone
 from voicectl.sandbox.parsing.fields import MISSING, WRONG_TYPE, Fields
 from voicectl.sandbox.parsing.input_action import LANGUAGE, read_input
 from voicectl.sandbox.telephony.actions import (
@@ -47,17 +45,8 @@ MAX_LOOP = 1_000_000
 _SPEECH_OPTIONS = ("language", "style", "premium", "loop", "level", "voice_name", "voiceName")
 _AUDIO_OPTIONS = ("loop", "level")
 
-
-class EventType(StrEnum):
-    """``eventType`` of ``connect``."""
-
-    SYNCHRONOUS = "synchronous"
-
-
-class Split(StrEnum):
-    """``split`` of a recording."""
-
-    CONVERSATION = "conversation"
+SPLITS = ("conversation",)
+"""``split`` of a recording."""
 
 
 def read_ncco(
@@ -141,7 +130,7 @@ def _stream(fields: Fields) -> Action:
 
 
 def _record(fields: Fields) -> Action:
-    is_split = fields.choice("split", Split) is not None
+    is_split = fields.choice("split", SPLITS) is not None
     if "channels" in fields.raw and "split" not in fields.raw:
         fields.refuse("channels", "Needs split")
     channels = max(2, fields.integer("channels", 1, 32, default=2)) if is_split else 1
@@ -218,7 +207,7 @@ def _connect(fields: Fields) -> Action:
         ),
         dtmf_answer=digits,
         ringback=read_tone(fields) or tone,
-        is_synchronous=fields.choice("eventType", EventType) is not None,
+        is_synchronous=fields.choice("eventType", ("synchronous",)) is not None,
         on_answer=on_answer,
         events=read_ncco_event_url(fields),
     )
