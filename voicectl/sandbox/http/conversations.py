@@ -13,7 +13,7 @@ from starlette.responses import Response
 from voicectl.sandbox.bodies import Json
 from voicectl.sandbox.conversations import paging, representations, searches
 from voicectl.sandbox.conversations.event_orders import read_recorder
-from voicectl.sandbox.conversations.orders import read_conversation
+from voicectl.sandbox.conversations.requests import read_conversation
 from voicectl.sandbox.http.access import asked_page, base, is_there, note_of, region_of
 from voicectl.sandbox.http.pipeline import routes_of
 from voicectl.sandbox.operations import Operation

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from voicectl.sandbox.bodies import Json
-from voicectl.sandbox.conversations import orders, paging, representations, searches
+from voicectl.sandbox.conversations import paging, representations, requests, searches
 from voicectl.sandbox.conversations.conversation_log import IllegalState, Member, MemberState
 from voicectl.sandbox.http.access import asked_page, base, note_of, own_member, speaker, token_user
 from voicectl.sandbox.http.pipeline import routes_of
@@ -56,7 +56,7 @@ def _list(sandbox: Sandbox, request: Request, _body: Any) -> Response:
 
 
 def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
-    wanted = orders.read_enrolment(body)
+    wanted = requests.read_enrolment(body)
     page = asked_page(sandbox, request)
     conversation = page.conversation
     inviter = page.members.get(wanted.inviting or "")
@@ -100,7 +100,7 @@ def _get_me(sandbox: Sandbox, request: Request, _body: Any) -> Response:
 
 
 async def _update(sandbox: Sandbox, request: Request, body: Any) -> Response:
-    step = orders.read_step(body)
+    step = requests.read_step(body)
     page = asked_page(sandbox, request)
     member = _asked(request, page)
     if step.from_ is not None:

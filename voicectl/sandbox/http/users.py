@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from voicectl.sandbox.bodies import Json
 from voicectl.sandbox.conversations import paging, representations, searches
-from voicectl.sandbox.conversations.orders import is_user_name, read_user
+from voicectl.sandbox.conversations.requests import is_user_name, read_user
 from voicectl.sandbox.conversations.users import NameTaken
 from voicectl.sandbox.http.access import base, is_there, region_of, token_user
 from voicectl.sandbox.http.pipeline import may_see, routes_of

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.sandbox.parts import PERSON, ROOM, Client
-from voicectl.sandbox.conversations import event_orders, orders, searches
+from voicectl.sandbox.conversations import event_orders, requests, searches
 from voicectl.sandbox.parsing.fields import Invalid
 from voicectl.sandbox.problems import Problem
 from voicectl.sandbox.telephony.actions import Format, Record, Transcription, Webhook
@@ -75,10 +75,10 @@ queries = st.dictionaries(
 )
 
 READERS = [
-    orders.read_conversation,
-    orders.read_enrolment,
-    orders.read_step,
-    orders.read_user,
+    requests.read_conversation,
+    requests.read_enrolment,
+    requests.read_step,
+    requests.read_user,
     event_orders.read_event,
     event_orders.read_recorder,
 ]
