@@ -72,19 +72,17 @@ def read_search(query: Mapping[str, str]) -> Search:
         Invalid: It breaks the rules.
     """
     known = ("status", "date_start", "date_end", "order", "conversation_uuid")
-    fields = Fields(dict(query))
-    search = Search(
-        status=fields.choice("status", CallStatus),
-        date_start=fields.moment("date_start"),
-        date_end=fields.moment("date_end"),
-        page_size=fields.digits("page_size", 1, MAX_PAGE_SIZE, default=PAGE_SIZE),
-        record_index=fields.digits("record_index", 0, 10**9, default=0),
-        order=fields.choice("order", SortOrder) or SortOrder.ASC,
-        conversation_uuid=fields.text("conversation_uuid"),
-        filters={name: query[name] for name in known if name in query},
-    )
-    fields.done()
-    return search
+    with Fields(dict(query)) as fields:
+        return Search(
+            status=fields.choice("status", CallStatus),
+            date_start=fields.moment("date_start"),
+            date_end=fields.moment("date_end"),
+            page_size=fields.digits("page_size", 1, MAX_PAGE_SIZE, default=PAGE_SIZE),
+            record_index=fields.digits("record_index", 0, 10**9, default=0),
+            order=fields.choice("order", SortOrder) or SortOrder.ASC,
+            conversation_uuid=fields.text("conversation_uuid"),
+            filters={name: query[name] for name in known if name in query},
+        )
 
 
 def is_kept(leg: Leg, application: Application, now: int) -> bool:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.sandbox.parts import PERSON, ROOM, Client
-from voicectl.sandbox.conversations import event_orders, requests, searches
+from voicectl.sandbox.conversations import requests, searches
 from voicectl.sandbox.parsing.fields import Invalid
 from voicectl.sandbox.problems import Problem
 from voicectl.sandbox.telephony.actions import Format, Record, Transcription, Webhook
@@ -76,11 +76,11 @@ queries = st.dictionaries(
 
 READERS = [
     requests.read_conversation,
-    requests.read_enrolment,
-    requests.read_step,
+    requests.read_new_member,
+    requests.read_member_change,
     requests.read_user,
-    event_orders.read_event,
-    event_orders.read_recorder,
+    requests.read_event,
+    requests.read_recording_change,
 ]
 SEARCHES = [
     searches.read_conversation_search,
@@ -120,7 +120,7 @@ def test_how_to_record_is_read_in_the_names_of_this_api():
         },
     }
 
-    recorder = event_orders.read_recorder(body)
+    recorder = requests.read_recording_change(body)
 
     assert recorder.retention_days == 400
     assert recorder.order == Record(
@@ -138,11 +138,11 @@ def test_how_to_record_is_read_in_the_names_of_this_api():
 
 
 def test_the_defaults_of_a_recording_are_the_documented_ones():
-    recorder = event_orders.read_recorder({"action": "start"})
+    recorder = requests.read_recording_change({"action": "start"})
 
     assert recorder.retention_days == 31
     assert recorder.order == Record(format=Format.MP3, time_out=7200)
-    assert event_orders.read_recorder({"action": "stop"}).order is None
+    assert requests.read_recording_change({"action": "stop"}).order is None
 
 
 def test_the_sandbox_stays_up_whatever_comes(client: Client):

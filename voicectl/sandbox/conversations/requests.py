@@ -1,4 +1,4 @@
-"""Reading what makes and changes conversations, members and users, checked whole before anything is done.
+"""Reading the bodies of requests to the Conversation and Users APIs, checked whole before anything is done.
 
 Each raises :class:`~voicectl.sandbox.parsing.fields.Invalid` if the body breaks the rules.
 
@@ -7,24 +7,54 @@ Source: Conversation API reference, sections on each operation.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from voicectl.sandbox.conversations.conversation_log import MemberState
+from voicectl.sandbox.conversations.log import EPHEMERAL
+from voicectl.sandbox.parsing.endpoints import read_event_url
 from voicectl.sandbox.parsing.fields import METHODS, MISSING, Fields
+from voicectl.sandbox.parsing.input_action import LANGUAGE
+from voicectl.sandbox.parsing.ncco import SPLITS
+from voicectl.sandbox.telephony.actions import LONGEST_RECORDING, Format, Record, Transcription
 
 LONGEST_NAME = 100
 LONGEST_DISPLAY_NAME = 50
 LONGEST_URL = 2048
 LONGEST_EVENT_MASK = 200
+LONGEST_RETENTION = 400
+RETENTION_DAYS = 31
 
 _NUMBERS = ("phone", "sip", "app", "websocket", "vbc", "whatsapp-voice")
 _CHANNELS = ("pstn", "sip", "websocket", "vbc", "sms", "mms", "whatsapp", "viber", "messenger")
 _RESERVED = "USR-"
+_CUSTOM = re.compile(r"custom:[\w\-:]+", re.ASCII)
+_MESSAGE = re.compile(r"message(:[a-z]+)?")
+
+_FORMATS = {"mp3": Format.MP3, "wav": Format.WAV, "vorbis": Format.OGG}
+"""Of a recording, as this API names them."""
+
+
+class AudioEvent(StrEnum):
+    """The events that do something when they are posted."""
+
+    PLAY = "audio:play"
+    STOP_PLAY = "audio:play:stop"
+    SAY = "audio:say"
+    STOP_SAY = "audio:say:stop"
+    DTMF = "audio:dtmf"
+    RECORD = "audio:record"
+    STOP_RECORD = "audio:record:stop"
+    MUTE = "audio:mute:on"
+    UNMUTE = "audio:mute:off"
+    EARMUFF = "audio:earmuff:on"
+    UNEARMUFF = "audio:earmuff:off"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Enrolment:
+class NewMember:
     """The body of ``POST /v1/conversations/{id}/members``.
 
     Attributes:
@@ -40,7 +70,7 @@ class Enrolment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class MemberChange:
     """The body of ``PATCH /v1/conversations/{id}/members/{id}``."""
 
     state: MemberState
@@ -48,92 +78,154 @@ class Step:
     reason: dict[str, Any] | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostedEvent:
+    """The body of ``POST /v1/conversations/{id}/events``; ``from_`` is a member's id."""
+
+    type: str
+    from_: str | None
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingChange:
+    """The body of ``PUT /v1/conversations/{id}/record``; ``order`` is None to stop."""
+
+    order: Record | None
+    retention_days: int
+
+
 def read_conversation(body: object) -> tuple[str | None, dict[str, Any]]:
     """The body of ``POST`` or ``PUT`` of a conversation: its name, if any, and the settings as they were given."""
-    fields = Fields({} if body is None else body)
-    name = _name(fields)
-    properties = fields.inside("properties") or Fields({})
-    properties.integer("ttl", 1, default=None)
-    properties.inside("custom_data")
-    properties.text("type")
-    properties.text("custom_sort_key")
-    for number in _objects(fields, "numbers"):
-        number.choice("type", _NUMBERS, required=True)
-    callback = fields.inside("callback") or Fields({})
-    callback.link("url")
-    _text(callback, "event_mask", LONGEST_EVENT_MASK)
-    callback.choice("method", METHODS)
-    callback.inside("params")
-    fields.done()
+    with Fields({} if body is None else body) as fields:
+        name = _name(fields)
+        properties = fields.inside("properties") or Fields({})
+        properties.integer("ttl", 1, default=None)
+        properties.inside("custom_data")
+        properties.text("type")
+        properties.text("custom_sort_key")
+        for number in _objects(fields, "numbers"):
+            number.choice("type", _NUMBERS, required=True)
+        callback = fields.inside("callback") or Fields({})
+        callback.link("url")
+        _text(callback, "event_mask", LONGEST_EVENT_MASK)
+        callback.choice("method", METHODS)
+        callback.inside("params")
     return name, fields.given("display_name", "image_url", "properties", "numbers", "callback")
 
 
-def read_enrolment(body: object) -> Enrolment:
+def read_new_member(body: object) -> NewMember:
     """The body of ``POST /v1/conversations/{id}/members``."""
-    fields = Fields(body)
-    state = fields.choice("state", ("invited", "joined"), required=True) or "invited"
-    user, reference = fields.inside("user"), None
-    if user is None:
-        fields.refuse("user", MISSING)
-    else:
-        reference = user.text("id") or user.text("name")
-        if reference is None:
-            user.refuse("id", "One of id and name must be given")
-    channel = fields.inside("channel")
-    if channel is not None:
-        channel.text("type", required=True)
-    media = fields.inside("media") or Fields({})
-    media.flag("audio")
-    settings = media.inside("audio_settings") or Fields({})
-    for name in ("enabled", "earmuffed", "muted"):
-        settings.flag(name)
-    fields.text("knocking_id")
-    enrolment = Enrolment(
-        state=MemberState(state.upper()),
-        user=reference or "",
-        given=fields.given("channel", "media", "knocking_id"),
-        inviting=fields.text("member_id_inviting") or fields.text("from"),
-    )
-    fields.done()
-    return enrolment
+    with Fields(body) as fields:
+        state = fields.choice("state", ("invited", "joined"), required=True) or "invited"
+        user, reference = fields.inside("user"), None
+        if user is None:
+            fields.refuse("user", MISSING)
+        else:
+            reference = user.text("id") or user.text("name")
+            if reference is None:
+                user.refuse("id", "One of id and name must be given")
+        channel = fields.inside("channel")
+        if channel is not None:
+            channel.text("type", required=True)
+        media = fields.inside("media") or Fields({})
+        media.flag("audio")
+        settings = media.inside("audio_settings") or Fields({})
+        for name in ("enabled", "earmuffed", "muted"):
+            settings.flag(name)
+        fields.text("knocking_id")
+        return NewMember(
+            state=MemberState(state.upper()),
+            user=reference or "",
+            given=fields.given("channel", "media", "knocking_id"),
+            inviting=fields.text("member_id_inviting") or fields.text("from"),
+        )
 
 
-def read_step(body: object) -> Step:
+def read_member_change(body: object) -> MemberChange:
     """The body of ``PATCH /v1/conversations/{id}/members/{id}``."""
-    fields = Fields(body)
-    state = fields.choice("state", ("joined", "left"), required=True) or "left"
-    reason = fields.inside("reason")
-    if reason is not None:
-        reason.text("code")
-        reason.text("text")
-    step = Step(
-        state=MemberState(state.upper()),
-        from_=fields.text("from"),
-        reason=None if reason is None else reason.given("code", "text"),
-    )
-    fields.done()
-    return step
+    with Fields(body) as fields:
+        state = fields.choice("state", ("joined", "left"), required=True) or "left"
+        reason = fields.inside("reason")
+        if reason is not None:
+            reason.text("code")
+            reason.text("text")
+        return MemberChange(
+            state=MemberState(state.upper()),
+            from_=fields.text("from"),
+            reason=None if reason is None else reason.given("code", "text"),
+        )
 
 
 def read_user(body: object) -> tuple[str | None, dict[str, Any]]:
     """The body of ``POST`` or ``PATCH`` of a user: its name, if any, and the details as they were given."""
-    fields = Fields({} if body is None else body)
-    name = _name(fields)
-    properties = fields.inside("properties") or Fields({})
-    properties.inside("custom_data")
-    channels = fields.inside("channels") or Fields({})
-    for kind in channels.raw:
-        if kind not in _CHANNELS:
-            channels.refuse(kind, f"Must be one of {', '.join(_CHANNELS)}")
-        else:
-            _objects(channels, kind)
-    fields.done()
+    with Fields({} if body is None else body) as fields:
+        name = _name(fields)
+        properties = fields.inside("properties") or Fields({})
+        properties.inside("custom_data")
+        channels = fields.inside("channels") or Fields({})
+        for kind in channels.raw:
+            if kind not in _CHANNELS:
+                channels.refuse(kind, f"Must be one of {', '.join(_CHANNELS)}")
+            else:
+                _objects(channels, kind)
     return name, fields.given("display_name", "image_url", "properties", "channels")
+
+
+def read_event(body: object) -> PostedEvent:
+    """The body of ``POST /v1/conversations/{id}/events``."""
+    with Fields(body) as fields:
+        type_ = fields.text("type", required=True) or ""
+        is_known = type_ in list(AudioEvent) or type_ == EPHEMERAL or is_message(type_)
+        if type_ and not is_known:
+            fields.refuse(
+                "type", f"Must be custom:NAME, ephemeral, message or one of {', '.join(AudioEvent)}"
+            )
+        inside = fields.inside("body")
+        return PostedEvent(type=type_, from_=fields.text("from"), body={} if inside is None else inside.raw)
+
+
+def read_recording_change(body: object) -> RecordingChange:
+    """The body of ``PUT /v1/conversations/{id}/record``."""
+    with Fields(body) as fields:
+        action = fields.choice("action", ("start", "stop"), required=True)
+        order = read_record(fields)
+        days = fields.integer("retention_ttl", 1, LONGEST_RETENTION, default=RETENTION_DAYS)
+        return RecordingChange(order=None if action == "stop" else order, retention_days=days)
+
+
+def read_record(fields: Fields) -> Record:
+    """How to record, in the names of this API; what is wrong is noted in *fields*."""
+    split = fields.choice("split", SPLITS)
+    return Record(
+        format=_FORMATS[fields.choice("format", _FORMATS) or "mp3"],
+        is_split=split is not None,
+        channels=1 if split is None else 2,
+        time_out=fields.integer("timeout", 1, LONGEST_RECORDING, default=LONGEST_RECORDING),
+        beep_start=fields.flag("beep_start"),
+        transcription=_transcription(fields.inside("transcription")),
+        events=read_event_url(fields),
+    )
+
+
+def is_message(type_: str) -> bool:
+    """Whether events of this type are the application's own, to be told, kept and deleted."""
+    return bool(_MESSAGE.fullmatch(type_) or _CUSTOM.fullmatch(type_))
 
 
 def is_user_name(name: str) -> bool:
     """Whether a user may be called so: other words stand for ids in paths."""
     return name != "me" and not name.startswith(_RESERVED)
+
+
+def _transcription(fields: Fields | None) -> Transcription | None:
+    if fields is None:
+        return None
+    return Transcription(
+        language=fields.text("language") or LANGUAGE,
+        sentiment_analysis=fields.flag("sentiment_analysis"),
+        events=read_event_url(fields),
+    )
 
 
 def _name(fields: Fields) -> str | None:

@@ -63,43 +63,37 @@ class EventSearch:
 
 def read_conversation_search(query: Mapping[str, str], *, of_user: bool = False) -> ConversationSearch:
     """The query of a list of conversations; parameters that it does not have are ignored."""
-    fields = Fields(dict(query))
     extra = ("state", "order_by", "include_custom_data") if of_user else ()
-    search = ConversationSearch(
-        window=read_window(fields, query, "date_start", "date_end", *extra),
-        date_start=fields.moment("date_start"),
-        date_end=fields.moment("date_end"),
-        state=fields.choice("state", MemberState, any_case=True) if of_user else None,
-        by_sort_key=of_user and fields.choice("order_by", _SORTINGS) == "custom_sort_key",
-        with_custom_data=not of_user or _yes(fields, "include_custom_data"),
-    )
-    fields.done()
-    return search
+    with Fields(dict(query)) as fields:
+        return ConversationSearch(
+            window=read_window(fields, query, "date_start", "date_end", *extra),
+            date_start=fields.moment("date_start"),
+            date_end=fields.moment("date_end"),
+            state=fields.choice("state", MemberState, any_case=True) if of_user else None,
+            by_sort_key=of_user and fields.choice("order_by", _SORTINGS) == "custom_sort_key",
+            with_custom_data=not of_user or _yes(fields, "include_custom_data"),
+        )
 
 
 def read_list(query: Mapping[str, str], *known: str) -> Window:
     """The query of any other list; *known* are the parameters that it has beside the usual ones."""
-    fields = Fields(dict(query))
-    window = read_window(fields, query, *known)
-    fields.done()
-    return window
+    with Fields(dict(query)) as fields:
+        return read_window(fields, query, *known)
 
 
 def read_event_search(query: Mapping[str, str]) -> EventSearch:
     """The query of ``GET /v1/conversations/{id}/events``."""
-    fields = Fields(dict(query))
-    types = [each for each in (fields.text("event_type") or "").split(",") if each]
-    if len(types) > MAX_EVENT_TYPES or any(each.startswith("custom:") for each in types):
-        fields.refuse("event_type", f"Must name at most {MAX_EVENT_TYPES} types, none of them custom")
-    search = EventSearch(
-        window=read_window(fields, query, "start_id", "end_id", "event_type", "exclude_deleted_events"),
-        first=fields.digits("start_id", 0, LAST_ID, default=1),
-        last=fields.digits("end_id", 0, LAST_ID, default=0) if "end_id" in query else None,
-        types=frozenset(types),
-        without_deleted=_yes(fields, "exclude_deleted_events"),
-    )
-    fields.done()
-    return search
+    with Fields(dict(query)) as fields:
+        types = [each for each in (fields.text("event_type") or "").split(",") if each]
+        if len(types) > MAX_EVENT_TYPES or any(each.startswith("custom:") for each in types):
+            fields.refuse("event_type", f"Must name at most {MAX_EVENT_TYPES} types, none of them custom")
+        return EventSearch(
+            window=read_window(fields, query, "start_id", "end_id", "event_type", "exclude_deleted_events"),
+            first=fields.digits("start_id", 0, LAST_ID, default=1),
+            last=fields.digits("end_id", 0, LAST_ID, default=0) if "end_id" in query else None,
+            types=frozenset(types),
+            without_deleted=_yes(fields, "exclude_deleted_events"),
+        )
 
 
 def _yes(fields: Fields, name: str) -> bool:

@@ -12,14 +12,14 @@ from starlette.responses import Response
 
 from voicectl.sandbox.bodies import Json
 from voicectl.sandbox.conversations import paging, searches
-from voicectl.sandbox.conversations.event_orders import (
+from voicectl.sandbox.conversations.log import EPHEMERAL
+from voicectl.sandbox.conversations.requests import (
     RETENTION_DAYS,
-    Act,
+    AudioEvent,
     is_message,
     read_event,
     read_record,
 )
-from voicectl.sandbox.conversations.log import EPHEMERAL
 from voicectl.sandbox.http.access import asked_page, base, note_of, speaker
 from voicectl.sandbox.http.conversations import start_recording, stop_recording
 from voicectl.sandbox.http.pipeline import routes_of
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from starlette.routing import Route
 
     from voicectl.sandbox.conversations.conversation_log import Page
-    from voicectl.sandbox.conversations.event_orders import Posted
+    from voicectl.sandbox.conversations.requests import PostedEvent
     from voicectl.sandbox.platform import Sandbox
     from voicectl.sandbox.telephony.sounds import Prompt
     from voicectl.sandbox.telephony.state import Leg
@@ -79,7 +79,7 @@ async def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
     posted = read_event(body)
     page = asked_page(sandbox, request)
     author = speaker(request, page, posted.from_)
-    if posted.type in list(Act):
+    if posted.type in list(AudioEvent):
         number = await _act(sandbox, page, posted)
     else:
         note = note_of(sandbox, page, posted.type, None if author is None else author.id, posted.body)
@@ -108,7 +108,7 @@ def _delete(sandbox: Sandbox, request: Request, _body: Any) -> Response:
     return Response(status_code=204)
 
 
-async def _act(sandbox: Sandbox, page: Page, posted: Posted) -> int:
+async def _act(sandbox: Sandbox, page: Page, posted: PostedEvent) -> int:
     """Do what was posted; the number of the event that comes of it is returned."""
     fields = Fields(posted.body, "body")
     leg_id = fields.text("rtc_id")
@@ -117,7 +117,7 @@ async def _act(sandbox: Sandbox, page: Page, posted: Posted) -> int:
         raise refused(404, "leg:error:not-found", "No such leg is in the conversation.")
     before = page.last_id
     try:
-        _ACTS[Act(posted.type)](sandbox, page, leg, fields)
+        _ACTS[AudioEvent(posted.type)](sandbox, page, leg, fields)
     except LegNotAnswered as exc:
         raise refused(400, "leg:error:not-answered", "The leg is not answered yet.") from exc
     await sandbox.catch_up()  # the exchange notes what it does
@@ -173,7 +173,7 @@ def _dtmf(sandbox: Sandbox, page: Page, leg: Leg | None, fields: Fields) -> None
     for each in [leg] if leg is not None else list(page.conversation.legs.values()):
         if leg is not None or each.is_up:
             sandbox.exchange.dtmf(each, digits)
-            sandbox.note(note_of(sandbox, page, Act.DTMF, each.uuid, fields.raw))
+            sandbox.note(note_of(sandbox, page, AudioEvent.DTMF, each.uuid, fields.raw))
 
 
 def _record(sandbox: Sandbox, page: Page, _leg: Leg | None, fields: Fields) -> None:
@@ -222,16 +222,16 @@ def _shown(sandbox: Sandbox, request: Request, page: Page, number: int, status: 
     return Json(sandbox.book.event(page, number, note, base(request)), status)
 
 
-_ACTS: dict[Act, Do] = {
-    Act.SAY: _say,
-    Act.STOP_SAY: _stop_say,
-    Act.PLAY: _play,
-    Act.STOP_PLAY: _stop_play,
-    Act.DTMF: _dtmf,
-    Act.RECORD: _record,
-    Act.STOP_RECORD: _stop_record,
-    Act.MUTE: partial(_mute, on=True),
-    Act.UNMUTE: partial(_mute, on=False),
-    Act.EARMUFF: partial(_earmuff, on=True),
-    Act.UNEARMUFF: partial(_earmuff, on=False),
+_ACTS: dict[AudioEvent, Do] = {
+    AudioEvent.SAY: _say,
+    AudioEvent.STOP_SAY: _stop_say,
+    AudioEvent.PLAY: _play,
+    AudioEvent.STOP_PLAY: _stop_play,
+    AudioEvent.DTMF: _dtmf,
+    AudioEvent.RECORD: _record,
+    AudioEvent.STOP_RECORD: _stop_record,
+    AudioEvent.MUTE: partial(_mute, on=True),
+    AudioEvent.UNMUTE: partial(_mute, on=False),
+    AudioEvent.EARMUFF: partial(_earmuff, on=True),
+    AudioEvent.UNEARMUFF: partial(_earmuff, on=False),
 }

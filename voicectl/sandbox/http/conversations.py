@@ -12,8 +12,7 @@ from starlette.responses import Response
 
 from voicectl.sandbox.bodies import Json
 from voicectl.sandbox.conversations import paging, representations, searches
-from voicectl.sandbox.conversations.event_orders import read_recorder
-from voicectl.sandbox.conversations.requests import read_conversation
+from voicectl.sandbox.conversations.requests import read_conversation, read_recording_change
 from voicectl.sandbox.http.access import asked_page, base, is_there, note_of, region_of
 from voicectl.sandbox.http.pipeline import routes_of
 from voicectl.sandbox.operations import Operation
@@ -123,7 +122,7 @@ def _stream(sandbox: Sandbox, request: Request, prompt: Prompt | None, done: str
 
 
 def _record(sandbox: Sandbox, request: Request, body: Any) -> Response:
-    recorder = read_recorder(body)
+    recorder = read_recording_change(body)
     page = asked_page(sandbox, request)
     if recorder.order is None:
         stop_recording(sandbox, page)

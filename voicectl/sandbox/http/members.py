@@ -56,7 +56,7 @@ def _list(sandbox: Sandbox, request: Request, _body: Any) -> Response:
 
 
 def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
-    wanted = requests.read_enrolment(body)
+    wanted = requests.read_new_member(body)
     page = asked_page(sandbox, request)
     conversation = page.conversation
     inviter = page.members.get(wanted.inviting or "")
@@ -100,7 +100,7 @@ def _get_me(sandbox: Sandbox, request: Request, _body: Any) -> Response:
 
 
 async def _update(sandbox: Sandbox, request: Request, body: Any) -> Response:
-    step = requests.read_step(body)
+    step = requests.read_member_change(body)
     page = asked_page(sandbox, request)
     member = _asked(request, page)
     if step.from_ is not None:

@@ -48,24 +48,19 @@ def read_create(body: object) -> Order:
     Raises:
         Invalid: It breaks the rules.
     """
-    fields = Fields(body)
-    callee = fields.only("to")
-    to, digits = read_endpoint(callee, "standard_headers") if callee is not None else ({}, None)
-    from_ = _caller(fields)
-    flow = _answer(fields)
-    events = read_event_url(fields)
-    order = Order(
-        to=to,
-        from_=from_,
-        flow=flow,
-        detection=read_detection(fields, "machine_detection", "advanced_machine_detection"),
-        dtmf_answer=digits,
-        ringing_timer=fields.integer("ringing_timer", 1, 120, default=RINGING_TIMER),
-        length_timer=fields.integer("length_timer", 1, MAX_LENGTH_TIMER, default=LENGTH_TIMER),
-        events=events,
-    )
-    fields.done()
-    return order
+    with Fields(body) as fields:
+        callee = fields.only("to")
+        to, digits = read_endpoint(callee, "standard_headers") if callee is not None else ({}, None)
+        return Order(
+            to=to,
+            dtmf_answer=digits,
+            from_=_caller(fields),
+            flow=_answer(fields),
+            events=read_event_url(fields),
+            detection=read_detection(fields, "machine_detection", "advanced_machine_detection"),
+            ringing_timer=fields.integer("ringing_timer", 1, 120, default=RINGING_TIMER),
+            length_timer=fields.integer("length_timer", 1, MAX_LENGTH_TIMER, default=LENGTH_TIMER),
+        )
 
 
 def read_change(body: object) -> Change:
@@ -74,53 +69,45 @@ def read_change(body: object) -> Change:
     Raises:
         Invalid: It breaks the rules.
     """
-    fields = Fields(body)
-    verb = fields.choice("action", Verb, required=True)
-    flow: Flow = ()
-    if verb is Verb.TRANSFER:
-        destination = fields.inside("destination")
-        if destination is None:
-            fields.refuse("destination", MISSING)
-        else:
-            flow = _destination(destination)
-    fields.done()
-    return Change(verb=verb or Verb.HANGUP, flow=flow)
+    with Fields(body) as fields:
+        verb = fields.choice("action", Verb, required=True)
+        flow: Flow = ()
+        if verb is Verb.TRANSFER:
+            destination = fields.inside("destination")
+            if destination is None:
+                fields.refuse("destination", MISSING)
+            else:
+                flow = _destination(destination)
+        return Change(verb=verb or Verb.HANGUP, flow=flow)
 
 
 def read_rest_talk(body: object) -> Prompt:
     """The body of ``PUT /v1/calls/{uuid}/talk``. Raises as :func:`read_create`."""
-    fields = Fields(body)
-    prompt = read_talk(fields)
-    fields.text("voice_name")
-    fields.done()
+    with Fields(body) as fields:
+        prompt = read_talk(fields)
+        fields.text("voice_name")
     return prompt
 
 
 def read_rest_stream(body: object) -> Prompt:
     """The body of ``PUT /v1/calls/{uuid}/stream``. Raises as :func:`read_create`."""
-    fields = Fields(body)
-    prompt = read_stream(fields, "stream_url")
-    fields.done()
-    return prompt
+    with Fields(body) as fields:
+        return read_stream(fields, "stream_url")
 
 
 def read_rest_dtmf(body: object) -> str:
     """The body of ``PUT /v1/calls/{uuid}/dtmf``: its digits, which may come as a number. Raises as the others."""
-    fields = Fields(body)
-    raw = fields.raw.get("digits")
-    if isinstance(raw, int) and not isinstance(raw, bool):
-        fields = Fields({"digits": str(raw)})
-    digits = fields.keys("digits", required=True) or ""
-    fields.done()
-    return digits
+    with Fields(body) as fields:
+        raw = fields.raw.get("digits")
+        if isinstance(raw, int) and not isinstance(raw, bool):
+            fields.raw = {"digits": str(raw)}
+        return fields.keys("digits", required=True) or ""
 
 
 def read_listener(body: object) -> str:
     """The body of ``PUT /v1/calls/{uuid}/input/dtmf``: its ``event_url``. Raises as :func:`read_create`."""
-    fields = Fields(body)
-    url = fields.url("event_url", required=True, or_text=True) or ""
-    fields.done()
-    return url
+    with Fields(body) as fields:
+        return fields.url("event_url", required=True, or_text=True) or ""
 
 
 def _caller(fields: Fields) -> dict[str, Any]:

@@ -56,7 +56,8 @@ class Invalid(Exception):
 class Fields:
     """The fields of one JSON object.
 
-    A value that is absent or wrong reads as its default, and what is wrong is noted: read all, then :meth:`done`.
+    A value that is absent or wrong reads as its default, and what is wrong is noted: read all, then :meth:`done`,
+    which the end of a ``with`` block does, too.
 
     Args:
         raw: The object; anything else is noted, once, and reads as empty.
@@ -77,6 +78,13 @@ class Fields:
             self._note(self.at or "body", WRONG_TYPE)
             self.raw = {}
             self._is_void = True
+
+    def __enter__(self) -> Fields:
+        return self
+
+    def __exit__(self, exception: type[BaseException] | None, *_: object) -> None:
+        if exception is None:
+            self.done()
 
     def done(self) -> None:
         """Say what is wrong, if anything.
