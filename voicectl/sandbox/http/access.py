@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from voicectl import tokens
+from voicectl.sandbox.bodies import Json
 from voicectl.sandbox.conversations.conversation_log import MemberState
 from voicectl.sandbox.http.pipeline import may_see
 from voicectl.sandbox.problems import refused
@@ -27,6 +28,11 @@ def base(request: Request) -> str:
 def region_of(request: Request) -> str:
     """Where what *request* makes is to live."""
     return str(request.state.region or request.state.application.region)
+
+
+def media_answer(name: str, playing: object, uuid: str) -> Json:
+    """The answer to what starts media, or stops it (*playing* is None then), in a leg or a conversation."""
+    return Json({"message": f"{name} {'stopped' if playing is None else 'started'}", "uuid": uuid})
 
 
 def asked_page(sandbox: Sandbox, request: Request) -> Page:

@@ -8,7 +8,7 @@ from starlette.responses import FileResponse, Response
 
 from voicectl.sandbox import record
 from voicectl.sandbox.bodies import Json
-from voicectl.sandbox.http.access import base, region_of
+from voicectl.sandbox.http.access import base, media_answer, region_of
 from voicectl.sandbox.http.pipeline import may_see, routes_of
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.parsing import call_requests
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from starlette.routing import Route
 
     from voicectl.sandbox.platform import Sandbox
-    from voicectl.sandbox.telephony.sounds import Prompt
     from voicectl.sandbox.telephony.state import Leg
 
 
@@ -32,13 +31,13 @@ def routes(sandbox: Sandbox) -> list[Route]:
         (Operation.CREATE_CALL, "POST", "/v1/calls", _create_call),
         (Operation.GET_CALL, "GET", "/v1/calls/{uuid}", _get_call),
         (Operation.UPDATE_CALL, "PUT", "/v1/calls/{uuid}", _update_call),
-        (Operation.START_STREAM, "PUT", "/v1/calls/{uuid}/stream", _start_stream),
-        (Operation.STOP_STREAM, "DELETE", "/v1/calls/{uuid}/stream", _stop_stream),
-        (Operation.START_TALK, "PUT", "/v1/calls/{uuid}/talk", _start_talk),
-        (Operation.STOP_TALK, "DELETE", "/v1/calls/{uuid}/talk", _stop_talk),
-        (Operation.START_DTMF, "PUT", "/v1/calls/{uuid}/dtmf", _start_dtmf),
-        (Operation.SUBSCRIBE_DTMF, "PUT", "/v1/calls/{uuid}/input/dtmf", _subscribe_dtmf),
-        (Operation.UNSUBSCRIBE_DTMF, "DELETE", "/v1/calls/{uuid}/input/dtmf", _unsubscribe_dtmf),
+        (Operation.START_STREAM, "PUT", "/v1/calls/{uuid}/stream", _stream),
+        (Operation.STOP_STREAM, "DELETE", "/v1/calls/{uuid}/stream", _stream),
+        (Operation.START_TALK, "PUT", "/v1/calls/{uuid}/talk", _talk),
+        (Operation.STOP_TALK, "DELETE", "/v1/calls/{uuid}/talk", _talk),
+        (Operation.START_DTMF, "PUT", "/v1/calls/{uuid}/dtmf", _dtmf),
+        (Operation.SUBSCRIBE_DTMF, "PUT", "/v1/calls/{uuid}/input/dtmf", _listen),
+        (Operation.UNSUBSCRIBE_DTMF, "DELETE", "/v1/calls/{uuid}/input/dtmf", _listen),
         (Operation.GET_FILE, "GET", "/v1/files/{id}", _get_file),
         (Operation.GET_FILE, "GET", "/v3/files/{id}", _get_file),
     )
@@ -99,49 +98,30 @@ def _update_call(sandbox: Sandbox, request: Request, body: Any) -> Response:
     return Response(status_code=204)
 
 
-def _start_stream(sandbox: Sandbox, request: Request, body: Any) -> Response:
-    return _stream(sandbox, request, call_requests.read_rest_stream(body), "Stream started")
-
-
-def _stop_stream(sandbox: Sandbox, request: Request, _body: Any) -> Response:
-    return _stream(sandbox, request, None, "Stream stopped")
-
-
-def _stream(sandbox: Sandbox, request: Request, prompt: Prompt | None, done: str) -> Json:
+def _stream(sandbox: Sandbox, request: Request, body: Any) -> Response:
+    prompt = None if request.method == "DELETE" else call_requests.read_rest_stream(body)
     leg = _changeable(sandbox, request)
     sandbox.exchange.stream(leg, prompt)
-    return _done(done, leg)
+    return media_answer("Stream", prompt, leg.uuid)
 
 
-def _start_talk(sandbox: Sandbox, request: Request, body: Any) -> Response:
-    return _talk(sandbox, request, call_requests.read_rest_talk(body), "Talk started")
-
-
-def _stop_talk(sandbox: Sandbox, request: Request, _body: Any) -> Response:
-    return _talk(sandbox, request, None, "Talk stopped")
-
-
-def _talk(sandbox: Sandbox, request: Request, prompt: Prompt | None, done: str) -> Json:
+def _talk(sandbox: Sandbox, request: Request, body: Any) -> Response:
+    prompt = None if request.method == "DELETE" else call_requests.read_rest_talk(body)
     leg = _changeable(sandbox, request)
     sandbox.exchange.talk(leg, prompt)
-    return _done(done, leg)
+    return media_answer("Talk", prompt, leg.uuid)
 
 
-def _start_dtmf(sandbox: Sandbox, request: Request, body: Any) -> Response:
+def _dtmf(sandbox: Sandbox, request: Request, body: Any) -> Response:
     digits = call_requests.read_rest_dtmf(body)
     leg = _changeable(sandbox, request)
     sandbox.exchange.dtmf(leg, digits)
-    return _done("DTMF sent", leg)
+    return Json({"message": "DTMF sent", "uuid": leg.uuid})
 
 
-def _subscribe_dtmf(sandbox: Sandbox, request: Request, body: Any) -> Response:
-    url = call_requests.read_listener(body)
+def _listen(sandbox: Sandbox, request: Request, body: Any) -> Response:
+    url = None if request.method == "DELETE" else call_requests.read_listener(body)
     sandbox.exchange.listen(_changeable(sandbox, request), url)
-    return Response(status_code=200)
-
-
-def _unsubscribe_dtmf(sandbox: Sandbox, request: Request, _body: Any) -> Response:
-    sandbox.exchange.listen(_changeable(sandbox, request), None)
     return Response(status_code=200)
 
 
@@ -151,7 +131,3 @@ def _get_file(sandbox: Sandbox, request: Request, _body: Any) -> Response:
     if file is None or not may_see(request, file.application_id, file.region):
         raise gateway(404, "File does not exist, or you do not have access.")
     return FileResponse(file.path, media_type=file.media_type)
-
-
-def _done(message: str, leg: Leg) -> Json:
-    return Json({"message": message, "uuid": leg.uuid})

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from voicectl.sandbox.conversations.conversation_log import Page
     from voicectl.sandbox.conversations.requests import PostedEvent
     from voicectl.sandbox.platform import Sandbox
-    from voicectl.sandbox.telephony.sounds import Prompt
     from voicectl.sandbox.telephony.state import Leg
 
     Do = Callable[[Sandbox, Page, Leg | None, Fields], None]
@@ -130,36 +129,18 @@ async def _act(sandbox: Sandbox, page: Page, posted: PostedEvent) -> int:
     return page.last_id
 
 
-def _say(sandbox: Sandbox, page: Page, leg: Leg | None, fields: Fields) -> None:
-    prompt = read_talk(fields)
+def _say(sandbox: Sandbox, page: Page, leg: Leg | None, fields: Fields, *, on: bool) -> None:
+    prompt = read_talk(fields) if on else None
     fields.done()
-    _talk(sandbox, page, leg, prompt)
-
-
-def _stop_say(sandbox: Sandbox, page: Page, leg: Leg | None, fields: Fields) -> None:
-    fields.done()
-    _talk(sandbox, page, leg, None)
-
-
-def _talk(sandbox: Sandbox, page: Page, leg: Leg | None, prompt: Prompt | None) -> None:
     if leg is None:
         sandbox.exchange.talk_to_all(page.conversation, prompt)
     else:
         sandbox.exchange.talk(leg, prompt)
 
 
-def _play(sandbox: Sandbox, page: Page, leg: Leg | None, fields: Fields) -> None:
-    prompt = read_stream(fields, "stream_url")
+def _play(sandbox: Sandbox, page: Page, leg: Leg | None, fields: Fields, *, on: bool) -> None:
+    prompt = read_stream(fields, "stream_url") if on else None
     fields.done()
-    _stream(sandbox, page, leg, prompt)
-
-
-def _stop_play(sandbox: Sandbox, page: Page, leg: Leg | None, fields: Fields) -> None:
-    fields.done()
-    _stream(sandbox, page, leg, None)
-
-
-def _stream(sandbox: Sandbox, page: Page, leg: Leg | None, prompt: Prompt | None) -> None:
     if leg is None:
         sandbox.exchange.stream_to_all(page.conversation, prompt)
     else:
@@ -223,10 +204,10 @@ def _shown(sandbox: Sandbox, request: Request, page: Page, number: int, status: 
 
 
 _ACTS: dict[AudioEvent, Do] = {
-    AudioEvent.SAY: _say,
-    AudioEvent.STOP_SAY: _stop_say,
-    AudioEvent.PLAY: _play,
-    AudioEvent.STOP_PLAY: _stop_play,
+    AudioEvent.SAY: partial(_say, on=True),
+    AudioEvent.STOP_SAY: partial(_say, on=False),
+    AudioEvent.PLAY: partial(_play, on=True),
+    AudioEvent.STOP_PLAY: partial(_play, on=False),
     AudioEvent.DTMF: _dtmf,
     AudioEvent.RECORD: _record,
     AudioEvent.STOP_RECORD: _stop_record,

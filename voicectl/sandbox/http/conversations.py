@@ -13,7 +13,7 @@ from starlette.responses import Response
 from voicectl.sandbox.bodies import Json
 from voicectl.sandbox.conversations import paging, representations, searches
 from voicectl.sandbox.conversations.requests import read_conversation, read_recording_change
-from voicectl.sandbox.http.access import asked_page, base, is_there, note_of, region_of
+from voicectl.sandbox.http.access import asked_page, base, is_there, media_answer, note_of, region_of
 from voicectl.sandbox.http.pipeline import routes_of
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.parsing import call_requests
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from voicectl.sandbox.conversations.conversation_log import Page
     from voicectl.sandbox.platform import Sandbox
     from voicectl.sandbox.telephony.actions import Record
-    from voicectl.sandbox.telephony.sounds import Prompt
 
 ALL = "/v1/conversations"
 ONE = "/v1/conversations/{conversation}"
@@ -42,10 +41,10 @@ def routes(sandbox: Sandbox) -> list[Route]:
         (Operation.GET_CONVERSATION, "GET", ONE, _get),
         (Operation.UPDATE_CONVERSATION, "PUT", ONE, _update),
         (Operation.DELETE_CONVERSATION, "DELETE", ONE, _delete),
-        (Operation.START_CONVERSATION_TALK, "PUT", f"{ONE}/talk", _start_talk),
-        (Operation.STOP_CONVERSATION_TALK, "DELETE", f"{ONE}/talk", _stop_talk),
-        (Operation.START_CONVERSATION_STREAM, "PUT", f"{ONE}/stream", _start_stream),
-        (Operation.STOP_CONVERSATION_STREAM, "DELETE", f"{ONE}/stream", _stop_stream),
+        (Operation.START_CONVERSATION_TALK, "PUT", f"{ONE}/talk", _talk),
+        (Operation.STOP_CONVERSATION_TALK, "DELETE", f"{ONE}/talk", _talk),
+        (Operation.START_CONVERSATION_STREAM, "PUT", f"{ONE}/stream", _stream),
+        (Operation.STOP_CONVERSATION_STREAM, "DELETE", f"{ONE}/stream", _stream),
         (Operation.RECORD_CONVERSATION, "PUT", f"{ONE}/record", _record),
     )
 
@@ -93,42 +92,28 @@ def _delete(sandbox: Sandbox, request: Request, _body: Any) -> Response:
     return Response(status_code=204)
 
 
-def _start_talk(sandbox: Sandbox, request: Request, body: Any) -> Response:
-    return _talk(sandbox, request, call_requests.read_rest_talk(body), "Talk started")
+def _talk(sandbox: Sandbox, request: Request, body: Any) -> Response:
+    prompt = None if request.method == "DELETE" else call_requests.read_rest_talk(body)
+    conversation = asked_page(sandbox, request).conversation
+    sandbox.exchange.talk_to_all(conversation, prompt)
+    return media_answer("Talk", prompt, conversation.uuid)
 
 
-def _stop_talk(sandbox: Sandbox, request: Request, _body: Any) -> Response:
-    return _talk(sandbox, request, None, "Talk stopped")
-
-
-def _talk(sandbox: Sandbox, request: Request, prompt: Prompt | None, done: str) -> Json:
-    page = asked_page(sandbox, request)
-    sandbox.exchange.talk_to_all(page.conversation, prompt)
-    return _done(done, page)
-
-
-def _start_stream(sandbox: Sandbox, request: Request, body: Any) -> Response:
-    return _stream(sandbox, request, call_requests.read_rest_stream(body), "Stream started")
-
-
-def _stop_stream(sandbox: Sandbox, request: Request, _body: Any) -> Response:
-    return _stream(sandbox, request, None, "Stream stopped")
-
-
-def _stream(sandbox: Sandbox, request: Request, prompt: Prompt | None, done: str) -> Json:
-    page = asked_page(sandbox, request)
-    sandbox.exchange.stream_to_all(page.conversation, prompt)
-    return _done(done, page)
+def _stream(sandbox: Sandbox, request: Request, body: Any) -> Response:
+    prompt = None if request.method == "DELETE" else call_requests.read_rest_stream(body)
+    conversation = asked_page(sandbox, request).conversation
+    sandbox.exchange.stream_to_all(conversation, prompt)
+    return media_answer("Stream", prompt, conversation.uuid)
 
 
 def _record(sandbox: Sandbox, request: Request, body: Any) -> Response:
-    recorder = read_recording_change(body)
+    change = read_recording_change(body)
     page = asked_page(sandbox, request)
-    if recorder.order is None:
+    if change.order is None:
         stop_recording(sandbox, page)
-        return _done("Record stopped", page)
-    start_recording(sandbox, page, recorder.order, recorder.retention_days)
-    return _done("Record started", page)
+    else:
+        start_recording(sandbox, page, change.order, change.retention_days)
+    return media_answer("Record", change.order, page.conversation.uuid)
 
 
 def start_recording(sandbox: Sandbox, page: Page, order: Record, retention_days: int) -> None:
@@ -164,7 +149,3 @@ def _require_free(sandbox: Sandbox, request: Request, name: str, application_id:
         is_there(sandbox, request, page)  # or it vanishes, if its time is up
     if sandbox.exchange.conversations.room(name, application_id, region) is not None:
         raise refused(409, "conversation:error:duplicate-name", "There is a conversation of this name.")
-
-
-def _done(message: str, page: Page) -> Json:
-    return Json({"message": message, "uuid": page.conversation.uuid})

@@ -70,8 +70,7 @@ async def ring(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
         region=region,
         sip_headers=sip_headers,
     )
-    _write_down(sandbox, leg, "ring", **{"from": label(leg.from_), "to": label(leg.to)})
-    return Json(call_record(leg), 201)
+    return _logged(sandbox, leg, "ring", 201, **{"from": label(leg.from_), "to": label(leg.to)})
 
 
 def _sip_headers(fields: Fields) -> dict[str, str]:
@@ -95,8 +94,7 @@ async def answer(sandbox: Sandbox, _request: Request, fields: Fields) -> Respons
     """Let the called party answer."""
     leg = _named(sandbox, fields)
     sandbox.exchange.pick_up(leg)
-    _write_down(sandbox, leg, "answer")
-    return Json(call_record(leg))
+    return _logged(sandbox, leg, "answer")
 
 
 async def press(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
@@ -104,8 +102,7 @@ async def press(sandbox: Sandbox, _request: Request, fields: Fields) -> Response
     digits = fields.text("digits", required=True)
     leg = _named(sandbox, fields)
     sandbox.exchange.press(leg, dtmf.check(digits or ""))
-    _write_down(sandbox, leg, "press", digits=digits)
-    return Json(call_record(leg))
+    return _logged(sandbox, leg, "press", digits=digits)
 
 
 async def say(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
@@ -115,16 +112,14 @@ async def say(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
         fields.refuse("text", f"Must be printable and at most {MAX_CHARACTERS} characters long")
     leg = _named(sandbox, fields)
     sandbox.exchange.say(leg, text)
-    _write_down(sandbox, leg, "say", text=text)
-    return Json(call_record(leg))
+    return _logged(sandbox, leg, "say", text=text)
 
 
 async def hangup(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
     """Let the party hang up."""
     leg = _named(sandbox, fields)
     sandbox.exchange.depart(leg)
-    _write_down(sandbox, leg, "hangup")
-    return Json(call_record(leg))
+    return _logged(sandbox, leg, "hangup")
 
 
 async def hear(sandbox: Sandbox, request: Request, _fields: Fields) -> Response:
@@ -133,9 +128,10 @@ async def hear(sandbox: Sandbox, request: Request, _fields: Fields) -> Response:
     return Json([heard.to_json(sandbox.exchange.now) for heard in leg.heard])
 
 
-def _write_down(sandbox: Sandbox, leg: Leg, what: str, **how: Any) -> None:
-    """Have the log tell what a party was made to do, before what comes of it."""
+def _logged(sandbox: Sandbox, leg: Leg, what: str, status: int = 200, **how: Any) -> Json:
+    """Log what a party was made to do, before what comes of it, and answer with the record of its leg."""
     sandbox.log.add("party", uuid=leg.uuid, what=what, **how)
+    return Json(call_record(leg), status)
 
 
 def _named(sandbox: Sandbox, fields: Fields) -> Leg:
