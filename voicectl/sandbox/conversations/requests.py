@@ -15,7 +15,7 @@ from typing import Any
 from voicectl.sandbox.conversations.conversation_log import MemberState
 from voicectl.sandbox.conversations.log import EPHEMERAL
 from voicectl.sandbox.parsing.endpoints import read_event_url
-from voicectl.sandbox.parsing.fields import METHODS, MISSING, Fields
+from voicectl.sandbox.parsing.fields import METHODS, Fields
 from voicectl.sandbox.parsing.input_action import LANGUAGE
 from voicectl.sandbox.parsing.ncco import SPLITS
 from voicectl.sandbox.telephony.actions import LONGEST_RECORDING, Format, Record, Transcription
@@ -118,10 +118,8 @@ def read_new_member(body: object) -> NewMember:
     """The body of ``POST /v1/conversations/{id}/members``."""
     with Fields(body) as fields:
         state = fields.choice("state", ("invited", "joined"), required=True) or "invited"
-        user, reference = fields.inside("user"), None
-        if user is None:
-            fields.refuse("user", MISSING)
-        else:
+        user, reference = fields.inside("user", required=True), None
+        if user is not None:
             reference = user.text("id") or user.text("name")
             if reference is None:
                 user.refuse("id", "One of id and name must be given")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from voicectl.errors import InputError
 from voicectl.sandbox.parsing.endpoints import read_endpoint, read_event_url
-from voicectl.sandbox.parsing.fields import METHODS, MISSING, Fields
+from voicectl.sandbox.parsing.fields import METHODS, Fields
 from voicectl.sandbox.parsing.ncco import read_detection, read_ncco, read_stream, read_talk
 from voicectl.sandbox.telephony.actions import LENGTH_TIMER, RINGING_TIMER, Order, Webhook
 from voicectl.voice import endpoint
@@ -71,13 +71,8 @@ def read_change(body: object) -> Change:
     """
     with Fields(body) as fields:
         verb = fields.choice("action", Verb, required=True)
-        flow: Flow = ()
-        if verb is Verb.TRANSFER:
-            destination = fields.inside("destination")
-            if destination is None:
-                fields.refuse("destination", MISSING)
-            else:
-                flow = _destination(destination)
+        destination = fields.inside("destination", required=True) if verb is Verb.TRANSFER else None
+        flow = () if destination is None else _destination(destination)
         return Change(verb=verb or Verb.HANGUP, flow=flow)
 
 
@@ -119,9 +114,8 @@ def _caller(fields: Fields) -> dict[str, Any]:
     raw = fields.raw.get("from")
     if isinstance(raw, str) and raw.startswith(("sip:", "sips:")):
         return {"type": "sip", "uri": raw}
-    caller = fields.inside("from")
+    caller = fields.inside("from", required=True)
     if caller is None:
-        fields.refuse("from", MISSING)
         return {}
     if caller.text("type", required=True) not in ("phone", None):
         caller.refuse("type", "Must be phone")

@@ -216,17 +216,14 @@ class Fields:
             required: Whether it must be there.
             or_text: Whether a plain text does too.
         """
-        value = self._get(name, required=required)
-        if or_text and isinstance(value, str):
-            value = [value]
-        if value is None:
+        if or_text and isinstance(self.raw.get(name), str):
+            return self.link(name)
+        urls = self.texts(name, required=required)
+        if urls is None:
             return None
-        if not isinstance(value, list) or not all(isinstance(url, str) for url in value):
-            self.refuse(name, WRONG_TYPE)
-        elif len(value) != 1:
-            self.refuse(name, "Must hold exactly one URL")
-        else:
-            return self._url(name, value[0], _WEB)
+        if len(urls) == 1:
+            return self._url(name, urls[0], _WEB)
+        self.refuse(name, "Must hold exactly one URL")
         return None
 
     def link(self, name: str, *schemes: str, required: bool = False) -> str | None:
@@ -268,9 +265,13 @@ class Fields:
         """Those of the fields *names* that are there, as they came."""
         return {name: self.raw[name] for name in names if name in self.raw}
 
-    def inside(self, name: str) -> Fields | None:
+    def inside(self, name: str, *, required: bool = False) -> Fields | None:
         """The object in the field *name*; None if absent."""
-        return self.at_path(name, self.raw[name]) if name in self.raw else None
+        if name in self.raw:
+            return self.at_path(name, self.raw[name])
+        if required:
+            self.refuse(name, MISSING)
+        return None
 
     def only(self, name: str) -> Fields | None:
         """The one object in the array *name*, which must be there; None if it is not one."""

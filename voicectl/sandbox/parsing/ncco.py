@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from voicectl.sandbox.parsing.endpoints import read_endpoint, read_ncco_event_url, read_on_answer, read_tone
-from voicectl.sandbox.parsing.fields import MISSING, WRONG_TYPE, Fields
+from voicectl.sandbox.parsing.fields import WRONG_TYPE, Fields
 from voicectl.sandbox.parsing.input_action import LANGUAGE, read_input
 from voicectl.sandbox.telephony.actions import (
     LENGTH_TIMER,
@@ -218,9 +218,7 @@ def _input(fields: Fields) -> Action:
 
 
 def _notify(fields: Fields) -> Action:
-    payload = fields.inside("payload")
-    if payload is None:
-        fields.refuse("payload", MISSING)
+    payload = fields.inside("payload", required=True)
     events = read_ncco_event_url(fields, required=True)
     return Notify(payload={} if payload is None else payload.raw, events=events or Webhook(url=""))
 
