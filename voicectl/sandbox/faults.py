@@ -23,8 +23,8 @@ RTC = "rtc"
 """The events of conversations, likewise."""
 
 
-class What(StrEnum):
-    """What goes wrong."""
+class FaultType(StrEnum):
+    """The kinds of fault."""
 
     STATUS = "status"
     LOST_REPLY = "lost-reply"
@@ -43,47 +43,43 @@ class What(StrEnum):
 
 
 _OPERATIONS = tuple(Operation)
-_WITHOUT_TOKEN = (
-    Operation.LIST_APPLICATIONS,
-    Operation.CREATE_APPLICATION,
-    Operation.GET_APPLICATION,
-    Operation.UPDATE_APPLICATION,
-    Operation.DELETE_APPLICATION,
-)
-_BY_TOKEN = tuple(operation for operation in Operation if operation not in _WITHOUT_TOKEN)
+_BY_TOKEN = tuple(operation for operation in Operation if "Application" not in operation)
+"""Those of the Application API take the account's key and secret in place of a token."""
+
 _EVENTS = (*Kind, RTC)
 _WEBHOOKS = (*_EVENTS, ANSWER)
 
-_STRIKES: dict[What, tuple[str, ...]] = {
-    What.STATUS: _OPERATIONS,
-    What.LOST_REPLY: _OPERATIONS,
-    What.LOST_REQUEST: _OPERATIONS,
-    What.DELAY: _OPERATIONS,
-    What.RATE_LIMIT: _OPERATIONS,
-    What.REGION: tuple(operation for operation in _BY_TOKEN if operation is not Operation.CREATE_CALL),
-    What.KEY_REVOKED: _BY_TOKEN,
-    What.WEBHOOK_DROP: _WEBHOOKS,
-    What.WEBHOOK_DUPLICATE: _WEBHOOKS,
-    What.WEBHOOK_REORDER: _EVENTS,
-    What.WEBHOOK_DELAY: _WEBHOOKS,
-    What.WEBHOOK_UNSIGNED: _WEBHOOKS,
-    What.WEBHOOK_COMPLETED: (Kind.STATUS,),
-    What.ANSWER_TIMEOUT: (ANSWER,),
+_STRIKES: dict[FaultType, tuple[str, ...]] = {
+    FaultType.STATUS: _OPERATIONS,
+    FaultType.LOST_REPLY: _OPERATIONS,
+    FaultType.LOST_REQUEST: _OPERATIONS,
+    FaultType.DELAY: _OPERATIONS,
+    FaultType.RATE_LIMIT: _OPERATIONS,
+    FaultType.REGION: tuple(operation for operation in _BY_TOKEN if operation is not Operation.CREATE_CALL),
+    FaultType.KEY_REVOKED: _BY_TOKEN,
+    FaultType.WEBHOOK_DROP: _WEBHOOKS,
+    FaultType.WEBHOOK_DUPLICATE: _WEBHOOKS,
+    FaultType.WEBHOOK_REORDER: _EVENTS,
+    FaultType.WEBHOOK_DELAY: _WEBHOOKS,
+    FaultType.WEBHOOK_UNSIGNED: _WEBHOOKS,
+    FaultType.WEBHOOK_COMPLETED: (Kind.STATUS,),
+    FaultType.ANSWER_TIMEOUT: (ANSWER,),
 }
 """What each can strike: operations of the API, or kinds of webhook."""
 
 REQUEST_FAULTS = frozenset(what for what, places in _STRIKES.items() if places[0] in set(Operation))
 """Those that strike a request to the platform."""
 
-WEBHOOK_FAULTS = frozenset(_STRIKES) - REQUEST_FAULTS - {What.WEBHOOK_COMPLETED}
+WEBHOOK_FAULTS = frozenset(_STRIKES) - REQUEST_FAULTS - {FaultType.WEBHOOK_COMPLETED}
 """Those that strike a request of the platform's; ``webhook-completed`` makes one more."""
 
 _BELONGS_TO = {
-    "code": (What.STATUS,),
-    "seconds": (What.DELAY, What.WEBHOOK_DELAY),
-    "retry_after": (What.RATE_LIMIT,),
+    "code": (FaultType.STATUS,),
+    "seconds": (FaultType.DELAY, FaultType.WEBHOOK_DELAY),
+    "retry_after": (FaultType.RATE_LIMIT,),
 }
 _NEEDED = ("code", "seconds")
+_SHOWN = ("what", "on", "code", "seconds", "retry_after", "times", "probability", "after", "lasting")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -104,7 +100,7 @@ class Fault:
     """
 
     id: int
-    what: What
+    what: FaultType
     on: str
     code: int | None
     seconds: float | None
@@ -135,18 +131,7 @@ class Fault:
 
     def to_json(self, now: float) -> dict[str, Any]:
         """As the control routes show it: what was given, ``struck`` and ``spent``."""
-        given = {
-            "what": self.what,
-            "on": self.on,
-            "code": self.code,
-            "seconds": self.seconds,
-            "retry_after": self.retry_after,
-            "times": self.times,
-            "probability": self.probability,
-            "after": self.after,
-            "lasting": self.lasting,
-        }
-        shown = {name: value for name, value in given.items() if value is not None}
+        shown = {name: value for name in _SHOWN if (value := getattr(self, name)) is not None}
         return {"id": self.id} | shown | {"struck": self.struck, "spent": self.is_spent(now)}
 
 
@@ -178,7 +163,7 @@ class Faults:
             Invalid: It makes no fault.
         """
         fields = Fields(raw)
-        what = fields.choice("what", What, required=True)
+        what = fields.choice("what", FaultType, required=True)
         on = fields.text("on") or ANY
         if what is not None and on not in (ANY, *_STRIKES[what]):
             fields.refuse("on", f"Must be one of {ANY}, {', '.join(_STRIKES[what])}")
@@ -192,7 +177,7 @@ class Faults:
         probability = fields.amount("probability", high=1)
         fault = Fault(
             id=self._added + 1,
-            what=what or What.STATUS,
+            what=what or FaultType.STATUS,
             on=on,
             code=fields.integer("code", 300, 599, default=None),
             seconds=fields.amount("seconds"),
@@ -210,7 +195,7 @@ class Faults:
         self._faults.append(fault)
         return fault.to_json(self._monotonic())
 
-    def strike(self, place: str, among: Collection[What] = REQUEST_FAULTS) -> Fault | None:
+    def strike(self, place: str, among: Collection[FaultType] = REQUEST_FAULTS) -> Fault | None:
         """The first fault that strikes now, if one does; counts it.
 
         Args:

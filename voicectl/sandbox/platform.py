@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from voicectl import tokens
 from voicectl.sandbox.account.applications import ROOM_HOURS, Applications
-from voicectl.sandbox.account.tokens import Doorkeeper
 from voicectl.sandbox.call_clock import CallClock
 from voicectl.sandbox.conversations.log import Book
 from voicectl.sandbox.conversations.users import Users
@@ -75,7 +74,6 @@ class Sandbox:
         self.connections: dict[Any, asyncio.BaseTransport] = {}
         self.stopping = asyncio.Event()
         self.applications = Applications(identity, seed=options.seed)
-        self.doorkeeper = Doorkeeper(self.applications, clock.time)
         self._tasks: set[asyncio.Task[None]] = set()
         self._advancing = asyncio.Lock()
         self._waiting_for: int | None = None

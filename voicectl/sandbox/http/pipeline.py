@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.routing import Route
 
+from voicectl.sandbox.account.tokens import check_token
 from voicectl.sandbox.bodies import (
     BodyTooLarge,
     UnreadableBody,
@@ -15,7 +16,7 @@ from voicectl.sandbox.bodies import (
     parse_json,
     read_body,
 )
-from voicectl.sandbox.faults import Fault, What
+from voicectl.sandbox.faults import Fault, FaultType
 from voicectl.sandbox.http.front import DropConnection, refuse
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.parsing.fields import Invalid
@@ -64,20 +65,22 @@ def _endpoint(
         entry["operation"] = operation
         body = await _body(request)
         if admit is None:
-            request.state.application = sandbox.doorkeeper.check(
-                request.headers.get("authorization"), request.method, request.scope["path"]
+            request.state.application = check_token(
+                request.headers.get("authorization"),
+                request.method,
+                request.scope["path"],
+                applications=sandbox.applications.by_id,
+                now=sandbox.clock.time(),
             )
         else:
             admit(request)
         entry["body"] = None if isinstance(body, Problem) else logged(body, request.state.size)
         fault = sandbox.faults.strike(operation)
-        request.state.is_out_of_region = (
-            fault is not None and fault.what is What.REGION and request.state.region is None
-        )
+        entry["fault"] = what = None if fault is None else fault.what
+        request.state.is_out_of_region = what is FaultType.REGION and request.state.region is None
+        if what is FaultType.LOST_REQUEST:
+            return DropConnection(sandbox)
         if fault is not None:
-            entry["fault"] = fault.what
-            if fault.what is What.LOST_REQUEST:
-                return DropConnection(sandbox)
             _refuse_by(fault)
         _count(sandbox, operation)
         await sandbox.catch_up()
@@ -88,7 +91,7 @@ def _endpoint(
         except Problem as problem:
             answer = refuse(request, problem)
         await sandbox.catch_up()
-        if fault is not None and fault.what is What.LOST_REPLY:
+        if what is FaultType.LOST_REPLY:
             return DropConnection(sandbox)
         if fault is not None and fault.seconds is not None:
             await sandbox.wait(fault.seconds)
@@ -125,11 +128,11 @@ async def _body(request: Request) -> Any:
 
 
 def _refuse_by(fault: Fault) -> None:
-    if fault.what is What.STATUS and fault.code is not None:
+    if fault.what is FaultType.STATUS and fault.code is not None:
         raise gateway(fault.code, "A fault of this sandbox answers so.")
-    if fault.what is What.KEY_REVOKED:
+    if fault.what is FaultType.KEY_REVOKED:
         raise gateway(401, "The token is not signed with the application's private key.")
-    if fault.what is What.RATE_LIMIT:
+    if fault.what is FaultType.RATE_LIMIT:
         headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
         raise gateway(429, "A fault of this sandbox answers so.", headers=headers)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from voicectl.sandbox.bodies import MAX_BODY, UnreadableBody, parse_json
-from voicectl.sandbox.faults import Fault, What
+from voicectl.sandbox.faults import Fault, FaultType
 from voicectl.sandbox.parsing.ncco import read_ncco
 from voicectl.sandbox.telephony.effects import Event, Fetch
 from voicectl.sandbox.webhooks.request import NO_ANSWER, Reply, Unsendable, build, send, shown
@@ -160,18 +160,18 @@ class Courier:
         attempts = delivery.entry["attempts"]
         reply = NO_ANSWER
         for attempt in range(ATTEMPTS):
-            is_unsigned = fault is What.WEBHOOK_UNSIGNED and attempt == 0 and delivery.is_signed
+            is_unsigned = fault is FaultType.WEBHOOK_UNSIGNED and attempt == 0 and delivery.is_signed
             attempts.append(made := where | ({"signed": False} if is_unsigned else {}))
-            if fault is not What.WEBHOOK_DROP:
+            if fault is not FaultType.WEBHOOK_DROP:
                 try:
                     request = build(hook, fields, None if is_unsigned else self._signer(delivery))
                 except Unsendable as exc:
                     made["reason"] = str(exc)
                     return Reply(trouble=str(exc))
                 reply = await self._send(request)
-                if fault is What.WEBHOOK_DUPLICATE and attempt == 0 and reply.status is not None:
+                if fault is FaultType.WEBHOOK_DUPLICATE and attempt == 0 and reply.status is not None:
                     attempts.append((await self._send(request)).to_json() | {"duplicate": True})
-                if fault is What.ANSWER_TIMEOUT:
+                if fault is FaultType.ANSWER_TIMEOUT:
                     reply = NO_ANSWER
             made |= reply.to_json()
             # A server error brings a signed copy of what came unsigned by mistake: so say the signed webhooks' docs.

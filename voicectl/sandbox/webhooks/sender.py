@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from voicectl.sandbox.account.applications import ANSWER_SECONDS, EVENT_SECONDS, Hook
-from voicectl.sandbox.faults import ANSWER, RTC, WEBHOOK_FAULTS, What
+from voicectl.sandbox.faults import ANSWER, RTC, WEBHOOK_FAULTS, FaultType
 from voicectl.sandbox.telephony import events
 from voicectl.sandbox.telephony.effects import Event, Fetch, Kind
 from voicectl.sandbox.webhooks.delivery import OFF_LIMITS, Answer, Courier, Delivery
@@ -188,7 +188,7 @@ class Webhooks:
         ended_by = _NEVER_ANSWERED.get(event.fields.get("status", ""))
         if event.kind is not Kind.STATUS or ended_by is None:
             return
-        if self._faults.strike(Kind.STATUS, {What.WEBHOOK_COMPLETED}) is None:
+        if self._faults.strike(Kind.STATUS, {FaultType.WEBHOOK_COMPLETED}) is None:
             return
         fields = {name: value for name, value in event.fields.items() if name != "detail"}
         fields |= {"status": CallStatus.COMPLETED, "start_time": None, "end_time": event.fields["timestamp"]}
@@ -202,14 +202,13 @@ class Webhooks:
             self._settle(delivery, OFF_LIMITS)
             return
         overtaken = self._behind.pop(delivery.place, None)
-        faults = WEBHOOK_FAULTS if overtaken is None else WEBHOOK_FAULTS - {What.WEBHOOK_REORDER}
-        fault = self._faults.strike(delivery.entry["event"], faults)
-        if fault is not None:
-            delivery.fault, delivery.entry["fault"] = fault, fault.what
-        if fault is not None and fault.what is What.WEBHOOK_REORDER:
+        faults = WEBHOOK_FAULTS if overtaken is None else WEBHOOK_FAULTS - {FaultType.WEBHOOK_REORDER}
+        delivery.fault = fault = self._faults.strike(delivery.entry["event"], faults)
+        delivery.entry["fault"] = what = None if fault is None else fault.what
+        if what is FaultType.WEBHOOK_REORDER:
             self._behind[delivery.place] = delivery
             self._hold(delivery, REORDER_SECONDS)
-        elif fault is not None and fault.what is What.WEBHOOK_DELAY:
+        elif fault is not None and what is FaultType.WEBHOOK_DELAY:
             self._hold(delivery, fault.seconds or 0)
         else:
             self._enqueue(delivery)
