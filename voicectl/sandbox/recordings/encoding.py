@@ -104,9 +104,7 @@ def _write_wav(path: Path, audio: Audio, channels: int, frames: int) -> None:
 
 
 def _write_ogg(path: Path, audio: Audio, channels: int, library: ModuleType) -> None:
-    with _open(library, path, channels, format="OGG", subtype="VORBIS") as file:
-        for block in _blocks(audio, channels):
-            file.buffer_write(_wide(block), dtype="int32")
+    _encode(path, _blocks(audio, channels), channels, library, format="OGG", subtype="VORBIS")
     _renumber(path)
 
 
@@ -155,9 +153,7 @@ def _write_mp3(path: Path, make: Callable[[], Audio], channels: int, library: Mo
 def _encode_mp3(path: Path, blocks: Iterable[bytes], channels: int, library: ModuleType) -> None:
     kind = {"format": "MP3", "subtype": "MPEG_LAYER_III"}
     rate = {"bitrate_mode": "CONSTANT", "compression_level": _MP3_COMPRESSION}
-    with _open(library, path, channels, **kind, **rate) as file:
-        for block in blocks:
-            file.buffer_write(_wide(block), dtype="int32")
+    _encode(path, blocks, channels, library, **kind, **rate)
 
 
 def _without_long_silence(audio: Audio, channels: int, copies: list[tuple[int, int]]) -> Iterator[bytes]:
@@ -192,8 +188,10 @@ def _with_copies(data: bytes, copies: list[tuple[int, int]]) -> list[tuple[bytes
     return [*parts, (data[begin:], 1)]
 
 
-def _open(library: ModuleType, path: Path, channels: int, **kind: Any) -> Any:
-    return library.SoundFile(path, "x", samplerate=RATE, channels=channels, **kind)
+def _encode(path: Path, blocks: Iterable[bytes], channels: int, library: ModuleType, **kind: Any) -> None:
+    with library.SoundFile(path, "x", samplerate=RATE, channels=channels, **kind) as file:
+        for block in blocks:
+            file.buffer_write(_wide(block), dtype="int32")
 
 
 def _blocks(audio: Audio, channels: int) -> Iterator[bytes]:

@@ -51,7 +51,6 @@ class File:
         application_id: Whose it is.
         region: Where it was made, as applications name it.
         media_type: ``audio/mpeg``, ``audio/wav``, ``audio/ogg`` or ``application/json``.
-        size: Bytes.
         taken: Bytes of the budget.
         expires: Milliseconds of the call clock from which on it is gone.
     """
@@ -60,7 +59,6 @@ class File:
     application_id: str
     region: str
     media_type: str
-    size: int
     taken: int
     expires: int
 
@@ -75,7 +73,6 @@ class Made:
     """
 
     size: int
-    media_type: str
     remark: str | None = None
 
 
@@ -142,7 +139,7 @@ class Files:
         try:
             folder = self._open()
         except OSError as exc:
-            return Made(size=0, media_type=encoding.MEDIA_TYPES[Format.WAV], remark=_unwritten(exc))
+            return Made(size=0, remark=_unwritten(exc))
         loop = asyncio.get_running_loop()
         made, files = await loop.run_in_executor(self._threads, self._make, recording, folder, cleared)
         if cleared.is_set():
@@ -195,20 +192,14 @@ class Files:
 
     def _make(self, recording: Recording, folder: Path, cleared: Event) -> tuple[Made, dict[str, File]]:
         """Do it, in a thread; all or nothing is left in *folder*."""
-        ended = recording.ended
-        if ended is None:
+        if recording.ended is None:
             raise ValueError("the recording still goes on")
-        channels = split(recording)
-        format_, library, remark = self._format(recording.order.format, len(channels))
-        until = ended
-        if format_ is Format.WAV:
-            until = min(
-                ended, recording.started + encoding.MAX_WAV_BYTES // (len(channels) * WIDTH) // PER_MS
-            )
-            remark = remark if until == ended else _TOO_LONG
-        media_type = encoding.MEDIA_TYPES[format_]
-        media_types = {recording.file_id: media_type}
-        taken = Counter[str]()
+        channels, expires = split(recording), recording.ended + recording.retention_days * DAY_MS
+        format_, library, until, remark = self._plan(recording, recording.ended, len(channels))
+        media_types = {recording.file_id: encoding.MEDIA_TYPES[format_]}
+        if recording.transcription_id is not None:
+            media_types[recording.transcription_id] = "application/json"
+        path, taken = folder / recording.file_id, Counter[str]()
 
         def take(file_id: str, size: int) -> None:
             self._budget.take(size)
@@ -221,49 +212,48 @@ class Files:
                 yield block
 
         try:
+            frames = (until - recording.started) * PER_MS
             encoding.write(
-                folder / recording.file_id,
-                audio,
-                wanted=format_,
-                channels=len(channels),
-                frames=(until - recording.started) * PER_MS,
-                library=library,
+                path, audio, wanted=format_, channels=len(channels), frames=frames, library=library
             )
             if format_ is not Format.WAV:
-                take(recording.file_id, (folder / recording.file_id).stat().st_size)
+                take(recording.file_id, path.stat().st_size)
             if recording.transcription_id is not None:
-                media_types[recording.transcription_id] = "application/json"
                 text = json.dumps(transcript(recording.transcription_id, channels, recording.started, until))
                 take(recording.transcription_id, len(text))
                 (folder / recording.transcription_id).write_text(text)
-            sizes = {file_id: (folder / file_id).stat().st_size for file_id in media_types}
+            made = Made(size=path.stat().st_size, remark=remark)
         except (OSError, Stopped) as exc:
             for file_id in media_types:
                 (folder / file_id).unlink(missing_ok=True)
-            self._budget.give_back(sum(taken.values()))
-            return Made(size=0, media_type=media_type, remark=_unwritten(exc)), {}
-        files = {
+            self._budget.give_back(taken.total())
+            return Made(size=0, remark=_unwritten(exc)), {}
+        return made, {
             file_id: File(
                 path=folder / file_id,
                 application_id=recording.application_id,
                 region=recording.region,
-                media_type=each,
-                size=sizes[file_id],
+                media_type=media_type,
                 taken=taken[file_id],
-                expires=ended + recording.retention_days * DAY_MS,
+                expires=expires,
             )
-            for file_id, each in media_types.items()
+            for file_id, media_type in media_types.items()
         }
-        return Made(size=files[recording.file_id].size, media_type=media_type, remark=remark), files
 
-    def _format(self, wanted: Format, channels: int) -> tuple[Format, ModuleType | None, str | None]:
-        """What it is written in, with what, and why that is not what was wanted."""
-        if wanted is Format.WAV or channels > _MAX_CHANNELS_COMPRESSED:
-            return Format.WAV, None, None
-        library = self._find_library()
-        if library is None:
-            return Format.WAV, None, _NO_LIBRARY.format(wanted.upper())
-        return wanted, library, None
+    def _plan(
+        self, recording: Recording, ended: int, channels: int
+    ) -> tuple[Format, ModuleType | None, int, str | None]:
+        """Return the format, the module that writes it, where the sound ends, and why that is not as asked for."""
+        wanted, remark = recording.order.format, None
+        if wanted is not Format.WAV and channels <= _MAX_CHANNELS_COMPRESSED:
+            library = self._find_library()
+            if library is not None:
+                return wanted, library, ended, None
+            remark = _NO_LIBRARY.format(wanted.upper())
+        longest = recording.started + encoding.MAX_WAV_BYTES // (channels * WIDTH) // PER_MS
+        if longest < ended:
+            return Format.WAV, None, longest, _TOO_LONG
+        return Format.WAV, None, ended, remark
 
 
 def _unwritten(exc: Exception) -> str:
