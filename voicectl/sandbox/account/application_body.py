@@ -32,19 +32,26 @@ MAX_KEY_BITS = 16_384
 _OURS = ("id", "name", "keys", "capabilities", "_links")
 
 
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """The public key of an application, as PEM and as read from it."""
+
+    pem: str
+    rsa: RSAPublicKey
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """What an application is to be.
 
     Attributes:
-        public_pem: The public key as it was sent; None if none was. ``public_key`` is the same, read.
+        key: None if none was sent.
         capabilities: Checked, with defaults filled in.
         more: The other fields: ``privacy``, and what is not known.
     """
 
     name: str
-    public_pem: str | None
-    public_key: RSAPublicKey | None
+    key: PublicKey | None
     capabilities: dict[str, Any]
     more: dict[str, Any]
 
@@ -55,53 +62,50 @@ def read_application(raw: object) -> Draft:
     Raises:
         Invalid: It breaks the rules.
     """
-    fields = Fields(raw)
-    name = fields.text("name", required=True)
-    pem = key = None
-    if (keys := fields.inside("keys")) is not None:
-        pem, key = _public_key(keys)
-    privacy = fields.inside("privacy") or Fields({})
-    improves = privacy.flag("improve_ai", default=True)
-    capabilities = fields.inside("capabilities") or Fields({})
-    read = dict(capabilities.raw)
-    for each, read_one in _CAPABILITIES.items():
-        if (inside := capabilities.inside(each)) is not None:
-            read[each] = read_one(inside)
-    fields.done()
+    with Fields(raw) as fields:
+        name = fields.text("name", required=True) or ""
+        key = _public_key(fields.inside("keys") or Fields({}))
+        privacy = fields.inside("privacy") or Fields({})
+        improves = privacy.flag("improve_ai", default=True)
+        capabilities = fields.inside("capabilities") or Fields({})
+        read = dict(capabilities.raw)
+        for each, read_one in _CAPABILITIES.items():
+            if (inside := capabilities.inside(each)) is not None:
+                read[each] = read_one(inside)
     more = {field: value for field, value in fields.raw.items() if field not in _OURS}
     more["privacy"] = privacy.raw | {"improve_ai": improves}
-    return Draft(name=name or "", public_pem=pem, public_key=key, capabilities=read, more=more)
+    return Draft(name=name, key=key, capabilities=read, more=more)
 
 
-def read_public_key(pem: str) -> RSAPublicKey | None:
-    """The key that *pem* holds; None unless it is RSA and of a length that can be trusted and borne."""
+def read_public_key(pem: str) -> PublicKey:
+    """The key that *pem* holds.
+
+    Raises:
+        ValueError: It is not RSA, or not of a length that can be trusted and borne.
+    """
     try:
         key = load_pem_public_key(pem.encode())
-    except (ValueError, UnsupportedAlgorithm):
-        return None
-    is_fit = isinstance(key, RSAPublicKey) and MIN_KEY_BITS <= key.key_size <= MAX_KEY_BITS
-    return key if is_fit else None  # type: ignore[return-value]
+    except UnsupportedAlgorithm as exc:
+        raise ValueError(str(exc)) from exc
+    if not isinstance(key, RSAPublicKey) or not MIN_KEY_BITS <= key.key_size <= MAX_KEY_BITS:
+        raise ValueError(f"no RSA key of {MIN_KEY_BITS} to {MAX_KEY_BITS} bits")
+    return PublicKey(pem, key)
 
 
-def _public_key(keys: Fields) -> tuple[str | None, RSAPublicKey | None]:
+def _public_key(keys: Fields) -> PublicKey | None:
     pem = keys.text("public_key")
-    key = None if pem is None else read_public_key(pem)
-    if pem is not None and key is None:
+    try:
+        return None if pem is None else read_public_key(pem)
+    except ValueError:
         keys.refuse("public_key", f"Must be the PEM text of an RSA public key of {MIN_KEY_BITS} bits or more")
-    return pem, key
+        return None
 
 
 def _voice(fields: Fields) -> dict[str, Any]:
     fields.choice("region", Region)
-    webhooks = fields.inside("webhooks") or Fields({})
     return {
         **fields.raw,
-        "webhooks": webhooks.raw
-        | {
-            name: _timed(inside, longest)
-            for name, longest in _VOICE_WEBHOOKS.items()
-            if (inside := webhooks.inside(name)) is not None
-        },
+        "webhooks": _webhooks(fields, answer_url=5000, fallback_answer_url=5000, event_url=10_000),
         "signed_callbacks": fields.flag("signed_callbacks", default=True),
         "conversations_ttl": fields.integer("conversations_ttl", 1, 9000, default=CONVERSATIONS_TTL),
         "leg_persistence_time": fields.integer("leg_persistence_time", 1, 31, default=LEG_PERSISTENCE_TIME),
@@ -112,7 +116,7 @@ def _rtc(fields: Fields) -> dict[str, Any]:
     fields.integer("leg_persistence_time", 1, 31, default=None)
     return {
         **fields.raw,
-        "webhooks": _plain(fields, METHODS, "event_url"),
+        "webhooks": _webhooks(fields, event_url=None),
         "signed_callbacks": fields.flag("signed_callbacks", default=True),
     }
 
@@ -120,11 +124,11 @@ def _rtc(fields: Fields) -> dict[str, Any]:
 def _messages(fields: Fields) -> dict[str, Any]:
     fields.text("version")
     fields.flag("authenticate_inbound_media")
-    return {**fields.raw, "webhooks": _plain(fields, ("POST",), "inbound_url", "status_url")}
+    return {**fields.raw, "webhooks": _webhooks(fields, ("POST",), inbound_url=None, status_url=None)}
 
 
 def _verify(fields: Fields) -> dict[str, Any]:
-    return {**fields.raw, "webhooks": _plain(fields, ("POST",), "status_url")}
+    return {**fields.raw, "webhooks": _webhooks(fields, ("POST",), status_url=None)}
 
 
 def _vbc(fields: Fields) -> dict[str, Any]:
@@ -140,22 +144,27 @@ _CAPABILITIES: dict[str, Callable[[Fields], dict[str, Any]]] = {
     "verify": _verify,
     "vbc": _vbc,
 }
-_VOICE_WEBHOOKS = {"answer_url": 5000, "fallback_answer_url": 5000, "event_url": 10_000}
-"""Those of voice, and the longest that each may be waited for, in milliseconds."""
 
 
-def _plain(fields: Fields, methods: tuple[str, ...], *names: str) -> dict[str, Any]:
-    """The webhooks of a capability that knows no timeouts."""
+def _webhooks(fields: Fields, methods: tuple[str, ...] = METHODS, **longest: int | None) -> dict[str, Any]:
+    """The webhooks of a capability, each with the most milliseconds to wait for it; None: it has no time-outs.
+
+    An empty address, as the dashboard writes it, is nowhere.
+    """
     webhooks = fields.inside("webhooks") or Fields({})
-    for name in names:
+    read = dict(webhooks.raw)
+    for name, milliseconds in longest.items():
         if (inside := webhooks.inside(name)) is not None:
-            _address(inside, methods)
-    return dict(webhooks.raw)
+            if inside.raw.get("address") != "":
+                inside.link("address")
+            inside.choice("http_method", methods)
+            if milliseconds is not None:
+                read[name] = _timed(inside, milliseconds)
+    return read
 
 
 def _timed(fields: Fields, longest: int) -> dict[str, Any]:
-    """A webhook of voice. ``connection_timeout`` is an older document's name for ``connect_timeout``."""
-    _address(fields, METHODS)
+    """A webhook with time-outs. ``connection_timeout`` is an older document's name for ``connect_timeout``."""
     read = dict(fields.raw)
     older = fields.integer("connection_timeout", 300, 1000, default=None)
     if read.pop("connection_timeout", None) is not None:
@@ -163,10 +172,3 @@ def _timed(fields: Fields, longest: int) -> dict[str, Any]:
     fields.integer("connect_timeout", 300, 1000, default=None)
     fields.integer("socket_timeout", 1000, longest, default=None)
     return read
-
-
-def _address(fields: Fields, methods: tuple[str, ...]) -> None:
-    """Check where a webhook is; an empty address, as the dashboard writes it, is nowhere."""
-    if fields.raw.get("address") != "":
-        fields.link("address")
-    fields.choice("http_method", methods)

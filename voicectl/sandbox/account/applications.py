@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from voicectl.sandbox.account.application_body import (
     CONVERSATIONS_TTL,
     Draft,
+    PublicKey,
     read_application,
     read_public_key,
 )
@@ -20,8 +21,6 @@ from voicectl.sandbox.account.identity import APPLICATION_ID_PREFIX
 from voicectl.sandbox.telephony.state import DEFAULT_REGION
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-
     from voicectl.sandbox.account.identity import Identity
 
 ROOM_HOURS = CONVERSATIONS_TTL
@@ -55,16 +54,14 @@ class Application:
 
     Attributes:
         id: A UUID, the ``application_id`` of tokens.
-        public_key: What checks its tokens.
-        public_pem: The same, as it was registered.
+        key: What checks its tokens.
         capabilities: As the Application API has them, checked: ``voice``, ``rtc`` ...
         more: The other fields: ``privacy``, and what was sent beyond those that the reference knows.
     """
 
     id: str
     name: str
-    public_key: RSAPublicKey
-    public_pem: str = ""
+    key: PublicKey
     capabilities: dict[str, Any]
     more: dict[str, Any] = field(default_factory=dict)
 
@@ -107,7 +104,7 @@ class Application:
         return {
             "id": self.id,
             "name": self.name,
-            "keys": {"public_key": self.public_pem},
+            "keys": {"public_key": self.key.pem},
             **self.more,
             "capabilities": self.capabilities,
             "_links": {"self": {"href": f"/v2/applications/{self.id}"}},
@@ -140,31 +137,19 @@ class Applications:
     """
 
     def __init__(self, identity: Identity, *, seed: int = 0) -> None:
-        key = read_public_key(identity.public_key)
-        if key is None:
-            raise TypeError("the application's public key is not an RSA key")
         draft = read_application({"name": "sandbox", "capabilities": {"voice": {}, "rtc": {}}})
         self.own = identity.application_id
-        self._first = _application(self.own, draft, key, identity.public_key)
+        self._first = _application(self.own, draft, read_public_key(identity.public_key))
         self._random = random.Random(f"applications {seed}")  # noqa: S311 (ids are to repeat from run to run)
         self.by_id = {self.own: self._first}
 
-    def create(self, draft: Draft) -> Application:
-        """Make an application of *draft*, which has a public key."""
-        made = _application(self._new_id(), draft, draft.public_key, draft.public_pem)
-        self.by_id[made.id] = made
-        return made
+    def create(self, draft: Draft, key: PublicKey) -> Application:
+        """Make an application of *draft*, whose tokens are checked with *key*."""
+        return self._add(_application(self._new_id(), draft, key))
 
     def replace(self, application: Application, draft: Draft) -> Application:
         """Have *application* be what *draft* says and nothing else; only a key that is not given stays."""
-        made = _application(
-            application.id,
-            draft,
-            draft.public_key or application.public_key,
-            draft.public_pem or application.public_pem,
-        )
-        self.by_id[made.id] = made
-        return made
+        return self._add(_application(application.id, draft, draft.key or application.key))
 
     def remove(self, application: Application) -> None:
         """Forget *application*: its tokens are good for nothing from now on."""
@@ -175,20 +160,15 @@ class Applications:
         if self.own not in self.by_id:
             self.by_id = {self.own: self._first, **self.by_id}
 
+    def _add(self, application: Application) -> Application:
+        self.by_id[application.id] = application
+        return application
+
     def _new_id(self) -> str:
         """A UUID that nobody can take for a real application's."""
         made = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
         return APPLICATION_ID_PREFIX + made[len(APPLICATION_ID_PREFIX) :]
 
 
-def _application(id_: str, draft: Draft, key: RSAPublicKey | None, pem: str | None) -> Application:
-    if key is None or pem is None:
-        raise ValueError("an application has a public key")
-    return Application(
-        id=id_,
-        name=draft.name,
-        public_key=key,
-        public_pem=pem,
-        capabilities=draft.capabilities,
-        more=draft.more,
-    )
+def _application(id_: str, draft: Draft, key: PublicKey) -> Application:
+    return Application(id=id_, name=draft.name, key=key, capabilities=draft.capabilities, more=draft.more)

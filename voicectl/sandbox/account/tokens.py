@@ -56,7 +56,7 @@ def check_token(
     application = applications.get(str(claims.get("application_id")))
     if application is None:
         raise gateway(401, "The token's application is not known.")
-    if not tokens.is_signed_by(token, application.public_key):
+    if not tokens.is_signed_by(token, application.key.rsa):
         raise gateway(401, "The token is not signed with the application's private key.")
     _check_claims(claims, now)
     if not tokens.allows(claims.get("acl"), method, path):

@@ -10,7 +10,6 @@ import asyncio
 import base64
 import binascii
 import hmac
-from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -115,11 +114,10 @@ def _is_account(request: Request, identity: Identity) -> bool:
 
 
 def _list(sandbox: Sandbox, request: Request, _body: Any) -> Response:
-    fields = Fields(dict(request.query_params))
-    size = fields.digits("page_size", 1, MAX_PAGE_SIZE, default=PAGE_SIZE)
-    page = fields.digits("page", 1, MAX_PAGE, default=1)
     try:
-        fields.done()
+        with Fields(dict(request.query_params)) as fields:
+            size = fields.digits("page_size", 1, MAX_PAGE_SIZE, default=PAGE_SIZE)
+            page = fields.digits("page", 1, MAX_PAGE, default=1)
     except Invalid as exc:
         raise _invalid(exc, "/application#list-validation") from exc
     everything = sandbox.applications.by_id.values()
@@ -139,10 +137,10 @@ def _list(sandbox: Sandbox, request: Request, _body: Any) -> Response:
 
 async def _create(sandbox: Sandbox, _request: Request, body: Any) -> Response:
     draft, private_key = _read(body), None
-    if draft.public_key is None:
+    if (key := draft.key) is None:
         private_key, public = await asyncio.to_thread(new_key_pair)  # 50 ms, in which calls go on
-        draft = replace(draft, public_pem=public, public_key=read_public_key(public))
-    shown = sandbox.applications.create(draft).to_json()
+        key = read_public_key(public)
+    shown = sandbox.applications.create(draft, key).to_json()
     if private_key is not None:  # nobody else has it, and it is not kept
         shown["keys"]["private_key"] = private_key
     return Json(shown, 201)
