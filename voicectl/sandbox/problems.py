@@ -117,6 +117,11 @@ def refused(
     return Problem(status, body | {"instance": ""}, headers)
 
 
+def no_such(name: str, code: str) -> Problem:
+    """Shape D, 404: unknown here, or another's."""
+    return refused(404, code, f"{name} does not exist, or you do not have access.")
+
+
 def refused_control(status: int, title: str, detail: str, **more: Any) -> Problem:
     """Refused by a control route, which the platform does not have."""
     return Problem(status, {"title": title, "detail": detail, **more})

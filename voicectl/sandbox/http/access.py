@@ -8,7 +8,7 @@ from voicectl import tokens
 from voicectl.sandbox.bodies import Json
 from voicectl.sandbox.conversations.conversation_log import MemberState
 from voicectl.sandbox.http.pipeline import may_see
-from voicectl.sandbox.problems import refused
+from voicectl.sandbox.problems import no_such, refused
 from voicectl.sandbox.telephony.effects import Note
 
 if TYPE_CHECKING:
@@ -44,9 +44,7 @@ def asked_page(sandbox: Sandbox, request: Request) -> Page:
     page = sandbox.book.page(request.path_params["conversation"])
     if page is not None and is_there(sandbox, request, page):
         return page
-    raise refused(
-        404, "conversation:error:not-found", "Conversation does not exist, or you do not have access."
-    )
+    raise no_such("Conversation", "conversation:error:not-found")
 
 
 def is_there(sandbox: Sandbox, request: Request, page: Page) -> bool:

@@ -25,16 +25,9 @@ if TYPE_CHECKING:
 
 def app(sandbox: Sandbox) -> Front:
     """The application that answers for *sandbox*."""
+    parts = (calls, applications, conversations, members, conversation_events, users, control)
     routes = Starlette(
-        routes=[
-            *calls.routes(sandbox),
-            *applications.routes(sandbox),
-            *conversations.routes(sandbox),
-            *members.routes(sandbox),
-            *conversation_events.routes(sandbox),
-            *users.routes(sandbox),
-            *control.routes(sandbox),
-        ],
+        routes=[route for part in parts for route in part.routes(sandbox)],
         exception_handlers=dict.fromkeys((Problem, HTTPException, Exception), refuse),
     )
     routes.router.redirect_slashes = False

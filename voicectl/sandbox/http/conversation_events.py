@@ -26,7 +26,7 @@ from voicectl.sandbox.http.pipeline import routes_of
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.parsing.fields import MISSING, Fields, Invalid
 from voicectl.sandbox.parsing.ncco import read_stream, read_talk
-from voicectl.sandbox.problems import refused
+from voicectl.sandbox.problems import no_such, refused
 from voicectl.sandbox.telephony.exchange import LegNotAnswered
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def _asked(request: Request, page: Page) -> int:
 
 
 def _no_such_event() -> Exception:
-    return refused(404, "event:error:not-found", "Event does not exist, or you do not have access.")
+    return no_such("Event", "event:error:not-found")
 
 
 def _shown(sandbox: Sandbox, request: Request, page: Page, number: int, status: int) -> Json:

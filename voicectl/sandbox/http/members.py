@@ -16,7 +16,7 @@ from voicectl.sandbox.conversations.conversation_log import IllegalState, Member
 from voicectl.sandbox.http.access import asked_page, base, note_of, own_member, speaker, token_user
 from voicectl.sandbox.http.pipeline import routes_of
 from voicectl.sandbox.operations import Operation
-from voicectl.sandbox.problems import refused
+from voicectl.sandbox.problems import no_such, refused
 from voicectl.sandbox.telephony.conversation import MAX_LEGS
 from voicectl.sandbox.telephony.exchange import ExchangeError
 
@@ -66,7 +66,7 @@ def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
         )
     user = sandbox.users.find(wanted.user, conversation.application_id, conversation.region)
     if user is None:
-        raise refused(404, "user:error:not-found", "User does not exist, or you do not have access.")
+        raise no_such("User", "user:error:not-found")
     present = page.present()
     earlier = next((each for each in present if each.user is user), None)
     if earlier is not None:
@@ -140,9 +140,7 @@ def _asked(request: Request, page: Page) -> Member:
 
 
 def _no_such_member() -> Exception:
-    return refused(
-        404, "conversation:error:member-not-found", "Member does not exist, or you do not have access."
-    )
+    return no_such("Member", "conversation:error:member-not-found")
 
 
 def _shown(sandbox: Sandbox, request: Request, page: Page, member: Member) -> Json:

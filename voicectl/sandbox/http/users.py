@@ -17,7 +17,7 @@ from voicectl.sandbox.conversations.users import NameTaken
 from voicectl.sandbox.http.access import base, is_there, region_of, token_user
 from voicectl.sandbox.http.pipeline import may_see, routes_of
 from voicectl.sandbox.operations import Operation
-from voicectl.sandbox.problems import refused
+from voicectl.sandbox.problems import no_such, refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,7 +132,7 @@ def _asked(sandbox: Sandbox, request: Request) -> User:
     """The user with the id in the path."""
     user = sandbox.users.by_id.get(request.path_params["user"])
     if user is None or not may_see(request, user.application_id, user.region):
-        raise refused(404, "user:error:not-found", "User does not exist, or you do not have access.")
+        raise no_such("User", "user:error:not-found")
     return user
 
 
