@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from voicectl import tokens
-from voicectl.sandbox.account.applications import ROOM_HOURS, Applications
+from voicectl.sandbox.account.applications import Applications
 from voicectl.sandbox.call_clock import CallClock
 from voicectl.sandbox.conversations.log import Book
 from voicectl.sandbox.conversations.users import Users
@@ -32,22 +32,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-BREATH_SECONDS = 0.01
+TIME_SLICE_SECONDS = 0.01
 """How long a clock that is advanced may keep everybody else waiting, on the host clock."""
-
-
-class Breath:
-    """Lets others have their turn now and then."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._taken = self._loop.time()
-
-    async def take(self) -> None:
-        """Let them, if it is time."""
-        if self._loop.time() - self._taken > BREATH_SECONDS:
-            await asyncio.sleep(0)
-            self._taken = self._loop.time()
 
 
 class Sandbox:
@@ -93,54 +79,62 @@ class Sandbox:
         if self._resets:
             self.webhooks.abandon()
         self._resets += 1
+        seed = f"{options.seed} {self._resets}"
         self.applications.restore()
+        self.files.clear()
         self.call_clock = CallClock(clock, speed=options.speed, frozen=options.frozen)
         self.limits = Limits(clock.monotonic, enabled=options.limits)
         self.faults = Faults(options.seed, clock.monotonic)
         self.log = Log(clock.time, self.call_clock.now)
-        self.files.clear()
-        seed = f"{options.seed} {self._resets}"
-        self.exchange = Exchange(
+        self.exchange = self._new_exchange(seed)
+        has_rtc_webhook = self.applications.has_rtc_webhook
+        self.book = Book(seed, self.exchange, find_user=self.users.find, is_told=has_rtc_webhook)
+        self.sockets = self._new_sockets()
+        self.webhooks = self._new_webhooks()
+        self._performer = self._new_performer()
+        self._traces = random.Random(f"traces {options.seed}")  # noqa: S311 (they are to repeat from run to run)
+
+    def _new_exchange(self, seed: str) -> Exchange:
+        return Exchange(
             seed=seed,
             number=self.identity.number,
             now=self.call_clock.now(),
-            host_time=clock.time,
+            host_time=self.clock.time,
             may_dial=self.limits.allow_create,
             knows_user=self.users.knows,
-            room_hours=self._room_hours,
+            room_hours=self.applications.room_hours,
         )
-        self.book = Book(
-            seed,
-            self.exchange,
-            find_user=self.users.find,
-            is_told=self._has_rtc_webhook,
-        )
-        self.sockets = Sockets(
+
+    def _new_sockets(self) -> Sockets:
+        return Sockets(
             self.exchange,
             self.call_clock,
             self.log,
             sign=partial(self._sign, b""),
             catch_up=self.catch_up,
-            may_reach=options.may_reach,
+            may_reach=self.options.may_reach,
         )
-        self.webhooks = Webhooks(
+
+    def _new_webhooks(self) -> Webhooks:
+        return Webhooks(
             applications=self.applications,
             sign=self._sign,
             faults=self.faults,
             log=self.log,
-            may_reach=options.may_reach,
-            region_url=lambda region: self.region_urls.get(region, self.url),
+            may_reach=self.options.may_reach,
+            region_url=self._region_url,
         )
-        self._performer = Performer(
+
+    def _new_performer(self) -> Performer:
+        return Performer(
             self.exchange,
             webhooks=self.webhooks,
             book=self.book,
             files=self.files,
             sockets=self.sockets,
             log=self.log,
-            file_url=self._file_url,
+            file_url=lambda region, file_id: f"{self._region_url(region)}/v1/files/{file_id}",
         )
-        self._traces = random.Random(f"traces {options.seed}")  # noqa: S311 (they are to repeat from run to run)
 
     def new_trace_id(self) -> str:
         """What a support engineer would ask for: 32 hex digits."""
@@ -180,11 +174,14 @@ class Sandbox:
         if self._advancing.locked():
             raise ExchangeError("The clock is being advanced already.")
         async with self._advancing:
-            breath = Breath()
             exchange, call_clock = self.exchange, self.call_clock
+            host_time = asyncio.get_running_loop().time
+            slice_began = host_time()
             target = call_clock.now() + round(seconds * 1000)
             while (due := self._next_due) is not None and due <= target:
-                await breath.take()
+                if host_time() - slice_began > TIME_SLICE_SECONDS:
+                    await asyncio.sleep(0)
+                    slice_began = host_time()
                 if self.stopping.is_set() or exchange is not self.exchange:  # reset meanwhile
                     return
                 call_clock.skip_to(due)
@@ -255,16 +252,8 @@ class Sandbox:
             now=self.clock.time(),
         )
 
-    def _file_url(self, region: str, file_id: str) -> str:
-        return f"{self.region_urls.get(region, self.url)}/v1/files/{file_id}"
-
-    def _room_hours(self, application_id: str) -> float:
-        application = self.applications.by_id.get(application_id)
-        return ROOM_HOURS if application is None else application.room_hours
-
-    def _has_rtc_webhook(self, application_id: str) -> bool:
-        application = self.applications.by_id.get(application_id)
-        return application is not None and application.rtc_event is not None
+    def _region_url(self, region: str) -> str:
+        return self.region_urls.get(region, self.url)
 
     @property
     def _next_due(self) -> int | None:

@@ -160,6 +160,16 @@ class Applications:
         if self.own not in self.by_id:
             self.by_id = {self.own: self._first, **self.by_id}
 
+    def room_hours(self, application_id: str) -> float:
+        """Return for how long the named conversations of an application stay, from their beginning."""
+        application = self.by_id.get(application_id)
+        return ROOM_HOURS if application is None else application.room_hours
+
+    def has_rtc_webhook(self, application_id: str) -> bool:
+        """Return whether the application exists and is told of the events of its conversations."""
+        application = self.by_id.get(application_id)
+        return application is not None and application.rtc_event is not None
+
     def _add(self, application: Application) -> Application:
         self.by_id[application.id] = application
         return application

@@ -141,16 +141,12 @@ def _range(keys: list[Key], window: Window) -> tuple[int, int]:
     """From where to where, in ascending order; a cursor's side is of that order too."""
     size, cursor = window.page_size, window.cursor
     if cursor is None:
-        return (
-            (0, min(size, len(keys)))
-            if window.order is SortOrder.ASC
-            else (max(0, len(keys) - size), len(keys))
-        )
-    if cursor.side is Side.AFTER:
-        start = bisect_right(keys, cursor.key)
-        return start, min(start + size, len(keys))
-    stop = bisect_left(keys, cursor.key)
-    return max(0, stop - size), stop
+        is_after = window.order is SortOrder.ASC
+        edge = 0 if is_after else len(keys)
+    else:
+        is_after = cursor.side is Side.AFTER
+        edge = (bisect_right if is_after else bisect_left)(keys, cursor.key)
+    return (edge, min(edge + size, len(keys))) if is_after else (max(0, edge - size), edge)
 
 
 def _link(url: str, window: Window, cursor: Cursor | None) -> dict[str, str]:
