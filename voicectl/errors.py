@@ -15,8 +15,9 @@
     ├── LegError             a leg reference names no leg, or several
     ├── TransportError       no usable answer on something that may be repeated
     ├── OutcomeUnknown       it may or may not have happened
-    ├── WaitTimeout          the status waited for did not come in time
-    ├── WaitEnded            another final status came instead
+    ├── WaitError            a wait ended without the status waited for
+    │   ├── WaitTimeout      it did not come in time
+    │   └── WaitEnded        another final status came instead
     ├── GuardError           refused here: consent, bound or policy
     └── Interrupted          a signal came before the work was done
 
@@ -25,12 +26,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from voicectl.voice.call import Call
+
+class LegRecord(Protocol):
+    """A leg as last seen, as far as an error carries it; see :class:`voicectl.voice.call.Call`."""
+
+    @property
+    def raw(self) -> dict[str, Any]:
+        """The record as received."""
+        ...
 
 
 class VoicectlError(Exception):
@@ -132,20 +140,20 @@ class OutcomeUnknown(VoicectlError):
         self.reference = reference
 
 
-class WaitTimeout(VoicectlError):
-    """The status waited for did not come in time. Carries each leg as last seen."""
+class WaitError(VoicectlError):
+    """A wait ended without the status waited for. Carries each leg as last seen."""
 
-    def __init__(self, message: str, calls: Sequence[Call], *, hint: str | None = None) -> None:
+    def __init__(self, message: str, calls: Sequence[LegRecord], *, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.calls = calls
 
 
-class WaitEnded(VoicectlError):
-    """A leg ended in another final status than the one waited for. Carries each leg as last seen."""
+class WaitTimeout(WaitError):
+    """The status waited for did not come in time."""
 
-    def __init__(self, message: str, calls: Sequence[Call], *, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
-        self.calls = calls
+
+class WaitEnded(WaitError):
+    """A leg ended in another final status than the one waited for."""
 
 
 class GuardError(VoicectlError):
