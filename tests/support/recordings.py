@@ -14,7 +14,7 @@ from voicectl.api.auth import Bearer
 from voicectl.api.files import FileApi
 from voicectl.api.session import Session
 from voicectl.api.wire import Wire
-from voicectl.core.hosts import FileHosts
+from voicectl.core.hosts import Hosts
 from voicectl.core.recordings.announcement import Recording, of_event
 from voicectl.core.recordings.fetch import Fetcher
 from voicectl.store.events import Arrival, Route, Stored
@@ -131,7 +131,7 @@ def fetcher(
 ) -> Fetcher:
     """What fetches files from *base* into *directory*."""
     files = file_api(application, clock or FakeClock(), **api)
-    return Fetcher(directory, files, FileHosts(base_url=base), on_progress=on_progress, overlap=overlap)
+    return Fetcher(directory, files, Hosts(base_url=base), on_progress=on_progress, overlap=overlap)
 
 
 def leave(directory: Path, url: str, content: bytes, size: int = len(SOUND)) -> None:

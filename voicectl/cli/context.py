@@ -147,7 +147,6 @@ class App:
         from voicectl.api.auth import Bearer
         from voicectl.api.files import FileApi
         from voicectl.api.wire import Wire
-        from voicectl.core.hosts import FileHosts
         from voicectl.core.recordings.fetch import Fetcher
         from voicectl.interrupts import Interrupts
 
@@ -161,7 +160,7 @@ class App:
         def elsewhere(origin: str, is_public_only: bool) -> Wire:
             return Wire(origin, ca_file=target.ca_file, environ=self.environ, is_public_only=is_public_only)
 
-        return Fetcher(directory, FileApi(session, elsewhere), FileHosts.of(target), on_progress=on_progress)
+        return Fetcher(directory, FileApi(session, elsewhere), target.hosts, on_progress=on_progress)
 
     def _session(
         self,
@@ -350,7 +349,7 @@ class App:
         """
         from voicectl.core.identity import signature_secrets
 
-        found = signature_secrets.of_target(self.target)
+        found = signature_secrets.load(self.target.signature)
         if found is None:
             raise ConfigError(
                 "This needs the account's signature secret, and there is none.",

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 from voicectl.cli.output.text import remark
 from voicectl.core.calls.regions import Finder, Neighbour
-from voicectl.core.hosts import LegHosts
 from voicectl.core.identity import target
 from voicectl.errors import StoreError, VoicectlError
 from voicectl.loopback import is_loopback
@@ -24,7 +23,7 @@ def finder(app: App) -> Finder:
     return Finder(
         f"application {app.target.application_id}",
         app.session,
-        LegHosts.of(app.target),
+        app.target.hosts,
         app.notes,
         app.clock,
         app.interrupts,

@@ -6,21 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicectl.core.hosts import HOSTS, REGIONS, LegHosts
+from voicectl.core.hosts import HOSTS, REGIONS, Hosts
 from voicectl.errors import ConfigError
 
-PLATFORM = LegHosts(base_url="https://api.nexmo.com", extra_hosts=("voice.example.org",))
-REGIONAL = LegHosts(base_url="https://api-eu-3.vonage.com")
-GATEWAY = LegHosts(base_url="https://voice.example.org", extra_hosts=("voice.example.org",))
-SANDBOX = LegHosts(
-    base_url="http://127.0.0.1:4010", regions=("http://127.0.0.1:4011", "http://127.0.0.1:4012")
-)
-BARE = LegHosts(base_url="http://127.0.0.1:4010")
+PLATFORM = Hosts(base_url="https://api.nexmo.com", extra_hosts=("voice.example.org",))
+REGIONAL = Hosts(base_url="https://api-eu-3.vonage.com")
+GATEWAY = Hosts(base_url="https://voice.example.org", extra_hosts=("voice.example.org",))
+SANDBOX = Hosts(base_url="http://127.0.0.1:4010", regions=("http://127.0.0.1:4011", "http://127.0.0.1:4012"))
+BARE = Hosts(base_url="http://127.0.0.1:4010")
 
 PROFILES = [PLATFORM, REGIONAL, GATEWAY, SANDBOX, BARE]
 
 
-def takes(hosts: LegHosts, url: str) -> bool:
+def takes(hosts: Hosts, url: str) -> bool:
     try:
         hosts.check(url)
     except ConfigError:
@@ -51,7 +49,7 @@ def takes(hosts: LegHosts, url: str) -> bool:
         ("", []),
     ],
 )
-def test_a_url_that_was_told_is_taken_only_where_it_is_listed(url: str, takers: list[LegHosts]) -> None:
+def test_a_url_that_was_told_is_taken_only_where_it_is_listed(url: str, takers: list[Hosts]) -> None:
     assert [each for each in PROFILES if takes(each, url)] == takers
 
 
@@ -68,7 +66,7 @@ def test_a_url_that_was_told_is_taken_only_where_it_is_listed(url: str, takers: 
         ),
     ),
 )
-def test_whatever_is_told_a_token_stays_on_listed_hosts(hosts: LegHosts, url: str) -> None:
+def test_whatever_is_told_a_token_stays_on_listed_hosts(hosts: Hosts, url: str) -> None:
     if not takes(hosts, url):
         return
     origin = hosts.check(url)

@@ -27,9 +27,8 @@ def keep(desk: Room, secrets: str) -> None:
 
 
 def source(desk: Room, environ: dict[str, str], profile: str | None = None) -> object:
-    found = signature_secrets.of_target(
-        target.resolve(desk.environ | environ, ProfileStore(desk.config), profile=profile)
-    )
+    resolved = target.resolve(desk.environ | environ, ProfileStore(desk.config), profile=profile)
+    found = signature_secrets.load(resolved.signature)
     return found and found()
 
 
@@ -103,7 +102,7 @@ def test_what_is_none(desk: Room, text: str) -> None:
 
 def test_a_change_is_taken_up_and_what_cannot_be_read_changes_nothing(desk: Room) -> None:
     keep(desk, "old")
-    found = signature_secrets.of_target(target.resolve(desk.environ, ProfileStore(desk.config)))
+    found = signature_secrets.load(target.resolve(desk.environ, ProfileStore(desk.config)).signature)
     assert found is not None
     path = desk.config / "keys" / "test.signature-secret"
     assert found() == {"b2": ("old",)}

@@ -18,10 +18,10 @@ from voicectl.cli.output import writer
 from voicectl.cli.output.text import is_terminal, may_color
 from voicectl.cli.output.writer import View
 from voicectl.cli.targets import stop, stops_all
-from voicectl.core.hosts import FileHosts
 from voicectl.core.recordings.announcement import UUID_FORM, Recording, announced, announcements, file_id
 from voicectl.core.recordings.checksums import Manifest
 from voicectl.core.recordings.downloads import KINDS, directory_for, missed
+from voicectl.core.recordings.file_urls import file_url
 from voicectl.errors import DryRun, InputError, VoicectlError
 from voicectl.store.events import Query
 from voicectl.voice.call import is_leg_id
@@ -212,9 +212,8 @@ def _find(app: App, kept: EventStore | None, named: Sequence[str]) -> list[Recor
 
 def _show(app: App, wanted: Iterable[Recording]) -> None:
     """Print each request as curl that runs, if it may be made."""
-    hosts = FileHosts.of(app.target)
     for recording in wanted:
-        place = hosts.check(recording.url)
+        place = file_url(recording.url, app.target.hosts)
         app.show_request(DryRun("GET", place.origin + place.path, None))
 
 

@@ -113,7 +113,7 @@ def serve(
     elif app.format is Format.TABLE and app.options.fields:
         app.options.output = Format.TSV
     out = app.writer(views.EVENT_LINE, is_many=True)
-    secrets = signature_secrets.of_target(app.target)
+    secrets = signature_secrets.load(app.target.signature)
     if secrets is None and not allow_unsigned:
         raise ConfigError(
             "No signature secret is known, so nobody could tell the platform's webhooks from anybody else's.",

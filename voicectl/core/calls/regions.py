@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from voicectl.api.client import VoiceApi
     from voicectl.api.session import Session
     from voicectl.clock import Clock
-    from voicectl.core.hosts import LegHosts
+    from voicectl.core.hosts import Hosts
     from voicectl.interrupts import Interrupts
     from voicectl.store.action_log import Notes
     from voicectl.voice.call import Call
@@ -76,7 +76,7 @@ class Finder:
         self,
         whose: str,
         home: Session,
-        hosts: LegHosts,
+        hosts: Hosts,
         notes: Notes,
         clock: Clock,
         interrupts: Interrupts,

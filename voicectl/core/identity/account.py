@@ -41,37 +41,39 @@ class Account:
     secret_in_shell: str
 
 
-class Source(NamedTuple):
+class AccountSource(NamedTuple):
     """Where a pair is, and how to read it; the secret is not looked at before."""
 
     name: str
     load: Callable[[], Account]
 
 
-def of_environment(environ: Mapping[str, str]) -> Source | None:
+def of_environment(environ: Mapping[str, str]) -> AccountSource | None:
     """What ``VOICECTL_API_*`` or ``VONAGE_API_*`` hold, None if there are none."""
     for family in _FAMILIES:
         names = f"{family}_API_KEY", f"{family}_API_SECRET"
         if any(environ.get(name) for name in names):
-            return Source(names[0], partial(_from_variables, *names, environ))
+            return AccountSource(names[0], partial(_from_variables, *names, environ))
     return None
 
 
-def of_profile(profile: Profile, profiles: ProfileStore, source: str) -> Source | None:
+def of_profile(profile: Profile, profiles: ProfileStore, source: str) -> AccountSource | None:
     """What a profile holds, None if it has no API key."""
     if profile.api_key is None:
         return None
-    return Source(source, partial(_from_file, profile.api_key, profiles.key_path(profile.name), source))
+    return AccountSource(
+        source, partial(_from_file, profile.api_key, profiles.key_path(profile.name), source)
+    )
 
 
-def of_sandbox(api_key: str, private_key: Path, source: str) -> Source:
+def of_sandbox(api_key: str, private_key: Path, source: str) -> AccountSource:
     """What a running sandbox holds."""
-    return Source(source, partial(_from_file, api_key, private_key, source))
+    return AccountSource(source, partial(_from_file, api_key, private_key, source))
 
 
-def nowhere() -> Source:
+def nowhere() -> AccountSource:
     """No source has any."""
-    return Source(NOWHERE, _missing)
+    return AccountSource(NOWHERE, _missing)
 
 
 def _from_variables(key_name: str, secret_name: str, environ: Mapping[str, str]) -> Account:

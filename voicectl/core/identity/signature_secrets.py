@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from voicectl.core.identity.profiles import Profile
-    from voicectl.core.identity.target import Target
 
     Secrets = Mapping[str | None, tuple[str, ...]]
 
@@ -27,7 +26,7 @@ MAX_SECRETS = 2
 _FAMILIES = ("VOICECTL", "VONAGE")
 
 
-class Source(NamedTuple):
+class SignatureSource(NamedTuple):
     """Where secrets are; they are not looked at before they are asked for.
 
     Attributes:
@@ -42,27 +41,29 @@ class Source(NamedTuple):
     path: Path | None = None
 
 
-def of_environment(environ: Mapping[str, str]) -> Source | None:
+def of_environment(environ: Mapping[str, str]) -> SignatureSource | None:
     """What ``VOICECTL_*`` or ``VONAGE_SIGNATURE_SECRET`` holds, None if there is none."""
     for family in _FAMILIES:
         name = f"{family}_SIGNATURE_SECRET"
         if environ.get(name):
-            return Source(name, environ.get(f"{family}_API_KEY", "").strip() or None, text=environ[name])
+            return SignatureSource(
+                name, environ.get(f"{family}_API_KEY", "").strip() or None, text=environ[name]
+            )
     return None
 
 
-def of_profile(profile: Profile, private_key: Path, source: str) -> Source | None:
+def of_profile(profile: Profile, private_key: Path, source: str) -> SignatureSource | None:
     """What a profile holds, None if it has no signature secret; it lies beside where its private key would."""
     return _beside(private_key, profile.api_key, source)
 
 
-def of_sandbox(api_key: str, private_key: Path, source: str) -> Source | None:
+def of_sandbox(api_key: str, private_key: Path, source: str) -> SignatureSource | None:
     """What a running sandbox holds."""
     return _beside(private_key, api_key or None, source)
 
 
-def of_target(target: Target) -> Callable[[], Secrets] | None:
-    """The secrets of each account that may sign the target's webhooks; None if none is known.
+def load(source: SignatureSource | None) -> Callable[[], Secrets] | None:
+    """The secrets of *source* by account; None if there is no source.
 
     What is returned may be called for each webhook: it reads a file again when that has changed, and goes on with
     what it knows while that cannot be read.
@@ -70,7 +71,6 @@ def of_target(target: Target) -> Callable[[], Secrets] | None:
     Raises:
         ConfigError: They are malformed, or others can read their file.
     """
-    source = target.signature
     if source is None:
         return None
     if source.path is None:
@@ -101,9 +101,9 @@ class _File:
         return {self._api_key: _parse(content.decode("utf-8", "replace"), str(self._path))}
 
 
-def _beside(private_key: Path, api_key: str | None, source: str) -> Source | None:
+def _beside(private_key: Path, api_key: str | None, source: str) -> SignatureSource | None:
     path = private_key.with_suffix(".signature-secret")
-    return Source(source, api_key, path=path) if path.exists() else None
+    return SignatureSource(source, api_key, path=path) if path.exists() else None
 
 
 def _parse(text: str, where: str) -> tuple[str, ...]:

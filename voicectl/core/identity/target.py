@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from voicectl import times
 from voicectl.core import hosts
+from voicectl.core.hosts import Hosts
 from voicectl.core.identity import account, signature_secrets
 from voicectl.core.identity.policy import Policy
 from voicectl.core.identity.profiles import Profile, ProfileStore, application_id
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-    from voicectl.core.identity.account import Source
+    from voicectl.core.identity.account import AccountSource
+    from voicectl.core.identity.signature_secrets import SignatureSource
 
 _BASE64_BEGIN = "LS0tLS1CRUdJTi"  # "-----BEGIN"
 _KEY_VARIABLES = {
@@ -60,14 +62,23 @@ class Target:
     policy: Policy
     ca_file: str | None
     sources: dict[str, str]
-    account: Source
-    signature: signature_secrets.Source | None = None
+    account: AccountSource
+    signature: SignatureSource | None = None
 
     @property
     def account_url(self) -> str:
         """Where the API key and secret may go: to loopback, else to the one host that serves all regions."""
         is_here = is_loopback(urlsplit(self.base_url).hostname or "")
         return self.base_url if is_here else hosts.DEFAULT_BASE_URL
+
+    @property
+    def hosts(self) -> Hosts:
+        """Where its legs and files may be."""
+        return Hosts(
+            base_url=self.base_url,
+            extra_hosts=self.policy.hosts,
+            regions=tuple(self.regions.values()),
+        )
 
     @property
     def name(self) -> str:

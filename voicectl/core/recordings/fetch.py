@@ -28,6 +28,7 @@ from voicectl.core.recordings.checksums import (
     taken,
     unwritable,
 )
+from voicectl.core.recordings.file_urls import file_url
 from voicectl.errors import GuardError, TransportError
 
 if TYPE_CHECKING:
@@ -36,9 +37,10 @@ if TYPE_CHECKING:
 
     from voicectl.api.files import FileApi
     from voicectl.api.wire import Incoming
-    from voicectl.core.hosts import FileHosts, FileUrl
+    from voicectl.core.hosts import Hosts
     from voicectl.core.recordings.announcement import Recording
     from voicectl.core.recordings.checksums import Listed
+    from voicectl.core.recordings.file_urls import FileUrl
 
     Progress = Callable[[int, int | None], None]
 
@@ -102,7 +104,7 @@ class Fetcher:
         self,
         directory: Path,
         files: FileApi,
-        hosts: FileHosts,
+        hosts: Hosts,
         *,
         on_progress: Progress | None = None,
         overlap: int = OVERLAP_BYTES,
@@ -127,7 +129,7 @@ class Fetcher:
             TransportError: No usable answer, or not the file that was announced.
             UnwritableError: It cannot be written.
         """
-        place = self._hosts.check(recording.url)
+        place = file_url(recording.url, self._hosts)
         if (recording.size or 0) > MAX_FILE_BYTES:
             raise GuardError(f"The recording is said to have {recording.size} bytes: more than 2 GiB.")
         uuid = recording.uuid or place.file_id

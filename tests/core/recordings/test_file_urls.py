@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 from uuid import UUID
 
 import pytest
 
 from tests.core.test_hosts import LISTED
-from voicectl.core import hosts
-from voicectl.core.hosts import FileUrl
+from voicectl.core.hosts import HOSTS, Hosts
+from voicectl.core.recordings import file_urls
+from voicectl.core.recordings.file_urls import FileUrl
 from voicectl.errors import GuardError
 
 SEED = 20_260_701
@@ -32,49 +34,54 @@ FILE_HOSTS = [
 ]
 
 
+def file_url(url: str, base: str, extra: Iterable[str] = (), regions: Iterable[str] = ()) -> FileUrl:
+    hosts = Hosts(base_url=base, extra_hosts=tuple(extra), regions=tuple(regions))
+    return file_urls.file_url(url, hosts)
+
+
 @pytest.mark.parametrize("host", FILE_HOSTS)
 @pytest.mark.parametrize("version", ["v1", "v3"])
 def test_a_file_on_a_listed_host_is_asked_for(host: str, version: str) -> None:
     path = f"/{version}/files/{ID}"
     expected = FileUrl(origin=f"https://{host}", path=path, file_id=ID)
 
-    assert hosts.file_url(f"https://{host}{path}", LIVE) == expected
-    assert hosts.file_url(f"https://{host}:443{path}", "https://api-eu-3.vonage.com") == expected
+    assert file_url(f"https://{host}{path}", LIVE) == expected
+    assert file_url(f"https://{host}:443{path}", "https://api-eu-3.vonage.com") == expected
 
 
 def test_no_other_host_is_listed() -> None:
-    assert sorted(hosts.FILE_HOSTS) == sorted(FILE_HOSTS)
-    assert "api-us-1.nexmo.com" not in hosts.HOSTS  # for files only
+    assert sorted(file_urls.FILE_HOSTS) == sorted(FILE_HOSTS)
+    assert "api-us-1.nexmo.com" not in HOSTS  # for files only
 
 
 @pytest.mark.parametrize(
     "base", [HERE, "https://127.0.0.1:8443", "http://127.0.0.1", "http://[::1]:4010", "http://localhost:4010"]
 )
 def test_a_profile_on_loopback_has_its_files_on_its_base_url_alone(base: str) -> None:
-    assert hosts.file_url(base + PATH, base) == FileUrl(origin=base, path=PATH, file_id=ID)
+    assert file_url(base + PATH, base) == FileUrl(origin=base, path=PATH, file_id=ID)
     for other in (LIVE, "http://127.0.0.1:4011", "https://127.0.0.1:4010", "http://127.0.0.2:4010"):
         with pytest.raises(GuardError, match="it is not on"):
-            hosts.file_url(other + PATH, base)
+            file_url(other + PATH, base)
 
 
 def test_a_port_that_goes_without_saying_makes_no_difference() -> None:
     for base in ("http://127.0.0.1", "http://127.0.0.1:80"):
         for url in ("http://127.0.0.1", "http://127.0.0.1:80"):
-            assert hosts.file_url(url + PATH, base).origin == "http://127.0.0.1"
+            assert file_url(url + PATH, base).origin == "http://127.0.0.1"
 
 
 def test_the_regions_of_a_sandbox_are_places_of_files_on_loopback_only() -> None:
     regions = ["http://127.0.0.1:4013"]
 
-    assert hosts.file_url(regions[0] + PATH, HERE, regions=regions).origin == regions[0]
+    assert file_url(regions[0] + PATH, HERE, regions=regions).origin == regions[0]
     with pytest.raises(GuardError):
-        hosts.file_url(regions[0] + PATH, LIVE, regions=regions)
+        file_url(regions[0] + PATH, LIVE, regions=regions)
 
 
 def test_a_profile_adds_hosts_whole_and_off_loopback_only() -> None:
     mine = ["files.example.org"]
 
-    assert hosts.file_url("https://files.example.org" + PATH, LIVE, extra_hosts=mine).file_id == ID
+    assert file_url("https://files.example.org" + PATH, LIVE, mine).file_id == ID
     for url, base in (
         ("https://x.files.example.org", LIVE),
         ("http://files.example.org", LIVE),
@@ -82,7 +89,7 @@ def test_a_profile_adds_hosts_whole_and_off_loopback_only() -> None:
         ("https://files.example.org", HERE),
     ):
         with pytest.raises(GuardError):
-            hosts.file_url(url + PATH, base, extra_hosts=mine)
+            file_url(url + PATH, base, mine)
 
 
 TRICKS = [
@@ -213,7 +220,7 @@ TRICKS = [
 @pytest.mark.parametrize("url", TRICKS)
 def test_no_trick_takes_a_token_elsewhere(url: str) -> None:
     with pytest.raises(GuardError, match="No token is sent"):
-        hosts.file_url(url, LIVE)
+        file_url(url, LIVE)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +242,7 @@ def test_no_trick_takes_a_token_elsewhere(url: str) -> None:
 )
 def test_nor_away_from_a_sandbox(url: str) -> None:
     with pytest.raises(GuardError):
-        hosts.file_url(url, HERE)
+        file_url(url, HERE)
 
 
 def judge(url: str, base: str) -> bool:
@@ -306,7 +313,7 @@ def test_ten_thousand_urls_are_judged_as_the_rule_says(base: str) -> None:
     accepted = fooled = 0
     for url in urls():
         try:
-            found = hosts.file_url(url, base)
+            found = file_url(url, base)
         except GuardError:
             assert not judge(url, base), (SEED, url)
             fooled += naive(url)

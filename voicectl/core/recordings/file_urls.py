@@ -1,0 +1,73 @@
+"""Checking the URLs of files: they come from outside, and the token of their request goes wherever they lead."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from voicectl.core.hosts import DEFAULT_PORTS, HOSTS, without_default_port
+from voicectl.errors import GuardError
+
+if TYPE_CHECKING:
+    from voicectl.core.hosts import Hosts
+
+MAX_SHOWN = 200
+
+_FILE_URL = re.compile(
+    r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?"
+    r"(/v[13]/files/([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}))"
+)
+
+FILE_HOSTS = HOSTS | {
+    f"{name}.nexmo.com"
+    for name in ("api-us", "api-eu", "api-us-1", "api-us-2", "api-eu-1", "api-eu-2", "api-sg-1")
+}
+"""Where recordings and transcriptions are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileUrl:
+    """Where a recording or transcription is, once it is certain that a token may go there.
+
+    Attributes:
+        origin: Scheme, host and port, as of :func:`voicectl.core.hosts.base_url`.
+        path: ``/v1/files/UUID``, or of ``v3``.
+        file_id: The UUID, in small letters.
+    """
+
+    origin: str
+    path: str
+    file_id: str
+
+
+def file_url(url: str, hosts: Hosts) -> FileUrl:
+    """Check the URL of a file.
+
+    Raises:
+        GuardError: It is not exactly a file's on the profile's base URL or, for a profile off loopback, on port 443
+            of a listed host.
+    """
+    found = _FILE_URL.fullmatch(url)
+    if found is None:
+        raise _no_file(url, "it is not written as https://HOST/v1/files/UUID")
+    scheme, host, port, path, file_id = found.groups()
+    origin = without_default_port(f"{scheme}://{host}" + (f":{port}" if port else ""))
+    if not hosts.is_home(origin):
+        if hosts.is_here:
+            hint = (
+                "A sandbox has its files on its regions' addresses, which 'sandbox exec' and -p sandbox know."
+            )
+            raise _no_file(url, f"it is not on {hosts.base_url}, where this profile's files are", hint)
+        if scheme != "https" or port not in (None, DEFAULT_PORTS["https"]):
+            raise _no_file(url, "it is not https on port 443")
+        if host not in FILE_HOSTS and host not in hosts.extra_hosts:
+            raise _no_file(url, f"{host} is not a listed host")
+    return FileUrl(origin=origin, path=path, file_id=file_id.lower())
+
+
+def _no_file(
+    url: str, why: str, hint: str = "A profile lists further hosts: 'profile add --host'."
+) -> GuardError:
+    shown = url if len(url) <= MAX_SHOWN else url[:MAX_SHOWN] + "..."
+    return GuardError(f"No token is sent to {shown}: {why}.", hint=f"The file was not asked for. {hint}")
