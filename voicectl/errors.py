@@ -14,6 +14,8 @@
     │   └── RateLimitedError 429, after waiting
     ├── LegError             a leg reference names no leg, or several
     ├── TransportError       no usable answer on something that may be repeated
+    │   ├── NotSent          not a byte of the request left this machine
+    │   └── NoAnswer         it was sent; it may have been carried out
     ├── OutcomeUnknown       it may or may not have happened
     ├── WaitError            a wait ended without the status waited for
     │   ├── WaitTimeout      it did not come in time
@@ -124,6 +126,14 @@ class TransportError(VoicectlError):
 
     status: int | None = None
     trace_id: str | None = None
+
+
+class NotSent(TransportError):
+    """Nothing of the request left this machine: name, connection or TLS failed. Safe to repeat."""
+
+
+class NoAnswer(TransportError):
+    """The request, or part of it, was sent and no usable answer came. It may have been carried out."""
 
 
 class OutcomeUnknown(VoicectlError):

@@ -20,22 +20,23 @@ def loads(content: bytes | str, *, has_unique_keys: bool = False, max_depth: int
     if isinstance(content, bytes):
         content = content.decode(json.detect_encoding(content), "surrogatepass")
     found = (_UNIQUE if has_unique_keys else _PLAIN).decode(content)
-    if max_depth is not None and _brackets(content) > max_depth and _is_deeper([found], max_depth + 1):
+    if (
+        max_depth is not None
+        and content.count("{") + content.count("[") > max_depth
+        and is_deeper(found, max_depth)
+    ):
         raise ValueError(f"nested more than {max_depth} deep")
     return found
 
 
-def _brackets(content: str) -> int:
-    return content.count("{") + content.count("[")
-
-
-def _is_deeper(value: Any, depth: int) -> bool:
+def is_deeper(value: Any, depth: int) -> bool:
+    """Whether *value* is nested more than *depth* deep."""
     level = [value]
-    for _ in range(depth):
-        children = (each for node in level for each in (node.values() if isinstance(node, dict) else node))
-        level = [each for each in children if isinstance(each, (dict, list))]
+    for _ in range(depth + 1):
+        level = [each for each in level if isinstance(each, (dict, list))]
         if not level:
             return False
+        level = [each for node in level for each in (node.values() if isinstance(node, dict) else node)]
     return True
 
 

@@ -8,8 +8,9 @@ from tests.support.clock import FakeClock
 from tests.support.machines import Application
 from tests.support.recordings import FILE_ID, SOUND, file_api, ranged
 from tests.support.servers import Canned, Drip, Eavesdropper, Request, reply
-from voicectl.api.wire import Incoming, NoAnswer, NotSent, Wire
-from voicectl.errors import RateLimitedError
+from voicectl.api.replies import Incoming
+from voicectl.api.wire import Wire
+from voicectl.errors import NoAnswer, NotSent, RateLimitedError
 from voicectl.loopback import is_public
 
 PATH = f"/v1/files/{FILE_ID}"

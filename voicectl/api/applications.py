@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from voicectl.api.session import Repeat
-from voicectl.api.wire import NoAnswer
-from voicectl.errors import NotFoundError
+from voicectl.errors import NoAnswer, NotFoundError
 
 if TYPE_CHECKING:
     from voicectl.api.session import Session

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from voicectl.api.session import HANGUP_SECONDS, Repeat, done
-from voicectl.api.wire import NoAnswer
-from voicectl.errors import NotFoundError
+from voicectl.errors import NoAnswer, NotFoundError
 from voicectl.voice.call import Call, LegAction, is_leg_id
 
 if TYPE_CHECKING:

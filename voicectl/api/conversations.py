@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from voicectl.api.session import Repeat, done
-from voicectl.api.wire import NoAnswer
-from voicectl.errors import NotFoundError, OutcomeUnknown
+from voicectl.errors import NoAnswer, NotFoundError, OutcomeUnknown
 from voicectl.voice.conversation import Conversation, ConversationState, Member
 
 if TYPE_CHECKING:

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 from voicectl.api.session import REDIRECTS, STREAMED
-from voicectl.api.wire import NoAnswer
-from voicectl.errors import NotFoundError, TransportError
+from voicectl.errors import NoAnswer, NotFoundError, TransportError
 from voicectl.loopback import is_loopback, is_public
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from voicectl.api.replies import Incoming
     from voicectl.api.session import Session
-    from voicectl.api.wire import Incoming, Wire
+    from voicectl.api.wire import Wire
 
     Headers = Callable[[], dict[str, str]]
 

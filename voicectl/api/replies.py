@@ -1,4 +1,4 @@
-"""Reading what the API refuses with: four shapes of error body, and what to tell the user.
+"""Answers: the head and the body of one, and what the API refuses with in four shapes of error body.
 
 Source: Voice API reference, "errors".
 """
@@ -7,19 +7,103 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from voicectl.errors import ApiError, TransportError
+from voicectl import strict_json
+from voicectl.errors import ApiError, NoAnswer, TransportError
 
 if TYPE_CHECKING:
-    from voicectl.api.wire import Incoming, Reply
+    import http.client
+    from collections.abc import Iterator
 
+    from voicectl.api.connection import Connection
+
+MAX_BODY_BYTES = 1 << 20
+PART_BYTES = 1 << 16
+MAX_DEPTH = 64
 BAD_REQUEST = 400
 MAX_WORDS = 300
 MAX_PARAMETERS = 10
 MAX_RETRY_AFTER_SECONDS = 1e12
 
 _LEGS = "/v1/calls/"
+
+
+class Reply(NamedTuple):
+    """A whole HTTP answer."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    def json(self) -> Any:
+        """The body as JSON.
+
+        Raises:
+            NoAnswer: It is compressed, not JSON, has ``NaN`` or a key twice, or is nested more than
+                :data:`MAX_DEPTH` deep (so that what could be read can be written again).
+        """
+        if self.headers.get("Content-Encoding", "identity") != "identity":
+            raise NoAnswer("the answer is compressed, which was not asked for")
+        try:
+            value = strict_json.loads(self.body, has_unique_keys=True)
+        except (ValueError, RecursionError) as exc:
+            raise NoAnswer("the answer is not the JSON that the API sends") from exc
+        if strict_json.is_deeper(value, MAX_DEPTH):
+            raise NoAnswer(f"the answer is nested more than {MAX_DEPTH} deep")
+        return value
+
+
+class Incoming:
+    """An answer whose head has come, and whose body is still to be read, once.
+
+    Attributes:
+        length: Bytes of the body that ``Content-Length`` tells; None if it does not.
+        is_framed: Whether its end can be told from a connection that broke.
+        will_close: Whether nothing can follow it on its connection.
+    """
+
+    def __init__(self, response: http.client.HTTPResponse, connection: Connection) -> None:
+        self.status = response.status
+        self.headers = response.headers
+        self.length = response.length
+        self.is_framed = response.length is not None or bool(response.chunked)
+        self.will_close = response.will_close
+        self._response = response
+        self._connection = connection
+        self._has_whole_head = (
+            not connection.has_ended
+        )  # http.client takes an end among the headers for theirs
+
+    def whole(self, max_bytes: int = MAX_BODY_BYTES) -> Reply:
+        """The answer with all of its body.
+
+        Raises:
+            NoAnswer: It is cut short, or longer than *max_bytes*.
+        """
+        with self._connection.failures():
+            content = self._response.read(max_bytes + 1)
+        if len(content) > max_bytes:
+            raise NoAnswer("the answer is too long")
+        self._check_end()
+        return Reply(self.status, self.headers, content)
+
+    def parts(self) -> Iterator[bytes]:
+        """The body as it comes, in parts of up to :data:`PART_BYTES`.
+
+        Raises:
+            NoAnswer: It is cut short.
+        """
+        while True:
+            with self._connection.failures():
+                part = self._response.read1(PART_BYTES)
+            if not part:
+                return self._check_end()
+            yield part
+
+    def _check_end(self) -> None:
+        if self._response.length or not self._has_whole_head:
+            raise NoAnswer("the answer was cut short")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 from voicectl.api import replies
 from voicectl.api.auth import MAX_OFFSET_SECONDS
-from voicectl.api.wire import NoAnswer, NotSent, Reply
+from voicectl.api.replies import Reply
 from voicectl.errors import (
     AuthError,
     DryRun,
+    NoAnswer,
     NotFoundError,
+    NotSent,
     OutcomeUnknown,
     RateLimitedError,
     TransportError,
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from voicectl.api.auth import Credentials
-    from voicectl.api.wire import Incoming, Wire
+    from voicectl.api.replies import Incoming
+    from voicectl.api.wire import Wire
     from voicectl.clock import Clock
 
 T = TypeVar("T")
@@ -146,7 +149,7 @@ class Session:
 
         Args:
             target: Path and query.
-            read: Turns the JSON into a value, or raises :class:`~voicectl.api.wire.NoAnswer`.
+            read: Turns the JSON into a value, or raises :class:`~voicectl.errors.NoAnswer`.
             within: Seconds that all tries together may take.
             urgent: Go before other requests, and do not wait out a rate limit.
 
@@ -173,7 +176,7 @@ class Session:
         Args:
             target: Path and query.
             take: Reads the body of an answer of status 200, 206, 416 or a redirect's, or raises
-                :class:`~voicectl.api.wire.NoAnswer`; it may be called once for each try.
+                :class:`~voicectl.errors.NoAnswer`; it may be called once for each try.
             headers: What to send with each try.
             silence: Seconds without a byte of the body that are too many.
             within: Seconds that all tries together may take.

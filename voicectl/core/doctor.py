@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from voicectl.api.replies import server_time
-from voicectl.api.wire import NoAnswer, NotSent, Wire
+from voicectl.api.wire import Wire
 from voicectl.core.identity import keys
 from voicectl.errors import (
     ApiError,
@@ -16,6 +16,8 @@ from voicectl.errors import (
     ConfigError,
     InputError,
     JournalError,
+    NoAnswer,
+    NotSent,
     StoreError,
     TransportError,
     VoicectlError,

@@ -6,15 +6,24 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from voicectl.api.wire import NoAnswer, NotSent, Wire
+from voicectl.api.wire import Wire
 from voicectl.core import hosts
-from voicectl.errors import ConfigError, DryRun, InputError, LegError, NotFoundError, TransportError
+from voicectl.errors import (
+    ConfigError,
+    DryRun,
+    InputError,
+    LegError,
+    NoAnswer,
+    NotFoundError,
+    NotSent,
+    TransportError,
+)
 from voicectl.loopback import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from voicectl.api.wire import Reply
+    from voicectl.api.replies import Reply
 
 CONTROL_SECONDS = 10.0
 ACT_SECONDS = 60.0

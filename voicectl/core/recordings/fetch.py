@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from voicectl.api.wire import NoAnswer
 from voicectl.core.recordings.announcement import AUDIO, TRANSCRIPT, Name
 from voicectl.core.recordings.checksums import (
     BLOCK_BYTES,
@@ -29,14 +28,14 @@ from voicectl.core.recordings.checksums import (
     unwritable,
 )
 from voicectl.core.recordings.file_urls import file_url
-from voicectl.errors import GuardError, TransportError
+from voicectl.errors import GuardError, NoAnswer, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from voicectl.api.files import FileApi
-    from voicectl.api.wire import Incoming
+    from voicectl.api.replies import Incoming
     from voicectl.core.hosts import Hosts
     from voicectl.core.recordings.announcement import Recording
     from voicectl.core.recordings.checksums import Listed

@@ -1,0 +1,319 @@
+"""A connection to one host, every operation of which ends at one deadline: name look-up, proxies, TLS."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import io
+import math
+import os
+import socket
+import ssl
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from voicectl.errors import ConfigError, NoAnswer, NotSent
+from voicectl.loopback import is_public
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+MAX_PROXY_HEAD_BYTES = 16_384
+
+
+class Connection:
+    """A socket that speaks HTTP, and whose every operation ends at one deadline.
+
+    Attributes:
+        deadline: On the machine's own monotonic clock: sockets know no other.
+        silence: Seconds that may pass without a byte, however much of the time is left.
+        has_sent: Whether a byte of the present request left.
+        has_read: Whether a byte of its answer came.
+        has_ended: Whether the other side has closed.
+    """
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        self.deadline = deadline
+        self.silence = math.inf
+        self.has_sent = self.has_read = self.has_ended = False
+        self._sock = sock
+        self._http = http.client.HTTPConnection("")
+        self._http.sock = _Sender(self)
+
+    def ask(
+        self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> http.client.HTTPResponse:
+        """Send a request and read the head of its answer.
+
+        Raises:
+            NotSent: Nothing was sent.
+            NoAnswer: It was sent and no usable answer came.
+        """
+        self.has_sent = self.has_read = False
+        with self.failures():
+            self._http.request(method, target, body, headers)
+            return self._http.getresponse()
+
+    @contextmanager
+    def failures(self) -> Iterator[None]:
+        """Raise what goes wrong inside as NotSent or NoAnswer."""
+        try:
+            yield
+        except (OSError, http.client.HTTPException, ValueError) as exc:
+            if not self.has_sent:
+                raise NotSent(f"the request could not be sent: {_reason(exc)}") from exc
+            raise NoAnswer(_reason(exc)) from exc
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._sock.close()
+
+    def send(self, data: memoryview) -> int:
+        """Send a part of *data* and return how long that was."""
+        self._sock.settimeout(_remaining(self.deadline))
+        self.has_sent = True
+        return self._sock.send(data)
+
+    def receive(self, buffer: Any) -> int:
+        """Read what has come into *buffer* and return how long that is; 0 at the end."""
+        self._sock.settimeout(min(_remaining(self.deadline), self.silence))
+        count = self._sock.recv_into(buffer)
+        if count:
+            self.has_read = True
+        else:
+            self.has_ended = True
+        return count
+
+
+class _Sender:
+    """What ``http.client`` takes for its socket."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def sendall(self, data: bytes) -> None:
+        left = memoryview(data)
+        while left:  # not the socket's own sendall: over TLS each of its parts has the whole time again
+            left = left[self._connection.send(left) :]
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_Reader(self._connection))
+
+    def close(self) -> None:
+        """Leave the connection open: this is called before the answer is read."""
+
+
+class _Reader(io.RawIOBase):
+    """The reading side, handed to one response; closing it leaves the socket open for the next."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return self._connection.receive(buffer)
+
+
+class Proxy(NamedTuple):
+    """A proxy that tunnels to https."""
+
+    host: str
+    port: int
+    authorization: str | None
+
+
+def connect(
+    host: str,
+    port: int,
+    deadline: float,
+    *,
+    tls: ssl.SSLContext | None = None,
+    proxy: Proxy | None = None,
+    is_public_only: bool = False,
+) -> Connection:
+    """Connect, through *proxy* if there is one, and start TLS.
+
+    Args:
+        is_public_only: Connect to addresses of the open internet only. Who a name belongs to decides where it leads;
+            through a proxy that is the proxy's to look after.
+
+    Raises:
+        NotSent: There is no connection.
+    """
+    if proxy:
+        sock = _open(proxy.host, proxy.port, deadline)
+    else:
+        sock = _open(host, port, deadline, is_public_only=is_public_only)
+    try:
+        if proxy:
+            _tunnel(sock, host, port, proxy, deadline)
+        if tls:
+            sock.settimeout(_remaining(deadline))
+            sock = tls.wrap_socket(sock, server_hostname=host)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except BaseException as exc:
+        sock.close()
+        if isinstance(exc, ssl.SSLError):
+            why = getattr(exc, "verify_message", "") or exc.reason or "the handshake failed"
+            raise NotSent(f"no secure connection to {host}: {why}") from exc
+        if isinstance(exc, OSError):
+            raise NotSent(f"no connection to {host}:{port}: {_reason(exc)}") from exc
+        raise
+    return Connection(sock, deadline)
+
+
+def tls_context(ca_file: str | None, environ: Mapping[str, str]) -> ssl.SSLContext:
+    """What TLS trusts: a hashed directory where there is one, since it is read on demand.
+
+    Args:
+        ca_file: Certificates to trust instead of the system's.
+        environ: Where ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` are looked up.
+
+    Raises:
+        ConfigError: The certificates cannot be read.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    paths = ssl.get_default_verify_paths()
+    named = ca_file or environ.get("SSL_CERT_FILE")
+    directory = environ.get("SSL_CERT_DIR") or paths.capath
+    try:
+        if named:
+            context.load_verify_locations(cafile=named)
+        elif directory and any(name.endswith(".0") for name in os.listdir(directory)):  # noqa: PTH208 (stops at the first)
+            context.load_verify_locations(capath=directory)
+        else:
+            context.load_default_certs()
+            if not context.cert_store_stats()["x509_ca"]:
+                import certifi  # noqa: PLC0415 (for a Python built without the system's certificates; httpx brings it)
+
+                context.load_verify_locations(cafile=certifi.where())
+    except OSError as exc:
+        raise ConfigError(
+            f"The certificates to trust cannot be read from {named or directory}: {_reason(exc)}.",
+            hint="Check --ca-file and SSL_CERT_FILE.",
+        ) from exc
+    return context
+
+
+def proxy_for(host: str, environ: Mapping[str, str]) -> Proxy | None:
+    """The proxy that ``HTTPS_PROXY`` names for *host*; None if it names none, or ``NO_PROXY`` leaves it out.
+
+    Raises:
+        ConfigError: It is no URL of an http proxy.
+    """
+    url = environ.get("HTTPS_PROXY") or environ.get("https_proxy")
+    if not url:
+        return None
+    import urllib.request  # noqa: PLC0415 (dear to import; few machines have a proxy)
+
+    no_proxy = environ.get("NO_PROXY") or environ.get("no_proxy") or ""
+    if urllib.request.proxy_bypass_environment(host, {"no": no_proxy}):  # type: ignore[attr-defined]
+        return None
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        port = parts.port or 80
+    except ValueError:
+        parts, port = urlsplit(""), 0
+    if parts.scheme != "http" or not parts.hostname:
+        raise ConfigError(
+            "HTTPS_PROXY is not the URL of an http proxy.", hint="Write it as http://host:port, or unset it."
+        )
+    authorization = None
+    if parts.username is not None:
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        authorization = "Basic " + base64.b64encode(pair.encode()).decode()
+    return Proxy(parts.hostname, port, authorization)
+
+
+def _open(host: str, port: int, deadline: float, *, is_public_only: bool = False) -> socket.socket:
+    """Connect to one of the host's addresses; each gets its share of the time that is left."""
+    addresses = _resolve(host, port, deadline)
+    if is_public_only and not all(is_public(address[0]) for *_, address in addresses):
+        raise NotSent(f"{host} is not of the open internet")
+    failure: OSError | None = None
+    for tried, (family, kind, protocol, _, address) in enumerate(addresses):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(_remaining(deadline) / (len(addresses) - tried))
+            sock.connect(address)
+        except OSError as exc:
+            sock.close()
+            failure = exc
+        else:
+            return sock
+    why = "it has no address" if failure is None else _reason(failure)
+    if isinstance(failure, TimeoutError):
+        why = "no answer to the connection attempt"
+    raise NotSent(f"no connection to {host}:{port}: {why}") from failure
+
+
+def _resolve(host: str, port: int, deadline: float) -> list[Any]:
+    """Look *host* up, on a thread of its own: the system's resolver takes no deadline."""
+    found: list[Any] = []
+    failure: list[OSError] = []
+
+    def look_up() -> None:
+        try:
+            found.extend(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except OSError as exc:
+            failure.append(exc)
+        except UnicodeError:
+            failure.append(OSError("not a host name"))
+
+    thread = threading.Thread(target=look_up, daemon=True)
+    thread.start()
+    thread.join(_remaining(deadline))
+    if thread.is_alive():
+        raise NotSent(f"the name {host} could not be looked up in time")
+    if failure:
+        raise NotSent(f"the name {host} could not be looked up: {_reason(failure[0])}")
+    return found
+
+
+def _tunnel(sock: socket.socket, host: str, port: int, proxy: Proxy, deadline: float) -> None:
+    """Ask the proxy for a tunnel; the request itself goes through it encrypted."""
+    lines = [f"CONNECT {host}:{port} HTTP/1.1", f"Host: {host}:{port}"]
+    if proxy.authorization:
+        lines.append(f"Proxy-Authorization: {proxy.authorization}")
+    sock.settimeout(_remaining(deadline))
+    sock.sendall("\r\n".join([*lines, "", ""]).encode())
+    head = b""
+    while b"\r\n\r\n" not in head:
+        sock.settimeout(_remaining(deadline))
+        part = sock.recv(1)  # not a byte beyond the head: what follows is TLS
+        if not part or len(head) > MAX_PROXY_HEAD_BYTES:
+            raise NotSent(f"the proxy {proxy.host}:{proxy.port} gave no answer")
+        head += part
+    status = head.split(b" ", 2)[1:2]
+    if not status or not status[0].startswith(b"2"):
+        said = status[0][:3].decode("ascii", "replace") if status else "nothing"
+        raise NotSent(f"the proxy {proxy.host}:{proxy.port} refused the connection ({said})")
+
+
+def _remaining(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("no whole answer in time")
+    return left
+
+
+def _reason(exc: BaseException) -> str:
+    """What went wrong, in words that hold nothing of the request."""
+    match exc:
+        case TimeoutError():
+            return "no whole answer in time"
+        case http.client.RemoteDisconnected() | ConnectionResetError() | BrokenPipeError():
+            return "the connection was closed without an answer"
+        case http.client.IncompleteRead():
+            return "the answer was cut short"
+        case http.client.HTTPException() | ValueError():
+            return "the answer is not HTTP that can be read"
+        case OSError(strerror=str(text)) if text:
+            return text[0].lower() + text[1:]
+    return type(exc).__name__
