@@ -109,7 +109,13 @@ class NotFoundError(ApiError):
 
 
 class RateLimitedError(ApiError):
-    """Still over the rate limit after waiting (429)."""
+    """Still over the rate limit after waiting (429).
+
+    Attributes:
+        retry_after: Seconds of quiet that the API asks for; None if it does not say.
+    """
+
+    retry_after: float | None = None
 
 
 class LegError(VoicectlError):

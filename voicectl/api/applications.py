@@ -5,11 +5,12 @@ Source: Application API v2 reference.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from voicectl.api.session import Repeat
-from voicectl.errors import NoAnswer, NotFoundError
+from voicectl.api.repetition import Repeat, Request
+from voicectl.errors import NoAnswer
 
 if TYPE_CHECKING:
     from voicectl.api.session import Session
@@ -23,7 +24,7 @@ _NOT_OURS = "It may be gone, or another account's: compare the application's id 
 class ApplicationApi:
     """The two operations. An application is a dictionary, as the API sent it, without its private key.
 
-    Both methods raise the errors of :meth:`Session.read` or :meth:`Session.change`.
+    Both methods raise the errors of :meth:`~voicectl.api.session.Session.send`.
     """
 
     def __init__(self, session: Session) -> None:
@@ -31,11 +32,7 @@ class ApplicationApi:
 
     def get_application(self, application_id: str) -> dict[str, Any]:
         """Fetch an application (``GET /v2/applications/{id}``)."""
-        try:
-            return self._session.read(_path(application_id), lambda body: _application(body, application_id))
-        except NotFoundError as exc:
-            exc.hint = _NOT_OURS
-            raise
+        return self._send(Repeat.READ, "GET", application_id)
 
     def update_application(self, application_id: str, application: dict[str, Any]) -> dict[str, Any]:
         """Put *application* in the place of what is there, whole (``PUT /v2/applications/{id}``).
@@ -46,24 +43,17 @@ class ApplicationApi:
             The application as it is now.
         """
         body = {name: value for name, value in application.items() if name not in NOT_SENT}
-        try:
-            return self._session.change(
-                "PUT",
-                _path(application_id),
-                body,
-                Repeat.CALLER,
-                lambda answer: _application(answer, application_id),
-            )
-        except NotFoundError as exc:
-            exc.hint = _NOT_OURS
-            raise
+        return self._send(Repeat.CALLER, "PUT", application_id, body)
+
+    def _send(
+        self, repeat: Repeat, method: str, application_id: str, body: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        target = f"/v2/applications/{quote(application_id, safe='')}"
+        read = partial(_application, application_id)
+        return self._session.send(Request(repeat, method, target, read, body, if_absent=_NOT_OURS))
 
 
-def _path(application_id: str) -> str:
-    return f"/v2/applications/{quote(application_id, safe='')}"
-
-
-def _application(body: Any, application_id: str) -> dict[str, Any]:
+def _application(application_id: str, body: Any) -> dict[str, Any]:
     """The application in an answer, checked as far as it is going to be read or changed."""
     if not isinstance(body, dict) or not isinstance(body.get("id"), str):
         raise NoAnswer("the answer is no application")

@@ -24,20 +24,22 @@ class Credentials(Protocol):
 
     Attributes:
         whose: Who is signed in, in words.
-        doubt: What to ask whoever is refused.
-        offset: As of :class:`Bearer`; so is ``difference``. 0 where no clock is involved.
+        offset: Seconds that the API's clock is ahead of ours, as last believed; 0 where no clock is involved.
     """
 
     whose: str
-    doubt: str
     offset: float
-    difference: float
+
+    @property
+    def doubt(self) -> str:
+        """What to ask, or tell, whoever is refused."""
+        ...
 
     def header(self) -> str:
         """The header's value."""
         ...
 
-    def correct(self, server_time: float) -> bool:
+    def correct(self, server_time: float | None) -> bool:
         """See :meth:`Bearer.correct`."""
         ...
 
@@ -51,18 +53,17 @@ class Basic:
     """
 
     offset = 0.0
-    difference = 0.0
+    doubt = "Is it the right secret for this API key?"
 
     def __init__(self, api_key: str, api_secret: str) -> None:
         self.whose = f"API key {api_key}"
-        self.doubt = "Is it the right secret for this API key?"
         self._pair = f"{api_key}:{api_secret}".encode()
 
     def header(self) -> str:
         """``Basic`` and the two."""
         return "Basic " + base64.b64encode(self._pair).decode()
 
-    def correct(self, server_time: float) -> bool:  # noqa: ARG002 (as of Bearer)
+    def correct(self, server_time: float | None) -> bool:  # noqa: ARG002 (as of Bearer)
         """No clock is involved."""
         return False
 
@@ -73,10 +74,7 @@ class Bearer:
     Args:
         application_id: Whose tokens these are.
         load_key: Gives the private key, called on first use.
-        offset: Seconds that the API's clock is ahead of ours, as last believed.
-
-    Attributes:
-        difference: The same as last seen, believed or not.
+        offset: As of :class:`Credentials`.
     """
 
     def __init__(
@@ -89,9 +87,9 @@ class Bearer:
     ) -> None:
         self.application_id = application_id
         self.whose = f"application {application_id}"
-        self.doubt = "Is it the right key for this application?"
         self.offset = offset
-        self.difference = offset
+        self._difference = offset  # as last seen, believed or not
+        self._has_learnt = False  # from the last answer, that its token was made by a clock that was wrong
         self._load_key = load_key
         self._clock = clock
         self._token = ""
@@ -106,15 +104,41 @@ class Bearer:
             self._ends = claims["exp"]
         return f"Bearer {self._token}"
 
-    def correct(self, server_time: float) -> bool:
+    def correct(self, server_time: float | None) -> bool:
         """Take the API's clock for ours; whether that made a difference worth keeping.
 
         A second or two is the reply's travel and the header's whole seconds. More than a day is not believed:
         whoever can say any date would get tokens for any date.
+
+        Args:
+            server_time: Unix seconds; None if an answer does not say.
         """
-        offset = self.difference = server_time - self._clock.time()
+        self._has_learnt = False
+        if server_time is None:
+            return False
+        offset = self._difference = server_time - self._clock.time()
         if abs(offset - self.offset) < MIN_OFFSET_SECONDS or abs(offset) > MAX_OFFSET_SECONDS:
             return False
         self.offset = 0.0 if abs(offset) < MIN_OFFSET_SECONDS else offset
         self._ends = 0.0
+        self._has_learnt = True
         return True
+
+    @property
+    def doubt(self) -> str:
+        """What to ask, or tell, whoever is refused."""
+        off = self._difference
+        wrong = f"This machine's clock is {_duration(abs(off))} {'slow' if off > 0 else 'fast'}: set it."
+        if self._has_learnt and self.offset:
+            return f"{wrong} The next command allows for it."
+        if self._has_learnt:
+            return "This machine's clock was set since the last command; the next allows for it."
+        return wrong if abs(off) > MAX_OFFSET_SECONDS else "Is it the right key for this application?"
+
+
+def _duration(seconds: float) -> str:
+    """``7 min 12 s``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [(hours, "h"), (minutes, "min"), (rest, "s")]
+    return " ".join(f"{amount} {unit}" for amount, unit in parts if amount) or "0 s"

@@ -6,16 +6,16 @@ Source: Voice API reference.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from urllib.parse import quote, urlencode
 
-from voicectl.api.session import HANGUP_SECONDS, Repeat, done
+from voicectl.api.repetition import HANGUP_SECONDS, Repeat, Request
+from voicectl.api.replies import done, fields, next_query, record, whole_object
 from voicectl.errors import NoAnswer, NotFoundError
 from voicectl.voice.call import Call, LegAction, is_leg_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from voicectl.api.session import Session
 
@@ -25,8 +25,7 @@ PAGE_SIZE = 100
 MAX_BARREN_PAGES = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Created:
+class Created(NamedTuple):
     """The reply to "create call".
 
     Attributes:
@@ -63,7 +62,7 @@ class Places(Protocol):
 class VoiceApi:
     """The eleven operations.
 
-    Every method raises the errors of :meth:`Session.read` or :meth:`Session.change`.
+    Every method raises the errors of :meth:`~voicectl.api.session.Session.send`.
 
     Args:
         session: Requests to the base URL.
@@ -118,7 +117,9 @@ class VoiceApi:
         while query not in asked and barren < MAX_BARREN_PAGES:
             asked.add(query)
             known = len(seen)
-            page, following = self._session.read(f"/v1/calls?{query}", _page, within=within)
+            page, following = self._session.send(
+                Request(Repeat.READ, "GET", f"/v1/calls?{query}", _page, within=within)
+            )
             if on_page:
                 on_page(following is not None)
             for call in page:
@@ -139,15 +140,14 @@ class VoiceApi:
         """
 
         def read(body: Any) -> Call:
-            call = _record(body)
+            call = record(body, Call.from_json)
             if _plain(call.uuid) != _plain(uuid):
                 raise NoAnswer("the answer is about another leg")
             return call
 
-        def ask(session: Session) -> Call:
-            return session.read(_path(uuid), read, within=within, urgent=urgent)
-
-        return self._ask(uuid, ask, is_read=True, within=within)
+        return self._send(
+            uuid, Request(Repeat.READ, "GET", _path(uuid), read, within=within, is_urgent=urgent)
+        )
 
     def create_call(self, body: dict[str, Any], *, dials: int = 1) -> Created:
         """Place a call (``POST /v1/calls``). Never repeated once a byte was sent.
@@ -159,19 +159,21 @@ class VoiceApi:
         Raises:
             OutcomeUnknown: No usable answer came; the call may have been placed.
         """
-        return self._session.change("POST", "/v1/calls", body, Repeat.NEVER, _created, dials=dials)
+        return self._session.send(Request(Repeat.NEVER, "POST", "/v1/calls", _created, body, dials))
 
     def hangup(self, uuid: str, *, within: float = HANGUP_SECONDS) -> None:
         """End a leg, repeating for *within* seconds (``PUT /v1/calls/{uuid}``).
 
         A 404 is looked into by whoever asks for it, with :meth:`get_call`: the leg may be over.
         """
-        session = self._at(uuid)
-        session.change("PUT", _path(uuid), {"action": "hangup"}, Repeat.HANGUP, done, within=within)
+        request = Request(
+            Repeat.HANGUP, "PUT", _path(uuid), done, {"action": "hangup"}, within=within, is_urgent=True
+        )
+        self._at(uuid).send(request)
 
     def modify(self, uuid: str, action: LegAction) -> None:
         """Mute, unmute, earmuff or unearmuff a leg (``PUT /v1/calls/{uuid}``)."""
-        self._change(uuid, "PUT", "", {"action": action.value}, Repeat.HARMLESS, done)
+        self._send(uuid, Request(Repeat.HARMLESS, "PUT", _path(uuid), done, {"action": action.value}))
 
     def transfer(self, uuid: str, destination: dict[str, Any], *, dials: int = 0) -> None:
         """Have a leg leave its NCCO and run another (``PUT /v1/calls/{uuid}``).
@@ -181,36 +183,36 @@ class VoiceApi:
             dials: How many ``connect`` actions the NCCO holds.
         """
         body = {"action": "transfer", "destination": destination}
-        self._change(uuid, "PUT", "", body, Repeat.NEVER, done, dials=dials)
+        self._send(uuid, Request(Repeat.NEVER, "PUT", _path(uuid), done, body, dials=dials))
 
     def start_talk(self, uuid: str, body: dict[str, Any]) -> None:
         """Say a text on a leg (``PUT /v1/calls/{uuid}/talk``)."""
-        self._change(uuid, "PUT", "/talk", body, Repeat.NEVER, _object)
+        self._send(uuid, Request(Repeat.NEVER, "PUT", _path(uuid, "/talk"), whole_object, body))
 
     def stop_talk(self, uuid: str) -> None:
         """Stop what is being said (``DELETE /v1/calls/{uuid}/talk``)."""
-        self._change(uuid, "DELETE", "/talk", None, Repeat.HARMLESS, done)
+        self._send(uuid, Request(Repeat.HARMLESS, "DELETE", _path(uuid, "/talk"), done))
 
     def start_stream(self, uuid: str, body: dict[str, Any]) -> None:
         """Play an audio file on a leg (``PUT /v1/calls/{uuid}/stream``)."""
-        self._change(uuid, "PUT", "/stream", body, Repeat.NEVER, _object)
+        self._send(uuid, Request(Repeat.NEVER, "PUT", _path(uuid, "/stream"), whole_object, body))
 
     def stop_stream(self, uuid: str) -> None:
         """Stop the audio file (``DELETE /v1/calls/{uuid}/stream``)."""
-        self._change(uuid, "DELETE", "/stream", None, Repeat.HARMLESS, done)
+        self._send(uuid, Request(Repeat.HARMLESS, "DELETE", _path(uuid, "/stream"), done))
 
     def send_dtmf(self, uuid: str, digits: str) -> None:
         """Press keys on a leg (``PUT /v1/calls/{uuid}/dtmf``)."""
-        self._change(uuid, "PUT", "/dtmf", {"digits": digits}, Repeat.NEVER, _object)
+        self._send(uuid, Request(Repeat.NEVER, "PUT", _path(uuid, "/dtmf"), whole_object, {"digits": digits}))
 
     def subscribe_dtmf(self, uuid: str, event_url: str) -> None:
         """Have the keys a leg presses sent to *event_url* (``PUT /v1/calls/{uuid}/input/dtmf``)."""
         body = {"event_url": [event_url]}
-        self._change(uuid, "PUT", "/input/dtmf", body, Repeat.HARMLESS, done)
+        self._send(uuid, Request(Repeat.HARMLESS, "PUT", _path(uuid, "/input/dtmf"), done, body))
 
     def unsubscribe_dtmf(self, uuid: str) -> None:
         """End that (``DELETE /v1/calls/{uuid}/input/dtmf``)."""
-        self._change(uuid, "DELETE", "/input/dtmf", None, Repeat.HARMLESS, done)
+        self._send(uuid, Request(Repeat.HARMLESS, "DELETE", _path(uuid, "/input/dtmf"), done))
 
     def host(self, uuid: str) -> str:
         """Where requests about a leg go, as far as is known: scheme, host and port."""
@@ -219,32 +221,16 @@ class VoiceApi:
     def _at(self, uuid: str) -> Session:
         return self._session if self._places is None else self._places.of(uuid)
 
-    def _change(
-        self,
-        uuid: str,
-        method: str,
-        below: str,
-        body: dict[str, Any] | None,
-        repeat: Repeat,
-        read: Callable[[Any], object],
-        *,
-        dials: int = 0,
-    ) -> None:
-        def ask(session: Session) -> None:
-            session.change(method, _path(uuid, below), body, repeat, read, dials=dials)
-
-        self._ask(uuid, ask, is_read=False)
-
-    def _ask(self, uuid: str, ask: Callable[[Session], T], *, is_read: bool, within: float = math.inf) -> T:
-        """Do *ask* where the leg is, once: a 404 changed nothing, and only then it is asked for elsewhere."""
-        session = self._at(uuid)
+    def _send(self, uuid: str, request: Request[T]) -> T:
+        """Send *request* where the leg is, once: a 404 changed nothing, and only then it is asked for elsewhere."""
         try:
-            return ask(session)
+            return self._at(uuid).send(request)
         except NotFoundError as exc:
             if self._places is None:
                 raise
             refusal = exc
-        return ask(self._places.find(uuid, refusal, is_read=is_read, within=within))
+        session = self._places.find(uuid, refusal, is_read=request.is_read, within=request.within)
+        return session.send(request)
 
 
 def _plain(uuid: str) -> str:
@@ -260,8 +246,7 @@ def _page(body: Any) -> tuple[list[Call], str | None]:
     """The records of a page and the query of the next one."""
     if not isinstance(body, dict):
         raise NoAnswer("the list is not an object")
-    calls = _dict(body.get("_embedded")).get("calls")
-    href = _dict(_dict(body.get("_links")).get("next")).get("href")
+    calls = fields(body.get("_embedded")).get("calls")
     if not isinstance(calls, list):
         raise NoAnswer("the list holds no calls")
     found = [
@@ -269,32 +254,11 @@ def _page(body: Any) -> tuple[list[Call], str | None]:
         for call in calls
         if isinstance(call, dict) and isinstance(call.get("uuid"), str) and call["uuid"]
     ]
-    try:
-        following = urlencode(parse_qsl(urlsplit(href).query)) if isinstance(href, str) else ""
-    except ValueError as exc:
-        raise NoAnswer("the link to the next page is no URL") from exc
-    return found, following or None
-
-
-def _record(body: Any) -> Call:
-    try:
-        return Call.from_json(_object(body))
-    except ValueError as exc:
-        raise NoAnswer(f"the answer is {exc}") from exc
+    return found, urlencode(next_query(body)) or None
 
 
 def _created(body: Any) -> Created:
-    uuid = _object(body).get("uuid")
+    uuid = whole_object(body).get("uuid")
     if not isinstance(uuid, str) or not is_leg_id(uuid):
         raise NoAnswer("the answer names no leg id")
     return Created(uuid, body)
-
-
-def _object(body: Any) -> dict[str, Any]:
-    if not isinstance(body, dict):
-        raise NoAnswer("the answer is not an object")
-    return body
-
-
-def _dict(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}

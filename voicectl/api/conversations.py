@@ -6,11 +6,13 @@ Source: Conversation API reference, sections 2, 3 and 6.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import parse_qs, quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
-from voicectl.api.session import Repeat, done
-from voicectl.errors import NoAnswer, NotFoundError, OutcomeUnknown
+from voicectl.api.repetition import Repeat, Request
+from voicectl.api.replies import done, fields, next_query, record, whole_object
+from voicectl.errors import NoAnswer
 from voicectl.voice.conversation import Conversation, ConversationState, Member
 
 if TYPE_CHECKING:
@@ -29,13 +31,12 @@ _SETTINGS = ("display_name", "image_url", "properties", "numbers", "callback")
 
 _ALL = "/v1/conversations"
 _GONE = "It may be over, in another region, or another application's: 'voicectl conversation list'."
-_UNKNOWN = "It was not sent again. See who is in the conversation before you repeat it: "
 
 
 class ConversationApi:
     """Conversations, their members, and what all who are in one hear.
 
-    Every method raises the errors of :meth:`Session.read` or :meth:`Session.change`.
+    Every method raises the errors of :meth:`~voicectl.api.session.Session.send`.
     """
 
     def __init__(self, session: Session) -> None:
@@ -75,12 +76,12 @@ class ConversationApi:
         """
 
         def read(body: Any) -> Conversation:
-            conversation = _read(Conversation.from_json, body)
+            conversation = record(body, Conversation.from_json)
             if conversation.id.lower() != id_.lower():
                 raise NoAnswer("the answer is about another conversation")
             return conversation
 
-        return self._ask(lambda: self._session.read(_path(id_), read, within=within))
+        return self._get(_path(id_), read, within)
 
     def rename(self, conversation: Conversation, name: str) -> None:
         """Give a conversation another name, and leave the rest as it is (``PUT /v1/conversations/{id}``).
@@ -89,7 +90,7 @@ class ConversationApi:
             ApiError: Refused; 409: another conversation has that name.
         """
         body = {field: conversation.raw[field] for field in _SETTINGS if field in conversation.raw}
-        self._change("PUT", conversation.id, "", body | {"name": name}, Repeat.HARMLESS)
+        self._change(Repeat.HARMLESS, "PUT", conversation.id, "", done, body | {"name": name})
 
     def members(self, id_: str, *, within: float = math.inf) -> Iterator[Member]:
         """List the members of a conversation, those that left too (``GET /v1/conversations/{id}/members``).
@@ -110,29 +111,29 @@ class ConversationApi:
         """
 
         def read(body: Any) -> Member:
-            member = _read(Member.from_json, body)
+            member = record(body, Member.from_json)
             if member.id != member_id:
                 raise NoAnswer("the answer is about another member")
             return member
 
         path = _path(id_, f"/members/{quote(member_id, safe='')}")
-        return self._ask(lambda: self._session.read(path, read, within=within))
+        return self._get(path, read, within)
 
     def start_talk(self, id_: str, body: dict[str, Any]) -> None:
         """Say a text to all in a conversation (``PUT /v1/conversations/{id}/talk``)."""
-        self._change("PUT", id_, "/talk", body, Repeat.NEVER)
+        self._change(Repeat.NEVER, "PUT", id_, "/talk", whole_object, body)
 
     def stop_talk(self, id_: str) -> None:
         """Stop what is being said to all (``DELETE /v1/conversations/{id}/talk``)."""
-        self._change("DELETE", id_, "/talk", None, Repeat.HARMLESS)
+        self._change(Repeat.HARMLESS, "DELETE", id_, "/talk", done)
 
     def start_stream(self, id_: str, body: dict[str, Any]) -> None:
         """Play an audio file to all in a conversation (``PUT /v1/conversations/{id}/stream``)."""
-        self._change("PUT", id_, "/stream", body, Repeat.NEVER)
+        self._change(Repeat.NEVER, "PUT", id_, "/stream", whole_object, body)
 
     def stop_stream(self, id_: str) -> None:
         """Stop the audio file (``DELETE /v1/conversations/{id}/stream``)."""
-        self._change("DELETE", id_, "/stream", None, Repeat.HARMLESS)
+        self._change(Repeat.HARMLESS, "DELETE", id_, "/stream", done)
 
     def start_recording(self, id_: str, options: dict[str, Any]) -> None:
         """Record a conversation (``PUT /v1/conversations/{id}/record``).
@@ -140,7 +141,7 @@ class ConversationApi:
         Whether a second start makes a second recording is documented nowhere, and each is kept and charged: it is
         sent once.
         """
-        self._change("PUT", id_, "/record", {"action": "start"} | options, Repeat.NEVER)
+        self._change(Repeat.NEVER, "PUT", id_, "/record", done, {"action": "start"} | options)
 
     def stop_recording(self, id_: str) -> None:
         """End the recording of a conversation (``PUT /v1/conversations/{id}/record``).
@@ -148,15 +149,24 @@ class ConversationApi:
         Raises:
             NotFoundError: There is no such conversation, or nobody records it.
         """
-        self._change("PUT", id_, "/record", {"action": "stop"}, Repeat.HARMLESS)
+        self._change(Repeat.HARMLESS, "PUT", id_, "/record", done, {"action": "stop"})
 
-    def _change(self, method: str, id_: str, below: str, body: dict[str, Any] | None, repeat: Repeat) -> None:
-        read = _object if repeat is Repeat.NEVER and below != "/record" else done  # 2021: a 204 for records
-        try:
-            self._ask(lambda: self._session.change(method, _path(id_, below), body, repeat, read))
-        except OutcomeUnknown as exc:
-            exc.hint = f"{_UNKNOWN}'voicectl conversation show {id_}'."
-            raise
+    def _change(
+        self,
+        repeat: Repeat,
+        method: str,
+        id_: str,
+        below: str,
+        read: Callable[[Any], object],
+        body: dict[str, Any] | None = None,
+    ) -> None:
+        look = f"See who is in the conversation before you repeat it: 'voicectl conversation show {id_}'."
+        self._session.send(
+            Request(repeat, method, _path(id_, below), read, body, if_absent=_GONE, if_unknown=look)
+        )
+
+    def _get(self, target: str, read: Callable[[Any], T], within: float) -> T:
+        return self._session.send(Request(Repeat.READ, "GET", target, read, within=within, if_absent=_GONE))
 
     def _rows(
         self,
@@ -175,12 +185,7 @@ class ConversationApi:
         seen: set[str] = set()
         cursors: set[str] = set()
         for _ in range(MAX_PAGES):
-            target = f"{path}?{urlencode(query)}"
-            page, cursor = self._ask(
-                lambda target=target: self._session.read(  # type: ignore[misc]
-                    target, lambda body: _page(body, name), within=within
-                )
-            )
+            page, cursor = self._get(f"{path}?{urlencode(query)}", partial(_page, name), within)
             for row in page:
                 if row["id"] not in seen:
                     seen.add(row["id"])
@@ -192,47 +197,17 @@ class ConversationApi:
         if on_cut:
             on_cut()
 
-    def _ask(self, send: Callable[[], T]) -> T:
-        """What *send* returns; a 404 is about a conversation."""
-        try:
-            return send()
-        except NotFoundError as exc:
-            exc.hint = _GONE
-            raise
-
 
 def _path(id_: str, below: str = "") -> str:
     return f"{_ALL}/{quote(id_, safe='')}{below}"
 
 
-def _page(body: Any, name: str) -> tuple[list[dict[str, Any]], str | None]:
+def _page(name: str, body: Any) -> tuple[list[dict[str, Any]], str | None]:
     """The rows of a page, and the cursor of the next one. In 2021 the rows stood one object deeper."""
-    body = _object(body)
-    embedded = _dict(body.get("_embedded"))
-    rows = embedded.get(name, _dict(embedded.get("data")).get(name))
+    embedded = fields(whole_object(body).get("_embedded"))
+    rows = embedded.get(name, fields(embedded.get("data")).get(name))
     if not isinstance(rows, list):
         raise NoAnswer(f"the list holds no {name}")
-    href = _dict(_dict(body.get("_links")).get("next")).get("href")
-    try:
-        cursors = parse_qs(urlsplit(href).query).get("cursor", []) if isinstance(href, str) else []
-    except ValueError as exc:
-        raise NoAnswer("the link to the next page is no URL") from exc
+    cursor = next((value for key, value in next_query(body) if key == "cursor"), None)
     found = [row for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str) and row["id"]]
-    return found, cursors[0] if cursors else None
-
-
-def _read(from_json: Callable[[dict[str, Any]], T], body: Any) -> T:
-    try:
-        return from_json(_object(body))
-    except ValueError as exc:
-        raise NoAnswer(f"the answer is {exc}") from exc
-
-
-def _object(body: Any) -> dict[str, Any]:
-    if not isinstance(body, dict):
-        raise NoAnswer("the answer is not an object")
-    return body
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+    return found, cursor

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 from voicectl.api.session import REDIRECTS, STREAMED
-from voicectl.errors import NoAnswer, NotFoundError, TransportError
+from voicectl.errors import NoAnswer, TransportError
 from voicectl.loopback import is_loopback, is_public
 
 if TYPE_CHECKING:
@@ -85,13 +85,15 @@ class FileApi:
                     return take(answer)
                 raise NoAnswer(f"{wire.host}, where the file should be, answered {answer.status}")
 
-        try:
-            return session.download(path, follow, headers=headers, silence=self._silence, within=self._within)
-        except NotFoundError as exc:
-            exc.hint = (
-                "Files are deleted after about 30 days. Or it is another application's, or another region's."
-            )
-            raise
+        return session.download(
+            path,
+            follow,
+            headers=headers,
+            silence=self._silence,
+            within=self._within,
+            if_absent="Files are deleted after about 30 days. Or it is another application's,"
+            " or another region's.",
+        )
 
 
 def _location(origin: str, path: str, answer: Incoming) -> tuple[str, str]:

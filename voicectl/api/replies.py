@@ -1,32 +1,26 @@
-"""Answers: the head and the body of one, and what the API refuses with in four shapes of error body.
-
-Source: Voice API reference, "errors".
-"""
+"""Answers: the head and the body of one, and the JSON that the API puts into it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from urllib.parse import parse_qsl, urlsplit
 
 from voicectl import strict_json
-from voicectl.errors import ApiError, NoAnswer, TransportError
+from voicectl.errors import NoAnswer
 
 if TYPE_CHECKING:
     import http.client
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from voicectl.api.connection import Connection
+
+T = TypeVar("T")
 
 MAX_BODY_BYTES = 1 << 20
 PART_BYTES = 1 << 16
 MAX_DEPTH = 64
-BAD_REQUEST = 400
-MAX_WORDS = 300
-MAX_PARAMETERS = 10
 MAX_RETRY_AFTER_SECONDS = 1e12
-
-_LEGS = "/v1/calls/"
 
 
 class Reply(NamedTuple):
@@ -106,80 +100,6 @@ class Incoming:
             raise NoAnswer("the answer was cut short")
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A refusal in the API's words."""
-
-    status: int
-    title: str
-    detail: str
-    trace_id: str | None
-
-    def __str__(self) -> str:
-        words = f"{self.status} {self.title}".strip()
-        return (f"{words}: {self.detail}" if self.detail else words).rstrip(".")
-
-
-def refusal(reply: Reply) -> Refusal:
-    """Read an error reply of any known shape; anything else gives its status and the start of its text."""
-    try:
-        body = reply.json()
-    except TransportError:
-        body = None
-    if not isinstance(body, dict):
-        text = reply.body[:MAX_WORDS].decode("utf-8", "replace").strip()
-        body = {} if text.startswith("<") else {"detail": text}
-    details = [_first(body, "detail", "msg_error", "Error", "error")]
-    parameters = body.get("invalid_parameters")
-    if isinstance(parameters, list):
-        details += [_parameter(each) for each in parameters[:MAX_PARAMETERS]]
-    return Refusal(
-        status=reply.status,
-        title=_first(body, "title", "error_title"),
-        detail=_words("; ".join(filter(None, details))),
-        trace_id=_words(reply.headers.get("x-nexmo-trace-id")) or _first(body, "instance") or None,
-    )
-
-
-def _parameter(each: Any) -> str:
-    if not isinstance(each, dict):
-        return _words(each)
-    return ": ".join(filter(None, (_first(each, "name"), _first(each, "reason"))))
-
-
-def _first(body: dict[str, Any], *keys: str) -> str:
-    """The first of these that says something."""
-    return next(filter(None, (_words(body.get(key)) for key in keys)), "")
-
-
-def _words(value: object) -> str:
-    """What somebody else wrote, on one line and not for ever, and such as every file and database takes."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return ""
-    text = " ".join(str(value).encode("utf-8", "backslashreplace").decode().split())
-    return text if len(text) <= MAX_WORDS else text[:MAX_WORDS] + "..."
-
-
-def rejected(reply: Reply, target: str) -> ApiError:
-    """The error for a final refusal that needs no more explanation.
-
-    Args:
-        target: The path that was asked. A 400 without a word about a leg's request is about the leg's state.
-    """
-    said = refusal(reply)
-    leg = target.removeprefix(_LEGS).partition("/")[0] if target.startswith(_LEGS) else ""
-    hint = "Nothing was changed. Correct the request and give the command again."
-    if leg and said.status == BAD_REQUEST and not said.detail:
-        hint = f"Is the leg answered? Nothing was changed. Wait for it: voicectl wait {leg} --for answered"
-    return ApiError(
-        f"The API refused the request: {said}.",
-        status=said.status,
-        title=said.title,
-        trace_id=said.trace_id,
-        hint=hint,
-    )
-
-
 def retry_after(reply: Reply) -> float | None:
     """Seconds that ``Retry-After`` asks for; None if it is absent or not a number of seconds.
 
@@ -195,3 +115,50 @@ def server_time(reply: Reply | Incoming) -> float | None:
         return parsedate_to_datetime(reply.headers["Date"]).timestamp()
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def done(body: Any) -> None:
+    """For an answer whose status says it all; its body is empty or an object, or it is not the API's."""
+    if body is not None:
+        whole_object(body)
+
+
+def whole_object(body: Any) -> dict[str, Any]:
+    """The object that an answer is.
+
+    Raises:
+        NoAnswer: It is something else.
+    """
+    if not isinstance(body, dict):
+        raise NoAnswer("the answer is not an object")
+    return body
+
+
+def record(body: Any, from_json: Callable[[dict[str, Any]], T]) -> T:
+    """What *from_json* reads in the object that an answer is.
+
+    Raises:
+        NoAnswer: It is something else.
+    """
+    try:
+        return from_json(whole_object(body))
+    except ValueError as exc:
+        raise NoAnswer(f"the answer is {exc}") from exc
+
+
+def fields(value: Any) -> dict[str, Any]:
+    """The object *value*; an empty one if it is something else."""
+    return value if isinstance(value, dict) else {}
+
+
+def next_query(body: dict[str, Any]) -> list[tuple[str, str]]:
+    """The query of the link to the page that follows; its path and host are not ours to trust.
+
+    Raises:
+        NoAnswer: It is no URL.
+    """
+    href = fields(fields(body.get("_links")).get("next")).get("href")
+    try:
+        return parse_qsl(urlsplit(href).query) if isinstance(href, str) else []
+    except ValueError as exc:
+        raise NoAnswer("the link to the next page is no URL") from exc

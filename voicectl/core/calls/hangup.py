@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from voicectl.api.session import HANGUP_SECONDS
+from voicectl.api.repetition import HANGUP_SECONDS
 from voicectl.core.calls import regions
 from voicectl.errors import ApiError, AuthError, NotFoundError, RateLimitedError, TransportError
 

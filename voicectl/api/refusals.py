@@ -1,0 +1,142 @@
+"""The errors that answers mean: four shapes of error body, and what to do next.
+
+Source: Voice API reference, "errors".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from voicectl.api.replies import retry_after
+from voicectl.errors import (
+    ApiError,
+    AuthError,
+    NoAnswer,
+    NotFoundError,
+    RateLimitedError,
+    TransportError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from voicectl.api.repetition import Request
+    from voicectl.api.replies import Reply
+
+E = TypeVar("E", bound=ApiError)
+
+BAD_REQUEST = 400
+REQUEST_TIMEOUT = 408
+
+MAX_WORDS = 300
+MAX_PARAMETERS = 10
+
+
+class Refusal(NamedTuple):
+    """A refusal in the API's words."""
+
+    status: int
+    title: str
+    detail: str
+    trace_id: str | None
+
+    def __str__(self) -> str:
+        words = f"{self.status} {self.title}".strip()
+        return (f"{words}: {self.detail}" if self.detail else words).rstrip(".")
+
+    def error(self, kind: type[E], message: str, hint: str) -> E:
+        """An error of this *kind*, with what support asks for."""
+        return kind(message, status=self.status, title=self.title, trace_id=self.trace_id, hint=hint)
+
+
+def error(
+    reply: Reply, request: Request[Any], *, host: str, whose: str, doubt: Callable[[], str]
+) -> ApiError | TransportError:
+    """The error that an answer of another status than 2xx means.
+
+    Args:
+        whose: Who is signed in, in words.
+        doubt: Says what to do about a 401.
+
+    Returns:
+        NoAnswer if the status says nothing certain (5xx, 408).
+    """
+    if 300 <= reply.status < 400:
+        return TransportError(
+            f"{host} answered with a redirect ({reply.status}), which is never followed.",
+            hint="A proxy or a wrong base URL does this: see 'voicectl doctor'.",
+        )
+    said = refusal(reply)
+    if reply.status == REQUEST_TIMEOUT or not 400 <= reply.status < 500:
+        answered = NoAnswer(f"the API answered {said}")
+        answered.status, answered.trace_id = said.status, said.trace_id
+        return answered
+    match reply.status:
+        case 401:
+            return said.error(AuthError, f"{host} refused the credentials: {said}.", doubt())
+        case 403:
+            hint = "The account is not allowed to do this: ask its owner, or Vonage with the trace id."
+            return said.error(AuthError, f"{host} refused the credentials: {said}.", hint)
+        case 404:
+            hint = request.if_absent or (
+                "The leg may be over, in another region, or another application's: 'voicectl call list --all'."
+            )
+            path = request.target.partition("?")[0]
+            return said.error(NotFoundError, f"Nothing at {path} on {host} for {whose}: {said}.", hint)
+        case 429:
+            asked = retry_after(reply)
+            hint = f"It asks for {asked:.0f} s of quiet." if asked else "Try again in a minute."
+            limited = said.error(
+                RateLimitedError,
+                f"{host} is still over its rate limit: {said}.",
+                f"Nothing was changed. {hint}",
+            )
+            limited.retry_after = asked
+            return limited
+    hint = "Nothing was changed. Correct the request and give the command again."
+    if reply.status == BAD_REQUEST and request.leg and not said.detail:  # it is about the leg's state
+        hint = (
+            "Is the leg answered? Nothing was changed."
+            f" Wait for it: voicectl wait {request.leg} --for answered"
+        )
+    return said.error(ApiError, f"The API refused the request: {said}.", hint)
+
+
+def refusal(reply: Reply) -> Refusal:
+    """Read an error reply of any known shape; anything else gives its status and the start of its text."""
+    try:
+        body = reply.json()
+    except TransportError:
+        body = None
+    if not isinstance(body, dict):
+        text = reply.body[:MAX_WORDS].decode("utf-8", "replace").strip()
+        body = {} if text.startswith("<") else {"detail": text}
+    details = [_first(body, "detail", "msg_error", "Error", "error")]
+    parameters = body.get("invalid_parameters")
+    if isinstance(parameters, list):
+        details += [_parameter(each) for each in parameters[:MAX_PARAMETERS]]
+    return Refusal(
+        status=reply.status,
+        title=_first(body, "title", "error_title"),
+        detail=_words("; ".join(filter(None, details))),
+        trace_id=_words(reply.headers.get("x-nexmo-trace-id")) or _first(body, "instance") or None,
+    )
+
+
+def _parameter(each: Any) -> str:
+    if not isinstance(each, dict):
+        return _words(each)
+    return ": ".join(filter(None, (_first(each, "name"), _first(each, "reason"))))
+
+
+def _first(body: dict[str, Any], *keys: str) -> str:
+    """The first of these that says something."""
+    return next(filter(None, (_words(body.get(key)) for key in keys)), "")
+
+
+def _words(value: object) -> str:
+    """What somebody else wrote, on one line and not for ever, and such as every file and database takes."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return ""
+    text = " ".join(str(value).encode("utf-8", "backslashreplace").decode().split())
+    return text if len(text) <= MAX_WORDS else text[:MAX_WORDS] + "..."
