@@ -20,21 +20,15 @@ from cryptography.exceptions import InternalError, InvalidSignature, Unsupported
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
 
 from voicectl.errors import ConfigError
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 MIN_BITS = 2048
 MAX_BITS = 16_384
@@ -62,7 +56,7 @@ def parse(content: bytes | str, *, where: str) -> RSAPrivateKey:
     if kind.startswith("OPENSSH"):
         raise _refused(where, "it is in OpenSSH's own form; rewrite it: ssh-keygen -p -m PEM -f FILE")
     try:
-        key = load_pem_private_key(block, None, unsafe_skip_rsa_key_validation=True)
+        key = _pem_loader()(block, None, unsafe_skip_rsa_key_validation=True)
     except TypeError:
         raise _refused(where, "it is encrypted; decrypt it: openssl pkey -in FILE -out KEY.pem") from None
     except (ValueError, UnsupportedAlgorithm, OverflowError, InternalError):
@@ -130,13 +124,37 @@ def from_command(command: str, *, within: float = COMMAND_SECONDS) -> RSAPrivate
 
 def fingerprint(key: RSAPublicKey) -> str:
     """``SHA256:`` and 64 hex digits: the hash of the public key's DER form."""
+    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 (see _pem_loader)
+        Encoding,
+        PublicFormat,
+    )
+
     der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return "SHA256:" + hashlib.sha256(der).hexdigest()
 
 
 def to_pem(key: RSAPrivateKey) -> bytes:
     """The one form in which keys are stored: PKCS#8 PEM."""
+    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 (see _pem_loader)
+        Encoding,
+        NoEncryption,
+        PrivateFormat,
+    )
+
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _pem_loader() -> Callable[..., PrivateKeyTypes]:
+    """Find ``load_pem_private_key`` without its package, which also loads all that reads OpenSSH's keys (5 ms)."""
+    try:
+        from cryptography.hazmat.bindings._rust import openssl  # noqa: PLC0415 (where the package has it from)
+
+        found: Callable[..., PrivateKeyTypes] = openssl.keys.load_pem_private_key
+    except (ImportError, AttributeError):
+        from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 (the documented place)
+
+        found = serialization.load_pem_private_key
+    return found
 
 
 def _read_bounded(process: subprocess.Popen[bytes], within: float) -> bytes:
