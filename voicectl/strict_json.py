@@ -19,7 +19,7 @@ def loads(content: bytes | str, *, has_unique_keys: bool = False, max_depth: int
     """
     if isinstance(content, bytes):
         content = content.decode(json.detect_encoding(content), "surrogatepass")
-    found = (_UNIQUE if has_unique_keys else _PLAIN).decode(content)
+    found = (_UNIQUE if has_unique_keys else DECODER).decode(content)
     if (
         max_depth is not None
         and content.count("{") + content.count("[") > max_depth
@@ -60,5 +60,5 @@ def _finite(text: str) -> float:
 
 
 # Made once: to make one takes as long as to read a small object.
-_PLAIN = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
+DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
 _UNIQUE = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_finite)

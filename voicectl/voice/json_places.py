@@ -6,11 +6,12 @@ Scalars are read by :mod:`json`; arrays and objects here, because it keeps no po
 from __future__ import annotations
 
 import json
-import math
 import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import Any
+
+from voicectl import strict_json
 
 MAX_DEPTH = 100
 
@@ -90,9 +91,6 @@ class _Reader:
     text: str
     offsets: dict[Path, int] = field(default_factory=dict)
     repeated: list[tuple[Path, int]] = field(default_factory=list)
-    scalars: json.JSONDecoder = field(
-        default_factory=lambda: json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
-    )
 
     def skip(self, at: int) -> int:
         """The offset of the first character from *at* on that is no space."""
@@ -111,7 +109,7 @@ class _Reader:
 
     def _scalar(self, at: int) -> tuple[Any, int]:
         try:
-            return self.scalars.raw_decode(self.text, at)
+            return strict_json.DECODER.raw_decode(self.text, at)
         except json.JSONDecodeError as exc:
             if exc.pos == at and exc.msg == "Expecting value":
                 what = (
@@ -166,14 +164,3 @@ class _Reader:
         if self.text.startswith(closing, after):
             raise BadJson("There is a comma too many.", at)
         return after, False
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(name)
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(text)
-    return value

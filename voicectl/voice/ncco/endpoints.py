@@ -13,13 +13,9 @@ HEADER_BYTES = 512
 ON_ANSWER = Record(
     name="onAnswer",
     options={
-        "url": Option(
-            shape=URL, required=True, about="Its NCCO is run to the callee alone, before they join."
-        ),
-        "ringbackTone": Option(shape=URL, about="Played to the caller meanwhile."),
-        "ringback": Option(
-            shape=URL, about="Older name of ringbackTone.", deprecated="Its name is ringbackTone now."
-        ),
+        "url": Option(URL, "Its NCCO is run to the callee alone, before they join.", required=True),
+        "ringbackTone": Option(URL, "Played to the caller meanwhile."),
+        "ringback": Option(URL, "Older name of ringbackTone.", deprecated="Its name is ringbackTone now."),
     },
 )
 
@@ -27,13 +23,13 @@ PHONE = Record(
     name="phone endpoint",
     about="A telephone.",
     options={
-        "number": Option(shape=E164, required=True, about="E.164, without a +."),
+        "number": Option(E164, "E.164, without a +.", required=True),
         "dtmfAnswer": Option(
-            shape=Text(right="keys: 0-9, *, # and p, a pause of half a second", pattern=r"[0-9*#p]+"),
-            about="Keys pressed on answer; p is a pause of half a second.",
+            Text(right="keys: 0-9, *, # and p, a pause of half a second", pattern=r"[0-9*#p]+"),
+            "Keys pressed on answer; p is a pause of half a second.",
         ),
-        "shaken": Option(shape=TEXT, about="The value of a STIR/SHAKEN Identity header."),
-        "onAnswer": Option(shape=ON_ANSWER, about="What the callee hears first."),
+        "shaken": Option(TEXT, "The value of a STIR/SHAKEN Identity header."),
+        "onAnswer": Option(ON_ANSWER, "What the callee hears first."),
     },
 )
 
@@ -42,28 +38,28 @@ SIP = Record(
     about="A SIP address, or a user of a SIP trunk.",
     options={
         "uri": Option(
-            shape=Text(
+            Text(
                 right="a SIP URI of at most 50 characters, such as sip:desk@sip.example.org",
                 pattern=r"[sS][iI][pP][sS]?:\S+",
                 most=50,
             ),
+            "The address.",
             required=True,
             unless=("user", "domain"),
-            about="The address.",
         ),
-        "user": Option(shape=WORD, about="In place of uri, with domain: a user of a trunk."),
-        "domain": Option(shape=WORD, about="The name of a trunk of the account."),
-        "headers": Option(shape=Free(values=TEXT), about="Sent as X-NAME: VALUE."),
+        "user": Option(WORD, "In place of uri, with domain: a user of a trunk."),
+        "domain": Option(WORD, "The name of a trunk of the account."),
+        "headers": Option(Free(values=TEXT), "Sent as X-NAME: VALUE."),
         "standardHeaders": Option(
-            shape=Record(
+            Record(
                 name="standardHeaders",
                 options={
                     "User-to-User": Option(
-                        shape=Text(right="a text of at most 256 characters", most=256), about="RFC 7433."
+                        Text(right="a text of at most 256 characters", most=256), "RFC 7433."
                     )
                 },
             ),
-            about="Sent without X-.",
+            "Sent without X-.",
         ),
     },
     rules=tuple(
@@ -92,29 +88,25 @@ WEBSOCKET = Record(
     about="A WebSocket server.",
     options={
         "uri": Option(
-            shape=Text(
+            Text(
                 right="a WebSocket URI, such as wss://app.example.org/socket",
                 pattern=r"[wW][sS][sS]?://[^\s/?#]\S*",
             ),
+            "Its address.",
             required=True,
-            about="Its address.",
         ),
         "content-type": Option(
-            shape=Choice(tuple(f"audio/l16;rate={rate}" for rate in (8000, 16000, 24000))),
+            Choice(tuple(f"audio/l16;rate={rate}" for rate in (8000, 16000, 24000))),
+            "The audio format.",
             required=True,
-            about="The audio format.",
         ),
-        "headers": Option(
-            shape=Free(most_bytes=HEADER_BYTES), about=f"Any JSON, at most {HEADER_BYTES} bytes."
-        ),
+        "headers": Option(Free(most_bytes=HEADER_BYTES), f"Any JSON, at most {HEADER_BYTES} bytes."),
         "authorization": Option(
-            shape=Record(
+            Record(
                 name="authorization",
                 options={
-                    "type": Option(
-                        shape=Choice(("vonage", "custom")), default="vonage", about="Whose value it is."
-                    ),
-                    "value": Option(shape=TEXT, about="The value of the Authorization header."),
+                    "type": Option(Choice(("vonage", "custom")), "Whose value it is.", default="vonage"),
+                    "value": Option(TEXT, "The value of the Authorization header."),
                 },
                 rules=(
                     Rule(
@@ -127,7 +119,7 @@ WEBSOCKET = Record(
                     ),
                 ),
             ),
-            about="What the handshake carries.",
+            "What the handshake carries.",
         ),
     },
 )
@@ -135,13 +127,13 @@ WEBSOCKET = Record(
 APP = Record(
     name="app endpoint",
     about="A user of the application.",
-    options={"user": Option(shape=WORD, required=True, about="The name of the user.")},
+    options={"user": Option(WORD, "The name of the user.", required=True)},
 )
 
 VBC = Record(
     name="vbc endpoint",
     about="An extension of Vonage Business Cloud.",
-    options={"extension": Option(shape=WORD, required=True, about="The extension, as text.")},
+    options={"extension": Option(WORD, "The extension, as text.", required=True)},
 )
 
 ENDPOINT = Variant(

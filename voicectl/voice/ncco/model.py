@@ -35,23 +35,17 @@ TALK = Record(
     name="talk",
     about="Say a text.",
     options={
-        "text": Option(
-            shape=WORD, required=True, about="At most 1,500 characters without tags; plain, or one <speak>."
-        ),
+        "text": Option(WORD, "At most 1,500 characters without tags; plain, or one <speak>.", required=True),
         "bargeIn": BARGE_IN,
         "loop": LOOP,
-        "level": Option(shape=LEVEL, default=0, about="Loudness."),
-        "language": Option(shape=SPOKEN, default=languages.DEFAULT, about="The language spoken."),
-        "style": Option(shape=Number(least=0), default=0, about="The voice, numbered per language."),
-        "premium": Option(shape=FLAG, default=False, about="Use a premium voice, which is charged."),
-        "voiceName": Option(
-            shape=TEXT, about="Older way to choose a voice.", deprecated="Use language and style."
-        ),
-        "provider": Option(
-            shape=TEXT, about="ElevenLabs, Google or Polly.", newer="only the .NET SDK of 2026 has it"
-        ),
+        "level": Option(LEVEL, "Loudness.", default=0),
+        "language": Option(SPOKEN, "The language spoken.", default=languages.DEFAULT),
+        "style": Option(Number(least=0), "The voice, numbered per language.", default=0),
+        "premium": Option(FLAG, "Use a premium voice, which is charged.", default=False),
+        "voiceName": Option(TEXT, "Older way to choose a voice.", deprecated="Use language and style."),
+        "provider": Option(TEXT, "ElevenLabs, Google or Polly.", newer="only the .NET SDK of 2026 has it"),
         "providerOptions": Option(
-            shape=Free(), about="Settings of the provider.", newer="only the .NET SDK of 2026 has it"
+            Free(), "Settings of the provider.", newer="only the .NET SDK of 2026 has it"
         ),
         **WEBHOOK,
     },
@@ -61,8 +55,8 @@ STREAM = Record(
     name="stream",
     about="Play an audio file, MP3 or 16-bit WAV.",
     options={
-        "streamUrl": Option(shape=ONE_URL, required=True, about="Where the file is."),
-        "level": Option(shape=Number(whole=False, least=-1, most=1, step=0.1), default=0, about="Loudness."),
+        "streamUrl": Option(ONE_URL, "Where the file is.", required=True),
+        "level": Option(Number(whole=False, least=-1, most=1, step=0.1), "Loudness.", default=0),
         "bargeIn": BARGE_IN,
         "loop": LOOP,
         **WEBHOOK,
@@ -73,19 +67,17 @@ RECORD = Record(
     name="record",
     about="Record what follows; with endOnSilence or endOnKey, now.",
     options={
-        "format": Option(shape=Choice(("mp3", "wav", "ogg")), default="mp3", about="The file's format."),
-        "split": Option(shape=Choice(("conversation",)), about="One channel for each side."),
-        "channels": Option(shape=Number(least=1, most=32), about="How many channels; needs split."),
-        "endOnSilence": Option(
-            shape=Number(least=3, most=10), about="Stop after so many seconds of silence."
-        ),
+        "format": Option(Choice(("mp3", "wav", "ogg")), "The file's format.", default="mp3"),
+        "split": Option(Choice(("conversation",)), "One channel for each side."),
+        "channels": Option(Number(least=1, most=32), "How many channels; needs split."),
+        "endOnSilence": Option(Number(least=3, most=10), "Stop after so many seconds of silence."),
         "endOnKey": Option(
-            shape=Text(right="one key, as text: 0-9, * or #", pattern=r"[0-9*#]"), about="Stop on this key."
+            Text(right="one key, as text: 0-9, * or #", pattern=r"[0-9*#]"), "Stop on this key."
         ),
-        "timeOut": Option(shape=Number(least=3, most=7200), about="The most seconds recorded."),
-        "beepStart": Option(shape=FLAG, default=False, about="Beep first."),
+        "timeOut": Option(Number(least=3, most=7200), "The most seconds recorded."),
+        "beepStart": Option(FLAG, "Beep first.", default=False),
         **WEBHOOK,
-        "transcription": Option(shape=TRANSCRIPTION, about="Write down what was said; {} is on."),
+        "transcription": Option(TRANSCRIPTION, "Write down what was said; {} is on."),
     },
     rules=(
         Rule(
@@ -110,14 +102,14 @@ CONVERSATION = Record(
     name="conversation",
     about="Join a room.",
     options={
-        "name": Option(shape=WORD, required=True, about="The room; the first to use a name makes it."),
-        "musicOnHoldUrl": Option(shape=ONE_URL, about="Played until the conversation starts."),
-        "startOnEnter": Option(shape=FLAG, default=True, about="False for those who wait for a moderator."),
-        "endOnExit": Option(shape=FLAG, default=False, about="End it for all when this leg leaves."),
-        "record": Option(shape=FLAG, default=False, about="Record it, as mp3."),
+        "name": Option(WORD, "The room; the first to use a name makes it.", required=True),
+        "musicOnHoldUrl": Option(ONE_URL, "Played until the conversation starts."),
+        "startOnEnter": Option(FLAG, "False for those who wait for a moderator.", default=True),
+        "endOnExit": Option(FLAG, "End it for all when this leg leaves.", default=False),
+        "record": Option(FLAG, "Record it, as mp3.", default=False),
         **WEBHOOK,
         **AUDIENCE,
-        "transcription": Option(shape=TRANSCRIPTION, about="Write down what was said; needs record."),
+        "transcription": Option(TRANSCRIPTION, "Write down what was said; needs record."),
     },
     rules=(
         MUTE_RULE,
@@ -136,29 +128,27 @@ CONNECT = Record(
     about="Dial somebody into the conversation.",
     options={
         "endpoint": Option(
-            shape=Array(
+            Array(
                 item=ENDPOINT,
                 least=1,
                 most=1,
                 right='an array of exactly one endpoint, such as [{"type": "phone", "number": "447700900001"}]',
             ),
+            "Whom to dial: one endpoint. Several connects dial several.",
             required=True,
-            about="Whom to dial: one endpoint. Several connects dial several.",
         ),
-        "from": Option(shape=E164, about="One of your numbers, as text. Left out for app users."),
-        "randomFromNumber": Option(
-            shape=FLAG, default=False, about="Call from any number of the application."
-        ),
+        "from": Option(E164, "One of your numbers, as text. Left out for app users."),
+        "randomFromNumber": Option(FLAG, "Call from any number of the application.", default=False),
         "eventType": Option(
-            shape=Choice(("synchronous",)), about="The reply to an event may hold the NCCO to fall back to."
+            Choice(("synchronous",)), "The reply to an event may hold the NCCO to fall back to."
         ),
-        "timeout": Option(shape=Number(least=1, most=120), default=60, about="Seconds that it rings."),
-        "limit": Option(shape=Number(least=1, most=7200), default=7200, about="Seconds that they talk."),
-        "machineDetection": Option(shape=Choice(("continue", "hangup")), about="What to do about a machine."),
-        "advancedMachineDetection": Option(shape=DETECTION, about="The better detection, which is charged."),
-        "advanced_machine_detection": Option(shape=DETECTION, alias_of="advancedMachineDetection"),
+        "timeout": Option(Number(least=1, most=120), "Seconds that it rings.", default=60),
+        "limit": Option(Number(least=1, most=7200), "Seconds that they talk.", default=7200),
+        "machineDetection": Option(Choice(("continue", "hangup")), "What to do about a machine."),
+        "advancedMachineDetection": Option(DETECTION, "The better detection, which is charged."),
+        "advanced_machine_detection": Option(DETECTION, alias_of="advancedMachineDetection"),
         **WEBHOOK,
-        "ringbackTone": Option(shape=URL, about="Played to the caller until connected: a URL, no array."),
+        "ringbackTone": Option(URL, "Played to the caller until connected: a URL, no array."),
     },
     rules=(
         Rule(
@@ -183,9 +173,9 @@ CONNECT = Record(
 DTMF = Record(
     name="dtmf",
     options={
-        "timeOut": Option(shape=DTMF_TIMEOUT, default=3, about="Seconds after the last key."),
-        "maxDigits": Option(shape=DTMF_DIGITS, default=4, about="How many keys end it."),
-        "submitOnHash": Option(shape=FLAG, default=False, about="# ends it."),
+        "timeOut": Option(DTMF_TIMEOUT, "Seconds after the last key.", default=3),
+        "maxDigits": Option(DTMF_DIGITS, "How many keys end it.", default=4),
+        "submitOnHash": Option(FLAG, "# ends it.", default=False),
     },
 )
 
@@ -193,25 +183,21 @@ SPEECH = Record(
     name="speech",
     options={
         "uuid": Option(
-            shape=Array(item=LEG, least=1, most=1, right="an array with the id of one leg"),
-            about="The leg to listen to; left out, the first that joined.",
+            Array(item=LEG, least=1, most=1, right="an array with the id of one leg"),
+            "The leg to listen to; left out, the first that joined.",
         ),
         "endOnSilence": Option(
-            shape=Number(whole=False, least=0.4, most=10), default=2, about="Seconds of silence that end it."
+            Number(whole=False, least=0.4, most=10), "Seconds of silence that end it.", default=2
         ),
-        "language": Option(shape=HEARD, default=languages.DEFAULT, about="The language that is spoken."),
-        "context": Option(
-            shape=Array(item=TEXT, right="an array of texts"), about="Words that are likely to be said."
-        ),
-        "startTimeout": Option(
-            shape=Number(least=1, most=60), default=10, about="Seconds to wait for the first word."
-        ),
-        "maxDuration": Option(shape=Number(least=1, most=60), default=60, about="The most seconds heard."),
-        "saveAudio": Option(shape=FLAG, default=False, about="Keep the audio."),
-        "sensitivity": Option(shape=Number(least=10, most=100), default=90, about="How soft speech may be."),
-        "provider": Option(shape=TEXT, about="Deepgram or Google.", newer="only the .NET SDK of 2026 has it"),
+        "language": Option(HEARD, "The language that is spoken.", default=languages.DEFAULT),
+        "context": Option(Array(item=TEXT, right="an array of texts"), "Words that are likely to be said."),
+        "startTimeout": Option(Number(least=1, most=60), "Seconds to wait for the first word.", default=10),
+        "maxDuration": Option(Number(least=1, most=60), "The most seconds heard.", default=60),
+        "saveAudio": Option(FLAG, "Keep the audio.", default=False),
+        "sensitivity": Option(Number(least=10, most=100), "How soft speech may be.", default=90),
+        "provider": Option(TEXT, "Deepgram or Google.", newer="only the .NET SDK of 2026 has it"),
         "providerOptions": Option(
-            shape=Free(), about="Settings of the provider.", newer="only the .NET SDK of 2026 has it"
+            Free(), "Settings of the provider.", newer="only the .NET SDK of 2026 has it"
         ),
     },
 )
@@ -221,23 +207,21 @@ INPUT = Record(
     about="Collect keys or speech.",
     options={
         "type": Option(
-            shape=Array(
-                item=Choice(("dtmf", "speech")), least=1, right='an array of "dtmf", "speech" or both'
-            ),
+            Array(item=Choice(("dtmf", "speech")), least=1, right='an array of "dtmf", "speech" or both'),
+            "What is collected.",
             required=True,
             unless=("timeOut", "maxDigits", "submitOnHash"),
-            about="What is collected.",
         ),
         "mode": Option(
-            shape=Choice(("synchronous", "asynchronous")),
+            Choice(("synchronous", "asynchronous")),
+            "Asynchronous: keys are sent one by one, at once; dtmf must be absent.",
             default="synchronous",
-            about="Asynchronous: keys are sent one by one, at once; dtmf must be absent.",
         ),
-        "dtmf": Option(shape=DTMF, about="Settings for keys."),
-        "speech": Option(shape=SPEECH, about="Settings for speech."),
+        "dtmf": Option(DTMF, "Settings for keys."),
+        "speech": Option(SPEECH, "Settings for speech."),
         **WEBHOOK,
         **{
-            name: Option(shape=option.shape, about="Older form.", deprecated="Put it into dtmf.")
+            name: Option(option.shape, "Older form.", deprecated="Put it into dtmf.")
             for name, option in DTMF.options.items()
         },
     },
@@ -258,8 +242,8 @@ NOTIFY = Record(
     name="notify",
     about="Send a payload to your application; an NCCO in the reply replaces this one.",
     options={
-        "payload": Option(shape=Free(), required=True, about="What is sent."),
-        "eventUrl": Option(shape=ONE_URL, required=True, about="Where to."),
+        "payload": Option(Free(), "What is sent.", required=True),
+        "eventUrl": Option(ONE_URL, "Where to.", required=True),
         "eventMethod": METHOD,
     },
 )
@@ -269,9 +253,9 @@ WAIT = Record(
     about="Do nothing for a while.",
     options={
         "timeout": Option(
-            shape=Number(whole=False, least=0.1, most=7200, is_clamped=True),
+            Number(whole=False, least=0.1, most=7200, is_clamped=True),
+            "Seconds, from 0.1 to 7200.",
             default=10,
-            about="Seconds, from 0.1 to 7200.",
         )
     },
 )
@@ -281,15 +265,15 @@ TRANSFER = Record(
     about="Move all legs of this conversation into another one; nothing follows it.",
     options={
         "conversationId": Option(
-            shape=Text(
+            Text(
                 right="the id of a conversation, such as CON-6f1d2c3b-4a59-4687-9786-a5b4c3d2e1f0",
                 pattern=r"CON-[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",
             ),
+            "Which one.",
             required=True,
             unless=("conversation_id",),
-            about="Which one.",
         ),
-        "conversation_id": Option(shape=TEXT, alias_of="conversationId"),
+        "conversation_id": Option(TEXT, alias_of="conversationId"),
         **AUDIENCE,
     },
     rules=(MUTE_RULE,),
@@ -298,11 +282,9 @@ TRANSFER = Record(
 PROMPT = Record(
     name="prompt",
     options={
-        "type": Option(
-            shape=Choice(("CardNumber", "ExpirationDate", "SecurityCode")), about="What is asked for."
-        ),
-        "text": Option(shape=TEXT, about="What is said."),
-        "errors": Option(shape=Free(), about="What is said when it goes wrong."),
+        "type": Option(Choice(("CardNumber", "ExpirationDate", "SecurityCode")), "What is asked for."),
+        "text": Option(TEXT, "What is said."),
+        "errors": Option(Free(), "What is said when it goes wrong."),
     },
 )
 
@@ -311,16 +293,16 @@ PAY = Record(
     about="Take a payment.",
     deprecated="It is gone from the platform's documents.",
     options={
-        "amount": Option(shape=Number(whole=False, least=0), about="How much."),
-        "currency": Option(shape=TEXT, about="Of what."),
-        "eventUrl": Option(shape=ONE_URL, about="Where its events go."),
-        "prompts": Option(shape=Array(item=PROMPT, right="an array of prompts"), about="What is asked."),
+        "amount": Option(Number(whole=False, least=0), "How much."),
+        "currency": Option(TEXT, "Of what."),
+        "eventUrl": Option(ONE_URL, "Where its events go."),
+        "prompts": Option(Array(item=PROMPT, right="an array of prompts"), "What is asked."),
         "voice": Option(
-            shape=Record(
+            Record(
                 name="voice",
                 options={name: TALK.options[name] for name in ("language", "style")},
             ),
-            about="How it is said.",
+            "How it is said.",
         ),
     },
 )

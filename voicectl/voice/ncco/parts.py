@@ -26,45 +26,42 @@ LEG = Text(
     pattern=r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",
 )
 LEGS = Array(item=LEG, right="an array of ids of legs; [] is nobody")
-LOOP = Option(shape=Number(least=0), default=1, about="How many times; 0 goes on until it is stopped.")
+LOOP = Option(Number(least=0), "How many times; 0 goes on until it is stopped.", default=1)
 LEVEL = Number(whole=False, least=-1, most=1)
 
 SPOKEN = Text(right="a language code, such as en-GB", known=languages.SPOKEN)
 HEARD = Text(right="a language code, such as en-GB", known=languages.HEARD)
 
-BARGE_IN = Option(
-    shape=FLAG, default=False, about="Whether keys or speech cut it short; an input must follow."
-)
-METHOD = Option(shape=Choice(("POST", "GET")), default="POST", about="How eventUrl is requested.")
+BARGE_IN = Option(FLAG, "Whether keys or speech cut it short; an input must follow.", default=False)
+METHOD = Option(Choice(("POST", "GET")), "How eventUrl is requested.", default="POST")
 WEBHOOK = {
-    "eventUrl": Option(shape=ONE_URL, about="Where its events go; left out, the event_url of the call."),
+    "eventUrl": Option(ONE_URL, "Where its events go; left out, the event_url of the call."),
     "eventMethod": METHOD,
 }
 
 AUDIENCE = {
-    "canHear": Option(shape=LEGS, about="The legs that this one hears; all if left out, [] nobody."),
-    "canSpeak": Option(shape=LEGS, about="The legs that hear this one; all if left out, [] nobody."),
-    "mute": Option(shape=FLAG, default=False, about="Nobody hears this leg. Not together with canSpeak."),
+    "canHear": Option(LEGS, "The legs that this one hears; all if left out, [] nobody."),
+    "canSpeak": Option(LEGS, "The legs that hear this one; all if left out, [] nobody."),
+    "mute": Option(FLAG, "Nobody hears this leg. Not together with canSpeak.", default=False),
 }
 
 TRANSCRIPTION = Record(
     name="transcription",
     right='an object; {} is "on, with the defaults"',
     options={
-        "language": Option(shape=HEARD, default=languages.DEFAULT, about="The language that is spoken."),
+        "language": Option(HEARD, "The language that is spoken.", default=languages.DEFAULT),
         **WEBHOOK,
-        "sentimentAnalysis": Option(shape=FLAG, default=False, about="Rate each segment from -1 to 1."),
+        "sentimentAnalysis": Option(FLAG, "Rate each segment from -1 to 1.", default=False),
     },
 )
 
 DETECTION = Record(
     name="advancedMachineDetection",
     options={
-        "behavior": Option(shape=Choice(amd.BEHAVIORS), about="What to do about a machine."),
-        "mode": Option(shape=Choice(amd.MODES), default="detect", about="What to wait for."),
+        "behavior": Option(Choice(amd.BEHAVIORS), "What to do about a machine."),
+        "mode": Option(Choice(amd.MODES), "What to wait for.", default="detect"),
         "beep_timeout": Option(
-            shape=Number(least=amd.MIN_BEEP_SECONDS, most=amd.MAX_BEEP_SECONDS),
-            about="Seconds to wait for the beep.",
+            Number(least=amd.MIN_BEEP_SECONDS, most=amd.MAX_BEEP_SECONDS), "Seconds to wait for the beep."
         ),
     },
 )

@@ -8,24 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from voicectl.voice.ncco import shapes
 from voicectl.voice.ncco.model import NCCO
-from voicectl.voice.ncco.shapes import (
-    FLAG_AS_TEXT,
-    GIVEN,
-    NUMBER_AS_TEXT,
-    WHOLE_AS_TEXT,
-    Array,
-    Choice,
-    Flag,
-    Free,
-    Number,
-    Option,
-    Record,
-    Rule,
-    Shape,
-    Text,
-    Variant,
-)
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -40,38 +24,38 @@ def schema() -> Schema:
     return head | root | {"$defs": definitions}
 
 
-def _shape(shape: Shape, definitions: dict[str, Schema]) -> Schema:
+def _shape(shape: shapes.Shape, definitions: dict[str, Schema]) -> Schema:
     match shape:
-        case Text():
+        case shapes.Text():
             return _text(shape)
-        case Number():
+        case shapes.Number():
             return _number(shape)
-        case Flag():
-            return {"anyOf": [{"type": "boolean"}, {"enum": list(FLAG_AS_TEXT)}]}
-        case Choice():
+        case shapes.Flag():
+            return {"anyOf": [{"type": "boolean"}, {"enum": list(shapes.FLAG_AS_TEXT)}]}
+        case shapes.Choice():
             return {"enum": list(shape.values)}
-        case Array():
+        case shapes.Array():
             items = _shape(shape.item, definitions)
             bounds = {"minItems": shape.least or None, "maxItems": shape.most}
             return {"type": "array", "items": items} | _given(bounds)
-        case Free():
+        case shapes.Free():
             values = {} if shape.values is None else {"additionalProperties": _text(shape.values)}
             return {"type": "object"} | values
-        case Record():
+        case shapes.Record():
             return _record(shape, definitions)
-        case Variant():
+        case shapes.Variant():
             return _variant(shape, definitions)
 
 
-def _text(shape: Text) -> Schema:
+def _text(shape: shapes.Text) -> Schema:
     pattern = None if shape.pattern is None else f"^(?:{shape.pattern})$"
     keywords = {"pattern": pattern, "maxLength": shape.most, "examples": list(shape.known) or None}
     return {"type": "string"} | _given(keywords)
 
 
-def _number(shape: Number) -> Schema:
+def _number(shape: shapes.Number) -> Schema:
     bounds = {} if shape.is_clamped else _given({"minimum": shape.least, "maximum": shape.most})
-    as_text = WHOLE_AS_TEXT if shape.whole else NUMBER_AS_TEXT
+    as_text = shapes.WHOLE_AS_TEXT if shape.whole else shapes.NUMBER_AS_TEXT
     return {
         "anyOf": [
             {"type": "integer" if shape.whole else "number"} | bounds,
@@ -80,7 +64,7 @@ def _number(shape: Number) -> Schema:
     }
 
 
-def _variant(shape: Variant, definitions: dict[str, Schema]) -> Schema:
+def _variant(shape: shapes.Variant, definitions: dict[str, Schema]) -> Schema:
     """Chosen by its tag, so that an editor tells of the one that is meant and not of all the others."""
     for name, record in shape.records.items():
         definitions[f"{shape.what}.{name}"] = _record(record, definitions)
@@ -98,7 +82,7 @@ def _variant(shape: Variant, definitions: dict[str, Schema]) -> Schema:
     }
 
 
-def _record(shape: Record, definitions: dict[str, Schema]) -> Schema:
+def _record(shape: shapes.Record, definitions: dict[str, Schema]) -> Schema:
     required = [name for name, option in shape.options.items() if option.required and not option.unless]
     either = [
         {"anyOf": [{"required": [each]} for each in (name, *option.unless)]}
@@ -116,7 +100,7 @@ def _record(shape: Record, definitions: dict[str, Schema]) -> Schema:
     return {"type": "object", "properties": properties} | _given(keywords)
 
 
-def _option(option: Option, definitions: dict[str, Schema]) -> Schema:
+def _option(option: shapes.Option, definitions: dict[str, Schema]) -> Schema:
     words = [option.about, option.deprecated, option.newer and f"In no public document: {option.newer}."]
     if option.alias_of:
         words.append(f"Another spelling of {option.alias_of}.")
@@ -128,7 +112,7 @@ def _option(option: Option, definitions: dict[str, Schema]) -> Schema:
     return _given(keywords) | _shape(option.shape, definitions)
 
 
-def _rule(rule: Rule) -> Schema:
+def _rule(rule: shapes.Rule) -> Schema:
     condition = _has(rule.option, rule.value)
     if not rule.forbids:
         return {"if": condition, "then": _has(rule.other, rule.other_value)}
@@ -138,7 +122,7 @@ def _rule(rule: Rule) -> Schema:
 
 def _has(name: str, value: object) -> Schema:
     required: Schema = {"required": [name]}
-    if value is GIVEN:
+    if value is shapes.GIVEN:
         return required
     return required | {"properties": {name: {"enum": [True, "true"] if value is True else [value]}}}
 

@@ -6,7 +6,7 @@ Both readers of the model, the linter and the JSON Schema, know these few classe
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Final
 
 GIVEN: Final = object()
@@ -105,7 +105,7 @@ class Free:
     right: str = "an object"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Option:
     """An option of an action, or a field of an object in one.
 
@@ -122,6 +122,7 @@ class Option:
 
     shape: Shape
     about: str = ""
+    _: KW_ONLY
     required: bool = False
     unless: tuple[str, ...] = ()
     default: Any = None

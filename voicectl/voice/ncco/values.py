@@ -12,25 +12,8 @@ from difflib import get_close_matches
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from voicectl.voice.ncco import shapes
 from voicectl.voice.ncco.findings import Findings, kind, shown
-from voicectl.voice.ncco.shapes import (
-    FLAG_AS_TEXT,
-    GIVEN,
-    NUMBER_AS_TEXT,
-    WHOLE_AS_TEXT,
-    Array,
-    Choice,
-    Flag,
-    Free,
-    Number,
-    Option,
-    Record,
-    Rule,
-    Shape,
-    Text,
-    Variant,
-    spelling,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,29 +22,29 @@ if TYPE_CHECKING:
 
 _MOST_COMPARED = 40
 
-_spelt = lru_cache(512)(spelling)
+_spelt = lru_cache(512)(shapes.spelling)
 """That of an option: of what a value holds there may be any number."""
 
 
-def check(shape: Shape, value: Any, path: Path, found: Findings) -> None:
+def check(shape: shapes.Shape, value: Any, path: Path, found: Findings) -> None:
     """Note in *found* where *value* is not of *shape*."""
     match shape:
-        case Text():
+        case shapes.Text():
             _text(shape, value, path, found)
-        case Number():
+        case shapes.Number():
             _number(shape, value, path, found)
-        case Flag():
+        case shapes.Flag():
             _flag(shape, value, path, found)
-        case Choice():
+        case shapes.Choice():
             _choice(shape, value, path, found)
-        case Array():
+        case shapes.Array():
             _array(shape, value, path, found)
-        case Free():
+        case shapes.Free():
             _free(shape, value, path, found)
-        case Record():
+        case shapes.Record():
             if _is(dict, shape, value, path, found):
                 _record(shape, value, path, found)
-        case Variant():
+        case shapes.Variant():
             _variant(shape, value, path, found)
 
 
@@ -74,8 +57,8 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
     """Which of *words* was most likely meant by *word*."""
     if len(word) > _MOST_COMPARED:
         return None
-    meant = {spelling(each): each for each in words}
-    near = get_close_matches(spelling(word), meant, n=1)
+    meant = {shapes.spelling(each): each for each in words}
+    near = get_close_matches(shapes.spelling(word), meant, n=1)
     return meant[near[0]] if near else None
 
 
@@ -83,14 +66,14 @@ def _meant(word: str, words: Iterable[str], found: Findings) -> str | None:
     return nearest(word, words) if found.may_guess() else None
 
 
-def _is(type_: type, shape: Shape, value: Any, path: Path, found: Findings) -> bool:
+def _is(type_: type, shape: shapes.Shape, value: Any, path: Path, found: Findings) -> bool:
     if isinstance(value, type_):
         return True
     found.error(path, f"This is {kind(value)}.", f"Write {shape.right}.")
     return False
 
 
-def _text(shape: Text, value: Any, path: Path, found: Findings) -> None:
+def _text(shape: shapes.Text, value: Any, path: Path, found: Findings) -> None:
     if not _is(str, shape, value, path, found):
         return
     if shape.pattern is not None and not re.fullmatch(shape.pattern, value):
@@ -106,9 +89,11 @@ def _text(shape: Text, value: Any, path: Path, found: Findings) -> None:
         found.warn(path, f"{shown(value)} is not among the codes that the platform names.", hint)
 
 
-def _number(shape: Number, value: Any, path: Path, found: Findings) -> None:
+def _number(shape: shapes.Number, value: Any, path: Path, found: Findings) -> None:
     number = value
-    if isinstance(value, str) and re.fullmatch(WHOLE_AS_TEXT if shape.whole else NUMBER_AS_TEXT, value):
+    if isinstance(value, str) and re.fullmatch(
+        shapes.WHOLE_AS_TEXT if shape.whole else shapes.NUMBER_AS_TEXT, value
+    ):
         found.warn(path, f"This number is written as text: {shown(value)}.", "Write it without quotes.")
         number = float(value)
     elif isinstance(value, bool) or not isinstance(value, int | float):
@@ -129,21 +114,21 @@ def _number(shape: Number, value: Any, path: Path, found: Findings) -> None:
         found.warn(path, f"{shown(value)} is between two steps.", f"Write a multiple of {shape.step}.")
 
 
-def _flag(shape: Flag, value: Any, path: Path, found: Findings) -> None:
-    if isinstance(value, str) and value in FLAG_AS_TEXT:
+def _flag(shape: shapes.Flag, value: Any, path: Path, found: Findings) -> None:
+    if isinstance(value, str) and value in shapes.FLAG_AS_TEXT:
         found.warn(path, f"This is written as text: {shown(value)}.", f"Write {value}, without quotes.")
     else:
         _is(bool, shape, value, path, found)
 
 
-def _choice(shape: Choice, value: Any, path: Path, found: Findings) -> None:
+def _choice(shape: shapes.Choice, value: Any, path: Path, found: Findings) -> None:
     if _is(str, shape, value, path, found) and value not in shape.values:
         near = _meant(value, shape.values, found) if len(shape.values) > 1 else None
         hint = f'Did you mean "{near}"?' if near else f"Write {shape.right}."
         found.error(path, f"This is {shown(value)}.", hint)
 
 
-def _array(shape: Array, value: Any, path: Path, found: Findings) -> None:
+def _array(shape: shapes.Array, value: Any, path: Path, found: Findings) -> None:
     if not _is(list, shape, value, path, found):
         return
     if len(value) < shape.least or (shape.most is not None and len(value) > shape.most):
@@ -152,7 +137,7 @@ def _array(shape: Array, value: Any, path: Path, found: Findings) -> None:
         check(shape.item, item, (*path, index), found)
 
 
-def _free(shape: Free, value: Any, path: Path, found: Findings) -> None:
+def _free(shape: shapes.Free, value: Any, path: Path, found: Findings) -> None:
     if not _is(dict, shape, value, path, found):
         return
     if shape.values is not None:
@@ -176,7 +161,7 @@ def _size(value: Any) -> int | None:
     return len(text.encode("utf-8", "surrogatepass"))
 
 
-def _variant(shape: Variant, value: Any, path: Path, found: Findings) -> None:
+def _variant(shape: shapes.Variant, value: Any, path: Path, found: Findings) -> None:
     if not _is(dict, shape, value, path, found):
         return
     if shape.tag not in value:
@@ -193,7 +178,7 @@ def _variant(shape: Variant, value: Any, path: Path, found: Findings) -> None:
 
 
 def _record(
-    shape: Record, value: dict[str, Any], path: Path, found: Findings, tag: str | None = None
+    shape: shapes.Record, value: dict[str, Any], path: Path, found: Findings, tag: str | None = None
 ) -> None:
     if shape.deprecated:
         found.warn(path, f"{shape.name} is deprecated.", shape.deprecated)
@@ -215,7 +200,7 @@ def _record(
             note((*path, rule.other if rule.forbids else rule.option), rule.message, rule.hint)
 
 
-def _option(option: Option, name: str, value: Any, path: Path, found: Findings) -> None:
+def _option(option: shapes.Option, name: str, value: Any, path: Path, found: Findings) -> None:
     here = (*path, name)
     if option.deprecated:
         found.warn(here, f"{name} is deprecated.", option.deprecated)
@@ -226,10 +211,10 @@ def _option(option: Option, name: str, value: Any, path: Path, found: Findings) 
     check(option.shape, value, here, found)
 
 
-def _unknown(shape: Record, name: str, value: dict[str, Any], path: Path, found: Findings) -> None:
+def _unknown(shape: shapes.Record, name: str, value: dict[str, Any], path: Path, found: Findings) -> None:
     """An option that is not there: spelt in another case it is surely meant, else the platform may be newer."""
     here = (*path, name)
-    spelt = spelling(name)
+    spelt = shapes.spelling(name)
     same = next((each for each in shape.options if _spelt(each) == spelt), None)
     if same is not None:
         hint = shape.options[same].deprecated or f"Write {same}."
@@ -241,7 +226,7 @@ def _unknown(shape: Record, name: str, value: dict[str, Any], path: Path, found:
     found.warn(here, f"{shape.name} has no option {shown(name)}.", hint)
 
 
-def _is_broken(rule: Rule, value: dict[str, Any]) -> bool:
+def _is_broken(rule: shapes.Rule, value: dict[str, Any]) -> bool:
     if rule.option not in value or not _has(value[rule.option], rule.value):
         return False
     is_there = rule.other in value and _has(value[rule.other], rule.other_value)
@@ -251,6 +236,6 @@ def _is_broken(rule: Rule, value: dict[str, Any]) -> bool:
 
 
 def _has(value: object, wanted: object) -> bool:
-    if wanted is GIVEN:
+    if wanted is shapes.GIVEN:
         return True
     return is_true(value) if wanted is True else value == wanted
