@@ -46,30 +46,13 @@ _STYLES = _words("""
 LAST_STYLE = {code.lower(): int(last) for code, _, last in (pair.partition(":") for pair in _STYLES)}
 """The highest style of each language, by its code in small letters."""
 
+_STYLES_WITHOUT_SSML = _words("""
+    ar:2,5,6 eu-es:0 ca-es:0,1 yue-cn:0 cmn-cn:3 cmn-tw:0 cs-cz:1,2 en-za:0 fi-fi:1 el-gr:1,2 he-il:0
+    hi-in:2 hu-hu:1 id-id:1 ko-kr:3 nb-no:6,7 pt-br:2,4 pt-pt:3,4 ro-ro:1 sk-sk:1 es-es:3 sv-se:2,3
+    th-th:0 tr-tr:4,7
+""")
 WITHOUT_SSML = {
-    "ar": (2, 5, 6),
-    "eu-es": (0,),
-    "ca-es": (0, 1),
-    "yue-cn": (0,),
-    "cmn-cn": (3,),
-    "cmn-tw": (0,),
-    "cs-cz": (1, 2),
-    "en-za": (0,),
-    "fi-fi": (1,),
-    "el-gr": (1, 2),
-    "he-il": (0,),
-    "hi-in": (2,),
-    "hu-hu": (1,),
-    "id-id": (1,),
-    "ko-kr": (3,),
-    "nb-no": (6, 7),
-    "pt-br": (2, 4),
-    "pt-pt": (3, 4),
-    "ro-ro": (1,),
-    "sk-sk": (1,),
-    "es-es": (3,),
-    "sv-se": (2, 3),
-    "th-th": (0,),
-    "tr-tr": (4, 7),
+    code: frozenset(map(int, styles.split(",")))
+    for code, _, styles in (pair.partition(":") for pair in _STYLES_WITHOUT_SSML)
 }
-"""The styles that do not know SSML."""
+"""The styles of each language that do not know SSML, by its code in small letters."""
