@@ -10,18 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.kept import CONVERSATION, LEG, arrival, status
-from voicectl.core.watch.board import (
-    FORGET_SECONDS,
-    LOST_SECONDS,
-    SHOWN_SECONDS,
-    Board,
-    Change,
-    Rhythm,
-    Since,
-    Standing,
-    What,
-    age_text,
-)
+from voicectl.core.watch.board import FORGET_SECONDS, LOST_SECONDS, SHOWN_SECONDS, Board
+from voicectl.core.watch.frame import age_text
+from voicectl.core.watch.sight import Change, ChangeKind, Since
 from voicectl.store.action_log import Marks
 from voicectl.store.events import Stored
 from voicectl.voice.call import FINAL, Call
@@ -44,7 +35,7 @@ def stored(number: int, told: str, *, leg: str = LEG, second: int = 0, **fields:
 
 
 def statuses(changes: list[Change]) -> list[str]:
-    return [each.sight.call.status for each in changes if each.what in (What.SEEN, What.STATUS)]
+    return [each.sight.call.status for each in changes if each.kind in (ChangeKind.SEEN, ChangeKind.STATUS)]
 
 
 # whatever the order
@@ -129,8 +120,8 @@ def test_any_interleaving_gives_one_ordered_stream_without_repeats(
         assert [rank(each) for each in shown] == sorted(rank(each) for each in shown)
         assert len(set(shown)) == len(shown)
         assert not any(each in FINAL for each in shown[:-2])
-        seen = [each.what for each in changes if each.sight.call.uuid == uuid]
-        assert seen.count(What.SEEN) == bool(shown)
+        seen = [each.kind for each in changes if each.sight.call.uuid == uuid]
+        assert seen.count(ChangeKind.SEEN) == bool(shown)
     assert end_of(board) == end_of(usual)
 
 
@@ -141,7 +132,7 @@ def test_what_was_told_already_changes_nothing(both: tuple[list[Call | Stored], 
     board = Board()
     play(board, come)
 
-    assert not [each for each in play(board, come) if each.what is not What.DISAGREEMENT]
+    assert not [each for each in play(board, come) if each.kind is not ChangeKind.DISAGREEMENT]
 
 
 def test_without_the_guard_against_late_records_a_leg_would_go_back() -> None:
@@ -212,10 +203,10 @@ def test_only_legs_of_the_conversation_are_watched_and_one_that_leaves_is_told()
 
     (left,) = board.records([record("answered", conversation_uuid=ROOM)], T0 + 2)
 
-    assert (left.what, left.sight.call.conversation_uuid) == (What.CONVERSATION, ROOM)
+    assert (left.kind, left.sight.call.conversation_uuid) == (ChangeKind.CONVERSATION, ROOM)
     assert board.sights() == []
     (came,) = board.records([record("answered", OTHER)], T0 + 3)
-    assert (came.what, came.sight.call.uuid) == (What.SEEN, OTHER)
+    assert (came.kind, came.sight.call.uuid) == (ChangeKind.SEEN, OTHER)
 
 
 def test_a_leg_that_is_not_listed_any_more_is_to_be_asked_for() -> None:
@@ -223,7 +214,7 @@ def test_a_leg_that_is_not_listed_any_more_is_to_be_asked_for() -> None:
     board.records([record("answered"), record("ringing", OTHER)], T0)
 
     assert board.unlisted({LEG}) == [OTHER]
-    assert board.gone(OTHER, T0 + 1)[0].what is What.GONE
+    assert board.gone(OTHER, T0 + 1)[0].kind is ChangeKind.GONE
     assert board.unlisted(set()) == [LEG]
     assert board.is_closed(OTHER)
 
@@ -243,7 +234,7 @@ def test_a_leg_that_was_gone_and_comes_back_is_live() -> None:
 
     (again,) = board.records([record("answered")], T0 + 2)
 
-    assert (again.what, again.sight.is_over) == (What.STATUS, False)
+    assert (again.kind, again.sight.is_over) == (ChangeKind.STATUS, False)
 
 
 def test_a_late_event_does_not_bring_back_a_leg_that_is_over() -> None:
@@ -338,7 +329,7 @@ def test_marks_are_shown_from_first_sight_on_and_told_when_they_change() -> None
 
     (change,) = board.mark({LEG: Marks(muted=False, earmuffed=True)}, T0 + 1)
 
-    assert (change.what, change.sight.marks) == (What.MARKS, Marks(muted=False, earmuffed=True))
+    assert (change.kind, change.sight.marks) == (ChangeKind.MARKS, Marks(muted=False, earmuffed=True))
     assert board.mark({LEG: Marks(muted=False, earmuffed=True)}, T0 + 2) == []
     assert [each.sight.marks for each in board.mark({}, T0 + 3)] == [Marks()]
 
@@ -351,11 +342,11 @@ def test_a_disagreement_is_marked_once_it_has_lasted() -> None:
     assert board.records([record("answered")], T0 + 2) == []  # the API may be behind
     (change,) = board.records([record("answered")], T0 + 5)
 
-    assert change.what is What.DISAGREEMENT
+    assert change.kind is ChangeKind.DISAGREEMENT
     assert change.sight.disagreement == "The API says answered, and an event says completed."
     assert board.frame(T0 + 5, most=9).disagreements == ((LEG, change.sight.disagreement),)
     (settled,) = board.records([record("completed", duration="4")], T0 + 7)
-    assert (settled.what, settled.sight.disagreement) == (What.DISAGREEMENT, None)
+    assert (settled.kind, settled.sight.disagreement) == (ChangeKind.DISAGREEMENT, None)
 
 
 # frames
@@ -391,74 +382,3 @@ def test_what_is_over_leaves_the_table_and_is_there_in_the_end() -> None:
     assert shown(T0 + 2 + SHOWN_SECONDS) == {OTHER}
     assert shown(T0 + 2 + SHOWN_SECONDS, with_over=True) == {LEG, OTHER}
     assert board.frame(T0 + 60, most=9).over == 1
-
-
-# when the API is asked
-
-
-def test_it_is_asked_less_often_while_nothing_changes_and_soon_once_something_does() -> None:
-    rhythm, now, pauses = Rhythm(2.0, 0.0), 0.0, []
-    assert rhythm.due == 0
-    for _ in range(7):
-        rhythm.asked(now, now, requests=4, is_changed=False)
-        pauses.append(rhythm.due - now)
-        now = rhythm.due
-    assert pauses == pytest.approx([3, 4.5, 6.75, 10, 10, 10, 10])
-
-    rhythm.asked(now, now, requests=4, is_changed=True)
-    assert rhythm.due - now == 2
-    rhythm.asked(now, now, requests=4, is_changed=False)
-    rhythm.asked(now, now, requests=4, is_changed=False)
-    rhythm.stir()
-    assert rhythm.due - now == 2
-
-
-@given(st.floats(0.1, 60), st.lists(st.tuples(st.integers(1, 400), st.booleans(), st.booleans())))
-def test_it_never_takes_more_than_a_third_of_what_all_may_ask(
-    interval: float, polls: list[tuple[int, bool, bool]]
-) -> None:
-    rhythm, now = Rhythm(interval, 0.0), 0.0
-    asked = 0
-    for requests, is_changed, is_stirred in polls:
-        now = rhythm.due
-        rhythm.asked(now, now, requests=requests, is_changed=is_changed)
-        asked += requests
-        if is_stirred:
-            rhythm.stir()
-    if polls:
-        assert asked <= Rhythm.REQUESTS_PER_SECOND * rhythm.due * 1.000001
-
-
-def test_a_steady_one_stays_as_it_is_and_troubles_slow_every_one() -> None:
-    rhythm = Rhythm(2.0, 0.0, is_steady=True)
-    rhythm.asked(0, 0, requests=4, is_changed=False)
-    assert rhythm.due == 2
-    rhythm.failed(2.0)
-    rhythm.failed(6.0)
-    rhythm.failed(14.0)
-    rhythm.failed(24.0)
-    assert rhythm.due == 34
-
-
-# what is said of it
-
-
-def test_it_says_what_it_does_not_know() -> None:
-    standing = Standing(began=100.0, pause=2.0)
-    assert standing.text(101) == "Asking the API."
-
-    standing.asking = 101.0
-    assert not standing.is_bad(103)
-    assert standing.is_bad(105)
-    assert standing.text(112) == "The API has not answered for 12 s."
-
-    standing.asking, standing.answered = None, 110.0
-    assert standing.text(112) == "Asked 2 s ago, every 2 s."
-    standing.has_events = True
-    assert standing.text(112) == "Asked 2 s ago, every 2 s. Events are told at once."
-    standing.events = "it is locked."
-    assert standing.text(112) == "Asked 2 s ago, every 2 s. Stored events cannot be read: it is locked."
-
-    standing.has_events = False
-    standing.events, standing.trouble, standing.is_limited = None, "429.", True
-    assert standing.text(125) == "Rate limited: the API has told nothing for 15 s: 429."

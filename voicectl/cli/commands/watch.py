@@ -17,8 +17,11 @@ from voicectl.cli.output.text import is_terminal, may_color, remark
 from voicectl.cli.output.views import SEEN
 from voicectl.cli.output.writer import Format, View
 from voicectl.core.history import forms
-from voicectl.core.watch.board import Board, Change, Rhythm, Standing, age_text
+from voicectl.core.watch.board import Board
+from voicectl.core.watch.frame import age_text
 from voicectl.core.watch.poller import Goal, Lookout, Tail
+from voicectl.core.watch.schedule import PollSchedule, PollStatus
+from voicectl.core.watch.sight import Change
 from voicectl.errors import InputError, JournalError
 
 if TYPE_CHECKING:
@@ -143,7 +146,7 @@ class _Watched:
     """What is watched, and what for."""
 
     board: Board
-    standing: Standing
+    standing: PollStatus
     lookout: Lookout
     named: list[str] | None
     goal: Goal | None = None
@@ -173,12 +176,12 @@ def _watched(
         past=tail.past if tail is not None else lambda _: [],
         offset=app.clock_offset,
     )
-    standing = Standing(began=clock.monotonic(), pause=pause, has_events=has_events)
+    standing = PollStatus(began=clock.monotonic(), pause=pause, has_events=has_events)
     lookout = Lookout(
         app.api,
         clock,
         board,
-        Rhythm(pause, clock.monotonic(), is_steady=is_steady),
+        PollSchedule(pause, clock.monotonic(), is_steady=is_steady),
         standing,
         named=named,
         conversation=conversation,
@@ -246,7 +249,7 @@ def _show(app: App, watched: _Watched, rounds: Iterator[list[Change]]) -> None:
             screen.show(board.frame(clock.time(), most=MOST_ROWS, with_over=True))
 
 
-def _troubles(app: App, standing: Standing) -> Callable[[], None]:
+def _troubles(app: App, standing: PollStatus) -> Callable[[], None]:
     """Tells on standard error, once each, that the API or the store cannot be asked, and that it can be again."""
     told = {"api": False, "events": False}
 
@@ -266,7 +269,7 @@ def _record(change: Change) -> dict[str, Any]:
     sight = change.sight
     age = age_text(sight.age(change.at), is_exact=sight.birth.is_exact)
     return sight.call.raw | {
-        "change": change.what.value,
+        "change": change.kind.value,
         "at": times.utc(change.at, timespec="milliseconds"),
         "age": age,
         "since": times.utc(sight.birth.at),

@@ -26,7 +26,7 @@ from rich.style import Style
 from voicectl import times
 from voicectl.cli.output.table import STYLES
 from voicectl.cli.output.text import clean, is_terminal, may_color, remark
-from voicectl.core.watch.board import Frame, age_text
+from voicectl.core.watch.frame import Frame, age_text
 from voicectl.voice import endpoint
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from rich.console import ConsoleOptions, RenderResult
 
     from voicectl.clock import Clock
-    from voicectl.core.watch.board import Sight, Standing
+    from voicectl.core.watch.schedule import PollStatus
+    from voicectl.core.watch.sight import Sight
 
 LOOK_SECONDS = 0.25
 """How often the size of the terminal is looked at."""
@@ -77,7 +78,7 @@ class Screen:
     """
 
     def __init__(
-        self, stream: TextIO, environ: Mapping[str, str], clock: Clock, standing: Standing, *, title: str
+        self, stream: TextIO, environ: Mapping[str, str], clock: Clock, standing: PollStatus, *, title: str
     ) -> None:
         self._clock = clock
         self._standing = standing

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
     from voicectl.api.client import VoiceApi
     from voicectl.clock import Clock
-    from voicectl.core.watch.board import Board, Change, Rhythm, Sight, Standing
+    from voicectl.core.watch.board import Board
+    from voicectl.core.watch.schedule import PollSchedule, PollStatus
+    from voicectl.core.watch.sight import Change, Sight
     from voicectl.store.action_log import Notes
     from voicectl.store.events import EventStore, Stored
     from voicectl.voice.call import Call, Until
@@ -129,8 +131,8 @@ class Lookout:
         api: VoiceApi,
         clock: Clock,
         board: Board,
-        rhythm: Rhythm,
-        standing: Standing,
+        rhythm: PollSchedule,
+        standing: PollStatus,
         *,
         named: Sequence[str] | None,
         conversation: str | None,

@@ -1,0 +1,79 @@
+"""How often the API is asked about watched legs, and what is said of that."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voicectl.core.watch.schedule import PollSchedule, PollStatus
+
+# when the API is asked
+
+
+def test_it_is_asked_less_often_while_nothing_changes_and_soon_once_something_does() -> None:
+    rhythm, now, pauses = PollSchedule(2.0, 0.0), 0.0, []
+    assert rhythm.due == 0
+    for _ in range(7):
+        rhythm.asked(now, now, requests=4, is_changed=False)
+        pauses.append(rhythm.due - now)
+        now = rhythm.due
+    assert pauses == pytest.approx([3, 4.5, 6.75, 10, 10, 10, 10])
+
+    rhythm.asked(now, now, requests=4, is_changed=True)
+    assert rhythm.due - now == 2
+    rhythm.asked(now, now, requests=4, is_changed=False)
+    rhythm.asked(now, now, requests=4, is_changed=False)
+    rhythm.stir()
+    assert rhythm.due - now == 2
+
+
+@given(st.floats(0.1, 60), st.lists(st.tuples(st.integers(1, 400), st.booleans(), st.booleans())))
+def test_it_never_takes_more_than_a_third_of_what_all_may_ask(
+    interval: float, polls: list[tuple[int, bool, bool]]
+) -> None:
+    rhythm, now = PollSchedule(interval, 0.0), 0.0
+    asked = 0
+    for requests, is_changed, is_stirred in polls:
+        now = rhythm.due
+        rhythm.asked(now, now, requests=requests, is_changed=is_changed)
+        asked += requests
+        if is_stirred:
+            rhythm.stir()
+    if polls:
+        assert asked <= PollSchedule.REQUESTS_PER_SECOND * rhythm.due * 1.000001
+
+
+def test_a_steady_one_stays_as_it_is_and_troubles_slow_every_one() -> None:
+    rhythm = PollSchedule(2.0, 0.0, is_steady=True)
+    rhythm.asked(0, 0, requests=4, is_changed=False)
+    assert rhythm.due == 2
+    rhythm.failed(2.0)
+    rhythm.failed(6.0)
+    rhythm.failed(14.0)
+    rhythm.failed(24.0)
+    assert rhythm.due == 34
+
+
+# what is said of it
+
+
+def test_it_says_what_it_does_not_know() -> None:
+    standing = PollStatus(began=100.0, pause=2.0)
+    assert standing.text(101) == "Asking the API."
+
+    standing.asking = 101.0
+    assert not standing.is_bad(103)
+    assert standing.is_bad(105)
+    assert standing.text(112) == "The API has not answered for 12 s."
+
+    standing.asking, standing.answered = None, 110.0
+    assert standing.text(112) == "Asked 2 s ago, every 2 s."
+    standing.has_events = True
+    assert standing.text(112) == "Asked 2 s ago, every 2 s. Events are told at once."
+    standing.events = "it is locked."
+    assert standing.text(112) == "Asked 2 s ago, every 2 s. Stored events cannot be read: it is locked."
+
+    standing.has_events = False
+    standing.events, standing.trouble, standing.is_limited = None, "429.", True
+    assert standing.text(125) == "Rate limited: the API has told nothing for 15 s: 429."

@@ -1,0 +1,84 @@
+"""What a table of watched legs shows: those that fit, by conversation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from voicectl.core.watch.sight import Sight
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """What a table shows of the legs.
+
+    Attributes:
+        groups: Those of each conversation, oldest first; the conversation with the newest leg first.
+        hidden: Legs that are left out, because there are so many.
+        live: How many are live, of all; so ``conversations`` that have a live leg.
+        over: How many are over, of those that are remembered.
+        disagreements: One of each leg of which API and events tell different things.
+    """
+
+    groups: tuple[tuple[Sight, ...], ...] = ()
+    hidden: int = 0
+    live: int = 0
+    conversations: int = 0
+    over: int = 0
+    disagreements: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, sights: Sequence[Sight], *, most: int, over_since: float) -> Frame:
+        """The newest of the legs.
+
+        Args:
+            most: How many at the most.
+            over_since: Unix seconds; those that were over by then are left out.
+        """
+        shown = [each for each in sights if each.ended is None or each.ended > over_since]
+        together: dict[str, list[Sight]] = {}
+        for sight in shown:
+            together.setdefault(_group(sight), []).append(sight)
+        groups: list[tuple[Sight, ...]] = []
+        left = most
+        for group in sorted(together.values(), key=_newest, reverse=True):
+            if left <= 0:
+                break
+            fitting = sorted(group, key=_age_order)[-left:]
+            groups.append(tuple(fitting))
+            left -= len(fitting)
+        live = [each for each in sights if not each.is_over]
+        return cls(
+            groups=tuple(groups),
+            hidden=len(shown) - (most - left),
+            live=len(live),
+            conversations=len(set(map(_group, live))),
+            over=len(sights) - len(live),
+            disagreements=tuple((each.call.uuid, each.disagreement) for each in sights if each.disagreement),
+        )
+
+
+def age_text(seconds: float, *, is_exact: bool) -> str:
+    """How old a leg is, in at most five characters: ``12s``, ``3m``, ``2h``, ``4d``; ``>3m`` if it is older."""
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size:
+            shown = f"{min(int(seconds // size), 999)}{unit}"
+            break
+    else:
+        shown = f"{int(seconds)}s"
+    return shown if is_exact else f">{shown}"
+
+
+def _group(sight: Sight) -> str:
+    return sight.call.conversation_uuid or sight.call.uuid
+
+
+def _newest(group: Sequence[Sight]) -> tuple[float, str]:
+    return max(map(_age_order, group))
+
+
+def _age_order(sight: Sight) -> tuple[float, str]:
+    return sight.birth.at, sight.call.uuid
