@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from voicectl.errors import InputError, VoicectlError
 from voicectl.store.events import Query, Route
 from voicectl.voice import endpoint
-from voicectl.voice.call import Call, CallStatus, hyphenated
+from voicectl.voice.call import Call, CallStatus, hyphenated, is_leg_id
 from voicectl.voice.event import Kind, fold, rank
 
 if TYPE_CHECKING:
@@ -113,11 +113,6 @@ class History:
         self._on_trouble = on_trouble
         self._events: EventStore | None = None
         self._has_failed = False
-        self._is_needed = False
-
-    def need(self) -> None:
-        """From now on raise ``StoreError`` where the store fails: nothing else tells what is asked for."""
-        self._is_needed = True
 
     def leg(self, uuid: str) -> Told | None:
         """What is known of a leg; None if nothing is."""
@@ -173,8 +168,6 @@ class History:
                 self._events = self._open()
             return list(self._events.find(query))
         except VoicectlError as exc:
-            if self._is_needed:
-                raise
             self._has_failed = True
             self._on_trouble(f"warning: going on without the store of events: {exc.message}")
             return []
@@ -210,6 +203,11 @@ def known_as(events: EventStore, uuid: str) -> str:
 def forms(uuid: str) -> list[str]:
     """A leg's id as it is, and as the platform writes ids."""
     return list(dict.fromkeys((uuid, uuid.lower(), hyphenated(uuid))))
+
+
+def leg_key(uuid: str) -> str:
+    """A leg's id in the one form in which legs are compared; an id of no known form is its own."""
+    return hyphenated(uuid) if is_leg_id(uuid) else uuid
 
 
 def _is_farther(state: LegState, call: Call) -> bool:

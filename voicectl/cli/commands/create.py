@@ -24,7 +24,7 @@ from voicectl.cli.arguments import (
     parse_header,
     whole_seconds,
 )
-from voicectl.cli.commands.wait import parse_status, tell_change
+from voicectl.cli.commands.wait import parse_status, tell_change, wait_for
 from voicectl.cli.context import App, current
 from voicectl.cli.ncco_input import NoLint, check_ncco, read_ncco
 from voicectl.cli.output import views
@@ -32,7 +32,6 @@ from voicectl.cli.output.text import remark
 from voicectl.cli.targets import stop, stops_all
 from voicectl.core.calls.create import dialled
 from voicectl.core.calls.hangup import hang_up
-from voicectl.core.calls.wait import follow
 from voicectl.errors import DryRun, InputError, Interrupted, VoicectlError
 from voicectl.voice import amd, dtmf, endpoint, ncco
 
@@ -286,16 +285,7 @@ def _wait(
         tell_change(call)
 
     try:
-        for last in follow(
-            app.api,
-            app.clock,
-            list(placed),
-            until=until,
-            timeout=seconds,
-            on_change=tell,
-            on_trouble=remark,
-            history=app.history,
-        ):
+        for last in wait_for(app, list(placed), until, seconds, tell):
             note(last)
     except VoicectlError as exc:
         for last in getattr(exc, "calls", ()):

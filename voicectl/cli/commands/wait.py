@@ -11,11 +11,12 @@ from voicectl.cli.arguments import Legs
 from voicectl.cli.context import App, current
 from voicectl.cli.output import views
 from voicectl.cli.output.text import remark
-from voicectl.core.calls.wait import follow
 from voicectl.errors import InputError, WaitEnded, WaitTimeout
 from voicectl.voice.call import HUMAN, CallStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from voicectl.voice.call import Call, Until
 
 ENDED = "ended"
@@ -52,22 +53,33 @@ def wait(
     with app.writer(views.SEEN, is_many=is_many) as out:
         uuids = list(dict.fromkeys(app.leg(name) for name in named))
         try:
-            calls = follow(
-                app.api,
-                app.clock,
-                uuids,
-                until=status,
-                timeout=seconds,
-                on_change=tell_change,
-                on_trouble=remark,
-                history=app.history,
-            )
+            calls = wait_for(app, uuids, status, seconds, tell_change)
         except (WaitTimeout, WaitEnded) as exc:
             for call in exc.calls:
                 out.add(call.raw)
             raise
         for call in calls:
             out.add(call.raw)
+
+
+def wait_for(
+    app: App, uuids: Sequence[str], until: Until, seconds: float, on_change: Callable[[Call], None]
+) -> list[Call]:
+    """Wait as :func:`~voicectl.core.calls.wait.follow` does, with the parts of this command."""
+    from voicectl.core.calls.wait import follow  # noqa: PLC0415 (for 'call create', which seldom waits)
+
+    return follow(
+        app.api,
+        app.clock,
+        uuids,
+        until=until,
+        timeout=seconds,
+        on_change=on_change,
+        on_trouble=remark,
+        events=None if app.history is None else lambda: app.told,
+        offset=app.clock_offset,
+        check=app.interrupts.check,
+    )
 
 
 def parse_status(app: App, text: str) -> Until:
@@ -84,7 +96,6 @@ def parse_status(app: App, text: str) -> Until:
                 f"Only webhooks tell of {HUMAN!r}: this needs a store of events.",
                 hint="Have events kept: run 'voicectl webhook serve'. Or name a store in VOICECTL_STORE.",
             )
-        app.history.need()
         return "human"
     try:
         return CallStatus(text)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,16 +15,19 @@ from voicectl.cli.context import App, current
 from voicectl.cli.output.text import is_terminal, may_color, remark
 from voicectl.cli.output.views import SEEN
 from voicectl.cli.output.writer import Format, View
+from voicectl.core.calls.wait import Waiter
 from voicectl.core.history import forms
 from voicectl.core.watch.board import Board
 from voicectl.core.watch.frame import age_text
-from voicectl.core.watch.poller import Goal, Lookout, Tail
+from voicectl.core.watch.poller import Poller, Tail
 from voicectl.core.watch.schedule import PollSchedule, PollStatus
 from voicectl.core.watch.sight import Change
 from voicectl.errors import InputError, JournalError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from voicectl.clock import Clock
 
 WAIT_SECONDS = 90.0
 MOST_ROWS = 500
@@ -116,59 +118,33 @@ def watch(
     elif app.format is Format.TABLE and app.options.fields and not is_screen:
         app.options.output = Format.TSV  # a table is shown when all of it is there
     with app.writer(VIEW, is_many=True) as out:
-        now = app.clock.monotonic()
-        watched = _watched(app, _named(app, legs or []), conversation, pause, is_steady=status is not None)
-        deadline = math.inf
+        board, poller = _watched(app, legs or [], conversation, pause, is_steady=status is not None)
+        rounds = poller.rounds()
         if status is not None:
-            deadline = now + seconds
-            watched.goal = Goal(
-                status,
-                named=watched.named,
-                timeout=seconds,
-                deadline=deadline,
-                has_events=watched.standing.has_events,
-            )
-        rounds = watched.rounds(app, deadline)
+            rounds = Waiter(poller, board, app.clock, status, seconds).rounds()
         if is_screen:
-            _show(app, watched, rounds)
+            _show(app, board, poller.status, rounds)
             return
-        tell_standing = _troubles(app, watched.standing)
+        tell_troubles = _troubles(app.clock, poller.status)
         for changes in rounds:
             for change in changes:
                 out.add(_record(change))
             if changes:
                 out.flush()
-            tell_standing()
-
-
-@dataclass(slots=True)
-class _Watched:
-    """What is watched, and what for."""
-
-    board: Board
-    standing: PollStatus
-    lookout: Lookout
-    named: list[str] | None
-    goal: Goal | None = None
-
-    def rounds(self, app: App, deadline: float) -> Iterator[list[Change]]:
-        """What is new, again and again, until the goal is reached; raises what that does."""
-        for changes in self.lookout.rounds(give_up=deadline):
-            yield changes
-            if self.goal is not None and self.goal.is_reached(self.lookout, self.board, app.clock):
-                return
+            tell_troubles()
 
 
 def _watched(
-    app: App, named: list[str] | None, conversation: str | None, pause: float, *, is_steady: bool
-) -> _Watched:
+    app: App, legs: Sequence[str], conversation: str | None, pause: float, *, is_steady: bool
+) -> tuple[Board, Poller]:
+    """The legs that are watched, and what polls for them."""
+    named = _named(app, legs)
     if conversation is not None:
         from voicectl.core.calls.conversations import conversation_id  # noqa: PLC0415 (for this option only)
 
         conversation = conversation_id(app.conversations, conversation)
     clock = app.clock
-    has_events = app.history is not None
-    tail = Tail(lambda: app.told, clock) if has_events else None
+    tail = None if app.history is None else Tail(lambda: app.told, clock)
     board = Board(
         named=named,
         conversation=conversation,
@@ -176,20 +152,10 @@ def _watched(
         past=tail.past if tail is not None else lambda _: [],
         offset=app.clock_offset,
     )
-    standing = PollStatus(began=clock.monotonic(), pause=pause, has_events=has_events)
-    lookout = Lookout(
-        app.api,
-        clock,
-        board,
-        PollSchedule(pause, clock.monotonic(), is_steady=is_steady),
-        standing,
-        named=named,
-        conversation=conversation,
-        tail=tail,
-        notes=app.notes,
-        check=app.interrupts.check,
+    schedule = PollSchedule(pause, clock.monotonic(), is_steady=is_steady)
+    return board, Poller(
+        app.api, clock, board, schedule, tail=tail, notes=app.notes, check=app.interrupts.check
     )
-    return _Watched(board, standing, lookout, named)
 
 
 def _named(app: App, legs: Sequence[str]) -> list[str] | None:
@@ -232,13 +198,13 @@ def _has_screen(app: App) -> bool:
     return is_asked and is_terminal(sys.stdout) and may_color(app.environ, sys.stdout)
 
 
-def _show(app: App, watched: _Watched, rounds: Iterator[list[Change]]) -> None:
+def _show(app: App, board: Board, status: PollStatus, rounds: Iterator[list[Change]]) -> None:
     """Keep a table up to date, and leave its last state behind."""
     from voicectl.cli.output.watch_screen import Screen  # noqa: PLC0415 (loads rich, for a table on a terminal only)
 
-    board, clock = watched.board, app.clock
+    clock = app.clock
     drawn = -math.inf
-    with Screen(sys.stdout, app.environ, clock, watched.standing, title=app.target.name) as screen:
+    with Screen(sys.stdout, app.environ, clock, status, title=app.target.name) as screen:
         try:
             for changes in rounds:
                 now = clock.monotonic()
@@ -249,17 +215,16 @@ def _show(app: App, watched: _Watched, rounds: Iterator[list[Change]]) -> None:
             screen.show(board.frame(clock.time(), most=MOST_ROWS, with_over=True))
 
 
-def _troubles(app: App, standing: PollStatus) -> Callable[[], None]:
+def _troubles(clock: Clock, status: PollStatus) -> Callable[[], None]:
     """Tells on standard error, once each, that the API or the store cannot be asked, and that it can be again."""
     told = {"api": False, "events": False}
 
     def tell() -> None:
-        now = app.clock.monotonic()
-        for name, trouble in (("api", standing.trouble), ("events", standing.events)):
+        for name, trouble in (("api", status.trouble), ("events", status.events)):
             if (trouble is not None) is not told[name]:
                 told[name] = trouble is not None
                 again = "The API answers again." if name == "api" else "Stored events can be read again."
-                remark(again if trouble is None else f"warning: {standing.text(now)}")
+                remark(again if trouble is None else f"warning: {status.text(clock.monotonic())}")
 
     return tell
 

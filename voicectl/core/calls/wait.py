@@ -2,27 +2,135 @@
 
 from __future__ import annotations
 
-import itertools
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn
 
-from voicectl.errors import NotFoundError, RateLimitedError, TransportError, WaitEnded, WaitTimeout
+from voicectl.core.history import leg_key
+from voicectl.core.watch.board import Board
+from voicectl.core.watch.poller import SOON_SECONDS, Poller, Tail
+from voicectl.core.watch.schedule import PollSchedule
+from voicectl.errors import WaitEnded, WaitTimeout
 from voicectl.voice.call import HUMAN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from voicectl.api.client import VoiceApi
     from voicectl.clock import Clock
-    from voicectl.core.history import History, Told
+    from voicectl.core.watch.sight import Change, Sight
+    from voicectl.store.events import EventStore
     from voicectl.voice.call import Call, Until
 
 POLL_SECONDS = 1.0
-LOOKS_A_POLL = 5
-"""How often stored events are looked at, between two questions to the API."""
+REQUESTS_PER_SECOND = 15.0
+"""As many as the limiter lets pass: a wait is over soon."""
 
-LEAST_SECONDS = 1.0
-BESIDE_EVENTS_SECONDS = 3.0
-"""How long the API may take where events tell of the leg as well."""
+LATE_SECONDS = 1.0
+"""How late an event may be that tells why a leg ended."""
+
+
+class Waiter:
+    """Polls until legs are at a status or past it: the named ones, else every leg that there is.
+
+    Where no leg is named and there is none, all have ended.
+
+    Args:
+        until: A status of the record, ``ended`` for any final one, or ``human``, which only events tell.
+        timeout: Seconds to wait in all, from now on.
+    """
+
+    def __init__(self, poller: Poller, board: Board, clock: Clock, until: Until, timeout: float) -> None:
+        self._poller = poller
+        self._board = board
+        self._clock = clock
+        self._until = until
+        self._timeout = timeout
+        self._deadline = clock.monotonic() + timeout
+
+    @property
+    def is_late(self) -> bool:
+        """Whether time is up."""
+        return self._deadline - self._clock.monotonic() < SOON_SECONDS
+
+    def rounds(self) -> Iterator[list[Change]]:
+        """Yield what is new, or nothing, again and again, until the status is reached.
+
+        Raises:
+            WaitTimeout: Time is up, and the legs still might reach it.
+            WaitEnded: A leg ended in another status, so that not all can be at it; the others were waited for.
+            NotFoundError: Neither the API nor an event knows one of the named legs.
+            VoicectlError: Time is up, and the API did not tell of a leg: why not.
+        """
+        for changes in self._poller.rounds(give_up=self._deadline):
+            yield changes
+            if self._is_reached():
+                return
+
+    def _is_reached(self) -> bool:
+        board, poller = self._board, self._poller
+        sights = board.sights()
+        missing = [each for each in sights if not each.call.has_reached(self._until)]
+        if poller.knows_all and not missing and (sights or self._until == "ended"):
+            return True
+        if poller.is_about_to_ask:
+            return False
+        for sight in missing:
+            if sight.is_gone and not sight.is_told:
+                raise WaitEnded(
+                    f"The API has no record of leg {sight.call.uuid} any more, which was not {self._until} before.",
+                    [each.call for each in sights],
+                    hint=f"See what is known of it: voicectl trace {sight.call.uuid}",
+                )
+        if self.is_late and poller.failure is not None and not poller.knows_all:
+            raise poller.failure
+        is_asking = poller.status.asking is not None
+        is_over = poller.knows_all and not is_asking and all(map(self._is_over, missing))
+        if missing and (self.is_late or is_over):
+            self._fail(sights, missing)
+        if self.is_late:
+            raise WaitTimeout(
+                f"No leg was {self._until} within {self._timeout:g} s.", [], hint="There was none to be seen."
+            )
+        return False
+
+    def _is_over(self, sight: Sight) -> bool:
+        """Whether nothing more will be told of a leg that matters here.
+
+        What the API says, and what an event says, may come a moment apart, and each may tell more than the other.
+        """
+        if sight.call.rules_out(self._until):
+            return True
+        if sight.ended is None or sight.is_gone:
+            return False
+        is_told_by_both = sight.is_settled and sight.is_told
+        is_old = self._clock.time() - sight.ended > LATE_SECONDS
+        return is_told_by_both or is_old or not self._poller.status.has_events
+
+    def _fail(self, sights: Sequence[Sight], missing: Sequence[Sight]) -> NoReturn:
+        """Say why *missing* ones of the legs are not at the status."""
+        until = self._until
+        calls = [each.call for each in sights]
+        for call in (each.call for each in missing if each.call.is_final):
+            raise WaitEnded(
+                f"Leg {call.uuid} ended {call.status} before it was {until}.", calls, hint=_why(call)
+            )
+        for call in (each.call for each in missing if each.call.rules_out(until)):
+            raise WaitEnded(
+                f"Leg {call.uuid} is no {until}: what answered was found to be the other.",
+                calls,
+                hint=f"It goes on as it is. See its record: voicectl call show {call.uuid}",
+            )
+        live = missing[0].call
+        if until != HUMAN:
+            hint = f"It goes on as it is. Wait longer with --timeout, or end it: voicectl hangup {live.uuid}"
+        elif missing[0].is_told:
+            hint = "A call tells that only if it was created with --machine-detection."
+        else:
+            hint = "No event of it is in the store. Do its webhooks go to 'webhook serve', and is this its store?"
+        raise WaitTimeout(
+            f"Leg {live.uuid} is {live.status}, and was not {until} within {self._timeout:g} s.",
+            calls,
+            hint=hint,
+        )
 
 
 def follow(
@@ -33,8 +141,10 @@ def follow(
     until: Until,
     timeout: float,
     on_change: Callable[[Call], None],
-    on_trouble: Callable[[str], None] = lambda _: None,
-    history: History | None = None,
+    on_trouble: Callable[[str], None],
+    events: Callable[[], EventStore | None] | None,
+    offset: float,
+    check: Callable[[], None],
 ) -> list[Call]:
     """Wait until every leg is at *until* or past it, and return each as last seen.
 
@@ -43,185 +153,50 @@ def follow(
 
     Args:
         uuids: The legs, in the order of the result.
-        until: A status of the record, ``ended`` for any final one, or ``human``, which only events tell.
-        timeout: Seconds to wait in all.
+        until: As :class:`Waiter` takes it, as *timeout* is.
         on_change: Told of each leg at first sight and at each change of status.
-        on_trouble: Told, once, that the API does not answer where events tell of a leg as well.
-        history: The stored events, if there are any.
+        on_trouble: Told, once each, that the API or the store is done without.
+        events: Gives the store of events; None if there is none.
+        offset: Seconds that the platform's clock is ahead of *clock*.
+        check: Raises if a signal came.
 
     Raises:
-        WaitTimeout: *timeout* passed first, and all legs still might reach *until*.
-        WaitEnded: A leg ended in another status, so not all can reach *until*; the others were waited for.
-        NotFoundError: Neither the API nor an event knows one of the legs.
+        TransportError: The API does not answer, and no event tells of a leg; so :class:`RateLimitedError`.
+        VoicectlError: As :meth:`Waiter.rounds` does.
     """
-    give_up = clock.monotonic() + timeout
-    legs = [_Leg(uuid, history, on_change) for uuid in uuids]
-    is_trouble_told = False
-    looks_a_poll = 1 if history is None else LOOKS_A_POLL
-    for look in itertools.count():
-        for leg in legs:
-            leg.look()
-        if look % looks_a_poll == 0:
-            for leg in legs:
-                if leg.is_closed or (look == 0 and leg.has_reached(until)):
-                    continue
-                try:
-                    left = max(give_up - clock.monotonic(), LEAST_SECONDS)
-                    leg.ask(api, within=min(left, BESIDE_EVENTS_SECONDS) if leg.is_told else left)
-                except (TransportError, RateLimitedError) as exc:
-                    if clock.monotonic() >= give_up and all(each.seen is not None for each in legs):
-                        break
-                    if not leg.is_told:
-                        raise
-                    if not is_trouble_told:
-                        on_trouble(f"warning: going on with stored events alone: {exc.message}")
-                    is_trouble_told = True
-        missing = [leg for leg in legs if not leg.has_reached(until)]
-        if not missing:
-            break
-        left = give_up - clock.monotonic()
-        if left <= 0 or all(leg.is_over(until) for leg in missing):
-            fail(legs, missing, until, timeout)
-        clock.sleep(min(POLL_SECONDS / looks_a_poll, left))
-    return [leg.call for leg in legs]
-
-
-class Waited(Protocol):
-    """A leg that is waited for."""
-
-    @property
-    def call(self) -> Call:
-        """What is known of it."""
-        ...
-
-    @property
-    def is_told(self) -> bool:
-        """Whether events tell of it."""
-        ...
-
-
-class _Leg:
-    """A leg that is waited for.
-
-    Attributes:
-        seen: What is known of it, from the API and from events; None at first.
-    """
-
-    def __init__(self, uuid: str, history: History | None, on_change: Callable[[Call], None]) -> None:
-        self.seen: Call | None = None
-        self._uuid = uuid
-        self._history = history
-        self._on_change = on_change
-        self._record: Call | None = None
-        self._told: Told | None = None
-        self._looks_over = 0
-
-    @property
-    def call(self) -> Call:
-        """What is known of it, once something is."""
-        assert self.seen is not None  # noqa: S101 (it was asked for, or that raised)
-        return self.seen
-
-    @property
-    def is_told(self) -> bool:
-        """Whether events tell of it."""
-        return self._told is not None
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the API says that it is over: it will say nothing else."""
-        return self._record is not None and self._record.is_final
-
-    def has_reached(self, until: Until) -> bool:
-        """Whether it is at *until* or past it."""
-        return self.seen is not None and self.seen.has_reached(until)
-
-    def is_over(self, until: Until) -> bool:
-        """Whether it ended and nothing more will be told of it, or *until* is ruled out.
-
-        What the API says, and what an event says, may come a moment apart, and each may tell more than the other.
-        """
-        if self.seen is None:
-            return False
-        if self.seen.rules_out(until):
-            return True
-        if not self.seen.is_final:
-            return False
-        if self._told is None and until != HUMAN:
-            return True
-        is_told_by_both = self.is_closed and self._told is not None and self._told.state.is_final
-        return is_told_by_both or self._history is None or self._looks_over > LOOKS_A_POLL
-
-    def look(self) -> None:
-        """Look at its stored events."""
-        if self._history is None:
-            return
-        self._told = self._history.leg(self._uuid)
-        self._see()
-        if self.seen is not None and self.seen.is_final:
-            self._looks_over += 1
-
-    def ask(self, api: VoiceApi, *, within: float) -> None:
-        """Ask the API for its record; one that only events know of has none."""
-        try:
-            self._record = api.get_call(self._uuid, within=within)
-        except NotFoundError:
-            if self._told is None:
-                raise
-        self._see()
-
-    def _see(self) -> None:
-        before, self.seen = self.seen, self._known()
-        if self.seen is not None and (before is None or _shown(before) != _shown(self.seen)):
-            self._on_change(self.seen)
-
-    def _known(self) -> Call | None:
-        if self._record is None:
-            return None if self._told is None else self._told.alone()
-        return self._record if self._history is None else self._history.merged(self._record, self._told)
-
-
-def fail(legs: Sequence[Waited], missing: Sequence[Waited], until: Until, timeout: float) -> NoReturn:
-    """Say why *missing* ones of the *legs* are not at *until*.
-
-    Raises:
-        WaitTimeout: They may come to it yet.
-        WaitEnded: They will not.
-    """
-    calls = [leg.call for leg in legs]
-    over = [leg.call for leg in missing if leg.call.is_final]
-    if over:
-        raise WaitEnded(
-            f"Leg {over[0].uuid} ended {over[0].status} before it was {until}.", calls, hint=_why(over[0])
-        )
-    for call in (leg.call for leg in missing if leg.call.rules_out(until)):
-        raise WaitEnded(
-            f"Leg {call.uuid} is no {until}: what answered was found to be the other.",
-            calls,
-            hint=f"It goes on as it is. See its record: voicectl call show {call.uuid}",
-        )
-    first = missing[0]
-    live = first.call
-    raise WaitTimeout(
-        f"Leg {live.uuid} is {live.status}, and was not {until} within {timeout:g} s.",
-        calls,
-        hint=_how_to_hear(first) if until == HUMAN else _how_to_go_on(live),
+    tail = None if events is None else Tail(events, clock, is_needed=until == HUMAN)
+    board = Board(
+        named=uuids,
+        past=tail.past if tail is not None else lambda _: (),
+        offset=offset,
+        is_sourced=tail is not None,
     )
+    schedule = PollSchedule(
+        POLL_SECONDS, clock.monotonic(), is_steady=True, requests_per_second=REQUESTS_PER_SECOND
+    )
+    poller = Poller(api, clock, board, schedule, tail=tail, check=check, is_strict=True)
+    waiter = Waiter(poller, board, clock, until, timeout)
+    shown: dict[str, tuple[str, object]] = {}
+    troubles: set[str] = set()
 
+    def warn(what: str, why: str) -> None:
+        if what not in troubles:
+            troubles.add(what)
+            on_trouble(f"warning: going on {what}: {why}")
 
-def _how_to_go_on(call: Call) -> str:
-    return f"It goes on as it is. Wait longer with --timeout, or end it: voicectl hangup {call.uuid}"
-
-
-def _how_to_hear(leg: Waited) -> str:
-    """Why nothing may tell of a human, though there is a store."""
-    if not leg.is_told:
-        return "No event of it is in the store. Do its webhooks go to 'webhook serve', and is this its store?"
-    return "A call tells that only if it was created with --machine-detection."
-
-
-def _shown(call: Call) -> tuple[str, object]:
-    return call.status, call.raw.get("detection")
+    for uuid in uuids:
+        board.recall(uuid, clock.time())
+    for _ in waiter.rounds():
+        for call in (each.call for each in board.sights()):
+            news = call.status, call.raw.get("detection")
+            if shown.get(key := leg_key(call.uuid)) != news:
+                shown[key] = news
+                on_change(call)
+        if tail is not None and tail.trouble is not None:
+            warn("without the store of events", tail.trouble)
+        if poller.failure is not None and not waiter.is_late:
+            warn("with stored events alone", poller.failure.message)
+    return [each.call for each in board.sights()]
 
 
 def _why(call: Call) -> str:

@@ -9,11 +9,11 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from voicectl.core.history import Told
+from voicectl.core.history import Told, leg_key
 from voicectl.core.watch.frame import Frame
 from voicectl.core.watch.sight import Birth, Change, ChangeKind, Sight, Since, TrackedLeg
 from voicectl.store.action_log import Marks
-from voicectl.voice.call import CallStatus, hyphenated, is_leg_id
+from voicectl.voice.call import CallStatus
 from voicectl.voice.event import rank
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ class Board:
         offset: float = 0.0,
         is_sourced: bool = True,
     ) -> None:
-        self._named = None if named is None else frozenset(map(leg_key, named))
-        self._conversation = conversation
+        self._named = None if named is None else {leg_key(uuid): uuid for uuid in named}
+        self.conversation = conversation
         self._born = born
         self._past = past
         self._offset = offset
@@ -65,6 +65,11 @@ class Board:
         self._legs: dict[str, TrackedLeg] = {}
         self._marks: Mapping[str, Marks] = {}
         self._latest = -math.inf
+
+    @property
+    def named(self) -> list[str] | None:
+        """The ids of the only legs that are watched, each leg once; None for all."""
+        return None if self._named is None else list(self._named.values())
 
     def records(self, calls: Iterable[Call], at: float) -> list[Change]:
         """Take what the API says of legs: an answer that is behind an earlier one counts for nothing."""
@@ -93,7 +98,7 @@ class Board:
             uuid = stored.arrival.leg
             if uuid is None:
                 continue
-            is_elsewhere = self._conversation not in (None, stored.arrival.conversation)
+            is_elsewhere = self.conversation not in (None, stored.arrival.conversation)
             if is_elsewhere and leg_key(uuid) not in self._legs:
                 continue
             leg = self._leg(uuid, at, news)
@@ -136,8 +141,9 @@ class Board:
             }
 
     def sights(self) -> list[Sight]:
-        """Every leg that is remembered, in the order of first sight."""
-        return [leg.sight for leg in self._legs.values() if leg.sight is not None]
+        """Every leg that is remembered, in the order in which they are named or else were first seen."""
+        legs = map(self._legs.get, self._legs if self._named is None else self._named)
+        return [leg.sight for leg in legs if leg is not None and leg.sight is not None]
 
     def sight(self, uuid: str) -> Sight | None:
         """A leg, if it is known."""
@@ -211,7 +217,7 @@ class Board:
         call = leg.known if self._is_sourced else leg.record
         if call is None:
             return []
-        is_elsewhere = self._conversation not in (None, call.conversation_uuid)
+        is_elsewhere = self.conversation not in (None, call.conversation_uuid)
         if is_elsewhere and leg.key not in self._legs:
             return []
         self._legs[leg.key] = leg
@@ -225,11 +231,6 @@ class Board:
         """*at*, or the latest that was handed in: a machine's clock may be set back."""
         self._latest = max(self._latest, at)
         return self._latest
-
-
-def leg_key(uuid: str) -> str:
-    """A leg's id in one form, whichever of them it is written in; an id of no known form is its own."""
-    return hyphenated(uuid) if is_leg_id(uuid) else uuid
 
 
 def _happened(stored: Stored) -> tuple[float, int, int]:

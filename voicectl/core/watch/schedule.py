@@ -12,6 +12,7 @@ class PollSchedule:
         interval: Seconds between two times, if there are changes.
         now: By the monotonic clock, as all its times: the first time is at once.
         is_steady: Ask as often if there are none.
+        requests_per_second: As many as it may take of those that all of this user's processes share.
 
     Attributes:
         due: When it is asked next.
@@ -24,18 +25,26 @@ class PollSchedule:
     SLOWEST_SECONDS = 10.0
     SLOWER = 1.5
 
-    def __init__(self, interval: float, now: float, *, is_steady: bool = False) -> None:
+    def __init__(
+        self,
+        interval: float,
+        now: float,
+        *,
+        is_steady: bool = False,
+        requests_per_second: float = REQUESTS_PER_SECOND,
+    ) -> None:
         self.due = now
         self.pause = interval
         self._interval = interval
         self._slowest = interval if is_steady else max(interval, self.SLOWEST_SECONDS)
         self._least = interval
         self._asked = now
+        self._requests_per_second = requests_per_second
 
     def asked(self, began: float, now: float, *, requests: int, is_changed: bool) -> None:
         """It was asked, from *began* to *now*, by that many *requests*."""
         self._asked = began
-        self._least = max(self._interval, requests / self.REQUESTS_PER_SECOND)
+        self._least = max(self._interval, requests / self._requests_per_second)
         slower = min(self.pause * self.SLOWER, self._slowest)
         self.pause = max(self._least, self._interval if is_changed else slower)
         self.due = max(began + self.pause, now)

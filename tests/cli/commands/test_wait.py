@@ -1,0 +1,144 @@
+"""What ``wait`` and ``watch --for`` have in common: they wait by the same rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.kept import LEG, EventfulClock, keep, status
+from tests.support.machines import Application, machine
+from tests.support.room import Ran, Room
+from tests.support.servers import Canned, Request, page, reply
+
+GONE = reply(404, {"title": "Not Found"})
+OTHER = "1a8b1111-5e6f-4788-99aa-bbccddeeff00"
+LEGS = [f"{number:08x}-4a51-4f6b-86e1-46edebcf9356" for number in range(20)]
+
+Later = tuple[float, Callable[[Room], object]]
+
+
+def says(status: str, uuid: str = LEG, **fields: Any) -> bytes:
+    return reply(body={"uuid": uuid, "status": status} | fields)
+
+
+@pytest.fixture(params=["wait", "watch"])
+def verb(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def run(
+    home: Path,
+    application: Application,
+    line: str,
+    *answers: Any,
+    kept: list[dict[str, Any]] | None = None,
+    later: Later | None = None,
+) -> tuple[Ran, Canned, float]:
+    """Run a command against canned answers: how it ends, what was asked, and how long it took."""
+    with Canned(*answers) as server:
+        room = machine(home, application, server.url)
+        room.clock = clock = EventfulClock()
+        if kept is not None:
+            keep(room, *kept)
+        if later is not None:
+            clock.after(later[0], lambda: later[1](room))
+        return room(line), server, clock.passed
+
+
+def test_however_short_the_time_the_api_is_asked_once(
+    tmp_path: Path, application: Application, verb: str
+) -> None:
+    ran, server, took = run(
+        tmp_path, application, f"{verb} {LEG} --for answered --timeout 0", says("ringing")
+    )
+
+    assert (ran.exit_code, ran.rows[0][:2], len(server.requests)) == (8, [LEG, "ringing"], 1)
+    assert took < 0.1
+
+
+def test_an_event_that_is_a_moment_late_shows_the_answer(
+    tmp_path: Path, application: Application, verb: str
+) -> None:
+    def answer(room: Room) -> None:
+        keep(room, status("answered", second=2))
+
+    ran, _, took = run(
+        tmp_path,
+        application,
+        f"{verb} {LEG} --for answered",
+        says("completed"),
+        kept=[status("ringing", leg=OTHER)],
+        later=(0.5, answer),
+    )
+
+    assert ran.exit_code == 0
+    assert took < 1
+    ran, _, took = run(
+        tmp_path / "no event",
+        application,
+        f"{verb} {LEG} --for answered",
+        says("completed"),
+        kept=[status("ringing", leg=OTHER)],
+    )
+    assert ran.exit_code == 11
+    assert took < 1.5
+
+
+def test_a_leg_that_nobody_knows_any_more_is_11_and_shown_as_last_seen(
+    tmp_path: Path, application: Application, verb: str
+) -> None:
+    ran, *_ = run(tmp_path, application, f"{verb} {LEG} --for ended", says("answered"), GONE)
+
+    assert (ran.exit_code, ran.rows[0][:2]) == (11, [LEG, "answered"])
+    assert "no record of leg" in ran.stderr
+
+
+def test_a_leg_that_only_events_know_is_waited_for(
+    tmp_path: Path, application: Application, verb: str
+) -> None:
+    ran, _, took = run(
+        tmp_path,
+        application,
+        f"{verb} {LEG} --for ended",
+        says("answered"),
+        GONE,
+        kept=[status("answered")],
+        later=(40, lambda room: keep(room, status("completed", second=40))),
+    )
+
+    assert (ran.exit_code, ran.rows[-1][:2]) == (0, [LEG, "completed"])
+    assert took == pytest.approx(40, abs=0.3)
+
+
+def test_the_api_need_not_answer_for_a_leg_that_events_tell_of(
+    tmp_path: Path, application: Application, verb: str
+) -> None:
+    def answer(request: Request) -> bytes:
+        return reply(503) if LEG in request.path else says("answered", OTHER)
+
+    ran, *_ = run(
+        tmp_path,
+        application,
+        f"{verb} {LEG} {OTHER} --for answered",
+        answer,
+        kept=[status("ringing")],
+        later=(20, lambda room: keep(room, status("answered", second=20))),
+    )
+
+    assert ran.exit_code == 0
+    assert ran.stderr.count("warning: ") == 1
+
+
+def test_many_legs_are_found_in_the_list(tmp_path: Path, application: Application, verb: str) -> None:
+    def answer(request: Request) -> bytes:
+        if request.query.get("status") != "answered":
+            return reply(200, page())
+        return reply(200, page(*({"uuid": uuid, "status": "answered"} for uuid in LEGS)))
+
+    ran, server, _ = run(tmp_path, application, f"{verb} {' '.join(LEGS)} --for answered", answer)
+
+    assert (ran.exit_code, [row[0] for row in ran.rows]) == (0, LEGS)
+    assert len(server.requests) <= 4
