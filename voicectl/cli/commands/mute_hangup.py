@@ -11,7 +11,6 @@ from voicectl.cli.context import App, current
 from voicectl.cli.output.text import remark
 from voicectl.cli.selectors import Selectors, SomeLegs, choose, each_selected, hold_selected, selectable
 from voicectl.cli.targets import DONE, each_leg, noted, stops_all
-from voicectl.core import farewell
 from voicectl.errors import (
     ApiError,
     DryRun,
@@ -129,7 +128,7 @@ def hangup(
       $ voicectl hangup --conversation room --say 'This call ends now.' --except "$LEG" --yes
       $ voicectl hangup --status ringing --older-than 5m --yes
     """
-    from voicectl.core.calls.hangup import hang_up  # noqa: PLC0415 (loads the API's client, which completion does without)
+    from voicectl.core.calls.hangup import hang_up  # noqa: PLC0415 (loads the API's client, not for completion)
 
     app = current(ctx)
     text = None if say is None else _message(app, say)
@@ -158,17 +157,18 @@ def _message(app: App, text: str) -> str:
 
 def _farewell(app: App, text: str) -> Before:
     """Has all legs hear *text* to its end; those that cannot hear it are hung up meanwhile."""
+    from voicectl.core.calls.hangup import let_finish, speech_seconds  # noqa: PLC0415 (as above)
 
     def before(several: Targets, uuids: Sequence[str]) -> list[str]:
         talking = [uuid for uuid in uuids if _starts_to_talk(app, several, uuid, text)]
-        until = app.clock.monotonic() + farewell.seconds(text)
+        until = app.clock.monotonic() + speech_seconds(text)
         for uuid in uuids:
             if uuid not in talking:
                 several.do(uuid)
         if talking and not app.options.dry_run:
             try:
                 app.interrupts.check()
-                farewell.let_finish(app.api, app.clock, talking, until=until)
+                let_finish(app.api, app.clock, talking, until=until)
             except VoicectlError as exc:
                 if stops_all(exc):
                     remark(f"not hung up: {' '.join(talking)}")

@@ -1,4 +1,7 @@
-"""Hanging up, which must not give up: the button that is pressed when something went wrong."""
+"""Hanging up, which must not give up: the button that is pressed when something went wrong.
+
+Before it a message may be said, and is let be heard to its end.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,11 @@ from typing import TYPE_CHECKING
 from voicectl.api.repetition import HANGUP_SECONDS
 from voicectl.core.calls import regions
 from voicectl.errors import ApiError, AuthError, NotFoundError, RateLimitedError, TransportError
+from voicectl.voice import speech
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from voicectl.api.client import VoiceApi
     from voicectl.clock import Clock
     from voicectl.core.history import History
@@ -16,6 +22,17 @@ if TYPE_CHECKING:
 PAUSE_SECONDS = 1.0
 LOOK_SECONDS = 2.0
 BAD_REQUEST = 400
+
+LEAD_SECONDS = 1.0
+"""From the answer of the API until the voice begins."""
+
+SLOWNESS = 1.25
+"""How much slower than estimated a voice may be: they differ, and so do languages."""
+
+MAX_SPEECH_SECONDS = 180.0
+"""The longest text takes a little more than two minutes; the breaks of SSML could stretch it without end."""
+
+LEAST_SECONDS = 0.01
 
 
 def hang_up(api: VoiceApi, clock: Clock, uuid: str, history: History | None = None) -> bool:
@@ -82,3 +99,31 @@ def _is_over(api: VoiceApi, uuid: str, refusal: ApiError, history: History | Non
     except ApiError:
         pass
     return False
+
+
+def speech_seconds(text: str) -> float:
+    """Seconds to wait until *text* is said, from when it was asked for."""
+    return min(LEAD_SECONDS + SLOWNESS * speech.seconds(text), MAX_SPEECH_SECONDS)
+
+
+def let_finish(api: VoiceApi, clock: Clock, uuids: Sequence[str], *, until: float) -> None:
+    """Wait until a moment of the monotonic clock, or until none of the legs hears anything any more.
+
+    One leg is looked at a second, as long as it is live; one that cannot be looked at is taken for live.
+    """
+    listening = list(uuids)
+    while listening and (left := until - clock.monotonic()) > 0:
+        clock.sleep(min(PAUSE_SECONDS, max(left, LEAST_SECONDS)))
+        while listening and until > clock.monotonic() and _hears_no_more(api, listening[0]):
+            del listening[0]
+
+
+def _hears_no_more(api: VoiceApi, uuid: str) -> bool:
+    try:
+        return api.get_call(uuid, within=LOOK_SECONDS, urgent=True).is_final
+    except AuthError:
+        raise
+    except NotFoundError:
+        return True
+    except (ApiError, TransportError):
+        return False
