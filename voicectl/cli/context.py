@@ -211,9 +211,21 @@ class App:
     def api(self) -> VoiceApi:
         """The Voice API, which looks for a leg in the other regions where the base URL does not know it."""
         from voicectl.api.client import VoiceApi
-        from voicectl.cli.places import finder
+        from voicectl.core.calls.regions import Finder, neighbours
 
-        return VoiceApi(self.session, finder(self))
+        finder = Finder(
+            self.target,
+            self.session,
+            self.notes,
+            self.clock,
+            self.interrupts,
+            session=self.session_at,
+            reader=self.reader,
+            events=lambda: self.told,
+            neighbours=lambda: neighbours(self.target, self.profiles, self.environ, self.reader),
+            on_found=remark,
+        )
+        return VoiceApi(self.session, finder)
 
     def session_at(self, url: str) -> Session:
         """Requests to another host of the API, signed in as the application."""

@@ -16,24 +16,29 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from voicectl.api.session import REQUEST_SECONDS
-from voicectl.errors import ConfigError, NotFoundError, TransportError, VoicectlError
+from voicectl.core.identity.target import resolve
+from voicectl.errors import ConfigError, NotFoundError, StoreError, TransportError, VoicectlError
+from voicectl.loopback import is_loopback
 from voicectl.store.action_log import REGION
 from voicectl.voice.call import hyphenated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from typing import TypeAlias
 
     from voicectl.api.client import VoiceApi
     from voicectl.api.session import Session
     from voicectl.clock import Clock
-    from voicectl.core.hosts import Hosts
+    from voicectl.core.identity.profiles import ProfileStore
+    from voicectl.core.identity.target import Target
     from voicectl.interrupts import Interrupts
     from voicectl.store.action_log import Notes
+    from voicectl.store.events import EventStore
     from voicectl.voice.call import Call
 
     Reader: TypeAlias = Callable[[], AbstractContextManager[VoiceApi]]
+    ReaderAt: TypeAlias = Callable[[str, Target | None], AbstractContextManager[VoiceApi]]
 
 SECONDS = 5.0
 """How long a search may take, all reads together."""
@@ -62,40 +67,37 @@ class Finder:
     """Where the legs of one application are; see :class:`voicectl.api.client.Places`.
 
     Args:
-        whose: The application, in words.
-        home: Requests to the base URL.
-        hosts: Where else tokens may go.
+        target: The application, and its base URL.
+        home: Requests to that.
         session: Gives requests to another host.
-        reader: Gives what reads there, in a thread of its own.
-        told: Gives the ``region_url`` that an event told of a leg.
+        reader: Gives what reads at a host as the application, or as another target, in a thread of its own.
+        events: Gives the store of webhook events, which may tell in which region a leg is; None if there is none.
         neighbours: Gives the other profiles of the same kind of host.
         on_found: Told, once a host, of a leg that was found there.
     """
 
     def __init__(
         self,
-        whose: str,
+        target: Target,
         home: Session,
-        hosts: Hosts,
         notes: Notes,
         clock: Clock,
         interrupts: Interrupts,
         *,
         session: Callable[[str], Session],
-        reader: Callable[[str], AbstractContextManager[VoiceApi]],
-        told: Callable[[str], str | None] = lambda _: None,
-        neighbours: Callable[[], Iterable[Neighbour]] = tuple,
-        on_found: Callable[[str], None] = lambda _: None,
+        reader: ReaderAt,
+        events: Callable[[], EventStore | None],
+        neighbours: Callable[[], Iterable[Neighbour]],
+        on_found: Callable[[str], None],
     ) -> None:
-        self._whose = whose
         self._home = home
-        self._hosts = hosts
+        self._hosts = target.hosts
         self._notes = notes
         self._clock = clock
         self._interrupts = interrupts
         self._session = session
         self._reader = reader
-        self._told = told
+        self._events = events
         self._neighbours = neighbours
         self._on_found = on_found
         self._sessions: dict[str, Session] = {}
@@ -152,8 +154,18 @@ class Finder:
         yield self._home.origin
         yield from self._hosts.elsewhere
 
+    def _told(self, uuid: str) -> str | None:
+        """Where requests about a leg go, as an event told."""
+        from voicectl.core import history  # noqa: PLC0415 (as below: for a leg that was not found only)
+
+        try:
+            events = self._events()
+            return None if events is None else history.region_url(events, uuid)
+        except StoreError:
+            return None
+
     def _readers(self, urls: Iterable[str]) -> dict[str, Reader]:
-        return {url: partial(self._reader, url) for url in urls}
+        return {url: partial(self._reader, url, None) for url in urls}
 
     def _at(self, url: str) -> Session | None:
         """Requests to *url*, which was noted or told; None if no token may go there, or may no more."""
@@ -236,7 +248,9 @@ class Finder:
         theirs = next((name for name, each in answers.items() if not isinstance(each, VoicectlError)), None)
         absent = [_name(url) for url, answer in found.items() if isinstance(answer, NotFoundError)]
         silent = [_name(url) for url, answer in found.items() if not isinstance(answer, NotFoundError)]
-        message = f"No leg {uuid} for {self._whose} on {', '.join(absent)}."  # whoever refused is one of them
+        message = (
+            f"No leg {uuid} for {self._home.whose} on {', '.join(absent)}."  # whoever refused is one of them
+        )
         if silent:
             message += f" Whether it is on {', '.join(silent)} is unknown: there was no usable answer."
             if theirs is None:
@@ -252,6 +266,27 @@ class Finder:
             error.hint = _advice(neighbours, answers)
         self._nowhere[hyphenated(uuid)] = error
         return error
+
+
+def neighbours(
+    ours: Target, profiles: ProfileStore, environ: Mapping[str, str], reader: ReaderAt
+) -> Iterator[Neighbour]:
+    """The other profiles that may know a leg: on the same kind of host, and never in a rehearsal.
+
+    One whose key a command prints is not asked: that command may ask for something itself.
+    """
+    if ours.is_rehearsal:
+        return
+    for name in profiles.names():
+        try:
+            profile = profiles.get(name)
+            theirs = resolve(environ, profiles, profile=name)
+        except VoicectlError:  # malformed, or not to be used there: it is no help
+            continue
+        is_here, are_here = (is_loopback(urlsplit(each.base_url).hostname or "") for each in (ours, theirs))
+        if theirs.application_id != ours.application_id and is_here is are_here:
+            api = partial(reader, theirs.base_url, theirs) if profile.key_command is None else None
+            yield Neighbour(name=name, api=api)
 
 
 def _not_possible(refusal: NotFoundError, uuid: str, seen: Call) -> NotFoundError:
