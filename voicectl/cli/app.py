@@ -74,7 +74,7 @@ def _invoke(app: App, argv: Sequence[str]) -> int:
         _refuse_secrets(argv)
         status = root().main(list(argv), prog_name=PROGRAM, standalone_mode=False, obj=app)
     except DryRun as dry:
-        app.show_request(dry)
+        app.consent.show_request(dry)
         return 0
     except Interrupted:
         raise
@@ -127,7 +127,7 @@ def _is_text(word: str) -> bool:
 def _tells_json(app: App, argv: Sequence[str]) -> bool:
     """Whether errors are told as JSON, also where the command line could not be read as far as ``-o json``."""
     if app.options.output is not None:
-        return app.tells_json
+        return app.terminal.has_json_errors
     return re.search(r"(?:^|\0)(?:-o[\0=]?|--output[\0=])jsonl?(?:\0|$)", "\0".join(argv)) is not None
 
 

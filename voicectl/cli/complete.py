@@ -82,7 +82,7 @@ def answer(app: App) -> int:
         return VALUES
     if words is None:
         return FILES
-    app.write("".join(f"{word.value}\t{clean(word.about)}\n" for word in words))
+    app.terminal.write("".join(f"{word.value}\t{clean(word.about)}\n" for word in words))
     return VALUES
 
 

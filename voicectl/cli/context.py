@@ -6,28 +6,30 @@ So ``--help`` loads no HTTP, no cryptography and no rich, and ``dtmf`` no SQLite
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
-from functools import cached_property
+from contextlib import ExitStack, suppress
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from voicectl.cli.output import writer
-from voicectl.cli.output.text import is_terminal, may_color, remark, to_json
-from voicectl.cli.output.writer import Format, View, Writer
-from voicectl.errors import ConfigError, DryRun, GuardError, InputError, RateLimitedError, TransportError
+from voicectl.cli import errors
+from voicectl.cli.output.text import remark
+from voicectl.cli.terminal import Options, Terminal
+from voicectl.errors import ConfigError, DryRun, GuardError, InputError, VoicectlError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     import typer
 
     from voicectl.api.applications import ApplicationApi
-    from voicectl.api.auth import Bearer, Credentials
     from voicectl.api.client import VoiceApi
     from voicectl.api.conversations import ConversationApi
     from voicectl.api.session import Session
+    from voicectl.cli.consent import Consent
+    from voicectl.cli.named_legs import NamedLegs
+    from voicectl.cli.output.writer import Format, View, Writer
+    from voicectl.cli.sessions import Sessions
     from voicectl.clock import Clock
     from voicectl.core.calls.ages import Ages
     from voicectl.core.calls.create import Dialler
@@ -47,28 +49,8 @@ if TYPE_CHECKING:
     from voicectl.store.rate_limiter import SharedPace
     from voicectl.voice.call import Call
 
-MAX_SHOWN = 20
-"""Legs that are shown where there are too many to act on."""
-
-MAX_INPUT_BYTES = 1 << 20
-
 ANY_ACCOUNT = "voicectl"
 """The account in a token that we sign where nobody said whose the secret is: who knows no more takes any."""
-
-
-@dataclass(slots=True)
-class Options:
-    """The options that every command takes, before or after its name."""
-
-    profile: str | None = None
-    output: Format | None = None
-    quiet: bool = False
-    fields: str | None = None
-    request_timeout: str | None = None
-    ca_file: str | None = None
-    dry_run: bool = False
-    yes: bool = False
-    debug: bool = False
 
 
 class App:
@@ -91,7 +73,77 @@ class App:
         self.options = Options()
         self.changed: list[str] = []
         self.closing = ExitStack()
-        self._stdin_user: str | None = None
+        self.terminal = Terminal(environ, self.options, _read_hidden)
+
+    def tell(self, exc: VoicectlError, about: str = "") -> None:
+        """Write an error of one of several things to standard error."""
+        errors.tell(exc, profile=self.target.name, as_json=self.terminal.has_json_errors, about=about)
+
+    # Until every command asks the parts themselves.
+
+    def writer(self, view: View, *, is_many: bool) -> Writer:
+        """See :class:`Terminal`, as of all these."""
+        return self.terminal.writer(view, is_many=is_many)
+
+    @property
+    def format(self) -> Format:
+        """The output format."""
+        return self.terminal.format
+
+    @property
+    def tells_json(self) -> bool:
+        """Whether errors are written as JSON."""
+        return self.terminal.has_json_errors
+
+    def write(self, text: str) -> None:
+        """Write plain text."""
+        self.terminal.write(text)
+
+    def read_input(self, name: str, what: str) -> bytes:
+        """Read a file or standard input."""
+        return self.terminal.read_input(name, what)
+
+    def read_ids(self) -> list[str]:
+        """Read leg ids from standard input."""
+        return self.legs.words(["-"])
+
+    def last_created(self) -> str | None:
+        """Return the id of the call created last here."""
+        return self.legs.last_created()
+
+    def leg(
+        self, text: str, *, everywhere: bool = False, beside: Callable[[str], Iterable[Call]] | None = None
+    ) -> str:
+        """Return the full id of a leg."""
+        if not everywhere:
+            return self.legs.live_leg(text)
+        return self.legs.any_leg(text) if beside is None else self.legs.any_leg(text, beside)
+
+    def announce(self, url: str | None = None) -> None:
+        """See :class:`Consent`, as of the next."""
+        self.consent.announce(url)
+
+    def refuse_dry_run(self) -> None:
+        """Refuse a dry run."""
+        self.consent.refuse_dry_run()
+
+    def show_request(self, dry: DryRun) -> None:
+        """Print a request as curl."""
+        self.consent.show_request(dry)
+
+    @cached_property
+    def consent(self) -> Consent:
+        """Whom a change acts for, whether it may, and what it would send."""
+        from voicectl.cli.consent import Consent
+
+        return Consent(self.terminal, self.options, lambda: self.target)
+
+    @cached_property
+    def legs(self) -> NamedLegs:
+        """The legs that words name."""
+        from voicectl.cli.named_legs import NamedLegs
+
+        return NamedLegs(self.terminal, lambda: self.api, lambda: self.live, lambda: self.journal)
 
     @cached_property
     def profiles(self) -> ProfileStore:
@@ -112,7 +164,7 @@ class App:
         if target.is_rehearsal:
             remark(f"rehearsal: VOICECTL_SANDBOX is set, so this acts on the sandbox at {target.base_url}")
         for setting, source in target.sources.items():
-            self.debug(f"{setting}: from {source}")
+            self.terminal.debug(f"{setting}: from {source}")
         return target
 
     @cached_property
@@ -129,14 +181,27 @@ class App:
     @cached_property
     def session(self) -> Session:
         """Requests to the API, signed in as the application."""
-        return self._session(self.target.base_url, self._bearer, self._identify)
+        return self.sessions.at(self.target.base_url)
 
     @cached_property
-    def _bearer(self) -> Bearer:
-        from voicectl.api.auth import Bearer
+    def sessions(self) -> Sessions:
+        """Requests to any of the API's hosts."""
+        from voicectl.cli.sessions import Sessions
+        from voicectl.store import clock_offset
 
-        target = self.target
-        return Bearer(target.application_id, target.load_key, self.clock, offset=self.clock_offset)
+        return Sessions(
+            target=self.target,
+            options=self.options,
+            environ=self.environ,
+            clock=self.clock,
+            interrupts=self.interrupts,
+            pace=self.pace,
+            offset=self.clock_offset,
+            on_offset=partial(clock_offset.write, self._offset_path),
+            identify=self._identify,
+            debug=self.terminal.debug,
+            closing=self.closing,
+        )
 
     def fetcher(self, directory: Path, on_progress: Progress | None, *, threaded: bool = False) -> Fetcher:
         """What fetches recordings into *directory*, for one thread.
@@ -144,57 +209,23 @@ class App:
         Args:
             threaded: It is another thread than the main one, where no signal arrives.
         """
-        from voicectl.api.auth import Bearer
         from voicectl.api.files import FileApi
         from voicectl.api.wire import Wire
         from voicectl.core.recordings.fetch import Fetcher
         from voicectl.interrupts import Interrupts
 
         target = self.target
-        interrupts = Interrupts() if threaded else self.interrupts
-        bearer = Bearer(target.application_id, target.load_key, self.clock, offset=self.clock_offset)
-
-        def session(origin: str) -> Session:
-            return self._session(origin, bearer, self._identify, interrupts)
+        session = partial(
+            self.sessions.make,
+            credentials=self.sessions.bearer(target),
+            identify=self._identify,
+            interrupts=Interrupts() if threaded else self.interrupts,
+        )
 
         def elsewhere(origin: str, is_public_only: bool) -> Wire:
             return Wire(origin, ca_file=target.ca_file, environ=self.environ, is_public_only=is_public_only)
 
         return Fetcher(directory, FileApi(session, elsewhere), target.hosts, on_progress=on_progress)
-
-    def _session(
-        self,
-        origin: str,
-        credentials: Credentials,
-        identify: Callable[[], str],
-        interrupts: Interrupts | None = None,
-        ca_file: str | None = None,
-        closing: ExitStack | None = None,
-    ) -> Session:
-        from voicectl.api.session import REQUEST_SECONDS, Session
-        from voicectl.api.wire import Wire
-        from voicectl.core.identity.profiles import SANDBOX
-        from voicectl.core.identity.target import request_timeout
-        from voicectl.loopback import is_loopback
-        from voicectl.store import clock_offset
-
-        is_sandbox = self.target.profile == SANDBOX and is_loopback(urlsplit(origin).hostname or "")
-        wire = Wire(origin, ca_file=ca_file or self.target.ca_file, environ=self.environ)
-        (closing or self.closing).callback(wire.close)
-        timeout = request_timeout(self.environ, self.options.request_timeout)
-        return Session(
-            wire,
-            credentials,
-            self.pace,
-            self.clock,
-            request_timeout=timeout or REQUEST_SECONDS,
-            dry_run=self.options.dry_run,
-            identify=identify,
-            absence_hint="Start it: voicectl sandbox start --detach" if is_sandbox else None,
-            on_clock_offset=lambda seconds: clock_offset.write(self._offset_path, seconds),
-            debug=self.debug,
-            interrupts=interrupts or self.interrupts,
-        )
 
     @cached_property
     def clock_offset(self) -> float:
@@ -219,31 +250,13 @@ class App:
             self.notes,
             self.clock,
             self.interrupts,
-            session=self.session_at,
-            reader=self.reader,
+            session=self.sessions.at,
+            reader=self.sessions.reader,
             events=lambda: self.told,
-            neighbours=lambda: neighbours(self.target, self.profiles, self.environ, self.reader),
+            neighbours=lambda: neighbours(self.target, self.profiles, self.environ, self.sessions.reader),
             on_found=remark,
         )
         return VoiceApi(self.session, finder)
-
-    def session_at(self, url: str) -> Session:
-        """Requests to another host of the API, signed in as the application."""
-        return self._session(url, self._bearer, self._identify)
-
-    @contextmanager
-    def reader(self, url: str, target: Target | None = None) -> Iterator[VoiceApi]:
-        """Reads at *url* as the application, or as that of *target*, for a thread of its own."""
-        from voicectl.api.auth import Bearer
-        from voicectl.api.client import VoiceApi
-        from voicectl.interrupts import Interrupts
-
-        bearer, ca_file = self._bearer, None
-        if target is not None:
-            bearer = Bearer(target.application_id, target.load_key, self.clock, offset=self.clock_offset)
-            ca_file = target.ca_file
-        with ExitStack() as closing:
-            yield VoiceApi(self._session(url, bearer, str, Interrupts(), ca_file, closing))
 
     @cached_property
     def conversations(self) -> ConversationApi:
@@ -274,7 +287,8 @@ class App:
         account = self.account
         basic = Basic(account.key, account.secret)
         identify = f"API key {account.key}, from {account.source}"
-        return ApplicationApi(self._session(self.target.account_url, basic, lambda: identify, interrupts))
+        url = self.target.account_url
+        return ApplicationApi(self.sessions.make(url, basic, lambda: identify, interrupts=interrupts))
 
     @cached_property
     def pace(self) -> SharedPace:
@@ -468,281 +482,17 @@ class App:
         Sightings(self.state_directory).keep(self.clock.time(), found)
         return found
 
-    def leg(
-        self, text: str, *, everywhere: bool = False, beside: Callable[[str], Iterable[Call]] | None = None
-    ) -> str:
-        """The full id of the leg that *text* names; ``-`` reads it from standard input.
-
-        Args:
-            everywhere: Match the beginning of an id against all records, not only live legs.
-            beside: Gives legs that it may name too, though they may have no record any more; where the API does
-                not answer, it names one of them.
-        """
-        from voicectl.core.calls import references
-
-        if text == "-":
-            found = self.read_ids()
-            if len(found) != 1:
-                raise InputError(
-                    f"Standard input names {len(found)} legs; this takes one.", hint="Give it one line."
-                )
-            text = found[0]
-        if everywhere:
-
-            def records() -> Iterable[Call]:
-                return references.each_once(self.api.get_calls(), beside(text) if beside else ())
-
-            try:
-                return references.resolve(text, candidates=records, last=self.last_created, what="record")
-            except (TransportError, RateLimitedError) as exc:
-                kept = list(beside(text)) if beside else []
-                if not kept:
-                    raise
-                found_here = references.resolve(
-                    text, candidates=lambda: kept, last=self.last_created, what="kept leg"
-                )
-                remark(f"warning: {text} is looked for only among what is kept here: {exc.message}")
-                return found_here
-        return references.resolve(text, candidates=lambda: self.live, last=self.last_created)
-
-    def last_created(self) -> str | None:
-        """The id of the call created last here, for ``@last``.
-
-        Raises:
-            InputError: Nobody is at the keyboard: a script says what it means.
-        """
-        if not is_terminal(sys.stdin):
-            raise InputError(
-                "@last works only where standard input is a terminal.",
-                hint="In a script keep the id: LEG=$(voicectl call create ... -q)",
-            )
-        intent = self.journal.last_created()
-        return intent.uuid if intent else None
-
-    def read_ids(self) -> list[str]:
-        """Leg ids from standard input: the first tab-separated field of each line."""
-        lines = self.read_stdin("LEG").decode("utf-8", "surrogateescape").splitlines()
-        ids = [field for field in (line.split("\t", 1)[0].strip() for line in lines) if field]
-        if "-" in ids:
-            raise InputError("Standard input names - for a leg.", hint="Name legs by their ids, one a line.")
-        return ids
-
-    def read_stdin(self, what: str) -> bytes:
-        """All of standard input, once a command.
-
-        Args:
-            what: What it holds, for errors.
-        """
-        if self._stdin_user:
-            raise InputError(
-                f"Standard input cannot hold both {self._stdin_user} and {what}.", hint="Write - only once."
-            )
-        self._stdin_user = what
-        if sys.stdin is None:
-            raise InputError(f"Standard input is closed; it should hold {what}.")
-        content = sys.stdin.buffer.read(MAX_INPUT_BYTES + 1)
-        if len(content) > MAX_INPUT_BYTES:
-            raise InputError(f"Standard input is over 1 MiB; it should hold {what}.")
-        return content
-
-    def read_input(self, name: str, what: str) -> bytes:
-        """The content of the file *name*, or of standard input where it is ``-``.
-
-        Raises:
-            InputError: It cannot be read or is over 1 MiB.
-        """
-        from pathlib import Path
-
-        if name == "-":
-            return self.read_stdin(what)
-        try:
-            with Path(name).open("rb") as file:
-                content = file.read(MAX_INPUT_BYTES + 1)
-        except OSError as exc:
-            raise InputError(f"{name} cannot be read: {exc.strerror}.", hint="Check the path.") from exc
-        if len(content) > MAX_INPUT_BYTES:
-            raise InputError(f"{name} is over 1 MiB.", hint=f"It should hold {what}.")
-        return content
-
-    def writer(self, view: View, *, is_many: bool) -> Writer:
-        """What writes this command's records; ``--fields help`` ends the command with the fields there are.
-
-        Raises:
-            InputError: ``--fields`` is malformed.
-        """
-        from voicectl import times
-
-        if self.options.fields == "help":
-            import typer
-
-            self.write("\n".join((*view.columns, *view.more)) + "\n")
-            raise typer.Exit
-        return Writer(
-            sys.stdout,
-            view,
-            self.format,
-            is_many=is_many,
-            fields=None if self.options.fields is None else writer.parse_fields(self.options.fields),
-            is_quiet=self.options.quiet,
-            normal_time=times.normal,
-            is_colored=may_color(self.environ, sys.stdout),
-        )
-
-    @property
-    def format(self) -> Format:
-        """The output format: the option, ``VOICECTL_OUTPUT`` on a terminal, else a table there and TSV in a pipe."""
-        chosen = self.options.output
-        is_read_by_people = is_terminal(sys.stdout)
-        if chosen is None and is_read_by_people and self.environ.get("VOICECTL_OUTPUT"):
-            try:
-                chosen = Format(self.environ["VOICECTL_OUTPUT"])
-            except ValueError as exc:
-                raise InputError(
-                    "VOICECTL_OUTPUT is not an output format.", hint=f"Use one of {', '.join(Format)}."
-                ) from exc
-        if chosen is None or chosen is Format.AUTO:
-            return Format.TABLE if is_read_by_people else Format.TSV
-        return chosen
-
-    @property
-    def tells_json(self) -> bool:
-        """Whether errors are told as JSON."""
-        return self.options.output in (Format.JSON, Format.JSONL)
-
-    def announce(self, url: str | None = None) -> None:
-        """On a terminal, say whom a change will act for.
-
-        Args:
-            url: Where it goes, if not to the base URL.
-        """
-        if is_terminal(sys.stderr) and not self.options.dry_run:
-            target = self.target
-            remark(f"{target.name}: application {target.application_id} on {url or target.base_url}")
-
-    def show_request(self, dry: DryRun, account: Account | None = None) -> None:
-        """Print, as curl that runs, the request that ``--dry-run`` held back.
-
-        Args:
-            account: Whose key and secret it takes in place of a token; curl reads them, and no process has them
-                among its arguments.
-        """
-        import shlex
-
-        words = ["curl", "-X", dry.method, shlex.quote(dry.url)]
-        if account:
-            pair = f"{shlex.quote(account.key)} {account.secret_in_shell}"
-            words = ["printf", "'user = %s:%s\\n'", pair, "|", "curl", "-K", "-", *words[1:]]
-            if self.target.ca_file:
-                words += ["--cacert", shlex.quote(self.target.ca_file)]
-        elif "/sandbox/" not in dry.url:  # the sandbox's control routes take no token
-            profile = self.target.profile
-            jwt = f"voicectl jwt create -p {profile}" if profile else "voicectl jwt create"
-            words += ["-H", f'"Authorization: Bearer $({jwt})"']
-            if self.target.ca_file:
-                words += ["--cacert", shlex.quote(self.target.ca_file)]
-        if dry.body is not None:
-            words += ["-H", "'Content-Type: application/json'", "-d", shlex.quote(to_json(dry.body))]
-        self.write(" ".join(words) + "\n")
-
-    def refuse_dry_run(self) -> None:
-        """Say that this command has no dry run, rather than change something in one.
-
-        Raises:
-            InputError: ``--dry-run`` was given.
-        """
-        if self.options.dry_run:
-            raise InputError(
-                "This changes what is kept on this machine, and has no --dry-run.", hint="Nothing was done."
-            )
-
-    def confirm(
-        self, action: str, legs: Iterable[str], *, limit: int, is_selected: bool = False, besides: str = ""
-    ) -> None:
-        """Ask before acting on legs that were read from a list, or that a selection found.
-
-        Args:
-            action: The verb.
-            legs: A line for each leg.
-            limit: ``--max``.
-            is_selected: They were found, so that nobody has seen them yet: they are shown in any case.
-            besides: What else will be acted on, which is asked for even if there is no leg yet.
-
-        Raises:
-            GuardError: There are too many, or nobody consents.
-        """
-        shown = list(legs)
-        if len(shown) > limit:
-            for each in shown[:MAX_SHOWN] if is_selected else ():
-                remark(f"  {each}")
-            raise GuardError(
-                f"{action} would act on {len(shown)} legs, and --max is {limit}.",
-                hint=f"Raise --max, or {'select' if is_selected else 'name'} fewer. Nothing was done.",
-            )
-        has_consent = self.options.yes or self.options.dry_run
-        if not (shown or besides) or (has_consent and not is_selected):
-            return
-        counted = f"{len(shown)} leg{'s' * (len(shown) != 1)}{besides}"
-        remark(f"{action} {counted} ({self.target.name}):")
-        for each in shown:
-            remark(f"  {each}")
-        if has_consent:
-            return
-        if not self.can_ask:
-            raise GuardError(
-                "Acting on legs that nobody named needs consent, and nobody is asked here."
-                if is_selected
-                else "Acting on a list needs consent, and standard input is the list.",
-                hint="Add --yes.",
-            )
-        if self.ask("Go on? [y/N]").lower() not in ("y", "yes"):
-            raise GuardError("Nothing was done.")
-
-    @property
-    def can_ask(self) -> bool:
-        """Whether somebody sees a question and can answer it."""
-        return is_terminal(sys.stdin) and is_terminal(sys.stderr)
-
-    def ask(self, question: str, *, is_hidden: bool = False) -> str:
-        """What is answered at the terminal; standard output is for results, so the question goes elsewhere.
-
-        Args:
-            is_hidden: Do not show what is typed.
-        """
-        if is_hidden:
-            import getpass
-
-            with suppress(EOFError):
-                return getpass.getpass(f"{question}: ", stream=sys.stderr).strip()
-            return ""
-        sys.stderr.write(f"{question}: ")
-        sys.stderr.flush()
-        line = ""
-        try:
-            line = sys.stdin.readline()
-        finally:
-            if not line.endswith("\n"):  # what is told next begins a line
-                sys.stderr.write("\n")
-        return line.strip()
-
-    def write(self, text: str) -> None:
-        """Write plain *text* to standard output and flush it."""
-        if sys.stdout is None:
-            raise OSError("standard output is closed")
-        sys.stdout.write(text)
-        sys.stdout.flush()
-
-    def debug(self, line: str) -> None:
-        """With ``--debug``, say *line* on standard error, telephone numbers masked."""
-        if self.options.debug:
-            import re
-
-            remark("debug: " + re.sub(r"(?<![0-9a-f-])\+?[1-9][0-9]{6,14}(?![0-9a-f-])", "<number>", line))
-
     def _identify(self) -> str:
         from voicectl.core.identity import keys
 
         fingerprint = keys.fingerprint(self.target.load_key().public_key())
         return f"application {self.target.application_id}, public key {fingerprint}, from {self.target.name}"
+
+
+def _read_hidden(question: str) -> str:
+    from getpass import getpass
+
+    return getpass(question, stream=sys.stderr)
 
 
 def _refuse_password(store: str) -> None:

@@ -35,7 +35,7 @@ def read_ncco(app: App, name: str, *, is_linted: bool = False) -> Ncco:
         InputError: It is not JSON, not an array with something in it, or is refused; says where.
     """
     where = "Standard input" if name == "-" else name
-    content = app.read_input(name, "an NCCO").removeprefix(codecs.BOM_UTF8)
+    content = app.terminal.read_input(name, "an NCCO").removeprefix(codecs.BOM_UTF8)
     try:
         flow = strict_json.loads(content.decode())
     except json.JSONDecodeError as exc:
@@ -81,12 +81,12 @@ def _refuse(app: App, where: str, findings: Iterable[tuple[Finding, str]]) -> No
         line = f"{place}{finding.severity}: {show(finding.path)}: {finding.message} {finding.hint}"
         told[finding.is_error].append(line)
     warnings, errors = told[False], told[True]
-    if is_terminal(sys.stderr) and not app.tells_json:
+    if is_terminal(sys.stderr) and not app.terminal.has_json_errors:
         _tell(warnings, "warnings")
     if not errors:
         return
     summary = f"{where} has {len(errors)} error{'s' if len(errors) > 1 else ''}"
-    if app.tells_json:
+    if app.terminal.has_json_errors:
         summary += ": " + "; ".join(errors[:MAX_TOLD])
     else:
         _tell(errors, "errors")

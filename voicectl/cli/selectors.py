@@ -179,8 +179,8 @@ def each_selected(
         found = _new(app, selection, seen, is_meant)
         if not found:
             remark("No live leg matches.")
-        app.confirm(action, map(_line, found.values()), limit=limit, is_selected=True)
-        app.announce()
+        app.consent.confirm(action, map(_line, found.values()), limit=limit, is_selected=True)
+        app.consent.announce()
         while found:
             seen |= found.keys()
             uuids = [call.uuid for call in found.values()]
@@ -213,14 +213,14 @@ def hold_selected(
     with targets(app, action, act, is_many=True) as several:
         selection = selectors.read(app)
         found = _new(app, selection, set(), statuses=PICKED_UP)
-        app.confirm(
+        app.consent.confirm(
             action,
             map(_line, found.values()),
             limit=limit,
             is_selected=True,
             besides=f", and whoever comes within {duration}",
         )
-        app.announce()
+        app.consent.announce()
         seen: set[str] = set()
         left_to_do: dict[str, None] = {}
         give_up = app.clock.monotonic() + seconds
@@ -258,7 +258,7 @@ def _excepted(app: App, name: str) -> str:
         LegError: It names no leg, or several.
         NotFoundError: The API knows no such leg.
     """
-    uuid = app.leg(name)
+    uuid = app.legs.live_leg(name)
     if app.api.get_call(uuid).is_final:
         remark(f"{uuid} has ended: there is nothing to except.")
     return hyphenated(uuid)

@@ -35,9 +35,9 @@ def one_leg(
     app: App, leg: str, action: str, act: Callable[[str], None], *, detail: Detail | None = None
 ) -> None:
     """Do *act* to the leg that a command names, and write its record."""
-    with app.writer(views.LEG, is_many=False) as out:
-        uuid = app.leg(leg)
-        app.announce()
+    with app.terminal.writer(views.LEG, is_many=False) as out:
+        uuid = app.legs.live_leg(leg)
+        app.consent.announce()
         with noted(app, uuid, action, detail):
             act(uuid)
         app.changed.append(uuid)
@@ -65,13 +65,11 @@ def each_leg(
         before: Done first, where all of them are known.
     """
     is_many = len(legs) > 1 or legs[0] == "-"
-    named = list(legs)
     with targets(app, action, act, is_many=is_many, detail=detail) as several:
-        if "-" in named:
-            at = named.index("-")
-            named[at : at + 1] = app.read_ids()
-            app.confirm(action, named, limit=limit)
-        app.announce()
+        named = app.legs.words(legs)
+        if "-" in legs:
+            app.consent.confirm(action, named, limit=limit)
+        app.consent.announce()
         found = several.legs(named)
         for uuid in found if before is None else before(several, list(found)):
             several.do(uuid)
@@ -82,7 +80,7 @@ def targets(
     app: App, action: str, act: Act, *, is_many: bool, detail: Detail | None = None
 ) -> Iterator[Targets]:
     """The legs of one command, which ends with what their failures add up to."""
-    with app.writer(views.LEG, is_many=is_many) as out:
+    with app.terminal.writer(views.LEG, is_many=is_many) as out:
         several = Targets(app, out, action, act, is_many=is_many, detail=detail)
         yield several
         several.check_output()
@@ -124,7 +122,7 @@ class Targets:
         for name in dict.fromkeys(names):
             try:
                 self._app.interrupts.check()
-                uuid = self._app.leg(name)
+                uuid = self._app.legs.live_leg(name)
             except VoicectlError as exc:
                 self._fail(exc, name)
                 continue
@@ -142,7 +140,7 @@ class Targets:
             with noted(app, uuid, self._action, self._detail):
                 has_changed = self._act(uuid)
         except DryRun as dry:
-            app.show_request(dry)
+            app.consent.show_request(dry)
             return True
         except VoicectlError as exc:
             self._fail(exc, self._names.get(uuid, uuid))
@@ -158,7 +156,9 @@ class Targets:
         if stops_all(exc):
             stop(self._app, exc, list(self._statuses.values()))
         if about not in self._statuses:
-            errors.tell(exc, profile=self._app.target.name, as_json=self._app.tells_json, about=about)
+            errors.tell(
+                exc, profile=self._app.target.name, as_json=self._app.terminal.has_json_errors, about=about
+            )
         self._statuses[about] = errors.exit_status(exc)
 
     def check_output(self) -> None:
@@ -211,5 +211,5 @@ def stop(app: App, exc: VoicectlError, statuses: Sequence[int]) -> NoReturn:
     if errors.UNKNOWN not in statuses:
         raise exc
     if not isinstance(exc, Interrupted):
-        errors.tell(exc, profile=app.target.name, as_json=app.tells_json)
+        app.tell(exc)
     raise typer.Exit(errors.UNKNOWN) from exc

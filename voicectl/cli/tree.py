@@ -402,7 +402,7 @@ def _version_option() -> TyperOption:
     def show(ctx: typer.Context, _param: Any, value: bool) -> None:
         app = ctx.find_object(App)
         if value and app is not None and not ctx.resilient_parsing:
-            app.write(f"{PROGRAM} {__version__}\n")
+            app.terminal.write(f"{PROGRAM} {__version__}\n")
             raise typer.Exit
 
     return TyperOption(

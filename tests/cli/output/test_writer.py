@@ -18,7 +18,6 @@ from tests.support.hostile import HOSTILE, unsafe
 from tests.support.machines import machine
 from tests.support.room import PERSON, Ran, Room
 from tests.support.servers import LEG, Canned, Request, page, reply
-from voicectl import times
 from voicectl.cli import tree
 from voicectl.cli.output.text import clean
 from voicectl.cli.output.writer import Format, View, Writer
@@ -185,9 +184,7 @@ def test_output_has_no_control_byte_but_line_ends_and_tabs(
     out = io.StringIO()
     view = View(columns=("uuid", "status", "to", "from", "start_time"), times=frozenset({"start_time"}))
     shown = records if is_many else records[:1]
-    with Writer(
-        out, view, form, is_many=is_many, fields=None, is_quiet=is_quiet, normal_time=times.normal
-    ) as writer:
+    with Writer(out, view, form, is_many=is_many, fields=None, is_quiet=is_quiet) as writer:
         for each in shown:
             writer.add(each)
 

@@ -67,7 +67,7 @@ def show(ctx: typer.Context) -> None:
       $ voicectl app show -o json
     """
     app = current(ctx)
-    with app.writer(VIEW, is_many=False) as out:
+    with app.terminal.writer(VIEW, is_many=False) as out:
         out.add(_read(app))
 
 
@@ -127,7 +127,7 @@ def urls(
         },
         signed=signed,
     )
-    with app.writer(URLS, is_many=True) as out:
+    with app.terminal.writer(URLS, is_many=True) as out:
         found = _update(app, wish) if wish else _read(app)
         for webhook in application.webhooks(found):
             out.add(webhook)
@@ -140,7 +140,7 @@ def _read(app: App) -> dict[str, Any]:
 def _update(app: App, wish: Wish) -> dict[str, Any]:
     """Have the application be as *wish* asks, and say what became of it."""
     target = app.target
-    app.announce(target.account_url)
+    app.consent.announce(target.account_url)
     is_here = is_loopback(urlsplit(target.account_url).hostname or "")
     is_sandbox = target.application_id.startswith(hosts.SANDBOX_PREFIX)
     for address in filter(None, wish.addresses.values()):
@@ -151,7 +151,7 @@ def _update(app: App, wish: Wish) -> dict[str, Any]:
     try:
         update = application.update(app.applications, app.clock, target.application_id, wish)
     except DryRun as dry:
-        app.show_request(dry, app.account)
+        app.consent.show_request(dry, app.account)
         raise typer.Exit from None
     if not update.is_changed:
         remark("It is so already; nothing was sent.")

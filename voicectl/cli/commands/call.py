@@ -54,7 +54,7 @@ def list_(
     if all_ and status is not None:
         raise InputError("--all and --status contradict each other.", hint="Give one of them.")
     now = app.clock.time()
-    with app.writer(views.CALL, is_many=True) as out:
+    with app.terminal.writer(views.CALL, is_many=True) as out:
         calls = _calls(
             app,
             status=status,
@@ -87,8 +87,8 @@ def show(
       $ voicectl call show "$LEG" -o json
     """
     app = current(ctx)
-    with app.writer(views.SEEN, is_many=False) as out:
-        uuid = app.leg(leg, everywhere=True)
+    with app.terminal.writer(views.SEEN, is_many=False) as out:
+        uuid = app.legs.any_leg(leg)
         out.add((app.api.get_call(uuid) if app.history is None else _seen(app, uuid, app.history)).raw)
 
 

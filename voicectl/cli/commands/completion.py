@@ -130,4 +130,4 @@ def fish(ctx: typer.Context) -> None:
 
 
 def _print(ctx: typer.Context, shell: str) -> None:
-    current(ctx).write(SCRIPTS[shell])
+    current(ctx).terminal.write(SCRIPTS[shell])

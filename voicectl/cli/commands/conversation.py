@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,7 +20,7 @@ from voicectl.cli.commands.talk_stream import (
 )
 from voicectl.cli.context import App, current
 from voicectl.cli.output import writer
-from voicectl.cli.output.text import clean, may_color, remark, to_json
+from voicectl.cli.output.text import clean, remark, to_json
 from voicectl.cli.output.writer import Format, View
 from voicectl.cli.targets import ALREADY, DONE, noted
 from voicectl.core.calls import conversations
@@ -106,7 +105,7 @@ def list_(
       $ voicectl conversation list --all --fields name,since
     """
     app = current(ctx)
-    with app.writer(LISTED, is_many=True) as out:
+    with app.terminal.writer(LISTED, is_many=True) as out:
         listed = _Listed(app)
         for group in conversations.grouped(app.live, listed, with_empty=all_):
             app.interrupts.check()
@@ -155,8 +154,8 @@ def show(ctx: typer.Context, room: Room) -> None:
     """
     app = current(ctx)
     options = app.options
-    is_json = app.format in (Format.JSON, Format.JSONL) and not options.quiet
-    with app.writer(LEG, is_many=not is_json) as out:
+    is_json = app.terminal.format in (Format.JSON, Format.JSONL) and not options.quiet
+    with app.terminal.writer(LEG, is_many=not is_json) as out:
         paths = writer.parse_fields(options.fields) if options.fields else []
         is_deep = not options.quiet and (
             not paths or any(path.partition(".")[0] in OF_MEMBERS for path in paths)
@@ -188,11 +187,13 @@ def show(ctx: typer.Context, room: Room) -> None:
             else:
                 legs = [_leg(leg) for leg in scene.legs]
                 found = {**known, "legs": legs, "hears": [_pair(*each) for each in heard]}
-            app.write(to_json(found, indent=2 if app.format is Format.JSON else None) + "\n")
+            app.terminal.write(
+                to_json(found, indent=2 if app.terminal.format is Format.JSON else None) + "\n"
+            )
             return
         for leg in scene.legs:
             out.add(_row(leg, heard))
-    if app.format is Format.TABLE and not app.options.quiet and not app.options.fields:
+    if app.terminal.format is Format.TABLE and not app.options.quiet and not app.options.fields:
         _draw(app, scene)
 
 
@@ -256,8 +257,8 @@ def _draw(app: App, scene: Scene) -> None:
         [name, *("." if one is other else cells[id(one), id(other)].hears for other in scene.legs)]
         for name, one in zip(names, scene.legs, strict=True)
     ]
-    is_colored = may_color(app.environ, sys.stdout)
-    app.write("\n" + table.draw(["hears", *names], rows, is_colored=is_colored))
+    is_colored = app.terminal.may_color
+    app.terminal.write("\n" + table.draw(["hears", *names], rows, is_colored=is_colored))
     if any(heard.hears is conversations.Hears.UNKNOWN for heard in cells.values()):
         remark("? is what the platform does not tell: -o json says why.")
 
@@ -396,9 +397,9 @@ def _urls(url: str | None, option: str) -> list[str] | None:
 
 def _act(app: App, room: str, action: str, act: Callable[[str], bool | None], **detail: Any) -> None:
     """Do *act* to the conversation that a command names, and write its record; False: it was so already."""
-    with app.writer(ACTED, is_many=False) as out:
+    with app.terminal.writer(ACTED, is_many=False) as out:
         id_ = conversations.conversation_id(app.conversations, room)
-        app.announce()
+        app.consent.announce()
         with noted(app, id_, action, detail):
             outcome = ALREADY if act(id_) is False else DONE
         app.changed.append(id_)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import shlex
-import sys
 import tempfile
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import typer
 
 from voicectl.cli.app import run
 from voicectl.cli.context import App, current
-from voicectl.cli.output.text import may_color
 from voicectl.core.identity import keys
 from voicectl.core.identity.profiles import SANDBOX, Profile, ProfileStore
 from voicectl.sandbox.account.identity import Options, new_identity
@@ -47,7 +45,7 @@ def demo(ctx: typer.Context) -> None:
       $ voicectl demo
     """
     app = current(ctx)
-    app.refuse_dry_run()
+    app.consent.refuse_dry_run()
     with tempfile.TemporaryDirectory(prefix="voicectl-") as directory:
         room = Path(directory)
         store = ProfileStore(room / "config")
@@ -58,7 +56,7 @@ def demo(ctx: typer.Context) -> None:
             )
             store.add(profile, key=keys.parse(private_key, where="the sandbox"))
             _walk(app, _environment(app, room))
-    app.write(
+    app.terminal.write(
         "\nThat is all of it. Go on with a sandbox of your own: voicectl sandbox start --detach\n"
         "With your application: voicectl profile add NAME --application-id ID --private-key FILE\n"
     )
@@ -71,9 +69,9 @@ def _walk(app: App, environ: dict[str, str]) -> None:
         line = words.replace("LEG", leg)
         command = line if line.startswith("sandbox ") else f"-p {SANDBOX} {line}"
         shown = f"$ voicectl {command}"
-        if may_color(app.environ, sys.stdout):
+        if app.terminal.may_color:
             shown = f"\x1b[1m{shown}\x1b[0m"
-        app.write(f"\n# {number}. {why}\n{shown}\n")
+        app.terminal.write(f"\n# {number}. {why}\n{shown}\n")
         status = run(shlex.split(command), clock=app.clock, environ=environ)
         if status:
             raise typer.Exit(status)

@@ -26,7 +26,7 @@ def doctor(ctx: typer.Context) -> None:
     """
     app = current(ctx)
     failed: list[Finding] = []
-    with app.writer(VIEW, is_many=True) as out:
+    with app.terminal.writer(VIEW, is_many=True) as out:
         for finding in examine(
             app.target,
             api=lambda: app.api,

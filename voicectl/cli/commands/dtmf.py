@@ -51,6 +51,6 @@ def dtmf(
         one_leg(app, leg, "dtmf --no-listen", app.api.unsubscribe_dtmf)
     else:
         if digits == "-":
-            digits = app.read_stdin("DIGITS").decode("ascii", "replace").strip()
+            digits = app.terminal.read_stdin("DIGITS").decode("ascii", "replace").strip()
         sent = keypad.check(digits or "")
         one_leg(app, leg, "dtmf", lambda uuid: app.api.send_dtmf(uuid, sent), detail={"keys": len(sent)})

@@ -94,7 +94,7 @@ def add(
         "retry_after": retry_after,
     }
     body |= {name: given_value for name, given_value in given.items() if given_value is not None}
-    with app.writer(VIEW, is_many=False) as out:
+    with app.terminal.writer(VIEW, is_many=False) as out:
         out.add(app.control.post("/sandbox/faults", body))
 
 
@@ -105,7 +105,7 @@ def list_(ctx: typer.Context) -> None:
       $ voicectl sandbox fault list
     """
     app = current(ctx)
-    with app.writer(VIEW, is_many=True) as out:
+    with app.terminal.writer(VIEW, is_many=True) as out:
         for fault in app.control.get("/sandbox/faults"):
             out.add(fault)
 

@@ -55,7 +55,7 @@ def create(
         sub=sub,
         acl=None if acl is None else _acl(app, acl),
     )
-    app.write(tokens.mint(claims, app.target.load_key()) + "\n")
+    app.terminal.write(tokens.mint(claims, app.target.load_key()) + "\n")
 
 
 def show(
@@ -74,13 +74,13 @@ def show(
     app = current(ctx)
     if file is None and is_terminal(sys.stdin):
         raise InputError("There is no token to show.", hint="Name its file, or pipe it in.")
-    token = app.read_input(file or "-", "a token").decode("ascii", "replace").strip()
+    token = app.terminal.read_input(file or "-", "a token").decode("ascii", "replace").strip()
     token = token.removeprefix("Bearer ").strip()
     try:
         header, claims = tokens.read(token)
     except tokens.TokenError as exc:
         raise InputError(f"This is {exc}.", hint="Make one: voicectl jwt create") from exc
-    with app.writer(VIEW, is_many=False) as out:
+    with app.terminal.writer(VIEW, is_many=False) as out:
         out.add(
             {
                 "application_id": claims.get("application_id"),
@@ -99,7 +99,7 @@ def show(
 
 def _acl(app: App, name: str) -> dict[str, Any]:
     try:
-        acl = strict_json.loads(app.read_input(name, "an ACL"))
+        acl = strict_json.loads(app.terminal.read_input(name, "an ACL"))
     except (ValueError, RecursionError) as exc:
         raise InputError("The ACL is not JSON.", hint='Write it as {"paths": {"/*/calls/**": {}}}.') from exc
     if not isinstance(acl, dict) or not isinstance(acl.get("paths"), dict):

@@ -130,14 +130,12 @@ def move(
     detail = {"room": room} | entry.detail
     with targets(app, "move", removal.move, is_many=is_many, detail=detail) as several:
         has_list = "-" in moved
-        if has_list:
-            at = moved.index("-")
-            moved[at : at + 1] = app.read_ids()
-            if not with_partners:
-                app.confirm("move", moved, limit=max_)
-        named = several.legs(moved)
+        words = app.legs.words(moved)
+        if has_list and not with_partners:
+            app.consent.confirm("move", words, limit=max_)
+        named = several.legs(words)
         uuids = removal.gather(list(named), limit=max_, is_list=has_list) if with_partners else named
-        app.announce()
+        app.consent.announce()
         removal.run(several, uuids)
 
 
@@ -212,7 +210,7 @@ class _Removal:
             )
         if is_list or found.apart or {call.uuid for call in found.calls} != set(uuids):
             lines = [f"{moving.label(call)}, {call.status}" for call in found.calls]
-            app.confirm("move", lines, limit=limit, is_selected=True)
+            app.consent.confirm("move", lines, limit=limit, is_selected=True)
         return [call.uuid for call in found.calls]
 
     def run(self, several: Targets, uuids: Iterable[str]) -> None:
@@ -369,4 +367,4 @@ def _audience(app: App, names: list[str] | None) -> list[str] | None:
         if len(names) > 1:
             raise InputError("'none' does not go with other legs.", hint="Give it alone.")
         return []
-    return [app.leg(name) for name in names]
+    return [app.legs.live_leg(name) for name in names]

@@ -149,7 +149,7 @@ def _message(app: App, text: str) -> str:
     """What is said before the hang-up; ``-`` reads it."""
     if text == "-":
         try:
-            text = app.read_stdin("the text to say").decode("utf-8-sig").strip()
+            text = app.terminal.read_stdin("the text to say").decode("utf-8-sig").strip()
         except UnicodeDecodeError as exc:
             raise InputError("The text is not valid UTF-8.", hint="Save it as UTF-8.") from exc
     return check_text(text)
@@ -186,7 +186,7 @@ def _starts_to_talk(app: App, several: Targets, uuid: str, text: str) -> bool:
         with noted(app, uuid, "talk", detail):
             app.api.start_talk(uuid, {"text": text})
     except DryRun as dry:
-        app.show_request(dry)
+        app.consent.show_request(dry)
     except OutcomeUnknown as exc:
         exc.hint = "It was not said again. The leg is hung up when it would have been said."
         several.tell(exc, f"{uuid}: saying it")

@@ -39,9 +39,9 @@ def lint(
     name = "standard input" if file == "-" else file
     where = clean(name).replace("{", "{{").replace("}", "}}")
     view = replace(VIEW, line=where + ":{line}:{column}: {severity}: {path}: {message} {hint}")
-    writer = app.writer(view, is_many=True)
-    placed = lint_file(app.read_input(file, "an NCCO"))
-    if not placed and app.format is Format.TABLE:
+    writer = app.terminal.writer(view, is_many=True)
+    placed = lint_file(app.terminal.read_input(file, "an NCCO"))
+    if not placed and app.terminal.format is Format.TABLE:
         remark(f"{name}: nothing is wrong.")
         return
     with writer as out:
@@ -68,4 +68,4 @@ def schema(ctx: typer.Context) -> None:
     Examples:
       $ voicectl ncco schema > ncco.schema.json
     """
-    current(ctx).write(to_json(make_schema(), indent=2) + "\n")
+    current(ctx).terminal.write(to_json(make_schema(), indent=2) + "\n")

@@ -92,7 +92,7 @@ def add(
       $ voicectl profile add eu --application-id "$APP_ID" --private-key private.pem --region eu-west --allow 44
     """
     app = current(ctx)
-    app.refuse_dry_run()
+    app.consent.refuse_dry_run()
     profiles.check_name(name)
     if name == profiles.SANDBOX:
         raise InputError(
@@ -139,7 +139,7 @@ def add(
     if api_key is not None and api_secret is None:
         api_secret = _ask(app, "API secret", "--api-secret-file")
     signature_secret = _read_secret(app, signature_secret_file, "signature secret", lines=MAX_SECRETS)
-    with app.writer(VIEW, is_many=False) as out:
+    with app.terminal.writer(VIEW, is_many=False) as out:
         app.profiles.add(
             profile, key=stored, api_secret=api_secret, signature_secret=signature_secret, replace=replace
         )
@@ -157,7 +157,7 @@ def list_(ctx: typer.Context) -> None:
       $ voicectl profile list
     """
     app = current(ctx)
-    with app.writer(VIEW, is_many=True) as out:
+    with app.terminal.writer(VIEW, is_many=True) as out:
         for name in app.profiles.names():
             out.add(_record(app.profiles, app.profiles.get(name)))
 
@@ -179,12 +179,12 @@ def show(
     """
     app = current(ctx)
     if name is not None:
-        with app.writer(IN_FORCE, is_many=False) as out:
+        with app.terminal.writer(IN_FORCE, is_many=False) as out:
             out.add(_record(app.profiles, app.profiles.get(name)))
         return
     target = app.target
     secrets = _secrets_in_force(app)
-    with app.writer(IN_FORCE, is_many=False) as out:
+    with app.terminal.writer(IN_FORCE, is_many=False) as out:
         out.add(
             {
                 "name": target.profile,
@@ -224,7 +224,7 @@ def use(ctx: typer.Context, name: Name) -> None:
       $ voicectl profile use prod
     """
     app = current(ctx)
-    app.refuse_dry_run()
+    app.consent.refuse_dry_run()
     app.profiles.use(name)
 
 
@@ -235,7 +235,7 @@ def remove(ctx: typer.Context, name: Name) -> None:
       $ voicectl profile remove eu
     """
     app = current(ctx)
-    app.refuse_dry_run()
+    app.consent.refuse_dry_run()
     app.profiles.remove(name)
 
 
@@ -262,7 +262,7 @@ def _read_key(app: App, file: str | None, command: str | None) -> RSAPrivateKey:
         key = keys.from_command(command)
         where = "what the key command prints"
     elif file == "-":
-        key = keys.parse(app.read_stdin("a private key"), where="standard input")
+        key = keys.parse(app.terminal.read_stdin("a private key"), where="standard input")
         where = "standard input"
     else:
         path = files.user_path(file or _ask(app, "Private key file", "--private-key"))
@@ -275,7 +275,9 @@ def _read_key(app: App, file: str | None, command: str | None) -> RSAPrivateKey:
 def _read_secret(app: App, file: str | None, what: str, *, lines: int = 1) -> str | None:
     if file is None:
         return None
-    content = app.read_stdin(what) if file == "-" else files.read_private(files.user_path(file), what=what)
+    content = (
+        app.terminal.read_stdin(what) if file == "-" else files.read_private(files.user_path(file), what=what)
+    )
     found = [line.strip() for line in content.decode("ascii", "replace").splitlines() if line.strip()]
     if not 0 < len(found) <= lines or not all(each.isascii() and each.isprintable() for each in found):
         raise ConfigError(
@@ -286,6 +288,6 @@ def _read_secret(app: App, file: str | None, what: str, *, lines: int = 1) -> st
 
 def _ask(app: App, what: str, option: str) -> str:
     """What is missing, asked for without echo: a secret may be pasted by mistake."""
-    if not app.can_ask:
+    if not app.terminal.can_ask:
         raise InputError(f"{what} is missing.", hint=f"Give {option}.")
-    return app.ask(what, is_hidden=True)
+    return app.terminal.ask(what, is_hidden=True)

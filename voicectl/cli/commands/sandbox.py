@@ -94,7 +94,7 @@ def start(
       $ voicectl sandbox start --detach --port 0 --frozen --seed 7
     """
     app = current(ctx)
-    app.refuse_dry_run()
+    app.consent.refuse_dry_run()
     options = _options(speed, frozen, seed, settle, no_limits, allow_host)
     _refuse_second(app)
     if detach:
@@ -107,7 +107,7 @@ def start(
         regions = sandbox.region_urls
         profile = replace(app.profiles.get(SANDBOX), base_url=url, regions=regions)
         app.profiles.add(profile, key=None, replace=True)
-        with app.writer(VIEW, is_many=False) as out:
+        with app.terminal.writer(VIEW, is_many=False) as out:
             out.add({"url": url, "application_id": identity.application_id, "regions": regions})
         remark(f"The sandbox answers at {url}. Use it with -p sandbox; Ctrl-C stops it.")
 
@@ -139,7 +139,7 @@ def status(ctx: typer.Context) -> None:
       $ voicectl sandbox status -o json
     """
     app = current(ctx)
-    with app.writer(VIEW, is_many=False) as out:
+    with app.terminal.writer(VIEW, is_many=False) as out:
         out.add(app.control.get("/sandbox/status"))
 
 
@@ -174,7 +174,7 @@ def exec_(
       $ voicectl sandbox exec --speed 10 -- bash -c 'voicectl call create --to 447700900001 --talk Hello -q'
     """
     app = current(ctx)
-    app.refuse_dry_run()
+    app.consent.refuse_dry_run()
     options = _options(speed, frozen, seed, settle, no_limits, allow_host)
     with rehearsal_room(app, options) as environ:
         code = _run_child(command, environ)
@@ -316,7 +316,7 @@ def _start_detached(app: App, port: int, options: Options) -> None:
         for line in log.read_text(errors="replace").splitlines():
             remark(line)
         raise typer.Exit(child.returncode or errors.INTERNAL)
-    with app.writer(VIEW, is_many=False) as out:
+    with app.terminal.writer(VIEW, is_many=False) as out:
         out.add(SandboxControl(url, source="The new sandbox").get("/sandbox/status"))
 
 

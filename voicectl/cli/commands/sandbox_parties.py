@@ -157,7 +157,7 @@ def hear(ctx: typer.Context, leg: Party) -> None:
       $ voicectl sandbox hear "$LEG"
     """
     app = current(ctx)
-    with app.writer(HEARD, is_many=True) as out:
+    with app.terminal.writer(HEARD, is_many=True) as out:
         for heard in app.control.hear(leg):
             out.add(heard)
 
@@ -173,7 +173,7 @@ def advance(
     """
     app = current(ctx)
     seconds = times.duration(by)
-    with app.writer(CLOCK, is_many=False) as out:
+    with app.terminal.writer(CLOCK, is_many=False) as out:
         out.add(app.control.post("/sandbox/advance", {"seconds": seconds}, timeout=ADVANCE_SECONDS))
 
 
@@ -192,8 +192,8 @@ def log(
       $ voicectl sandbox log --leg "$LEG" -o jsonl
     """
     app = current(ctx)
-    is_whole = app.format in (Format.JSON, Format.JSONL) and not app.options.fields
-    with app.writer(LOG, is_many=True) as out:
+    is_whole = app.terminal.format in (Format.JSON, Format.JSONL) and not app.options.fields
+    with app.terminal.writer(LOG, is_many=True) as out:
         entries = app.control.log()
         for entry in entries if leg is None else _of_leg(list(entries), leg.lower()):
             out.add(entry if is_whole else entry | {"what": _summary(entry)})
@@ -238,5 +238,5 @@ def _summary(entry: dict[str, Any]) -> str:
 
 def _act(app: App, path: str, body: dict[str, Any]) -> None:
     """Act as a party, and show the record of its leg."""
-    with app.writer(views.CALL, is_many=False) as out:
+    with app.terminal.writer(views.CALL, is_many=False) as out:
         out.add(app.control.post(path, body))

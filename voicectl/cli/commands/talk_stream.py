@@ -143,8 +143,8 @@ def _text(app: App, text: str | None, file: str | None) -> str:
     if text is not None and text != "-":
         return text
     if file is None and text is None and is_terminal(sys.stdin):
-        return app.ask("Say")
-    content = app.read_input(file or "-", "the text to say")
+        return app.terminal.ask("Say")
+    content = app.terminal.read_input(file or "-", "the text to say")
     try:
         return content.decode("utf-8-sig").strip()
     except UnicodeDecodeError as exc:

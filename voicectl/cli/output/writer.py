@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TextIO
 
+from voicectl import times
 from voicectl.cli.output.text import block, clean, remark, to_json
 from voicectl.errors import InputError
 from voicectl.voice import endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
+
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """How a cell begins that a spreadsheet would run."""
 
@@ -72,7 +74,6 @@ class Writer:
         is_many: bool,
         fields: Sequence[str] | None,
         is_quiet: bool,
-        normal_time: Callable[[str], str],
         is_colored: bool = False,
     ) -> None:
         self._stream = stream
@@ -81,7 +82,6 @@ class Writer:
         self._is_many = is_many
         self._fields = fields
         self._is_quiet = is_quiet
-        self._normal_time = normal_time
         self._is_colored = is_colored
         is_short_table = format_ is Format.TABLE and is_many and view.table
         self._columns = tuple(fields or (view.table if is_short_table else view.columns))
@@ -162,7 +162,7 @@ class Writer:
         if value is None or value == "":
             return "-"
         if path in self._view.times and isinstance(value, str):
-            value = self._normal_time(value)
+            value = times.normal(value)
         if isinstance(value, str):
             return clean(value)
         if value is True or value is False:

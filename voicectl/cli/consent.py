@@ -1,0 +1,120 @@
+"""What a command says and asks before it changes something, and what it shows in place of that in a dry run."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import TYPE_CHECKING
+
+from voicectl.cli.output.text import is_terminal, remark, to_json
+from voicectl.errors import DryRun, GuardError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from voicectl.cli.terminal import Options, Terminal
+    from voicectl.core.identity.account import Account
+    from voicectl.core.identity.target import Target
+
+MAX_SHOWN = 20
+"""Legs that are shown where there are too many to act on."""
+
+
+class Consent:
+    """Names the target of a change, asks before one to legs that nobody named, and shows a dry run's requests.
+
+    Args:
+        target: Gives the application and host to act on.
+    """
+
+    def __init__(self, terminal: Terminal, options: Options, target: Callable[[], Target]) -> None:
+        self._terminal = terminal
+        self._options = options
+        self._target = target
+
+    def announce(self, url: str | None = None) -> None:
+        """On a terminal, name the application that a change acts for.
+
+        Args:
+            url: Where it goes, if not to the base URL.
+        """
+        if is_terminal(sys.stderr) and not self._options.dry_run:
+            target = self._target()
+            remark(f"{target.name}: application {target.application_id} on {url or target.base_url}")
+
+    def confirm(
+        self, action: str, legs: Iterable[str], *, limit: int, is_selected: bool = False, besides: str = ""
+    ) -> None:
+        """Ask before acting on legs that were read from a list, or that a selection found.
+
+        Args:
+            action: The verb.
+            legs: A line for each leg.
+            limit: ``--max``.
+            is_selected: They were found, so that nobody has seen them yet: they are shown in any case.
+            besides: What else will be acted on, which is asked for even if there is no leg yet.
+
+        Raises:
+            GuardError: There are too many, or nobody consents.
+        """
+        shown = list(legs)
+        if len(shown) > limit:
+            for each in shown[:MAX_SHOWN] if is_selected else ():
+                remark(f"  {each}")
+            raise GuardError(
+                f"{action} would act on {len(shown)} legs, and --max is {limit}.",
+                hint=f"Raise --max, or {'select' if is_selected else 'name'} fewer. Nothing was done.",
+            )
+        has_consent = self._options.yes or self._options.dry_run
+        if not (shown or besides) or (has_consent and not is_selected):
+            return
+        counted = f"{len(shown)} leg{'s' * (len(shown) != 1)}{besides}"
+        remark(f"{action} {counted} ({self._target().name}):")
+        for each in shown:
+            remark(f"  {each}")
+        if has_consent:
+            return
+        if not self._terminal.can_ask:
+            raise GuardError(
+                "Acting on legs that nobody named needs consent, and nobody is asked here."
+                if is_selected
+                else "Acting on a list needs consent, and standard input is the list.",
+                hint="Add --yes.",
+            )
+        if self._terminal.ask("Go on? [y/N]").lower() not in ("y", "yes"):
+            raise GuardError("Nothing was done.")
+
+    def show_request(self, dry: DryRun, account: Account | None = None) -> None:
+        """Print, as curl that runs, the request that ``--dry-run`` held back.
+
+        Args:
+            account: Whose key and secret it takes in place of a token; curl reads them, and no process has them
+                among its arguments.
+        """
+        words = ["curl", "-X", dry.method, shlex.quote(dry.url)]
+        is_signed = (
+            account is not None or "/sandbox/" not in dry.url
+        )  # the sandbox's control routes take no token
+        if account:
+            pair = f"{shlex.quote(account.key)} {account.secret_in_shell}"
+            words = ["printf", "'user = %s:%s\\n'", pair, "|", "curl", "-K", "-", *words[1:]]
+        elif is_signed:
+            profile = self._target().profile
+            jwt = f"voicectl jwt create -p {profile}" if profile else "voicectl jwt create"
+            words += ["-H", f'"Authorization: Bearer $({jwt})"']
+        if is_signed and (ca_file := self._target().ca_file):
+            words += ["--cacert", shlex.quote(ca_file)]
+        if dry.body is not None:
+            words += ["-H", "'Content-Type: application/json'", "-d", shlex.quote(to_json(dry.body))]
+        self._terminal.write(" ".join(words) + "\n")
+
+    def refuse_dry_run(self) -> None:
+        """Refuse a dry run of a command that has none, rather than change something in one.
+
+        Raises:
+            InputError: ``--dry-run`` was given.
+        """
+        if self._options.dry_run:
+            raise InputError(
+                "This changes what is kept on this machine, and has no --dry-run.", hint="Nothing was done."
+            )

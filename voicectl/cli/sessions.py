@@ -1,0 +1,107 @@
+"""Sessions with the hosts of the API, each signed in as an application or as its account."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from voicectl.api.auth import Bearer
+from voicectl.api.client import VoiceApi
+from voicectl.api.session import REQUEST_SECONDS, Session
+from voicectl.api.wire import Wire
+from voicectl.core.identity.profiles import SANDBOX
+from voicectl.core.identity.target import request_timeout
+from voicectl.interrupts import Interrupts
+from voicectl.loopback import is_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from voicectl.api.auth import Credentials
+    from voicectl.cli.terminal import Options
+    from voicectl.clock import Clock
+    from voicectl.core.identity.target import Target
+    from voicectl.store.rate_limiter import SharedPace
+
+
+@dataclass(kw_only=True)
+class Sessions:
+    """Makes sessions that share the pace, the options and the clock's offset of one command.
+
+    Attributes:
+        offset: Seconds that the API's clock was ahead of ours when last seen.
+        on_offset: Called with another offset that was seen.
+        identify: Names the application and its key, where they are refused.
+        debug: Told of every request and reply.
+        closing: Closes the connections when the command ends.
+    """
+
+    target: Target
+    options: Options
+    environ: Mapping[str, str]
+    clock: Clock
+    interrupts: Interrupts
+    pace: SharedPace
+    offset: float
+    on_offset: Callable[[float], None]
+    identify: Callable[[], str]
+    debug: Callable[[str], None]
+    closing: ExitStack
+
+    def bearer(self, target: Target) -> Bearer:
+        """Return credentials of *target*'s application, for one thread."""
+        return Bearer(target.application_id, target.load_key, self.clock, offset=self.offset)
+
+    def at(self, origin: str) -> Session:
+        """Return a session with a host, signed in as the application."""
+        return self.make(origin, self._bearer, self.identify)
+
+    @contextmanager
+    def reader(self, origin: str, target: Target | None = None) -> Iterator[VoiceApi]:
+        """Read at a host as the application, or as that of *target*, in a thread of its own."""
+        bearer = self._bearer if target is None else self.bearer(target)
+        ca_file = None if target is None else target.ca_file
+        with ExitStack() as closing:
+            yield VoiceApi(
+                self.make(origin, bearer, str, interrupts=Interrupts(), ca_file=ca_file, closing=closing)
+            )
+
+    def make(
+        self,
+        origin: str,
+        credentials: Credentials,
+        identify: Callable[[], str],
+        *,
+        interrupts: Interrupts | None = None,
+        ca_file: str | None = None,
+        closing: ExitStack | None = None,
+    ) -> Session:
+        """Return a session with a host.
+
+        Args:
+            identify: Names who is signed in.
+            interrupts: New ones where it is used in another thread than the main one, where no signal arrives.
+        """
+        is_sandbox = self.target.profile == SANDBOX and is_loopback(urlsplit(origin).hostname or "")
+        wire = Wire(origin, ca_file=ca_file or self.target.ca_file, environ=self.environ)
+        (closing or self.closing).callback(wire.close)
+        return Session(
+            wire,
+            credentials,
+            self.pace,
+            self.clock,
+            request_timeout=request_timeout(self.environ, self.options.request_timeout) or REQUEST_SECONDS,
+            dry_run=self.options.dry_run,
+            identify=identify,
+            absence_hint="Start it: voicectl sandbox start --detach" if is_sandbox else None,
+            on_clock_offset=self.on_offset,
+            debug=self.debug,
+            interrupts=interrupts or self.interrupts,
+        )
+
+    @cached_property
+    def _bearer(self) -> Bearer:
+        return self.bearer(self.target)

@@ -1,0 +1,172 @@
+"""The standard streams of a command: what it reads, asks and writes there, as its options say."""
+
+from __future__ import annotations
+
+import re
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from voicectl.cli.output.text import is_terminal, may_color, remark
+from voicectl.cli.output.writer import Format, View, Writer, parse_fields
+from voicectl.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+MAX_INPUT_BYTES = 1 << 20
+
+_PHONE_NUMBER = re.compile(r"(?<![0-9a-f-])\+?[1-9][0-9]{6,14}(?![0-9a-f-])")
+
+
+@dataclass(slots=True)
+class Options:
+    """The options that every command takes, before or after its name."""
+
+    profile: str | None = None
+    output: Format | None = None
+    quiet: bool = False
+    fields: str | None = None
+    request_timeout: str | None = None
+    ca_file: str | None = None
+    dry_run: bool = False
+    yes: bool = False
+    debug: bool = False
+
+
+class Terminal:
+    """Reads standard input, asks, and writes results and remarks.
+
+    Args:
+        environ: The environment.
+        read_hidden: Asks for a line that is not shown while it is typed.
+    """
+
+    def __init__(
+        self, environ: Mapping[str, str], options: Options, read_hidden: Callable[[str], str]
+    ) -> None:
+        self._environ = environ
+        self._options = options
+        self._read_hidden = read_hidden
+        self._stdin_user = ""
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether somebody sees a question and can answer it."""
+        return is_terminal(sys.stdin) and is_terminal(sys.stderr)
+
+    @property
+    def may_color(self) -> bool:
+        """Whether escape bytes may be written to standard output."""
+        return may_color(self._environ, sys.stdout)
+
+    def ask(self, question: str, *, is_hidden: bool = False) -> str:
+        """Ask a question and return the answer; standard output is for results, so the question goes elsewhere.
+
+        Args:
+            is_hidden: Do not show what is typed.
+        """
+        if is_hidden:
+            with suppress(EOFError):
+                return self._read_hidden(f"{question}: ").strip()
+            return ""
+        sys.stderr.write(f"{question}: ")
+        sys.stderr.flush()
+        line = ""
+        try:
+            line = sys.stdin.readline()
+        finally:
+            if not line.endswith("\n"):  # the next remark begins a line
+                sys.stderr.write("\n")
+        return line.strip()
+
+    def read_stdin(self, what: str) -> bytes:
+        """Read all of standard input, once a command.
+
+        Args:
+            what: What it holds, for errors.
+        """
+        if self._stdin_user:
+            raise InputError(
+                f"Standard input cannot hold both {self._stdin_user} and {what}.", hint="Write - only once."
+            )
+        self._stdin_user = what
+        if sys.stdin is None:
+            raise InputError(f"Standard input is closed; it should hold {what}.")
+        content = sys.stdin.buffer.read(MAX_INPUT_BYTES + 1)
+        if len(content) > MAX_INPUT_BYTES:
+            raise InputError(f"Standard input is over 1 MiB; it should hold {what}.")
+        return content
+
+    def read_input(self, name: str, what: str) -> bytes:
+        """Read the file *name*, or standard input where it is ``-``.
+
+        Raises:
+            InputError: It cannot be read or is over 1 MiB.
+        """
+        if name == "-":
+            return self.read_stdin(what)
+        try:
+            with Path(name).open("rb") as file:
+                content = file.read(MAX_INPUT_BYTES + 1)
+        except OSError as exc:
+            raise InputError(f"{name} cannot be read: {exc.strerror}.", hint="Check the path.") from exc
+        if len(content) > MAX_INPUT_BYTES:
+            raise InputError(f"{name} is over 1 MiB.", hint=f"It should hold {what}.")
+        return content
+
+    def write(self, text: str) -> None:
+        """Write plain *text* to standard output and flush it."""
+        if sys.stdout is None:
+            raise OSError("standard output is closed")
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    def debug(self, line: str) -> None:
+        """With ``--debug``, write *line* to standard error, telephone numbers masked."""
+        if self._options.debug:
+            remark("debug: " + _PHONE_NUMBER.sub("<number>", line))
+
+    def writer(self, view: View, *, is_many: bool) -> Writer:
+        """Return the writer of this command's records; ``--fields help`` ends the command with the fields there are.
+
+        Raises:
+            InputError: ``--fields`` is malformed.
+        """
+        if self._options.fields == "help":
+            self.write("\n".join((*view.columns, *view.more)) + "\n")
+            raise typer.Exit
+        return Writer(
+            sys.stdout,
+            view,
+            self.format,
+            is_many=is_many,
+            fields=None if self._options.fields is None else parse_fields(self._options.fields),
+            is_quiet=self._options.quiet,
+            is_colored=self.may_color,
+        )
+
+    @property
+    def format(self) -> Format:
+        """The output format: the option, ``VOICECTL_OUTPUT`` on a terminal, else a table there and TSV in a pipe."""
+        chosen = self._options.output
+        is_read_by_people = is_terminal(sys.stdout)
+        if chosen is None and is_read_by_people and self._environ.get("VOICECTL_OUTPUT"):
+            try:
+                chosen = Format(self._environ["VOICECTL_OUTPUT"])
+            except ValueError as exc:
+                raise InputError(
+                    "VOICECTL_OUTPUT is not an output format.", hint=f"Use one of {', '.join(Format)}."
+                ) from exc
+        if chosen is None or chosen is Format.AUTO:
+            return Format.TABLE if is_read_by_people else Format.TSV
+        return chosen
+
+    @property
+    def has_json_errors(self) -> bool:
+        """Whether errors are written as JSON."""
+        return self._options.output in (Format.JSON, Format.JSONL)
