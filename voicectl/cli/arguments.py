@@ -1,7 +1,11 @@
 """Arguments and options that several commands share, each described once, and how their texts are read."""
 
+import inspect
 import re
-from typing import Annotated
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from functools import wraps
+from typing import Annotated, Any, get_type_hints
 from urllib.parse import urlsplit
 
 import typer
@@ -53,6 +57,37 @@ NccoFile = Annotated[str | None, typer.Option("--ncco", metavar="FILE", help="Ru
 MAX_LENGTH_SECONDS = 86_400
 
 _URL = re.compile(r"https?://[\x21-\x2e\x30-\x7e][\x21-\x7e]*", re.IGNORECASE)
+
+
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command take groups of options: each field of a dataclass among its parameters becomes an option."""
+    hints = get_type_hints(command, include_extras=True)
+    groups = {name: kind for name, kind in hints.items() if isinstance(kind, type) and is_dataclass(kind)}
+    parameters: dict[str, inspect.Parameter] = {}
+    for name, own in inspect.signature(command).parameters.items():
+        parameters |= inspect.signature(groups[name]).parameters if name in groups else {name: own}
+    for kind in groups.values():
+        hints |= get_type_hints(kind, include_extras=True)
+
+    @wraps(command)
+    def run(**values: Any) -> None:
+        for name, kind in groups.items():
+            values[name] = kind(**{each.name: values.pop(each.name) for each in fields(kind)})
+        command(**values)
+
+    vars(run)["__signature__"] = inspect.Signature(
+        [
+            each.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[name])
+            for name, each in parameters.items()
+        ]
+    )
+    run.__annotations__ = hints
+    return run
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """Return the options that have a value."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def check_text(text: str) -> str:

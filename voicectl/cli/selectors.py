@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 import shlex
 from dataclasses import dataclass, fields
-from functools import wraps
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from voicectl import times
 from voicectl.cli.arguments import LEGS_HELP, check_once
 from voicectl.cli.output.text import remark
-from voicectl.cli.targets import targets
+from voicectl.cli.targets import each_leg, targets
 from voicectl.core.calls.conversations import conversation_id
 from voicectl.core.calls.selection import PICKED_UP, Direction, Selection, find
 from voicectl.errors import GuardError, InputError, RateLimitedError, TransportError, VoicectlError
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from voicectl.cli.context import App
-    from voicectl.cli.targets import Act, Before, Targets
+    from voicectl.cli.targets import LegOperation, Targets
     from voicectl.voice.call import Call
 
 POLL_SECONDS = 1.0
@@ -113,27 +111,6 @@ class Selectors:
         )
 
 
-def selectable(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of :class:`Selectors`; it takes them as its ``selectors``."""
-    names = [each.name for each in fields(Selectors)]
-    hints = get_type_hints(command, include_extras=True) | get_type_hints(Selectors, include_extras=True)
-    own = [each for name, each in inspect.signature(command).parameters.items() if name != "selectors"]
-    theirs = inspect.signature(Selectors).parameters.values()
-
-    @wraps(command)
-    def run(**given: Any) -> None:
-        command(selectors=Selectors(**{name: given.pop(name) for name in names}), **given)
-
-    vars(run)["__signature__"] = inspect.Signature(
-        [
-            each.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[each.name])
-            for each in (*own, *theirs)
-        ]
-    )
-    run.__annotations__ = hints
-    return run
-
-
 def choose(legs: Sequence[str] | None, selectors: Selectors) -> bool:
     """Whether legs are selected, and not named.
 
@@ -152,56 +129,59 @@ def choose(legs: Sequence[str] | None, selectors: Selectors) -> bool:
     return not legs
 
 
+def each_chosen(
+    app: App, legs: Sequence[str] | None, selectors: Selectors, operation: LegOperation, *, limit: int
+) -> None:
+    """Do something to every leg that is named or, if none is, to every one that is selected."""
+    if legs:
+        each_leg(app, legs, operation, limit=limit)
+    else:
+        each_selected(app, selectors, operation, limit=limit)
+
+
 def each_selected(
     app: App,
     selectors: Selectors,
-    action: str,
-    act: Act,
+    operation: LegOperation,
     *,
     limit: int,
-    before: Before | None = None,
     is_meant: Callable[[Call], bool] = lambda _: True,
     may_be_all: bool = False,
 ) -> None:
-    """Do *act* to every leg that is selected, with consent, and again to those that match by then.
+    """Do something to every leg that is selected, with consent, and again to those that match by then.
 
     It ends when nothing new matches, or more legs than may be: those that are over the bound are left alone.
 
     Args:
         limit: ``--max``, for all of them together.
-        before: Done first with the legs that were found.
         is_meant: Which of them are meant.
         may_be_all: As of :meth:`Selectors.read`.
     """
-    with targets(app, action, act, is_many=True) as several:
-        selection = selectors.read(app, may_be_all=may_be_all)
-        seen: set[str] = set()
-        found = _new(app, selection, seen, is_meant)
+    with targets(app, operation, is_many=True) as several:
+        matching = _Matching(app, selectors.read(app, may_be_all=may_be_all), LIVE, is_meant)
+        found = matching.look()
         if not found:
             remark("No live leg matches.")
-        app.consent.confirm(action, map(_line, found.values()), limit=limit, is_selected=True)
+        app.consent.confirm(operation.name, map(_line, found), limit=limit, is_selected=True)
         app.consent.announce()
         while found:
-            seen |= found.keys()
-            uuids = [call.uuid for call in found.values()]
-            for uuid in uuids if before is None else before(several, uuids):
-                several.do(uuid)
+            operation.run_each(several, matching.take(found))
             if app.options.dry_run:
                 break
             try:
-                found = _new(app, selection, seen, is_meant)
+                found = matching.look()
             except VoicectlError as exc:
                 exc.hint = f"Whether more legs match by now is not known. {exc.hint or ''}".rstrip()
                 several.tell(exc)
                 break
-            if not _admits(several, action, seen, found, limit):
+            if not matching.admits(several, operation.name, found, limit):
                 break
 
 
 def hold_selected(
-    app: App, selectors: Selectors, action: str, act: Act, *, limit: int, duration: str
+    app: App, selectors: Selectors, operation: LegOperation, *, limit: int, duration: str
 ) -> None:
-    """Do *act* to every leg that is selected, and for that long to each that comes; one that fails is tried again.
+    """Do something to every leg that is selected, and for that long to each that comes; what fails is tried again.
 
     Only legs that were answered are touched: the platform refuses it for the others.
     """
@@ -210,25 +190,23 @@ def hold_selected(
         raise InputError(
             "--hold is for legs that come, and --older-than for old ones.", hint="Leave one out."
         )
-    with targets(app, action, act, is_many=True) as several:
-        selection = selectors.read(app)
-        found = _new(app, selection, set(), statuses=PICKED_UP)
+    with targets(app, operation, is_many=True) as several:
+        matching = _Matching(app, selectors.read(app), PICKED_UP)
+        found = matching.look()
         app.consent.confirm(
-            action,
-            map(_line, found.values()),
+            operation.name,
+            map(_line, found),
             limit=limit,
             is_selected=True,
             besides=f", and whoever comes within {duration}",
         )
         app.consent.announce()
-        seen: set[str] = set()
         left_to_do: dict[str, None] = {}
         give_up = app.clock.monotonic() + seconds
         is_blind = False
         try:
-            while _admits(several, action, seen, found, limit, is_shown=bool(seen)):
-                seen |= found.keys()
-                left_to_do |= dict.fromkeys(call.uuid for call in found.values())
+            while matching.admits(several, operation.name, found, limit, is_shown=bool(matching.seen)):
+                left_to_do |= dict.fromkeys(matching.take(found))
                 left_to_do = {uuid: None for uuid in left_to_do if not several.do(uuid)}
                 app.interrupts.check()
                 left = give_up - app.clock.monotonic()
@@ -236,19 +214,70 @@ def hold_selected(
                     break
                 app.clock.sleep(min(POLL_SECONDS, max(left, LEAST_SECONDS)))
                 try:
-                    found = _new(app, selection, seen, statuses=PICKED_UP)
+                    found = matching.look()
+                    is_blind = False
                 except (TransportError, RateLimitedError) as exc:
-                    found = {}
+                    found = []
                     if not is_blind:
                         remark(f"warning: who comes is not seen for now: {exc.message}")
                     is_blind = True
-                else:
-                    is_blind = False
         finally:
             if several.done:
-                undo = shlex.join(["voicectl", action, "--undo", *selectors.narrowing])
-                past = action + ("d" if action.endswith("e") else "ed")
+                undo = shlex.join(["voicectl", operation.name, "--undo", *selectors.narrowing])
+                past = operation.name + ("d" if operation.name.endswith("e") else "ed")
                 remark(f"{_count(several.done)} stay {past}. To undo it: {undo}")
+
+
+class _Matching:
+    """The legs that a selection finds, each once.
+
+    Args:
+        statuses: The statuses to look in.
+        is_meant: Which of them are meant.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        selection: Selection,
+        statuses: Sequence[CallStatus],
+        is_meant: Callable[[Call], bool] = lambda _: True,
+    ) -> None:
+        self.seen: set[str] = set()
+        self._app = app
+        self._selection = selection
+        self._statuses = statuses
+        self._is_meant = is_meant
+
+    def look(self) -> list[Call]:
+        """Return the legs that match now and were not taken before."""
+        app = self._app
+        found = find(app.api, self._selection, ages=lambda: app.ages, statuses=self._statuses)
+        return [call for call in found if hyphenated(call.uuid) not in self.seen and self._is_meant(call)]
+
+    def take(self, found: Iterable[Call]) -> list[str]:
+        """Return the ids of legs, which are not looked for any more."""
+        uuids = [call.uuid for call in found]
+        self.seen |= set(map(hyphenated, uuids))
+        return uuids
+
+    def admits(
+        self, several: Targets, action: str, found: Sequence[Call], limit: int, *, is_shown: bool = True
+    ) -> bool:
+        """Whether legs that were found later may be acted on as well; they are shown, or it is told why not."""
+        if len(self.seen) + len(found) > limit:
+            several.tell(
+                GuardError(
+                    f"{_count(found)} more to {action} by now, and --max is {limit}.",
+                    hint="They are left as they are. Give the command again with a larger --max.",
+                )
+            )
+            return False
+        if found and is_shown:
+            remark(f"{action} {_count(found)} more:")
+            for call in found:
+                remark(f"  {_line(call)}")
+        return True
 
 
 def _excepted(app: App, name: str) -> str:
@@ -264,49 +293,10 @@ def _excepted(app: App, name: str) -> str:
     return hyphenated(uuid)
 
 
-def _new(
-    app: App,
-    selection: Selection,
-    seen: set[str],
-    is_meant: Callable[[Call], bool] = lambda _: True,
-    *,
-    statuses: Sequence[CallStatus] = LIVE,
-) -> dict[str, Call]:
-    """The legs that match and were not seen before, by their hyphenated ids."""
-    found = find(app.api, selection, ages=lambda: app.ages, statuses=statuses)
-    return {name: call for call in found if (name := hyphenated(call.uuid)) not in seen and is_meant(call)}
-
-
-def _admits(
-    several: Targets,
-    action: str,
-    seen: set[str],
-    found: dict[str, Call],
-    limit: int,
-    *,
-    is_shown: bool = True,
-) -> bool:
-    """Whether legs that were found later may be acted on as well; they are shown, or it is told why not."""
-    if len(seen) + len(found) > limit:
-        several.tell(
-            GuardError(
-                f"{_count(found)} more to {action} by now, and --max is {limit}.",
-                hint="They are left as they are. Give the command again with a larger --max.",
-            )
-        )
-        return False
-    if found and is_shown:
-        remark(f"{action} {_count(found)} more:")
-        for call in found.values():
-            remark(f"  {_line(call)}")
-    return True
-
-
 def _line(call: Call) -> str:
     from_, to = (endpoint.label(party) or "-" for party in (call.from_, call.to))
     return f"{call.uuid}  {call.status}  {call.direction or '-'}  {from_} -> {to}"
 
 
-def _count(legs: Iterable[object]) -> str:
-    count = len(list(legs))
-    return f"{count} leg{'s' * (count != 1)}"
+def _count(legs: Sequence[object]) -> str:
+    return f"{len(legs)} leg{'s' * (len(legs) != 1)}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from voicectl.cli.context import App
-    from voicectl.cli.output.writer import Writer
+    from voicectl.cli.output.writer import View, Writer
 
 DONE = "done"
 ALREADY = "already"
@@ -24,64 +25,79 @@ ALREADY = "already"
 Detail = dict[str, Any]
 """More of what is done, for the notes: ``{"room": "support-17"}``."""
 
-Act: TypeAlias = "Callable[[str], bool | None]"
-"""Does something to a leg and says whether that changed anything; None: nothing was to be done, and it said why."""
 
-Before: TypeAlias = "Callable[[Targets, Sequence[str]], Sequence[str]]"
-"""Does something to all legs before the first of them is done, and returns those that are still to be done."""
+@dataclass(slots=True)
+class Deed:
+    """What is done to a leg or to a conversation, by its id, and what comes of it."""
+
+    id: str
+    outcome: str = DONE
 
 
-def one_leg(
-    app: App, leg: str, action: str, act: Callable[[str], None], *, detail: Detail | None = None
-) -> None:
-    """Do *act* to the leg that a command names, and write its record."""
-    with app.terminal.writer(views.LEG, is_many=False) as out:
-        uuid = app.legs.live_leg(leg)
+@contextmanager
+def one_leg(app: App, leg: str, action: str, **detail: Any) -> Iterator[str]:
+    """Do the block to the leg that a command names, by its id; then note it and write its record."""
+    with one_target(app, views.LEG, lambda: app.legs.live_leg(leg), action, detail) as deed:
+        yield deed.id
+
+
+@contextmanager
+def one_target(app: App, view: View, find: Callable[[], str], action: str, detail: Detail) -> Iterator[Deed]:
+    """Do the block to what *find* finds; then note it and write its record."""
+    with app.terminal.writer(view, is_many=False) as out:
+        deed = Deed(find())
         app.consent.announce()
-        with noted(app, uuid, action, detail):
-            act(uuid)
-        app.changed.append(uuid)
-        app.notes.add(app.clock.time(), uuid, action, DONE, detail)
-        out.add({"uuid": uuid, "action": action, "outcome": DONE})
+        with noted(app, deed.id, action, detail):
+            yield deed
+        note_done(app, deed, action, detail)
+        out.add({view.id: deed.id, "action": action, "outcome": deed.outcome})
 
 
-def each_leg(
-    app: App,
-    legs: Sequence[str],
-    action: str,
-    act: Act,
-    *,
-    limit: int,
-    detail: Detail | None = None,
-    before: Before | None = None,
-) -> None:
-    """Do *act* to every leg that a command names, and write a record for each.
+class LegOperation:
+    """Something that is done to legs, one after another.
+
+    Args:
+        name: The verb, as records and notes have it.
+        detail: More of it, for the notes.
+    """
+
+    def __init__(self, app: App, name: str, detail: Detail | None = None) -> None:
+        self.app = app
+        self.name = name
+        self.detail = detail or {}
+
+    def run(self, uuid: str) -> bool | None:
+        """Do it to a leg, and return whether that changed anything; None: nothing was to be done, and it said why."""
+        raise NotImplementedError
+
+    def run_each(self, several: Targets, uuids: Iterable[str]) -> None:
+        """Do it to legs that were found together, through *several*."""
+        for uuid in uuids:
+            several.do(uuid)
+
+
+def each_leg(app: App, legs: Sequence[str], operation: LegOperation, *, limit: int) -> None:
+    """Do something to every leg that a command names, and write a record for each.
 
     A failed leg does not stop the others, unless the credentials were refused.
 
     Args:
         legs: As typed; ``-`` stands for a list on standard input, which needs consent.
         limit: ``--max``.
-        before: Done first, where all of them are known.
     """
-    is_many = len(legs) > 1 or legs[0] == "-"
-    with targets(app, action, act, is_many=is_many, detail=detail) as several:
-        named = app.legs.words(legs)
+    with targets(app, operation, is_many=len(legs) > 1 or legs[0] == "-") as several:
+        words = app.legs.words(legs)
         if "-" in legs:
-            app.consent.confirm(action, named, limit=limit)
+            app.consent.confirm(operation.name, words, limit=limit)
         app.consent.announce()
-        found = several.legs(named)
-        for uuid in found if before is None else before(several, list(found)):
-            several.do(uuid)
+        operation.run_each(several, several.legs(words))
 
 
 @contextmanager
-def targets(
-    app: App, action: str, act: Act, *, is_many: bool, detail: Detail | None = None
-) -> Iterator[Targets]:
+def targets(app: App, operation: LegOperation, *, is_many: bool) -> Iterator[Targets]:
     """The legs of one command, which ends with what their failures add up to."""
     with app.terminal.writer(views.LEG, is_many=is_many) as out:
-        several = Targets(app, out, action, act, is_many=is_many, detail=detail)
+        several = Targets(app, out, operation, is_many=is_many)
         yield several
         several.check_output()
     several.end()
@@ -93,26 +109,14 @@ class Targets:
     Args:
         out: Where the records go.
         is_many: Whether the command may have several targets: the failure of an only one ends it.
-        detail: More of what is done, for the notes.
     """
 
-    def __init__(
-        self,
-        app: App,
-        out: Writer,
-        action: str,
-        act: Act,
-        *,
-        is_many: bool,
-        detail: Detail | None = None,
-    ) -> None:
+    def __init__(self, app: App, out: Writer, operation: LegOperation, *, is_many: bool) -> None:
         self.done: list[str] = []
         self._app = app
         self._out = out
-        self._action = action
-        self._act = act
+        self._operation = operation
         self._is_many = is_many
-        self._detail = detail
         self._names: dict[str, str] = {}
         self._statuses: dict[str, int] = {}
         self._lost: OSError | None = None
@@ -134,21 +138,22 @@ class Targets:
         """Do it to a leg; False if it failed. What failed before may be tried again, and is not told twice."""
         if uuid in self.done:
             return True
-        app = self._app
+        app, operation = self._app, self._operation
+        name = self._names.get(uuid, uuid)
         try:
             app.interrupts.check()
-            with noted(app, uuid, self._action, self._detail):
-                has_changed = self._act(uuid)
+            with noted(app, uuid, operation.name, operation.detail):
+                has_changed = operation.run(uuid)
         except DryRun as dry:
             app.consent.show_request(dry)
             return True
         except VoicectlError as exc:
-            self._fail(exc, self._names.get(uuid, uuid))
+            self._fail(exc, name)
             return False
-        self._statuses.pop(self._names.get(uuid, uuid), None)
+        self._statuses.pop(name, None)
         if has_changed is not None:
             self.done.append(uuid)
-            self._tell(uuid, DONE if has_changed else ALREADY)
+            self._record(Deed(uuid, DONE if has_changed else ALREADY))
         return True
 
     def tell(self, exc: VoicectlError, about: str = "") -> None:
@@ -156,9 +161,7 @@ class Targets:
         if stops_all(exc):
             stop(self._app, exc, list(self._statuses.values()))
         if about not in self._statuses:
-            errors.tell(
-                exc, profile=self._app.target.name, as_json=self._app.terminal.has_json_errors, about=about
-            )
+            self._app.tell(exc, about)
         self._statuses[about] = errors.exit_status(exc)
 
     def check_output(self) -> None:
@@ -177,19 +180,17 @@ class Targets:
             raise exc
         self.tell(exc, name)
 
-    def _tell(self, uuid: str, outcome: str) -> None:
-        app = self._app
-        app.changed.append(uuid)
-        app.notes.add(app.clock.time(), uuid, self._action, outcome, self._detail)
+    def _record(self, deed: Deed) -> None:
+        note_done(self._app, deed, self._operation.name, self._operation.detail)
         try:
-            self._out.add({"uuid": uuid, "action": self._action, "outcome": outcome})
+            self._out.add({"uuid": deed.id, "action": self._operation.name, "outcome": deed.outcome})
             self._out.flush()
         except OSError as exc:  # nobody reads any more: the legs are still to be ended, and told elsewhere
             self._lost = exc
 
 
 @contextmanager
-def noted(app: App, uuid: str, action: str, detail: Detail | None) -> Iterator[None]:
+def noted(app: App, id_: str, action: str, detail: Detail) -> Iterator[None]:
     """Note what failed, or may have been done, inside."""
     try:
         yield
@@ -197,8 +198,14 @@ def noted(app: App, uuid: str, action: str, detail: Detail | None) -> Iterator[N
         raise
     except VoicectlError as exc:
         outcome = "unknown" if isinstance(exc, OutcomeUnknown | TransportError) else "failed"
-        app.notes.add(app.clock.time(), uuid, action, outcome, detail)
+        app.notes.add(app.clock.time(), id_, action, outcome, detail)
         raise
+
+
+def note_done(app: App, deed: Deed, action: str, detail: Detail) -> None:
+    """Note what was done; its id is told elsewhere if its record cannot be written."""
+    app.changed.append(deed.id)
+    app.notes.add(app.clock.time(), deed.id, action, deed.outcome, detail)
 
 
 def stops_all(exc: VoicectlError) -> bool:

@@ -46,15 +46,17 @@ URLS = View(
 )
 
 
-class Method(StrEnum):
+class WebhookMethod(StrEnum):
     """How a webhook is asked."""
 
     GET = "GET"
     POST = "POST"
 
 
-FirstGet = Annotated[Method | None, typer.Option(case_sensitive=False, help="How; GET for a new one.")]
-FirstPost = Annotated[Method | None, typer.Option(case_sensitive=False, help="How; POST for a new one.")]
+FirstGet = Annotated[WebhookMethod | None, typer.Option(case_sensitive=False, help="How; GET for a new one.")]
+FirstPost = Annotated[
+    WebhookMethod | None, typer.Option(case_sensitive=False, help="How; POST for a new one.")
+]
 
 
 def show(ctx: typer.Context) -> None:

@@ -7,29 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from voicectl.cli.arguments import Language, Level, Loop, Premium, Style, check_url, whole_seconds
-from voicectl.cli.commands.talk_stream import (
-    File,
-    MediaUrl,
-    Speech,
-    StopStream,
-    StopTalk,
-    Text,
-    media_body,
-    refuse_with_stop,
-)
+from voicectl.cli.arguments import check_url, given, grouped, whole_seconds
 from voicectl.cli.context import App, current
+from voicectl.cli.media_options import Playback, Speech, refuse_with_stop
 from voicectl.cli.output import writer
 from voicectl.cli.output.text import clean, remark, to_json
 from voicectl.cli.output.writer import Format, View
-from voicectl.cli.targets import ALREADY, DONE, noted
+from voicectl.cli.targets import ALREADY, Deed, one_target
 from voicectl.core.calls import conversations
 from voicectl.core.calls.conversations import Presence, Scene
 from voicectl.core.calls.live import live_calls
-from voicectl.errors import ApiError, InputError, NotFoundError, TransportError
+from voicectl.errors import ApiError, NotFoundError, TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from voicectl.core.calls.conversations import Heard
     from voicectl.voice.conversation import Conversation
@@ -85,7 +77,7 @@ class RecordFormat(StrEnum):
     VORBIS = "vorbis"
 
 
-class Method(StrEnum):
+class EventMethod(StrEnum):
     """``event_method``."""
 
     POST = "POST"
@@ -263,18 +255,8 @@ def _draw(app: App, scene: Scene) -> None:
         remark("? is what the platform does not tell: -o json says why.")
 
 
-def talk(
-    ctx: typer.Context,
-    room: Room,
-    text: Text = None,
-    file: File = None,
-    language: Language = None,
-    style: Style = None,
-    premium: Premium = False,
-    loop: Loop = None,
-    level: Level = None,
-    stop: StopTalk = False,
-) -> None:
+@grouped
+def talk(ctx: typer.Context, room: Room, speech: Speech) -> None:
     """Say a text to all in a conversation.
 
     Without TEXT it is read from standard input. It is sent once: if no answer comes, the exit status is 12.
@@ -284,25 +266,17 @@ def talk(
       $ voicectl conversation talk support-17 --stop
     """
     app = current(ctx)
-    said = Speech(
-        text=text, file=file, language=language, style=style, premium=premium, loop=loop, level=level
-    )
-    if stop:
-        said.refuse()
-        _act(app, room, "talk --stop", app.conversations.stop_talk)
-        return
-    body = said.body(app)
-    _act(app, room, "talk", lambda id_: app.conversations.start_talk(id_, body), characters=len(body["text"]))
+    body = speech.body(app.terminal)
+    if body is None:
+        with _one_conversation(app, room, "talk --stop") as deed:
+            app.conversations.stop_talk(deed.id)
+    else:
+        with _one_conversation(app, room, "talk", characters=len(body["text"])) as deed:
+            app.conversations.start_talk(deed.id, body)
 
 
-def stream(
-    ctx: typer.Context,
-    room: Room,
-    url: MediaUrl = None,
-    loop: Loop = None,
-    level: Level = None,
-    stop: StopStream = False,
-) -> None:
+@grouped
+def stream(ctx: typer.Context, room: Room, playback: Playback) -> None:
     """Play an audio file to all in a conversation.
 
     It is sent once: if no answer comes, the exit status is 12.
@@ -312,14 +286,13 @@ def stream(
       $ voicectl conversation stream support-17 --stop
     """
     app = current(ctx)
-    if stop:
-        refuse_with_stop(url=url, loop=loop, level=level)
-        _act(app, room, "stream --stop", app.conversations.stop_stream)
-        return
-    if url is None:
-        raise InputError("There is no file to play.", hint="Give its URL, or --stop.")
-    body = media_body(loop, level) | {"stream_url": [check_url(url, "URL")]}
-    _act(app, room, "stream", lambda id_: app.conversations.start_stream(id_, body))
+    body = playback.body()
+    if body is None:
+        with _one_conversation(app, room, "stream --stop") as deed:
+            app.conversations.stop_stream(deed.id)
+    else:
+        with _one_conversation(app, room, "stream") as deed:
+            app.conversations.start_stream(deed.id, body)
 
 
 def record(
@@ -333,7 +306,7 @@ def record(
         str | None, typer.Option(metavar="URL", help="Where the recording is announced.")
     ] = None,
     event_method: Annotated[
-        Method | None, typer.Option(metavar="METHOD", help="How: POST or GET.", case_sensitive=False)
+        EventMethod | None, typer.Option(metavar="METHOD", help="How: POST or GET.", case_sensitive=False)
     ] = None,
     retention_ttl: Annotated[
         int | None, typer.Option(min=1, max=MAX_DAYS, metavar="DAYS", help="How long it is kept.")
@@ -351,7 +324,7 @@ def record(
         str | None, typer.Option(metavar="URL", help="Where the transcription is announced.")
     ] = None,
     transcription_event_method: Annotated[
-        Method | None, typer.Option(metavar="METHOD", help="How: POST or GET.", case_sensitive=False)
+        EventMethod | None, typer.Option(metavar="METHOD", help="How: POST or GET.", case_sensitive=False)
     ] = None,
     stop: Annotated[bool, typer.Option("--stop", help="End the recording.")] = False,
 ) -> None:
@@ -365,13 +338,13 @@ def record(
       $ voicectl conversation record support-17 --stop
     """
     app = current(ctx)
-    transcription = _given(
+    transcription = given(
         language=transcription_language,
         sentiment_analysis=transcription_sentiment_analysis or None,
         event_url=_urls(transcription_event_url, "--transcription-event-url"),
         event_method=transcription_event_method,
     )
-    options = _given(
+    options = given(
         format=format_,
         split="conversation" if split else None,
         event_url=_urls(event_url, "--event-url"),
@@ -382,26 +355,20 @@ def record(
     )
     if stop:
         refuse_with_stop(**{f"option {name}": value for name, value in options.items()})
-        _act(app, room, "record --stop", lambda id_: conversations.stop_recording(app.conversations, id_))
-        return
-    _act(app, room, "record", lambda id_: app.conversations.start_recording(id_, options))
-
-
-def _given(**options: object) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
+        with _one_conversation(app, room, "record --stop") as deed:
+            if not conversations.stop_recording(app.conversations, deed.id):
+                deed.outcome = ALREADY
+    else:
+        with _one_conversation(app, room, "record") as deed:
+            app.conversations.start_recording(deed.id, options)
 
 
 def _urls(url: str | None, option: str) -> list[str] | None:
     return None if url is None else [check_url(url, option)]
 
 
-def _act(app: App, room: str, action: str, act: Callable[[str], bool | None], **detail: Any) -> None:
-    """Do *act* to the conversation that a command names, and write its record; False: it was so already."""
-    with app.terminal.writer(ACTED, is_many=False) as out:
-        id_ = conversations.conversation_id(app.conversations, room)
-        app.consent.announce()
-        with noted(app, id_, action, detail):
-            outcome = ALREADY if act(id_) is False else DONE
-        app.changed.append(id_)
-        app.notes.add(app.clock.time(), id_, action, outcome, detail)
-        out.add({"id": id_, "action": action, "outcome": outcome})
+def _one_conversation(app: App, room: str, action: str, **detail: Any) -> AbstractContextManager[Deed]:
+    """Do the block to the conversation that a command names; then note it and write its record."""
+    return one_target(
+        app, ACTED, lambda: conversations.conversation_id(app.conversations, room), action, detail
+    )

@@ -45,12 +45,15 @@ def dtmf(
             "One of DIGITS, --listen URL and --no-listen is needed.", hint="See 'voicectl dtmf --help'."
         )
     if listen is not None:
-        url = check_url(listen, "--listen")
-        one_leg(app, leg, "dtmf --listen", lambda uuid: app.api.subscribe_dtmf(uuid, url))
+        check_url(listen, "--listen")
+        with one_leg(app, leg, "dtmf --listen") as uuid:
+            app.api.subscribe_dtmf(uuid, listen)
     elif no_listen:
-        one_leg(app, leg, "dtmf --no-listen", app.api.unsubscribe_dtmf)
+        with one_leg(app, leg, "dtmf --no-listen") as uuid:
+            app.api.unsubscribe_dtmf(uuid)
     else:
         if digits == "-":
             digits = app.terminal.read_stdin("DIGITS").decode("ascii", "replace").strip()
-        sent = keypad.check(digits or "")
-        one_leg(app, leg, "dtmf", lambda uuid: app.api.send_dtmf(uuid, sent), detail={"keys": len(sent)})
+        keys = keypad.check(digits or "")
+        with one_leg(app, leg, "dtmf", keys=len(keys)) as uuid:
+            app.api.send_dtmf(uuid, keys)

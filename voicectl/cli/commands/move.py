@@ -12,7 +12,7 @@ from voicectl.cli.arguments import Max, check_once, check_room, check_url
 from voicectl.cli.context import App, current
 from voicectl.cli.ncco_input import NoLint, check_ncco
 from voicectl.cli.output.text import remark
-from voicectl.cli.targets import Targets, noted, targets
+from voicectl.cli.targets import LegOperation, Targets, noted, targets
 from voicectl.core.calls import move as moving
 from voicectl.core.calls.conversations import Entry
 from voicectl.errors import (
@@ -126,9 +126,9 @@ def move(
         is_plain=all(value is None for value in terms.values()),
         is_watched=not no_wait,
         is_many=is_many,
+        detail={"room": room} | entry.detail,
     )
-    detail = {"room": room} | entry.detail
-    with targets(app, "move", removal.move, is_many=is_many, detail=detail) as several:
+    with targets(app, removal, is_many=is_many) as several:
         has_list = "-" in moved
         words = app.legs.words(moved)
         if has_list and not with_partners:
@@ -136,10 +136,10 @@ def move(
         named = several.legs(words)
         uuids = removal.gather(list(named), limit=max_, is_list=has_list) if with_partners else named
         app.consent.announce()
-        removal.run(several, uuids)
+        removal.run_each(several, uuids)
 
 
-class _Removal:
+class _Removal(LegOperation):
     """One run of ``move``: what it sends, whom it warned of, and where the legs came to.
 
     Args:
@@ -158,8 +158,9 @@ class _Removal:
         is_plain: bool,
         is_watched: bool,
         is_many: bool,
+        detail: dict[str, Any],
     ) -> None:
-        self._app = app
+        super().__init__(app, "move", detail)
         self._room = room
         self._destination = destination
         self._is_plain = is_plain
@@ -174,7 +175,7 @@ class _Removal:
 
     @cached_property
     def _lookout(self) -> moving.Lookout:
-        return moving.Lookout(self._app.api, self._app.conversations, self._app.clock, self._room)
+        return moving.Lookout(self.app.api, self.app.conversations, self.app.clock, self._room)
 
     def gather(self, uuids: Sequence[str], *, limit: int, is_list: bool) -> Sequence[str]:
         """The legs, and all who share a conversation with one of them, once somebody consents to that.
@@ -183,7 +184,7 @@ class _Removal:
             GuardError: Nobody does, they are too many, or who they are is not certain.
             TransportError: Whether a ``connect`` joined them cannot be read.
         """
-        app = self._app
+        app = self.app
         around = [self._surroundings(uuid) for uuid in uuids]
         for each in around:
             if each.doubt:
@@ -213,7 +214,7 @@ class _Removal:
             app.consent.confirm("move", lines, limit=limit, is_selected=True)
         return [call.uuid for call in found.calls]
 
-    def run(self, several: Targets, uuids: Iterable[str]) -> None:
+    def run_each(self, several: Targets, uuids: Iterable[str]) -> None:
         """Move the legs, and see where they come to."""
         failed: list[str] = []
         for uuid in uuids:
@@ -234,15 +235,15 @@ class _Removal:
         except Interrupted as exc:
             several.tell(exc)
 
-    def move(self, uuid: str) -> bool | None:
+    def run(self, uuid: str) -> bool | None:
         """Send one leg to the room, unless its conversation becomes the room."""
         if self._is_watched and self._party is None:
             self._look(uuid)
         if self._party is not None and self._is_plain and uuid in self._party.there:
             return False
         if self._takes_name(uuid):
-            return None if self._app.options.dry_run else True
-        self._app.api.transfer(uuid, self._destination)
+            return None if self.app.options.dry_run else True
+        self.app.api.transfer(uuid, self._destination)
         return True
 
     def _takes_name(self, uuid: str) -> bool:
@@ -251,7 +252,7 @@ class _Removal:
         if found is None or found.joined is None or uuid not in found.stays or not self._is_plain:
             return False
         if not self._has_become:
-            app, id_, detail = self._app, found.joined.id, {"room": self._room}
+            app, id_, detail = self.app, found.joined.id, {"room": self._room}
             try:
                 with noted(app, id_, moving.NAMED, detail):
                     has_become = moving.become_room(app.conversations, found.joined, self._room)
@@ -268,7 +269,7 @@ class _Removal:
         return True
 
     def _exists(self) -> bool:
-        app = self._app
+        app = self.app
         patience = moving.Patience(app.clock)
         return moving.room_exists(app.conversations, self._room, patience) is True
 
@@ -281,7 +282,7 @@ class _Removal:
         return "one conversation can become the room at most" if may_become else f"{self._room} exists"
 
     def _surroundings(self, uuid: str) -> moving.Surroundings:
-        app = self._app
+        app = self.app
         patience = moving.Patience(app.clock)
         return moving.surroundings(app.api, app.conversations, uuid, notes_of=app.notes.of, patience=patience)
 
@@ -316,7 +317,7 @@ class _Removal:
 
     def _follow(self, several: Targets) -> None:
         """Wait until the legs are in the room; one that is not is told, and counts."""
-        app = self._app
+        app = self.app
         before = {uuid: self._before.get(uuid, "") for uuid in several.done}
         found = self._lookout.wait(before, check=app.interrupts.check)
         faults: dict[str, VoicectlError] = {}

@@ -40,7 +40,8 @@ def transfer(
         raise InputError("--from goes with --connect only.", hint="In an NCCO it is an option of the action.")
     if answer_url is not None:
         url = check_url(answer_url, "--answer-url")
-        one_leg(app, leg, "transfer", lambda uuid: app.api.transfer(uuid, {"type": "ncco", "url": [url]}))
+        with one_leg(app, leg, "transfer") as uuid:
+            app.api.transfer(uuid, {"type": "ncco", "url": [url]})
         return
     if connect is not None:
         to = endpoint.parse(connect)
@@ -54,13 +55,9 @@ def transfer(
     app.target.policy.check_dialled(rung)
     if rung and app.options.dry_run and app.target.policy.max_calls_per_hour is not None:
         app.journal.check_dials(rung, app.target.policy.max_calls_per_hour)
-    destination = {"type": "ncco", "ncco": flow}
-
-    def act(uuid: str) -> None:
+    with one_leg(app, leg, "transfer") as uuid:
         _count(app, rung)
-        app.api.transfer(uuid, destination, dials=len(rung))
-
-    one_leg(app, leg, "transfer", act)
+        app.api.transfer(uuid, {"type": "ncco", "ncco": flow}, dials=len(rung))
 
 
 def _count(app: App, rung: list[str]) -> None:

@@ -1,0 +1,113 @@
+"""The options of what a leg, or all in a conversation, are made to hear: the same wherever they are taken."""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from voicectl.cli.arguments import Language, Level, Loop, Premium, Style, check_text, check_url, given
+from voicectl.cli.output.text import is_terminal
+from voicectl.errors import InputError
+
+if TYPE_CHECKING:
+    from voicectl.cli.terminal import Terminal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speech:
+    """The options of a command that says a text."""
+
+    text: Annotated[
+        str | None, typer.Argument(metavar="TEXT", help="Plain text or one <speak> document; - reads it.")
+    ] = None
+    file: Annotated[str | None, typer.Option(metavar="FILE", help="Say what this file holds.")] = None
+    language: Language = None
+    style: Style = None
+    premium: Premium = False
+    loop: Loop = None
+    level: Level = None
+    stop: Annotated[bool, typer.Option("--stop", help="Stop what is being said.")] = False
+
+    def body(self, terminal: Terminal) -> dict[str, Any] | None:
+        """Return what the API takes, the text read from where it is; None: say no more.
+
+        Raises:
+            InputError: There is nothing to say, or not so, or something beside ``--stop``.
+        """
+        if self.stop:
+            refuse_with_stop(**asdict(self) | {"stop": None})
+            return None
+        return given(
+            loop=self.loop,
+            level=_level(self.level),
+            language=self.language,
+            style=self.style,
+            premium=self.premium or None,
+            text=check_text(self._text(terminal)),
+        )
+
+    def _text(self, terminal: Terminal) -> str:
+        if self.text is not None and self.file is not None:
+            raise InputError("Both TEXT and --file say what to say.", hint="Give one of them.")
+        if self.text is not None and self.text != "-":
+            return self.text
+        if self.file is None and self.text is None and is_terminal(sys.stdin):
+            return terminal.ask("Say")
+        return read_text(terminal, self.file or "-")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Playback:
+    """The options of a command that plays a file."""
+
+    url: Annotated[
+        str | None, typer.Argument(metavar="URL", help="An MP3 or 16-bit WAV file.", show_default=False)
+    ] = None
+    loop: Loop = None
+    level: Level = None
+    stop: Annotated[bool, typer.Option("--stop", help="Stop the file.")] = False
+
+    def body(self) -> dict[str, Any] | None:
+        """Return what the API takes; None: play no more.
+
+        Raises:
+            InputError: There is nothing to play, or not so, or something beside ``--stop``.
+        """
+        if self.stop:
+            refuse_with_stop(**asdict(self) | {"stop": None})
+            return None
+        if self.url is None:
+            raise InputError("There is no file to play.", hint="Give its URL, or --stop.")
+        return given(loop=self.loop, level=_level(self.level), stream_url=[check_url(self.url, "URL")])
+
+
+def read_text(terminal: Terminal, name: str) -> str:
+    """Read what is to be said from the file *name*, or from standard input where it is ``-``."""
+    try:
+        return terminal.read_input(name, "the text to say").decode("utf-8-sig").strip()
+    except UnicodeDecodeError as exc:
+        raise InputError("The text is not valid UTF-8.", hint="Save it as UTF-8.") from exc
+
+
+def refuse_with_stop(**others: object) -> None:
+    """Refuse what says what to do, where ``--stop`` says to do no more.
+
+    Raises:
+        InputError: One of *others* is given.
+    """
+    for name, value in others.items():
+        if value is not None and value is not False:
+            raise InputError(f"--stop goes alone; {name.upper()} does not go with it.", hint="Leave one out.")
+
+
+def _level(level: float | None) -> str | None:
+    """A level is text in REST: a strict server refuses a number."""
+    if level is None:
+        return None
+    if not math.isfinite(level):
+        raise InputError("--level is not a number.", hint="Give one from -1 to 1.")
+    return f"{round(level, 4) + 0.0:.4f}".rstrip("0").rstrip(".")
