@@ -25,17 +25,16 @@ if TYPE_CHECKING:
     from voicectl.api.applications import ApplicationApi
     from voicectl.api.client import VoiceApi
     from voicectl.api.conversations import ConversationApi
-    from voicectl.api.session import Session
     from voicectl.cli.consent import Consent
     from voicectl.cli.named_legs import NamedLegs
     from voicectl.cli.output.writer import Format, View, Writer
-    from voicectl.cli.sessions import Sessions
     from voicectl.clock import Clock
     from voicectl.core.calls.ages import Ages
     from voicectl.core.calls.create import Dialler
     from voicectl.core.history import History
     from voicectl.core.identity.account import Account
     from voicectl.core.identity.profiles import ProfileStore
+    from voicectl.core.identity.sessions import Sessions
     from voicectl.core.identity.signature_secrets import Secrets
     from voicectl.core.identity.target import Target
     from voicectl.core.recordings.fetch import Fetcher, Progress
@@ -179,19 +178,17 @@ class App:
         return path
 
     @cached_property
-    def session(self) -> Session:
-        """Requests to the API, signed in as the application."""
-        return self.sessions.at(self.target.base_url)
-
-    @cached_property
     def sessions(self) -> Sessions:
         """Requests to any of the API's hosts."""
-        from voicectl.cli.sessions import Sessions
+        from voicectl.api.session import REQUEST_SECONDS
+        from voicectl.core.identity.sessions import Sessions
+        from voicectl.core.identity.target import request_timeout
         from voicectl.store import clock_offset
 
         return Sessions(
             target=self.target,
-            options=self.options,
+            timeout=request_timeout(self.environ, self.options.request_timeout) or REQUEST_SECONDS,
+            dry_run=self.options.dry_run,
             environ=self.environ,
             clock=self.clock,
             interrupts=self.interrupts,
@@ -242,28 +239,17 @@ class App:
     def api(self) -> VoiceApi:
         """The Voice API, which looks for a leg in the other regions where the base URL does not know it."""
         from voicectl.api.client import VoiceApi
-        from voicectl.core.calls.regions import Finder, neighbours
+        from voicectl.core.calls.regions import Finder
 
-        finder = Finder(
-            self.target,
-            self.session,
-            self.notes,
-            self.clock,
-            self.interrupts,
-            session=self.sessions.at,
-            reader=self.sessions.reader,
-            events=lambda: self.told,
-            neighbours=lambda: neighbours(self.target, self.profiles, self.environ, self.sessions.reader),
-            on_found=remark,
-        )
-        return VoiceApi(self.session, finder)
+        finder = Finder(self.sessions, self.profiles, self.notes, events=lambda: self.told, on_found=remark)
+        return VoiceApi(self.sessions.home, finder)
 
     @cached_property
     def conversations(self) -> ConversationApi:
         """The Conversation API, on the host and with the token of the Voice API."""
         from voicectl.api.conversations import ConversationApi
 
-        return ConversationApi(self.session)
+        return ConversationApi(self.sessions.home)
 
     @cached_property
     def account(self) -> Account:
@@ -386,16 +372,11 @@ class App:
 
     def replayer(self, url: str, *, is_signed: bool) -> Replayer:
         """What sends kept webhooks to *url* again; raises as :attr:`signature_secrets`."""
-        from voicectl.api.session import REQUEST_SECONDS
-        from voicectl.api.wire import Wire
-        from voicectl.core.identity.target import request_timeout
         from voicectl.core.webhooks.replay import Replayer
 
         parts = urlsplit(url)
-        wire = Wire(f"{parts.scheme}://{parts.netloc}", ca_file=self.target.ca_file, environ=self.environ)
-        self.closing.callback(wire.close)
-        timeout = request_timeout(self.environ, self.options.request_timeout) or REQUEST_SECONDS
-        return Replayer(wire, url, timeout=timeout, sign=self._sign() if is_signed else None)
+        wire = self.sessions.wire(f"{parts.scheme}://{parts.netloc}")
+        return Replayer(wire, url, timeout=self.sessions.timeout, sign=self._sign() if is_signed else None)
 
     def _sign(self) -> Sign:
         """What makes the token of a webhook."""

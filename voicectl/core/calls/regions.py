@@ -29,16 +29,13 @@ if TYPE_CHECKING:
 
     from voicectl.api.client import VoiceApi
     from voicectl.api.session import Session
-    from voicectl.clock import Clock
     from voicectl.core.identity.profiles import ProfileStore
-    from voicectl.core.identity.target import Target
-    from voicectl.interrupts import Interrupts
+    from voicectl.core.identity.sessions import Sessions
     from voicectl.store.action_log import Notes
     from voicectl.store.events import EventStore
     from voicectl.voice.call import Call
 
     Reader: TypeAlias = Callable[[], AbstractContextManager[VoiceApi]]
-    ReaderAt: TypeAlias = Callable[[str, Target | None], AbstractContextManager[VoiceApi]]
 
 SECONDS = 5.0
 """How long a search may take, all reads together."""
@@ -67,45 +64,32 @@ class Finder:
     """Where the legs of one application are; see :class:`voicectl.api.client.Places`.
 
     Args:
-        target: The application, and its base URL.
-        home: Requests to that.
-        session: Gives requests to another host.
-        reader: Gives what reads at a host as the application, or as another target, in a thread of its own.
+        profiles: Those of this user: another one may know the leg.
         events: Gives the store of webhook events, which may tell in which region a leg is; None if there is none.
-        neighbours: Gives the other profiles of the same kind of host.
         on_found: Told, once a host, of a leg that was found there.
     """
 
     def __init__(
         self,
-        target: Target,
-        home: Session,
+        sessions: Sessions,
+        profiles: ProfileStore,
         notes: Notes,
-        clock: Clock,
-        interrupts: Interrupts,
         *,
-        session: Callable[[str], Session],
-        reader: ReaderAt,
         events: Callable[[], EventStore | None],
-        neighbours: Callable[[], Iterable[Neighbour]],
         on_found: Callable[[str], None],
     ) -> None:
-        self._home = home
-        self._hosts = target.hosts
+        self._sessions = sessions
+        self._home = sessions.home
+        self._hosts = sessions.target.hosts
+        self._profiles = profiles
         self._notes = notes
-        self._clock = clock
-        self._interrupts = interrupts
-        self._session = session
-        self._reader = reader
         self._events = events
-        self._neighbours = neighbours
         self._on_found = on_found
-        self._sessions: dict[str, Session] = {}
         self._known: dict[str, Session] = {}
         self._nowhere: dict[str, NotFoundError] = {}
         self._last: str | None = None
         self._announced: set[str] = set()
-        self._times = min(max(home.timeout / REQUEST_SECONDS, 1.0), MOST_TIMES)
+        self._times = min(max(sessions.timeout / REQUEST_SECONDS, 1.0), MOST_TIMES)
 
     def of(self, uuid: str) -> Session:
         """Requests to where the leg was found, by this command or one before; else to the base URL."""
@@ -124,7 +108,7 @@ class Finder:
         """
         # Threads are waited for, which no other clock tells.
         give_up = time.monotonic() + min(SECONDS * self._times, within)
-        with self._interrupts.waiting():
+        with self._sessions.interrupts.waiting():
             here = self.of(uuid)
             found: dict[str, Call | VoicectlError] = {here.origin: refusal}
             last, self._last = self._last, None
@@ -165,7 +149,7 @@ class Finder:
             return None
 
     def _readers(self, urls: Iterable[str]) -> dict[str, Reader]:
-        return {url: partial(self._reader, url, None) for url in urls}
+        return {url: partial(self._sessions.reader, url) for url in urls}
 
     def _at(self, url: str) -> Session | None:
         """Requests to *url*, which was noted or told; None if no token may go there, or may no more."""
@@ -175,15 +159,13 @@ class Finder:
             return None
         if checked == self._home.origin:
             return self._home
-        if checked not in self._sessions:
-            self._sessions[checked] = self._session(checked)
-        return self._sessions[checked]
+        return self._sessions.at(checked)
 
     def _remember(self, uuid: str, url: str) -> Session:
         session = self._at(url) or self._home
-        is_home = session is self._home
         self._known[hyphenated(uuid)] = session
-        self._notes.add(self._clock.time(), uuid, REGION, detail={"url": None if is_home else session.origin})
+        detail = {"url": None if session is self._home else session.origin}
+        self._notes.add(self._sessions.clock.time(), uuid, REGION, detail=detail)
         self._last = session.origin
         if session.origin not in self._announced:
             self._announced.add(session.origin)
@@ -267,26 +249,24 @@ class Finder:
         self._nowhere[hyphenated(uuid)] = error
         return error
 
+    def _neighbours(self) -> Iterator[Neighbour]:
+        """The other profiles that may know a leg: on the same kind of host, and never in a rehearsal.
 
-def neighbours(
-    ours: Target, profiles: ProfileStore, environ: Mapping[str, str], reader: ReaderAt
-) -> Iterator[Neighbour]:
-    """The other profiles that may know a leg: on the same kind of host, and never in a rehearsal.
-
-    One whose key a command prints is not asked: that command may ask for something itself.
-    """
-    if ours.is_rehearsal:
-        return
-    for name in profiles.names():
-        try:
-            profile = profiles.get(name)
-            theirs = resolve(environ, profiles, profile=name)
-        except VoicectlError:  # malformed, or not to be used there: it is no help
-            continue
-        is_here, are_here = (is_loopback(urlsplit(each.base_url).hostname or "") for each in (ours, theirs))
-        if theirs.application_id != ours.application_id and is_here is are_here:
-            api = partial(reader, theirs.base_url, theirs) if profile.key_command is None else None
-            yield Neighbour(name=name, api=api)
+        One whose key a command prints is not asked: that command may ask for something itself.
+        """
+        ours, profiles = self._sessions.target, self._profiles
+        for name in () if ours.is_rehearsal else profiles.names():
+            try:
+                profile = profiles.get(name)
+                theirs = resolve(self._sessions.environ, profiles, profile=name)
+            except VoicectlError:  # malformed, or not to be used there: it is no help
+                continue
+            is_here, are_here = (
+                is_loopback(urlsplit(each.base_url).hostname or "") for each in (ours, theirs)
+            )
+            if theirs.application_id != ours.application_id and is_here is are_here:
+                read = partial(self._sessions.reader, theirs.base_url, theirs)
+                yield Neighbour(name=name, api=read if profile.key_command is None else None)
 
 
 def _not_possible(refusal: NotFoundError, uuid: str, seen: Call) -> NotFoundError:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from voicectl.api.auth import Bearer
 from voicectl.api.client import VoiceApi
-from voicectl.api.session import REQUEST_SECONDS, Session
+from voicectl.api.session import Session
 from voicectl.api.wire import Wire
 from voicectl.core.identity.profiles import SANDBOX
-from voicectl.core.identity.target import request_timeout
 from voicectl.interrupts import Interrupts
 from voicectl.loopback import is_loopback
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from voicectl.api.auth import Credentials
-    from voicectl.cli.terminal import Options
     from voicectl.clock import Clock
     from voicectl.core.identity.target import Target
     from voicectl.store.rate_limiter import SharedPace
@@ -32,6 +30,7 @@ class Sessions:
     """Makes sessions that share the pace, the options and the clock's offset of one command.
 
     Attributes:
+        timeout: Seconds that a request may take.
         offset: Seconds that the API's clock was ahead of ours when last seen.
         on_offset: Called with another offset that was seen.
         identify: Names the application and its key, where they are refused.
@@ -40,24 +39,33 @@ class Sessions:
     """
 
     target: Target
-    options: Options
     environ: Mapping[str, str]
     clock: Clock
     interrupts: Interrupts
     pace: SharedPace
+    timeout: float
+    dry_run: bool
     offset: float
     on_offset: Callable[[float], None]
     identify: Callable[[], str]
     debug: Callable[[str], None]
     closing: ExitStack
+    _known: dict[str, Session] = field(default_factory=dict, init=False)
 
     def bearer(self, target: Target) -> Bearer:
         """Return credentials of *target*'s application, for one thread."""
         return Bearer(target.application_id, target.load_key, self.clock, offset=self.offset)
 
+    @property
+    def home(self) -> Session:
+        """The session with the base URL, signed in as the application."""
+        return self.at(self.target.base_url)
+
     def at(self, origin: str) -> Session:
         """Return a session with a host, signed in as the application."""
-        return self.make(origin, self._bearer, self.identify)
+        if origin not in self._known:
+            self._known[origin] = self.make(origin, self._bearer, self.identify)
+        return self._known[origin]
 
     @contextmanager
     def reader(self, origin: str, target: Target | None = None) -> Iterator[VoiceApi]:
@@ -86,21 +94,25 @@ class Sessions:
             interrupts: New ones where it is used in another thread than the main one, where no signal arrives.
         """
         is_sandbox = self.target.profile == SANDBOX and is_loopback(urlsplit(origin).hostname or "")
-        wire = Wire(origin, ca_file=ca_file or self.target.ca_file, environ=self.environ)
-        (closing or self.closing).callback(wire.close)
         return Session(
-            wire,
+            self.wire(origin, ca_file=ca_file, closing=closing),
             credentials,
             self.pace,
             self.clock,
-            request_timeout=request_timeout(self.environ, self.options.request_timeout) or REQUEST_SECONDS,
-            dry_run=self.options.dry_run,
+            request_timeout=self.timeout,
+            dry_run=self.dry_run,
             identify=identify,
             absence_hint="Start it: voicectl sandbox start --detach" if is_sandbox else None,
             on_clock_offset=self.on_offset,
             debug=self.debug,
             interrupts=interrupts or self.interrupts,
         )
+
+    def wire(self, origin: str, *, ca_file: str | None = None, closing: ExitStack | None = None) -> Wire:
+        """Return a connection to a host, signed in as nobody."""
+        wire = Wire(origin, ca_file=ca_file or self.target.ca_file, environ=self.environ)
+        (closing or self.closing).callback(wire.close)
+        return wire
 
     @cached_property
     def _bearer(self) -> Bearer:
