@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from voicectl.store.events import MAX_INTEGER, Arrival, Kept, Outcome, Query, Route, Stored
@@ -10,24 +10,13 @@ from voicectl.store.events import MAX_INTEGER, Arrival, Kept, Outcome, Query, Ro
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-COLUMNS = (
-    "received",
-    "route",
-    "method",
-    "query",
-    "body",
-    "is_signed",
-    "jti",
-    "kind",
-    "leg",
-    "conversation",
-    "conversation_from",
-    "status",
-    "told",
-    "reference",
-    "fault",
-)
-"""What is kept of an arrival, in the order of ``Told.row``; a row begins with its id, its key and its repeats."""
+COLUMNS = tuple(field.name for field in fields(Arrival))
+"""The columns that hold an arrival."""
+
+EVENT_COLUMNS = ("id", "key", "repeats", *COLUMNS)
+TOKEN_COLUMNS = ("jti", "key", "seen")
+PRUNE_SECONDS = 60.0
+"""How often tokens that are no longer fresh are deleted, at most."""
 
 _NARROW = ("leg", "leg_begins", "conversation", "reference")
 
@@ -36,8 +25,8 @@ PAGE = 200
 
 
 @dataclass(slots=True)
-class Told:
-    """An event, and all that a batch has of it.
+class EventRow:
+    """An event, with all that a batch has of it.
 
     Attributes:
         id: 0 until it is known.
@@ -59,29 +48,16 @@ class Told:
         self.is_signed = self.is_signed or arrival.is_signed
         self.jti = self.jti or arrival.jti
 
-    def row(self) -> tuple[Any, ...]:
-        """Id, key, repeats and the values of :data:`COLUMNS`, of plain types only."""
+    def values(self) -> tuple[Any, ...]:
+        """Return the values of :data:`EVENT_COLUMNS`, of plain types only."""
         arrival = self.arrival
-        return (
-            self.id,
-            self.key,
-            self.count - 1,
-            arrival.received,
-            arrival.route.value,
-            arrival.method,
-            arrival.query,
-            arrival.body,
-            self.is_signed,
-            self.jti,
-            str(arrival.kind),
-            arrival.leg,
-            arrival.conversation,
-            arrival.conversation_from,
-            arrival.status,
-            arrival.told,
-            arrival.reference,
-            arrival.fault,
-        )
+        found = vars(arrival) | {
+            "route": arrival.route.value,
+            "kind": str(arrival.kind),
+            "is_signed": self.is_signed,
+            "jti": self.jti,
+        }
+        return (self.id, self.key, self.count - 1, *(found[name] for name in COLUMNS))
 
 
 class Batch:
@@ -100,18 +76,18 @@ class Batch:
 
     def __init__(self, arrivals: Sequence[Arrival]) -> None:
         self._arrivals = [(arrival, arrival.key) for arrival in arrivals]
-        self._outcomes: list[tuple[Outcome, Told | None]] = []
+        self._outcomes: list[tuple[Outcome, EventRow | None]] = []
         self.keys = list(dict.fromkeys(key for _, key in self._arrivals))
         self.token_ids = list(dict.fromkeys(jti for each in arrivals if (jti := _token_of(each))))
         self.newest = max(arrival.received for arrival in arrivals)
-        self.new: list[Told] = []
-        self.again: list[Told] = []
+        self.new: list[EventRow] = []
+        self.again: list[EventRow] = []
         self.tokens: list[tuple[str, bytes, float]] = []
 
     def sort(self, ids: Mapping[bytes, int], tokens: Mapping[str, bytes]) -> None:
         """Sort it, given what was asked for."""
         vouched = dict(tokens)
-        found: dict[bytes, Told] = {}
+        found: dict[bytes, EventRow] = {}
         for arrival, key in self._arrivals:
             if jti := _token_of(arrival):
                 if jti not in vouched:
@@ -120,17 +96,17 @@ class Batch:
                 elif vouched[jti] != key:
                     self._outcomes.append((Outcome.REPLAYED, None))
                     continue
-            told = found.get(key)
-            outcome = Outcome.NEW if told is None and key not in ids else Outcome.REPEATED
-            if told is None:
-                told = found[key] = Told(key, arrival, ids.get(key, 0))
-                (self.again if key in ids else self.new).append(told)
-            told.add(arrival)
-            self._outcomes.append((outcome, told))
+            row = found.get(key)
+            outcome = Outcome.NEW if row is None and key not in ids else Outcome.REPEATED
+            if row is None:
+                row = found[key] = EventRow(key, arrival, ids.get(key, 0))
+                (self.again if key in ids else self.new).append(row)
+            row.add(arrival)
+            self._outcomes.append((outcome, row))
 
     def kept(self) -> list[Kept]:
         """What became of each arrival, once what is new has its id."""
-        return [Kept(outcome, told.id if told else 0) for outcome, told in self._outcomes]
+        return [Kept(outcome, row.id if row else 0) for outcome, row in self._outcomes]
 
 
 def _token_of(arrival: Arrival) -> str | None:

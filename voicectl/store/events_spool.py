@@ -10,11 +10,11 @@ import base64
 import hashlib
 import json
 import secrets
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from voicectl.errors import ConfigError, StoreError
 from voicectl.store import files
+from voicectl.store.event_rows import COLUMNS
 from voicectl.store.events import Arrival, Route
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ DAMAGED = ".damaged"
 HASH_CHARACTERS = 16
 
 _BYTES = ("query", "body")
-_NAMES = tuple(field.name for field in fields(Arrival))
 
 
 class Spool:
@@ -142,13 +141,13 @@ class Spool:
 
 
 def _to_json(arrival: Arrival) -> dict[str, Any]:
-    found = {name: getattr(arrival, name) for name in _NAMES}
+    found = {name: getattr(arrival, name) for name in COLUMNS}
     return found | {name: base64.b64encode(found[name]).decode() for name in _BYTES}
 
 
 def _from_json(line: Any) -> Arrival | None:
     """The arrival that a line holds; None if it holds none."""
-    if not isinstance(line, dict) or set(line) != set(_NAMES):
+    if not isinstance(line, dict) or set(line) != set(COLUMNS):
         return None
     line |= {name: base64.b64decode(line[name]) for name in _BYTES}
     return Arrival(**line | {"route": Route(line["route"])})

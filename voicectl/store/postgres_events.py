@@ -16,7 +16,7 @@ from psycopg import IsolationLevel, conninfo
 from psycopg.pq import TransactionStatus
 
 from voicectl.errors import InputError, StoreError
-from voicectl.store.event_rows import COLUMNS, Batch, paged
+from voicectl.store.event_rows import COLUMNS, EVENT_COLUMNS, PRUNE_SECONDS, TOKEN_COLUMNS, Batch, paged
 from voicectl.store.events import TOKEN_SECONDS
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ ADD_SECONDS = 3.0
 
 READ_SECONDS = 30.0
 LOCK_SECONDS = 2.0
-PRUNE_SECONDS = 60.0
 CHANNEL = "voicectl_events"
 
 # Statistics hold values, which outlive the rows: there are none of what a purge has to leave no byte of. Without them
@@ -106,7 +105,7 @@ SELECT current_setting('server_encoding'), current_setting('synchronous_commit')
     set_config('statement_timeout', '{READ_SECONDS:.0f}s', false)
 """
 
-_TYPES = dict.fromkeys((*COLUMNS, "jti"), "text") | {
+_TYPES = dict.fromkeys(COLUMNS, "text") | {
     "id": "bigint",
     "key": "bytea",
     "repeats": "bigint",
@@ -117,8 +116,6 @@ _TYPES = dict.fromkeys((*COLUMNS, "jti"), "text") | {
     "told": "float8",
     "seen": "float8",
 }
-_EVENT_COLUMNS = ("id", "key", "repeats", *COLUMNS)
-_TOKEN_COLUMNS = ("jti", "key", "seen")
 
 _AGAIN = """
 UPDATE voicectl_events.events AS kept
@@ -237,12 +234,12 @@ class PostgresEvents:
             tokens = self._ask(link, _TOKENS, batch.token_ids, self._application)
             numbers = self._ask(link, _NEXT_IDS, len(batch.keys))
             batch.sort(dict(ids), dict(tokens))
-            for (number,), told in zip(sorted(numbers), batch.new, strict=False):
-                told.id = number
-            self._insert(link, "events", _EVENT_COLUMNS, [told.row() for told in batch.new])
-            self._insert(link, "tokens", _TOKEN_COLUMNS, batch.tokens)
+            for (number,), row in zip(sorted(numbers), batch.new, strict=False):
+                row.id = number
+            self._insert(link, "events", EVENT_COLUMNS, [row.values() for row in batch.new])
+            self._insert(link, "tokens", TOKEN_COLUMNS, batch.tokens)
             if batch.again:
-                rows = [(told.id, told.count, told.is_signed, told.jti) for told in batch.again]
+                rows = [(row.id, row.count, row.is_signed, row.jti) for row in batch.again]
                 link.execute(_AGAIN, [*_columns(rows), self._application])
             if batch.newest >= self._pruned + PRUNE_SECONDS:
                 link.execute(_PRUNE, [self._application, batch.newest - TOKEN_SECONDS])

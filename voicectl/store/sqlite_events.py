@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from voicectl.errors import StoreError
 from voicectl.store import files
-from voicectl.store.event_rows import COLUMNS, Batch, paged
+from voicectl.store.event_rows import EVENT_COLUMNS, PRUNE_SECONDS, TOKEN_COLUMNS, Batch, paged
 from voicectl.store.events import TOKEN_SECONDS
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ POLL_SECONDS = 0.2
 PART = 64
 """Rows in one statement: a power of two."""
 
-PRUNE_SECONDS = 60.0
 LOG_PAGES = 4000
 """Of 4 KiB, in the log before it is carried over into the file: what changes often is carried over less often."""
 
@@ -120,15 +119,11 @@ class SqliteEvents:
                 dict(_look_up(db, "SELECT jti, key FROM tokens WHERE jti", batch.token_ids)),
             )
             last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
-            for number, told in enumerate(batch.new, start=last[0] + 1 if last else 1):
-                told.id = number
-            _insert(
-                db, f"events (id, key, repeats, {', '.join(COLUMNS)})", [told.row() for told in batch.new]
-            )
-            _insert(db, "tokens (jti, key, seen)", batch.tokens)
-            again = [(told.count, told.is_signed, told.jti, told.id) for told in batch.again]
-            if again:
-                db.executemany(_AGAIN, again)
+            for number, row in enumerate(batch.new, start=last[0] + 1 if last else 1):
+                row.id = number
+            _insert(db, "events", EVENT_COLUMNS, [row.values() for row in batch.new])
+            _insert(db, "tokens", TOKEN_COLUMNS, batch.tokens)
+            db.executemany(_AGAIN, [(row.count, row.is_signed, row.jti, row.id) for row in batch.again])
             if batch.newest >= self._pruned + PRUNE_SECONDS:
                 db.execute("DELETE FROM tokens WHERE seen < ?", (batch.newest - TOKEN_SECONDS,))
         self._pruned = max(self._pruned, batch.newest)
@@ -287,13 +282,15 @@ def _look_up(db: sqlite3.Connection, statement: str, values: Sequence[object]) -
         yield from db.execute(f"{statement} IN ({', '.join('?' * len(part))})", part)
 
 
-def _insert(db: sqlite3.Connection, into: str, rows: Sequence[Sequence[object]]) -> None:
+def _insert(
+    db: sqlite3.Connection, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
+) -> None:
     """Many rows with each statement.
 
     A statement for each row would wait for the interpreter's lock at each, 5 ms, while another thread is busy.
     """
+    into, row = f"{table} ({', '.join(columns)})", f"({', '.join('?' * len(columns))})"
     for part in _parts(rows):
-        row = f"({', '.join('?' * len(part[0]))})"
         values = [value for each in part for value in each]
         db.execute(f"INSERT OR ROLLBACK INTO {into} VALUES {', '.join([row] * len(part))}", values)  # noqa: S608 (ours)
 
