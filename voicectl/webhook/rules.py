@@ -25,7 +25,7 @@ from voicectl.voice.ncco.endpoints import ENDPOINT
 from voicectl.voice.ncco.lint import lint, lint_file
 from voicectl.voice.ncco.values import nearest
 from voicectl.webhook import templates
-from voicectl.webhook.templates import BadText
+from voicectl.webhook.templates import TemplateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from voicectl.voice.ncco import Action, Ncco
     from voicectl.voice.ncco.findings import Finding
-    from voicectl.webhook.templates import Text
+    from voicectl.webhook.templates import Template
 
 MAX_BYTES = 1 << 20
 """Of all files together."""
@@ -67,7 +67,7 @@ class Flow:
         actions: Each as JSON; one that has variables as the action and its text.
     """
 
-    actions: tuple[bytes | tuple[Action, Text], ...]
+    actions: tuple[bytes | tuple[Action, Template], ...]
 
     def fill(self, fields: Mapping[str, Any]) -> bytes:
         """The NCCO as JSON, with the values of *fields* in its texts."""
@@ -238,7 +238,7 @@ class Reading:
     def _prepare(self, flow: Ncco, place: Callable[[json_places.Path], str]) -> Flow:
         """Make *flow*, in which the linter found no error, ready; *place* says where something in it is."""
         self.allows(flow)
-        actions: list[bytes | tuple[Action, Text]] = []
+        actions: list[bytes | tuple[Action, Template]] = []
         for index, action in enumerate(flow):
             spoken = (index, "text") if action["action"] == "talk" else None
             for path, text in _texts(action, (index,)):
@@ -252,7 +252,7 @@ class Reading:
                 continue
             try:
                 read = templates.read(action["text"])
-            except BadText as exc:
+            except TemplateError as exc:
                 raise InputError(f"{place(spoken)}: {show(spoken)}: {exc.message}", hint=exc.hint) from exc
             actions.append((action, read) if read.names else _json(action | {"text": read.literals[0]}))
         return Flow(actions=tuple(actions))

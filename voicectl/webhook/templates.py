@@ -39,7 +39,7 @@ _XML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'"
 _MARKS = range(0xE000, 0xF8FF)
 
 
-class BadText(ValueError):
+class TemplateError(ValueError):
     """A text cannot be filled; says why, and what is right.
 
     Attributes:
@@ -53,7 +53,7 @@ class BadText(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Text:
+class Template:
     """A text, and the variables in it.
 
     Attributes:
@@ -90,37 +90,37 @@ class Text:
         return said
 
 
-def read(text: str) -> Text:
+def read(text: str) -> Template:
     """Read a text in which ``{from}`` is a variable, and ``{{`` and ``}}`` are braces.
 
     Raises:
-        BadText: It names a variable that does not exist, has a brace of its own, has a variable where a value could
-            be more than words, or leaves its variables too little room.
+        TemplateError: It names a variable that does not exist, has a brace of its own, has a variable where a value
+            could be more than words, or leaves its variables too little room.
     """
     literals, names = _split(text)
     is_ssml = speech.is_ssml(literals[0])
     whole = "".join(literals)
     if not names:
-        return Text(literals=literals, names=names, is_ssml=is_ssml, most=0)
+        return Template(literals=literals, names=names, is_ssml=is_ssml, most=0)
     if is_ssml:
         _check_ssml(literals, names)
     elif _TAGGISH.search(whole):
-        raise BadText(
+        raise TemplateError(
             "This text has < or > beside a variable, and is no SSML.",
             "Begin it with <speak>, or drop them: beside a value they could become a tag.",
         )
     elif not whole.strip():
-        raise BadText(
+        raise TemplateError(
             "This text is nothing but variables, and nothing is said where they are missing.",
             "Add a word that is always said.",
         )
     most = min(MAX_VALUE, (speech.MAX_CHARACTERS - speech.characters(whole)) // len(names))
     if most < MIN_VALUE:
-        raise BadText(
+        raise TemplateError(
             f"This text leaves {max(most, 0)} characters to each of its variables.",
             f"Shorten it: each needs {MIN_VALUE}, and {speech.MAX_CHARACTERS} are said in all.",
         )
-    return Text(literals=literals, names=names, is_ssml=is_ssml, most=most)
+    return Template(literals=literals, names=names, is_ssml=is_ssml, most=most)
 
 
 def has_variable(text: str) -> bool:
@@ -144,7 +144,7 @@ def _split(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         elif len(found[0]) == 2:
             literal += found[0][0]
         else:
-            raise BadText(
+            raise TemplateError(
                 f"This text has a {found[0]} of its own at character {found.start() + 1}.",
                 f"Write {found[0] * 2} for the brace itself.",
             )
@@ -156,7 +156,7 @@ def _check_name(name: str) -> None:
         return
     near = get_close_matches(name[:40], VARIABLES, n=1)
     known = ", ".join(f"{{{each}}}" for each in VARIABLES)
-    raise BadText(
+    raise TemplateError(
         f"There is no variable {{{name[:40]}}}.",
         f"Did you mean {{{near[0]}}}?"
         if near
@@ -188,9 +188,9 @@ def _check_ssml(literals: tuple[str, ...], names: tuple[str, ...]) -> None:
     try:
         parser.Parse(mark.join(literals).strip().encode("utf-8", "replace"), True)
     except expat.ExpatError as exc:
-        raise BadText("This SSML cannot be read, or would not be with a value in it.", hint) from exc
+        raise TemplateError("This SSML cannot be read, or would not be with a value in it.", hint) from exc
     if spoken != len(names):
-        raise BadText("A variable stands inside a tag, a comment or a CDATA section.", hint)
+        raise TemplateError("A variable stands inside a tag, a comment or a CDATA section.", hint)
 
 
 def _value(fields: Mapping[str, Any], name: str) -> str:

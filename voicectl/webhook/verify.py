@@ -34,7 +34,7 @@ _HINT = "It is a request line, headers, an empty line and the body, as they came
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class RecordedRequest:
     """A request that a file tells of.
 
     Attributes:
@@ -72,7 +72,7 @@ class Request:
         return next(fitting, self.bodies[0])
 
 
-class Finding(NamedTuple):
+class Check(NamedTuple):
     """One check.
 
     Attributes:
@@ -86,7 +86,7 @@ class Finding(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class FrozenClock:
     """A clock that stands still."""
 
     at: float
@@ -103,7 +103,7 @@ class Moment:
         """See ``Clock``."""
 
 
-def read_request(content: bytes, body: bytes | None = None) -> Request:
+def read_request(content: bytes, body: bytes | None = None) -> RecordedRequest:
     """Read a request as it goes over the wire, or as ``curl -v`` shows it; lines may end in LF alone.
 
     Args:
@@ -127,52 +127,54 @@ def read_request(content: bytes, body: bytes | None = None) -> Request:
     if body is None and is_curl and length not in (None, "0"):
         raise InputError("curl -v does not show the body.", hint="Give it with --body FILE.")
     bodies = (body,) if body is not None else _bodies(rest, length)
-    return Request(method=found[1], target=found[2], headers=headers, bodies=bodies)
+    return RecordedRequest(method=found[1], target=found[2], headers=headers, bodies=bodies)
 
 
-def examine(request: Request, secrets: Secrets, *, application_id: str, clock: Clock) -> Iterator[Finding]:
+def examine(
+    request: RecordedRequest, secrets: Secrets, *, application_id: str, clock: Clock
+) -> Iterator[Check]:
     """List what *request* claims, and how far that is true; nothing in it is a secret, nor the token.
 
     Args:
         secrets: The one or two of each account; the account None stands for any.
         application_id: Whose webhooks these are.
     """
-    yield Finding("request", None, f"{request.method} {_told(request.path)}")
+    yield Check("request", None, f"{request.method} {_told(request.path)}")
     values = request.authorization
     if len(values) != 1:
-        yield Finding("token", False, f"{len(values) or 'no'} Authorization header{'s' * (len(values) != 1)}")
+        yield Check("token", False, f"{len(values) or 'no'} Authorization header{'s' * (len(values) != 1)}")
         return
     scheme, _, token = values[0].partition(" ")
     try:
         header, claims = tokens.read(token.strip(" \t"))
     except tokens.TokenError as exc:
-        yield Finding("token", False, str(exc))
+        yield Check("token", False, str(exc))
         return
-    yield Finding("token", scheme.lower() == "bearer", f"{_told(scheme)}, with {len(claims)} claims")
-    yield Finding(
+    yield Check("token", scheme.lower() == "bearer", f"{_told(scheme)}, with {len(claims)} claims")
+    yield Check(
         "algorithm", header.get("alg") == ALGORITHM, f"{_told(header.get('alg'))}, where {ALGORITHM} is right"
     )
     api_key = claims.get("api_key")
     known = (secrets.get(api_key) if isinstance(api_key, str) else None) or secrets.get(None, ())
     whose = "a signature secret is known for it" if known else "no signature secret is known for it"
-    yield Finding("account", isinstance(api_key, str) and bool(known), f"api_key {_told(api_key)}: {whose}")
+    yield Check("account", isinstance(api_key, str) and bool(known), f"api_key {_told(api_key)}: {whose}")
     is_signed = any(_is_made_with(secret, token.strip(" \t")) for secret in known)
-    yield Finding(
+    yield Check(
         "signature", is_signed, f"{'made' if is_signed else 'not made'} with a secret that is known here"
     )
-    yield Finding(
+    yield Check(
         "issuer", claims.get("iss") == ISSUER, f"iss {_told(claims.get('iss'))}, where {ISSUER} is right"
     )
     named = claims.get("application_id")
     is_ours = "application_id" not in claims or named == application_id
-    yield Finding("application", is_ours, f"{_told(named or 'none named')}; this is {application_id}")
+    yield Check("application", is_ours, f"{_told(named or 'none named')}; this is {application_id}")
     yield _payload(request, claims)
     yield _time(claims, clock.time())
     jti = claims.get("jti")
-    yield Finding("id", isinstance(jti, str) and 0 < len(jti) <= MAX_INDEXED, f"jti {_told(jti)}")
+    yield Check("id", isinstance(jti, str) and 0 < len(jti) <= MAX_INDEXED, f"jti {_told(jti)}")
 
 
-def issued(request: Request) -> float | None:
+def issued(request: RecordedRequest) -> float | None:
     """When the token says that it was made, in Unix seconds, if that is a time; believed by nobody."""
     try:
         _, claims = tokens.read(request.authorization[0].partition(" ")[2].strip(" \t"))
@@ -181,7 +183,7 @@ def issued(request: Request) -> float | None:
     return _moment(claims.get("iat"))
 
 
-def claimed_hash(request: Request) -> object:
+def claimed_hash(request: RecordedRequest) -> object:
     """The hash that the token says its payload has; believed by nobody."""
     try:
         return tokens.read(request.authorization[0].partition(" ")[2].strip(" \t"))[1].get("payload_hash")
@@ -189,19 +191,19 @@ def claimed_hash(request: Request) -> object:
         return None
 
 
-def _payload(request: Request, claims: Mapping[str, Any]) -> Finding:
+def _payload(request: RecordedRequest, claims: Mapping[str, Any]) -> Check:
     claim = claims.get("payload_hash")
     body = request.body(claim)
     content = vouched(request.method, request.query, body)
     found = hashlib.sha256(content).hexdigest()
     what = "the query as JSON" if request.method == "GET" else f"the body, {len(body)} bytes,"
-    return Finding("payload", claim == found, f"payload_hash {_told(claim)}; {what} has {found}")
+    return Check("payload", claim == found, f"payload_hash {_told(claim)}; {what} has {found}")
 
 
-def _time(claims: Mapping[str, Any], now: float) -> Finding:
+def _time(claims: Mapping[str, Any], now: float) -> Check:
     issued = _moment(claims.get("iat"))
     if issued is None:
-        return Finding("time", False, f"iat {_told(claims.get('iat'))}, which is no time in whole seconds")
+        return Check("time", False, f"iat {_told(claims.get('iat'))}, which is no time in whole seconds")
     age = now - issued
     ends, begins = claims.get("exp", now + 1), claims.get("nbf", now)
     is_good = -MAX_AHEAD_SECONDS <= age <= MAX_AGE_SECONDS
@@ -210,7 +212,7 @@ def _time(claims: Mapping[str, Any], now: float) -> Finding:
     is_good = is_good and now < ends and begins <= now + MAX_AHEAD_SECONDS
     ago = f"{age:.0f} s ago" if age >= 0 else f"{-age:.0f} s ahead"
     allowed = f"{MAX_AGE_SECONDS} s ago to {MAX_AHEAD_SECONDS} s ahead is fresh"
-    return Finding(
+    return Check(
         "time", is_good, f"made {datetime.fromtimestamp(issued, UTC):%Y-%m-%dT%H:%M:%SZ}, {ago}; {allowed}"
     )
 

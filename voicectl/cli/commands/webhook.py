@@ -250,7 +250,7 @@ def verify(
     request = checks.read_request(
         app.read_input(file, "a request"), None if body is None else app.read_input(body, "a body")
     )
-    clock = app.clock if at is None else checks.Moment(event_options.seconds(app, at))
+    clock = app.clock if at is None else checks.FrozenClock(event_options.seconds(app, at))
     application_id = app.target.application_id
     failed: list[str] = []
     with app.writer(CHECK, is_many=True) as out:
