@@ -1,7 +1,7 @@
 """Receivers to measure: ``voicectl webhook serve`` itself, and others that do one thing worse or not at all.
 
 As a program, ``python benchmarks/receivers.py KIND DIRECTORY``, it is one of the others: the same server, with
-another store, keeper or door. It prints its URL.
+another store, writer of events or limits of connections. It prints its URL.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from voicectl.store.event_stores import open_events
 from voicectl.store.events import Kept, Outcome, Query
 from voicectl.store.events_spool import Spool
 from voicectl.webhook import event_writer, server
-from voicectl.webhook.connection_limits import LIMITS, Gate
+from voicectl.webhook.connection_limits import LIMITS, ConnectionLimiter
+from voicectl.webhook.settings import Settings
 from voicectl.webhook.signature import Verifier
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class OneByOne:
         self._store.close()
 
 
-class Eager(event_writer.Keeper):
+class Eager(event_writer.EventWriter):
     """Acknowledges before anything is kept."""
 
     async def keep(self, arrival: Arrival) -> Kept:
@@ -116,16 +117,16 @@ def serve(kind: str, directory: Path) -> None:
     if kind == "no-door":
         limits = replace(LIMITS, head_seconds=3600, body_seconds=3600, idle_seconds=3600, connections=10_000)
     secrets = {ACCOUNT.api_key: (ACCOUNT.secret,)}
-    setup = server.Setup(
+    settings = Settings(
         open_store=open_store.get(kind) or (lambda: open_events(None, directory, ACCOUNT.application_id)),
         spool=Spool(directory / "spool"),
         verifier=Verifier(lambda: secrets, application_id=ACCOUNT.application_id, clock=SystemClock()),
-        gate=Gate(limits=limits),
+        limiter=ConnectionLimiter(limits=limits),
     )
     sock = server.listen(port=0)
     print(server.url(sock), flush=True)
-    with mock.patch.object(server, "Keeper", Eager if kind == "eager" else event_writer.Keeper):
-        server.serve(setup, sock)
+    with mock.patch.object(server, "EventWriter", Eager if kind == "eager" else event_writer.EventWriter):
+        server.serve(settings, sock)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from voicectl.store.event_stores import open_events
 from voicectl.store.events import Arrival, Kept, Outcome, Query
 from voicectl.store.events_spool import Spool
 from voicectl.webhook import server
-from voicectl.webhook.event_writer import Keeper
+from voicectl.webhook.event_writer import EventWriter
+from voicectl.webhook.settings import Settings
 from voicectl.webhook.signature import Verifier
 
 from .serving import Client, signed_request
@@ -92,7 +93,7 @@ def lost(acknowledged: list[bytes], directory: Path, application_id: str) -> set
     return set(acknowledged) - kept
 
 
-class _Eager(Keeper):
+class _Eager(EventWriter):
     async def keep(self, arrival: Arrival) -> Kept:
         self.keep_later(arrival)
         return Kept(Outcome.NEW, 1)
@@ -100,9 +101,9 @@ class _Eager(Keeper):
 
 def main(directory: Path) -> None:
     """Be the control, until a signal."""
-    server.Keeper = _Eager  # type: ignore[misc]
+    server.EventWriter = _Eager  # type: ignore[misc]
     secrets = {API_KEY: (SECRET,)}
-    setup = server.Setup(
+    settings = Settings(
         open_store=lambda: open_events(None, directory, APPLICATION),
         spool=Spool(directory / "spool"),
         verifier=Verifier(lambda: secrets, application_id=APPLICATION, clock=SystemClock()),
@@ -110,7 +111,7 @@ def main(directory: Path) -> None:
     with ExitStack() as stack:
         sock = stack.enter_context(server.listen(port=0))
         server.serve(
-            setup, sock, lambda: print(f"Receiving at {server.url(sock)}/", file=sys.stderr, flush=True)
+            settings, sock, lambda: print(f"Receiving at {server.url(sock)}/", file=sys.stderr, flush=True)
         )
 
 

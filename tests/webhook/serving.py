@@ -18,9 +18,10 @@ from voicectl.store.event_stores import open_events
 from voicectl.store.events import Arrival, EventStore, Kept, Outcome, Query, Stored
 from voicectl.store.events_spool import Spool
 from voicectl.webhook import server
-from voicectl.webhook.connection_limits import LIMITS, Gate, Limits
+from voicectl.webhook.connection_limits import LIMITS, ConnectionLimiter, Limits
+from voicectl.webhook.settings import Settings
 from voicectl.webhook.signature import Verifier
-from voicectl.webhook.warnings import Troubles
+from voicectl.webhook.warnings import Warnings
 
 from .signing import API_KEY, APPLICATION, NOW, SECRET, event, token
 
@@ -151,7 +152,7 @@ class Serving:
     url: str
     directory: Path
     clock: FakeClock
-    gate: Gate
+    limiter: ConnectionLimiter
     told: list[str] = field(default_factory=list, init=False, repr=False)
     kept: list[tuple[Arrival, Kept]] = field(default_factory=list, init=False, repr=False)
 
@@ -194,21 +195,21 @@ def serving(
 ) -> Iterator[Serving]:
     """Run a receiver whose clocks are the test's own."""
     clock = FakeClock(NOW)
-    gate = Gate(limits=limits, proxies=proxies, is_local=is_local, monotonic=clock.monotonic)
+    limiter = ConnectionLimiter(limits=limits, proxies=proxies, is_local=is_local, monotonic=clock.monotonic)
     known = {API_KEY: (SECRET,)}
     verifier = Verifier(secrets or (lambda: known), application_id=APPLICATION, clock=clock)
-    found = Serving("", directory, clock, gate)
+    found = Serving("", directory, clock, limiter)
     settings: dict[str, Any] = {
         "open_store": lambda: open_store(directory),
         "spool": Spool(directory / "spool"),
         "verifier": verifier if is_verified else None,
-        "gate": gate,
+        "limiter": limiter,
         "clock": clock,
         "retry_seconds": 0.02,
         "on_kept": found.kept.extend,
-        "troubles": Troubles(found.told.append, monotonic=clock.monotonic),
+        "warn": Warnings(found.told.append, monotonic=clock.monotonic),
     }
-    with server.running(server.Setup(**settings | setup), sock or server.listen(port=0)) as found.url:
+    with server.running(Settings(**settings | setup), sock or server.listen(port=0)) as found.url:
         yield found
 
 

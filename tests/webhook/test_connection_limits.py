@@ -172,7 +172,7 @@ class TestTooSlow:
     ) -> None:
         with receiver.client() as client:
             client.send(content)
-            eventually(lambda: receiver.gate.states() not in ([], ["quiet"]))
+            eventually(lambda: receiver.limiter.states() not in ([], ["quiet"]))
             receiver.clock.sleep(seconds + 0.01)
 
             assert client.reply().status == status
@@ -181,7 +181,7 @@ class TestTooSlow:
     def test_dripping_gains_no_time(self, receiver: Serving) -> None:
         with receiver.client() as client:
             client.send(HEAD)
-            eventually(lambda: receiver.gate.states() == ["head"])
+            eventually(lambda: receiver.limiter.states() == ["head"])
             receiver.clock.sleep(LIMITS.head_seconds - 1)
             client.send(b"A: b\r\n")
             receiver.clock.sleep(1.01)
@@ -195,7 +195,7 @@ class TestTooSlow:
         with receiver.client() as client:
             if before:
                 assert client.send(before).reply().status == 404
-            eventually(lambda: receiver.gate.states() == ["quiet"])
+            eventually(lambda: receiver.limiter.states() == ["quiet"])
             receiver.clock.sleep(LIMITS.idle_seconds + 0.01)
 
             assert client.is_closed()
@@ -204,7 +204,7 @@ class TestTooSlow:
         with receiver.client() as client:
             for _ in range(5):
                 assert client.ask("GET", "/nowhere").status == 404
-                eventually(lambda: receiver.gate.states() == ["quiet"])
+                eventually(lambda: receiver.limiter.states() == ["quiet"])
                 receiver.clock.sleep(LIMITS.idle_seconds - 1)
 
     @pytest.mark.parametrize("content", [b"", b"P", HEAD, HEAD + b"Content-Length: 9\r\n\r\n{"])
@@ -214,7 +214,7 @@ class TestTooSlow:
             client.sock.shutdown(socket.SHUT_WR)
 
             assert ended(client)
-        eventually(lambda: receiver.gate.connections == 0)
+        eventually(lambda: receiver.limiter.connections == 0)
 
     def test_what_was_asked_before_is_answered(self, receiver: Serving) -> None:
         with receiver.client() as client:
@@ -236,14 +236,14 @@ class TestTooMany:
             clients = []
             for number in range(SMALL.connections):
                 clients.append(stack.enter_context(receiver.client()).send(HEAD))
-                eventually(lambda: receiver.gate.states().count("head") == number + 1)  # noqa: B023
+                eventually(lambda: receiver.limiter.states().count("head") == number + 1)  # noqa: B023
                 receiver.clock.sleep(0.1)
 
             with receiver.client() as new:
                 assert new.send(signed_request()).reply().status == 200
 
             assert ended(clients[0])
-            assert receiver.gate.states().count("head") == SMALL.connections - 1
+            assert receiver.limiter.states().count("head") == SMALL.connections - 1
 
     def test_one_that_made_a_request_stays_before_those_that_never_did(self, tmp_path: Path) -> None:
         with serving(tmp_path, limits=SMALL) as receiver, ExitStack() as stack:
@@ -254,17 +254,19 @@ class TestTooMany:
                 stack.enter_context(receiver.client()).send(HEAD)
 
             assert steady.send(signed_request()).reply().status == 200
-            eventually(lambda: receiver.gate.connections <= SMALL.connections)
+            eventually(lambda: receiver.limiter.connections <= SMALL.connections)
 
     def test_one_that_has_not_asked_yet_stays_before_those_that_do_not_get_done(self, tmp_path: Path) -> None:
         with serving(tmp_path, limits=SMALL) as receiver, ExitStack() as stack:
             quiet = stack.enter_context(receiver.client())
-            eventually(lambda: receiver.gate.states() == ["quiet"])
+            eventually(lambda: receiver.limiter.states() == ["quiet"])
             for _ in range(SMALL.connections * 2):
                 receiver.clock.sleep(0.01)
-                count = receiver.gate.connections
+                count = receiver.limiter.connections
                 stack.enter_context(receiver.client()).send(HEAD)
-                eventually(lambda: receiver.gate.states().count("head") == min(count, SMALL.connections - 1))  # noqa: B023
+                eventually(
+                    lambda: receiver.limiter.states().count("head") == min(count, SMALL.connections - 1)  # noqa: B023
+                )
 
             assert quiet.send(signed_request()).reply().status == 200
 
@@ -275,7 +277,7 @@ class TestTooMany:
                 stack.enter_context(receiver.client()).send(signed_request())
                 for _ in range(SMALL.connections)
             ]
-            eventually(lambda: receiver.gate.states() == ["answering"] * SMALL.connections)
+            eventually(lambda: receiver.limiter.states() == ["answering"] * SMALL.connections)
 
             assert ended(stack.enter_context(receiver.client()))
 
@@ -287,7 +289,7 @@ class TestTooMany:
             other = stack.enter_context(receiver.client(source="127.0.0.2"))
             for _ in range(SMALL.per_address * 2):
                 stack.enter_context(receiver.client(source="127.0.0.3")).send(HEAD)
-            eventually(lambda: receiver.gate.connections == SMALL.per_address + 1)
+            eventually(lambda: receiver.limiter.connections == SMALL.per_address + 1)
 
             assert other.send(signed_request()).reply().status == 200
 
@@ -300,7 +302,7 @@ class TestTooMany:
             for _ in range(SMALL.connections):
                 stack.enter_context(receiver.client(source=source)).send(HEAD)
 
-            eventually(lambda: receiver.gate.connections == SMALL.connections)
+            eventually(lambda: receiver.limiter.connections == SMALL.connections)
 
     def test_while_500_drip_events_are_kept_and_all_of_them_end(self, receiver: Serving) -> None:
         with ExitStack() as stack, receiver.client() as steady:
@@ -312,7 +314,7 @@ class TestTooMany:
                         dripper.send(b"A")
                 assert steady.send(signed_request(event(timestamp=str(number)))).reply().status == 200
                 assert receiver.ask(signed_request(event(timestamp=f"{number} anew"))).status == 200
-            assert receiver.gate.connections <= LIMITS.connections
+            assert receiver.limiter.connections <= LIMITS.connections
 
             receiver.clock.sleep(LIMITS.idle_seconds + 1)
 

@@ -12,7 +12,7 @@ import pytest
 from voicectl.errors import StoreError
 from voicectl.store.events import Arrival, Kept, Outcome, Route
 from voicectl.store.events_spool import Spool
-from voicectl.webhook.event_writer import MAX_WAITING, MAX_WAITING_BYTES, Keeper, NotKept
+from voicectl.webhook.event_writer import MAX_WAITING, MAX_WAITING_BYTES, EventWriter, NotKept
 
 from .serving import Held
 from .signing import NOW, event
@@ -55,18 +55,18 @@ def test_what_waits_together_shares_one_commit(tmp_path: Path) -> None:
     told: list[int] = []
 
     async def body() -> None:
-        keeper = Keeper(lambda: store, Spool(tmp_path), on_kept=lambda pairs: told.append(len(pairs)))
-        first = asyncio.ensure_future(keeper.keep(arrival()))
+        writer = EventWriter(lambda: store, Spool(tmp_path), on_kept=lambda pairs: told.append(len(pairs)))
+        first = asyncio.ensure_future(writer.keep(arrival()))
         await asyncio.sleep(0.01)
-        rest = [asyncio.ensure_future(keeper.keep(arrival(number))) for number in range(1, 100)]
-        keeper.keep_later(arrival(100))
+        rest = [asyncio.ensure_future(writer.keep(arrival(number))) for number in range(1, 100)]
+        writer.keep_later(arrival(100))
         await asyncio.sleep(0.01)
         assert not first.done()
         store.go()
         kept = await asyncio.gather(first, *rest)
         assert [each.outcome for each in kept] == [Outcome.NEW] * 100
-        await keeper.close(5)
-        assert keeper.waiting == 0
+        await writer.close(5)
+        assert writer.waiting == 0
 
     run(body)
     assert store.commits == told == [1, 100]
@@ -78,12 +78,12 @@ def test_what_nobody_waits_for_is_kept_before_the_end(tmp_path: Path) -> None:
     store.go()
 
     async def body() -> None:
-        keeper = Keeper(lambda: store, Spool(tmp_path))
+        writer = EventWriter(lambda: store, Spool(tmp_path))
         for number in range(50):
-            keeper.keep_later(arrival(number))
-        await keeper.close(5)
+            writer.keep_later(arrival(number))
+        await writer.close(5)
         with pytest.raises(NotKept):
-            await keeper.keep(arrival())
+            await writer.keep(arrival())
 
     run(body)
     assert len(store.arrivals) == 50
@@ -107,13 +107,13 @@ def test_a_file_that_cannot_be_taken_in_does_not_keep_out_the_others(tmp_path: P
     store.add = picky  # type: ignore[method-assign]
 
     async def body() -> None:
-        keeper = Keeper(lambda: store, spool, on_trouble=told.append)
+        writer = EventWriter(lambda: store, spool, on_trouble=told.append)
         while path.exists():
             await asyncio.sleep(0.005)
-        assert (await keeper.keep(arrival(3))).outcome is Outcome.NEW
-        assert keeper.has_store
-        assert keeper.spooled == 2
-        await keeper.close(5)
+        assert (await writer.keep(arrival(3))).outcome is Outcome.NEW
+        assert writer.has_store
+        assert writer.spooled == 2
+        await writer.close(5)
 
     run(body)
     assert [each.jti for each in store.arrivals] == ["1", "3"]
@@ -129,18 +129,18 @@ def test_what_waits_is_bounded(tmp_path: Path, size: int, most: int) -> None:
     one = arrival(body=b"x" * size) if size else arrival()
 
     async def body() -> None:
-        keeper = Keeper(lambda: store, Spool(tmp_path))
+        writer = EventWriter(lambda: store, Spool(tmp_path))
         for _ in range(most):
-            keeper.keep_later(one)
+            writer.keep_later(one)
         with pytest.raises(NotKept):
-            keeper.keep_later(one)
+            writer.keep_later(one)
         with pytest.raises(NotKept):
-            await keeper.keep(one)
+            await writer.keep(one)
         store.go()
-        while keeper.waiting:
+        while writer.waiting:
             await asyncio.sleep(0.005)
-        assert (await keeper.keep(one)).outcome is Outcome.NEW
-        await keeper.close(5)
+        assert (await writer.keep(one)).outcome is Outcome.NEW
+        await writer.close(5)
 
     run(body)
     assert len(store.arrivals) == most + 1
@@ -155,16 +155,16 @@ def test_a_store_that_failed_is_left_alone_for_a_while(tmp_path: Path) -> None:
 
     async def body() -> None:
         nonlocal now
-        keeper = Keeper(lambda: store, Spool(tmp_path), on_trouble=told.append, monotonic=lambda: now)
+        writer = EventWriter(lambda: store, Spool(tmp_path), on_trouble=told.append, monotonic=lambda: now)
         for number in range(5):
-            assert await keeper.keep(arrival(number)) == Kept(Outcome.NEW, 0)
+            assert await writer.keep(arrival(number)) == Kept(Outcome.NEW, 0)
         assert len(store.commits) == 1  # the others went straight to the spool
         store.is_broken = False
         now = 2.0
-        assert (await keeper.keep(arrival(5))).id > 0
-        while keeper.spooled:
+        assert (await writer.keep(arrival(5))).id > 0
+        while writer.spooled:
             await asyncio.sleep(0.005)
-        await keeper.close(5)
+        await writer.close(5)
 
     run(body)
     assert Spool(tmp_path).files() == []
@@ -185,10 +185,10 @@ def test_what_no_store_takes_does_not_keep_it_from_the_rest(tmp_path: Path) -> N
     store.go()
 
     async def body() -> None:
-        keeper = Keeper(lambda: store, spool, retry_seconds=0)
+        writer = EventWriter(lambda: store, spool, retry_seconds=0)
         await asyncio.sleep(0.05)
-        assert (await keeper.keep(arrival(1))).id > 0
-        await keeper.close(5)
+        assert (await writer.keep(arrival(1))).id > 0
+        await writer.close(5)
 
     run(body)
     assert len(spool.files()) == 1

@@ -15,7 +15,9 @@ import pytest
 from tests.support.certificates import Authority
 from tests.support.servers import LOOPBACK, Canned, Drip, Eavesdropper, Listener, read_request, reply
 from voicectl.errors import InputError
-from voicectl.webhook.forward import LANE_WIDTH, LANES, Forwarder, Reply, is_ncco, ncco_fault
+from voicectl.store.events import Route
+from voicectl.webhook.forward import LANE_WIDTH, LANES, Forwarder, ncco_fault
+from voicectl.webhook.messages import Request, Response
 
 T = TypeVar("T")
 
@@ -30,8 +32,8 @@ class App:
         self.url = url
         self.told: list[str] = []
 
-    def ask(self, *args: Any, **options: Any) -> Reply | None:
-        async def once(forwarder: Forwarder) -> Reply | None:
+    def ask(self, *args: Any, **options: Any) -> Response | None:
+        async def once(forwarder: Forwarder) -> Response | None:
             return await ask(forwarder, *args, **options)
 
         return self.run(once)
@@ -55,9 +57,10 @@ async def ask(
     headers: Any = (),
     body: bytes = b"{}",
     within: float = 10.0,
-    **options: Any,
-) -> Reply | None:
-    return await forwarder.ask(route, method, query, headers, body, within=within, **options)
+    peer: str | None = None,
+) -> Response | None:
+    pairs = [(name.encode(), value.encode()) for name, value in headers]
+    return await forwarder.ask(Request(Route(route), method, query, pairs, body, peer), within=within)
 
 
 # What is passed on
@@ -146,12 +149,12 @@ def test_what_the_platform_takes_for_an_answer_is_one(status: int) -> None:
         got = App(server.url).ask()
 
     content = b"" if status in (204, 205) else json.dumps(NCCO).encode()
-    assert got == Reply(status=status, content_type="application/json", body=content)
+    assert got == Response(status=status, content_type="application/json", body=content)
 
 
 def test_an_answer_without_a_type_or_a_length_is_one() -> None:
     with Canned(b"HTTP/1.0 200 OK\r\n\r\n[]") as server:
-        assert App(server.url).ask() == Reply(status=200, content_type=None, body=b"[]")
+        assert App(server.url).ask() == Response(status=200, content_type=None, body=b"[]")
 
 
 MIB = 1 << 20
@@ -267,7 +270,7 @@ def closed_port() -> Iterator[int]:
         (b"a=\xff", ()),
         (b"a b", ()),
         (b"a\r\nX: y", ()),
-        (b"", [("Authorization", "Bearer \u5c71")]),
+        (b"", [("Authorization", "Bearer x\0")]),
         (b"", [("Authorization", "Bearer x\r\nX-Evil: y")]),
     ],
 )
@@ -329,7 +332,7 @@ class Forgetful(Listener):
 def test_a_kept_connection_that_is_closed_under_a_request_is_no_failure() -> None:
     with Forgetful() as server:
 
-        async def several(forwarder: Forwarder) -> list[Reply | None]:
+        async def several(forwarder: Forwarder) -> list[Response | None]:
             crowd = [await asyncio.gather(*(ask(forwarder) for _ in range(LANE_WIDTH))) for _ in range(2)]
             return [each for asked in crowd for each in asked]
 
@@ -367,7 +370,7 @@ def test_many_are_asked_at_once_up_to_a_bound() -> None:
     bound = LANES * LANE_WIDTH
     with Gate(bound) as server:
 
-        async def crowd(forwarder: Forwarder) -> list[Reply | None]:
+        async def crowd(forwarder: Forwarder) -> list[Response | None]:
             return await asyncio.gather(*(ask(forwarder) for _ in range(2 * bound)))
 
         got = App(server.url).run(crowd)
@@ -379,7 +382,7 @@ def test_after_many_that_were_late_the_next_are_answered() -> None:
     bound = LANES * LANE_WIDTH
     with Deaf() as server:
 
-        async def crowds(forwarder: Forwarder) -> tuple[list[Reply | None], list[Reply | None]]:
+        async def crowds(forwarder: Forwarder) -> tuple[list[Response | None], list[Response | None]]:
             late = await asyncio.gather(*(ask(forwarder, within=0.3) for _ in range(2 * bound)))
             server.hears = True
             return late, await asyncio.gather(*(ask(forwarder) for _ in range(2 * bound)))
@@ -392,7 +395,7 @@ def test_after_many_that_were_late_the_next_are_answered() -> None:
 def test_asks_that_are_cancelled_leave_their_places() -> None:
     with Deaf() as server:
 
-        async def several(forwarder: Forwarder) -> Reply | None:
+        async def several(forwarder: Forwarder) -> Response | None:
             for pause in (0, 0.001):
                 tasks = [asyncio.create_task(ask(forwarder)) for _ in range(LANES * LANE_WIDTH)]
                 await asyncio.sleep(pause)
@@ -478,4 +481,3 @@ def test_a_url_that_is_none_or_says_too_much_is_refused(url: str) -> None:
 )
 def test_an_ncco_is_judged_by_the_linter(body: bytes, fault: str | None) -> None:
     assert ncco_fault(body) == fault
-    assert is_ncco(body) is (fault is None)

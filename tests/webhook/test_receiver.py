@@ -21,7 +21,7 @@ from voicectl.errors import StoreError
 from voicectl.store.events import EventStore, Kept, Outcome, Query, Stored
 from voicectl.webhook.answers import Answers
 from voicectl.webhook.forward import Forwarder
-from voicectl.webhook.receiver import Bounds
+from voicectl.webhook.settings import Bounds
 
 from .serving import Held, Serving, eventually, open_store, request, serving, signed_request
 from .signing import API_KEY, GONE, LEG, SECRET, bearer, event, token
@@ -373,7 +373,7 @@ class TestStoreTrouble:
             receiver.client() as waiting,
         ):
             waiting.send(signed_request())
-            eventually(lambda: receiver.gate.states() == ["answering"])
+            eventually(lambda: receiver.limiter.states() == ["answering"])
 
             assert (
                 receiver.ask(signed_request(CALL, "answer")).json == HELLO
@@ -455,7 +455,7 @@ class TestAnswers:
         body = event(status="machine", original_request={"url": "x", "type": "event"})
         with serving(tmp_path, open_store=lambda: store) as receiver, receiver.client() as waiting:
             waiting.send(signed_request(body, "fallback"))
-            eventually(lambda: receiver.gate.states() == ["answering"])
+            eventually(lambda: receiver.limiter.states() == ["answering"])
             assert store.arrivals == []
 
             store.go()
@@ -559,7 +559,7 @@ class TestForwarding:
             with receiver.client() as one, receiver.client() as other:
                 one.send(content)
                 other.send(content)
-                eventually(lambda: app.requests and receiver.gate.states() == ["answering"] * 2)
+                eventually(lambda: app.requests and receiver.limiter.states() == ["answering"] * 2)
                 app.may_answer.set()
                 assert one.reply().json == other.reply().json == HELLO
             assert len(app.requests) == 1

@@ -57,7 +57,7 @@ class Limits:
 LIMITS = Limits()
 
 
-class State(StrEnum):
+class ConnectionState(StrEnum):
     """What a connection is at; of requests sent without waiting, with the last of them."""
 
     QUIET = auto()
@@ -67,7 +67,7 @@ class State(StrEnum):
     REFUSED = auto()
 
 
-class Gate:
+class ConnectionLimiter:
     """The connections there are.
 
     Args:
@@ -91,18 +91,18 @@ class Gate:
         self.refused: dict[int, int] = {}
         self._proxies = frozenset(map(_address, proxies))
         self._is_local = is_local
-        self._connections: dict[_Guarded, str] = {}
+        self._connections: dict[_Connection, str] = {}
 
     def protocol(self, *args: Any, **options: Any) -> HttpToolsProtocol:
         """A protocol for a new connection; uvicorn calls it, and says what it needs."""
-        return _Guarded(self, *args, **options)
+        return _Connection(self, *args, **options)
 
     @property
     def connections(self) -> int:
         """How many are open."""
         return len(self._connections)
 
-    def states(self) -> list[State]:
+    def states(self) -> list[ConnectionState]:
         """What each of them is at."""
         return [each.state for each in self._connections]
 
@@ -113,7 +113,7 @@ class Gate:
             if now >= connection.deadline:
                 connection.expire()
 
-    def admit(self, connection: _Guarded, host: str) -> bool:
+    def admit(self, connection: _Connection, host: str) -> bool:
         """Whether a new *connection* may stay; another may have to go for it."""
         address = _address(host)
         if not (self._is_local(address) or address in self._proxies):
@@ -125,7 +125,7 @@ class Gate:
         self._connections[connection] = address
         return True
 
-    def forget(self, connection: _Guarded) -> None:
+    def forget(self, connection: _Connection) -> None:
         """It is closed."""
         self._connections.pop(connection, None)
 
@@ -133,7 +133,7 @@ class Gate:
         """A request was refused, or for 0 a connection closed."""
         self.refused[status] = self.refused.get(status, 0) + 1
 
-    def _evict(self, candidates: Iterable[_Guarded]) -> bool:
+    def _evict(self, candidates: Iterable[_Connection]) -> bool:
         """Close the one that has been without a complete request longest; never one that is being answered."""
         waiting = [each for each in candidates if not each.is_owed]
         if not waiting:
@@ -149,19 +149,19 @@ class _Refused(Exception):
     """Raised into the parser, which then reads no further."""
 
 
-class _Guarded(HttpToolsProtocol):
+class _Connection(HttpToolsProtocol):
     """One connection."""
 
-    def __init__(self, gate: Gate, *args: Any, **options: Any) -> None:
+    def __init__(self, limiter: ConnectionLimiter, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._gate = gate
-        self._limits = gate.limits
+        self._limiter = limiter
+        self._limits = limiter.limits
         self._refusal: tuple[int, str] | None = None
         self._head = 0  # bytes of the head's lines that are whole
         self._read = 0  # bytes of all that came for the head, or for the body
         self._length: int | None = None
         self._codings: list[bytes] = []
-        self.state = State.QUIET
+        self.state = ConnectionState.QUIET
         self.deadline = 0.0
         self.completed = (False, 0.0)  # whether and when a request was; else since when this is open
 
@@ -177,47 +177,47 @@ class _Guarded(HttpToolsProtocol):
     def worth(self) -> tuple[bool, bool, float]:
         """The least gives way: one that never made a request, before all one that is at its first, and the oldest."""
         is_proven, since = self.completed
-        return is_proven, is_proven or self.state is State.QUIET, since
+        return is_proven, is_proven or self.state is ConnectionState.QUIET, since
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        now = self._gate.monotonic()
+        now = self._limiter.monotonic()
         self.completed = (False, now)
         self.deadline = now + self._limits.idle_seconds
-        if not self._gate.admit(self, self.client[0] if self.client else ""):
-            self._gate.count(HTTPStatus.SERVICE_UNAVAILABLE)
+        if not self._limiter.admit(self, self.client[0] if self.client else ""):
+            self._limiter.count(HTTPStatus.SERVICE_UNAVAILABLE)
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._gate.forget(self)
+        self._limiter.forget(self)
         super().connection_lost(exc)
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """The client sends no more: what it asked is answered yet, and then, or else now, the connection ends."""
-        if self.state is State.REFUSED or not self.is_owed:
+        if self.state is ConnectionState.REFUSED or not self.is_owed:
             return False
         self.cycle.keep_alive = False
         return True
 
     def data_received(self, data: bytes) -> None:
         state = self.state
-        if state is State.REFUSED:
+        if state is ConnectionState.REFUSED:
             return  # read so that the client can send all it has, and then reads the refusal
-        if state is State.QUIET:
+        if state is ConnectionState.QUIET:
             self._begin()
         super().data_received(data)
         state = self.state
-        if state is State.HEAD:
+        if state is ConnectionState.HEAD:
             self._read += len(data)
             if self._read > self._limits.head_bytes:
                 self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the head is too long")
-        elif state is State.BODY:
+        elif state is ConnectionState.BODY:
             self._read += len(data)
             if self._read > _FRAMING * self._limits.body_bytes:
                 self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too long")
 
     def on_message_begin(self) -> None:
-        if self.state is not State.HEAD:
+        if self.state is not ConnectionState.HEAD:
             self._begin()
         self._head = self._read = 0
         self._length = None
@@ -225,7 +225,7 @@ class _Guarded(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self.state is State.BODY:
+        if self.state is ConnectionState.BODY:
             self._stop(HTTPStatus.BAD_REQUEST, "a header after the body")
         super().on_header(name, value)
         self._head += len(name) + len(value) + _HEAD_ENDS
@@ -260,9 +260,9 @@ class _Guarded(HttpToolsProtocol):
         super().on_headers_complete()
         if is_upgrade:
             self.cycle.keep_alive = False
-        self.state = State.BODY
+        self.state = ConnectionState.BODY
         self._read = 0
-        self.deadline = self._gate.monotonic() + limits.body_seconds
+        self.deadline = self._limiter.monotonic() + limits.body_seconds
 
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
@@ -270,43 +270,43 @@ class _Guarded(HttpToolsProtocol):
             self._stop(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too long")
 
     def on_message_complete(self) -> None:
-        now = self._gate.monotonic()
+        now = self._limiter.monotonic()
         self.completed = (True, now)
         if self.cycle.response_complete:  # answered before it was all there
             self._rest(now)
         else:
-            self.state = State.ANSWERING
+            self.state = ConnectionState.ANSWERING
             self.deadline = now + self._limits.answer_seconds
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self.state is State.ANSWERING and self.cycle.response_complete:
-            self._rest(self._gate.monotonic())
-        self._unset_keepalive_if_required()  # the gate's own bound is in force
+        if self.state is ConnectionState.ANSWERING and self.cycle.response_complete:
+            self._rest(self._limiter.monotonic())
+        self._unset_keepalive_if_required()  # the limiter's own bound is in force
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (the parser's words, for logs)
-        """Answer what the parser, or this gate, stopped at."""
+        """Answer what the parser, or this limiter, stopped at."""
         status, why = self._refusal or (HTTPStatus.BAD_REQUEST.value, "it is no HTTP")
         self._refuse(status, why)
 
     def expire(self) -> None:
         """The time of what the connection is at is over."""
-        if self.state in (State.HEAD, State.BODY):
+        if self.state in (ConnectionState.HEAD, ConnectionState.BODY):
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, "it takes too long")
-        elif self.state is State.QUIET and not self.transport.is_closing():
+        elif self.state is ConnectionState.QUIET and not self.transport.is_closing():
             self.deadline += self._limits.linger_seconds
             self.transport.close()
         else:
             self.transport.abort()
 
     def _begin(self) -> None:
-        self.state = State.HEAD
+        self.state = ConnectionState.HEAD
         self._read = 0
-        self.deadline = self._gate.monotonic() + self._limits.head_seconds
+        self.deadline = self._limiter.monotonic() + self._limits.head_seconds
 
     def _rest(self, now: float) -> None:
-        self.state = State.QUIET
+        self.state = ConnectionState.QUIET
         self.completed = (True, now)
         self.deadline = now + self._limits.idle_seconds
 
@@ -317,24 +317,24 @@ class _Guarded(HttpToolsProtocol):
 
     def _refuse(self, status: int, why: str) -> None:
         """Say why no more is read, and end; where another answer is owed, end with that one."""
-        state, self.state = self.state, State.REFUSED
-        if state is State.REFUSED or self.transport.is_closing():
+        state, self.state = self.state, ConnectionState.REFUSED
+        if state is ConnectionState.REFUSED or self.transport.is_closing():
             return
-        self._gate.count(status)
-        now, cycle = self._gate.monotonic(), self.cycle
-        if state is State.HEAD and self.is_owed:
+        self._limiter.count(status)
+        now, cycle = self._limiter.monotonic(), self.cycle
+        if state is ConnectionState.HEAD and self.is_owed:
             cycle.keep_alive = False
             self.deadline = now + self._limits.answer_seconds
             return
         self.deadline = now + self._limits.linger_seconds
-        if state is State.BODY and (self.pipeline or cycle.response_started):
+        if state is ConnectionState.BODY and (self.pipeline or cycle.response_started):
             self.transport.abort()
             return
         phrase = HTTPStatus(status).phrase
         text = f"{phrase}: {why}\n"
         head = f"content-type: text/plain\r\ncontent-length: {len(text)}\r\nconnection: close\r\n\r\n"
         self.transport.write(f"HTTP/1.1 {status} {phrase}\r\n{head}{text}".encode())
-        if state is State.BODY:  # whoever reads it gives up
+        if state is ConnectionState.BODY:  # whoever reads it gives up
             cycle.disconnected = True
             cycle.message_event.set()
         self.transport.write_eof()

@@ -45,14 +45,14 @@ class NotKept(Exception):
     """Neither the store nor the spool took an arrival, or too many wait already."""
 
 
-class _Waiting(NamedTuple):
+class _Pending(NamedTuple):
     """An arrival, and who waits to hear that it is kept, if anybody does."""
 
     arrival: Arrival
     future: asyncio.Future[Kept] | None
 
 
-class Keeper:
+class EventWriter:
     """Keeps arrivals. Made, used and closed on one event loop.
 
     Args:
@@ -81,8 +81,8 @@ class Keeper:
         self._retry_seconds = retry_seconds
         self._loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
-        self._gathered: list[_Waiting] = []
-        self._queue: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
+        self._gathered: list[_Pending] = []
+        self._queue: SimpleQueue[list[_Pending] | None] = SimpleQueue()
         self._waiting = 0
         self._waiting_bytes = 0
         self._is_closed = False
@@ -93,9 +93,9 @@ class Keeper:
         self._spooled: deque[Path] = deque()
         self._ours: set[Path] = set()
         self._unfit: set[Path] = set()
-        self._batch: list[_Waiting] = []
+        self._batch: list[_Pending] = []
         self._is_abandoned = False
-        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="event-writer", daemon=True)
         self._thread.start()
 
     @property
@@ -120,7 +120,7 @@ class Keeper:
             NotKept: It is not, and must not be acknowledged.
         """
         future: asyncio.Future[Kept] = self._loop.create_future()
-        self._push(_Waiting(arrival, future))
+        self._push(_Pending(arrival, future))
         return await future
 
     def keep_later(self, arrival: Arrival) -> None:
@@ -129,7 +129,7 @@ class Keeper:
         Raises:
             NotKept: Too many wait already.
         """
-        self._push(_Waiting(arrival, None))
+        self._push(_Pending(arrival, None))
 
     async def close(self, seconds: float) -> None:
         """Keep what waits, and let go of the store; what a stuck store does not take within *seconds* is spooled."""
@@ -145,7 +145,7 @@ class Keeper:
         if left:  # what its thread may yet commit is recognised when the file is taken in
             self._settle(left, self._to_spool([each.arrival for each in left]))
 
-    def _push(self, waiting: _Waiting) -> None:
+    def _push(self, waiting: _Pending) -> None:
         if self._is_closed or self._waiting >= MAX_WAITING or self._waiting_bytes >= MAX_WAITING_BYTES:
             raise NotKept
         self._waiting += 1
@@ -160,7 +160,7 @@ class Keeper:
             self._queue.put(self._gathered)
             self._gathered = []
 
-    def _settle(self, batch: Sequence[_Waiting], outcomes: list[Kept] | None) -> None:
+    def _settle(self, batch: Sequence[_Pending], outcomes: list[Kept] | None) -> None:
         """On the loop: tell those who wait what became of their arrivals; None: they were not kept."""
         self._waiting -= len(batch)
         self._waiting_bytes -= sum(_size(each.arrival) for each in batch)
@@ -199,9 +199,9 @@ class Keeper:
                 self._store.close()
         self._call_soon(self._ended.set)
 
-    def _take(self) -> tuple[list[_Waiting], bool]:
+    def _take(self) -> tuple[list[_Pending], bool]:
         """What waits now, and whether it is the last; waits itself while there is nothing else to do."""
-        batch: list[_Waiting] = []
+        batch: list[_Pending] = []
         is_last = False
         try:
             if self._store is not None and not self._spooled:
@@ -220,7 +220,7 @@ class Keeper:
             pass
         return batch, is_last
 
-    def _drain(self) -> list[list[_Waiting] | None]:
+    def _drain(self) -> list[list[_Pending] | None]:
         found = []
         with suppress(Empty):
             while True:

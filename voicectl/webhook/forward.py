@@ -21,14 +21,14 @@ from voicectl import __version__, strict_json
 from voicectl.errors import InputError
 from voicectl.voice.json_places import MAX_DEPTH, show
 from voicectl.voice.ncco.lint import first_error
+from voicectl.webhook.messages import SUCCESSES, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
+
+    from voicectl.webhook.messages import Request
 
 MAX_BODY_BYTES = 1 << 20
-SUCCESSES = range(200, 206)
-"""What the platform takes for an answer."""
-
 LANES = 8
 LANE_WIDTH = 8
 """Connections of one pool: httpx's own grows slow with more than a dozen requests at once."""
@@ -39,24 +39,17 @@ KEEP_SECONDS = 1.5
 AT_ONCE_BYTES = 32 << 10
 """An NCCO up to this size is checked in at most 15 ms; others are answered meanwhile where one is larger."""
 
-_PASSED = frozenset({"content-type", "authorization"})
-_FORWARDED_FOR = "x-forwarded-for"
+_PASSED = frozenset({b"content-type", b"authorization"})
+_FORWARDED_FOR = b"x-forwarded-for"
+_OURS = (
+    (b"User-Agent", f"voicectl/{__version__}".encode()),
+    (b"Accept", b"application/json, */*"),
+    (b"Accept-Encoding", b"identity"),
+    (b"Connection", b"keep-alive"),
+)
 _URL = re.compile(r"[\x21-\x7e]+")
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]+")
 _MAX_SHOWN = 100
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """What an application answered, with one of :data:`SUCCESSES`.
-
-    Attributes:
-        content_type: Printable ASCII, whatever came; None if there is nothing of that.
-    """
-
-    status: int
-    content_type: str | None
-    body: bytes
 
 
 class Forwarder:
@@ -79,27 +72,15 @@ class Forwarder:
         self._lanes: list[_Lane] = []
         self._tls: ssl.SSLContext | None = None
 
-    async def ask(
-        self,
-        route: str,
-        method: str,
-        query: bytes,
-        headers: Sequence[tuple[str, str]],
-        body: bytes,
-        *,
-        within: float,
-        peer: str | None = None,
-    ) -> Reply | None:
+    async def ask(self, asked: Request, *, within: float) -> Response | None:
         """Pass a request on and return its answer; None if it is late or broken.
 
         Args:
-            route: What is added to the path.
-            headers: Those of the request; a few of them pass.
+            asked: The name of its route is added to the path; a few of its headers pass.
             within: Seconds, from now to the last byte of the answer.
-            peer: The address that the request came from, added to ``X-Forwarded-For``.
         """
         try:
-            request = self._request(route, method, query, headers, body, peer)
+            request = self._request(asked)
             async with asyncio.timeout(within), self._slots:
                 lane = self._lane()
                 lane.busy += 1
@@ -111,10 +92,10 @@ class Forwarder:
             found = f"no whole answer within {within:.1f} s"
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, ssl.SSLError) as exc:
             found = _reason(exc)
-        if isinstance(found, Reply):
+        if isinstance(found, Response):
             return found
         if self._on_trouble is not None:
-            self._on_trouble(f"{route}: {self._name} gave no answer: {found}")
+            self._on_trouble(f"{asked.route}: {self._name} gave no answer: {found}")
         return None
 
     async def close(self) -> None:
@@ -123,31 +104,18 @@ class Forwarder:
         for lane in lanes:
             await lane.transport.aclose()
 
-    def _request(
-        self,
-        route: str,
-        method: str,
-        query: bytes,
-        headers: Sequence[tuple[str, str]],
-        body: bytes,
-        peer: str | None,
-    ) -> httpx.Request:
-        passed = [(name, value) for name, value in headers if name.lower() in _PASSED]
-        hops = [value for name, value in headers if name.lower() == _FORWARDED_FOR] + ([peer] if peer else [])
+    def _request(self, asked: Request) -> httpx.Request:
+        passed = [(name, value) for name, value in asked.headers if name.lower() in _PASSED]
+        hops = [value for name, value in asked.headers if name.lower() == _FORWARDED_FOR]
+        hops += [asked.peer.encode()] if asked.peer else []
         if hops:
-            passed.append((_FORWARDED_FOR, ", ".join(hops)))
-        ours = (
-            ("User-Agent", f"voicectl/{__version__}"),
-            ("Accept", "application/json, */*"),
-            ("Accept-Encoding", "identity"),
-            ("Connection", "keep-alive"),
-        )
-        target = self._prefix + b"/" + route.encode("ascii") + (b"?" + query if query else b"")
+            passed.append((_FORWARDED_FOR, b", ".join(hops)))
+        target = self._prefix + b"/" + asked.route.encode() + (b"?" + asked.query if asked.query else b"")
         return httpx.Request(
-            method,
+            asked.method,
             self._url,
-            headers=[(name.encode(), value.encode("latin-1")) for name, value in (*ours, *passed)],
-            content=body or None,
+            headers=[*_OURS, *passed],
+            content=asked.body or None,
             extensions={"target": target},  # httpx would write the query its own way, and a hash not match it
         )
 
@@ -171,11 +139,6 @@ class _Lane:
 
     transport: httpx.AsyncHTTPTransport
     busy: int = 0
-
-
-def is_ncco(body: bytes) -> bool:
-    """Whether the platform would run *body*, as the linter knows it; so it does an empty array, and ends the call."""
-    return ncco_fault(body) is None
 
 
 def ncco_fault(body: bytes) -> str | None:
@@ -207,7 +170,7 @@ async def ncco_fault_aside(body: bytes, *, within: float) -> str | None:
         return "it is too large to be checked in time"
 
 
-async def _exchange(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> Reply | str:
+async def _exchange(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> Response | str:
     """The answer to *request*, or why it is none.
 
     A kept connection may be closed by the other side just as a request is written to it. That one has not been heard,
@@ -230,7 +193,7 @@ async def _exchange(transport: httpx.AsyncHTTPTransport, request: httpx.Request)
             return await _read(response)
 
 
-async def _read(response: httpx.Response) -> Reply | str:
+async def _read(response: httpx.Response) -> Response | str:
     try:
         if response.status_code not in SUCCESSES:
             is_redirect = 300 <= response.status_code < 400
@@ -247,7 +210,7 @@ async def _read(response: httpx.Response) -> Reply | str:
     finally:
         await response.aclose()
     content_type = _UNPRINTABLE.sub("", response.headers.get("content-type", "")).strip()
-    return Reply(status=response.status_code, content_type=content_type or None, body=bytes(body))
+    return Response(response.status_code, bytes(body), content_type or None)
 
 
 def _checked(url: str) -> httpx.URL:

@@ -8,29 +8,25 @@ import signal
 import socket
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import uvicorn
 import uvloop
 
-from voicectl.clock import Clock, SystemClock
 from voicectl.interrupts import Echoes
 from voicectl.store.events import TOKEN_SECONDS, Query, Route
-from voicectl.webhook.connection_limits import Gate, State
-from voicectl.webhook.event_writer import RETRY_SECONDS, Keeper
+from voicectl.webhook.call_answers import SeenTokens
+from voicectl.webhook.connection_limits import ConnectionState
+from voicectl.webhook.event_writer import EventWriter
 from voicectl.webhook.metrics import Metrics
-from voicectl.webhook.receiver import BOUNDS, Bounds, Receiver
-from voicectl.webhook.warnings import Troubles
+from voicectl.webhook.receiver import Receiver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from voicectl.store.events import Arrival, EventStore, Kept
-    from voicectl.store.events_spool import Spool
-    from voicectl.webhook.answers import Answers
-    from voicectl.webhook.forward import Forwarder
-    from voicectl.webhook.signature import Verifier
+    from voicectl.webhook.connection_limits import ConnectionLimiter
+    from voicectl.webhook.settings import Settings
 
 HOST = "127.0.0.1"
 PORT = 3000
@@ -40,40 +36,6 @@ KEEPING_SHARE = 0.3
 
 _TICK_SECONDS = 0.1  # as uvicorn counts it
 _BACKLOG = 1024
-
-
-def _nobody(_: object) -> None:
-    """Nobody is told."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setup:
-    """What a receiver works with.
-
-    Attributes:
-        open_store: Opens the store of events, in the thread that uses it.
-        verifier: Judges signatures; None if no secret is known.
-        is_unsigned_allowed: Whether to keep what is not signed.
-        forwarder: Asks the user's own app; closed when the server stops.
-        on_kept: Told on the loop what was kept; must return at once.
-        retry_seconds: How long a store that failed is left alone.
-        grace_seconds: How long all that is under way may go on when the server stops.
-        troubles: Told what is wrong, from any thread; must return at once, too.
-    """
-
-    open_store: Callable[[], EventStore]
-    spool: Spool
-    verifier: Verifier | None
-    is_unsigned_allowed: bool = False
-    answers: Answers | None = None
-    forwarder: Forwarder | None = None
-    gate: Gate = field(default_factory=Gate)
-    bounds: Bounds = BOUNDS
-    retry_seconds: float = RETRY_SECONDS
-    grace_seconds: float = 5.0
-    clock: Clock = field(default_factory=SystemClock)
-    on_kept: Callable[[Sequence[tuple[Arrival, Kept]]], None] = _nobody
-    troubles: Troubles = field(default_factory=lambda: Troubles(_nobody))
 
 
 def listen(host: str = HOST, port: int = PORT) -> socket.socket:
@@ -96,7 +58,7 @@ def url(sock: socket.socket) -> str:
 
 
 def serve(
-    setup: Setup,
+    settings: Settings,
     sock: socket.socket,
     on_ready: Callable[[], None] = lambda: None,
     *,
@@ -127,7 +89,7 @@ def serve(
 
         for signum in before:
             loop.add_signal_handler(signum, on_signal, signum)
-        await _serve(setup, sock, on_ready, stopping)
+        await _serve(settings, sock, on_ready, stopping)
 
     ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {
@@ -143,13 +105,13 @@ def serve(
 
 
 @contextmanager
-def running(setup: Setup, sock: socket.socket) -> Iterator[str]:
+def running(settings: Settings, sock: socket.socket) -> Iterator[str]:
     """Serve at *sock* from a thread while the block runs, which gets the base URL."""
     ready: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
     async def main() -> None:
         loop, stopping = asyncio.get_running_loop(), asyncio.Event()
-        await _serve(setup, sock, lambda: ready.set_result((loop, stopping)), stopping)
+        await _serve(settings, sock, lambda: ready.set_result((loop, stopping)), stopping)
 
     def run() -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -173,64 +135,16 @@ def running(setup: Setup, sock: socket.socket) -> Iterator[str]:
 
 
 async def _serve(
-    setup: Setup, sock: socket.socket, on_ready: Callable[[], None], stopping: asyncio.Event
+    settings: Settings, sock: socket.socket, on_ready: Callable[[], None], stopping: asyncio.Event
 ) -> None:
     metrics = Metrics()
-
-    def on_kept(pairs: list[tuple[Arrival, Kept]]) -> None:
-        metrics.kept(pairs)
-        setup.on_kept(pairs)
-
-    def on_trouble(line: str) -> None:
-        setup.troubles(line, line)
-
-    loop = asyncio.get_running_loop()
-
-    def open_store() -> EventStore:
-        store = setup.open_store()
-        try:
-            since = setup.clock.time() - TOKEN_SECONDS
-            asked = Query(kinds=(Route.ANSWER, Route.FALLBACK), since=since, last=setup.bounds.tokens)
-            tokens = [(each.jti, each.key) for _, each, _ in store.find(asked) if each.jti is not None]
-        except BaseException:
-            store.close()
-            raise
-        loop.call_soon_threadsafe(lambda: receiver.remember(tokens))  # there is one by the time that runs
-        return store
-
-    keeper = Keeper(
-        open_store,
-        setup.spool,
-        on_kept=on_kept,
-        on_trouble=on_trouble,
-        retry_seconds=setup.retry_seconds,
-    )
-    forwarder = setup.forwarder
-    receiver = Receiver(
-        keeper=keeper,
-        verifier=setup.verifier,
-        is_unsigned_allowed=setup.is_unsigned_allowed,
-        answers=setup.answers,
-        forwarder=forwarder,
-        clock=setup.clock,
-        metrics=metrics,
-        troubles=setup.troubles,
-        bounds=setup.bounds,
-    )
-    gate = setup.gate
-    metrics.show("connections", "Connections open.", lambda: gate.connections)
-    metrics.show(
-        "connections_unfinished",
-        "Connections with a request that is not all there.",
-        lambda: sum(state in (State.HEAD, State.BODY) for state in gate.states()),
-    )
-    metrics.show("refused", "Requests refused at the door.", lambda: sum(gate.refused.values()))
-    metrics.show("waiting", "Webhooks that are not kept yet.", lambda: keeper.waiting)
-    metrics.show("spooled", "Files that wait for the store.", lambda: keeper.spooled)
-    metrics.show("store_up", "Whether the store can be used.", lambda: keeper.has_store)
+    tokens = SeenTokens(settings.bounds.tokens)
+    writer = _writer(settings, metrics, tokens)
+    _show_state(metrics, settings.limiter, writer)
+    receiver = Receiver(settings, writer=writer, metrics=metrics, tokens=tokens)
     config = uvicorn.Config(
         receiver,
-        http=gate.protocol,  # type: ignore[arg-type]  # it makes a protocol, as a class does
+        http=settings.limiter.protocol,  # type: ignore[arg-type]  # it makes a protocol, as a class does
         ws="none",
         lifespan="off",
         log_config=None,
@@ -239,30 +153,71 @@ async def _serve(
         proxy_headers=False,
         server_header=False,
     )
-    answering_seconds = setup.grace_seconds * (1 - KEEPING_SHARE)
-    server = _Server(config, gate, on_ready, stopping, answering_seconds)
+    answering_seconds = settings.grace_seconds * (1 - KEEPING_SHARE)
+    server = _Server(config, settings.limiter, on_ready, stopping, answering_seconds)
+    loop = asyncio.get_running_loop()
     try:
         await server.serve(sockets=[sock])
     finally:
         await receiver.close(max(server.stopped_at + answering_seconds - loop.time(), 0.0))
-        if forwarder is not None:
-            await forwarder.close()
-        await keeper.close(max(server.stopped_at + setup.grace_seconds - loop.time(), 0.0))
+        await writer.close(max(server.stopped_at + settings.grace_seconds - loop.time(), 0.0))
+
+
+def _writer(settings: Settings, metrics: Metrics, tokens: SeenTokens) -> EventWriter:
+    """Return the writer of events; the tokens that its store knows are added to *tokens* once it is open."""
+    loop = asyncio.get_running_loop()
+
+    def open_store() -> EventStore:
+        store = settings.open_store()
+        try:
+            since = settings.clock.time() - TOKEN_SECONDS
+            asked = Query(kinds=(Route.ANSWER, Route.FALLBACK), since=since, last=settings.bounds.tokens)
+            found = [(each.jti, each.key) for _, each, _ in store.find(asked) if each.jti is not None]
+        except BaseException:
+            store.close()
+            raise
+        loop.call_soon_threadsafe(tokens.remember, found)
+        return store
+
+    def on_kept(pairs: list[tuple[Arrival, Kept]]) -> None:
+        metrics.kept(pairs)
+        settings.on_kept(pairs)
+
+    return EventWriter(
+        open_store,
+        settings.spool,
+        on_kept=on_kept,
+        on_trouble=lambda line: settings.warn(line, line),
+        retry_seconds=settings.retry_seconds,
+    )
+
+
+def _show_state(metrics: Metrics, limiter: ConnectionLimiter, writer: EventWriter) -> None:
+    metrics.show("connections", "Connections open.", lambda: limiter.connections)
+    metrics.show(
+        "connections_unfinished",
+        "Connections with a request that is not all there.",
+        lambda: sum(state in (ConnectionState.HEAD, ConnectionState.BODY) for state in limiter.states()),
+    )
+    metrics.show("refused", "Requests refused at the door.", lambda: sum(limiter.refused.values()))
+    metrics.show("waiting", "Webhooks that are not kept yet.", lambda: writer.waiting)
+    metrics.show("spooled", "Files that wait for the store.", lambda: writer.spooled)
+    metrics.show("store_up", "Whether the store can be used.", lambda: writer.has_store)
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn's server, stopped by an event and at once; it has the gate look after its connections."""
+    """Uvicorn's server, stopped by an event and at once; it has the limiter look after its connections."""
 
     def __init__(
         self,
         config: uvicorn.Config,
-        gate: Gate,
+        limiter: ConnectionLimiter,
         on_ready: Callable[[], None],
         stopping: asyncio.Event,
         grace_seconds: float,
     ) -> None:
         super().__init__(config)
-        self._gate = gate
+        self._limiter = limiter
         self._on_ready = on_ready
         self._stopping = stopping
         self._grace_seconds = grace_seconds
@@ -273,7 +228,7 @@ class _Server(uvicorn.Server):
         ticks = 0
         while not self._stopping.is_set():
             await self.on_tick(ticks)
-            self._gate.sweep()
+            self._limiter.sweep()
             ticks = (ticks + 1) % 864_000
             with suppress(TimeoutError):
                 async with asyncio.timeout(_TICK_SECONDS):
@@ -290,7 +245,7 @@ class _Server(uvicorn.Server):
         until = self.stopped_at + self._grace_seconds
         while (tasks or connections) and loop.time() < until:
             await asyncio.sleep(0.005)  # an answer that was given is on its way yet
-            self._gate.sweep()
+            self._limiter.sweep()
         for connection in list(connections):
             connection.transport.abort()
         for _ in range(3):  # they are lost then, so that nobody answers for what is broken off

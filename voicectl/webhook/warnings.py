@@ -12,7 +12,7 @@ PAUSE_SECONDS = 10.0
 MAX_KINDS = 1_000
 
 
-class Troubles:
+class Warnings:
     """Tells each kind of trouble at once, and then at most every :data:`PAUSE_SECONDS`, with how often it was there.
 
     Threads may share it.

@@ -30,9 +30,10 @@ from voicectl.store.events import Outcome, Stored
 from voicectl.voice import ncco
 from voicectl.webhook import server
 from voicectl.webhook.answers import Answers
-from voicectl.webhook.connection_limits import Gate
+from voicectl.webhook.connection_limits import ConnectionLimiter
+from voicectl.webhook.settings import Settings
 from voicectl.webhook.signature import Verifier
-from voicectl.webhook.warnings import Troubles
+from voicectl.webhook.warnings import Warnings
 
 if TYPE_CHECKING:
     import socket
@@ -120,10 +121,10 @@ def serve(
             hint="Store it (profile add --replace NAME ... --signature-secret-file FILE), set"
             " VOICECTL_SIGNATURE_SECRET, or give --allow-unsigned to keep what anybody sends.",
         )
-    gate = Gate(proxies=[_address(each) for each in proxy or ()])
+    limiter = ConnectionLimiter(proxies=[_address(each) for each in proxy or ()])
     with ExitStack() as stack:
         say = stack.enter_context(_saying())
-        troubles = Troubles(say)
+        troubles = Warnings(say)
         answers = None if answer is None else Answers(answer, say, allows=_allowed(app))
         forwarder = None
         if forward_to is not None:
@@ -169,7 +170,7 @@ def serve(
             elif allow_unsigned:
                 say("warning: --allow-unsigned: what nobody vouches for is kept too, and marked")
 
-        setup = server.Setup(
+        setup = Settings(
             open_store=open_store,
             spool=app.spool(store),
             verifier=None
@@ -178,10 +179,10 @@ def serve(
             is_unsigned_allowed=allow_unsigned,
             answers=answers,
             forwarder=forwarder,
-            gate=gate,
+            limiter=limiter,
             clock=app.clock,
             on_kept=on_kept,
-            troubles=troubles,
+            warn=troubles,
         )
         with _checking(app, application, say):
             server.serve(setup, sock, ready, echoes=app.interrupts.echoes)
@@ -316,7 +317,7 @@ def _checking(app: App, application: dict[str, Any] | None, say: Say) -> Iterato
 
 
 @contextmanager
-def _showing(out: Writer, troubles: Troubles, say: Say) -> Iterator[Callable[[Stored], None]]:
+def _showing(out: Writer, troubles: Warnings, say: Say) -> Iterator[Callable[[Stored], None]]:
     """What shows events, each in a while: nobody who sends one waits for a terminal or a pipe."""
 
     def write(batch: list[Stored]) -> None:

@@ -1,0 +1,134 @@
+"""Answering calls: at once, for a person is waiting, by ``--answer`` or by the user's own app."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from voicectl.voice.event import Kind
+from voicectl.webhook.event_writer import NotKept
+from voicectl.webhook.messages import FORGED, JSON, LATE, NOWHERE, UNREADABLE, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from voicectl.store.events import Arrival
+    from voicectl.webhook.event_writer import EventWriter
+    from voicectl.webhook.messages import Request
+    from voicectl.webhook.metrics import Metrics
+    from voicectl.webhook.response_cache import ResponseCache
+    from voicectl.webhook.settings import Settings
+    from voicectl.webhook.user_app import UserApp
+
+REPLAYED = "refused a request whose token came before, with something else"
+
+
+class SeenTokens:
+    """The tokens of calls, each with the key of what it came with, bounded: the oldest are forgotten first."""
+
+    def __init__(self, most: int) -> None:
+        self._keys: OrderedDict[str, bytes] = OrderedDict()
+        self._most = most
+
+    def is_first(self, jti: str, key: bytes) -> bool:
+        """Whether a token comes for the first time, or with nothing else than it came with."""
+        known = self._keys.setdefault(jti, key)
+        if len(self._keys) > self._most:
+            self._keys.popitem(last=False)
+        return known == key
+
+    def remember(self, tokens: Sequence[tuple[str, bytes]]) -> None:
+        """Learn what an earlier process took."""
+        for jti, key in tokens:
+            self.is_first(jti, key)
+
+
+class CallAnswers:
+    """Answers the webhooks that ask for an NCCO.
+
+    Args:
+        tokens: Those that were taken before.
+        app: None without ``--forward-to``.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        writer: EventWriter,
+        metrics: Metrics,
+        tokens: SeenTokens,
+        app: UserApp | None,
+        cache: ResponseCache,
+    ) -> None:
+        self._answers = settings.answers
+        self._bounds = settings.bounds
+        self._warn = settings.warn
+        self._writer = writer
+        self._metrics = metrics
+        self._tokens = tokens
+        self._app = app
+        self._cache = cache
+        self._directions: OrderedDict[str, str] = OrderedDict()
+
+    def note_direction(self, arrival: Arrival) -> None:
+        """Learn from an event which way a leg goes, for the rules: what asks for an NCCO does not say."""
+        leg = arrival.leg
+        if self._answers is None or leg is None or arrival.kind != Kind.STATUS or leg in self._directions:
+            return
+        direction = arrival.fields.get("direction")
+        if direction in ("inbound", "outbound"):
+            self._directions[leg] = direction
+            if len(self._directions) > self._bounds.legs:
+                self._directions.popitem(last=False)
+
+    async def respond(self, arrival: Arrival, request: Request) -> Response:
+        """Return the NCCO, and keep what asked for it when that can be done."""
+        if arrival.jti is not None and not self._tokens.is_first(arrival.jti, arrival.key):
+            self._warn("replayed", REPLAYED)
+            return FORGED
+        try:
+            self._writer.keep_later(arrival)
+        except NotKept:
+            self._metrics.dropped("answer")
+            self._warn(
+                "answer not kept", "answered a call without keeping what it asked: too much waits already"
+            )
+        if arrival.fault is not None:
+            self._warn("fault", f"could not answer a call: what it asks cannot be read: {arrival.fault}")
+            return UNREADABLE
+        key = None if arrival.jti is None else arrival.key + arrival.jti.encode()
+        return await self._cache.get(key, lambda: self._ncco(arrival, request))
+
+    async def _ncco(self, arrival: Arrival, request: Request) -> Response:
+        if self._app is not None:
+            return await self._ask(self._app, request) or self._flow(arrival) or LATE
+        if (response := self._flow(arrival)) is not None:
+            return response
+        why = "no rule of --answer fits" if self._answers else "there is neither --answer nor --forward-to"
+        self._warn("no flow", f"could not answer leg {arrival.leg or '-'}: {why}")
+        return NOWHERE
+
+    def _flow(self, arrival: Arrival) -> Response | None:
+        """The NCCO of ``--answer``; None if none is for this call."""
+        if self._answers is None:
+            return None
+        direction = self._directions.get(arrival.leg or "", "inbound")
+        ncco = self._answers.answer(arrival.fields, direction=direction)
+        return None if ncco is None else Response(200, ncco, JSON)
+
+    async def _ask(self, app: UserApp, request: Request) -> Response | None:
+        """The NCCO of the user's app; None if it gives none in time."""
+        from voicectl.webhook.forward import ncco_fault_aside  # noqa: PLC0415 (loads httpx, for this only)
+
+        started = time.perf_counter()
+        response = await app.ask(request, self._bounds.answer_seconds)
+        if response is None:
+            return None
+        left = max(self._bounds.answer_seconds - (time.perf_counter() - started), 0.5)
+        fault = await ncco_fault_aside(response.body, within=left)
+        if fault is None:
+            return response._replace(content_type=JSON)
+        self._warn("bad NCCO", f"your app answered a call with what is no NCCO: {fault}")
+        return None

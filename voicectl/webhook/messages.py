@@ -1,0 +1,64 @@
+"""Requests and responses, as the receiver takes, passes on and gives them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from starlette.types import Message
+
+    from voicectl.store.events import Route
+
+SUCCESSES = range(200, 206)
+"""The statuses that the platform takes for an answer."""
+
+JSON = "application/json"
+TEXT = "text/plain; charset=utf-8"
+
+
+class Request(NamedTuple):
+    """A webhook, as it may have to be passed on.
+
+    Attributes:
+        headers: Their names in small letters.
+        peer: The address that it came from.
+    """
+
+    route: Route
+    method: str
+    query: bytes
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    peer: str | None
+
+
+class Response(NamedTuple):
+    """A response, of the receiver or of the user's own app."""
+
+    status: int
+    body: bytes = b""
+    content_type: str | None = None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+    def messages(self) -> tuple[Message, Message]:
+        """Return the messages that ASGI sends."""
+        headers = [(b"content-length", str(len(self.body)).encode()), *self.headers]
+        if self.content_type is not None:
+            headers.append((b"content-type", self.content_type.encode("latin-1", "replace")))
+        return (
+            {"type": "http.response.start", "status": self.status, "headers": headers},
+            {"type": "http.response.body", "body": self.body},
+        )
+
+
+OK = Response(200)
+UNREADABLE = Response(400, b"Bad Request: no JSON object\n", TEXT)
+FORGED = Response(401, b"Unauthorized\n", TEXT)
+FOREIGN = Response(403, b"Forbidden: ask for it by its address\n", TEXT)
+NOWHERE = Response(404, b"Not Found\n", TEXT)
+NOT_POSTED = Response(405, b"Method Not Allowed\n", TEXT, ((b"allow", b"GET, POST"),))
+NOT_READ = Response(405, b"Method Not Allowed\n", TEXT, ((b"allow", b"GET, HEAD"),))
+BUG = Response(500, b"Internal Server Error\n", TEXT)
+UNSIGNED = Response(503, b"Service Unavailable: send it signed\n", TEXT)
+NOT_TAKEN = Response(503, b"Service Unavailable: it cannot be kept now\n", TEXT)
+LATE = Response(504, b"Gateway Timeout\n", TEXT)

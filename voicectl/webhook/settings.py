@@ -1,0 +1,75 @@
+"""The settings of a receiver: what it works with, and its bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from voicectl.clock import Clock, SystemClock
+from voicectl.webhook.connection_limits import ConnectionLimiter
+from voicectl.webhook.event_writer import RETRY_SECONDS
+from voicectl.webhook.warnings import Warnings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from voicectl.store.events import Arrival, EventStore, Kept
+    from voicectl.store.events_spool import Spool
+    from voicectl.webhook.answers import Answers
+    from voicectl.webhook.forward import Forwarder
+    from voicectl.webhook.signature import Verifier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How long the user's app is waited for, and how much is remembered.
+
+    Attributes:
+        answer_seconds: For the NCCO of a call; the platform waits 5 s for it.
+        event_seconds: For the answer to an event; the platform waits 10 s.
+        behind: How many events may wait to be passed on.
+        passing: How many are passed on at once.
+        legs: Whose direction is known.
+        tokens: With which calls were asked about; more than come in while one is fresh.
+        answers: That may be given again; ``answer_bytes``: of all of them.
+    """
+
+    answer_seconds: float = 4.0
+    event_seconds: float = 8.0
+    behind: int = 1_000
+    passing: int = 8
+    legs: int = 10_000
+    tokens: int = 20_000
+    answers: int = 4_096
+    answer_bytes: int = 16 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a receiver works with.
+
+    Attributes:
+        open_store: Opens the store of events, in the thread that uses it.
+        verifier: Judges signatures; None if no secret is known: then no request counts as signed.
+        is_unsigned_allowed: Whether to keep what is not signed.
+        answers: The NCCOs of calls.
+        forwarder: Asks the user's own app; closed when the server stops.
+        on_kept: Called on the loop with what was kept; must return at once.
+        retry_seconds: How long a store that failed is left alone.
+        grace_seconds: How long all that is under way may go on when the server stops.
+        warn: Takes what is wrong, from any thread; must return at once, too.
+    """
+
+    open_store: Callable[[], EventStore]
+    spool: Spool
+    verifier: Verifier | None
+    is_unsigned_allowed: bool = False
+    answers: Answers | None = None
+    forwarder: Forwarder | None = None
+    limiter: ConnectionLimiter = field(default_factory=ConnectionLimiter)
+    bounds: Bounds = field(default_factory=Bounds)
+    retry_seconds: float = RETRY_SECONDS
+    grace_seconds: float = 5.0
+    clock: Clock = field(default_factory=SystemClock)
+    on_kept: Callable[[Sequence[tuple[Arrival, Kept]]], None] = lambda _: None
+    warn: Warnings = field(default_factory=lambda: Warnings(lambda _: None))

@@ -1,0 +1,53 @@
+"""The user's own app, as a receiver with ``--forward-to`` asks it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from voicectl.webhook.forward import Forwarder
+    from voicectl.webhook.messages import Request, Response
+    from voicectl.webhook.metrics import Metrics
+    from voicectl.webhook.settings import Settings
+
+
+class UserApp:
+    """Asks the app, and passes on in the background what needs no answer."""
+
+    def __init__(self, forwarder: Forwarder, settings: Settings, metrics: Metrics) -> None:
+        self._forwarder = forwarder
+        self._metrics = metrics
+        self._warn = settings.warn
+        self._bounds = settings.bounds
+        self._behind: set[asyncio.Task[None]] = set()
+        self._passing = asyncio.Semaphore(settings.bounds.passing)
+
+    async def ask(self, request: Request, seconds: float) -> Response | None:
+        """Return what the app answers; None if it is late or broken."""
+        response = await self._forwarder.ask(request, within=seconds)
+        self._metrics.forwarded(request.route, is_answered=response is not None)
+        return response
+
+    def pass_on(self, request: Request) -> None:
+        """Have the app get *request* in a while."""
+        if len(self._behind) >= self._bounds.behind:
+            self._metrics.dropped("forward")
+            self._warn("behind", "did not pass an event on: your app is too slow; it is kept")
+            return
+        task = asyncio.create_task(self._pass(request))
+        self._behind.add(task)
+        task.add_done_callback(self._behind.discard)
+
+    async def close(self, seconds: float) -> None:
+        """Let what is passed on in the background come to its end, for so long."""
+        if self._behind:
+            await asyncio.wait(self._behind, timeout=seconds)
+        for task in (late := list(self._behind)):
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        await self._forwarder.close()
+
+    async def _pass(self, request: Request) -> None:
+        async with self._passing:
+            await self.ask(request, self._bounds.event_seconds)
