@@ -999,6 +999,7 @@ class TestTheDownloader:
 
         def start(base: str, **more: Any) -> Downloader:
             downloader = Downloader(
+                tmp_path,
                 lambda progress: fetcher(tmp_path, base, application, clock, on_progress=progress),
                 clock,
                 remark=told.append,

@@ -102,6 +102,7 @@ class Downloader:
     """Fetches recordings as they are announced, on threads of its own, and again after what may pass.
 
     Args:
+        directory: Where they go; it exists.
         fetcher: Makes the fetcher of a thread, which tells what it is given of its progress.
         remark: Told what went wrong for good, in a line; from any of the threads, as *on_saved*.
         on_saved: Told of each file that has come.
@@ -110,6 +111,7 @@ class Downloader:
 
     def __init__(
         self,
+        directory: Path,
         fetcher: Callable[[Progress], Fetcher],
         clock: Clock,
         *,
@@ -118,6 +120,7 @@ class Downloader:
         allow_unsigned: bool = False,
         threads: int = 2,
     ) -> None:
+        self._directory = directory
         self._new_fetcher = fetcher
         self._clock = clock
         self._remark = remark
@@ -136,6 +139,17 @@ class Downloader:
         """How many are under way, or to be tried again."""
         with self._changed:
             return len(self._wanted)
+
+    def add_missed(self, store: EventStore) -> None:
+        """Fetch in a while what *store* was told of lately and the directory does not list."""
+        since = self._clock.time() - KEPT_SECONDS
+        try:
+            for each in missed(store, self._directory, since=since, allow_unsigned=self._allow_unsigned):
+                self.add(each)
+        except VoicectlError as exc:  # calls come in all the same
+            self._remark(
+                f"warning: {exc.message} What was missed is fetched by 'voicectl recording download'."
+            )
 
     def announce(self, stored: Stored) -> None:
         """Fetch what an event tells of, in a while; anything else is no concern."""
