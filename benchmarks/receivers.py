@@ -23,7 +23,7 @@ from unittest import mock
 from cryptography.hazmat.primitives.asymmetric import rsa
 from load import Account
 
-from voicectl.clock import SystemClock
+from voicectl import http_server
 from voicectl.core.identity import keys
 from voicectl.store.event_stores import open_events
 from voicectl.store.events import Kept, Outcome, Query
@@ -120,11 +120,11 @@ def serve(kind: str, directory: Path) -> None:
     settings = Settings(
         open_store=open_store.get(kind) or (lambda: open_events(None, directory, ACCOUNT.application_id)),
         spool=Spool(directory / "spool"),
-        verifier=Verifier(lambda: secrets, application_id=ACCOUNT.application_id, clock=SystemClock()),
+        verifier=Verifier(lambda: secrets, application_id=ACCOUNT.application_id, now=time.time),
         limiter=ConnectionLimiter(limits=limits),
     )
     sock = server.listen(port=0)
-    print(server.url(sock), flush=True)
+    print(http_server.url(sock), flush=True)
     with mock.patch.object(server, "EventWriter", Eager if kind == "eager" else event_writer.EventWriter):
         server.serve(settings, sock)
 

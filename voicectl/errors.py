@@ -31,7 +31,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 
 class LegRecord(Protocol):
@@ -192,3 +192,13 @@ class DryRun(Exception):
         self.method = method
         self.url = url
         self.body = body
+
+
+def causes(exc: BaseException | None) -> Iterator[BaseException]:
+    """Yield *exc*, and whatever it came from."""
+    while exc is not None:
+        yield exc
+        if isinstance(exc, BaseExceptionGroup):  # one for each address of a name
+            for each in exc.exceptions:
+                yield from causes(each)
+        exc = exc.__cause__ or exc.__context__

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from voicectl.clock import SystemClock
+from voicectl import http_server
 from voicectl.store.event_stores import open_events
 from voicectl.store.events import Arrival, Kept, Outcome, Query
 from voicectl.store.events_spool import Spool
@@ -106,12 +106,14 @@ def main(directory: Path) -> None:
     settings = Settings(
         open_store=lambda: open_events(None, directory, APPLICATION),
         spool=Spool(directory / "spool"),
-        verifier=Verifier(lambda: secrets, application_id=APPLICATION, clock=SystemClock()),
+        verifier=Verifier(lambda: secrets, application_id=APPLICATION, now=time.time),
     )
     with ExitStack() as stack:
         sock = stack.enter_context(server.listen(port=0))
         server.serve(
-            settings, sock, lambda: print(f"Receiving at {server.url(sock)}/", file=sys.stderr, flush=True)
+            settings,
+            sock,
+            lambda: print(f"Receiving at {http_server.url(sock)}/", file=sys.stderr, flush=True),
         )
 
 

@@ -197,7 +197,7 @@ def serving(
     clock = FakeClock(NOW)
     limiter = ConnectionLimiter(limits=limits, proxies=proxies, is_local=is_local, monotonic=clock.monotonic)
     known = {API_KEY: (SECRET,)}
-    verifier = Verifier(secrets or (lambda: known), application_id=APPLICATION, clock=clock)
+    verifier = Verifier(secrets or (lambda: known), application_id=APPLICATION, now=clock.time)
     found = Serving("", directory, clock, limiter)
     settings: dict[str, Any] = {
         "open_store": lambda: open_store(directory),

@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from vonage_jwt.verify_jwt import verify_signature
 
-from tests.support.clock import FakeClock
 from voicectl import tokens
 from voicectl.errors import SignatureError
 from voicectl.webhook.signature import MAX_AGE_SECONDS, MAX_AHEAD_SECONDS, Verified, Verifier, vouched
@@ -30,7 +29,7 @@ Secrets = Mapping[str | None, tuple[str, ...]]
 
 def verifier(secrets: Secrets | None = None, *, now: float = NOW) -> Verifier:
     known = {API_KEY: (SECRET,)} if secrets is None else secrets
-    return Verifier(lambda: known, application_id=APPLICATION, clock=FakeClock(now))
+    return Verifier(lambda: known, application_id=APPLICATION, now=lambda: now)
 
 
 def verify(

@@ -6,19 +6,19 @@ import asyncio
 import resource
 import signal
 import socket
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
-import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from voicectl.http_server import Server, config, handlers_restored, in_thread, url
 from voicectl.sandbox.http.app import app as app_of
 from voicectl.voice.region import Region
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import uvicorn
     from starlette.types import Receive, Scope, Send
 
     from voicectl.sandbox.platform import Sandbox
@@ -82,13 +82,12 @@ def serve(
             loop.add_signal_handler(signum, on_signal, signum)
         await _serve(sandbox, sockets, on_ready)
 
-    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        with _listening(host, port) as sockets, _all_descriptors():
-            asyncio.run(main())
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
+    with (
+        handlers_restored((signal.SIGINT, signal.SIGTERM)),
+        _listening(host, port) as sockets,
+        _all_descriptors(),
+    ):
+        asyncio.run(main())
     return caught[0] if caught else None
 
 
@@ -103,26 +102,12 @@ def running(sandbox: Sandbox, *, port: int = 0) -> Iterator[str]:
     Raises:
         PortTaken: A port cannot be had; nothing was started.
     """
-    ready: Future[asyncio.AbstractEventLoop] = Future()
 
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        await _serve(sandbox, sockets, lambda _url: ready.set_result(loop))
+    async def main(on_ready: Callable[[Callable[[], None]], None]) -> None:
+        await _serve(sandbox, sockets, lambda _url: on_ready(sandbox.stop))
 
-    with _listening(LOOPBACK[0], port) as sockets, ThreadPoolExecutor(1, "sandbox") as thread:
-        served = thread.submit(asyncio.run, main())
-        served.add_done_callback(lambda _: ready.cancel())
-        try:
-            loop = ready.result()
-        except CancelledError:
-            served.result()  # raises what kept it from starting
-            raise
-        try:
-            yield sandbox.url
-        finally:
-            with suppress(RuntimeError):  # its loop is closed: it was stopped by request
-                loop.call_soon_threadsafe(sandbox.stop)
-            served.result()
+    with _listening(LOOPBACK[0], port) as sockets, in_thread(main):
+        yield sandbox.url
 
 
 @contextmanager
@@ -161,13 +146,8 @@ def _listen(host: str, port: int) -> socket.socket:
     return sock
 
 
-def _url(sock: socket.socket) -> str:
-    host, port = sock.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
 async def _serve(sandbox: Sandbox, sockets: list[socket.socket], on_ready: Callable[[str], None]) -> None:
-    sandbox.url, *regional = map(_url, sockets)
+    sandbox.url, *regional = map(url, sockets)
     sandbox.region_urls = dict(zip(map(str, Region), regional, strict=True))
 
     answering = app_of(sandbox)
@@ -176,27 +156,16 @@ async def _serve(sandbox: Sandbox, sockets: list[socket.socket], on_ready: Calla
         with suppress(asyncio.CancelledError):  # broken off at the end: the server would call that our bug
             await answering(scope, receive, send)
 
-    config = uvicorn.Config(
-        app,
-        http=_protocol(sandbox),
-        ws="none",
-        loop="asyncio",
-        lifespan="off",
-        log_config=None,
-        log_level="error",  # a bug of ours is worth a line, a client's mistake is not
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        date_header=False,  # the front writes Date, from the host clock that was handed in
-    )
-    server = _Server(config, sandbox, on_ready)
+    # The front writes Date, from the host clock that was handed in.
+    http_config = config(app, _protocol(sandbox), loop="asyncio", date_header=False)
+    server = _Server(http_config, sandbox, on_ready)
     async with asyncio.TaskGroup() as tasks:
         keeping_time = tasks.create_task(sandbox.keep_time())
         await server.serve(sockets=sockets)
         keeping_time.cancel()
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     """Uvicorn's server, stopped by ``sandbox.stopping`` and at once: its own loop looks ten times a second."""
 
     def __init__(self, config: uvicorn.Config, sandbox: Sandbox, on_ready: Callable[[str], None]) -> None:
@@ -221,16 +190,7 @@ class _Server(uvicorn.Server):
             connection.shutdown()
         if tasks:
             await asyncio.wait(tasks, timeout=GRACE_SECONDS)
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
-        await asyncio.sleep(0)  # they are lost now, so that nobody answers for what is broken off
-        for task in (late := list(tasks)):
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield  # signals are the caller's
+        await self.break_off(turns=1)
 
 
 def _protocol(sandbox: Sandbox) -> type[H11Protocol]:

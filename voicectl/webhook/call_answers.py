@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from voicectl.voice.event import Kind
@@ -44,6 +45,7 @@ class SeenTokens:
             self.is_first(jti, key)
 
 
+@dataclass(slots=True, kw_only=True)
 class CallAnswers:
     """Answers the webhooks that ask for an NCCO.
 
@@ -52,70 +54,69 @@ class CallAnswers:
         app: None without ``--forward-to``.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        writer: EventWriter,
-        metrics: Metrics,
-        tokens: SeenTokens,
-        app: UserApp | None,
-        cache: ResponseCache,
-    ) -> None:
-        self._answers = settings.answers
-        self._bounds = settings.bounds
-        self._warn = settings.warn
-        self._writer = writer
-        self._metrics = metrics
-        self._tokens = tokens
-        self._app = app
-        self._cache = cache
-        self._directions: OrderedDict[str, str] = OrderedDict()
+    settings: Settings
+    writer: EventWriter
+    metrics: Metrics
+    tokens: SeenTokens
+    app: UserApp | None
+    cache: ResponseCache
+    _directions: OrderedDict[str, str] = field(default_factory=OrderedDict, init=False)
 
     def note_direction(self, arrival: Arrival) -> None:
         """Learn from an event which way a leg goes, for the rules: what asks for an NCCO does not say."""
         leg = arrival.leg
-        if self._answers is None or leg is None or arrival.kind != Kind.STATUS or leg in self._directions:
+        if (
+            self.settings.answers is None
+            or leg is None
+            or arrival.kind != Kind.STATUS
+            or leg in self._directions
+        ):
             return
         direction = arrival.fields.get("direction")
         if direction in ("inbound", "outbound"):
             self._directions[leg] = direction
-            if len(self._directions) > self._bounds.legs:
+            if len(self._directions) > self.settings.bounds.legs:
                 self._directions.popitem(last=False)
 
     async def respond(self, arrival: Arrival, request: Request) -> Response:
         """Return the NCCO, and keep what asked for it when that can be done."""
-        if arrival.jti is not None and not self._tokens.is_first(arrival.jti, arrival.key):
-            self._warn("replayed", REPLAYED)
+        if arrival.jti is not None and not self.tokens.is_first(arrival.jti, arrival.key):
+            self.settings.warn("replayed", REPLAYED)
             return FORGED
         try:
-            self._writer.keep_later(arrival)
+            self.writer.keep_later(arrival)
         except NotKept:
-            self._metrics.dropped("answer")
-            self._warn(
+            self.metrics.dropped("answer")
+            self.settings.warn(
                 "answer not kept", "answered a call without keeping what it asked: too much waits already"
             )
         if arrival.fault is not None:
-            self._warn("fault", f"could not answer a call: what it asks cannot be read: {arrival.fault}")
+            self.settings.warn(
+                "fault", f"could not answer a call: what it asks cannot be read: {arrival.fault}"
+            )
             return UNREADABLE
         key = None if arrival.jti is None else arrival.key + arrival.jti.encode()
-        return await self._cache.get(key, lambda: self._ncco(arrival, request))
+        return await self.cache.get(key, lambda: self._ncco(arrival, request))
 
     async def _ncco(self, arrival: Arrival, request: Request) -> Response:
-        if self._app is not None:
-            return await self._ask(self._app, request) or self._flow(arrival) or LATE
+        if self.app is not None:
+            return await self._ask(self.app, request) or self._flow(arrival) or LATE
         if (response := self._flow(arrival)) is not None:
             return response
-        why = "no rule of --answer fits" if self._answers else "there is neither --answer nor --forward-to"
-        self._warn("no flow", f"could not answer leg {arrival.leg or '-'}: {why}")
+        why = (
+            "no rule of --answer fits"
+            if self.settings.answers
+            else "there is neither --answer nor --forward-to"
+        )
+        self.settings.warn("no flow", f"could not answer leg {arrival.leg or '-'}: {why}")
         return NOWHERE
 
     def _flow(self, arrival: Arrival) -> Response | None:
         """The NCCO of ``--answer``; None if none is for this call."""
-        if self._answers is None:
+        if self.settings.answers is None:
             return None
         direction = self._directions.get(arrival.leg or "", "inbound")
-        ncco = self._answers.answer(arrival.fields, direction=direction)
+        ncco = self.settings.answers.answer(arrival.fields, direction=direction)
         return None if ncco is None else Response(200, ncco, JSON)
 
     async def _ask(self, app: UserApp, request: Request) -> Response | None:
@@ -123,12 +124,12 @@ class CallAnswers:
         from voicectl.webhook.forward import ncco_fault_aside  # noqa: PLC0415 (loads httpx, for this only)
 
         started = time.perf_counter()
-        response = await app.ask(request, self._bounds.answer_seconds)
+        response = await app.ask(request, self.settings.bounds.answer_seconds)
         if response is None:
             return None
-        left = max(self._bounds.answer_seconds - (time.perf_counter() - started), 0.5)
+        left = max(self.settings.bounds.answer_seconds - (time.perf_counter() - started), 0.5)
         fault = await ncco_fault_aside(response.body, within=left)
         if fault is None:
             return response._replace(content_type=JSON)
-        self._warn("bad NCCO", f"your app answered a call with what is no NCCO: {fault}")
+        self.settings.warn("bad NCCO", f"your app answered a call with what is no NCCO: {fault}")
         return None

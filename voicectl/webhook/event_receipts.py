@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from voicectl.store.events import Outcome, Route
@@ -37,6 +38,7 @@ _ANSWERED_STATUSES = frozenset(
 """Which statuses an NCCO may follow. Source: webhook reference, "which events may be answered with an NCCO"."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EventReceipts:
     """Keeps events and acknowledges them.
 
@@ -45,46 +47,36 @@ class EventReceipts:
         app: None without ``--forward-to``.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        writer: EventWriter,
-        calls: CallAnswers,
-        app: UserApp | None,
-        cache: ResponseCache,
-    ) -> None:
-        self._warn = settings.warn
-        self._bounds = settings.bounds
-        self._writer = writer
-        self._calls = calls
-        self._app = app
-        self._cache = cache
+    settings: Settings
+    writer: EventWriter
+    calls: CallAnswers
+    app: UserApp | None
+    cache: ResponseCache
 
     async def respond(self, arrival: Arrival, request: Request) -> Response:
         """Return the acknowledgement of an event, which is kept then."""
-        started = time.perf_counter()
+        warn, started = self.settings.warn, time.perf_counter()
         try:
-            kept = await self._writer.keep(arrival)
+            kept = await self.writer.keep(arrival)
         except NotKept:
-            self._warn("not kept", "refused an event that cannot be kept; the platform may send it again")
+            warn("not kept", "refused an event that cannot be kept; the platform may send it again")
             return NOT_TAKEN
         if kept.outcome is Outcome.REPLAYED:
-            self._warn("replayed", REPLAYED)
+            warn("replayed", REPLAYED)
             return FORGED
         if arrival.fault is not None:
-            self._warn("fault", f"kept an event that cannot be read: {arrival.fault}")
+            warn("fault", f"kept an event that cannot be read: {arrival.fault}")
             return UNREADABLE
-        self._calls.note_direction(arrival)
-        if (app := self._app) is None:
+        self.calls.note_direction(arrival)
+        if (app := self.app) is None:
             return OK
         if _may_return_ncco(arrival):
-            left = max(self._bounds.event_seconds - (time.perf_counter() - started), 1.0)
+            left = max(self.settings.bounds.event_seconds - (time.perf_counter() - started), 1.0)
 
             async def ask() -> Response:
                 return await app.ask(request, left) or LATE
 
-            return await self._cache.get(arrival.key, ask)
+            return await self.cache.get(arrival.key, ask)
         if kept.outcome is Outcome.NEW:
             app.pass_on(request)
         return OK

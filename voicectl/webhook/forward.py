@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 import httpx
 
 from voicectl import __version__, strict_json
-from voicectl.errors import InputError
+from voicectl.errors import InputError, causes
 from voicectl.voice.json_places import MAX_DEPTH, show
 from voicectl.voice.ncco.lint import first_error
 from voicectl.webhook.messages import SUCCESSES, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from voicectl.webhook.messages import Request
 
@@ -238,7 +238,7 @@ def _tls(url: httpx.URL) -> ssl.SSLContext:
 
 def _reason(exc: Exception) -> str:
     """What went wrong, in words that hold nothing of the request."""
-    for each in _causes(exc):
+    for each in causes(exc):
         match each:
             case socket.gaierror():
                 return "its name cannot be resolved"
@@ -254,13 +254,3 @@ def _reason(exc: Exception) -> str:
         case httpx.LocalProtocolError() | httpx.InvalidURL() | ValueError():
             return "the request cannot be passed on as it came"
     return "the connection was closed, or what came is no whole answer"
-
-
-def _causes(exc: BaseException | None) -> Iterator[BaseException]:
-    """*exc*, and whatever it came from."""
-    while exc is not None:
-        yield exc
-        if isinstance(exc, BaseExceptionGroup):  # one for each address of the name
-            for each in exc.exceptions:
-                yield from _causes(each)
-        exc = exc.__cause__ or exc.__context__

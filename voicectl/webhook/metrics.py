@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_COMMIT_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
 class Metrics:
@@ -30,49 +31,32 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self._names: dict[str, Any] = {
+            "namespace": "voicectl",
+            "subsystem": "webhook",
+            "registry": self._registry,
+        }
+        names = self._names
         self._answered = Counter(
-            "voicectl_webhook_requests",
-            "Requests answered, by route and status.",
-            ("route", "status"),
-            registry=self._registry,
+            "requests", "Requests answered, by route and status.", ("route", "status"), **names
         )
-        self._by_status: dict[
-            tuple[Route, int], Counter
-        ] = {}  # a look-up by labels takes longer than counting
+        # A look-up by labels takes longer than counting.
+        self._by_status: dict[tuple[Route, int], Counter] = {}
         seconds = Histogram(
-            "voicectl_webhook_seconds",
-            "From a request's head to its answer.",
-            ("route",),
-            buckets=_BUCKETS,
-            registry=self._registry,
+            "seconds", "From a request's head to its answer.", ("route",), buckets=_BUCKETS, **names
         )
         self._seconds = {route: seconds.labels(route) for route in Route}
-        outcomes = Counter(
-            "voicectl_webhook_events", "Webhooks kept, by outcome.", ("outcome",), registry=self._registry
-        )
+        outcomes = Counter("events", "Webhooks kept, by outcome.", ("outcome",), **names)
         self._outcomes = {outcome: outcomes.labels(outcome) for outcome in Outcome}
-        self._dropped = Counter(
-            "voicectl_webhook_dropped",
-            "What was not done, for too much of it.",
-            ("what",),
-            registry=self._registry,
-        )
-        self._forwarded = Counter(
-            "voicectl_webhook_forwards",
-            "Webhooks passed on, by route and what the app did: answered, failed (late too).",
-            ("route", "outcome"),
-            registry=self._registry,
-        )
-        self._together = Histogram(
-            "voicectl_webhook_commit_events",
-            "Webhooks that shared a commit.",
-            buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024),
-            registry=self._registry,
-        )
+        self._dropped = Counter("dropped", "What was not done, for too much of it.", ("what",), **names)
+        text = "Webhooks passed on, by route and what the app did: answered, failed (late too)."
+        self._forwarded = Counter("forwards", text, ("route", "outcome"), **names)
+        text = "Webhooks that shared a commit."
+        self._together = Histogram("commit_events", text, buckets=_COMMIT_BUCKETS, **names)
 
     def show(self, name: str, text: str, value: Callable[[], float]) -> None:
         """Show a *value* that somebody else keeps."""
-        Gauge(f"voicectl_webhook_{name}", text, registry=self._registry).set_function(value)
+        Gauge(name, text, **self._names).set_function(value)
 
     def answered(self, route: Route, status: int, seconds: float) -> None:
         """A request was answered."""

@@ -54,10 +54,10 @@ class Receiver:
         self._cache = cache = ResponseCache(settings.bounds)
         forwarder = settings.forwarder
         self._app = app = None if forwarder is None else UserApp(forwarder, settings, metrics)
-        self._calls = CallAnswers(
-            settings, writer=writer, metrics=metrics, tokens=tokens, app=app, cache=cache
+        self._calls = calls = CallAnswers(
+            settings=settings, writer=writer, metrics=metrics, tokens=tokens, app=app, cache=cache
         )
-        self._events = EventReceipts(settings, writer=writer, calls=self._calls, app=app, cache=cache)
+        self._events = EventReceipts(settings=settings, writer=writer, calls=calls, app=app, cache=cache)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

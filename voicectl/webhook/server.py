@@ -6,13 +6,12 @@ import asyncio
 import os
 import signal
 import socket
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import uvicorn
 import uvloop
 
+from voicectl.http_server import Server, config, handlers_restored, in_thread, url
 from voicectl.interrupts import Echoes
 from voicectl.store.events import TOKEN_SECONDS, Query, Route
 from voicectl.webhook.call_answers import SeenTokens
@@ -22,7 +21,9 @@ from voicectl.webhook.metrics import Metrics
 from voicectl.webhook.receiver import Receiver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
+
+    import uvicorn
 
     from voicectl.store.events import Arrival, EventStore, Kept
     from voicectl.webhook.connection_limits import ConnectionLimiter
@@ -49,12 +50,6 @@ def listen(host: str = HOST, port: int = PORT) -> socket.socket:
         raise ValueError("no address")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-
-
-def url(sock: socket.socket) -> str:
-    """The base URL of what listens at *sock*."""
-    host, port = sock.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def serve(
@@ -87,51 +82,34 @@ def serve(
             caught.append(signum)
             stopping.set()
 
-        for signum in before:
+        for signum in ends:
             loop.add_signal_handler(signum, on_signal, signum)
         await _serve(settings, sock, on_ready, stopping)
 
-    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {
-        signum: signal.getsignal(signum) for signum in ends if signal.getsignal(signum) != signal.SIG_IGN
-    }
-    try:
-        with sock, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(main())
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
+    known = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    ends = [signum for signum in known if signal.getsignal(signum) != signal.SIG_IGN]
+    with handlers_restored(ends), sock:
+        _run(main())
     return caught[0]
 
 
 @contextmanager
 def running(settings: Settings, sock: socket.socket) -> Iterator[str]:
     """Serve at *sock* from a thread while the block runs, which gets the base URL."""
-    ready: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
-    async def main() -> None:
-        loop, stopping = asyncio.get_running_loop(), asyncio.Event()
-        await _serve(settings, sock, lambda: ready.set_result((loop, stopping)), stopping)
+    async def main(on_ready: Callable[[Callable[[], None]], None]) -> None:
+        stopping = asyncio.Event()
+        await _serve(settings, sock, lambda: on_ready(stopping.set), stopping)
 
-    def run() -> None:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(main())
-
-    with sock, ThreadPoolExecutor(1, "receiver") as thread:
+    with sock:
         address = url(sock)
-        served = thread.submit(run)
-        served.add_done_callback(lambda _: ready.cancel())
-        try:
-            loop, stopping = ready.result()
-        except CancelledError:
-            served.result()  # raises what kept it from starting
-            raise
-        try:
+        with in_thread(main, run=_run):
             yield address
-        finally:
-            with suppress(RuntimeError):  # its loop is closed: it failed, and result() says how
-                loop.call_soon_threadsafe(stopping.set)
-            served.result()
+
+
+def _run(main: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
 
 
 async def _serve(
@@ -142,19 +120,9 @@ async def _serve(
     writer = _writer(settings, metrics, tokens)
     _show_state(metrics, settings.limiter, writer)
     receiver = Receiver(settings, writer=writer, metrics=metrics, tokens=tokens)
-    config = uvicorn.Config(
-        receiver,
-        http=settings.limiter.protocol,  # type: ignore[arg-type]  # it makes a protocol, as a class does
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        log_level="error",  # a bug of ours is worth a line, a client's mistake is not
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-    )
     answering_seconds = settings.grace_seconds * (1 - KEEPING_SHARE)
-    server = _Server(config, settings.limiter, on_ready, stopping, answering_seconds)
+    http_config = config(receiver, settings.limiter.protocol)
+    server = _Server(http_config, settings.limiter, on_ready, stopping, answering_seconds)
     loop = asyncio.get_running_loop()
     try:
         await server.serve(sockets=[sock])
@@ -205,7 +173,7 @@ def _show_state(metrics: Metrics, limiter: ConnectionLimiter, writer: EventWrite
     metrics.show("store_up", "Whether the store can be used.", lambda: writer.has_store)
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     """Uvicorn's server, stopped by an event and at once; it has the limiter look after its connections."""
 
     def __init__(
@@ -246,14 +214,4 @@ class _Server(uvicorn.Server):
         while (tasks or connections) and loop.time() < until:
             await asyncio.sleep(0.005)  # an answer that was given is on its way yet
             self._limiter.sweep()
-        for connection in list(connections):
-            connection.transport.abort()
-        for _ in range(3):  # they are lost then, so that nobody answers for what is broken off
-            await asyncio.sleep(0)
-        for task in (late := list(tasks)):
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield  # signals are the caller's
+        await self.break_off(turns=3)

@@ -21,8 +21,6 @@ from voicectl.webhook.signature import ALGORITHM, ISSUER, MAX_AGE_SECONDS, MAX_A
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from voicectl.clock import Clock
-
     Secrets = Mapping[str | None, tuple[str, ...]]
 
 _REQUEST_LINE = re.compile(r"(GET|POST) (\S+)(?: HTTP/[0-9](?:\.[0-9])?)?")
@@ -85,24 +83,6 @@ class Check(NamedTuple):
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class FrozenClock:
-    """A clock that stands still."""
-
-    at: float
-
-    def time(self) -> float:
-        """See ``Clock``."""
-        return self.at
-
-    def monotonic(self) -> float:
-        """See ``Clock``."""
-        return self.at
-
-    def sleep(self, seconds: float) -> None:
-        """See ``Clock``."""
-
-
 def read_request(content: bytes, body: bytes | None = None) -> RecordedRequest:
     """Read a request as it goes over the wire, or as ``curl -v`` shows it; lines may end in LF alone.
 
@@ -131,13 +111,14 @@ def read_request(content: bytes, body: bytes | None = None) -> RecordedRequest:
 
 
 def examine(
-    request: RecordedRequest, secrets: Secrets, *, application_id: str, clock: Clock
+    request: RecordedRequest, secrets: Secrets, *, application_id: str, now: float
 ) -> Iterator[Check]:
     """List what *request* claims, and how far that is true; nothing in it is a secret, nor the token.
 
     Args:
         secrets: The one or two of each account; the account None stands for any.
         application_id: Whose webhooks these are.
+        now: The time as of which freshness is judged, in Unix seconds.
     """
     yield Check("request", None, f"{request.method} {_told(request.path)}")
     values = request.authorization
@@ -169,26 +150,17 @@ def examine(
     is_ours = "application_id" not in claims or named == application_id
     yield Check("application", is_ours, f"{_told(named or 'none named')}; this is {application_id}")
     yield _payload(request, claims)
-    yield _time(claims, clock.time())
+    yield _time(claims, now)
     jti = claims.get("jti")
     yield Check("id", isinstance(jti, str) and 0 < len(jti) <= MAX_INDEXED, f"jti {_told(jti)}")
 
 
-def issued(request: RecordedRequest) -> float | None:
-    """When the token says that it was made, in Unix seconds, if that is a time; believed by nobody."""
+def claims_of(request: RecordedRequest) -> Mapping[str, Any]:
+    """Return what the token claims, believed by nobody; nothing if there is no token to read."""
     try:
-        _, claims = tokens.read(request.authorization[0].partition(" ")[2].strip(" \t"))
+        return tokens.read(request.authorization[0].partition(" ")[2].strip(" \t"))[1]
     except (IndexError, tokens.TokenError):
-        return None
-    return _moment(claims.get("iat"))
-
-
-def claimed_hash(request: RecordedRequest) -> object:
-    """The hash that the token says its payload has; believed by nobody."""
-    try:
-        return tokens.read(request.authorization[0].partition(" ")[2].strip(" \t"))[1].get("payload_hash")
-    except (IndexError, tokens.TokenError):
-        return None
+        return {}
 
 
 def _payload(request: RecordedRequest, claims: Mapping[str, Any]) -> Check:
@@ -201,7 +173,7 @@ def _payload(request: RecordedRequest, claims: Mapping[str, Any]) -> Check:
 
 
 def _time(claims: Mapping[str, Any], now: float) -> Check:
-    issued = _moment(claims.get("iat"))
+    issued = moment(claims.get("iat"))
     if issued is None:
         return Check("time", False, f"iat {_told(claims.get('iat'))}, which is no time in whole seconds")
     age = now - issued
@@ -217,7 +189,7 @@ def _time(claims: Mapping[str, Any], now: float) -> Check:
     )
 
 
-def _moment(value: object) -> int | None:
+def moment(value: object) -> int | None:
     """*value* if it is Unix seconds that a calendar has."""
     if not isinstance(value, int) or isinstance(value, bool):
         return None

@@ -250,26 +250,26 @@ def verify(
     request = checks.read_request(
         app.read_input(file, "a request"), None if body is None else app.read_input(body, "a body")
     )
-    clock = app.clock if at is None else checks.FrozenClock(event_options.seconds(app, at))
+    now = app.clock.time() if at is None else event_options.seconds(app, at)
     application_id = app.target.application_id
     failed: list[str] = []
     with app.writer(CHECK, is_many=True) as out:
         for check, is_good, detail in checks.examine(
-            request, secrets(), application_id=application_id, clock=clock
+            request, secrets(), application_id=application_id, now=now
         ):
             outcome = "-" if is_good is None else "ok" if is_good else "fail"
             out.add({"check": check, "outcome": outcome, "detail": detail})
             failed += [check] if is_good is False else []
+    claims = checks.claims_of(request)
     try:
-        Verifier(secrets, application_id=application_id, clock=clock).verify(
+        Verifier(secrets, application_id=application_id, now=lambda: now).verify(
             method=request.method,
             query=request.query,
-            body=request.body(checks.claimed_hash(request)),
+            body=request.body(claims.get("payload_hash")),
             authorization=request.authorization,
         )
     except SignatureError as exc:
-        issued = checks.issued(request)
-        if failed == ["time"] and issued is not None and at is None:
+        if failed == ["time"] and checks.moment(claims.get("iat")) is not None and at is None:
             exc.hint = "To judge a request of long ago as of then: --at TIME"
         raise
 

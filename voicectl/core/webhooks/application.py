@@ -84,10 +84,10 @@ class Wish:
                 if not hook:
                     hook["http_method"] = webhook.usual
                 hook["address"] = address
-            elif _find(changed, webhook).get("address"):
+            elif address_of(changed, webhook):
                 del changed["capabilities"][webhook.capability]["webhooks"][webhook.name]
         for webhook, method in self.methods.items():
-            hook = _find(changed, webhook)
+            hook = find(changed, webhook) or {}
             if not hook.get("address"):
                 raise InputError(
                     f"There is no {webhook.path} whose method could be set.", hint="Give its URL as well."
@@ -126,7 +126,7 @@ def webhooks(application: dict[str, Any]) -> list[dict[str, Any]]:
     capabilities = _capabilities(application)
     return [
         {"webhook": webhook.path, "address": None}
-        | _find(application, webhook)
+        | (find(application, webhook) or {})
         | {
             "webhook": webhook.path,
             "signed_callbacks": (capabilities.get(webhook.capability) or {}).get("signed_callbacks"),
@@ -172,9 +172,26 @@ def update(api: ApplicationApi, clock: Clock, application_id: str, wish: Wish) -
             return Update(seen, after, is_changed=True, is_as_asked=_grants(wish, after))
         clock.sleep(PAUSE_SECONDS)
         seen = api.get_application(application_id)
-    raise GuardError(
+    raise keeps_changing(application_id)
+
+
+def keeps_changing(application_id: str) -> GuardError:
+    """Return the error for an application that is another at each look."""
+    return GuardError(
         f"Somebody else keeps changing application {application_id}.", hint="Look at it: voicectl app show"
     )
+
+
+def find(application: dict[str, Any], webhook: Webhook) -> dict[str, Any] | None:
+    """Return the webhook of an application; None if it is not there."""
+    capability = _capabilities(application).get(webhook.capability) or {}
+    found: dict[str, Any] | None = (capability.get("webhooks") or {}).get(webhook.name)
+    return found
+
+
+def address_of(application: dict[str, Any], webhook: Webhook) -> Any:
+    """Return where the webhook goes; None if it is not there or goes nowhere."""
+    return (find(application, webhook) or {}).get("address")
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
@@ -212,12 +229,6 @@ def _check_key(application: dict[str, Any]) -> None:
 
 def _capabilities(application: dict[str, Any]) -> dict[str, Any]:
     return application.get("capabilities") or {}
-
-
-def _find(application: dict[str, Any], webhook: Webhook) -> dict[str, Any]:
-    """The webhook; an empty object, which belongs to nothing, if it is not there."""
-    capability = _capabilities(application).get(webhook.capability) or {}
-    return (capability.get("webhooks") or {}).get(webhook.name) or {}
 
 
 def _inside(container: dict[str, Any], name: str) -> dict[str, Any]:

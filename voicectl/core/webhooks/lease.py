@@ -13,16 +13,16 @@ import os
 import re
 import time
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from voicectl.background import Beside
 from voicectl.core.hosts import SANDBOX_PREFIX
-from voicectl.core.webhooks.application import differences
+from voicectl.core.webhooks.application import MAX_READS, address_of, differences, find, keeps_changing
 from voicectl.core.webhooks.application import update as update_application
-from voicectl.core.webhooks.lease_record import Lease, Moved, Return, Take, hook_of
+from voicectl.core.webhooks.lease_record import Lease, Moved, Return, Take
 from voicectl.errors import ConfigError, GuardError, InputError, Interrupted, TransportError, VoicectlError
 from voicectl.loopback import is_loopback
 from voicectl.store import files
@@ -40,9 +40,6 @@ if TYPE_CHECKING:
 
 FILE = "webhooks.lease"
 LOCK = "webhooks.lock"
-MAX_READS = 5
-"""How often an application that somebody else is changing is looked at."""
-
 END_SECONDS = 5.0
 """How long putting back may take at the end: whoever ends a receiver, or its supervisor, does not wait for long."""
 
@@ -119,7 +116,15 @@ def restore_left(
         TransportError: No usable answer; the lease stays.
     """
     with _only_one(directory, application_id):
-        _restore_left(_Loan(api, clock, directory / FILE, remark), application_id)
+        loan = _Loan(api, clock, directory / FILE, remark)
+        lease = loan.read(application_id)
+        if lease is None:
+            return
+        try:
+            loan.give_back(lease)
+        except VoicectlError as exc:
+            loan.tell_left(lease, exc)
+            raise
 
 
 def is_left(directory: Path) -> bool:
@@ -157,33 +162,25 @@ def check_public_url(text: str) -> str:
     return text.rstrip("/")
 
 
+@dataclass(slots=True)
 class _Loan:
     """Takes webhooks and gives them back, with the lease on disk for as long as they may be ours."""
 
-    def __init__(
-        self,
-        api: ApplicationApi,
-        clock: Clock,
-        path: Path,
-        remark: Remark,
-        *,
-        is_answering: bool = True,
-    ) -> None:
-        self._is_answering = is_answering
-        self._api = api
-        self._clock = clock
-        self._path = path
-        self._remark = remark
-        self.lease: Lease | None = None
+    api: ApplicationApi
+    clock: Clock
+    path: Path
+    remark: Remark
+    is_answering: bool = True
+    lease: Lease | None = field(default=None, init=False)
 
     def take(self, application_id: str, public_url: str) -> dict[str, Any]:
         """Set the webhooks, and return the application as it is then."""
         for _ in range(MAX_READS):
-            application = self._api.get_application(application_id)
-            lease = Lease.of(application, public_url, now=self._clock.time(), is_answering=self._is_answering)
+            application = self.api.get_application(application_id)
+            lease = Lease.of(application, public_url, now=self.clock.time(), is_answering=self.is_answering)
             self._write(lease)
             try:
-                update = update_application(self._api, self._clock, application_id, Take.of(lease))
+                update = update_application(self.api, self.clock, application_id, Take.of(lease))
             except Moved:
                 continue
             if (told := lease.with_told(update.after)) != lease:
@@ -191,15 +188,12 @@ class _Loan:
             self._tell(update)
             for each in (lent for lent in lease.lent if lent.was_anothers):
                 address = (each.before or {}).get("address")
-                self._remark(
+                self.remark(
                     f"warning: {each.webhook.path} went to {address}, another receiver's by the look of it. End this"
                     " one before that one, or what was there before both is lost"
                 )
             return update.after
-        raise GuardError(
-            f"Somebody else keeps changing application {application_id}.",
-            hint="Look at it: voicectl app show",
-        )
+        raise keeps_changing(application_id)
 
     def take_again(self, left: Lease, public_url: str) -> None:
         """Put back what a receiver that was killed has left, and take the webhooks anew; tell what goes wrong."""
@@ -208,7 +202,7 @@ class _Loan:
             self.take(left.application_id, public_url)
         except VoicectlError as exc:
             if self.lease is None:
-                self._remark(f"warning: the webhooks were put back, and could not be taken: {exc.message}")
+                self.remark(f"warning: the webhooks were put back, and could not be taken: {exc.message}")
             else:
                 self.tell_left(self.lease, exc)
 
@@ -220,7 +214,7 @@ class _Loan:
         """
         self.lease = lease
         update = update_application(
-            self._api, self._clock, lease.application_id, Return(lease=lease, addresses={}, methods={})
+            self.api, self.clock, lease.application_id, Return(lease=lease, addresses={}, methods={})
         )
         gone = []
         for each in lease.lent:
@@ -228,16 +222,14 @@ class _Loan:
                 continue
             if each.is_ours(update.after):
                 raise TransportError(f"The API took the old {each.webhook.path}, and still tells ours.")
-            if not each.is_ours(update.before) and hook_of(update.after, each.webhook) != each.before:
-                now = (hook_of(update.after, each.webhook) or {}).get("address")
-                self._remark(
-                    f"{each.webhook.path} was changed meanwhile, and stays as it is: {now or 'none'}"
-                )
+            if not each.is_ours(update.before) and find(update.after, each.webhook) != each.before:
+                now = address_of(update.after, each.webhook)
+                self.remark(f"{each.webhook.path} was changed meanwhile, and stays as it is: {now or 'none'}")
                 gone.append(each)
         if gone:
-            self._remark(f"As it was before: {replace(lease, lent=tuple(gone)).by_hand()}")
+            self.remark(f"As it was before: {replace(lease, lent=tuple(gone)).by_hand()}")
         self._tell(update)
-        self._path.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
         self.lease = None
 
     def end(self, taking: Beside[Any] | None, *, is_told: bool) -> None:
@@ -268,39 +260,39 @@ class _Loan:
     def tell_left(self, lease: Lease, exc: BaseException) -> None:
         """Say that the webhooks may still be ours, and what to do."""
         message, hint = _left(lease, exc)
-        self._remark(f"warning: {message}")
-        self._remark(hint)
+        self.remark(f"warning: {message}")
+        self.remark(hint)
 
     def read(self, application_id: str) -> Lease | None:
         """The lease on disk; one that cannot be read is told and set aside."""
-        if not os.path.lexists(self._path):
+        if not os.path.lexists(self.path):
             return None
         try:
-            return Lease.from_json(files.read_private(self._path, what="lease"), application_id)
+            return Lease.from_json(files.read_private(self.path, what="lease"), application_id)
         except (ConfigError, ValueError) as exc:
             why = exc.message if isinstance(exc, ConfigError) else str(exc)
-        aside = self._path.with_name(f"{FILE}.damaged")
+        aside = self.path.with_name(f"{FILE}.damaged")
         try:
-            self._path.replace(aside)
+            self.path.replace(aside)
         except OSError as exc:
             raise ConfigError(
-                f"{self._path} is no lease, and cannot be set aside: {exc.strerror}.",
+                f"{self.path} is no lease, and cannot be set aside: {exc.strerror}.",
                 hint="Remove it, and look where the webhooks go: voicectl app urls",
             ) from exc
-        self._remark(f"warning: {self._path} cannot be used ({why}); it is {aside.name} now")
-        self._remark("What the webhooks were before is not known. Look where they go: voicectl app urls")
+        self.remark(f"warning: {self.path} cannot be used ({why}); it is {aside.name} now")
+        self.remark("What the webhooks were before is not known. Look where they go: voicectl app urls")
         return None
 
     def _write(self, lease: Lease) -> None:
-        files.write_private(self._path, lease.to_json())
+        files.write_private(self.path, lease.to_json())
         self.lease = lease
 
     def _tell(self, update: Update) -> None:
         if update.is_changed:
             for line in differences(update.before, update.after):
-                self._remark(line)
+                self.remark(line)
             if not update.is_as_asked:
-                self._remark(
+                self.remark(
                     "warning: the API took it, and answered with other webhooks than it was asked for"
                 )
 
@@ -312,18 +304,6 @@ def _left(lease: Lease, exc: BaseException) -> tuple[str, str]:
         f"the webhooks of application {lease.application_id} still go to {lease.public_url}: {why}",
         f"The next 'voicectl webhook serve' puts them back, and so does: {lease.by_hand()}",
     )
-
-
-def _restore_left(loan: _Loan, application_id: str) -> None:
-    lease = loan.read(application_id)
-    if lease is None:
-        return
-    try:
-        loan.give_back(lease)
-    except VoicectlError as exc:
-        loan.tell_left(lease, exc)
-        loan.lease = None  # it stays as it is on disk
-        raise
 
 
 @contextmanager

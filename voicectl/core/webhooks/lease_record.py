@@ -13,7 +13,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from voicectl import strict_json, times
-from voicectl.core.webhooks.application import ANSWER, EVENT, FALLBACK, RTC_EVENT, WEBHOOKS, Wish
+from voicectl.core.webhooks.application import (
+    ANSWER,
+    EVENT,
+    FALLBACK,
+    RTC_EVENT,
+    WEBHOOKS,
+    Wish,
+    address_of,
+    find,
+)
 from voicectl.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,11 +54,11 @@ class Lent:
 
     def is_ours(self, application: dict[str, Any]) -> bool:
         """Whether it still goes to us."""
-        return (hook_of(application, self.webhook) or {}).get("address") in self.ours
+        return address_of(application, self.webhook) in self.ours
 
     def with_told(self, application: dict[str, Any]) -> Lent:
         """The same after it was set to ours: as *application* tells that address, it is ours too."""
-        told = (hook_of(application, self.webhook) or {}).get("address")
+        told = address_of(application, self.webhook)
         if not told or told in self.ours or told == (self.before or {}).get("address"):
             return self
         return replace(self, ours=(*self.ours, told))
@@ -102,7 +111,7 @@ class Lease:
             lent=tuple(
                 Lent(
                     webhook=webhook,
-                    before=hook_of(application, webhook),
+                    before=find(application, webhook),
                     ours=(f"{public_url}/webhooks/{route}",),
                 )
                 for webhook, route in _ROUTES.items()
@@ -204,7 +213,7 @@ class Take(Wish):
     def applied_to(self, application: dict[str, Any]) -> dict[str, Any]:
         """See :meth:`Wish.applied_to`."""
         for each in self.lease.lent:
-            if not each.is_ours(application) and hook_of(application, each.webhook) != each.before:
+            if not each.is_ours(application) and find(application, each.webhook) != each.before:
                 raise Moved(f"{each.webhook.path} was changed meanwhile.")
         return Wish.applied_to(self, application)
 
@@ -245,13 +254,6 @@ def _put(hook: dict[str, Any], before: Mapping[str, Any], name: str) -> None:
         hook[name] = before[name]
     else:
         hook.pop(name, None)
-
-
-def hook_of(application: dict[str, Any], webhook: Webhook) -> dict[str, Any] | None:
-    """The webhook of an application; None if it is not there."""
-    capability = (application.get("capabilities") or {}).get(webhook.capability) or {}
-    found: dict[str, Any] | None = (capability.get("webhooks") or {}).get(webhook.name)
-    return found
 
 
 def _is_hook(value: object) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from voicectl import http_server
 from voicectl.background import Beside
 from voicectl.core.identity import account, signature_secrets
 from voicectl.core.recordings.downloads import Downloader, directory_for
@@ -134,7 +135,7 @@ def serve(options: ServeOptions, resources: Resources, say: Say, showing: Showin
         )
         events.show = stack.enter_context(showing(warn))
         stack.enter_context(_checking_signing(resources, application, say))
-        verifier = secrets and Verifier(secrets, application_id=target.application_id, clock=clock)
+        verifier = secrets and Verifier(secrets, application_id=target.application_id, now=clock.time)
         settings = Settings(
             open_store=events.open_store,
             spool=resources.spool(options.store),
@@ -151,7 +152,7 @@ def serve(options: ServeOptions, resources: Resources, say: Say, showing: Showin
 
 
 def _greet(settings: Settings, sock: socket.socket, say: Say) -> None:
-    url = server.url(sock)
+    url = http_server.url(sock)
     say(f"Receiving at {url}/webhooks/answer, .../event, .../fallback and .../rtc; Ctrl-C ends it.")
     if settings.answers is None and settings.forwarder is None:
         say("No call is answered here: there is neither --answer nor --forward-to.")

@@ -16,11 +16,12 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 import httpx
 
+from voicectl.errors import causes
 from voicectl.sandbox.bodies import MAX_BODY
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from voicectl.sandbox.account.applications import Hook
 
@@ -164,22 +165,12 @@ def compact(value: object) -> bytes:
 
 def _cause(exc: BaseException, otherwise: str) -> str:
     """What is the matter, where it is neither the receiver nor the way to it."""
-    for each in _causes(exc):
+    for each in causes(exc):
         if isinstance(each, socket.gaierror):
             return "The name cannot be resolved."
         if isinstance(each, OSError) and each.errno in (errno.EMFILE, errno.ENFILE):
             return "The sandbox has no free file descriptors."
     return otherwise
-
-
-def _causes(exc: BaseException | None) -> Iterator[BaseException]:
-    """*exc*, and whatever it came from."""
-    while exc is not None:
-        yield exc
-        if isinstance(exc, BaseExceptionGroup):  # one for each address of the name
-            for each in exc.exceptions:
-                yield from _causes(each)
-        exc = exc.__cause__ or exc.__context__
 
 
 def _parameters(url: httpx.URL, fields: dict[str, Any]) -> list[tuple[str, str]]:
