@@ -335,7 +335,7 @@ class TestStoreTrouble:
 
             eventually(lambda: not receiver.spooled())
             assert len(receiver.stored()) == 3
-            assert receiver.ask(request("GET", "/healthz")).json["store"] == "up"
+            eventually(lambda: receiver.ask(request("GET", "/healthz")).json["store"] == "up")
 
     def test_a_store_that_cannot_be_opened(self, tmp_path: Path) -> None:
         def refuse() -> EventStore:
