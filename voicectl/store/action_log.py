@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
+from voicectl.store import files
 from voicectl.voice.call import CONVERSATION_PREFIX, hyphenated
 
 if TYPE_CHECKING:
@@ -29,8 +30,11 @@ TAIL_BYTES = 1 << 16
 REGION = "region"
 """What a note is called that tells where a leg's control requests go: ``detail["url"]``."""
 
-_MARKS = {"mute": ("muted", True), "unmute": ("muted", False), "earmuff": ("earmuffed", True)} | {
-    "unearmuff": ("earmuffed", False)
+_MARKS = {
+    "mute": ("muted", True),
+    "unmute": ("muted", False),
+    "earmuff": ("earmuffed", True),
+    "unearmuff": ("earmuffed", False),
 }
 
 
@@ -55,16 +59,11 @@ class Note:
     @classmethod
     def read(cls, line: bytes) -> Self | None:
         """What a line tells; None if it is torn or somebody else's."""
-        try:
+        with suppress(ValueError, TypeError, RecursionError):
             at, uuid, what, outcome, detail = json.loads(line)
-            is_ours = all(isinstance(each, str) for each in (uuid, what, outcome)) and isinstance(
-                detail, dict
-            )
-            return (
-                cls(at=float(at), uuid=uuid, what=what, outcome=outcome, detail=detail) if is_ours else None
-            )
-        except (ValueError, TypeError, RecursionError):
-            return None
+            if all(isinstance(each, str) for each in (uuid, what, outcome)) and isinstance(detail, dict):
+                return cls(at=float(at), uuid=uuid, what=what, outcome=outcome, detail=detail)
+        return None
 
     @property
     def line(self) -> bytes:
@@ -96,15 +95,10 @@ class Notes:
     ) -> None:
         """Note that *what* was done to leg (or conversation) *uuid*; where that fails it is done without."""
         note = Note(at=at, uuid=_name(uuid), what=what, outcome=outcome, detail=detail or {})
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        with suppress(OSError):
-            handle = os.open(self._path, flags, 0o600)
-            try:
-                os.write(handle, note.line)
-                if os.fstat(handle).st_size > MAX_BYTES:
-                    self._begin_anew(handle)
-            finally:
-                os.close(handle)
+        with suppress(OSError), files.opened(self._path, os.O_WRONLY | os.O_APPEND) as handle:
+            os.write(handle, note.line)
+            if os.fstat(handle).st_size > MAX_BYTES:
+                self._begin_anew(handle)
 
     @property
     def stamp(self) -> tuple[int, int]:

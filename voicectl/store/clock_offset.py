@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,10 +22,8 @@ def read(path: Path) -> float:
 
 def write(path: Path, seconds: float) -> None:
     """Keep the offset; where that is not possible the next command learns it again."""
-    try:
+    with suppress(OSError):
         if seconds:
             path.write_text(f"{seconds:.3f}")
         else:
             path.unlink(missing_ok=True)
-    except OSError:
-        return

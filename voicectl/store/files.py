@@ -119,6 +119,25 @@ def alone(directory: Path) -> Iterator[None]:
         os.close(handle)
 
 
+@contextmanager
+def opened(path: Path, flags: int = os.O_RDWR) -> Iterator[int]:
+    """Open a file of this user's that is no link, made with mode 0600 where it is missing. Raises ``OSError``."""
+    handle = os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def try_lock(handle: int) -> bool:
+    """Lock an open file for this process; False if another has it. Raises ``OSError``."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _read_judged(path: Path, what: str, flags: int, most: int, *, is_secret: bool) -> bytes:
     """Up to *most* + 1 bytes of *path*, opened without waiting and judged by what was opened."""
     try:

@@ -6,12 +6,11 @@ a second try with the same idempotency key knows of the first. One journal an ap
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import sqlite3
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,7 @@ from voicectl.errors import GuardError, JournalError, TransportError
 from voicectl.store import files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from voicectl.clock import Clock
@@ -52,6 +51,9 @@ CREATE INDEX calls_by_state ON calls (state);
 CREATE TABLE dials (at REAL NOT NULL, number TEXT NOT NULL) STRICT;
 CREATE INDEX dials_by_time ON dials (at);
 """
+
+
+_OPEN = "state IN ('intent', 'in-doubt')"
 
 
 class IntentState(StrEnum):
@@ -104,10 +106,10 @@ class Intent:
             return True
         try:
             os.kill(self.pid, 0)
+        except PermissionError:  # it runs as another user
+            return False
         except ProcessLookupError:
             return True
-        except PermissionError:
-            return False
         return False
 
 
@@ -123,26 +125,22 @@ class Journal:
 
     def __init__(self, directory: Path, clock: Clock) -> None:
         self._directory = directory
+        self._path = directory / "journal.db"
         self._clock = clock
-        path = directory / "journal.db"
-        try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-            self._db = sqlite3.connect(path, timeout=10, isolation_level=None)
-        except (OSError, sqlite3.Error) as exc:
-            raise _unusable(path, exc) from exc
-        try:
-            self._db.row_factory = sqlite3.Row
-            # SQLite itself does not wait for another process that switches to WAL
-            with files.alone(directory):
-                self._db.execute("PRAGMA journal_mode = WAL")
-                self._db.execute("PRAGMA synchronous = FULL")
-                self._migrate()
-        except (OSError, sqlite3.Error) as exc:
-            self._db.close()
-            raise _unusable(path, exc) from exc
-        except BaseException:
-            self._db.close()
-            raise
+        with _usable(self._path, OSError, sqlite3.Error):
+            with files.opened(self._path):
+                pass
+            self._db = sqlite3.connect(self._path, timeout=10, isolation_level=None)
+            try:
+                self._db.row_factory = sqlite3.Row
+                # SQLite itself does not wait for another process that switches to WAL
+                with files.alone(directory):
+                    self._db.execute("PRAGMA journal_mode = WAL")
+                    self._db.execute("PRAGMA synchronous = FULL")
+                    self._migrate()
+            except BaseException:
+                self._db.close()
+                raise
 
     def intend(
         self,
@@ -152,7 +150,7 @@ class Journal:
         from_: str | None,
         body_hash: str,
         key: str | None,
-        dialled: list[str],
+        dialled: Sequence[str],
         hourly_limit: int | None = None,
     ) -> Intent:
         """Write an intent, durable on return.
@@ -166,34 +164,22 @@ class Journal:
         """
         now = self._clock.time()
         with self._transaction():
-            self._db.execute(
-                'INSERT INTO calls (reference, asked_at, pid, "to", "from", body_hash, key, state)'
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (reference, now, os.getpid(), to, from_, body_hash, key, IntentState.INTENT),
-            )
             self._record_dials(now, dialled, hourly_limit)
-        return Intent(
-            reference=reference,
-            asked_at=now,
-            pid=os.getpid(),
-            to=to,
-            from_=from_,
-            body_hash=body_hash,
-            key=key,
-            state=IntentState.INTENT,
-            uuid=None,
-            reply={},
-            certainty=None,
-            reason=None,
-        )
+            row = self._db.execute(
+                'INSERT INTO calls (reference, asked_at, pid, "to", "from", body_hash, key, state)'
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING *",
+                (reference, now, os.getpid(), to, from_, body_hash, key, IntentState.INTENT),
+            ).fetchone()
+        return _intent(row)
 
-    def settle(self, reference: str, state: IntentState, reason: str = "") -> None:
+    def settle(self, reference: str, state: IntentState, reason: str = "") -> Intent:
         """Write what became of an intent, other than a call with a known id."""
         with self._transaction():
-            self._db.execute(
-                "UPDATE calls SET state = ?, reason = ?, settled_at = ? WHERE reference = ?",
+            row = self._db.execute(
+                "UPDATE calls SET state = ?, reason = ?, settled_at = ? WHERE reference = ? RETURNING *",
                 (state, reason, self._clock.time(), reference),
-            )
+            ).fetchone()
+        return _intent(row)
 
     def created(
         self,
@@ -203,46 +189,38 @@ class Journal:
         *,
         certainty: str | None = None,
         reason: str | None = None,
-    ) -> bool:
-        """Write the id of the call that an intent led to; False if another intent has claimed that id.
+    ) -> Intent | None:
+        """Write the id of the call that an intent led to; None if another intent has claimed that id.
 
         What the API itself told (no *certainty*) outranks an older claim: a sandbox of one seed gives its ids again.
         """
-        try:
-            with self._transaction():
-                if certainty is None:
-                    self._db.execute(
-                        "UPDATE calls SET uuid = NULL, state = ?, reason = 'its id was given again' WHERE uuid = ?",
-                        (IntentState.NOT_CREATED, uuid),
-                    )
-                self._claim(reference, uuid, reply, certainty, reason)
-        except sqlite3.IntegrityError:
-            return False
-        return True
+        with self._transaction():
+            if certainty is None:
+                self._db.execute(
+                    "UPDATE calls SET uuid = NULL, state = ?, reason = 'its id was given again' WHERE uuid = ?",
+                    (IntentState.NOT_CREATED, uuid),
+                )
+            return self._claim(reference, uuid, reply, certainty, reason)
 
-    def match(self, intent: Intent, uuid: str, reply: dict[str, Any]) -> bool:
-        """Write the id of a call that was found by looking; False if another intent may have led to it.
+    def match(self, intent: Intent, uuid: str, reply: dict[str, Any]) -> Intent | None:
+        """Write the id of a call that was found by looking; None if another intent may have led to it.
 
         Whether one may is asked in the same breath: one that was written after the look began may be the cause of
         what was found.
         """
-        try:
-            with self._transaction():
-                if self.has_rival(intent):
-                    return False
-                self._claim(intent.reference, uuid, reply, "matched")
-        except sqlite3.IntegrityError:
-            return False
-        return True
+        with self._transaction():
+            if self.has_rival(intent):
+                return None
+            return self._claim(intent.reference, uuid, reply, "matched", None)
 
-    def note_dials(self, dialled: list[str], hourly_limit: int | None = None) -> None:
+    def note_dials(self, dialled: Sequence[str], hourly_limit: int | None = None) -> None:
         """Count numbers that something other than "create call" makes ring; raises as :meth:`intend`."""
         with self._transaction():
             self._record_dials(self._clock.time(), dialled, hourly_limit)
 
-    def check_dials(self, dialled: list[str], hourly_limit: int | None) -> None:
+    def check_dials(self, dialled: Sequence[str], hourly_limit: int | None) -> None:
         """Refuse beforehand what :meth:`intend` would refuse on the way; raises as it does."""
-        with self._reading():
+        with _usable(self._path, sqlite3.Error):
             self._check_dials(self._clock.time(), dialled, hourly_limit)
 
     def get(self, reference: str) -> Intent | None:
@@ -259,29 +237,26 @@ class Journal:
 
     def by_key(self, key: str) -> Intent | None:
         """The newest intent with that idempotency key which still counts: of the last 24 hours, or in doubt."""
-        since = self._clock.time() - KEY_LIFE_SECONDS
         return self._one(
-            "key = ? AND (asked_at >= ? OR state IN ('intent', 'in-doubt'))"
-            " ORDER BY asked_at DESC, rowid DESC LIMIT 1",
+            f"key = ? AND (asked_at >= ? OR {_OPEN}) ORDER BY asked_at DESC, rowid DESC LIMIT 1",
             key,
-            since,
+            self._clock.time() - KEY_LIFE_SECONDS,
         )
 
     def in_doubt(self) -> list[Intent]:
         """Every intent of which it is not known whether a call came of it, oldest first."""
-        found = self._all("state IN ('intent', 'in-doubt') ORDER BY asked_at, rowid")
+        found = self._all(f"{_OPEN} ORDER BY asked_at, rowid")
         now = self._clock.time()
         return [intent for intent in found if intent.is_abandoned(now)]
 
     def has_rival(self, intent: Intent) -> bool:
         """Whether another open intent to the same number could claim the call that *intent* made."""
-        rivals = "state IN ('intent', 'in-doubt') AND \"to\" = ? AND reference <> ?"
-        return bool(self._all(rivals, intent.to, intent.reference))
+        return bool(self._all(f'{_OPEN} AND "to" = ? AND reference <> ?', intent.to, intent.reference))
 
     def claimed(self, uuids: list[str]) -> set[str]:
         """Those of *uuids* that an intent has led to."""
         marks = ",".join("?" * len(uuids))
-        with self._reading():
+        with _usable(self._path, sqlite3.Error):
             rows = self._db.execute(f"SELECT uuid FROM calls WHERE uuid IN ({marks})", uuids)  # noqa: S608 (marks)
             return {row["uuid"] for row in rows}
 
@@ -294,13 +269,11 @@ class Journal:
         """
         name = hashlib.sha256(key.encode()).hexdigest()[:32]
         path = self._directory / f"key-{name}.lock"
-        try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        except OSError as exc:
-            raise _unusable(path, exc) from exc
-        try:
+        with ExitStack() as stack:
+            with _usable(path, OSError):
+                handle = stack.enter_context(files.opened(path))
             give_up = self._clock.monotonic() + KEY_WAIT_SECONDS
-            while not _try_lock(handle):
+            while not files.try_lock(handle):
                 if self._clock.monotonic() >= give_up:
                     raise TransportError(
                         "Another voicectl is still creating the call of this idempotency key.",
@@ -308,8 +281,6 @@ class Journal:
                     )
                 self._clock.sleep(0.1)
             yield
-        finally:
-            os.close(handle)
 
     def close(self) -> None:
         """Close the database."""
@@ -317,7 +288,7 @@ class Journal:
 
     def _migrate(self) -> None:
         with self._transaction():
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            (version,) = self._db.execute("PRAGMA user_version").fetchone()
             if version > SCHEMA_VERSION:
                 raise sqlite3.DatabaseError("it was written by a newer voicectl")
             if version == 0:
@@ -326,31 +297,27 @@ class Journal:
                 self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def _claim(
-        self,
-        reference: str,
-        uuid: str,
-        reply: dict[str, Any],
-        certainty: str | None,
-        reason: str | None = None,
-    ) -> None:
-        self._db.execute(
-            "UPDATE calls SET state = ?, uuid = ?, reply = ?, certainty = ?, reason = coalesce(?, reason),"
-            " settled_at = ? WHERE reference = ?",
+        self, reference: str, uuid: str, reply: dict[str, Any], certainty: str | None, reason: str | None
+    ) -> Intent | None:
+        row = self._db.execute(
+            "UPDATE OR IGNORE calls SET state = ?, uuid = ?, reply = ?, certainty = ?,"
+            " reason = coalesce(?, reason), settled_at = ? WHERE reference = ? RETURNING *",
             (IntentState.CREATED, uuid, json.dumps(reply), certainty, reason, self._clock.time(), reference),
-        )
+        ).fetchone()
+        return None if row is None else _intent(row)
 
-    def _record_dials(self, now: float, dialled: list[str], hourly_limit: int | None) -> None:
+    def _record_dials(self, now: float, dialled: Sequence[str], hourly_limit: int | None) -> None:
         """Check and record in one transaction, so that two commands at once cannot both be the last one allowed."""
         self._check_dials(now, dialled, hourly_limit)
         self._db.executemany("INSERT INTO dials VALUES (?, ?)", [(now, number) for number in dialled])
         self._db.execute("DELETE FROM dials WHERE at < ?", (now - 2 * KEY_LIFE_SECONDS,))
 
-    def _check_dials(self, now: float, dialled: list[str], hourly_limit: int | None) -> None:
+    def _check_dials(self, now: float, dialled: Sequence[str], hourly_limit: int | None) -> None:
         if hourly_limit is None:
             return
-        made = self._db.execute("SELECT count(*) FROM dials WHERE at >= ?", (now - HOUR_SECONDS,)).fetchone()[
-            0
-        ]
+        (made,) = self._db.execute(
+            "SELECT count(*) FROM dials WHERE at >= ?", (now - HOUR_SECONDS,)
+        ).fetchone()
         if made + len(dialled) > hourly_limit:
             raise GuardError(
                 f"This profile allows {hourly_limit} calls in an hour; {made} were made.",
@@ -359,66 +326,39 @@ class Journal:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        try:
+        with _usable(self._path, sqlite3.Error), self._db:
             self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
-        except sqlite3.IntegrityError:
-            raise
-        except sqlite3.Error as exc:
-            raise _unusable(self._directory / "journal.db", exc) from exc
-
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        try:
             yield
-        except sqlite3.Error as exc:
-            raise _unusable(self._directory / "journal.db", exc) from exc
 
     def _one(self, where: str, *values: object) -> Intent | None:
         found = self._all(where, *values)
         return found[0] if found else None
 
     def _all(self, where: str, *values: object) -> list[Intent]:
-        with self._reading():
+        with _usable(self._path, sqlite3.Error):
             rows = self._db.execute(f"SELECT * FROM calls WHERE {where}", values).fetchall()  # noqa: S608 (ours)
         return [_intent(row) for row in rows]
 
 
 def _intent(row: sqlite3.Row) -> Intent:
-    return Intent(
-        reference=row["reference"],
-        asked_at=row["asked_at"],
-        pid=row["pid"],
-        to=row["to"],
-        from_=row["from"],
-        body_hash=row["body_hash"],
-        key=row["key"],
-        state=IntentState(row["state"]),
-        uuid=row["uuid"],
-        reply=json.loads(row["reply"]) if row["reply"] else {},
-        certainty=row["certainty"],
-        reason=row["reason"],
-        settled_at=row["settled_at"],
-    )
+    found = dict(row)
+    found |= {
+        "from_": found.pop("from"),
+        "state": IntentState(row["state"]),
+        "reply": json.loads(row["reply"] or "{}"),
+    }
+    return Intent(**found)
 
 
-def _try_lock(handle: int) -> bool:
+@contextmanager
+def _usable(path: Path, *faults: type[Exception]) -> Iterator[None]:
+    """Raise JournalError for one of *faults*, which say that the file at *path* cannot be used."""
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _unusable(path: Path, exc: Exception) -> JournalError:
-    why = exc.strerror if isinstance(exc, OSError) else str(exc)
-    return JournalError(
-        f"The journal {path} cannot be used: {why}.",
-        hint="Put that right, or name another place with VOICECTL_STATE_DIR; 'call create --no-journal' does"
-        " without, and then a lost reply cannot be looked up.",
-    )
+        yield
+    except faults as exc:
+        why = exc.strerror if isinstance(exc, OSError) else str(exc)
+        raise JournalError(
+            f"The journal {path} cannot be used: {why}.",
+            hint="Put that right, or name another place with VOICECTL_STATE_DIR; 'call create --no-journal' does"
+            " without, and then a lost reply cannot be looked up.",
+        ) from exc

@@ -8,12 +8,12 @@ Source: Voice API reference, "limits": 3 new calls and 15 other requests a secon
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from typing import TYPE_CHECKING
 
 from voicectl.errors import RateLimitedError
+from voicectl.store import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ class SharedPace:
             wait = self._reserve(creates, others, urgent=urgent or self._is_urgent, budget=budget)
         except OSError as exc:
             self._remark(f"Requests are not paced: {self._path} cannot be used ({exc.strerror}).")
-            self._remark = _already_said
+            self._remark = lambda _: None  # said once
             return 0.0
         if wait > 0:
             self._clock.sleep(wait)
@@ -65,19 +65,14 @@ class SharedPace:
     def _lock(self, handle: int, budget: float) -> bool:
         """Lock the file, as others hold it for a moment only; False if one holds it for *budget* seconds."""
         give_up = time.monotonic() + budget
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() >= give_up:
-                    return False
-                time.sleep(LOCK_POLL_SECONDS)  # the machine's own time: another process is waited for
-            else:
-                return True
+        while not files.try_lock(handle):
+            if time.monotonic() >= give_up:
+                return False
+            time.sleep(LOCK_POLL_SECONDS)  # the machine's own time: another process is waited for
+        return True
 
     def _reserve(self, creates: int, others: int, *, urgent: bool, budget: float) -> float:
-        handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
+        with files.opened(self._path) as handle:
             if not self._lock(handle, 0.0 if urgent else budget):
                 if urgent:
                     return 0.0
@@ -102,8 +97,6 @@ class SharedPace:
             content = f"{next_create:20.6f} {next_other:20.6f} {boot}\n".encode()
             os.pwrite(handle, content, 0)
             os.ftruncate(handle, len(content))
-        finally:
-            os.close(handle)
         return wait
 
 
@@ -122,7 +115,3 @@ def _too_many(why: str) -> RateLimitedError:
     return RateLimitedError(
         why, status=429, hint="Nothing was sent. Try again when the other voicectl processes are done."
     )
-
-
-def _already_said(_: str) -> None:
-    """Takes the place of a remark that was made."""
