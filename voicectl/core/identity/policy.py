@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from voicectl.errors import GuardError, InputError
@@ -51,12 +51,11 @@ class Policy:
             shown = each.removeprefix("+")
             if not _NUMBER.fullmatch(each) and not any(letter.isalpha() or letter == ":" for letter in each):
                 raise _forbidden(each, "it is not written in E.164, so the lists cannot judge it")
-            allowed = max((len(p) for p in self.allow if shown.startswith(p)), default=-1)
-            denied = max((len(p) for p in self.deny if shown.startswith(p)), default=-1)
-            if denied >= 0 and denied >= allowed:
-                rule = next(p for p in self.deny if len(p) == denied and shown.startswith(p))
-                raise _forbidden(each, f"it denies numbers that begin with {rule}")
-            if self.allow and allowed < 0:
+            allowed = max(filter(shown.startswith, self.allow), key=len, default="")
+            denied = max(filter(shown.startswith, self.deny), key=len, default="")
+            if denied and len(denied) >= len(allowed):
+                raise _forbidden(each, f"it denies numbers that begin with {denied}")
+            if self.allow and not allowed:
                 raise _forbidden(each, f"it allows only numbers that begin with {', '.join(self.allow)}")
 
     def length_for(self, asked: int | None) -> int | None:
@@ -80,11 +79,7 @@ class Policy:
     def to_json(self) -> dict[str, Any]:
         """The fields that are set."""
         fields = {
-            "allow": list(self.allow),
-            "deny": list(self.deny),
-            "max_calls_per_hour": self.max_calls_per_hour,
-            "length_timer": self.length_timer,
-            "hosts": list(self.hosts),
+            name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()
         }
         return {name: value for name, value in fields.items() if value not in (None, [])}
 
@@ -96,7 +91,7 @@ class Policy:
             InputError: A prefix or host is none.
             TypeError: Something is of another type, or not known.
         """
-        if unknown := raw.keys() - {"allow", "deny", "max_calls_per_hour", "length_timer", "hosts"}:
+        if unknown := raw.keys() - asdict(cls()).keys():
             raise TypeError(f"unknown guards {unknown}")
         return cls(
             allow=tuple(map(prefix, _texts(raw, "allow"))),
