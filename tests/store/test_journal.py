@@ -23,14 +23,18 @@ from tests.support.fault_proxy import FaultProxy, Side, cut
 from tests.support.machines import Application, client
 from tests.support.room import PERSON, Room
 from tests.support.servers import LEG, Request
-from voicectl.core.calls.create import Dialler
+from voicectl.core.calls.create import CallCreator
+from voicectl.core.calls.in_doubt import LostCallFinder
+from voicectl.core.calls.order import CallOrder, greeting
 from voicectl.errors import GuardError, OutcomeUnknown
 from voicectl.interrupts import Interrupts
 from voicectl.store.journal import Intent, IntentState, Journal
 
 ROOT = Path(__file__).parents[2]
 CREATE = f"call create --to {PERSON} --talk Hello -o json"
-BODY = {"to": [{"type": "phone", "number": PERSON}], "from": {"type": "phone", "number": "442079460000"}}
+ORDER = CallOrder(
+    to={"type": "phone", "number": PERSON}, from_="442079460000", ncco=greeting("Hi", None, None)
+)
 
 
 @pytest.fixture
@@ -104,14 +108,14 @@ class LateJournal(Journal):
             **{name: value for name, value in intent.items() if name not in ("dialled", "hourly_limit")},
         )
 
-    def created(self, reference: str, uuid: str, reply: dict[str, Any], **more: Any) -> bool:
+    def created(self, reference: str, uuid: str, reply: dict[str, Any], **more: Any) -> Intent | None:
         super().intend(reference, **self.kept[1])
         return super().created(reference, uuid, reply, **more)
 
 
 def place(journal: Journal, line: FaultProxy, application: Application, clock: FakeClock) -> None:
     with client(line.url, application, clock) as api:
-        Dialler(api, journal, clock, Interrupts()).create(BODY | {"ncco": [{"action": "talk", "text": "Hi"}]})
+        CallCreator(api, LostCallFinder(api, journal, clock, None), Interrupts()).create(ORDER)
 
 
 @pytest.mark.parametrize(("kind", "is_caught"), [(Journal, False), (LateJournal, True)])
@@ -369,9 +373,9 @@ def test_an_intent_that_comes_while_another_is_looked_for_keeps_it_from_being_ma
     assert room(f"{CREATE} --no-journal").exit_code == 0
     line.on_request = on_request
     with client(line.url, application, room.clock) as api:
-        dialler = Dialler(api, journal, room.clock, Interrupts())
+        finder = LostCallFinder(api, journal, room.clock, None)
         with pytest.raises(OutcomeUnknown, match="in doubt too"):
-            dialler.look(lost, seconds=8, why="")
+            finder.find(lost, why="")
     assert journal.claimed([lost.uuid or "", *room.sandbox.exchange.legs]) == set()  # type: ignore[union-attr]
 
 

@@ -193,4 +193,4 @@ def caller_id(given: str | None, default: str | None) -> str:
             "There is no number to call from.",
             hint="Give --from NUMBER, or keep one in the profile, or set VOICECTL_FROM.",
         )
-    return str(endpoint.caller(given)["number"]) if given is not None else str(default)
+    return endpoint.caller(given) if given is not None else str(default)

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from voicectl.cli.output.writer import Format, View, Writer
     from voicectl.clock import Clock
     from voicectl.core.calls.ages import Ages
-    from voicectl.core.calls.create import Dialler
     from voicectl.core.history import History
     from voicectl.core.identity.account import Account
     from voicectl.core.identity.profiles import ProfileStore
@@ -302,21 +301,6 @@ class App:
         from voicectl.store.action_log import Notes
 
         return Notes(self.state_directory)
-
-    def dialler(self, *, with_journal: bool = True) -> Dialler:
-        """What creates calls; a dry run writes no journal."""
-        from voicectl.core.calls.create import Dialler
-
-        journal = self.journal if with_journal and not self.options.dry_run else None
-        limit = self.target.policy.max_calls_per_hour
-        if limit is not None and not with_journal:
-            raise GuardError(
-                "This profile limits its calls in an hour, and without the journal nobody counts them.",
-                hint="Leave --no-journal out.",
-            )
-        return Dialler(
-            self.api, journal, self.clock, self.interrupts, hourly_limit=limit, history=self.history
-        )
 
     def events(self, store: str | None) -> EventStore:
         """Open the store of webhook events, and make it where there is none.

@@ -6,13 +6,32 @@ Source: Voice API reference, "endpoint objects".
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from voicectl.errors import InputError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 WEBSOCKET_CONTENT_TYPE = "audio/l16;rate=16000"
 
+
+class EndpointOption(NamedTuple):
+    """What some types of endpoint take besides an address: the field it becomes, and those types."""
+
+    field: str
+    types: tuple[str, ...]
+
+
+OPTIONS = {
+    "dtmf-answer": EndpointOption("dtmfAnswer", ("phone",)),
+    "header": EndpointOption("headers", ("sip", "websocket")),
+    "content-type": EndpointOption("content-type", ("websocket",)),
+    "authorization": EndpointOption("authorization", ("websocket",)),
+}
+
 _DIALLED = {"phone": "number", "sip": "uri", "websocket": "uri", "app": "user", "vbc": "extension"}
+_ADDRESSES = ("number", "uri", "user", "extension")
 _NUMBER = re.compile(r"\+?([1-9][0-9]{6,14})")
 _SIP = re.compile(r"sips?:[\x21-\x7e]+@[\x21-\x7e]+")
 _WEBSOCKET = re.compile(r"wss?://[\x21-\x7e]+")
@@ -60,9 +79,19 @@ def parse(text: str) -> dict[str, Any]:
     )
 
 
-def caller(text: str) -> dict[str, Any]:
-    """The ``from`` object: one of your numbers, or a SIP URI in its place."""
-    return {"type": "phone", "number": text if _SIP.fullmatch(text) else number(text)}
+def caller(text: str) -> str:
+    """Normalise a caller id: one of your numbers, or a SIP URI in its place; raises as :func:`number`."""
+    return text if _SIP.fullmatch(text) else number(text)
+
+
+def with_options(endpoint: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an endpoint object to dial with *options* of :data:`OPTIONS`, which its type takes."""
+    return endpoint | {OPTIONS[name].field: value for name, value in options.items()}
+
+
+def websocket_authorization(header: str | None) -> dict[str, str]:
+    """Return how the platform signs in to a WebSocket: with that header, or, without one, with a token of its own."""
+    return {"type": "vonage"} if header is None else {"type": "custom", "value": header}
 
 
 def dialled(endpoint: dict[str, Any]) -> str | None:
@@ -74,14 +103,12 @@ def dialled(endpoint: dict[str, Any]) -> str | None:
 
 def shown(endpoint: dict[str, Any]) -> dict[str, Any]:
     """An endpoint object as records have it: without the keys it presses, and without what signs it in."""
-    return {
-        name: endpoint[name] for name in ("type", "number", "uri", "user", "extension") if name in endpoint
-    }
+    return {name: endpoint[name] for name in ("type", *_ADDRESSES) if name in endpoint}
 
 
 def label(endpoint: dict[str, Any]) -> str | None:
     """How an endpoint object is shown in a table: its number, URI, user or extension; None if it has none."""
-    for field in ("number", "uri", "user", "extension"):
+    for field in _ADDRESSES:
         value = endpoint.get(field)
         if value not in (None, ""):
             return str(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -30,17 +31,19 @@ from voicectl.cli.ncco_input import NoLint, check_ncco, read_ncco
 from voicectl.cli.output import views
 from voicectl.cli.output.text import remark
 from voicectl.cli.targets import stop, stops_all
-from voicectl.core.calls.create import dialled
+from voicectl.core.calls.create import CallCreator
 from voicectl.core.calls.hangup import hang_up
-from voicectl.errors import DryRun, InputError, Interrupted, VoicectlError
-from voicectl.voice import amd, dtmf, endpoint, ncco
+from voicectl.core.calls.in_doubt import LostCallFinder
+from voicectl.core.calls.order import CallOrder, greeting
+from voicectl.errors import DryRun, GuardError, InputError, Interrupted, VoicectlError
+from voicectl.voice import amd, dtmf, endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from voicectl.cli.output.writer import Writer
-    from voicectl.core.calls.create import Dialler, Placed
+    from voicectl.core.calls.create import PlacedCall
     from voicectl.voice.call import Call, Until
+    from voicectl.voice.ncco import Ncco
 
 MAX_RINGING_SECONDS = 120
 
@@ -134,186 +137,47 @@ def create(
         )
     if random_from_number and from_ is not None:
         raise InputError("--from and --random-from-number contradict each other.", hint="Give one of them.")
-    fields: dict[str, Any] = (
-        {"random_from_number": True}
-        if random_from_number
-        else {"from": endpoint.caller(caller_id(from_, app.target.from_))}
+    order = partial(
+        CallOrder,
+        from_=None if random_from_number else caller_id(from_, app.target.from_),
+        ncco=flow,
+        answer_url=None if answer_url is None else check_url(answer_url, "--answer-url"),
+        event_url=None if event_url is None else check_url(event_url, "--event-url"),
+        answer_method=_method("--answer-method", answer_method, answer_url),
+        event_method=_method("--event-method", event_method, event_url),
+        machine_detection=_detection(machine_detection, advanced_machine_detection),
+        advanced_machine_detection=(
+            None if advanced_machine_detection is None else amd.parse(advanced_machine_detection)
+        ),
+        ringing_timer=_timer("--ringing-timer", ringing_timer, MAX_RINGING_SECONDS),
+        length_timer=app.target.policy.length_for(_timer("--length-timer", length_timer, MAX_LENGTH_SECONDS)),
     )
-    if flow is not None:
-        fields["ncco"] = flow
-    if answer_url is not None:
-        fields["answer_url"] = [check_url(answer_url, "--answer-url")]
-    if event_url is not None:
-        fields["event_url"] = [check_url(event_url, "--event-url")]
-    fields |= _method("answer_method", answer_method, answer_url)
-    fields |= _method("event_method", event_method, event_url)
-    fields |= _detection(machine_detection, advanced_machine_detection)
-    if ringing_timer is not None:
-        fields["ringing_timer"] = whole_seconds(ringing_timer, "--ringing-timer", 1, MAX_RINGING_SECONDS)
-    asked = (
-        None if length_timer is None else whole_seconds(length_timer, "--length-timer", 1, MAX_LENGTH_SECONDS)
-    )
-    length = app.target.policy.length_for(asked)
-    if length is not None:
-        fields["length_timer"] = length
-    special = _Special(dtmf_answer, header or [], content_type, _authorization(app, authorization))
-    bodies = [{"to": [special.add_to(endpoint.parse(each))]} | fields for each in to]
-    _refuse_twice(bodies)
+    options = {
+        "dtmf-answer": None if dtmf_answer is None else dtmf.check(dtmf_answer),
+        "header": dict(map(parse_header, header)) if header else None,
+        "content-type": content_type,
+        "authorization": _authorization(app, authorization),
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    orders = [order(to=_endpoint(each, given)) for each in to]
+    _refuse_twice(orders)
     if hangup_on_timeout and wait is None:
         raise InputError(
             "--hangup-on-timeout goes with --wait.", hint="Say what to wait for: --wait answered"
         )
     until = None if wait is None else parse_status(app, wait)
-    _run(
-        app,
-        bodies,
-        key=idempotency_key,
-        with_journal=not no_journal,
-        until=until,
-        seconds=times.duration(timeout),
-        hangup_on_timeout=hangup_on_timeout,
-    )
+    seconds = times.duration(timeout)
+    waiting = None if until is None else _Waiting(until, seconds, hangup_on_timeout)
+    _run(app, orders, idempotency_key, waiting, with_journal=not no_journal)
 
 
-def _refuse_twice(bodies: list[dict[str, Any]]) -> None:
-    """A number that is named twice is a slip, and would ring twice."""
-    named = [dialled(body)[0] for body in bodies]
-    for each in named:
-        if named.count(each) > 1:
-            raise InputError(f"--to names {each} twice.", hint="Name it once; nobody was called.")
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """What ``--wait`` asks for."""
 
-
-def _run(
-    app: App,
-    bodies: list[dict[str, Any]],
-    *,
-    key: str | None,
-    with_journal: bool,
-    until: Until | None,
-    seconds: float,
-    hangup_on_timeout: bool,
-) -> None:
-    """Hold the calls against the guards, place each, then wait for them if that was asked."""
-    is_many = len(bodies) > 1
-    policy = app.target.policy
-    for body in bodies:
-        policy.check_dialled(dialled(body))
-    dialler = app.dialler(with_journal=with_journal)
-    if policy.max_calls_per_hour is not None and (is_many or app.options.dry_run):  # all or none
-        rung = [each for body in bodies for each in dialled(body)]
-        app.journal.check_dials(rung, policy.max_calls_per_hour)
-    waits = until is not None and not app.options.dry_run
-    placed: dict[str, dict[str, Any]] = {}
-    statuses: list[int] = []
-    with app.writer(views.CREATED, is_many=is_many) as out:
-        app.announce()
-        if not with_journal:
-            remark("No journal is kept: if the reply is lost, the call cannot be looked up.")
-        is_told_at_once = not waits or app.options.quiet
-        try:
-            for call, to in _place(app, dialler, bodies, key, statuses):
-                placed[call.uuid] = {"to": to} | call.to_json()
-                app.changed.append(call.uuid)
-                if is_told_at_once:
-                    out.add(placed[call.uuid])
-                    out.flush()
-                if call.unrecorded is not None:
-                    remark(f"The call exists, and could not be kept in the journal: {call.uuid}")
-                    raise call.unrecorded
-        except VoicectlError as exc:
-            if not is_told_at_once:
-                for record in placed.values():
-                    out.add(record)
-            stop(app, exc, statuses)
-        if placed and waits and until is not None:
-            try:
-                _wait(app, placed, out, until, seconds, hangup_on_timeout=hangup_on_timeout)
-            except VoicectlError as exc:
-                if isinstance(exc, Interrupted) or not statuses:
-                    stop(app, exc, statuses)
-                errors.tell(exc, profile=app.target.name, as_json=app.tells_json)
-                statuses.append(errors.exit_status(exc))
-    if statuses:
-        raise typer.Exit(errors.combined_status(statuses, len(bodies)))
-
-
-def _place(
-    app: App, dialler: Dialler, bodies: list[dict[str, Any]], key: str | None, statuses: list[int]
-) -> Iterator[tuple[Placed, dict[str, Any]]]:
-    """Place the calls one after another; a failed one does not stop the others, unless it is the credentials.
-
-    Args:
-        statuses: Gets the exit status of each that failed.
-
-    Yields:
-        Each call that exists, and whom it rings.
-    """
-    for body in bodies:
-        app.interrupts.check()
-        try:
-            yield dialler.create(body, key=key), endpoint.shown(body["to"][0])
-        except DryRun as dry:
-            app.show_request(dry)
-        except VoicectlError as exc:
-            if len(bodies) == 1 or stops_all(exc):
-                raise
-            about = f"to {endpoint.label(body['to'][0])}"
-            errors.tell(exc, profile=app.target.name, as_json=app.tells_json, about=about)
-            statuses.append(errors.exit_status(exc))
-
-
-def _wait(
-    app: App,
-    placed: dict[str, dict[str, Any]],
-    out: Writer,
-    until: Until,
-    seconds: float,
-    *,
-    hangup_on_timeout: bool,
-) -> None:
-    """Wait for the calls and write each as last seen, whatever came of it.
-
-    Args:
-        placed: The record of each call by its id; brought up to date.
-    """
-
-    def note(call: Call) -> None:
-        placed[call.uuid] |= call.raw
-
-    def tell(call: Call) -> None:
-        note(call)
-        tell_change(call)
-
-    try:
-        for last in wait_for(app, list(placed), until, seconds, tell):
-            note(last)
-    except VoicectlError as exc:
-        for last in getattr(exc, "calls", ()):
-            note(last)
-        if hangup_on_timeout:
-            app.interrupts.pending = None  # heard: the hang-ups still go out
-            exc.hint = "It was hung up, as --hangup-on-timeout asks."
-            for uuid in placed:
-                _hang_up(app, uuid, note)
-        elif isinstance(exc, Interrupted):
-            remark(f"It goes on as it is. End it: voicectl hangup {' '.join(placed)}")
-        raise
-    finally:
-        if not app.options.quiet:
-            for record in placed.values():
-                out.add(record)
-
-
-def _hang_up(app: App, uuid: str, note: Callable[[Call], None]) -> None:
-    """End one of several calls and see what became of it; a failure is told, and the others are ended too."""
-    try:
-        hang_up(app.api, app.clock, uuid, app.history)
-        record = app.api.get_call(uuid)
-        note(record if app.history is None else app.history.seen(record))
-    except Interrupted:
-        raise
-    except VoicectlError as exc:
-        errors.tell(exc, profile=app.target.name, as_json=app.tells_json, about=f"hanging up {uuid}")
+    until: Until
+    seconds: float
+    hangs_up: bool
 
 
 def _flow(
@@ -325,46 +189,43 @@ def _flow(
     ncco_file: str | None,
     *,
     is_linted: bool,
-) -> ncco.Ncco | None:
+) -> Ncco | None:
     """The NCCO that the options describe, held against the rules if *is_linted*; None if they describe none."""
-    given = [value for value in (talk, stream, join) if value is not None]
     if ncco_file is not None:
-        if given:
+        if (talk, stream, join) != (None, None, None):
             raise InputError(
                 "--ncco does not go with --talk, --stream or --join.", hint="Put them into the NCCO."
             )
         return read_ncco(app, ncco_file, is_linted=is_linted)
     if talk is None and any(value is not None for value in voice.values()):
         raise InputError("--language, --style and --premium go with --talk.", hint="Add --talk TEXT.")
-    flow: ncco.Ncco = []
-    if talk is not None:
-        flow.append(ncco.talk(check_text(talk), **voice))
-    if stream is not None:
-        flow.append(ncco.stream(check_url(stream, "--stream")))
-    if join is not None:
-        flow.append(ncco.conversation(check_room(join)))
+    flow = greeting(
+        None if talk is None else check_text(talk),
+        None if stream is None else check_url(stream, "--stream"),
+        None if join is None else check_room(join),
+        **voice,
+    )
     if flow and is_linted:
         check_ncco(app, flow)
     return flow or None
 
 
-def _method(field: str, value: str | None, url: str | None) -> dict[str, str]:
-    if value is None:
-        return {}
-    option = "--" + field.replace("_", "-")
-    if value.upper() not in ("GET", "POST") or url is None:
+def _method(option: str, value: str | None, url: str | None) -> str | None:
+    if value is not None and (value.upper() not in ("GET", "POST") or url is None):
         raise InputError(f"{option} is GET or POST, and goes with its URL.")
-    return {field: value.upper()}
+    return value and value.upper()
 
 
-def _detection(standard: str | None, advanced: str | None) -> dict[str, Any]:
+def _detection(standard: str | None, advanced: str | None) -> str | None:
     if standard is not None and advanced is not None:
         raise InputError("Both kinds of machine detection are asked for.", hint="Give one of them.")
-    if standard is not None and standard not in amd.BEHAVIORS:
+    if standard not in (None, *amd.BEHAVIORS):
         raise InputError("--machine-detection is continue or hangup.")
-    if advanced is not None:
-        return {"advanced_machine_detection": amd.parse(advanced)}
-    return {} if standard is None else {"machine_detection": standard}
+    return standard
+
+
+def _timer(option: str, value: str | None, most: int) -> int | None:
+    return None if value is None else whole_seconds(value, option, 1, most)
 
 
 def _authorization(app: App, what: str | None) -> dict[str, str] | None:
@@ -372,43 +233,151 @@ def _authorization(app: App, what: str | None) -> dict[str, str] | None:
     if what is None:
         return None
     if what == "vonage":
-        return {"type": "vonage"}
-    value = app.read_input(what, "the Authorization header").decode("ascii", "replace").strip()
-    return {"type": "custom", "value": value}
+        return endpoint.websocket_authorization(None)
+    header = app.read_input(what, "the Authorization header")
+    return endpoint.websocket_authorization(header.decode("ascii", "replace").strip())
 
 
-@dataclass(frozen=True, slots=True)
-class _Special:
-    """What only some types of endpoint take."""
+def _endpoint(text: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Read an endpoint of ``--to``, with the *options* that only some types take, by their names."""
+    to = endpoint.parse(text)
+    for name in options:
+        types = endpoint.OPTIONS[name].types
+        if to["type"] not in types:
+            raise InputError(f"--{name} goes with {' and '.join(types)} endpoints, not {to['type']}.")
+    return endpoint.with_options(to, options)
 
-    dtmf_answer: str | None
-    headers: list[str]
-    content_type: str | None
-    authorization: dict[str, str] | None
 
-    def add_to(self, to: dict[str, Any]) -> dict[str, Any]:
-        """*to* with the fields that were given.
+def _refuse_twice(orders: list[CallOrder]) -> None:
+    """A number that is named twice is a slip, and would ring twice."""
+    named = [order.label for order in orders]
+    for each in named:
+        if named.count(each) > 1:
+            raise InputError(f"--to names {each} twice.", hint="Name it once; nobody was called.")
 
-        Raises:
-            InputError: Its type does not take one of them.
-        """
-        kind = to["type"]
-        fields: dict[str, Any] = {}
-        if self.dtmf_answer is not None:
-            self._need(kind, "--dtmf-answer", "phone")
-            fields["dtmfAnswer"] = dtmf.check(self.dtmf_answer)
-        if self.headers:
-            self._need(kind, "--header", "sip", "websocket")
-            fields["headers"] = dict(map(parse_header, self.headers))
-        if self.content_type is not None:
-            self._need(kind, "--content-type", "websocket")
-            fields["content-type"] = self.content_type
-        if self.authorization is not None:
-            self._need(kind, "--authorization", "websocket")
-            fields["authorization"] = self.authorization
-        return to | fields
 
-    @staticmethod
-    def _need(kind: str, option: str, *kinds: str) -> None:
-        if kind not in kinds:
-            raise InputError(f"{option} goes with {' and '.join(kinds)} endpoints, not {kind}.")
+def _run(
+    app: App, orders: list[CallOrder], key: str | None, waiting: _Waiting | None, *, with_journal: bool
+) -> None:
+    """Place the calls if the profile allows them all, then wait for them if that was asked."""
+    creator = _guarded(app, orders, with_journal=with_journal)
+    is_told_at_once = waiting is None or app.options.quiet
+    placed: dict[str, dict[str, Any]] = {}
+    statuses: list[int] = []
+    with app.writer(views.CREATED, is_many=len(orders) > 1) as out:
+        app.announce()
+        if not with_journal:
+            remark("No journal is kept: if the reply is lost, the call cannot be looked up.")
+        try:
+            for call in _place(app, creator, orders, key, statuses):
+                placed[call.uuid] = call.to_json()
+                app.changed.append(call.uuid)
+                if is_told_at_once:
+                    out.add(placed[call.uuid])
+                    out.flush()
+                if call.unrecorded is not None:
+                    remark(f"The call exists, and could not be kept in the journal: {call.uuid}")
+                    raise call.unrecorded
+            if placed and waiting is not None:
+                _wait(app, placed, waiting, statuses)
+        except VoicectlError as exc:
+            stop(app, exc, statuses)
+        finally:
+            if not is_told_at_once:
+                for record in placed.values():
+                    out.add(record)
+    if statuses:
+        raise typer.Exit(errors.combined_status(statuses, len(orders)))
+
+
+def _guarded(app: App, orders: list[CallOrder], *, with_journal: bool) -> CallCreator:
+    """Return what creates calls, once the profile allows them all; a dry run writes no journal.
+
+    Raises:
+        GuardError: It does not allow them.
+    """
+    dialled = [each for order in orders for each in order.dialled]
+    app.target.policy.check_dialled(dialled)
+    limit = app.target.policy.max_calls_per_hour
+    if limit is not None and not with_journal:
+        raise GuardError(
+            "This profile limits its calls in an hour, and without the journal nobody counts them.",
+            hint="Leave --no-journal out.",
+        )
+    finder = None
+    if with_journal and not app.options.dry_run:
+        finder = LostCallFinder(app.api, app.journal, app.clock, app.history)
+    if limit is not None and (len(orders) > 1 or app.options.dry_run):  # all or none
+        app.journal.check_dials(dialled, limit)
+    return CallCreator(app.api, finder, app.interrupts, limit)
+
+
+def _place(
+    app: App, creator: CallCreator, orders: list[CallOrder], key: str | None, statuses: list[int]
+) -> Iterator[PlacedCall]:
+    """Place the calls one after another; a failed one does not stop the others, unless it is the credentials.
+
+    Args:
+        statuses: Gets the exit status of each that failed.
+    """
+    for order in orders:
+        app.interrupts.check()
+        try:
+            yield creator.create(order, key=key)
+        except DryRun as dry:
+            app.show_request(dry)
+        except VoicectlError as exc:
+            if len(orders) == 1 or stops_all(exc):
+                raise
+            _tell(app, exc, f"to {order.label}")
+            statuses.append(errors.exit_status(exc))
+
+
+def _wait(app: App, placed: dict[str, dict[str, Any]], waiting: _Waiting, statuses: list[int]) -> None:
+    """Wait for the calls; where others failed before, that the wait does is told and counts with them.
+
+    Args:
+        placed: The record of each call by its id; brought up to date.
+        statuses: The exit status of each that failed.
+    """
+
+    def note(call: Call) -> None:
+        placed[call.uuid] |= call.raw
+
+    def tell(call: Call) -> None:
+        note(call)
+        tell_change(call)
+
+    try:
+        for last in wait_for(app, list(placed), waiting.until, waiting.seconds, tell):
+            note(last)
+    except VoicectlError as exc:
+        for last in getattr(exc, "calls", ()):
+            note(last)
+        if waiting.hangs_up:
+            app.interrupts.pending = None  # heard: the hang-ups still go out
+            exc.hint = "It was hung up, as --hangup-on-timeout asks."
+            for uuid in placed:
+                _hang_up(app, uuid, note)
+        elif isinstance(exc, Interrupted):
+            remark(f"It goes on as it is. End it: voicectl hangup {' '.join(placed)}")
+        if isinstance(exc, Interrupted) or not statuses:
+            raise
+        _tell(app, exc)
+        statuses.append(errors.exit_status(exc))
+
+
+def _hang_up(app: App, uuid: str, note: Callable[[Call], None]) -> None:
+    """End one of several calls and see what became of it; a failure is told, and the others are ended too."""
+    try:
+        hang_up(app.api, app.clock, uuid, app.history)
+        record = app.api.get_call(uuid)
+        note(record if app.history is None else app.history.seen(record))
+    except Interrupted:
+        raise
+    except VoicectlError as exc:
+        _tell(app, exc, f"hanging up {uuid}")
+
+
+def _tell(app: App, exc: VoicectlError, about: str = "") -> None:
+    errors.tell(exc, profile=app.target.name, as_json=app.tells_json, about=about)

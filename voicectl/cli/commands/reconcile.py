@@ -9,8 +9,8 @@ import typer
 from voicectl import times
 from voicectl.cli.context import App, current
 from voicectl.cli.output import views
-from voicectl.core.calls.create import Dialler, in_doubt
 from voicectl.core.calls.hangup import hang_up
+from voicectl.core.calls.in_doubt import LostCallFinder, in_doubt
 from voicectl.errors import InputError, LegError
 from voicectl.store.journal import IntentState
 from voicectl.voice.call import is_leg_id
@@ -18,7 +18,6 @@ from voicectl.voice.call import is_leg_id
 if TYPE_CHECKING:
     from voicectl.store.journal import Intent
 
-LOOK_ONCE = 0.0
 NOT_CREATED = "not-created"
 
 
@@ -76,36 +75,27 @@ def reconcile(
 
 
 def _settle(app: App, intent: Intent, assume: str | None, reason: str) -> Intent:
-    reference = intent.reference
     if not intent.state.is_open:
         if assume is not None:
             what = f"it is {intent.uuid}" if intent.uuid else f"it was {intent.state.value}"
-            raise InputError(f"The call {reference} is not in doubt: {what}.", hint="Nothing was changed.")
+            raise InputError(
+                f"The call {intent.reference} is not in doubt: {what}.", hint="Nothing was changed."
+            )
         return intent
     if not intent.is_abandoned(app.clock.time()):
         raise in_doubt(intent, "Another voicectl is still creating it.")
-    if assume is not None:
-        app.refuse_dry_run()
-        _assume(app, intent, assume, reason)
-    else:
-        if intent.state is IntentState.INTENT:
-            app.journal.settle(reference, IntentState.IN_DOUBT, "the process that asked for it ended")
-        dialler = Dialler(app.api, app.journal, app.clock, app.interrupts, history=app.history)
-        dialler.look(intent, seconds=LOOK_ONCE, why="It was looked for again.")
-    found = app.journal.get(reference)
-    assert found is not None  # noqa: S101 (it was there before)
+    if assume is None:
+        return LostCallFinder(app.api, app.journal, app.clock, app.history).find_again(intent)
+    app.refuse_dry_run()
+    if assume == NOT_CREATED:
+        return app.journal.settle(intent.reference, IntentState.NOT_CREATED, reason)
+    if not is_leg_id(assume):
+        raise InputError(f"--assume takes 'not-created' or a leg's id, not {assume!r}.")
+    call = app.api.get_call(assume)
+    found = app.journal.created(intent.reference, call.uuid, call.raw, certainty="assumed", reason=reason)
+    if found is None:
+        raise InputError(f"Leg {assume} belongs to another call of the journal.")
     return found
-
-
-def _assume(app: App, intent: Intent, what: str, reason: str) -> None:
-    if what == NOT_CREATED:
-        app.journal.settle(intent.reference, IntentState.NOT_CREATED, reason)
-    elif is_leg_id(what):
-        call = app.api.get_call(what)
-        if not app.journal.created(intent.reference, call.uuid, call.raw, certainty="assumed", reason=reason):
-            raise InputError(f"Leg {what} belongs to another call of the journal.")
-    else:
-        raise InputError(f"--assume takes 'not-created' or a leg's id, not {what!r}.")
 
 
 def _record(intent: Intent) -> dict[str, Any]:

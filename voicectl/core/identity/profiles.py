@@ -83,7 +83,7 @@ class Profile:
             base_url=hosts.base_url(texts["base_url"] or hosts.DEFAULT_BASE_URL, extra_hosts=policy.hosts),
             regions=hosts.sandbox_regions(raw.get("regions", {})),
             key_command=texts["key_command"],
-            from_=None if texts["from"] is None else endpoint.caller(texts["from"])["number"],
+            from_=None if texts["from"] is None else endpoint.caller(texts["from"]),
             api_key=texts["api_key"],
             ca_file=texts["ca_file"],
             policy=policy,

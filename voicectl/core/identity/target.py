@@ -197,7 +197,7 @@ def _from_profile(
         if environ.get("VOICECTL_FROM"):
             from_ = None
     if from_ is None and environ.get("VOICECTL_FROM"):
-        from_, sources["from"] = _from_number(environ["VOICECTL_FROM"]), "VOICECTL_FROM"
+        from_, sources["from"] = endpoint.caller(environ["VOICECTL_FROM"]), "VOICECTL_FROM"
     hosts.check_application(profile.application_id, base_url)
     places = [account.of_profile(profile, profiles, source), account.of_environment(environ)]
     signing = [
@@ -257,7 +257,7 @@ def _from_environment(family: str, environ: Mapping[str, str], ca_file: str | No
         application_id=found,
         base_url=base_url,
         load_key=lambda: _key_from_variable(key_variable, content),
-        from_=_from_number(from_) if from_ else None,
+        from_=endpoint.caller(from_) if from_ else None,
         policy=Policy(),
         ca_file=ca_file,
         sources={
@@ -278,10 +278,6 @@ def _environment_url(environ: Mapping[str, str]) -> tuple[str | None, str]:
     if environ.get("VOICECTL_REGION"):
         return hosts.region_url(environ["VOICECTL_REGION"]), "VOICECTL_REGION"
     return None, "built in"
-
-
-def _from_number(text: str) -> str:
-    return str(endpoint.caller(text)["number"])
 
 
 def _read_key(path: Path) -> RSAPrivateKey:

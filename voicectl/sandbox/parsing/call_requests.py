@@ -121,7 +121,7 @@ def _caller(fields: Fields) -> dict[str, Any]:
         caller.refuse("type", "Must be phone")
     number = caller.text("number", required=True)
     try:
-        return {} if number is None else endpoint.caller(number)
+        return {} if number is None else {"type": "phone", "number": endpoint.caller(number)}
     except InputError:
         caller.refuse("number", "Must be a phone number in E.164, 7 to 15 digits, or a SIP URI")
         return {}

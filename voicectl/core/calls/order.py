@@ -1,0 +1,108 @@
+"""A call to place: what the API is asked for and whom that dials, each worked out once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+from voicectl.voice import endpoint, ncco
+
+if TYPE_CHECKING:
+    from voicectl.voice.ncco import Ncco
+
+REFERENCE_PARAMETER = "vc"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallOrder:
+    """A call to one person.
+
+    Attributes:
+        to: The endpoint object to dial.
+        from_: The caller: one of your numbers, or a SIP URI; None for any number of the application.
+        ncco: The flow of the call; None where the platform fetches it from *answer_url*.
+        advanced_machine_detection: As :func:`voicectl.voice.amd.parse` makes it.
+        ringing_timer: Seconds; so is *length_timer*.
+
+    Source: Voice API reference, ``POST /v1/calls``.
+    """
+
+    to: dict[str, Any]
+    from_: str | None
+    ncco: Ncco | None = None
+    answer_url: str | None = None
+    answer_method: str | None = None
+    event_url: str | None = None
+    event_method: str | None = None
+    machine_detection: str | None = None
+    advanced_machine_detection: dict[str, Any] | None = None
+    ringing_timer: int | None = None
+    length_timer: int | None = None
+
+    @cached_property
+    def body(self) -> dict[str, Any]:
+        """The request, without our reference."""
+        fields = {
+            "to": [self.to],
+            "from": self.from_ and {"type": "phone", "number": self.from_},
+            "random_from_number": True if self.from_ is None else None,
+            "ncco": self.ncco,
+            "answer_url": self.answer_url and [self.answer_url],
+            "event_url": self.event_url and [self.event_url],
+            "answer_method": self.answer_method,
+            "event_method": self.event_method,
+            "machine_detection": self.machine_detection,
+            "advanced_machine_detection": self.advanced_machine_detection,
+            "ringing_timer": self.ringing_timer,
+            "length_timer": self.length_timer,
+        }
+        return {name: value for name, value in fields.items() if value is not None}
+
+    @cached_property
+    def body_hash(self) -> str:
+        """SHA-256 of the body: two orders that ask for the same have the same."""
+        content = json.dumps(self.body, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    @cached_property
+    def dialled(self) -> tuple[str, ...]:
+        """Everybody whom the call makes ring: its endpoint, then the ``connect`` actions of its NCCO."""
+        return (endpoint.label(self.to) or "", *ncco.dialled(self.ncco))
+
+    @property
+    def label(self) -> str:
+        """The number, URI, user or extension called."""
+        return self.dialled[0]
+
+    @property
+    def shown_to(self) -> dict[str, Any]:
+        """The endpoint as records have it, without what is secret."""
+        return endpoint.shown(self.to)
+
+    def body_with(self, reference: str) -> dict[str, Any]:
+        """The body; *reference* rides on its ``event_url``, if it has one that is POSTed to."""
+        if self.event_url is None or self.event_method not in (None, "POST"):
+            return self.body
+        parts = urlsplit(self.event_url)
+        query = "&".join(filter(None, [parts.query, urlencode({REFERENCE_PARAMETER: reference})]))
+        return self.body | {"event_url": [urlunsplit(parts._replace(query=query))]}
+
+
+def greeting(text: str | None, audio_url: str | None, room: str | None, **voice: Any) -> Ncco:
+    """Return the NCCO that says *text*, plays the file at *audio_url* and joins *room*, whichever are given.
+
+    Args:
+        voice: As :func:`voicectl.voice.ncco.talk` takes it.
+    """
+    flow: Ncco = []
+    if text is not None:
+        flow.append(ncco.talk(text, **voice))
+    if audio_url is not None:
+        flow.append(ncco.stream(audio_url))
+    if room is not None:
+        flow.append(ncco.conversation(room))
+    return flow
