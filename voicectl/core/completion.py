@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from voicectl.store.completion_reads import Told
+    from voicectl.store.completion_reads import RecentStatus
     from voicectl.store.live_cache import Listing, Sighting
 
 LISTED_SECONDS = 900.0
@@ -82,7 +82,7 @@ def live_legs(directory: Path, now: float) -> list[Leg]:
     if any((directory / name).exists() for name in ("journal.db", "events.db")):
         from voicectl.store import completion_reads  # noqa: PLC0415 (loads SQLite)
 
-        for call in completion_reads.created(directory, since):
+        for call in completion_reads.recent_calls(directory, since):
             uuid = hyphenated(call.uuid)
             if uuid in legs:
                 legs[uuid] = replace(legs[uuid], began=call.asked_at)
@@ -91,7 +91,7 @@ def live_legs(directory: Path, now: float) -> list[Leg]:
                     uuid=call.uuid, first=call.asked_at, heard=call.asked_at, to=call.to, from_=call.from_
                 )
                 legs[uuid] = replace(leg, began=call.asked_at, direction="outbound")
-        _hear(legs, completion_reads.told(directory, since), listing)
+        _hear(legs, completion_reads.recent_statuses(directory, since), listing)
     for note in Notes(directory).latest("hangup"):
         if note.at >= since and note.what == "hangup" and note.outcome in ("done", "already"):
             legs.pop(note.uuid, None)
@@ -131,7 +131,7 @@ def _listed(listing: Listing | None) -> Iterator[Leg]:
                 )
 
 
-def _hear(legs: dict[str, Leg], told: Iterable[Told], listing: Listing | None) -> None:
+def _hear(legs: dict[str, Leg], told: Iterable[RecentStatus], listing: Listing | None) -> None:
     """Take what events *told*, the newest first, into *legs*."""
     heard: set[str] = set()
     for event in told:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ SECONDS = 0.04
 MAX_ROWS = 400
 
 
-class Created(NamedTuple):
+class RecentCall(NamedTuple):
     """A call that was created from here; ``asked_at`` in Unix seconds."""
 
     uuid: str
@@ -30,7 +30,7 @@ class Created(NamedTuple):
     asked_at: float
 
 
-class Told(NamedTuple):
+class RecentStatus(NamedTuple):
     """A status that an event told; ``received`` in Unix seconds, ``fields`` all that it told."""
 
     uuid: str
@@ -39,29 +39,26 @@ class Told(NamedTuple):
     fields: dict[str, Any]
 
 
-def created(directory: Path, since: float) -> list[Created]:
+def recent_calls(directory: Path, since: float) -> list[RecentCall]:
     """The calls that the journal in *directory* has ids of and that were asked for since then, newest first."""
     query = (
         'SELECT uuid, "to", coalesce("from", \'\'), asked_at FROM calls WHERE uuid IS NOT NULL AND asked_at >= ?'
         " ORDER BY rowid DESC LIMIT ?"
     )
-    return [Created(*row) for row in _rows(directory / "journal.db", query, since)]
+    return [RecentCall(*row) for row in _rows(directory / "journal.db", query, since)]
 
 
-def told(directory: Path, since: float) -> list[Told]:
+def recent_statuses(directory: Path, since: float) -> Iterator[RecentStatus]:
     """The statuses that the store of events in *directory* was told since then, newest first."""
     query = (
         "SELECT leg, status, received, body FROM events WHERE kind = 'status' AND leg IS NOT NULL AND received >= ?"
         " ORDER BY id DESC LIMIT ?"
     )
-    found = []
     for uuid, status, received, body in _rows(directory / "events.db", query, since):
-        try:
+        fields = None
+        with suppress(ValueError, RecursionError):
             fields = json.loads(body)
-        except (ValueError, RecursionError):
-            fields = None
-        found.append(Told(uuid, status or "", received, fields if isinstance(fields, dict) else {}))
-    return found
+        yield RecentStatus(uuid, status or "", received, fields if isinstance(fields, dict) else {})
 
 
 def _rows(path: Path, query: str, since: float) -> Iterator[tuple[Any, ...]]:
