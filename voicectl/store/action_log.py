@@ -95,7 +95,7 @@ class Notes:
     ) -> None:
         """Note that *what* was done to leg (or conversation) *uuid*; where that fails it is done without."""
         note = Note(at=at, uuid=_name(uuid), what=what, outcome=outcome, detail=detail or {})
-        with suppress(OSError), files.opened(self._path, os.O_WRONLY | os.O_APPEND) as handle:
+        with suppress(OSError), files.opened(self._path, files.OWN | os.O_APPEND) as handle:
             os.write(handle, note.line)
             if os.fstat(handle).st_size > MAX_BYTES:
                 self._begin_anew(handle)

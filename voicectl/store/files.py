@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 NEW = ".new"
 """What the name of a file ends with that is being written, or was when its process was killed."""
 
+OWN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+"""How a file is opened that only voicectl writes: made where it is missing, and never a link."""
+
 MAX_SECRET_BYTES = 65_536
 MAX_SETTINGS_BYTES = 1 << 20
 
@@ -68,11 +71,8 @@ def write_private(path: Path, content: bytes) -> None:
         except BaseException:
             new.unlink(missing_ok=True)
             raise
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
+        with opened(path.parent, os.O_RDONLY | os.O_DIRECTORY) as directory:
             os.fsync(directory)
-        finally:
-            os.close(directory)
     except OSError as exc:
         raise ConfigError(f"{path} cannot be written: {exc.strerror}.") from exc
 
@@ -111,18 +111,15 @@ def read_own(path: Path, *, what: str) -> bytes:
 @contextmanager
 def alone(directory: Path) -> Iterator[None]:
     """One process at a time; for what takes no time. Raises ``OSError``."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+    with opened(directory, os.O_RDONLY | os.O_DIRECTORY) as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(handle)
 
 
 @contextmanager
-def opened(path: Path, flags: int = os.O_RDWR) -> Iterator[int]:
-    """Open a file of this user's that is no link, made with mode 0600 where it is missing. Raises ``OSError``."""
-    handle = os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+def opened(path: Path, flags: int) -> Iterator[int]:
+    """Open *path*, as ``os.open`` does, and close it at the end."""
+    handle = os.open(path, flags | os.O_CLOEXEC, 0o600)
     try:
         yield handle
     finally:

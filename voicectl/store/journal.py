@@ -128,7 +128,7 @@ class Journal:
         self._path = directory / "journal.db"
         self._clock = clock
         with _usable(self._path, OSError, sqlite3.Error):
-            with files.opened(self._path):
+            with files.opened(self._path, files.OWN):
                 pass
             self._db = sqlite3.connect(self._path, timeout=10, isolation_level=None)
             try:
@@ -271,7 +271,7 @@ class Journal:
         path = self._directory / f"key-{name}.lock"
         with ExitStack() as stack:
             with _usable(path, OSError):
-                handle = stack.enter_context(files.opened(path))
+                handle = stack.enter_context(files.opened(path, files.OWN))
             give_up = self._clock.monotonic() + KEY_WAIT_SECONDS
             while not files.try_lock(handle):
                 if self._clock.monotonic() >= give_up:

@@ -72,7 +72,7 @@ class SharedPace:
         return True
 
     def _reserve(self, creates: int, others: int, *, urgent: bool, budget: float) -> float:
-        with files.opened(self._path) as handle:
+        with files.opened(self._path, files.OWN) as handle:
             if not self._lock(handle, 0.0 if urgent else budget):
                 if urgent:
                     return 0.0

@@ -177,11 +177,8 @@ class SqliteEvents:
 
     def _open(self) -> sqlite3.Connection:
         """Raises ``OSError`` and ``sqlite3.Error``."""
-        handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
+        with files.opened(self._path, files.OWN) as handle:
             found = os.fstat(handle)
-        finally:
-            os.close(handle)
         db = sqlite3.connect(self._path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             db.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
