@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from hypothesis import HealthCheck, settings
 
 from tests.support.clock import FakeClock
 from tests.support.room import Room
@@ -20,6 +21,9 @@ from voicectl.sandbox.runner import running
 from voicectl.store import files
 
 StartRoom = Callable[..., Room]
+
+settings.register_profile("no clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("no clock")  # how long an example takes is a matter of what else the machine does
 
 for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     if signal.getsignal(signum) is signal.SIG_IGN:  # as a shell leaves it for what runs in the background

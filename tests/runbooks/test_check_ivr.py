@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import StartRoom
 from tests.support.machines import Application
 from tests.support.room import BUSY, BY_HAND, Room
-from tests.webhook.serving import eventually
+from tests.support.waiting import PATIENCE_SECONDS, eventually
 from tests.webhook.test_serve import Process, served
 from voicectl.clock import SystemClock
 
@@ -40,7 +40,7 @@ def begin(room: Room, process: Process, number: str, seconds: int) -> subprocess
 
 def ended(script: subprocess.Popen[str]) -> tuple[int, str]:
     """Its exit status and what it says, but that it is a rehearsal; it has no result."""
-    out, err = script.communicate(timeout=60)
+    out, err = script.communicate(timeout=PATIENCE_SECONDS)
     assert out == ""
     said = [line for line in err.splitlines() if not line.startswith("rehearsal: ")]
     return script.returncode, "\n".join(said)

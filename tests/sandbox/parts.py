@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+from tests.support.waiting import PATIENCE_SECONDS, eventually
 from voicectl import tokens
 from voicectl.sandbox.account.identity import Identity
 from voicectl.sandbox.platform import Sandbox
@@ -133,7 +133,7 @@ class Client:
         self.url = url
         self.key = key
         self.clock = sandbox.clock
-        self.http = httpx.Client(base_url=url, trust_env=False, timeout=20, verify=False)
+        self.http = httpx.Client(base_url=url, trust_env=False, timeout=PATIENCE_SECONDS, verify=False)
 
     @property
     def identity(self) -> Identity:
@@ -186,11 +186,7 @@ class Client:
 
     def until(self, uuid: str, status: str) -> None:
         """Wait, in real time, for what a webhook in the background brings."""
-        for _ in range(400):
-            if self.status(uuid) == status:
-                return
-            time.sleep(0.005)
-        raise AssertionError(f"{uuid} never became {status}")
+        eventually(lambda: self.status(uuid) == status, f"{uuid} never became {status}")
 
     def change(self, uuid: str, action: str, **more: Any) -> httpx.Response:
         return self.put(f"/v1/calls/{uuid}", {"action": action, **more})

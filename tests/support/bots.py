@@ -6,7 +6,6 @@ import asyncio
 import json
 import ssl
 import threading
-import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -15,6 +14,8 @@ from typing import Any, Self
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
+
+from .waiting import PATIENCE_SECONDS, eventually
 
 LOOPBACK = "127.0.0.1"
 
@@ -101,22 +102,18 @@ class Bot:
 
     def until(self, happened: Callable[[], object]) -> None:
         """Wait, in real time, for what comes by itself."""
-        for _ in range(2000):
-            if happened():
-                return
-            time.sleep(0.005)
-        raise AssertionError("it never happened")
+        eventually(happened, "it never happened")
 
     def __enter__(self) -> Self:
         ready: Future[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main(ready)), name="bot")
         self._thread.start()
-        self._port, self._loop, self._stopping = ready.result(10)
+        self._port, self._loop, self._stopping = ready.result(PATIENCE_SECONDS)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join(10)
+        self._thread.join(PATIENCE_SECONDS)
         assert not self._thread.is_alive()
 
     async def _main(self, ready: Future[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]]) -> None:

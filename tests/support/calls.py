@@ -6,9 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from tests.webhook.serving import eventually
-
 from .room import PERSON, Room
+from .waiting import eventually
 
 PARTNER = "447700900002"
 

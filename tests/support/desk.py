@@ -15,12 +15,13 @@ from voicectl.sandbox.runner import running
 
 from .machines import Application, machine
 from .room import Ran, Room
+from .waiting import PATIENCE_SECONDS
 
 
 @contextmanager
 def desk(home: Path, application: Application) -> Iterator[Room]:
-    """A room whose sandbox goes by the machine's clock; its default profile is ``test``."""
-    sandbox = Sandbox(application[0], Options(seed=1, limits=False), clock=SystemClock())
+    """A room whose default profile is ``test``; its calls come further only by ``sandbox advance``."""
+    sandbox = Sandbox(application[0], Options(seed=1, limits=False, frozen=True), clock=SystemClock())
     with running(sandbox) as url:
         room = machine(home, application, url)
         room.sandbox = sandbox
@@ -48,7 +49,7 @@ def shell(room: Room, script: str, **env: str) -> Ran:
         env=room.environ | env,
         cwd=room.home,
         capture_output=True,
-        timeout=60,
+        timeout=2 * PATIENCE_SECONDS,
         check=False,
     )
     out, err = (content.decode("utf-8", "backslashreplace") for content in (ran.stdout, ran.stderr))

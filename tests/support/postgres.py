@@ -17,9 +17,9 @@ from pathlib import Path
 import psycopg
 
 from .ports import free_block
+from .waiting import PATIENCE_SECONDS
 
 USERS = ("postgres", "nobody")
-START_SECONDS = 30
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -76,7 +76,9 @@ class Postgres:
         self, statement: str, *values: object, database: str = "postgres"
     ) -> list[tuple[object, ...]]:
         """Run SQL, each statement in a transaction of its own."""
-        with psycopg.connect(self.url_of(database), autocommit=True, connect_timeout=5) as link:
+        with psycopg.connect(
+            self.url_of(database), autocommit=True, connect_timeout=round(PATIENCE_SECONDS)
+        ) as link:
             cursor = link.execute(statement, values or None)
             return cursor.fetchall() if cursor.description else []
 
@@ -86,7 +88,7 @@ class Postgres:
         command = [self._binaries / "postgres", "-D", self._data, "-p", str(self.port), *settings]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **self._as)  # type: ignore[call-overload]
-        give_up = time.monotonic() + START_SECONDS
+        give_up = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
                 ((directory,),) = self.execute("SHOW data_directory")
@@ -118,7 +120,7 @@ class Postgres:
     def _end(self, signum: signal.Signals) -> None:
         assert self._process is not None
         self._signal(signum)
-        self._process.wait(START_SECONDS)
+        self._process.wait(PATIENCE_SECONDS)
         self._process = None
 
     def _signal(self, signum: signal.Signals) -> None:

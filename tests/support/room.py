@@ -18,6 +18,7 @@ from voicectl.cli.app import run
 from voicectl.sandbox.platform import Sandbox
 
 from .clock import FakeClock
+from .waiting import PATIENCE_SECONDS
 
 PERSON = "447700900001"
 BUSY = "447700900200"
@@ -139,7 +140,12 @@ class Room:
         )
 
     def process(
-        self, line: str | list[str], *, stdin: bytes = b"", timeout: float = 60, **options: Any
+        self,
+        line: str | list[str],
+        *,
+        stdin: bytes = b"",
+        timeout: float = 2 * PATIENCE_SECONDS,
+        **options: Any,
     ) -> Ran:
         """Run a command as a process of its own to its end."""
         with self.spawn(line, stdin=subprocess.PIPE, **options) as child:

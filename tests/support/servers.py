@@ -14,6 +14,8 @@ from functools import cached_property
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
+from .waiting import PATIENCE_SECONDS
+
 LOOPBACK = "127.0.0.1"
 LEG = "63f61863-4a51-4f6b-86e1-46edebcf9356"
 
@@ -140,16 +142,25 @@ class Listener:
         self._writers.add(writer)
         return writer
 
+    def drop(self) -> None:
+        """Break off all connections there are."""
+
+        def abort() -> None:
+            for writer in self._writers:
+                writer.transport.abort()
+
+        self._loop.call_soon_threadsafe(abort)
+
     def __enter__(self) -> Self:
         ready: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main(ready)), name="listener")
         self._thread.start()
-        self._loop, self._stopping = ready.result(10)
+        self._loop, self._stopping = ready.result(PATIENCE_SECONDS)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join(10)
+        self._thread.join(PATIENCE_SECONDS)
         assert not self._thread.is_alive()
         if self._failures:
             raise self._failures[0]

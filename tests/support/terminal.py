@@ -8,9 +8,9 @@ import select
 import shlex
 
 from .room import Room
+from .waiting import PATIENCE_SECONDS
 
 END_OF_INPUT = "\x04"
-PATIENCE_SECONDS = 30
 
 
 def converse(room: Room, line: str, answers: list[tuple[str, str]]) -> tuple[int, str, str]:

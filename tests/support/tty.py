@@ -13,8 +13,8 @@ import pexpect
 import pyte
 
 from .room import Room
+from .waiting import PATIENCE_SECONDS
 
-PATIENCE_SECONDS = 30
 SWITCH = re.compile(rb"\x1b\[\?1049([hl])")
 LONGEST_SWITCH = 8
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.support.waiting import eventually
 from voicectl import http_server
 from voicectl.store.event_stores import open_events
 from voicectl.store.events import Arrival, Kept, Outcome, Query
@@ -59,12 +60,7 @@ class Senders:
 
     def wait_for(self, count: int) -> None:
         """Wait until so many were acknowledged."""
-        deadline = time.monotonic() + 10
-        while len(self.acknowledged) < count:
-            assert time.monotonic() < deadline, (
-                f"{len(self.acknowledged)} acknowledged, refused: {self.refused}"
-            )
-            time.sleep(0.001)
+        eventually(lambda: len(self.acknowledged) >= count, f"{count} were not acknowledged")
 
     def _send(self, number: int) -> None:
         count = 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.support.clock import FakeClock
+from tests.support.waiting import PATIENCE_SECONDS
 from voicectl.loopback import is_loopback
 from voicectl.store.event_stores import open_events
 from voicectl.store.events import Arrival, EventStore, Kept, Outcome, Query, Stored
@@ -24,9 +24,6 @@ from voicectl.webhook.signature import Verifier
 from voicectl.webhook.warnings import Warnings
 
 from .signing import API_KEY, APPLICATION, NOW, SECRET, event, token
-
-SECONDS = 10.0
-"""How long a test waits for what should come at once."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ class Client:
 
     def __init__(self, port: int, host: str = "127.0.0.1", source: str | None = None) -> None:
         self.sock = socket.create_connection(
-            (host, port), SECONDS, source_address=None if source is None else (source, 0)
+            (host, port), PATIENCE_SECONDS, source_address=None if source is None else (source, 0)
         )
         self._left = b""
 
@@ -118,11 +115,16 @@ def signed_request(
 
 
 class Held:
-    """A store that waits to be told to go on."""
+    """A store that waits to be told to go on.
+
+    Attributes:
+        is_asked: Whether it has been asked to add something.
+    """
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
         self.arrivals: list[Arrival] = []
+        self.is_asked = threading.Event()
         self._may_go = threading.Event()
 
     def find(self, query: Query) -> Iterator[Stored]:
@@ -132,7 +134,8 @@ class Held:
         self._may_go.set()
 
     def add(self, arrivals: Sequence[Arrival]) -> list[Kept]:
-        assert self._may_go.wait(SECONDS)
+        self.is_asked.set()
+        assert self._may_go.wait(PATIENCE_SECONDS)
         self.arrivals += arrivals
         return [Kept(Outcome.NEW, len(self.arrivals))] * len(arrivals)
 
@@ -211,11 +214,3 @@ def serving(
     }
     with server.running(Settings(**settings | setup), sock or server.listen(port=0)) as found.url:
         yield found
-
-
-def eventually(look: Callable[[], object]) -> None:
-    """Wait until *look* sees it."""
-    deadline = time.monotonic() + SECONDS
-    while not look():
-        assert time.monotonic() < deadline, "it did not come"
-        threading.Event().wait(0.005)

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import eventually
 from voicectl.webhook.connection_limits import LIMITS, Limits
 
-from .serving import Client, Held, Serving, eventually, request, serving, signed_request
+from .serving import Client, Held, Serving, request, serving, signed_request
 from .signing import bearer, event
 
 SMALL = Limits(connections=6, per_address=3, linger_seconds=5)

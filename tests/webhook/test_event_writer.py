@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.waiting import PATIENCE_SECONDS
 from voicectl.errors import StoreError
 from voicectl.store.events import Arrival, Kept, Outcome, Route
 from voicectl.store.events_spool import Spool
@@ -47,7 +48,7 @@ class Counting(Held):
 
 
 def run(body: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(asyncio.wait_for(body(), 10), debug=False)
+    asyncio.run(asyncio.wait_for(body(), PATIENCE_SECONDS), debug=False)
 
 
 def test_what_waits_together_shares_one_commit(tmp_path: Path) -> None:
@@ -57,7 +58,8 @@ def test_what_waits_together_shares_one_commit(tmp_path: Path) -> None:
     async def body() -> None:
         writer = EventWriter(lambda: store, Spool(tmp_path), on_kept=lambda pairs: told.append(len(pairs)))
         first = asyncio.ensure_future(writer.keep(arrival()))
-        await asyncio.sleep(0.01)
+        while not store.is_asked.is_set():
+            await asyncio.sleep(0.005)
         rest = [asyncio.ensure_future(writer.keep(arrival(number))) for number in range(1, 100)]
         writer.keep_later(arrival(100))
         await asyncio.sleep(0.01)
@@ -65,7 +67,7 @@ def test_what_waits_together_shares_one_commit(tmp_path: Path) -> None:
         store.go()
         kept = await asyncio.gather(first, *rest)
         assert [each.outcome for each in kept] == [Outcome.NEW] * 100
-        await writer.close(5)
+        await writer.close(PATIENCE_SECONDS)
         assert writer.waiting == 0
 
     run(body)
@@ -81,7 +83,7 @@ def test_what_nobody_waits_for_is_kept_before_the_end(tmp_path: Path) -> None:
         writer = EventWriter(lambda: store, Spool(tmp_path))
         for number in range(50):
             writer.keep_later(arrival(number))
-        await writer.close(5)
+        await writer.close(PATIENCE_SECONDS)
         with pytest.raises(NotKept):
             await writer.keep(arrival())
 
@@ -113,7 +115,7 @@ def test_a_file_that_cannot_be_taken_in_does_not_keep_out_the_others(tmp_path: P
         assert (await writer.keep(arrival(3))).outcome is Outcome.NEW
         assert writer.has_store
         assert writer.spooled == 2
-        await writer.close(5)
+        await writer.close(PATIENCE_SECONDS)
 
     run(body)
     assert [each.jti for each in store.arrivals] == ["1", "3"]
@@ -140,7 +142,7 @@ def test_what_waits_is_bounded(tmp_path: Path, size: int, most: int) -> None:
         while writer.waiting:
             await asyncio.sleep(0.005)
         assert (await writer.keep(one)).outcome is Outcome.NEW
-        await writer.close(5)
+        await writer.close(PATIENCE_SECONDS)
 
     run(body)
     assert len(store.arrivals) == most + 1
@@ -164,7 +166,7 @@ def test_a_store_that_failed_is_left_alone_for_a_while(tmp_path: Path) -> None:
         assert (await writer.keep(arrival(5))).id > 0
         while writer.spooled:
             await asyncio.sleep(0.005)
-        await writer.close(5)
+        await writer.close(PATIENCE_SECONDS)
 
     run(body)
     assert Spool(tmp_path).files() == []
@@ -188,7 +190,7 @@ def test_what_no_store_takes_does_not_keep_it_from_the_rest(tmp_path: Path) -> N
         writer = EventWriter(lambda: store, spool, retry_seconds=0)
         await asyncio.sleep(0.05)
         assert (await writer.keep(arrival(1))).id > 0
-        await writer.close(5)
+        await writer.close(PATIENCE_SECONDS)
 
     run(body)
     assert len(spool.files()) == 1

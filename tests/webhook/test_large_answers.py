@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.servers import Canned, reply
-from voicectl.webhook.forward import Forwarder
+from voicectl.webhook import forward
+from voicectl.webhook.forward import Forwarder, ncco_fault
 
 from .serving import request, serving, signed_request
 from .signing import event
@@ -19,8 +20,6 @@ CALL = event(status=None)
 HELLO = [{"action": "talk", "text": "Hello"}]
 KEYS = [{"action": "talk", "text": "Hello"} | {f"k{number}": 1 for number in range(80_000)}]
 TAGS = [{"action": "talk", "text": f"<speak>{'<a/>' * 200_000}</speak>"}]
-WORST_SECONDS = 1.0
-"""A tenth of it is usual; before, each of them held the receiver up for longer."""
 
 
 @pytest.mark.parametrize("sent", ["text/html; \x01", "\x01\x7f", "text/\xff", "", "application/xml"])
@@ -56,9 +55,20 @@ def test_the_type_of_an_answer_to_an_event_passes_as_far_as_it_is_printable(
 
 
 @pytest.mark.parametrize("flow", [KEYS, TAGS], ids=["unknown options", "unknown tags"])
-def test_while_a_large_ncco_is_checked_others_are_answered(tmp_path: Path, flow: object) -> None:
-    took: list[float] = []
+def test_while_a_large_ncco_is_checked_others_are_answered(
+    tmp_path: Path, flow: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered: list[float] = []
+    checked: list[tuple[float, float]] = []
     is_over = threading.Event()
+
+    def check(body: bytes) -> str | None:
+        begun = time.perf_counter()
+        fault = ncco_fault(body)
+        checked.append((begun, time.perf_counter()))
+        return fault
+
+    monkeypatch.setattr(forward, "ncco_fault", check)
     with (
         Canned(reply(200, flow)) as app,
         serving(tmp_path, forwarder=Forwarder(app.url)) as receiver,
@@ -67,14 +77,14 @@ def test_while_a_large_ncco_is_checked_others_are_answered(tmp_path: Path, flow:
         def probe() -> None:
             with receiver.client() as client:
                 while not is_over.is_set():
-                    began = time.perf_counter()
                     assert client.send(request("GET", "/healthz")).reply().status == 200
-                    took.append(time.perf_counter() - began)
+                    answered.append(time.perf_counter())
 
         thread = threading.Thread(target=probe)
         thread.start()
         got = receiver.ask(signed_request(CALL, "answer"))
         is_over.set()
         thread.join()
+    ((begun, ended),) = checked
     assert (got.status, got.json) == (200, flow)
-    assert max(took) < WORST_SECONDS
+    assert len([at for at in answered if begun < at < ended]) > 1, "one may have been on its way before"

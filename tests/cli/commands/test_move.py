@@ -18,7 +18,7 @@ from tests.support.machines import Application, machine
 from tests.support.room import PERSON, Ran, Room
 from tests.support.servers import LEG, Canned, Request, page, reply
 from tests.support.terminal import converse
-from tests.webhook.serving import eventually
+from tests.support.waiting import PATIENCE_SECONDS, eventually
 from voicectl.clock import SystemClock
 from voicectl.core.identity.profiles import ProfileStore
 
@@ -612,6 +612,6 @@ def test_a_signal_while_it_waits_ends_it_and_what_was_sent_was_told(
         with room.spawn(f"move {LEG} support-17") as child:
             eventually(lambda: len(answers.at) > 2)
             child.send_signal(signal.SIGINT)
-            out, _ = child.communicate(timeout=20)
+            out, _ = child.communicate(timeout=PATIENCE_SECONDS)
 
     assert (child.returncode, out) == (130, f"{LEG}\tmove\tdone\n".encode())

@@ -39,7 +39,7 @@ from tests.support.recordings import (
 )
 from tests.support.room import PERSON, Room
 from tests.support.servers import Canned, Drip, Request, reply
-from tests.webhook.serving import eventually
+from tests.support.waiting import FOR_EVER, eventually
 from tests.webhook.signing import SECRET
 from tests.webhook.test_serve import served
 from voicectl.core.recordings.fetch import OVERLAP_BYTES
@@ -115,9 +115,7 @@ def test_a_voicemail_of_the_sandbox_lands_in_a_directory_that_sha256sum_accepts(
         for command in (f"press {leg} 1", "advance 1s", f"say {leg} 'Call me back.'", "advance 20s"):
             ran = room(f"sandbox {command}")
             assert ran.exit_code == 0, ran
-        give_up = time.monotonic() + 10
-        while not (receiver.at("/recorded") and receiver.at("/words")) and time.monotonic() < give_up:
-            time.sleep(0.005)
+        eventually(lambda: receiver.at("/recorded") and receiver.at("/words"))
         event = receiver.at("/recorded")[0].fields
         keep(room, event, receiver.at("/words")[0].fields)
 
@@ -421,14 +419,12 @@ def test_killed_in_the_middle_the_next_one_goes_on(
     content = SOUND * 100
     rest = ranged(content)
     whole = rest(Request(b"GET / HTTP/1.1\r\n\r\n"))
-    with Canned(Drip(whole, 0.02, step=30_000), rest, keeps=False) as server:
+    with Canned(Drip(whole, FOR_EVER, step=len(whole) // 2), rest, keeps=False) as server:
         home = machine(tmp_path / "home", application, server.url)
         keep(home, recorded(server.url, size=len(content)))
         part = there / f"{UUID}.part"
         with home.spawn(f"recording download --dir {there}") as child:
-            give_up = time.monotonic() + 20
-            while not (part.exists() and part.stat().st_size > OVERLAP_BYTES) and time.monotonic() < give_up:
-                time.sleep(0.005)
+            eventually(lambda: part.exists() and part.stat().st_size > OVERLAP_BYTES)
             child.kill()
             child.communicate()
         assert child.returncode == -signal.SIGKILL
