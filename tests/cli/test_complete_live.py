@@ -18,6 +18,7 @@ import pytest
 
 from tests.conftest import StartRoom
 from tests.support.room import PERSON, Room
+from tests.support.waiting import PATIENCE_SECONDS
 from voicectl.clock import SystemClock
 from voicectl.core.identity.profiles import ProfileStore
 from voicectl.store.action_log import Notes
@@ -25,7 +26,6 @@ from voicectl.store.action_log import Notes
 COMPLETIONS = Path(__file__).parent.parent.parent / "completions"
 OTHER = "447700900002"
 OTHER_LEG = "11111111-5e6f-4788-99aa-bbccddeeff00"
-PATIENCE_SECONDS = 20
 TAB = "\t"
 LINE_START = "\x01"
 CUT = "\x0b"
@@ -244,7 +244,7 @@ def test_fish_completes_and_describes(legs: tuple[Room, list[str]]) -> None:
 
 
 def test_a_word_is_there_before_it_is_missed(legs: tuple[Room, list[str]]) -> None:
-    """The goal is 150 ms; where tests run side by side it takes longer, as everything does."""
+    """The goal is 150 ms: see ``benchmarks/startup.py``. Here it is measured by Python itself, in turns."""
     room, _ = legs
     environ = room.environ | {"_VOICECTL_COMPLETE": "bash", "_VOICECTL_COMPLETE_LINE": "voicectl dtmf "}
     python = [sys.executable, "-I", "-c", "pass"]
@@ -256,5 +256,5 @@ def test_a_word_is_there_before_it_is_missed(legs: tuple[Room, list[str]]) -> No
         return time.perf_counter() - started
 
     seconds(whole)
-    ratio = min(seconds(whole) for _ in range(5)) / min(seconds(python) for _ in range(5))
-    assert ratio < 20
+    rounds = [(seconds(whole), seconds(python)) for _ in range(5)]
+    assert min(each for each, _ in rounds) < 20 * min(each for _, each in rounds)

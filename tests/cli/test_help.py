@@ -5,8 +5,10 @@ from __future__ import annotations
 import inspect
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -17,6 +19,7 @@ from tests.conftest import StartRoom
 from tests.support import kept
 from tests.support.room import BY_HAND, PERSON, Room
 from tests.support.servers import Canned, reply
+from tests.support.waiting import PATIENCE_SECONDS, eventually
 from tests.webhook import signing
 from voicectl.cli.tree import COMMANDS, Entry, all_commands
 from voicectl.clock import SystemClock
@@ -26,8 +29,9 @@ from voicectl.store.journal import IntentState, Journal
 
 ROOT = Path(__file__).parent.parent.parent
 WORDS = [" ".join(words) for words in all_commands()]
-ENDLESS = ["timeout", "--preserve-status", "--signal=INT", "4"]
-ENDS = {"webhook tail": 130, "webhook serve": 0}
+ENDLESS = {"webhook tail": ("ringing", 130), "webhook serve": ("Receiving at ", 0)}
+"""Those that end by Ctrl-C: what each shows once it has begun, and its exit status then."""
+
 LEGS = {"LEG": PERSON, "OTHER": "447700900002", "RINGING": BY_HAND, "ENDING": "447700900503"}
 
 
@@ -76,20 +80,39 @@ def test_the_examples_of_the_help_run(start_room: StartRoom, app_url: str, words
 
     for example in examples(words):
         environ |= named_in(example, room)
-        ran = subprocess.run(
-            [*(ENDLESS if words in ENDS else []), "bash", "-euo", "pipefail", "-c", on_a_free_port(example)],
+        sign, status = ENDLESS.get(words, ("", 0))
+        with subprocess.Popen(
+            ["bash", "-euo", "pipefail", "-c", on_a_free_port(example)],
             env=environ,
             cwd=room.home,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        ) as child:
+            shown = interrupted(child, sign, room) if sign else b""
+            shown += child.communicate(timeout=2 * PATIENCE_SECONDS)[0]
         if words == "sandbox start":
             subprocess.run(["bash", "-c", "voicectl sandbox stop"], env=environ, check=True)
-        assert ran.returncode == ENDS.get(words, 0), (
-            f"{example}\n{ran.stdout.decode()}\n{ran.stderr.decode()}"
-        )
+        assert child.returncode == status, f"{example}\n{shown.decode()}"
+
+
+def interrupted(child: subprocess.Popen[bytes], sign: str, room: Room) -> bytes:
+    """What a command shows up to *sign*, while events come in; it is sent Ctrl-C then."""
+    assert child.stdout is not None
+    os.set_blocking(child.stdout.fileno(), False)
+    shown = b""
+
+    def has_begun() -> bool:
+        nonlocal shown
+        kept.keep(room, kept.status("ringing", shown=len(shown), at=time.monotonic()))
+        shown += child.stdout.read() or b"" if child.stdout else b""
+        return sign.encode() in shown or child.poll() is not None
+
+    eventually(has_begun)
+    os.killpg(child.pid, signal.SIGINT)
+    os.set_blocking(child.stdout.fileno(), True)
+    return shown
 
 
 def on_a_free_port(example: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from tests.conftest import StartRoom
 from tests.support.fault_proxy import Fault, FaultProxy, Side, What, cut
 from tests.support.room import BY_HAND, PERSON, Ran, Room
+from tests.support.waiting import PATIENCE_SECONDS, eventually
 from voicectl.clock import SystemClock
 
 HOUR = 3600
@@ -234,16 +234,13 @@ def test_a_process_that_died_with_a_key_leaves_it_in_doubt(start_room: StartRoom
         line.fault = Fault(What.STALL, Side.REQUEST)
         room.environ["VOICECTL_BASE_URL"] = line.url
         with room.spawn(command) as child:
-            give_up = time.monotonic() + 10
-            while not line.posts and time.monotonic() < give_up:
-                time.sleep(0.01)
+            eventually(lambda: line.posts)
             child.kill()
         line.fault = None
         with room.spawn(command) as child:
-            while len(line.requests) < 2 and time.monotonic() < give_up:
-                time.sleep(0.01)
+            eventually(lambda: len(line.requests) > 1)
             child.terminate()
-            out, _ = child.communicate(timeout=10)
+            out, _ = child.communicate(timeout=PATIENCE_SECONDS)
 
         assert (child.returncode, out) == (143, b"")
         assert [request.method for request in line.requests[:2]] == ["POST", "GET"]

@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
@@ -17,6 +17,7 @@ from tests.conftest import StartRoom
 from tests.support.fault_proxy import Fault, FaultProxy, Side, What
 from tests.support.room import PERSON, Room
 from tests.support.servers import Request
+from tests.support.waiting import PATIENCE_SECONDS, eventually
 from voicectl.clock import SystemClock
 
 SEED = 20_260_204
@@ -69,7 +70,7 @@ def test_four_processes_creating_thirty_calls_meet_no_rate_limit(start_room: Sta
     assert len(ids) == 30
     assert set(ids) == set(room.sandbox.exchange.legs)
     assert [entry["status"] for entry in room.requests("createCall")] == [201] * 30
-    assert 29 / 3 - 0.5 < took < 20
+    assert took > 29 / 3 - 0.5, "they did not share a pace"
 
 
 def test_a_process_killed_between_intent_and_reply_leaves_a_call_in_doubt_that_nothing_dials_again(
@@ -77,7 +78,7 @@ def test_a_process_killed_between_intent_and_reply_leaves_a_call_in_doubt_that_n
 ) -> None:
     line.fault = Fault(What.STALL, Side.REPLY)
     with room.spawn(f"call create --to {PERSON} --talk Hello --request-timeout 60 -q") as child:
-        wait_for(lambda: called(room))
+        eventually(lambda: called(room))
         (reference,) = references(room)
         assert room("call reconcile -q").stdout == "", "it is being created"
         ran = room(f"call reconcile {reference} -o json")
@@ -102,7 +103,7 @@ def test_a_process_killed_before_its_request_arrived_leaves_a_call_that_cannot_b
 ) -> None:
     line.fault = Fault(What.STALL, Side.REQUEST)
     with room.spawn(f"call create --to {PERSON} --talk Hello --request-timeout 60 -q") as child:
-        wait_for(lambda: line.posts)
+        eventually(lambda: line.posts)
         child.kill()
     line.fault = None
     (reference,) = references(room)
@@ -126,7 +127,9 @@ def test_wherever_a_process_is_killed_every_call_that_exists_has_its_intent(
     def on_request(request: Request) -> None:
         number = request.json["to"][0]["number"] if request.method == "POST" else ""
         if number.endswith("000"):
-            timers.append(threading.Timer(delays[int(number[5:9])], children[number].kill))
+            with lock:  # until it is known which process that is
+                kill = children[number].kill
+            timers.append(threading.Timer(delays[int(number[5:9])], kill))
             timers[-1].start()
 
     def run(index: int) -> None:
@@ -139,7 +142,7 @@ def test_wherever_a_process_is_killed_every_call_that_exists_has_its_intent(
             )
             children[numbers[0]] = child
         with child:
-            child.communicate(timeout=30)
+            child.communicate(timeout=PATIENCE_SECONDS)
 
     line.on_request = on_request
     line.fault = Fault(What.DELAY, Side.REPLY, 0, seconds=0.02)
@@ -159,10 +162,3 @@ def references(room: Room) -> list[str]:
     (path,) = room.state.rglob("journal.db")
     with closing(sqlite3.connect(path)) as db:
         return [reference for (reference,) in db.execute("SELECT reference FROM calls")]
-
-
-def wait_for(happened: Callable[[], object]) -> None:
-    give_up = time.monotonic() + 15
-    while not happened():
-        assert time.monotonic() < give_up
-        time.sleep(0.01)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from tests.support.machines import Application, machine
 from tests.support.room import BY_HAND, PERSON, Ran, Room
 from tests.support.servers import Canned, Request, page, reply
 from tests.support.terminal import converse
+from tests.support.waiting import PATIENCE_SECONDS, eventually
 from voicectl.clock import SystemClock
 from voicectl.store.rate_limiter import OTHERS_PER_SECOND, SharedPace
 from voicectl.voice import speech
@@ -643,20 +643,13 @@ def test_ctrl_c_while_it_is_said_hangs_nobody_up_and_says_so(start_room: StartRo
     leg = room.call(wait=None)
     sandbox(room, "advance 3s")
     with room.spawn(["hangup", leg, "--say", "word " * 200]) as child:
-        _wait_for(lambda: room.requests("startTalk"))
+        eventually(lambda: room.requests("startTalk"))
         child.send_signal(signal.SIGINT)
-        _, err = child.communicate(timeout=20)
+        _, err = child.communicate(timeout=PATIENCE_SECONDS)
 
     assert child.returncode == 130
     assert f"not hung up: {leg}" in err.decode()
     assert not room.requests("updateCall")
-
-
-def _wait_for(what: Callable[[], object]) -> None:
-    give_up = time.monotonic() + 20
-    while not what():
-        assert time.monotonic() < give_up
-        time.sleep(0.02)
 
 
 # For a while
@@ -752,9 +745,9 @@ def test_ctrl_c_ends_a_hold_with_130_and_says_how_to_undo_it(start_room: StartRo
     with room.spawn("mute --conversation room --hold 1h --yes -o jsonl") as child:
         assert child.stdout is not None
         assert json.loads(child.stdout.readline())["uuid"] == leg, "a record comes as it happens"
-        _wait_for(lambda: len(room.requests("getCalls")) > 4)
+        eventually(lambda: len(room.requests("getCalls")) > 4)
         child.send_signal(signal.SIGINT)
-        _, err = child.communicate(timeout=20)
+        _, err = child.communicate(timeout=PATIENCE_SECONDS)
 
     assert child.returncode == 130
     assert "1 leg stay" in err.decode()

@@ -13,6 +13,7 @@ import pytest
 from tests.conftest import StartRoom
 from tests.support.calls import PARTNER, connected
 from tests.support.room import BUSY, PERSON, Room
+from tests.support.waiting import PATIENCE_SECONDS
 from voicectl.clock import SystemClock
 
 SCRIPT = Path(__file__).with_name("bridge_engineer.sh")
@@ -38,7 +39,7 @@ def bridge(room: Room, customer: str = PERSON, engineer: str = ENGINEER) -> tupl
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=2 * PATIENCE_SECONDS,
         check=False,
     )
     return ran.returncode, ran.stdout.splitlines(), ran.stderr

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +16,13 @@ import pytest
 from tests.support.desk import install
 from tests.support.machines import Application, machine
 from tests.support.room import PERSON, Ran, Room
+from tests.support.waiting import PATIENCE_SECONDS, eventually
 from voicectl.clock import SystemClock
 from voicectl.sandbox.account.identity import Options
 from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.runner import running
 
 RUNBOOKS = Path(__file__).parent
-PATIENCE_SECONDS = 30
 TWO_HOURS = 7200.0
 
 
@@ -89,7 +88,7 @@ class Rehearsal:
     def changes(self, action: str) -> list[str]:
         """The legs of which the log has that *action* was done to them, in order."""
         found = self.room.requests("updateCall")
-        done = [each for each in found if each["body"]["action"] == action and each["status"] == 204]
+        done = [each for each in found if each["status"] == 204 and each["body"]["action"] == action]
         return [each["path"].rpartition("/")[2] for each in done]
 
 
@@ -106,13 +105,6 @@ def rehearsal(
         room.clock = clock  # type: ignore[assignment]
         room.environ["PATH"] = f"{install(home / 'bin')}:{room.environ['PATH']}"
         yield Rehearsal(script, room, clock)
-
-
-def wait_for(what: Callable[[], object]) -> None:
-    give_up = time.monotonic() + PATIENCE_SECONDS
-    while not what():
-        assert time.monotonic() < give_up
-        time.sleep(0.02)
 
 
 def end_stuck_conversation(script: Path, home: Path, application: Application) -> None:
@@ -148,9 +140,9 @@ def moderated_conference(script: Path, home: Path, application: Application) -> 
 
         with runbook.start(ROOM="all-hands", SPEAKER=speaker) as child:
             try:
-                wait_for(lambda: runbook.changes("mute") == [listener])
+                eventually(lambda: runbook.changes("mute") == [listener])
                 runbook.party("advance 30s")
-                wait_for(lambda: runbook.changes("mute") == [listener, late])
+                eventually(lambda: runbook.changes("mute") == [listener, late])
 
                 assert runbook.hears(listener, speaker, "2")
                 assert runbook.hears(late, speaker, "3")
@@ -199,7 +191,7 @@ def test_a_conference_that_is_told_to_stop_leaves_nobody_muted(
         runbook.party("advance 5s")
         with runbook.start(ROOM="hall", SPEAKER=speaker) as child:
             try:
-                wait_for(lambda: runbook.changes("mute") == [listener])
+                eventually(lambda: runbook.changes("mute") == [listener])
             finally:
                 child.send_signal(signum)  # to the shell alone, as a service manager may
             child.communicate(timeout=PATIENCE_SECONDS)
