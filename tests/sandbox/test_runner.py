@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from tests.support.clock import FakeClock
+from tests.support.waiting import FOR_EVER, PATIENCE_SECONDS, ending, eventually
 from voicectl.clock import SystemClock
 from voicectl.sandbox import runner
 from voicectl.sandbox.account.identity import Options
@@ -48,6 +49,14 @@ def taken_port():
         yield taken.getsockname()[1]
 
 
+def answers(url: str) -> bool:
+    try:
+        httpx.get(f"{url}/sandbox/status", trust_env=False)
+    except httpx.TransportError:
+        return False
+    return True
+
+
 def post(url: str, path: str) -> httpx.Response:
     return httpx.post(f"{url}/sandbox/{path}", json={}, trust_env=False)
 
@@ -64,23 +73,20 @@ class TestRunning:
         with pytest.raises(OSError, match="in use"), running(sandbox, port=taken_port):
             pass
 
-    def test_stops_at_once(self, sandbox: Sandbox):
-        with running(sandbox):
-            before = time.monotonic()
+    def test_stops_at_once(self, sandbox: Sandbox, monkeypatch):
+        monkeypatch.setattr(runner, "GRACE_SECONDS", FOR_EVER)
 
-        assert time.monotonic() - before < 0.1
+        def run() -> None:
+            with running(sandbox) as url:
+                sandbox_of.get(f"{url}/sandbox/status")
+
+        with httpx.Client(trust_env=False) as sandbox_of:  # whose connection stays open
+            ending(run)
 
     def test_can_be_stopped_by_request_before_the_block_ends(self, sandbox: Sandbox):
         with running(sandbox) as url:
             assert post(url, "stop").json() == {}
-            for _ in range(200):
-                try:
-                    httpx.get(f"{url}/sandbox/status", trust_env=False)
-                except httpx.TransportError:
-                    break
-                time.sleep(0.005)
-            else:
-                raise AssertionError("it still answers")
+            eventually(lambda: not answers(url), "it still answers")
 
     def test_an_error_in_the_block_stops_it_too(self, sandbox: Sandbox):
         with pytest.raises(KeyError), running(sandbox) as url:
@@ -91,23 +97,22 @@ class TestRunning:
 
     def test_a_delayed_answer_does_not_hold_it_up(self, start: Start):
         client = start()
-        client.fault("delay", seconds=60)
+        client.fault("delay", seconds=600)
+        client.http.timeout = FOR_EVER
         asking = threading.Thread(target=client.get, args=("/v1/calls",))
         asking.start()
-        while client.http.get("/sandbox/faults").json()[0]["struck"] == 0:
-            time.sleep(0.005)
+        eventually(lambda: client.http.get("/sandbox/faults").json()[0]["struck"])
 
         post(client.url, "stop")
 
-        asking.join(1)
+        asking.join(PATIENCE_SECONDS)
         assert not asking.is_alive()
 
     def test_what_is_broken_off_at_the_end_is_no_bug_of_ours(self, sandbox: Sandbox, monkeypatch, caplog):
         monkeypatch.setattr(runner, "GRACE_SECONDS", 0.05)
         with running(sandbox) as url, socket.create_connection(("127.0.0.1", httpx.URL(url).port)) as sock:
             sock.sendall(b"POST /v1/calls HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n{")
-            while not sandbox.log.since(0):
-                time.sleep(0.005)
+            eventually(lambda: sandbox.log.since(0))
             sandbox_stops = threading.Thread(target=post, args=(url, "stop"))
             sandbox_stops.start()
             assert sock.recv(100) == b""
@@ -146,7 +151,7 @@ class TestServe:
         server.stdout.readline()
 
         server.send_signal(signum)
-        out, err = server.communicate(timeout=5)
+        out, err = server.communicate(timeout=PATIENCE_SECONDS)
 
         assert (out, err, server.returncode) == (f"ended by {int(signum)}\n", "", 0)
 
@@ -154,7 +159,7 @@ class TestServe:
         url = server.stdout.readline().strip()
 
         assert post(url, "stop").status_code == 200
-        out, err = server.communicate(timeout=5)
+        out, err = server.communicate(timeout=PATIENCE_SECONDS)
 
         assert (out, err, server.returncode) == ("ended by None\n", "", 0)
 
@@ -218,22 +223,23 @@ def test_things_happen_when_due_without_a_request(application):
     with running(sandbox) as url:
         client = Client(sandbox, url, application[1])
         uuid = client.call("447700900502")  # over after 4.5 s, 45 ms of them real
-        time.sleep(0.2)
-        statuses = [entry["status"] for entry in sandbox.log.since(0) if entry["kind"] == "status"]
+        told = ["started", "ringing", "answered", "completed"]
+        eventually(
+            lambda: told == [each["status"] for each in sandbox.log.since(0) if each["kind"] == "status"]
+        )
         client.http.close()
 
-    assert statuses == ["started", "ringing", "answered", "completed"]
     assert uuid in sandbox.exchange.legs
 
 
 def test_a_host_clock_that_stands_still_keeps_nobody_busy(start: Start):
     client = start(frozen=False)
     client.call()
-    before = time.process_time()
+    busy, began = time.process_time(), time.monotonic()
 
     time.sleep(0.2)
 
-    assert time.process_time() - before < 0.1
+    assert time.process_time() - busy < (time.monotonic() - began) / 2
 
 
 def test_no_warnings_and_no_tasks_are_left(sandbox: Sandbox):

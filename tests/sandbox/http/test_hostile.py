@@ -2,7 +2,6 @@
 
 import json
 import socket
-import time
 
 import httpx
 import pytest
@@ -10,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.sandbox.parts import Client
+from tests.support.waiting import PATIENCE_SECONDS, eventually
 from voicectl.sandbox.bodies import UnreadableBody, parse_json
 
 JSON = {"Content-Type": "application/json"}
@@ -29,7 +29,7 @@ VALUES = st.recursive(
 def send(client: Client, head: str, body: bytes = b"") -> bytes:
     """Send it over a socket of its own; all that comes back."""
     url = httpx.URL(client.url)
-    with socket.create_connection((url.host, url.port), timeout=10) as sock:
+    with socket.create_connection((url.host, url.port), timeout=PATIENCE_SECONDS) as sock:
         sock.sendall(head.replace("\n", "\r\n").encode("latin-1") + b"\r\n\r\n" + body)
         received = b""
         while part := sock.recv(65_536):
@@ -208,10 +208,8 @@ def test_a_client_that_goes_amid_its_body_is_no_bug_of_ours(client: Client, capl
 
     with socket.create_connection((url.host, url.port)) as sock:
         sock.sendall(b"POST /v1/calls HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n{")
-        while not client.log():
-            time.sleep(0.005)
-    while set(client.sandbox.connections) != known:
-        time.sleep(0.005)
+        eventually(client.log)
+    eventually(lambda: set(client.sandbox.connections) == known)
 
     assert client.get("/v1/calls").status_code == 200
     assert caplog.text == ""

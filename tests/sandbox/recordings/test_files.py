@@ -8,7 +8,6 @@ import shutil
 import stat
 import subprocess
 import tempfile
-import time
 import tracemalloc
 import wave
 from array import array
@@ -23,6 +22,7 @@ import soundfile
 from tests.sandbox.conftest import Start
 from tests.sandbox.parts import PERSON, Client
 from tests.sandbox.webhooks.receiver import Receiver
+from tests.support.waiting import eventually
 from voicectl import tokens
 from voicectl.core.identity import keys as key_files
 from voicectl.sandbox.recordings.files import File, Files, Made
@@ -704,21 +704,19 @@ class TestRoutes:
 
         client.control("stop")
 
-        for _ in range(400):
-            if not folder.exists():
-                return
-            time.sleep(0.005)
-        raise AssertionError("the directory is still there")
+        eventually(lambda: not folder.exists(), "the directory is still there")
 
 
 def delivered(client: Client, receiver: Receiver, path: str) -> dict:
     """The one event that came to *path*; webhooks go out in the background."""
-    for _ in range(400):
-        if receiver.at(path) and not client.http.get("/sandbox/status").json()["webhooks_pending"]:
-            (asked,) = receiver.at(path)
-            return asked.fields
-        time.sleep(0.005)
-    raise AssertionError(f"nothing came to {path}")
+
+    def has_come() -> bool:
+        is_over = not client.http.get("/sandbox/status").json()["webhooks_pending"]
+        return is_over and bool(receiver.at(path))
+
+    eventually(has_come, f"nothing came to {path}")
+    (asked,) = receiver.at(path)
+    return asked.fields
 
 
 class TestThroughTheWholeSandbox:

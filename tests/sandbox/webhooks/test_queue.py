@@ -8,9 +8,11 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 
+from tests.support.waiting import PATIENCE_SECONDS
 from voicectl.sandbox.account.applications import Hook
+from voicectl.sandbox.webhooks import queue
 from voicectl.sandbox.webhooks.delivery import Courier, Delivery
-from voicectl.sandbox.webhooks.queue import AT_ONCE, PATIENCE_SECONDS, Turn, WebhookQueue
+from voicectl.sandbox.webhooks.queue import AT_ONCE, Turn, WebhookQueue
 
 
 class Requests:
@@ -42,7 +44,7 @@ async def settle() -> None:
 
 
 def run(scene: Coroutine[None, None, None]) -> None:
-    asyncio.run(asyncio.wait_for(scene, 10))
+    asyncio.run(asyncio.wait_for(scene, PATIENCE_SECONDS))
 
 
 def test_those_of_one_line_go_one_after_the_other():
@@ -83,7 +85,8 @@ def test_one_that_is_late_holds_up_its_line_for_a_moment_only():
         for name in "12":
             requests.add(name, "leg")
 
-        await asyncio.sleep(PATIENCE_SECONDS + 0.05)
+        await asyncio.sleep(queue.PATIENCE_SECONDS + 0.05)
+        await settle()
 
         assert requests.began == ["1", "2"]
         await requests.end("1", "2")
@@ -121,7 +124,8 @@ def test_one_that_is_awaited_has_its_turn_whoever_is_late():
         await settle()
         assert "asked" not in requests.began
 
-        await asyncio.sleep(PATIENCE_SECONDS + 0.05)
+        await asyncio.sleep(queue.PATIENCE_SECONDS + 0.05)
+        await settle()
 
         assert requests.began == [*names[:AT_ONCE], "asked"]
         await requests.end(*names, "asked")
@@ -152,7 +156,8 @@ def test_cancelled_nothing_begins_any_more():
         await settle()
 
         ended = await asyncio.gather(*requests.queue.cancel(), return_exceptions=True)
-        await asyncio.sleep(PATIENCE_SECONDS + 0.05)
+        await asyncio.sleep(queue.PATIENCE_SECONDS + 0.05)
+        await settle()
 
         assert ended
         assert requests.began == ["1"]
@@ -179,7 +184,7 @@ def descriptors(more: int) -> Iterator[int]:
 def outcomes(url: str, count: int) -> set[str]:
     """What came of so many requests that were all made at once."""
     courier = Courier(sign=lambda _payload, _id: "", may_reach=lambda _url: True)
-    hook = Hook(url=url, method="POST", connect_seconds=5, read_seconds=0.2)
+    hook = Hook(url=url, method="POST", connect_seconds=PATIENCE_SECONDS, read_seconds=0.2)
     entries: list[dict] = [{"attempts": []} for _ in range(count)]
 
     async def main() -> None:

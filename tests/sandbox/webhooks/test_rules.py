@@ -2,7 +2,6 @@
 
 import contextlib
 import socket
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from tests.sandbox.conftest import Start
 from tests.sandbox.parts import BUSY, HELLO, PERSON, ROOM, Client
 from tests.support.servers import Drip, reply
+from tests.support.waiting import FOR_EVER, eventually
 
 from .receiver import HANG_UP, NEVER, OK, Receiver, ncco, set_up, webhooks
 
@@ -20,7 +20,12 @@ HELP = ncco(HELLO | {"text": "Fallback"})
 
 def hook(url: str) -> dict[str, object]:
     """A webhook that is not waited for long."""
-    return {"address": url, "connect_timeout": 300, "socket_timeout": 400}
+    return {"address": url, "connect_timeout": 1000, "socket_timeout": 1000}
+
+
+def patient(url: str) -> dict[str, object]:
+    """A webhook that is waited for for ever."""
+    return {"address": url, "connect_timeout": FOR_EVER * 1000, "socket_timeout": FOR_EVER * 1000}
 
 
 def attempts(client: Client, event: str) -> list[object]:
@@ -241,40 +246,34 @@ class TestPlainEvents:
 class TestAReceiverThatIsDead:
     def test_does_not_keep_the_events_of_others_from_arriving(self, client: Client, receiver: Receiver):
         with full() as dead:
-            set_up(client, event=receiver.url + "/event")
+            set_up(client, event=patient(receiver.url + "/event"))
             for _ in range(20):
                 client.call(PERSON, HELLO, event_url=[dead])
                 client.call(PERSON, HELLO)
-            before = time.monotonic()
 
             client.advance(10)
-            while len(receiver.requests) < 80 and time.monotonic() < before + 5:
-                time.sleep(0.005)
+            eventually(lambda: len(receiver.requests) == 80)
 
             assert sorted(receiver.statuses()) == sorted(["started", "ringing", "answered", "completed"] * 20)
 
     def test_does_not_hold_the_exchange_up(self, client: Client):
         with full() as dead:
-            set_up(client, event=dead)
-            before = time.monotonic()
+            set_up(client, event=patient(dead))
 
             uuids = [client.call(PERSON, HELLO) for _ in range(10)]
             client.advance(10)
 
             assert {client.status(uuid) for uuid in uuids} == {"completed"}
-            assert time.monotonic() - before < 5
 
     def test_keeps_an_answer_from_the_same_receiver_for_a_moment_only(
         self, client: Client, receiver: Receiver
     ):
-        set_up(client, event=receiver.on("/event", NEVER))
+        set_up(client, event=patient(receiver.on("/event", NEVER)))
         uuid = client.call(answer_url=[receiver.on("/answer", ncco(ROOM))])
-        before = time.monotonic()
 
         client.advance(3)
 
         assert client.status(uuid) == "answered"
-        assert time.monotonic() - before < 5
 
     def test_is_left_behind_by_a_reset(self, client: Client, receiver: Receiver):
         set_up(client, event=receiver.on("/event", NEVER))

@@ -5,7 +5,6 @@ import gzip
 import hashlib
 import json
 import threading
-import time
 from urllib.parse import parse_qsl, urlsplit
 
 import jwt
@@ -14,6 +13,7 @@ import pytest
 from tests.sandbox.conftest import Start
 from tests.sandbox.parts import BUSY, HELLO, PERSON, ROOM, Client
 from tests.support.servers import Drip, reply
+from tests.support.waiting import PATIENCE_SECONDS, eventually
 from voicectl.sandbox.account.applications import Hook
 from voicectl.sandbox.telephony.effects import Note
 from voicectl.sandbox.webhooks.request import Unsendable, build
@@ -107,10 +107,7 @@ class TestAnswer:
         uuid = client.call(answer_url=[receiver.on("/answer", ncco(HELLO))])
         client.clock.sleep(2.5)
         client.status(uuid)  # time has passed for the sandbox too
-        for _ in range(400):
-            if client.hear(uuid):
-                break
-            time.sleep(0.005)
+        eventually(lambda: client.hear(uuid))
 
         client.clock.sleep(1)
 
@@ -131,7 +128,7 @@ class TestAnswer:
         assert statuses == ["answered"]
 
     def test_several_are_asked_at_once_and_go_on_in_order(self, client: Client, receiver: Receiver):
-        together = threading.Barrier(12, timeout=5)
+        together = threading.Barrier(12, timeout=PATIENCE_SECONDS)
 
         def answer(_request):
             together.wait()
