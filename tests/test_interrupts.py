@@ -6,21 +6,21 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from voicectl.errors import Interrupted
 from voicectl.interrupts import Interrupts
 
+FINISH_SECONDS = 600.0
 CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
 
 
 @pytest.fixture
 def interrupts() -> Iterator[Interrupts]:
     before = {signum: signal.getsignal(signum) for signum in CAUGHT}
-    installed = Interrupts(finish_seconds=0.05)
+    installed = Interrupts(finish_seconds=FINISH_SECONDS)
     installed.install()
     yield installed
     signal.setitimer(signal.ITIMER_REAL, 0)
@@ -30,11 +30,6 @@ def interrupts() -> Iterator[Interrupts]:
 
 def send(signum: int = signal.SIGTERM) -> None:
     os.kill(os.getpid(), signum)
-
-
-def wait_after(act: Callable[[], None]) -> None:
-    act()
-    time.sleep(5)
 
 
 @pytest.mark.parametrize("signum", CAUGHT[:3])
@@ -54,14 +49,17 @@ def test_a_request_in_flight_goes_on(interrupts: Interrupts) -> None:
 
 
 def test_it_has_a_few_seconds_for_that(interrupts: Interrupts) -> None:
-    with pytest.raises(TimeoutError), interrupts.shield():
-        wait_after(send)
+    with interrupts.shield():
+        send()
+        assert FINISH_SECONDS / 2 < signal.getitimer(signal.ITIMER_REAL)[0] <= FINISH_SECONDS
+        with pytest.raises(TimeoutError):
+            send(signal.SIGALRM)
 
 
 def test_once_it_is_finished_its_time_is_not_up_any_more(interrupts: Interrupts) -> None:
     with interrupts.shield():
         send()
-    time.sleep(0.1)
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
 def test_between_the_end_of_a_request_and_its_telling_nothing_is_raised(interrupts: Interrupts) -> None:
@@ -129,8 +127,11 @@ interrupts.install()
     assert subprocess.run([sys.executable, "-c", prelude + program], check=False).returncode == status
 
 
-def test_a_signal_that_comes_twice_at_once_was_sent_once(interrupts: Interrupts) -> None:
+def test_a_signal_that_comes_twice_at_once_was_sent_once(
+    interrupts: Interrupts, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """``timeout`` sends it to the process and to its group: a request in flight still goes on."""
+    monkeypatch.setattr("voicectl.interrupts.ECHO_SECONDS", 600)
     with interrupts.shield(in_doubt=True):
         send()
         send()

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from tests.conftest import StartRoom
 from tests.support.room import PERSON, Room
 from tests.support.servers import Canned, reply
+from tests.support.waiting import PATIENCE_SECONDS
 from voicectl.clock import SystemClock
 from voicectl.core.identity import keys
 from voicectl.sandbox.account.identity import Identity
@@ -96,7 +97,7 @@ def node(modules: Path, room: Room, application: tuple[Identity, RSAPrivateKey],
             env={"PATH": os.environ["PATH"], "NODE_PATH": str(modules)},
             cwd=tmp_path,
             capture_output=True,
-            timeout=60,
+            timeout=2 * PATIENCE_SECONDS,
             check=False,
         )
         assert ran.returncode == 0, ran.stderr.decode(errors="replace")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import time
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,6 +21,7 @@ from vonage_voice.models.common import WebsocketAuthorization
 from tests.conftest import StartRoom
 from tests.support.room import PERSON, Room
 from tests.support.servers import Canned, Request, reply
+from tests.support.waiting import eventually
 from voicectl import tokens
 from voicectl.clock import SystemClock
 from voicectl.core.identity import keys
@@ -81,12 +81,7 @@ def call(voice: sdk.Voice, *ncco: sdk.NccoAction, **more: object) -> str:
 
 def first(webhook: Canned, path: str) -> Request:
     """The first request for *path* that *webhook* received, or receives soon."""
-    for _ in range(400):
-        for request in webhook.requests:
-            if request.path == path:
-                return request
-        time.sleep(0.005)
-    raise AssertionError("it did not come")
+    return eventually(lambda: [request for request in webhook.requests if request.path == path])[0]
 
 
 def test_the_sdk_creates_shows_talks_presses_mutes_transfers_and_hangs_up(

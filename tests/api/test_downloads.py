@@ -8,13 +8,14 @@ from tests.support.clock import FakeClock
 from tests.support.machines import Application
 from tests.support.recordings import FILE_ID, SOUND, file_api, ranged
 from tests.support.servers import Canned, Drip, Eavesdropper, Request, reply
+from tests.support.waiting import PATIENCE_SECONDS
 from voicectl.api.replies import Incoming
 from voicectl.api.wire import Wire
 from voicectl.errors import NoAnswer, NotSent, RateLimitedError
 from voicectl.loopback import is_public
 
 PATH = f"/v1/files/{FILE_ID}"
-LIMITS = {"headers": {}, "timeout": 5.0, "silence": 5.0, "within": 5.0}
+LIMITS = {"headers": {}, "timeout": PATIENCE_SECONDS, "silence": PATIENCE_SECONDS, "within": PATIENCE_SECONDS}
 
 
 def whole(answer: Incoming) -> bytes:
@@ -49,8 +50,8 @@ def test_a_body_that_is_cut_is_no_whole_one(cut: int) -> None:
 def test_a_head_has_the_timeout_and_a_body_its_own() -> None:
     head, _, body = reply(200, b"0123456789" * 3).partition(b"\r\n\r\n")
     whole_head = len(head) + 4
-    with Canned(Drip(head + b"\r\n\r\n" + body, pause=0.2, step=whole_head), keeps=False) as server:
-        assert got(server.url, timeout=0.15) == body
+    with Canned(Drip(head + b"\r\n\r\n" + body, pause=1.2, step=whole_head), keeps=False) as server:
+        assert got(server.url, timeout=1.0) == body
     with Canned(Drip(head, pause=0.05, step=10)) as server, pytest.raises(NoAnswer, match="in time"):
         got(server.url, timeout=0.15)
 

@@ -16,13 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.key_files import FAILS, WORKS, pkcs1, pkcs8
+from tests.support.waiting import ending
 from voicectl import tokens
 from voicectl.core.identity import keys
 from voicectl.errors import ConfigError
 from voicectl.sandbox.account.identity import Identity
 
 WHERE = "the file"
-SPEED_SECONDS = 1.0
+SLOWEST = 1000
+"""How many times as long as a usual key anything else may take: in 64 KiB there is room for what is quadratic."""
 
 
 @pytest.fixture(scope="session")
@@ -46,16 +48,27 @@ def test_a_key_may_come_as_text(key: RSAPrivateKey, form: str) -> None:
     assert found.private_numbers() == key.private_numbers()
 
 
+@pytest.fixture(scope="module")
+def usual(key: RSAPrivateKey) -> float:
+    """How much of a processor's time a usual key takes."""
+    took = []
+    for _ in range(5):
+        started = time.thread_time()
+        keys.check(keys.parse(pkcs8(key), where=WHERE), where=WHERE)
+        took.append(time.thread_time() - started)
+    return min(took)
+
+
 @pytest.mark.parametrize("form", FAILS)
-def test_anything_else_is_named_in_one_line_at_once(key: RSAPrivateKey, form: str) -> None:
+def test_anything_else_is_named_in_one_line_at_once(key: RSAPrivateKey, usual: float, form: str) -> None:
     make, reason = FAILS[form]
     content = make(key)
-    started = time.perf_counter()
+    started = time.thread_time()
 
     with pytest.raises(ConfigError) as refused:
         keys.check(keys.parse(content, where=WHERE), where=WHERE)
 
-    assert time.perf_counter() - started < SPEED_SECONDS
+    assert time.thread_time() - started < SLOWEST * usual
     assert reason in refused.value.message
     assert "\n" not in refused.value.message
     assert_not_echoed(content, refused.value)
@@ -127,20 +140,18 @@ def test_a_command_runs_without_a_shell(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "program",
     [
-        "import time; time.sleep(60)",
-        "import os, time; os.close(1); time.sleep(60)",
+        "import time; time.sleep(600)",
+        "import os, time; os.close(1); time.sleep(600)",
         "import time\nwhile True: print('A', flush=True); time.sleep(0.1)",
         "import os, time\nos.fork() or (os.setsid(), time.sleep(1))",
     ],
     ids=["hangs", "closes its output and hangs", "drips", "leaves a child with its output"],
 )
 def test_a_command_that_does_not_end_is_ended(program: str) -> None:
-    started = time.perf_counter()
+    command = shlex.join([sys.executable, "-c", program])
 
     with pytest.raises(ConfigError, match=re.escape("took longer than 0.3 s")):
-        keys.from_command(shlex.join([sys.executable, "-c", program]), within=0.3)
-
-    assert time.perf_counter() - started < 5
+        ending(lambda: keys.from_command(command, within=0.3))
 
 
 @pytest.mark.parametrize(

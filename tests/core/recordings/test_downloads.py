@@ -8,7 +8,6 @@ import os
 import random
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -40,6 +39,7 @@ from tests.support.recordings import (
     transcribed,
 )
 from tests.support.servers import Canned, Drip, Request, reply
+from tests.support.waiting import FOR_EVER, PATIENCE_SECONDS, ending, eventually
 from voicectl.core.recordings.announcement import Name, Recording, announced, of_event
 from voicectl.core.recordings.checksums import Manifest, UnwritableError
 from voicectl.core.recordings.downloads import NOT_YET_SECONDS, Downloader, missed
@@ -473,19 +473,20 @@ class TestCutShort:
 
     def test_silence_ends_a_try_and_so_does_a_drip_that_never_ends(self, tmp_path, application):
         whole = ranged()(Request(b"GET / HTTP/1.1\r\n\r\n"))
-        for pause, limits in ((60.0, {"silence": 0.1}), (0.01, {"silence": 0.1, "within": 0.3})):
+        for pause, limits in (
+            (FOR_EVER, {"silence": 0.1, "within": FOR_EVER}),
+            (0.01, {"silence": FOR_EVER, "within": 0.3}),
+        ):
             with Canned(Drip(whole, pause, step=200), keeps=False) as server:
-                started = time.monotonic()
+                found = announced_by(recorded(server.url, size=None))
+                fetches = fetcher(tmp_path, server.url, application, **limits)
                 with pytest.raises(TransportError, match="no whole answer in time"):
-                    fetcher(tmp_path, server.url, application, **limits).fetch(
-                        announced_by(recorded(server.url, size=None))
-                    )
-                assert time.monotonic() - started < 2
+                    ending(lambda: fetches.fetch(found))  # noqa: B023 (it has ended before the next)
 
     def test_a_drip_takes_longer_than_the_silence_it_is_allowed(self, tmp_path, application):
         whole = ranged()(Request(b"GET / HTTP/1.1\r\n\r\n"))
-        with Canned(Drip(whole, 0.02, step=1000), keeps=False) as server:
-            saved = fetcher(tmp_path, server.url, application, silence=0.15).fetch(
+        with Canned(Drip(whole, 0.1, step=500), keeps=False) as server:
+            saved = fetcher(tmp_path, server.url, application, silence=1.0).fetch(
                 announced_by(recorded(server.url))
             )
 
@@ -983,14 +984,34 @@ class Events(EventStore):
 Start = Callable[..., Downloader]
 
 
+class HaltingClock(FakeClock):
+    """A clock whose ``sleep`` lasts until it may go on.
+
+    Attributes:
+        is_asleep: Whether somebody is made to wait.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_go = threading.Event()
+        self.may_go.set()
+        self.is_asleep = threading.Event()
+
+    def sleep(self, seconds: float) -> None:
+        if not self.may_go.is_set():
+            self.is_asleep.set()
+            self.may_go.wait()
+        super().sleep(seconds)
+
+
 class TestTheDownloader:
     @pytest.fixture
     def told(self) -> list[str]:
         return []
 
     @pytest.fixture
-    def clock(self) -> FakeClock:
-        return FakeClock()
+    def clock(self) -> HaltingClock:
+        return HaltingClock()
 
     @pytest.fixture
     def start(self, tmp_path, application, told, clock) -> Iterator[Start]:
@@ -1013,10 +1034,7 @@ class TestTheDownloader:
             each.close(5)
 
     def settle(self, downloader: Downloader) -> None:
-        give_up = time.monotonic() + 10
-        while downloader.waiting and time.monotonic() < give_up:
-            time.sleep(0.005)
-        assert not downloader.waiting
+        eventually(lambda: not downloader.waiting)
 
     def test_fetches_what_is_announced_each_once(self, tmp_path, platform, start, told):
         saved: list[Saved] = []
@@ -1039,18 +1057,19 @@ class TestTheDownloader:
         def answer(_: Request) -> Drip:
             begun.set()
             return Drip(
-                b"HTTP/1.1 200 OK\r\nContent-Type: audio/mpeg\r\nContent-Length: 9999999\r\n\r\n", 0.01
+                b"HTTP/1.1 200 OK\r\nContent-Type: audio/mpeg\r\nContent-Length: 9999999\r\n\r\n", FOR_EVER
             )
 
         with Canned(answer) as server:
             downloader = start(server.url)
-            started = time.monotonic()
-            for number in range(1000):
-                downloader.announce(stored(recorded(server.url, recording_uuid=f"{number:08x}{UUID[8:]}")))
-            took = time.monotonic() - started
-            downloader.announce(stored(recorded(server.url, recording_uuid=f"{7:08x}{UUID[8:]}")))
-            assert begun.wait(10)
-            assert took < 1
+
+            def announce() -> None:
+                for number in (*range(1000), 7):
+                    uuid = f"{number:08x}{UUID[8:]}"
+                    downloader.announce(stored(recorded(server.url, recording_uuid=uuid)))
+
+            ending(announce)
+            assert begun.wait(PATIENCE_SECONDS)
             assert downloader.waiting == 1000
             downloader.close(0)
 
@@ -1111,7 +1130,7 @@ class TestTheDownloader:
             if not request.path.endswith(TEXT_ID):
                 return ranged()(request)
             begun.set()
-            assert go_on.wait(10) or not is_under_way
+            assert go_on.wait(PATIENCE_SECONDS) or not is_under_way
             return ranged(SOUND[:5000])(request) if is_under_way else reply(503, b"")
 
         with Canned(answer) as server:
@@ -1121,7 +1140,7 @@ class TestTheDownloader:
             other = f"{server.url}/v1/files/{TEXT_ID}"
             forged = recorded(server.url, recording_url=other, size=5000, start_time="2020-01-01T00:00:00Z")
             downloader.announce(stored(forged, is_signed=False))
-            assert begun.wait(10)
+            assert begun.wait(PATIENCE_SECONDS)
             downloader.announce(stored(recorded(server.url), number=2))
             go_on.set()
             downloader.announce(stored(forged, is_signed=False))
@@ -1156,13 +1175,12 @@ class TestTheDownloader:
         assert "voicectl recording download" in told[1]
 
     def test_a_full_disk_is_waited_out(self, tmp_path, platform, start, told, clock):
-        events = [stored(recorded(platform.url))]
+        clock.may_go.clear()
         downloader = start(platform.url, threads=1)
         with largest_file(4096):
-            downloader.announce(events[0])
-            give_up = time.monotonic() + 10
-            while len(platform.requests) < 2 and time.monotonic() < give_up:
-                time.sleep(0.001)
+            downloader.announce(stored(recorded(platform.url)))
+            assert clock.is_asleep.wait(PATIENCE_SECONDS)
+        clock.may_go.set()
         self.settle(downloader)
 
         assert (tmp_path / MP3).read_bytes() == SOUND
@@ -1170,7 +1188,7 @@ class TestTheDownloader:
 
     def test_what_is_left_at_the_end_is_found_again(self, tmp_path, application, start, told):
         whole = ranged()
-        held = Drip(whole(Request(b"GET / HTTP/1.1\r\n\r\n")), 0.05, step=500)
+        held = Drip(whole(Request(b"GET / HTTP/1.1\r\n\r\n")), FOR_EVER, step=5000)
         with Canned(held, whole) as server:
             events = Events(
                 stored(recorded(server.url)),
@@ -1179,9 +1197,10 @@ class TestTheDownloader:
             )
             downloader = start(server.url, threads=1)
             downloader.announce(events.kept[0])
-            while not (tmp_path / f"{UUID}.part").exists() or not (tmp_path / f"{UUID}.part").stat().st_size:
-                time.sleep(0.001)
+            part = tmp_path / f"{UUID}.part"
+            eventually(lambda: part.exists() and part.stat().st_size)
             downloader.close(0)
+            server.drop()
 
             assert [remark.split(" left")[0] for remark in told] == ["1 recording"]
             assert MP3 not in names(tmp_path)
@@ -1203,7 +1222,7 @@ class TestTheDownloader:
         ) as server:
             downloader = start(server.url)
             downloader.announce(stored(recorded(server.url)))
-            downloader.close(10)
+            downloader.close(PATIENCE_SECONDS)
 
         assert (tmp_path / MP3).read_bytes() == SOUND
         assert told == []
