@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.sandbox.parts import BY_HAND, HELLO, PERSON, ROOM, Client
-from voicectl.sandbox.telephony import conversation as limits
+from voicectl.sandbox.telephony import state as limits
 
 from .parts import as_user, conversation_of, events, found, members, refused, types, user
 

@@ -93,7 +93,7 @@ def snapshot(exchange: Exchange) -> object:
             (
                 *(leg.uuid, leg.status, leg.conversation.uuid, leg.is_muted, leg.is_earmuffed, leg.is_joined),
                 *(leg.seat, leg.flow, leg.awaiting, leg.script, leg.dialled_by, leg.talk, leg.dtmf_url),
-                *(leg.inputs_seen, list(leg.ears), list(leg.recordings)),
+                *(leg.inputs_seen, list(leg.key_listeners), list(leg.speech_listeners), list(leg.recordings)),
                 [(heard.at, heard.until, heard.prompt) for heard in leg.heard],
                 [timer.do is None for timer in leg.timers],
             )
@@ -310,7 +310,8 @@ class ExchangeRules(RuleBasedStateMachine):
             assert leg.is_over == (leg.uuid not in exchange.live)
             if leg.is_over:
                 assert not leg.timers
-                assert not leg.ears
+                assert not leg.key_listeners
+                assert not leg.speech_listeners
                 assert not leg.recordings
                 assert leg.script is leg.dialled_by is leg.awaiting is leg.flow is None
                 assert not any(heard.is_on(exchange.now) for heard in leg.heard)

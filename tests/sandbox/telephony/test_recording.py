@@ -2,10 +2,9 @@
 
 from tests.sandbox.parts import Line, phone, room, say
 from voicectl.sandbox.telephony.actions import Format, Record, Transcription, Webhook
-from voicectl.sandbox.telephony.conversation import Conversation
 from voicectl.sandbox.telephony.effects import Keep, Kind
 from voicectl.sandbox.telephony.recording import Recording
-from voicectl.sandbox.telephony.state import Leg
+from voicectl.sandbox.telephony.state import Conversation, Leg
 
 VOICEMAIL = Record(format=Format.WAV, end_on_silence=4, end_on_key="#", beep_start=True)
 

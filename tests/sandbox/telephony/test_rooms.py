@@ -4,10 +4,9 @@ import pytest
 
 from tests.sandbox.parts import APPLICATION, Line, room, say, saying
 from voicectl.sandbox.telephony.actions import MoveAll, Record
-from voicectl.sandbox.telephony.conversation import MAX_LEGS
 from voicectl.sandbox.telephony.effects import Kind, Note
 from voicectl.sandbox.telephony.exchange import NobodyThere
-from voicectl.sandbox.telephony.state import Leg
+from voicectl.sandbox.telephony.state import MAX_LEGS, Leg
 
 
 def notes(line: Line, leg: Leg | None = None) -> list[str]:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from voicectl.sandbox.conversations.users import User
-    from voicectl.sandbox.telephony.conversation import Conversation
     from voicectl.sandbox.telephony.effects import Note
+    from voicectl.sandbox.telephony.state import Conversation
 
 KEPT = 10_000
 """How many events of one conversation are kept at least; the oldest go first, and the numbers go on."""

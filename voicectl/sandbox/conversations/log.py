@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from voicectl.sandbox.conversations import event_bodies
 from voicectl.sandbox.conversations.conversation_log import Member, MemberState, Page, derived
 from voicectl.sandbox.conversations.representations import party, person
-from voicectl.sandbox.telephony.conversation import Conversation
+from voicectl.sandbox.telephony.state import Conversation
 from voicectl.times import rfc3339
 
 if TYPE_CHECKING:

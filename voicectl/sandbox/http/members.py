@@ -17,8 +17,8 @@ from voicectl.sandbox.http.access import asked_page, base, note_of, own_member, 
 from voicectl.sandbox.http.pipeline import routes_of
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.problems import no_such, refused
-from voicectl.sandbox.telephony.conversation import MAX_LEGS
 from voicectl.sandbox.telephony.exchange import ExchangeError
+from voicectl.sandbox.telephony.state import MAX_LEGS
 
 if TYPE_CHECKING:
     from starlette.requests import Request

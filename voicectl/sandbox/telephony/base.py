@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from voicectl.sandbox.telephony import events
 from voicectl.sandbox.telephony.agenda import Agenda
-from voicectl.sandbox.telephony.conversation import Conversation, Conversations
 from voicectl.sandbox.telephony.effects import Effect, Event, Fetch, Kind, Note, Remark
+from voicectl.sandbox.telephony.state import Conversation, Conversations
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from voicectl.sandbox.telephony import events, far_end
 from voicectl.sandbox.telephony.actions import Join, Webhook
-from voicectl.sandbox.telephony.conversation import Conversation, Seat
 from voicectl.sandbox.telephony.detection import Behavior
 from voicectl.sandbox.telephony.effects import Close, Kind, Open, Purpose
-from voicectl.sandbox.telephony.flow_run import Script
+from voicectl.sandbox.telephony.flow_run import FlowRun
 from voicectl.sandbox.telephony.rooms import Rooms
 from voicectl.sandbox.telephony.sounds import BEEP, keys
-from voicectl.sandbox.telephony.state import Direction, Leg
+from voicectl.sandbox.telephony.state import Conversation, Direction, Leg, Seat
 from voicectl.voice.call import NEXT, CallStatus
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ class IllegalMove(Exception):
 class Switchboard(Rooms):
     """:class:`Rooms` and the legs that come to them."""
 
-    def dial(self, caller: Leg, dial: Dial, script: Script) -> Leg | None:
+    def dial(self, caller: Leg, dial: Dial, script: FlowRun) -> Leg | None:
         """Call somebody into the conversation of *caller*, for *script*; None if over the rate limit."""
         if not self._may_dial():
             self.complain(caller.uuid, "connect: over the limit of new calls per second")
@@ -219,7 +218,7 @@ class Switchboard(Rooms):
 
     def _whisper(self, leg: Leg, actions: Actions) -> None:
         """Let the callee of a ``connect`` hear *actions*, alone, before it is joined to its caller."""
-        self._run_script(leg, Script(self, leg, actions, finished=partial(self._join_caller, leg)))
+        self._run_script(leg, FlowRun(self, leg, actions, finished=partial(self._join_caller, leg)))
 
     def _join_caller(self, leg: Leg) -> None:
         leg.script = None
@@ -229,9 +228,9 @@ class Switchboard(Rooms):
 
     def _begin_script(self, leg: Leg, actions: Actions) -> None:
         leg.is_joined = True
-        self._run_script(leg, Script(self, leg, actions))
+        self._run_script(leg, FlowRun(self, leg, actions))
 
-    def _run_script(self, leg: Leg, script: Script) -> None:
+    def _run_script(self, leg: Leg, script: FlowRun) -> None:
         if leg.script is not None:
             leg.script.abandon()
         leg.script = script

@@ -21,11 +21,10 @@ from voicectl.voice.endpoint import label
 
 if TYPE_CHECKING:
     from voicectl.sandbox.telephony.actions import Actions, Flow, Order, Record
-    from voicectl.sandbox.telephony.conversation import Conversation
     from voicectl.sandbox.telephony.effects import Fetch
     from voicectl.sandbox.telephony.recording import Recording
     from voicectl.sandbox.telephony.sounds import Heard, Prompt
-    from voicectl.sandbox.telephony.state import Leg
+    from voicectl.sandbox.telephony.state import Conversation, Leg
 
 INBOUND_ANSWERED_AFTER = 1.0
 """Seconds of ringing before the platform answers an inbound call."""

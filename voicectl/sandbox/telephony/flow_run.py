@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from voicectl.sandbox.telephony import events
@@ -19,7 +20,7 @@ from voicectl.sandbox.telephony.actions import (
     Wait,
 )
 from voicectl.sandbox.telephony.effects import Kind
-from voicectl.sandbox.telephony.input import Ear, OpenEar
+from voicectl.sandbox.telephony.input import InputCollector
 from voicectl.sandbox.telephony.sounds import music
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from voicectl.sandbox.telephony.state import Leg
 
 
-class Script:
+class FlowRun:
     """Runs *actions* on *leg*, one after the other.
 
     The leg leaves it by ending or by being transferred: :meth:`abandon`.
@@ -59,8 +60,8 @@ class Script:
         self._callee: Leg | None = None
         self._recording: Recording | None = None
         self._can_barge_in = False
-        self._ear: Ear | None = None
-        self._open_ear: OpenEar | None = None
+        self._collector: InputCollector | None = None
+        self._key_listener: Callable[[str], None] | None = None
 
     def run(self) -> None:
         """Begin the next action, or end the call if there is none."""
@@ -133,10 +134,10 @@ class Script:
         self._cut()
         if self._timer is not None:
             self._timer.cancel()
-        for ear in (self._ear, self._open_ear):
-            if ear is not None:
-                ear.close()
-        self._ear = self._open_ear = None
+        if self._collector is not None:
+            self._collector.close()
+            self._collector = None
+        self._stop_listening()
         self._can_barge_in = False
         if self._callee is not None:
             callee, self._callee = self._callee, None
@@ -158,9 +159,9 @@ class Script:
             self._can_barge_in = True
             terms = next((each for each in self._rest if isinstance(each, Input)), None)
             if terms is not None and terms.is_asynchronous:
-                self._open(terms)
+                self._listen(terms)
             elif terms is not None:
-                self._ear = self._listen(terms)
+                self._collector = self._collect(terms)
         self._playing = self._board.play(self._leg, action.prompt)
         if action.prompt.seconds is not None:
             self._run_in(action.prompt.seconds)
@@ -176,31 +177,37 @@ class Script:
             self._rest.popleft()
         self._run_in(0)
 
-    def _listen(self, terms: Input) -> Ear:
+    def _collect(self, terms: Input) -> InputCollector:
         def done(dtmf: dict[str, Any], speech: dict[str, Any], audio: Recording | None) -> None:
-            self._ear = None
+            self._collector = None
             self._taken(terms.events, dtmf, speech, audio)
 
-        return Ear(self._board, self._leg, terms, noticed=self._barged_in, done=done)
+        return InputCollector(self._board, self._leg, terms, noticed=self._barged_in, done=done)
 
     def _input(self, terms: Input) -> None:
         was_open, self._can_barge_in = self._can_barge_in, False
         if terms.is_asynchronous:
             if not was_open:
-                self._open(terms)
+                self._listen(terms)
             self._run_in(0)
             return
-        if self._open_ear is not None:
-            self._open_ear.close()
-            self._open_ear = None
-        if self._ear is None:
-            self._ear = self._listen(terms)
-        self._ear.begin()
+        self._stop_listening()
+        if self._collector is None:
+            self._collector = self._collect(terms)
+        self._collector.begin()
 
-    def _open(self, terms: Input) -> None:
-        if self._open_ear is not None:
-            self._open_ear.close()
-        self._open_ear = OpenEar(self._board, self._leg, lambda digit: self._pressed(terms.events, digit))
+    def _listen(self, terms: Input) -> None:
+        """Tell each key at once, for an asynchronous ``input``."""
+        self._stop_listening()
+        listeners = self._leg.key_listeners
+        self._key_listener = listener = partial(self._pressed, terms.events)
+        listeners.append(listener)
+        self._board.asked_for_each_key(self._leg, while_=lambda: listener in listeners)
+
+    def _stop_listening(self) -> None:
+        if self._key_listener is not None:
+            self._leg.key_listeners.remove(self._key_listener)
+            self._key_listener = None
 
     def _taken(
         self, webhook: Webhook | None, dtmf: dict[str, Any], speech: dict[str, Any], audio: Recording | None
@@ -222,10 +229,10 @@ class Script:
             audio.kept = tell
 
     def _pressed(self, webhook: Webhook | None, digit: str) -> None:
-        ear = self._open_ear
+        listener = self._key_listener
 
         def answered(actions: Actions | None) -> None:
-            if actions and ear is self._open_ear and self._leg.script is self:
+            if actions and listener is self._key_listener and self._leg.script is self:
                 self.replace(actions)
 
         self._barged_in()

@@ -24,8 +24,10 @@ CONFIDENCE = "0.92"
 """Of every phrase that is understood; a text, as the platform writes it."""
 
 
-class Ear:
-    """Listens from the moment it is made; its time runs from :meth:`begin`.
+class InputCollector:
+    """Collects the keys or the speech of a party.
+
+    It listens from the moment it is made; its time runs from :meth:`begin`.
 
     Args:
         media: Where the legs are.
@@ -57,30 +59,25 @@ class Ear:
         self._key_timer: Timer | None = None
         self._speech_timer: Timer | None = None
         self._recording: Recording | None = None
-        self._speaker = self._who_speaks()
-        for each in {leg.uuid: leg, self._speaker.uuid: self._speaker}.values():
-            each.ears.append(self)
         dtmf, speech = terms.dtmf, terms.speech
+        speaker = leg if speech is None else leg.conversation.legs.get(speech.uuid or leg.uuid, leg)
+        self._speech_listeners = speaker.speech_listeners
+        leg.key_listeners.append(self._key_pressed)
+        self._speech_listeners.append(self._spoke)
         if dtmf is not None:
             media.asked_for_keys(
                 leg, within=dtmf.time_out, then_hash=dtmf.submit_on_hash, while_=lambda: self.is_open
             )
         if speech is not None:
-            media.asked_to_speak(self._speaker, within=speech.start_timeout, while_=lambda: self.is_open)
+            media.asked_to_speak(speaker, within=speech.start_timeout, while_=lambda: self.is_open)
             if speech.save_audio:
                 order = Record(format=Format.WAV)
-                self._recording = media.record(self._speaker, order, only=self._speaker.uuid)
-
-    def _who_speaks(self) -> Leg:
-        speech = self._terms.speech
-        if speech is None or speech.uuid is None:
-            return self._leg
-        return self._leg.conversation.legs.get(speech.uuid, self._leg)
+                self._recording = media.record(speaker, order, only=speaker.uuid)
 
     @property
     def is_open(self) -> bool:
         """Whether it still listens."""
-        return self in self._leg.ears
+        return self._key_pressed in self._leg.key_listeners
 
     def begin(self) -> None:
         """Let time run: the flow has come to the ``input``."""
@@ -98,16 +95,13 @@ class Ear:
         for timer in (self._key_timer, self._speech_timer):
             if timer is not None:
                 timer.cancel()
-        for leg in (self._leg, self._speaker):
-            if self in leg.ears:
-                leg.ears.remove(self)
+        if self.is_open:
+            self._leg.key_listeners.remove(self._key_pressed)
+            self._speech_listeners.remove(self._spoke)
         if self._recording is not None:
             self._media.stop_recording(self._recording)
 
-    def key(self, leg: Leg, digit: str) -> None:
-        """The party of *leg* pressed a key."""
-        if leg is not self._leg:
-            return
+    def _key_pressed(self, digit: str) -> None:
         self._noticed()
         dtmf = self._terms.dtmf
         if dtmf is None or self._result is not None:
@@ -121,10 +115,7 @@ class Ear:
         elif self._has_begun:
             self._await_key()
 
-    def speech(self, heard: Heard) -> None:
-        """Somebody says something."""
-        if heard.source != self._speaker.uuid:
-            return
+    def _spoke(self, heard: Heard) -> None:
         self._noticed()
         speech = self._terms.speech
         if speech is None or self._result is not None or heard.until is None:
@@ -199,31 +190,3 @@ class Ear:
 
     def _after(self, seconds: float, do: Callable[[], None]) -> Timer:
         return self._media.schedule(self._leg, seconds, do)
-
-
-class OpenEar:
-    """Asynchronous ``input``: tells each key at once, until it is closed.
-
-    Args:
-        media: Where the leg is.
-        leg: Whose keys are wanted.
-        pressed: Called with each.
-    """
-
-    def __init__(self, media: Media, leg: Leg, pressed: Callable[[str], None]) -> None:
-        self._leg = leg
-        self._pressed = pressed
-        leg.ears.append(self)
-        media.asked_for_each_key(leg, while_=lambda: self in leg.ears)
-
-    def key(self, _leg: Leg, digit: str) -> None:
-        """The party pressed a key."""
-        self._pressed(digit)
-
-    def speech(self, heard: Heard) -> None:
-        """Only keys are wanted."""
-
-    def close(self) -> None:
-        """Listen no more."""
-        if self in self._leg.ears:
-            self._leg.ears.remove(self)

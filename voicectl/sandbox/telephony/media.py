@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from voicectl.sandbox.telephony.actions import Record
-    from voicectl.sandbox.telephony.conversation import Conversation
     from voicectl.sandbox.telephony.sounds import Prompt
-    from voicectl.sandbox.telephony.state import Leg
+    from voicectl.sandbox.telephony.state import Conversation, Leg
 
 _NOTED = {Sound.SPEECH: ("audio:say", "say_id"), Sound.AUDIO: ("audio:play", "play_id")}
 """The events of a conversation that a prompt of the platform makes, and how they name it."""
@@ -86,8 +85,8 @@ class Media(Office):
             self.schedule(
                 leg, prompt.seconds, lambda: self._note(leg.conversation, "audio:speaking:off", leg)
             )
-        for ear in list(leg.ears):
-            ear.speech(heard)
+        for listener in list(leg.speech_listeners):
+            listener(heard)
 
     def keys_in(self, leg: Leg, digits: str) -> None:
         """The party of *leg* presses keys, one right after the other."""
@@ -100,8 +99,8 @@ class Media(Office):
             for recording in list(leg.recordings):
                 if recording.order.end_on_key == digit:
                     self.stop_recording(recording)
-            for ear in list(leg.ears):
-                ear.key(leg, digit)
+            for listener in list(leg.key_listeners):
+                listener(digit)
 
     def asked_for_keys(self, leg: Leg, *, within: float, then_hash: bool, while_: Callable[[], bool]) -> None:
         """Let the party of *leg* press the next of its keys.

@@ -6,10 +6,10 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from voicectl.sandbox.telephony import events
-from voicectl.sandbox.telephony.conversation import MAX_LEGS, Conversation, Seat
 from voicectl.sandbox.telephony.effects import Kind
 from voicectl.sandbox.telephony.media import Media
 from voicectl.sandbox.telephony.sounds import music
+from voicectl.sandbox.telephony.state import MAX_LEGS, Conversation, Seat
 
 if TYPE_CHECKING:
     from voicectl.sandbox.telephony.actions import Join, MoveAll

@@ -1,29 +1,30 @@
-"""A leg: one party's connection, and all that is known of it."""
+"""Legs and the conversations that they share: all that is known of each."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from voicectl.sandbox.telephony.actions import LENGTH_TIMER, RINGING_TIMER, Flow
-from voicectl.sandbox.telephony.conversation import Conversation, Seat
 from voicectl.voice.call import FINAL, CallStatus
 
 if TYPE_CHECKING:
-    from voicectl.sandbox.telephony.actions import Webhook
+    from collections.abc import Callable
+
+    from voicectl.sandbox.telephony.actions import Actions, Join, Webhook
     from voicectl.sandbox.telephony.agenda import Timer
     from voicectl.sandbox.telephony.detection import Detection
     from voicectl.sandbox.telephony.effects import Fetch
     from voicectl.sandbox.telephony.far_end import FarEnd
-    from voicectl.sandbox.telephony.flow_run import Script
-    from voicectl.sandbox.telephony.input import Ear, OpenEar
     from voicectl.sandbox.telephony.recording import Recording
     from voicectl.sandbox.telephony.sounds import Heard
 
-
 DEFAULT_REGION = "na-east"
 """Where a call lives unless it, or its application, says otherwise."""
+
+MAX_LEGS = 200
+"""How many legs a conversation holds."""
 
 
 class Direction(StrEnum):
@@ -31,6 +32,152 @@ class Direction(StrEnum):
 
     INBOUND = "inbound"
     OUTBOUND = "outbound"
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Conversation:
+    """What legs share: a call's own, or a room with a name.
+
+    Attributes:
+        application_id: Whose it is.
+        region: Where it lives: a room of the same name elsewhere is another room.
+        created: Milliseconds of the call clock.
+        made_at: The same moment in Unix seconds of the host clock.
+        name: None for a call's own, which vanishes when the last leg leaves.
+        is_started: False while a room waits for a leg that may start it: nobody hears anybody.
+        is_expired: A room whose time is up vanishes like a call's own.
+        legs: Who is in it, by uuid.
+        recordings: Those that take down what is heard in it now.
+        to_record: How to record the room once it is started, by the leg that asked for it.
+        talk: What all its legs are told, or were told last; so is ``stream``.
+    """
+
+    uuid: str
+    application_id: str
+    region: str
+    created: int
+    made_at: float
+    name: str | None = None
+    is_started: bool = True
+    is_expired: bool = False
+    legs: dict[str, Leg] = field(default_factory=dict)
+    recordings: list[Recording] = field(default_factory=list)
+    to_record: tuple[Leg, Join] | None = None
+    talk: Heard | None = None
+    stream: Heard | None = None
+
+    @property
+    def stays(self) -> bool:
+        """Whether it is there, empty, when all have left."""
+        return self.name is not None and not self.is_expired
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seat:
+    """A leg's terms in its present conversation; see :class:`voicectl.sandbox.telephony.actions.Join`.
+
+    Attributes:
+        is_guest: Brought there by another's ``transfer``: it runs no flow, and stays while there is one.
+    """
+
+    ends: bool = False
+    can_hear: frozenset[str] | None = None
+    can_speak: frozenset[str] | None = None
+    is_guest: bool = False
+
+
+class Conversations:
+    """Those that exist. A call's own vanishes when its last leg leaves; a room stays, and waits to start again.
+
+    Args:
+        new_uuid: Makes the UUID that follows ``CON-``.
+        host_time: Tells the host clock's Unix seconds, kept with each new one.
+
+    Attributes:
+        by_uuid: All of them.
+    """
+
+    def __init__(self, new_uuid: Callable[[], str], host_time: Callable[[], float]) -> None:
+        self.by_uuid: dict[str, Conversation] = {}
+        self._rooms: dict[tuple[str, str, str], Conversation] = {}
+        self._new_uuid = new_uuid
+        self._host_time = host_time
+
+    def new(self, application_id: str, region: str, now: int, name: str | None = None) -> Conversation:
+        """A conversation for one call; a room, if it has a *name* that no other of its place has."""
+        conversation = Conversation(
+            uuid=f"CON-{self._new_uuid()}",
+            application_id=application_id,
+            region=region,
+            created=now,
+            made_at=self._host_time(),
+            name=name,
+            is_started=name is None,
+        )
+        self.by_uuid[conversation.uuid] = conversation
+        if name is not None:
+            self._rooms[application_id, region, name] = conversation
+        return conversation
+
+    def room(self, name: str, application_id: str, region: str) -> Conversation | None:
+        """The room *name*; None if there is none yet."""
+        return self._rooms.get((application_id, region, name))
+
+    def rename(self, conversation: Conversation, name: str) -> None:
+        """Give *conversation* a *name* that no other of its place has; a call's own becomes a room by it."""
+        place = conversation.application_id, conversation.region
+        if conversation.name is not None:
+            del self._rooms[*place, conversation.name]
+        conversation.name = name
+        self._rooms[*place, name] = conversation
+
+    def enter(self, leg: Leg, conversation: Conversation, seat: Seat) -> None:
+        """Put *leg*, which is in no other, into *conversation*."""
+        leg.conversation = conversation
+        leg.seat = seat
+        conversation.legs[leg.uuid] = leg
+
+    def leave(self, leg: Leg) -> list[Leg]:
+        """Take *leg* out of its conversation; its record goes on naming it.
+
+        Returns:
+            The legs for which the conversation is over because this one left (``endOnExit``): in none now.
+        """
+        left = leg.conversation
+        if left.legs.pop(leg.uuid, None) is None:
+            return []
+        turned_out = list(left.legs.values()) if leg.seat.ends else []
+        if turned_out:
+            left.legs.clear()
+        return turned_out
+
+    def forget(self, conversation: Conversation) -> None:
+        """Let *conversation* exist no more."""
+        self.by_uuid.pop(conversation.uuid, None)
+        if conversation.name is not None:
+            self._rooms.pop((conversation.application_id, conversation.region, conversation.name), None)
+
+
+class RunningFlow(Protocol):
+    """The run of a leg's NCCO, as the rest of the exchange sees it."""
+
+    def callee_joined(self) -> None:
+        """The callee of the present ``connect`` is there."""
+
+    def callee_left(self) -> None:
+        """The callee of the present ``connect`` did not come, or has gone: go on."""
+
+    def callee_asks(self) -> Callable[[Actions | None], None]:
+        """As :meth:`callee_left`, but go on once the returned function is called with an NCCO or None."""
+
+    def room_closed(self) -> None:
+        """The conversation ended with the leg in it."""
+
+    def abandon(self) -> None:
+        """Stop; a callee that it dialled loses its caller, and so its call."""
+
+    def release(self) -> None:
+        """Stop, and let a callee that is there go on."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -51,7 +198,8 @@ class Leg:
         on_answer: Where to ask for what it, alone, hears before it is joined to its caller.
         sip_headers: ``SipHeader_X-...``, as the answer webhook is told of them.
         awaiting: The NCCO asked for; an answer to an earlier request is out of date.
-        ears: What listens to its party: the ``input`` of a flow.
+        key_listeners: The ``input`` actions that wait for keys of its party: each is called with every key.
+        speech_listeners: Those that wait for its party to speak: each is called with all it says.
         recordings: Those that its flow began; they follow it from conversation to conversation.
         inputs_seen: How many times its party was asked for a key.
         has_pressed_all: Whether its party was asked for each of its keys.
@@ -88,13 +236,14 @@ class Leg:
     is_muted: bool = False
     is_earmuffed: bool = False
     seat: Seat = field(default_factory=Seat)
-    script: Script | None = None
-    dialled_by: Script | None = None
+    script: RunningFlow | None = None
+    dialled_by: RunningFlow | None = None
     is_synchronous: bool = False
     on_answer: Webhook | None = None
     sip_headers: dict[str, str] = field(default_factory=dict)
     awaiting: Fetch | None = None
-    ears: list[Ear | OpenEar] = field(default_factory=list)
+    key_listeners: list[Callable[[str], None]] = field(default_factory=list)
+    speech_listeners: list[Callable[[Heard], None]] = field(default_factory=list)
     recordings: list[Recording] = field(default_factory=list)
     inputs_seen: int = 0
     has_pressed_all: bool = False
