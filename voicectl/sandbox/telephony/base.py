@@ -89,21 +89,34 @@ class Office:
         leg.timers.append(timer)
         return timer
 
-    def tell(self, leg: Leg, kind: Kind, fields: dict[str, Any], webhook: Webhook | None = None) -> None:
-        """Tell the webhook of *leg*, or another, of an event."""
-        self._effects.append(self._event(leg, kind, fields, webhook, may_bring_ncco=False))
-
-    def ask(
+    def tell(
         self,
         leg: Leg,
         kind: Kind,
         fields: dict[str, Any],
-        webhook: Webhook | None,
-        answered: Callable[[Actions | None], None],
+        webhook: Webhook | None = None,
+        on_reply: Callable[[Actions | None], None] | None = None,
     ) -> None:
-        """As :meth:`tell`, and have *answered* called with the NCCO of the reply, or None if it holds none."""
-        event = self._event(leg, kind, fields, webhook, may_bring_ncco=True)
-        self._waiting[id(event)] = event, answered
+        """Tell a webhook of an event; *on_reply* is called with the NCCO of its reply, or None if it holds none.
+
+        Args:
+            leg: The leg that the event is about.
+            kind: What the log calls it.
+            fields: What is sent.
+            webhook: Where to; None: where the events of the leg go.
+            on_reply: Given if the reply may bring an NCCO.
+        """
+        event = Event(
+            at=self.now,
+            kind=kind,
+            uuid=leg.uuid,
+            application_id=leg.application_id,
+            fields=fields,
+            webhook=webhook or leg.events,
+            may_bring_ncco=on_reply is not None,
+        )
+        if on_reply is not None:
+            self._waiting[id(event)] = event, on_reply
         self._effects.append(event)
 
     def complain(self, uuid: str, reason: str) -> None:
@@ -113,8 +126,8 @@ class Office:
 
     def replied(self, event: Event, actions: Actions | None) -> None:
         """Hand over what the reply to *event* brought; None if there was none. Empty, it changes nothing either."""
-        _, answered = self._waiting.pop(id(event))
-        answered(actions)
+        _, on_reply = self._waiting.pop(id(event))
+        on_reply(actions)
 
     def room(self, name: str, application_id: str, region: str) -> Conversation:
         """The room *name*, made at its first use; its time begins then."""
@@ -159,19 +172,6 @@ class Office:
             parameters=events.answer(leg),
         )
         self._effects.append(leg.awaiting)
-
-    def _event(
-        self, leg: Leg, kind: Kind, fields: dict[str, Any], webhook: Webhook | None, *, may_bring_ncco: bool
-    ) -> Event:
-        return Event(
-            at=self.now,
-            kind=kind,
-            uuid=leg.uuid,
-            application_id=leg.application_id,
-            fields=fields,
-            webhook=webhook or leg.events,
-            may_bring_ncco=may_bring_ncco,
-        )
 
     def _note(self, conversation: Conversation, type_: str, leg: Leg | None, **body: Any) -> None:
         self._effects.append(

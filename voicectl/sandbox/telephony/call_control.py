@@ -186,10 +186,8 @@ class Switchboard(Rooms):
         is_advanced = detection is not None and detection.mode is not None
         note = "sip:amd_machine" if is_advanced else "sip:machine"
         self._note(leg.conversation, note, leg, type=sighting.sub_state or sighting.status)
-        if is_advanced:
-            self.ask(leg, Kind.STATUS, fields, leg.events, partial(self._run_if_given, leg, begins=begins))
-        else:
-            self.tell(leg, Kind.STATUS, fields)
+        on_reply = partial(self._run_if_given, leg, begins=begins) if is_advanced else None
+        self.tell(leg, Kind.STATUS, fields, on_reply=on_reply)
         hangs_up = detection is not None and detection.behavior is Behavior.HANGUP
         if hangs_up and sighting.status == CallStatus.MACHINE:
             self.finish(leg)
@@ -249,12 +247,12 @@ class Switchboard(Rooms):
 
     def _end(self, leg: Leg, status: CallStatus, **why: Any) -> None:
         script = leg.dialled_by
-        answered: Callable[[Actions | None], None] | None = None
+        on_reply: Callable[[Actions | None], None] | None = None
         if script is not None and leg.is_synchronous and status in MAY_BRING_FALLBACK:
             leg.dialled_by = None
-            answered = script.callee_asks()
+            on_reply = script.callee_asks()
         leg.ended_at = self.now
-        self._set_status(leg, status, answered=answered, **why)
+        self._set_status(leg, status, on_reply=on_reply, **why)
         self._note_end(leg, status, why.get("sip_code"))
         leg.flow = leg.awaiting = None
         leg.cancel_timers()
@@ -287,17 +285,14 @@ class Switchboard(Rooms):
         leg: Leg,
         status: CallStatus,
         *,
-        answered: Callable[[Actions | None], None] | None = None,
+        on_reply: Callable[[Actions | None], None] | None = None,
         **why: Any,
     ) -> None:
         if status not in NEXT[leg.status]:
             raise IllegalMove(f"{status} may not follow {leg.status}")
         leg.status = status
         fields = events.status(leg, self.now, **why)
-        if answered is None:
-            self.tell(leg, Kind.STATUS, fields)
-        else:
-            self.ask(leg, Kind.STATUS, fields, leg.events, answered)
+        self.tell(leg, Kind.STATUS, fields, on_reply=on_reply)
         self._note(leg.conversation, "leg:status:update", leg, status=status)
         if status in (CallStatus.RINGING, CallStatus.ANSWERED):
             kind = "rtc" if leg.to["type"] == "app" else "sip"

@@ -261,7 +261,7 @@ class Exchange(Switchboard):
             return
         script, leg.dialled_by = leg.dialled_by, None
         answered = script.callee_asks() if script is not None else lambda _actions: None
-        self.ask(leg, Kind.STATUS, events.disconnected(leg, self.now), leg.events, answered)
+        self.tell(leg, Kind.STATUS, events.disconnected(leg, self.now), on_reply=answered)
         self._party_hangs_up(leg)
 
     def found(self, name: str | None, *, application_id: str, region: str) -> Conversation:

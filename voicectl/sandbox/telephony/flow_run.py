@@ -238,7 +238,7 @@ class FlowRun:
         self._barged_in()
         dtmf = {"digits": digit, "timed_out": False}
         fields = events.taken(self._leg, self._board.now, dtmf, {"results": []})
-        self._board.ask(self._leg, Kind.INPUT, fields, webhook, answered)
+        self._board.tell(self._leg, Kind.INPUT, fields, webhook, answered)
 
     def _record(self, order: Record) -> None:
         if not order.is_synchronous:
@@ -272,7 +272,7 @@ class FlowRun:
             self._run_in(0)
 
     def _ask(self, kind: Kind, fields: dict[str, Any], webhook: Webhook | None) -> None:
-        self._board.ask(self._leg, kind, fields, webhook, self._reply())
+        self._board.tell(self._leg, kind, fields, webhook, self._reply())
 
     def _reply(self) -> Callable[[Actions | None], None]:
         """What goes on with the reply to what is asked now, unless something else has been begun by then."""
