@@ -38,7 +38,7 @@ def channel(leg: Leg) -> dict[str, Any]:
         "preanswer": False,
     }
     if leg.direction is Direction.OUTBOUND:
-        shown |= {"ring_timeout": leg.ringing_timer * 1000, "max_length": leg.length_timer * 1000}
+        shown |= {"ring_timeout": leg.order.ringing_timer * 1000, "max_length": leg.order.length_timer * 1000}
     return shown
 
 

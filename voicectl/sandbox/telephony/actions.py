@@ -235,19 +235,25 @@ Flow = Actions | Webhook
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """An outbound call as it was asked for (``POST /v1/calls``).
+    """A call as it was asked for: by ``POST /v1/calls``, by ``connect``, or by a party that calls in.
 
     Attributes:
         to: The callee, as records show it; a websocket's has ``headers``, ``content-type`` and ``authorization`` too.
         from_: The caller, as records show it; empty for a number of the account's.
+        flow: What to do when answered; None for the callee of a ``connect`` and a party that calls in.
+        detection: For phones only.
         events: ``event_url`` and ``event_method``; None: the application's.
+        is_synchronous: The reply to the event of its failure may bring the caller another NCCO (``connect``).
+        on_answer: Where to ask for what the callee, alone, hears before it is joined to its caller (``connect``).
     """
 
     to: dict[str, Any]
     from_: dict[str, Any] = field(default_factory=dict)
-    flow: Flow
+    flow: Flow | None = None
     detection: Detection | None = None
     dtmf_answer: str | None = None
     ringing_timer: int = RINGING_TIMER
     length_timer: int = LENGTH_TIMER
     events: Webhook | None = None
+    is_synchronous: bool = False
+    on_answer: Webhook | None = None

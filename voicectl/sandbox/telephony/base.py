@@ -112,7 +112,7 @@ class Office:
             uuid=leg.uuid,
             application_id=leg.application_id,
             fields=fields,
-            webhook=webhook or leg.events,
+            webhook=webhook or leg.order.events,
             may_bring_ncco=on_reply is not None,
         )
         if on_reply is not None:

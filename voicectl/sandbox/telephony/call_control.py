@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from voicectl.sandbox.telephony import events, far_end
-from voicectl.sandbox.telephony.actions import Join, Webhook
+from voicectl.sandbox.telephony.actions import Join, Order, Webhook
 from voicectl.sandbox.telephony.detection import Behavior
 from voicectl.sandbox.telephony.effects import Close, Kind, Open, Purpose
 from voicectl.sandbox.telephony.flow_run import FlowRun
@@ -18,6 +18,7 @@ from voicectl.sandbox.telephony.rooms import Rooms
 from voicectl.sandbox.telephony.sounds import BEEP, keys
 from voicectl.sandbox.telephony.state import Conversation, Direction, Leg, Seat
 from voicectl.voice.call import NEXT, CallStatus
+from voicectl.voice.endpoint import label
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,26 +63,36 @@ class Switchboard(Rooms):
         if not self._may_dial():
             self.complain(caller.uuid, "connect: over the limit of new calls per second")
             return None
-        from_ = caller.from_ if caller.direction is Direction.INBOUND and dial.caller is None else None
-        number = {"type": "phone", "number": dial.caller or self._number}
-        leg = self._new_leg(
-            direction=Direction.OUTBOUND,
-            application_id=caller.application_id,
-            region=caller.region,
+        from_ = {"type": "phone", "number": dial.caller or self._number}
+        if dial.caller is None and dial.endpoint["type"] == "app" and caller.direction is Direction.INBOUND:
+            from_ = caller.from_
+        order = Order(
             to=dial.endpoint,
-            from_=from_ if from_ is not None and dial.endpoint["type"] == "app" else number,
-            conversation=caller.conversation,
-            far_end=far_end.called(dial.endpoint),
-            detection=dial.detection if dial.endpoint["type"] == "phone" else None,
+            from_=from_,
+            detection=dial.detection,
             dtmf_answer=dial.dtmf_answer,
             ringing_timer=dial.timeout,
             length_timer=dial.limit,
-            events=dial.events or caller.events,
-            dialled_by=script,
+            events=dial.events or caller.order.events,
             is_synchronous=dial.is_synchronous,
             on_answer=dial.on_answer,
         )
-        self._call(leg)
+        return self.place(order, caller.conversation, dialled_by=script)
+
+    def place(self, order: Order, conversation: Conversation, *, dialled_by: FlowRun | None = None) -> Leg:
+        """Call the party of *order*, which rings, declines, or is a WebSocket to connect to."""
+        leg = self._new_leg(order, conversation, Direction.OUTBOUND, dialled_by=dialled_by)
+        refusal = leg.far_end.refusal
+        if leg.is_socket:
+            self._effects.append(Open(at=self.now, uuid=leg.uuid))
+            self.schedule(leg, order.ringing_timer, partial(self._end, leg, CallStatus.TIMEOUT))
+        elif leg.to["type"] == "app" and not self._knows_user(leg.to["user"], leg.application_id, leg.region):
+            self._remark(leg, f"no user {leg.to['user']!r}: make one with POST /v1/users")
+            self.schedule(leg, far_end.UNKNOWN_USER.after, partial(self._refuse, leg, far_end.UNKNOWN_USER))
+        elif refusal is not None and not refusal.rings:
+            self.schedule(leg, refusal.after, partial(self._refuse, leg, refusal))
+        else:
+            self.schedule(leg, far_end.RINGING_AFTER, partial(self._ring, leg))
         return leg
 
     def may_run_another(self, leg: Leg) -> bool:
@@ -109,14 +120,22 @@ class Switchboard(Rooms):
         else:
             self._end(leg, CallStatus.CANCELLED)
 
-    def _new_leg(self, *, direction: Direction, conversation: Conversation, **known: Any) -> Leg:
-        plain = self._new_uuid()
+    def _new_leg(self, order: Order, conversation: Conversation, direction: Direction, **known: Any) -> Leg:
+        uuid = self._new_uuid()
+        is_outbound = direction is Direction.OUTBOUND
         leg = Leg(
-            uuid=plain if direction is Direction.OUTBOUND else plain.replace("-", ""),
+            uuid=uuid if is_outbound else uuid.replace("-", ""),
             direction=direction,
+            application_id=conversation.application_id,
+            region=conversation.region,
+            to=order.to,
+            from_=order.from_ or {"type": "phone", "number": self._number},
+            far_end=far_end.called(order.to) if is_outbound else far_end.calling(label(order.from_) or ""),
             conversation=conversation,
             created=self.now,
             made_at=self._host_time(),
+            order=order,
+            flow=order.flow,
             **known,
         )
         self.legs[leg.uuid] = self.live[leg.uuid] = leg
@@ -125,23 +144,10 @@ class Switchboard(Rooms):
         self._note(conversation, "leg:status:update", leg, status=leg.status)
         return leg
 
-    def _call(self, leg: Leg) -> None:
-        refusal = leg.far_end.refusal
-        if leg.is_socket:
-            self._effects.append(Open(at=self.now, uuid=leg.uuid))
-            self.schedule(leg, leg.ringing_timer, partial(self._end, leg, CallStatus.TIMEOUT))
-        elif leg.to["type"] == "app" and not self._knows_user(leg.to["user"], leg.application_id, leg.region):
-            self._remark(leg, f"no user {leg.to['user']!r}: make one with POST /v1/users")
-            self.schedule(leg, far_end.UNKNOWN_USER.after, partial(self._refuse, leg, far_end.UNKNOWN_USER))
-        elif refusal is not None and not refusal.rings:
-            self.schedule(leg, refusal.after, partial(self._refuse, leg, refusal))
-        else:
-            self.schedule(leg, far_end.RINGING_AFTER, partial(self._ring, leg))
-
     def _ring(self, leg: Leg) -> None:
         self._set_status(leg, CallStatus.RINGING)
         # Before the answer, so that it wins where both are due at the same moment.
-        self.schedule(leg, leg.ringing_timer, partial(self._end, leg, CallStatus.TIMEOUT))
+        self.schedule(leg, leg.order.ringing_timer, partial(self._end, leg, CallStatus.TIMEOUT))
         if leg.far_end.refusal is not None:
             self.schedule(leg, leg.far_end.refusal.after, partial(self._refuse, leg, leg.far_end.refusal))
         elif leg.far_end.answers_after is not None:
@@ -164,11 +170,11 @@ class Switchboard(Rooms):
         leg.answered_at = self.now
         self._set_status(leg, CallStatus.ANSWERED)
         self._note(leg.conversation, "member:joined", leg)
-        self.schedule(leg, leg.length_timer, partial(self.finish, leg))
+        self.schedule(leg, leg.order.length_timer, partial(self.finish, leg))
         if leg.far_end.hangs_up_after is not None:
             self.schedule(leg, leg.far_end.hangs_up_after, partial(self._party_hangs_up, leg))
-        if leg.dtmf_answer is not None:
-            self.play(leg, keys(leg.dtmf_answer))
+        if leg.order.dtmf_answer is not None:
+            self.play(leg, keys(leg.order.dtmf_answer))
         if leg.far_end.is_machine:
             self.speaks(leg, far_end.GREETING)
             if leg.far_end.beeps_after is not None:
@@ -209,8 +215,8 @@ class Switchboard(Rooms):
             self._fetch(leg, flow, Purpose.ANSWER)
         elif flow is not None:
             self._begin_script(leg, flow)
-        elif leg.dialled_by is not None and leg.on_answer is not None:
-            self._fetch(leg, leg.on_answer, Purpose.ON_ANSWER)
+        elif leg.dialled_by is not None and leg.order.on_answer is not None:
+            self._fetch(leg, leg.order.on_answer, Purpose.ON_ANSWER)
         elif leg.script is None:
             self._join_caller(leg)
 
@@ -248,7 +254,7 @@ class Switchboard(Rooms):
     def _end(self, leg: Leg, status: CallStatus, **why: Any) -> None:
         script = leg.dialled_by
         on_reply: Callable[[Actions | None], None] | None = None
-        if script is not None and leg.is_synchronous and status in MAY_BRING_FALLBACK:
+        if script is not None and leg.order.is_synchronous and status in MAY_BRING_FALLBACK:
             leg.dialled_by = None
             on_reply = script.callee_asks()
         leg.ended_at = self.now

@@ -9,18 +9,17 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from voicectl.sandbox.telephony import events, far_end
-from voicectl.sandbox.telephony.actions import Webhook
+from voicectl.sandbox.telephony import events
+from voicectl.sandbox.telephony.actions import Order, Webhook
 from voicectl.sandbox.telephony.call_control import Switchboard
 from voicectl.sandbox.telephony.effects import Kind, Purpose
 from voicectl.sandbox.telephony.far_end import DECLINED
 from voicectl.sandbox.telephony.sounds import keys, speech
 from voicectl.sandbox.telephony.state import DEFAULT_REGION, Direction
 from voicectl.voice.call import CallStatus
-from voicectl.voice.endpoint import label
 
 if TYPE_CHECKING:
-    from voicectl.sandbox.telephony.actions import Actions, Flow, Order, Record
+    from voicectl.sandbox.telephony.actions import Actions, Flow, Record
     from voicectl.sandbox.telephony.effects import Fetch
     from voicectl.sandbox.telephony.recording import Recording
     from voicectl.sandbox.telephony.sounds import Heard, Prompt
@@ -51,24 +50,7 @@ class Exchange(Switchboard):
 
     def create(self, order: Order, *, application_id: str, region: str = DEFAULT_REGION) -> Leg:
         """Place an outbound call for an application; it is ``started``, in a conversation of its own."""
-        is_phone = order.to["type"] == "phone"
-        leg = self._new_leg(
-            direction=Direction.OUTBOUND,
-            application_id=application_id,
-            region=region,
-            to=order.to,
-            from_=order.from_ or {"type": "phone", "number": self._number},
-            conversation=self._new_conversation(application_id, region),
-            far_end=far_end.called(order.to),
-            flow=order.flow,
-            detection=order.detection if is_phone else None,
-            dtmf_answer=order.dtmf_answer,
-            ringing_timer=order.ringing_timer,
-            length_timer=order.length_timer,
-            events=order.events,
-        )
-        self._call(leg)
-        return leg
+        return self.place(order, self._new_conversation(application_id, region))
 
     def hangup(self, leg: Leg) -> None:
         """End *leg*: ``cancelled`` before the answer, ``completed`` after it.
@@ -155,16 +137,9 @@ class Exchange(Switchboard):
             region: Where the call lives.
             sip_headers: ``SipHeader_X-...``, for the answer webhook.
         """
-        leg = self._new_leg(
-            direction=Direction.INBOUND,
-            application_id=application_id,
-            region=region,
-            to=to,
-            from_=from_,
-            conversation=self._new_conversation(application_id, region),
-            far_end=far_end.calling(label(from_) or ""),
-            sip_headers=sip_headers or {},
-        )
+        conversation = self._new_conversation(application_id, region)
+        order = Order(to=to, from_=from_)
+        leg = self._new_leg(order, conversation, Direction.INBOUND, sip_headers=sip_headers or {})
         self._set_status(leg, CallStatus.RINGING)
         if flow is None or isinstance(flow, Webhook):
             self._fetch(leg, flow, Purpose.ANSWER)

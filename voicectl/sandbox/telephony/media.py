@@ -169,7 +169,7 @@ class Media(Office):
             conversation_uuid=conversation.uuid,
             leg_uuid=leg.uuid,
             order=order,
-            events=order.events or leg.events,
+            events=order.events or leg.order.events,
             started=self.now,
             only=only,
             retention_days=retention_days,

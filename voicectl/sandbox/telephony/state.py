@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
-from voicectl.sandbox.telephony.actions import LENGTH_TIMER, RINGING_TIMER, Flow
 from voicectl.voice.call import FINAL, CallStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from voicectl.sandbox.telephony.actions import Actions, Join, Webhook
+    from voicectl.sandbox.telephony.actions import Actions, Flow, Join, Order
     from voicectl.sandbox.telephony.agenda import Timer
     from voicectl.sandbox.telephony.detection import Detection
     from voicectl.sandbox.telephony.effects import Fetch
@@ -191,11 +190,10 @@ class Leg:
         from_: The caller, as records show it.
         created: When it was made, in milliseconds of the call clock, as all times here.
         made_at: When its record was made, in Unix seconds of the host clock.
+        order: The call as it was asked for.
         flow: What to do when answered; None once it is begun or replaced, and for a callee of ``connect``.
         is_joined: Hears, and can be heard by, the others of its conversation.
         dialled_by: The NCCO whose ``connect`` made it, while that waits for it.
-        is_synchronous: The reply to the event of its failure may bring that caller another NCCO.
-        on_answer: Where to ask for what it, alone, hears before it is joined to its caller.
         sip_headers: ``SipHeader_X-...``, as the answer webhook is told of them.
         awaiting: The NCCO asked for; an answer to an earlier request is out of date.
         key_listeners: The ``input`` actions that wait for keys of its party: each is called with every key.
@@ -208,7 +206,6 @@ class Leg:
         heard: What its party heard, in the order in which it began.
         said: What its party said or pressed last, and what it says now.
         timers: What is due for it.
-        events: Where its events go; None: the application's ``event_url``.
         dtmf_url: Where a listener wants each key that its party presses.
     """
 
@@ -222,12 +219,9 @@ class Leg:
     conversation: Conversation
     created: int
     made_at: float
+    order: Order
     flow: Flow | None = None
-    detection: Detection | None = None
-    dtmf_answer: str | None = None
-    ringing_timer: int = RINGING_TIMER
-    length_timer: int = LENGTH_TIMER
-    events: Webhook | None = None
+    sip_headers: dict[str, str] = field(default_factory=dict)
 
     status: CallStatus = CallStatus.STARTED
     answered_at: int | None = None
@@ -238,9 +232,6 @@ class Leg:
     seat: Seat = field(default_factory=Seat)
     script: RunningFlow | None = None
     dialled_by: RunningFlow | None = None
-    is_synchronous: bool = False
-    on_answer: Webhook | None = None
-    sip_headers: dict[str, str] = field(default_factory=dict)
     awaiting: Fetch | None = None
     key_listeners: list[Callable[[str], None]] = field(default_factory=list)
     speech_listeners: list[Callable[[Heard], None]] = field(default_factory=list)
@@ -255,6 +246,11 @@ class Leg:
     heard: list[Heard] = field(default_factory=list)
     said: list[Heard] = field(default_factory=list)
     timers: list[Timer] = field(default_factory=list)
+
+    @property
+    def detection(self) -> Detection | None:
+        """The machine detection that was asked for; phones alone have it."""
+        return self.order.detection if self.to["type"] == "phone" else None
 
     @property
     def is_over(self) -> bool:
