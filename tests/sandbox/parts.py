@@ -88,7 +88,7 @@ class Line:
                 if isinstance(effect, Event) and effect.may_bring_ncco:
                     self.exchange.replied(effect, None)
                 elif isinstance(effect, Keep):
-                    self.exchange.recorded(effect.recording, url="http://files/1", size=1)
+                    self.exchange.media.recorded(effect.recording, url="http://files/1", size=1)
 
     def collect(self) -> list[Effect]:
         self.effects += self.exchange.collect()
@@ -113,7 +113,7 @@ class Line:
 
     def heard(self, leg: Leg) -> list[tuple[str, str, float]]:
         """What the party of *leg* heard, what it was, and for how long."""
-        shown = [heard.to_json(self.exchange.now) for heard in leg.heard]
+        shown = [heard.to_json(self.exchange.now) for heard in leg.audio.heard]
         return [(each["kind"], _content(each), each["seconds"]) for each in shown]
 
 

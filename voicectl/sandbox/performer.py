@@ -98,7 +98,7 @@ class Performer:
 
     def _take(self, asked: Fetch | Event, answer: Answer) -> None:
         for _ in answer.bad:
-            self._exchange.complain(asked.uuid, BAD_NCCO)
+            self._exchange.base.complain(asked.uuid, BAD_NCCO)
         if isinstance(asked, Event):
             self._exchange.replied(asked, answer.actions)
         elif answer.actions is None:
@@ -115,9 +115,9 @@ class Performer:
             if made.remark is not None:
                 self._log.add("remark", uuid=recording.leg_uuid, reason=f"recording: {made.remark}")
             url = self._file_url(recording.region, recording.file_id)
-            self._exchange.recorded(recording, url=url, size=made.size)
+            self._exchange.media.recorded(recording, url=url, size=made.size)
             if made.size and recording.transcription_id is not None:
                 url = self._file_url(recording.region, recording.transcription_id)
-                self._exchange.transcribed(recording, url=url)
+                self._exchange.media.transcribed(recording, url=url)
 
         return tell

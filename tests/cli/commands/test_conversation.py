@@ -354,7 +354,7 @@ def test_names_from_outside_are_shown_harmlessly(voicectl: Room) -> None:
     voicectl.call(options="--join 'evil room'")
     assert voicectl.sandbox is not None
     (page_,) = list(voicectl.sandbox.book)
-    voicectl.sandbox.exchange.rename(page_.conversation, "evil\x1b[31m\u202eroom")
+    voicectl.sandbox.exchange.rooms.rename(page_.conversation, "evil\x1b[31m\u202eroom")
 
     ran = voicectl("conversation list")
 

@@ -12,11 +12,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from tests.sandbox.parts import APPLICATION, BUSY, MACHINE, PERSON, room, say, saying
 from voicectl.sandbox.conversations import conversation_log as pages
 from voicectl.sandbox.conversations.conversation_log import IllegalState, Member, MemberState
-from voicectl.sandbox.telephony.actions import Join, Record
+from voicectl.sandbox.telephony.actions import Join, Order, Record
 from voicectl.sandbox.telephony.detection import Behavior, Detection
 from voicectl.sandbox.telephony.effects import Note
 from voicectl.sandbox.telephony.exchange import ExchangeError
-from voicectl.sandbox.telephony.sounds import audio
+from voicectl.sandbox.telephony.sounds import Sound, audio
 
 from .parts import Desk, desk, note
 
@@ -105,9 +105,11 @@ class TestMembers:
 
     def test_the_caller_is_the_party_of_an_inbound_leg(self, desk: Desk):
         leg = desk.line.exchange.ring(
-            to={"type": "phone", "number": "442079460000"},
-            from_={"type": "phone", "number": PERSON},
-            flow=(room(),),
+            Order(
+                to={"type": "phone", "number": "442079460000"},
+                from_={"type": "phone", "number": PERSON},
+                flow=(room(),),
+            ),
             application_id=APPLICATION,
         )
         desk.wait(2)
@@ -234,15 +236,15 @@ class TestRtcWebhooks:
         other = desk.line.answered(PERSON, (room(),))
         desk.wait(10)
         exchange.talk(other, saying("Hello"))
-        exchange.talk_to_all(other.conversation, saying("All"))
+        exchange.media.play_to_all(other.conversation, Sound.SPEECH, saying("All"))
         exchange.talk(other, None)
         exchange.stream(other, audio("http://host/a.mp3", options={"loop": 1}))
         exchange.mute(other, on=True)
         exchange.earmuff(other, on=True)
         exchange.press(other, "12")
         recording = exchange.record_all(other.conversation, Record(is_split=True, channels=2))
-        exchange.stop_recording(recording)
-        exchange.recorded(recording, url="http://host/v1/files/1", size=44)
+        exchange.media.stop_recording(recording)
+        exchange.media.recorded(recording, url="http://host/v1/files/1", size=44)
         page = desk.page(other)
         desk.add(note(page, "member:media", other.uuid))
         desk.add(note(page, "audio:asr:done", other.uuid, asr={"results": []}))
@@ -391,15 +393,15 @@ class Conversations(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from("ab"))
     def a_room_is_dissolved(self, name: str) -> None:
-        conversation = self.exchange.conversations.room(name, APPLICATION, "na-east")
+        conversation = self.exchange.rooms.find(name, APPLICATION, "na-east")
         if conversation is not None:
-            self.exchange.dissolve(conversation)
+            self.exchange.rooms.dissolve(conversation)
             self.desk.write()
 
     @invariant()
     def every_conversation_has_a_page(self) -> None:
         self.desk.write()
-        assert {page.conversation.uuid for page in self.desk.book} == set(self.exchange.conversations.by_uuid)
+        assert {page.conversation.uuid for page in self.desk.book} == set(self.exchange.conversations)
 
     @invariant()
     def numbers_have_no_gaps(self) -> None:

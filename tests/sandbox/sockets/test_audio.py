@@ -44,7 +44,7 @@ def heard(line: Line, leg: Leg) -> list[tuple[float, float]]:
     """When each sound began that *leg* heard of the bot, and how long it lasted."""
     return [
         (each.at / 1000, ((each.until or line.exchange.now) - each.at) / 1000)
-        for each in leg.heard
+        for each in leg.audio.heard
         if each.prompt.pcm is not None
     ]
 
@@ -57,7 +57,7 @@ class TestFeed:
             bot, person = meeting(on)
             feed = Feed(bot, RATE, start := on.exchange.now)
             on.exchange.talk(bot, saying("One two three"))
-            on.exchange.speaks(person, saying("Four"))
+            on.exchange.media.speak(person, saying("Four"))
 
             frames = []
             for moment in accumulate(steps, initial=start):
@@ -66,7 +66,7 @@ class TestFeed:
 
             assert {len(frame) for frame in frames} <= {FRAME}
             end = start + 20 * (sum(steps) // 20)
-            assert b"".join(frames) == mix(bot.heard, start, end, RATE)
+            assert b"".join(frames) == mix(bot.audio.heard, start, end, RATE)
 
         check()
 
@@ -100,7 +100,7 @@ class TestFeed:
         bot, person = meeting(line)
         feed = Feed(bot, RATE, line.exchange.now)
         line.exchange.press(person, "1p#")
-        feed.press(bot.heard[-1])
+        feed.press(bot.audio.heard[-1])
 
         told, moments = [], []
         for _ in range(50):
@@ -108,7 +108,7 @@ class TestFeed:
             moments.append((line.exchange.now, len(told)))
             line.wait(0.02)
 
-        assert [count for at, count in moments if at - bot.heard[-1].at in (0, 740, 760)] == [1, 1, 2]
+        assert [count for at, count in moments if at - bot.audio.heard[-1].at in (0, 740, 760)] == [1, 1, 2]
         assert [json.loads(message) for message in told] == [
             {"event": "websocket:dtmf", "digit": "1", "duration": 260},
             {"event": "websocket:dtmf", "digit": "#", "duration": 260},
@@ -117,10 +117,10 @@ class TestFeed:
     def test_a_key_that_was_cut_before_it_sounded_is_not_told(self, line: Line):
         bot, _ = meeting(line)
         feed = Feed(bot, RATE, line.exchange.now)
-        prompt = line.exchange.play(bot, keys("123"))
+        prompt = line.exchange.media.play(bot, keys("123"))
         feed.press(prompt)
         line.wait(0.3)
-        line.exchange.cut(prompt)
+        line.exchange.media.cut(prompt)
         line.wait(1)
 
         told = [message for message in drain(feed, line.exchange.now) if isinstance(message, str)]
@@ -148,7 +148,7 @@ class Speaker:
 
     def sound(self, seconds: float) -> bytes:
         """What the person heard in all since the start."""
-        return mix(self.person.heard, self.start, self.start + round(seconds * 1000), RATE)
+        return mix(self.person.audio.heard, self.start, self.start + round(seconds * 1000), RATE)
 
 
 @pytest.fixture
@@ -265,7 +265,7 @@ class TestPlayout:
             speaker.wait(1)
 
         assert [seconds for _, seconds in speaker.heard()] == [60, 60, 10]
-        longest = max(len(each.prompt.pcm.samples) for each in speaker.person.heard if each.prompt.pcm)
+        longest = max(len(each.prompt.pcm.samples) for each in speaker.person.audio.heard if each.prompt.pcm)
         assert longest <= 60 * RATE * 2 + FRAME
 
     def test_what_is_over_is_kept_until_there_is_too_much(self):
@@ -279,7 +279,7 @@ class TestPlayout:
         speaker.playout.receive(SOUND)
         speaker.playout.play()
 
-        told = speaker.person.heard[-1].to_json(speaker.line.exchange.now)
+        told = speaker.person.audio.heard[-1].to_json(speaker.line.exchange.now)
 
         assert told["kind"] == Sound.AUDIO
         assert told["from"] == speaker.bot.uuid

@@ -240,7 +240,7 @@ class TestHearing:
         client.control("say", leg=person, text="Hello there, bot")
         client.advance(3)
 
-        heard = client.sandbox.exchange.legs[leg].heard
+        heard = client.sandbox.exchange.legs[leg].audio.heard
         begin, end = heard[0].at, heard[0].until or 0
         first = bot.frames[:50]
         assert first == [bytes(640)] * 50
@@ -314,7 +314,7 @@ class TestSpeaking:
         heard = client.hear(person)
         assert [(each["kind"], each["from"], each["url"]) for each in heard] == [("audio", leg, bot.url)]
         assert heard[0]["seconds"] == pytest.approx(2)
-        sound = client.sandbox.exchange.legs[person].heard
+        sound = client.sandbox.exchange.legs[person].audio.heard
         assert mix(sound, sound[0].at, sound[0].at + 2000, 16_000) == SOUND * 100
 
     def test_another_bot_hears_it_too(self, client: Client, bot: Bot, start_bot: StartBot):

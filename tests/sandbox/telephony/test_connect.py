@@ -3,7 +3,7 @@
 import pytest
 
 from tests.sandbox.parts import APPLICATION, BUSY, BY_HAND, Line, line, phone, room, say
-from voicectl.sandbox.telephony.actions import DtmfTerms, Input, MoveAll, Notify, Wait, Webhook
+from voicectl.sandbox.telephony.actions import DtmfTerms, Input, MoveAll, Notify, Order, Wait, Webhook
 from voicectl.sandbox.telephony.effects import Close, Kind, Open, Purpose
 from voicectl.sandbox.telephony.state import Leg
 
@@ -188,11 +188,13 @@ class TestWebSocket:
 class TestRingingIn:
     def ring(self, line: Line, *flow, **options) -> Leg:
         return line.exchange.ring(
-            to={"type": "phone", "number": "442079460000"},
-            from_=options.pop("from_", {"type": "phone", "number": "447700900000"}),
-            flow=flow or None,
+            Order(
+                to={"type": "phone", "number": "442079460000"},
+                from_=options.pop("from_", {"type": "phone", "number": "447700900000"}),
+                flow=flow or None,
+                **options,
+            ),
             application_id=APPLICATION,
-            **options,
         )
 
     def test_the_application_is_asked_at_once(self, line: Line):
@@ -273,9 +275,11 @@ class TestRingingIn:
 class TestWhileItRings:
     def test_a_caller_who_is_not_answered_yet_hears_the_ringback_tone(self, line: Line):
         leg = line.exchange.ring(
-            to={"type": "phone", "number": "442079460000"},
-            from_={"type": "phone", "number": "447700900000"},
-            flow=(phone(BY_HAND, ringback="http://tone"),),
+            Order(
+                to={"type": "phone", "number": "442079460000"},
+                from_={"type": "phone", "number": "447700900000"},
+                flow=(phone(BY_HAND, ringback="http://tone"),),
+            ),
             application_id=APPLICATION,
         )
         line.wait(3)

@@ -4,7 +4,7 @@ import pytest
 
 from tests.sandbox.parts import APPLICATION, BUSY, BY_HAND, MACHINE, Line, phone, room, say, saying
 from tests.sandbox.parts import line as new_line
-from voicectl.sandbox.telephony.actions import Webhook
+from voicectl.sandbox.telephony.actions import Order, Webhook
 from voicectl.sandbox.telephony.call_control import IllegalMove
 from voicectl.sandbox.telephony.effects import Purpose
 from voicectl.sandbox.telephony.exchange import Exchange, LegNotAnswered, LegOver
@@ -32,13 +32,12 @@ def state(exchange: Exchange, leg: Leg) -> object:
         leg.is_muted,
         leg.is_earmuffed,
         leg.conversation.uuid,
-        leg.talk,
-        leg.stream,
-        leg.dtmf_url,
-        leg.awaiting,
-        leg.script,
-        len(leg.heard),
-        len(exchange.conversations.by_uuid),
+        dict(leg.audio.playing),
+        leg.audio.dtmf_url,
+        leg.flow.awaiting,
+        leg.flow.run,
+        len(leg.audio.heard),
+        len(exchange.conversations),
         exchange.next_due,
         exchange.collect(),
     )
@@ -214,7 +213,7 @@ class TestWebhooks:
         line.exchange.resume(line.fetches()[0], (say(),))
         line.exchange.give_up(line.fetches()[0], "late")
 
-        assert leg.heard == []
+        assert leg.audio.heard == []
 
     def test_a_transfer_makes_the_answer_out_of_date(self, line: Line):
         leg = line.answered(flow=self.WEBHOOK)
@@ -223,7 +222,7 @@ class TestWebhooks:
         line.exchange.resume(line.fetches()[0], (say(),))
 
         assert leg.conversation.name == "room"
-        assert leg.heard == []
+        assert leg.audio.heard == []
 
     def test_a_transfer_by_url_leaves_the_flow_alone_until_the_other_comes(self, line: Line):
         leg = line.answered(flow=(room("old"),))
@@ -252,7 +251,7 @@ def test_no_status_comes_that_may_not_follow(line: Line, status):
     leg = line.answered()
 
     with pytest.raises(IllegalMove):
-        line.exchange._end(leg, status)
+        line.exchange.calls.end(leg, status)
 
     assert leg.status == "answered"
     assert leg.uuid in line.exchange.live
@@ -272,14 +271,16 @@ def test_each_call_has_a_conversation_of_its_own_which_vanishes_with_it(line: Li
 
     line.exchange.hangup(first)
 
-    assert list(line.exchange.conversations.by_uuid) == [second.conversation.uuid]
+    assert list(line.exchange.conversations) == [second.conversation.uuid]
     assert first.conversation.uuid.startswith("CON-")
 
 
 def ring(line: Line) -> Leg:
     return line.exchange.ring(
-        to={"type": "phone", "number": "442079460000"},
-        from_={"type": "phone", "number": "447700900000"},
-        flow=(room("lobby"),),
+        Order(
+            to={"type": "phone", "number": "442079460000"},
+            from_={"type": "phone", "number": "447700900000"},
+            flow=(room("lobby"),),
+        ),
         application_id=APPLICATION,
     )

@@ -14,6 +14,7 @@ from voicectl.sandbox.telephony.actions import (
     Input,
     MoveAll,
     Notify,
+    Order,
     Record,
     SpeechTerms,
     Wait,
@@ -22,6 +23,7 @@ from voicectl.sandbox.telephony.actions import (
 from voicectl.sandbox.telephony.detection import Behavior, Detection, Mode
 from voicectl.sandbox.telephony.effects import Effect, Event, Keep, Kind, Open, Sounding
 from voicectl.sandbox.telephony.exchange import Exchange, ExchangeError
+from voicectl.sandbox.telephony.sounds import Sound
 from voicectl.sandbox.telephony.state import Leg
 from voicectl.voice.call import NEXT, CallStatus
 
@@ -87,19 +89,27 @@ FLOWS = st.lists(ACTIONS, max_size=4).map(tuple)
 LEGS = st.integers(0, 30)
 
 
+def flow(leg: Leg) -> tuple[object, ...]:
+    return leg.flow.pending, leg.flow.run, leg.flow.dialled_by, leg.flow.awaiting
+
+
+def kept(leg: Leg) -> tuple[list[object], ...]:
+    return leg.audio.key_listeners, leg.audio.speech_listeners, leg.audio.recordings, leg.timers
+
+
 def snapshot(exchange: Exchange) -> object:
     return (
         [
             (
                 *(leg.uuid, leg.status, leg.conversation.uuid, leg.is_muted, leg.is_earmuffed, leg.is_joined),
-                *(leg.seat, leg.flow, leg.awaiting, leg.script, leg.dialled_by, leg.talk, leg.dtmf_url),
-                *(leg.inputs_seen, list(leg.key_listeners), list(leg.speech_listeners), list(leg.recordings)),
-                [(heard.at, heard.until, heard.prompt) for heard in leg.heard],
+                *(leg.seat, *flow(leg), dict(leg.audio.playing), leg.audio.dtmf_url, leg.audio.inputs_seen),
+                *(list(each) for each in kept(leg)),
+                [(heard.at, heard.until, heard.prompt) for heard in leg.audio.heard],
                 [timer.do is None for timer in leg.timers],
             )
             for leg in exchange.legs.values()
         ],
-        {uuid: (each.is_started, list(each.legs)) for uuid, each in exchange.conversations.by_uuid.items()},
+        {uuid: (each.is_started, list(each.legs)) for uuid, each in exchange.conversations.items()},
         exchange.next_due,
         exchange.now,
     )
@@ -163,7 +173,8 @@ class ExchangeRules(RuleBasedStateMachine):
     @rule(number=NUMBERS, flow=st.none() | FLOWS)
     def ring(self, number, flow):
         to, from_ = {"type": "phone", "number": "442079460000"}, {"type": "phone", "number": number}
-        self.both(lambda each: each.exchange.ring(to=to, from_=from_, flow=flow, application_id=APPLICATION))
+        order = Order(to=to, from_=from_, flow=flow)
+        self.both(lambda each: each.exchange.ring(order, application_id=APPLICATION))
 
     @rule(seconds=st.floats(0, 70))
     def wait(self, seconds):
@@ -242,7 +253,7 @@ class ExchangeRules(RuleBasedStateMachine):
         def make(each: Line) -> None:
             keep = next(effect for effect in each.effects if isinstance(effect, Keep))
             each.effects.remove(keep)
-            each.exchange.recorded(keep.recording, url="http://127.0.0.1/file", size=1)
+            each.exchange.media.recorded(keep.recording, url="http://127.0.0.1/file", size=1)
 
         self.both(make)
 
@@ -258,13 +269,21 @@ class ExchangeRules(RuleBasedStateMachine):
         self.both(tell)
 
     @precondition(lambda self: self.has_legs)
-    @rule(n=LEGS, what=st.sampled_from(["talk_to_all", "record_all", "stop_recording_all", "dissolve"]))
+    @rule(n=LEGS, what=st.sampled_from(["talk to all", "record", "stop recording", "dissolve"]))
     def to_a_conversation(self, n, what):
         def on(exchange: Exchange, leg: Leg) -> None:
-            if leg.conversation.uuid not in exchange.conversations.by_uuid:
+            conversation = leg.conversation
+            if conversation.uuid not in exchange.conversations:
                 return
-            more = {"talk_to_all": (saying(loop=0),), "record_all": (Record(),)}.get(what, ())
-            getattr(exchange, what)(leg.conversation, *more)
+            match what:
+                case "talk to all":
+                    exchange.media.play_to_all(conversation, Sound.SPEECH, saying(loop=0))
+                case "record":
+                    exchange.record_all(conversation, Record())
+                case "stop recording":
+                    exchange.media.stop_recordings(conversation.recordings)
+                case "dissolve":
+                    exchange.rooms.dissolve(conversation)
 
         self.to_leg(n, on)
 
@@ -274,7 +293,7 @@ class ExchangeRules(RuleBasedStateMachine):
         for effect in self.log[0]:
             if isinstance(effect, Keep):
                 assert effect.recording.ended is not None
-        for each in exchange.conversations.by_uuid.values():
+        for each in exchange.conversations.values():
             assert each.legs or not each.recordings
             assert all(recording.ended is None for recording in each.recordings)
 
@@ -296,12 +315,12 @@ class ExchangeRules(RuleBasedStateMachine):
     @invariant()
     def a_leg_is_in_one_conversation_until_it_is_over(self):
         exchange = self.lines[0].exchange
-        inside = [leg for each in exchange.conversations.by_uuid.values() for leg in each.legs.values()]
+        inside = [leg for each in exchange.conversations.values() for leg in each.legs.values()]
         assert len(inside) == len(exchange.live)
         for leg in exchange.live.values():
             assert leg.conversation.legs[leg.uuid] is leg
-            assert exchange.conversations.by_uuid[leg.conversation.uuid] is leg.conversation
-        assert all(each.legs or each.name for each in exchange.conversations.by_uuid.values())
+            assert exchange.conversations[leg.conversation.uuid] is leg.conversation
+        assert all(each.legs or each.name for each in exchange.conversations.values())
 
     @invariant()
     def nothing_is_left_of_a_leg_that_is_over(self):
@@ -309,12 +328,9 @@ class ExchangeRules(RuleBasedStateMachine):
         for leg in exchange.legs.values():
             assert leg.is_over == (leg.uuid not in exchange.live)
             if leg.is_over:
-                assert not leg.timers
-                assert not leg.key_listeners
-                assert not leg.speech_listeners
-                assert not leg.recordings
-                assert leg.script is leg.dialled_by is leg.awaiting is leg.flow is None
-                assert not any(heard.is_on(exchange.now) for heard in leg.heard)
+                assert not any(kept(leg))
+                assert flow(leg) == (None, None, None, None)
+                assert not any(heard.is_on(exchange.now) for heard in leg.audio.heard)
 
     @invariant()
     def nothing_is_overdue(self):

@@ -6,7 +6,7 @@ import pytest
 
 from tests.sandbox.parts import APPLICATION, Line, phone, say
 from voicectl.cli.tree import _GROUP_HELP
-from voicectl.sandbox.telephony.actions import Webhook
+from voicectl.sandbox.telephony.actions import Order, Webhook
 from voicectl.sandbox.telephony.detection import Behavior, Detection, Mode
 from voicectl.sandbox.telephony.effects import Kind
 from voicectl.sandbox.telephony.far_end import PHRASES, FarEnd, called, calling
@@ -188,7 +188,7 @@ def test_a_party_that_hangs_up_is_named_as_the_one_who_did(line: Line):
 )
 def test_a_caller_acts_once_answered(line: Line, caller, statuses):
     to, from_ = {"type": "phone", "number": "442079460000"}, {"type": "phone", "number": caller}
-    leg = line.exchange.ring(to=to, from_=from_, flow=(say(loop=0),), application_id=APPLICATION)
+    leg = line.exchange.ring(Order(to=to, from_=from_, flow=(say(loop=0),)), application_id=APPLICATION)
 
     line.wait(200)
 
@@ -269,7 +269,7 @@ class TestMachineDetection:
             ((event.at - answered) / 1000, event.fields["status"], event.fields.get("sub_state"))
             for event in told
         ] == events
-        started = [(heard.at - answered) / 1000 for heard in leg.heard]
+        started = [(heard.at - answered) / 1000 for heard in leg.audio.heard]
         assert started == ([] if flow_starts is None else [flow_starts])
 
     def test_the_record_reads_machine_or_answered(self, line: Line):
@@ -331,7 +331,7 @@ class TestMachineDetection:
         line.wait(20)
 
         assert [status for _, status in line.reports(leg)] == ["started", "ringing", "answered", "completed"]
-        assert leg.heard == []
+        assert leg.audio.heard == []
 
     def test_a_transfer_during_detection_runs_instead_of_the_flow(self, line: Line):
         detect = Detection(behavior=Behavior.CONTINUE, mode=Mode.DETECT)
@@ -348,7 +348,7 @@ class TestMachineDetection:
 
         line.exchange.transfer(leg, Webhook(url="http://127.0.0.1/"))
         line.wait(10)
-        assert leg.heard == []
+        assert leg.audio.heard == []
         line.exchange.resume(line.fetches()[0], (say("new"),))
 
         assert [what for _, what, _ in line.heard(leg)] == ["new"]

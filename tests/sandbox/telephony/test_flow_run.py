@@ -77,7 +77,7 @@ class TestRooms:
         (moved,) = line.told(leg, Kind.TRANSFER)
         assert moved.fields["conversation_uuid_from"] == own.uuid
         assert moved.fields["conversation_uuid_to"] == leg.conversation.uuid
-        assert own.uuid not in line.exchange.conversations.by_uuid
+        assert own.uuid not in line.exchange.conversations
 
     def test_the_same_name_is_the_same_room_even_after_all_have_left(self, line: Line):
         first = line.answered()

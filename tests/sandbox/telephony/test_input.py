@@ -219,7 +219,7 @@ class TestSpeech:
         (kept,) = [effect for effect in line.collect() if isinstance(effect, Keep)]
         assert taken(line, leg) == []
 
-        line.exchange.recorded(kept.recording, url="http://files/1", size=1)
+        line.exchange.media.recorded(kept.recording, url="http://files/1", size=1)
 
         assert result(line, leg)[1]["recording_url"] == "http://files/1"
         assert kept.recording.only == leg.uuid
@@ -231,7 +231,7 @@ class TestSpeech:
         line.wait(20)
         (kept,) = [effect for effect in line.collect() if isinstance(effect, Keep)]
 
-        line.exchange.recorded(kept.recording, url="http://files/1", size=0)
+        line.exchange.media.recorded(kept.recording, url="http://files/1", size=0)
 
         assert "recording_url" not in result(line, leg)[1]
 

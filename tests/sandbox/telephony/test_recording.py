@@ -83,7 +83,7 @@ class TestVoicemail:
         (recording,) = kept(line)
         assert line.told(leg, Kind.RECORD) == []
 
-        line.exchange.recorded(recording, url="http://files/1", size=1234)
+        line.exchange.media.recorded(recording, url="http://files/1", size=1234)
 
         (event,) = line.told(leg, Kind.RECORD)
         assert (event.webhook, event.may_bring_ncco) == (url, False)
@@ -102,7 +102,7 @@ class TestVoicemail:
         line.wait(60)
         assert line.heard(leg)[-1][1] == "1000 Hz"
 
-        line.exchange.recorded(kept(line)[0], url="http://files/1", size=1)
+        line.exchange.media.recorded(kept(line)[0], url="http://files/1", size=1)
 
         assert line.heard(leg)[-1][1] == "Thank you"
 
@@ -110,7 +110,7 @@ class TestVoicemail:
         leg = self.left(line)
         line.wait(60)
 
-        line.exchange.recorded(kept(line)[0], url="http://files/1", size=0)
+        line.exchange.media.recorded(kept(line)[0], url="http://files/1", size=0)
 
         assert line.told(leg, Kind.RECORD) == []
         assert line.heard(leg)[-1][1] == "Thank you"
@@ -138,7 +138,7 @@ class TestVoicemail:
         line.wait(60)
         (recording,) = kept(line)
 
-        line.exchange.transcribed(recording, url="http://files/2")
+        line.exchange.media.transcribed(recording, url="http://files/2")
 
         (event,) = line.told(leg, Kind.TRANSCRIBED)
         assert (event.webhook, recording.transcription_id is not None) == (url, True)
@@ -220,7 +220,7 @@ class TestInTheBackground:
 
 class TestARoom:
     def conversation(self, line: Line) -> Conversation:
-        return next(each for each in line.exchange.conversations.by_uuid.values() if each.name == "room")
+        return next(each for each in line.exchange.conversations.values() if each.name == "room")
 
     def test_it_is_recorded_from_its_start_until_it_is_empty(self, line: Line):
         attendee = line.answered(flow=(room(starts=False),))
@@ -250,7 +250,7 @@ class TestARoom:
         line.exchange.record_all(leg.conversation, Record(), retention_days=7)
         line.wait(3)
 
-        line.exchange.stop_recording_all(leg.conversation)
+        line.exchange.media.stop_recordings(leg.conversation.recordings)
 
         (recording,) = kept(line)
         assert (seconds(recording), recording.retention_days) == (3, 7)

@@ -6,6 +6,7 @@ from tests.sandbox.parts import APPLICATION, Line, room, say, saying
 from voicectl.sandbox.telephony.actions import MoveAll, Record
 from voicectl.sandbox.telephony.effects import Kind, Note
 from voicectl.sandbox.telephony.exchange import NobodyThere
+from voicectl.sandbox.telephony.sounds import Sound
 from voicectl.sandbox.telephony.state import MAX_LEGS, Leg
 
 
@@ -44,11 +45,11 @@ class TestLife:
         conversation = leg.conversation
         line.exchange.hangup(leg)
         line.wait(48 * 3600 - 10)
-        assert conversation.uuid in line.exchange.conversations.by_uuid
+        assert conversation.uuid in line.exchange.conversations
 
         line.wait(10)
 
-        assert conversation.uuid not in line.exchange.conversations.by_uuid
+        assert conversation.uuid not in line.exchange.conversations
         assert line.answered().conversation is not conversation
 
     def test_one_in_use_lasts_until_the_last_has_left(self, line: Line):
@@ -60,7 +61,7 @@ class TestLife:
 
         line.exchange.hangup(leg)
 
-        assert leg.conversation.uuid not in line.exchange.conversations.by_uuid
+        assert leg.conversation.uuid not in line.exchange.conversations
 
 
 class TestTransferOfAll:
@@ -92,7 +93,7 @@ class TestTransferOfAll:
         moderator = line.answered(flow=(room("wing"),))
         attendee = line.answered(flow=(room("wing"),))
 
-        moderator.script.replace((MoveAll(conversation_uuid=host.conversation.uuid),))
+        moderator.flow.run.replace((MoveAll(conversation_uuid=host.conversation.uuid),))
 
         assert attendee.conversation is moderator.conversation is host.conversation
         assert attendee.hears(host)
@@ -119,9 +120,9 @@ class TestAsAWhole:
         legs = [line.answered() for _ in range(3)]
         outside = line.answered(flow=(room("other"),))
 
-        line.exchange.talk_to_all(legs[0].conversation, saying("x" * 28))
+        line.exchange.media.play_to_all(legs[0].conversation, Sound.SPEECH, saying("x" * 28))
         line.wait(1)
-        line.exchange.talk_to_all(legs[0].conversation, saying("y" * 14))
+        line.exchange.media.play_to_all(legs[0].conversation, Sound.SPEECH, saying("y" * 14))
         line.wait(5)
 
         for leg in legs:
@@ -130,22 +131,22 @@ class TestAsAWhole:
 
     def test_a_stream_is_stopped_by_itself(self, line: Line):
         leg = line.answered()
-        line.exchange.stream_to_all(leg.conversation, saying("http://a", loop=0))
-        line.exchange.talk_to_all(leg.conversation, saying("z" * 14))
+        line.exchange.media.play_to_all(leg.conversation, Sound.AUDIO, saying("http://a", loop=0))
+        line.exchange.media.play_to_all(leg.conversation, Sound.SPEECH, saying("z" * 14))
         line.wait(2)
 
-        line.exchange.stream_to_all(leg.conversation, None)
+        line.exchange.media.play_to_all(leg.conversation, Sound.AUDIO, None)
 
         assert [seconds for _, _, seconds in line.heard(leg)] == [2.0, 1.0]
 
     def test_an_empty_one_cannot_be_recorded(self, line: Line):
-        conversation = line.exchange.found("hall", application_id=APPLICATION, region="na-east")
+        conversation = line.exchange.rooms.found("hall", application_id=APPLICATION, region="na-east")
 
         with pytest.raises(NobodyThere):
             line.exchange.record_all(conversation, Record())
 
     def test_one_that_was_made_is_the_room_of_that_name(self, line: Line):
-        conversation = line.exchange.found("room", application_id=APPLICATION, region="na-east")
+        conversation = line.exchange.rooms.found("room", application_id=APPLICATION, region="na-east")
 
         assert line.answered().conversation is conversation
 
@@ -153,10 +154,10 @@ class TestAsAWhole:
         leg = line.answered()
         conversation = leg.conversation
 
-        line.exchange.dissolve(conversation)
+        line.exchange.rooms.dissolve(conversation)
 
         assert leg.status == "completed"
-        assert conversation.uuid not in line.exchange.conversations.by_uuid
+        assert conversation.uuid not in line.exchange.conversations
         assert line.answered().conversation is not conversation
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.sandbox.parts import Line, phone, room, say, saying
-from voicectl.sandbox.telephony.sounds import audio
+from voicectl.sandbox.telephony.sounds import Sound, audio
 
 
 def keys_heard(line: Line, leg) -> str:
@@ -21,7 +21,7 @@ class TestAmongLegs:
         line.exchange.press(three[0], "1#")
 
         assert [keys_heard(line, leg) for leg in three] == ["", "1#", "1#"]
-        assert three[1].heard[0].source == three[0].uuid
+        assert three[1].audio.heard[0].source == three[0].uuid
 
     def test_nobody_outside_it_does(self, line: Line, three):
         outside = line.answered(flow=(room("other"),))
@@ -122,7 +122,7 @@ class TestAmongLegs:
 
         line.exchange.press(caller, "1")
 
-        assert list(line.exchange.legs.values())[-1].heard == []
+        assert list(line.exchange.legs.values())[-1].audio.heard == []
 
 
 class TestPrompts:
@@ -208,7 +208,7 @@ class TestPrompts:
     def test_an_entry_tells_when_what_and_how(self, line: Line, three):
         line.exchange.talk(three[0], saying("Hi", level="-0.5", language="en-GB"))
 
-        assert three[0].heard[-1].to_json(line.exchange.now) == {
+        assert three[0].audio.heard[-1].to_json(line.exchange.now) == {
             "at": "1970-01-01T00:00:07.500Z",
             "kind": "speech",
             "from": "platform",
@@ -253,7 +253,7 @@ class TestWhoLeavesMidSentence:
 
     def test_what_is_said_to_all_goes_on_for_those_who_stay(self, line: Line):
         leaver, stayer = line.answered(), line.answered()
-        line.exchange.talk_to_all(stayer.conversation, saying("x" * 140))
+        line.exchange.media.play_to_all(stayer.conversation, Sound.SPEECH, saying("x" * 140))
         line.wait(1)
 
         line.exchange.hangup(leaver)

@@ -121,7 +121,7 @@ class Book:
 
     def _open_for(self, note: Note) -> Page | None:
         """A page at the first that is heard of a conversation; it may be over by now, if much happened at once."""
-        conversation = self._exchange.conversations.by_uuid.get(note.conversation_uuid)
+        conversation = self._exchange.conversations.get(note.conversation_uuid)
         if conversation is None and note.type == "conversation:created":
             conversation = Conversation(
                 uuid=note.conversation_uuid,

@@ -53,7 +53,7 @@ def is_there(sandbox: Sandbox, request: Request, page: Page) -> bool:
     ttl = page.settings.get("properties", {}).get("ttl")
     since = None if ttl is None else sandbox.book.empty_since(page)
     if since is not None and sandbox.exchange.now >= since + ttl * 1000:
-        sandbox.exchange.dissolve(conversation)
+        sandbox.exchange.rooms.dissolve(conversation)
         return False
     return may_see(request, conversation.application_id, conversation.region)
 

@@ -114,7 +114,7 @@ async def _status(sandbox: Sandbox, _request: Request, _fields: Fields) -> Respo
             "limits": options.limits,
             "legs_live": len(sandbox.exchange.live),
             "legs": len(sandbox.exchange.legs),
-            "conversations": len(sandbox.exchange.conversations.by_uuid),
+            "conversations": len(sandbox.exchange.conversations),
             "faults": sandbox.faults.pending,
             "webhooks_pending": sandbox.webhooks.pending,
         }

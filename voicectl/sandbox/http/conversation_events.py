@@ -28,6 +28,7 @@ from voicectl.sandbox.parsing.fields import MISSING, Fields, Invalid
 from voicectl.sandbox.parsing.ncco import read_stream, read_talk
 from voicectl.sandbox.problems import no_such, refused
 from voicectl.sandbox.telephony.exchange import LegNotAnswered
+from voicectl.sandbox.telephony.sounds import Sound
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,7 +134,7 @@ def _say(sandbox: Sandbox, page: Page, leg: Leg | None, fields: Fields, *, on: b
     prompt = read_talk(fields) if on else None
     fields.done()
     if leg is None:
-        sandbox.exchange.talk_to_all(page.conversation, prompt)
+        sandbox.exchange.media.play_to_all(page.conversation, Sound.SPEECH, prompt)
     else:
         sandbox.exchange.talk(leg, prompt)
 
@@ -142,7 +143,7 @@ def _play(sandbox: Sandbox, page: Page, leg: Leg | None, fields: Fields, *, on: 
     prompt = read_stream(fields, "stream_url") if on else None
     fields.done()
     if leg is None:
-        sandbox.exchange.stream_to_all(page.conversation, prompt)
+        sandbox.exchange.media.play_to_all(page.conversation, Sound.AUDIO, prompt)
     else:
         sandbox.exchange.stream(leg, prompt)
 

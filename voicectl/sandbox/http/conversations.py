@@ -19,6 +19,7 @@ from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.parsing import call_requests
 from voicectl.sandbox.problems import refused
 from voicectl.sandbox.telephony.exchange import NobodyThere
+from voicectl.sandbox.telephony.sounds import Sound
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -65,7 +66,7 @@ def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
     application_id, region = request.state.application.id, region_of(request)
     if name is not None:
         _require_free(sandbox, request, name, application_id, region)
-    conversation = sandbox.exchange.found(name, application_id=application_id, region=region)
+    conversation = sandbox.exchange.rooms.found(name, application_id=application_id, region=region)
     page = sandbox.book.open(conversation, settings)
     return Json(representations.conversation_record(page, base(request)), 201)
 
@@ -80,7 +81,7 @@ def _update(sandbox: Sandbox, request: Request, body: Any) -> Response:
     conversation = page.conversation
     if name is not None and name != page.name:
         _require_free(sandbox, request, name, conversation.application_id, conversation.region)
-        sandbox.exchange.rename(conversation, name)
+        sandbox.exchange.rooms.rename(conversation, name)
     page.settings |= settings
     page.updated = sandbox.exchange.now
     sandbox.note(note_of(sandbox, page, "conversation:updated", None, {}))
@@ -88,21 +89,21 @@ def _update(sandbox: Sandbox, request: Request, body: Any) -> Response:
 
 
 def _delete(sandbox: Sandbox, request: Request, _body: Any) -> Response:
-    sandbox.exchange.dissolve(asked_page(sandbox, request).conversation)
+    sandbox.exchange.rooms.dissolve(asked_page(sandbox, request).conversation)
     return Response(status_code=204)
 
 
 def _talk(sandbox: Sandbox, request: Request, body: Any) -> Response:
     prompt = None if request.method == "DELETE" else call_requests.read_rest_talk(body)
     conversation = asked_page(sandbox, request).conversation
-    sandbox.exchange.talk_to_all(conversation, prompt)
+    sandbox.exchange.media.play_to_all(conversation, Sound.SPEECH, prompt)
     return media_answer("Talk", prompt, conversation.uuid)
 
 
 def _stream(sandbox: Sandbox, request: Request, body: Any) -> Response:
     prompt = None if request.method == "DELETE" else call_requests.read_rest_stream(body)
     conversation = asked_page(sandbox, request).conversation
-    sandbox.exchange.stream_to_all(conversation, prompt)
+    sandbox.exchange.media.play_to_all(conversation, Sound.AUDIO, prompt)
     return media_answer("Stream", prompt, conversation.uuid)
 
 
@@ -139,13 +140,13 @@ def stop_recording(sandbox: Sandbox, page: Page) -> None:
     for recording in page.conversation.recordings:
         body = {"record_id": recording.uuid}
         sandbox.note(note_of(sandbox, page, "audio:record:stop", recording.leg_uuid, body))
-    sandbox.exchange.stop_recording_all(page.conversation)
+    sandbox.exchange.media.stop_recordings(page.conversation.recordings)
 
 
 def _require_free(sandbox: Sandbox, request: Request, name: str, application_id: str, region: str) -> None:
-    taken = sandbox.exchange.conversations.room(name, application_id, region)
+    taken = sandbox.exchange.rooms.find(name, application_id, region)
     page = None if taken is None else sandbox.book.page(taken.uuid)
     if page is not None:
         is_there(sandbox, request, page)  # or it vanishes, if its time is up
-    if sandbox.exchange.conversations.room(name, application_id, region) is not None:
+    if sandbox.exchange.rooms.find(name, application_id, region) is not None:
         raise refused(409, "conversation:error:duplicate-name", "There is a conversation of this name.")

@@ -10,7 +10,7 @@ from voicectl.sandbox.bodies import Json
 from voicectl.sandbox.parsing.ncco import read_ncco
 from voicectl.sandbox.problems import refused_control
 from voicectl.sandbox.record import call_record
-from voicectl.sandbox.telephony.actions import Join
+from voicectl.sandbox.telephony.actions import Join, Order
 from voicectl.voice import dtmf, endpoint
 from voicectl.voice.endpoint import label
 from voicectl.voice.region import Region
@@ -62,14 +62,9 @@ async def ring(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
     callee = endpoint.parse(to or "")
     if callee["type"] not in ("phone", "app"):
         raise refused_control(400, "Bad Request", "A call rings at a number or at app:USER.")
-    leg = sandbox.exchange.ring(
-        to=callee,
-        from_={"type": "phone", "number": endpoint.number(from_ or CALLER)},
-        flow=flow,
-        application_id=application.id,
-        region=region,
-        sip_headers=sip_headers,
-    )
+    caller = {"type": "phone", "number": endpoint.number(from_ or CALLER)}
+    order = Order(to=callee, from_=caller, flow=flow, sip_headers=sip_headers)
+    leg = sandbox.exchange.ring(order, application_id=application.id, region=region)
     return _logged(sandbox, leg, "ring", 201, **{"from": label(leg.from_), "to": label(leg.to)})
 
 
@@ -125,7 +120,7 @@ async def hangup(sandbox: Sandbox, _request: Request, fields: Fields) -> Respons
 async def hear(sandbox: Sandbox, request: Request, _fields: Fields) -> Response:
     """Tell what the party heard, and hears now."""
     leg = _find(sandbox, request.path_params["leg"])
-    return Json([heard.to_json(sandbox.exchange.now) for heard in leg.heard])
+    return Json([heard.to_json(sandbox.exchange.now) for heard in leg.audio.heard])
 
 
 def _logged(sandbox: Sandbox, leg: Leg, what: str, status: int = 200, **how: Any) -> Json:

@@ -74,7 +74,7 @@ class Feed:
     @property
     def has_sound(self) -> bool:
         """Whether the next messages are more than silence: :meth:`take` then takes time, so call it from a thread."""
-        heard = self._leg.heard
+        heard = self._leg.audio.heard
         self._on += heard[self._seen :]
         self._seen = len(heard)
         self._on = [each for each in self._on if each.is_on(self._position)]
@@ -231,7 +231,7 @@ class Playout:
         """The legs and the recordings."""
         conversation = self._leg.conversation
         others = conversation.legs.values()
-        recordings = [*conversation.recordings, *(each for leg in others for each in leg.recordings)]
+        recordings = [*conversation.recordings, *(each for leg in others for each in leg.audio.recordings)]
         recorded = set() if self._leg.is_muted else {recording.uuid for recording in recordings}
         return {conversation.uuid} | {leg.uuid for leg in others if leg.hears(self._leg)} | recorded
 
@@ -242,11 +242,11 @@ class Playout:
         prompt = Prompt(
             sound=Sound.AUDIO, content={"url": self._leg.to["uri"]}, once=0, loop=0, pcm=self._sound
         )
-        self._heard = self._exchange.utter(self._leg, prompt)
+        self._heard = self._exchange.media.utter(self._leg, prompt)
 
     def _end(self) -> None:
         if self._heard is not None:
             self._heard.cut(min(self._exchange.now, round(self._quiet_since)))
-            self._exchange.hush(self._heard)
+            self._exchange.media.hush(self._heard)
             self._heard = None
             self._kept.add(self._sound)

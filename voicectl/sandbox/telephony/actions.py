@@ -5,6 +5,7 @@ Source: NCCO reference, one class an action.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -232,6 +233,9 @@ Actions = tuple[Action, ...]
 
 Flow = Actions | Webhook
 
+OnReply = Callable[[Actions | None], None]
+"""Called with the NCCO that the reply to an event brought; None if it brought none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
@@ -240,11 +244,12 @@ class Order:
     Attributes:
         to: The callee, as records show it; a websocket's has ``headers``, ``content-type`` and ``authorization`` too.
         from_: The caller, as records show it; empty for a number of the account's.
-        flow: What to do when answered; None for the callee of a ``connect`` and a party that calls in.
+        flow: What to do when answered; None for the callee of a ``connect``, and if the ``answer_url`` says.
         detection: For phones only.
         events: ``event_url`` and ``event_method``; None: the application's.
         is_synchronous: The reply to the event of its failure may bring the caller another NCCO (``connect``).
         on_answer: Where to ask for what the callee, alone, hears before it is joined to its caller (``connect``).
+        sip_headers: ``SipHeader_X-...``, as the answer webhook is told of them (a party that calls in).
     """
 
     to: dict[str, Any]
@@ -257,3 +262,4 @@ class Order:
     events: Webhook | None = None
     is_synchronous: bool = False
     on_answer: Webhook | None = None
+    sip_headers: dict[str, str] = field(default_factory=dict)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Timer:
     """Something to be done at a moment of the call clock, unless cancelled before."""
 
-    do: Callable[[], None] | None
+    do: Callable[[], object] | None
 
     def cancel(self) -> None:
         """Let it pass. Cancelling twice, or after the moment, does no harm."""
@@ -34,7 +34,7 @@ class Agenda:
         self._heap: list[tuple[int, int, Timer]] = []
         self._count = itertools.count()
 
-    def after(self, seconds: float, do: Callable[[], None]) -> Timer:
+    def after(self, seconds: float, do: Callable[[], object]) -> Timer:
         """Have *do* called in *seconds*, 0 or more; what is due at the same moment goes in the order it was given."""
         timer = Timer(do)
         heapq.heappush(self._heap, (self.now + round(seconds * 1000), next(self._count), timer))

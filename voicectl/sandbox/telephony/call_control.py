@@ -1,4 +1,4 @@
-"""The life of a leg: made, ringing, answered, in one conversation and another, ended.
+"""The life of a leg: made, ringing, answered, running its flow, ended.
 
 This is what happens by itself once something was asked for; the :mod:`~voicectl.sandbox.telephony.exchange` is what
 may be asked.
@@ -12,20 +12,23 @@ from typing import TYPE_CHECKING, Any
 from voicectl.sandbox.telephony import events, far_end
 from voicectl.sandbox.telephony.actions import Join, Order, Webhook
 from voicectl.sandbox.telephony.detection import Behavior
-from voicectl.sandbox.telephony.effects import Close, Kind, Open, Purpose
+from voicectl.sandbox.telephony.effects import Close, Fetch, Kind, Open, Purpose
 from voicectl.sandbox.telephony.flow_run import FlowRun
-from voicectl.sandbox.telephony.rooms import Rooms
 from voicectl.sandbox.telephony.sounds import BEEP, keys
-from voicectl.sandbox.telephony.state import Conversation, Direction, Leg, Seat
+from voicectl.sandbox.telephony.state import Direction, Leg, Seat
 from voicectl.voice.call import NEXT, CallStatus
 from voicectl.voice.endpoint import label
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from voicectl.sandbox.telephony.actions import Actions, Dial
+    from voicectl.sandbox.telephony.actions import Actions, Dial, OnReply
+    from voicectl.sandbox.telephony.base import Base
     from voicectl.sandbox.telephony.detection import Sighting
     from voicectl.sandbox.telephony.far_end import Refusal
+    from voicectl.sandbox.telephony.media import Media
+    from voicectl.sandbox.telephony.rooms import Rooms
+    from voicectl.sandbox.telephony.state import Conversation
 
 MAY_BRING_FALLBACK = (
     CallStatus.TIMEOUT,
@@ -46,22 +49,74 @@ _REASON = {
     CallStatus.FAILED: "failed",
 }
 
-
-MOST_FLOWS = 100
-"""How many NCCOs a leg may be given at one moment of the call clock."""
+INBOUND_ANSWERED_AFTER = 1.0
+"""Seconds of ringing before the platform answers an inbound call."""
 
 
 class IllegalMove(Exception):
     """A status that may not follow the present one; nothing was changed."""
 
 
-class Switchboard(Rooms):
-    """:class:`Rooms` and the legs that come to them."""
+class CallControl:
+    """The legs, from their making to their end.
 
-    def dial(self, caller: Leg, dial: Dial, script: FlowRun) -> Leg | None:
-        """Call somebody into the conversation of *caller*, for *script*; None if over the rate limit."""
+    Args:
+        base: Where the records are.
+        media: Where the sounds are.
+        rooms: Where the conversations are.
+        number: The account's own number, the caller where no other is named.
+        may_dial: Asked before each ``connect`` dials; False when over the rate limit.
+        knows_user: Whether an application has an app user of this name, in this region.
+    """
+
+    def __init__(
+        self,
+        base: Base,
+        media: Media,
+        rooms: Rooms,
+        *,
+        number: str,
+        may_dial: Callable[[], bool],
+        knows_user: Callable[[str, str, str], bool],
+    ) -> None:
+        self._base = base
+        self._media = media
+        self._rooms = rooms
+        self._number = number
+        self._may_dial = may_dial
+        self._knows_user = knows_user
+
+    def place(self, order: Order, conversation: Conversation, *, dialled_by: FlowRun | None = None) -> Leg:
+        """Call the party of *order*, which rings, declines, or is a WebSocket to connect to."""
+        leg = self._new_leg(order, conversation, Direction.OUTBOUND)
+        leg.flow.pending, leg.flow.dialled_by = order.flow, dialled_by
+        refusal = leg.far_end.refusal
+        if leg.is_socket:
+            self._base.emit(Open(at=self._base.now, uuid=leg.uuid))
+            self._base.schedule(leg, order.ringing_timer, partial(self.end, leg, CallStatus.TIMEOUT))
+        elif leg.to["type"] == "app" and not self._knows_user(leg.to["user"], leg.application_id, leg.region):
+            self._base.remark(leg, f"no user {leg.to['user']!r}: make one with POST /v1/users")
+            self._refuse_in(leg, far_end.UNKNOWN_USER)
+        elif refusal is not None and not refusal.rings:
+            self._refuse_in(leg, refusal)
+        else:
+            self._base.schedule(leg, far_end.RINGING_AFTER, partial(self._ring, leg))
+        return leg
+
+    def receive(self, order: Order, conversation: Conversation) -> Leg:
+        """Let a party call us: it rings at once."""
+        leg = self._new_leg(order, conversation, Direction.INBOUND)
+        self._set_status(leg, CallStatus.RINGING)
+        if order.flow is None or isinstance(order.flow, Webhook):
+            self.fetch(leg, order.flow, Purpose.ANSWER)
+        else:
+            self.begin(leg, order.flow)
+        return leg
+
+    def dial(self, caller: Leg, dial: Dial, run: FlowRun) -> Leg | None:
+        """Call somebody into the conversation of *caller*, for *run*; None if over the rate limit."""
         if not self._may_dial():
-            self.complain(caller.uuid, "connect: over the limit of new calls per second")
+            self._base.complain(caller.uuid, "connect: over the limit of new calls per second")
             return None
         from_ = {"type": "phone", "number": dial.caller or self._number}
         if dial.caller is None and dial.endpoint["type"] == "app" and caller.direction is Direction.INBOUND:
@@ -77,51 +132,110 @@ class Switchboard(Rooms):
             is_synchronous=dial.is_synchronous,
             on_answer=dial.on_answer,
         )
-        return self.place(order, caller.conversation, dialled_by=script)
+        return self.place(order, caller.conversation, dialled_by=run)
 
-    def place(self, order: Order, conversation: Conversation, *, dialled_by: FlowRun | None = None) -> Leg:
-        """Call the party of *order*, which rings, declines, or is a WebSocket to connect to."""
-        leg = self._new_leg(order, conversation, Direction.OUTBOUND, dialled_by=dialled_by)
-        refusal = leg.far_end.refusal
-        if leg.is_socket:
-            self._effects.append(Open(at=self.now, uuid=leg.uuid))
-            self.schedule(leg, order.ringing_timer, partial(self._end, leg, CallStatus.TIMEOUT))
-        elif leg.to["type"] == "app" and not self._knows_user(leg.to["user"], leg.application_id, leg.region):
-            self._remark(leg, f"no user {leg.to['user']!r}: make one with POST /v1/users")
-            self.schedule(leg, far_end.UNKNOWN_USER.after, partial(self._refuse, leg, far_end.UNKNOWN_USER))
-        elif refusal is not None and not refusal.rings:
-            self.schedule(leg, refusal.after, partial(self._refuse, leg, refusal))
-        else:
-            self.schedule(leg, far_end.RINGING_AFTER, partial(self._ring, leg))
+    def fetch(self, leg: Leg, webhook: Webhook | None, purpose: Purpose) -> None:
+        """Ask *webhook*, or the ``answer_url`` of the application, for an NCCO for *leg*."""
+        leg.flow.pending = None
+        leg.flow.awaiting = Fetch(
+            at=self._base.now,
+            uuid=leg.uuid,
+            application_id=leg.application_id,
+            region=leg.region,
+            webhook=webhook,
+            purpose=purpose,
+            parameters=events.answer(leg),
+        )
+        self._base.emit(leg.flow.awaiting)
+
+    def fetched(self, fetch: Fetch) -> Leg | None:
+        """Return the leg that *fetch* is for, unless it has ended or been told otherwise since."""
+        leg = self._base.live.get(fetch.uuid)
+        if leg is None or leg.flow.awaiting is not fetch:
+            return None
+        leg.flow.awaiting = None
         return leg
 
-    def may_run_another(self, leg: Leg) -> bool:
-        """Whether *leg* may run one more NCCO at this moment; if not, its call ends.
-
-        Replies that bring the same again and take no time would keep the clock where it is for ever.
-        """
-        moment, count = leg.flows
-        leg.flows = self.now, count + 1 if moment == self.now else 1
-        if leg.flows[1] <= MOST_FLOWS:
-            return True
-        self.complain(leg.uuid, f"{MOST_FLOWS} NCCOs ran at one moment")
-        self.finish(leg)
-        return False
+    def answer(self, leg: Leg) -> None:
+        """The party of an outbound *leg* picks up."""
+        leg.cancel_timers()
+        self._set_answered(leg)
+        sightings = leg.detection.sightings(leg.far_end) if leg.detection is not None else []
+        for sighting in sightings:
+            begins = leg.detection is not None and leg.detection.waits and sighting is sightings[-1]
+            self._base.schedule(leg, sighting.after, partial(self._see, leg, sighting, begins=begins))
+        if leg.detection is None or not leg.detection.waits:
+            self._begin_pending(leg)
 
     def pick_up_for(self, leg: Leg) -> None:
         """Answer an inbound call, if that is not done: its flow has come to something that is to be heard."""
         if leg.direction is Direction.INBOUND and leg.status is CallStatus.RINGING:
             self._set_answered(leg)
 
+    def begin(self, leg: Leg, actions: Actions) -> None:
+        """Run *actions* on *leg*; on an inbound one once it has rung for long enough."""
+        if leg.direction is Direction.INBOUND:
+            rung = (self._base.now - leg.created) / 1000
+            self._base.schedule(leg, max(0, INBOUND_ANSWERED_AFTER - rung), partial(self._run, leg, actions))
+        else:
+            self._run(leg, actions)
+
+    def run_instead(self, leg: Leg, actions: Actions) -> None:
+        """Leave the present NCCO, conversation and partner of *leg* for *actions*."""
+        leg.flow.pending = leg.flow.awaiting = None
+        leg.flow.abandon()
+        leg.flow.leave_caller()
+        if not (actions and isinstance(actions[0], Join)):
+            self._rooms.leave_room(leg)
+        self._run(leg, actions)
+
+    def whisper(self, leg: Leg, actions: Actions) -> None:
+        """Let the callee of a ``connect`` hear *actions*, alone, before it is joined to its caller."""
+        self._start(leg, actions, partial(self.join_caller, leg))
+
+    def join_caller(self, leg: Leg) -> None:
+        """Join the callee of a ``connect`` to its caller."""
+        leg.flow.run = None
+        self._rooms.admit(leg)
+        if leg.flow.dialled_by is not None:
+            leg.flow.dialled_by.callee_joined()
+
     def finish(self, leg: Leg) -> None:
         """End *leg* from our side: ``cancelled`` before the answer, ``completed`` after it."""
         if leg.is_up:
-            self._end(leg, CallStatus.COMPLETED, disconnected_by="platform", sip_code=200)
+            self.end(leg, CallStatus.COMPLETED, disconnected_by="platform", sip_code=200)
         else:
-            self._end(leg, CallStatus.CANCELLED)
+            self.end(leg, CallStatus.CANCELLED)
 
-    def _new_leg(self, order: Order, conversation: Conversation, direction: Direction, **known: Any) -> Leg:
-        uuid = self._new_uuid()
+    def refuse(self, leg: Leg, refusal: Refusal) -> None:
+        """The called party does not answer, for this reason."""
+        self.end(leg, refusal.status, detail=refusal.detail, sip_code=refusal.sip_code)
+
+    def party_hangs_up(self, leg: Leg) -> None:
+        """The party of *leg*, which is answered, hangs up."""
+        self.end(leg, CallStatus.COMPLETED, disconnected_by="user", sip_code=200)
+
+    def end(self, leg: Leg, status: CallStatus, **why: Any) -> None:
+        """End *leg* with *status*, and all that it does."""
+        on_reply = None
+        if leg.order.is_synchronous and status in MAY_BRING_FALLBACK:
+            on_reply = leg.flow.leave_caller_waiting()
+        leg.ended_at = self._base.now
+        self._set_status(leg, status, on_reply=on_reply, **why)
+        self._note_end(leg, status, why.get("sip_code"))
+        leg.flow.pending = leg.flow.awaiting = None
+        leg.cancel_timers()
+        if leg.is_socket:
+            self._base.emit(Close(uuid=leg.uuid))
+        self._media.silence(leg)
+        del self._base.live[leg.uuid]
+        leg.flow.abandon()
+        leg.flow.leave_caller()
+        self._media.stop_recordings(leg.audio.recordings)
+        self._rooms.leave(leg, status)
+
+    def _new_leg(self, order: Order, conversation: Conversation, direction: Direction) -> Leg:
+        uuid = self._base.new_uuid()
         is_outbound = direction is Direction.OUTBOUND
         leg = Leg(
             uuid=uuid if is_outbound else uuid.replace("-", ""),
@@ -130,70 +244,54 @@ class Switchboard(Rooms):
             region=conversation.region,
             to=order.to,
             from_=order.from_ or {"type": "phone", "number": self._number},
-            far_end=far_end.called(order.to) if is_outbound else far_end.calling(label(order.from_) or ""),
-            conversation=conversation,
-            created=self.now,
-            made_at=self._host_time(),
             order=order,
-            flow=order.flow,
-            **known,
+            far_end=far_end.called(order.to) if is_outbound else far_end.calling(label(order.from_) or ""),
+            created=self._base.now,
+            made_at=self._base.host_time(),
+            conversation=conversation,
         )
-        self.legs[leg.uuid] = self.live[leg.uuid] = leg
-        self._enter(leg, conversation, Seat())
-        self.tell(leg, Kind.STATUS, events.status(leg, self.now))
-        self._note(conversation, "leg:status:update", leg, status=leg.status)
+        self._base.legs[leg.uuid] = self._base.live[leg.uuid] = leg
+        self._rooms.enter(leg, conversation, Seat())
+        self._report(leg)
         return leg
 
     def _ring(self, leg: Leg) -> None:
         self._set_status(leg, CallStatus.RINGING)
         # Before the answer, so that it wins where both are due at the same moment.
-        self.schedule(leg, leg.order.ringing_timer, partial(self._end, leg, CallStatus.TIMEOUT))
+        self._base.schedule(leg, leg.order.ringing_timer, partial(self.end, leg, CallStatus.TIMEOUT))
         if leg.far_end.refusal is not None:
-            self.schedule(leg, leg.far_end.refusal.after, partial(self._refuse, leg, leg.far_end.refusal))
+            self._refuse_in(leg, leg.far_end.refusal)
         elif leg.far_end.answers_after is not None:
-            self.schedule(leg, leg.far_end.answers_after, partial(self._answer, leg))
+            self._base.schedule(leg, leg.far_end.answers_after, partial(self.answer, leg))
 
-    def _refuse(self, leg: Leg, refusal: Refusal) -> None:
-        self._end(leg, refusal.status, detail=refusal.detail, sip_code=refusal.sip_code)
-
-    def _answer(self, leg: Leg) -> None:
-        leg.cancel_timers()
-        self._set_answered(leg)
-        sightings = leg.detection.sightings(leg.far_end) if leg.detection is not None else []
-        for sighting in sightings:
-            begins = leg.detection is not None and leg.detection.waits and sighting is sightings[-1]
-            self.schedule(leg, sighting.after, partial(self._see, leg, sighting, begins=begins))
-        if leg.detection is None or not leg.detection.waits:
-            self._begin(leg)
+    def _refuse_in(self, leg: Leg, refusal: Refusal) -> None:
+        self._base.schedule(leg, refusal.after, partial(self.refuse, leg, refusal))
 
     def _set_answered(self, leg: Leg) -> None:
-        leg.answered_at = self.now
+        leg.answered_at = self._base.now
         self._set_status(leg, CallStatus.ANSWERED)
-        self._note(leg.conversation, "member:joined", leg)
-        self.schedule(leg, leg.order.length_timer, partial(self.finish, leg))
+        self._base.note(leg.conversation, "member:joined", leg)
+        self._base.schedule(leg, leg.order.length_timer, partial(self.finish, leg))
         if leg.far_end.hangs_up_after is not None:
-            self.schedule(leg, leg.far_end.hangs_up_after, partial(self._party_hangs_up, leg))
+            self._base.schedule(leg, leg.far_end.hangs_up_after, partial(self.party_hangs_up, leg))
         if leg.order.dtmf_answer is not None:
-            self.play(leg, keys(leg.order.dtmf_answer))
+            self._media.play(leg, keys(leg.order.dtmf_answer))
         if leg.far_end.is_machine:
-            self.speaks(leg, far_end.GREETING)
+            self._media.speak(leg, far_end.GREETING)
             if leg.far_end.beeps_after is not None:
-                self.schedule(leg, leg.far_end.beeps_after, partial(self._beep, leg))
-
-    def _beep(self, leg: Leg) -> None:
-        self.utter(leg, BEEP)
+                self._base.schedule(leg, leg.far_end.beeps_after, partial(self._media.utter, leg, BEEP))
 
     def _see(self, leg: Leg, sighting: Sighting, *, begins: bool) -> None:
         """Tell what detection saw; the flow may wait for the reply to that."""
         if sighting.status == CallStatus.MACHINE:
             leg.status = CallStatus.MACHINE
-        fields = events.detection(leg, self.now, sighting.status, sighting.sub_state)
+        fields = events.detection(leg, self._base.now, sighting.status, sighting.sub_state)
         detection = leg.detection
         is_advanced = detection is not None and detection.mode is not None
         note = "sip:amd_machine" if is_advanced else "sip:machine"
-        self._note(leg.conversation, note, leg, type=sighting.sub_state or sighting.status)
+        self._base.note(leg.conversation, note, leg, type=sighting.sub_state or sighting.status)
         on_reply = partial(self._run_if_given, leg, begins=begins) if is_advanced else None
-        self.tell(leg, Kind.STATUS, fields, on_reply=on_reply)
+        self._base.tell(leg, Kind.STATUS, fields, on_reply=on_reply)
         hangs_up = detection is not None and detection.behavior is Behavior.HANGUP
         if hangs_up and sighting.status == CallStatus.MACHINE:
             self.finish(leg)
@@ -203,103 +301,55 @@ class Switchboard(Rooms):
         if not leg.is_up:
             return
         if actions:
-            leg.flow = leg.awaiting = None
-            self._begin_script(leg, actions)
-        elif begins and leg.script is None and leg.awaiting is None:
-            self._begin(leg)
+            leg.flow.pending = leg.flow.awaiting = None
+            self._run(leg, actions)
+        elif begins and leg.flow.run is None and leg.flow.awaiting is None:
+            self._begin_pending(leg)
 
-    def _begin(self, leg: Leg) -> None:
-        flow, leg.flow = leg.flow, None
-        if isinstance(flow, Webhook):
-            leg.is_joined = True
-            self._fetch(leg, flow, Purpose.ANSWER)
-        elif flow is not None:
-            self._begin_script(leg, flow)
-        elif leg.dialled_by is not None and leg.order.on_answer is not None:
-            self._fetch(leg, leg.order.on_answer, Purpose.ON_ANSWER)
-        elif leg.script is None:
-            self._join_caller(leg)
+    def _begin_pending(self, leg: Leg) -> None:
+        pending, leg.flow.pending = leg.flow.pending, None
+        if isinstance(pending, Webhook):
+            self._rooms.admit(leg)
+            self.fetch(leg, pending, Purpose.ANSWER)
+        elif pending is not None:
+            self._run(leg, pending)
+        elif leg.flow.dialled_by is not None and leg.order.on_answer is not None:
+            self.fetch(leg, leg.order.on_answer, Purpose.ON_ANSWER)
+        elif leg.flow.run is None:
+            self.join_caller(leg)
 
-    def _whisper(self, leg: Leg, actions: Actions) -> None:
-        """Let the callee of a ``connect`` hear *actions*, alone, before it is joined to its caller."""
-        self._run_script(leg, FlowRun(self, leg, actions, finished=partial(self._join_caller, leg)))
+    def _run(self, leg: Leg, actions: Actions) -> None:
+        self._rooms.admit(leg)
+        self._start(leg, actions)
 
-    def _join_caller(self, leg: Leg) -> None:
-        leg.script = None
-        leg.is_joined = True
-        if leg.dialled_by is not None:
-            leg.dialled_by.callee_joined()
-
-    def _begin_script(self, leg: Leg, actions: Actions) -> None:
-        leg.is_joined = True
-        self._run_script(leg, FlowRun(self, leg, actions))
-
-    def _run_script(self, leg: Leg, script: FlowRun) -> None:
-        if leg.script is not None:
-            leg.script.abandon()
-        leg.script = script
-        script.run()
-
-    def _run_instead(self, leg: Leg, actions: Actions) -> None:
-        """Leave the present NCCO, conversation and partner of *leg* for *actions*."""
-        leg.flow = leg.awaiting = None
-        self._leave_flow(leg)
-        if not (actions and isinstance(actions[0], Join)):
-            self.leave_room(leg)
-        self._begin_script(leg, actions)
-
-    def _party_hangs_up(self, leg: Leg) -> None:
-        self._end(leg, CallStatus.COMPLETED, disconnected_by="user", sip_code=200)
-
-    def _end(self, leg: Leg, status: CallStatus, **why: Any) -> None:
-        script = leg.dialled_by
-        on_reply: Callable[[Actions | None], None] | None = None
-        if script is not None and leg.order.is_synchronous and status in MAY_BRING_FALLBACK:
-            leg.dialled_by = None
-            on_reply = script.callee_asks()
-        leg.ended_at = self.now
-        self._set_status(leg, status, on_reply=on_reply, **why)
-        self._note_end(leg, status, why.get("sip_code"))
-        leg.flow = leg.awaiting = None
-        leg.cancel_timers()
-        if leg.is_socket:
-            self._effects.append(Close(uuid=leg.uuid))
-        self.part(leg)
-        for heard in leg.heard:
-            self.cut(heard)
-        del self.live[leg.uuid]
-        self._leave_flow(leg)
-        for recording in list(leg.recordings):
-            self.stop_recording(recording)
-        turned_out = self._take_out(leg, status)
-        self._see_off(leg.conversation, turned_out)
-
-    def _note_end(self, leg: Leg, status: CallStatus, sip_code: int | None) -> None:
-        reason = {"code": _REASON[status], "text": str(status), "sip_code": sip_code}
-        kind = "rtc" if leg.to["type"] == "app" else "sip"
-        self._note(leg.conversation, f"{kind}:hangup", leg, reason=reason)
-        self._note(leg.conversation, f"{kind}:status", leg, status=status)
-
-    def _leave_flow(self, leg: Leg) -> None:
-        if leg.script is not None:
-            script, leg.script = leg.script, None
-            script.abandon()
-        self._leave_caller(leg)
+    def _start(self, leg: Leg, actions: Actions, finished: Callable[[], None] | None = None) -> None:
+        if leg.flow.run is not None:
+            leg.flow.run.abandon()
+        parts = self._base, self._media, self._rooms, self
+        leg.flow.run = run = FlowRun(leg, actions, *parts, finished or partial(self.finish, leg))
+        run.go_on()
 
     def _set_status(
-        self,
-        leg: Leg,
-        status: CallStatus,
-        *,
-        on_reply: Callable[[Actions | None], None] | None = None,
-        **why: Any,
+        self, leg: Leg, status: CallStatus, *, on_reply: OnReply | None = None, **why: Any
     ) -> None:
         if status not in NEXT[leg.status]:
             raise IllegalMove(f"{status} may not follow {leg.status}")
         leg.status = status
-        fields = events.status(leg, self.now, **why)
-        self.tell(leg, Kind.STATUS, fields, on_reply=on_reply)
-        self._note(leg.conversation, "leg:status:update", leg, status=status)
+        self._report(leg, on_reply, **why)
         if status in (CallStatus.RINGING, CallStatus.ANSWERED):
-            kind = "rtc" if leg.to["type"] == "app" else "sip"
-            self._note(leg.conversation, f"{kind}:{status}", leg)
+            self._base.note(leg.conversation, f"{_kind(leg)}:{status}", leg)
+
+    def _report(self, leg: Leg, on_reply: OnReply | None = None, **why: Any) -> None:
+        fields = events.status(leg, self._base.now, **why)
+        self._base.tell(leg, Kind.STATUS, fields, on_reply=on_reply)
+        self._base.note(leg.conversation, "leg:status:update", leg, status=leg.status)
+
+    def _note_end(self, leg: Leg, status: CallStatus, sip_code: int | None) -> None:
+        reason = {"code": _REASON[status], "text": str(status), "sip_code": sip_code}
+        self._base.note(leg.conversation, f"{_kind(leg)}:hangup", leg, reason=reason)
+        self._base.note(leg.conversation, f"{_kind(leg)}:status", leg, status=status)
+
+
+def _kind(leg: Leg) -> str:
+    """How the events of a conversation name the connection of *leg*."""
+    return "rtc" if leg.to["type"] == "app" else "sip"

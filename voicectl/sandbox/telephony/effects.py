@@ -1,6 +1,6 @@
 """What the exchange leaves for others to do, since it knows neither files nor sockets.
 
-They come out of ``Office.collect``, in the order in which they are to be seen to.
+They come out of ``Exchange.collect``, in the order in which they are to be seen to.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keep:
-    """Make the audio file of a recording that has ended, and say so to ``Exchange.recorded``."""
+    """Make the audio file of a recording that has ended, and say so to ``Media.recorded``."""
 
     recording: Recording
 

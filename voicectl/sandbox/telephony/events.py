@@ -60,7 +60,7 @@ def answer(leg: Leg) -> dict[str, str]:
         "uuid": leg.uuid,
         "conversation_uuid": leg.conversation.uuid,
         "endpoint_type": str(outside.get("type", "phone")),
-        **leg.sip_headers,
+        **leg.order.sip_headers,
     }
 
 
@@ -141,6 +141,11 @@ def taken(leg: Leg, at: int, dtmf: dict[str, Any], speech: dict[str, Any]) -> di
         "conversation_uuid": leg.conversation.uuid,
         "timestamp": rfc3339(at),
     }
+
+
+def pressed(leg: Leg, at: int, digit: str) -> dict[str, Any]:
+    """An ``input`` event of a single key, told at once."""
+    return taken(leg, at, {"digits": digit, "timed_out": False}, {"results": []})
 
 
 def notify(leg: Leg, at: int, payload: dict[str, Any]) -> dict[str, Any]:

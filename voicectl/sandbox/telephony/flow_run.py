@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol
 
 from voicectl.sandbox.telephony import events
 from voicectl.sandbox.telephony.actions import (
@@ -26,12 +26,33 @@ from voicectl.sandbox.telephony.sounds import music
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from voicectl.sandbox.telephony.actions import Webhook
+    from voicectl.sandbox.telephony.actions import OnReply, Webhook
     from voicectl.sandbox.telephony.agenda import Timer
-    from voicectl.sandbox.telephony.call_control import Switchboard
+    from voicectl.sandbox.telephony.base import Base
+    from voicectl.sandbox.telephony.media import Media
     from voicectl.sandbox.telephony.recording import Recording
+    from voicectl.sandbox.telephony.rooms import Rooms
     from voicectl.sandbox.telephony.sounds import Heard
     from voicectl.sandbox.telephony.state import Leg
+
+
+P = ParamSpec("P")
+
+MOST_FLOWS = 100
+"""How many NCCOs a leg may be given at one moment of the call clock."""
+
+
+class Calls(Protocol):
+    """What a run asks of call control."""
+
+    def dial(self, caller: Leg, dial: Dial, run: FlowRun) -> Leg | None:
+        """Call somebody into the conversation of *caller*, for *run*; None if that may not be."""
+
+    def pick_up_for(self, leg: Leg) -> None:
+        """Answer an inbound call, if that is not done."""
+
+    def finish(self, leg: Leg) -> None:
+        """End *leg* from our side."""
 
 
 class FlowRun:
@@ -40,19 +61,32 @@ class FlowRun:
     The leg leaves it by ending or by being transferred: :meth:`abandon`.
 
     Args:
-        board: Where the leg is.
         leg: Whose run it is.
         actions: What to do; more may come by the reply to an event.
-        finished: Called when the last is done; the call ends if nothing is given.
+        base: Where the records are.
+        media: Where the sounds are.
+        rooms: Where the conversations are.
+        calls: Where the legs are.
+        finished: Called when the last action is done.
     """
 
     def __init__(
-        self, board: Switchboard, leg: Leg, actions: Actions, finished: Callable[[], None] | None = None
+        self,
+        leg: Leg,
+        actions: Actions,
+        base: Base,
+        media: Media,
+        rooms: Rooms,
+        calls: Calls,
+        finished: Callable[[], None],
     ) -> None:
-        self._board = board
         self._leg = leg
         self._rest = deque(actions)
-        self._finished = finished or (lambda: board.finish(leg))
+        self._base = base
+        self._media = media
+        self._rooms = rooms
+        self._calls = calls
+        self._finished = finished
         self._turn = 0  # what was asked for in an earlier one is answered too late
         self._action: Action | None = None
         self._timer: Timer | None = None
@@ -63,8 +97,8 @@ class FlowRun:
         self._collector: InputCollector | None = None
         self._key_listener: Callable[[str], None] | None = None
 
-    def run(self) -> None:
-        """Begin the next action, or end the call if there is none."""
+    def go_on(self) -> None:
+        """Begin the next action; there may be none."""
         self._turn += 1
         self._playing = None
         self._action = action = self._rest.popleft() if self._rest else None
@@ -72,38 +106,40 @@ class FlowRun:
             self._finished()
             return
         if _needs_answer(action):
-            self._board.pick_up_for(self._leg)
+            self._calls.pick_up_for(self._leg)
         match action:
             case Play():
                 self._play(action)
             case Record():
                 self._record(action)
             case Join():
-                self._join(action)
+                if not self._rooms.join(self._leg, action):
+                    self._go_on_in(0)
             case Dial():
                 self._dial(action)
             case Input():
                 self._input(action)
             case Notify(payload=payload, events=webhook):
-                fields = events.notify(self._leg, self._board.now, payload)
-                self._ask(Kind.NOTIFY, fields, webhook)
+                fields = events.notify(self._leg, self._base.now, payload)
+                self._base.tell(self._leg, Kind.NOTIFY, fields, webhook, self._reply())
             case Wait(seconds=seconds):
-                self._run_in(seconds)
+                self._go_on_in(seconds)
             case MoveAll():
-                self._move_all(action)
+                if not self._rooms.move_all(self._leg, action):
+                    self._go_on_in(0)
 
     def callee_joined(self) -> None:
         """The callee of the present ``connect`` is there: no more ringing in the caller's ear."""
         self._cut()
-        self._board.pick_up_for(self._leg)
+        self._calls.pick_up_for(self._leg)
 
     def callee_left(self) -> None:
         """The callee of the present ``connect`` did not come, or has gone: go on."""
         self._callee = None
         self._cut()
-        self._run_in(0)
+        self._go_on_in(0)
 
-    def callee_asks(self) -> Callable[[Actions | None], None]:
+    def callee_asks(self) -> OnReply:
         """The callee did not come, or has gone, and the reply to the event may bring another NCCO: wait for it."""
         self._callee = None
         self._cut()
@@ -112,10 +148,10 @@ class FlowRun:
     def room_closed(self) -> None:
         """The conversation ended with this leg in it: go on alone, or end with it."""
         if self._rest and self._callee is None:
-            self._board.leave_room(self._leg)
-            self._run_in(0)
+            self._rooms.leave_room(self._leg)
+            self._go_on_in(0)
         else:
-            self._board.finish(self._leg)
+            self._calls.finish(self._leg)
 
     def replace(self, actions: Actions) -> None:
         """Leave what is under way, and run *actions* in its place.
@@ -141,16 +177,16 @@ class FlowRun:
         self._can_barge_in = False
         if self._callee is not None:
             callee, self._callee = self._callee, None
-            callee.dialled_by = None
-            self._board.finish(callee)
+            callee.flow.dialled_by = None
+            self._calls.finish(callee)
         if self._recording is not None:
-            self._board.stop_recording(self._recording)
+            self._media.stop_recording(self._recording)
             self._recording = None
 
     def release(self) -> None:
         """Stop where it is, and let a callee that is there go on."""
         if self._callee is not None and self._callee.is_up:
-            self._callee.dialled_by = None
+            self._callee.flow.dialled_by = None
             self._callee = None
         self.abandon()
 
@@ -162,9 +198,9 @@ class FlowRun:
                 self._listen(terms)
             elif terms is not None:
                 self._collector = self._collect(terms)
-        self._playing = self._board.play(self._leg, action.prompt)
+        self._playing = self._media.play(self._leg, action.prompt)
         if action.prompt.seconds is not None:
-            self._run_in(action.prompt.seconds)
+            self._go_on_in(action.prompt.seconds)
 
     def _barged_in(self) -> None:
         """A key or a word came while a prompt plays: on to the ``input``."""
@@ -175,21 +211,19 @@ class FlowRun:
             self._timer.cancel()
         while self._rest and isinstance(self._rest[0], Play):
             self._rest.popleft()
-        self._run_in(0)
+        self._go_on_in(0)
 
     def _collect(self, terms: Input) -> InputCollector:
-        def done(dtmf: dict[str, Any], speech: dict[str, Any], audio: Recording | None) -> None:
-            self._collector = None
-            self._taken(terms.events, dtmf, speech, audio)
-
-        return InputCollector(self._board, self._leg, terms, noticed=self._barged_in, done=done)
+        done = partial(self._taken, terms.events)
+        parts = self._base, self._media
+        return InputCollector(self._leg, terms, *parts, noticed=self._barged_in, done=done)
 
     def _input(self, terms: Input) -> None:
         was_open, self._can_barge_in = self._can_barge_in, False
         if terms.is_asynchronous:
             if not was_open:
                 self._listen(terms)
-            self._run_in(0)
+            self._go_on_in(0)
             return
         self._stop_listening()
         if self._collector is None:
@@ -199,106 +233,105 @@ class FlowRun:
     def _listen(self, terms: Input) -> None:
         """Tell each key at once, for an asynchronous ``input``."""
         self._stop_listening()
-        listeners = self._leg.key_listeners
+        listeners = self._leg.audio.key_listeners
         self._key_listener = listener = partial(self._pressed, terms.events)
         listeners.append(listener)
-        self._board.asked_for_each_key(self._leg, while_=lambda: listener in listeners)
+        self._media.asked_for_each_key(self._leg, while_=lambda: listener in listeners)
 
     def _stop_listening(self) -> None:
         if self._key_listener is not None:
-            self._leg.key_listeners.remove(self._key_listener)
+            self._leg.audio.key_listeners.remove(self._key_listener)
             self._key_listener = None
 
     def _taken(
         self, webhook: Webhook | None, dtmf: dict[str, Any], speech: dict[str, Any], audio: Recording | None
     ) -> None:
-        turn = self._turn
-
         def tell() -> None:
-            if turn != self._turn:
-                return
             if audio is not None and audio.url is not None:
                 speech["recording_url"] = audio.url
-            self._ask(Kind.INPUT, events.taken(self._leg, self._board.now, dtmf, speech), webhook)
+            fields = events.taken(self._leg, self._base.now, dtmf, speech)
+            self._base.tell(self._leg, Kind.INPUT, fields, webhook, self._reply())
 
+        self._collector = None
         if "timeout_reason" in speech:
-            self._board.understood(self._leg, speech)
+            self._base.note(self._leg.conversation, "audio:asr:done", self._leg, asr=speech)
         if audio is None or audio.is_kept:
             tell()
         else:
-            audio.kept = tell
+            audio.kept = self._unless_gone_on(tell)
 
     def _pressed(self, webhook: Webhook | None, digit: str) -> None:
         listener = self._key_listener
 
-        def answered(actions: Actions | None) -> None:
-            if actions and listener is self._key_listener and self._leg.script is self:
+        def replied(actions: Actions | None) -> None:
+            if actions and listener is self._key_listener and self._leg.flow.run is self:
                 self.replace(actions)
 
         self._barged_in()
-        dtmf = {"digits": digit, "timed_out": False}
-        fields = events.taken(self._leg, self._board.now, dtmf, {"results": []})
-        self._board.tell(self._leg, Kind.INPUT, fields, webhook, answered)
+        fields = events.pressed(self._leg, self._base.now, digit)
+        self._base.tell(self._leg, Kind.INPUT, fields, webhook, replied)
 
     def _record(self, order: Record) -> None:
+        recording = self._media.record(self._leg, order)
         if not order.is_synchronous:
-            self._board.record(self._leg, order)
-            self._run_in(0)
+            self._go_on_in(0)
             return
 
-        turn = self._turn
-
         def kept() -> None:
-            if turn == self._turn:
-                self._recording = None
-                self.run()
+            self._recording = None
+            self.go_on()
 
-        self._recording = self._board.record(self._leg, order)
-        self._recording.kept = kept
-
-    def _join(self, room: Join) -> None:
-        if not self._board.join(self._leg, room):
-            self._run_in(0)
+        self._recording = recording
+        recording.kept = self._unless_gone_on(kept)
 
     def _dial(self, dial: Dial) -> None:
-        self._callee = self._board.dial(self._leg, dial, self)
+        self._callee = self._calls.dial(self._leg, dial, self)
         if self._callee is None:
-            self._run_in(0)
+            self._go_on_in(0)
         elif dial.ringback is not None:
-            self._playing = self._board.play(self._leg, music(dial.ringback))
+            self._playing = self._media.play(self._leg, music(dial.ringback))
 
-    def _move_all(self, move: MoveAll) -> None:
-        if not self._board.move_all(self._leg, move):
-            self._run_in(0)
-
-    def _ask(self, kind: Kind, fields: dict[str, Any], webhook: Webhook | None) -> None:
-        self._board.tell(self._leg, kind, fields, webhook, self._reply())
-
-    def _reply(self) -> Callable[[Actions | None], None]:
+    def _reply(self) -> OnReply:
         """What goes on with the reply to what is asked now, unless something else has been begun by then."""
-        turn = self._turn
 
-        def go_on(actions: Actions | None) -> None:
-            if turn != self._turn:
-                return
+        def replied(actions: Actions | None) -> None:
             if actions:
                 self._begin_anew(actions)
             else:
-                self.run()
+                self.go_on()
 
-        return go_on
+        return self._unless_gone_on(replied)
+
+    def _unless_gone_on(self, do: Callable[P, None]) -> Callable[P, None]:
+        """Return *do*, which does nothing once something else has been begun."""
+        turn = self._turn
+
+        def later(*args: P.args, **kwargs: P.kwargs) -> None:
+            if turn == self._turn:
+                do(*args, **kwargs)
+
+        return later
 
     def _begin_anew(self, actions: Actions) -> None:
-        self._rest = deque(actions)
-        if self._board.may_run_another(self._leg):
-            self.run()
+        """Run *actions*, unless *MOST_FLOWS* have come at this moment: then the call ends.
 
-    def _run_in(self, seconds: float) -> None:
-        self._timer = self._board.schedule(self._leg, seconds, self.run)
+        Replies that bring the same again and take no time would keep the clock where it is for ever.
+        """
+        self._rest = deque(actions)
+        moment, count = self._leg.flow.given
+        self._leg.flow.given = self._base.now, count + 1 if moment == self._base.now else 1
+        if self._leg.flow.given[1] <= MOST_FLOWS:
+            self.go_on()
+            return
+        self._base.complain(self._leg.uuid, f"{MOST_FLOWS} NCCOs ran at one moment")
+        self._calls.finish(self._leg)
+
+    def _go_on_in(self, seconds: float) -> None:
+        self._timer = self._base.schedule(self._leg, seconds, self.go_on)
 
     def _cut(self) -> None:
         playing, self._playing = self._playing, None
-        self._board.cut(playing)
+        self._media.cut(playing)
 
 
 def _needs_answer(action: Action) -> bool:

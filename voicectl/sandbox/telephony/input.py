@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from voicectl.sandbox.telephony.actions import Input
     from voicectl.sandbox.telephony.agenda import Timer
+    from voicectl.sandbox.telephony.base import Base
     from voicectl.sandbox.telephony.media import Media
     from voicectl.sandbox.telephony.recording import Recording
     from voicectl.sandbox.telephony.sounds import Heard
@@ -30,25 +31,28 @@ class InputCollector:
     It listens from the moment it is made; its time runs from :meth:`begin`.
 
     Args:
-        media: Where the legs are.
         leg: The leg that runs the flow.
         terms: A synchronous ``input``.
+        base: Where the records are.
+        media: Where the sounds are.
         noticed: Called at each key, and when speech begins.
         done: Called once with the ``dtmf`` and the ``speech`` of the event, after :meth:`begin` only.
     """
 
     def __init__(
         self,
-        media: Media,
         leg: Leg,
         terms: Input,
+        base: Base,
+        media: Media,
         *,
         noticed: Callable[[], None],
         done: Callable[[dict[str, Any], dict[str, Any], Recording | None], None],
     ) -> None:
-        self._media = media
         self._leg = leg
         self._terms = terms
+        self._base = base
+        self._media = media
         self._noticed = noticed
         self._done = done
         self._digits = ""
@@ -61,8 +65,8 @@ class InputCollector:
         self._recording: Recording | None = None
         dtmf, speech = terms.dtmf, terms.speech
         speaker = leg if speech is None else leg.conversation.legs.get(speech.uuid or leg.uuid, leg)
-        self._speech_listeners = speaker.speech_listeners
-        leg.key_listeners.append(self._key_pressed)
+        self._speech_listeners = speaker.audio.speech_listeners
+        leg.audio.key_listeners.append(self._key_pressed)
         self._speech_listeners.append(self._spoke)
         if dtmf is not None:
             media.asked_for_keys(
@@ -77,7 +81,7 @@ class InputCollector:
     @property
     def is_open(self) -> bool:
         """Whether it still listens."""
-        return self._key_pressed in self._leg.key_listeners
+        return self._key_pressed in self._leg.audio.key_listeners
 
     def begin(self) -> None:
         """Let time run: the flow has come to the ``input``."""
@@ -96,7 +100,7 @@ class InputCollector:
             if timer is not None:
                 timer.cancel()
         if self.is_open:
-            self._leg.key_listeners.remove(self._key_pressed)
+            self._leg.audio.key_listeners.remove(self._key_pressed)
             self._speech_listeners.remove(self._spoke)
         if self._recording is not None:
             self._media.stop_recording(self._recording)
@@ -120,7 +124,7 @@ class InputCollector:
         speech = self._terms.speech
         if speech is None or self._result is not None or heard.until is None:
             return
-        now = self._media.now
+        now = self._base.now
         if self._speech_began is None:
             self._speech_began = now
             if self._key_timer is not None:
@@ -178,9 +182,7 @@ class InputCollector:
 
     def _finish(self, dtmf: dict[str, Any], speech: dict[str, Any]) -> None:
         self._result = dtmf, speech
-        recording = self._recording
         self.close()
-        self._recording = recording
         if self._has_begun:
             self._tell()
 
@@ -189,4 +191,4 @@ class InputCollector:
             self._done(*self._result, self._recording)
 
     def _after(self, seconds: float, do: Callable[[], None]) -> Timer:
-        return self._media.schedule(self._leg, seconds, do)
+        return self._base.schedule(self._leg, seconds, do)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from voicectl.sandbox.telephony import events
 from voicectl.sandbox.telephony.actions import Webhook
-from voicectl.sandbox.telephony.base import Office
 from voicectl.sandbox.telephony.effects import Keep, Kind, Sounding
 from voicectl.sandbox.telephony.recording import Recording, Track
 from voicectl.sandbox.telephony.sounds import BEEP, PLATFORM, Heard, Sound, keys, speech
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from voicectl.sandbox.telephony.actions import Record
+    from voicectl.sandbox.telephony.base import Base
     from voicectl.sandbox.telephony.sounds import Prompt
     from voicectl.sandbox.telephony.state import Conversation, Leg
 
@@ -30,8 +30,11 @@ _HASH_SECONDS = 0.5
 """How long after its key it presses ``#``."""
 
 
-class Media(Office):
-    """An :class:`Office` in which sounds are made."""
+class Media:
+    """The sounds of all legs, and their recordings."""
+
+    def __init__(self, base: Base) -> None:
+        self._base = base
 
     def play(self, leg: Leg, prompt: Prompt) -> Heard:
         """Let the party of *leg* hear *prompt* from now on.
@@ -40,67 +43,92 @@ class Media(Office):
         """
         return self._play_to(leg.conversation, [leg], prompt, leg)
 
+    def play_instead(self, leg: Leg, sound: Sound, prompt: Prompt | None) -> None:
+        """Let the party of *leg* hear *prompt* in place of the last one of its kind; None: be silent."""
+        self.cut(leg.audio.playing.pop(sound, None))
+        if prompt is not None:
+            leg.audio.playing[sound] = self.play(leg, prompt)
+
+    def play_to_all(self, conversation: Conversation, sound: Sound, prompt: Prompt | None) -> None:
+        """Let all parties of *conversation* hear *prompt* in place of the last one of its kind; None: be silent."""
+        self.cut(conversation.playing.pop(sound, None))
+        if prompt is not None:
+            legs = [leg for leg in conversation.legs.values() if leg.is_up and leg.is_joined]
+            conversation.playing[sound] = self._play_to(conversation, legs, prompt, None)
+
     def cut(self, heard: Heard | None) -> None:
         """Stop a prompt that still plays."""
-        if heard is not None and heard.is_on(self.now):
-            heard.cut(self.now)
+        if heard is not None and heard.is_on(self._base.now):
+            heard.cut(self._base.now)
             if heard.on_end is not None:
                 heard.on_end("stop")
 
     def utter(self, leg: Leg, prompt: Prompt) -> Heard:
         """The party of *leg* makes a sound: who hears that leg hears it. It lasts until :meth:`hush` if endless."""
         heard = self._sound(prompt, leg.uuid)
-        leg.said = [each for each in leg.said if each.is_on(self.now)] + [heard]
+        leg.audio.said = [each for each in leg.audio.said if each.is_on(self._base.now)] + [heard]
         self._let_hear([other for other in leg.conversation.legs.values() if other.hears(leg)], heard)
         if not leg.is_muted:
             for recording in self._recordings_of(leg):
                 recording.tracks.append(Track(heard=heard, speaker=leg.uuid))
-        for recording in leg.recordings:
+        for recording in leg.audio.recordings:
             self._await_silence(leg, recording, heard)
         return heard
 
     def hush(self, heard: Heard) -> None:
         """The party that made *heard* is silent again."""
-        heard.cut(self.now)
-        leg = self.live.get(heard.source)
+        heard.cut(self._base.now)
+        leg = self._base.live.get(heard.source)
         if leg is None:
             return
-        for recording in leg.recordings:
+        for recording in leg.audio.recordings:
             self._await_silence(leg, recording, heard)
 
     def part(self, leg: Leg) -> None:
         """*leg* leaves its conversation: it hears no more of the others there, and they no more of it."""
-        for heard in leg.said:
+        for heard in leg.audio.said:
             self.cut(heard)
-        shared = (leg.conversation.talk, leg.conversation.stream)
-        for i, heard in enumerate(leg.heard):
-            if heard.is_on(self.now) and (heard.source != PLATFORM or heard in shared):
-                leg.heard[i] = replace(heard, until=self.now, on_end=None)  # others go on hearing it
+        shared = leg.conversation.playing.values()
+        for i, heard in enumerate(leg.audio.heard):
+            if heard.is_on(self._base.now) and (heard.source != PLATFORM or heard in shared):
+                leg.audio.heard[i] = replace(
+                    heard, until=self._base.now, on_end=None
+                )  # others go on hearing it
 
-    def speaks(self, leg: Leg, prompt: Prompt) -> None:
+    def silence(self, leg: Leg) -> None:
+        """Let the party of *leg*, which ends, hear and say nothing more."""
+        self.part(leg)
+        for heard in leg.audio.heard:
+            self.cut(heard)
+
+    def speak(self, leg: Leg, prompt: Prompt) -> None:
         """The party of *leg* says something; what listens to it understands it."""
         heard = self.utter(leg, prompt)
-        self._note(leg.conversation, "audio:speaking:on", leg)
+        self._base.note(leg.conversation, "audio:speaking:on", leg)
         if prompt.seconds is not None:
-            self.schedule(
-                leg, prompt.seconds, lambda: self._note(leg.conversation, "audio:speaking:off", leg)
+            self._base.schedule(
+                leg, prompt.seconds, lambda: self._base.note(leg.conversation, "audio:speaking:off", leg)
             )
-        for listener in list(leg.speech_listeners):
+        for listener in list(leg.audio.speech_listeners):
             listener(heard)
 
-    def keys_in(self, leg: Leg, digits: str) -> None:
+    def press(self, leg: Leg, digits: str) -> None:
         """The party of *leg* presses keys, one right after the other."""
         self.utter(leg, keys(digits))
         for digit in digits.replace("p", ""):
-            self._note(leg.conversation, "audio:dtmf", leg, digit=digit)
-            if leg.dtmf_url is not None:
-                fields = events.taken(leg, self.now, {"digits": digit, "timed_out": False}, {"results": []})
-                self.tell(leg, Kind.INPUT, fields, Webhook(url=leg.dtmf_url, method="POST"))
-            for recording in list(leg.recordings):
+            self._base.note(leg.conversation, "audio:dtmf", leg, digit=digit)
+            if leg.audio.dtmf_url is not None:
+                fields = events.pressed(leg, self._base.now, digit)
+                self._base.tell(leg, Kind.INPUT, fields, Webhook(url=leg.audio.dtmf_url, method="POST"))
+            for recording in list(leg.audio.recordings):
                 if recording.order.end_on_key == digit:
                     self.stop_recording(recording)
-            for listener in list(leg.key_listeners):
+            for listener in list(leg.audio.key_listeners):
                 listener(digit)
+
+    def forward_keys(self, leg: Leg, url: str | None) -> None:
+        """Tell *url* of each key that the party of *leg* presses; None: nowhere."""
+        leg.audio.dtmf_url = url
 
     def asked_for_keys(self, leg: Leg, *, within: float, then_hash: bool, while_: Callable[[], bool]) -> None:
         """Let the party of *leg* press the next of its keys.
@@ -115,19 +143,19 @@ class Media(Office):
         if not pressed:
             return
         after = min(_REACTION_SECONDS, within / 2)
-        digit = pressed[leg.inputs_seen % len(pressed)]
-        leg.inputs_seen += 1
-        self._later(leg, after, while_, partial(self.keys_in, leg, digit))
+        digit = pressed[leg.audio.inputs_seen % len(pressed)]
+        leg.audio.inputs_seen += 1
+        self._later(leg, after, while_, partial(self.press, leg, digit))
         if then_hash:
-            self._later(leg, after + _HASH_SECONDS, while_, partial(self.keys_in, leg, "#"))
+            self._later(leg, after + _HASH_SECONDS, while_, partial(self.press, leg, "#"))
 
     def asked_for_each_key(self, leg: Leg, while_: Callable[[], bool]) -> None:
         """Let the party of *leg* press all its keys, 1 s apart; it does so once in a call."""
-        if leg.has_pressed_all:
+        if leg.audio.has_pressed_all:
             return
-        leg.has_pressed_all = True
+        leg.audio.has_pressed_all = True
         for i, digit in enumerate(leg.far_end.keys):
-            self._later(leg, (i + 1) * _REACTION_SECONDS, while_, partial(self.keys_in, leg, digit))
+            self._later(leg, (i + 1) * _REACTION_SECONDS, while_, partial(self.press, leg, digit))
 
     def asked_to_speak(
         self, leg: Leg, *, while_: Callable[[], bool], within: float = 2 * _REACTION_SECONDS
@@ -135,11 +163,11 @@ class Media(Office):
         """Let the party of *leg* say what it says when it is asked to speak within so many seconds."""
         if leg.far_end.phrase is not None:
             after = min(_REACTION_SECONDS, within / 2)
-            said = partial(self.speaks, leg, speech(leg.far_end.phrase, options={}))
+            said = partial(self.speak, leg, speech(leg.far_end.phrase, options={}))
             self._later(leg, after, while_, said)
 
-    def _later(self, leg: Leg, seconds: float, while_: Callable[[], bool], do: Callable[[], None]) -> None:
-        self.schedule(leg, seconds, lambda: do() if while_() else None)
+    def _later(self, leg: Leg, seconds: float, while_: Callable[[], bool], do: Callable[[], object]) -> None:
+        self._base.schedule(leg, seconds, lambda: do() if while_() else None)
 
     def record(
         self,
@@ -161,27 +189,30 @@ class Media(Office):
         """
         conversation = of or leg.conversation
         recording = Recording(
-            uuid=self._new_uuid(),
-            file_id=self._new_uuid(),
-            transcription_id=None if order.transcription is None else self._new_uuid(),
+            uuid=self._base.new_uuid(),
+            file_id=self._base.new_uuid(),
+            transcription_id=None if order.transcription is None else self._base.new_uuid(),
             application_id=conversation.application_id,
             region=conversation.region,
             conversation_uuid=conversation.uuid,
             leg_uuid=leg.uuid,
             order=order,
+            among=leg.audio.recordings if of is None else of.recordings,
             events=order.events or leg.order.events,
-            started=self.now,
+            started=self._base.now,
             only=only,
             retention_days=retention_days,
         )
         for each in conversation.legs.values():
             recording.tracks += self._sounding(each, only)
-        (leg.recordings if of is None else of.recordings).append(recording)
-        self._note(conversation, "audio:record", leg, recording_id=recording.uuid, **_described(order))
+        recording.among.append(recording)
+        self._base.note(conversation, "audio:record", leg, recording_id=recording.uuid, **_described(order))
         if order.beep_start:
             self.play(leg, BEEP)
-        recording.timers.append(self._agenda.after(order.time_out, partial(self.stop_recording, recording)))
-        self._await_silence(leg, recording, leg.said[-1] if leg.said else None)
+        recording.timers.append(
+            self._base.agenda.after(order.time_out, partial(self.stop_recording, recording))
+        )
+        self._await_silence(leg, recording, leg.audio.said[-1] if leg.audio.said else None)
         if of is None and only is None:
             self.asked_to_speak(leg, while_=lambda: recording.ended is None)
         return recording
@@ -190,31 +221,33 @@ class Media(Office):
         """End a recording and have its file made; nothing, if it has ended."""
         if recording.ended is not None:
             return
-        recording.ended = self.now
+        recording.ended = self._base.now
         for timer in recording.timers:
             timer.cancel()
-        leg = self.legs[recording.leg_uuid]
-        for recordings in (leg.recordings, leg.conversation.recordings, *self._elsewhere(recording)):
-            if recording in recordings:
-                recordings.remove(recording)
-        self._effects.append(Keep(recording=recording))
+        recording.among.remove(recording)
+        self._base.emit(Keep(recording=recording))
+
+    def stop_recordings(self, recordings: list[Recording]) -> None:
+        """End all *recordings* of a leg or of a conversation."""
+        for recording in list(recordings):
+            self.stop_recording(recording)
 
     def recorded(self, recording: Recording, *, url: str, size: int) -> None:
         """Say that the file of *recording* is there, of *size* bytes; 0: it could not be made."""
-        leg = self.legs[recording.leg_uuid]
+        leg = self._base.legs[recording.leg_uuid]
         recording.is_kept = True
         if size:
             recording.url = url
-            self._tell_of_file(leg, recording, events.recorded(recording, self.now, url, size))
+            self._tell_of_file(leg, recording, events.recorded(recording, self._base.now, url, size))
         recording.kept()
 
     def _tell_of_file(self, leg: Leg, recording: Recording, fields: dict[str, Any]) -> None:
         if recording.only is None:  # else the event of the input tells of it
-            self.tell(leg, Kind.RECORD, fields, recording.events)
-        conversation = self.conversations.by_uuid.get(recording.conversation_uuid)
+            self._base.tell(leg, Kind.RECORD, fields, recording.events)
+        conversation = self._base.conversations.get(recording.conversation_uuid)
         if conversation is not None:
             told = {name: fields[name] for name in ("start_time", "end_time", "size")}
-            self._note(
+            self._base.note(
                 conversation,
                 "audio:record:done",
                 leg,
@@ -229,19 +262,15 @@ class Media(Office):
         wanted = recording.order.transcription
         webhook = recording.events if wanted is None else wanted.events or recording.events
         fields = events.transcribed(recording, url)
-        self.tell(self.legs[recording.leg_uuid], Kind.TRANSCRIBED, fields, webhook)
-
-    def understood(self, leg: Leg, speech: dict[str, Any]) -> None:
-        """Write down what was made of what the party of *leg* said, or did not say."""
-        self._note(leg.conversation, "audio:asr:done", leg, asr=speech)
+        self._base.tell(self._base.legs[recording.leg_uuid], Kind.TRANSCRIBED, fields, webhook)
 
     def _sounding(self, leg: Leg, only: str | None) -> Iterator[Track]:
         """What is heard of and by *leg* when a recording begins."""
-        for heard in leg.heard:
-            if heard.source == PLATFORM and heard.is_on(self.now) and only is None:
+        for heard in leg.audio.heard:
+            if heard.source == PLATFORM and heard.is_on(self._base.now) and only is None:
                 yield Track(heard=heard, speaker=None, listener=leg.uuid)
-        for heard in leg.said:
-            if heard.is_on(self.now) and not leg.is_muted and only in (None, leg.uuid):
+        for heard in leg.audio.said:
+            if heard.is_on(self._base.now) and not leg.is_muted and only in (None, leg.uuid):
                 yield Track(heard=heard, speaker=leg.uuid)
 
     def _play_to(
@@ -260,32 +289,32 @@ class Media(Office):
 
     def _note_prompt(self, conversation: Conversation, heard: Heard, leg: Leg | None) -> None:
         type_, id_name = _NOTED[heard.prompt.sound]
-        id_ = {id_name: self._new_uuid()}
-        self._note(conversation, type_, leg, **id_, **heard.prompt.content, **heard.prompt.options)
-        heard.on_end = lambda how: self._note(conversation, f"{type_}:{how}", leg, **id_)
+        id_ = {id_name: self._base.new_uuid()}
+        self._base.note(conversation, type_, leg, **id_, **heard.prompt.content, **heard.prompt.options)
+        heard.on_end = lambda how: self._base.note(conversation, f"{type_}:{how}", leg, **id_)
         if heard.until is not None:
-            self._agenda.after(heard.prompt.seconds or 0, partial(self._prompt_ends, heard))
+            self._base.agenda.after(heard.prompt.seconds or 0, partial(self._prompt_ends, heard))
 
     def _prompt_ends(self, heard: Heard) -> None:
-        if heard.until == self.now and heard.on_end is not None:
+        if heard.until == self._base.now and heard.on_end is not None:
             heard.on_end("done")
 
     def _sound(self, prompt: Prompt, source: str) -> Heard:
         seconds = None if prompt.pcm is not None else prompt.seconds
-        until = None if seconds is None else self.now + round(seconds * 1000)
-        return Heard(at=self.now, until=until, prompt=prompt, source=source)
+        until = None if seconds is None else self._base.now + round(seconds * 1000)
+        return Heard(at=self._base.now, until=until, prompt=prompt, source=source)
 
     def _let_hear(self, legs: Iterable[Leg], heard: Heard) -> None:
         for leg in legs:
-            leg.heard.append(heard)
+            leg.audio.heard.append(heard)
             if leg.is_socket:
-                self._effects.append(Sounding(uuid=leg.uuid, heard=heard))
+                self._base.emit(Sounding(uuid=leg.uuid, heard=heard))
 
     def _recordings_of(self, leg: Leg) -> list[Recording]:
         """Those that take down what is heard where *leg* is, and what its party says."""
         found = list(leg.conversation.recordings)
         for other in leg.conversation.legs.values():
-            found += (each for each in other.recordings if each.only in (None, leg.uuid))
+            found += (each for each in other.audio.recordings if each.only in (None, leg.uuid))
         return found
 
     def _await_silence(self, leg: Leg, recording: Recording, heard: Heard | None) -> None:
@@ -297,12 +326,10 @@ class Media(Office):
             recording.silence.cancel()
         if heard is not None and heard.until is None:
             return
-        sounding = 0 if heard is None or heard.until is None else max(0, heard.until - self.now) / 1000
-        recording.silence = self.schedule(leg, sounding + silence, partial(self.stop_recording, recording))
-
-    def _elsewhere(self, recording: Recording) -> list[list[Recording]]:
-        conversation = self.conversations.by_uuid.get(recording.conversation_uuid)
-        return [] if conversation is None else [conversation.recordings]
+        sounding = 0 if heard is None or heard.until is None else max(0, heard.until - self._base.now) / 1000
+        recording.silence = self._base.schedule(
+            leg, sounding + silence, partial(self.stop_recording, recording)
+        )
 
 
 def _described(order: Record) -> dict[str, Any]:

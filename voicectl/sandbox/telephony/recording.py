@@ -42,6 +42,7 @@ class Recording:
         events: Where its events go; None: the application's ``event_url``.
         started: Milliseconds of the call clock.
         ended: The same; None while it goes on.
+        among: The recordings that go on of its leg or its conversation; it is one of them until it has ended.
         tracks: In the order in which they began. Only those of *speaker*, if that is given.
         only: The leg alone whose party is recorded, for ``saveAudio``; None: all.
         retention_days: Days of the call clock for which the file is kept.
@@ -63,6 +64,7 @@ class Recording:
     events: Webhook | None
     started: int
     ended: int | None = None
+    among: list[Recording] = field(default_factory=list)
     tracks: list[Track] = field(default_factory=list)
     only: str | None = None
     retention_days: int = 30

@@ -2,26 +2,112 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from voicectl.sandbox.telephony import events
 from voicectl.sandbox.telephony.effects import Kind
-from voicectl.sandbox.telephony.media import Media
-from voicectl.sandbox.telephony.sounds import music
+from voicectl.sandbox.telephony.sounds import Sound, music
 from voicectl.sandbox.telephony.state import MAX_LEGS, Conversation, Seat
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from voicectl.sandbox.telephony.actions import Join, MoveAll
+    from voicectl.sandbox.telephony.base import Base
+    from voicectl.sandbox.telephony.media import Media
     from voicectl.sandbox.telephony.state import Leg
 
+HOURS = 3600
 
-class Rooms(Media, ABC):
-    """:class:`Media` in conversations that legs come to and go from."""
 
-    @abstractmethod
-    def finish(self, leg: Leg) -> None:
-        """End *leg* from our side."""
+class Rooms:
+    """Conversations. A call's own vanishes when its last leg leaves; a room stays, and waits to start again.
+
+    Args:
+        base: Where the records are.
+        media: Where the sounds are.
+        finish: Ends a leg from our side.
+        hours: For how many hours an application's rooms stay.
+    """
+
+    def __init__(
+        self, base: Base, media: Media, *, finish: Callable[[Leg], None], hours: Callable[[str], float]
+    ) -> None:
+        self._base = base
+        self._media = media
+        self._finish = finish
+        self._hours = hours
+        self._named: dict[tuple[str, str, str | None], Conversation] = {}
+
+    def find(self, name: str, application_id: str, region: str) -> Conversation | None:
+        """Return the room *name*; None if there is none yet."""
+        return self._named.get((application_id, region, name))
+
+    def new(self, application_id: str, region: str, name: str | None = None) -> Conversation:
+        """Make a conversation for one call; a room, if it has a *name* that no other of its place has."""
+        conversation = Conversation(
+            uuid=f"CON-{self._base.new_uuid()}",
+            application_id=application_id,
+            region=region,
+            created=self._base.now,
+            made_at=self._base.host_time(),
+            is_started=name is None,
+        )
+        self._base.conversations[conversation.uuid] = conversation
+        self._base.note(conversation, "conversation:created", None)
+        if name is not None:
+            self.rename(conversation, name)
+        return conversation
+
+    def found(self, name: str | None, *, application_id: str, region: str) -> Conversation:
+        """Make a room by the Conversation API; its *name* must not be taken. None: a name is made up."""
+        return self.new(application_id, region, name or f"NAM-{self._base.new_uuid()}")
+
+    def rename(self, conversation: Conversation, name: str) -> None:
+        """Give *conversation* a *name* that no other of its place has; a call's own becomes a room by it."""
+        place = conversation.application_id, conversation.region
+        if conversation.name is None:  # the time of a room begins
+            seconds = self._hours(conversation.application_id) * HOURS
+            self._base.agenda.after(seconds, lambda: self._expire(conversation))
+        else:
+            del self._named[*place, conversation.name]
+        conversation.name = name
+        self._named[*place, name] = conversation
+
+    def dissolve(self, conversation: Conversation) -> None:
+        """End all legs of *conversation*, and the conversation."""
+        for leg in list(conversation.legs.values()):
+            if not leg.is_over:
+                self._finish(leg)
+        self._close(conversation)
+        self._vanish(conversation)
+
+    def enter(self, leg: Leg, conversation: Conversation, seat: Seat) -> None:
+        """Put *leg*, which is in no other, into *conversation*."""
+        leg.conversation = conversation
+        leg.seat = seat
+        conversation.legs[leg.uuid] = leg
+        self._base.note(conversation, "member:joined" if leg.is_up else "member:invited", leg)
+
+    def leave(self, leg: Leg, reason: str) -> None:
+        """Take *leg* out of its conversation, which may be over with it; its record goes on naming it."""
+        self._see_off(leg.conversation, self._take_out(leg, reason))
+
+    def admit(self, leg: Leg) -> None:
+        """Let *leg* hear the others of its conversation, and be heard by them."""
+        leg.is_joined = True
+
+    def mute(self, leg: Leg, *, on: bool) -> None:
+        """Let the others not hear *leg*, or hear it again. Kept over a transfer; repeating it changes nothing."""
+        if leg.is_muted is not on:
+            leg.is_muted = on
+            self._base.note(leg.conversation, f"audio:mute:{'on' if on else 'off'}", leg, rtc_id=leg.uuid)
+
+    def earmuff(self, leg: Leg, *, on: bool) -> None:
+        """Let *leg* not hear the others, or hear them again. Kept as :meth:`mute`."""
+        if leg.is_earmuffed is not on:
+            leg.is_earmuffed = on
+            self._base.note(leg.conversation, f"audio:earmuff:{'on' if on else 'off'}", leg, rtc_id=leg.uuid)
 
     def join(self, leg: Leg, room: Join) -> bool:
         """Bring *leg* into a named room, and the room to life if the leg may do that.
@@ -29,27 +115,29 @@ class Rooms(Media, ABC):
         Returns:
             False if the room is full: the leg stays where it is.
         """
-        conversation = self.room(room.name, leg.application_id, leg.region)
+        place = leg.application_id, leg.region
+        conversation = self.find(room.name, *place) or self.new(*place, room.name)
         if conversation is not leg.conversation and len(conversation.legs) >= MAX_LEGS:
-            self.complain(leg.uuid, f"conversation: {room.name} holds {MAX_LEGS} legs already")
+            self._base.complain(leg.uuid, f"conversation: {room.name} holds {MAX_LEGS} legs already")
             return False
         leg.is_muted = leg.is_muted or room.mute
         self._move(leg, conversation, Seat(ends=room.ends, can_hear=room.can_hear, can_speak=room.can_speak))
         if room.record is not None and not conversation.recordings and conversation.to_record is None:
-            conversation.to_record = leg, room
+            conversation.to_record = leg, room.record
         if room.starts:
             conversation.is_started = True
             for other in conversation.legs.values():
-                self.cut(other.music)
+                self._media.play_instead(other, Sound.MUSIC, None)
         elif room.music is not None and not conversation.is_started:
-            leg.music = self.play(leg, music(room.music))
-        if conversation.is_started:
-            self._record_room(conversation)
+            self._media.play_instead(leg, Sound.MUSIC, music(room.music))
+        if conversation.is_started and conversation.to_record is not None:
+            (asker, order), conversation.to_record = conversation.to_record, None
+            self._media.record(asker, order, of=conversation)
         return True
 
     def leave_room(self, leg: Leg) -> None:
         """Bring *leg* into a new conversation of its own."""
-        self._move(leg, self._new_conversation(leg.application_id, leg.region), Seat())
+        self._move(leg, self.new(leg.application_id, leg.region), Seat())
 
     def move_all(self, leg: Leg, move: MoveAll) -> bool:
         """Bring all legs of the conversation of *leg* into another, whose flow governs them from then on.
@@ -58,51 +146,53 @@ class Rooms(Media, ABC):
             False if there is no such conversation: nobody moves.
         """
         left = leg.conversation
-        target = self.conversations.by_uuid.get(move.conversation_uuid)
+        target = self._base.conversations.get(move.conversation_uuid)
         place = leg.application_id, leg.region
         if target is None or target is left or (target.application_id, target.region) != place:
-            self.complain(leg.uuid, f"transfer: no conversation {move.conversation_uuid} to go to")
+            self._base.complain(leg.uuid, f"transfer: no conversation {move.conversation_uuid} to go to")
             return False
         if len(target.legs) + len(left.legs) > MAX_LEGS:
-            self.complain(leg.uuid, f"transfer: {move.conversation_uuid} holds {MAX_LEGS} legs at most")
+            self._base.complain(leg.uuid, f"transfer: {move.conversation_uuid} holds {MAX_LEGS} legs at most")
             return False
         seat = Seat(can_hear=move.can_hear, can_speak=move.can_speak, is_guest=True)
         for each in list(left.legs.values()):
             if each.is_over:
                 continue
-            if each.script is not None:
-                script, each.script = each.script, None
-                script.release()
+            each.flow.release()
             if not each.is_up:
-                self.finish(each)
+                self._finish(each)
                 continue
-            each.dialled_by = None
-            each.is_joined = True
+            self.admit(each)
             each.is_muted = each.is_muted or move.mute
             self._move(each, target, seat)
         return True
 
-    def _leave_caller(self, leg: Leg) -> None:
-        if leg.dialled_by is not None:
-            dialler, leg.dialled_by = leg.dialled_by, None
-            dialler.callee_left()
-
-    def _enter(self, leg: Leg, conversation: Conversation, seat: Seat) -> None:
-        self.conversations.enter(leg, conversation, seat)
-        self._note(conversation, "member:joined" if leg.is_up else "member:invited", leg)
+    def _move(self, leg: Leg, conversation: Conversation, seat: Seat) -> None:
+        self._media.play_instead(leg, Sound.MUSIC, None)
+        if conversation is leg.conversation:
+            leg.seat = seat
+            return
+        left = leg.conversation
+        leg.flow.leave_caller()
+        turned_out = self._take_out(leg, "transferred")
+        self.enter(leg, conversation, seat)
+        self._base.note(conversation, "rtc:transfer", leg, transferred_from=left.uuid)
+        fields = events.transfer(leg, self._base.now, left.uuid, conversation.uuid)
+        self._base.tell(leg, Kind.TRANSFER, fields)
+        self._see_off(left, turned_out)
 
     def _take_out(self, leg: Leg, reason: str) -> list[Leg]:
-        """Take *leg* out of its conversation; it returns those for whom the conversation is over with it."""
+        """Take *leg* out of its conversation; those for whom that is over with it (``endOnExit``) are returned."""
         left = leg.conversation
-        if leg.uuid not in left.legs:
+        if left.legs.pop(leg.uuid, None) is None:
             return []
-        self.part(leg)
-        turned_out = self.conversations.leave(leg)
+        turned_out = list(left.legs.values()) if leg.seat.ends else []
+        self._media.part(leg)
+        self._base.note(left, "member:left", leg, reason=reason)
         for each in turned_out:
-            self.part(each)
-        self._note(left, "member:left", leg, reason=reason)
-        for each in turned_out:
-            self._note(left, "member:left", each, reason="conversation ended")
+            del left.legs[each.uuid]
+            self._media.part(each)
+            self._base.note(left, "member:left", each, reason="conversation ended")
         if left.to_record is not None and left.to_record[0] is leg:
             left.to_record = None
         return turned_out
@@ -112,49 +202,34 @@ class Rooms(Media, ABC):
         if not left.legs:
             self._close(left)
         for each in turned_out:
-            self._turn_out(each)
+            if each.is_over:
+                continue
+            if each.flow.run is not None:
+                each.flow.run.room_closed()
+            else:
+                self._finish(each)
         guests = [each for each in left.legs.values() if each.seat.is_guest]
         if left.name is None and len(guests) == len(left.legs):
             for each in guests:
                 if not each.is_over:
-                    self.finish(each)
+                    self._finish(each)
 
     def _close(self, conversation: Conversation) -> None:
         """The last leg has left: a call's own conversation vanishes, a room waits to start again."""
-        for recording in list(conversation.recordings):
-            self.stop_recording(recording)
-        for heard in (conversation.talk, conversation.stream):
-            self.cut(heard)
+        self._media.stop_recordings(conversation.recordings)
+        for sound in Sound:
+            self._media.cut(conversation.playing.get(sound))
         conversation.to_record = None
         conversation.is_started = conversation.name is None
         if not conversation.stays:
             self._vanish(conversation)
 
-    def _turn_out(self, leg: Leg) -> None:
-        """Tell *leg* that the conversation it was in is over."""
-        if leg.is_over:
-            return
-        if leg.script is not None:
-            leg.script.room_closed()
-        else:
-            self.finish(leg)
+    def _expire(self, conversation: Conversation) -> None:
+        conversation.is_expired = True
+        if not conversation.legs:
+            self._vanish(conversation)
 
-    def _record_room(self, conversation: Conversation) -> None:
-        if conversation.to_record is None:
-            return
-        (leg, room), conversation.to_record = conversation.to_record, None
-        if room.record is not None:
-            self.record(leg, room.record, of=conversation)
-
-    def _move(self, leg: Leg, conversation: Conversation, seat: Seat) -> None:
-        self.cut(leg.music)
-        if conversation is leg.conversation:
-            leg.seat = seat
-            return
-        left = leg.conversation
-        self._leave_caller(leg)
-        turned_out = self._take_out(leg, "transferred")
-        self._enter(leg, conversation, seat)
-        self._note(conversation, "rtc:transfer", leg, transferred_from=left.uuid)
-        self.tell(leg, Kind.TRANSFER, events.transfer(leg, self.now, left.uuid, conversation.uuid))
-        self._see_off(left, turned_out)
+    def _vanish(self, conversation: Conversation) -> None:
+        if self._base.conversations.pop(conversation.uuid, None) is not None:
+            self._named.pop((conversation.application_id, conversation.region, conversation.name), None)
+            self._base.note(conversation, "conversation:deleted", None)

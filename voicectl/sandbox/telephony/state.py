@@ -11,13 +11,13 @@ from voicectl.voice.call import FINAL, CallStatus
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from voicectl.sandbox.telephony.actions import Actions, Flow, Join, Order
+    from voicectl.sandbox.telephony.actions import Flow, OnReply, Order, Record
     from voicectl.sandbox.telephony.agenda import Timer
     from voicectl.sandbox.telephony.detection import Detection
     from voicectl.sandbox.telephony.effects import Fetch
     from voicectl.sandbox.telephony.far_end import FarEnd
     from voicectl.sandbox.telephony.recording import Recording
-    from voicectl.sandbox.telephony.sounds import Heard
+    from voicectl.sandbox.telephony.sounds import Heard, Sound
 
 DEFAULT_REGION = "na-east"
 """Where a call lives unless it, or its application, says otherwise."""
@@ -48,7 +48,7 @@ class Conversation:
         legs: Who is in it, by uuid.
         recordings: Those that take down what is heard in it now.
         to_record: How to record the room once it is started, by the leg that asked for it.
-        talk: What all its legs are told, or were told last; so is ``stream``.
+        playing: What all its legs hear at the wish of the API, by kind, or heard last.
     """
 
     uuid: str
@@ -61,9 +61,8 @@ class Conversation:
     is_expired: bool = False
     legs: dict[str, Leg] = field(default_factory=dict)
     recordings: list[Recording] = field(default_factory=list)
-    to_record: tuple[Leg, Join] | None = None
-    talk: Heard | None = None
-    stream: Heard | None = None
+    to_record: tuple[Leg, Record] | None = None
+    playing: dict[Sound, Heard] = field(default_factory=dict)
 
     @property
     def stays(self) -> bool:
@@ -85,78 +84,6 @@ class Seat:
     is_guest: bool = False
 
 
-class Conversations:
-    """Those that exist. A call's own vanishes when its last leg leaves; a room stays, and waits to start again.
-
-    Args:
-        new_uuid: Makes the UUID that follows ``CON-``.
-        host_time: Tells the host clock's Unix seconds, kept with each new one.
-
-    Attributes:
-        by_uuid: All of them.
-    """
-
-    def __init__(self, new_uuid: Callable[[], str], host_time: Callable[[], float]) -> None:
-        self.by_uuid: dict[str, Conversation] = {}
-        self._rooms: dict[tuple[str, str, str], Conversation] = {}
-        self._new_uuid = new_uuid
-        self._host_time = host_time
-
-    def new(self, application_id: str, region: str, now: int, name: str | None = None) -> Conversation:
-        """A conversation for one call; a room, if it has a *name* that no other of its place has."""
-        conversation = Conversation(
-            uuid=f"CON-{self._new_uuid()}",
-            application_id=application_id,
-            region=region,
-            created=now,
-            made_at=self._host_time(),
-            name=name,
-            is_started=name is None,
-        )
-        self.by_uuid[conversation.uuid] = conversation
-        if name is not None:
-            self._rooms[application_id, region, name] = conversation
-        return conversation
-
-    def room(self, name: str, application_id: str, region: str) -> Conversation | None:
-        """The room *name*; None if there is none yet."""
-        return self._rooms.get((application_id, region, name))
-
-    def rename(self, conversation: Conversation, name: str) -> None:
-        """Give *conversation* a *name* that no other of its place has; a call's own becomes a room by it."""
-        place = conversation.application_id, conversation.region
-        if conversation.name is not None:
-            del self._rooms[*place, conversation.name]
-        conversation.name = name
-        self._rooms[*place, name] = conversation
-
-    def enter(self, leg: Leg, conversation: Conversation, seat: Seat) -> None:
-        """Put *leg*, which is in no other, into *conversation*."""
-        leg.conversation = conversation
-        leg.seat = seat
-        conversation.legs[leg.uuid] = leg
-
-    def leave(self, leg: Leg) -> list[Leg]:
-        """Take *leg* out of its conversation; its record goes on naming it.
-
-        Returns:
-            The legs for which the conversation is over because this one left (``endOnExit``): in none now.
-        """
-        left = leg.conversation
-        if left.legs.pop(leg.uuid, None) is None:
-            return []
-        turned_out = list(left.legs.values()) if leg.seat.ends else []
-        if turned_out:
-            left.legs.clear()
-        return turned_out
-
-    def forget(self, conversation: Conversation) -> None:
-        """Let *conversation* exist no more."""
-        self.by_uuid.pop(conversation.uuid, None)
-        if conversation.name is not None:
-            self._rooms.pop((conversation.application_id, conversation.region, conversation.name), None)
-
-
 class RunningFlow(Protocol):
     """The run of a leg's NCCO, as the rest of the exchange sees it."""
 
@@ -166,7 +93,7 @@ class RunningFlow(Protocol):
     def callee_left(self) -> None:
         """The callee of the present ``connect`` did not come, or has gone: go on."""
 
-    def callee_asks(self) -> Callable[[Actions | None], None]:
+    def callee_asks(self) -> OnReply:
         """As :meth:`callee_left`, but go on once the returned function is called with an NCCO or None."""
 
     def room_closed(self) -> None:
@@ -179,34 +106,89 @@ class RunningFlow(Protocol):
         """Stop, and let a callee that is there go on."""
 
 
+@dataclass(slots=True, eq=False)
+class FlowState:
+    """What a leg runs and waits for; call control and the run itself write it.
+
+    Attributes:
+        pending: What to do when answered; None once it is begun or replaced.
+        run: The run of its NCCO.
+        dialled_by: The run whose ``connect`` made the leg, while that waits for it.
+        awaiting: The NCCO asked for; an answer to an earlier request is out of date.
+        given: When it was last given an NCCO by a reply, and how many at that moment.
+    """
+
+    pending: Flow | None = None
+    run: RunningFlow | None = None
+    dialled_by: RunningFlow | None = None
+    awaiting: Fetch | None = None
+    given: tuple[int, int] = (0, 0)
+
+    def abandon(self) -> None:
+        """Stop the run, if there is one; a callee that it dialled loses its caller."""
+        run, self.run = self.run, None
+        if run is not None:
+            run.abandon()
+
+    def release(self) -> None:
+        """Stop the run, if there is one, and let a callee that is there go on."""
+        run, self.run = self.run, None
+        if run is not None:
+            run.release()
+
+    def leave_caller(self) -> None:
+        """Let the run that dialled the leg, if there is one, go on without it."""
+        run, self.dialled_by = self.dialled_by, None
+        if run is not None:
+            run.callee_left()
+
+    def leave_caller_waiting(self) -> OnReply | None:
+        """As :meth:`leave_caller`, but let it go on once the reply to an event is there."""
+        run, self.dialled_by = self.dialled_by, None
+        return None if run is None else run.callee_asks()
+
+
+@dataclass(slots=True, eq=False)
+class Audio:
+    """What the party of a leg hears, says and presses; :class:`~voicectl.sandbox.telephony.media.Media` writes it.
+
+    Attributes:
+        heard: What it heard, in the order in which it began.
+        said: What it said or pressed last, and what it says now.
+        playing: What it hears until it hears something else of the kind, or heard last: by REST, or to wait by.
+        recordings: Those that its leg's flow began; they follow the leg from conversation to conversation.
+        key_listeners: The ``input`` actions that wait for its keys: each is called with every key.
+        speech_listeners: Those that wait for it to speak: each is called with all it says.
+        dtmf_url: Where a listener wants each key that it presses.
+        inputs_seen: How many times it was asked for a key.
+        has_pressed_all: Whether it was asked for each of its keys.
+    """
+
+    heard: list[Heard] = field(default_factory=list)
+    said: list[Heard] = field(default_factory=list)
+    playing: dict[Sound, Heard] = field(default_factory=dict)
+    recordings: list[Recording] = field(default_factory=list)
+    key_listeners: list[Callable[[str], None]] = field(default_factory=list)
+    speech_listeners: list[Callable[[Heard], None]] = field(default_factory=list)
+    dtmf_url: str | None = None
+    inputs_seen: int = 0
+    has_pressed_all: bool = False
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class Leg:
-    """One party's connection. The :class:`~voicectl.sandbox.telephony.exchange.Exchange` alone changes it.
+    """One party's connection.
 
     Attributes:
         application_id: Whose it is.
         region: Where it lives, as applications name it: ``na-east`` ...
         to: The callee, as records show it; a websocket's has ``headers``, ``content-type`` and ``authorization`` too.
         from_: The caller, as records show it.
+        order: The call as it was asked for.
         created: When it was made, in milliseconds of the call clock, as all times here.
         made_at: When its record was made, in Unix seconds of the host clock.
-        order: The call as it was asked for.
-        flow: What to do when answered; None once it is begun or replaced, and for a callee of ``connect``.
-        is_joined: Hears, and can be heard by, the others of its conversation.
-        dialled_by: The NCCO whose ``connect`` made it, while that waits for it.
-        sip_headers: ``SipHeader_X-...``, as the answer webhook is told of them.
-        awaiting: The NCCO asked for; an answer to an earlier request is out of date.
-        key_listeners: The ``input`` actions that wait for keys of its party: each is called with every key.
-        speech_listeners: Those that wait for its party to speak: each is called with all it says.
-        recordings: Those that its flow began; they follow it from conversation to conversation.
-        inputs_seen: How many times its party was asked for a key.
-        has_pressed_all: Whether its party was asked for each of its keys.
-        flows: When it was last given an NCCO by a reply, and how many at that moment.
-        talk: What REST plays to it, or played last; so do ``stream`` and, for waiting, ``music``.
-        heard: What its party heard, in the order in which it began.
-        said: What its party said or pressed last, and what it says now.
         timers: What is due for it.
-        dtmf_url: Where a listener wants each key that its party presses.
+        is_joined: Hears, and can be heard by, the others of its conversation.
     """
 
     uuid: str
@@ -215,37 +197,26 @@ class Leg:
     region: str
     to: dict[str, Any]
     from_: dict[str, Any]
+    order: Order
     far_end: FarEnd
-    conversation: Conversation
     created: int
     made_at: float
-    order: Order
-    flow: Flow | None = None
-    sip_headers: dict[str, str] = field(default_factory=dict)
+    timers: list[Timer] = field(default_factory=list)
 
+    # Call control's.
     status: CallStatus = CallStatus.STARTED
     answered_at: int | None = None
     ended_at: int | None = None
+    flow: FlowState = field(default_factory=FlowState)
+
+    # The rooms'.
+    conversation: Conversation
+    seat: Seat = field(default_factory=Seat)
     is_joined: bool = False
     is_muted: bool = False
     is_earmuffed: bool = False
-    seat: Seat = field(default_factory=Seat)
-    script: RunningFlow | None = None
-    dialled_by: RunningFlow | None = None
-    awaiting: Fetch | None = None
-    key_listeners: list[Callable[[str], None]] = field(default_factory=list)
-    speech_listeners: list[Callable[[Heard], None]] = field(default_factory=list)
-    recordings: list[Recording] = field(default_factory=list)
-    inputs_seen: int = 0
-    has_pressed_all: bool = False
-    flows: tuple[int, int] = (0, 0)
-    talk: Heard | None = None
-    stream: Heard | None = None
-    music: Heard | None = None
-    dtmf_url: str | None = None
-    heard: list[Heard] = field(default_factory=list)
-    said: list[Heard] = field(default_factory=list)
-    timers: list[Timer] = field(default_factory=list)
+
+    audio: Audio = field(default_factory=Audio)
 
     @property
     def detection(self) -> Detection | None:
