@@ -95,7 +95,6 @@ class Fault:
         probability: The chance that it strikes, from 0 to 1.
         after: How long after it was added it begins to strike, in seconds, as given; likewise *lasting* from then.
         begins: When it begins to strike, on the host's monotonic clock.
-        ends: When it stops, likewise; None for never.
         chance: Its own, so that what strikes others does not change when it strikes.
     """
 
@@ -110,7 +109,6 @@ class Fault:
     after: float | None
     lasting: float | None
     begins: float
-    ends: float | None
     chance: random.Random
     struck: int = 0
 
@@ -127,7 +125,7 @@ class Fault:
     def is_spent(self, now: float) -> bool:
         """Whether it will not strike again."""
         used_up = self.times is not None and self.struck >= self.times
-        return used_up or (self.ends is not None and now >= self.ends)
+        return used_up or (self.lasting is not None and now >= self.begins + self.lasting)
 
     def to_json(self, now: float) -> dict[str, Any]:
         """As the control routes show it: what was given, ``struck`` and ``spent``."""
@@ -187,7 +185,6 @@ class Faults:
             after=after,
             lasting=lasting,
             begins=begins,
-            ends=None if lasting is None else begins + lasting,
             chance=random.Random(f"fault {self._added + 1} {self._seed}"),  # noqa: S311 (it is to repeat)
         )
         fields.done()

@@ -100,7 +100,7 @@ class Book:
 
     def event(self, page: Page, number: int, note: Note, base: str) -> dict[str, Any]:
         """One event as requests show it."""
-        shown = self._shown(page, number, note)
+        shown = self.shown(page, number, note)
         member = page.member(note.uuid, number)
         embedded = {}
         if member is not None:
@@ -108,9 +108,14 @@ class Book:
         href = f"{base}/v1/conversations/{page.conversation.uuid}/events/{number}"
         return {"id": number, **shown, **embedded, "_links": {"self": {"href": href}}}
 
-    def passing(self, page: Page, note: Note) -> dict[str, Any]:
-        """An event that was not kept, as the request that made it shows it."""
-        return self._shown(page, None, note)
+    def shown(self, page: Page, number: int | None, note: Note) -> dict[str, Any]:
+        """One event as webhooks and requests alike show it; *number* is None if it is not kept."""
+        member = page.member(note.uuid, number)
+        from_ = {} if member is None else {"from": member.id}
+        body = note.body
+        if number is not None:
+            body = event_bodies.body(page, number, note, member, self.leg(member))
+        return {"type": note.type, **from_, "body": body, "timestamp": rfc3339(note.at)}
 
     def empty_since(self, page: Page) -> int | None:
         """Since when nobody has been in a conversation, in milliseconds of the call clock; None: somebody is."""
@@ -169,19 +174,11 @@ class Book:
         member = page.member(note.uuid)
         return replace(note, body=event_bodies.at_once(page, note, member, self.leg(member)))
 
-    def _shown(self, page: Page, number: int | None, note: Note) -> dict[str, Any]:
-        member = page.member(note.uuid, number)
-        from_ = {} if member is None else {"from": member.id}
-        body = note.body
-        if number is not None:
-            body = event_bodies.body(page, number, note, member, self.leg(member))
-        return {"type": note.type, **from_, "body": body, "timestamp": rfc3339(note.at)}
-
     def _webhook(self, page: Page, number: int | None, note: Note) -> dict[str, Any]:
         numbered = {} if number is None else {"id": number}
         return {
             **numbered,
-            **self._shown(page, number, note),
+            **self.shown(page, number, note),
             "conversation_id": note.conversation_uuid,
             "application_id": note.application_id,
         }

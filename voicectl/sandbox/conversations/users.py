@@ -10,12 +10,10 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from voicectl.sandbox.problems import refused
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-class NameTaken(Exception):
-    """Another one of the same application and region has this name; nothing was changed."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -70,7 +68,7 @@ class Users:
         """Make a user; without a *name* it gets one: ``NAM-...``.
 
         Raises:
-            NameTaken: There is one of this name.
+            Problem: There is one of this name; nothing was changed.
         """
         name = name or f"NAM-{self._new_uuid()}"
         self._require_free(name, application_id, region)
@@ -90,7 +88,7 @@ class Users:
         """Give *user* another name, unless that is None, and other *details* in place of those of the same names.
 
         Raises:
-            NameTaken: Another one has this name.
+            Problem: Another one has this name; nothing was changed.
         """
         if name is not None and name != user.name:
             self._require_free(name, user.application_id, user.region)
@@ -106,7 +104,7 @@ class Users:
 
     def _require_free(self, name: str, application_id: str, region: str) -> None:
         if self.knows(name, application_id, region):
-            raise NameTaken(name)
+            raise refused(409, "user:error:duplicate-name", "There is a user of this name.")
 
     def _new_uuid(self) -> str:
         return str(uuid.UUID(int=self._random.getrandbits(128), version=4))

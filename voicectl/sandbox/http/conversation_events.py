@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from voicectl.sandbox.conversations.conversation_log import Page
     from voicectl.sandbox.conversations.requests import PostedEvent
     from voicectl.sandbox.platform import Sandbox
+    from voicectl.sandbox.telephony.effects import Note
     from voicectl.sandbox.telephony.state import Leg
 
     Do = Callable[[Sandbox, Page, Leg | None, Fields], None]
@@ -80,26 +81,25 @@ async def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
     page = asked_page(sandbox, request)
     author = speaker(request, page, posted.from_)
     if posted.type in list(AudioEvent):
-        number = await _act(sandbox, page, posted)
+        number, note = await _act(sandbox, page, posted)
     else:
         note = note_of(sandbox, page, posted.type, None if author is None else author.id, posted.body)
         sandbox.note(note)
         if posted.type == EPHEMERAL:
-            return Json(sandbox.book.passing(page, note), 201)
+            return Json(sandbox.book.shown(page, None, note), 201)
         number = page.last_id
-    return _shown(sandbox, request, page, number, 201)
+    return Json(sandbox.book.event(page, number, note, base(request)), 201)
 
 
 def _get(sandbox: Sandbox, request: Request, _body: Any) -> Response:
     page = asked_page(sandbox, request)
-    return _shown(sandbox, request, page, _asked(request, page), 200)
+    return Json(sandbox.book.event(page, *_asked(request, page), base(request)))
 
 
 def _delete(sandbox: Sandbox, request: Request, _body: Any) -> Response:
     page = asked_page(sandbox, request)
-    number = _asked(request, page)
-    note = page.event(number)
-    if note is None or number in (page.deleted or ()):
+    number, note = _asked(request, page)
+    if number in (page.deleted or ()):
         raise _no_such_event()
     if not is_message(note.type):
         raise refused(403, "event:error:delete-not-allowed", "Only message and custom events can be deleted.")
@@ -108,8 +108,8 @@ def _delete(sandbox: Sandbox, request: Request, _body: Any) -> Response:
     return Response(status_code=204)
 
 
-async def _act(sandbox: Sandbox, page: Page, posted: PostedEvent) -> int:
-    """Do what was posted; the number of the event that comes of it is returned."""
+async def _act(sandbox: Sandbox, page: Page, posted: PostedEvent) -> tuple[int, Note]:
+    """Do what was posted; the event that comes of it is returned."""
     fields = Fields(posted.body, "body")
     leg_id = fields.text("rtc_id")
     leg = None if leg_id is None else page.conversation.legs.get(leg_id)
@@ -124,10 +124,11 @@ async def _act(sandbox: Sandbox, page: Page, posted: PostedEvent) -> int:
     uuid = None if leg is None else leg.uuid
     for number, note in page.events(before + 1):
         if note.type == posted.type and uuid in (None, note.uuid):
-            return number
+            return number, note
     # It changed nothing, as a second mute does.
-    sandbox.note(note_of(sandbox, page, posted.type, uuid, posted.body))
-    return page.last_id
+    note = note_of(sandbox, page, posted.type, uuid, posted.body)
+    sandbox.note(note)
+    return page.last_id, note
 
 
 def _say(sandbox: Sandbox, page: Page, leg: Leg | None, fields: Fields, *, on: bool) -> None:
@@ -184,24 +185,18 @@ def _required(leg: Leg | None, fields: Fields) -> Leg:
     raise Invalid(fields.wrongs)
 
 
-def _asked(request: Request, page: Page) -> int:
+def _asked(request: Request, page: Page) -> tuple[int, Note]:
+    """The event with the number in the path."""
     text = request.path_params["event"]
-    if text.isascii() and text.isdigit() and len(text) <= len(str(searches.LAST_ID)):
-        number = int(text)
-        if page.event(number) is not None:
-            return number
-    raise _no_such_event()
+    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(searches.LAST_ID))
+    note = page.event(int(text)) if is_number else None
+    if note is None:
+        raise _no_such_event()
+    return int(text), note
 
 
 def _no_such_event() -> Exception:
     return no_such("Event", "event:error:not-found")
-
-
-def _shown(sandbox: Sandbox, request: Request, page: Page, number: int, status: int) -> Json:
-    note = page.event(number)
-    if note is None:
-        raise _no_such_event()
-    return Json(sandbox.book.event(page, number, note, base(request)), status)
 
 
 _ACTS: dict[AudioEvent, Do] = {

@@ -13,7 +13,6 @@ from starlette.responses import Response
 from voicectl.sandbox.bodies import Json
 from voicectl.sandbox.conversations import paging, representations, searches
 from voicectl.sandbox.conversations.requests import is_user_name, read_user
-from voicectl.sandbox.conversations.users import NameTaken
 from voicectl.sandbox.http.access import base, is_there, region_of, token_user
 from voicectl.sandbox.http.pipeline import may_see, routes_of
 from voicectl.sandbox.operations import Operation
@@ -62,12 +61,9 @@ def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
     if token_user(request) is not None:
         raise refused(403, "system:error:permission", "A user's token makes no users: send one without sub.")
     _check_name(name)
-    try:
-        user = sandbox.users.add(
-            name, details, application_id=request.state.application.id, region=region_of(request)
-        )
-    except NameTaken as exc:
-        raise _taken() from exc
+    user = sandbox.users.add(
+        name, details, application_id=request.state.application.id, region=region_of(request)
+    )
     return Json(representations.user_record(user, base(request)), 201)
 
 
@@ -79,10 +75,7 @@ def _update(sandbox: Sandbox, request: Request, body: Any) -> Response:
     name, details = read_user(body)
     user = _asked(sandbox, request)
     _check_name(name)
-    try:
-        sandbox.users.change(user, name, details)
-    except NameTaken as exc:
-        raise _taken() from exc
+    sandbox.users.change(user, name, details)
     return Json(representations.user_record(user, base(request)))
 
 
@@ -148,7 +141,3 @@ def _check_name(name: str | None) -> None:
         raise refused(
             400, "user:error:invalid-user-name", "No user is called me, or anything beginning with USR-."
         )
-
-
-def _taken() -> Exception:
-    return refused(409, "user:error:duplicate-name", "There is a user of this name.")

@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from voicectl.sandbox.parsing.fields import METHODS
+from voicectl.sandbox.parsing.fields import METHODS, Fields
 from voicectl.sandbox.telephony.actions import Webhook
-
-if TYPE_CHECKING:
-    from voicectl.sandbox.parsing.fields import Fields
 
 MAX_SIP_URI = 50
 MAX_USER_TO_USER = 256
@@ -92,12 +89,11 @@ def read_tone(fields: Fields) -> str | None:
 
 
 def _sip(fields: Fields, standard_headers: str) -> dict[str, Any]:
-    headers = fields.inside("headers")
-    if headers is not None:
-        for name in headers.raw:
-            headers.text(name)
-    standard = fields.inside(standard_headers)
-    if standard is not None and len(standard.text("User-to-User") or "") > MAX_USER_TO_USER:
+    headers = fields.inside("headers") or Fields({})
+    for name in headers.raw:
+        headers.text(name)
+    standard = fields.inside(standard_headers) or Fields({})
+    if len(standard.text("User-to-User") or "") > MAX_USER_TO_USER:
         standard.refuse("User-to-User", f"Must be at most {MAX_USER_TO_USER} characters long")
     if "user" in fields.raw or "domain" in fields.raw:
         if "uri" in fields.raw:
