@@ -11,7 +11,7 @@ from voicectl.sandbox.telephony.events import BAD_NCCO
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from voicectl.sandbox.conversations.log import Book
+    from voicectl.sandbox.conversations.log import ConversationLogs
     from voicectl.sandbox.log import Log
     from voicectl.sandbox.recordings.files import Files
     from voicectl.sandbox.sockets.bridge import Sockets
@@ -42,7 +42,7 @@ class Performer:
         exchange: Exchange,
         *,
         webhooks: Webhooks,
-        book: Book,
+        book: ConversationLogs,
         files: Files,
         sockets: Sockets,
         log: Log,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from voicectl import tokens
 from voicectl.sandbox.account.applications import Applications
 from voicectl.sandbox.call_clock import CallClock
-from voicectl.sandbox.conversations.log import Book
+from voicectl.sandbox.conversations.log import ConversationLogs
 from voicectl.sandbox.conversations.users import Users
 from voicectl.sandbox.faults import Faults
 from voicectl.sandbox.limits import Limits
@@ -88,7 +88,9 @@ class Sandbox:
         self.log = Log(clock.time, self.call_clock.now)
         self.exchange = self._new_exchange(seed)
         has_rtc_webhook = self.applications.has_rtc_webhook
-        self.book = Book(seed, self.exchange, find_user=self.users.find, is_told=has_rtc_webhook)
+        self.conversations = ConversationLogs(
+            seed, self.exchange, find_user=self.users.find, is_told=has_rtc_webhook
+        )
         self.sockets = self._new_sockets()
         self.webhooks = self._new_webhooks()
         self._performer = self._new_performer()
@@ -129,7 +131,7 @@ class Sandbox:
         return Performer(
             self.exchange,
             webhooks=self.webhooks,
-            book=self.book,
+            book=self.conversations,
             files=self.files,
             sockets=self.sockets,
             log=self.log,

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 
 from tests.sandbox.parts import APPLICATION, Client, Line, line
-from voicectl.sandbox.conversations.conversation_log import Member, Page
-from voicectl.sandbox.conversations.log import Book
+from voicectl.sandbox.conversations.conversation_log import ConversationLog, Member
+from voicectl.sandbox.conversations.log import ConversationLogs
 from voicectl.sandbox.conversations.users import Users
 from voicectl.sandbox.telephony.effects import Note
 from voicectl.sandbox.telephony.state import Leg
@@ -17,11 +17,11 @@ from voicectl.sandbox.telephony.state import Leg
 
 @dataclass
 class Desk:
-    """An exchange, the book of its conversations, and what RTC webhooks were told."""
+    """An exchange, the logs of its conversations, and what RTC webhooks were told."""
 
     line: Line
     users: Users
-    book: Book
+    logs: ConversationLogs
     told: list[dict[str, Any]] = field(default_factory=list)
 
     def write(self) -> None:
@@ -31,7 +31,7 @@ class Desk:
                 self.add(effect)
 
     def add(self, note: Note) -> None:
-        told = self.book.write(note)
+        told = self.logs.write(note)
         if told is not None:
             self.told.append(told)
 
@@ -39,9 +39,9 @@ class Desk:
         self.line.wait(seconds)
         self.write()
 
-    def page(self, leg: Leg) -> Page:
+    def page(self, leg: Leg) -> ConversationLog:
         self.write()
-        page = self.book.page(leg.conversation.uuid)
+        page = self.logs.get(leg.conversation.uuid)
         assert page is not None
         return page
 
@@ -50,10 +50,10 @@ class Desk:
         assert member is not None
         return member
 
-    def events(self, page: Page) -> list[dict[str, Any]]:
-        return [self.book.event(page, number, note, "http://host") for number, note in page.events()]
+    def events(self, page: ConversationLog) -> list[dict[str, Any]]:
+        return [self.logs.event(page, number, note, "http://host") for number, note in page.events()]
 
-    def event(self, page: Page, type_: str) -> dict[str, Any]:
+    def event(self, page: ConversationLog, type_: str) -> dict[str, Any]:
         """The last event of a type."""
         return [event for event in self.events(page) if event["type"] == type_][-1]
 
@@ -61,11 +61,11 @@ class Desk:
 def desk(*, seed: int = 1, is_told: bool = True, users: Users | None = None) -> Desk:
     users = users or Users(str(seed))
     its = line(seed=seed, knows_user=users.knows)
-    book = Book(str(seed), its.exchange, find_user=users.find, is_told=lambda _: is_told)
-    return Desk(its, users, book)
+    logs = ConversationLogs(str(seed), its.exchange, find_user=users.find, is_told=lambda _: is_told)
+    return Desk(its, users, logs)
 
 
-def note(page: Page, type_: str, author: str | None = None, at: int = 0, **body: Any) -> Note:
+def note(page: ConversationLog, type_: str, author: str | None = None, at: int = 0, **body: Any) -> Note:
     return Note(
         at=at,
         application_id=APPLICATION,

@@ -1,4 +1,4 @@
-"""The book: events are numbered, members follow their legs, and RTC webhooks are told."""
+"""The logs of conversations: events are numbered, members follow their legs, and RTC webhooks are told."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def a_desk() -> Desk:
     return desk()
 
 
-def types(desk: Desk, page: pages.Page) -> list[str]:
+def types(desk: Desk, page: pages.ConversationLog) -> list[str]:
     return [event["type"] for event in desk.events(page)]
 
 
@@ -73,7 +73,7 @@ class TestNumbers:
 
         page.erase(number)
 
-        shown = desk.book.event(page, number, page.event(number), "")
+        shown = desk.logs.event(page, number, page.event(number), "")
         assert (shown["id"], shown["type"], shown["body"]) == (number, "message", {})
 
 
@@ -182,7 +182,7 @@ class TestMembers:
         for _ in range(2):
             its = desk(seed=7)
             leg = its.line.answered()
-            ids.append((its.member(leg).id, its.book.new_member_id(), its.events(its.page(leg))))
+            ids.append((its.member(leg).id, its.logs.new_member_id(), its.events(its.page(leg))))
         assert ids[0] == ids[1]
 
 
@@ -221,13 +221,13 @@ class TestRtcWebhooks:
         desk.line.call(BUSY)
         desk.wait(60)
 
-        assert list(desk.book) == []
+        assert list(desk.logs) == []
 
     def test_what_is_noted_of_a_conversation_that_is_gone_is_lost(self, desk: Desk):
         page = desk.page(desk.line.call(BUSY))
         desk.wait(60)
 
-        assert desk.book.write(note(page, "audio:record:done")) is None
+        assert desk.logs.write(note(page, "audio:record:done")) is None
 
     def test_have_the_documented_fields(self, desk: Desk):
         """One conversation in which everything happens; each body has the fields that the reference lists."""
@@ -382,13 +382,13 @@ class Conversations(RuleBasedStateMachine):
         data=st.data(), type_=st.sampled_from(["member:invited", "member:joined", "member:left", "custom:x"])
     )
     def a_guest_without_a_leg(self, data: st.DataObject, type_: str) -> None:
-        found = list(self.desk.book)
+        found = list(self.desk.logs)
         if not found:
             return
         page = data.draw(st.sampled_from(found))
         guests = [each for each in page.members.values() if each.leg_uuid is None]
         if type_ == "member:invited" or not guests:
-            guests = [page.add(Member(id=self.desk.book.new_member_id()))]
+            guests = [page.add(Member(id=self.desk.logs.new_member_id()))]
         self.desk.add(note(page, type_, guests[-1].id, at=self.exchange.now))
 
     @rule(name=st.sampled_from("ab"))
@@ -401,14 +401,14 @@ class Conversations(RuleBasedStateMachine):
     @invariant()
     def every_conversation_has_a_page(self) -> None:
         self.desk.write()
-        assert {page.conversation.uuid for page in self.desk.book} == set(self.exchange.conversations)
+        assert {log.conversation.uuid for log in self.desk.logs} == set(self.exchange.conversations)
 
     @invariant()
     def numbers_have_no_gaps(self) -> None:
         told: dict[str, list[int]] = {}
         for each in self.desk.told:
             told.setdefault(each["conversation_id"], []).append(each["id"])
-        for page in self.desk.book:
+        for page in self.desk.logs:
             numbers = [number for number, _ in page.events()]
             assert numbers == list(range(1, page.last_id + 1)) == told[page.conversation.uuid]
         for numbers in told.values():
@@ -417,7 +417,7 @@ class Conversations(RuleBasedStateMachine):
     @invariant()
     def states_go_one_way(self) -> None:
         order = list(MemberState)
-        for page in self.desk.book:
+        for page in self.desk.logs:
             for member in page.members.values():
                 states = self.seen.setdefault(member.id, [])
                 if not states or states[-1] is not member.state:
@@ -429,13 +429,13 @@ class Conversations(RuleBasedStateMachine):
 
     @invariant()
     def legs_and_members_agree(self) -> None:
-        for page in self.desk.book:
+        for page in self.desk.logs:
             present = {each.leg_uuid for each in page.present() if each.leg_uuid is not None}
             assert present == set(page.conversation.legs)
 
     @invariant()
     def every_event_can_be_shown(self) -> None:
-        for page in self.desk.book:
+        for page in self.desk.logs:
             assert len(self.desk.events(page)) == page.last_id
 
 

@@ -1,4 +1,4 @@
-"""One conversation's page in the book: who its members are and were, and what happened in it, numbered from 1."""
+"""The log of one conversation: who its members are and were, and what happened in it, numbered from 1."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ class Member:
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Page:
-    """A conversation with its members and events; the :class:`~voicectl.sandbox.conversations.log.Book` fills it.
+class ConversationLog:
+    """A conversation with its members and events; :mod:`voicectl.sandbox.conversations.log` fills it.
 
     Attributes:
         number: In which order they were made, from 1.

@@ -20,7 +20,7 @@ from voicectl.voice.endpoint import label
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from voicectl.sandbox.conversations.conversation_log import Member, Page
+    from voicectl.sandbox.conversations.conversation_log import ConversationLog, Member
     from voicectl.sandbox.telephony.effects import Note
     from voicectl.sandbox.telephony.state import Leg
 
@@ -35,20 +35,22 @@ AT_ONCE = ("conversation:updated", "member:media")
 """The events whose bodies cannot be made later, since what they tell may have changed by then."""
 
 
-def at_once(page: Page, note: Note, member: Member | None, leg: Leg | None) -> dict[str, Any]:
+def at_once(log: ConversationLog, note: Note, member: Member | None, leg: Leg | None) -> dict[str, Any]:
     """The body of a *note* of a type in :data:`AT_ONCE`; for the arguments see :func:`body`."""
     if note.type == "conversation:updated":
-        return representations.conversation_body(page)
+        return representations.conversation_body(log)
     if member is None:
         return note.body
     return {"audio": True, "media": representations.media(member, leg), **_on(leg)}
 
 
-def body(page: Page, number: int, note: Note, member: Member | None, leg: Leg | None) -> dict[str, Any]:
+def body(
+    log: ConversationLog, number: int, note: Note, member: Member | None, leg: Leg | None
+) -> dict[str, Any]:
     """The whole body of event *number*.
 
     Args:
-        page: The conversation.
+        log: The conversation.
         number: The event's.
         note: What was noted of it.
         member: Whose event it is; None: the platform's.
@@ -56,19 +58,19 @@ def body(page: Page, number: int, note: Note, member: Member | None, leg: Leg | 
     """
     if note.type in ("conversation:created", "conversation:deleted"):
         deleted_at = note.at if note.type == "conversation:deleted" else None
-        return representations.conversation_body(page, deleted_at=deleted_at)
-    if number in (page.deleted or ()):
+        return representations.conversation_body(log, deleted_at=deleted_at)
+    if number in (log.deleted or ()):
         return {}
     if note.type in _MEMBER and member is not None:
-        return _member(page, note, member, leg)
+        return _member(log, note, member, leg)
     if note.type in _OPTIONS:
         return _OPTIONS[note.type](note.body)
     if leg is None or note.type not in _OF_LEGS:
         return note.body
-    return _OF_LEGS[note.type](page, number, note, leg)
+    return _OF_LEGS[note.type](log, number, note, leg)
 
 
-def _member(page: Page, note: Note, member: Member, leg: Leg | None) -> dict[str, Any]:
+def _member(log: ConversationLog, note: Note, member: Member, leg: Leg | None) -> dict[str, Any]:
     state = _MEMBER[note.type]
     given = member.given or {}
     of = {
@@ -81,14 +83,14 @@ def _member(page: Page, note: Note, member: Member, leg: Leg | None) -> dict[str
         reason = {"reason": _reason(note, member)} if state is MemberState.LEFT else {}
         return {"member_id": member.id, "user": user, "channel": channel, **of, **reason}
     conversation = {
-        "conversation_id": page.conversation.uuid,
-        "name": page.name,
-        **representations.settings(page, "display_name", "image_url"),
+        "conversation_id": log.conversation.uuid,
+        "name": log.name,
+        **representations.settings(log, "display_name", "image_url"),
     }
     media = given.get("media", {"audio": leg is not None})
     inviter = {"invited_by": given["invited_by"]} if "invited_by" in given else {}
     return {
-        "cname": page.name,
+        "cname": log.name,
         "conversation": conversation,
         "user": {**user, "media": media},
         "channel": channel,
@@ -105,13 +107,13 @@ def _reason(note: Note, member: Member) -> dict[str, Any]:
     return {"code": _CODES.get(reason, "ok"), "text": str(reason)}
 
 
-def _leg_status(page: Page, number: int, note: Note, leg: Leg) -> dict[str, Any]:
+def _leg_status(log: ConversationLog, number: int, note: Note, leg: Leg) -> dict[str, Any]:
     history = [
-        {"conversation_id": page.conversation.uuid, "member_id": member.id, **_status(earlier)}
-        for n, earlier in page.events(last=number)
+        {"conversation_id": log.conversation.uuid, "member_id": member.id, **_status(earlier)}
+        for n, earlier in log.events(last=number)
         if earlier.type == note.type
         and earlier.uuid == note.uuid
-        and (member := page.member(note.uuid, n)) is not None
+        and (member := log.member(note.uuid, n)) is not None
     ]
     return {
         "leg_id": leg.uuid,
@@ -127,11 +129,11 @@ def _status(note: Note) -> dict[str, Any]:
     return {"status": status, "state": "terminated" if status in FINAL else "active"}
 
 
-def _ringing(_page: Page, _number: int, _note: Note, leg: Leg) -> dict[str, Any]:
+def _ringing(_page: ConversationLog, _number: int, _note: Note, leg: Leg) -> dict[str, Any]:
     return {"direction": leg.direction, **_on(leg)}
 
 
-def _hangup(_page: Page, _number: int, note: Note, leg: Leg) -> dict[str, Any]:
+def _hangup(_page: ConversationLog, _number: int, note: Note, leg: Leg) -> dict[str, Any]:
     seconds = duration(leg)
     quality = {
         "mos_score": "4.50",
@@ -155,7 +157,7 @@ def _hangup(_page: Page, _number: int, note: Note, leg: Leg) -> dict[str, Any]:
     }
 
 
-def _sip_status(_page: Page, _number: int, note: Note, leg: Leg) -> dict[str, Any]:
+def _sip_status(_page: ConversationLog, _number: int, note: Note, leg: Leg) -> dict[str, Any]:
     return {
         **_times_and_price(leg),
         "rate": str(RATE),
@@ -169,28 +171,28 @@ def _sip_status(_page: Page, _number: int, note: Note, leg: Leg) -> dict[str, An
     }
 
 
-def _rtc_status(_page: Page, _number: int, _note: Note, leg: Leg) -> dict[str, Any]:
+def _rtc_status(_page: ConversationLog, _number: int, _note: Note, leg: Leg) -> dict[str, Any]:
     return {**_times_and_price(leg), "price_currency": "EUR", "mos": "4.50", **_on(leg)}
 
 
-def _machine(_page: Page, _number: int, note: Note, leg: Leg) -> dict[str, Any]:
+def _machine(_page: ConversationLog, _number: int, note: Note, leg: Leg) -> dict[str, Any]:
     return {**note.body, "confidence": CONFIDENCE, **_on(leg)}
 
 
-def _transferred(page: Page, number: int, note: Note, leg: Leg) -> dict[str, Any]:
-    member = page.member(note.uuid, number)
+def _transferred(log: ConversationLog, number: int, note: Note, leg: Leg) -> dict[str, Any]:
+    member = log.member(note.uuid, number)
     user = {} if member is None else {"user_id": representations.person(member)["id"]}
     return {**user, **note.body, **_on(leg)}
 
 
-def _digit(page: Page, number: int, note: Note, leg: Leg) -> dict[str, Any]:
+def _digit(log: ConversationLog, number: int, note: Note, leg: Leg) -> dict[str, Any]:
     before = sum(
-        1 for _, each in page.events(last=number) if each.type == note.type and each.uuid == note.uuid
+        1 for _, each in log.events(last=number) if each.type == note.type and each.uuid == note.uuid
     )
     return {**note.body, "dtmf_seq": before, **_on(leg)}
 
 
-def _speech(_page: Page, _number: int, note: Note, leg: Leg) -> dict[str, Any]:
+def _speech(_page: ConversationLog, _number: int, note: Note, leg: Leg) -> dict[str, Any]:
     return {**note.body, **_on(leg)}
 
 
@@ -243,7 +245,7 @@ _OPTIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "audio:record": _record,
 }
 
-_OF_LEGS: dict[str, Callable[[Page, int, Note, Leg], dict[str, Any]]] = {
+_OF_LEGS: dict[str, Callable[[ConversationLog, int, Note, Leg], dict[str, Any]]] = {
     "leg:status:update": _leg_status,
     "sip:ringing": _ringing,
     "sip:answered": _ringing,

@@ -1,4 +1,4 @@
-"""The book: what happens in each conversation, written down as the exchange notes it, and told to RTC webhooks.
+"""The logs of all conversations: what the exchange notes is written down in them, and told to RTC webhooks.
 
 It keeps what the exchange does not: members, who stay in the list when they have left, and numbered events. The
 bodies of events are made when somebody reads them, so that writing costs next to nothing.
@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from voicectl.sandbox.conversations import event_bodies
-from voicectl.sandbox.conversations.conversation_log import Member, MemberState, Page, derived
+from voicectl.sandbox.conversations.conversation_log import ConversationLog, Member, MemberState, derived
 from voicectl.sandbox.conversations.representations import party, person
 from voicectl.sandbox.telephony.state import Conversation
 from voicectl.times import rfc3339
@@ -33,8 +33,8 @@ EPHEMERAL = "ephemeral"
 """The type of the events that are told to webhooks, and neither numbered nor kept."""
 
 
-class Book:
-    """A page for each conversation that exists.
+class ConversationLogs:
+    """The log of each conversation that exists.
 
     Args:
         seed: The ids of members without legs come from it.
@@ -50,27 +50,27 @@ class Book:
         self._exchange = exchange
         self._find_user = find_user
         self._is_told = is_told
-        self._pages: dict[str, Page] = {}
+        self._logs: dict[str, ConversationLog] = {}
         self._opened = 0
 
-    def __iter__(self) -> Iterator[Page]:
-        """All pages, oldest first."""
-        return iter(self._pages.values())
+    def __iter__(self) -> Iterator[ConversationLog]:
+        """All logs, oldest first."""
+        return iter(self._logs.values())
 
-    def page(self, conversation_uuid: str) -> Page | None:
-        """The page of a conversation; None if there is none."""
-        return self._pages.get(conversation_uuid)
+    def get(self, conversation_uuid: str) -> ConversationLog | None:
+        """The log of a conversation; None if there is none."""
+        return self._logs.get(conversation_uuid)
 
     def new_member_id(self) -> str:
         """An id for a member without a leg."""
         return f"MEM-{uuid.UUID(int=self._random.getrandbits(128), version=4)}"
 
-    def open(self, conversation: Conversation, settings: dict[str, Any] | None = None) -> Page:
-        """A page for a new *conversation*, with the *settings* that it was made with."""
+    def open(self, conversation: Conversation, settings: dict[str, Any] | None = None) -> ConversationLog:
+        """A log for a new *conversation*, with the *settings* that it was made with."""
         self._opened += 1
-        page = Page(conversation=conversation, number=self._opened, settings=settings or {})
-        self._pages[conversation.uuid] = page
-        return page
+        log = ConversationLog(conversation=conversation, number=self._opened, settings=settings or {})
+        self._logs[conversation.uuid] = log
+        return log
 
     def write(self, note: Note) -> dict[str, Any] | None:
         """Write down *note* as the next event of its conversation, and let its members follow it.
@@ -79,17 +79,17 @@ class Book:
             What to tell the application's RTC webhook: ``type``, ``id``, ``from``, ``conversation_id``,
             ``application_id``, ``timestamp``, ``body``. None if it has none, or the conversation is gone.
         """
-        page = self._pages.get(note.conversation_uuid) or self._open_for(note)
-        if page is None:
+        log = self._logs.get(note.conversation_uuid) or self._open_for(note)
+        if log is None:
             return None
         number = None
         if note.type != EPHEMERAL:
-            self._follow(page, note)
-            note = self._completed(page, note)
-            number = page.append(note)
-        told = self._webhook(page, number, note) if self._is_told(note.application_id) else None
+            self._follow(log, note)
+            note = self._completed(log, note)
+            number = log.append(note)
+        told = self._webhook(log, number, note) if self._is_told(note.application_id) else None
         if note.type == "conversation:deleted":
-            del self._pages[note.conversation_uuid]
+            del self._logs[note.conversation_uuid]
         return told
 
     def leg(self, member: Member | None) -> Leg | None:
@@ -98,34 +98,34 @@ class Book:
             return None
         return self._exchange.legs.get(member.leg_uuid)
 
-    def event(self, page: Page, number: int, note: Note, base: str) -> dict[str, Any]:
+    def event(self, log: ConversationLog, number: int, note: Note, base: str) -> dict[str, Any]:
         """One event as requests show it."""
-        shown = self.shown(page, number, note)
-        member = page.member(note.uuid, number)
+        shown = self.shown(log, number, note)
+        member = log.member(note.uuid, number)
         embedded = {}
         if member is not None:
             embedded = {"_embedded": {"from_user": person(member), "from_member": {"id": member.id}}}
-        href = f"{base}/v1/conversations/{page.conversation.uuid}/events/{number}"
+        href = f"{base}/v1/conversations/{log.conversation.uuid}/events/{number}"
         return {"id": number, **shown, **embedded, "_links": {"self": {"href": href}}}
 
-    def shown(self, page: Page, number: int | None, note: Note) -> dict[str, Any]:
+    def shown(self, log: ConversationLog, number: int | None, note: Note) -> dict[str, Any]:
         """One event as webhooks and requests alike show it; *number* is None if it is not kept."""
-        member = page.member(note.uuid, number)
+        member = log.member(note.uuid, number)
         from_ = {} if member is None else {"from": member.id}
         body = note.body
         if number is not None:
-            body = event_bodies.body(page, number, note, member, self.leg(member))
+            body = event_bodies.body(log, number, note, member, self.leg(member))
         return {"type": note.type, **from_, "body": body, "timestamp": rfc3339(note.at)}
 
-    def empty_since(self, page: Page) -> int | None:
+    def empty_since(self, log: ConversationLog) -> int | None:
         """Since when nobody has been in a conversation, in milliseconds of the call clock; None: somebody is."""
-        if page.conversation.legs or page.present():
+        if log.conversation.legs or log.present():
             return None
-        left = (member.times["left"] for member in page.members.values())
-        return max(left, default=page.conversation.created)
+        left = (member.times["left"] for member in log.members.values())
+        return max(left, default=log.conversation.created)
 
-    def _open_for(self, note: Note) -> Page | None:
-        """A page at the first that is heard of a conversation; it may be over by now, if much happened at once."""
+    def _open_for(self, note: Note) -> ConversationLog | None:
+        """A log at the first that is heard of a conversation; it may be over by now, if much happened at once."""
         conversation = self._exchange.conversations.get(note.conversation_uuid)
         if conversation is None and note.type == "conversation:created":
             conversation = Conversation(
@@ -137,17 +137,17 @@ class Book:
             )
         return None if conversation is None else self.open(conversation)
 
-    def _follow(self, page: Page, note: Note) -> None:
+    def _follow(self, log: ConversationLog, note: Note) -> None:
         """Let the member whose event *note* is become what it says."""
-        member = page.member(note.uuid)
+        member = log.member(note.uuid)
         enters = note.type in ("member:invited", "member:joined")
         if member is None or (enters and member.state is MemberState.LEFT):
             leg = self._exchange.legs.get(note.uuid or "")
             if leg is None or note.type == "member:left":
                 return
-            member = page.add(self._member_of(page, leg))
+            member = log.add(self._member_of(log, leg))
         if not member.times:
-            member.since = page.last_id + 1
+            member.since = log.last_id + 1
             if note.type != "member:joined":
                 member.become(MemberState.INVITED, note.at)
         if note.type == "member:joined" and member.state is MemberState.INVITED:
@@ -155,30 +155,30 @@ class Book:
         elif note.type == "member:left" and member.state is not MemberState.LEFT:
             member.become(MemberState.LEFT, note.at)
 
-    def _member_of(self, page: Page, leg: Leg) -> Member:
-        plain = derived("member", page.conversation.uuid, leg.uuid, str(len(page.members)))
+    def _member_of(self, log: ConversationLog, leg: Leg) -> Member:
+        plain = derived("member", log.conversation.uuid, leg.uuid, str(len(log.members)))
         endpoint = party(leg)
         user = None
         if endpoint["type"] == "app":
             user = self._find_user(endpoint["user"], leg.application_id, leg.region)
         return Member(id=f"MEM-{plain}", leg_uuid=leg.uuid, user=user)
 
-    def _completed(self, page: Page, note: Note) -> Note:
+    def _completed(self, log: ConversationLog, note: Note) -> Note:
         """*note* with what cannot be told of it later."""
         if note.type == "rtc:transfer":
-            left = self._pages.get(note.body["transferred_from"])
+            left = self._logs.get(note.body["transferred_from"])
             was = None if left is None else left.member(note.uuid)
             return note if was is None else replace(note, body={"was_member": was.id, **note.body})
         if note.type not in event_bodies.AT_ONCE:
             return note
-        member = page.member(note.uuid)
-        return replace(note, body=event_bodies.at_once(page, note, member, self.leg(member)))
+        member = log.member(note.uuid)
+        return replace(note, body=event_bodies.at_once(log, note, member, self.leg(member)))
 
-    def _webhook(self, page: Page, number: int | None, note: Note) -> dict[str, Any]:
+    def _webhook(self, log: ConversationLog, number: int | None, note: Note) -> dict[str, Any]:
         numbered = {} if number is None else {"id": number}
         return {
             **numbered,
-            **self.shown(page, number, note),
+            **self.shown(log, number, note),
             "conversation_id": note.conversation_uuid,
             "application_id": note.application_id,
         }

@@ -12,7 +12,7 @@ from voicectl.sandbox.telephony.state import Direction
 from voicectl.times import rfc3339
 
 if TYPE_CHECKING:
-    from voicectl.sandbox.conversations.conversation_log import Member, Page
+    from voicectl.sandbox.conversations.conversation_log import ConversationLog, Member
     from voicectl.sandbox.conversations.users import User
     from voicectl.sandbox.telephony.state import Leg
 
@@ -76,12 +76,12 @@ def moments(member: Member, until: MemberState) -> dict[str, str]:
     return {state: rfc3339(member.times[state]) for state in _happened(member, until)}
 
 
-def member_record(page: Page, member: Member, leg: Leg | None, base: str) -> dict[str, Any]:
+def member_record(log: ConversationLog, member: Member, leg: Leg | None, base: str) -> dict[str, Any]:
     """One member, whole."""
     given = member.given or {}
     return {
         "id": member.id,
-        "conversation_id": page.conversation.uuid,
+        "conversation_id": log.conversation.uuid,
         "state": member.state,
         "timestamp": moments(member, member.state),
         "initiator": initiators(member, member.state),
@@ -89,51 +89,51 @@ def member_record(page: Page, member: Member, leg: Leg | None, base: str) -> dic
         "media": media(member, leg),
         **{name: given[name] for name in ("knocking_id", "invited_by") if name in given},
         "_embedded": {"user": person(member)},
-        "_links": _self(f"{base}/v1/conversations/{page.conversation.uuid}/members/{member.id}"),
+        "_links": _self(f"{base}/v1/conversations/{log.conversation.uuid}/members/{member.id}"),
     }
 
 
-def member_in_list(page: Page, member: Member, base: str) -> dict[str, Any]:
+def member_in_list(log: ConversationLog, member: Member, base: str) -> dict[str, Any]:
     """One member of a list: without channel and media."""
     return {
         "id": member.id,
         "state": member.state,
         "_embedded": {"user": person(member)},
-        "_links": _self(f"{base}/v1/conversations/{page.conversation.uuid}/members/{member.id}"),
+        "_links": _self(f"{base}/v1/conversations/{log.conversation.uuid}/members/{member.id}"),
     }
 
 
-def conversation_body(page: Page, *, deleted_at: int | None = None) -> dict[str, Any]:
+def conversation_body(log: ConversationLog, *, deleted_at: int | None = None) -> dict[str, Any]:
     """A conversation as its own events show it."""
-    timestamp = _conversation_times(page)
+    timestamp = _conversation_times(log)
     if deleted_at is not None:
         timestamp["destroyed"] = rfc3339(deleted_at)
     return {
-        "id": page.conversation.uuid,
-        "name": page.name,
-        **settings(page, "display_name", "image_url"),
+        "id": log.conversation.uuid,
+        "name": log.name,
+        **settings(log, "display_name", "image_url"),
         "state": "ACTIVE" if deleted_at is None else "DELETED",
         "timestamp": timestamp,
     }
 
 
-def conversation_record(page: Page, base: str, *, with_custom_data: bool = True) -> dict[str, Any]:
+def conversation_record(log: ConversationLog, base: str, *, with_custom_data: bool = True) -> dict[str, Any]:
     """A conversation as requests show it."""
-    given = settings(page, "properties", "numbers", "callback")
+    given = settings(log, "properties", "numbers", "callback")
     if not with_custom_data and "properties" in given:
         properties = given["properties"]
         given["properties"] = {name: properties[name] for name in properties if name != "custom_data"}
     return {
-        **conversation_body(page),
-        "sequence_number": page.last_id,
+        **conversation_body(log),
+        "sequence_number": log.last_id,
         **given,
-        "_links": _self(f"{base}/v1/conversations/{page.conversation.uuid}"),
+        "_links": _self(f"{base}/v1/conversations/{log.conversation.uuid}"),
     }
 
 
-def settings(page: Page, *names: str) -> dict[str, Any]:
+def settings(log: ConversationLog, *names: str) -> dict[str, Any]:
     """Those of the settings *names* that the conversation was given."""
-    return {name: page.settings[name] for name in names if name in page.settings}
+    return {name: log.settings[name] for name in names if name in log.settings}
 
 
 def user_record(user: User, base: str) -> dict[str, Any]:
@@ -170,10 +170,10 @@ def _happened(member: Member, until: MemberState) -> list[str]:
     return [name for name in names if name in member.times]
 
 
-def _conversation_times(page: Page) -> dict[str, str]:
-    times = {"created": rfc3339(page.conversation.created)}
-    if page.updated is not None:
-        times["updated"] = rfc3339(page.updated)
+def _conversation_times(log: ConversationLog) -> dict[str, str]:
+    times = {"created": rfc3339(log.conversation.created)}
+    if log.updated is not None:
+        times["updated"] = rfc3339(log.updated)
     return times
 
 

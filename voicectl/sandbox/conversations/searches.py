@@ -17,7 +17,7 @@ from voicectl.sandbox.parsing.fields import Fields
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from voicectl.sandbox.conversations.conversation_log import Page
+    from voicectl.sandbox.conversations.conversation_log import ConversationLog
 
 MAX_EVENT_TYPES = 5
 LAST_ID = 10**9
@@ -42,9 +42,9 @@ class ConversationSearch:
     by_sort_key: bool = False
     with_custom_data: bool = True
 
-    def finds(self, page: Page) -> bool:
+    def finds(self, log: ConversationLog) -> bool:
         """Whether a conversation was made when it should have been."""
-        made_at = page.conversation.made_at
+        made_at = log.conversation.made_at
         return (self.date_start is None or made_at >= self.date_start) and (
             self.date_end is None or made_at < self.date_end
         )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from voicectl.sandbox.conversations.conversation_log import Member, Page
+    from voicectl.sandbox.conversations.conversation_log import ConversationLog, Member
     from voicectl.sandbox.platform import Sandbox
 
 
@@ -35,23 +35,23 @@ def media_answer(name: str, playing: object, uuid: str) -> Json:
     return Json({"message": f"{name} {'stopped' if playing is None else 'started'}", "uuid": uuid})
 
 
-def asked_page(sandbox: Sandbox, request: Request) -> Page:
+def asked_log(sandbox: Sandbox, request: Request) -> ConversationLog:
     """The conversation in the path.
 
     Raises:
         Problem: There is none, or it is another's.
     """
-    page = sandbox.book.page(request.path_params["conversation"])
-    if page is not None and is_there(sandbox, request, page):
-        return page
+    log = sandbox.conversations.get(request.path_params["conversation"])
+    if log is not None and is_there(sandbox, request, log):
+        return log
     raise no_such("Conversation", "conversation:error:not-found")
 
 
-def is_there(sandbox: Sandbox, request: Request, page: Page) -> bool:
+def is_there(sandbox: Sandbox, request: Request, log: ConversationLog) -> bool:
     """Whether *request* may see a conversation. One that has been empty for its ``ttl`` vanishes here."""
-    conversation = page.conversation
-    ttl = page.settings.get("properties", {}).get("ttl")
-    since = None if ttl is None else sandbox.book.empty_since(page)
+    conversation = log.conversation
+    ttl = log.settings.get("properties", {}).get("ttl")
+    since = None if ttl is None else sandbox.conversations.empty_since(log)
     if since is not None and sandbox.exchange.now >= since + ttl * 1000:
         sandbox.exchange.rooms.dissolve(conversation)
         return False
@@ -65,19 +65,19 @@ def token_user(request: Request) -> str | None:
     return None if sub is None else str(sub)
 
 
-def own_member(request: Request, page: Page) -> Member | None:
+def own_member(request: Request, log: ConversationLog) -> Member | None:
     """The member that the user of the token is: one who joined before one who was invited; None if it is none."""
     name = token_user(request)
-    mine = [each for each in page.present() if each.user is not None and each.user.name == name]
+    mine = [each for each in log.present() if each.user is not None and each.user.name == name]
     return next((each for each in mine if each.state is MemberState.JOINED), mine[0] if mine else None)
 
 
-def speaker(request: Request, page: Page, from_: str | None) -> Member | None:
+def speaker(request: Request, log: ConversationLog, from_: str | None) -> Member | None:
     """In whose name something is done; None: the application's.
 
     Args:
         request: A user's token speaks for that user alone.
-        page: The conversation.
+        log: The conversation.
         from_: The member that the body names.
 
     Raises:
@@ -85,12 +85,12 @@ def speaker(request: Request, page: Page, from_: str | None) -> Member | None:
     """
     named = None
     if from_ is not None:
-        named = page.members.get(from_)
+        named = log.members.get(from_)
         if named is None:
             raise refused(400, "conversation:error:invalid-member", "from is no member of the conversation.")
     if token_user(request) is None:
         return named
-    own = own_member(request, page)
+    own = own_member(request, log)
     if own is None or own.state is not MemberState.JOINED:
         raise refused(403, "event:error:not-joined", "The user has not joined the conversation.")
     if named not in (None, own):
@@ -98,12 +98,14 @@ def speaker(request: Request, page: Page, from_: str | None) -> Member | None:
     return own
 
 
-def note_of(sandbox: Sandbox, page: Page, type_: str, author: str | None, body: dict[str, Any]) -> Note:
+def note_of(
+    sandbox: Sandbox, log: ConversationLog, type_: str, author: str | None, body: dict[str, Any]
+) -> Note:
     """Something that a request makes happen in a conversation, now; *author* is the id of a member or a leg."""
     return Note(
         at=sandbox.exchange.now,
-        application_id=page.conversation.application_id,
-        conversation_uuid=page.conversation.uuid,
+        application_id=log.conversation.application_id,
+        conversation_uuid=log.conversation.uuid,
         type=type_,
         uuid=author,
         body=body,

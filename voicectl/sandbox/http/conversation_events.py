@@ -20,7 +20,7 @@ from voicectl.sandbox.conversations.requests import (
     read_event,
     read_record,
 )
-from voicectl.sandbox.http.access import asked_page, base, note_of, speaker
+from voicectl.sandbox.http.access import asked_log, base, note_of, speaker
 from voicectl.sandbox.http.conversations import start_recording, stop_recording
 from voicectl.sandbox.http.pipeline import routes_of
 from voicectl.sandbox.operations import Operation
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.routing import Route
 
-    from voicectl.sandbox.conversations.conversation_log import Page
+    from voicectl.sandbox.conversations.conversation_log import ConversationLog
     from voicectl.sandbox.conversations.requests import PostedEvent
     from voicectl.sandbox.platform import Sandbox
     from voicectl.sandbox.telephony.effects import Note
     from voicectl.sandbox.telephony.state import Leg
 
-    Do = Callable[[Sandbox, Page, Leg | None, Fields], None]
+    Do = Callable[[Sandbox, ConversationLog, Leg | None, Fields], None]
 
 ALL = "/v1/conversations/{conversation}/events"
 ONE = "/v1/conversations/{conversation}/events/{event}"
@@ -61,120 +61,120 @@ def routes(sandbox: Sandbox) -> list[Route]:
 
 def _list(sandbox: Sandbox, request: Request, _body: Any) -> Response:
     search = searches.read_event_search(request.query_params)
-    page = asked_page(sandbox, request)
-    hidden = page.deleted or set() if search.without_deleted else set()
+    log = asked_log(sandbox, request)
+    hidden = log.deleted or set() if search.without_deleted else set()
     found = (
         (("", number), (number, note))
-        for number, note in page.events(search.first, search.last)
+        for number, note in log.events(search.first, search.last)
         if number not in hidden and (not search.types or note.type in search.types)
     )
     url = f"{base(request)}{request.scope['path']}"
     return Json(
         paging.listing(
-            found, search.window, url, lambda event: sandbox.book.event(page, *event, base(request))
+            found, search.window, url, lambda event: sandbox.conversations.event(log, *event, base(request))
         )
     )
 
 
 async def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
     posted = read_event(body)
-    page = asked_page(sandbox, request)
-    author = speaker(request, page, posted.from_)
+    log = asked_log(sandbox, request)
+    author = speaker(request, log, posted.from_)
     if posted.type in list(AudioEvent):
-        number, note = await _act(sandbox, page, posted)
+        number, note = await _act(sandbox, log, posted)
     else:
-        note = note_of(sandbox, page, posted.type, None if author is None else author.id, posted.body)
+        note = note_of(sandbox, log, posted.type, None if author is None else author.id, posted.body)
         sandbox.note(note)
         if posted.type == EPHEMERAL:
-            return Json(sandbox.book.shown(page, None, note), 201)
-        number = page.last_id
-    return Json(sandbox.book.event(page, number, note, base(request)), 201)
+            return Json(sandbox.conversations.shown(log, None, note), 201)
+        number = log.last_id
+    return Json(sandbox.conversations.event(log, number, note, base(request)), 201)
 
 
 def _get(sandbox: Sandbox, request: Request, _body: Any) -> Response:
-    page = asked_page(sandbox, request)
-    return Json(sandbox.book.event(page, *_asked(request, page), base(request)))
+    log = asked_log(sandbox, request)
+    return Json(sandbox.conversations.event(log, *_asked(request, log), base(request)))
 
 
 def _delete(sandbox: Sandbox, request: Request, _body: Any) -> Response:
-    page = asked_page(sandbox, request)
-    number, note = _asked(request, page)
-    if number in (page.deleted or ()):
+    log = asked_log(sandbox, request)
+    number, note = _asked(request, log)
+    if number in (log.deleted or ()):
         raise _no_such_event()
     if not is_message(note.type):
         raise refused(403, "event:error:delete-not-allowed", "Only message and custom events can be deleted.")
-    page.erase(number)
-    sandbox.note(note_of(sandbox, page, "event:delete", note.uuid, {"event_id": number}))
+    log.erase(number)
+    sandbox.note(note_of(sandbox, log, "event:delete", note.uuid, {"event_id": number}))
     return Response(status_code=204)
 
 
-async def _act(sandbox: Sandbox, page: Page, posted: PostedEvent) -> tuple[int, Note]:
+async def _act(sandbox: Sandbox, log: ConversationLog, posted: PostedEvent) -> tuple[int, Note]:
     """Do what was posted; the event that comes of it is returned."""
     fields = Fields(posted.body, "body")
     leg_id = fields.text("rtc_id")
-    leg = None if leg_id is None else page.conversation.legs.get(leg_id)
+    leg = None if leg_id is None else log.conversation.legs.get(leg_id)
     if leg_id is not None and leg is None:
         raise refused(404, "leg:error:not-found", "No such leg is in the conversation.")
-    before = page.last_id
+    before = log.last_id
     try:
-        _ACTS[AudioEvent(posted.type)](sandbox, page, leg, fields)
+        _ACTS[AudioEvent(posted.type)](sandbox, log, leg, fields)
     except LegNotAnswered as exc:
         raise refused(400, "leg:error:not-answered", "The leg is not answered yet.") from exc
     await sandbox.catch_up()  # the exchange notes what it does
     uuid = None if leg is None else leg.uuid
-    for number, note in page.events(before + 1):
+    for number, note in log.events(before + 1):
         if note.type == posted.type and uuid in (None, note.uuid):
             return number, note
     # It changed nothing, as a second mute does.
-    note = note_of(sandbox, page, posted.type, uuid, posted.body)
+    note = note_of(sandbox, log, posted.type, uuid, posted.body)
     sandbox.note(note)
-    return page.last_id, note
+    return log.last_id, note
 
 
-def _say(sandbox: Sandbox, page: Page, leg: Leg | None, fields: Fields, *, on: bool) -> None:
+def _say(sandbox: Sandbox, log: ConversationLog, leg: Leg | None, fields: Fields, *, on: bool) -> None:
     prompt = read_talk(fields) if on else None
     fields.done()
     if leg is None:
-        sandbox.exchange.media.play_to_all(page.conversation, Sound.SPEECH, prompt)
+        sandbox.exchange.media.play_to_all(log.conversation, Sound.SPEECH, prompt)
     else:
         sandbox.exchange.talk(leg, prompt)
 
 
-def _play(sandbox: Sandbox, page: Page, leg: Leg | None, fields: Fields, *, on: bool) -> None:
+def _play(sandbox: Sandbox, log: ConversationLog, leg: Leg | None, fields: Fields, *, on: bool) -> None:
     prompt = read_stream(fields, "stream_url") if on else None
     fields.done()
     if leg is None:
-        sandbox.exchange.media.play_to_all(page.conversation, Sound.AUDIO, prompt)
+        sandbox.exchange.media.play_to_all(log.conversation, Sound.AUDIO, prompt)
     else:
         sandbox.exchange.stream(leg, prompt)
 
 
-def _dtmf(sandbox: Sandbox, page: Page, leg: Leg | None, fields: Fields) -> None:
+def _dtmf(sandbox: Sandbox, log: ConversationLog, leg: Leg | None, fields: Fields) -> None:
     name = "digit" if "digit" in fields.raw else "digits"
     digits = fields.keys(name, required=True) or ""
     fields.done()
-    for each in [leg] if leg is not None else list(page.conversation.legs.values()):
+    for each in [leg] if leg is not None else list(log.conversation.legs.values()):
         if leg is not None or each.is_up:
             sandbox.exchange.dtmf(each, digits)
-            sandbox.note(note_of(sandbox, page, AudioEvent.DTMF, each.uuid, fields.raw))
+            sandbox.note(note_of(sandbox, log, AudioEvent.DTMF, each.uuid, fields.raw))
 
 
-def _record(sandbox: Sandbox, page: Page, _leg: Leg | None, fields: Fields) -> None:
+def _record(sandbox: Sandbox, log: ConversationLog, _leg: Leg | None, fields: Fields) -> None:
     order = read_record(fields)
     fields.done()
-    start_recording(sandbox, page, order, RETENTION_DAYS)
+    start_recording(sandbox, log, order, RETENTION_DAYS)
 
 
-def _stop_record(sandbox: Sandbox, page: Page, _leg: Leg | None, fields: Fields) -> None:
+def _stop_record(sandbox: Sandbox, log: ConversationLog, _leg: Leg | None, fields: Fields) -> None:
     fields.done()
-    stop_recording(sandbox, page)
+    stop_recording(sandbox, log)
 
 
-def _mute(sandbox: Sandbox, _page: Page, leg: Leg | None, fields: Fields, *, on: bool) -> None:
+def _mute(sandbox: Sandbox, _page: ConversationLog, leg: Leg | None, fields: Fields, *, on: bool) -> None:
     sandbox.exchange.mute(_required(leg, fields), on=on)
 
 
-def _earmuff(sandbox: Sandbox, _page: Page, leg: Leg | None, fields: Fields, *, on: bool) -> None:
+def _earmuff(sandbox: Sandbox, _page: ConversationLog, leg: Leg | None, fields: Fields, *, on: bool) -> None:
     sandbox.exchange.earmuff(_required(leg, fields), on=on)
 
 
@@ -185,11 +185,11 @@ def _required(leg: Leg | None, fields: Fields) -> Leg:
     raise Invalid(fields.wrongs)
 
 
-def _asked(request: Request, page: Page) -> tuple[int, Note]:
+def _asked(request: Request, log: ConversationLog) -> tuple[int, Note]:
     """The event with the number in the path."""
     text = request.path_params["event"]
     is_number = text.isascii() and text.isdigit() and len(text) <= len(str(searches.LAST_ID))
-    note = page.event(int(text)) if is_number else None
+    note = log.event(int(text)) if is_number else None
     if note is None:
         raise _no_such_event()
     return int(text), note

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from voicectl.sandbox.bodies import Json
 from voicectl.sandbox.conversations import paging, representations, searches
 from voicectl.sandbox.conversations.requests import read_conversation, read_recording_change
-from voicectl.sandbox.http.access import asked_page, base, is_there, media_answer, note_of, region_of
+from voicectl.sandbox.http.access import asked_log, base, is_there, media_answer, note_of, region_of
 from voicectl.sandbox.http.pipeline import routes_of
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.parsing import call_requests
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.routing import Route
 
-    from voicectl.sandbox.conversations.conversation_log import Page
+    from voicectl.sandbox.conversations.conversation_log import ConversationLog
     from voicectl.sandbox.platform import Sandbox
     from voicectl.sandbox.telephony.actions import Record
 
@@ -53,9 +53,9 @@ def routes(sandbox: Sandbox) -> list[Route]:
 def _list(sandbox: Sandbox, request: Request, _body: Any) -> Response:
     search = searches.read_conversation_search(request.query_params)
     found = (
-        (("", page.number), page)
-        for page in list(sandbox.book)
-        if search.finds(page) and is_there(sandbox, request, page)
+        (("", log.number), log)
+        for log in list(sandbox.conversations)
+        if search.finds(log) and is_there(sandbox, request, log)
     )
     show = partial(representations.conversation_record, base=base(request))
     return Json(paging.listing(found, search.window, f"{base(request)}{ALL}", show, "conversations"))
@@ -67,86 +67,86 @@ def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
     if name is not None:
         _require_free(sandbox, request, name, application_id, region)
     conversation = sandbox.exchange.rooms.found(name, application_id=application_id, region=region)
-    page = sandbox.book.open(conversation, settings)
-    return Json(representations.conversation_record(page, base(request)), 201)
+    log = sandbox.conversations.open(conversation, settings)
+    return Json(representations.conversation_record(log, base(request)), 201)
 
 
 def _get(sandbox: Sandbox, request: Request, _body: Any) -> Response:
-    return Json(representations.conversation_record(asked_page(sandbox, request), base(request)))
+    return Json(representations.conversation_record(asked_log(sandbox, request), base(request)))
 
 
 def _update(sandbox: Sandbox, request: Request, body: Any) -> Response:
     name, settings = read_conversation(body)
-    page = asked_page(sandbox, request)
-    conversation = page.conversation
-    if name is not None and name != page.name:
+    log = asked_log(sandbox, request)
+    conversation = log.conversation
+    if name is not None and name != log.name:
         _require_free(sandbox, request, name, conversation.application_id, conversation.region)
         sandbox.exchange.rooms.rename(conversation, name)
-    page.settings |= settings
-    page.updated = sandbox.exchange.now
-    sandbox.note(note_of(sandbox, page, "conversation:updated", None, {}))
-    return Json(representations.conversation_record(page, base(request)))
+    log.settings |= settings
+    log.updated = sandbox.exchange.now
+    sandbox.note(note_of(sandbox, log, "conversation:updated", None, {}))
+    return Json(representations.conversation_record(log, base(request)))
 
 
 def _delete(sandbox: Sandbox, request: Request, _body: Any) -> Response:
-    sandbox.exchange.rooms.dissolve(asked_page(sandbox, request).conversation)
+    sandbox.exchange.rooms.dissolve(asked_log(sandbox, request).conversation)
     return Response(status_code=204)
 
 
 def _talk(sandbox: Sandbox, request: Request, body: Any) -> Response:
     prompt = None if request.method == "DELETE" else call_requests.read_rest_talk(body)
-    conversation = asked_page(sandbox, request).conversation
+    conversation = asked_log(sandbox, request).conversation
     sandbox.exchange.media.play_to_all(conversation, Sound.SPEECH, prompt)
     return media_answer("Talk", prompt, conversation.uuid)
 
 
 def _stream(sandbox: Sandbox, request: Request, body: Any) -> Response:
     prompt = None if request.method == "DELETE" else call_requests.read_rest_stream(body)
-    conversation = asked_page(sandbox, request).conversation
+    conversation = asked_log(sandbox, request).conversation
     sandbox.exchange.media.play_to_all(conversation, Sound.AUDIO, prompt)
     return media_answer("Stream", prompt, conversation.uuid)
 
 
 def _record(sandbox: Sandbox, request: Request, body: Any) -> Response:
     change = read_recording_change(body)
-    page = asked_page(sandbox, request)
+    log = asked_log(sandbox, request)
     if change.order is None:
-        stop_recording(sandbox, page)
+        stop_recording(sandbox, log)
     else:
-        start_recording(sandbox, page, change.order, change.retention_days)
-    return media_answer("Record", change.order, page.conversation.uuid)
+        start_recording(sandbox, log, change.order, change.retention_days)
+    return media_answer("Record", change.order, log.conversation.uuid)
 
 
-def start_recording(sandbox: Sandbox, page: Page, order: Record, retention_days: int) -> None:
+def start_recording(sandbox: Sandbox, log: ConversationLog, order: Record, retention_days: int) -> None:
     """Record a whole conversation.
 
     Raises:
         Problem: Nobody is in it.
     """
     try:
-        sandbox.exchange.record_all(page.conversation, order, retention_days=retention_days)
+        sandbox.exchange.record_all(log.conversation, order, retention_days=retention_days)
     except NobodyThere as exc:
         raise refused(400, "leg:error:not-answered", "No leg of the conversation is answered.") from exc
 
 
-def stop_recording(sandbox: Sandbox, page: Page) -> None:
+def stop_recording(sandbox: Sandbox, log: ConversationLog) -> None:
     """End the recordings of a whole conversation.
 
     Raises:
         Problem: There is none.
     """
-    if not page.conversation.recordings:
+    if not log.conversation.recordings:
         raise refused(404, "audio:error:not-found", "The conversation is not being recorded.")
-    for recording in page.conversation.recordings:
+    for recording in log.conversation.recordings:
         body = {"record_id": recording.uuid}
-        sandbox.note(note_of(sandbox, page, "audio:record:stop", recording.leg_uuid, body))
-    sandbox.exchange.media.stop_recordings(page.conversation.recordings)
+        sandbox.note(note_of(sandbox, log, "audio:record:stop", recording.leg_uuid, body))
+    sandbox.exchange.media.stop_recordings(log.conversation.recordings)
 
 
 def _require_free(sandbox: Sandbox, request: Request, name: str, application_id: str, region: str) -> None:
     taken = sandbox.exchange.rooms.find(name, application_id, region)
-    page = None if taken is None else sandbox.book.page(taken.uuid)
-    if page is not None:
-        is_there(sandbox, request, page)  # or it vanishes, if its time is up
+    log = None if taken is None else sandbox.conversations.get(taken.uuid)
+    if log is not None:
+        is_there(sandbox, request, log)  # or it vanishes, if its time is up
     if sandbox.exchange.rooms.find(name, application_id, region) is not None:
         raise refused(409, "conversation:error:duplicate-name", "There is a conversation of this name.")

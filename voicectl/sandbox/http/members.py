@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from voicectl.sandbox.bodies import Json
 from voicectl.sandbox.conversations import paging, representations, requests, searches
 from voicectl.sandbox.conversations.conversation_log import IllegalState, Member, MemberState
-from voicectl.sandbox.http.access import asked_page, base, note_of, own_member, speaker, token_user
+from voicectl.sandbox.http.access import asked_log, base, note_of, own_member, speaker, token_user
 from voicectl.sandbox.http.pipeline import routes_of
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.problems import no_such, refused
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import Route
 
-    from voicectl.sandbox.conversations.conversation_log import Page
+    from voicectl.sandbox.conversations.conversation_log import ConversationLog
     from voicectl.sandbox.platform import Sandbox
 
 ALL = "/v1/conversations/{conversation}/members"
@@ -48,18 +48,18 @@ def routes(sandbox: Sandbox) -> list[Route]:
 
 def _list(sandbox: Sandbox, request: Request, _body: Any) -> Response:
     window = searches.read_list(request.query_params)
-    page = asked_page(sandbox, request)
-    found = ((("", i), member) for i, member in enumerate(page.members.values()))
+    log = asked_log(sandbox, request)
+    found = ((("", i), member) for i, member in enumerate(log.members.values()))
     url = f"{base(request)}{request.scope['path']}"
-    show = partial(representations.member_in_list, page, base=base(request))
+    show = partial(representations.member_in_list, log, base=base(request))
     return Json(paging.listing(found, window, url, show, "members"))
 
 
 def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
     wanted = requests.read_new_member(body)
-    page = asked_page(sandbox, request)
-    conversation = page.conversation
-    inviter = page.members.get(wanted.inviting or "")
+    log = asked_log(sandbox, request)
+    conversation = log.conversation
+    inviter = log.members.get(wanted.inviting or "")
     if wanted.inviting is not None and inviter is None:
         raise refused(
             400, "conversation:error:invalid-member", "The inviting member is none of the conversation."
@@ -67,7 +67,7 @@ def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
     user = sandbox.users.find(wanted.user, conversation.application_id, conversation.region)
     if user is None:
         raise no_such("User", "user:error:not-found")
-    present = page.present()
+    present = log.present()
     earlier = next((each for each in present if each.user is user), None)
     if earlier is not None:
         name = "joined" if earlier.state is MemberState.JOINED else "invited"
@@ -79,39 +79,41 @@ def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
             400, "conversation:error:maximum-number-of-members", f"A conversation holds {MAX_LEGS} members."
         )
     invited_by = {} if inviter is None else {"invited_by": inviter.id}
-    member = page.add(Member(id=sandbox.book.new_member_id(), user=user, given=wanted.given | invited_by))
-    _note_step(sandbox, request, page, member, wanted.state)
-    return Json(representations.member_record(page, member, None, base(request)), 201)
+    member = log.add(
+        Member(id=sandbox.conversations.new_member_id(), user=user, given=wanted.given | invited_by)
+    )
+    _note_step(sandbox, request, log, member, wanted.state)
+    return Json(representations.member_record(log, member, None, base(request)), 201)
 
 
 def _get(sandbox: Sandbox, request: Request, _body: Any) -> Response:
-    page = asked_page(sandbox, request)
-    return _shown(sandbox, request, page, _asked(request, page))
+    log = asked_log(sandbox, request)
+    return _shown(sandbox, request, log, _asked(request, log))
 
 
 def _get_me(sandbox: Sandbox, request: Request, _body: Any) -> Response:
-    page = asked_page(sandbox, request)
+    log = asked_log(sandbox, request)
     if token_user(request) is None:
         raise refused(400, "user:error:invalid-user-token", "The token has no sub: it is no user's.")
-    member = own_member(request, page)
+    member = own_member(request, log)
     if member is None:
         raise _no_such_member()
-    return _shown(sandbox, request, page, member)
+    return _shown(sandbox, request, log, member)
 
 
 async def _update(sandbox: Sandbox, request: Request, body: Any) -> Response:
     step = requests.read_member_change(body)
-    page = asked_page(sandbox, request)
-    member = _asked(request, page)
+    log = asked_log(sandbox, request)
+    member = _asked(request, log)
     if step.from_ is not None:
-        speaker(request, page, step.from_)
-    leg = sandbox.book.leg(member)
+        speaker(request, log, step.from_)
+    leg = sandbox.conversations.leg(member)
     try:
         member.require(step.state)
         if step.state is MemberState.LEFT:
             member.reason = step.reason
         if leg is None:
-            _note_step(sandbox, request, page, member, step.state)
+            _note_step(sandbox, request, log, member, step.state)
         elif step.state is MemberState.LEFT:
             sandbox.exchange.hangup(leg)
         else:
@@ -119,21 +121,23 @@ async def _update(sandbox: Sandbox, request: Request, body: Any) -> Response:
     except (IllegalState, ExchangeError) as exc:
         raise refused(400, "conversation:error:invalid-member-state", f"{exc}.".replace("..", ".")) from exc
     await sandbox.catch_up()  # the member follows its leg
-    return _shown(sandbox, request, page, member)
+    return _shown(sandbox, request, log, member)
 
 
-def _note_step(sandbox: Sandbox, request: Request, page: Page, member: Member, state: MemberState) -> None:
+def _note_step(
+    sandbox: Sandbox, request: Request, log: ConversationLog, member: Member, state: MemberState
+) -> None:
     """Have *member*, which has no leg, be in another *state*, and tell of it."""
-    own = own_member(request, page) or member if token_user(request) is not None else None
+    own = own_member(request, log) or member if token_user(request) is not None else None
     if own is not None and own.user is not None:
         by = {"isSystem": False, "user_id": own.user.id, "member_id": own.id}
         member.initiators = {**(member.initiators or {}), state.lower(): by}
     body = {} if member.reason is None else {"reason": member.reason}
-    sandbox.note(note_of(sandbox, page, state.event, member.id, body))
+    sandbox.note(note_of(sandbox, log, state.event, member.id, body))
 
 
-def _asked(request: Request, page: Page) -> Member:
-    member = page.members.get(request.path_params["member"])
+def _asked(request: Request, log: ConversationLog) -> Member:
+    member = log.members.get(request.path_params["member"])
     if member is None:
         raise _no_such_member()
     return member
@@ -143,5 +147,5 @@ def _no_such_member() -> Exception:
     return no_such("Member", "conversation:error:member-not-found")
 
 
-def _shown(sandbox: Sandbox, request: Request, page: Page, member: Member) -> Json:
-    return Json(representations.member_record(page, member, sandbox.book.leg(member), base(request)))
+def _shown(sandbox: Sandbox, request: Request, log: ConversationLog, member: Member) -> Json:
+    return Json(representations.member_record(log, member, sandbox.conversations.leg(member), base(request)))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.routing import Route
 
-    from voicectl.sandbox.conversations.conversation_log import Page
+    from voicectl.sandbox.conversations.conversation_log import ConversationLog
     from voicectl.sandbox.conversations.paging import Key
     from voicectl.sandbox.conversations.users import User
     from voicectl.sandbox.platform import Sandbox
@@ -88,13 +88,13 @@ def _list_conversations(sandbox: Sandbox, request: Request, _body: Any) -> Respo
     search = searches.read_conversation_search(request.query_params, of_user=True)
     user = _named(sandbox, request)
 
-    def found() -> Iterator[tuple[Key, Page]]:
-        for page in list(sandbox.book):
-            states = {member.state for member in page.members.values() if member.user is user}
+    def found() -> Iterator[tuple[Key, ConversationLog]]:
+        for log in list(sandbox.conversations):
+            states = {member.state for member in log.members.values() if member.user is user}
             is_wanted = bool(states) if search.state is None else search.state in states
-            if is_wanted and search.finds(page) and is_there(sandbox, request, page):
-                key = page.settings.get("properties", {}).get("custom_sort_key", "")
-                yield (key if search.by_sort_key else "", page.number), page
+            if is_wanted and search.finds(log) and is_there(sandbox, request, log):
+                key = log.settings.get("properties", {}).get("custom_sort_key", "")
+                yield (key if search.by_sort_key else "", log.number), log
 
     url = f"{base(request)}{ALL}/{user.id}/conversations"
     show = partial(
