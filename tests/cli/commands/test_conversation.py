@@ -353,8 +353,8 @@ def test_a_dry_run_shows_the_request_and_sends_nothing(voicectl: Room, command: 
 def test_names_from_outside_are_shown_harmlessly(voicectl: Room) -> None:
     voicectl.call(options="--join 'evil room'")
     assert voicectl.sandbox is not None
-    (page_,) = list(voicectl.sandbox.conversations)
-    voicectl.sandbox.exchange.rooms.rename(page_.conversation, "evil\x1b[31m\u202eroom")
+    (log,) = list(voicectl.sandbox.conversations)
+    voicectl.sandbox.exchange.rooms.rename(log.conversation, "evil\x1b[31m\u202eroom")
 
     ran = voicectl("conversation list")
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.sandbox.parts import Line, line, saying
 from voicectl.sandbox.recordings.audio import mix
-from voicectl.sandbox.sockets.audio import BUFFERED_FRAMES, Feed, Kept, Playout, frame_bytes
+from voicectl.sandbox.sockets.audio import BUFFERED_FRAMES, Feed, Playout, SoundCache, frame_bytes
 from voicectl.sandbox.telephony.sounds import Pcm, Sound, keys
 from voicectl.sandbox.telephony.state import Leg
 
@@ -134,7 +134,7 @@ class Speaker:
     def __init__(self) -> None:
         self.line = line()
         self.bot, self.person = meeting(self.line)
-        self.playout = Playout(self.line.exchange, self.bot, RATE, Kept())
+        self.playout = Playout(self.line.exchange, self.bot, RATE, SoundCache())
         self.start = self.line.exchange.now
 
     def wait(self, seconds: float) -> None:
@@ -269,7 +269,7 @@ class TestPlayout:
         assert longest <= 60 * RATE * 2 + FRAME
 
     def test_what_is_over_is_kept_until_there_is_too_much(self):
-        kept, sounds = Kept(limit=100), [Pcm(RATE, bytearray(40)) for _ in range(4)]
+        kept, sounds = SoundCache(limit=100), [Pcm(RATE, bytearray(40)) for _ in range(4)]
         for sound in sounds:
             kept.add(sound)
 

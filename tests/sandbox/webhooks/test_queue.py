@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from tests.support.waiting import PATIENCE_SECONDS
 from voicectl.sandbox.account.applications import Hook
 from voicectl.sandbox.webhooks import queue
-from voicectl.sandbox.webhooks.delivery import Courier, Delivery
+from voicectl.sandbox.webhooks.delivery import Delivery, WebhookClient
 from voicectl.sandbox.webhooks.queue import AT_ONCE, Turn, WebhookQueue
 
 
@@ -183,7 +183,7 @@ def descriptors(more: int) -> Iterator[int]:
 
 def outcomes(url: str, count: int) -> set[str]:
     """What came of so many requests that were all made at once."""
-    courier = Courier(sign=lambda _payload, _id: "", may_reach=lambda _url: True)
+    client = WebhookClient(sign=lambda _payload, _id: "", may_reach=lambda _url: True)
     hook = Hook(url=url, method="POST", connect_seconds=PATIENCE_SECONDS, read_seconds=0.2)
     entries: list[dict] = [{"attempts": []} for _ in range(count)]
 
@@ -191,7 +191,7 @@ def outcomes(url: str, count: int) -> set[str]:
         application = SimpleNamespace(id="", fallback=None)
         rest = {"effect": None, "hook": hook, "fields": {}, "line": "", "is_signed": False}
         told = [Delivery(application=application, entry=entry, **rest) for entry in entries]
-        await asyncio.gather(*map(courier.consult, told))
+        await asyncio.gather(*map(client.consult, told))
 
     asyncio.run(main())
     return {entry["outcome"] for entry in entries}

@@ -22,7 +22,7 @@ from voicectl.sandbox.log import KEPT
 from voicectl.sandbox.parsing.fields import Fields, Invalid
 from voicectl.sandbox.problems import refused_control
 from voicectl.sandbox.telephony.exchange import ExchangeError
-from voicectl.sandbox.webhooks.request import shown
+from voicectl.sandbox.webhooks.request import without_password
 from voicectl.times import rfc3339
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ async def _identity(sandbox: Sandbox, _request: Request, _fields: Fields) -> Res
             "from": identity.number,
             "api_key": identity.api_key,
             "regions": sandbox.region_urls,
-            "answer_url": None if hook is None else shown(hook.url),
+            "answer_url": None if hook is None else without_password(hook.url),
         }
     )
 

@@ -29,7 +29,7 @@ QUIET_MS = 500
 LONGEST_UTTERANCE_MS = 60_000
 """After this a party that goes on counts as having begun anew, so that no sound grows without end."""
 
-KEPT_BYTES = 64 * 1024 * 1024
+CACHE_BYTES = 64 * 1024 * 1024
 """How much of what WebSockets said is kept for recordings, of all together; the oldest becomes silence."""
 
 
@@ -120,14 +120,14 @@ class Feed:
         return told
 
 
-class Kept:
+class SoundCache:
     """The sounds of parties that have stopped speaking, until there is too much of them.
 
     Args:
         limit: How much, in bytes.
     """
 
-    def __init__(self, limit: int = KEPT_BYTES) -> None:
+    def __init__(self, limit: int = CACHE_BYTES) -> None:
         self._limit = limit
         self._sounds: deque[Pcm] = deque()
         self._bytes = 0
@@ -151,14 +151,14 @@ class Playout:
         exchange: Where it is heard.
         leg: Whose party it is.
         rate: Samples a second.
-        kept: Where sounds go that are over.
+        cache: Where sounds go that are over.
     """
 
-    def __init__(self, exchange: Exchange, leg: Leg, rate: int, kept: Kept) -> None:
+    def __init__(self, exchange: Exchange, leg: Leg, rate: int, cache: SoundCache) -> None:
         self._exchange = exchange
         self._leg = leg
         self._rate = rate
-        self._kept = kept
+        self._cache = cache
         self._frame = frame_bytes(rate)
         self._waiting = bytearray()
         self._position = 0.0
@@ -249,4 +249,4 @@ class Playout:
             self._heard.cut(min(self._exchange.now, round(self._quiet_since)))
             self._exchange.media.hush(self._heard)
             self._heard = None
-            self._kept.add(self._sound)
+            self._cache.add(self._sound)

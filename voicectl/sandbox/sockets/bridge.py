@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from voicectl.sandbox.sockets.audio import FRAME_MS, Kept
+from voicectl.sandbox.sockets.audio import FRAME_MS, SoundCache
 from voicectl.sandbox.telephony.sounds import Sound
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Sockets:
         self._may_reach = may_reach
         self.connect_seconds = CONNECT_SECONDS
         self.patience_seconds = PATIENCE_SECONDS
-        self._kept = Kept()
+        self._cache = SoundCache()
         self._dialling: dict[str, asyncio.Task[ClientConnection]] = {}
         self._open: dict[str, WebSocket] = {}
         self._ending: set[asyncio.Task[None]] = set()
@@ -186,7 +186,7 @@ class Sockets:
             leg,
             exchange=self._exchange,
             log=self._log,
-            kept=self._kept,
+            cache=self._cache,
             on_change=self._woken.set,
             on_close=self._closed,
         )

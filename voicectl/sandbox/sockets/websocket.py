@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-from voicectl.sandbox.sockets.audio import FRAME_MS, Feed, Kept, Playout, frame_bytes
+from voicectl.sandbox.sockets.audio import FRAME_MS, Feed, Playout, SoundCache, frame_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,13 +98,13 @@ class WebSocket:
         *,
         exchange: Exchange,
         log: Log,
-        kept: Kept,
+        cache: SoundCache,
         on_change: Callable[[], None],
         on_close: Callable[[WebSocket], None],
     ) -> None:
         self.leg = leg
         rate = int(leg.to["content-type"].rpartition("=")[2])
-        self.playout = Playout(exchange, leg, rate, kept)
+        self.playout = Playout(exchange, leg, rate, cache)
         self._connection = connection
         self._frame = frame_bytes(rate)
         self._exchange = exchange

@@ -16,7 +16,7 @@ from voicectl.sandbox.bodies import MAX_BODY, UnreadableBody, parse_json
 from voicectl.sandbox.faults import Fault, FaultType
 from voicectl.sandbox.parsing.ncco import read_ncco
 from voicectl.sandbox.telephony.effects import Event, Fetch
-from voicectl.sandbox.webhooks.request import NO_ANSWER, Reply, Unsendable, build, send, shown
+from voicectl.sandbox.webhooks.request import NO_ANSWER, Reply, Unsendable, build, send, without_password
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,7 +95,7 @@ class Delivery:
         return self.receiver, self.line
 
 
-class Courier:
+class WebhookClient:
     """Makes the requests of deliveries, one delivery at a time or many.
 
     Args:
@@ -126,7 +126,7 @@ class Courier:
         if fallback is None or not has_failed:
             return answer
         if not self._may_reach(fallback.url):
-            delivery.entry["attempts"].append({"url": shown(fallback.url), "reason": OFF_LIMITS})
+            delivery.entry["attempts"].append({"url": without_password(fallback.url), "reason": OFF_LIMITS})
             return answer
         fields = delivery.fields | {
             "reason": answer.reason,
@@ -156,7 +156,7 @@ class Courier:
     ) -> Reply:
         """Make up to two attempts at one URL, and write them down. Faults strike the delivery's own URL only."""
         fault = delivery.fault.what if delivery.fault and hook is delivery.hook else None
-        where = {} if hook is delivery.hook else {"url": shown(hook.url)}
+        where = {} if hook is delivery.hook else {"url": without_password(hook.url)}
         attempts = delivery.entry["attempts"]
         reply = NO_ANSWER
         for attempt in range(ATTEMPTS):

@@ -1,7 +1,7 @@
 """When each request to a webhook has its turn.
 
 Each receiver, a host and port, has a queue of its own: one that is slow or dead holds up nobody else, unless so many
-questions wait for its replies that all slots of the courier are taken. In a queue each leg has a line: what it tells
+questions wait for its replies that all slots of the client are taken. In a queue each leg has a line: what it tells
 goes out in order, one after the other, but a reply that is late holds up the rest for a moment only. The platform
 promises no order at all; with a receiver that is well, this one can be relied on in a test.
 """

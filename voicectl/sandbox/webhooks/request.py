@@ -150,7 +150,7 @@ async def send(request: httpx.Request) -> Reply:
         return Reply(status=status, trouble=_cause(exc, "Connection closed."))
 
 
-def shown(url: str) -> str:
+def without_password(url: str) -> str:
     """*url* for the log: without the password that it may have."""
     scheme, slashes, rest = url.partition("//")
     authority, slash, path = rest.partition("/")

@@ -14,9 +14,9 @@ from voicectl.sandbox.account.applications import ANSWER_SECONDS, EVENT_SECONDS,
 from voicectl.sandbox.faults import ANSWER, RTC, WEBHOOK_FAULTS, FaultType
 from voicectl.sandbox.telephony import events
 from voicectl.sandbox.telephony.effects import Event, Fetch, Kind
-from voicectl.sandbox.webhooks.delivery import OFF_LIMITS, Answer, Courier, Delivery
+from voicectl.sandbox.webhooks.delivery import OFF_LIMITS, Answer, Delivery, WebhookClient
 from voicectl.sandbox.webhooks.queue import MOST, Turn, WebhookQueue
-from voicectl.sandbox.webhooks.request import shown
+from voicectl.sandbox.webhooks.request import without_password
 from voicectl.voice.call import CallStatus
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Webhooks:
         self._faults = faults
         self._log = log
         self._region_url = region_url
-        self._courier = Courier(sign=sign, may_reach=may_reach)
+        self._client = WebhookClient(sign=sign, may_reach=may_reach)
         self._may_reach = may_reach
         self._queue = queue or WebhookQueue()
         self._held: dict[Delivery, asyncio.TimerHandle] = {}
@@ -169,7 +169,7 @@ class Webhooks:
         is_signed = application.signs("rtc" if effect is None else "voice")
         sent: dict[str, Any] = {
             "method": hook.method,
-            "url": shown(hook.url),
+            "url": without_password(hook.url),
             "body": fields,
             "signed": is_signed,
         }
@@ -237,11 +237,11 @@ class Webhooks:
 
     async def _make(self, delivery: Delivery) -> None:
         if delivery.answer is None:
-            await self._courier.tell(delivery)
+            await self._client.tell(delivery)
             return
         answer = Answer(reason="it was broken off")
         try:
-            answer = await self._courier.consult(delivery)
+            answer = await self._client.consult(delivery)
         finally:
             if not delivery.answer.done():
                 delivery.answer.set_result(answer)
