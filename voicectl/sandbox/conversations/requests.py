@@ -16,9 +16,8 @@ from voicectl.sandbox.conversations.conversation_log import MemberState
 from voicectl.sandbox.conversations.log import EPHEMERAL
 from voicectl.sandbox.parsing.endpoints import read_event_url
 from voicectl.sandbox.parsing.fields import METHODS, Fields
-from voicectl.sandbox.parsing.input_action import LANGUAGE
-from voicectl.sandbox.parsing.ncco import SPLITS
-from voicectl.sandbox.telephony.actions import LONGEST_RECORDING, Format, Record, Transcription
+from voicectl.sandbox.parsing.ncco import SPLITS, read_transcription
+from voicectl.sandbox.telephony.actions import LONGEST_RECORDING, Format, Record
 
 LONGEST_NAME = 100
 LONGEST_DISPLAY_NAME = 50
@@ -30,8 +29,7 @@ RETENTION_DAYS = 31
 _NUMBERS = ("phone", "sip", "app", "websocket", "vbc", "whatsapp-voice")
 _CHANNELS = ("pstn", "sip", "websocket", "vbc", "sms", "mms", "whatsapp", "viber", "messenger")
 _RESERVED = "USR-"
-_CUSTOM = re.compile(r"custom:[\w\-:]+", re.ASCII)
-_MESSAGE = re.compile(r"message(:[a-z]+)?")
+_MESSAGE = re.compile(r"message(:[a-z]+)?|custom:[\w\-:]+", re.ASCII)
 
 _FORMATS = {"mp3": Format.MP3, "wav": Format.WAV, "vorbis": Format.OGG}
 """Of a recording, as this API names them."""
@@ -201,29 +199,19 @@ def read_record(fields: Fields) -> Record:
         channels=1 if split is None else 2,
         time_out=fields.integer("timeout", 1, LONGEST_RECORDING, default=LONGEST_RECORDING),
         beep_start=fields.flag("beep_start"),
-        transcription=_transcription(fields.inside("transcription")),
+        transcription=read_transcription(fields, "sentiment_analysis", read_event_url),
         events=read_event_url(fields),
     )
 
 
 def is_message(type_: str) -> bool:
     """Whether events of this type are the application's own, to be told, kept and deleted."""
-    return bool(_MESSAGE.fullmatch(type_) or _CUSTOM.fullmatch(type_))
+    return _MESSAGE.fullmatch(type_) is not None
 
 
 def is_user_name(name: str) -> bool:
     """Whether a user may be called so: other words stand for ids in paths."""
     return name != "me" and not name.startswith(_RESERVED)
-
-
-def _transcription(fields: Fields | None) -> Transcription | None:
-    if fields is None:
-        return None
-    return Transcription(
-        language=fields.text("language") or LANGUAGE,
-        sentiment_analysis=fields.flag("sentiment_analysis"),
-        events=read_event_url(fields),
-    )
 
 
 def _name(fields: Fields) -> str | None:

@@ -105,6 +105,26 @@ def read_detection(fields: Fields, standard: str, *advanced: str) -> Detection |
     )
 
 
+def read_transcription(
+    fields: Fields, sentiment: str, read_events: Callable[[Fields], Webhook | None]
+) -> Transcription | None:
+    """``transcription`` of a recording.
+
+    Args:
+        fields: What it is in.
+        sentiment: The name of its option: ``sentimentAnalysis``, in REST ``sentiment_analysis``.
+        read_events: Reads where its event goes.
+    """
+    options = fields.inside("transcription")
+    if options is None:
+        return None
+    return Transcription(
+        language=options.text("language") or LANGUAGE,
+        sentiment_analysis=options.flag(sentiment),
+        events=read_events(options),
+    )
+
+
 def _action(fields: Fields) -> Action | None:
     name = fields.text("action", required=True)
     if name is None:
@@ -147,25 +167,15 @@ def _record(fields: Fields) -> Action:
         end_on_key=key,
         time_out=fields.integer("timeOut", 3, LONGEST_RECORDING, default=LONGEST_RECORDING),
         beep_start=fields.flag("beepStart"),
-        transcription=_transcription(fields),
+        transcription=read_transcription(fields, "sentimentAnalysis", read_ncco_event_url),
         events=read_ncco_event_url(fields),
-    )
-
-
-def _transcription(fields: Fields) -> Transcription | None:
-    options = fields.inside("transcription")
-    if options is None:
-        return None
-    return Transcription(
-        language=options.text("language") or LANGUAGE,
-        sentiment_analysis=options.flag("sentimentAnalysis"),
-        events=read_ncco_event_url(options),
     )
 
 
 def _conversation(fields: Fields) -> Action:
     is_recorded = fields.flag("record")
-    transcription, events = _transcription(fields), read_ncco_event_url(fields)
+    transcription = read_transcription(fields, "sentimentAnalysis", read_ncco_event_url)
+    events = read_ncco_event_url(fields)
     if "transcription" in fields.raw and not is_recorded:
         fields.refuse("transcription", "Needs record: true")
     return Join(

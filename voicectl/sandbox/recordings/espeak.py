@@ -62,11 +62,6 @@ class Espeak:
         self._bytes = 0
         self._lock = Lock()
 
-    @property
-    def is_there(self) -> bool:
-        """Whether it has a voice."""
-        return self._program is not None
-
     def say(self, text: str, manner: Manner, *, samples: int, rate: int) -> bytes | None:
         """*text* as speech, hurried, then cut, if it would take longer than *samples*, and else followed by silence.
 
