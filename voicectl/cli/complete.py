@@ -54,7 +54,7 @@ class Word(NamedTuple):
     about: str = ""
 
 
-class Place(NamedTuple):
+class Completion(NamedTuple):
     """What is being completed.
 
     Attributes:
@@ -103,7 +103,7 @@ def _words(app: App, line: str) -> list[Word] | None:
     if completer := _completer(metavar, param):
         given_before = context.params.get(str(param.name))
         taken = tuple(map(str, given_before)) if isinstance(given_before, list | tuple) else ()
-        place = Place(app, param, group, rest, taken, app.clock.time())
+        place = Completion(app, param, group, rest, taken, app.clock.time())
         found: Iterable[Word] = (word for word in completer(place) if word.value not in taken)
     elif any(part in metavar for part in _FILES):
         return None
@@ -113,7 +113,7 @@ def _words(app: App, line: str) -> list[Word] | None:
     return [Word(given + word.value, word.about) for word in fitting[:MAX_VALUES]]
 
 
-def _completer(metavar: str, param: Any) -> Callable[[Place], Iterable[Word]] | None:
+def _completer(metavar: str, param: Any) -> Callable[[Completion], Iterable[Word]] | None:
     """What completes an argument or option."""
     if getattr(param.type, "choices", None) if hasattr(param, "type") else None:
         return None  # Typer knows the words
@@ -124,7 +124,7 @@ def _completer(metavar: str, param: Any) -> Callable[[Place], Iterable[Word]] | 
     return _COMPLETERS.get(metavar)
 
 
-def _legs(place: Place) -> Iterator[Word]:
+def _legs(place: Completion) -> Iterator[Word]:
     """Live legs; their numbers, where one begins to be typed."""
     found = _live(place)
     for end in ("to:", "from:"):
@@ -143,7 +143,7 @@ def _legs(place: Place) -> Iterator[Word]:
         yield Word(leg.uuid, _about(leg, place.now))
 
 
-def _legs_and_rooms(place: Place) -> Iterator[Word]:
+def _legs_and_rooms(place: Completion) -> Iterator[Word]:
     """Legs, the first of them before any room."""
     if place.taken:
         fitting = (word for word in _rooms(place) if word.value.startswith(place.begun))
@@ -151,7 +151,7 @@ def _legs_and_rooms(place: Place) -> Iterator[Word]:
     yield from _legs(place)
 
 
-def _rooms(place: Place) -> Iterator[Word]:
+def _rooms(place: Completion) -> Iterator[Word]:
     """The rooms that legs were moved to; conversations too, where their ids are taken."""
     from voicectl.core import completion  # noqa: PLC0415 (as all below: for what is completed alone)
 
@@ -162,7 +162,7 @@ def _rooms(place: Place) -> Iterator[Word]:
         yield from _conversations(place)
 
 
-def _conversations(place: Place) -> Iterator[Word]:
+def _conversations(place: Completion) -> Iterator[Word]:
     """The conversations of live legs."""
     numbers: dict[str, int] = {}
     for leg in _live(place):
@@ -173,7 +173,7 @@ def _conversations(place: Place) -> Iterator[Word]:
         yield Word(name, f"{number} leg{'s' * (number != 1)}")
 
 
-def _profiles(place: Place) -> Iterator[Word]:
+def _profiles(place: Completion) -> Iterator[Word]:
     store = place.app.profiles
     for name in store.names():
         is_default = name == store.default
@@ -183,7 +183,7 @@ def _profiles(place: Place) -> Iterator[Word]:
             yield Word(name)
 
 
-def _statuses(place: Place) -> Iterator[Word]:
+def _statuses(place: Completion) -> Iterator[Word]:
     if not set(_FOR).isdisjoint(place.param.opts):
         yield Word("ended", "any final status")
     if place.group in ("wait", "watch", "call", "webhook"):
@@ -191,21 +191,13 @@ def _statuses(place: Place) -> Iterator[Word]:
     yield from (Word(status) for status in CallStatus)
 
 
-def _kinds(_place: Place) -> Iterator[Word]:
+def _kinds(_place: Completion) -> Iterator[Word]:
     from voicectl.voice.event import Kind  # noqa: PLC0415
 
     yield from (Word(each) for each in (*Kind, "answer", "fallback", "rtc"))
 
 
-def _regions(_place: Place) -> Iterator[Word]:
-    yield from (Word(each) for each in Region)
-
-
-def _formats(_place: Place) -> Iterator[Word]:
-    yield from (Word(each) for each in Format)
-
-
-_COMPLETERS: dict[str, Callable[[Place], Iterable[Word]]] = {
+_COMPLETERS: dict[str, Callable[[Completion], Iterable[Word]]] = {
     "LEG... ROOM": _legs_and_rooms,
     "ROOM": _rooms,
     "ROOM|CON-ID": _rooms,
@@ -214,19 +206,19 @@ _COMPLETERS: dict[str, Callable[[Place], Iterable[Word]]] = {
     "NAME": _profiles,
     "STATUS": _statuses,
     "KIND": _kinds,
-    "REGION": _regions,
-    "FORMAT": _formats,
+    "REGION": lambda _: map(Word, Region),
+    "FORMAT": lambda _: map(Word, Format),
 }
 
 
-def _live(place: Place) -> list[Leg]:
+def _live(place: Completion) -> list[Leg]:
     from voicectl.core import completion  # noqa: PLC0415
 
     directory = _state(place)
     return [] if directory is None else completion.live_legs(directory, place.now)
 
 
-def _state(place: Place) -> Path | None:
+def _state(place: Completion) -> Path | None:
     """Where the application's state is kept; None if nothing is yet.
 
     Only its sandbox knows the application of a rehearsal, and is not asked: the one that was used last is it.

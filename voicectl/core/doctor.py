@@ -38,7 +38,7 @@ CONNECT_SECONDS = 5.0
 MAX_CLOCK_SECONDS = 30.0
 
 
-class Outcome(StrEnum):
+class CheckOutcome(StrEnum):
     """How a check ended."""
 
     OK = "ok"
@@ -56,7 +56,7 @@ class Finding:
     """
 
     check: str
-    outcome: Outcome
+    outcome: CheckOutcome
     kind: str
     detail: str
     fix: str | None = None
@@ -76,7 +76,7 @@ def examine(
     """Check everything that a command needs, and go on past what fails."""
     yield Finding(
         check="application",
-        outcome=Outcome.OK,
+        outcome=CheckOutcome.OK,
         kind="credentials",
         detail=f"{target.application_id} from {target.name}",
     )
@@ -84,13 +84,16 @@ def examine(
     yield key
     network = list(_network(target, clock, environ))
     yield from network
-    if key.outcome is not Outcome.OK:
+    if key.outcome is not CheckOutcome.OK:
         yield Finding(
-            check="read", outcome=Outcome.SKIPPED, kind="credentials", detail="there is no key to sign with"
+            check="read",
+            outcome=CheckOutcome.SKIPPED,
+            kind="credentials",
+            detail="there is no key to sign with",
         )
-    elif network[0].outcome is not Outcome.OK:
+    elif network[0].outcome is not CheckOutcome.OK:
         yield Finding(
-            check="read", outcome=Outcome.SKIPPED, kind="network", detail="the host cannot be reached"
+            check="read", outcome=CheckOutcome.SKIPPED, kind="network", detail="the host cannot be reached"
         )
     else:
         yield _read(api)
@@ -108,7 +111,7 @@ def _key(target: Target) -> Finding:
     fingerprint = keys.fingerprint(key.public_key())
     return Finding(
         check="key",
-        outcome=Outcome.OK,
+        outcome=CheckOutcome.OK,
         kind="credentials",
         detail=f"RSA of {key.key_size} bits from {target.sources['private_key']}, public key {fingerprint}",
     )
@@ -123,25 +126,25 @@ def _network(target: Target, clock: Clock, environ: Mapping[str, str]) -> Iterat
     except (NotSent, NoAnswer, ConfigError) as exc:
         yield Finding(
             check="network",
-            outcome=Outcome.FAIL,
+            outcome=CheckOutcome.FAIL,
             kind="network",
             detail=exc.message,
             fix="Check the name, the network, HTTPS_PROXY, and --ca-file; start a stopped sandbox.",
         )
         return
     secured = "name, connection and TLS" if target.base_url.startswith("https") else "connection"
-    yield Finding(check="network", outcome=Outcome.OK, kind="network", detail=f"{secured} to {host}")
+    yield Finding(check="network", outcome=CheckOutcome.OK, kind="network", detail=f"{secured} to {host}")
     theirs = server_time(reply)
     if theirs is None:
         yield Finding(
-            check="clock", outcome=Outcome.SKIPPED, kind="credentials", detail=f"{host} sends no Date"
+            check="clock", outcome=CheckOutcome.SKIPPED, kind="credentials", detail=f"{host} sends no Date"
         )
         return
     offset = theirs - clock.time()
     if abs(offset) > MAX_CLOCK_SECONDS:
         yield Finding(
             check="clock",
-            outcome=Outcome.FAIL,
+            outcome=CheckOutcome.FAIL,
             kind="credentials",
             detail=f"this machine is {abs(offset):.0f} s {'slow' if offset > 0 else 'fast'} against {host}",
             fix="Set the clock: tokens made by it may be refused.",
@@ -149,7 +152,7 @@ def _network(target: Target, clock: Clock, environ: Mapping[str, str]) -> Iterat
     else:
         yield Finding(
             check="clock",
-            outcome=Outcome.OK,
+            outcome=CheckOutcome.OK,
             kind="credentials",
             detail=f"within {abs(offset):.0f} s of {host}",
         )
@@ -162,7 +165,9 @@ def _read(api: Callable[[], VoiceApi]) -> Finding:
         return _failed("read", "credentials", exc)
     except (TransportError, ApiError) as exc:
         return _failed("read", "network", exc)
-    return Finding(check="read", outcome=Outcome.OK, kind="credentials", detail="the API accepts the token")
+    return Finding(
+        check="read", outcome=CheckOutcome.OK, kind="credentials", detail="the API accepts the token"
+    )
 
 
 def _pace(pace: Callable[[], SharedPace]) -> Finding:
@@ -172,13 +177,13 @@ def _pace(pace: Callable[[], SharedPace]) -> Finding:
         why = exc.strerror if isinstance(exc, OSError) else exc.message
         return Finding(
             check="limiter",
-            outcome=Outcome.FAIL,
+            outcome=CheckOutcome.FAIL,
             kind="state",
             detail=f"requests are not paced: {why}",
             fix="Make the state directory writable, or name another with VOICECTL_STATE_DIR.",
         )
     return Finding(
-        check="limiter", outcome=Outcome.OK, kind="state", detail="shared with your other commands"
+        check="limiter", outcome=CheckOutcome.OK, kind="state", detail="shared with your other commands"
     )
 
 
@@ -188,7 +193,7 @@ def _journal(journal: Callable[[], Journal]) -> Finding:
     except (JournalError, ConfigError) as exc:
         return _failed("journal", "state", exc)
     more = f"; {in_doubt} calls in doubt: voicectl call reconcile" if in_doubt else ""
-    return Finding(check="journal", outcome=Outcome.OK, kind="state", detail=f"usable{more}")
+    return Finding(check="journal", outcome=CheckOutcome.OK, kind="state", detail=f"usable{more}")
 
 
 def _events(events: Callable[[], EventStore | None], spool: Callable[[], Spool]) -> Iterator[Finding]:
@@ -200,8 +205,10 @@ def _events(events: Callable[[], EventStore | None], spool: Callable[[], Spool])
         return
     if found is not None:
         more = f"; {waiting} files of events wait for 'voicectl webhook serve'" if waiting else ""
-        yield Finding(check="events", outcome=Outcome.OK, kind="state", detail=f"the store is usable{more}")
+        yield Finding(
+            check="events", outcome=CheckOutcome.OK, kind="state", detail=f"the store is usable{more}"
+        )
 
 
 def _failed(check: str, kind: str, exc: VoicectlError) -> Finding:
-    return Finding(check=check, outcome=Outcome.FAIL, kind=kind, detail=exc.message, fix=exc.hint)
+    return Finding(check=check, outcome=CheckOutcome.FAIL, kind=kind, detail=exc.message, fix=exc.hint)

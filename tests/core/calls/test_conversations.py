@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicectl.core.calls.conversations import Entry, Hears, Presence, Scene, entered, grouped
+from voicectl.core.calls.conversations import EntryTerms, Hears, Presence, Scene, entered, grouped
 from voicectl.core.calls.move import Surroundings, party
 from voicectl.store.action_log import Note
 from voicectl.voice.call import Call, is_conversation_id
@@ -47,7 +47,7 @@ def conversation(
 
 maybe = st.none() | st.booleans()
 some = st.none() | st.frozensets(st.sampled_from(NAMES))
-entries = st.none() | st.builds(Entry, can_hear=some, can_speak=some, starts=st.booleans())
+entries = st.none() | st.builds(EntryTerms, can_hear=some, can_speak=some, starts=st.booleans())
 
 
 @st.composite
@@ -67,7 +67,7 @@ def completions(leg: Presence) -> Sequence[Presence]:
     """A leg as it may be in truth, where not all of it is told."""
     mutes = (True, False) if leg.muted is None else (leg.muted,)
     earmuffs = (True, False) if leg.earmuffed is None else (leg.earmuffed,)
-    terms = (Entry(), Entry(can_hear=frozenset(), can_speak=frozenset(), starts=False))
+    terms = (EntryTerms(), EntryTerms(can_hear=frozenset(), can_speak=frozenset(), starts=False))
     return [
         Presence(call=leg.call, member=member(leg.call.uuid, muted, earmuffed), entry=leg.entry or entry)
         for muted, earmuffed, entry in product(mutes, earmuffs, terms)
@@ -122,8 +122,8 @@ def test_the_matrix_has_each_two_legs_once_each_way(legs: list[Presence], is_roo
 
 
 @given(entries.filter(bool))
-def test_a_note_keeps_the_terms_of_entry(entry: Entry) -> None:
-    assert Entry.from_detail(entry.detail) == entry
+def test_a_note_keeps_the_terms_of_entry(entry: EntryTerms) -> None:
+    assert EntryTerms.from_detail(entry.detail) == entry
 
 
 def note(what: str, room: str = "support-17", outcome: str = "done", **detail: Any) -> Note:

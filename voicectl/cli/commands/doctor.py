@@ -7,7 +7,7 @@ import typer
 from voicectl.cli import errors
 from voicectl.cli.context import current
 from voicectl.cli.output.writer import View
-from voicectl.core.doctor import Finding, Outcome, examine
+from voicectl.core.doctor import CheckOutcome, Finding, examine
 
 VIEW = View(
     columns=("check", "outcome", "detail", "fix"), id="check", line="{outcome:8}{check:13}{detail}  {fix}"
@@ -46,7 +46,7 @@ def doctor(ctx: typer.Context) -> None:
                 }
             )
             out.flush()
-            if finding.outcome is Outcome.FAIL:
+            if finding.outcome is CheckOutcome.FAIL:
                 failed.append(finding)
     kinds = {finding.kind for finding in failed}
     for kind, status in (

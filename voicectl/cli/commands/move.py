@@ -14,7 +14,7 @@ from voicectl.cli.ncco_input import NoLint, check_ncco
 from voicectl.cli.output.text import remark
 from voicectl.cli.targets import LegOperation, Targets, noted, targets
 from voicectl.core.calls import move as moving
-from voicectl.core.calls.conversations import Entry
+from voicectl.core.calls.conversations import EntryTerms
 from voicectl.errors import (
     ApiError,
     AuthError,
@@ -117,7 +117,7 @@ def move(
     flow = [ncco.conversation(check_room(room), **terms)]
     if not no_lint:
         check_ncco(app, flow)
-    entry = Entry.of(can_hear=hearing, can_speak=speaking, starts=start_on_enter is not False)
+    entry = EntryTerms.of(can_hear=hearing, can_speak=speaking, starts=start_on_enter is not False)
     is_many = len(moved) > 1 or moved[0] == "-" or with_partners
     removal = _Removal(
         app,
@@ -174,8 +174,8 @@ class _Removal(LegOperation):
         self._is_blind = False
 
     @cached_property
-    def _lookout(self) -> moving.Lookout:
-        return moving.Lookout(self.app.api, self.app.conversations, self.app.clock, self._room)
+    def _arrivals(self) -> moving.ArrivalCheck:
+        return moving.ArrivalCheck(self.app.api, self.app.conversations, self.app.clock, self._room)
 
     def gather(self, uuids: Sequence[str], *, limit: int, is_list: bool) -> Sequence[str]:
         """The legs, and all who share a conversation with one of them, once somebody consents to that.
@@ -319,16 +319,16 @@ class _Removal(LegOperation):
         """Wait until the legs are in the room; one that is not is told, and counts."""
         app = self.app
         before = {uuid: self._before.get(uuid, "") for uuid in several.done}
-        found = self._lookout.wait(before, check=app.interrupts.check)
+        found = self._arrivals.wait(before, check=app.interrupts.check)
         faults: dict[str, VoicectlError] = {}
         for uuid, each in found.items():
             if each.place is moving.Place.ROOM:
                 continue
-            if each.place is moving.Place.ELSEWHERE and not self._lookout.has_name(each):
+            if each.place is moving.Place.ELSEWHERE and not self._arrivals.has_name(each):
                 remark(f"{uuid} {each}: whether that is {self._room} cannot be read")
                 continue
             faults[uuid] = self._fault(uuid, each)
-        rooms = self._lookout.rooms(found.values())
+        rooms = self._arrivals.rooms(found.values())
         if len(rooms) > 1:
             remark(
                 f"warning: they are not together: {self._room} is {' and '.join(rooms)}. In each region a name stands"
@@ -355,7 +355,7 @@ class _Removal(LegOperation):
     def _tell_places(self, uuids: Iterable[str]) -> None:
         """Say who is where."""
         for uuid in dict.fromkeys(uuids):
-            remark(f"{self._name(uuid)} {self._lookout.where(uuid, self._before.get(uuid, ''))}")
+            remark(f"{self._name(uuid)} {self._arrivals.where(uuid, self._before.get(uuid, ''))}")
 
     def _name(self, uuid: str) -> str:
         return moving.label(self._calls[uuid]) if uuid in self._calls else uuid

@@ -69,7 +69,7 @@ def stop_recording(api: ConversationApi, id_: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class ConversationLegs:
     """A conversation with the live legs that are in it.
 
     Attributes:
@@ -99,7 +99,7 @@ class Group:
 
 def grouped(
     live: Iterable[Call], listed: Iterable[Conversation], *, with_empty: bool = False
-) -> Iterator[Group]:
+) -> Iterator[ConversationLegs]:
     """Bring live legs and the list of conversations together, in the order of the list.
 
     Conversations that the list does not have, or no more, come last. Of the list no more is read than it takes to
@@ -113,11 +113,11 @@ def grouped(
         for conversation in listed:
             if conversation.id in calls or (with_empty and conversation.state != ConversationState.DELETED):
                 there = calls.pop(conversation.id, [])
-                yield Group(id=conversation.id, conversation=conversation, calls=there)
+                yield ConversationLegs(id=conversation.id, conversation=conversation, calls=there)
             if not calls and not with_empty:
                 return
     for id_, there in calls.items():
-        yield Group(id=id_, conversation=None, calls=there)
+        yield ConversationLegs(id=id_, conversation=None, calls=there)
 
 
 class Hears(StrEnum):
@@ -136,7 +136,7 @@ class Heard(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class EntryTerms:
     """The terms on which a leg came into a room, as far as we set them.
 
     Attributes:
@@ -150,7 +150,9 @@ class Entry:
     starts: bool = True
 
     @classmethod
-    def of(cls, *, can_hear: Sequence[str] | None, can_speak: Sequence[str] | None, starts: bool) -> Entry:
+    def of(
+        cls, *, can_hear: Sequence[str] | None, can_speak: Sequence[str] | None, starts: bool
+    ) -> EntryTerms:
         """The terms that options give."""
         return cls(can_hear=_ids(can_hear), can_speak=_ids(can_speak), starts=starts)
 
@@ -164,7 +166,7 @@ class Entry:
         } | ({} if self.starts else {"starts": False})
 
     @classmethod
-    def from_detail(cls, detail: Mapping[str, Any]) -> Entry:
+    def from_detail(cls, detail: Mapping[str, Any]) -> EntryTerms:
         """What :attr:`detail` kept."""
         return cls(
             can_hear=_ids(detail.get("can_hear")),
@@ -184,7 +186,7 @@ class Presence:
 
     call: Call
     member: Member | None = None
-    entry: Entry | None = None
+    entry: EntryTerms | None = None
 
     @property
     def muted(self) -> bool | None:
@@ -303,15 +305,15 @@ def scene(
     )
 
 
-def entered(notes: Iterable[Note], room: str) -> dict[str, Entry]:
+def entered(notes: Iterable[Note], room: str) -> dict[str, EntryTerms]:
     """The terms on which legs came into *room*, as far as that was done from here, and nothing since."""
-    found: dict[str, Entry] = {}
+    found: dict[str, EntryTerms] = {}
     for note in notes:
         if note.what not in ("move", "transfer") or note.outcome == "failed":
             continue
         found.pop(note.uuid, None)
         if note.what == "move" and note.outcome == "done" and room and note.detail.get("room") == room:
-            found[note.uuid] = Entry.from_detail(note.detail)
+            found[note.uuid] = EntryTerms.from_detail(note.detail)
     return found
 
 

@@ -5,6 +5,7 @@ Source: Conversation API reference, "moving legs between conversations"; Voice A
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -274,7 +275,7 @@ class Found:
         return f"is in {self.conversation_uuid or 'no conversation'}"
 
 
-class Lookout:
+class ArrivalCheck:
     """Sees where legs are, and whether that is the room.
 
     Args:
@@ -358,8 +359,9 @@ class Lookout:
 
     def _name(self, id_: str) -> str | None:
         if id_ not in self._names:
-            conversation = _told(self._conversations, id_)
-            self._names[id_] = None if conversation is None else conversation.name
+            self._names[id_] = None
+            with suppress(ApiError, TransportError):
+                self._names[id_] = self._conversations.get(id_, within=LOOK_SECONDS).name
         return self._names[id_]
 
 
@@ -368,10 +370,3 @@ def label(call: Call) -> str:
     whose = call.from_ if call.direction == "inbound" else call.to
     name = endpoint.label(whose)
     return f"{name} ({call.uuid})" if name else call.uuid
-
-
-def _told(conversations: ConversationApi, id_: str) -> Conversation | None:
-    try:
-        return conversations.get(id_, within=LOOK_SECONDS)
-    except (ApiError, TransportError):
-        return None
