@@ -106,27 +106,15 @@ def urls(
       $ voicectl app urls --event '' --dry-run
     """
     app = current(ctx)
+    hooks = (
+        (ANSWER, "--answer", answer, answer_method),
+        (EVENT, "--event", event, event_method),
+        (FALLBACK, "--fallback", fallback, fallback_method),
+        (RTC_EVENT, "--rtc-event", rtc_event, rtc_event_method),
+    )
     wish = Wish(
-        addresses={
-            webhook: text and check_url(text, option)
-            for webhook, option, text in (
-                (ANSWER, "--answer", answer),
-                (EVENT, "--event", event),
-                (FALLBACK, "--fallback", fallback),
-                (RTC_EVENT, "--rtc-event", rtc_event),
-            )
-            if text is not None
-        },
-        methods={
-            webhook: method.value
-            for webhook, method in (
-                (ANSWER, answer_method),
-                (EVENT, event_method),
-                (FALLBACK, fallback_method),
-                (RTC_EVENT, rtc_event_method),
-            )
-            if method is not None
-        },
+        addresses={hook: url and check_url(url, option) for hook, option, url, _ in hooks if url is not None},
+        methods={hook: method.value for hook, _, _, method in hooks if method is not None},
         signed=signed,
     )
     with app.terminal.writer(URLS, is_many=True) as out:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from voicectl import times
-from voicectl.cli.arguments import check_conversation
+from voicectl.cli.arguments import check_conversation, given
 from voicectl.cli.context import App, current
 from voicectl.cli.output import views
 from voicectl.cli.output.text import is_terminal, remark
@@ -55,14 +55,12 @@ def list_(
         raise InputError("--all and --status contradict each other.", hint="Give one of them.")
     now = app.clock.time()
     with app.terminal.writer(views.CALL, is_many=True) as out:
-        calls = _calls(
-            app,
-            status=status,
-            everything=all_,
+        filters = given(
             date_start=None if since is None else times.moment(since, now=now),
             date_end=None if before is None else times.moment(before, now=now),
             conversation_uuid=None if conversation is None else check_conversation(conversation),
         )
+        calls = _calls(app, status, filters, everything=all_)
         matching = (
             call
             for call in calls
@@ -108,24 +106,10 @@ def _seen(app: App, uuid: str, history: History) -> Call:
 
 
 def _calls(
-    app: App,
-    *,
-    status: CallStatus | None,
-    everything: bool,
-    date_start: str | None,
-    date_end: str | None,
-    conversation_uuid: str | None,
+    app: App, status: CallStatus | None, filters: dict[str, Any], *, everything: bool
 ) -> Iterable[Call]:
     if everything or (status is not None and status not in LIVE):
-        return app.api.get_calls(
-            status=status, date_start=date_start, date_end=date_end, conversation_uuid=conversation_uuid
-        )
-    if status is None and date_start is date_end is conversation_uuid is None:
+        return app.api.get_calls(status=status, **filters)
+    if status is None and not filters:
         return app.live
-    return live_calls(
-        app.api,
-        statuses=LIVE if status is None else [status],
-        date_start=date_start,
-        date_end=date_end,
-        conversation_uuid=conversation_uuid,
-    )
+    return live_calls(app.api, statuses=LIVE if status is None else [status], **filters)

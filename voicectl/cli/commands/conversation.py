@@ -15,7 +15,7 @@ from voicectl.cli.output.text import clean, remark, to_json
 from voicectl.cli.output.writer import Format, View
 from voicectl.cli.targets import ALREADY, Deed, one_target
 from voicectl.core.calls import conversations
-from voicectl.core.calls.conversations import Presence, Scene
+from voicectl.core.calls.conversations import Hears, Presence, Scene
 from voicectl.core.calls.live import live_calls
 from voicectl.errors import ApiError, NotFoundError, TransportError
 
@@ -69,6 +69,9 @@ MAX_SECONDS = 7200
 Room = Annotated[str, typer.Argument(metavar="ROOM", help=ROOM_HELP, show_default=False)]
 
 
+_HEARS = {Hears.YES: "hears", Hears.NO: "hears_not", Hears.UNKNOWN: "hears_unknown"}
+
+
 class RecordFormat(StrEnum):
     """``format`` of a recording."""
 
@@ -98,37 +101,24 @@ def list_(
     """
     app = current(ctx)
     with app.terminal.writer(LISTED, is_many=True) as out:
-        listed = _Listed(app)
-        for group in conversations.grouped(app.live, listed, with_empty=all_):
+        cuts: list[bool] = []
+        for group in conversations.grouped(app.live, _listed(app, cuts), with_empty=all_):
             app.interrupts.check()
             known = {} if group.conversation is None else group.conversation.raw
             found = {"legs": len(group.calls), "statuses": group.statuses, "since": group.since}
             out.add({**known, "id": group.id, **found})
-        listed.tell()
-
-
-class _Listed:
-    """The list of conversations, as far as it can be had: a failure is told, and ends it."""
-
-    def __init__(self, app: App) -> None:
-        self._app = app
-        self._is_cut = False
-
-    def __iter__(self) -> Iterator[Conversation]:
-        def cut() -> None:
-            self._is_cut = True
-
-        try:
-            yield from self._app.conversations.list(on_cut=cut)
-        except (ApiError, TransportError) as exc:
-            remark(f"Names are not known, the Conversation API does not tell: {exc.message}")
-
-    def tell(self) -> None:
-        """Say that the list was not read to its end."""
-        if self._is_cut:
+        if cuts:
             remark(
                 "There are more than 5 000 conversations: those made before are left out, or have no name."
             )
+
+
+def _listed(app: App, cuts: list[bool]) -> Iterator[Conversation]:
+    """List conversations, as far as can be had: a failure is told, and ends it; *cuts* gets whether more exist."""
+    try:
+        yield from app.conversations.list(on_cut=lambda: cuts.append(True))
+    except (ApiError, TransportError) as exc:
+        remark(f"Names are not known, the Conversation API does not tell: {exc.message}")
 
 
 def show(ctx: typer.Context, room: Room) -> None:
@@ -216,16 +206,10 @@ def _row(leg: Presence, heard: list[tuple[Presence, Presence, Heard]]) -> dict[s
 
 def _ears(leg: Presence, heard: list[tuple[Presence, Presence, Heard]]) -> dict[str, str]:
     """Which legs this one hears, does not hear, and may hear: their ids with commas between them."""
-    names = {
-        conversations.Hears.YES: "hears",
-        conversations.Hears.NO: "hears_not",
-        conversations.Hears.UNKNOWN: "hears_unknown",
+    speakers = [(what.hears, speaker.call.uuid) for listener, speaker, what in heard if listener is leg]
+    return {
+        name: ",".join(uuid for hears, uuid in speakers if hears is each) for each, name in _HEARS.items()
     }
-    found: dict[str, list[str]] = {name: [] for name in names.values()}
-    for listener, speaker, what in heard:
-        if listener is leg:
-            found[names[what.hears]].append(speaker.call.uuid)
-    return {name: ",".join(uuids) for name, uuids in found.items()}
 
 
 def _pair(listener: Presence, speaker: Presence, heard: Heard) -> dict[str, Any]:
@@ -251,7 +235,7 @@ def _draw(app: App, scene: Scene) -> None:
     ]
     is_colored = app.terminal.may_color
     app.terminal.write("\n" + table.draw(["hears", *names], rows, is_colored=is_colored))
-    if any(heard.hears is conversations.Hears.UNKNOWN for heard in cells.values()):
+    if any(heard.hears is Hears.UNKNOWN for heard in cells.values()):
         remark("? is what the platform does not tell: -o json says why.")
 
 

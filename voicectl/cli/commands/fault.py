@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from voicectl.cli.arguments import given
 from voicectl.cli.context import current
 from voicectl.cli.output.writer import View
 from voicectl.errors import InputError
@@ -86,14 +87,13 @@ def add(
         body["seconds"] = duration(value)
     elif value is not None:
         raise InputError(f"{what} takes no value.", hint="See 'voicectl sandbox fault add --help'.")
-    given = {
-        "times": times,
-        "probability": probability,
-        "after": None if after is None else duration(after),
-        "lasting": None if lasting is None else duration(lasting),
-        "retry_after": retry_after,
-    }
-    body |= {name: given_value for name, given_value in given.items() if given_value is not None}
+    body |= given(
+        times=times,
+        probability=probability,
+        after=None if after is None else duration(after),
+        lasting=None if lasting is None else duration(lasting),
+        retry_after=retry_after,
+    )
     with app.terminal.writer(VIEW, is_many=False) as out:
         out.add(app.control.post("/sandbox/faults", body))
 

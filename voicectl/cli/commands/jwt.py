@@ -98,12 +98,13 @@ def show(
 
 
 def _acl(app: App, name: str) -> dict[str, Any]:
+    hint = 'Write it as {"paths": {"/*/calls/**": {}}}.'
     try:
         acl = strict_json.loads(app.terminal.read_input(name, "an ACL"))
     except (ValueError, RecursionError) as exc:
-        raise InputError("The ACL is not JSON.", hint='Write it as {"paths": {"/*/calls/**": {}}}.') from exc
+        raise InputError("The ACL is not JSON.", hint=hint) from exc
     if not isinstance(acl, dict) or not isinstance(acl.get("paths"), dict):
-        raise InputError("The ACL has no paths.", hint='Write it as {"paths": {"/*/calls/**": {}}}.')
+        raise InputError("The ACL has no paths.", hint=hint)
     return acl
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from voicectl.cli.arguments import MAX_LENGTH_SECONDS, whole_seconds
+from voicectl.cli.arguments import MAX_LENGTH_SECONDS, grouped, whole_seconds
 from voicectl.cli.context import App, current
 from voicectl.cli.output.text import remark
 from voicectl.cli.output.writer import View
@@ -32,6 +33,46 @@ IN_FORCE = View(columns=(*_COLUMNS, "sources"), more=("regions", *_MORE), id="na
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The profile's name.", show_default=False)]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guards:
+    """The options that bound what a profile may be used for."""
+
+    allow: Annotated[
+        list[str] | None, typer.Option(metavar="PREFIX", help="Ring only numbers that begin so. Repeatable.")
+    ] = None
+    deny: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PREFIX", help="Never ring these; the longest prefix wins. Repeatable."),
+    ] = None
+    max_calls_per_hour: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="The most phones made to ring in an hour.")
+    ] = None
+    length_timer: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="The longest a call may last.")
+    ] = None
+    host: Annotated[
+        list[str] | None, typer.Option(metavar="HOST", help="Another host that may get tokens. Repeatable.")
+    ] = None
+
+    def policy(self) -> Policy:
+        """Return them as a profile keeps them.
+
+        Raises:
+            InputError: One of them is malformed.
+        """
+        length = self.length_timer
+        return Policy(
+            allow=tuple(map(prefix, self.allow or ())),
+            deny=tuple(map(prefix, self.deny or ())),
+            max_calls_per_hour=self.max_calls_per_hour,
+            length_timer=None
+            if length is None
+            else whole_seconds(length, "--length-timer", 1, MAX_LENGTH_SECONDS),
+            hosts=tuple(map(host_name, self.host or ())),
+        )
+
+
+@grouped
 def add(
     ctx: typer.Context,
     name: Name,
@@ -62,22 +103,8 @@ def add(
     base_url: Annotated[
         str | None, typer.Option(metavar="URL", help="Another API host, or a loopback one.")
     ] = None,
-    allow: Annotated[
-        list[str] | None, typer.Option(metavar="PREFIX", help="Ring only numbers that begin so. Repeatable.")
-    ] = None,
-    deny: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PREFIX", help="Never ring these; the longest prefix wins. Repeatable."),
-    ] = None,
-    max_calls_per_hour: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="The most phones made to ring in an hour.")
-    ] = None,
-    length_timer: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="The longest a call may last.")
-    ] = None,
-    host: Annotated[
-        list[str] | None, typer.Option(metavar="HOST", help="Another host that may get tokens. Repeatable.")
-    ] = None,
+    *,
+    guards: Guards,
     replace: Annotated[
         bool, typer.Option("--replace", help="Take the place of the profile of that name.")
     ] = False,
@@ -111,15 +138,7 @@ def add(
             f"There is a profile {name!r} already.",
             hint=f"Replace it: voicectl profile add {name} --replace ...",
         )
-    policy = Policy(
-        allow=tuple(map(prefix, allow or ())),
-        deny=tuple(map(prefix, deny or ())),
-        max_calls_per_hour=max_calls_per_hour,
-        length_timer=None
-        if length_timer is None
-        else whole_seconds(length_timer, "--length-timer", 1, MAX_LENGTH_SECONDS),
-        hosts=tuple(map(host_name, host or ())),
-    )
+    policy = guards.policy()
     url = hosts.region_url(region) if region else base_url or hosts.DEFAULT_BASE_URL
     identity = profiles.application_id(application_id or _ask(app, "Application id", "--application-id"))
     profile = Profile(
@@ -144,9 +163,8 @@ def add(
             profile, key=stored, api_secret=api_secret, signature_secret=signature_secret, replace=replace
         )
         given = zip(profiles.SECRETS, (stored, api_secret, signature_secret), strict=True)
-        app.profiles.forget(
-            name, *(kind for kind, secret in given if secret is None)
-        )  # the replaced profile's
+        # the replaced profile's
+        app.profiles.forget(name, *(kind for kind, secret in given if secret is None))
         out.add(_record(app.profiles, profile))
 
 
@@ -259,15 +277,11 @@ def _record(store: ProfileStore, profile: Profile) -> dict[str, Any]:
 def _read_key(app: App, file: str | None, command: str | None) -> RSAPrivateKey:
     """The key, checked once; a file that others can read is refused."""
     if command is not None:
-        key = keys.from_command(command)
-        where = "what the key command prints"
-    elif file == "-":
-        key = keys.parse(app.terminal.read_stdin("a private key"), where="standard input")
-        where = "standard input"
+        key, where = keys.from_command(command), "what the key command prints"
     else:
-        path = files.user_path(file or _ask(app, "Private key file", "--private-key"))
-        key = keys.parse(files.read_private(path, what="private key"), where=str(path))
-        where = str(path)
+        file = file or _ask(app, "Private key file", "--private-key")
+        where = "standard input" if file == "-" else str(files.user_path(file))
+        key = keys.parse(_read_private(app, file, "private key"), where=where)
     keys.check(key, where=where)
     return key
 
@@ -275,15 +289,20 @@ def _read_key(app: App, file: str | None, command: str | None) -> RSAPrivateKey:
 def _read_secret(app: App, file: str | None, what: str, *, lines: int = 1) -> str | None:
     if file is None:
         return None
-    content = (
-        app.terminal.read_stdin(what) if file == "-" else files.read_private(files.user_path(file), what=what)
-    )
+    content = _read_private(app, file, what)
     found = [line.strip() for line in content.decode("ascii", "replace").splitlines() if line.strip()]
     if not 0 < len(found) <= lines or not all(each.isascii() and each.isprintable() for each in found):
         raise ConfigError(
             f"The {what} is empty, or not a line of text.", hint="Write it alone into the file."
         )
     return "\n".join(found)
+
+
+def _read_private(app: App, file: str, what: str) -> bytes:
+    """Read a secret; a file that others can read is refused."""
+    if file == "-":
+        return app.terminal.read_stdin("a private key" if what == "private key" else what)
+    return files.read_private(files.user_path(file), what=what)
 
 
 def _ask(app: App, what: str, option: str) -> str:

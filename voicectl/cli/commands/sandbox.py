@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from voicectl import times
 from voicectl.cli import errors
+from voicectl.cli.arguments import grouped
 from voicectl.cli.context import App, current
 from voicectl.cli.output.text import remark
 from voicectl.cli.output.writer import View
@@ -51,22 +52,52 @@ VIEW = View(
     id="url",
 )
 
-Speed = Annotated[float, typer.Option(metavar="N", help="Its call clock runs so many times faster.")]
-Frozen = Annotated[bool, typer.Option("--frozen", help="Its call clock moves only by 'sandbox advance'.")]
-Seed = Annotated[
-    int | None, typer.Option(metavar="N", help="Ids and chance follow from it; without it from a new one.")
-]
-Settle = Annotated[str, typer.Option(metavar="DURATION", help="So long a new leg refuses to be changed.")]
-NoLimits = Annotated[bool, typer.Option("--no-limits", help="Never answer 429.")]
-AllowHost = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="HOST",
-        help="A host off loopback that webhooks, streams and WebSockets may reach. Repeatable.",
-    ),
-]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behaviour:
+    """The options that say how a new sandbox behaves."""
+
+    speed: Annotated[float, typer.Option(metavar="N", help="Its call clock runs so many times faster.")] = 1.0
+    frozen: Annotated[
+        bool, typer.Option("--frozen", help="Its call clock moves only by 'sandbox advance'.")
+    ] = False
+    seed: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Ids and chance follow from it; without it from a new one."),
+    ] = None
+    settle: Annotated[
+        str, typer.Option(metavar="DURATION", help="So long a new leg refuses to be changed.")
+    ] = "0"
+    no_limits: Annotated[bool, typer.Option("--no-limits", help="Never answer 429.")] = False
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HOST",
+            help="A host off loopback that webhooks, streams and WebSockets may reach. Repeatable.",
+        ),
+    ] = None
+
+    def options(self) -> Options:
+        """Return them as the sandbox takes them.
+
+        Raises:
+            InputError: They are out of bounds, or contradict each other.
+        """
+        if not 0 < self.speed <= 10_000:
+            raise InputError("--speed must be above 0 and at most 10000.")
+        if self.frozen and self.speed != 1:
+            raise InputError("--speed and --frozen contradict each other.", hint="Give one of them.")
+        return Options(
+            seed=secrets.randbelow(1 << 31) if self.seed is None else self.seed,
+            speed=self.speed,
+            frozen=self.frozen,
+            settle=times.duration(self.settle),
+            limits=not self.no_limits,
+            allow_hosts=tuple(self.allow_host or ()),
+        )
 
 
+@grouped
 def start(
     ctx: typer.Context,
     detach: Annotated[bool, typer.Option("--detach", help="Return once it answers; it goes on.")] = False,
@@ -76,12 +107,8 @@ def start(
             min=0, max=MAX_PORT, metavar="PORT", help="The regions take the six after it. 0: any free ones."
         ),
     ] = PORT,
-    speed: Speed = 1.0,
-    frozen: Frozen = False,
-    seed: Seed = None,
-    settle: Settle = "0",
-    no_limits: NoLimits = False,
-    allow_host: AllowHost = None,
+    *,
+    behaviour: Behaviour,
 ) -> None:
     """Start a sandbox on this machine.
 
@@ -95,7 +122,7 @@ def start(
     """
     app = current(ctx)
     app.consent.refuse_dry_run()
-    options = _options(speed, frozen, seed, settle, no_limits, allow_host)
+    options = behaviour.options()
     _refuse_second(app)
     if detach:
         _start_detached(app, port, options)
@@ -152,17 +179,14 @@ def reset(ctx: typer.Context) -> None:
     current(ctx).control.post("/sandbox/reset")
 
 
+@grouped
 def exec_(
     ctx: typer.Context,
     command: Annotated[
         list[str], typer.Argument(metavar="-- CMD...", help="The command and its words.", show_default=False)
     ],
-    speed: Speed = 1.0,
-    frozen: Frozen = False,
-    seed: Seed = None,
-    settle: Settle = "0",
-    no_limits: NoLimits = False,
-    allow_host: AllowHost = None,
+    *,
+    behaviour: Behaviour,
 ) -> None:
     """Run a command with a private sandbox in place of the platform.
 
@@ -175,8 +199,7 @@ def exec_(
     """
     app = current(ctx)
     app.consent.refuse_dry_run()
-    options = _options(speed, frozen, seed, settle, no_limits, allow_host)
-    with rehearsal_room(app, options) as environ:
+    with rehearsal_room(app, behaviour.options()) as environ:
         code = _run_child(command, environ)
     if code:
         raise typer.Exit(code)
@@ -213,34 +236,15 @@ def _run_child(command: list[str], environ: Mapping[str, str]) -> int:
         raise InputError(
             f"{command[0]} cannot be run: {exc.strerror}.", hint="Check the command after --."
         ) from exc
-    before = {
-        signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),
-        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda signum, _: child.send_signal(signum)),
-        signal.SIGHUP: signal.signal(signal.SIGHUP, lambda signum, _: child.send_signal(signum)),
-    }
+    before = {signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN)}
+    for passed_on in (signal.SIGTERM, signal.SIGHUP):
+        before[passed_on] = signal.signal(passed_on, lambda signum, _: child.send_signal(signum))
     try:
         code = child.wait()
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
     return code if code >= 0 else 128 - code
-
-
-def _options(
-    speed: float, frozen: bool, seed: int | None, settle: str, no_limits: bool, allow_host: list[str] | None
-) -> Options:
-    if not 0 < speed <= 10_000:
-        raise InputError("--speed must be above 0 and at most 10000.")
-    if frozen and speed != 1:
-        raise InputError("--speed and --frozen contradict each other.", hint="Give one of them.")
-    return Options(
-        seed=secrets.randbelow(1 << 31) if seed is None else seed,
-        speed=speed,
-        frozen=frozen,
-        settle=times.duration(settle),
-        limits=not no_limits,
-        allow_hosts=tuple(allow_host or ()),
-    )
 
 
 def _stored_identity(app: App) -> Identity:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from voicectl import times
-from voicectl.cli.arguments import NccoFile, check_text, parse_header
+from voicectl.cli.arguments import NccoFile, check_text, given, parse_header
 from voicectl.cli.context import App, current
 from voicectl.cli.ncco_input import read_ncco
 from voicectl.cli.output import views
@@ -84,16 +84,14 @@ def ring(
     """
     app = current(ctx)
     called = endpoint.parse(to)
-    body: dict[str, Any] = {"to": to if called["type"] == "app" else endpoint.label(called)}
-    if from_ is not None:
-        body["from"] = endpoint.number(from_)
-    if ncco_file is not None:
-        body["ncco"] = read_ncco(app, ncco_file)
-    if region is not None:
-        body["region"] = region
-    if sip_header:
-        body["sip_headers"] = dict(map(parse_header, sip_header))
-    _act(app, "/sandbox/ring", body)
+    body = {
+        "to": to if called["type"] == "app" else endpoint.label(called),
+        "from": None if from_ is None else endpoint.number(from_),
+        "ncco": None if ncco_file is None else read_ncco(app, ncco_file),
+        "region": region,
+        "sip_headers": dict(map(parse_header, sip_header or ())) or None,
+    }
+    _act(app, "/sandbox/ring", given(**body))
     if ncco_file is None and app.control.identity().get("answer_url") is None:
         remark(
             "The application has no answer_url, so the call goes to the room lobby: 'app urls --answer' sets one."
