@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -228,32 +228,27 @@ def hold_selected(
                 remark(f"{_count(several.done)} stay {past}. To undo it: {undo}")
 
 
+@dataclass(slots=True)
 class _Matching:
     """The legs that a selection finds, each once.
 
-    Args:
+    Attributes:
         statuses: The statuses to look in.
         is_meant: Which of them are meant.
+        seen: Those that were taken.
     """
 
-    def __init__(
-        self,
-        app: App,
-        selection: Selection,
-        statuses: Sequence[CallStatus],
-        is_meant: Callable[[Call], bool] = lambda _: True,
-    ) -> None:
-        self.seen: set[str] = set()
-        self._app = app
-        self._selection = selection
-        self._statuses = statuses
-        self._is_meant = is_meant
+    app: App
+    selection: Selection
+    statuses: Sequence[CallStatus]
+    is_meant: Callable[[Call], bool] = lambda _: True
+    seen: set[str] = field(default_factory=set)
 
     def look(self) -> list[Call]:
         """Return the legs that match now and were not taken before."""
-        app = self._app
-        found = find(app.api, self._selection, ages=lambda: app.ages, statuses=self._statuses)
-        return [call for call in found if hyphenated(call.uuid) not in self.seen and self._is_meant(call)]
+        app = self.app
+        found = find(app.api, self.selection, ages=lambda: app.ages, statuses=self.statuses)
+        return [call for call in found if hyphenated(call.uuid) not in self.seen and self.is_meant(call)]
 
     def take(self, found: Iterable[Call]) -> list[str]:
         """Return the ids of legs, which are not looked for any more."""

@@ -116,7 +116,7 @@ class Targets:
         self._app = app
         self._out = out
         self._operation = operation
-        self._is_many = is_many
+        self.is_many = is_many
         self._names: dict[str, str] = {}
         self._statuses: dict[str, int] = {}
         self._lost: OSError | None = None
@@ -176,7 +176,7 @@ class Targets:
             raise typer.Exit(errors.combined_status(statuses, len(statuses) + bool(self.done)))
 
     def _fail(self, exc: VoicectlError, name: str) -> None:
-        if not self._is_many and not stops_all(exc) and not self._statuses:
+        if not self.is_many and not stops_all(exc) and not self._statuses:
             raise exc
         self.tell(exc, name)
 

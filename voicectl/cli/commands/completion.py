@@ -99,8 +99,6 @@ end
 complete --command voicectl --no-files --keep-order --arguments '(__voicectl_complete)'
 """
 
-SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
-
 
 def bash(ctx: typer.Context) -> None:
     """Print the completion script for bash.
@@ -108,7 +106,7 @@ def bash(ctx: typer.Context) -> None:
     Example:
       $ voicectl completion bash
     """
-    _print(ctx, "bash")
+    current(ctx).terminal.write(_BASH)
 
 
 def zsh(ctx: typer.Context) -> None:
@@ -117,7 +115,7 @@ def zsh(ctx: typer.Context) -> None:
     Example:
       $ voicectl completion zsh
     """
-    _print(ctx, "zsh")
+    current(ctx).terminal.write(_ZSH)
 
 
 def fish(ctx: typer.Context) -> None:
@@ -126,8 +124,4 @@ def fish(ctx: typer.Context) -> None:
     Example:
       $ voicectl completion fish
     """
-    _print(ctx, "fish")
-
-
-def _print(ctx: typer.Context, shell: str) -> None:
-    current(ctx).terminal.write(SCRIPTS[shell])
+    current(ctx).terminal.write(_FISH)

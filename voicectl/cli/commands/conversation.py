@@ -12,6 +12,7 @@ from voicectl.cli.context import App, current
 from voicectl.cli.media_options import Playback, Speech, refuse_with_stop
 from voicectl.cli.output import writer
 from voicectl.cli.output.text import clean, remark, to_json
+from voicectl.cli.output.views import PARTIES
 from voicectl.cli.output.writer import Format, View
 from voicectl.cli.targets import ALREADY, Deed, one_target
 from voicectl.core.calls import conversations
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from voicectl.core.calls.conversations import Heard
     from voicectl.voice.conversation import Conversation
 
+OF_MEMBERS = ("muted", "earmuffed", "member", "member_state", "hears", "hears_not", "hears_unknown")
+"""What of a leg takes its member record: a request for each leg."""
+
 LISTED = View(
     columns=("id", "name", "legs", "statuses", "since", "state"),
     id="id",
@@ -34,30 +38,12 @@ LISTED = View(
     table=("id", "name", "legs", "statuses"),
 )
 LEG = View(
-    columns=(
-        "uuid",
-        "status",
-        "direction",
-        "from",
-        "to",
-        "muted",
-        "earmuffed",
-        "member",
-        "member_state",
-        "hears",
-        "hears_not",
-        "hears_unknown",
-    ),
+    columns=(*PARTIES, *OF_MEMBERS),
     more=("start_time", "conversation_uuid"),
     times=frozenset({"start_time"}),
-    table=("uuid", "status", "direction", "from", "to", "muted", "earmuffed"),
+    table=(*PARTIES, "muted", "earmuffed"),
 )
 ACTED = View(columns=("id", "action", "outcome"), id="id", line="{id}  {action}  {outcome}")
-
-OF_MEMBERS = frozenset(
-    {"muted", "earmuffed", "member", "member_state", "hears", "hears_not", "hears_unknown"}
-)
-"""What of a leg takes its member record: a request for each leg."""
 
 ROOM_HELP = "The conversation: a room's name, or CON- and its id."
 SHORT = 8

@@ -125,7 +125,6 @@ def move(
         {"type": "ncco", "ncco": flow},
         is_plain=all(value is None for value in terms.values()),
         is_watched=not no_wait,
-        is_many=is_many,
         detail={"room": room} | entry.detail,
     )
     with targets(app, removal, is_many=is_many) as several:
@@ -146,7 +145,6 @@ class _Removal(LegOperation):
         destination: What each leg is sent to.
         is_plain: No terms of entry were given, so that a conversation may become the room by its name alone.
         is_watched: Whether to look before and after.
-        is_many: Whether the command may have several targets.
     """
 
     def __init__(
@@ -157,7 +155,6 @@ class _Removal(LegOperation):
         *,
         is_plain: bool,
         is_watched: bool,
-        is_many: bool,
         detail: dict[str, Any],
     ) -> None:
         super().__init__(app, "move", detail)
@@ -165,8 +162,6 @@ class _Removal(LegOperation):
         self._destination = destination
         self._is_plain = is_plain
         self._is_watched = is_watched
-        self._is_many = is_many
-        self._before: dict[str, str] = {}
         self._calls: dict[str, Call] = {}
         self._left: list[str] = []
         self._party: moving.Party | None = None
@@ -196,12 +191,11 @@ class _Removal(LegOperation):
                 raise each.fault
         may_become = self._is_plain
         found = moving.party(around, self._room, may_become=may_become)
-        if found.joined is not None and self._exists():
+        if found.joined is not None and moving.room_exists(app.conversations, app.clock, self._room):
             may_become = False
             found = moving.party(around, self._room, may_become=may_become)
         self._party = found
-        for call in found.calls:
-            self._see(call)
+        self._calls |= {call.uuid: call for call in found.calls}
         untold = {each.call.conversation_uuid: each.fault for each in around if each.fault is not None}
         for id_ in found.apart:
             why = self._why_apart(untold.get(id_), may_become=may_become)
@@ -268,11 +262,6 @@ class _Removal(LegOperation):
             app.notes.add(app.clock.time(), id_, moving.NAMED, detail=detail)
         return True
 
-    def _exists(self) -> bool:
-        app = self.app
-        patience = moving.Patience(app.clock)
-        return moving.room_exists(app.conversations, self._room, patience) is True
-
     def _why_apart(self, fault: ApiError | TransportError | None, *, may_become: bool) -> str:
         """Why the legs that a connect joined do not stay together."""
         if not self._is_plain:
@@ -283,12 +272,7 @@ class _Removal(LegOperation):
 
     def _surroundings(self, uuid: str) -> moving.Surroundings:
         app = self.app
-        patience = moving.Patience(app.clock)
-        return moving.surroundings(app.api, app.conversations, uuid, notes_of=app.notes.of, patience=patience)
-
-    def _see(self, call: Call) -> None:
-        self._calls[call.uuid] = call
-        self._before[call.uuid] = call.conversation_uuid
+        return moving.surroundings(app.api, app.conversations, app.clock, uuid, notes_of=app.notes.of)
 
     def _look(self, uuid: str) -> None:
         """See whom a leg leaves; that this fails keeps nobody from moving it."""
@@ -303,12 +287,12 @@ class _Removal(LegOperation):
             self._is_blind = isinstance(exc, TransportError)
             remark(f"Whom {uuid} leaves is not known: {exc.message}")
             return
-        self._see(around.call)
+        self._calls[around.call.uuid] = around.call
         if around.doubt:
             remark(f"warning: whom {uuid} leaves is not known: {around.doubt}")
         alone = around.left_alone
         if alone is not None:
-            self._see(alone)
+            self._calls[alone.uuid] = alone
             self._left.append(alone.uuid)
             remark(
                 f"warning: {moving.label(alone)} is joined to {moving.label(around.call)} by a connect, and the"
@@ -318,7 +302,7 @@ class _Removal(LegOperation):
     def _follow(self, several: Targets) -> None:
         """Wait until the legs are in the room; one that is not is told, and counts."""
         app = self.app
-        before = {uuid: self._before.get(uuid, "") for uuid in several.done}
+        before = {uuid: self._before(uuid) for uuid in several.done}
         found = self._arrivals.wait(before, check=app.interrupts.check)
         faults: dict[str, VoicectlError] = {}
         for uuid, each in found.items():
@@ -337,7 +321,7 @@ class _Removal(LegOperation):
             for uuid, each in found.items():
                 remark(f"  {self._name(uuid)} is in {each.conversation_uuid or 'none'}")
         for uuid, fault in faults.items():
-            if not self._is_many:
+            if not several.is_many:
                 raise fault
             several.done.remove(uuid)  # sent, but not where it should be
             several.tell(fault, uuid)
@@ -355,7 +339,11 @@ class _Removal(LegOperation):
     def _tell_places(self, uuids: Iterable[str]) -> None:
         """Say who is where."""
         for uuid in dict.fromkeys(uuids):
-            remark(f"{self._name(uuid)} {self._arrivals.where(uuid, self._before.get(uuid, ''))}")
+            remark(f"{self._name(uuid)} {self._arrivals.where(uuid, self._before(uuid))}")
+
+    def _before(self, uuid: str) -> str:
+        """The conversation that a leg was in, empty if it was not seen."""
+        return self._calls[uuid].conversation_uuid if uuid in self._calls else ""
 
     def _name(self, uuid: str) -> str:
         return moving.label(self._calls[uuid]) if uuid in self._calls else uuid

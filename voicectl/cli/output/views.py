@@ -4,18 +4,11 @@ from dataclasses import replace
 
 from voicectl.cli.output.writer import View
 
+PARTIES = ("uuid", "status", "direction", "from", "to")
+"""The columns that say which leg it is."""
+
 CALL = View(
-    columns=(
-        "uuid",
-        "status",
-        "direction",
-        "from",
-        "to",
-        "conversation_uuid",
-        "start_time",
-        "end_time",
-        "duration",
-    ),
+    columns=(*PARTIES, "conversation_uuid", "start_time", "end_time", "duration"),
     more=(
         "from.type",
         "from.number",
@@ -30,7 +23,7 @@ CALL = View(
         "_links.self.href",
     ),
     times=frozenset({"start_time", "end_time"}),
-    table=("uuid", "status", "direction", "from", "to", "duration"),
+    table=(*PARTIES, "duration"),
 )
 SEEN = View(
     columns=(*CALL.columns, "status_source"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from voicectl.core.history import forms
@@ -17,35 +18,28 @@ if TYPE_CHECKING:
     from voicectl.store.journal import Journal
 
 
+@dataclass(slots=True)
 class Ages:
     """When legs were made: a journal tells of some, and stored events of some; each is opened on first use.
 
     One that fails is told of, and done without from then on.
 
-    Args:
+    Attributes:
         offset: Seconds that the platform's clock, which events go by, is ahead of *clock*, which the journal goes by.
         on_trouble: Told why one of them cannot be used.
     """
 
-    def __init__(
-        self,
-        clock: Clock,
-        offset: float,
-        journal: Callable[[], Journal | None],
-        events: Callable[[], EventStore | None],
-        on_trouble: Callable[[str], None],
-    ) -> None:
-        self._clock = clock
-        self._offset = offset
-        self._journal = journal
-        self._events = events
-        self._on_trouble = on_trouble
-        self._sources = [self._since_asked, self._since_started]
+    clock: Clock
+    offset: float
+    journal: Callable[[], Journal | None]
+    events: Callable[[], EventStore | None]
+    on_trouble: Callable[[str], None]
+    _failed: list[Callable[[str], list[float]]] = field(default_factory=list, init=False)
 
     @property
     def platform_now(self) -> float:
         """Unix seconds by the platform's clock."""
-        return self._clock.time() + self._offset
+        return self.clock.time() + self.offset
 
     def is_younger(self, uuid: str, seconds: float) -> bool:
         """Whether a leg is known to have been made less than *seconds* ago: asked for here, or told as ``started``.
@@ -56,23 +50,25 @@ class Ages:
 
     def _known(self, uuid: str) -> list[float]:
         found: list[float] = []
-        for source in list(self._sources):
+        for source in (self._since_asked, self._since_started):
+            if source in self._failed:
+                continue
             try:
                 found += source(uuid)
             except (JournalError, StoreError) as exc:
-                self._sources.remove(source)
-                self._on_trouble(f"warning: not asked how old legs are: {exc.message}")
+                self._failed.append(source)
+                self.on_trouble(f"warning: not asked how old legs are: {exc.message}")
         return found
 
     def _since_asked(self, uuid: str) -> list[float]:
-        journal = self._journal()
+        journal = self.journal()
         if journal is None:
             return []
         intents = map(journal.by_leg, forms(uuid))
-        return [self._clock.time() - intent.asked_at for intent in intents if intent is not None]
+        return [self.clock.time() - intent.asked_at for intent in intents if intent is not None]
 
     def _since_started(self, uuid: str) -> list[float]:
-        events = self._events()
+        events = self.events()
         if events is None:
             return []
         queries = [Query(leg=name, status=CallStatus.STARTED) for name in forms(uuid)]

@@ -168,9 +168,9 @@ class EntryTerms:
     @classmethod
     def from_detail(cls, detail: Mapping[str, Any]) -> EntryTerms:
         """What :attr:`detail` kept."""
-        return cls(
-            can_hear=_ids(detail.get("can_hear")),
-            can_speak=_ids(detail.get("can_speak")),
+        return cls.of(
+            can_hear=detail.get("can_hear"),
+            can_speak=detail.get("can_speak"),
             starts=detail.get("starts") is not False,
         )
 

@@ -70,15 +70,11 @@ class Surroundings:
 
 
 class Patience:
-    """The seconds that several reads may take together.
+    """The :data:`LOOK_SECONDS` that several reads may take together, from now on."""
 
-    Args:
-        seconds: From now on.
-    """
-
-    def __init__(self, clock: Clock, seconds: float = LOOK_SECONDS) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._until = clock.monotonic() + seconds
+        self._until = clock.monotonic() + LOOK_SECONDS
 
     def left(self) -> float:
         """The seconds that are left.
@@ -95,10 +91,10 @@ class Patience:
 def surroundings(
     api: VoiceApi,
     conversations: ConversationApi,
+    clock: Clock,
     uuid: str,
     *,
     notes_of: Callable[[str], Iterable[Note]],
-    patience: Patience,
 ) -> Surroundings:
     """See where a leg is, and with whom.
 
@@ -112,6 +108,7 @@ def surroundings(
         ApiError: Refused.
         TransportError: No usable answer.
     """
+    patience = Patience(clock)
     call = api.get_call(uuid, within=patience.left())
     id_ = call.conversation_uuid
     if not id_ or call.is_final:
@@ -149,15 +146,14 @@ def _answered_at(call: Call) -> str:
     return str(call.raw.get("start_time") or "")
 
 
-def room_exists(conversations: ConversationApi, room: str, patience: Patience) -> bool | None:
-    """Whether a conversation has that name; None if it cannot be told in time."""
-    try:
+def room_exists(conversations: ConversationApi, clock: Clock, room: str) -> bool:
+    """Whether a conversation is known to have that name; False if it cannot be told in time."""
+    patience = Patience(clock)
+    with suppress(ApiError, TransportError):
         for each in conversations.list(within=patience.left()):
             if each.name == room and each.state != ConversationState.DELETED:
                 return True
             patience.left()
-    except (ApiError, TransportError):
-        return None
     return False
 
 
@@ -336,14 +332,10 @@ class ArrivalCheck:
     def rooms(self, found: Iterable[Found]) -> list[str]:
         """The conversations that the legs of a room are in: more than one, if they are in several regions."""
         ids = {each.conversation_uuid: None for each in found if each.place in (Place.ROOM, Place.ELSEWHERE)}
-        unknown = [id_ for id_ in ids if self._names.get(id_) is None]
-        if unknown and len(ids) == len(unknown):
-            try:
-                here = self._conversations.find(self._room)
-            except (ApiError, TransportError):
-                here = None
-            if here is not None:
-                ids[here.id] = None
+        if ids and all(self._names.get(id_) is None for id_ in ids):
+            with suppress(ApiError, TransportError):
+                if (here := self._conversations.find(self._room)) is not None:
+                    ids[here.id] = None
         return list(ids)
 
     def _is_settled(self, found: Found, last: Found | None) -> bool:

@@ -10,7 +10,6 @@ Source: Voice API reference, "regions".
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -23,7 +22,7 @@ from voicectl.store.action_log import REGION
 from voicectl.voice.call import hyphenated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from contextlib import AbstractContextManager
     from typing import TypeAlias
 
@@ -46,18 +45,6 @@ REGIONS_SECONDS = 3.0
 
 MOST_TIMES = 4.0
 """How many times as long all of these become, as ``--request-timeout`` is longer than it is by default."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Neighbour:
-    """Another profile, whose application's the leg may be.
-
-    Attributes:
-        api: Reads with its key at its base URL, in a thread of its own; None if it is not asked.
-    """
-
-    name: str
-    api: Reader | None
 
 
 class Finder:
@@ -224,8 +211,8 @@ class Finder:
         self, uuid: str, refusal: NotFoundError, found: Mapping[str, Any], give_up: float
     ) -> NotFoundError | TransportError:
         """The error for a leg that none of those who were asked knows; it is remembered, unless one was silent."""
-        neighbours = list(self._neighbours())
-        readers = {each.name: each.api for each in neighbours if each.api}
+        neighbours = self._neighbours()
+        readers = {name: reader for name, reader in neighbours.items() if reader}
         answers = self._ask(readers, uuid, give_up, is_first_enough=True)
         theirs = next((name for name, each in answers.items() if not isinstance(each, VoicectlError)), None)
         absent = [_name(url) for url, answer in found.items() if isinstance(answer, NotFoundError)]
@@ -249,12 +236,14 @@ class Finder:
         self._nowhere[hyphenated(uuid)] = error
         return error
 
-    def _neighbours(self) -> Iterator[Neighbour]:
+    def _neighbours(self) -> dict[str, Reader | None]:
         """The other profiles that may know a leg: on the same kind of host, and never in a rehearsal.
 
-        One whose key a command prints is not asked: that command may ask for something itself.
+        Each with what reads with its key at its base URL. One whose key a command prints has None: it is not asked,
+        since that command may ask for something itself.
         """
         ours, profiles = self._sessions.target, self._profiles
+        found: dict[str, Reader | None] = {}
         for name in () if ours.is_rehearsal else profiles.names():
             try:
                 profile = profiles.get(name)
@@ -266,7 +255,8 @@ class Finder:
             )
             if theirs.application_id != ours.application_id and is_here is are_here:
                 read = partial(self._sessions.reader, theirs.base_url, theirs)
-                yield Neighbour(name=name, api=read if profile.key_command is None else None)
+                found[name] = read if profile.key_command is None else None
+        return found
 
 
 def _not_possible(refusal: NotFoundError, uuid: str, seen: Call) -> NotFoundError:
@@ -277,11 +267,11 @@ def _not_possible(refusal: NotFoundError, uuid: str, seen: Call) -> NotFoundErro
     return refusal
 
 
-def _advice(neighbours: Iterable[Neighbour], answers: Mapping[str, Any]) -> str:
+def _advice(neighbours: Iterable[str], answers: Mapping[str, Any]) -> str:
     """Where the leg may still be, and which other profiles were tried."""
     text = "The leg may be over, or another application's: 'voicectl call list --all'."
     absent = [name for name, answer in answers.items() if isinstance(answer, NotFoundError)]
-    unsure = [each.name for each in neighbours if each.name not in absent]
+    unsure = [name for name in neighbours if name not in absent]
     if absent:
         text += f" Profile {', '.join(absent)} {'does' if len(absent) == 1 else 'do'} not know it either."
     if unsure:
