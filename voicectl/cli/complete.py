@@ -18,8 +18,7 @@ from typer._click.shell_completion import _resolve_context, _resolve_incomplete,
 from voicectl.cli.output.text import clean
 from voicectl.cli.output.writer import Format
 from voicectl.cli.tree import COMPLETION_VARIABLE, PROGRAM, Group, root
-from voicectl.voice.call import HUMAN, CallStatus, is_leg_id
-from voicectl.voice.region import Region
+from voicectl.voice.call import HUMAN, CallStatus, Region, is_leg_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

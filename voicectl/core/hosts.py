@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from voicectl.errors import ConfigError, GuardError
 from voicectl.loopback import is_loopback
-from voicectl.voice.region import Region
+from voicectl.voice.call import Region
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

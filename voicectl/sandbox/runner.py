@@ -13,7 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from voicectl.http_server import Server, config, handlers_restored, in_thread, url
 from voicectl.sandbox.http.app import app as app_of
-from voicectl.voice.region import Region
+from voicectl.voice.call import Region
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -47,23 +47,30 @@ _PICKED_UP = frozenset({CallStatus.ANSWERED, CallStatus.MACHINE, HUMAN})
 
 _OTHER_VERDICT = {HUMAN: CallStatus.MACHINE.value, CallStatus.MACHINE.value: HUMAN}
 
-_NOT_REACHED = {
-    CallStatus.BUSY,
-    CallStatus.CANCELLED,
-    CallStatus.FAILED,
-    CallStatus.REJECTED,
-    CallStatus.TIMEOUT,
-    CallStatus.UNANSWERED,
-}
+_NOT_REACHED = FINAL - {CallStatus.COMPLETED}
 
 NEXT: dict[CallStatus, frozenset[CallStatus]] = {
-    CallStatus.STARTED: frozenset(_NOT_REACHED | {CallStatus.RINGING, CallStatus.ANSWERED}),
-    CallStatus.RINGING: frozenset(_NOT_REACHED | {CallStatus.ANSWERED}),
+    CallStatus.STARTED: _NOT_REACHED | {CallStatus.RINGING, CallStatus.ANSWERED},
+    CallStatus.RINGING: _NOT_REACHED | {CallStatus.ANSWERED},
     CallStatus.ANSWERED: frozenset({CallStatus.MACHINE, CallStatus.COMPLETED}),
     CallStatus.MACHINE: frozenset({CallStatus.COMPLETED}),
     **{status: frozenset() for status in FINAL},
 }
 """What a leg's record may show after each status."""
+
+
+class Region(StrEnum):
+    """A region of the platform, as applications name it: a call lives in one.
+
+    Source: Application API v2 reference, ``capabilities.voice.region``.
+    """
+
+    NA_EAST = "na-east"
+    NA_WEST = "na-west"
+    EU_WEST = "eu-west"
+    EU_EAST = "eu-east"
+    APAC_SNG = "apac-sng"
+    APAC_AUSTRALIA = "apac-australia"
 
 
 class LegAction(StrEnum):

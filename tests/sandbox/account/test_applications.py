@@ -17,7 +17,7 @@ from voicectl import tokens
 from voicectl.core.identity import keys
 from voicectl.sandbox.account.application_body import read_application
 from voicectl.sandbox.parsing.fields import Invalid
-from voicectl.voice.region import Region
+from voicectl.voice.call import Region
 
 PATH = "/v2/applications"
 ERRORS = "https://developer.vonage.com/api-errors"

@@ -15,7 +15,7 @@ from voicectl.cli.output.text import remark, to_json
 from voicectl.cli.output.writer import Format, View
 from voicectl.errors import LegError
 from voicectl.voice import dtmf, endpoint
-from voicectl.voice.region import Region
+from voicectl.voice.call import Region
 
 ADVANCE_SECONDS = 600.0
 SHORTEST_PREFIX = 4

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from voicectl.sandbox.parsing.fields import METHODS, Fields
-from voicectl.voice.region import Region
+from voicectl.voice.call import Region
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,8 +12,8 @@ from voicectl.sandbox.problems import refused_control
 from voicectl.sandbox.record import call_record
 from voicectl.sandbox.telephony.actions import Join, Order
 from voicectl.voice import dtmf, endpoint
+from voicectl.voice.call import Region
 from voicectl.voice.endpoint import label
-from voicectl.voice.region import Region
 from voicectl.voice.speech import MAX_CHARACTERS
 
 if TYPE_CHECKING:
