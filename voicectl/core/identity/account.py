@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from voicectl.core.identity.profiles import Profile, ProfileStore
-
 NOWHERE = "nowhere"
 """What the source is called that has none."""
 
@@ -57,17 +55,8 @@ def of_environment(environ: Mapping[str, str]) -> AccountSource | None:
     return None
 
 
-def of_profile(profile: Profile, profiles: ProfileStore, source: str) -> AccountSource | None:
-    """What a profile holds, None if it has no API key."""
-    if profile.api_key is None:
-        return None
-    return AccountSource(
-        source, partial(_from_file, profile.api_key, profiles.key_path(profile.name), source)
-    )
-
-
-def of_sandbox(api_key: str, private_key: Path, source: str) -> AccountSource:
-    """What a running sandbox holds."""
+def beside(private_key: Path, api_key: str, source: str) -> AccountSource:
+    """An account whose secret lies beside *private_key*."""
     return AccountSource(source, partial(_from_file, api_key, private_key, source))
 
 

@@ -124,24 +124,18 @@ def from_command(command: str, *, within: float = COMMAND_SECONDS) -> RSAPrivate
 
 def fingerprint(key: RSAPublicKey) -> str:
     """``SHA256:`` and 64 hex digits: the hash of the public key's DER form."""
-    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 (see _pem_loader)
-        Encoding,
-        PublicFormat,
-    )
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 (see _pem_loader)
 
-    der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return "SHA256:" + hashlib.sha256(der).hexdigest()
 
 
 def to_pem(key: RSAPrivateKey) -> bytes:
     """The one form in which keys are stored: PKCS#8 PEM."""
-    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 (see _pem_loader)
-        Encoding,
-        NoEncryption,
-        PrivateFormat,
-    )
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 (see _pem_loader)
 
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    form = serialization.PrivateFormat.PKCS8
+    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
 
 
 def _pem_loader() -> Callable[..., PrivateKeyTypes]:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from voicectl.core.identity.profiles import Profile
-
     Secrets = Mapping[str | None, tuple[str, ...]]
 
 MAX_SECRETS = 2
@@ -52,14 +50,10 @@ def of_environment(environ: Mapping[str, str]) -> SignatureSource | None:
     return None
 
 
-def of_profile(profile: Profile, private_key: Path, source: str) -> SignatureSource | None:
-    """What a profile holds, None if it has no signature secret; it lies beside where its private key would."""
-    return _beside(private_key, profile.api_key, source)
-
-
-def of_sandbox(api_key: str, private_key: Path, source: str) -> SignatureSource | None:
-    """What a running sandbox holds."""
-    return _beside(private_key, api_key or None, source)
+def beside(private_key: Path, api_key: str | None, source: str) -> SignatureSource | None:
+    """The secret that lies beside where *private_key* is or would be, None if there is none."""
+    path = private_key.with_suffix(".signature-secret")
+    return SignatureSource(source, api_key, path=path) if path.exists() else None
 
 
 def load(source: SignatureSource | None) -> Callable[[], Secrets] | None:
@@ -99,11 +93,6 @@ class _File:
     def _read(self) -> Secrets:
         content = files.read_private(self._path, what="signature secret")
         return {self._api_key: _parse(content.decode("utf-8", "replace"), str(self._path))}
-
-
-def _beside(private_key: Path, api_key: str | None, source: str) -> SignatureSource | None:
-    path = private_key.with_suffix(".signature-secret")
-    return SignatureSource(source, api_key, path=path) if path.exists() else None
 
 
 def _parse(text: str, where: str) -> tuple[str, ...]:

@@ -12,7 +12,6 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from voicectl import times
 from voicectl.core import hosts
@@ -21,7 +20,6 @@ from voicectl.core.identity import account, signature_secrets
 from voicectl.core.identity.policy import Policy
 from voicectl.core.identity.profiles import Profile, ProfileStore, application_id
 from voicectl.errors import ConfigError, InputError
-from voicectl.loopback import is_loopback
 from voicectl.store import files
 from voicectl.voice import endpoint
 
@@ -68,17 +66,13 @@ class Target:
     @property
     def account_url(self) -> str:
         """Where the API key and secret may go: to loopback, else to the one host that serves all regions."""
-        is_here = is_loopback(urlsplit(self.base_url).hostname or "")
-        return self.base_url if is_here else hosts.DEFAULT_BASE_URL
+        return self.base_url if self.hosts.is_here else hosts.DEFAULT_BASE_URL
 
     @property
     def hosts(self) -> Hosts:
         """Where its legs and files may be."""
-        return Hosts(
-            base_url=self.base_url,
-            extra_hosts=self.policy.hosts,
-            regions=tuple(self.regions.values()),
-        )
+        regions = tuple(self.regions.values())
+        return Hosts(base_url=self.base_url, extra_hosts=self.policy.hosts, regions=regions)
 
     @property
     def name(self) -> str:
@@ -178,8 +172,8 @@ def _rehearsal(url: str) -> Target:
         policy=Policy(),
         ca_file=None,
         sources=dict.fromkeys(("application_id", "private_key", "base_url", "from", "api_key"), source),
-        account=account.of_sandbox(identity.get("api_key", ""), path, source),
-        signature=signature_secrets.of_sandbox(identity.get("api_key", ""), path, source),
+        account=account.beside(path, identity.get("api_key", ""), source),
+        signature=signature_secrets.beside(path, identity.get("api_key") or None, source),
     )
 
 
@@ -199,9 +193,11 @@ def _from_profile(
     if from_ is None and environ.get("VOICECTL_FROM"):
         from_, sources["from"] = endpoint.caller(environ["VOICECTL_FROM"]), "VOICECTL_FROM"
     hosts.check_application(profile.application_id, base_url)
-    places = [account.of_profile(profile, profiles, source), account.of_environment(environ)]
+    key_path = profiles.key_path(profile.name)
+    own = None if profile.api_key is None else account.beside(key_path, profile.api_key, source)
+    places = [own, account.of_environment(environ)]
     signing = [
-        signature_secrets.of_profile(profile, profiles.key_path(profile.name), source),
+        signature_secrets.beside(key_path, profile.api_key, source),
         signature_secrets.of_environment(environ),
     ]
     if said_by == "the default profile":
@@ -214,7 +210,7 @@ def _from_profile(
             from voicectl.core.identity import keys  # noqa: PLC0415 (loads cryptography)
 
             return keys.from_command(profile.key_command)
-        return _read_key(profiles.key_path(profile.name))
+        return _read_key(key_path)
 
     return Target(
         profile=profile.name,
