@@ -29,6 +29,11 @@ def loads(content: bytes | str, *, has_unique_keys: bool = False, max_depth: int
     return found
 
 
+def fields(value: object) -> dict[str, Any]:
+    """The object *value*; an empty one if it is something else."""
+    return value if isinstance(value, dict) else {}
+
+
 def is_deeper(value: Any, depth: int) -> bool:
     """Whether *value* is nested more than *depth* deep."""
     level = [value]

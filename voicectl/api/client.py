@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import quote, urlencode
 
 from voicectl.api.repetition import HANGUP_SECONDS, Repeat, Request
-from voicectl.api.replies import done, fields, next_query, record, whole_object
+from voicectl.api.replies import done, next_query, record, whole_object
 from voicectl.errors import NoAnswer, NotFoundError
+from voicectl.strict_json import fields
 from voicectl.voice.call import Call, LegAction, is_leg_id
 
 if TYPE_CHECKING:
@@ -97,20 +98,15 @@ class VoiceApi:
         Only the query of ``_links.next`` is used: its path and host are not ours to trust. Links that lead to a page
         that was shown, or to one after another without anything new, are followed no further.
         """
-        query = urlencode(
-            {
-                key: value
-                for key, value in {
-                    "status": status,
-                    "date_start": date_start,
-                    "date_end": date_end,
-                    "conversation_uuid": conversation_uuid,
-                    "page_size": PAGE_SIZE,
-                    "order": order,
-                }.items()
-                if value is not None
-            }
-        )
+        wanted = {
+            "status": status,
+            "date_start": date_start,
+            "date_end": date_end,
+            "conversation_uuid": conversation_uuid,
+            "page_size": PAGE_SIZE,
+            "order": order,
+        }
+        query = urlencode({name: value for name, value in wanted.items() if value is not None})
         seen: set[str] = set()
         asked: set[str] = set()
         barren = 0

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 from voicectl.api.repetition import Repeat, Request
-from voicectl.api.replies import done, fields, next_query, record, whole_object
+from voicectl.api.replies import done, next_query, record, whole_object
 from voicectl.errors import NoAnswer
+from voicectl.strict_json import fields
 from voicectl.voice.conversation import Conversation, ConversationState, Member
 
 if TYPE_CHECKING:

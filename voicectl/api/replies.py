@@ -146,18 +146,13 @@ def record(body: Any, from_json: Callable[[dict[str, Any]], T]) -> T:
         raise NoAnswer(f"the answer is {exc}") from exc
 
 
-def fields(value: Any) -> dict[str, Any]:
-    """The object *value*; an empty one if it is something else."""
-    return value if isinstance(value, dict) else {}
-
-
 def next_query(body: dict[str, Any]) -> list[tuple[str, str]]:
     """The query of the link to the page that follows; its path and host are not ours to trust.
 
     Raises:
         NoAnswer: It is no URL.
     """
-    href = fields(fields(body.get("_links")).get("next")).get("href")
+    href = strict_json.fields(strict_json.fields(body.get("_links")).get("next")).get("href")
     try:
         return parse_qsl(urlsplit(href).query) if isinstance(href, str) else []
     except ValueError as exc:

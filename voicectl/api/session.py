@@ -63,6 +63,11 @@ class Session:
         dry_run: Raise :class:`~voicectl.errors.DryRun` instead of sending anything that changes something.
         debug: Told of every request and reply in a line without digits or tokens.
         interrupts: Holds a signal back while a request that changes something is under way.
+
+    Attributes:
+        origin: Where its requests go: scheme, host and port.
+        whose: Who is signed in, in words.
+        timeout: Seconds that one request may take.
     """
 
     def __init__(
@@ -81,33 +86,20 @@ class Session:
         interrupts: Interrupts | None = None,
         rng: random.Random | None = None,
     ) -> None:
+        self.origin = wire.origin
+        self.whose = credentials.whose
+        self.timeout = request_timeout
         self._wire = wire
         self._credentials = credentials
         self._pace = pace
         self._clock = clock
-        self._timeout = request_timeout
         self._dry_run = dry_run
         self._identify = identify
         self._absence_hint = absence_hint
         self._on_clock_offset = on_clock_offset
-        self._debug = debug
+        self._log = debug or (lambda _: None)
         self._interrupts = interrupts or Interrupts()
         self._rng = rng or random.Random()  # noqa: S311 (jitter)
-
-    @property
-    def origin(self) -> str:
-        """Where its requests go: scheme, host and port."""
-        return self._wire.origin
-
-    @property
-    def timeout(self) -> float:
-        """Seconds that one request may take."""
-        return self._timeout
-
-    @property
-    def whose(self) -> str:
-        """Who is signed in, in words."""
-        return self._credentials.whose
 
     def send(self, request: Request[T]) -> T:
         """Send *request* as often as its kind allows, and return what it reads in the answer.
@@ -119,7 +111,7 @@ class Session:
             DryRun: Nothing that changes something may be sent.
         """
         if self._dry_run and not request.is_read:
-            raise DryRun(request.method, self._wire.origin + request.target, request.body)
+            raise DryRun(request.method, self.origin + request.target, request.body)
         return self._repeat(request, self._exchange)
 
     def download(
@@ -154,7 +146,7 @@ class Session:
                 self._wire.download(
                     target,
                     headers=headers() | {"Authorization": self._credentials.header()},
-                    timeout=self._timeout,
+                    timeout=self.timeout,
                     silence=silence,
                     within=within - elapsed,
                 ) as answer,
@@ -223,7 +215,7 @@ class Session:
                 request.target,
                 headers=headers,
                 body=body,
-                timeout=min(self._timeout, left),
+                timeout=min(self.timeout, left),
                 fresh=request.repeat in (Repeat.NEVER, Repeat.CALLER),
             )
             statuses.append(reply.status)
@@ -237,7 +229,7 @@ class Session:
             shield = self._interrupts.waiting()
         else:
             shield = self._interrupts.shield(in_doubt=request.repeat is Repeat.NEVER)
-        line = f"{request.method} {self._wire.origin}{request.target}"
+        line = f"{request.method} {self.origin}{request.target}"
         started = self._clock.monotonic()
         statuses: list[int] = []
         try:
@@ -264,7 +256,7 @@ class Session:
             reply,
             request,
             host=self._wire.host,
-            whose=self._credentials.whose,
+            whose=self.whose,
             doubt=lambda: f"{self._credentials.doubt} {self._identify()}.",
         )
 
@@ -287,10 +279,6 @@ class Session:
             error = TransportError(said, hint=hint)
         error.status, error.trace_id = exc.status, exc.trace_id
         return error
-
-    def _log(self, line: str) -> None:
-        if self._debug:
-            self._debug(line)
 
 
 def _nothing(_: Any) -> NoReturn:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from voicectl.strict_json import fields
 from voicectl.voice.call import hyphenated, is_leg_id
 
 _GENERATED = re.compile(r"NAM-[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -56,7 +57,7 @@ class Conversation:
         Raises:
             ValueError: *raw* has no text in ``id``.
         """
-        created = _object(raw.get("timestamp")).get("created")
+        created = fields(raw.get("timestamp")).get("created")
         return cls(
             id=_id(raw),
             name=_text(raw.get("name")),
@@ -98,10 +99,10 @@ class Member:
         Raises:
             ValueError: *raw* has no text in ``id``.
         """
-        channel = _object(raw.get("channel"))
+        channel = fields(raw.get("channel"))
         legs = channel.get("leg_ids")
         named = [*(legs if isinstance(legs, list) else []), channel.get("id")]
-        settings = _object(_object(raw.get("media")).get("audio_settings"))
+        settings = fields(fields(raw.get("media")).get("audio_settings"))
         return cls(
             id=_id(raw),
             state=_text(raw.get("state")).upper(),
@@ -132,7 +133,3 @@ def _text(value: object) -> str:
 
 def _flag(value: object) -> bool | None:
     return value if isinstance(value, bool) else None
-
-
-def _object(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

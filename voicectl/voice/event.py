@@ -63,7 +63,6 @@ _RANKS: dict[str, int] = {
     CallStatus.MACHINE: 4,
     DISCONNECTED: 5,
 } | dict.fromkeys(FINAL, 6)
-_UNKNOWN_RANK = 0
 
 
 def kind_of(fields: Fields) -> Kind:
@@ -90,9 +89,7 @@ def rtc_of(fields: Fields) -> tuple[str | None, str | None, str | None]:
     """
     kind = fields.get("type", fields.get("event_type"))
     conversation = fields.get("conversation_id")
-    body = fields.get("body")
-    channel = body.get("channel") if isinstance(body, dict) else None
-    leg = channel.get("id") if isinstance(channel, dict) else None
+    leg = strict_json.fields(strict_json.fields(fields.get("body")).get("channel")).get("id")
     return (
         kind if isinstance(kind, str) else None,
         leg if isinstance(leg, str) and is_leg_id(leg) else None,
@@ -102,8 +99,7 @@ def rtc_of(fields: Fields) -> tuple[str | None, str | None, str | None]:
 
 def is_about_event(fields: Fields) -> bool:
     """Whether a request to the fallback URL stands in for an event that could not be told, not for an answer."""
-    original = fields.get("original_request")
-    return isinstance(original, dict) and original.get("type") == "event"
+    return strict_json.fields(fields.get("original_request")).get("type") == "event"
 
 
 def time_of(fields: Fields) -> float | None:
@@ -182,7 +178,7 @@ def fold(uuid: str, events: Iterable[Fields]) -> LegState | None:
     reasons = [each["status"] for each in statuses if each["status"] in FINAL - {CallStatus.COMPLETED}]
     if was_answered and any(each["status"] == CallStatus.COMPLETED for each in statuses):
         reasons = []  # why nobody answered is no reason where somebody did
-    farthest = max(reversed(statuses), key=_rank)["status"]
+    farthest = max((each["status"] for each in reversed(statuses)), key=rank)
     detections = [each["status"] for each in statuses if each["status"] in (HUMAN, CallStatus.MACHINE)]
     sub_states = [each["sub_state"] for each in statuses if isinstance(each.get("sub_state"), str)]
     conversations = [found for each in told if (found := conversation_of(each))]
@@ -201,17 +197,13 @@ def fold(uuid: str, events: Iterable[Fields]) -> LegState | None:
 
 def rank(status: str) -> int:
     """How far a leg with *status* has come; 0 if nobody knows the word."""
-    return _RANKS.get(status, _UNKNOWN_RANK)
-
-
-def _rank(fields: Fields) -> int:
-    return rank(fields["status"])
+    return _RANKS.get(status, 0)
 
 
 def _order(fields: Fields) -> tuple[float, int, str]:
     """By time, then by how far a status is, then by anything that is always the same."""
     status = fields.get("status")
-    how_far = rank(status) if isinstance(status, str) else _UNKNOWN_RANK
+    how_far = rank(status) if isinstance(status, str) else 0
     return time_of(fields) or 0.0, how_far, json.dumps(fields, sort_keys=True, default=str)
 
 

@@ -25,6 +25,7 @@ from voicectl.voice.ncco.parts import (
     URL,
     WEBHOOK,
     WORD,
+    provider,
 )
 from voicectl.voice.ncco.shapes import Array, Choice, Free, Number, Option, Record, Rule, Text, Variant
 
@@ -43,10 +44,7 @@ TALK = Record(
         "style": Option(Number(least=0), "The voice, numbered per language.", default=0),
         "premium": Option(FLAG, "Use a premium voice, which is charged.", default=False),
         "voiceName": Option(TEXT, "Older way to choose a voice.", deprecated="Use language and style."),
-        "provider": Option(TEXT, "ElevenLabs, Google or Polly.", newer="only the .NET SDK of 2026 has it"),
-        "providerOptions": Option(
-            Free(), "Settings of the provider.", newer="only the .NET SDK of 2026 has it"
-        ),
+        **provider("ElevenLabs, Google or Polly."),
         **WEBHOOK,
     },
 )
@@ -195,10 +193,7 @@ SPEECH = Record(
         "maxDuration": Option(Number(least=1, most=60), "The most seconds heard.", default=60),
         "saveAudio": Option(FLAG, "Keep the audio.", default=False),
         "sensitivity": Option(Number(least=10, most=100), "How soft speech may be.", default=90),
-        "provider": Option(TEXT, "Deepgram or Google.", newer="only the .NET SDK of 2026 has it"),
-        "providerOptions": Option(
-            Free(), "Settings of the provider.", newer="only the .NET SDK of 2026 has it"
-        ),
+        **provider("Deepgram or Google."),
     },
 )
 

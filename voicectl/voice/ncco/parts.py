@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from voicectl.voice import amd
 from voicectl.voice.ncco import languages
-from voicectl.voice.ncco.shapes import Array, Choice, Flag, Number, Option, Record, Text
+from voicectl.voice.ncco.shapes import Array, Choice, Flag, Free, Number, Option, Record, Text
 
 FLAG = Flag()
 TEXT = Text()
@@ -44,6 +44,16 @@ AUDIENCE = {
     "canSpeak": Option(LEGS, "The legs that hear this one; all if left out, [] nobody."),
     "mute": Option(FLAG, "Nobody hears this leg. Not together with canSpeak.", default=False),
 }
+
+
+def provider(names: str) -> dict[str, Option]:
+    """Who speaks or listens, and its settings."""
+    newer = "only the .NET SDK of 2026 has it"
+    return {
+        "provider": Option(TEXT, names, newer=newer),
+        "providerOptions": Option(Free(), "Settings of the provider.", newer=newer),
+    }
+
 
 TRANSCRIPTION = Record(
     name="transcription",
