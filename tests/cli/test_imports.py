@@ -20,6 +20,7 @@ Application = tuple[Identity, RSAPrivateKey]
 HEAVY = {
     "asyncio",
     "cryptography",
+    "cryptography.hazmat.primitives.serialization.ssh",
     "email.mime",
     "getpass",
     "http.client",
@@ -89,6 +90,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory, application: Application) -> 
 NOTHING: set[str] = set()
 REQUEST = {"cryptography", "http.client", "ssl", "voicectl.api", "voicectl.store"}
 """What it takes to sign a request and send it."""
+FINGERPRINT = REQUEST | {"cryptography.hazmat.primitives.serialization.ssh"}
+"""What it takes to write a key down, of which only its hash is shown."""
 
 
 @pytest.mark.parametrize(
@@ -114,8 +117,8 @@ REQUEST = {"cryptography", "http.client", "ssl", "voicectl.api", "voicectl.store
         (f"wait {LEG} --for answered", REQUEST),
         (f"watch {LEG} --for answered", REQUEST),
         ("jwt create", REQUEST),
-        ("profile show", REQUEST),
-        ("profile list", REQUEST),
+        ("profile show", FINGERPRINT),
+        ("profile list", FINGERPRINT),
         ("app show", REQUEST),
         ("app urls", REQUEST),
     ],

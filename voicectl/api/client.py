@@ -26,7 +26,7 @@ PAGE_SIZE = 100
 MAX_BARREN_PAGES = 3
 
 
-class Created(NamedTuple):
+class CreatedCall(NamedTuple):
     """The reply to "create call".
 
     Attributes:
@@ -145,7 +145,7 @@ class VoiceApi:
             uuid, Request(Repeat.READ, "GET", _path(uuid), read, within=within, is_urgent=urgent)
         )
 
-    def create_call(self, body: dict[str, Any], *, dials: int = 1) -> Created:
+    def create_call(self, body: dict[str, Any], *, dials: int = 1) -> CreatedCall:
         """Place a call (``POST /v1/calls``). Never repeated once a byte was sent.
 
         Args:
@@ -253,8 +253,8 @@ def _page(body: Any) -> tuple[list[Call], str | None]:
     return found, urlencode(next_query(body)) or None
 
 
-def _created(body: Any) -> Created:
+def _created(body: Any) -> CreatedCall:
     uuid = whole_object(body).get("uuid")
     if not isinstance(uuid, str) or not is_leg_id(uuid):
         raise NoAnswer("the answer names no leg id")
-    return Created(uuid, body)
+    return CreatedCall(uuid, body)
