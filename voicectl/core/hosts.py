@@ -5,8 +5,7 @@ Hosts are compared whole, never by their ending: a subdomain that somebody took 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from voicectl.errors import ConfigError, GuardError
@@ -68,8 +67,7 @@ def base_url(url: str, *, extra_hosts: Iterable[str] = ()) -> str:
     return f"https://{host}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hosts:
+class Hosts(NamedTuple):
     """Where what belongs to a profile may be: a call lives in one region, and elsewhere nobody knows it.
 
     Attributes:
