@@ -11,7 +11,7 @@ from urllib.parse import urljoin, urlsplit
 
 from voicectl.api.session import REDIRECTS, STREAMED
 from voicectl.errors import NoAnswer, TransportError
-from voicectl.loopback import is_loopback, is_public
+from voicectl.loopback import is_loopback, is_loopback_url, is_public
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +77,7 @@ class FileApi:
             if answer.status not in REDIRECTS:
                 return take(answer)
             there, target = _location(origin, path, answer)
-            wire = self._wire(there, not is_loopback(urlsplit(origin).hostname or ""))
+            wire = self._wire(there, not is_loopback_url(origin))
             with wire.download(
                 target, headers=headers(), timeout=self._silence, silence=self._silence, within=self._within
             ) as answer:
@@ -110,7 +110,7 @@ def _location(origin: str, path: str, answer: Incoming) -> tuple[str, str]:
         raise _no_way("it says nowhere", origin) from None
     if not _LOCATION.fullmatch(text) or "@" in url.netloc or port == 0:
         raise _no_way("it says nowhere", origin)
-    if is_loopback(urlsplit(origin).hostname or ""):
+    if is_loopback_url(origin):
         if url.scheme not in ("http", "https") or not is_loopback(host):
             raise _no_way("it leads away from this machine", origin)
     elif url.scheme != "https" or port not in (None, 443):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from voicectl.errors import ConfigError, GuardError
-from voicectl.loopback import is_loopback
+from voicectl.loopback import is_loopback, is_loopback_url
 from voicectl.voice.call import Region
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Hosts(NamedTuple):
     @property
     def is_here(self) -> bool:
         """Whether they are on this machine."""
-        return is_loopback(urlsplit(self.base_url).hostname or "")
+        return is_loopback_url(self.base_url)
 
     @property
     def elsewhere(self) -> tuple[str, ...]:
@@ -111,7 +111,7 @@ class Hosts(NamedTuple):
                 host; nor one of a sandbox's regions, for its profile.
         """
         found = base_url(url, extra_hosts=self.extra_hosts)
-        if not self.is_home(found) and (self.is_here or is_loopback(urlsplit(found).hostname or "")):
+        if not self.is_home(found) and (self.is_here or is_loopback_url(found)):
             raise ConfigError(f"{found} is no host of this profile's legs: no token is sent there.")
         return found
 
@@ -144,7 +144,7 @@ def sandbox_regions(urls: dict[str, Any]) -> dict[str, str]:
     """
     checked = {region: base_url(str(url)) for region, url in urls.items()}
     for region, url in checked.items():
-        if region not in REGIONS or not is_loopback(urlsplit(url).hostname or ""):
+        if region not in REGIONS or not is_loopback_url(url):
             raise ConfigError(
                 f"{region!r} at {url} is no region of a sandbox.",
                 hint="Have them written anew: voicectl sandbox start",
@@ -158,7 +158,7 @@ def check_application(application_id: str, url: str) -> None:
     Raises:
         GuardError: A sandbox's application would be used off loopback.
     """
-    if application_id.lower().startswith(SANDBOX_PREFIX) and not is_loopback(urlsplit(url).hostname or ""):
+    if application_id.lower().startswith(SANDBOX_PREFIX) and not is_loopback_url(url):
         raise GuardError(
             f"Application {application_id} belongs to a sandbox, and {url} is not this machine.",
             hint="Start it with 'voicectl sandbox start', or choose another profile.",
