@@ -71,8 +71,7 @@ def write_private(path: Path, content: bytes) -> None:
         except BaseException:
             new.unlink(missing_ok=True)
             raise
-        with opened(path.parent, os.O_RDONLY | os.O_DIRECTORY) as directory:
-            os.fsync(directory)
+        sync_directory(path.parent)
     except OSError as exc:
         raise ConfigError(f"{path} cannot be written: {exc.strerror}.") from exc
 
@@ -114,6 +113,12 @@ def alone(directory: Path) -> Iterator[None]:
     with opened(directory, os.O_RDONLY | os.O_DIRECTORY) as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in *directory* durable. Raises ``OSError``."""
+    with opened(directory, os.O_RDONLY | os.O_DIRECTORY) as handle:
+        os.fsync(handle)
 
 
 @contextmanager

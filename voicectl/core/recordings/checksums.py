@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from voicectl.core.recordings.announcement import Name
 from voicectl.errors import GuardError, VoicectlError
+from voicectl.store import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,14 +74,11 @@ class Manifest:
         """
         with self._threads, self._told():
             try:
-                handle = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+                with files.opened(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK) as handle:
+                    self._read(handle)
             except FileNotFoundError:
                 self._forget()
                 return None
-            try:
-                self._read(handle)
-            finally:
-                os.close(handle)
             kinds = (False, True) if is_transcription is None else (is_transcription,)
             return next((found for kind in kinds if (found := self._listed.get((uuid, kind)))), None)
 
@@ -135,22 +133,18 @@ class Manifest:
                 os.ftruncate(handle, begun)
                 raise
             if not begun:
-                sync_directory(self._directory)
+                files.sync_directory(self._directory)
             self._read(handle)
 
     @contextmanager
     def _alone(self) -> Iterator[int]:
         """Open the file, made if need be, for the one process that may write to it."""
         while True:
-            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-            handle = os.open(self._path, flags, 0o600)
-            try:
+            with files.opened(self._path, files.OWN | os.O_APPEND | os.O_NONBLOCK) as handle:
                 fcntl.flock(handle, fcntl.LOCK_EX)  # held for a moment only
                 if is_at(handle, self._path):  # or an editor has put another in its place meanwhile
                     yield handle
                     return
-            finally:
-                os.close(handle)
 
     def _read(self, handle: int) -> None:
         """Read the whole lines that were added since the last time, or all if it is another file now."""
@@ -230,12 +224,3 @@ def is_at(handle: int, path: Path) -> bool:
     except FileNotFoundError:
         return False
     return os.path.samestat(found, os.fstat(handle))
-
-
-def sync_directory(directory: Path) -> None:
-    """Make the names in *directory* durable."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -8,7 +8,6 @@ that what precedes the end is of the same file cannot be known, only that each f
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
 import stat
@@ -23,12 +22,12 @@ from voicectl.core.recordings.checksums import (
     Manifest,
     hash_file,
     is_at,
-    sync_directory,
     taken,
     unwritable,
 )
 from voicectl.core.recordings.file_urls import file_url
 from voicectl.errors import GuardError, NoAnswer, TransportError
+from voicectl.store import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -218,7 +217,7 @@ class Fetcher:
             except FileExistsError:
                 raise taken(final, "came there meanwhile") from None
             path.replace(final)
-        sync_directory(self._directory)
+        files.sync_directory(self._directory)
         return outcome
 
 
@@ -340,9 +339,7 @@ def _held(path: Path) -> Iterator[int | None]:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
             raise taken(path, "is there, and is no file of yours")
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not files.try_lock(handle):
             yield None
             return
         if os.fstat(handle).st_nlink > 1:  # it has its name already: whoever gave it that was killed
@@ -374,7 +371,7 @@ def _claim(handle: int, path: Path, origin: str | None) -> None:
             os.fsync(new)
         finally:
             os.close(new)
-    sync_directory(path.parent)
+    files.sync_directory(path.parent)
 
 
 def _clear(path: Path) -> None:
