@@ -234,7 +234,7 @@ def _authorization(app: App, what: str | None) -> dict[str, str] | None:
         return None
     if what == "vonage":
         return endpoint.websocket_authorization(None)
-    header = app.read_input(what, "the Authorization header")
+    header = app.terminal.read_input(what, "the Authorization header")
     return endpoint.websocket_authorization(header.decode("ascii", "replace").strip())
 
 
@@ -264,8 +264,8 @@ def _run(
     is_told_at_once = waiting is None or app.options.quiet
     placed: dict[str, dict[str, Any]] = {}
     statuses: list[int] = []
-    with app.writer(views.CREATED, is_many=len(orders) > 1) as out:
-        app.announce()
+    with app.terminal.writer(views.CREATED, is_many=len(orders) > 1) as out:
+        app.consent.announce()
         if not with_journal:
             remark("No journal is kept: if the reply is lost, the call cannot be looked up.")
         try:
@@ -325,11 +325,11 @@ def _place(
         try:
             yield creator.create(order, key=key)
         except DryRun as dry:
-            app.show_request(dry)
+            app.consent.show_request(dry)
         except VoicectlError as exc:
             if len(orders) == 1 or stops_all(exc):
                 raise
-            _tell(app, exc, f"to {order.label}")
+            app.tell(exc, f"to {order.label}")
             statuses.append(errors.exit_status(exc))
 
 
@@ -363,7 +363,7 @@ def _wait(app: App, placed: dict[str, dict[str, Any]], waiting: _Waiting, status
             remark(f"It goes on as it is. End it: voicectl hangup {' '.join(placed)}")
         if isinstance(exc, Interrupted) or not statuses:
             raise
-        _tell(app, exc)
+        app.tell(exc)
         statuses.append(errors.exit_status(exc))
 
 
@@ -376,8 +376,4 @@ def _hang_up(app: App, uuid: str, note: Callable[[Call], None]) -> None:
     except Interrupted:
         raise
     except VoicectlError as exc:
-        _tell(app, exc, f"hanging up {uuid}")
-
-
-def _tell(app: App, exc: VoicectlError, about: str = "") -> None:
-    errors.tell(exc, profile=app.target.name, as_json=app.tells_json, about=about)
+        app.tell(exc, f"hanging up {uuid}")

@@ -51,7 +51,7 @@ def reconcile(
             raise InputError(
                 "Which call is meant?", hint="Give its reference: voicectl call reconcile lists them."
             )
-        with app.writer(views.INTENT, is_many=True) as out:
+        with app.terminal.writer(views.INTENT, is_many=True) as out:
             for each in app.journal.in_doubt():
                 out.add(_record(each))
         return
@@ -64,12 +64,12 @@ def reconcile(
         raise LegError(
             f"The journal knows no call {reference!r}.", hint="See what is in doubt: voicectl call reconcile"
         )
-    with app.writer(views.INTENT, is_many=False) as out:
+    with app.terminal.writer(views.INTENT, is_many=False) as out:
         found = _settle(app, intent, assume, reason or "")
         out.add(_record(found))
         out.flush()
         if hangup and found.uuid:
-            app.announce()
+            app.consent.announce()
             hang_up(app.api, app.clock, found.uuid, app.history)
             app.changed.append(found.uuid)
 
@@ -86,7 +86,7 @@ def _settle(app: App, intent: Intent, assume: str | None, reason: str) -> Intent
         raise in_doubt(intent, "Another voicectl is still creating it.")
     if assume is None:
         return LostCallFinder(app.api, app.journal, app.clock, app.history).find_again(intent)
-    app.refuse_dry_run()
+    app.consent.refuse_dry_run()
     if assume == NOT_CREATED:
         return app.journal.settle(intent.reference, IntentState.NOT_CREATED, reason)
     if not is_leg_id(assume):
