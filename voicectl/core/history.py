@@ -156,7 +156,7 @@ class History:
                 legs.setdefault(arrival.leg, []).append(stored)
         told = [each for uuid, events in legs.items() if (each := Told.read(uuid, events))]
         outbound = [each for each in told if each.state.fields.get("direction", "outbound") == "outbound"]
-        rung = [each for each in outbound if _same(each.state.fields.get("to"), to)]
+        rung = [each for each in outbound if endpoint.is_same(each.state.fields.get("to"), to)]
         found = rung or outbound
         return found[0].alone() if len(found) == 1 else None
 
@@ -261,7 +261,3 @@ def _told(state: LegState, *, was_answered: bool) -> frozenset[str]:
 
 def _source(is_vouched: bool) -> Source:
     return Source.EVENT if is_vouched else Source.UNSIGNED
-
-
-def _same(shown: object, asked: str) -> bool:
-    return isinstance(shown, str) and shown.removeprefix("+") == asked.removeprefix("+")

@@ -113,3 +113,8 @@ def label(endpoint: dict[str, Any]) -> str | None:
         if value not in (None, ""):
             return str(value)
     return None
+
+
+def is_same(shown: object, asked: str) -> bool:
+    """Compare what a record shows of an endpoint with what was asked for; the ``+`` of a number does not count."""
+    return isinstance(shown, str) and shown.removeprefix("+") == asked.removeprefix("+")

@@ -97,8 +97,8 @@ class LostCallFinder:
             for call in self._api.get_calls(date_start=f"{since:%Y-%m-%dT%H:%M:%SZ}", within=within)
             if call.direction == "outbound"
             and is_leg_id(call.uuid)
-            and _same(endpoint.label(call.to), intent.to)
-            and (intent.from_ is None or _same(endpoint.label(call.from_), intent.from_))
+            and endpoint.is_same(endpoint.label(call.to), intent.to)
+            and (intent.from_ is None or endpoint.is_same(endpoint.label(call.from_), intent.from_))
         }
         claimed = self.journal.claimed(list(found))
         return {uuid: raw for uuid, raw in found.items() if uuid not in claimed}
@@ -113,7 +113,3 @@ def in_doubt(intent: Intent, why: str) -> OutcomeUnknown:
         f" Close the matter: {command} --assume not-created --reason TEXT, or --assume LEG if you know it",
         reference=intent.reference,
     )
-
-
-def _same(shown: str | None, asked: str) -> bool:
-    return shown is not None and shown.removeprefix("+") == asked.removeprefix("+")
