@@ -115,7 +115,7 @@ class LateJournal(Journal):
 
 def place(journal: Journal, line: FaultProxy, application: Application, clock: FakeClock) -> None:
     with client(line.url, application, clock) as api:
-        CallCreator(api, LostCallFinder(api, journal, clock, None), Interrupts()).create(ORDER)
+        CallCreator(api, LostCallFinder(api, journal, clock, None), Interrupts(), None).create(ORDER)
 
 
 @pytest.mark.parametrize(("kind", "is_caught"), [(Journal, False), (LateJournal, True)])

@@ -19,7 +19,7 @@ NEW = ".new"
 """What the name of a file ends with that is being written, or was when its process was killed."""
 
 OWN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
-"""How a file is opened that only voicectl writes: made where it is missing, and never a link."""
+"""Flags for a file that only voicectl writes: made where it is missing, and never a link."""
 
 MAX_SECRET_BYTES = 65_536
 MAX_SETTINGS_BYTES = 1 << 20

@@ -17,7 +17,7 @@ WEBSOCKET_CONTENT_TYPE = "audio/l16;rate=16000"
 
 
 class EndpointOption(NamedTuple):
-    """What some types of endpoint take besides an address: the field it becomes, and those types."""
+    """An option that some types of endpoint take: the field it becomes, and those types."""
 
     field: str
     types: tuple[str, ...]

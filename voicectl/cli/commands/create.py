@@ -173,7 +173,7 @@ def create(
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """What ``--wait`` asks for."""
+    """The terms of ``--wait``."""
 
     until: Until
     seconds: float
@@ -291,7 +291,7 @@ def _run(
 
 
 def _guarded(app: App, orders: list[CallOrder], *, with_journal: bool) -> CallCreator:
-    """Return what creates calls, once the profile allows them all; a dry run writes no journal.
+    """Return the creator of the calls, once the profile allows them all; a dry run writes no journal.
 
     Raises:
         GuardError: It does not allow them.
@@ -334,7 +334,7 @@ def _place(
 
 
 def _wait(app: App, placed: dict[str, dict[str, Any]], waiting: _Waiting, statuses: list[int]) -> None:
-    """Wait for the calls; where others failed before, that the wait does is told and counts with them.
+    """Wait for the calls; a failure ends the command, unless calls failed before: then it is one more of these.
 
     Args:
         placed: The record of each call by its id; brought up to date.

@@ -61,11 +61,7 @@ class CallCreator:
     """
 
     def __init__(
-        self,
-        api: VoiceApi,
-        finder: LostCallFinder | None,
-        interrupts: Interrupts,
-        hourly_limit: int | None = None,
+        self, api: VoiceApi, finder: LostCallFinder | None, interrupts: Interrupts, hourly_limit: int | None
     ) -> None:
         self._api = api
         self._finder = finder
@@ -165,7 +161,7 @@ def _placed(order: CallOrder, intent: Intent, *, is_replay: bool = False) -> Pla
 
 
 def _outcome(exc: VoicectlError) -> tuple[IntentState, str]:
-    """What became of a call that was not created for certain, and why."""
+    """Return the state of an intent whose request failed so, and the reason."""
     if isinstance(exc, OutcomeUnknown):
         return IntentState.IN_DOUBT, exc.message
     if isinstance(exc, ApiError):
