@@ -16,7 +16,7 @@ from voicectl.sandbox.telephony.effects import Close, Fetch, Kind, Open, Purpose
 from voicectl.sandbox.telephony.flow_run import FlowRun
 from voicectl.sandbox.telephony.sounds import BEEP, keys
 from voicectl.sandbox.telephony.state import Direction, Leg, Seat
-from voicectl.voice.call import NEXT, CallStatus
+from voicectl.voice.call import FINAL, NEXT, CallStatus
 from voicectl.voice.endpoint import label
 
 if TYPE_CHECKING:
@@ -24,19 +24,13 @@ if TYPE_CHECKING:
 
     from voicectl.sandbox.telephony.actions import Actions, Dial, OnReply
     from voicectl.sandbox.telephony.base import Base
-    from voicectl.sandbox.telephony.detection import Sighting
+    from voicectl.sandbox.telephony.detection import Detection, Sighting
     from voicectl.sandbox.telephony.far_end import Refusal
     from voicectl.sandbox.telephony.media import Media
     from voicectl.sandbox.telephony.rooms import Rooms
     from voicectl.sandbox.telephony.state import Conversation
 
-MAY_BRING_FALLBACK = (
-    CallStatus.TIMEOUT,
-    CallStatus.FAILED,
-    CallStatus.REJECTED,
-    CallStatus.UNANSWERED,
-    CallStatus.BUSY,
-)
+MAY_BRING_FALLBACK = FINAL - {CallStatus.COMPLETED, CallStatus.CANCELLED}
 """The ends of a synchronous ``connect`` after which the reply to the event may bring another NCCO."""
 
 _REASON = {
@@ -160,11 +154,14 @@ class CallControl:
         """The party of an outbound *leg* picks up."""
         leg.cancel_timers()
         self._set_answered(leg)
-        sightings = leg.detection.sightings(leg.far_end) if leg.detection is not None else []
-        for sighting in sightings:
-            begins = leg.detection is not None and leg.detection.waits and sighting is sightings[-1]
-            self._base.schedule(leg, sighting.after, partial(self._see, leg, sighting, begins=begins))
-        if leg.detection is None or not leg.detection.waits:
+        detection = leg.detection
+        if detection is not None:
+            sightings = detection.sightings(leg.far_end)
+            for sighting in sightings:
+                begins = detection.waits and sighting is sightings[-1]
+                see = partial(self._see, leg, detection, sighting, begins=begins)
+                self._base.schedule(leg, sighting.after, see)
+        if detection is None or not detection.waits:
             self._begin_pending(leg)
 
     def pick_up_for(self, leg: Leg) -> None:
@@ -281,19 +278,17 @@ class CallControl:
             if leg.far_end.beeps_after is not None:
                 self._base.schedule(leg, leg.far_end.beeps_after, partial(self._media.utter, leg, BEEP))
 
-    def _see(self, leg: Leg, sighting: Sighting, *, begins: bool) -> None:
+    def _see(self, leg: Leg, detection: Detection, sighting: Sighting, *, begins: bool) -> None:
         """Tell what detection saw; the flow may wait for the reply to that."""
+        is_advanced = detection.mode is not None
         if sighting.status == CallStatus.MACHINE:
             leg.status = CallStatus.MACHINE
-        fields = events.detection(leg, self._base.now, sighting.status, sighting.sub_state)
-        detection = leg.detection
-        is_advanced = detection is not None and detection.mode is not None
         note = "sip:amd_machine" if is_advanced else "sip:machine"
         self._base.note(leg.conversation, note, leg, type=sighting.sub_state or sighting.status)
+        fields = events.detection(leg, self._base.now, sighting.status, sighting.sub_state)
         on_reply = partial(self._run_if_given, leg, begins=begins) if is_advanced else None
         self._base.tell(leg, Kind.STATUS, fields, on_reply=on_reply)
-        hangs_up = detection is not None and detection.behavior is Behavior.HANGUP
-        if hangs_up and sighting.status == CallStatus.MACHINE:
+        if detection.behavior is Behavior.HANGUP and sighting.status == CallStatus.MACHINE:
             self.finish(leg)
 
     def _run_if_given(self, leg: Leg, actions: Actions | None, *, begins: bool) -> None:

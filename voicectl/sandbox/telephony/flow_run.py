@@ -121,7 +121,7 @@ class FlowRun:
                 self._input(action)
             case Notify(payload=payload, events=webhook):
                 fields = events.notify(self._leg, self._base.now, payload)
-                self._base.tell(self._leg, Kind.NOTIFY, fields, webhook, self._reply())
+                self._base.tell(self._leg, Kind.NOTIFY, fields, webhook, self._unless_gone_on(self._replied))
             case Wait(seconds=seconds):
                 self._go_on_in(seconds)
             case MoveAll():
@@ -143,7 +143,7 @@ class FlowRun:
         """The callee did not come, or has gone, and the reply to the event may bring another NCCO: wait for it."""
         self._callee = None
         self._cut()
-        return self._reply()
+        return self._unless_gone_on(self._replied)
 
     def room_closed(self) -> None:
         """The conversation ended with this leg in it: go on alone, or end with it."""
@@ -181,7 +181,6 @@ class FlowRun:
             self._calls.finish(callee)
         if self._recording is not None:
             self._media.stop_recording(self._recording)
-            self._recording = None
 
     def release(self) -> None:
         """Stop where it is, and let a callee that is there go on."""
@@ -250,7 +249,7 @@ class FlowRun:
             if audio is not None and audio.url is not None:
                 speech["recording_url"] = audio.url
             fields = events.taken(self._leg, self._base.now, dtmf, speech)
-            self._base.tell(self._leg, Kind.INPUT, fields, webhook, self._reply())
+            self._base.tell(self._leg, Kind.INPUT, fields, webhook, self._unless_gone_on(self._replied))
 
         self._collector = None
         if "timeout_reason" in speech:
@@ -273,16 +272,11 @@ class FlowRun:
 
     def _record(self, order: Record) -> None:
         recording = self._media.record(self._leg, order)
-        if not order.is_synchronous:
+        if order.is_synchronous:
+            self._recording = recording
+            recording.kept = self._unless_gone_on(self.go_on)
+        else:
             self._go_on_in(0)
-            return
-
-        def kept() -> None:
-            self._recording = None
-            self.go_on()
-
-        self._recording = recording
-        recording.kept = self._unless_gone_on(kept)
 
     def _dial(self, dial: Dial) -> None:
         self._callee = self._calls.dial(self._leg, dial, self)
@@ -291,16 +285,11 @@ class FlowRun:
         elif dial.ringback is not None:
             self._playing = self._media.play(self._leg, music(dial.ringback))
 
-    def _reply(self) -> OnReply:
-        """What goes on with the reply to what is asked now, unless something else has been begun by then."""
-
-        def replied(actions: Actions | None) -> None:
-            if actions:
-                self._begin_anew(actions)
-            else:
-                self.go_on()
-
-        return self._unless_gone_on(replied)
+    def _replied(self, actions: Actions | None) -> None:
+        if actions:
+            self._begin_anew(actions)
+        else:
+            self.go_on()
 
     def _unless_gone_on(self, do: Callable[P, None]) -> Callable[P, None]:
         """Return *do*, which does nothing once something else has been begun."""
@@ -336,9 +325,6 @@ class FlowRun:
 
 def _needs_answer(action: Action) -> bool:
     """Whether an inbound call is answered for *action*: the others leave it ringing."""
-    match action:
-        case Dial() | Notify() | Wait():
-            return False
-        case Record():
-            return action.is_synchronous
-    return True
+    if isinstance(action, Record):
+        return action.is_synchronous
+    return not isinstance(action, Dial | Notify | Wait)

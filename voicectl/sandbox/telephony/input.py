@@ -5,6 +5,7 @@ Source: NCCO reference, "input" and "bargeIn rules".
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from voicectl.sandbox.telephony.actions import Format, Record
@@ -87,7 +88,7 @@ class InputCollector:
         """Let time run: the flow has come to the ``input``."""
         self._has_begun = True
         if self._result is not None:
-            self._tell()
+            self._done(*self._result, self._recording)
             return
         if self._speech_began is None:
             self._await_key()
@@ -134,7 +135,9 @@ class InputCollector:
         self._said.append(heard.prompt.content["text"])
         last = self._speech_began + speech.max_duration * 1000
         if heard.until > last:
-            self._speech_timer = self._after((last - now) / 1000, self._spoke_too_long)
+            self._speech_timer = self._after(
+                (last - now) / 1000, partial(self._spoke_too_long, speech.max_duration)
+            )
         else:
             silence = (heard.until - now) / 1000 + speech.end_on_silence
             self._speech_timer = self._after(silence, lambda: self._finish_speech("end_on_silence_timeout"))
@@ -154,17 +157,13 @@ class InputCollector:
     def _nobody_spoke(self) -> None:
         self._speech_timer = None
         if self._key_timer is None:
-            dtmf = {
-                "digits": None if self._terms.dtmf is None else "",
-                "timed_out": self._terms.dtmf is not None,
-            }
+            wants_keys = self._terms.dtmf is not None
+            dtmf = {"digits": "" if wants_keys else None, "timed_out": wants_keys}
             self._finish(dtmf, {"timeout_reason": "start_timeout", "results": []})
 
-    def _spoke_too_long(self) -> None:
-        terms = self._terms.speech
-        if terms is not None:
-            text = " ".join(self._said)[: round(terms.max_duration * CHARACTERS_PER_SECOND)]
-            self._said = [text.rpartition(" ")[0] or text]
+    def _spoke_too_long(self, max_duration: float) -> None:
+        text = " ".join(self._said)[: round(max_duration * CHARACTERS_PER_SECOND)]
+        self._said = [text.rpartition(" ")[0] or text]
         self._finish_speech("max_duration")
 
     def _finish_keys(self, *, timed_out: bool) -> None:
@@ -184,11 +183,7 @@ class InputCollector:
         self._result = dtmf, speech
         self.close()
         if self._has_begun:
-            self._tell()
-
-    def _tell(self) -> None:
-        if self._result is not None:
-            self._done(*self._result, self._recording)
+            self._done(dtmf, speech, self._recording)
 
     def _after(self, seconds: float, do: Callable[[], None]) -> Timer:
         return self._base.schedule(self._leg, seconds, do)

@@ -71,18 +71,15 @@ class Media:
         if not leg.is_muted:
             for recording in self._recordings_of(leg):
                 recording.tracks.append(Track(heard=heard, speaker=leg.uuid))
-        for recording in leg.audio.recordings:
-            self._await_silence(leg, recording, heard)
+        self._sounds_until(leg, heard.until)
         return heard
 
     def hush(self, heard: Heard) -> None:
         """The party that made *heard* is silent again."""
         heard.cut(self._base.now)
         leg = self._base.live.get(heard.source)
-        if leg is None:
-            return
-        for recording in leg.audio.recordings:
-            self._await_silence(leg, recording, heard)
+        if leg is not None:
+            self._sounds_until(leg, heard.until)
 
     def part(self, leg: Leg) -> None:
         """*leg* leaves its conversation: it hears no more of the others there, and they no more of it."""
@@ -91,9 +88,8 @@ class Media:
         shared = leg.conversation.playing.values()
         for i, heard in enumerate(leg.audio.heard):
             if heard.is_on(self._base.now) and (heard.source != PLATFORM or heard in shared):
-                leg.audio.heard[i] = replace(
-                    heard, until=self._base.now, on_end=None
-                )  # others go on hearing it
+                # A copy: others go on hearing it.
+                leg.audio.heard[i] = replace(heard, until=self._base.now, on_end=None)
 
     def silence(self, leg: Leg) -> None:
         """Let the party of *leg*, which ends, hear and say nothing more."""
@@ -209,10 +205,10 @@ class Media:
         self._base.note(conversation, "audio:record", leg, recording_id=recording.uuid, **_described(order))
         if order.beep_start:
             self.play(leg, BEEP)
-        recording.timers.append(
-            self._base.agenda.after(order.time_out, partial(self.stop_recording, recording))
-        )
-        self._await_silence(leg, recording, leg.audio.said[-1] if leg.audio.said else None)
+        stop = partial(self.stop_recording, recording)
+        recording.timers.append(self._base.agenda.after(order.time_out, stop))
+        said = leg.audio.said
+        self._await_silence(leg, recording, said[-1].until if said else self._base.now)
         if of is None and only is None:
             self.asked_to_speak(leg, while_=lambda: recording.ended is None)
         return recording
@@ -317,19 +313,20 @@ class Media:
             found += (each for each in other.audio.recordings if each.only in (None, leg.uuid))
         return found
 
-    def _await_silence(self, leg: Leg, recording: Recording, heard: Heard | None) -> None:
-        """Have *recording* stop once the party of *leg* has been silent for long enough."""
+    def _sounds_until(self, leg: Leg, until: int | None) -> None:
+        for recording in leg.audio.recordings:
+            self._await_silence(leg, recording, until)
+
+    def _await_silence(self, leg: Leg, recording: Recording, until: int | None) -> None:
+        """Have *recording* stop once the party of *leg*, which is heard *until* then, is silent for long enough."""
         silence = recording.order.end_on_silence
         if silence is None:
             return
         if recording.silence is not None:
             recording.silence.cancel()
-        if heard is not None and heard.until is None:
-            return
-        sounding = 0 if heard is None or heard.until is None else max(0, heard.until - self._base.now) / 1000
-        recording.silence = self._base.schedule(
-            leg, sounding + silence, partial(self.stop_recording, recording)
-        )
+        if until is not None:
+            after = max(0, until - self._base.now) / 1000 + silence
+            recording.silence = self._base.schedule(leg, after, partial(self.stop_recording, recording))
 
 
 def _described(order: Record) -> dict[str, Any]:
