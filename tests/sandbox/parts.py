@@ -38,7 +38,14 @@ def saying(text: str = "Hello", **options: Any) -> Prompt:
 
 
 def phone(number: str = PERSON, **options: Any) -> Dial:
-    return Dial(**{"endpoint": {"type": "phone", "number": number}} | options)
+    return dial(options.pop("endpoint", {"type": "phone", "number": number}), **options)
+
+
+def dial(
+    endpoint: dict[str, Any], *, caller=None, ringback=None, timeout=60, limit=7200, **terms: Any
+) -> Dial:
+    order = Order(to=endpoint, ringing_timer=timeout, length_timer=limit, **terms)
+    return Dial(order=order, caller=caller, ringback=ringback)
 
 
 def room(name: str = "room", **options: Any) -> Join:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.sandbox.parts import dial
 from tests.support.flows import (
     APP,
     CDN,
@@ -25,7 +26,6 @@ from tests.support.flows import (
 from voicectl.sandbox.parsing.ncco import MAX_LOOP, read_ncco
 from voicectl.sandbox.telephony.actions import (
     Action,
-    Dial,
     DtmfTerms,
     Format,
     Input,
@@ -157,11 +157,11 @@ def test_the_examples_of_the_reference_are_read(name):
         ),
         (CONVERSATION | {"canSpeak": [], "mute": False}, Join(name="r", can_speak=frozenset())),
         (CONVERSATION | {"eventUrl": [APP]}, Join(name="r")),
-        (CONNECT, Dial(endpoint=PHONE)),
+        (CONNECT, dial(PHONE)),
         (
             EXAMPLES["connect in full"][0],
-            Dial(
-                endpoint=PHONE,
+            dial(
+                PHONE,
                 caller="447700900456",
                 timeout=20,
                 limit=3600,
@@ -175,42 +175,40 @@ def test_the_examples_of_the_reference_are_read(name):
         ),
         (
             CONNECT | {"machineDetection": "hangup", "advanced_machine_detection": {"mode": "default"}},
-            Dial(endpoint=PHONE, detection=Detection(behavior=Behavior.CONTINUE, mode=Mode.DEFAULT)),
+            dial(PHONE, detection=Detection(behavior=Behavior.CONTINUE, mode=Mode.DEFAULT)),
         ),
-        (CONNECT | {"ringbackTone": [f"{CDN}/r.mp3"]}, Dial(endpoint=PHONE, ringback=f"{CDN}/r.mp3")),
+        (CONNECT | {"ringbackTone": [f"{CDN}/r.mp3"]}, dial(PHONE, ringback=f"{CDN}/r.mp3")),
         (
             connect(PHONE | {"onAnswer": {"url": APP, "ringback": f"{CDN}/r.mp3"}}),
-            Dial(endpoint=PHONE, on_answer=Webhook(url=APP), ringback=f"{CDN}/r.mp3"),
+            dial(PHONE, on_answer=Webhook(url=APP), ringback=f"{CDN}/r.mp3"),
         ),
         (
             connect(
                 PHONE | {"onAnswer": {"url": APP, "ringbackTone": f"{CDN}/b.mp3"}},
                 ringbackTone=f"{CDN}/a.mp3",
             ),
-            Dial(endpoint=PHONE, on_answer=Webhook(url=APP), ringback=f"{CDN}/a.mp3"),
+            dial(PHONE, on_answer=Webhook(url=APP), ringback=f"{CDN}/a.mp3"),
         ),
         (
             connect(PHONE | {"number": "+447700900123"}, **{"from": "+447700900456"}),
-            Dial(endpoint=PHONE, caller="447700900456"),
+            dial(PHONE, caller="447700900456"),
         ),
-        (connect(SIP | {"headers": {"a": "b"}, "standardHeaders": {}}), Dial(endpoint=SIP)),
-        (connect(SIP | {"uri": "SIPS:a@b"}), Dial(endpoint=SIP | {"uri": "SIPS:a@b"})),
+        (connect(SIP | {"headers": {"a": "b"}, "standardHeaders": {}}), dial(SIP)),
+        (connect(SIP | {"uri": "SIPS:a@b"}), dial(SIP | {"uri": "SIPS:a@b"})),
         (
             connect(EXAMPLES["other endpoints"][4]["endpoint"][0]),
-            Dial(endpoint={"type": "sip", "user": "desk", "domain": "trunk"}),
+            dial({"type": "sip", "user": "desk", "domain": "trunk"}),
         ),
-        (connect({"type": "app", "user": "alice"}), Dial(endpoint={"type": "app", "user": "alice"})),
-        (connect({"type": "vbc", "extension": "12"}), Dial(endpoint={"type": "vbc", "extension": "12"})),
-        (connect(SOCKET), Dial(endpoint=SOCKET | {"headers": {}})),
+        (connect({"type": "app", "user": "alice"}), dial({"type": "app", "user": "alice"})),
+        (connect({"type": "vbc", "extension": "12"}), dial({"type": "vbc", "extension": "12"})),
+        (connect(SOCKET), dial(SOCKET | {"headers": {}})),
         (
             connect(SOCKET | {"headers": {"a": [1]}, "authorization": {"value": "ignored"}}),
-            Dial(endpoint=SOCKET | {"headers": {"a": [1]}, "authorization": {"type": "vonage"}}),
+            dial(SOCKET | {"headers": {"a": [1]}, "authorization": {"type": "vonage"}}),
         ),
         (
             connect(SOCKET | {"authorization": {"type": "custom", "value": "Bearer abc"}}),
-            Dial(
-                endpoint=SOCKET | {"headers": {}, "authorization": {"type": "custom", "value": "Bearer abc"}}
-            ),
+            dial(SOCKET | {"headers": {}, "authorization": {"type": "custom", "value": "Bearer abc"}}),
         ),
         (INPUT, Input(dtmf=DtmfTerms())),
         (SPEECH, Input(speech=SpeechTerms())),

@@ -24,6 +24,7 @@ from voicectl.sandbox.telephony.actions import (
     Join,
     MoveAll,
     Notify,
+    Order,
     Play,
     Record,
     Transcription,
@@ -207,20 +208,25 @@ def _connect(fields: Fields) -> Action:
     callee = fields.only("endpoint")
     endpoint, digits = ({}, None) if callee is None else read_endpoint(callee, "standardHeaders")
     on_answer, tone = (None, None) if callee is None else read_on_answer(callee)
-    return Dial(
-        endpoint=endpoint,
-        caller=fields.number("from"),
-        timeout=fields.integer("timeout", 1, 120, default=RINGING_TIMER),
-        limit=fields.integer("limit", 1, LENGTH_TIMER, default=LENGTH_TIMER),
-        detection=read_detection(
-            fields, "machineDetection", "advancedMachineDetection", "advanced_machine_detection"
-        ),
+    # Each is read in its turn: what is wrong is listed in this order.
+    caller = fields.number("from")
+    ringing_timer = fields.integer("timeout", 1, 120, default=RINGING_TIMER)
+    length_timer = fields.integer("limit", 1, LENGTH_TIMER, default=LENGTH_TIMER)
+    detection = read_detection(
+        fields, "machineDetection", "advancedMachineDetection", "advanced_machine_detection"
+    )
+    ringback = read_tone(fields) or tone
+    order = Order(
+        to=endpoint,
+        detection=detection,
         dtmf_answer=digits,
-        ringback=read_tone(fields) or tone,
+        ringing_timer=ringing_timer,
+        length_timer=length_timer,
         is_synchronous=fields.choice("eventType", ("synchronous",)) is not None,
         on_answer=on_answer,
         events=read_ncco_event_url(fields),
     )
+    return Dial(order=order, caller=caller, ringback=ringback)
 
 
 def _input(fields: Fields) -> Action:

@@ -119,30 +119,46 @@ class Join:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A call as it was asked for: by ``POST /v1/calls``, by ``connect``, or by a party that calls in.
+
+    Attributes:
+        to: The callee, as records show it; a websocket's has ``headers``, ``content-type`` and ``authorization`` too.
+        from_: The caller, as records show it; empty for a number of the account's.
+        flow: What to do when answered; None for the callee of a ``connect``, and if the ``answer_url`` says.
+        detection: For phones only.
+        events: ``event_url`` and ``event_method``; None: the application's.
+        is_synchronous: The reply to the event of its failure may bring the caller another NCCO (``connect``).
+        on_answer: Where to ask for what the callee, alone, hears before it is joined to its caller (``connect``).
+        sip_headers: ``SipHeader_X-...``, as the answer webhook is told of them (a party that calls in).
+    """
+
+    to: dict[str, Any]
+    from_: dict[str, Any] = field(default_factory=dict)
+    flow: Flow | None = None
+    detection: Detection | None = None
+    dtmf_answer: str | None = None
+    ringing_timer: int = RINGING_TIMER
+    length_timer: int = LENGTH_TIMER
+    events: Webhook | None = None
+    is_synchronous: bool = False
+    on_answer: Webhook | None = None
+    sip_headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dial:
     """``connect``: call somebody into the leg's own conversation.
 
     Attributes:
-        endpoint: As records show it; a websocket's has ``headers``, ``content-type`` and ``authorization`` too.
+        order: The call, but for its ``from_``; without ``events`` they go where the caller's go.
         caller: The ``from`` number; None for the account's own.
-        timeout: Seconds of ringing.
-        limit: Seconds from the answer.
         ringback: What the caller hears until the callee is there.
-        is_synchronous: The reply to the event of a failure may bring another NCCO for the caller.
-        on_answer: Where to ask for what the callee, alone, hears first.
-        events: Where the callee's events go; None: where the caller's go.
     """
 
-    endpoint: dict[str, Any]
+    order: Order
     caller: str | None = None
-    timeout: int = RINGING_TIMER
-    limit: int = LENGTH_TIMER
-    detection: Detection | None = None
-    dtmf_answer: str | None = None
     ringback: str | None = None
-    is_synchronous: bool = False
-    on_answer: Webhook | None = None
-    events: Webhook | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,31 +251,3 @@ Flow = Actions | Webhook
 
 OnReply = Callable[[Actions | None], None]
 """Called with the NCCO that the reply to an event brought; None if it brought none."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """A call as it was asked for: by ``POST /v1/calls``, by ``connect``, or by a party that calls in.
-
-    Attributes:
-        to: The callee, as records show it; a websocket's has ``headers``, ``content-type`` and ``authorization`` too.
-        from_: The caller, as records show it; empty for a number of the account's.
-        flow: What to do when answered; None for the callee of a ``connect``, and if the ``answer_url`` says.
-        detection: For phones only.
-        events: ``event_url`` and ``event_method``; None: the application's.
-        is_synchronous: The reply to the event of its failure may bring the caller another NCCO (``connect``).
-        on_answer: Where to ask for what the callee, alone, hears before it is joined to its caller (``connect``).
-        sip_headers: ``SipHeader_X-...``, as the answer webhook is told of them (a party that calls in).
-    """
-
-    to: dict[str, Any]
-    from_: dict[str, Any] = field(default_factory=dict)
-    flow: Flow | None = None
-    detection: Detection | None = None
-    dtmf_answer: str | None = None
-    ringing_timer: int = RINGING_TIMER
-    length_timer: int = LENGTH_TIMER
-    events: Webhook | None = None
-    is_synchronous: bool = False
-    on_answer: Webhook | None = None
-    sip_headers: dict[str, str] = field(default_factory=dict)

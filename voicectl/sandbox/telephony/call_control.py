@@ -6,11 +6,12 @@ may be asked.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from voicectl.sandbox.telephony import events, far_end
-from voicectl.sandbox.telephony.actions import Join, Order, Webhook
+from voicectl.sandbox.telephony.actions import Join, Webhook
 from voicectl.sandbox.telephony.detection import Behavior
 from voicectl.sandbox.telephony.effects import Close, Fetch, Kind, Open, Purpose
 from voicectl.sandbox.telephony.flow_run import FlowRun
@@ -22,7 +23,7 @@ from voicectl.voice.endpoint import label
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from voicectl.sandbox.telephony.actions import Actions, Dial, OnReply
+    from voicectl.sandbox.telephony.actions import Actions, Dial, OnReply, Order
     from voicectl.sandbox.telephony.base import Base
     from voicectl.sandbox.telephony.detection import Detection, Sighting
     from voicectl.sandbox.telephony.far_end import Refusal
@@ -113,19 +114,9 @@ class CallControl:
             self._base.complain(caller.uuid, "connect: over the limit of new calls per second")
             return None
         from_ = {"type": "phone", "number": dial.caller or self._number}
-        if dial.caller is None and dial.endpoint["type"] == "app" and caller.direction is Direction.INBOUND:
+        if dial.caller is None and dial.order.to["type"] == "app" and caller.direction is Direction.INBOUND:
             from_ = caller.from_
-        order = Order(
-            to=dial.endpoint,
-            from_=from_,
-            detection=dial.detection,
-            dtmf_answer=dial.dtmf_answer,
-            ringing_timer=dial.timeout,
-            length_timer=dial.limit,
-            events=dial.events or caller.order.events,
-            is_synchronous=dial.is_synchronous,
-            on_answer=dial.on_answer,
-        )
+        order = replace(dial.order, from_=from_, events=dial.order.events or caller.order.events)
         return self.place(order, caller.conversation, dialled_by=run)
 
     def fetch(self, leg: Leg, webhook: Webhook | None, purpose: Purpose) -> None:
