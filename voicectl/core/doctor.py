@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from voicectl.api.replies import server_time
@@ -46,8 +45,7 @@ class CheckOutcome(StrEnum):
     SKIPPED = "skipped"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Check(NamedTuple):
     """One check.
 
     Attributes:
@@ -55,9 +53,9 @@ class Finding:
         fix: What to do, for a failure.
     """
 
-    check: str
-    outcome: CheckOutcome
+    name: str
     kind: str
+    outcome: CheckOutcome
     detail: str
     fix: str | None = None
 
@@ -72,29 +70,17 @@ def examine(
     spool: Callable[[], Spool],
     clock: Clock,
     environ: Mapping[str, str],
-) -> Iterator[Finding]:
+) -> Iterator[Check]:
     """Check everything that a command needs, and go on past what fails."""
-    yield Finding(
-        check="application",
-        outcome=CheckOutcome.OK,
-        kind="credentials",
-        detail=f"{target.application_id} from {target.name}",
-    )
+    yield Check("application", "credentials", CheckOutcome.OK, f"{target.application_id} from {target.name}")
     key = _key(target)
     yield key
     network = list(_network(target, clock, environ))
     yield from network
     if key.outcome is not CheckOutcome.OK:
-        yield Finding(
-            check="read",
-            outcome=CheckOutcome.SKIPPED,
-            kind="credentials",
-            detail="there is no key to sign with",
-        )
+        yield Check("read", "credentials", CheckOutcome.SKIPPED, "there is no key to sign with")
     elif network[0].outcome is not CheckOutcome.OK:
-        yield Finding(
-            check="read", outcome=CheckOutcome.SKIPPED, kind="network", detail="the host cannot be reached"
-        )
+        yield Check("read", "network", CheckOutcome.SKIPPED, "the host cannot be reached")
     else:
         yield _read(api)
     yield _pace(pace)
@@ -102,101 +88,77 @@ def examine(
     yield from _events(events, spool)
 
 
-def _key(target: Target) -> Finding:
+def _key(target: Target) -> Check:
     try:
         key = target.load_key()
         keys.check(key, where=target.name)
     except ConfigError as exc:
         return _failed("key", "credentials", exc)
-    fingerprint = keys.fingerprint(key.public_key())
-    return Finding(
-        check="key",
-        outcome=CheckOutcome.OK,
-        kind="credentials",
-        detail=f"RSA of {key.key_size} bits from {target.sources['private_key']}, public key {fingerprint}",
-    )
+    origin, fingerprint = target.sources["private_key"], keys.fingerprint(key.public_key())
+    detail = f"RSA of {key.key_size} bits from {origin}, public key {fingerprint}"
+    return Check("key", "credentials", CheckOutcome.OK, detail)
 
 
-def _network(target: Target, clock: Clock, environ: Mapping[str, str]) -> Iterator[Finding]:
+def _network(target: Target, clock: Clock, environ: Mapping[str, str]) -> Iterator[Check]:
     """Name, connection, TLS and clock, by one request without a token."""
     host = urlsplit(target.base_url).netloc
     wire = Wire(target.base_url, ca_file=target.ca_file, environ=environ)
     try:
         reply = wire.exchange("GET", "/", headers={}, timeout=CONNECT_SECONDS, fresh=True)
     except (NotSent, NoAnswer, ConfigError) as exc:
-        yield Finding(
-            check="network",
-            outcome=CheckOutcome.FAIL,
-            kind="network",
-            detail=exc.message,
-            fix="Check the name, the network, HTTPS_PROXY, and --ca-file; start a stopped sandbox.",
-        )
+        fix = "Check the name, the network, HTTPS_PROXY, and --ca-file; start a stopped sandbox."
+        yield Check("network", "network", CheckOutcome.FAIL, exc.message, fix)
         return
     secured = "name, connection and TLS" if target.base_url.startswith("https") else "connection"
-    yield Finding(check="network", outcome=CheckOutcome.OK, kind="network", detail=f"{secured} to {host}")
+    yield Check("network", "network", CheckOutcome.OK, f"{secured} to {host}")
     theirs = server_time(reply)
     if theirs is None:
-        yield Finding(
-            check="clock", outcome=CheckOutcome.SKIPPED, kind="credentials", detail=f"{host} sends no Date"
-        )
+        yield Check("clock", "credentials", CheckOutcome.SKIPPED, f"{host} sends no Date")
         return
     offset = theirs - clock.time()
     if abs(offset) > MAX_CLOCK_SECONDS:
-        yield Finding(
-            check="clock",
-            outcome=CheckOutcome.FAIL,
-            kind="credentials",
-            detail=f"this machine is {abs(offset):.0f} s {'slow' if offset > 0 else 'fast'} against {host}",
-            fix="Set the clock: tokens made by it may be refused.",
+        detail = f"this machine is {abs(offset):.0f} s {'slow' if offset > 0 else 'fast'} against {host}"
+        yield Check(
+            "clock",
+            "credentials",
+            CheckOutcome.FAIL,
+            detail,
+            "Set the clock: tokens made by it may be refused.",
         )
     else:
-        yield Finding(
-            check="clock",
-            outcome=CheckOutcome.OK,
-            kind="credentials",
-            detail=f"within {abs(offset):.0f} s of {host}",
-        )
+        yield Check("clock", "credentials", CheckOutcome.OK, f"within {abs(offset):.0f} s of {host}")
 
 
-def _read(api: Callable[[], VoiceApi]) -> Finding:
+def _read(api: Callable[[], VoiceApi]) -> Check:
     try:
         next(api().get_calls(status="started"), None)
     except (AuthError, ConfigError) as exc:
         return _failed("read", "credentials", exc)
     except (TransportError, ApiError) as exc:
         return _failed("read", "network", exc)
-    return Finding(
-        check="read", outcome=CheckOutcome.OK, kind="credentials", detail="the API accepts the token"
-    )
+    return Check("read", "credentials", CheckOutcome.OK, "the API accepts the token")
 
 
-def _pace(pace: Callable[[], SharedPace]) -> Finding:
+def _pace(pace: Callable[[], SharedPace]) -> Check:
     try:
         pace().check()
     except (OSError, ConfigError) as exc:
         why = exc.strerror if isinstance(exc, OSError) else exc.message
-        return Finding(
-            check="limiter",
-            outcome=CheckOutcome.FAIL,
-            kind="state",
-            detail=f"requests are not paced: {why}",
-            fix="Make the state directory writable, or name another with VOICECTL_STATE_DIR.",
-        )
-    return Finding(
-        check="limiter", outcome=CheckOutcome.OK, kind="state", detail="shared with your other commands"
-    )
+        fix = "Make the state directory writable, or name another with VOICECTL_STATE_DIR."
+        return Check("limiter", "state", CheckOutcome.FAIL, f"requests are not paced: {why}", fix)
+    return Check("limiter", "state", CheckOutcome.OK, "shared with your other commands")
 
 
-def _journal(journal: Callable[[], Journal]) -> Finding:
+def _journal(journal: Callable[[], Journal]) -> Check:
     try:
         in_doubt = len(journal().in_doubt())
     except (JournalError, ConfigError) as exc:
         return _failed("journal", "state", exc)
     more = f"; {in_doubt} calls in doubt: voicectl call reconcile" if in_doubt else ""
-    return Finding(check="journal", outcome=CheckOutcome.OK, kind="state", detail=f"usable{more}")
+    return Check("journal", "state", CheckOutcome.OK, f"usable{more}")
 
 
-def _events(events: Callable[[], EventStore | None], spool: Callable[[], Spool]) -> Iterator[Finding]:
+def _events(events: Callable[[], EventStore | None], spool: Callable[[], Spool]) -> Iterator[Check]:
     """The store of webhook events, where one is in use."""
     try:
         found, waiting = events(), len(spool().files())
@@ -205,10 +167,8 @@ def _events(events: Callable[[], EventStore | None], spool: Callable[[], Spool])
         return
     if found is not None:
         more = f"; {waiting} files of events wait for 'voicectl webhook serve'" if waiting else ""
-        yield Finding(
-            check="events", outcome=CheckOutcome.OK, kind="state", detail=f"the store is usable{more}"
-        )
+        yield Check("events", "state", CheckOutcome.OK, f"the store is usable{more}")
 
 
-def _failed(check: str, kind: str, exc: VoicectlError) -> Finding:
-    return Finding(check=check, outcome=CheckOutcome.FAIL, kind=kind, detail=exc.message, fix=exc.hint)
+def _failed(name: str, kind: str, exc: VoicectlError) -> Check:
+    return Check(name, kind, CheckOutcome.FAIL, exc.message, exc.hint)

@@ -7,7 +7,7 @@ import typer
 from voicectl.cli import errors
 from voicectl.cli.context import current
 from voicectl.cli.output.writer import View
-from voicectl.core.doctor import CheckOutcome, Finding, examine
+from voicectl.core.doctor import CheckOutcome, examine
 
 VIEW = View(
     columns=("check", "outcome", "detail", "fix"), id="check", line="{outcome:8}{check:13}{detail}  {fix}"
@@ -25,9 +25,9 @@ def doctor(ctx: typer.Context) -> None:
       $ voicectl doctor
     """
     app = current(ctx)
-    failed: list[Finding] = []
+    failed: set[str] = set()
     with app.terminal.writer(VIEW, is_many=True) as out:
-        for finding in examine(
+        for check in examine(
             app.target,
             api=lambda: app.api,
             pace=lambda: app.pace,
@@ -39,20 +39,19 @@ def doctor(ctx: typer.Context) -> None:
         ):
             out.add(
                 {
-                    "check": finding.check,
-                    "outcome": finding.outcome.value,
-                    "detail": finding.detail,
-                    "fix": finding.fix,
+                    "check": check.name,
+                    "outcome": check.outcome.value,
+                    "detail": check.detail,
+                    "fix": check.fix,
                 }
             )
             out.flush()
-            if finding.outcome is CheckOutcome.FAIL:
-                failed.append(finding)
-    kinds = {finding.kind for finding in failed}
+            if check.outcome is CheckOutcome.FAIL:
+                failed.add(check.kind)
     for kind, status in (
         ("credentials", errors.CREDENTIALS),
         ("network", errors.UNREACHABLE),
         ("state", errors.INTERNAL),
     ):
-        if kind in kinds:
+        if kind in failed:
             raise typer.Exit(status)
