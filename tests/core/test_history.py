@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.kept import LEG, status, stored
-from voicectl.core.history import History, Told, forms
+from voicectl.core.history import EventSummary, History, forms
 from voicectl.store.events import Stored
 from voicectl.voice.call import Call, CallStatus
 
@@ -23,14 +23,14 @@ def record(status: str, **fields: Any) -> Call:
     return Call.from_json({"uuid": LEG, "status": status, **fields})
 
 
-def told(*events: Stored) -> Told:
-    found = Told.read(LEG, events)
+def told(*events: Stored) -> EventSummary:
+    found = EventSummary.read(LEG, events)
     assert found is not None
     return found
 
 
 def merged(call: Call, *events: Stored) -> Call:
-    return History.merged(call, Told.read(LEG, events))
+    return History.merged(call, EventSummary.read(LEG, events))
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_whatever_comes_in_whatever_order(
         by_either = call.has_reached(until) or told(*events).alone().has_reached(until)
         assert seen.has_reached(until) == by_either, until
     signed = [each for each in events if each.arrival.is_signed]
-    by_signed = Told.read(LEG, signed)
+    by_signed = EventSummary.read(LEG, signed)
     if seen.status == call.status:
         assert seen.raw["status_source"] == "api"
     elif by_signed is not None and by_signed.state.status == seen.status:

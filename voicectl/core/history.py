@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from voicectl.errors import InputError, VoicectlError
@@ -17,7 +18,7 @@ from voicectl.voice.call import Call, CallStatus, hyphenated, is_leg_id
 from voicectl.voice.event import Kind, fold, rank
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, ItemsView, Iterable, Iterator
 
     from voicectl.store.events import EventStore, Stored
     from voicectl.voice.event import LegState
@@ -40,7 +41,7 @@ _FILLED = (
 """Fields of a status event that stand in a record where the API gives none."""
 
 
-class Source(StrEnum):
+class StatusSource(StrEnum):
     """Who told a status."""
 
     API = "api"
@@ -49,7 +50,7 @@ class Source(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class EventSummary:
     """What the events of a leg add up to.
 
     Attributes:
@@ -60,7 +61,7 @@ class Told:
     vouched: LegState | None
 
     @classmethod
-    def read(cls, uuid: str, events: Iterable[Stored]) -> Told | None:
+    def read(cls, uuid: str, events: Iterable[Stored]) -> EventSummary | None:
         """Add up the *events* of a leg; None if none of them tells of its status."""
         found = list(events)
         state = fold(uuid, [each.arrival.fields for each in found])
@@ -72,12 +73,12 @@ class Told:
         return cls(state=state, vouched=vouched)
 
     @property
-    def source(self) -> Source:
+    def source(self) -> StatusSource:
         """Who told the status."""
         return _source(self.vouched is not None and self.vouched.status == self.state.status)
 
     @property
-    def detection_source(self) -> Source:
+    def detection_source(self) -> StatusSource:
         """Who told whether it is a human."""
         return _source(self.vouched is not None and self.vouched.detection == self.state.detection)
 
@@ -114,11 +115,11 @@ class History:
         self._events: EventStore | None = None
         self._has_failed = False
 
-    def leg(self, uuid: str) -> Told | None:
+    def leg(self, uuid: str) -> EventSummary | None:
         """What is known of a leg; None if nothing is."""
         for name in forms(uuid):
             if found := self._find(Query(leg=name, kinds=(Kind.STATUS, Kind.TRANSFER))):
-                return Told.read(name, found)
+                return EventSummary.read(name, found)
         return None
 
     def seen(self, call: Call) -> Call:
@@ -126,7 +127,7 @@ class History:
         return self.merged(call, self.leg(call.uuid))
 
     @staticmethod
-    def merged(call: Call, told: Told | None) -> Call:
+    def merged(call: Call, told: EventSummary | None) -> Call:
         """A record of the API with what events *told* of its leg.
 
         ``status_source`` is added to it, and what only events tell. A leg that is over by either of them is over. Of
@@ -134,12 +135,12 @@ class History:
         which says why.
         """
         if told is None:
-            return replace(call, raw=call.raw | {"status_source": Source.API.value})
+            return replace(call, raw=call.raw | {"status_source": StatusSource.API.value})
         state = told.state
         is_told = _is_farther(state, call)
         raw = _filled(call.raw, told)
         raw["status"] = state.status if is_told else call.status
-        raw["status_source"] = (told.source if is_told else Source.API).value
+        raw["status_source"] = (told.source if is_told else StatusSource.API).value
         was_answered = state.was_answered or call.was_answered
         return replace(Call.from_json(raw), told=_told(state, was_answered=was_answered) | {call.status})
 
@@ -149,16 +150,13 @@ class History:
         What the call connected to may tell its events there too, so that it is the one outbound leg among them that
         went *to* there; or, since a number may be shown in another way, the only outbound one.
         """
-        legs: dict[str, list[Stored]] = {}
-        for stored in self._find(Query(reference=reference, kinds=(Kind.STATUS,))):
-            arrival = stored.arrival
-            if arrival.is_signed and arrival.route is Route.EVENT and arrival.leg is not None:
-                legs.setdefault(arrival.leg, []).append(stored)
-        told = [each for uuid, events in legs.items() if (each := Told.read(uuid, events))]
+        found = self._find(Query(reference=reference, kinds=(Kind.STATUS,)))
+        signed = (each for each in found if each.arrival.is_signed and each.arrival.route is Route.EVENT)
+        told = summaries(signed).values()
         outbound = [each for each in told if each.state.fields.get("direction", "outbound") == "outbound"]
         rung = [each for each in outbound if endpoint.is_same(each.state.fields.get("to"), to)]
-        found = rung or outbound
-        return found[0].alone() if len(found) == 1 else None
+        legs = rung or outbound
+        return legs[0].alone() if len(legs) == 1 else None
 
     def _find(self, query: Query) -> list[Stored]:
         if self._has_failed:
@@ -175,14 +173,16 @@ class History:
 
 def legs_that_begin(events: EventStore, text: str) -> Iterator[Call]:
     """The legs in a store whose ids begin with *text*, hex digits and hyphens, as events describe them."""
-    legs: dict[str, list[Stored]] = {}
-    for begins in dict.fromkeys((text, text.lower())):
-        for stored in events.find(Query(leg_begins=begins)):
-            if stored.arrival.leg is not None:
-                legs.setdefault(stored.arrival.leg, []).append(stored)
-    for uuid, found in legs.items():
-        told = Told.read(uuid, found)
+    begins = dict.fromkeys((text, text.lower()))
+    for uuid, found in _by_leg(chain.from_iterable(events.find(Query(leg_begins=each)) for each in begins)):
+        told = EventSummary.read(uuid, found)
         yield Call.from_json({"uuid": uuid, "status": "unknown"}) if told is None else told.alone()
+
+
+def summaries(events: Iterable[Stored]) -> dict[str, EventSummary]:
+    """What the events of each leg add up to, of those of which any tells a status."""
+    legs = ((uuid, EventSummary.read(uuid, found)) for uuid, found in _by_leg(events))
+    return {uuid: told for uuid, told in legs if told is not None}
 
 
 def region_url(events: EventStore, uuid: str) -> str | None:
@@ -210,6 +210,14 @@ def leg_key(uuid: str) -> str:
     return hyphenated(uuid) if is_leg_id(uuid) else uuid
 
 
+def _by_leg(events: Iterable[Stored]) -> ItemsView[str, list[Stored]]:
+    legs: dict[str, list[Stored]] = {}
+    for stored in events:
+        if stored.arrival.leg is not None:
+            legs.setdefault(stored.arrival.leg, []).append(stored)
+    return legs.items()
+
+
 def _is_farther(state: LegState, call: Call) -> bool:
     """Whether the status that events tell counts, and not the record's."""
     if call.is_final:
@@ -229,7 +237,7 @@ def _is_denied(call: Call, state: LegState) -> bool:
     return state.reason is not None and (call.was_answered or state.was_answered)
 
 
-def _filled(raw: Fields, told: Told) -> Fields:
+def _filled(raw: Fields, told: EventSummary) -> Fields:
     """A record with the fields that it lacks and events have."""
     state = told.state
     fields = {name: state.fields[name] for name in _FILLED if name in state.fields}
@@ -259,5 +267,5 @@ def _told(state: LegState, *, was_answered: bool) -> frozenset[str]:
     return state.told | ({CallStatus.ANSWERED} if was_answered else set())
 
 
-def _source(is_vouched: bool) -> Source:
-    return Source.EVENT if is_vouched else Source.UNSIGNED
+def _source(is_vouched: bool) -> StatusSource:
+    return StatusSource.EVENT if is_vouched else StatusSource.UNSIGNED

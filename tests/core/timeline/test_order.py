@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.kept import CONVERSATION, LEG, arrival
-from voicectl.core.history import Told
+from voicectl.core.history import EventSummary
 from voicectl.core.timeline.entries import Happening, Sort, Teller, of_call, of_event, of_intent, of_note
 from voicectl.core.timeline.order import Gap, Trace, trace
 from voicectl.store.action_log import Note
@@ -84,7 +84,7 @@ def traced(
     happenings += [] if call is None else of_call(call, BEGAN + 900)
     for each in ours:
         happenings += [of_note(each)] if isinstance(each, Note) else of_intent(each, LEG)
-    found = Told.read(LEG, [each for each in stored if each.arrival.leg == LEG])
+    found = EventSummary.read(LEG, [each for each in stored if each.arrival.leg == LEG])
     return trace(
         happenings,
         calls={} if call is None else {LEG: call},

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any
 
+from voicectl.core.history import leg_key
 from voicectl.store.action_log import REGION
 from voicectl.store.events import Route
 from voicectl.store.journal import IntentState
-from voicectl.voice.call import CallStatus, hyphenated, is_leg_id
+from voicectl.voice.call import CallStatus
 from voicectl.voice.event import Kind, is_about_event, moment
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Happening:
     Attributes:
         at: When, in Unix seconds by the clock of whoever told it; None if nobody told.
         by: When it was known to have happened, where *at* is None; None if that is not known either.
-        uuid: The leg, as :func:`name` has it, and in a finished trace as it was told; None if it is about none.
+        uuid: The leg, as :func:`.leg_key` has it, and in a finished trace as it was told; None if it is about none.
         what: A status, a kind of event, or what was done from here: ``mute``.
         identity: The same for the same thing told again.
         facts: More of it, texts by names.
@@ -132,18 +133,13 @@ class Happening:
         )
 
 
-def name(uuid: str) -> str:
-    """A leg's id in the one form in which legs are compared; what is no id stays as it is."""
-    return hyphenated(uuid) if is_leg_id(uuid) else uuid
-
-
 def of_call(call: Call, asked_at: float) -> Iterator[Happening]:
     """What a record tells: the status now and, of a leg that is over, when it was answered.
 
     Args:
         asked_at: When the API gave it, in Unix seconds.
     """
-    uuid = name(call.uuid)
+    uuid = leg_key(call.uuid)
     conversation = call.conversation_uuid or None
 
     def status(what: str, at: float | None, facts: dict[str, str]) -> Happening:
@@ -180,7 +176,7 @@ def of_event(stored: Stored) -> Happening:
         sort=sort,
         at=at,
         by=_calendar(arrival.received) if at is None else None,
-        uuid=None if arrival.leg is None else name(arrival.leg),
+        uuid=None if arrival.leg is None else leg_key(arrival.leg),
         what=what,
         identity=identity,
         facts=_event_facts(arrival.kind, fields),
@@ -200,7 +196,7 @@ def of_note(note: Note) -> Happening:
     return Happening(
         sort=Sort.OTHER if note.what == REGION else Sort.DEED,
         at=_calendar(note.at),
-        uuid=name(note.uuid),
+        uuid=leg_key(note.uuid),
         what=_cut(note.what),
         identity=(
             repr(note.at),
@@ -220,7 +216,7 @@ def of_intent(intent: Intent, uuid: str | None) -> Iterator[Happening]:
     Args:
         uuid: The leg that came of it, as far as that is known.
     """
-    leg = None if uuid is None else name(uuid)
+    leg = None if uuid is None else leg_key(uuid)
 
     def told(
         sort: Sort, at: float | None, what: str, facts: dict[str, str | None], outcome: str

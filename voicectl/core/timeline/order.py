@@ -20,7 +20,7 @@ from voicectl.voice.event import Kind, moment, rank
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from voicectl.core.history import Told
+    from voicectl.core.history import EventSummary
     from voicectl.voice.call import Call
 
 NOTED_SECONDS = 20.0
@@ -134,7 +134,7 @@ def trace(
     happenings: Iterable[Happening],
     *,
     calls: Mapping[str, Call],
-    told: Mapping[str, Told],
+    told: Mapping[str, EventSummary],
     gone: Mapping[str, str] | None = None,
     has_events: bool,
     gaps: Iterable[Gap] = (),
@@ -322,7 +322,9 @@ def _level(happening: Happening) -> float:
             return _DETECTED + 0.5
 
 
-def _missing(uuid: str, own: Sequence[_Numbered], call: Call | None, told: Told | None) -> Iterator[_Placed]:
+def _missing(
+    uuid: str, own: Sequence[_Numbered], call: Call | None, told: EventSummary | None
+) -> Iterator[_Placed]:
     """What the statuses of a leg leave out."""
     first, after = own[0][0], own[-1][0] + 1
     if not any(each.events for _, each in own):

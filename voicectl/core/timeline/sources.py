@@ -12,8 +12,8 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, NoReturn
 
 from voicectl.core.calls.references import is_number_reference
-from voicectl.core.history import History, Told, forms, legs_that_begin
-from voicectl.core.timeline.entries import Happening, Sort, name, of_call, of_event, of_intent, of_note
+from voicectl.core.history import EventSummary, History, forms, leg_key, legs_that_begin, summaries
+from voicectl.core.timeline.entries import Happening, Sort, of_call, of_event, of_intent, of_note
 from voicectl.core.timeline.order import Gap, Trace, trace
 from voicectl.errors import (
     JournalError,
@@ -88,7 +88,7 @@ class Gathered:
         told = (each.arrival.leg for each in self.events.values())
         names = [
             *self.calls,
-            *(name(leg) for leg in told if leg is not None),
+            *(leg_key(leg) for leg in told if leg is not None),
             *(each.uuid for each in self.notes),
         ]
         return list(dict.fromkeys(names))
@@ -100,15 +100,11 @@ class Gathered:
         told = (stored.arrival.leg for _, stored in sorted(self.events.items()))
         recorded = (call.uuid for call in self.calls.values())
         every = chain(named, created, told, recorded)  # a record counts most
-        return {name(uuid): uuid for uuid in every if uuid is not None}
+        return {leg_key(uuid): uuid for uuid in every if uuid is not None}
 
-    def told(self) -> dict[str, Told]:
+    def told(self) -> dict[str, EventSummary]:
         """What the events of each leg add up to."""
-        by_leg: dict[str, list[Stored]] = {}
-        for each in self.events.values():
-            if each.arrival.leg is not None:
-                by_leg.setdefault(each.arrival.leg, []).append(each)
-        return {name(leg): found for leg, events in by_leg.items() if (found := Told.read(leg, events))}
+        return {leg_key(leg): found for leg, found in summaries(self.events.values()).items()}
 
     def happenings(self) -> Iterator[Happening]:
         """Each thing that any of them tells."""
@@ -178,7 +174,7 @@ class Gatherer:
             NotFoundError: Nobody knows it.
             TransportError: The API does not answer, and nobody else knows it.
         """
-        own = name(uuid)
+        own = leg_key(uuid)
         found = self._found
         found.asked_for = uuid
         self._read_leg(uuid)
@@ -220,10 +216,12 @@ class Gatherer:
         if self._failure is not None:
             return
         try:
-            self._found.calls[name(uuid)] = self._api.get_call(uuid)
+            self._found.calls[leg_key(uuid)] = self._api.get_call(uuid)
         except NotFoundError as exc:
-            is_asked_for = self._found.asked_for is not None and name(uuid) == name(self._found.asked_for)
-            self._found.gone[name(uuid)] = exc.message if is_asked_for else ""
+            is_asked_for = self._found.asked_for is not None and leg_key(uuid) == leg_key(
+                self._found.asked_for
+            )
+            self._found.gone[leg_key(uuid)] = exc.message if is_asked_for else ""
             self._absence = exc
         except (TransportError, RateLimitedError) as exc:
             self._give_up_api(exc)
@@ -235,7 +233,7 @@ class Gatherer:
             return
         try:
             for call in islice(self._api.get_calls(conversation_uuid=conversation), MAX_LEGS + 1):
-                self._found.calls.setdefault(name(call.uuid), call)
+                self._found.calls.setdefault(leg_key(call.uuid), call)
         except NotFoundError:
             pass  # as an empty list would say
         except (TransportError, RateLimitedError) as exc:
@@ -267,7 +265,9 @@ class Gatherer:
             conversation
             for _, stored in sorted(self._found.events.items())
             for conversation in (stored.arrival.conversation_from, stored.arrival.conversation)
-            if conversation is not None and stored.arrival.leg is not None and name(stored.arrival.leg) == own
+            if conversation is not None
+            and stored.arrival.leg is not None
+            and leg_key(stored.arrival.leg) == own
         ]
         if call is not None and call.conversation_uuid:
             found.append(call.conversation_uuid)
@@ -324,7 +324,7 @@ class Gatherer:
         found.events = {
             number: stored
             for number, stored in found.events.items()
-            if stored.arrival.leg is None or name(stored.arrival.leg) not in legs
+            if stored.arrival.leg is None or leg_key(stored.arrival.leg) not in legs
         }
 
     def _read_ours(self, legs: list[str]) -> None:
@@ -352,7 +352,7 @@ class Gatherer:
         for stored in self._found.events.values():
             arrival = stored.arrival
             if arrival.reference is not None and arrival.leg is not None and arrival.is_signed:
-                legs.setdefault(arrival.reference, {})[name(arrival.leg)] = arrival.fields.get("to")
+                legs.setdefault(arrival.reference, {})[leg_key(arrival.leg)] = arrival.fields.get("to")
         for reference, told in legs.items():
             intent = journal.get(reference)
             if intent is not None and intent.uuid is None:
@@ -380,16 +380,11 @@ def kept_legs(events: EventStore, text: str) -> Iterator[Call]:
         yield from legs_that_begin(events, text)
         return
     end, _, number = text.partition(":")
-    legs: dict[str, list[Stored]] = {}
-    for stored in events.find(Query(kinds=(Kind.STATUS,), last=MAX_EVENTS)):
-        if stored.arrival.leg is not None:
-            legs.setdefault(stored.arrival.leg, []).append(stored)
-    for uuid, found in legs.items():
-        if (told := Told.read(uuid, found)) is not None:
-            call = told.alone()
-            party = endpoint.label(call.to if end == "to" else call.from_) or ""
-            if party.removeprefix("+").startswith(number.removeprefix("+")):
-                yield call
+    for told in summaries(events.find(Query(kinds=(Kind.STATUS,), last=MAX_EVENTS))).values():
+        call = told.alone()
+        party = endpoint.label(call.to if end == "to" else call.from_) or ""
+        if party.removeprefix("+").startswith(number.removeprefix("+")):
+            yield call
 
 
 def _forms(uuid: str) -> list[str]:
@@ -398,6 +393,6 @@ def _forms(uuid: str) -> list[str]:
     return list(dict.fromkeys([*forms(uuid), *plain]))
 
 
-def _is_over(told: Told | None) -> bool:
+def _is_over(told: EventSummary | None) -> bool:
     """Whether events that somebody vouched for tell the end of a leg."""
     return told is not None and told.vouched is not None and told.vouched.is_final

@@ -9,7 +9,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from voicectl.core.history import Told, leg_key
+from voicectl.core.history import EventSummary, leg_key
 from voicectl.core.watch.frame import Frame
 from voicectl.core.watch.sight import Birth, Change, ChangeKind, Sight, Since, TrackedLeg
 from voicectl.store.action_log import Marks
@@ -199,7 +199,7 @@ class Board:
         if len(leg.events) == before:
             return
         found = list(leg.events.values())
-        leg.told = Told.read(found[0].arrival.leg or "", found)
+        leg.told = EventSummary.read(found[0].arrival.leg or "", found)
         if leg.birth.source is not Since.JOURNAL:
             times = [
                 (min(each.arrival.told - self._offset, self._latest), each.arrival.status)

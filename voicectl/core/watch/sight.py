@@ -15,7 +15,7 @@ from voicectl.voice.call import CallStatus
 from voicectl.voice.event import moment, rank
 
 if TYPE_CHECKING:
-    from voicectl.core.history import Told
+    from voicectl.core.history import EventSummary
     from voicectl.store.action_log import Marks
     from voicectl.store.events import Stored
     from voicectl.voice.call import Call
@@ -117,7 +117,7 @@ class TrackedLeg:
     record: Call | None = None
     farthest: int = 0
     events: dict[int, Stored] = field(default_factory=dict)
-    told: Told | None = None
+    told: EventSummary | None = None
     sight: Sight | None = None
     contradicted: float | None = None
 
