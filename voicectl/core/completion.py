@@ -7,20 +7,19 @@ the rest may be over too, so that it comes with its age.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from voicectl.store.action_log import Notes
 from voicectl.store.live_cache import Sightings
 from voicectl.voice.call import FINAL, hyphenated, is_leg_id
-from voicectl.voice.event import DISCONNECTED
+from voicectl.voice.event import DISCONNECTED, moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from voicectl.store.completion_reads import RecentStatus
-    from voicectl.store.live_cache import Listing, Sighting
+    from voicectl.store.live_cache import Listing
 
 LISTED_SECONDS = 900.0
 """How long a listing counts."""
@@ -87,10 +86,8 @@ def live_legs(directory: Path, now: float) -> list[Leg]:
             if uuid in legs:
                 legs[uuid] = replace(legs[uuid], began=call.asked_at)
             elif not _is_missed(listing, call.asked_at):
-                leg = Leg(
-                    uuid=call.uuid, first=call.asked_at, heard=call.asked_at, to=call.to, from_=call.from_
-                )
-                legs[uuid] = replace(leg, began=call.asked_at, direction="outbound")
+                leg = Leg(uuid=call.uuid, first=call.asked_at, heard=call.asked_at, began=call.asked_at)
+                legs[uuid] = replace(leg, direction="outbound", to=call.to, from_=call.from_)
         _hear(legs, completion_reads.recent_statuses(directory, since), listing)
     for note in Notes(directory).latest("hangup"):
         if note.at >= since and note.what == "hangup" and note.outcome in ("done", "already"):
@@ -103,12 +100,8 @@ def rooms(directory: Path, now: float) -> dict[str, float]:
     found: dict[str, float] = {}
     for note in Notes(directory).latest("room"):
         room = note.detail.get("room")
-        if (
-            note.at >= now - ROOM_SECONDS
-            and isinstance(room, str)
-            and note.outcome != "failed"
-            and room.isprintable()
-        ):
+        is_recent = note.at >= now - ROOM_SECONDS and note.outcome != "failed"
+        if is_recent and isinstance(room, str) and room.isprintable():
             found.pop(room, None)
             found[room] = note.at
     return dict(reversed(found.items()))
@@ -127,7 +120,7 @@ def _listed(listing: Listing | None) -> Iterator[Leg]:
                     to=seen.to,
                     from_=seen.from_,
                     conversation_uuid=seen.conversation_uuid,
-                    began=_start(seen),
+                    began=moment(seen.start_time),
                 )
 
 
@@ -150,12 +143,8 @@ def _hear(legs: dict[str, Leg], told: Iterable[RecentStatus], listing: Listing |
             if known is None and _is_missed(listing, event.received):
                 continue
             if known is None:
-                known = Leg(
-                    uuid=event.uuid,
-                    first=event.received,
-                    heard=0.0,
-                    direction=_text(event.fields.get("direction")),
-                )
+                direction = _text(event.fields.get("direction"))
+                known = Leg(uuid=event.uuid, first=event.received, heard=0.0, direction=direction)
             if event.received > known.heard:
                 known = replace(known, status=event.status, heard=event.received)
             legs[uuid] = replace(
@@ -168,14 +157,6 @@ def _hear(legs: dict[str, Leg], told: Iterable[RecentStatus], listing: Listing |
 def _is_missed(listing: Listing | None, since: float) -> bool:
     """Whether a leg that was live *since* then would be in the listing, were it live."""
     return listing is not None and listing.is_whole and listing.at > since + SETTLE_SECONDS
-
-
-def _start(seen: Sighting) -> float | None:
-    try:
-        found = datetime.fromisoformat(seen.start_time)
-    except ValueError:
-        return None
-    return (found.replace(tzinfo=UTC) if found.tzinfo is None else found).timestamp()
 
 
 def _text(value: object) -> str:

@@ -85,7 +85,7 @@ class SandboxControl:
 
     def get(self, path: str, *, timeout: float = CONTROL_SECONDS) -> Any:
         """Read a control route."""
-        return self._ask("GET", path, timeout=timeout)
+        return self._read(self._exchange("GET", path, None, timeout))
 
     def post(self, path: str, body: dict[str, Any] | None = None, *, timeout: float = ACT_SECONDS) -> Any:
         """Ask for something.
@@ -94,17 +94,11 @@ class SandboxControl:
             DryRun: Nothing may be sent.
             InputError: It is another's sandbox, or it refused.
         """
-        if self._dry_run:
-            raise DryRun("POST", self.url + path, body or {})
-        self._require_own()
-        return self._ask("POST", path, body or {}, timeout=timeout)
+        return self._change("POST", path, body or {}, timeout)
 
     def delete(self, path: str) -> Any:
         """Take something back; raises as :meth:`post`."""
-        if self._dry_run:
-            raise DryRun("DELETE", self.url + path, None)
-        self._require_own()
-        return self._ask("DELETE", path, timeout=ACT_SECONDS)
+        return self._change("DELETE", path, None, ACT_SECONDS)
 
     def stop(self) -> bool:
         """Have it end; raises as :meth:`post`.
@@ -129,6 +123,12 @@ class SandboxControl:
         for line in self._exchange("GET", "/sandbox/log", None, CONTROL_SECONDS).splitlines():
             yield self._read(line)
 
+    def _change(self, method: str, path: str, body: dict[str, Any] | None, timeout: float) -> Any:
+        if self._dry_run:
+            raise DryRun(method, self.url + path, body)
+        self._require_own()
+        return self._read(self._exchange(method, path, body, timeout))
+
     def _require_own(self) -> None:
         """Another's sandbox may have come to the port; whoever reaches one may act there."""
         if self._expected is None:
@@ -140,11 +140,6 @@ class SandboxControl:
                 " it is another's.",
                 hint="Start yours on another port: voicectl sandbox start --detach --port 0",
             )
-
-    def _ask(
-        self, method: str, path: str, body: dict[str, Any] | None = None, *, timeout: float = CONTROL_SECONDS
-    ) -> Any:
-        return self._read(self._exchange(method, path, body, timeout))
 
     def _read(self, content: bytes) -> Any:
         try:
