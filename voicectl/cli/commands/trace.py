@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,7 +22,7 @@ from voicectl.core.timeline.sources import NO_STORE, Gathered, Gatherer, kept_le
 from voicectl.errors import InputError, JournalError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from voicectl.cli.output.ladder import Ladder
     from voicectl.core.timeline.order import Step, Trace
@@ -78,13 +79,14 @@ def trace(
         if gap.what != NO_STORE:
             remark(f"warning: {gap.detail}")
     if svg is not None:
-        _write_svg(app, svg, ladder(traced, records), what)
+        title = f"Trace of {what}, made {times.utc(app.clock.time())}"
+        _write_svg(svg, ladder(traced, records), title, is_dry=app.options.dry_run)
     if app.options.quiet:
         with out:
             for leg in traced.legs:
                 out.add({"uuid": leg})
     elif app.format is Format.JSON:
-        app.write(to_json(_object(app, traced, records), indent=2) + "\n")
+        app.write(to_json(_object(traced, records, app.options.fields), indent=2) + "\n")
     elif app.format is Format.TABLE and not app.options.fields:
         from voicectl.cli.output import ladder_text  # noqa: PLC0415 (for a ladder only)
 
@@ -97,17 +99,13 @@ def trace(
 
 def _gathered(app: App, which: str) -> tuple[Gathered, str]:
     """All that is known, and the id of what it is known of."""
-    is_conversation = which.upper().startswith("CON-")
-    conversation = check_conversation(which) if is_conversation else ""
+    conversation = check_conversation(which) if which.upper().startswith("CON-") else None
     gaps: list[Gap] = []
     events, journal = _events(app, gaps), _journal(app, gaps)
     gatherer = Gatherer(app.api, app.clock, app.notes, events=events, journal=journal, gaps=gaps)
-    if is_conversation:
+    if conversation is not None:
         return gatherer.of_conversation(conversation), conversation
-
-    def kept(text: str) -> Iterable[Call]:
-        return () if events is None else kept_legs(events, text)
-
+    kept = None if events is None else partial(kept_legs, events)
     uuid = app.leg(which, everywhere=True, beside=kept)
     return gatherer.of_leg(uuid), uuid
 
@@ -132,11 +130,11 @@ def _journal(app: App, gaps: list[Gap]) -> Journal | None:
         return None
 
 
-def _object(app: App, traced: Trace, records: Mapping[str, Call]) -> dict[str, Any]:
-    """The trace as one record; ``--fields`` is about its entries."""
+def _object(traced: Trace, records: Mapping[str, Call], fields: str | None) -> dict[str, Any]:
+    """The trace as one record; *fields* are those of its entries that ``--fields`` chose."""
     entries = [_entry(step, records) for step in traced.steps]
-    if app.options.fields:
-        paths = writer.parse_fields(app.options.fields)
+    if fields:
+        paths = writer.parse_fields(fields)
         entries = [{path: writer.find(entry, path) for path in paths} for entry in entries]
     return {
         "legs": [records[leg].raw if leg in records else {"uuid": leg} for leg in traced.legs],
@@ -194,7 +192,7 @@ def _there(path: Path) -> InputError:
     return InputError(f"{path} is there already, and is not replaced.", hint="Name a new file.")
 
 
-def _write_svg(app: App, path: Path, found: Ladder, what: str) -> None:
+def _write_svg(path: Path, found: Ladder, title: str, *, is_dry: bool) -> None:
     """Write a ladder to a new file; a dry run does not.
 
     Raises:
@@ -202,10 +200,10 @@ def _write_svg(app: App, path: Path, found: Ladder, what: str) -> None:
     """
     from voicectl.cli.output import ladder_svg  # noqa: PLC0415 (for this option only)
 
-    if app.options.dry_run:
+    if is_dry:
         remark(f"{path} is not written: --dry-run")
         return
-    content = ladder_svg.draw(found, f"Trace of {what}, made {times.utc(app.clock.time())}")
+    content = ladder_svg.draw(found, title)
     try:
         with path.open("x", encoding="utf-8") as file:
             try:

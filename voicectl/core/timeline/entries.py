@@ -155,11 +155,8 @@ def of_call(call: Call, asked_at: float) -> Iterator[Happening]:
             tellers=(Teller.API,),
         )
 
-    if (
-        call.is_final
-        and call.was_answered
-        and (began := _calendar(moment(call.raw.get("start_time")))) is not None
-    ):
+    began = _calendar(moment(call.raw.get("start_time")))
+    if call.is_final and call.was_answered and began is not None:
         yield status(CallStatus.ANSWERED, began, {})
     if call.status:
         ended = _calendar(moment(call.raw.get("end_time"))) if call.is_final else None
@@ -191,6 +188,7 @@ def of_event(stored: Stored) -> Happening:
 def of_note(note: Note) -> Happening:
     """What was done from here."""
     facts = {each: _cut(_text(value)) for each, value in note.detail.items()}
+    detail = json.dumps(note.detail, sort_keys=True, default=str)
     if note.outcome != DONE:
         facts = {"outcome": _cut(note.outcome)} | facts
     return Happening(
@@ -198,12 +196,7 @@ def of_note(note: Note) -> Happening:
         at=_calendar(note.at),
         uuid=leg_key(note.uuid),
         what=_cut(note.what),
-        identity=(
-            repr(note.at),
-            note.what,
-            note.outcome,
-            json.dumps(note.detail, sort_keys=True, default=str),
-        ),
+        identity=(repr(note.at), note.what, note.outcome, detail),
         facts=facts,
         outcome=note.outcome,
         tellers=(Teller.HERE,),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict, deque
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from voicectl.core.timeline.entries import ALREADY, CREATE, DONE, UNKNOWN, Happening, Sort, Teller, merged
@@ -47,6 +48,7 @@ _EFFECTS: dict[str, str] = {
 }
 """What is told of what was done from here; the latter half comes by RTC events."""
 
+_KEY = attrgetter("key")
 _DONE = (DONE, ALREADY)
 _VOUCHING = frozenset({Teller.API, Teller.EVENT})
 _RINGING, _ANSWERED = rank(CallStatus.RINGING), rank(CallStatus.ANSWERED)
@@ -113,15 +115,14 @@ class Trace:
 
     def called(self, ids: Mapping[str, str]) -> Trace:
         """The same with legs called as *ids* has them by their names; one that it has not keeps its name."""
-        others = {leg: id_ for leg, id_ in ids.items() if leg != id_}
-        if others.keys().isdisjoint(self.legs):
+        if all(ids.get(leg, leg) == leg for leg in self.legs):
             return self
 
         def called(uuid: str | None) -> str | None:
-            return uuid if uuid is None else others.get(uuid, uuid)
+            return None if uuid is None else ids.get(uuid, uuid)
 
         return Trace(
-            legs=[others.get(leg, leg) for leg in self.legs],
+            legs=[ids.get(leg, leg) for leg in self.legs],
             steps=[
                 step._replace(happening=replace(step.happening, uuid=called(step.happening.uuid)))
                 for step in self.steps
@@ -168,9 +169,8 @@ def trace(
     found += [(None, gap) for gap in gaps]
     if ahead:
         how = f"{abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} the platform's"
-        found.append(
-            (None, Gap(what="clock", detail=f"This machine's clock was {how}; the order allows for it."))
-        )
+        gap = Gap(what="clock", detail=f"This machine's clock was {how}; the order allows for it.")
+        found.append((None, gap))
     return Trace(legs=list(own), steps=steps, gaps=found)
 
 
@@ -180,7 +180,7 @@ def _collapsed(happenings: Iterable[Happening]) -> list[Happening]:
     What the API says of a status is what an event says of it; that a call was created stands in the journal as well
     as in our notes.
     """
-    every = sorted(happenings, key=lambda each: each.key)
+    every = sorted(happenings, key=_KEY)
     fuller: dict[tuple[str | None, str], Happening] = {}
     for each in every:
         if each.sort is Sort.STATUS and each.events:
@@ -271,9 +271,9 @@ class _Own:
                 if each.sort is Sort.OTHER and each.events:
                     effects[each.what].append(each)
             ends = [each for each in self.all if each.sort is Sort.STATUS and rank(each.what) == _FINAL]
-            effects[_END] = sorted(ends, key=_by_time)[:1]
+            effects[_END] = sorted(ends, key=_KEY)[:1]
         for what, done in deeds.items():
-            yield from _paired(sorted(done, key=_by_time), sorted(effects[what], key=_by_time))
+            yield from _paired(sorted(done, key=_KEY), sorted(effects[what], key=_KEY))
 
 
 def _paired(
@@ -301,10 +301,6 @@ def _by_leg(happenings: Iterable[Happening]) -> list[_Own]:
 
 def _moments(happenings: Iterable[Happening]) -> list[float]:
     return [each.at for each in happenings if each.at is not None]
-
-
-def _by_time(happening: Happening) -> tuple[object, ...]:
-    return happening.key
 
 
 def _level(happening: Happening) -> float:
@@ -338,18 +334,11 @@ def _missing(
         yield statuses[0][0], Gap(uuid=uuid, what=CallStatus.STARTED, detail=detail)
     was_answered = (told is not None and told.state.was_answered) or (call is not None and call.was_answered)
     if was_answered and CallStatus.ANSWERED not in known:
-        place, later = next(
-            ((place, what) for place, what in statuses if rank(what) > _ANSWERED), (after, "")
-        )
-        yield (
-            place,
-            Gap(
-                uuid=uuid,
-                what=CallStatus.ANSWERED,
-                detail=f"It is {later or 'over'}, so that somebody or something answered.",
-                at=moment(fields.get("start_time")),
-            ),
-        )
+        later = (each for each in statuses if rank(each[1]) > _ANSWERED)
+        place, what = next(later, (after, "over"))
+        detail = f"It is {what}, so that somebody or something answered."
+        began = moment(fields.get("start_time"))
+        yield place, Gap(uuid=uuid, what=CallStatus.ANSWERED, detail=detail, at=began)
     if call is not None and told is not None and (contradiction := told.contradicts(call)):
         yield after, Gap(uuid=uuid, what="contradiction", detail=contradiction)
 

@@ -86,12 +86,8 @@ class Gathered:
     def legs(self) -> list[str]:
         """The names of all legs that records, events or notes are about."""
         told = (each.arrival.leg for each in self.events.values())
-        names = [
-            *self.calls,
-            *(leg_key(leg) for leg in told if leg is not None),
-            *(each.uuid for each in self.notes),
-        ]
-        return list(dict.fromkeys(names))
+        keys = (leg_key(leg) for leg in told if leg is not None)
+        return list(dict.fromkeys(chain(self.calls, keys, (each.uuid for each in self.notes))))
 
     def ids(self) -> dict[str, str]:
         """Each leg's id as it was told, by its name: the API knows a leg by no other form of it."""
@@ -241,7 +237,7 @@ class Gatherer:
 
     def _give_up_api(self, exc: VoicectlError) -> None:
         self._failure = exc
-        self._found.gaps.append(Gap(what="api", detail=f"The API does not answer: {exc.message}"))
+        self._miss("api", f"The API does not answer: {exc.message}")
 
     def _read_leg(self, uuid: str) -> None:
         for form in _forms(uuid):
@@ -256,7 +252,7 @@ class Gatherer:
         except StoreError as exc:
             self._events = None
             self._found.has_events = False
-            self._found.gaps.append(Gap(what="events", detail=f"The store does not answer: {exc.message}"))
+            self._miss("events", f"The store does not answer: {exc.message}")
 
     def _conversations(self, own: str) -> list[str]:
         """Those that a leg was in, the latest last."""
@@ -278,8 +274,7 @@ class Gatherer:
         legs = [each for each in self._found.legs if each != own]
         if len(legs) > MAX_LEGS:
             self._drop(set(legs[MAX_LEGS:]))
-            detail = f"{len(legs) - MAX_LEGS} more legs are left out."
-            self._found.gaps.append(Gap(what="legs", detail=detail))
+            self._miss("legs", f"{len(legs) - MAX_LEGS} more legs are left out.")
         ids = self._found.ids()
         for leg in legs[:MAX_LEGS]:
             self._read_leg(ids[leg])
@@ -292,8 +287,7 @@ class Gatherer:
         for leg in asked[:MAX_ASKED]:
             self._ask_leg(ids[leg])
         if len(asked) > MAX_ASKED:
-            detail = f"The records of {len(asked) - MAX_ASKED} legs were not asked for."
-            self._found.gaps.append(Gap(what="api", detail=detail))
+            self._miss("api", f"The records of {len(asked) - MAX_ASKED} legs were not asked for.")
 
     def _leave_apart(self, own: str) -> None:
         """Leave out who was in the same conversation at another time, as in a room that is used every day."""
@@ -320,12 +314,11 @@ class Gatherer:
 
     def _drop(self, legs: set[str]) -> None:
         found = self._found
-        found.calls = {leg: call for leg, call in found.calls.items() if leg not in legs}
-        found.events = {
-            number: stored
-            for number, stored in found.events.items()
-            if stored.arrival.leg is None or leg_key(stored.arrival.leg) not in legs
-        }
+        for leg in legs & found.calls.keys():
+            del found.calls[leg]
+        for number, stored in list(found.events.items()):
+            if stored.arrival.leg is not None and leg_key(stored.arrival.leg) in legs:
+                del found.events[number]
 
     def _read_ours(self, legs: list[str]) -> None:
         """Read what the journal and the notes of this machine have of the legs found, and of *legs*."""
@@ -341,7 +334,7 @@ class Gatherer:
                         found.intents[intent.reference] = intent, leg
             self._read_in_doubt(self._journal)
         except JournalError as exc:
-            found.gaps.append(Gap(what="journal", detail=exc.message))
+            self._miss("journal", exc.message)
 
     def _read_in_doubt(self, journal: Journal) -> None:
         """Read what was asked for and is in doubt, though an event came back with its reference.
@@ -359,15 +352,17 @@ class Gatherer:
                 same = [leg for leg, to in told.items() if to == intent.to]
                 self._found.intents[reference] = intent, same[0] if len(same) == 1 else None
 
+    def _miss(self, what: str, detail: str) -> None:
+        """Note that something could not be asked, or was left out."""
+        self._found.gaps.append(Gap(what=what, detail=detail))
+
     def _bounded(self) -> Gathered:
         found = self._found
         if len(found.events) > MAX_EVENTS:
             found.events = {number: found.events[number] for number in sorted(found.events)[-MAX_EVENTS:]}
-            found.gaps.append(Gap(what="events", detail=f"Events before the last {MAX_EVENTS} are left out."))
+            self._miss("events", f"Events before the last {MAX_EVENTS} are left out.")
         if not found.has_events and not any(gap.what == "events" for gap in found.gaps):
-            found.gaps.append(
-                Gap(what=NO_STORE, detail="No events are kept: only 'webhook serve' keeps them.")
-            )
+            self._miss(NO_STORE, "No events are kept: only 'webhook serve' keeps them.")
         return found
 
 
