@@ -254,7 +254,7 @@ class Sheet:
             for text, style in cells:
                 shown = text if cell_len(text) <= left else set_cell_size(text, left)
                 left -= cell_len(shown)
-                yield Segment(shown, _style(style) if self.is_colored and style else None)
+                yield Segment(shown, Style.parse(style) if self.is_colored and style else None)
         if height is None:
             yield Segment.line()
 
@@ -272,18 +272,17 @@ class Sheet:
         return [(parts[-1], "bold")]
 
     def _below(self, width: int) -> list[_Line]:
-        said = list(self.said)
-        bad = self.is_bad
-        found: list[_Line] = []
+        said: list[tuple[str, str]] = []
         if self.frame.disagreements:
             uuid, first = self.frame.disagreements[0]
             more = len(self.frame.disagreements) - 1
-            text = f"! {clean(uuid)[:SHORT_ID]}: {first}" + (
-                f" And {counted(more, 'leg')} more." if more else ""
-            )
-            found += [(line, "red") for line in _wrap(text, width)]
-        for number, text in enumerate(said):
-            found += [(line, "bold red" if bad and number == 0 else "dim") for line in _wrap(text, width)]
+            others = f" And {counted(more, 'leg')} more." if more else ""
+            said.append((f"! {clean(uuid)[:SHORT_ID]}: {first}{others}", "red"))
+        for number, text in enumerate(self.said):
+            said.append((text, "bold red" if self.is_bad and number == 0 else "dim"))
+        found: list[_Line] = [
+            (line, style) for text, style in said for line in textwrap.wrap(clean(text), max(width, 1))
+        ]
         return found[-MOST_FOOT_LINES:] if self.most is None else found
 
     def _table(self, rows: Sequence[tuple[Sight, bool]], width: int, cut: str) -> list[_Line]:
@@ -304,20 +303,13 @@ class Sheet:
             widths["status"] = min(widths["status"], width - widths["leg"] - gap)
             if widths["status"] < LEAST_STATUS:
                 columns.remove("status")
-        lines: list[_Line] = [
-            [
-                (
-                    (" " * gap).join(set_cell_size(heads[name], widths[name]) for name in columns).rstrip(),
-                    "bold",
-                )
-            ]
-        ]
+        head = (" " * gap).join(set_cell_size(heads[name], widths[name]) for name in columns)
+        lines: list[_Line] = [(head.rstrip(), "bold")]
+        sizes = {name: widths[name] + gap for name in columns[:-1]} | {columns[-1]: widths[columns[-1]]}
         for (sight, _), each in zip(rows, cells, strict=True):
-            line: list[tuple[str, str]] = []
-            for name in columns:
-                text = set_cell_size(each[name], widths[name])
-                line.append((text if name == columns[-1] else text + " " * gap, _style_of(name, sight)))
-            lines.append(line)
+            lines.append(
+                [(set_cell_size(each[name], size), _style_of(name, sight)) for name, size in sizes.items()]
+            )
         return lines
 
 
@@ -386,12 +378,8 @@ def _cells(sight: Sight, now: float, cut: str, *, is_first: bool) -> dict[str, s
         "muted": _known(sight.marks.muted),
         "earmuffed": _known(sight.marks.earmuffed),
     }
-    cells = {
-        name: _cut(clean(text), LONG_TEXT, cut)
-        if name in ("from", "to", "status", "direction")
-        else clean(text)
-        for name, text in found.items()
-    }
+    cells = {name: clean(text) for name, text in found.items()}
+    cells |= {name: _cut(cells[name], LONG_TEXT, cut) for name in ("from", "to", "status", "direction")}
     if sight.is_gone:  # that it was there matters less than that it is not
         cells["status"] = "gone"
     return cells | {"status": cells["status"] + ("!" if sight.disagreement else "")}
@@ -427,17 +415,9 @@ def _widths(heads: Mapping[str, str], cells: Sequence[Mapping[str, str]]) -> dic
     }
 
 
-def _wrap(text: str, width: int) -> list[str]:
-    return textwrap.wrap(clean(text), max(width, 1))
-
-
 def _style_of(name: str, sight: Sight) -> str:
     if sight.disagreement and name == "status":
         return "bold red"
     if sight.is_over:
         return "dim"
     return STYLES.get(sight.call.status, "") if name == "status" else ""
-
-
-def _style(words: str) -> Style:
-    return Style.parse(words)  # it remembers those that it has read
