@@ -67,10 +67,8 @@ class EventSummary:
         state = fold(uuid, [each.arrival.fields for each in found])
         if state is None:
             return None
-        if all(each.arrival.is_signed for each in found):
-            return cls(state=state, vouched=state)
-        vouched = fold(uuid, [each.arrival.fields for each in found if each.arrival.is_signed])
-        return cls(state=state, vouched=vouched)
+        signed = [each.arrival.fields for each in found if each.arrival.is_signed]
+        return cls(state=state, vouched=state if len(signed) == len(found) else fold(uuid, signed))
 
     @property
     def source(self) -> StatusSource:

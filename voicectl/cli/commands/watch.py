@@ -179,10 +179,8 @@ def _births(app: App) -> Callable[[str], float | None]:
 
     def born(uuid: str) -> float | None:
         nonlocal is_usable
-        if not is_usable:
-            return None
         try:
-            intents = [app.journal.by_leg(name) for name in forms(uuid)]
+            intents = [app.journal.by_leg(name) for name in forms(uuid) if is_usable]
         except JournalError as exc:
             is_usable = False
             remark(f"warning: going on without the journal: {exc.message}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from voicectl.core.calls.references import is_number_reference
 from voicectl.core.history import EventSummary, History, forms, leg_key, legs_that_begin, summaries
@@ -181,7 +181,9 @@ class Gatherer:
         self._leave_apart(own)
         self._read_ours([own])
         if own not in found.legs and not any(leg == own for _, leg in found.intents.values()):
-            self._fail()
+            failure = self._absence or self._failure
+            assert failure is not None  # noqa: S101 (the API was asked)
+            raise failure
         return self._bounded()
 
     def of_conversation(self, conversation: str) -> Gathered:
@@ -202,10 +204,6 @@ class Gatherer:
         self._read_others(None)
         self._read_ours([])
         return self._bounded()
-
-    def _fail(self) -> NoReturn:
-        assert self._absence is not None or self._failure is not None  # noqa: S101 (the API was asked)
-        raise self._absence or self._failure  # type: ignore[misc]
 
     def _ask_leg(self, uuid: str) -> None:
         """Read a leg's record."""

@@ -44,7 +44,7 @@ class Frame:
             together.setdefault(_group(sight), []).append(sight)
         groups: list[tuple[Sight, ...]] = []
         left = most
-        for group in sorted(together.values(), key=_newest, reverse=True):
+        for group in sorted(together.values(), key=lambda group: max(map(_age_order, group)), reverse=True):
             if left <= 0:
                 break
             fitting = sorted(group, key=_age_order)[-left:]
@@ -63,21 +63,14 @@ class Frame:
 
 def age_text(seconds: float, *, is_exact: bool) -> str:
     """How old a leg is, in at most five characters: ``12s``, ``3m``, ``2h``, ``4d``; ``>3m`` if it is older."""
-    for size, unit in ((86_400, "d"), (3600, "h"), (60, "m")):
-        if seconds >= size:
-            shown = f"{min(int(seconds // size), 999)}{unit}"
-            break
-    else:
-        shown = f"{int(seconds)}s"
+    units = (86_400, "d"), (3600, "h"), (60, "m")
+    size, unit = next((each for each in units if seconds >= each[0]), (1, "s"))
+    shown = f"{min(int(seconds // size), 999)}{unit}"
     return shown if is_exact else f">{shown}"
 
 
 def _group(sight: Sight) -> str:
     return sight.call.conversation_uuid or sight.call.uuid
-
-
-def _newest(group: Sequence[Sight]) -> tuple[float, str]:
-    return max(map(_age_order, group))
 
 
 def _age_order(sight: Sight) -> tuple[float, str]:

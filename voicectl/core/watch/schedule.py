@@ -96,10 +96,8 @@ class PollStatus:
         if self.trouble is not None or self._is_late(now):
             silent = now - (self.began if self.answered is None else self.answered)
             why = f": {self.trouble}" if self.trouble else "."
-            if self.is_limited:
-                said = f"Rate limited: the API has told nothing for {silent:.0f} s{why}"
-            else:
-                said = f"The API has not answered for {silent:.0f} s{why}"
+            how = "Rate limited: the API has told nothing" if self.is_limited else "The API has not answered"
+            said = f"{how} for {silent:.0f} s{why}"
         elif self.answered is None:
             said = "Asking the API."
         else:
