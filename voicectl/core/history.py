@@ -178,7 +178,7 @@ def legs_that_begin(events: EventStore, text: str) -> Iterator[Call]:
 
 
 def summaries(events: Iterable[Stored]) -> dict[str, EventSummary]:
-    """What the events of each leg add up to, of those of which any tells a status."""
+    """Summarize the events of each leg, by its id; legs without a status event are left out."""
     legs = ((uuid, EventSummary.read(uuid, found)) for uuid, found in _by_leg(events))
     return {uuid: told for uuid, told in legs if told is not None}
 
@@ -204,7 +204,7 @@ def forms(uuid: str) -> list[str]:
 
 
 def leg_key(uuid: str) -> str:
-    """A leg's id in the one form in which legs are compared; an id of no known form is its own."""
+    """Return a leg's id in the one form in which legs are compared; text that is no id is returned as it is."""
     return hyphenated(uuid) if is_leg_id(uuid) else uuid
 
 

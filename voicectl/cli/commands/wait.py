@@ -65,7 +65,7 @@ def wait(
 def wait_for(
     app: App, uuids: Sequence[str], until: Until, seconds: float, on_change: Callable[[Call], None]
 ) -> list[Call]:
-    """Wait as :func:`~voicectl.core.calls.wait.follow` does, with the parts of this command."""
+    """Call :func:`~voicectl.core.calls.wait.follow` with the parts of this command."""
     from voicectl.core.calls.wait import follow  # noqa: PLC0415 (for 'call create', which seldom waits)
 
     return follow(

@@ -137,7 +137,7 @@ def watch(
 def _watched(
     app: App, legs: Sequence[str], conversation: str | None, pause: float, *, is_steady: bool
 ) -> tuple[Board, Poller]:
-    """The legs that are watched, and what polls for them."""
+    """Make the board of the legs to watch and the poller that fills it."""
     named = _named(app, legs)
     if conversation is not None:
         from voicectl.core.calls.conversations import conversation_id  # noqa: PLC0415 (for this option only)

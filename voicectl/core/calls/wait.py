@@ -1,4 +1,9 @@
-"""Waiting for legs to reach a status."""
+"""Waiting for legs to reach a status: the rules that ``wait``, ``call create --wait`` and ``watch --for`` share.
+
+A leg has reached a status if its API record or its events put it there or past it. It never will once it has ended
+otherwise; but the two sources may report the end a moment apart, and the later one may show that the call was
+answered. So a leg counts as ended only if both have reported the end, or if events had a second to arrive.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +27,16 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 1.0
 REQUESTS_PER_SECOND = 15.0
-"""As many as the limiter lets pass: a wait is over soon."""
+"""All that the limiter allows: a wait does not last long."""
 
 LATE_SECONDS = 1.0
-"""How late an event may be that tells why a leg ended."""
+"""How late an event about the end of a leg may be."""
 
 
 class Waiter:
-    """Polls until legs are at a status or past it: the named ones, else every leg that there is.
+    """Polls until legs are at a status or past it: the legs that the board names, else every live leg.
 
-    Where no leg is named and there is none, all have ended.
+    If the board names no leg and none is live, all have ended.
 
     Args:
         until: A status of the record, ``ended`` for any final one, or ``human``, which only events tell.
@@ -48,17 +53,17 @@ class Waiter:
 
     @property
     def is_late(self) -> bool:
-        """Whether time is up."""
+        """True once the time to wait is up."""
         return self._deadline - self._clock.monotonic() < SOON_SECONDS
 
     def rounds(self) -> Iterator[list[Change]]:
-        """Yield what is new, or nothing, again and again, until the status is reached.
+        """Yield the changes, or an empty list, several times a second to once a second, until the status is reached.
 
         Raises:
             WaitTimeout: Time is up, and the legs still might reach it.
-            WaitEnded: A leg ended in another status, so that not all can be at it; the others were waited for.
+            WaitEnded: A leg ended in another status, so that not all can reach it; the others were waited for.
             NotFoundError: Neither the API nor an event knows one of the named legs.
-            VoicectlError: Time is up, and the API did not tell of a leg: why not.
+            TransportError: Time is up, and the API did not answer for one of the legs; so :class:`RateLimitedError`.
         """
         for changes in self._poller.rounds(give_up=self._deadline):
             yield changes
@@ -93,10 +98,7 @@ class Waiter:
         return False
 
     def _is_over(self, sight: Sight) -> bool:
-        """Whether nothing more will be told of a leg that matters here.
-
-        What the API says, and what an event says, may come a moment apart, and each may tell more than the other.
-        """
+        """Return True if nothing that may still come can bring the leg to the status."""
         if sight.call.rules_out(self._until):
             return True
         if sight.ended is None or sight.is_gone:
@@ -106,7 +108,7 @@ class Waiter:
         return is_told_by_both or is_old or not self._poller.status.has_events
 
     def _fail(self, sights: Sequence[Sight], missing: Sequence[Sight]) -> NoReturn:
-        """Say why *missing* ones of the legs are not at the status."""
+        """Raise the error that says why the *missing* ones of the legs are not at the status."""
         until = self._until
         calls = [each.call for each in sights]
         for call in (each.call for each in missing if each.call.is_final):
@@ -154,14 +156,15 @@ def follow(
     Args:
         uuids: The legs, in the order of the result.
         until: As :class:`Waiter` takes it, as *timeout* is.
-        on_change: Told of each leg at first sight and at each change of status.
-        on_trouble: Told, once each, that the API or the store is done without.
+        on_change: Called with each leg at first sight and at each change of its status.
+        on_trouble: Called with a warning, once each, when the API or the store fails and the wait goes on without it.
         events: Gives the store of events; None if there is none.
         offset: Seconds that the platform's clock is ahead of *clock*.
         check: Raises if a signal came.
 
     Raises:
-        TransportError: The API does not answer, and no event tells of a leg; so :class:`RateLimitedError`.
+        TransportError: The API does not answer for a leg of which there is no event; so :class:`RateLimitedError`.
+        StoreError: The store fails, and only events show *until*.
         VoicectlError: As :meth:`Waiter.rounds` does.
     """
     tail = None if events is None else Tail(events, clock, is_needed=until == HUMAN)

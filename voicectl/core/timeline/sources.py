@@ -351,7 +351,7 @@ class Gatherer:
                 self._found.intents[reference] = intent, same[0] if len(same) == 1 else None
 
     def _miss(self, what: str, detail: str) -> None:
-        """Note that something could not be asked, or was left out."""
+        """Add a gap: a source that failed, or a bound that was reached."""
         self._found.gaps.append(Gap(what=what, detail=detail))
 
     def _bounded(self) -> Gathered:

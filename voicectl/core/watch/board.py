@@ -1,6 +1,6 @@
-"""The legs that are watched: what the API lists and what events tell, as one stream of changes.
+"""The board of watched legs, which turns API records and events into one stream of changes, each reported once.
 
-Each change is told once. Nothing here asks anybody, and the time is handed in: Unix seconds.
+Nothing here makes requests, and the time is passed in, in Unix seconds.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Board:
         born: When a leg was asked for here, in Unix seconds, if it was.
         past: The stored events of a leg that was not known.
         offset: Seconds that the platform's clock, which events go by, is ahead of that of the times handed in.
-        is_sourced: Add to each record who told its status.
+        is_sourced: Add ``status_source`` to each record.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Board:
 
     @property
     def named(self) -> list[str] | None:
-        """The ids of the only legs that are watched, each leg once; None for all."""
+        """The ids of the legs to watch, each leg once; None for all."""
         return None if self._named is None else list(self._named.values())
 
     def records(self, calls: Iterable[Call], at: float) -> list[Change]:
@@ -83,7 +83,7 @@ class Board:
         return changes
 
     def recall(self, uuid: str, at: float) -> list[Change]:
-        """Take the stored events of a leg that was not known."""
+        """Add a leg that has stored events, from these alone."""
         at = self._time(at)
         leg = self._leg(uuid, at)
         return [] if leg is None else self._see(leg, at, is_asked=False)
@@ -141,7 +141,7 @@ class Board:
             }
 
     def sights(self) -> list[Sight]:
-        """Every leg that is remembered, in the order in which they are named or else were first seen."""
+        """Return every known leg: in the order in which they are named, else of first sight."""
         legs = map(self._legs.get, self._legs if self._named is None else self._named)
         return [leg.sight for leg in legs if leg is not None and leg.sight is not None]
 
@@ -176,7 +176,7 @@ class Board:
         return Frame.of(self.sights(), most=most, over_since=-math.inf if is_all else at - SHOWN_SECONDS)
 
     def _leg(self, uuid: str, at: float, but: Collection[int] = ()) -> TrackedLeg | None:
-        """A leg, with all its stored events *but* these if it was not known; None if it is not to be watched."""
+        """Return a leg, a new one with its stored events *but* these; None if it is not to be watched."""
         key = leg_key(uuid)
         if key in self._legs:
             return self._legs[key]
@@ -213,7 +213,7 @@ class Board:
                 leg.birth = Birth(min(times)[0], Since.EVENT, is_exact=False)
 
     def _see(self, leg: TrackedLeg, at: float, *, is_asked: bool) -> list[Change]:
-        """Put what is known of a leg together, and return what is new in it."""
+        """Show what is now known of a leg, and return what is new in that."""
         call = leg.known if self._is_sourced else leg.record
         if call is None:
             return []

@@ -1,4 +1,4 @@
-"""What a table of watched legs shows: those that fit, by conversation."""
+"""The layout of a table of watched legs: grouped by conversation, oldest first, the newest group on top."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Frame:
 
     @classmethod
     def of(cls, sights: Sequence[Sight], *, most: int, over_since: float) -> Frame:
-        """The newest of the legs.
+        """Lay out the newest of the legs.
 
         Args:
             most: How many at the most.

@@ -37,13 +37,13 @@ STEP_SECONDS = 1.0
 """How often, where there are none, anything is looked at."""
 
 SOON_SECONDS = 0.001
-"""A moment that is nearer than this is now."""
+"""A time that is nearer than this has come."""
 
 WITHIN_SECONDS = 5.0
 """How long the API may take for a question: events are not looked at meanwhile."""
 
 LEAST_SECONDS = 1.0
-"""How long it may take at least, however little time is left."""
+"""The least that it is given, however little time is left."""
 
 BESIDE_EVENTS_SECONDS = 3.0
 """How long the API may take where events tell of the leg as well."""
@@ -65,7 +65,7 @@ class Tail:
     Args:
         open_: Gives the store.
         clock: Says when to try again.
-        is_needed: Raise what the store does: nothing else tells what is asked for.
+        is_needed: Raise the errors of the store instead: only events show what is waited for.
     """
 
     RETRY_SECONDS = 5.0
@@ -125,7 +125,7 @@ class Poller:
         tail: The stored events; None if there are none.
         notes: What was done to legs from here; None if that does not matter.
         check: Raises if a signal came.
-        is_strict: Give the API all the time there is, and go on without it only where events tell of the leg.
+        is_strict: Give the API all the time that is left, and go on without it only for legs that have events.
 
     Attributes:
         status: How the asking goes.
@@ -163,13 +163,13 @@ class Poller:
 
     @property
     def knows_all(self) -> bool:
-        """Whether each leg that it watches was found once."""
+        """True once every leg to watch has been found."""
         named = self._board.named
         return self._has_asked if named is None else all(map(self._board.sight, named))
 
     @property
     def is_about_to_ask(self) -> bool:
-        """Whether the API is asked next, or is asked for the first time."""
+        """True if the API is asked next, or its first answers are not complete."""
         is_first = not self._has_asked and self.failure is None
         return is_first or (self.status.asking is None and self._is_due)
 
@@ -186,7 +186,7 @@ class Poller:
         Raises:
             NotFoundError: Nobody knows one of the named legs.
             ApiError: The API refuses to tell.
-            TransportError: It does not answer before *give_up*, and this is strict; so :class:`RateLimitedError`.
+            TransportError: A strict poller has no answer for a leg without events; so :class:`RateLimitedError`.
         """
         clock = self._clock
         self._give_up = give_up
@@ -276,7 +276,7 @@ class Poller:
         return [each for each in named if not self._board.is_closed(each) and leg_key(each) not in listed]
 
     def _each(self, uuids: Iterable[str], *, most: int) -> Iterator[list[Change]]:
-        """Ask for legs one by one, those first that were not asked for the longest."""
+        """Ask for legs one by one, the one asked for longest ago first."""
         for uuid in sorted(uuids, key=lambda uuid: self._asked_at.get(uuid, -math.inf))[:most]:
             self._requests += 1
             self._asked_at[uuid] = self._clock.monotonic()
@@ -292,14 +292,14 @@ class Poller:
 
     @property
     def _within(self) -> float:
-        """How long the API may take for a question."""
+        """The seconds that the API may take for the next question."""
         left = max(self._give_up - self._clock.monotonic(), LEAST_SECONDS)
         if self._is_told:
             return min(left, BESIDE_EVENTS_SECONDS)
         return left if self._is_strict else min(left, WITHIN_SECONDS)
 
     def _has_told(self, uuid: str) -> bool:
-        """Whether events tell of a leg."""
+        """Return True if a leg has events."""
         sight = self._board.sight(uuid)
         return sight is not None and sight.is_told
 

@@ -1,4 +1,4 @@
-"""When the API is asked about watched legs, and how that goes. All times are those of the monotonic clock."""
+"""The schedule by which the API is polled, and the state of the polling. All times are of the monotonic clock."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class PollSchedule:
         interval: Seconds between two times, if there are changes.
         now: By the monotonic clock, as all its times: the first time is at once.
         is_steady: Ask as often if there are none.
-        requests_per_second: As many as it may take of those that all of this user's processes share.
+        requests_per_second: Its share of the requests that this user's processes may make.
 
     Attributes:
         due: When it is asked next.

@@ -1,7 +1,10 @@
-"""A leg as the API and events show it together, and what changed about it.
+"""A watched leg: how its API records and its events become one status, and which changes follow from them.
 
-Both may come in any order, late and twice. Of each leg the farther of what the two know is shown, so that it
-never goes back.
+Records and events may arrive in any order, late and twice. Each source is first put in order by itself: a record that
+is behind an earlier one is dropped, and the events of a leg are summed up whatever their order. Then the two are
+merged: of both statuses the one that is farther along counts, so that a leg never goes back, and a reason such as
+``busy`` counts for more than a bare ``completed``. The API may lag behind events by seconds; only a contradiction
+that outlasts :data:`DISAGREE_SECONDS` is shown.
 """
 
 from __future__ import annotations
@@ -130,7 +133,7 @@ class TrackedLeg:
 
     @property
     def is_closed(self) -> bool:
-        """Whether the API says that it is over."""
+        """True if its record has ended."""
         return self.record is not None and self.record.is_final
 
     @property
@@ -163,10 +166,10 @@ class TrackedLeg:
             self.farthest = max(self.farthest, rank(call.status))
 
     def see(self, call: Call, at: float, *, marks: Marks, is_asked: bool, offset: float) -> list[Change]:
-        """Show it as *call* has it from now on, and return what is new in that.
+        """Make *call* what is shown of it, and return the changes from what was shown before.
 
         Args:
-            is_asked: The API was asked for it again.
+            is_asked: The API has just answered for it.
             offset: Seconds that the platform's clock is ahead of that of *at*.
         """
         before = self.sight
