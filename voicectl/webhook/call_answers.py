@@ -16,26 +16,28 @@ if TYPE_CHECKING:
 
     from voicectl.store.events import Arrival
     from voicectl.webhook.event_writer import EventWriter
-    from voicectl.webhook.messages import Request
-    from voicectl.webhook.metrics import Metrics
-    from voicectl.webhook.response_cache import ResponseCache
+    from voicectl.webhook.messages import Request, ResponseCache
     from voicectl.webhook.settings import Settings
+    from voicectl.webhook.status import Metrics
     from voicectl.webhook.user_app import UserApp
 
+MAX_TOKENS = 20_000
+"""More than come in while one is fresh."""
+
+MAX_LEGS = 10_000
 REPLAYED = "refused a request whose token came before, with something else"
 
 
 class SeenTokens:
     """The tokens of calls, each with the key of what it came with, bounded: the oldest are forgotten first."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self) -> None:
         self._keys: OrderedDict[str, bytes] = OrderedDict()
-        self._most = most
 
     def is_first(self, jti: str, key: bytes) -> bool:
         """Whether a token comes for the first time, or with nothing else than it came with."""
         known = self._keys.setdefault(jti, key)
-        if len(self._keys) > self._most:
+        if len(self._keys) > MAX_TOKENS:
             self._keys.popitem(last=False)
         return known == key
 
@@ -75,7 +77,7 @@ class CallAnswers:
         direction = arrival.fields.get("direction")
         if direction in ("inbound", "outbound"):
             self._directions[leg] = direction
-            if len(self._directions) > self.settings.bounds.legs:
+            if len(self._directions) > MAX_LEGS:
                 self._directions.popitem(last=False)
 
     async def respond(self, arrival: Arrival, request: Request) -> Response:

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from voicectl.store.events import Arrival
     from voicectl.webhook.call_answers import CallAnswers
     from voicectl.webhook.event_writer import EventWriter
-    from voicectl.webhook.messages import Request, Response
-    from voicectl.webhook.response_cache import ResponseCache
+    from voicectl.webhook.messages import Request, Response, ResponseCache
     from voicectl.webhook.settings import Settings
     from voicectl.webhook.user_app import UserApp
 

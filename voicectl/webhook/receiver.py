@@ -14,9 +14,17 @@ from voicectl.errors import SignatureError
 from voicectl.store.events import Arrival, Route
 from voicectl.webhook.call_answers import CallAnswers
 from voicectl.webhook.event_receipts import EventReceipts
-from voicectl.webhook.messages import BUG, FORGED, NOT_POSTED, OK, UNREADABLE, UNSIGNED, Request
-from voicectl.webhook.response_cache import ResponseCache
-from voicectl.webhook.status_pages import status_page
+from voicectl.webhook.messages import (
+    BUG,
+    FORGED,
+    NOT_POSTED,
+    OK,
+    UNREADABLE,
+    UNSIGNED,
+    Request,
+    ResponseCache,
+)
+from voicectl.webhook.status import status_page
 from voicectl.webhook.user_app import UserApp
 
 if TYPE_CHECKING:
@@ -25,8 +33,8 @@ if TYPE_CHECKING:
     from voicectl.webhook.call_answers import SeenTokens
     from voicectl.webhook.event_writer import EventWriter
     from voicectl.webhook.messages import Response
-    from voicectl.webhook.metrics import Metrics
     from voicectl.webhook.settings import Settings
+    from voicectl.webhook.status import Metrics
 
 PREFIX = "/webhooks/"
 
@@ -51,7 +59,7 @@ class Receiver:
         self._writer = writer
         self._metrics = metrics
         self._warn = settings.warn
-        self._cache = cache = ResponseCache(settings.bounds)
+        self._cache = cache = ResponseCache()
         forwarder = settings.forwarder
         self._app = app = None if forwarder is None else UserApp(forwarder, settings, metrics)
         self._calls = calls = CallAnswers(

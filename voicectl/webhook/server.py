@@ -14,11 +14,11 @@ import uvloop
 from voicectl.http_server import Server, config, handlers_restored, in_thread, url
 from voicectl.interrupts import Echoes
 from voicectl.store.events import TOKEN_SECONDS, Query, Route
-from voicectl.webhook.call_answers import SeenTokens
+from voicectl.webhook.call_answers import MAX_TOKENS, SeenTokens
 from voicectl.webhook.connection_limits import ConnectionState
 from voicectl.webhook.event_writer import EventWriter
-from voicectl.webhook.metrics import Metrics
 from voicectl.webhook.receiver import Receiver
+from voicectl.webhook.status import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -116,7 +116,7 @@ async def _serve(
     settings: Settings, sock: socket.socket, on_ready: Callable[[], None], stopping: asyncio.Event
 ) -> None:
     metrics = Metrics()
-    tokens = SeenTokens(settings.bounds.tokens)
+    tokens = SeenTokens()
     writer = _writer(settings, metrics, tokens)
     _show_state(metrics, settings.limiter, writer)
     receiver = Receiver(settings, writer=writer, metrics=metrics, tokens=tokens)
@@ -139,7 +139,7 @@ def _writer(settings: Settings, metrics: Metrics, tokens: SeenTokens) -> EventWr
         store = settings.open_store()
         try:
             since = settings.clock.time() - TOKEN_SECONDS
-            asked = Query(kinds=(Route.ANSWER, Route.FALLBACK), since=since, last=settings.bounds.tokens)
+            asked = Query(kinds=(Route.ANSWER, Route.FALLBACK), since=since, last=MAX_TOKENS)
             found = [(each.jti, each.key) for _, each, _ in store.find(asked) if each.jti is not None]
         except BaseException:
             store.close()

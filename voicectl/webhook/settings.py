@@ -22,26 +22,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """How long the user's app is waited for, and how much is remembered.
+    """How long the user's app is waited for, and how far it may be behind.
 
     Attributes:
         answer_seconds: For the NCCO of a call; the platform waits 5 s for it.
         event_seconds: For the answer to an event; the platform waits 10 s.
         behind: How many events may wait to be passed on.
-        passing: How many are passed on at once.
-        legs: Whose direction is known.
-        tokens: With which calls were asked about; more than come in while one is fresh.
-        answers: That may be given again; ``answer_bytes``: of all of them.
     """
 
     answer_seconds: float = 4.0
     event_seconds: float = 8.0
     behind: int = 1_000
-    passing: int = 8
-    legs: int = 10_000
-    tokens: int = 20_000
-    answers: int = 4_096
-    answer_bytes: int = 16 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,8 +103,15 @@ class Verifier:
         parts = _TOKEN.fullmatch(token)
         if parts is None:
             raise _malformed()
-        header, payload = _decoded(parts[1]), _decoded(parts[2])
-        head, claims = _object(header), _object(payload)
+        try:
+            header, payload = (base64.urlsafe_b64decode(f"{part}==") for part in parts.groups())
+            head, claims = (
+                strict_json.loads(part.decode(), has_unique_keys=True) for part in (header, payload)
+            )
+        except (ValueError, RecursionError) as exc:
+            raise _malformed() from exc
+        if not isinstance(head, dict) or not isinstance(claims, dict):
+            raise _malformed()
         if head.get("alg") != ALGORITHM:
             raise SignatureError(f"The token's algorithm is not {ALGORITHM}.")
         if "crit" in head:
@@ -228,23 +235,6 @@ def _time(claims: dict[str, Any], claim: str, otherwise: float) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise SignatureError(f"The token's {claim!r} is no number.")
     return value
-
-
-def _decoded(part: str) -> bytes:
-    try:
-        return base64.urlsafe_b64decode(f"{part}==")
-    except ValueError as exc:
-        raise _malformed() from exc
-
-
-def _object(content: bytes) -> dict[str, Any]:
-    try:
-        found = strict_json.loads(content.decode(), has_unique_keys=True)
-    except (ValueError, RecursionError) as exc:
-        raise _malformed() from exc
-    if not isinstance(found, dict):
-        raise _malformed()
-    return found
 
 
 def _malformed() -> SignatureError:

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from voicectl.webhook.forward import Forwarder
     from voicectl.webhook.messages import Request, Response
-    from voicectl.webhook.metrics import Metrics
     from voicectl.webhook.settings import Settings
+    from voicectl.webhook.status import Metrics
+
+
+AT_ONCE = 8
+"""How many events are passed on at a time."""
 
 
 class UserApp:
@@ -21,7 +25,7 @@ class UserApp:
         self._warn = settings.warn
         self._bounds = settings.bounds
         self._behind: set[asyncio.Task[None]] = set()
-        self._passing = asyncio.Semaphore(settings.bounds.passing)
+        self._passing = asyncio.Semaphore(AT_ONCE)
 
     async def ask(self, request: Request, seconds: float) -> Response | None:
         """Return what the app answers; None if it is late or broken."""

@@ -1,7 +1,11 @@
-"""What ``/metrics`` shows of a receiver, in the text format of Prometheus."""
+"""The state of a receiver: its metrics, for Prometheus, and the pages ``/healthz`` and ``/metrics``."""
 
 from __future__ import annotations
 
+import ipaddress
+import json
+import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import (
@@ -14,14 +18,20 @@ from prometheus_client import (
 )
 
 from voicectl.store.events import Outcome, Route
+from voicectl.webhook.messages import FOREIGN, JSON, NOT_READ, NOWHERE, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from starlette.types import Scope
+
     from voicectl.store.events import Arrival, Kept
+    from voicectl.webhook.event_writer import EventWriter
 
-CONTENT_TYPE = CONTENT_TYPE_LATEST
+HEALTH = "/healthz"
+METRICS = "/metrics"
 
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([0-9a-z.]+))(?::[0-9]{0,5})?")
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _COMMIT_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
@@ -81,5 +91,38 @@ class Metrics:
         self._dropped.labels(what).inc()
 
     def text(self) -> bytes:
-        """All of it, as :data:`CONTENT_TYPE`."""
+        """All of it, as the text format of Prometheus."""
         return generate_latest(self._registry)
+
+
+def status_page(scope: Scope, writer: EventWriter, metrics: Metrics) -> Response:
+    """Return a page to who asks by address: a web page whose name was pointed here (DNS rebinding) does not."""
+    path = scope["path"]
+    if path not in (HEALTH, METRICS):
+        return NOWHERE
+    if scope["method"] not in ("GET", "HEAD"):
+        return NOT_READ
+    if not _is_address([value for name, value in scope["headers"] if name == b"host"]):
+        return FOREIGN
+    if path == METRICS:
+        return Response(200, metrics.text(), CONTENT_TYPE_LATEST)
+    health = {
+        "status": "ok" if writer.has_store else "spooling",
+        "store": "up" if writer.has_store else "down",
+        "spooled": writer.spooled,
+        "waiting": writer.waiting,
+    }
+    return Response(200, json.dumps(health).encode(), JSON)
+
+
+def _is_address(hosts: list[bytes]) -> bool:
+    """Whether ``Host`` is an address, or this machine's own name for itself."""
+    if len(hosts) != 1:
+        return False
+    found = _HOST.fullmatch(hosts[0].decode("latin-1").strip().lower())
+    if found is None:
+        return False
+    with suppress(ValueError):
+        ipaddress.ip_address(found[1] or found[2])
+        return True
+    return found[2] == "localhost"
