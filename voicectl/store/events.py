@@ -209,21 +209,17 @@ class Query:
         if self.ids is not None:
             ids = [each for each in self.ids if 0 < each <= MAX_INTEGER]
             add(f"id IN ({', '.join('?' * len(ids)) or 'NULL'})", *ids)
-        if self.leg is not None:
-            add("leg = ?", indexed(self.leg))
+        for name in ("leg", "status", "reference"):
+            if (text := getattr(self, name)) is not None:
+                add(f"{name} = ?", indexed(text))
         if self.leg_begins is not None:
             begins = self.leg_begins.lower()
             add("(leg >= ? AND leg < ?)", indexed(begins), indexed(f"{begins}~"))  # ~ is beyond every letter
         if self.conversation is not None:
-            conversation = indexed(self.conversation)
-            add("(conversation = ? OR conversation_from = ?)", conversation, conversation)
-        if self.status is not None:
-            add("status = ?", indexed(self.status))
+            add("(conversation = ? OR conversation_from = ?)", *[indexed(self.conversation)] * 2)
         if self.kinds is not None:
             kinds = [indexed(str(each)) for each in self.kinds]
             add(f"kind IN ({', '.join('?' * len(kinds)) or 'NULL'})", *kinds)
-        if self.reference is not None:
-            add("reference = ?", indexed(self.reference))
         if self.since is not None:
             add("received >= ?", self.since)
         if self.before is not None:
@@ -250,23 +246,18 @@ class EventStore(Protocol):
         One whose token came before with something else is not kept (``replayed``). One that came before is not kept
         twice, and is signed from then on if this one is.
         """
-        ...
 
     def find(self, query: Query) -> Iterator[Stored]:
         """The events that *query* asks for and that are there when it is first asked, by their ids."""
-        ...
 
     def wait(self, seconds: float) -> None:
         """Wait until more may have been kept than there was at the last call, but no longer than *seconds*."""
-        ...
 
     def purge(self, before: float) -> int:
         """Delete, from the disk too, what was received before that time; how many that were."""
-        ...
 
     def close(self) -> None:
         """Let go of it."""
-        ...
 
 
 def read_fields(method: str, query: bytes, body: bytes) -> tuple[dict[str, Any], str | None]:

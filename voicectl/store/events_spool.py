@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 import secrets
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from voicectl.errors import ConfigError, StoreError
@@ -18,7 +19,7 @@ from voicectl.store.event_rows import COLUMNS
 from voicectl.store.events import Arrival, Route
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 SUFFIX = ".spool"
@@ -62,14 +63,11 @@ class Spool:
 
     def files(self) -> list[Path]:
         """What is to be loaded, oldest first."""
-        try:
+        with _translated(self.directory), suppress(FileNotFoundError):
             return sorted(
                 path for path in self.directory.iterdir() if path.suffix == SUFFIX and path.name[0] != "."
             )
-        except FileNotFoundError:
-            return []
-        except OSError as exc:
-            raise _unreadable(self.directory, exc) from exc
+        return []
 
     def load(self, path: Path) -> list[Arrival]:
         """What *path* holds; nothing if another process has dropped it.
@@ -80,12 +78,11 @@ class Spool:
         Raises:
             StoreError: It cannot be read.
         """
-        try:
+        content = None
+        with _translated(path), suppress(FileNotFoundError):
             content = path.read_bytes()
-        except FileNotFoundError:
+        if content is None:
             return []
-        except OSError as exc:
-            raise _unreadable(path, exc) from exc
         lines = [_whole(line) for line in content.split(b"\n")[:-1]]
         found = [each for line in lines if line is not None and (each := _from_json(line)) is not None]
         if (
@@ -102,10 +99,8 @@ class Spool:
         Raises:
             StoreError: It cannot be removed; to load it again later does no harm.
         """
-        try:
+        with _translated(path):
             path.unlink(missing_ok=True)
-        except OSError as exc:
-            raise _unreadable(path, exc) from exc
 
     def purge(self, before: float) -> int:
         """Delete the files that were written before that time, in Unix seconds, damaged or half or whole; how many.
@@ -116,26 +111,21 @@ class Spool:
         count = 0
         for pattern in (f"[!.]*{SUFFIX}", f"[!.]*{DAMAGED}", f".*{SUFFIX}.*{files.NEW}"):
             for path in self.directory.glob(pattern):
-                try:
+                with _translated(path), suppress(FileNotFoundError):  # another process may be faster
                     if path.stat().st_mtime < before:
                         path.unlink()
                         count += 1
-                except FileNotFoundError:
-                    continue  # another process was faster
-                except OSError as exc:
-                    raise _unreadable(path, exc) from exc
         return count
 
     def _set_aside(self, path: Path) -> None:
         aside = path.with_name(path.name + DAMAGED)
-        try:
-            aside.hardlink_to(path)
-        except FileExistsError:
-            pass  # at an earlier load
-        except FileNotFoundError:
-            return  # another process has dropped it
-        except OSError as exc:
-            raise _unreadable(path, exc) from exc
+        with _translated(path):
+            try:
+                aside.hardlink_to(path)
+            except FileExistsError:
+                pass  # at an earlier load
+            except FileNotFoundError:
+                return  # another process has dropped it
         if aside not in self.damaged:
             self.damaged.append(aside)
 
@@ -163,8 +153,12 @@ def _whole(line: bytes) -> Any:
     return json.loads(text) if _hashed(text) == line + b"\n" else None
 
 
-def _unreadable(path: Path, exc: OSError) -> StoreError:
-    return StoreError(
-        f"Events that were put aside in {path} cannot be used: {exc.strerror}.",
-        hint="Put that right: they are kept until they are in the store.",
-    )
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise StoreError(
+            f"Events that were put aside in {path} cannot be used: {exc.strerror}.",
+            hint="Put that right: they are kept until they are in the store.",
+        ) from exc

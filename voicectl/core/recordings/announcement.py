@@ -29,7 +29,8 @@ UUID_FORM = "Give a recording_uuid or the id of a file, a UUID with hyphens, or 
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _CONVERSATION = rf"(?:CON-)?(?:{_UUID}|[0-9a-f]{{32}})"
 _NAME = re.compile(
-    rf"([0-9]{{8}}T[0-9]{{6}}Z)_({_CONVERSATION}|{NO_CONVERSATION})_({_UUID})\.(mp3|wav|ogg|transcript\.json)"
+    rf"(?P<start>[0-9]{{8}}T[0-9]{{6}}Z)_(?P<conversation>{_CONVERSATION}|{NO_CONVERSATION})_(?P<uuid>{_UUID})"
+    r"\.(?P<extension>mp3|wav|ogg|transcript\.json)"
 )
 
 
@@ -99,10 +100,7 @@ class Name:
     def parse(cls, text: str) -> Name | None:
         """The parts of *text*; None if no file of ours is called so."""
         found = _NAME.fullmatch(text)
-        if found is None:
-            return None
-        start, conversation, uuid, extension = found.groups()
-        return cls(start=start, conversation=conversation, uuid=uuid, extension=extension)
+        return None if found is None else cls(**found.groupdict())
 
     @property
     def is_transcription(self) -> bool:

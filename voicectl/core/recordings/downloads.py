@@ -126,13 +126,15 @@ class Downloader:
         self._remark = remark
         self._on_saved = on_saved
         self._allow_unsigned = allow_unsigned
-        self._threads = [Thread(target=self._work, name="recordings", daemon=True) for _ in range(threads)]
         self._changed = Condition()
         self._tasks: list[_Task] = []
         self._wanted: dict[tuple[str, bool | None], Recording] = {}
         self._audio: OrderedDict[str, Recording] = OrderedDict()
         self._number = 0
-        self._is_started = self._is_closing = self._is_stopping = self._is_refused = False
+        self._is_closing = self._is_stopping = self._is_refused = False
+        self._threads = [Thread(target=self._work, name="recordings", daemon=True) for _ in range(threads)]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def waiting(self) -> int:
@@ -176,10 +178,6 @@ class Downloader:
             self._wanted[recording.key] = recording
             self._number += 1
             heapq.heappush(self._tasks, _Task(now, self._number, recording, now))
-            if not self._is_started:
-                self._is_started = True
-                for thread in self._threads:
-                    thread.start()
             self._changed.notify()
 
     def close(self, seconds: float) -> None:
@@ -191,13 +189,11 @@ class Downloader:
             self._tasks = [task for task in self._tasks if task.due <= now]
             heapq.heapify(self._tasks)
             self._changed.notify_all()
-        if self._is_started:
-            for thread in self._threads:
-                thread.join(max(give_up - time.monotonic(), 0))
+        for thread in self._threads:
+            thread.join(max(give_up - time.monotonic(), 0))
         self._is_stopping = True
-        if self._is_started:
-            for thread in self._threads:
-                thread.join(LOOK_SECONDS)
+        for thread in self._threads:
+            thread.join(LOOK_SECONDS)
         if left := self.waiting:
             self._remark(
                 f"{left} recording{'s' * (left != 1)} left to fetch: the next start does it, or 'voicectl recording"

@@ -221,23 +221,23 @@ class Fetcher:
         return outcome
 
 
+@dataclass(slots=True)
 class _Intake:
     """What comes of one file, over one or more tries, into one open file."""
 
-    def __init__(self, handle: int, recording: Recording, on_progress: Progress, overlap: int) -> None:
-        self._handle = handle
-        self._recording = recording
-        self._on_progress = on_progress
-        self._overlap = overlap
-        self._may_resume = True
-        self._begin = 0
+    handle: int
+    recording: Recording
+    on_progress: Progress
+    overlap: int
+    _may_resume: bool = True
+    _begin: int = 0
 
     def headers(self) -> dict[str, str]:
         """Ask for what is missing, and for the end of what is there, if it was told how much there is in all."""
-        size = self._recording.size
+        size = self.recording.size
         self._begin = 0
         if size is not None and self._may_resume:
-            self._begin = max(min(os.fstat(self._handle).st_size, size) - self._overlap, 0)
+            self._begin = max(min(os.fstat(self.handle).st_size, size) - self.overlap, 0)
         return {"Accept": "*/*"} | ({"Range": f"bytes={self._begin}-"} if self._begin else {})
 
     def take(self, answer: Incoming) -> tuple[str, int, str]:
@@ -245,33 +245,33 @@ class _Intake:
         begin = self._judge_status(answer)
         media_type = self._judge_type(answer)
         expected = self._judge_length(answer, begin)
-        most = MAX_TRANSCRIPT_BYTES if self._recording.is_transcription else MAX_FILE_BYTES
-        os.ftruncate(self._handle, min(os.fstat(self._handle).st_size, expected or 0) if begin else 0)
+        most = MAX_TRANSCRIPT_BYTES if self.recording.is_transcription else MAX_FILE_BYTES
+        os.ftruncate(self.handle, min(os.fstat(self.handle).st_size, expected or 0) if begin else 0)
         digest = hashlib.sha256()
-        for block in _blocks(self._handle, begin):
+        for block in _blocks(self.handle, begin):
             digest.update(block)
         done = durable = begin
         for part in answer.parts():
-            there = os.pread(self._handle, len(part), done)
+            there = os.pread(self.handle, len(part), done)
             if there != part[: len(there)]:
-                os.ftruncate(self._handle, 0)
+                os.ftruncate(self.handle, 0)
                 raise NoAnswer("what was there is not the beginning of the file")
-            if done + len(part) - durable > self._overlap:
-                os.fsync(self._handle)
+            if done + len(part) - durable > self.overlap:
+                os.fsync(self.handle)
                 durable = done
             done += len(part)
             if done > (most if expected is None else expected):
-                os.ftruncate(self._handle, 0)
+                os.ftruncate(self.handle, 0)
                 raise _not_it("it goes on after its end" if expected is not None else "it is too long")
-            _write(self._handle, part)
+            _write(self.handle, part)
             digest.update(part)
-            self._on_progress(done, expected)
+            self.on_progress(done, expected)
         if expected is not None and done < expected:
             raise NoAnswer("the file was cut short")
-        os.fsync(self._handle)
-        extension = _TYPES.get(media_type) or _sniff(os.pread(self._handle, 12, 0))
-        if extension is None or self._recording.is_transcription not in (None, extension == TRANSCRIPT):
-            os.ftruncate(self._handle, 0)
+        os.fsync(self.handle)
+        extension = _TYPES.get(media_type) or _sniff(os.pread(self.handle, 12, 0))
+        if extension is None or self.recording.is_transcription not in (None, extension == TRANSCRIPT):
+            os.ftruncate(self.handle, 0)
             raise _not_it("its content is of another kind")
         return extension, done, digest.hexdigest()
 
@@ -281,7 +281,7 @@ class _Intake:
         Raises:
             NoAnswer: It answers another question; the next try asks for all.
         """
-        size = self._recording.size
+        size = self.recording.size
         if answer.status == 200:
             return 0
         if answer.status == 206 and self._begin and size is not None:
@@ -296,7 +296,7 @@ class _Intake:
         if answer.headers.get("Content-Encoding", "identity") != "identity":
             raise _not_it("it is compressed, which was not asked for")
         extension = _TYPES.get(media_type)
-        is_right = self._recording.is_transcription in (None, extension == TRANSCRIPT)
+        is_right = self.recording.is_transcription in (None, extension == TRANSCRIPT)
         if media_type in _ANY_TYPE or (extension is not None and is_right):
             return media_type
         raise _not_it(f"it is {media_type[:80]}")
@@ -304,12 +304,12 @@ class _Intake:
     def _judge_length(self, answer: Incoming, begin: int) -> int | None:
         """Bytes of the whole file; None if only its end tells."""
         total = None if answer.length is None else begin + answer.length
-        size = self._recording.size
+        size = self.recording.size
         if size is not None and total not in (None, size):
             raise _not_it(f"it has {total} bytes, not {size}")
         if size is None and not answer.is_framed:
             raise _not_it("nobody says how long it is")
-        most = MAX_TRANSCRIPT_BYTES if self._recording.is_transcription else MAX_FILE_BYTES
+        most = MAX_TRANSCRIPT_BYTES if self.recording.is_transcription else MAX_FILE_BYTES
         if (total or 0) > most:
             raise _not_it("it is too long")
         return total if size is None else size
@@ -365,12 +365,9 @@ def _claim(handle: int, path: Path, origin: str | None) -> None:
     os.fsync(handle)
     note.unlink(missing_ok=True)
     if origin is not None:
-        new = os.open(note, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
+        with files.opened(note, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as new:
             _write(new, origin.encode())
             os.fsync(new)
-        finally:
-            os.close(new)
     files.sync_directory(path.parent)
 
 
