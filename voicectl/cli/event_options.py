@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voicectl import times
+from voicectl.cli.output import views
 from voicectl.cli.output.text import remark
+from voicectl.cli.output.writer import Format, Writer
 
 if TYPE_CHECKING:
     from voicectl.cli.context import App
@@ -29,6 +31,15 @@ def kept(app: App, store: str | None, *, is_needed: bool = True) -> EventStore |
     if found is None and is_needed:
         remark("No events are kept on this machine yet: run 'voicectl webhook serve'.")
     return found
+
+
+def stream(app: App) -> Writer:
+    """Return what shows events as they come: JSON as lines, and no table, which is shown when all of it is there."""
+    if app.format is Format.JSON:
+        app.options.output = Format.JSONL
+    elif app.format is Format.TABLE and app.options.fields:
+        app.options.output = Format.TSV
+    return app.writer(views.EVENT_LINE, is_many=True)
 
 
 def seconds(app: App, text: str) -> float:

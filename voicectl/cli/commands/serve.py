@@ -14,10 +14,9 @@ import typer
 from voicectl.cli import event_options
 from voicectl.cli.context import current
 from voicectl.cli.event_options import Store
-from voicectl.cli.output import views
 from voicectl.cli.output.background_writer import Outlet
 from voicectl.cli.output.text import remark
-from voicectl.cli.output.writer import Format, Writer
+from voicectl.cli.output.writer import Writer
 from voicectl.core.webhooks import serve as receiver
 from voicectl.core.webhooks.serve import ServeOptions
 from voicectl.webhook import server
@@ -91,11 +90,7 @@ def serve(
     """
     app = current(ctx)
     app.refuse_dry_run()
-    if app.format is Format.JSON:  # it never ends, so each record is whole
-        app.options.output = Format.JSONL
-    elif app.format is Format.TABLE and app.options.fields:
-        app.options.output = Format.TSV
-    out = app.writer(views.EVENT_LINE, is_many=True)
+    out = event_options.stream(app)
     options = ServeOptions(
         host=host,
         port=port,

@@ -14,7 +14,7 @@ from voicectl.cli.context import App, current
 from voicectl.cli.event_options import Store
 from voicectl.cli.output import views
 from voicectl.cli.output.text import remark
-from voicectl.cli.output.writer import Format, View
+from voicectl.cli.output.writer import View
 from voicectl.core import history
 from voicectl.core.calls import references
 from voicectl.errors import InputError, LegError, SignatureError, StoreError, TransportError
@@ -92,11 +92,7 @@ def tail(
       $ voicectl webhook tail -n 0 --kind status
     """
     app = current(ctx)
-    if app.format is Format.JSON:
-        app.options.output = Format.JSONL
-    elif app.format is Format.TABLE and app.options.fields:  # a table is shown when all of it is there
-        app.options.output = Format.TSV
-    with app.writer(views.EVENT_LINE, is_many=True) as out:
+    with event_options.stream(app) as out:
         kept = app.events(store)
         shown = 0 if last else max((stored.id for stored in kept.find(Query(last=1))), default=0)
         query = _query(app, kept, leg, conversation, status, kind, after=shown, last=last or None)

@@ -213,9 +213,7 @@ class _Loan:
             VoicectlError: It could not be done, or not for certain; the lease stays.
         """
         self.lease = lease
-        update = update_application(
-            self.api, self.clock, lease.application_id, Return(lease=lease, addresses={}, methods={})
-        )
+        update = update_application(self.api, self.clock, lease.application_id, Return(lease=lease))
         gone = []
         for each in lease.lent:
             if each.was_ours:

@@ -162,27 +162,21 @@ class Lease:
             raw = strict_json.loads(content.decode(), has_unique_keys=True)
             lent = [(each["webhook"], each["before"], each["ours"]) for each in raw["lent"]]
             texts = [raw[name] for name in ("application_id", "public_url", "since")] + raw["created"]
-            version, pid = raw["version"], raw["pid"]
+            is_right = raw["version"] == VERSION and isinstance(raw["pid"], int) and _are_texts(texts)
         except (KeyError, TypeError, RecursionError) as exc:
             raise ValueError("it is no lease") from exc
         names = {webhook.path: webhook for webhook in WEBHOOKS}
-        is_right = (
-            version == VERSION
-            and isinstance(pid, int)
-            and all(isinstance(each, str) for each in texts)
-            and all(
-                isinstance(name, str) and name in names and _is_hook(before) and _are_texts(ours)
-                for name, before, ours in lent
-            )
-        )
-        if not is_right:
+        if not is_right or not all(
+            isinstance(name, str) and name in names and _is_hook(before) and _are_texts(ours)
+            for name, before, ours in lent
+        ):
             raise ValueError("it is no lease, or one of another version")
         if raw["application_id"].lower() != application_id.lower():
             raise ValueError("it is about another application")
         return cls(
             application_id=raw["application_id"],
             public_url=raw["public_url"],
-            pid=pid,
+            pid=raw["pid"],
             since=raw["since"],
             lent=tuple(
                 Lent(webhook=names[name], before=before, ours=tuple(ours)) for name, before, ours in lent

@@ -125,19 +125,38 @@ def serve(options: ServeOptions, resources: Resources, say: Say, showing: Showin
     is_answering = answers is not None or forwarder is not None
     with ExitStack() as stack:
         sock = stack.enter_context(_listening(options.host, options.port))
-        events = _Events(options, resources)
+        opened = _opened(resources, options.store)
+        downloader: Downloader | None = None
         if options.recordings is not None:
             downloader = _downloader(options.recordings, resources, say, allow_unsigned=allow_unsigned)
             stack.callback(downloader.close, FETCHING_SECONDS)
-            events.download(downloader)
+            for store in opened:
+                downloader.add_missed(store)
         application = stack.enter_context(
             _webhooks(options.public_url, resources, say, is_answering=is_answering)
         )
-        events.show = stack.enter_context(showing(warn))
+        show = stack.enter_context(showing(warn))
         stack.enter_context(_checking_signing(resources, application, say))
+
+        def open_store() -> EventStore:
+            if opened:
+                return opened.pop()
+            store = resources.events(options.store)
+            if downloader is not None:
+                downloader.add_missed(store)
+            return store
+
+        def on_kept(pairs: Sequence[tuple[Arrival, Kept]]) -> None:
+            for arrival, kept in pairs:
+                if kept.outcome is Outcome.NEW:
+                    stored = Stored(kept.id, arrival, 0)
+                    show(stored)
+                    if downloader is not None:
+                        downloader.announce(stored)
+
         verifier = secrets and Verifier(secrets, application_id=target.application_id, now=clock.time)
         settings = Settings(
-            open_store=events.open_store,
+            open_store=open_store,
             spool=resources.spool(options.store),
             verifier=verifier,
             is_unsigned_allowed=allow_unsigned,
@@ -145,7 +164,7 @@ def serve(options: ServeOptions, resources: Resources, say: Say, showing: Showin
             forwarder=forwarder,
             limiter=limiter,
             clock=clock,
-            on_kept=events.on_kept,
+            on_kept=on_kept,
             warn=warn,
         )
         server.serve(settings, sock, partial(_greet, settings, sock, say), echoes=resources.interrupts.echoes)
@@ -162,40 +181,12 @@ def _greet(settings: Settings, sock: socket.socket, say: Say) -> None:
         say("warning: --allow-unsigned: what nobody vouches for is kept too, and marked")
 
 
-class _Events:
-    """The store of events, and what is done with each new one."""
-
-    def __init__(self, options: ServeOptions, resources: Resources) -> None:
-        self._open = partial(resources.events, options.store)
-        self._opened: list[EventStore] = []
-        self.downloader: Downloader | None = None
-        self.show: Callable[[Stored], None] = lambda _: None
-        with suppress(StoreError):  # the writer says so, and spools, for calls come in all the same
-            self._opened.append(self._open())
-
-    def open_store(self) -> EventStore:
-        """Return the store; opened where that was not possible at the start."""
-        if self._opened:
-            return self._opened.pop()
-        store = self._open()
-        if self.downloader is not None:
-            self.downloader.add_missed(store)
-        return store
-
-    def download(self, downloader: Downloader) -> None:
-        """Have recordings downloaded: those that were missed, and each that is announced."""
-        self.downloader = downloader
-        for store in self._opened:
-            downloader.add_missed(store)
-
-    def on_kept(self, pairs: Sequence[tuple[Arrival, Kept]]) -> None:
-        """Show each new event, and have the recording that it announces downloaded."""
-        for arrival, kept in pairs:
-            if kept.outcome is Outcome.NEW:
-                stored = Stored(kept.id, arrival, 0)
-                self.show(stored)
-                if self.downloader is not None:
-                    self.downloader.announce(stored)
+def _opened(resources: Resources, store: str | None) -> list[EventStore]:
+    """The store; none if it cannot be used yet: the writer says so, and spools, for calls come in all the same."""
+    try:
+        return [resources.events(store)]
+    except StoreError:
+        return []
 
 
 def _secrets(target: Target, *, is_needed: bool) -> Secrets | None:
