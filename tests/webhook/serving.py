@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
@@ -13,6 +14,7 @@ from typing import Any, Self
 
 from tests.support.clock import FakeClock
 from tests.support.waiting import PATIENCE_SECONDS
+from voicectl import http_server
 from voicectl.loopback import is_loopback
 from voicectl.store.event_stores import open_events
 from voicectl.store.events import Arrival, EventStore, Kept, Outcome, Query, Stored
@@ -212,5 +214,19 @@ def serving(
         "on_kept": found.kept.extend,
         "warn": Warnings(found.told.append, monotonic=clock.monotonic),
     }
-    with server.running(Settings(**settings | setup), sock or server.listen(port=0)) as found.url:
+    with running(Settings(**settings | setup), sock or server.listen(port=0)) as found.url:
         yield found
+
+
+@contextmanager
+def running(settings: Settings, sock: socket.socket) -> Iterator[str]:
+    """Serve from a thread while the block runs, which gets the base URL."""
+
+    async def serve(on_ready: Callable[[Callable[[], None]], None]) -> None:
+        stopping = asyncio.Event()
+        await server.serve_until(settings, sock, lambda: on_ready(stopping.set), stopping)
+
+    with sock:
+        url = http_server.url(sock)
+        with http_server.in_thread(serve, run=server.run):
+            yield url

@@ -130,9 +130,8 @@ def paged(
     """
     oldest: int | None = 1
     ((newest,),) = select(f"SELECT max(id) FROM {among}", [*given])  # noqa: S608 (ours, as all below)
-    if (
-        query.since is not None
-    ):  # + 0: or an index of ids would be searched for times, from the very first event on
+    if query.since is not None:
+        # + 0: or an index of ids would be searched for times, from the very first event on.
         bounds, times = Query(since=query.since, before=query.before).where(mark)
         between = f"SELECT min(id + 0), max(id + 0) FROM {among} AND {bounds}"  # noqa: S608
         ((oldest, newest),) = select(between, [*given, *times])

@@ -48,9 +48,8 @@ def open_events(url: str | None, directory: Path, application_id: str) -> EventS
         raise InputError(
             "The store is not a URL of PostgreSQL.", hint="Write postgresql://USER@HOST:PORT/DATABASE."
         )
-    if (
-        parts["authority"].count("@") > 1 or "@" in parts["rest"]
-    ):  # else half a password becomes a host's name
+    # Else half a password becomes a host's name.
+    if parts["authority"].count("@") > 1 or "@" in parts["rest"]:
         raise InputError(
             "The store's URL has a character in it that a URL gives another meaning.",
             hint="In a user name or password write @ as %40, / as %2F, ? as %3F and # as %23.",

@@ -140,6 +140,13 @@ def try_lock(handle: int) -> bool:
     return True
 
 
+def write_whole(handle: int, content: bytes) -> None:
+    """Write all of *content*. Raises ``OSError``."""
+    left = memoryview(content)
+    while left:
+        left = left[os.write(handle, left) :]
+
+
 def _read_judged(path: Path, what: str, flags: int, most: int, *, is_secret: bool) -> bytes:
     """Up to *most* + 1 bytes of *path*, opened without waiting and judged by what was opened."""
     try:

@@ -279,9 +279,8 @@ class PostgresEvents:
                 count = link.execute(events, [self._application, before]).rowcount
                 link.execute(_PRUNE, [self._application, before - TOKEN_SECONDS])
             ((old,),) = self._ask(link, _FILE)
-            link.execute(
-                "VACUUM (FULL) voicectl_events.events"
-            )  # which only warns whom the server does not let
+            # It only warns whom the server does not let.
+            link.execute("VACUUM (FULL) voicectl_events.events")
             ((new,),) = self._ask(link, _FILE)
             link.close()  # with its patience
         if new == old:

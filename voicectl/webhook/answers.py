@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from voicectl.errors import VoicectlError
-from voicectl.webhook.rules import Reading, stamp
+from voicectl.webhook.rules import MAX_TOLD, Reading, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.25
 """How long what was read is taken for what is there."""
-
-MAX_TOLD = 10
 
 
 class Answers:
@@ -42,12 +40,12 @@ class Answers:
         path: Path,
         on_trouble: Callable[[str], None],
         *,
-        allows: Callable[[Ncco], None] | None = None,
+        allows: Callable[[Ncco], None] = lambda _: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path = path
         self._on_trouble = on_trouble
-        self._allows = allows or _allow
+        self._allows = allows
         self._monotonic = monotonic
         self._looked = monotonic()
         reading = Reading(path, self._allows)
@@ -100,7 +98,3 @@ class Answers:
             self._on_trouble(line)
         if (more := len(reading.warnings) - MAX_TOLD) > 0:
             self._on_trouble(f"... and {more} more warnings")
-
-
-def _allow(_: Ncco) -> None:
-    """Without a rule every NCCO may be served."""

@@ -66,13 +66,8 @@ class CallAnswers:
 
     def note_direction(self, arrival: Arrival) -> None:
         """Learn from an event which way a leg goes, for the rules: what asks for an NCCO does not say."""
-        leg = arrival.leg
-        if (
-            self.settings.answers is None
-            or leg is None
-            or arrival.kind != Kind.STATUS
-            or leg in self._directions
-        ):
+        leg, answers = arrival.leg, self.settings.answers
+        if answers is None or leg is None or arrival.kind != Kind.STATUS or leg in self._directions:
             return
         direction = arrival.fields.get("direction")
         if direction in ("inbound", "outbound"):
@@ -82,20 +77,17 @@ class CallAnswers:
 
     async def respond(self, arrival: Arrival, request: Request) -> Response:
         """Return the NCCO, and keep what asked for it when that can be done."""
+        warn = self.settings.warn
         if arrival.jti is not None and not self.tokens.is_first(arrival.jti, arrival.key):
-            self.settings.warn("replayed", REPLAYED)
+            warn("replayed", REPLAYED)
             return FORGED
         try:
             self.writer.keep_later(arrival)
         except NotKept:
             self.metrics.dropped("answer")
-            self.settings.warn(
-                "answer not kept", "answered a call without keeping what it asked: too much waits already"
-            )
+            warn("answer not kept", "answered a call without keeping what it asked: too much waits already")
         if arrival.fault is not None:
-            self.settings.warn(
-                "fault", f"could not answer a call: what it asks cannot be read: {arrival.fault}"
-            )
+            warn("fault", f"could not answer a call: what it asks cannot be read: {arrival.fault}")
             return UNREADABLE
         key = None if arrival.jti is None else arrival.key + arrival.jti.encode()
         return await self.cache.get(key, lambda: self._ncco(arrival, request))
@@ -105,11 +97,8 @@ class CallAnswers:
             return await self._ask(self.app, request) or self._flow(arrival) or LATE
         if (response := self._flow(arrival)) is not None:
             return response
-        why = (
-            "no rule of --answer fits"
-            if self.settings.answers
-            else "there is neither --answer nor --forward-to"
-        )
+        has_rules = self.settings.answers is not None
+        why = "no rule of --answer fits" if has_rules else "there is neither --answer nor --forward-to"
         self.settings.warn("no flow", f"could not answer leg {arrival.leg or '-'}: {why}")
         return NOWHERE
 

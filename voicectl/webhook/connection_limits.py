@@ -168,9 +168,8 @@ class _Connection(HttpToolsProtocol):
     @property
     def is_owed(self) -> bool:
         """Whether a whole request came that is not answered yet."""
-        cycle: RequestResponseCycle | None = (
-            self.cycle
-        )  # none before the first request, whatever uvicorn says
+        # None before the first request, whatever uvicorn says.
+        cycle: RequestResponseCycle | None = self.cycle
         return bool(self.pipeline) or not (cycle is None or cycle.response_complete or cycle.more_body)
 
     @property

@@ -1,4 +1,4 @@
-"""Running a receiver: until a signal, or from a thread while a block runs."""
+"""Running a receiver until a signal."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import asyncio
 import os
 import signal
 import socket
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import uvloop
 
-from voicectl.http_server import Server, config, handlers_restored, in_thread, url
+from voicectl.http_server import Server, config, handlers_restored
 from voicectl.interrupts import Echoes
 from voicectl.store.events import TOKEN_SECONDS, Query, Route
 from voicectl.webhook.call_answers import MAX_TOKENS, SeenTokens
@@ -21,7 +21,7 @@ from voicectl.webhook.receiver import Receiver
 from voicectl.webhook.status import Metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine
 
     import uvicorn
 
@@ -58,15 +58,12 @@ def serve(
     on_ready: Callable[[], None] = lambda: None,
     *,
     echoes: Echoes | None = None,
-) -> int:
+) -> None:
     """Serve at *sock*, which is closed then, until SIGINT, SIGTERM or SIGHUP; a second one ends the process at once.
 
     Args:
         on_ready: Called once requests are answered.
         echoes: Of whoever catches signals before and after.
-
-    Returns:
-        The signal.
     """
     caught: list[int] = []
     echoes = echoes or Echoes()
@@ -84,37 +81,24 @@ def serve(
 
         for signum in ends:
             loop.add_signal_handler(signum, on_signal, signum)
-        await _serve(settings, sock, on_ready, stopping)
+        await serve_until(settings, sock, on_ready, stopping)
 
     known = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     ends = [signum for signum in known if signal.getsignal(signum) != signal.SIG_IGN]
     with handlers_restored(ends), sock:
-        _run(main())
-    return caught[0]
+        run(main())
 
 
-@contextmanager
-def running(settings: Settings, sock: socket.socket) -> Iterator[str]:
-    """Serve at *sock* from a thread while the block runs, which gets the base URL."""
-
-    async def main(on_ready: Callable[[Callable[[], None]], None]) -> None:
-        stopping = asyncio.Event()
-        await _serve(settings, sock, lambda: on_ready(stopping.set), stopping)
-
-    with sock:
-        address = url(sock)
-        with in_thread(main, run=_run):
-            yield address
-
-
-def _run(main: Coroutine[Any, Any, None]) -> None:
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run *main* on a loop of uvloop."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main)
 
 
-async def _serve(
+async def serve_until(
     settings: Settings, sock: socket.socket, on_ready: Callable[[], None], stopping: asyncio.Event
 ) -> None:
+    """Serve at *sock* until *stopping* is set."""
     metrics = Metrics()
     tokens = SeenTokens()
     writer = _writer(settings, metrics, tokens)

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from voicectl.core.recordings.announcement import Recording
 
 MANIFEST = "SHA256SUMS"
-BLOCK_BYTES = 1 << 20
 
 _LINE = re.compile(rb"([0-9a-f]{64}) [ *]([^\n]+)")
 _BEGUN = re.compile(rb"[0-9a-f]{0,64}|[0-9a-f]{64} {1,2}(?:[0-9]{0,8}|[0-9]{8}T[^\n]*)")
@@ -125,9 +124,7 @@ class Manifest:
                     line = b"\n" + line
             begun = os.fstat(handle).st_size
             try:
-                written = 0
-                while written < len(line):
-                    written += os.write(handle, line[written:])
+                files.write_whole(handle, line)
                 os.fsync(handle)
             except OSError:
                 os.ftruncate(handle, begun)
@@ -206,13 +203,11 @@ def hash_file(path: Path) -> tuple[int, str]:
     except OSError as exc:
         raise taken(path, f"is there, and is not a file ({exc.strerror})") from exc
     try:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
             raise taken(path, "is there, and is not a file")
-        digest, size = hashlib.sha256(), 0
-        while block := os.read(handle, BLOCK_BYTES):
-            digest.update(block)
-            size += len(block)
-        return size, digest.hexdigest()
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            return found.st_size, hashlib.file_digest(file, "sha256").hexdigest()
     finally:
         os.close(handle)
 

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 
 from voicectl.core.recordings.announcement import AUDIO, TRANSCRIPT, Name
 from voicectl.core.recordings.checksums import (
-    BLOCK_BYTES,
     Manifest,
     hash_file,
     is_at,
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
 DONE = "done"
 ALREADY = "already"
 
+BLOCK_BYTES = 1 << 20
 MAX_FILE_BYTES = 1 << 31
 MAX_TRANSCRIPT_BYTES = 1 << 26
 OVERLAP_BYTES = 1 << 18
@@ -263,7 +263,7 @@ class _Intake:
             if done > (most if expected is None else expected):
                 os.ftruncate(self.handle, 0)
                 raise _not_it("it goes on after its end" if expected is not None else "it is too long")
-            _write(self.handle, part)
+            files.write_whole(self.handle, part)
             digest.update(part)
             self.on_progress(done, expected)
         if expected is not None and done < expected:
@@ -366,7 +366,7 @@ def _claim(handle: int, path: Path, origin: str | None) -> None:
     note.unlink(missing_ok=True)
     if origin is not None:
         with files.opened(note, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as new:
-            _write(new, origin.encode())
+            files.write_whole(new, origin.encode())
             os.fsync(new)
     files.sync_directory(path.parent)
 
@@ -383,12 +383,6 @@ def _blocks(handle: int, size: int) -> Iterator[bytes]:
     while size > 0 and (block := os.read(handle, min(size, BLOCK_BYTES))):
         size -= len(block)
         yield block
-
-
-def _write(handle: int, content: bytes) -> None:
-    left = memoryview(content)
-    while left:
-        left = left[os.write(handle, left) :]
 
 
 def _sniff(begin: bytes) -> str | None:
