@@ -95,6 +95,9 @@ class Receiver:
         if self._app is not None:
             await self._app.close(seconds)
         await self._cache.close()
+        # Last: what is still asked would be taken for an answer that failed.
+        if self._settings.forwarder is not None:
+            await self._settings.forwarder.close()
 
     async def _receive(self, route: Route, scope: Scope, receive: Receive) -> Response | None:
         """The answer to a webhook; None if the client left before it was all there."""

@@ -50,7 +50,6 @@ class UserApp:
         for task in (late := list(self._behind)):
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
-        await self._forwarder.close()
 
     async def _pass(self, request: Request) -> None:
         async with self._passing:
