@@ -24,6 +24,7 @@ import pytest
 from tests.support.event_stores import Stores
 from tests.support.event_writer import ROOT, acknowledged, arrival, numbers, read_numbers, writing
 from tests.support.postgres import Postgres
+from tests.support.waiting import FOR_EVER, PATIENCE_SECONDS, ending, eventually
 from voicectl.errors import InputError, StoreError
 from voicectl.store.event_stores import open_events
 from voicectl.store.events import Outcome, Query
@@ -168,10 +169,8 @@ def test_a_lock_is_told_soon_and_readers_do_not_mind_it(tmp_path: Path) -> None:
     with closing(SqliteEvents(path)) as store, closing(sqlite3.connect(path)) as other:
         store.add([arrival(1)])
         other.execute("BEGIN IMMEDIATE")
-        before = time.monotonic()
         with pytest.raises(StoreError, match="locked") as failed:
-            store.add([arrival(2)])
-        assert time.monotonic() - before < 1.5
+            ending(lambda: store.add([arrival(2)]))
         assert "try again" in (failed.value.hint or "")
         with closing(SqliteEvents(path)) as reader:
             assert numbers(reader) == [1]
@@ -269,12 +268,10 @@ def test_a_server_that_is_gone_is_told_at_once_and_one_that_is_back_is_used(
         store.add([arrival(1)])
         reader.wait(0)
         postgres.kill()
-        before = time.monotonic()
-        for use in (lambda: store.add([arrival(2)]), lambda: numbers(reader), lambda: reader.wait(30)):
+        for use in (lambda: store.add([arrival(2)]), lambda: numbers(reader), lambda: reader.wait(FOR_EVER)):
             with pytest.raises(StoreError) as failed:
-                use()
+                ending(use)
             assert "\n" not in failed.value.message
-        assert time.monotonic() - before < 2
         postgres.start()
         assert store.add([arrival(2)])[0].outcome is Outcome.NEW
         assert numbers(reader) == [1, 2]
@@ -288,26 +285,24 @@ def test_a_wait_ends_when_its_server_dies(postgres: Postgres, tmp_path: Path) ->
 
         def wait() -> None:
             with pytest.raises(StoreError):
-                waiter.wait(60)
+                waiter.wait(FOR_EVER)
             failed.append(True)
 
         waiting = threading.Thread(target=wait)
         waiting.start()
         postgres.kill()
-        waiting.join(10)
+        waiting.join(PATIENCE_SECONDS)
         assert failed
 
 
 def test_a_server_that_answers_no_more_is_given_up_in_time(postgres: Postgres, tmp_path: Path) -> None:
     """As one does whose machine has stopped while its connections stand."""
-    with closing(PostgresEvents(postgres.url, str(tmp_path), add_seconds=0.3)) as store:
+    with closing(PostgresEvents(postgres.url, str(tmp_path), add_seconds=2)) as store:
         store.add([arrival(1)])
         postgres.freeze()
         try:
-            before = time.monotonic()
             with pytest.raises(StoreError, match="does not answer"):
-                store.add([arrival(2)])
-            assert time.monotonic() - before < 1.5
+                ending(lambda: store.add([arrival(2)]))
         finally:
             postgres.thaw()
         assert store.add([arrival(2)])[0].outcome in (Outcome.NEW, Outcome.REPEATED)
@@ -434,8 +429,8 @@ def test_a_database_that_isolates_transactions_takes_from_several_what_they_add(
         other.execute("LOCK TABLE voicectl_events.events IN EXCLUSIVE MODE")
         for adder in adders:
             adder.start()
-        while postgres.execute("SELECT count(*) FROM pg_locks WHERE NOT granted") != [(2,)]:
-            time.sleep(0.01)  # until one waits for the table, and the other for the one
+        # Until one waits for the table, and the other for the one.
+        eventually(lambda: postgres.execute("SELECT count(*) FROM pg_locks WHERE NOT granted") == [(2,)])
     for adder in adders:
         adder.join()
     assert sorted(map(str, outcomes)) == ["new", "repeated"]

@@ -10,7 +10,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -25,6 +24,7 @@ from hypothesis import strategies as st
 from tests.support.event_stores import Stores
 from tests.support.event_writer import RECEIVED, ROOT, arrival, numbers
 from tests.support.postgres import Postgres
+from tests.support.waiting import FOR_EVER, PATIENCE_SECONDS, ending, eventually
 from voicectl.errors import StoreError
 from voicectl.store.events import TOKEN_SECONDS, Arrival, EventStore, Kept, Outcome, Query, Route, Stored
 from voicectl.store.postgres_events import PostgresEvents
@@ -276,10 +276,10 @@ def test_a_reader_who_is_slow_keeps_nobody_from_writing_or_deleting(events: Stor
 def test_a_wait_ends_when_another_adds(events: Stores, store: EventStore) -> None:
     waiter = events()
     waiter.wait(0)
-    waiting = threading.Thread(target=lambda: waiter.wait(60))
+    waiting = threading.Thread(target=lambda: waiter.wait(FOR_EVER))
     waiting.start()
     store.add([arrival(1)])
-    waiting.join(10)
+    waiting.join(PATIENCE_SECONDS)
     assert not waiting.is_alive()
 
 
@@ -290,7 +290,7 @@ def test_what_came_before_the_wait_ends_it_at_once_and_nothing_ends_it_in_time(
     waiter.wait(0)
     assert numbers(waiter) == []
     store.add([arrival(1)])
-    waiter.wait(60)
+    ending(lambda: waiter.wait(FOR_EVER))
     assert numbers(waiter) == [1]
     waiter.wait(0.01)
 
@@ -311,8 +311,7 @@ def test_postgres_reads_few_of_its_events_to_find_few(postgres: Postgres, databa
         ((before,),) = postgres.execute(asked, database="other")
         with closing(PostgresEvents(database, "x")) as store:
             use(store)
-        while postgres.execute("SELECT FROM pg_stat_activity WHERE datname = 'other'"):
-            time.sleep(0.01)
+        eventually(lambda: not postgres.execute("SELECT FROM pg_stat_activity WHERE datname = 'other'"))
         ((after,),) = postgres.execute(asked, database="other")
         return int(str(after)) - int(str(before))
 
