@@ -2,23 +2,55 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import secrets
 import socket
+import tempfile
 from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+
+FIRST, COUNT = 20_000, 12_000
+"""Below those that the kernel gives out by itself."""
+
+_given: set[int] = set()
 
 
 def free_block(size: int) -> int:
-    """The first of so many neighbouring ports that are free, below those that the kernel gives out by itself.
+    """The first of so many neighbouring ports that are free.
 
-    Where it looks is up to chance: two test runs at once get different ones.
+    No other process of tests is given one of them while this one runs, and this one is not given it twice.
     """
-    begin = secrets.randbelow(12_000)
-    for first in (20_000 + (begin + step) % 12_000 for step in range(0, 12_000, size)):
-        with ExitStack() as taken:
-            try:
-                for port in range(first, first + size):
-                    taken.enter_context(socket.create_server(("127.0.0.1", port)))
-            except OSError:
-                continue
+    begin = secrets.randbelow(COUNT)
+    for first in (FIRST + (begin + step) % COUNT for step in range(0, COUNT, size)):
+        ports = range(first, first + size)
+        if _given.isdisjoint(ports) and _is_ours(first, size) and _are_free(ports):
+            _given.update(ports)
             return first
     raise AssertionError("no ports are free")
+
+
+def _is_ours(first: int, size: int) -> bool:
+    """Whether a byte for each port could be locked until this process ends, in a file that all tests share."""
+    try:
+        fcntl.lockf(_register(), fcntl.LOCK_EX | fcntl.LOCK_NB, size, first)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@cache
+def _register() -> int:
+    path = Path(tempfile.gettempdir()) / f"voicectl-test-ports-{os.getuid()}"
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _are_free(ports: range) -> bool:
+    with ExitStack() as taken:
+        try:
+            for port in ports:
+                taken.enter_context(socket.create_server(("127.0.0.1", port)))
+        except OSError:
+            return False
+    return True
