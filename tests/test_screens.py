@@ -7,13 +7,15 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+from tests.support.waiting import PATIENCE_SECONDS
+
 DOCS = Path(__file__).parent.parent / "docs"
 
 
 def test_the_pictures_are_what_the_script_makes(tmp_path: Path) -> None:
     script = [sys.executable, str(DOCS / "make_screens.py"), "--into", str(tmp_path)]
 
-    subprocess.run(script, check=True, timeout=60, env={"PATH": "/usr/bin:/bin"})
+    subprocess.run(script, check=True, timeout=4 * PATIENCE_SECONDS, env={"PATH": "/usr/bin:/bin"})
 
     kept = {path.name: path.read_text() for path in DOCS.glob("*.svg")}
     made = {path.name: path.read_text() for path in tmp_path.iterdir()}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import itertools
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -286,19 +285,19 @@ def test_the_environment_s_output_format_is_for_terminals(voicectl: Room) -> Non
     assert voicectl("call list", env={"VOICECTL_OUTPUT": "xml"}, terminal=True).exit_code == 2
 
 
-@pytest.mark.parametrize(("option", "variable"), [("", "0.2"), ("--request-timeout 0.2", "30"), ("", "0.2s")])
+@pytest.mark.parametrize(("option", "variable"), [("", "0.5"), ("--request-timeout 0.5", "30"), ("", "0.5s")])
 def test_the_environment_bounds_each_request_and_the_option_goes_before_it(
     tmp_path: Path, application: tuple[Identity, RSAPrivateKey], option: str, variable: str
 ) -> None:
-    with Canned(Drip(reply(), pause=60)) as slow:
-        started = time.monotonic()
-
+    answer = reply()
+    with Canned(
+        Drip(answer, pause=8, step=len(answer) - 1)
+    ) as slow:  # whole before the usual bound, or a longer one
         ran = machine(tmp_path, application, slow.url)(
             f"talk {LEG} Hi {option}", env={"VOICECTL_REQUEST_TIMEOUT": variable}
         )
 
-        assert ran.exit_code == 12
-        assert time.monotonic() - started < 10
+    assert ran.exit_code == 12
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "601", "x", "nan", "inf", "1_0", "\u0661", "1e1", ""])

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.certificates import Authority
 from tests.support.servers import LOOPBACK, Canned, Drip, Eavesdropper, Listener, read_request, reply
-from tests.support.waiting import ending
+from tests.support.waiting import FOR_EVER, PATIENCE_SECONDS, ending
 from voicectl.errors import InputError
 from voicectl.store.events import Route
 from voicectl.webhook.forward import LANE_WIDTH, LANES, Forwarder, ncco_fault
@@ -57,7 +57,7 @@ async def ask(
     query: bytes = b"",
     headers: Any = (),
     body: bytes = b"{}",
-    within: float = 10.0,
+    within: float = PATIENCE_SECONDS,
     peer: str | None = None,
 ) -> Response | None:
     pairs = [(name.encode(), value.encode()) for name, value in headers]
@@ -302,6 +302,12 @@ def test_nothing_of_the_request_is_told() -> None:
 # Connections
 
 
+@pytest.fixture
+def _connections_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voicectl.webhook.forward.KEEP_SECONDS", FOR_EVER)
+
+
+@pytest.mark.usefixtures("_connections_are_kept")
 def test_requests_after_one_another_use_one_connection() -> None:
     with Canned(GOOD) as server:
 
@@ -330,6 +336,7 @@ class Forgetful(Listener):
                 await writer.drain()
 
 
+@pytest.mark.usefixtures("_connections_are_kept")
 def test_a_kept_connection_that_is_closed_under_a_request_is_no_failure() -> None:
     with Forgetful() as server:
 

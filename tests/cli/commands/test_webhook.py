@@ -394,7 +394,7 @@ def test_a_dry_run_prints_curl_that_sends_the_same(room: Room) -> None:
     with Canned(reply(200)) as server:
         ran = room(f"webhook replay --since 1h --to {server.url}/hook --dry-run")
         assert (ran.exit_code, server.requests) == (0, [])
-        subprocess.run(["sh", "-ec", ran.stdout], check=True, capture_output=True, timeout=30)
+        subprocess.run(["sh", "-ec", ran.stdout], check=True, capture_output=True, timeout=PATIENCE_SECONDS)
         dry = [(each.method, each.target, each.body) for each in server.requests]
         server.requests.clear()
         room(f"webhook replay --since 1h --to {server.url}/hook")

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.waiting import PATIENCE_SECONDS
 from voicectl.sandbox.recordings.audio import mix
 from voicectl.sandbox.recordings.espeak import PROGRAM, Espeak
 from voicectl.sandbox.telephony.sounds import Heard, Prompt, Sound, audio, keys, music, speech
@@ -293,7 +294,7 @@ class Speaker:
         program = folder / PROGRAM
         program.write_text(STAND_IN.format(python=sys.executable, log=str(self.log), extra=extra))
         program.chmod(0o700)
-        self.espeak = Espeak(str(program), **options)
+        self.espeak = Espeak(str(program), **{"limit": PATIENCE_SECONDS} | options)
 
     def asked(self) -> list[tuple[list[str], str]]:
         return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
@@ -377,7 +378,7 @@ class TestSpeechWithASynthesiser:
         assert speaker.render(heard(say("Hello")), to=400) == render(heard(say("Hello")), to=400)
 
     def test_one_that_hangs_is_given_up_for_good(self, tmp_path):
-        speaker = Speaker(tmp_path, extra="import time; time.sleep(60)", limit=0.5)
+        speaker = Speaker(tmp_path, extra="import time; time.sleep(600)", limit=0.5)
 
         for text in ("Hello", "Another"):
             assert speaker.render(heard(say(text)), to=400) == render(heard(say(text)), to=400)
