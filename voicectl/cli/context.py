@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 from voicectl.cli import errors
 from voicectl.cli.output.text import remark
 from voicectl.cli.terminal import Options, Terminal
-from voicectl.errors import ConfigError, DryRun, GuardError, InputError, VoicectlError
+from voicectl.errors import ConfigError, GuardError, InputError, VoicectlError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import typer
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from voicectl.api.conversations import ConversationApi
     from voicectl.cli.consent import Consent
     from voicectl.cli.named_legs import NamedLegs
-    from voicectl.cli.output.writer import Format, View, Writer
     from voicectl.clock import Clock
     from voicectl.core.calls.ages import Ages
     from voicectl.core.history import History
@@ -76,58 +75,6 @@ class App:
     def tell(self, exc: VoicectlError, about: str = "") -> None:
         """Write an error of one of several things to standard error."""
         errors.tell(exc, profile=self.target.name, as_json=self.terminal.has_json_errors, about=about)
-
-    # Until every command asks the parts themselves.
-
-    def writer(self, view: View, *, is_many: bool) -> Writer:
-        """See :class:`Terminal`, as of all these."""
-        return self.terminal.writer(view, is_many=is_many)
-
-    @property
-    def format(self) -> Format:
-        """The output format."""
-        return self.terminal.format
-
-    @property
-    def tells_json(self) -> bool:
-        """Whether errors are written as JSON."""
-        return self.terminal.has_json_errors
-
-    def write(self, text: str) -> None:
-        """Write plain text."""
-        self.terminal.write(text)
-
-    def read_input(self, name: str, what: str) -> bytes:
-        """Read a file or standard input."""
-        return self.terminal.read_input(name, what)
-
-    def read_ids(self) -> list[str]:
-        """Read leg ids from standard input."""
-        return self.legs.words(["-"])
-
-    def last_created(self) -> str | None:
-        """Return the id of the call created last here."""
-        return self.legs.last_created()
-
-    def leg(
-        self, text: str, *, everywhere: bool = False, beside: Callable[[str], Iterable[Call]] | None = None
-    ) -> str:
-        """Return the full id of a leg."""
-        if not everywhere:
-            return self.legs.live_leg(text)
-        return self.legs.any_leg(text) if beside is None else self.legs.any_leg(text, beside)
-
-    def announce(self, url: str | None = None) -> None:
-        """See :class:`Consent`, as of the next."""
-        self.consent.announce(url)
-
-    def refuse_dry_run(self) -> None:
-        """Refuse a dry run."""
-        self.consent.refuse_dry_run()
-
-    def show_request(self, dry: DryRun) -> None:
-        """Print a request as curl."""
-        self.consent.show_request(dry)
 
     @cached_property
     def consent(self) -> Consent:

@@ -10,7 +10,7 @@ import typer
 from voicectl import times
 from voicectl.cli.output import views
 from voicectl.cli.output.text import remark
-from voicectl.cli.output.writer import Format, Writer
+from voicectl.cli.output.writer import Writer
 
 if TYPE_CHECKING:
     from voicectl.cli.context import App
@@ -35,11 +35,8 @@ def kept(app: App, store: str | None, *, is_needed: bool = True) -> EventStore |
 
 def stream(app: App) -> Writer:
     """Return what shows events as they come: JSON as lines, and no table, which is shown when all of it is there."""
-    if app.format is Format.JSON:
-        app.options.output = Format.JSONL
-    elif app.format is Format.TABLE and app.options.fields:
-        app.options.output = Format.TSV
-    return app.writer(views.EVENT_LINE, is_many=True)
+    app.terminal.stream_records()
+    return app.terminal.writer(views.EVENT_LINE, is_many=True)
 
 
 def seconds(app: App, text: str) -> float:

@@ -150,6 +150,13 @@ class Terminal:
             is_colored=self.may_color,
         )
 
+    def stream_records(self) -> None:
+        """Have each record written by itself: no array and no table, for a command that goes on and on."""
+        if self.format is Format.JSON:
+            self._options.output = Format.JSONL
+        elif self.format is Format.TABLE and self._options.fields:
+            self._options.output = Format.TSV
+
     @property
     def format(self) -> Format:
         """The output format: the option, ``VOICECTL_OUTPUT`` on a terminal, else a table there and TSV in a pipe."""

@@ -84,7 +84,7 @@ def list_(
         conversation=None if conversation is None else check_conversation(conversation),
         since=None if since is None else event_options.seconds(app, since),
     )
-    with app.writer(RECORDING, is_many=True) as out:
+    with app.terminal.writer(RECORDING, is_many=True) as out:
         kept = event_options.kept(app, store)
         manifest = Manifest(directory or Path())
         for record in _records(() if kept is None else kept.find(query)):
@@ -127,10 +127,8 @@ def download(
     app = current(ctx)
     named = check_once(list(which or ()))
     is_many = len(named) != 1 or "://" not in named[0]
-    with app.writer(FILE, is_many=is_many) as out:
-        if "-" in named:
-            at = named.index("-")
-            named[at : at + 1] = app.read_ids()
+    with app.terminal.writer(FILE, is_many=is_many) as out:
+        named = app.legs.words(named)
         kept = event_options.kept(app, store, is_needed=not which)
         if which:
             wanted = _find(app, kept, named)
@@ -168,7 +166,7 @@ def _fetch_each(
                 stop(app, exc, statuses)
             if not is_many:
                 raise
-            errors.tell(exc, profile=app.target.name, as_json=app.tells_json, about=shown)
+            app.tell(exc, shown)
             statuses.append(errors.exit_status(exc))
         else:
             out.add(_record(saved))
@@ -214,7 +212,7 @@ def _show(app: App, wanted: Iterable[Recording]) -> None:
     """Print each request as curl that runs, if it may be made."""
     for recording in wanted:
         place = file_url(recording.url, app.target.hosts)
-        app.show_request(DryRun("GET", place.origin + place.path, None))
+        app.consent.show_request(DryRun("GET", place.origin + place.path, None))
 
 
 def _records(kept: Iterable[Stored]) -> list[dict[str, Any]]:

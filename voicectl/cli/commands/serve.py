@@ -89,7 +89,7 @@ def serve(
       $ voicectl webhook serve --forward-to "$APP_URL" --answer sorry.json
     """
     app = current(ctx)
-    app.refuse_dry_run()
+    app.consent.refuse_dry_run()
     out = event_options.stream(app)
     options = ServeOptions(
         host=host,

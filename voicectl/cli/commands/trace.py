@@ -72,7 +72,7 @@ def trace(
     app = current(ctx)
     if svg is not None:
         _check_new(svg)
-    out = app.writer(VIEW, is_many=True)
+    out = app.terminal.writer(VIEW, is_many=True)
     found, what = _gathered(app, which)
     traced, records = found.trace(), found.records()
     for gap in found.gaps:
@@ -85,12 +85,12 @@ def trace(
         with out:
             for leg in traced.legs:
                 out.add({"uuid": leg})
-    elif app.format is Format.JSON:
-        app.write(to_json(_object(traced, records, app.options.fields), indent=2) + "\n")
-    elif app.format is Format.TABLE and not app.options.fields:
+    elif app.terminal.format is Format.JSON:
+        app.terminal.write(to_json(_object(traced, records, app.options.fields), indent=2) + "\n")
+    elif app.terminal.format is Format.TABLE and not app.options.fields:
         from voicectl.cli.output import ladder_text  # noqa: PLC0415 (for a ladder only)
 
-        app.write(ladder_text.draw(ladder(traced, records), shutil.get_terminal_size().columns))
+        app.terminal.write(ladder_text.draw(ladder(traced, records), shutil.get_terminal_size().columns))
     else:
         with out:
             for line in traced.lines():
@@ -105,8 +105,7 @@ def _gathered(app: App, which: str) -> tuple[Gathered, str]:
     gatherer = Gatherer(app.api, app.clock, app.notes, events=events, journal=journal, gaps=gaps)
     if conversation is not None:
         return gatherer.of_conversation(conversation), conversation
-    kept = None if events is None else partial(kept_legs, events)
-    uuid = app.leg(which, everywhere=True, beside=kept)
+    uuid = app.legs.any_leg(which) if events is None else app.legs.any_leg(which, partial(kept_legs, events))
     return gatherer.of_leg(uuid), uuid
 
 

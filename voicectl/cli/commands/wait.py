@@ -46,12 +46,9 @@ def wait(
     status = parse_status(app, until)
     seconds = times.duration(timeout)
     is_many = len(legs) > 1 or legs[0] == "-"
-    named = list(legs)
-    if "-" in named:
-        at = named.index("-")
-        named[at : at + 1] = app.read_ids()
-    with app.writer(views.SEEN, is_many=is_many) as out:
-        uuids = list(dict.fromkeys(app.leg(name) for name in named))
+    named = app.legs.words(legs)
+    with app.terminal.writer(views.SEEN, is_many=is_many) as out:
+        uuids = list(dict.fromkeys(app.legs.live_leg(name) for name in named))
         try:
             calls = wait_for(app, uuids, status, seconds, tell_change)
         except (WaitTimeout, WaitEnded) as exc:

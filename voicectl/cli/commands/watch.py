@@ -12,7 +12,7 @@ from voicectl import times
 from voicectl.cli.arguments import LEGS_HELP, check_once
 from voicectl.cli.commands.wait import parse_status
 from voicectl.cli.context import App, current
-from voicectl.cli.output.text import is_terminal, may_color, remark
+from voicectl.cli.output.text import is_terminal, remark
 from voicectl.cli.output.views import SEEN
 from voicectl.cli.output.writer import Format, View
 from voicectl.core.calls.wait import Waiter
@@ -113,11 +113,8 @@ def watch(
     if pause <= 0:
         raise InputError("--interval must be more than 0.", hint="Leave it out for 2 s.")
     is_screen = _has_screen(app)
-    if app.format is Format.JSON:
-        app.options.output = Format.JSONL
-    elif app.format is Format.TABLE and app.options.fields and not is_screen:
-        app.options.output = Format.TSV  # a table is shown when all of it is there
-    with app.writer(VIEW, is_many=True) as out:
+    app.terminal.stream_records()
+    with app.terminal.writer(VIEW, is_many=True) as out:
         board, poller = _watched(app, legs or [], conversation, pause, is_steady=status is not None)
         rounds = poller.rounds()
         if status is not None:
@@ -162,13 +159,10 @@ def _named(app: App, legs: Sequence[str]) -> list[str] | None:
     """The ids of the legs that are named; None if none is."""
     if not legs:
         return None
-    named = list(legs)
-    if "-" in named:
-        at = named.index("-")
-        named[at : at + 1] = app.read_ids()
-        if not named:
-            raise InputError("Standard input names no leg.", hint="Without LEG, all live legs are watched.")
-    return list(dict.fromkeys(map(app.leg, named)))
+    named = app.legs.words(legs)
+    if not named:
+        raise InputError("Standard input names no leg.", hint="Without LEG, all live legs are watched.")
+    return list(dict.fromkeys(map(app.legs.live_leg, named)))
 
 
 def _births(app: App) -> Callable[[str], float | None]:
@@ -192,8 +186,8 @@ def _births(app: App) -> Callable[[str], float | None]:
 
 def _has_screen(app: App) -> bool:
     """Whether a table can be kept up to date where standard output goes, and nothing else is asked for."""
-    is_asked = app.format is Format.TABLE and not app.options.fields and not app.options.quiet
-    return is_asked and is_terminal(sys.stdout) and may_color(app.environ, sys.stdout)
+    is_asked = app.terminal.format is Format.TABLE and not app.options.fields and not app.options.quiet
+    return is_asked and is_terminal(sys.stdout) and app.terminal.may_color
 
 
 def _show(app: App, board: Board, status: PollStatus, rounds: Iterator[list[Change]]) -> None:

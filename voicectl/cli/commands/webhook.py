@@ -65,7 +65,7 @@ def list_(
       $ voicectl webhook list --leg "$LEG" -o jsonl
     """
     app = current(ctx)
-    with app.writer(views.EVENT, is_many=True) as out:
+    with app.terminal.writer(views.EVENT, is_many=True) as out:
         kept = event_options.kept(app, store)
         if kept is None:
             return
@@ -160,20 +160,22 @@ def replay(
     chosen = _all(kept, query) if ids else kept.find(query)
     if app.options.dry_run:
         for stored in chosen:
-            app.write(replayer.curl(stored.arrival) + "\n")
+            app.terminal.write(replayer.curl(stored.arrival) + "\n")
         if sign:
             remark("Signatures are not shown: a token is a secret while it is fresh.")
         return
     statuses: list[int] = []
     count = 0
-    with app.writer(REPLAYED, is_many=True) as out:
+    with app.terminal.writer(REPLAYED, is_many=True) as out:
         for stored in chosen:
             app.interrupts.check()
             sent = replayer.send(stored.arrival)
             count += 1
             if sent.trouble is not None:
                 trouble = TransportError(f"{sent.trouble}.")
-                errors.tell(trouble, profile=None, as_json=app.tells_json, about=f"event {stored.id}")
+                errors.tell(
+                    trouble, profile=None, as_json=app.terminal.has_json_errors, about=f"event {stored.id}"
+                )
                 statuses.append(errors.UNREACHABLE)
             out.add(_replayed(stored, sent))
             out.flush()
@@ -200,7 +202,7 @@ def purge(
     until = event_options.seconds(app, before)
     if until > app.clock.time():
         raise InputError("That time is yet to come.", hint="Name one that is past; 0 is now: all there is.")
-    with app.writer(PURGED, is_many=False) as out:
+    with app.terminal.writer(PURGED, is_many=False) as out:
         kept = event_options.kept(app, store)
         if kept is None:
             count = 0
@@ -244,12 +246,13 @@ def verify(
     app = current(ctx)
     secrets = app.signature_secrets
     request = checks.read_request(
-        app.read_input(file, "a request"), None if body is None else app.read_input(body, "a body")
+        app.terminal.read_input(file, "a request"),
+        None if body is None else app.terminal.read_input(body, "a body"),
     )
     now = app.clock.time() if at is None else event_options.seconds(app, at)
     application_id = app.target.application_id
     failed: list[str] = []
-    with app.writer(CHECK, is_many=True) as out:
+    with app.terminal.writer(CHECK, is_many=True) as out:
         for check, is_good, detail in checks.examine(
             request, secrets(), application_id=application_id, now=now
         ):
@@ -328,6 +331,6 @@ def _leg(app: App, kept: EventStore, text: str) -> str:
     return references.resolve(
         text,
         candidates=lambda: history.legs_that_begin(kept, text),
-        last=app.last_created,
+        last=app.legs.last_created,
         what="leg in the store",
     )
