@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from voicectl.cli import errors
 from voicectl.cli.output.text import remark
 from voicectl.cli.terminal import Options, Terminal
-from voicectl.errors import ConfigError, GuardError, InputError, VoicectlError
+from voicectl.errors import ConfigError, GuardError, VoicectlError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -280,7 +280,9 @@ class App:
     def _store_url(self, store: str | None) -> str | None:
         """The URL of a store that is not a file of ours."""
         if store is not None:
-            _refuse_password(store)
+            from voicectl.cli.event_options import refuse_password
+
+            refuse_password(store)
         return None if self.target.is_rehearsal else store or self.environ.get("VOICECTL_STORE") or None
 
     @cached_property
@@ -405,23 +407,6 @@ def _read_hidden(question: str) -> str:
     from getpass import getpass
 
     return getpass(question, stream=sys.stderr)
-
-
-def _refuse_password(store: str) -> None:
-    """Raise InputError where the URL of a store has a password; not a word of it is told."""
-    from urllib.parse import parse_qs
-
-    try:
-        parts = urlsplit(store)
-        has_password = parts.password is not None or any("password" in name for name in parse_qs(parts.query))
-    except ValueError:
-        has_password = False  # what is no URL is refused elsewhere
-    if has_password:
-        raise InputError(
-            "A password was given with --store, where it is visible to every user of this host.",
-            hint="Set VOICECTL_STORE to that URL, or keep the password in a file that PGPASSFILE names."
-            " Consider it known to others.",
-        )
 
 
 def current(ctx: typer.Context) -> App:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import parse_qs, urlsplit
 
 import typer
 
@@ -11,6 +12,7 @@ from voicectl import times
 from voicectl.cli.output import views
 from voicectl.cli.output.text import remark
 from voicectl.cli.output.writer import Writer
+from voicectl.errors import InputError
 
 if TYPE_CHECKING:
     from voicectl.cli.context import App
@@ -23,6 +25,21 @@ Store = Annotated[
         help="The store of events, postgresql://USER@HOST/DATABASE, instead of this machine's.",
     ),
 ]
+
+
+def refuse_password(store: str) -> None:
+    """Raise InputError where the URL of a store has a password; not a word of it is told."""
+    try:
+        parts = urlsplit(store)
+        has_password = parts.password is not None or any("password" in name for name in parse_qs(parts.query))
+    except ValueError:
+        has_password = False  # what is no URL is refused elsewhere
+    if has_password:
+        raise InputError(
+            "A password was given with --store, where it is visible to every user of this host.",
+            hint="Set VOICECTL_STORE to that URL, or keep the password in a file that PGPASSFILE names."
+            " Consider it known to others.",
+        )
 
 
 def kept(app: App, store: str | None, *, is_needed: bool = True) -> EventStore | None:

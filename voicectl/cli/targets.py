@@ -99,7 +99,8 @@ def targets(app: App, operation: LegOperation, *, is_many: bool) -> Iterator[Tar
     with app.terminal.writer(views.LEG, is_many=is_many) as out:
         several = Targets(app, out, operation, is_many=is_many)
         yield several
-        several.check_output()
+        if several.lost is not None:
+            raise several.lost
     several.end()
 
 
@@ -109,6 +110,10 @@ class Targets:
     Args:
         out: Where the records go.
         is_many: Whether the command may have several targets: the failure of an only one ends it.
+
+    Attributes:
+        done: What was done, or was so already.
+        lost: Why a record could not be written.
     """
 
     def __init__(self, app: App, out: Writer, operation: LegOperation, *, is_many: bool) -> None:
@@ -119,7 +124,7 @@ class Targets:
         self.is_many = is_many
         self._names: dict[str, str] = {}
         self._statuses: dict[str, int] = {}
-        self._lost: OSError | None = None
+        self.lost: OSError | None = None
 
     def legs(self, names: Iterable[str]) -> Iterator[str]:
         """The ids of the legs that *names* stand for, each once; that one cannot be found is told."""
@@ -164,11 +169,6 @@ class Targets:
             self._app.tell(exc, about)
         self._statuses[about] = errors.exit_status(exc)
 
-    def check_output(self) -> None:
-        """Raise OSError if a record could not be written."""
-        if self._lost is not None:
-            raise self._lost
-
     def end(self) -> None:
         """Raise typer.Exit with what the failures add up to, if there were any."""
         statuses = list(self._statuses.values())
@@ -186,7 +186,7 @@ class Targets:
             self._out.add({"uuid": deed.id, "action": self._operation.name, "outcome": deed.outcome})
             self._out.flush()
         except OSError as exc:  # nobody reads any more: the legs are still to be ended, and told elsewhere
-            self._lost = exc
+            self.lost = exc
 
 
 @contextmanager

@@ -32,7 +32,8 @@ class Entry(NamedTuple):
     Attributes:
         function: ``module:function``, in ``commands``.
         summary: The first sentence of that function's docstring.
-        view: Of the records that it prints; its columns go into the help. ``NAME`` in ``views``, or ``module:NAME``.
+        view: Of the records that it prints; its columns go into the help. ``NAME`` in ``views``, or ``:NAME`` in the
+            function's module.
         is_wrapper: It runs another command: options after that one's name are not ours.
     """
 
@@ -65,78 +66,54 @@ COMMANDS: Tree = {
     "move": Entry("move:move", "Move legs into a room, a conversation with a name.", "LEG"),
     "wait": Entry("wait:wait", "Wait until every leg is at a status or past it.", "SEEN"),
     "watch": Entry(
-        "watch:watch",
-        "Watch live legs: a table on a terminal, in a pipe a line for each change.",
-        "watch:VIEW",
+        "watch:watch", "Watch live legs: a table on a terminal, in a pipe a line for each change.", ":VIEW"
     ),
-    "trace": Entry(
-        "trace:trace", "Show what happened to a leg or in a conversation, in order.", "trace:VIEW"
-    ),
+    "trace": Entry("trace:trace", "Show what happened to a leg or in a conversation, in order.", ":VIEW"),
     "conversation": {
-        "list": Entry(
-            "conversation:list_",
-            "List conversations with live legs.",
-            "conversation:LISTED",
-        ),
+        "list": Entry("conversation:list_", "List conversations with live legs.", ":LISTED"),
         "show": Entry(
-            "conversation:show",
-            "Show who is in a conversation, who is muted, and who hears whom.",
-            "conversation:LEG",
+            "conversation:show", "Show who is in a conversation, who is muted, and who hears whom.", ":LEG"
         ),
-        "talk": Entry("conversation:talk", "Say a text to all in a conversation.", "conversation:ACTED"),
-        "stream": Entry(
-            "conversation:stream", "Play an audio file to all in a conversation.", "conversation:ACTED"
-        ),
-        "record": Entry(
-            "conversation:record", "Record a conversation, all who are in it.", "conversation:ACTED"
-        ),
+        "talk": Entry("conversation:talk", "Say a text to all in a conversation.", ":ACTED"),
+        "stream": Entry("conversation:stream", "Play an audio file to all in a conversation.", ":ACTED"),
+        "record": Entry("conversation:record", "Record a conversation, all who are in it.", ":ACTED"),
     },
     "ncco": {
-        "lint": Entry("ncco:lint", "Check an NCCO: tell all that is wrong with it, and where.", "ncco:VIEW"),
+        "lint": Entry("ncco:lint", "Check an NCCO: tell all that is wrong with it, and where.", ":VIEW"),
         "schema": Entry("ncco:schema", "Print the JSON Schema of NCCOs, for editors."),
     },
     "webhook": {
         "serve": Entry("serve:serve", "Answer calls, and keep every event.", "EVENT"),
         "list": Entry("webhook:list_", "List kept events.", "EVENT"),
         "tail": Entry("webhook:tail", "Show the latest events, and each new one as it is kept.", "EVENT"),
-        "replay": Entry("webhook:replay", "Send kept events again, to a URL of yours.", "webhook:REPLAYED"),
-        "purge": Entry("webhook:purge", "Delete old events for good.", "webhook:PURGED"),
-        "verify": Entry(
-            "webhook:verify", "Check the signature of one request, and explain it.", "webhook:CHECK"
-        ),
+        "replay": Entry("webhook:replay", "Send kept events again, to a URL of yours.", ":REPLAYED"),
+        "purge": Entry("webhook:purge", "Delete old events for good.", ":PURGED"),
+        "verify": Entry("webhook:verify", "Check the signature of one request, and explain it.", ":CHECK"),
     },
     "recording": {
-        "list": Entry("recording:list_", "List the recordings that were announced.", "recording:RECORDING"),
-        "download": Entry("recording:download", "Download recordings and transcriptions.", "recording:FILE"),
+        "list": Entry("recording:list_", "List the recordings that were announced.", ":RECORDING"),
+        "download": Entry("recording:download", "Download recordings and transcriptions.", ":FILE"),
     },
     "profile": {
-        "add": Entry(
-            "profile:add", "Store an application, its key and its guards under a name.", "profile:VIEW"
-        ),
-        "list": Entry("profile:list_", "List the profiles.", "profile:VIEW"),
-        "show": Entry(
-            "profile:show", "Show a profile, and where each setting comes from.", "profile:IN_FORCE"
-        ),
+        "add": Entry("profile:add", "Store an application, its key and its guards under a name.", ":VIEW"),
+        "list": Entry("profile:list_", "List the profiles.", ":VIEW"),
+        "show": Entry("profile:show", "Show a profile, and where each setting comes from.", ":IN_FORCE"),
         "use": Entry("profile:use", "Make a profile the default."),
         "remove": Entry("profile:remove", "Forget a profile and its secrets."),
     },
     "jwt": {
         "create": Entry("jwt:create", "Print a token of the application."),
-        "show": Entry(
-            "jwt:show", "Decode a token: its claims, its times, and whose key made it.", "jwt:VIEW"
-        ),
+        "show": Entry("jwt:show", "Decode a token: its claims, its times, and whose key made it.", ":VIEW"),
     },
     "app": {
-        "show": Entry("application:show", "Show the application as the platform has it.", "application:VIEW"),
-        "urls": Entry(
-            "application:urls", "Show where the application's webhooks go, or set it.", "application:URLS"
-        ),
+        "show": Entry("application:show", "Show the application as the platform has it.", ":VIEW"),
+        "urls": Entry("application:urls", "Show where the application's webhooks go, or set it.", ":URLS"),
     },
-    "doctor": Entry("doctor:doctor", "Check the set-up, from the key to the API.", "doctor:VIEW"),
+    "doctor": Entry("doctor:doctor", "Check the set-up, from the key to the API.", ":VIEW"),
     "sandbox": {
-        "start": Entry("sandbox:start", "Start a sandbox on this machine.", "sandbox:VIEW"),
+        "start": Entry("sandbox:start", "Start a sandbox on this machine.", ":VIEW"),
         "stop": Entry("sandbox:stop", "Stop the sandbox."),
-        "status": Entry("sandbox:status", "Show what the sandbox is doing.", "sandbox:VIEW"),
+        "status": Entry("sandbox:status", "Show what the sandbox is doing.", ":VIEW"),
         "reset": Entry("sandbox:reset", "Have the sandbox forget its calls and faults."),
         "exec": Entry(
             "sandbox:exec_", "Run a command with a private sandbox in place of the platform.", is_wrapper=True
@@ -144,22 +121,18 @@ COMMANDS: Tree = {
         "log": Entry(
             "sandbox_parties:log",
             "List every request, every webhook, what parties did, and every move of a leg.",
-            "sandbox_parties:LOG",
+            ":LOG",
         ),
         "ring": Entry("sandbox_parties:ring", "Make an inbound call, as a caller would.", "CALL"),
         "answer": Entry("sandbox_parties:answer", "Answer a ringing leg, as its party.", "CALL"),
         "press": Entry("sandbox_parties:press", "Press keys, as a leg's party.", "CALL"),
         "say": Entry("sandbox_parties:say", "Say something, as a leg's party.", "CALL"),
         "hangup": Entry("sandbox_parties:hangup", "Hang up, as a leg's party.", "CALL"),
-        "hear": Entry(
-            "sandbox_parties:hear", "List what a leg's party heard, in order.", "sandbox_parties:HEARD"
-        ),
-        "advance": Entry(
-            "sandbox_parties:advance", "Move the sandbox's call clock on.", "sandbox_parties:CLOCK"
-        ),
+        "hear": Entry("sandbox_parties:hear", "List what a leg's party heard, in order.", ":HEARD"),
+        "advance": Entry("sandbox_parties:advance", "Move the sandbox's call clock on.", ":CLOCK"),
         "fault": {
-            "add": Entry("fault:add", "Make the sandbox misbehave.", "fault:VIEW"),
-            "list": Entry("fault:list_", "List the faults in force.", "fault:VIEW"),
+            "add": Entry("fault:add", "Make the sandbox misbehave.", ":VIEW"),
+            "list": Entry("fault:list_", "List the faults in force.", ":VIEW"),
             "clear": Entry("fault:clear", "Take all faults back, or one."),
         },
     },
@@ -310,29 +283,20 @@ def all_commands(tree: Tree = COMMANDS, path: tuple[str, ...] = ()) -> Iterator[
 
 
 def _load(name: str, entry: Entry) -> Any:
-    function = _of_command(entry.function)
+    module_name, _, function_name = entry.function.partition(":")
+    module = import_module(f"voicectl.cli.commands.{module_name}")
+    function = getattr(module, function_name)
     text = inspect.getdoc(function) or ""
     if entry.view is not None:
-        text += f"\n\nTSV columns: {', '.join(view(entry.view).columns)}."
+        views = module if entry.view.startswith(":") else import_module("voicectl.cli.output.views")
+        view: View = getattr(views, entry.view.removeprefix(":"))
+        text += f"\n\nTSV columns: {', '.join(view.columns)}."
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
     settings = _CONTEXT | ({"allow_interspersed_args": False} if entry.is_wrapper else {})
     single.command(name, cls=Command, context_settings=settings, help=text)(function)
     command = typer.main.get_command(single)
     command.name = name
     return command
-
-
-def view(name: str) -> View:
-    """The view that an entry names."""
-    found: View = (
-        _of_command(name) if ":" in name else getattr(import_module("voicectl.cli.output.views"), name)
-    )
-    return found
-
-
-def _of_command(place: str) -> Any:
-    module, _, name = place.partition(":")
-    return getattr(import_module(f"voicectl.cli.commands.{module}"), name)
 
 
 def _summary(name: str, entry: Entry | Tree) -> str:

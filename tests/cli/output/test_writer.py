@@ -18,7 +18,7 @@ from tests.support.hostile import HOSTILE, unsafe
 from tests.support.machines import machine
 from tests.support.room import PERSON, Ran, Room
 from tests.support.servers import LEG, Canned, Request, page, reply
-from voicectl.cli import tree
+from voicectl.cli.output import views
 from voicectl.cli.output.text import clean
 from voicectl.cli.output.writer import Format, View, Writer
 from voicectl.sandbox.account.identity import Identity
@@ -139,7 +139,7 @@ def test_json_holds_every_field_as_the_api_sent_it(serve: Serve, text: str) -> N
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_tsv_and_csv_keep_their_shape(serve: Serve, text: str) -> None:
     answer = reply(200, page(record(text), record(text, uuid=LEG[:-1] + "0")))
-    width = len(tree.view("CALL").columns)  # what the help lists
+    width = len(views.CALL.columns)  # what the help lists
 
     rows = serve("call list --all", answer).rows
     assert [len(row) for row in rows] == [width, width]

@@ -13,6 +13,8 @@ VIEW = View(
     columns=("check", "outcome", "detail", "fix"), id="check", line="{outcome:8}{check:13}{detail}  {fix}"
 )
 
+_STATUSES = {"credentials": errors.CREDENTIALS, "network": errors.UNREACHABLE, "state": errors.INTERNAL}
+
 
 def doctor(ctx: typer.Context) -> None:
     """Check the set-up, from the key to the API.
@@ -48,10 +50,6 @@ def doctor(ctx: typer.Context) -> None:
             out.flush()
             if check.outcome is CheckOutcome.FAIL:
                 failed.add(check.kind)
-    for kind, status in (
-        ("credentials", errors.CREDENTIALS),
-        ("network", errors.UNREACHABLE),
-        ("state", errors.INTERNAL),
-    ):
+    for kind, status in _STATUSES.items():
         if kind in failed:
             raise typer.Exit(status)
