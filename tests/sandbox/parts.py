@@ -214,6 +214,15 @@ class Client:
     def hear(self, uuid: str) -> list[dict[str, Any]]:
         return list(self.http.get(f"/sandbox/hear/{uuid}").json())
 
+    @property
+    def pending(self) -> int:
+        """How many webhooks are still to be sent, or under way."""
+        return int(self.http.get("/sandbox/status").json()["webhooks_pending"])
+
+    def settle(self) -> None:
+        """Wait until all webhooks are sent or given up."""
+        eventually(lambda: not self.pending, "a webhook was never sent nor given up")
+
     def log(self, since: int = 0) -> list[dict[str, Any]]:
         lines = self.http.get("/sandbox/log", params={"since": since})
         return [httpx.Response(200, content=each).json() for each in lines.text.splitlines()]

@@ -318,7 +318,7 @@ class TestWholeConversation:
         stopped = client.put(f"{path}/record", {"action": "stop"})
 
         assert (started.status_code, stopped.status_code) == (200, 200)
-        client.log()  # waits for webhooks
+        client.settle()
         told = receiver.at("/rec")[-1].fields
         assert told["conversation_uuid"] == path.removeprefix(f"{ALL}/")
         audio = client.get(told["recording_url"])
@@ -332,7 +332,7 @@ class TestWholeConversation:
         client.put(f"{path}/record", body)
         client.advance(5)
 
-        client.log()  # waits for webhooks
+        client.settle()
         told = receiver.at("/rec")[-1].fields
         assert (told["start_time"], told["end_time"]) == (
             "2026-01-01T00:00:05.000Z",

@@ -323,7 +323,7 @@ def test_the_rtc_webhook_is_told_of_all_of_it(client: Client, receiver: Receiver
     kept = events(client, path)
     client.api("DELETE", path)
 
-    client.log()  # waits for webhooks
+    client.settle()
     id_ = path.removeprefix("/v1/conversations/")
     told = [
         each for each in (asked.fields for asked in receiver.at("/rtc")) if each["conversation_id"] == id_
@@ -346,5 +346,5 @@ def test_without_an_rtc_webhook_nobody_is_told(client: Client, receiver: Receive
 
     client.answered(PERSON, ROOM)
 
-    client.log()
+    client.settle()
     assert {asked.path for asked in receiver.requests} == {"/event"}

@@ -85,7 +85,7 @@ def test_events_are_as_documented(client: Client, leg: str, receiver: Receiver):
     assert looks(reply.json()) == looks(example["reply"])
     assert page.json()["_embedded"] == [reply.json()]
     assert set(page.json()) == set(example["page_reply"])
-    client.log()  # waits for webhooks
+    client.settle()
     assert looks(receiver.at("/rtc")[-1].fields) == looks(example["webhook"])
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from tests.sandbox.parts import Client
 from tests.support.servers import Answer, Canned, Drip, Request, reply
-from tests.support.waiting import eventually
 
 OK = reply(200, b"OK")
 HANG_UP = b""
@@ -81,13 +80,8 @@ def set_up(client: Client, *, signed: bool = False, **urls: str | dict[str, Any]
     applications.by_id[own.id] = replace(own, capabilities=capabilities)
 
 
-def pending(client: Client) -> int:
-    """How many webhooks are still to be sent, or under way."""
-    return int(client.http.get("/sandbox/status").json()["webhooks_pending"])
-
-
 def webhooks(client: Client, event: str | None = None) -> list[dict[str, Any]]:
     """The entries of the log for webhooks, of all kinds or of one, once they are all sent or given up."""
-    eventually(lambda: not pending(client))
+    client.settle()
     found = [entry for entry in client.log() if entry["kind"] == "webhook"]
     return [entry for entry in found if event in (None, entry["event"])]

@@ -8,12 +8,18 @@ import pytest
 from tests.sandbox.conftest import Start
 from tests.sandbox.parts import BUSY, HELLO, PERSON, Client
 from tests.support.servers import reply
-from tests.support.waiting import FOR_EVER, eventually
-from voicectl.sandbox.webhooks import sender
+from tests.support.waiting import FOR_EVER, PATIENCE_SECONDS, eventually
+from voicectl.sandbox.webhooks import queue, sender
 
-from .receiver import OK, Receiver, ncco, pending, set_up, webhooks
+from .receiver import OK, Receiver, ncco, set_up, webhooks
 
 WHOLE = ["started", "ringing", "answered", "completed"]
+
+
+@pytest.fixture(autouse=True)
+def _order_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However late a reply is."""
+    monkeypatch.setattr(queue, "PATIENCE_SECONDS", PATIENCE_SECONDS)
 
 
 def called(client: Client, receiver: Receiver, number: str = PERSON, **options: object) -> list[str]:
@@ -21,7 +27,7 @@ def called(client: Client, receiver: Receiver, number: str = PERSON, **options: 
     set_up(client, event=receiver.url + "/event", **options)  # type: ignore[arg-type]
     client.call(number, HELLO)
     client.advance(10)
-    eventually(lambda: not pending(client))
+    client.settle()
     return receiver.statuses()
 
 
@@ -86,7 +92,7 @@ class TestReorder:
         before = time.monotonic()
 
         client.call()
-        eventually(lambda: not pending(client))
+        client.settle()
 
         assert receiver.statuses() == ["started"]
         assert time.monotonic() - before >= 0.2
@@ -96,7 +102,7 @@ class TestReorder:
         client.fault("webhook-reorder", times=1)
         first, second = client.call(), client.call()
         client.advance(1)
-        eventually(lambda: not pending(client))
+        client.settle()
 
         order = [(asked.fields["uuid"], asked.fields["status"]) for asked in receiver.requests]
 
@@ -111,7 +117,7 @@ class TestDelay:
         client.call(PERSON, HELLO)
         client.advance(10)
 
-        eventually(lambda: pending(client) == 1)
+        eventually(lambda: client.pending == 1)
         assert receiver.statuses() == WHOLE[1:]
 
     def test_it_comes_all_the_same(self, client: Client, receiver: Receiver):
@@ -133,11 +139,11 @@ class TestDelay:
         set_up(client, event=receiver.url + "/event")
         client.fault("webhook-delay", seconds=600)
         client.call()
-        assert pending(client) == 1
+        assert client.pending == 1
 
         client.control("reset")
 
-        assert pending(client) == 0
+        assert client.pending == 0
         assert receiver.requests == []
 
 
@@ -263,7 +269,7 @@ class TestWhich:
         )
 
         client.advance(10)
-        client.log()
+        client.settle()
 
         assert receiver.at("/notify") == []
         assert receiver.statuses() == WHOLE

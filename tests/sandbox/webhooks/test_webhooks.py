@@ -16,6 +16,7 @@ from tests.support.servers import Drip, reply
 from tests.support.waiting import PATIENCE_SECONDS, eventually
 from voicectl.sandbox.account.applications import Hook
 from voicectl.sandbox.telephony.effects import Note
+from voicectl.sandbox.webhooks import queue
 from voicectl.sandbox.webhooks.request import Unsendable, build
 from voicectl.sandbox.webhooks.sender import Webhooks
 
@@ -254,6 +255,11 @@ class TestRepliesThatAreNoNcco:
 
 
 class TestEvents:
+    @pytest.fixture(autouse=True)
+    def _order_is_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """However late a reply is."""
+        monkeypatch.setattr(queue, "PATIENCE_SECONDS", PATIENCE_SECONDS)
+
     def test_go_to_the_application_s_event_url_in_order(self, client: Client, receiver: Receiver):
         set_up(client, event=receiver.url + "/event?key=1")
         uuid = client.call(PERSON, HELLO)
@@ -272,7 +278,7 @@ class TestEvents:
         client.call(event_url=[receiver.url + "/own"], event_method="GET")
 
         client.advance(3)
-        client.log()
+        client.settle()
 
         assert receiver.at("/event") == []
         told = [asked.query.get("status", asked.query.get("type")) for asked in receiver.at("/own")]
@@ -289,7 +295,7 @@ class TestEvents:
         uuids = [client.call(PERSON, HELLO) for _ in range(30)]
 
         client.advance(10)
-        client.log()
+        client.settle()
 
         for uuid in uuids:
             mine = [asked.fields["status"] for asked in receiver.requests if asked.fields["uuid"] == uuid]
@@ -417,7 +423,7 @@ class TestSignatures:
     def test_another_secret_does_not_verify_it(self, client: Client, receiver: Receiver):
         set_up(client, signed=True, event=receiver.url + "/event")
         client.call()
-        client.log()
+        client.settle()
 
         with pytest.raises(jwt.InvalidSignatureError):
             jwt.decode(
@@ -428,7 +434,7 @@ class TestSignatures:
         verify_signature = pytest.importorskip("vonage_jwt").verify_signature
         set_up(client, signed=True, event=receiver.url + "/event")
         client.call()
-        client.log()
+        client.settle()
         token, secret = receiver.requests[0].token or "", client.identity.signature_secret
         head, claims, signature = token.split(".")
 
@@ -440,7 +446,7 @@ class TestSignatures:
     def test_there_is_none_where_the_application_wants_none(self, client: Client, receiver: Receiver):
         set_up(client, event=receiver.url + "/event")
         client.call()
-        client.log()
+        client.settle()
 
         assert receiver.requests[0].token is None
 
@@ -530,7 +536,7 @@ class TestWhoIsReached:
     def test_a_connection_is_not_kept(self, client: Client, receiver: Receiver):
         set_up(client, event=receiver.url + "/event")
         client.call()
-        client.log()
+        client.settle()
 
         assert receiver.requests[0].headers["connection"] == "close"
 
