@@ -279,10 +279,6 @@ class App:
 
     def _store_url(self, store: str | None) -> str | None:
         """The URL of a store that is not a file of ours."""
-        if store is not None:
-            from voicectl.cli.event_options import refuse_password
-
-            refuse_password(store)
         return None if self.target.is_rehearsal else store or self.environ.get("VOICECTL_STORE") or None
 
     @cached_property

@@ -18,19 +18,15 @@ if TYPE_CHECKING:
     from voicectl.cli.context import App
     from voicectl.store.events import EventStore, Stored
 
-Store = Annotated[
-    str | None,
-    typer.Option(
-        metavar="URL",
-        help="The store of events, postgresql://USER@HOST/DATABASE, instead of this machine's.",
-    ),
-]
 
+def _refuse_password(store: str | None) -> str | None:
+    """Return the URL of a store.
 
-def refuse_password(store: str) -> None:
-    """Raise InputError where the URL of a store has a password; not a word of it is told."""
+    Raises:
+        InputError: It has a password, which is not repeated.
+    """
     try:
-        parts = urlsplit(store)
+        parts = urlsplit(store or "")
         has_password = parts.password is not None or any("password" in name for name in parse_qs(parts.query))
     except ValueError:
         has_password = False  # what is no URL is refused elsewhere
@@ -40,6 +36,17 @@ def refuse_password(store: str) -> None:
             hint="Set VOICECTL_STORE to that URL, or keep the password in a file that PGPASSFILE names."
             " Consider it known to others.",
         )
+    return store
+
+
+Store = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        callback=_refuse_password,
+        help="The store of events, postgresql://USER@HOST/DATABASE, instead of this machine's.",
+    ),
+]
 
 
 def kept(app: App, store: str | None, *, is_needed: bool = True) -> EventStore | None:
