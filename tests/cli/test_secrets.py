@@ -167,9 +167,9 @@ def test_debug_masks_numbers_and_leaves_ids_and_times(
     app = App(clock=FakeClock(), environ={}, interrupts=Interrupts())
     line = f"GET /v1/calls/{LEG}?date_start=2026-02-02T02:40:00Z {{}}: 200 after 12 ms"
 
-    app.debug(line.format(number))
+    app.terminal.debug(line.format(number))
     app.options.debug = True
-    app.debug(line.format(number))
+    app.terminal.debug(line.format(number))
 
     masked = re.sub(r"\+?[0-9]{7,}", "<number>", number)
     assert capsys.readouterr().err == f"debug: {line.format(masked)}\n"
