@@ -158,14 +158,11 @@ class FlowRun:
 
         A callee that it dialled loses its caller, and so its call, unless all are to be moved together.
         """
-        if actions and isinstance(actions[0], MoveAll):
-            self.release()
-        else:
-            self.abandon()
+        self.abandon(keep_callee=bool(actions) and isinstance(actions[0], MoveAll))
         self._begin_anew(actions)
 
-    def abandon(self) -> None:
-        """Stop where it is; a callee that it dialled loses its caller, and so its call."""
+    def abandon(self, *, keep_callee: bool = False) -> None:
+        """Stop where it is, and end the call of a callee that it dialled; *keep_callee*: unless that has answered."""
         self._turn += 1
         self._cut()
         if self._timer is not None:
@@ -175,19 +172,13 @@ class FlowRun:
             self._collector = None
         self._stop_listening()
         self._can_barge_in = False
-        if self._callee is not None:
-            callee, self._callee = self._callee, None
+        callee, self._callee = self._callee, None
+        if callee is not None:
             callee.flow.dialled_by = None
-            self._calls.finish(callee)
+            if not (keep_callee and callee.is_up):
+                self._calls.finish(callee)
         if self._recording is not None:
             self._media.stop_recording(self._recording)
-
-    def release(self) -> None:
-        """Stop where it is, and let a callee that is there go on."""
-        if self._callee is not None and self._callee.is_up:
-            self._callee.flow.dialled_by = None
-            self._callee = None
-        self.abandon()
 
     def _play(self, action: Play) -> None:
         if action.barge_in and not self._can_barge_in:

@@ -158,7 +158,7 @@ class Rooms:
         for each in list(left.legs.values()):
             if each.is_over:
                 continue
-            each.flow.release()
+            each.flow.abandon(keep_callee=True)
             if not each.is_up:
                 self._finish(each)
                 continue

@@ -99,11 +99,8 @@ class RunningFlow(Protocol):
     def room_closed(self) -> None:
         """The conversation ended with the leg in it."""
 
-    def abandon(self) -> None:
-        """Stop; a callee that it dialled loses its caller, and so its call."""
-
-    def release(self) -> None:
-        """Stop, and let a callee that is there go on."""
+    def abandon(self, *, keep_callee: bool = False) -> None:
+        """Stop, and end the call of a callee that it dialled; *keep_callee*: unless that has answered."""
 
 
 @dataclass(slots=True, eq=False)
@@ -124,17 +121,11 @@ class FlowState:
     awaiting: Fetch | None = None
     given: tuple[int, int] = (0, 0)
 
-    def abandon(self) -> None:
-        """Stop the run, if there is one; a callee that it dialled loses its caller."""
+    def abandon(self, *, keep_callee: bool = False) -> None:
+        """Stop the run, if there is one; see :meth:`RunningFlow.abandon`."""
         run, self.run = self.run, None
         if run is not None:
-            run.abandon()
-
-    def release(self) -> None:
-        """Stop the run, if there is one, and let a callee that is there go on."""
-        run, self.run = self.run, None
-        if run is not None:
-            run.release()
+            run.abandon(keep_callee=keep_callee)
 
     def leave_caller(self) -> None:
         """Let the run that dialled the leg, if there is one, go on without it."""
