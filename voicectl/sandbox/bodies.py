@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from starlette.requests import Request
 from starlette.responses import Response
 
 from voicectl import strict_json
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
 
 MAX_BODY = 1_048_576
 MAX_DEPTH = 64

@@ -5,10 +5,7 @@ It runs from the host clock, faster if asked, or stands still until it is advanc
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from voicectl.clock import Clock
+from voicectl.clock import Clock
 
 DAY_MS = 86_400_000
 

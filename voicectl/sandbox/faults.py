@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.parsing.fields import MISSING, Fields
 from voicectl.sandbox.telephony.effects import Kind
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
 
 ANY = "any"
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from voicectl.times import rfc3339
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 KEPT = 100_000
 """How many entries are kept; the oldest go first."""

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from voicectl.sandbox.conversations.log import ConversationLogs
+from voicectl.sandbox.log import Log
+from voicectl.sandbox.recordings.files import Files
+from voicectl.sandbox.sockets.bridge import Sockets
 from voicectl.sandbox.telephony.effects import Close, Event, Fetch, Keep, Note, Open, Remark, Sounding
 from voicectl.sandbox.telephony.events import BAD_NCCO
+from voicectl.sandbox.telephony.exchange import Exchange
+from voicectl.sandbox.telephony.recording import Recording
+from voicectl.sandbox.webhooks.delivery import Answer
+from voicectl.sandbox.webhooks.sender import Webhooks
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-
-    from voicectl.sandbox.conversations.log import ConversationLogs
-    from voicectl.sandbox.log import Log
-    from voicectl.sandbox.recordings.files import Files
-    from voicectl.sandbox.sockets.bridge import Sockets
-    from voicectl.sandbox.telephony.exchange import Exchange
-    from voicectl.sandbox.telephony.recording import Recording
-    from voicectl.sandbox.webhooks.delivery import Answer
-    from voicectl.sandbox.webhooks.sender import Webhooks
-
-    Wait = Coroutine[Any, Any, Callable[[], None]]
-    """What takes time, and then gives what is to be done about it."""
+Wait = Coroutine[Any, Any, Callable[[], None]]
+"""What takes time, and then gives what is to be done about it."""
 
 
 class Performer:

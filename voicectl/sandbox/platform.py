@@ -7,28 +7,24 @@ import contextlib
 import logging
 import random
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from voicectl import tokens
+from voicectl.clock import Clock
 from voicectl.sandbox.account.applications import Applications
+from voicectl.sandbox.account.identity import Identity, Options
 from voicectl.sandbox.call_clock import CallClock
 from voicectl.sandbox.conversations.log import ConversationLogs
 from voicectl.sandbox.conversations.users import Users
 from voicectl.sandbox.faults import Faults
 from voicectl.sandbox.limits import Limits
 from voicectl.sandbox.log import Log
-from voicectl.sandbox.performer import Performer
+from voicectl.sandbox.performer import Performer, Wait
 from voicectl.sandbox.recordings.files import Files
 from voicectl.sandbox.sockets.bridge import Sockets
+from voicectl.sandbox.telephony.effects import Note
 from voicectl.sandbox.telephony.exchange import Exchange, ExchangeError
 from voicectl.sandbox.webhooks.sender import Webhooks
-
-if TYPE_CHECKING:
-    from voicectl.clock import Clock
-    from voicectl.sandbox.account.identity import Identity, Options
-    from voicectl.sandbox.performer import Wait
-    from voicectl.sandbox.telephony.effects import Note
-
 
 logger = logging.getLogger(__name__)
 

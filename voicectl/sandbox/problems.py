@@ -5,10 +5,9 @@ Source: Voice API reference, "errors": A (validation), B (state of the leg), C (
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from voicectl.sandbox.parsing.fields import Invalid
+from voicectl.sandbox.parsing.fields import Invalid
 
 _TYPES = "https://developer.vonage.com/api-errors#"
 

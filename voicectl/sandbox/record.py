@@ -6,23 +6,20 @@ Source: Voice API reference, "call record" and ``GET /v1/calls``.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 from voicectl.sandbox.account.application_body import LEG_PERSISTENCE_TIME
+from voicectl.sandbox.account.applications import Application
 from voicectl.sandbox.call_clock import DAY_MS
 from voicectl.sandbox.parsing.fields import Fields
 from voicectl.sandbox.telephony.events import NETWORK, RATE, duration, price
+from voicectl.sandbox.telephony.state import Leg
 from voicectl.times import rfc3339
 from voicectl.voice.call import CallStatus
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from voicectl.sandbox.account.applications import Application
-    from voicectl.sandbox.telephony.state import Leg
 
 PAGE_SIZE = 10
 MAX_PAGE_SIZE = 100

@@ -6,22 +6,17 @@ import asyncio
 import resource
 import signal
 import socket
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING
 
+import uvicorn
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from voicectl.http_server import Server, config, handlers_restored, in_thread, url
 from voicectl.sandbox.http.app import app as app_of
+from voicectl.sandbox.platform import Sandbox
 from voicectl.voice.call import Region
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    import uvicorn
-    from starlette.types import Receive, Scope, Send
-
-    from voicectl.sandbox.platform import Sandbox
 
 LOOPBACK = ("127.0.0.1", "::1")
 """Where it may be served: whoever reaches it may act as every outside party."""

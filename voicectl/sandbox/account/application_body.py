@@ -7,8 +7,9 @@ Source: Application API v2 reference, "application object".
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -16,9 +17,6 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from voicectl.sandbox.parsing.fields import METHODS, Fields
 from voicectl.voice.call import Region
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 CONVERSATIONS_TTL = 48
 """Hours that a named conversation lives."""

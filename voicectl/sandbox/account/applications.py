@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from voicectl.sandbox.account.application_body import (
     CONVERSATIONS_TTL,
@@ -17,11 +17,8 @@ from voicectl.sandbox.account.application_body import (
     read_application,
     read_public_key,
 )
-from voicectl.sandbox.account.identity import APPLICATION_ID_PREFIX
+from voicectl.sandbox.account.identity import APPLICATION_ID_PREFIX, Identity
 from voicectl.sandbox.telephony.state import DEFAULT_REGION
-
-if TYPE_CHECKING:
-    from voicectl.sandbox.account.identity import Identity
 
 ROOM_HOURS = CONVERSATIONS_TTL
 """How long the rooms of an application stay that is gone, or has no ``voice``."""

@@ -5,15 +5,12 @@ Source: Vonage documentation on JWT and access control lists; times are judged b
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from voicectl import tokens
+from voicectl.sandbox.account.applications import Application
 from voicectl.sandbox.problems import gateway
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from voicectl.sandbox.account.applications import Application
 
 MAX_SECONDS = 2**53
 """No moment is later: beyond it numbers are no longer exact."""

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from voicectl.sandbox.conversations.users import User
-    from voicectl.sandbox.telephony.effects import Note
-    from voicectl.sandbox.telephony.state import Conversation
+from voicectl.sandbox.conversations.users import User
+from voicectl.sandbox.telephony.effects import Note
+from voicectl.sandbox.telephony.state import Conversation
 
 KEPT = 10_000
 """How many events of one conversation are kept at least; the oldest go first, and the numbers go on."""

@@ -7,22 +7,17 @@ Source: webhook reference, "RTC event webhook".
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from voicectl.sandbox.conversations import representations
-from voicectl.sandbox.conversations.conversation_log import MemberState
+from voicectl.sandbox.conversations.conversation_log import ConversationLog, Member, MemberState
+from voicectl.sandbox.telephony.effects import Note
 from voicectl.sandbox.telephony.events import NETWORK, RATE, duration, price
-from voicectl.sandbox.telephony.state import Direction
+from voicectl.sandbox.telephony.state import Direction, Leg
 from voicectl.times import rfc3339
 from voicectl.voice.call import FINAL
 from voicectl.voice.endpoint import label
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from voicectl.sandbox.conversations.conversation_log import ConversationLog, Member
-    from voicectl.sandbox.telephony.effects import Note
-    from voicectl.sandbox.telephony.state import Leg
 
 PACKETS_PER_SECOND = 50
 BYTES_PER_SECOND = 8000

@@ -10,24 +10,21 @@ from __future__ import annotations
 
 import random
 import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from voicectl.sandbox.conversations import event_bodies
 from voicectl.sandbox.conversations.conversation_log import ConversationLog, Member, MemberState, derived
 from voicectl.sandbox.conversations.representations import party, person
-from voicectl.sandbox.telephony.state import Conversation
+from voicectl.sandbox.conversations.users import User
+from voicectl.sandbox.telephony.effects import Note
+from voicectl.sandbox.telephony.exchange import Exchange
+from voicectl.sandbox.telephony.state import Conversation, Leg
 from voicectl.times import rfc3339
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+FindUser = Callable[[str, str, str], User | None]
 
-    from voicectl.sandbox.conversations.users import User
-    from voicectl.sandbox.telephony.effects import Note
-    from voicectl.sandbox.telephony.exchange import Exchange
-    from voicectl.sandbox.telephony.state import Leg
-
-    FindUser = Callable[[str, str, str], User | None]
 
 EPHEMERAL = "ephemeral"
 """The type of the events that are told to webhooks, and neither numbered nor kept."""

@@ -8,18 +8,15 @@ from __future__ import annotations
 import base64
 import json
 from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
+from voicectl.sandbox.parsing.fields import Fields
 from voicectl.sandbox.problems import refused
 from voicectl.sandbox.record import SortOrder
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from voicectl.sandbox.parsing.fields import Fields
 
 PAGE_SIZE = 10
 MAX_PAGE_SIZE = 100

@@ -5,16 +5,12 @@ Source: Conversation API reference, "conversations", "members" and "users"; webh
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from voicectl.sandbox.conversations.conversation_log import MemberState, derived
-from voicectl.sandbox.telephony.state import Direction
+from voicectl.sandbox.conversations.conversation_log import ConversationLog, Member, MemberState, derived
+from voicectl.sandbox.conversations.users import User
+from voicectl.sandbox.telephony.state import Direction, Leg
 from voicectl.times import rfc3339
-
-if TYPE_CHECKING:
-    from voicectl.sandbox.conversations.conversation_log import ConversationLog, Member
-    from voicectl.sandbox.conversations.users import User
-    from voicectl.sandbox.telephony.state import Leg
 
 SESSION_SECONDS = 86_400
 """``ttl`` of a session."""

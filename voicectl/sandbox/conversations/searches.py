@@ -7,17 +7,12 @@ Source: Conversation API reference, sections on each list.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from voicectl.sandbox.conversations.conversation_log import MemberState
+from voicectl.sandbox.conversations.conversation_log import ConversationLog, MemberState
 from voicectl.sandbox.conversations.paging import Window, read_window
 from voicectl.sandbox.parsing.fields import Fields
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from voicectl.sandbox.conversations.conversation_log import ConversationLog
 
 MAX_EVENT_TYPES = 5
 LAST_ID = 10**9

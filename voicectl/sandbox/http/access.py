@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
+
+from starlette.requests import Request
 
 from voicectl import tokens
 from voicectl.sandbox.bodies import Json
-from voicectl.sandbox.conversations.conversation_log import MemberState
+from voicectl.sandbox.conversations.conversation_log import ConversationLog, Member, MemberState
 from voicectl.sandbox.http.pipeline import may_see
+from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.problems import no_such, refused
 from voicectl.sandbox.telephony.effects import Note
-
-if TYPE_CHECKING:
-    from typing import Any
-
-    from starlette.requests import Request
-
-    from voicectl.sandbox.conversations.conversation_log import ConversationLog, Member
-    from voicectl.sandbox.platform import Sandbox
 
 
 def base(request: Request) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
@@ -17,10 +15,8 @@ from voicectl.sandbox.http import (
     users,
 )
 from voicectl.sandbox.http.front import Front, refuse
+from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.problems import Problem
-
-if TYPE_CHECKING:
-    from voicectl.sandbox.platform import Sandbox
 
 
 def app(sandbox: Sandbox) -> Front:

@@ -11,27 +11,22 @@ import base64
 import binascii
 import hmac
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from voicectl.sandbox.account.application_body import read_application, read_public_key
-from voicectl.sandbox.account.identity import new_key_pair
+from voicectl.sandbox.account.application_body import Draft, read_application, read_public_key
+from voicectl.sandbox.account.applications import Application
+from voicectl.sandbox.account.identity import Identity, new_key_pair
 from voicectl.sandbox.bodies import Json, is_json
 from voicectl.sandbox.http.pipeline import routes_of
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.parsing.fields import Fields, Invalid
+from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.problems import Problem
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
-
-    from voicectl.sandbox.account.application_body import Draft
-    from voicectl.sandbox.account.applications import Application
-    from voicectl.sandbox.account.identity import Identity
-    from voicectl.sandbox.platform import Sandbox
 
 PAGE_SIZE = 10
 MAX_PAGE_SIZE = 100

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from starlette.requests import Request
 from starlette.responses import FileResponse, Response
+from starlette.routing import Route
 
 from voicectl.sandbox import record
 from voicectl.sandbox.bodies import Json
@@ -13,14 +15,9 @@ from voicectl.sandbox.http.pipeline import may_see, routes_of
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.parsing import call_requests
 from voicectl.sandbox.parsing.call_requests import Verb
+from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.problems import gateway, no_such_leg, wrong_state
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
-    from starlette.routing import Route
-
-    from voicectl.sandbox.platform import Sandbox
-    from voicectl.sandbox.telephony.state import Leg
+from voicectl.sandbox.telephony.state import Leg
 
 
 def routes(sandbox: Sandbox) -> list[Route]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Awaitable, Callable
 from itertools import islice
-from typing import TYPE_CHECKING
 
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -20,19 +21,14 @@ from voicectl.sandbox.http import parties
 from voicectl.sandbox.http.front import refusal
 from voicectl.sandbox.log import KEPT
 from voicectl.sandbox.parsing.fields import Fields, Invalid
+from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.problems import refused_control
 from voicectl.sandbox.telephony.exchange import ExchangeError
 from voicectl.sandbox.webhooks.request import without_password
 from voicectl.times import rfc3339
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+Handler = Callable[[Sandbox, Request, Fields], Awaitable[Response]]
 
-    from starlette.requests import Request
-
-    from voicectl.sandbox.platform import Sandbox
-
-    Handler = Callable[[Sandbox, Request, Fields], Awaitable[Response]]
 
 LOG_SECONDS = 2.0
 """How long the log of a frozen sandbox waits for webhooks that are under way, on the host clock."""

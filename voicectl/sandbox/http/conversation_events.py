@@ -5,17 +5,22 @@ Source: Conversation API reference, "events".
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from voicectl.sandbox.bodies import Json
 from voicectl.sandbox.conversations import paging, searches
+from voicectl.sandbox.conversations.conversation_log import ConversationLog
 from voicectl.sandbox.conversations.log import EPHEMERAL
 from voicectl.sandbox.conversations.requests import (
     RETENTION_DAYS,
     AudioEvent,
+    PostedEvent,
     is_message,
     read_event,
     read_record,
@@ -26,23 +31,15 @@ from voicectl.sandbox.http.pipeline import routes_of
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.parsing.fields import MISSING, Fields, Invalid
 from voicectl.sandbox.parsing.ncco import read_stream, read_talk
+from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.problems import no_such, refused
+from voicectl.sandbox.telephony.effects import Note
 from voicectl.sandbox.telephony.exchange import LegNotAnswered
 from voicectl.sandbox.telephony.sounds import Sound
+from voicectl.sandbox.telephony.state import Leg
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+Do = Callable[[Sandbox, ConversationLog, Leg | None, Fields], None]
 
-    from starlette.requests import Request
-    from starlette.routing import Route
-
-    from voicectl.sandbox.conversations.conversation_log import ConversationLog
-    from voicectl.sandbox.conversations.requests import PostedEvent
-    from voicectl.sandbox.platform import Sandbox
-    from voicectl.sandbox.telephony.effects import Note
-    from voicectl.sandbox.telephony.state import Leg
-
-    Do = Callable[[Sandbox, ConversationLog, Leg | None, Fields], None]
 
 ALL = "/v1/conversations/{conversation}/events"
 ONE = "/v1/conversations/{conversation}/events/{event}"

@@ -6,28 +6,25 @@ Source: Conversation API reference, "conversations" and "whole-conversation medi
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from voicectl.sandbox.bodies import Json
 from voicectl.sandbox.conversations import paging, representations, searches
+from voicectl.sandbox.conversations.conversation_log import ConversationLog
 from voicectl.sandbox.conversations.requests import read_conversation, read_recording_change
 from voicectl.sandbox.http.access import asked_log, base, is_there, media_answer, note_of, region_of
 from voicectl.sandbox.http.pipeline import routes_of
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.parsing import call_requests
+from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.problems import refused
+from voicectl.sandbox.telephony.actions import Record
 from voicectl.sandbox.telephony.exchange import NobodyThere
 from voicectl.sandbox.telephony.sounds import Sound
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
-    from starlette.routing import Route
-
-    from voicectl.sandbox.conversations.conversation_log import ConversationLog
-    from voicectl.sandbox.platform import Sandbox
-    from voicectl.sandbox.telephony.actions import Record
 
 ALL = "/v1/conversations"
 ONE = "/v1/conversations/{conversation}"

@@ -6,21 +6,17 @@ import logging
 import re
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voicectl.sandbox.bodies import Json
+from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.problems import Problem, gateway, in_shape_of
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-    from voicectl.sandbox.platform import Sandbox
 
 CONTROL = "/sandbox/"
 """Where the control routes begin; all other paths are the platform's."""

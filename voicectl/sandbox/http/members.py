@@ -8,25 +8,22 @@ Source: Conversation API reference, "members".
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from voicectl.sandbox.bodies import Json
 from voicectl.sandbox.conversations import paging, representations, requests, searches
-from voicectl.sandbox.conversations.conversation_log import IllegalState, Member, MemberState
+from voicectl.sandbox.conversations.conversation_log import ConversationLog, IllegalState, Member, MemberState
 from voicectl.sandbox.http.access import asked_log, base, note_of, own_member, speaker, token_user
 from voicectl.sandbox.http.pipeline import routes_of
 from voicectl.sandbox.operations import Operation
+from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.problems import no_such, refused
 from voicectl.sandbox.telephony.exchange import ExchangeError
 from voicectl.sandbox.telephony.state import MAX_LEGS
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
-    from starlette.responses import Response
-    from starlette.routing import Route
-
-    from voicectl.sandbox.conversations.conversation_log import ConversationLog
-    from voicectl.sandbox.platform import Sandbox
 
 ALL = "/v1/conversations/{conversation}/members"
 ONE = "/v1/conversations/{conversation}/members/{member}"

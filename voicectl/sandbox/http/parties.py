@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
 
 from voicectl.sandbox.bodies import Json
+from voicectl.sandbox.parsing.fields import Fields
 from voicectl.sandbox.parsing.ncco import read_ncco
+from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.problems import refused_control
 from voicectl.sandbox.record import call_record
-from voicectl.sandbox.telephony.actions import Join, Order
+from voicectl.sandbox.telephony.actions import Actions, Join, Order
+from voicectl.sandbox.telephony.state import Leg
 from voicectl.voice import dtmf, endpoint
 from voicectl.voice.call import Region
 from voicectl.voice.endpoint import label
 from voicectl.voice.speech import MAX_CHARACTERS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from starlette.requests import Request
-    from starlette.responses import Response
-
-    from voicectl.sandbox.parsing.fields import Fields
-    from voicectl.sandbox.platform import Sandbox
-    from voicectl.sandbox.telephony.actions import Actions
-    from voicectl.sandbox.telephony.state import Leg
 
 LOBBY: Actions = (Join(name="lobby"),)
 """Where an inbound call goes that brings no NCCO, while the application has no ``answer_url``."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
 from voicectl.sandbox.account.tokens import check_token
@@ -13,18 +16,11 @@ from voicectl.sandbox.faults import Fault, FaultType
 from voicectl.sandbox.http.front import DropConnection, refuse
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.parsing.fields import Invalid
+from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.problems import Problem, gateway, invalid, no_such_leg, wrong_state
 from voicectl.sandbox.telephony.exchange import LegNotAnswered, LegOver
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from starlette.requests import Request
-    from starlette.responses import Response
-
-    from voicectl.sandbox.platform import Sandbox
-
-    Handler = Callable[[Sandbox, Request, Any], Response | Awaitable[Response]]
+Handler = Callable[[Sandbox, Request, Any], Response | Awaitable[Response]]
 
 
 def routes_of(

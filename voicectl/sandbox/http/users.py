@@ -5,29 +5,25 @@ Source: Conversation API reference, "users and sessions".
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from voicectl.sandbox.bodies import Json
 from voicectl.sandbox.conversations import paging, representations, searches
+from voicectl.sandbox.conversations.conversation_log import ConversationLog
+from voicectl.sandbox.conversations.paging import Key
 from voicectl.sandbox.conversations.requests import is_user_name, read_user
+from voicectl.sandbox.conversations.users import User
 from voicectl.sandbox.http.access import base, is_there, region_of, token_user
 from voicectl.sandbox.http.pipeline import may_see, routes_of
 from voicectl.sandbox.operations import Operation
+from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.problems import no_such, refused
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from starlette.requests import Request
-    from starlette.routing import Route
-
-    from voicectl.sandbox.conversations.conversation_log import ConversationLog
-    from voicectl.sandbox.conversations.paging import Key
-    from voicectl.sandbox.conversations.users import User
-    from voicectl.sandbox.platform import Sandbox
 
 ALL = "/v1/users"
 ONE = "/v1/users/{user}"

@@ -7,18 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from voicectl.errors import InputError
 from voicectl.sandbox.parsing.endpoints import read_endpoint, read_event_url
 from voicectl.sandbox.parsing.fields import METHODS, Fields
 from voicectl.sandbox.parsing.ncco import read_detection, read_ncco, read_stream, read_talk
-from voicectl.sandbox.telephony.actions import LENGTH_TIMER, RINGING_TIMER, Order, Webhook
+from voicectl.sandbox.telephony.actions import LENGTH_TIMER, RINGING_TIMER, Flow, Order, Webhook
+from voicectl.sandbox.telephony.sounds import Prompt
 from voicectl.voice import endpoint
-
-if TYPE_CHECKING:
-    from voicectl.sandbox.telephony.actions import Flow
-    from voicectl.sandbox.telephony.sounds import Prompt
 
 MAX_LENGTH_TIMER = 86_400
 

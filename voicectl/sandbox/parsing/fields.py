@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import Any, TypeVar, overload
 from urllib.parse import urlsplit
 
 from voicectl.errors import InputError
 from voicectl.voice import dtmf, endpoint
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
 
 MISSING = "Missing required parameter"
 MOST_WRONGS = 50

@@ -5,13 +5,8 @@ Source: NCCO reference, "input".
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from voicectl.sandbox.parsing.fields import Fields
-from voicectl.sandbox.telephony.actions import DtmfTerms, Input, SpeechTerms
-
-if TYPE_CHECKING:
-    from voicectl.sandbox.telephony.actions import Webhook
+from voicectl.sandbox.telephony.actions import DtmfTerms, Input, SpeechTerms, Webhook
 
 LANGUAGE = "en-US"
 """The language of speech that is listened to, unless another is given."""

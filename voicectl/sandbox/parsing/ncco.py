@@ -8,7 +8,8 @@ Source: NCCO reference.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from voicectl.sandbox.parsing.endpoints import read_endpoint, read_ncco_event_url, read_on_answer, read_tone
 from voicectl.sandbox.parsing.fields import WRONG_TYPE, Fields
@@ -32,13 +33,8 @@ from voicectl.sandbox.telephony.actions import (
     Webhook,
 )
 from voicectl.sandbox.telephony.detection import BEEP_TIMEOUT, Behavior, Detection, Mode
-from voicectl.sandbox.telephony.sounds import audio, speech
+from voicectl.sandbox.telephony.sounds import Prompt, audio, speech
 from voicectl.voice.speech import MAX_CHARACTERS, characters
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from voicectl.sandbox.telephony.sounds import Prompt
 
 MAX_LOOP = 1_000_000
 """What more loops count as: a bound of our own, for arithmetic's sake, beyond the longest call."""

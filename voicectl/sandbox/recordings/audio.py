@@ -10,21 +10,16 @@ import hashlib
 import math
 import zlib
 from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from operator import add
-from typing import TYPE_CHECKING
 
-from voicectl.sandbox.recordings.espeak import DEFAULT_LANGUAGE, INSTALLED, Manner
+from voicectl.sandbox.recordings.espeak import DEFAULT_LANGUAGE, INSTALLED, Espeak, Manner
 from voicectl.sandbox.recordings.sentences import CHARACTER_SECONDS, Sentence, sentences
 from voicectl.sandbox.recordings.tones import DTMF, WIDTH, clip, from_bytes, resample, tone
-from voicectl.sandbox.telephony.sounds import KEY_SECONDS, PAUSE_SECONDS, PLATFORM, Sound
+from voicectl.sandbox.telephony.sounds import KEY_SECONDS, PAUSE_SECONDS, PLATFORM, Heard, Prompt, Sound
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+Piece = tuple[int, bytes]  # the number of its first sample, and its samples
 
-    from voicectl.sandbox.recordings.espeak import Espeak
-    from voicectl.sandbox.telephony.sounds import Heard, Prompt
-
-    Piece = tuple[int, bytes]  # the number of its first sample, and its samples
 
 TONE_SECONDS = 0.2
 """How much of :data:`KEY_SECONDS` a key sounds; the rest is the gap by which two equal keys are two."""

@@ -12,18 +12,17 @@ import struct
 import sys
 import zlib
 from array import array
+from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from voicectl.sandbox.recordings.tones import WIDTH, from_bytes
 from voicectl.sandbox.telephony.actions import Format
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
-    from types import ModuleType
+Audio = Iterable[bytes | int]
 
-    Audio = Iterable[bytes | int]
 
 RATE = 16_000
 """Samples a second of every recording."""

@@ -13,26 +13,21 @@ import shutil
 import stat
 import tempfile
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Lock
-from typing import TYPE_CHECKING
+from types import ModuleType
 
 from voicectl.sandbox.call_clock import DAY_MS
 from voicectl.sandbox.recordings import encoding
-from voicectl.sandbox.recordings.espeak import INSTALLED
+from voicectl.sandbox.recordings.espeak import INSTALLED, Espeak
 from voicectl.sandbox.recordings.recorded import PER_MS, Stopped, sound, split
 from voicectl.sandbox.recordings.tones import WIDTH
 from voicectl.sandbox.recordings.transcript import transcript
 from voicectl.sandbox.telephony.actions import Format
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from types import ModuleType
-
-    from voicectl.sandbox.recordings.espeak import Espeak
-    from voicectl.sandbox.telephony.recording import Recording
+from voicectl.sandbox.telephony.recording import Recording
 
 MOST_BYTES = 2 * 10**9
 """What the files of one sandbox take on the disk at most; silence takes next to nothing."""

@@ -7,18 +7,14 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
 
 from voicectl.sandbox.recordings.audio import mix
 from voicectl.sandbox.recordings.encoding import RATE
+from voicectl.sandbox.recordings.espeak import Espeak
 from voicectl.sandbox.recordings.tones import from_bytes, to_bytes
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from voicectl.sandbox.recordings.espeak import Espeak
-    from voicectl.sandbox.telephony.recording import Recording
-    from voicectl.sandbox.telephony.sounds import Heard
+from voicectl.sandbox.telephony.recording import Recording
+from voicectl.sandbox.telephony.sounds import Heard
 
 BLOCK_MS = 2_000
 """How much sound is in memory at once."""

@@ -8,12 +8,9 @@ from __future__ import annotations
 import math
 import sys
 from array import array
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 WIDTH = 2
 """Bytes of a sample."""

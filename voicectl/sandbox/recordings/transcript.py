@@ -6,15 +6,11 @@ Source: Vonage documentation on recordings, the transcription's JSON.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from voicectl.sandbox.recordings.sentences import sentences
-from voicectl.sandbox.telephony.sounds import Sound
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from voicectl.sandbox.telephony.sounds import Heard
+from voicectl.sandbox.telephony.sounds import Heard, Sound
 
 VERSION = "1.0.0"
 

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from typing import TYPE_CHECKING
 
 from voicectl.sandbox.recordings.audio import mix
 from voicectl.sandbox.recordings.tones import WIDTH
+from voicectl.sandbox.telephony.exchange import Exchange
 from voicectl.sandbox.telephony.sounds import KEY_SECONDS, PAUSE_SECONDS, Heard, Pcm, Prompt, Sound
-
-if TYPE_CHECKING:
-    from voicectl.sandbox.telephony.exchange import Exchange
-    from voicectl.sandbox.telephony.state import Leg
+from voicectl.sandbox.telephony.state import Leg
 
 FRAME_MS = 20
 BUFFERED_FRAMES = 1024

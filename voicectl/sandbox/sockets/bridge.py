@@ -6,25 +6,21 @@ Source: Vonage WebSocket documentation; what it leaves open is listed among the 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from websockets.asyncio.client import ClientConnection
+
+from voicectl.sandbox.call_clock import CallClock
+from voicectl.sandbox.log import Log
 from voicectl.sandbox.sockets.audio import FRAME_MS, SoundCache
+from voicectl.sandbox.sockets.websocket import WebSocket
+from voicectl.sandbox.telephony.effects import Open, Sounding
+from voicectl.sandbox.telephony.exchange import Exchange
 from voicectl.sandbox.telephony.sounds import Sound
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from websockets.asyncio.client import ClientConnection
-
-    from voicectl.sandbox.call_clock import CallClock
-    from voicectl.sandbox.log import Log
-    from voicectl.sandbox.sockets.websocket import WebSocket
-    from voicectl.sandbox.telephony.effects import Open, Sounding
-    from voicectl.sandbox.telephony.exchange import Exchange
-    from voicectl.sandbox.telephony.state import Leg
+from voicectl.sandbox.telephony.state import Leg
 
 CONNECT_SECONDS = 5.0
 """How long a handshake may take, on the host clock."""

@@ -10,21 +10,18 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
+from voicectl.sandbox.log import Log
 from voicectl.sandbox.sockets.audio import FRAME_MS, Feed, Playout, SoundCache, frame_bytes
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from voicectl.sandbox.log import Log
-    from voicectl.sandbox.telephony.exchange import Exchange
-    from voicectl.sandbox.telephony.sounds import Heard
-    from voicectl.sandbox.telephony.state import Leg
+from voicectl.sandbox.telephony.exchange import Exchange
+from voicectl.sandbox.telephony.sounds import Heard
+from voicectl.sandbox.telephony.state import Leg
 
 MAX_MESSAGE = 1024 * 1024
 """Bytes; a little more than the 1,024 frames that are kept, at 24,000 samples a second. More ends the connection."""

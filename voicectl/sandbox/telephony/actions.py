@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from voicectl.sandbox.telephony.detection import Detection
-    from voicectl.sandbox.telephony.sounds import Prompt
+from voicectl.sandbox.telephony.detection import Detection
+from voicectl.sandbox.telephony.sounds import Prompt
 
 RINGING_TIMER = 60
 """Seconds of ringing after which a call times out, unless it says otherwise."""

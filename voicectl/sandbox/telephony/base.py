@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import random
 import uuid
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from voicectl.sandbox.telephony import events
-from voicectl.sandbox.telephony.agenda import Agenda
+from voicectl.sandbox.telephony.actions import Actions, OnReply, Webhook
+from voicectl.sandbox.telephony.agenda import Agenda, Timer
 from voicectl.sandbox.telephony.effects import Effect, Event, Kind, Note, Remark
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from voicectl.sandbox.telephony.actions import Actions, OnReply, Webhook
-    from voicectl.sandbox.telephony.agenda import Timer
-    from voicectl.sandbox.telephony.state import Conversation, Leg
+from voicectl.sandbox.telephony.state import Conversation, Leg
 
 
 class Base:

@@ -6,30 +6,24 @@ may be asked.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from voicectl.sandbox.telephony import events, far_end
-from voicectl.sandbox.telephony.actions import Join, Webhook
-from voicectl.sandbox.telephony.detection import Behavior
+from voicectl.sandbox.telephony.actions import Actions, Dial, Join, OnReply, Order, Webhook
+from voicectl.sandbox.telephony.base import Base
+from voicectl.sandbox.telephony.detection import Behavior, Detection, Sighting
 from voicectl.sandbox.telephony.effects import Close, Fetch, Kind, Open, Purpose
+from voicectl.sandbox.telephony.far_end import Refusal
 from voicectl.sandbox.telephony.flow_run import FlowRun
+from voicectl.sandbox.telephony.media import Media
+from voicectl.sandbox.telephony.rooms import Rooms
 from voicectl.sandbox.telephony.sounds import BEEP, keys
-from voicectl.sandbox.telephony.state import Direction, Leg, Seat
+from voicectl.sandbox.telephony.state import Conversation, Direction, Leg, Seat
 from voicectl.voice.call import FINAL, NEXT, CallStatus
 from voicectl.voice.endpoint import label
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from voicectl.sandbox.telephony.actions import Actions, Dial, OnReply, Order
-    from voicectl.sandbox.telephony.base import Base
-    from voicectl.sandbox.telephony.detection import Detection, Sighting
-    from voicectl.sandbox.telephony.far_end import Refusal
-    from voicectl.sandbox.telephony.media import Media
-    from voicectl.sandbox.telephony.rooms import Rooms
-    from voicectl.sandbox.telephony.state import Conversation
 
 MAY_BRING_FALLBACK = FINAL - {CallStatus.COMPLETED, CallStatus.CANCELLED}
 """The ends of a synchronous ``connect`` after which the reply to the event may bring another NCCO."""

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from voicectl.sandbox.telephony.far_end import FarEnd
+from voicectl.sandbox.telephony.far_end import FarEnd
 
 HUMAN_AFTER = 2.0
 MACHINE_AFTER = 3.0

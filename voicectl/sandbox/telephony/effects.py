@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from voicectl.sandbox.telephony.actions import Webhook
-    from voicectl.sandbox.telephony.recording import Recording
-    from voicectl.sandbox.telephony.sounds import Heard
+from voicectl.sandbox.telephony.actions import Webhook
+from voicectl.sandbox.telephony.recording import Recording
+from voicectl.sandbox.telephony.sounds import Heard
 
 
 class Purpose(StrEnum):

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from voicectl.sandbox.telephony.state import Direction
+from voicectl.sandbox.telephony.recording import Recording
+from voicectl.sandbox.telephony.state import Direction, Leg
 from voicectl.times import rfc3339
 from voicectl.voice.call import CallStatus
 from voicectl.voice.endpoint import label
-
-if TYPE_CHECKING:
-    from voicectl.sandbox.telephony.recording import Recording
-    from voicectl.sandbox.telephony.state import Leg
 
 RATE = Decimal("0.01270000")
 """EUR a minute, for every call."""

@@ -6,28 +6,20 @@ says or raises and changes nothing. What it cannot do itself it leaves as effect
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from voicectl.sandbox.telephony import events
-from voicectl.sandbox.telephony.actions import Webhook
+from voicectl.sandbox.telephony.actions import Actions, Flow, Order, Record, Webhook
 from voicectl.sandbox.telephony.base import Base
 from voicectl.sandbox.telephony.call_control import CallControl
-from voicectl.sandbox.telephony.effects import Effect, Event, Kind, Purpose
+from voicectl.sandbox.telephony.effects import Effect, Event, Fetch, Kind, Purpose
 from voicectl.sandbox.telephony.far_end import DECLINED
 from voicectl.sandbox.telephony.media import Media
+from voicectl.sandbox.telephony.recording import Recording
 from voicectl.sandbox.telephony.rooms import Rooms
-from voicectl.sandbox.telephony.sounds import Sound, keys, speech
-from voicectl.sandbox.telephony.state import DEFAULT_REGION, Direction
+from voicectl.sandbox.telephony.sounds import Prompt, Sound, keys, speech
+from voicectl.sandbox.telephony.state import DEFAULT_REGION, Conversation, Direction, Leg
 from voicectl.voice.call import CallStatus
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from voicectl.sandbox.telephony.actions import Actions, Flow, Order, Record
-    from voicectl.sandbox.telephony.effects import Fetch
-    from voicectl.sandbox.telephony.recording import Recording
-    from voicectl.sandbox.telephony.sounds import Prompt
-    from voicectl.sandbox.telephony.state import Conversation, Leg
 
 
 class ExchangeError(Exception):

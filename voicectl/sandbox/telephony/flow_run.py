@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol
+from typing import Any, ParamSpec, Protocol
 
 from voicectl.sandbox.telephony import events
 from voicectl.sandbox.telephony.actions import (
@@ -15,26 +16,21 @@ from voicectl.sandbox.telephony.actions import (
     Join,
     MoveAll,
     Notify,
+    OnReply,
     Play,
     Record,
     Wait,
+    Webhook,
 )
+from voicectl.sandbox.telephony.agenda import Timer
+from voicectl.sandbox.telephony.base import Base
 from voicectl.sandbox.telephony.effects import Kind
 from voicectl.sandbox.telephony.input import InputCollector
-from voicectl.sandbox.telephony.sounds import music
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from voicectl.sandbox.telephony.actions import OnReply, Webhook
-    from voicectl.sandbox.telephony.agenda import Timer
-    from voicectl.sandbox.telephony.base import Base
-    from voicectl.sandbox.telephony.media import Media
-    from voicectl.sandbox.telephony.recording import Recording
-    from voicectl.sandbox.telephony.rooms import Rooms
-    from voicectl.sandbox.telephony.sounds import Heard
-    from voicectl.sandbox.telephony.state import Leg
-
+from voicectl.sandbox.telephony.media import Media
+from voicectl.sandbox.telephony.recording import Recording
+from voicectl.sandbox.telephony.rooms import Rooms
+from voicectl.sandbox.telephony.sounds import Heard, music
+from voicectl.sandbox.telephony.state import Leg
 
 P = ParamSpec("P")
 

@@ -5,22 +5,18 @@ Source: NCCO reference, "input" and "bargeIn rules".
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from voicectl.sandbox.telephony.actions import Format, Record
+from voicectl.sandbox.telephony.actions import Format, Input, Record
+from voicectl.sandbox.telephony.agenda import Timer
+from voicectl.sandbox.telephony.base import Base
+from voicectl.sandbox.telephony.media import Media
+from voicectl.sandbox.telephony.recording import Recording
+from voicectl.sandbox.telephony.sounds import Heard
+from voicectl.sandbox.telephony.state import Leg
 from voicectl.voice.speech import CHARACTERS_PER_SECOND
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from voicectl.sandbox.telephony.actions import Input
-    from voicectl.sandbox.telephony.agenda import Timer
-    from voicectl.sandbox.telephony.base import Base
-    from voicectl.sandbox.telephony.media import Media
-    from voicectl.sandbox.telephony.recording import Recording
-    from voicectl.sandbox.telephony.sounds import Heard
-    from voicectl.sandbox.telephony.state import Leg
 
 CONFIDENCE = "0.92"
 """Of every phrase that is understood; a text, as the platform writes it."""

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from voicectl.sandbox.telephony import events
-from voicectl.sandbox.telephony.actions import Webhook
+from voicectl.sandbox.telephony.actions import Record, Webhook
+from voicectl.sandbox.telephony.base import Base
 from voicectl.sandbox.telephony.effects import Keep, Kind, Sounding
 from voicectl.sandbox.telephony.recording import Recording, Track
-from voicectl.sandbox.telephony.sounds import BEEP, PLATFORM, Heard, Sound, keys, speech
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from voicectl.sandbox.telephony.actions import Record
-    from voicectl.sandbox.telephony.base import Base
-    from voicectl.sandbox.telephony.sounds import Prompt
-    from voicectl.sandbox.telephony.state import Conversation, Leg
+from voicectl.sandbox.telephony.sounds import BEEP, PLATFORM, Heard, Prompt, Sound, keys, speech
+from voicectl.sandbox.telephony.state import Conversation, Leg
 
 _NOTED = {Sound.SPEECH: ("audio:say", "say_id"), Sound.AUDIO: ("audio:play", "play_id")}
 """The events of a conversation that a prompt of the platform makes, and how they name it."""

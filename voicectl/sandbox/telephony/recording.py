@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from voicectl.sandbox.telephony.actions import Record, Webhook
-    from voicectl.sandbox.telephony.agenda import Timer
-    from voicectl.sandbox.telephony.sounds import Heard
+from voicectl.sandbox.telephony.actions import Record, Webhook
+from voicectl.sandbox.telephony.agenda import Timer
+from voicectl.sandbox.telephony.sounds import Heard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from voicectl.sandbox.telephony import events
+from voicectl.sandbox.telephony.actions import Join, MoveAll
+from voicectl.sandbox.telephony.base import Base
 from voicectl.sandbox.telephony.effects import Kind
+from voicectl.sandbox.telephony.media import Media
 from voicectl.sandbox.telephony.sounds import Sound, music
-from voicectl.sandbox.telephony.state import MAX_LEGS, Conversation, Seat
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from voicectl.sandbox.telephony.actions import Join, MoveAll
-    from voicectl.sandbox.telephony.base import Base
-    from voicectl.sandbox.telephony.media import Media
-    from voicectl.sandbox.telephony.state import Leg
+from voicectl.sandbox.telephony.state import MAX_LEGS, Conversation, Leg, Seat
 
 HOURS = 3600
 

@@ -6,15 +6,13 @@ file :data:`STREAM_SECONDS` (its length is not known without fetching it), a key
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from voicectl.times import rfc3339
 from voicectl.voice import speech as spoken
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 STREAM_SECONDS = 5.0
 KEY_SECONDS = 0.26

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
+from voicectl.sandbox.telephony.actions import Flow, OnReply, Order, Record
+from voicectl.sandbox.telephony.agenda import Timer
+from voicectl.sandbox.telephony.detection import Detection
+from voicectl.sandbox.telephony.effects import Fetch
+from voicectl.sandbox.telephony.far_end import FarEnd
+from voicectl.sandbox.telephony.recording import Recording
+from voicectl.sandbox.telephony.sounds import Heard, Sound
 from voicectl.voice.call import FINAL, CallStatus
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from voicectl.sandbox.telephony.actions import Flow, OnReply, Order, Record
-    from voicectl.sandbox.telephony.agenda import Timer
-    from voicectl.sandbox.telephony.detection import Detection
-    from voicectl.sandbox.telephony.effects import Fetch
-    from voicectl.sandbox.telephony.far_end import FarEnd
-    from voicectl.sandbox.telephony.recording import Recording
-    from voicectl.sandbox.telephony.sounds import Heard, Sound
 
 DEFAULT_REGION = "na-east"
 """Where a call lives unless it, or its application, says otherwise."""

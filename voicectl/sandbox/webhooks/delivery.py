@@ -7,24 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import resource
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
+
+from voicectl.sandbox.account.applications import Application, Hook
 from voicectl.sandbox.bodies import MAX_BODY, UnreadableBody, parse_json
 from voicectl.sandbox.faults import Fault, FaultType
 from voicectl.sandbox.parsing.ncco import read_ncco
+from voicectl.sandbox.telephony.actions import Actions
 from voicectl.sandbox.telephony.effects import Event, Fetch
 from voicectl.sandbox.webhooks.request import NO_ANSWER, Reply, Unsendable, build, send, without_password
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import httpx
-
-    from voicectl.sandbox.account.applications import Application, Hook
-    from voicectl.sandbox.telephony.actions import Actions
 
 ATTEMPTS = 2
 """How often one URL is tried at most."""

@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+from typing import Any
 
 PATIENCE_SECONDS = 0.5
 """How long the next of a leg waits for the one before it, on the host clock."""

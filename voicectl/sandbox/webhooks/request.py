@@ -9,23 +9,21 @@ import asyncio
 import errno
 import json
 import socket
+import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
 import httpx
 
 from voicectl.errors import causes
+from voicectl.sandbox.account.applications import Hook
 from voicectl.sandbox.bodies import MAX_BODY
 
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Callable
+Sign = Callable[[bytes], str]
 
-    from voicectl.sandbox.account.applications import Hook
-
-    Sign = Callable[[bytes], str]
 
 SUCCESSES = range(200, 206)
 """What counts as having arrived."""

@@ -6,27 +6,27 @@ Source: Vonage webhook reference, "delivery rules"; Application API v2 reference
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from voicectl.sandbox.account.applications import ANSWER_SECONDS, EVENT_SECONDS, Hook
-from voicectl.sandbox.faults import ANSWER, RTC, WEBHOOK_FAULTS, FaultType
+from voicectl.sandbox.account.applications import (
+    ANSWER_SECONDS,
+    EVENT_SECONDS,
+    Application,
+    Applications,
+    Hook,
+)
+from voicectl.sandbox.faults import ANSWER, RTC, WEBHOOK_FAULTS, Faults, FaultType
+from voicectl.sandbox.log import Log
 from voicectl.sandbox.telephony import events
-from voicectl.sandbox.telephony.effects import Event, Fetch, Kind
+from voicectl.sandbox.telephony.actions import Webhook
+from voicectl.sandbox.telephony.effects import Event, Fetch, Kind, Note
 from voicectl.sandbox.webhooks.delivery import OFF_LIMITS, Answer, Delivery, WebhookClient
 from voicectl.sandbox.webhooks.queue import MOST, Turn, WebhookQueue
 from voicectl.sandbox.webhooks.request import without_password
 from voicectl.voice.call import CallStatus
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from voicectl.sandbox.account.applications import Application, Applications
-    from voicectl.sandbox.faults import Faults
-    from voicectl.sandbox.log import Log
-    from voicectl.sandbox.telephony.actions import Webhook
-    from voicectl.sandbox.telephony.effects import Note
 
 REORDER_SECONDS = 1.0
 """How long an event that is to be out of order waits for the next of its leg, on the host clock."""
