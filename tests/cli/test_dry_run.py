@@ -132,7 +132,8 @@ def test_what_is_printed_runs(tmp_path: Path, application: Application) -> None:
 
         assert made.exit_code == 0, made.stderr
         leg = json.loads(made.stdout)["uuid"]
-        assert room(f"wait {leg} --for answered --timeout 10").exit_code == 0
+        assert room("sandbox advance 10", env={"VOICECTL_SANDBOX": room.url}).exit_code == 0
+        assert room(f"wait {leg} --for answered").exit_code == 0
         script = "set -euo pipefail\n" + "".join(
             f'eval "$(voicectl {line.format(leg=leg)} --dry-run) -fsS"\n'
             for line in (
