@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.support.room import BUSY, BY_HAND, DECLINES, PERSON, RINGS, Room
 
 
@@ -110,6 +112,16 @@ def test_without_a_room_the_call_ends_when_the_speech_does(voicectl: Room) -> No
 
     assert ran.exit_code == 0
     assert ran.json["status"] == "completed"
+
+
+@pytest.mark.parametrize("command", ["wait {leg}", "watch {leg}"])
+def test_the_api_is_asked_once_more_when_time_is_up(voicectl: Room, command: str) -> None:
+    leg = voicectl.call(wait=None)  # answered after 2.5 s, asked for at 0, 1 and 2
+
+    ran = voicectl(f"{command.format(leg=leg)} --for answered --timeout 2.7")
+
+    assert ran.exit_code == 0
+    assert "answered" in ran.stdout
 
 
 def test_wait_for_several_legs_needs_all_of_them(voicectl: Room) -> None:

@@ -29,6 +29,9 @@ POLL_SECONDS = 1.0
 REQUESTS_PER_SECOND = 15.0
 """All that the limiter allows: a wait does not last long."""
 
+LAST_SECONDS = 1.0
+"""How long the answers may take that were asked for when time was up."""
+
 LATE_SECONDS = 1.0
 """How late an event about the end of a leg may be."""
 
@@ -54,7 +57,11 @@ class Waiter:
     @property
     def is_late(self) -> bool:
         """True once the time to wait is up."""
-        return self._deadline - self._clock.monotonic() < SOON_SECONDS
+        return self._left < SOON_SECONDS
+
+    @property
+    def _left(self) -> float:
+        return self._deadline - self._clock.monotonic()
 
     def rounds(self) -> Iterator[list[Change]]:
         """Yield the changes, or an empty list, several times a second to once a second, until the status is reached.
@@ -76,7 +83,8 @@ class Waiter:
         missing = [each for each in sights if not each.call.has_reached(self._until)]
         if poller.knows_all and not missing and (sights or self._until == "ended"):
             return True
-        if poller.is_about_to_ask:
+        is_asking = poller.status.asking is not None
+        if poller.is_about_to_ask or (is_asking and self._left > -LAST_SECONDS):
             return False
         for sight in missing:
             if sight.is_gone and not sight.is_told:
@@ -87,7 +95,6 @@ class Waiter:
                 )
         if self.is_late and poller.failure is not None and not poller.knows_all:
             raise poller.failure
-        is_asking = poller.status.asking is not None
         is_over = poller.knows_all and not is_asking and all(map(self._is_over, missing))
         if missing and (self.is_late or is_over):
             self._fail(sights, missing)

@@ -157,6 +157,7 @@ class Poller:
         self._is_told = False
         self._notes_stamp: object = None
         self._give_up = math.inf
+        self._has_asked_last = False
         self._requests = 0
         self._asked_at: dict[str, float] = {}
         self._has_asked = False
@@ -175,7 +176,9 @@ class Poller:
 
     @property
     def _is_due(self) -> bool:
-        return self._clock.monotonic() >= self._schedule.due - SOON_SECONDS
+        """True if the API is to be asked: as scheduled, and once more when time is up."""
+        due = min(self._schedule.due, self._give_up)
+        return not self._has_asked_last and self._clock.monotonic() >= due - SOON_SECONDS
 
     def rounds(self, *, give_up: float = math.inf) -> Iterator[list[Change]]:
         """Go on for ever, and yield what is new, or nothing, several times a second to once a second.
@@ -217,6 +220,7 @@ class Poller:
     def _ask(self) -> Iterator[list[Change]]:
         """Ask the API; what was told before it stopped answering counts."""
         began = self._clock.monotonic()
+        self._has_asked_last = began >= self._give_up - SOON_SECONDS
         self._requests = 0
         is_changed = False
         self.status.asking = began
