@@ -59,6 +59,12 @@ def test_however_short_the_time_the_api_is_asked_once(
     assert took < 0.1
 
 
+def test_of_no_legs_all_are_there(room: Room) -> None:
+    ran = room("wait - --for answered -o json", stdin="")
+
+    assert (ran.exit_code, ran.json, room.requests()) == (0, [], [])
+
+
 def test_an_event_that_is_a_moment_late_shows_the_answer(
     tmp_path: Path, application: Application, verb: str
 ) -> None:

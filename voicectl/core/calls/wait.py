@@ -81,7 +81,8 @@ class Waiter:
         board, poller = self._board, self._poller
         sights = board.sights()
         missing = [each for each in sights if not each.call.has_reached(self._until)]
-        if poller.knows_all and not missing and (sights or self._until == "ended"):
+        is_enough = bool(sights) or board.named is not None or self._until == "ended"
+        if poller.knows_all and not missing and is_enough:
             return True
         is_asking = poller.status.asking is not None
         if poller.is_about_to_ask or (is_asking and self._left > -LAST_SECONDS):
