@@ -26,8 +26,12 @@ from voicectl.errors import InputError, JournalError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
+    from voicectl.cli.named_legs import NamedLegs
+    from voicectl.cli.terminal import Options, Terminal
     from voicectl.clock import Clock
+    from voicectl.store.journal import Journal
 
 WAIT_SECONDS = 90.0
 MOST_ROWS = 500
@@ -112,7 +116,7 @@ def watch(
     pause = times.duration(interval)
     if pause <= 0:
         raise InputError("--interval must be more than 0.", hint="Leave it out for 2 s.")
-    is_screen = _has_screen(app)
+    is_screen = _has_screen(app.terminal, app.options)
     app.terminal.stream_records()
     with app.terminal.writer(VIEW, is_many=True) as out:
         board, poller = _watched(app, legs or [], conversation, pause, is_steady=status is not None)
@@ -135,7 +139,7 @@ def _watched(
     app: App, legs: Sequence[str], conversation: str | None, pause: float, *, is_steady: bool
 ) -> tuple[Board, Poller]:
     """Make the board of the legs to watch and the poller that fills it."""
-    named = _named(app, legs)
+    named = _named(app.legs, legs)
     if conversation is not None:
         from voicectl.core.calls.conversations import conversation_id  # noqa: PLC0415 (for this option only)
 
@@ -145,7 +149,7 @@ def _watched(
     board = Board(
         named=named,
         conversation=conversation,
-        born=_births(app),
+        born=_births(app.state_directory, lambda: app.journal),
         past=tail.past if tail is not None else lambda _: [],
         offset=app.clock_offset,
     )
@@ -155,26 +159,26 @@ def _watched(
     )
 
 
-def _named(app: App, legs: Sequence[str]) -> list[str] | None:
-    """The ids of the legs that are named; None if none is."""
-    if not legs:
+def _named(legs: NamedLegs, words: Sequence[str]) -> list[str] | None:
+    """Return the ids of the legs that *words* name; None if there are no words."""
+    if not words:
         return None
-    named = app.legs.words(legs)
+    named = legs.words(words)
     if not named:
         raise InputError("Standard input names no leg.", hint="Without LEG, all live legs are watched.")
-    return list(dict.fromkeys(map(app.legs.live_leg, named)))
+    return list(dict.fromkeys(map(legs.live_leg, named)))
 
 
-def _births(app: App) -> Callable[[str], float | None]:
+def _births(directory: Path, journal: Callable[[], Journal]) -> Callable[[str], float | None]:
     """When a leg was asked for from here; a journal that cannot be used is done without."""
-    if not (app.state_directory / "journal.db").exists():
+    if not (directory / "journal.db").exists():
         return lambda _: None
     is_usable = True
 
     def born(uuid: str) -> float | None:
         nonlocal is_usable
         try:
-            intents = [app.journal.by_leg(name) for name in forms(uuid) if is_usable]
+            intents = [journal().by_leg(name) for name in forms(uuid) if is_usable]
         except JournalError as exc:
             is_usable = False
             remark(f"warning: going on without the journal: {exc.message}")
@@ -184,10 +188,10 @@ def _births(app: App) -> Callable[[str], float | None]:
     return born
 
 
-def _has_screen(app: App) -> bool:
+def _has_screen(terminal: Terminal, options: Options) -> bool:
     """Whether a table can be kept up to date where standard output goes, and nothing else is asked for."""
-    is_asked = app.terminal.format is Format.TABLE and not app.options.fields and not app.options.quiet
-    return is_asked and is_terminal(sys.stdout) and app.terminal.may_color
+    is_asked = terminal.format is Format.TABLE and not options.fields and not options.quiet
+    return is_asked and is_terminal(sys.stdout) and terminal.may_color
 
 
 def _show(app: App, board: Board, status: PollStatus, rounds: Iterator[list[Change]]) -> None:
