@@ -1,4 +1,4 @@
-"""What every part of the exchange stands on: the agenda, the ids, the records, and what is left for others to do."""
+"""The base of the exchange's parts: the agenda, the ids, the records, and the effects left for others to perform."""
 
 from __future__ import annotations
 
