@@ -129,7 +129,11 @@ def show(ctx: typer.Context, room: Room) -> None:
             not paths or any(path.partition(".")[0] in OF_MEMBERS for path in paths)
         )
         id_ = conversations.conversation_id(app.conversations, room)
-        conversation, fault = _known(app, id_)
+        conversation, fault = None, None
+        try:
+            conversation = app.conversations.get(id_)
+        except (ApiError, TransportError) as exc:
+            fault = exc
         cuts: list[bool] = []
         live = live_calls(app.api, conversation_uuid=id_, on_cut=lambda: cuts.append(True))
         if cuts:
@@ -163,14 +167,6 @@ def show(ctx: typer.Context, room: Room) -> None:
             out.add(_row(leg, heard))
     if app.terminal.format is Format.TABLE and not app.options.quiet and not app.options.fields:
         _draw(app, scene)
-
-
-def _known(app: App, id_: str) -> tuple[Conversation | None, ApiError | TransportError | None]:
-    """What the Conversation API tells of a conversation, or why it does not."""
-    try:
-        return app.conversations.get(id_), None
-    except (ApiError, TransportError) as exc:
-        return None, exc
 
 
 def _leg(leg: Presence) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -66,13 +66,8 @@ class Outlet(Generic[T]):
 
     def _take(self) -> tuple[list[T], bool]:
         items: list[T] = []
-        item = self._queue.get()
-        try:
-            while item is not None and len(items) < MAX_TOGETHER:
-                items.append(item)
-                item = self._queue.get_nowait()
-        except Empty:
-            return items, False
-        if item is not None:
+        while (item := self._queue.get()) is not None:
             items.append(item)
-        return items, item is None
+            if len(items) >= MAX_TOGETHER or self._queue.empty():  # nobody else takes from it
+                return items, False
+        return items, True

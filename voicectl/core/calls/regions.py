@@ -110,7 +110,7 @@ class Finder:
             if (known := self._nowhere.get(hyphenated(uuid))) is not None:
                 raise known
             others = self._readers(url for url in self._others(uuid) if url not in found)
-            until = min(give_up, _in(REGIONS_SECONDS * self._times))
+            until = min(give_up, time.monotonic() + REGIONS_SECONDS * self._times)
             found |= self._ask(others, uuid, until, is_first_enough=True)
             for url, seen in found.items():
                 if not isinstance(seen, VoicectlError):
@@ -162,7 +162,7 @@ class Finder:
         return session
 
     def _ask_alone(self, url: str, uuid: str, give_up: float) -> Call | VoicectlError:
-        until = min(give_up, _in(HERE_SECONDS * self._times))
+        until = min(give_up, time.monotonic() + HERE_SECONDS * self._times)
         return self._ask(self._readers([url]), uuid, until)[url]
 
     def _ask(
@@ -281,7 +281,3 @@ def _advice(neighbours: Iterable[str], answers: Mapping[str, Any]) -> str:
 
 def _name(url: str) -> str:
     return urlsplit(url).netloc
-
-
-def _in(seconds: float) -> float:
-    return time.monotonic() + seconds

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import TYPE_CHECKING
 
 from voicectl import times
@@ -99,29 +100,18 @@ def find(
         ages: Gives what this machine knows of when legs were made; called where their age is asked for.
         statuses: The statuses to look in.
     """
-
-    def ask(
-        wanted: Sequence[CallStatus], *, date_start: str | None = None, date_end: str | None = None
-    ) -> list[Call]:
-        return live_calls(
-            api,
-            statuses=wanted,
-            date_start=date_start,
-            date_end=date_end,
-            conversation_uuid=selection.conversation,
-        )
-
+    ask = partial(live_calls, api, conversation_uuid=selection.conversation)
     wanted = [status for status in statuses if selection.status in (None, status)]
     if selection.older_than is None:
-        return [call for call in ask(wanted) if matches(call, selection)]
+        return [call for call in ask(statuses=wanted) if matches(call, selection)]
     known = ages()
     cut_off = times.utc(known.platform_now - selection.older_than)
-    old = [call for call in ask(wanted, date_end=cut_off) if matches(call, selection)]
+    old = [call for call in ask(statuses=wanted, date_end=cut_off) if matches(call, selection)]
     if not old:
         return []
     # in every live status: a leg that has moved on meanwhile is not to be missed
-    undated = {call.uuid for call in ask(LIVE, date_end=BEFORE_ALL_CALLS)}
-    younger = {call.uuid for call in ask(LIVE, date_start=cut_off)}
+    undated = {call.uuid for call in ask(statuses=LIVE, date_end=BEFORE_ALL_CALLS)}
+    younger = {call.uuid for call in ask(statuses=LIVE, date_start=cut_off)}
     return [
         call
         for call in old
