@@ -27,8 +27,8 @@ Detail = dict[str, Any]
 
 
 @dataclass(slots=True)
-class Deed:
-    """What is done to a leg or to a conversation, by its id, and what comes of it."""
+class ActionRecord:
+    """The id of a leg, or of a conversation, that something is done to, and what comes of it."""
 
     id: str
     outcome: str = DONE
@@ -37,20 +37,22 @@ class Deed:
 @contextmanager
 def one_leg(app: App, leg: str, action: str, **detail: Any) -> Iterator[str]:
     """Do the block to the leg that a command names, by its id; then note it and write its record."""
-    with one_target(app, views.LEG, lambda: app.legs.live_leg(leg), action, detail) as deed:
-        yield deed.id
+    with one_target(app, views.LEG, lambda: app.legs.live_leg(leg), action, detail) as acted:
+        yield acted.id
 
 
 @contextmanager
-def one_target(app: App, view: View, find: Callable[[], str], action: str, detail: Detail) -> Iterator[Deed]:
+def one_target(
+    app: App, view: View, find: Callable[[], str], action: str, detail: Detail
+) -> Iterator[ActionRecord]:
     """Do the block to what *find* finds; then note it and write its record."""
     with app.terminal.writer(view, is_many=False) as out:
-        deed = Deed(find())
+        acted = ActionRecord(find())
         app.consent.announce()
-        with noted(app, deed.id, action, detail):
-            yield deed
-        note_done(app, deed, action, detail)
-        out.add({view.id: deed.id, "action": action, "outcome": deed.outcome})
+        with noted(app, acted.id, action, detail):
+            yield acted
+        note_done(app, acted, action, detail)
+        out.add({view.id: acted.id, "action": action, "outcome": acted.outcome})
 
 
 class LegOperation:
@@ -158,7 +160,7 @@ class Targets:
         self._statuses.pop(name, None)
         if has_changed is not None:
             self.done.append(uuid)
-            self._record(Deed(uuid, DONE if has_changed else ALREADY))
+            self._record(ActionRecord(uuid, DONE if has_changed else ALREADY))
         return True
 
     def tell(self, exc: VoicectlError, about: str = "") -> None:
@@ -180,10 +182,10 @@ class Targets:
             raise exc
         self.tell(exc, name)
 
-    def _record(self, deed: Deed) -> None:
-        note_done(self._app, deed, self._operation.name, self._operation.detail)
+    def _record(self, acted: ActionRecord) -> None:
+        note_done(self._app, acted, self._operation.name, self._operation.detail)
         try:
-            self._out.add({"uuid": deed.id, "action": self._operation.name, "outcome": deed.outcome})
+            self._out.add({"uuid": acted.id, "action": self._operation.name, "outcome": acted.outcome})
             self._out.flush()
         except OSError as exc:  # nobody reads any more: the legs are still to be ended, and told elsewhere
             self.lost = exc
@@ -202,10 +204,10 @@ def noted(app: App, id_: str, action: str, detail: Detail) -> Iterator[None]:
         raise
 
 
-def note_done(app: App, deed: Deed, action: str, detail: Detail) -> None:
+def note_done(app: App, acted: ActionRecord, action: str, detail: Detail) -> None:
     """Note what was done; its id is told elsewhere if its record cannot be written."""
-    app.changed.append(deed.id)
-    app.notes.add(app.clock.time(), deed.id, action, deed.outcome, detail)
+    app.changed.append(acted.id)
+    app.notes.add(app.clock.time(), acted.id, action, acted.outcome, detail)
 
 
 def stops_all(exc: VoicectlError) -> bool:

@@ -14,7 +14,7 @@ from voicectl.cli.output import writer
 from voicectl.cli.output.text import clean, remark, to_json
 from voicectl.cli.output.views import PARTIES
 from voicectl.cli.output.writer import Format, View
-from voicectl.cli.targets import ALREADY, Deed, one_target
+from voicectl.cli.targets import ALREADY, ActionRecord, one_target
 from voicectl.core.calls import conversations
 from voicectl.core.calls.conversations import Hears, Presence, Scene
 from voicectl.core.calls.live import live_calls
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
+    from voicectl.api.conversations import ConversationApi
     from voicectl.core.calls.conversations import Heard
     from voicectl.voice.conversation import Conversation
 
@@ -88,7 +89,7 @@ def list_(
     app = current(ctx)
     with app.terminal.writer(LISTED, is_many=True) as out:
         cuts: list[bool] = []
-        for group in conversations.grouped(app.live, _listed(app, cuts), with_empty=all_):
+        for group in conversations.grouped(app.live, _listed(app.conversations, cuts), with_empty=all_):
             app.interrupts.check()
             known = {} if group.conversation is None else group.conversation.raw
             found = {"legs": len(group.calls), "statuses": group.statuses, "since": group.since}
@@ -99,10 +100,10 @@ def list_(
             )
 
 
-def _listed(app: App, cuts: list[bool]) -> Iterator[Conversation]:
+def _listed(api: ConversationApi, cuts: list[bool]) -> Iterator[Conversation]:
     """List conversations, as far as can be had: a failure is told, and ends it; *cuts* gets whether more exist."""
     try:
-        yield from app.conversations.list(on_cut=lambda: cuts.append(True))
+        yield from api.list(on_cut=lambda: cuts.append(True))
     except (ApiError, TransportError) as exc:
         remark(f"Names are not known, the Conversation API does not tell: {exc.message}")
 
@@ -234,11 +235,11 @@ def talk(ctx: typer.Context, room: Room, speech: Speech) -> None:
     app = current(ctx)
     body = speech.body(app.terminal)
     if body is None:
-        with _one_conversation(app, room, "talk --stop") as deed:
-            app.conversations.stop_talk(deed.id)
+        with _one_conversation(app, room, "talk --stop") as acted:
+            app.conversations.stop_talk(acted.id)
     else:
-        with _one_conversation(app, room, "talk", characters=len(body["text"])) as deed:
-            app.conversations.start_talk(deed.id, body)
+        with _one_conversation(app, room, "talk", characters=len(body["text"])) as acted:
+            app.conversations.start_talk(acted.id, body)
 
 
 @grouped
@@ -254,11 +255,11 @@ def stream(ctx: typer.Context, room: Room, playback: Playback) -> None:
     app = current(ctx)
     body = playback.body()
     if body is None:
-        with _one_conversation(app, room, "stream --stop") as deed:
-            app.conversations.stop_stream(deed.id)
+        with _one_conversation(app, room, "stream --stop") as acted:
+            app.conversations.stop_stream(acted.id)
     else:
-        with _one_conversation(app, room, "stream") as deed:
-            app.conversations.start_stream(deed.id, body)
+        with _one_conversation(app, room, "stream") as acted:
+            app.conversations.start_stream(acted.id, body)
 
 
 def record(
@@ -321,19 +322,21 @@ def record(
     )
     if stop:
         refuse_with_stop(**{f"option {name}": value for name, value in options.items()})
-        with _one_conversation(app, room, "record --stop") as deed:
-            if not conversations.stop_recording(app.conversations, deed.id):
-                deed.outcome = ALREADY
+        with _one_conversation(app, room, "record --stop") as acted:
+            if not conversations.stop_recording(app.conversations, acted.id):
+                acted.outcome = ALREADY
     else:
-        with _one_conversation(app, room, "record") as deed:
-            app.conversations.start_recording(deed.id, options)
+        with _one_conversation(app, room, "record") as acted:
+            app.conversations.start_recording(acted.id, options)
 
 
 def _urls(url: str | None, option: str) -> list[str] | None:
     return None if url is None else [check_url(url, option)]
 
 
-def _one_conversation(app: App, room: str, action: str, **detail: Any) -> AbstractContextManager[Deed]:
+def _one_conversation(
+    app: App, room: str, action: str, **detail: Any
+) -> AbstractContextManager[ActionRecord]:
     """Do the block to the conversation that a command names; then note it and write its record."""
     return one_target(
         app, ACTED, lambda: conversations.conversation_id(app.conversations, room), action, detail

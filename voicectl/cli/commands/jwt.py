@@ -12,6 +12,7 @@ from voicectl.cli.arguments import whole_seconds
 from voicectl.cli.context import App, current
 from voicectl.cli.output.text import is_terminal
 from voicectl.cli.output.writer import View
+from voicectl.cli.terminal import Terminal
 from voicectl.errors import InputError, VoicectlError
 
 LATEST = 253_402_300_800  # the year 10000
@@ -53,7 +54,7 @@ def create(
         now=app.clock.time() + app.clock_offset,
         ttl=seconds,
         sub=sub,
-        acl=None if acl is None else _acl(app, acl),
+        acl=None if acl is None else _acl(app.terminal, acl),
     )
     app.terminal.write(tokens.mint(claims, app.target.load_key()) + "\n")
 
@@ -97,10 +98,10 @@ def show(
         )
 
 
-def _acl(app: App, name: str) -> dict[str, Any]:
+def _acl(terminal: Terminal, name: str) -> dict[str, Any]:
     hint = 'Write it as {"paths": {"/*/calls/**": {}}}.'
     try:
-        acl = strict_json.loads(app.terminal.read_input(name, "an ACL"))
+        acl = strict_json.loads(terminal.read_input(name, "an ACL"))
     except (ValueError, RecursionError) as exc:
         raise InputError("The ACL is not JSON.", hint=hint) from exc
     if not isinstance(acl, dict) or not isinstance(acl.get("paths"), dict):

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 BAD_REQUEST = 400
 NOT_FOUND = 404
 
-_REVERSE = {LegAction.MUTE: LegAction.UNMUTE, LegAction.EARMUFF: LegAction.UNEARMUFF}
 _MARK = {LegAction.MUTE: "muted", LegAction.EARMUFF: "earmuffed"}
 
 
@@ -242,7 +241,7 @@ class _Undoing(_Modifying):
     """Reverses an action where the notes say that it was done from here, last of what was done from here."""
 
     def __init__(self, app: App, action: LegAction, *, is_selected: bool) -> None:
-        reverse = _REVERSE[action]
+        reverse = LegAction(f"un{action}")
         super().__init__(app, reverse, is_selected=is_selected)
         self._past = _MARK[action]
         notes = [note for note in app.notes.since(0) if note.what in (action, reverse)]

@@ -11,6 +11,7 @@ from voicectl.cli.arguments import MAX_LENGTH_SECONDS, grouped, whole_seconds
 from voicectl.cli.context import App, current
 from voicectl.cli.output.text import remark
 from voicectl.cli.output.writer import View
+from voicectl.cli.terminal import Terminal
 from voicectl.core import hosts
 from voicectl.core.identity import keys, profiles
 from voicectl.core.identity.policy import Policy, host_name, prefix
@@ -140,7 +141,9 @@ def add(
         )
     policy = guards.policy()
     url = hosts.region_url(region) if region else base_url or hosts.DEFAULT_BASE_URL
-    identity = profiles.application_id(application_id or _ask(app, "Application id", "--application-id"))
+    identity = profiles.application_id(
+        application_id or _ask(app.terminal, "Application id", "--application-id")
+    )
     profile = Profile(
         name=name,
         application_id=identity,
@@ -152,12 +155,14 @@ def add(
         policy=policy,
     )
     hosts.check_application(identity, profile.base_url)
-    key = _read_key(app, private_key, key_command)
+    key = _read_key(app.terminal, private_key, key_command)
     stored = None if key_command else key
-    api_secret = _read_secret(app, api_secret_file, "API secret")
+    api_secret = _read_secret(app.terminal, api_secret_file, "API secret")
     if api_key is not None and api_secret is None:
-        api_secret = _ask(app, "API secret", "--api-secret-file")
-    signature_secret = _read_secret(app, signature_secret_file, "signature secret", lines=MAX_SECRETS)
+        api_secret = _ask(app.terminal, "API secret", "--api-secret-file")
+    signature_secret = _read_secret(
+        app.terminal, signature_secret_file, "signature secret", lines=MAX_SECRETS
+    )
     with app.terminal.writer(VIEW, is_many=False) as out:
         app.profiles.add(
             profile, key=stored, api_secret=api_secret, signature_secret=signature_secret, replace=replace
@@ -274,22 +279,22 @@ def _record(store: ProfileStore, profile: Profile) -> dict[str, Any]:
     }
 
 
-def _read_key(app: App, file: str | None, command: str | None) -> RSAPrivateKey:
+def _read_key(terminal: Terminal, file: str | None, command: str | None) -> RSAPrivateKey:
     """The key, checked once; a file that others can read is refused."""
     if command is not None:
         key, where = keys.from_command(command), "what the key command prints"
     else:
-        file = file or _ask(app, "Private key file", "--private-key")
+        file = file or _ask(terminal, "Private key file", "--private-key")
         where = "standard input" if file == "-" else str(files.user_path(file))
-        key = keys.parse(_read_private(app, file, "private key"), where=where)
+        key = keys.parse(_read_private(terminal, file, "private key"), where=where)
     keys.check(key, where=where)
     return key
 
 
-def _read_secret(app: App, file: str | None, what: str, *, lines: int = 1) -> str | None:
+def _read_secret(terminal: Terminal, file: str | None, what: str, *, lines: int = 1) -> str | None:
     if file is None:
         return None
-    content = _read_private(app, file, what)
+    content = _read_private(terminal, file, what)
     found = [line.strip() for line in content.decode("ascii", "replace").splitlines() if line.strip()]
     if not 0 < len(found) <= lines or not all(each.isascii() and each.isprintable() for each in found):
         raise ConfigError(
@@ -298,15 +303,15 @@ def _read_secret(app: App, file: str | None, what: str, *, lines: int = 1) -> st
     return "\n".join(found)
 
 
-def _read_private(app: App, file: str, what: str) -> bytes:
+def _read_private(terminal: Terminal, file: str, what: str) -> bytes:
     """Read a secret; a file that others can read is refused."""
     if file == "-":
-        return app.terminal.read_stdin("a private key" if what == "private key" else what)
+        return terminal.read_stdin("a private key" if what == "private key" else what)
     return files.read_private(files.user_path(file), what=what)
 
 
-def _ask(app: App, what: str, option: str) -> str:
+def _ask(terminal: Terminal, what: str, option: str) -> str:
     """What is missing, asked for without echo: a secret may be pasted by mistake."""
-    if not app.terminal.can_ask:
+    if not terminal.can_ask:
         raise InputError(f"{what} is missing.", hint=f"Give {option}.")
-    return app.terminal.ask(what, is_hidden=True)
+    return terminal.ask(what, is_hidden=True)

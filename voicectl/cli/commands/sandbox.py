@@ -24,7 +24,7 @@ from voicectl.cli.context import App, current
 from voicectl.cli.output.text import remark
 from voicectl.cli.output.writer import View
 from voicectl.core.identity import keys, target
-from voicectl.core.identity.profiles import SANDBOX, Profile
+from voicectl.core.identity.profiles import SANDBOX, Profile, ProfileStore
 from voicectl.core.sandbox_control import SandboxControl
 from voicectl.errors import ConfigError, InputError, TransportError, VoicectlError
 from voicectl.sandbox.account.identity import Identity, Options, new_identity
@@ -123,11 +123,11 @@ def start(
     app = current(ctx)
     app.consent.refuse_dry_run()
     options = behaviour.options()
-    _refuse_second(app)
+    _refuse_second(app.profiles)
     if detach:
         _start_detached(app, port, options)
         return
-    identity = _stored_identity(app)
+    identity = _stored_identity(app.profiles)
     sandbox = Sandbox(identity, options, clock=app.clock)
 
     def ready(url: str) -> None:
@@ -247,9 +247,8 @@ def _run_child(command: list[str], environ: Mapping[str, str]) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _stored_identity(app: App) -> Identity:
+def _stored_identity(store: ProfileStore) -> Identity:
     """The identity of the profile ``sandbox``, made if it is not there."""
-    store = app.profiles
     path = store.key_path(SANDBOX)
     if SANDBOX not in store.names():
         identity, private_key = new_identity(str(path))
@@ -279,11 +278,11 @@ def _stored_identity(app: App) -> Identity:
     )
 
 
-def _refuse_second(app: App) -> None:
+def _refuse_second(store: ProfileStore) -> None:
     """One profile aims at one sandbox: a second one would leave the first with nobody who can stop it."""
-    if SANDBOX not in app.profiles.names():
+    if SANDBOX not in store.names():
         return
-    profile = app.profiles.get(SANDBOX)
+    profile = store.get(SANDBOX)
     with suppress(TransportError, ConfigError):
         identity = SandboxControl(profile.base_url, source="The profile").identity(timeout=LOOK_SECONDS)
         if identity["application_id"] == profile.application_id:
@@ -295,7 +294,7 @@ def _refuse_second(app: App) -> None:
 
 def _start_detached(app: App, port: int, options: Options) -> None:
     """Start the same command again as a process of its own, and wait until it answers."""
-    _stored_identity(app)  # before the child, so that its faults are told here
+    _stored_identity(app.profiles)  # before the child, so that its faults are told here
     log = files.private_directory(target.state_directory(app.environ)) / "sandbox.log"
     words = [sys.executable, "-m", "voicectl", "sandbox", "start", "--port", str(port), "-q"]
     words += ["--speed", str(options.speed), "--seed", str(options.seed), "--settle", f"{options.settle:g}"]

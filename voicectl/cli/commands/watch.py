@@ -13,7 +13,7 @@ from voicectl.cli.arguments import LEGS_HELP, check_once
 from voicectl.cli.commands.wait import parse_status
 from voicectl.cli.context import App, current
 from voicectl.cli.output.text import is_terminal, remark
-from voicectl.cli.output.views import SEEN
+from voicectl.cli.output.views import PARTIES, SEEN
 from voicectl.cli.output.writer import Format, View
 from voicectl.core.calls.wait import Waiter
 from voicectl.core.history import forms
@@ -42,11 +42,7 @@ FRAME_SECONDS = 1.0
 
 VIEW = View(
     columns=(
-        "uuid",
-        "status",
-        "direction",
-        "from",
-        "to",
+        *PARTIES,
         "conversation_uuid",
         "change",
         "at",

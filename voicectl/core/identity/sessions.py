@@ -109,7 +109,7 @@ class Sessions:
         )
 
     def wire(self, origin: str, *, ca_file: str | None = None, closing: ExitStack | None = None) -> Wire:
-        """Return a connection to a host, signed in as nobody."""
+        """Return an unauthenticated connection to a host."""
         wire = Wire(origin, ca_file=ca_file or self.target.ca_file, environ=self.environ)
         (closing or self.closing).callback(wire.close)
         return wire
