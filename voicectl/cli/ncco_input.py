@@ -16,7 +16,7 @@ from voicectl.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from voicectl.cli.context import App
+    from voicectl.cli.terminal import Terminal
     from voicectl.voice.ncco import Ncco
     from voicectl.voice.ncco.findings import Finding
 
@@ -25,7 +25,7 @@ MAX_TOLD = 10
 NoLint = Annotated[bool, typer.Option("--no-lint", help="Send the NCCO as it is, without checking it.")]
 
 
-def read_ncco(app: App, name: str, *, is_linted: bool = False) -> Ncco:
+def read_ncco(terminal: Terminal, name: str, *, is_linted: bool = False) -> Ncco:
     """The NCCO in the file *name*, or on standard input where it is ``-``.
 
     Args:
@@ -35,7 +35,7 @@ def read_ncco(app: App, name: str, *, is_linted: bool = False) -> Ncco:
         InputError: It is not JSON, not an array with something in it, or is refused; says where.
     """
     where = "Standard input" if name == "-" else name
-    content = app.terminal.read_input(name, "an NCCO").removeprefix(codecs.BOM_UTF8)
+    content = terminal.read_input(name, "an NCCO").removeprefix(codecs.BOM_UTF8)
     try:
         flow = strict_json.loads(content.decode())
     except json.JSONDecodeError as exc:
@@ -48,7 +48,7 @@ def read_ncco(app: App, name: str, *, is_linted: bool = False) -> Ncco:
         from voicectl.voice.ncco.lint import lint_file  # noqa: PLC0415 (only where an NCCO is sent)
 
         told = ((finding, f"{where}:{line}:{column}: ") for finding, line, column in lint_file(content))
-        _refuse(app, where, told)
+        _refuse(terminal, where, told)
     if not isinstance(flow, list) or not flow:
         raise InputError(
             f"{where} is not an NCCO: it is not an array with actions in it.",
@@ -57,7 +57,7 @@ def read_ncco(app: App, name: str, *, is_linted: bool = False) -> Ncco:
     return flow
 
 
-def check_ncco(app: App, flow: Ncco) -> None:
+def check_ncco(terminal: Terminal, flow: Ncco) -> None:
     """Hold *flow*, made from the options of a command, against the rules.
 
     Raises:
@@ -65,10 +65,10 @@ def check_ncco(app: App, flow: Ncco) -> None:
     """
     from voicectl.voice.ncco.lint import lint  # noqa: PLC0415 (only where an NCCO is sent)
 
-    _refuse(app, "The NCCO of these options", ((finding, "") for finding in lint(flow)))
+    _refuse(terminal, "The NCCO of these options", ((finding, "") for finding in lint(flow)))
 
 
-def _refuse(app: App, where: str, findings: Iterable[tuple[Finding, str]]) -> None:
+def _refuse(terminal: Terminal, where: str, findings: Iterable[tuple[Finding, str]]) -> None:
     """Tell what was found: doubts to a reader at a terminal, errors always.
 
     Raises:
@@ -81,12 +81,12 @@ def _refuse(app: App, where: str, findings: Iterable[tuple[Finding, str]]) -> No
         line = f"{place}{finding.severity}: {show(finding.path)}: {finding.message} {finding.hint}"
         told[finding.is_error].append(line)
     warnings, errors = told[False], told[True]
-    if is_terminal(sys.stderr) and not app.terminal.has_json_errors:
+    if is_terminal(sys.stderr) and not terminal.has_json_errors:
         _tell(warnings, "warnings")
     if not errors:
         return
     summary = f"{where} has {len(errors)} error{'s' if len(errors) > 1 else ''}"
-    if app.terminal.has_json_errors:
+    if terminal.has_json_errors:
         summary += ": " + "; ".join(errors[:MAX_TOLD])
     else:
         _tell(errors, "errors")

@@ -196,7 +196,7 @@ def _flow(
             raise InputError(
                 "--ncco does not go with --talk, --stream or --join.", hint="Put them into the NCCO."
             )
-        return read_ncco(app, ncco_file, is_linted=is_linted)
+        return read_ncco(app.terminal, ncco_file, is_linted=is_linted)
     if talk is None and any(value is not None for value in voice.values()):
         raise InputError("--language, --style and --premium go with --talk.", hint="Add --talk TEXT.")
     flow = greeting(
@@ -206,7 +206,7 @@ def _flow(
         **voice,
     )
     if flow and is_linted:
-        check_ncco(app, flow)
+        check_ncco(app.terminal, flow)
     return flow or None
 
 

@@ -116,7 +116,7 @@ def move(
     }
     flow = [ncco.conversation(check_room(room), **terms)]
     if not no_lint:
-        check_ncco(app, flow)
+        check_ncco(app.terminal, flow)
     entry = EntryTerms.of(can_hear=hearing, can_speak=speaking, starts=start_on_enter is not False)
     is_many = len(moved) > 1 or moved[0] == "-" or with_partners
     removal = _Removal(

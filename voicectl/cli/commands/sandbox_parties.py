@@ -87,7 +87,7 @@ def ring(
     body = {
         "to": to if called["type"] == "app" else endpoint.label(called),
         "from": None if from_ is None else endpoint.number(from_),
-        "ncco": None if ncco_file is None else read_ncco(app, ncco_file),
+        "ncco": None if ncco_file is None else read_ncco(app.terminal, ncco_file),
         "region": region,
         "sip_headers": dict(map(parse_header, sip_header or ())) or None,
     }

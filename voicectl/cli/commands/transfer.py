@@ -48,9 +48,9 @@ def transfer(
         caller = caller_id(from_, app.target.from_) if to["type"] in ("phone", "sip") else None
         flow = [ncco.connect(to, from_=caller, limit=app.target.policy.connect_limit)]
         if not no_lint:
-            check_ncco(app, flow)
+            check_ncco(app.terminal, flow)
     else:
-        flow = read_ncco(app, ncco_file or "-", is_linted=not no_lint)
+        flow = read_ncco(app.terminal, ncco_file or "-", is_linted=not no_lint)
     rung = list(ncco.dialled(flow))
     app.target.policy.check_dialled(rung)
     if rung and app.options.dry_run and app.target.policy.max_calls_per_hour is not None:
