@@ -3,9 +3,10 @@
 Run it with the Python of the environment that voicectl is installed in (not in editable mode, and with its ``.pyc``
 files, as users have it)::
 
-    python benchmarks/startup.py [--rounds 21]
+    python benchmarks/startup.py [--rounds 21] [--beside PROGRAM]
 
-It serves its own answers on loopback, over http and over TLS, and needs nothing but ``curl`` beside voicectl.
+It serves its own answers on loopback, over http and over TLS, and needs nothing but ``curl`` beside voicectl. With
+``--beside`` each command is run in turn with that of another installation, such as the one before a change.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 LEG = "3c1f7c5e-9a6b-4d0e-8f7a-5a2b1c0d9e8f"
 APPLICATION = "1d2c3b4a-5968-4776-8594-a3b2c1d0e9f8"
+OTHER = "other: "
 GOALS = {
     "--version": 7,
     "--help": 7,
@@ -94,7 +96,8 @@ def record(number: int) -> dict[str, object]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=21)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--beside", metavar="PROGRAM", help="another voicectl, to compare with")
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         home = Path(directory)
         environ = {"HOME": str(home), "PATH": os.environ["PATH"]}
@@ -130,7 +133,10 @@ def main() -> None:
             "dtmf, TLS": [*dtmf, "tls"],
             "curl, TLS": [*curl, "--cacert", str(certificate), f"{tls}/v1/calls/{LEG}/dtmf"],
         }
-        report(measure(cases, environ, rounds))
+        if args.beside is not None:
+            mine = {name: words for name, words in cases.items() if words[0] == voicectl}
+            cases |= {OTHER + name: [args.beside, *words[1:]] for name, words in mine.items()}
+        report(measure(cases, environ, args.rounds))
         for legs in (1_000, 10_000):
             Answers.legs = legs
             cpu, size, lines = listing([voicectl, "call", "list", "--all", "-p", "http"], environ)
@@ -151,10 +157,12 @@ def measure(cases: dict[str, list[str]], environ: dict[str, str], rounds: int) -
 def report(medians: dict[str, float]) -> None:
     """A table of ratios."""
     base = medians["python -c pass"]
-    print(f"{'':24} {'ms':>7} {'x python':>9} {'at most':>8}")
+    print(f"{'':24} {'ms':>7} {'x python':>9} {'at most':>8} {'/ other':>8}")
     for name, seconds in medians.items():
-        goal = GOALS.get(name, "")
-        print(f"{name:24} {seconds * 1000:7.1f} {seconds / base:9.1f} {goal:>8}")
+        if not name.startswith(OTHER):
+            goal, other = GOALS.get(name, ""), medians.get(OTHER + name)
+            ratio = "" if other is None else f"{seconds / other:.3f}"
+            print(f"{name:24} {seconds * 1000:7.1f} {seconds / base:9.1f} {goal:>8} {ratio:>8}")
     print(f"dtmf over TLS / curl with a token: {medians['dtmf, TLS'] / medians['curl, TLS']:.1f} (at most 5)")
     print(
         f"dtmf, 4096 / 2048 bits: {medians['dtmf, http, 4096 bits'] / medians['dtmf, http']:.2f} (at most 1.1)"
