@@ -79,6 +79,11 @@ def test_stream_plays_a_file_until_it_is_stopped(voicectl: Room) -> None:
     leg = voicectl.call()
 
     assert voicectl(f"stream {leg} https://cdn.example.org/hold.mp3 --loop 0 --level 0.5").exit_code == 0
+    assert voicectl.requests("startStream")[0]["body"] == {
+        "stream_url": ["https://cdn.example.org/hold.mp3"],
+        "loop": 0,
+        "level": "0.5",
+    }
     voicectl.clock.sleep(30)
     assert voicectl(f"stream {leg} --stop").exit_code == 0
 
