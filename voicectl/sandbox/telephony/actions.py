@@ -1,6 +1,6 @@
-"""What a leg is told to do once it is answered: the actions of an NCCO, or where to ask for one.
+"""The actions of an NCCO, and the orders that make calls.
 
-Source: NCCO reference, one class an action.
+Source: NCCO reference; there is one class for each action.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from voicectl.sandbox.telephony.detection import Detection
 from voicectl.sandbox.telephony.sounds import Prompt
 
 RINGING_TIMER = 60
-"""Seconds of ringing after which a call times out, unless it says otherwise."""
+"""Default seconds of ringing after which a call times out."""
 
 LENGTH_TIMER = 7200
-"""Seconds from the answer after which a call is ended, unless it says otherwise."""
+"""Default seconds from the answer after which the platform ends a call."""
 
 LONGEST_RECORDING = 7200
-"""Seconds after which a recording ends, unless it says otherwise."""
+"""Default and maximum length of a recording, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Webhook:
-    """A URL to ask for an NCCO, or to tell of an event."""
+    """A URL that serves NCCOs or receives events."""
 
     url: str
     method: str = "GET"
@@ -36,7 +36,7 @@ class Play:
     """``talk`` or ``stream``.
 
     Attributes:
-        barge_in: ``bargeIn``: a key or a word cuts it, and counts for the ``input`` to come.
+        barge_in: ``bargeIn``: a key or speech stops it, and counts for the next ``input``.
     """
 
     prompt: Prompt
@@ -48,7 +48,7 @@ class Transcription:
     """``transcription`` of a recording.
 
     Attributes:
-        events: Where the ``transcribed`` event goes; None: where the ``record`` event goes.
+        events: Webhook of the ``transcribed`` event; None: that of the ``record`` event.
     """
 
     language: str = "en-US"
@@ -69,12 +69,12 @@ class Record:
     """``record``, and ``record: true`` of ``conversation``.
 
     Attributes:
-        is_split: One channel a party: the caller left, all that the caller hears right.
-        channels: 1 unless split; then 2 or more, the last one for all who are left over.
+        is_split: Record each party on its own channel: the caller left, what the caller hears right.
+        channels: 1 unless split; then 2 or more, the last one shared by the remaining parties.
         end_on_silence: Seconds of silence after which it stops; None: silence does not stop it.
         end_on_key: The key that stops it.
-        time_out: Seconds after which it stops in any case.
-        events: Where the ``record`` event goes; None: where the leg's events go.
+        time_out: Longest duration, in seconds.
+        events: Webhook of the ``record`` event; None: that of the leg's events.
     """
 
     format: Format = Format.MP3
@@ -89,22 +89,22 @@ class Record:
 
     @property
     def is_synchronous(self) -> bool:
-        """Whether the flow waits for its end: a time-out alone does not make it wait."""
+        """True if the flow waits for the recording to end; a time-out alone does not make it wait."""
         return self.end_on_silence is not None or self.end_on_key is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Join:
-    """``conversation``: enter a named room and stay.
+    """``conversation``: join a room and stay there.
 
     Attributes:
-        starts: ``startOnEnter``: the room comes to life when this leg enters.
-        ends: ``endOnExit``: the room closes for all when this leg leaves.
+        starts: ``startOnEnter``: the conversation starts when this leg enters.
+        ends: ``endOnExit``: the conversation ends for all legs when this one leaves.
         mute: Enter muted; False leaves the leg as it is.
         can_hear: The legs that this one hears; None for all.
         can_speak: The legs that hear this one; None for all.
-        music: What to hear until the room comes to life.
-        record: How to record the room, if it is to be.
+        music: URL of the music to play until the conversation starts.
+        record: The recording to make of the room; None for none.
     """
 
     name: str
@@ -119,17 +119,18 @@ class Join:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A call as it was asked for: by ``POST /v1/calls``, by ``connect``, or by a party that calls in.
+    """A call as requested by ``POST /v1/calls``, by ``connect``, or by a party that calls in.
 
     Attributes:
         to: The callee, as records show it; a websocket's has ``headers``, ``content-type`` and ``authorization`` too.
-        from_: The caller, as records show it; empty for a number of the account's.
-        flow: What to do when answered; None for the callee of a ``connect``, and if the ``answer_url`` says.
-        detection: For phones only.
+        from_: The caller, as records show it; empty for a number of the account.
+        flow: The flow to run when answered; None for the callee of a ``connect``, and to ask the application's
+            ``answer_url``.
+        detection: Machine detection, for phones only.
         events: ``event_url`` and ``event_method``; None: the application's.
-        is_synchronous: The reply to the event of its failure may bring the caller another NCCO (``connect``).
-        on_answer: Where to ask for what the callee, alone, hears before it is joined to its caller (``connect``).
-        sip_headers: ``SipHeader_X-...``, as the answer webhook is told of them (a party that calls in).
+        is_synchronous: The reply to the event of its failure may carry another NCCO for the caller (``connect``).
+        on_answer: Webhook of the NCCO that only the callee hears before it joins its caller (``connect``).
+        sip_headers: ``SipHeader_X-...`` parameters of the answer webhook (a party that calls in).
     """
 
     to: dict[str, Any]
@@ -147,12 +148,12 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dial:
-    """``connect``: call somebody into the leg's own conversation.
+    """``connect``: call a party into the leg's own conversation.
 
     Attributes:
-        order: The call, but for its ``from_``; without ``events`` they go where the caller's go.
+        order: The call without its ``from_``; without ``events``, the caller's webhook gets its events.
         caller: The ``from`` number; None for the account's own.
-        ringback: What the caller hears until the callee is there.
+        ringback: URL of the tone that the caller hears until the callee answers.
     """
 
     order: Order
@@ -162,10 +163,10 @@ class Dial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DtmfTerms:
-    """``dtmf`` of ``input``: when the keys are complete.
+    """``dtmf`` of ``input``: the conditions that complete the digits.
 
     Attributes:
-        time_out: Seconds from the start, and from each key.
+        time_out: Seconds to wait for the first key, and for each further one.
     """
 
     time_out: int = 3
@@ -178,11 +179,11 @@ class SpeechTerms:
     """``speech`` of ``input``.
 
     Attributes:
-        uuid: The leg that is listened to; None: the one that runs the flow.
-        end_on_silence: Seconds of silence after which what was said is complete.
-        start_timeout: Seconds within which somebody must begin to speak.
-        max_duration: Seconds of speech at most.
-        save_audio: Keep what was said as a recording.
+        uuid: The leg to listen to; None: the leg that runs the flow.
+        end_on_silence: Seconds of silence that complete the speech.
+        start_timeout: Seconds to wait for speech to begin.
+        max_duration: Longest speech, in seconds.
+        save_audio: Keep the speech as a recording.
     """
 
     uuid: str | None = None
@@ -199,10 +200,10 @@ class Input:
     """``input``: wait for keys, speech or whichever comes first.
 
     Attributes:
-        dtmf: None: keys do not count.
-        speech: None: speech does not count.
-        is_asynchronous: Each key is told at once, and the flow goes on.
-        events: Where the ``input`` event goes; None: where the leg's events go.
+        dtmf: None: ignore keys.
+        speech: None: ignore speech.
+        is_asynchronous: Report each key at once, while the flow goes on.
+        events: Webhook of the ``input`` event; None: that of the leg's events.
     """
 
     dtmf: DtmfTerms | None = None
@@ -213,7 +214,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notify:
-    """``notify``: tell a webhook something of the flow's own; the reply may bring another NCCO."""
+    """``notify``: send a payload of the NCCO to a webhook; the reply may carry another NCCO."""
 
     payload: dict[str, Any]
     events: Webhook
@@ -221,18 +222,18 @@ class Notify:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """``wait``: do nothing for some seconds, already brought into 0.1 to 7200."""
+    """``wait``: pause for *seconds*, already limited to 0.1 to 7200."""
 
     seconds: float = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoveAll:
-    """``transfer``: all legs of the conversation go to another that exists.
+    """``transfer``: move all legs of the conversation to another existing one.
 
     Attributes:
         conversation_uuid: ``CON-...``.
-        mute: They enter muted; False leaves them as they are.
+        mute: Mute the legs as they enter; False leaves them as they are.
         can_hear: As in :class:`Join`; so is ``can_speak``.
     """
 
@@ -249,4 +250,4 @@ Actions = tuple[Action, ...]
 Flow = Actions | Webhook
 
 OnReply = Callable[[Actions | None], None]
-"""Called with the NCCO that the reply to an event brought; None if it brought none."""
+"""Called with the NCCO from the reply to an event; None if the reply has no NCCO."""

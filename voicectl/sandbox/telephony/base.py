@@ -18,15 +18,15 @@ class Base:
     """The records, the call clock, and the effects so far.
 
     Args:
-        seed: Ids come from it: the same seed and the same operations give the same ids.
-        now: The call clock's moment, in milliseconds since 1970.
-        host_time: Tells the host clock's Unix seconds, kept with each new record.
+        seed: The seed of ids: the same seed and the same operations give the same ids.
+        now: The present moment of the call clock, in milliseconds since 1970.
+        host_time: Returns the Unix seconds of the host clock, kept with each new record.
 
     Attributes:
         legs: Every leg, by uuid, in the order they were made. Records are kept for ever.
-        live: Those that have not ended.
-        conversations: Those that exist, by uuid.
-        agenda: What is due when.
+        live: The legs that have not ended.
+        conversations: The conversations that exist, by uuid.
+        agenda: The timers.
     """
 
     def __init__(self, *, seed: str, now: int, host_time: Callable[[], float]) -> None:
@@ -41,7 +41,7 @@ class Base:
 
     @property
     def now(self) -> int:
-        """The call clock's moment, in milliseconds since 1970."""
+        """The present moment of the call clock, in milliseconds since 1970."""
         return self.agenda.now
 
     def new_uuid(self) -> str:
@@ -49,17 +49,17 @@ class Base:
         return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
 
     def schedule(self, leg: Leg, seconds: float, do: Callable[[], object]) -> Timer:
-        """Have *do* called in *seconds* unless *leg* has ended by then."""
+        """Call *do* in *seconds* unless *leg* has ended by then."""
         timer = self.agenda.after(seconds, do)
         leg.timers.append(timer)
         return timer
 
     def emit(self, effect: Effect) -> None:
-        """Leave *effect* to be performed."""
+        """Add *effect* to those to be performed."""
         self._effects.append(effect)
 
     def collect(self) -> list[Effect]:
-        """Take away the effects so far, in order."""
+        """Return the effects so far, in order, and forget them."""
         effects, self._effects = self._effects, []
         return effects
 
@@ -71,14 +71,14 @@ class Base:
         webhook: Webhook | None = None,
         on_reply: OnReply | None = None,
     ) -> None:
-        """Tell a webhook of an event.
+        """Send an event to a webhook.
 
         Args:
             leg: The leg that the event is about.
-            kind: What the log calls it.
-            fields: What is sent.
-            webhook: Where to; None: where the events of the leg go.
-            on_reply: Given if the reply may bring an NCCO: called with it, or with None if there is none.
+            kind: The kind of event, for the log.
+            fields: The body of the event.
+            webhook: The webhook; None: that of the leg's events.
+            on_reply: Given if the reply may carry an NCCO: called with it, or with None if there is none.
         """
         event = Event(
             at=self.now,
@@ -94,17 +94,17 @@ class Base:
         self.emit(event)
 
     def replied(self, event: Event, actions: Actions | None) -> None:
-        """Hand over what the reply to *event* brought; None if there was none. Empty, it changes nothing either."""
+        """Pass on the NCCO from the reply to *event*; None if there was none. An empty one changes nothing either."""
         _, on_reply = self._waiting.pop(id(event))
         on_reply(actions)
 
     def complain(self, uuid: str, reason: str) -> None:
-        """Tell the webhook of a leg that its flow cannot go on as it was written."""
+        """Send an ``error`` event: the flow of the leg cannot go on as it was written."""
         leg = self.legs[uuid]
         self.tell(leg, Kind.ERROR, events.error(leg, self.now, reason))
 
     def note(self, conversation: Conversation, type_: str, leg: Leg | None, **body: Any) -> None:
-        """Note an event of a *conversation*, which comes from *leg* or, if that is None, from the platform."""
+        """Record an event of *conversation*, caused by *leg* or, if that is None, by the platform."""
         self.emit(
             Note(
                 at=self.now,
@@ -117,5 +117,5 @@ class Base:
         )
 
     def remark(self, leg: Leg, reason: str) -> None:
-        """Remark why the flow of *leg* did not go as it was written."""
+        """Log why the flow of *leg* did not go as it was written."""
         self.emit(Remark(at=self.now, uuid=leg.uuid, reason=reason))

@@ -1,7 +1,7 @@
 """The life of a leg: made, ringing, answered, running its flow, ended.
 
-This is what happens by itself once something was asked for; the :mod:`~voicectl.sandbox.telephony.exchange` is what
-may be asked.
+Call control does what follows from a request by itself; the :mod:`~voicectl.sandbox.telephony.exchange` takes the
+requests.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from voicectl.voice.call import FINAL, NEXT, CallStatus
 from voicectl.voice.endpoint import label
 
 MAY_BRING_FALLBACK = FINAL - {CallStatus.COMPLETED, CallStatus.CANCELLED}
-"""The ends of a synchronous ``connect`` after which the reply to the event may bring another NCCO."""
+"""The ends of a synchronous ``connect`` after which the reply to the event may carry another NCCO."""
 
 _REASON = {
     CallStatus.COMPLETED: "ok",
@@ -43,19 +43,19 @@ INBOUND_ANSWERED_AFTER = 1.0
 
 
 class IllegalMove(Exception):
-    """A status that may not follow the present one; nothing was changed."""
+    """A status may not follow the present one; nothing was changed."""
 
 
 class CallControl:
-    """The legs, from their making to their end.
+    """The legs, from their creation to their end.
 
     Args:
-        base: Where the records are.
-        media: Where the sounds are.
-        rooms: Where the conversations are.
-        number: The account's own number, the caller where no other is named.
-        may_dial: Asked before each ``connect`` dials; False when over the rate limit.
-        knows_user: Whether an application has an app user of this name, in this region.
+        base: The records and the call clock.
+        media: The sounds.
+        rooms: The conversations.
+        number: The account's own number, the default caller.
+        may_dial: Called before each ``connect`` dials; returns False over the rate limit.
+        knows_user: Returns True if an application has an app user of this name, in this region.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class CallControl:
         self._knows_user = knows_user
 
     def place(self, order: Order, conversation: Conversation, *, dialled_by: FlowRun | None = None) -> Leg:
-        """Call the party of *order*, which rings, declines, or is a WebSocket to connect to."""
+        """Call the party of *order*: it rings or declines, or its WebSocket is opened."""
         leg = self._new_leg(order, conversation, Direction.OUTBOUND)
         leg.flow.pending, leg.flow.dialled_by = order.flow, dialled_by
         refusal = leg.far_end.refusal
@@ -93,7 +93,7 @@ class CallControl:
         return leg
 
     def receive(self, order: Order, conversation: Conversation) -> Leg:
-        """Let a party call us: it rings at once."""
+        """Receive the call of a party, which rings at once."""
         leg = self._new_leg(order, conversation, Direction.INBOUND)
         self._set_status(leg, CallStatus.RINGING)
         if order.flow is None or isinstance(order.flow, Webhook):
@@ -103,7 +103,7 @@ class CallControl:
         return leg
 
     def dial(self, caller: Leg, dial: Dial, run: FlowRun) -> Leg | None:
-        """Call somebody into the conversation of *caller*, for *run*; None if over the rate limit."""
+        """Call a party into the conversation of *caller*, for *run*; return None over the rate limit."""
         if not self._may_dial():
             self._base.complain(caller.uuid, "connect: over the limit of new calls per second")
             return None
@@ -128,7 +128,7 @@ class CallControl:
         self._base.emit(leg.flow.awaiting)
 
     def fetched(self, fetch: Fetch) -> Leg | None:
-        """Return the leg that *fetch* is for, unless it has ended or been told otherwise since."""
+        """Return the leg that *fetch* is for; None if it has ended or was given another NCCO since."""
         leg = self._base.live.get(fetch.uuid)
         if leg is None or leg.flow.awaiting is not fetch:
             return None
@@ -136,7 +136,7 @@ class CallControl:
         return leg
 
     def answer(self, leg: Leg) -> None:
-        """The party of an outbound *leg* picks up."""
+        """Answer an outbound *leg*: its party picks up."""
         leg.cancel_timers()
         self._set_answered(leg)
         detection = leg.detection
@@ -150,12 +150,12 @@ class CallControl:
             self._begin_pending(leg)
 
     def pick_up_for(self, leg: Leg) -> None:
-        """Answer an inbound call, if that is not done: its flow has come to something that is to be heard."""
+        """Answer an inbound call that still rings: its flow has reached an action that needs an answered call."""
         if leg.direction is Direction.INBOUND and leg.status is CallStatus.RINGING:
             self._set_answered(leg)
 
     def begin(self, leg: Leg, actions: Actions) -> None:
-        """Run *actions* on *leg*; on an inbound one once it has rung for long enough."""
+        """Run *actions* on *leg*; on an inbound leg, after its ringing time."""
         if leg.direction is Direction.INBOUND:
             rung = (self._base.now - leg.created) / 1000
             self._base.schedule(leg, max(0, INBOUND_ANSWERED_AFTER - rung), partial(self._run, leg, actions))
@@ -163,7 +163,7 @@ class CallControl:
             self._run(leg, actions)
 
     def run_instead(self, leg: Leg, actions: Actions) -> None:
-        """Leave the present NCCO, conversation and partner of *leg* for *actions*."""
+        """Replace the NCCO of *leg* with *actions*; it leaves its conversation and its partner."""
         leg.flow.pending = leg.flow.awaiting = None
         leg.flow.abandon()
         leg.flow.leave_caller()
@@ -172,7 +172,7 @@ class CallControl:
         self._run(leg, actions)
 
     def whisper(self, leg: Leg, actions: Actions) -> None:
-        """Let the callee of a ``connect`` hear *actions*, alone, before it is joined to its caller."""
+        """Run *actions* for the callee of a ``connect`` alone, before it joins its caller."""
         self._start(leg, actions, partial(self.join_caller, leg))
 
     def join_caller(self, leg: Leg) -> None:
@@ -183,22 +183,22 @@ class CallControl:
             leg.flow.dialled_by.callee_joined()
 
     def finish(self, leg: Leg) -> None:
-        """End *leg* from our side: ``cancelled`` before the answer, ``completed`` after it."""
+        """End *leg* from the platform's side: ``cancelled`` before the answer, ``completed`` after it."""
         if leg.is_up:
             self.end(leg, CallStatus.COMPLETED, disconnected_by="platform", sip_code=200)
         else:
             self.end(leg, CallStatus.CANCELLED)
 
     def refuse(self, leg: Leg, refusal: Refusal) -> None:
-        """The called party does not answer, for this reason."""
+        """End *leg*, whose party does not answer, as *refusal* says."""
         self.end(leg, refusal.status, detail=refusal.detail, sip_code=refusal.sip_code)
 
     def party_hangs_up(self, leg: Leg) -> None:
-        """The party of *leg*, which is answered, hangs up."""
+        """End *leg*, which is answered: its party hangs up."""
         self.end(leg, CallStatus.COMPLETED, disconnected_by="user", sip_code=200)
 
     def end(self, leg: Leg, status: CallStatus, **why: Any) -> None:
-        """End *leg* with *status*, and all that it does."""
+        """End *leg* with *status*, and everything it is doing."""
         on_reply = None
         if leg.order.is_synchronous and status in MAY_BRING_FALLBACK:
             on_reply = leg.flow.leave_caller_waiting()
@@ -264,7 +264,7 @@ class CallControl:
                 self._base.schedule(leg, leg.far_end.beeps_after, partial(self._media.utter, leg, BEEP))
 
     def _see(self, leg: Leg, detection: Detection, sighting: Sighting, *, begins: bool) -> None:
-        """Tell what detection saw; the flow may wait for the reply to that."""
+        """Report a result of machine detection; the flow may wait for the reply."""
         is_advanced = detection.mode is not None
         if sighting.status == CallStatus.MACHINE:
             leg.status = CallStatus.MACHINE
@@ -277,7 +277,10 @@ class CallControl:
             self.finish(leg)
 
     def _run_if_given(self, leg: Leg, actions: Actions | None, *, begins: bool) -> None:
-        """Run the NCCO of a reply in place of what *leg* runs, where it is; without one begin, if it is time."""
+        """Run the NCCO of a reply in place of the present one, in the same conversation.
+
+        If the reply has none and *begins* is set, begin the flow that waits for the reply.
+        """
         if not leg.is_up:
             return
         if actions:
@@ -331,5 +334,5 @@ class CallControl:
 
 
 def _kind(leg: Leg) -> str:
-    """How the events of a conversation name the connection of *leg*."""
+    """Return the prefix of the conversation events about the connection of *leg*."""
     return "rtc" if leg.to["type"] == "app" else "sip"

@@ -1,4 +1,4 @@
-"""Machine detection: what the platform makes of who picked up, and when.
+"""Machine detection: the events that report a person or a machine, and their times.
 
 Source: Voice API reference, "machine detection" (standard and advanced).
 """
@@ -16,7 +16,7 @@ BEEP_TIMEOUT = 45
 
 
 class Behavior(StrEnum):
-    """What to do about a machine."""
+    """The action to take when a machine answers."""
 
     CONTINUE = "continue"
     HANGUP = "hangup"
@@ -32,7 +32,7 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """One event of detection.
+    """One event of machine detection.
 
     Attributes:
         after: Seconds from the answer.
@@ -47,12 +47,12 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detection:
-    """What was asked for.
+    """The machine detection that a call requests.
 
     Attributes:
         behavior: ``hangup`` ends the call at the first machine event.
         mode: None for the standard detection.
-        beep_timeout: Seconds from the verdict to wait for the beep.
+        beep_timeout: Seconds to wait for the beep, from the verdict on.
     """
 
     behavior: Behavior
@@ -61,11 +61,11 @@ class Detection:
 
     @property
     def waits(self) -> bool:
-        """Whether the flow starts after the last event only."""
+        """True if the flow starts only after the last event."""
         return self.mode in (Mode.DETECT, Mode.DETECT_BEEP)
 
     def sightings(self, far_end: FarEnd) -> list[Sighting]:
-        """The events for a call that *far_end* answers, in order; at least one."""
+        """Return the events for a call that *far_end* answers, in order; at least one."""
         if not far_end.is_machine:
             return [Sighting(after=HUMAN_AFTER, status="human")]
         verdict = Sighting(after=MACHINE_AFTER, status="machine")

@@ -1,6 +1,6 @@
-"""What the exchange leaves for others to do, since it knows neither files nor sockets.
+"""Effects: the actions that the exchange leaves to others, since it knows neither files nor sockets.
 
-They come out of ``Exchange.collect``, in the order in which they are to be seen to.
+``Exchange.collect`` returns them in the order in which they must be performed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from voicectl.sandbox.telephony.sounds import Heard
 
 
 class Purpose(StrEnum):
-    """Why an NCCO is asked for."""
+    """The purpose of a request for an NCCO."""
 
     ANSWER = "answer"
     ON_ANSWER = "onAnswer"
@@ -23,7 +23,7 @@ class Purpose(StrEnum):
 
 
 class Kind(StrEnum):
-    """The kinds of event, as the log names them."""
+    """The kinds of event, in the words of the log."""
 
     STATUS = "status"
     TRANSFER = "transfer"
@@ -36,15 +36,15 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Tell a webhook what happened.
+    """Send an event to a webhook.
 
     Attributes:
         at: Milliseconds of the call clock.
-        uuid: The leg that it is about, whether *fields* name it or not.
-        application_id: Whose event it is.
-        fields: What is sent.
-        webhook: Where to; None: the application's ``event_url``.
-        may_bring_ncco: Whether the reply is waited for: hand it to ``Exchange.replied``, also if there is no URL.
+        uuid: The leg that the event is about, even if *fields* do not name it.
+        application_id: The application of the leg.
+        fields: The body of the event.
+        webhook: The webhook; None: the application's ``event_url``.
+        may_bring_ncco: True if the flow waits for the reply. Call ``Exchange.replied`` then, even without a URL.
     """
 
     at: int
@@ -58,13 +58,13 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Fetch:
-    """Ask a webhook for an NCCO, and hand the answer to ``Exchange.resume`` or ``Exchange.give_up``.
+    """Ask a webhook for an NCCO, and pass the result to ``Exchange.resume`` or ``Exchange.give_up``.
 
     Attributes:
         at: Milliseconds of the call clock.
-        region: Where the leg lives, such as ``na-east``: its host is the ``region_url`` of the request.
-        webhook: Whom to ask; None: the application's ``answer_url``.
-        parameters: The answer parameters but ``region_url``: ``to``, ``from``, ``uuid``, ``conversation_uuid``,
+        region: The region of the leg, such as ``na-east``: its host is the ``region_url`` of the request.
+        webhook: The webhook; None: the application's ``answer_url``.
+        parameters: The answer parameters except ``region_url``: ``to``, ``from``, ``uuid``, ``conversation_uuid``,
             ``endpoint_type`` ...
     """
 
@@ -79,7 +79,7 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remark:
-    """Write down why a flow did not go as it was written."""
+    """Log why a flow did not go as it was written."""
 
     at: int
     uuid: str
@@ -88,14 +88,15 @@ class Remark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """Write down an event of a conversation (Conversation API), and tell the application's RTC webhook of it.
+    """Record an event of a conversation (Conversation API), and send it to the application's RTC webhook.
 
     Attributes:
         at: Milliseconds of the call clock.
-        conversation_uuid: ``CON-...``; it may be gone by the time that this is read.
+        conversation_uuid: ``CON-...``; the conversation may be gone when this is performed.
         type: ``member:joined``, ``audio:say:done`` ...
-        uuid: The leg whose member it comes from; None: from the platform.
-        body: What only the exchange knows of its body: ids, texts, digits, reasons, in the platform's own names.
+        uuid: The leg whose member caused the event; None: the platform did.
+        body: The part of the body that only the exchange knows, in the platform's field names: ids, texts, digits,
+            reasons.
     """
 
     at: int
@@ -108,14 +109,14 @@ class Note:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keep:
-    """Make the audio file of a recording that has ended, and say so to ``Media.recorded``."""
+    """Make the audio file of a recording that has ended, then call ``Media.recorded``."""
 
     recording: Recording
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Open:
-    """Connect to the WebSocket that the leg *uuid* calls; tell ``Exchange.socket_opened`` or ``socket_refused``."""
+    """Connect to the WebSocket of the leg *uuid*, then call ``Exchange.socket_opened`` or ``socket_refused``."""
 
     at: int
     uuid: str
@@ -123,14 +124,14 @@ class Open:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Close:
-    """Close the WebSocket of the leg *uuid*, which has ended from our side."""
+    """Close the WebSocket of the leg *uuid*, which the platform has ended."""
 
     uuid: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sounding:
-    """The party at the WebSocket of the leg *uuid* begins to hear *heard*; keys are sent as messages."""
+    """Begin to send *heard* to the WebSocket of the leg *uuid*; keys are sent as messages."""
 
     uuid: str
     heard: Heard

@@ -1,4 +1,4 @@
-"""The fields of the events that webhooks are told.
+"""The fields of webhook events.
 
 Source: webhook reference, "call status events" and "action events".
 """
@@ -16,10 +16,10 @@ from voicectl.voice.call import CallStatus
 from voicectl.voice.endpoint import label
 
 RATE = Decimal("0.01270000")
-"""EUR a minute, for every call."""
+"""Price of every call, in EUR per minute."""
 
 NETWORK = "23410"
-"""MCCMNC of every far end."""
+"""Mobile country and network code (MCCMNC) of every far end."""
 
 BAD_NCCO = "Syntax error in NCCO. Invalid value type or action."
 """The ``reason`` of the ``error`` event for an NCCO that cannot be run."""
@@ -28,25 +28,25 @@ _PENNY = Decimal("0.00000001")
 
 
 def duration(leg: Leg) -> int:
-    """Billed seconds of a leg that was answered and has ended: begun ones count, so that 0 means never answered."""
+    """Return the billed seconds of a leg that was answered and has ended, rounded up; 0 if it was never answered."""
     if leg.answered_at is None or leg.ended_at is None:
         return 0
     return max(1, math.ceil((leg.ended_at - leg.answered_at) / 1000))
 
 
 def price(seconds: int) -> str:
-    """What *seconds* of a call cost, in EUR."""
+    """Return the price of *seconds* of a call, in EUR."""
     return f"{(RATE * seconds / 60).quantize(_PENNY):f}"  # str() would write 0E-8
 
 
 def parties(leg: Leg) -> dict[str, str]:
-    """``from`` and ``to`` as webhooks have them: plain texts; an app user who calls has no ``from``."""
+    """Return ``from`` and ``to`` as webhooks show them, as plain text."""
     caller, callee = label(leg.from_), label(leg.to)
     return {"from": caller or "Unknown", "to": callee or "Unknown"}
 
 
 def answer(leg: Leg) -> dict[str, str]:
-    """The answer parameters but ``region_url``, which only the sender knows."""
+    """Return the answer parameters except ``region_url``, which only the sender knows."""
     callers = (
         {"from_user": leg.from_["user"]} if leg.from_.get("type") == "app" else {"from": parties(leg)["from"]}
     )
@@ -62,12 +62,12 @@ def answer(leg: Leg) -> dict[str, str]:
 
 
 def status(leg: Leg, at: int, **more: Any) -> dict[str, Any]:
-    """A status event for what *leg* is now.
+    """Return a status event for the present status of *leg*.
 
     Args:
         leg: The leg, already changed.
         at: Milliseconds of the call clock.
-        more: ``detail``, ``sip_code``, ``disconnected_by``; those that are None are left out.
+        more: ``detail``, ``sip_code``, ``disconnected_by``; values of None are left out.
     """
     fields: dict[str, Any] = {
         "headers": leg.to.get("headers", {}) if leg.is_socket else {},
@@ -94,7 +94,7 @@ def status(leg: Leg, at: int, **more: Any) -> dict[str, Any]:
 
 
 def detection(leg: Leg, at: int, verdict: str, sub_state: str | None) -> dict[str, Any]:
-    """A ``human`` or ``machine`` event of machine detection; the leg is its ``call_uuid``."""
+    """Return a ``human`` or ``machine`` event of machine detection; it names the leg ``call_uuid``."""
     fields = {
         "call_uuid": leg.uuid,
         **parties(leg),
@@ -106,7 +106,7 @@ def detection(leg: Leg, at: int, verdict: str, sub_state: str | None) -> dict[st
 
 
 def disconnected(leg: Leg, at: int) -> dict[str, Any]:
-    """A WebSocket was closed by its application."""
+    """Return the event of a WebSocket that its application closed."""
     return {
         **parties(leg),
         "uuid": leg.uuid,
@@ -118,7 +118,7 @@ def disconnected(leg: Leg, at: int) -> dict[str, Any]:
 
 
 def transfer(leg: Leg, at: int, left: str, entered: str) -> dict[str, Any]:
-    """A leg went from one conversation to another."""
+    """Return the event of a leg that moved from one conversation to another."""
     return {
         "conversation_uuid_from": left,
         "conversation_uuid_to": entered,
@@ -129,7 +129,7 @@ def transfer(leg: Leg, at: int, left: str, entered: str) -> dict[str, Any]:
 
 
 def taken(leg: Leg, at: int, dtmf: dict[str, Any], speech: dict[str, Any]) -> dict[str, Any]:
-    """An ``input`` event."""
+    """Return an ``input`` event."""
     return {
         "speech": speech,
         "dtmf": dtmf,
@@ -141,28 +141,28 @@ def taken(leg: Leg, at: int, dtmf: dict[str, Any], speech: dict[str, Any]) -> di
 
 
 def pressed(leg: Leg, at: int, digit: str) -> dict[str, Any]:
-    """An ``input`` event of a single key, told at once."""
+    """Return an ``input`` event of a single key, reported at once."""
     return taken(leg, at, {"digits": digit, "timed_out": False}, {"results": []})
 
 
 def notify(leg: Leg, at: int, payload: dict[str, Any]) -> dict[str, Any]:
-    """A ``notify`` event: the payload of the NCCO, wrapped."""
+    """Return a ``notify`` event, which wraps the payload of the NCCO."""
     return {"payload": payload, "conversation_uuid": leg.conversation.uuid, "timestamp": rfc3339(at)}
 
 
 def error(leg: Leg, at: int, reason: str) -> dict[str, Any]:
-    """An ``error`` event."""
+    """Return an ``error`` event."""
     return {"reason": reason, "conversation_uuid": leg.conversation.uuid, "timestamp": rfc3339(at)}
 
 
 def recorded(recording: Recording, at: int, url: str, size: int) -> dict[str, Any]:
-    """A ``record`` event.
+    """Return a ``record`` event.
 
     Args:
-        recording: One that has ended.
+        recording: A recording that has ended.
         at: Milliseconds of the call clock.
         url: ``recording_url``.
-        size: Bytes of the file.
+        size: Size of the file, in bytes.
     """
     return {
         "start_time": rfc3339(recording.started),
@@ -176,7 +176,7 @@ def recorded(recording: Recording, at: int, url: str, size: int) -> dict[str, An
 
 
 def transcribed(recording: Recording, url: str) -> dict[str, Any]:
-    """A ``transcribed`` event; it has no time."""
+    """Return a ``transcribed`` event; it has no timestamp."""
     return {
         "conversation_uuid": recording.conversation_uuid,
         "type": "record",

@@ -1,7 +1,7 @@
-"""The telephone exchange: what may be asked of it, by the API and by the outside parties.
+"""The telephone exchange: the operations of the API and of the outside parties.
 
-Pure: it knows no HTTP, no event loop and no clock but the moments it is given. Each operation either does what it
-says or raises and changes nothing. What it cannot do itself it leaves as effects, for the performer to collect.
+Pure: it knows no HTTP, no event loop and no clock except the moments it is given. Each operation either succeeds or
+raises and changes nothing. It leaves the rest of the work as effects, which the performer collects.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from voicectl.voice.call import CallStatus
 
 
 class ExchangeError(Exception):
-    """What was asked cannot be done to the leg as it is; nothing was changed."""
+    """The leg's state does not allow the operation; nothing was changed."""
 
 
 class LegOver(ExchangeError):
@@ -39,25 +39,25 @@ class NobodyThere(ExchangeError):
 
 
 class Exchange:
-    """The exchange: the parts that it is made of, and what may be asked of its legs.
+    """The exchange: its parts, and the operations on its legs.
 
     Args:
-        seed: Ids come from it: the same seed and the same operations give the same ids.
-        number: The account's own number, the caller where no other is named.
-        now: The call clock's moment, in milliseconds since 1970.
-        host_time: Tells the host clock's Unix seconds, kept with each new record.
-        may_dial: Asked before each ``connect`` dials; False when over the rate limit.
-        knows_user: Whether an application has an app user of this name, in this region.
-        room_hours: For how many hours an application's rooms stay.
+        seed: The seed of ids: the same seed and the same operations give the same ids.
+        number: The account's own number, the default caller.
+        now: The present moment of the call clock, in milliseconds since 1970.
+        host_time: Returns the Unix seconds of the host clock, kept with each new record.
+        may_dial: Called before each ``connect`` dials; returns False over the rate limit.
+        knows_user: Returns True if an application has an app user of this name, in this region.
+        room_hours: Returns the hours for which an application's rooms stay.
 
     Attributes:
         legs: Every leg, by uuid, in the order they were made. Records are kept for ever.
-        live: Those that have not ended.
-        conversations: Those that exist, by uuid.
-        base: Tells webhooks, and hands over what they reply.
-        media: Plays, and records.
-        rooms: Makes conversations, and ends them.
-        calls: Makes legs, and ends them.
+        live: The legs that have not ended.
+        conversations: The conversations that exist, by uuid.
+        base: Sends events, and passes on the replies.
+        media: Plays and records sounds.
+        rooms: Makes and ends conversations.
+        calls: Makes and ends legs.
     """
 
     def __init__(
@@ -81,20 +81,20 @@ class Exchange:
 
     @property
     def now(self) -> int:
-        """The call clock's moment, in milliseconds since 1970."""
+        """The present moment of the call clock, in milliseconds since 1970."""
         return self.base.now
 
     @property
     def next_due(self) -> int | None:
-        """The moment at which something happens next; None if nothing is to happen by itself."""
+        """The moment of the next timer; None if none is set."""
         return self.base.agenda.next_due
 
     def run(self, until: int) -> None:
-        """Let everything happen that is due up to *until*, in order."""
+        """Move the call clock to *until*, running the timers on the way in order."""
         self.base.agenda.run(until)
 
     def collect(self) -> list[Effect]:
-        """Take away the effects so far, in order."""
+        """Return the effects so far, in order, and forget them."""
         return self.base.collect()
 
     def create(self, order: Order, *, application_id: str, region: str = DEFAULT_REGION) -> Leg:
@@ -102,9 +102,9 @@ class Exchange:
         return self.calls.place(order, self.rooms.new(application_id, region))
 
     def ring(self, order: Order, *, application_id: str, region: str = DEFAULT_REGION) -> Leg:
-        """Let a party call us: it rings at once, and is answered as its flow begins, after a second at the earliest.
+        """Receive the call of a party. It rings at once; its flow answers it, after a second at the earliest.
 
-        Its flow is that of the *order*, or what the application's ``answer_url`` says.
+        The flow is that of the *order*, or comes from the application's ``answer_url``.
         """
         return self.calls.receive(order, self.rooms.new(application_id, region))
 
@@ -112,31 +112,31 @@ class Exchange:
         """End *leg*: ``cancelled`` before the answer, ``completed`` after it.
 
         Raises:
-            LegOver: It has ended.
+            LegOver: The leg has ended.
         """
         self._require_live(leg)
         self.calls.finish(leg)
 
     def mute(self, leg: Leg, *, on: bool) -> None:
-        """Let the others not hear *leg*, or hear it again. Kept over a transfer; repeating it changes nothing.
+        """Mute *leg* for the others, or unmute it. A transfer keeps this; repeating it changes nothing.
 
         Raises:
-            LegOver: It has ended.
-            LegNotAnswered: It is not answered yet.
+            LegOver: The leg has ended.
+            LegNotAnswered: The leg is not answered yet.
         """
         self._require_up(leg)
         self.rooms.mute(leg, on=on)
 
     def earmuff(self, leg: Leg, *, on: bool) -> None:
-        """Let *leg* not hear the others, or hear them again. Kept, and raises, as :meth:`mute`."""
+        """Stop *leg* from hearing the others, or let it hear them again. Lasts and raises as :meth:`mute`."""
         self._require_up(leg)
         self.rooms.earmuff(leg, on=on)
 
     def transfer(self, leg: Leg, flow: Flow) -> None:
-        """Have *leg* leave its NCCO and run another, alone: in the room it names, or a new conversation.
+        """Replace the NCCO of *leg*; it moves alone, to the room that the new NCCO names or to a new conversation.
 
-        With a :class:`~voicectl.sandbox.telephony.actions.Webhook` the present NCCO goes on until the other has come.
-        Raises as :meth:`mute`.
+        With a :class:`~voicectl.sandbox.telephony.actions.Webhook` the present NCCO goes on until the new one is
+        there. Raises as :meth:`mute`.
         """
         self._require_up(leg)
         if isinstance(flow, Webhook):
@@ -145,34 +145,34 @@ class Exchange:
             self.calls.run_instead(leg, flow)
 
     def talk(self, leg: Leg, prompt: Prompt | None) -> None:
-        """Say something to the party of *leg* alone, in place of what REST says to it now; None: be silent.
+        """Speak *prompt* to the party of *leg* alone, replacing the last text from REST; None stops it.
 
-        The prompts of its NCCO go on beside it. Raises as :meth:`mute`.
+        The prompts of its NCCO go on at the same time. Raises as :meth:`mute`.
         """
         self._require_up(leg)
         self.media.play_instead(leg, Sound.SPEECH, prompt)
 
     def stream(self, leg: Leg, prompt: Prompt | None) -> None:
-        """Play an audio file to the party of *leg* alone, as :meth:`talk` says something."""
+        """Play an audio file to the party of *leg* alone, as :meth:`talk` speaks a text."""
         self._require_up(leg)
         self.media.play_instead(leg, Sound.AUDIO, prompt)
 
     def dtmf(self, leg: Leg, digits: str) -> None:
-        """Let the party of *leg* hear the tones of *digits*. Raises as :meth:`mute`."""
+        """Play the tones of *digits* to the party of *leg*. Raises as :meth:`mute`."""
         self._require_up(leg)
         self.media.play(leg, keys(digits))
 
     def listen(self, leg: Leg, url: str | None) -> None:
-        """Note where each key that the party presses is wanted; None: nowhere. Raises as :meth:`mute`."""
+        """Set the URL that receives each key that the party presses; None for no URL. Raises as :meth:`mute`."""
         self._require_up(leg)
         self.media.forward_keys(leg, url)
 
     def pick_up(self, leg: Leg) -> None:
-        """The called party of a ringing *leg* answers now.
+        """Answer a ringing *leg* for its called party.
 
         Raises:
-            LegOver: It has ended.
-            LegNotAnswered: It does not ring, or the party is the caller.
+            LegOver: The leg has ended.
+            LegNotAnswered: The leg does not ring, or its party is the caller.
         """
         self._require_live(leg)
         if leg.direction is Direction.INBOUND:
@@ -182,21 +182,21 @@ class Exchange:
         self.calls.answer(leg)
 
     def press(self, leg: Leg, digits: str) -> None:
-        """The party of *leg* presses keys; who hears that leg hears them. Raises as :meth:`mute`."""
+        """Press keys as the party of *leg*; the legs that hear it hear them. Raises as :meth:`mute`."""
         self._require_up(leg)
         self.media.press(leg, digits)
 
     def say(self, leg: Leg, text: str) -> None:
-        """The party of *leg* says *text*; who hears that leg hears it. Raises as :meth:`mute`."""
+        """Say *text* as the party of *leg*; the legs that hear it hear the text. Raises as :meth:`mute`."""
         self._require_up(leg)
         self.media.speak(leg, speech(text, options={}))
 
     def depart(self, leg: Leg) -> None:
-        """The party of *leg* hangs up; before the answer, a called party declines and a caller gives up.
+        """Hang up as the party of *leg*. Before the answer, a called party declines and a caller cancels.
 
         Raises:
-            LegOver: It has ended.
-            LegNotAnswered: It does not even ring.
+            LegOver: The leg has ended.
+            LegNotAnswered: The leg does not ring yet.
         """
         self._require_live(leg)
         if leg.is_up:
@@ -209,11 +209,11 @@ class Exchange:
             self.calls.refuse(leg, DECLINED)
 
     def replied(self, event: Event, actions: Actions | None) -> None:
-        """Hand over what the reply to *event* brought; None if there was none."""
+        """Pass on the NCCO from the reply to *event*; None if there was none."""
         self.base.replied(event, actions)
 
     def resume(self, fetch: Fetch, actions: Actions) -> None:
-        """Run the NCCO that *fetch* brought, unless its leg has ended or been told otherwise since."""
+        """Run the NCCO that *fetch* brought, unless its leg has ended or was given another since."""
         leg = self.calls.fetched(fetch)
         if leg is None:
             return
@@ -225,9 +225,9 @@ class Exchange:
             self.calls.begin(leg, actions)
 
     def give_up(self, fetch: Fetch, reason: str) -> None:
-        """End the call for which *fetch* brought no NCCO, unless it has ended or been told otherwise since.
+        """End the call for which *fetch* brought no NCCO, unless it has ended or was given another since.
 
-        A callee that was to hear something first is joined to its caller without.
+        The callee of a ``connect`` with ``onAnswer`` joins its caller instead.
         """
         leg = self.calls.fetched(fetch)
         if leg is None:
@@ -239,18 +239,18 @@ class Exchange:
             self.calls.finish(leg)
 
     def socket_opened(self, leg: Leg) -> None:
-        """The WebSocket that *leg* calls is connected."""
+        """Answer *leg*: the WebSocket that it calls is connected."""
         if leg.status is CallStatus.STARTED:
             self.calls.answer(leg)
 
     def socket_refused(self, leg: Leg, reason: str) -> None:
-        """The WebSocket that *leg* calls cannot be had."""
+        """End *leg* as ``failed``: the WebSocket that it calls could not be opened."""
         if leg.status is CallStatus.STARTED:
             self.base.remark(leg, f"websocket: {reason}")
             self.calls.end(leg, CallStatus.FAILED, detail="cannot_route", sip_code=404)
 
     def socket_closed(self, leg: Leg) -> None:
-        """The application closed the WebSocket of *leg*; the reply to the event may bring its caller another NCCO."""
+        """End *leg*, whose WebSocket the application closed; the reply to the event may carry an NCCO."""
         if not leg.is_up:
             return
         on_reply = leg.flow.leave_caller_waiting() or (lambda _actions: None)
@@ -261,11 +261,11 @@ class Exchange:
         """Record *conversation* from now on.
 
         Raises:
-            NobodyThere: No leg is in it.
+            NobodyThere: No leg of the conversation is answered.
         """
         leg = next((leg for leg in conversation.legs.values() if leg.is_up), None)
         if leg is None:
-            raise NobodyThere("Nobody is in the conversation.")
+            raise NobodyThere("No leg of the conversation is answered.")
         return self.media.record(leg, order, of=conversation, retention_days=retention_days)
 
     def _require_live(self, leg: Leg) -> None:

@@ -1,7 +1,7 @@
-"""The outside party: what it does when called, by the last three digits of its number.
+"""The outside party, whose behaviour follows from the last three digits of its number.
 
-Numbers 447700900000-447700900999 are reserved for fiction, so a rehearsal's number rings nobody if it is ever
-dialled for real. A number outside them, and digits without a rule of their own, act like 000: a person.
+Numbers 447700900000-447700900999 are reserved for fiction, so dialling a rehearsal's number for real rings no phone.
+A number outside them, and digits without a rule of their own, act like 000: a person.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ PHRASES = (
     "I would like to speak to somebody",
     "please call me back tomorrow",
 )
-"""What numbers that end in 700, 701 ... say; later ones begin again: 710 says what 700 says."""
+"""The phrases of numbers that end in 700, 701 ..., repeated from 710 on."""
 
 _FICTION = "447700900"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """How a call fails before it is answered.
+    """The failure of a call before it is answered.
 
     Attributes:
         after: Seconds from ``ringing``, or from ``started`` if it never rings.
-        rings: Whether the far end rings first.
-        detail: The platform's own word for the reason.
-        sip_code: The carrier's code for it.
+        rings: True if the far end rings first.
+        detail: The platform's word for the reason.
+        sip_code: The carrier's code for the reason.
     """
 
     status: CallStatus
@@ -56,13 +56,13 @@ class FarEnd:
     """The behaviour of one outside party.
 
     Attributes:
-        answers_after: Seconds of ringing; None: not by itself.
-        refusal: How it fails instead of answering.
-        hangs_up_after: Seconds from the answer; None: stays until the flow ends.
-        is_machine: Voicemail picks up.
-        beeps_after: Seconds from the answer; None: never.
-        keys: What it presses when it is asked for keys, one each time, in turn; empty for none.
-        phrase: What it says when it is asked to speak; None: nothing.
+        answers_after: Seconds of ringing; None: it does not answer by itself.
+        refusal: The failure of a call to it; None: it can answer.
+        hangs_up_after: Seconds from the answer; None: it stays until the flow ends.
+        is_machine: True if voicemail picks up.
+        beeps_after: Seconds from the answer; None: it never beeps.
+        keys: The keys that it presses when asked, one each time, in turn; empty for none.
+        phrase: The phrase that it says when asked to speak; None for none.
     """
 
     answers_after: float | None = 2
@@ -75,7 +75,7 @@ class FarEnd:
 
 
 PERSON = FarEnd()
-"""Answers after 2 s, says nothing, stays."""
+"""A person: answers after 2 s, says nothing, stays."""
 
 DECLINED = Refusal(status=CallStatus.REJECTED, after=2, rings=True, detail="declined", sip_code=603)
 """A party that does not want the call."""
@@ -88,7 +88,7 @@ GREETING = Prompt(
     content={"text": "Nobody can take your call now. Please leave a message after the tone, and hang up."},
     once=6.0,
 )
-"""What voicemail says before it beeps, if it does."""
+"""The greeting of voicemail, before its beep if there is one."""
 
 _BY_DIGITS = {
     "200": FarEnd(refusal=Refusal(status=CallStatus.BUSY, after=1, sip_code=486)),
@@ -104,10 +104,10 @@ _BY_DIGITS = {
 
 
 def called(endpoint: dict[str, Any]) -> FarEnd:
-    """What the party at *endpoint* does when we dial it.
+    """Return the behaviour of the party at *endpoint* when it is called.
 
-    SIP URIs and extensions go by the last three digits of the user part, wherever it is. An app user, whatever
-    its name, answers after 1 s; a WebSocket when it is connected.
+    For SIP URIs and extensions it follows from the last three digits of the user part, wherever they stand. An app
+    user of any name answers after 1 s; a WebSocket when it is connected.
     """
     match endpoint["type"]:
         case "phone":
@@ -125,7 +125,7 @@ def called(endpoint: dict[str, Any]) -> FarEnd:
 
 
 def calling(number: str) -> FarEnd:
-    """What the party at *number* does once its own call to us is answered: presses, speaks, hangs up as if called."""
+    """Return the behaviour of the party at *number* once its own call is answered."""
     digits = number[-3:] if _is_fiction(number) else ""
     return _by_digits(digits) if digits[:1] in ("1", "5", "7") else PERSON
 

@@ -35,35 +35,35 @@ from voicectl.sandbox.telephony.state import Leg
 P = ParamSpec("P")
 
 MOST_FLOWS = 100
-"""How many NCCOs a leg may be given at one moment of the call clock."""
+"""Limit on the NCCOs that replies give a leg at one moment of the call clock."""
 
 
 class Calls(Protocol):
-    """What a run asks of call control."""
+    """The part of call control that a run uses."""
 
     def dial(self, caller: Leg, dial: Dial, run: FlowRun) -> Leg | None:
-        """Call somebody into the conversation of *caller*, for *run*; None if that may not be."""
+        """Call a party into the conversation of *caller*, for *run*; return None if that is refused."""
 
     def pick_up_for(self, leg: Leg) -> None:
-        """Answer an inbound call, if that is not done."""
+        """Answer an inbound call that still rings."""
 
     def finish(self, leg: Leg) -> None:
-        """End *leg* from our side."""
+        """End *leg* from the platform's side."""
 
 
 class FlowRun:
-    """Runs *actions* on *leg*, one after the other.
+    """The run of *actions* on *leg*, one after the other.
 
-    The leg leaves it by ending or by being transferred: :meth:`abandon`.
+    :meth:`abandon` stops it when the leg ends or is transferred.
 
     Args:
-        leg: Whose run it is.
-        actions: What to do; more may come by the reply to an event.
-        base: Where the records are.
-        media: Where the sounds are.
-        rooms: Where the conversations are.
-        calls: Where the legs are.
-        finished: Called when the last action is done.
+        leg: The leg that runs them.
+        actions: The actions; the reply to an event may replace them.
+        base: The records and the call clock.
+        media: The sounds.
+        rooms: The conversations.
+        calls: Makes and ends legs.
+        finished: Called after the last action.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class FlowRun:
         self._rooms = rooms
         self._calls = calls
         self._finished = finished
-        self._turn = 0  # what was asked for in an earlier one is answered too late
+        self._turn = 0  # replies to requests of an earlier turn come too late
         self._action: Action | None = None
         self._timer: Timer | None = None
         self._playing: Heard | None = None
@@ -94,7 +94,7 @@ class FlowRun:
         self._key_listener: Callable[[str], None] | None = None
 
     def go_on(self) -> None:
-        """Begin the next action; there may be none."""
+        """Begin the next action, or finish after the last one."""
         self._turn += 1
         self._playing = None
         self._action = action = self._rest.popleft() if self._rest else None
@@ -125,24 +125,24 @@ class FlowRun:
                     self._go_on_in(0)
 
     def callee_joined(self) -> None:
-        """The callee of the present ``connect`` is there: no more ringing in the caller's ear."""
+        """Stop the ringback tone: the callee of the present ``connect`` has joined."""
         self._cut()
         self._calls.pick_up_for(self._leg)
 
     def callee_left(self) -> None:
-        """The callee of the present ``connect`` did not come, or has gone: go on."""
+        """Go on: the callee of the present ``connect`` did not answer, or has left."""
         self._callee = None
         self._cut()
         self._go_on_in(0)
 
     def callee_asks(self) -> OnReply:
-        """The callee did not come, or has gone, and the reply to the event may bring another NCCO: wait for it."""
+        """Wait for a reply: the callee did not answer, or has left, and the reply to its event may carry an NCCO."""
         self._callee = None
         self._cut()
         return self._unless_gone_on(self._replied)
 
     def room_closed(self) -> None:
-        """The conversation ended with this leg in it: go on alone, or end with it."""
+        """Go on alone, or end the leg: its conversation has ended."""
         if self._rest and self._callee is None:
             self._rooms.leave_room(self._leg)
             self._go_on_in(0)
@@ -150,15 +150,15 @@ class FlowRun:
             self._calls.finish(self._leg)
 
     def replace(self, actions: Actions) -> None:
-        """Leave what is under way, and run *actions* in its place.
+        """Stop the action under way, and run *actions* in its place.
 
-        A callee that it dialled loses its caller, and so its call, unless all are to be moved together.
+        The call of a callee ends with that, unless the first of *actions* moves all legs together.
         """
         self.abandon(keep_callee=bool(actions) and isinstance(actions[0], MoveAll))
         self._begin_anew(actions)
 
     def abandon(self, *, keep_callee: bool = False) -> None:
-        """Stop where it is, and end the call of a callee that it dialled; *keep_callee*: unless that has answered."""
+        """Stop the run, and end the call of its callee; with *keep_callee*, unless the callee has answered."""
         self._turn += 1
         self._cut()
         if self._timer is not None:
@@ -189,7 +189,7 @@ class FlowRun:
             self._go_on_in(action.prompt.seconds)
 
     def _barged_in(self) -> None:
-        """A key or a word came while a prompt plays: on to the ``input``."""
+        """Stop the prompt that plays and go to the ``input``: a key or speech came."""
         if not isinstance(self._action, Play):
             return
         self._cut()
@@ -217,7 +217,7 @@ class FlowRun:
         self._collector.begin()
 
     def _listen(self, terms: Input) -> None:
-        """Tell each key at once, for an asynchronous ``input``."""
+        """Report each key at once, for an asynchronous ``input``."""
         self._stop_listening()
         listeners = self._leg.audio.key_listeners
         self._key_listener = listener = partial(self._pressed, terms.events)
@@ -279,7 +279,7 @@ class FlowRun:
             self.go_on()
 
     def _unless_gone_on(self, do: Callable[P, None]) -> Callable[P, None]:
-        """Return *do*, which does nothing once something else has been begun."""
+        """Return *do* as a function that does nothing once the run is in a later turn."""
         turn = self._turn
 
         def later(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -289,9 +289,9 @@ class FlowRun:
         return later
 
     def _begin_anew(self, actions: Actions) -> None:
-        """Run *actions*, unless *MOST_FLOWS* have come at this moment: then the call ends.
+        """Run *actions*, or end the call after *MOST_FLOWS* NCCOs at one moment.
 
-        Replies that bring the same again and take no time would keep the clock where it is for ever.
+        Replies that bring the same NCCO again and take no time would stop the clock for ever.
         """
         self._rest = deque(actions)
         moment, count = self._leg.flow.given
@@ -311,7 +311,7 @@ class FlowRun:
 
 
 def _needs_answer(action: Action) -> bool:
-    """Whether an inbound call is answered for *action*: the others leave it ringing."""
+    """Return True if *action* answers an inbound call; the others leave it ringing."""
     if isinstance(action, Record):
         return action.is_synchronous
     return not isinstance(action, Dial | Notify | Wait)

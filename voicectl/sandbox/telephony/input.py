@@ -1,4 +1,4 @@
-"""``input``: listening to a party until its keys, or what it says, are complete.
+"""``input``: listening to a party until its keys, or its speech, are complete.
 
 Source: NCCO reference, "input" and "bargeIn rules".
 """
@@ -19,21 +19,21 @@ from voicectl.sandbox.telephony.state import Leg
 from voicectl.voice.speech import CHARACTERS_PER_SECOND
 
 CONFIDENCE = "0.92"
-"""Of every phrase that is understood; a text, as the platform writes it."""
+"""The confidence of every recognised phrase; a text, as the platform writes it."""
 
 
 class InputCollector:
-    """Collects the keys or the speech of a party.
+    """A collector of the keys or the speech of a party.
 
-    It listens from the moment it is made; its time runs from :meth:`begin`.
+    It listens from the moment it is made; its time-outs run from :meth:`begin` on.
 
     Args:
         leg: The leg that runs the flow.
         terms: A synchronous ``input``.
-        base: Where the records are.
-        media: Where the sounds are.
-        noticed: Called at each key, and when speech begins.
-        done: Called once with the ``dtmf`` and the ``speech`` of the event, after :meth:`begin` only.
+        base: The records and the call clock.
+        media: The sounds.
+        noticed: Called at each key, and each time the party speaks.
+        done: Called once, never before :meth:`begin`, with the ``dtmf`` and the ``speech`` of the event.
     """
 
     def __init__(
@@ -77,11 +77,11 @@ class InputCollector:
 
     @property
     def is_open(self) -> bool:
-        """Whether it still listens."""
+        """True while it listens."""
         return self._key_pressed in self._leg.audio.key_listeners
 
     def begin(self) -> None:
-        """Let time run: the flow has come to the ``input``."""
+        """Start the time-outs: the flow has reached the ``input``."""
         self._has_begun = True
         if self._result is not None:
             self._done(*self._result, self._recording)
@@ -92,7 +92,7 @@ class InputCollector:
                 self._speech_timer = self._after(self._terms.speech.start_timeout, self._nobody_spoke)
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         for timer in (self._key_timer, self._speech_timer):
             if timer is not None:
                 timer.cancel()

@@ -1,4 +1,4 @@
-"""Sounds: what is played to a party, what a party says or presses, who hears it, and what is recorded of it."""
+"""The sounds of calls: prompts, speech and keys of the parties, the legs that hear them, and recordings."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from voicectl.sandbox.telephony.sounds import BEEP, PLATFORM, Heard, Prompt, Sou
 from voicectl.sandbox.telephony.state import Conversation, Leg
 
 _NOTED = {Sound.SPEECH: ("audio:say", "say_id"), Sound.AUDIO: ("audio:play", "play_id")}
-"""The events of a conversation that a prompt of the platform makes, and how they name it."""
+"""The conversation event of each kind of prompt, and the name of its id field."""
 
 _REACTION_SECONDS = 1.0
-"""How long a party waits before it does what it was asked for, if it is not hurried."""
+"""Seconds that a party takes to react, if it is given enough time."""
 
 _HASH_SECONDS = 0.5
-"""How long after its key it presses ``#``."""
+"""Seconds from a party's key to its ``#``."""
 
 
 class Media:
@@ -32,34 +32,34 @@ class Media:
         self._base = base
 
     def play(self, leg: Leg, prompt: Prompt) -> Heard:
-        """Let the party of *leg* hear *prompt* from now on.
+        """Play *prompt* to the party of *leg*, from now on.
 
-        Prompts of the platform are heard earmuffed or not: earmuffs are against the other legs.
+        An earmuffed leg hears it too: earmuffs only exclude the other legs.
         """
         return self._play_to(leg.conversation, [leg], prompt, leg)
 
     def play_instead(self, leg: Leg, sound: Sound, prompt: Prompt | None) -> None:
-        """Let the party of *leg* hear *prompt* in place of the last one of its kind; None: be silent."""
+        """Play *prompt* to the party of *leg* in place of the last one of its kind; None only stops that one."""
         self.cut(leg.audio.playing.pop(sound, None))
         if prompt is not None:
             leg.audio.playing[sound] = self.play(leg, prompt)
 
     def play_to_all(self, conversation: Conversation, sound: Sound, prompt: Prompt | None) -> None:
-        """Let all parties of *conversation* hear *prompt* in place of the last one of its kind; None: be silent."""
+        """Play *prompt* to all parties of *conversation* in place of the last one of its kind; None only stops it."""
         self.cut(conversation.playing.pop(sound, None))
         if prompt is not None:
             legs = [leg for leg in conversation.legs.values() if leg.is_up and leg.is_joined]
             conversation.playing[sound] = self._play_to(conversation, legs, prompt, None)
 
     def cut(self, heard: Heard | None) -> None:
-        """Stop a prompt that still plays."""
+        """Stop *heard* if it still plays."""
         if heard is not None and heard.is_on(self._base.now):
             heard.cut(self._base.now)
             if heard.on_end is not None:
                 heard.on_end("stop")
 
     def utter(self, leg: Leg, prompt: Prompt) -> Heard:
-        """The party of *leg* makes a sound: who hears that leg hears it. It lasts until :meth:`hush` if endless."""
+        """Make a sound as the party of *leg*, for the legs that hear it; :meth:`hush` ends an endless one."""
         heard = self._sound(prompt, leg.uuid)
         leg.audio.said = [each for each in leg.audio.said if each.is_on(self._base.now)] + [heard]
         self._let_hear([other for other in leg.conversation.legs.values() if other.hears(leg)], heard)
@@ -70,14 +70,14 @@ class Media:
         return heard
 
     def hush(self, heard: Heard) -> None:
-        """The party that made *heard* is silent again."""
+        """End *heard*: the party that made it is silent again."""
         heard.cut(self._base.now)
         leg = self._base.live.get(heard.source)
         if leg is not None:
             self._sounds_until(leg, heard.until)
 
     def part(self, leg: Leg) -> None:
-        """*leg* leaves its conversation: it hears no more of the others there, and they no more of it."""
+        """Stop the sounds between *leg*, which leaves its conversation, and the others there."""
         for heard in leg.audio.said:
             self.cut(heard)
         shared = leg.conversation.playing.values()
@@ -87,13 +87,13 @@ class Media:
                 leg.audio.heard[i] = replace(heard, until=self._base.now, on_end=None)
 
     def silence(self, leg: Leg) -> None:
-        """Let the party of *leg*, which ends, hear and say nothing more."""
+        """Stop all sounds to and from the party of *leg*, which ends."""
         self.part(leg)
         for heard in leg.audio.heard:
             self.cut(heard)
 
     def speak(self, leg: Leg, prompt: Prompt) -> None:
-        """The party of *leg* says something; what listens to it understands it."""
+        """Say *prompt* as the party of *leg*; the ``input`` actions that listen to it recognise the text."""
         heard = self.utter(leg, prompt)
         self._base.note(leg.conversation, "audio:speaking:on", leg)
         if prompt.seconds is not None:
@@ -104,7 +104,7 @@ class Media:
             listener(heard)
 
     def press(self, leg: Leg, digits: str) -> None:
-        """The party of *leg* presses keys, one right after the other."""
+        """Press *digits* as the party of *leg*, one right after the other."""
         self.utter(leg, keys(digits))
         for digit in digits.replace("p", ""):
             self._base.note(leg.conversation, "audio:dtmf", leg, digit=digit)
@@ -118,17 +118,17 @@ class Media:
                 listener(digit)
 
     def forward_keys(self, leg: Leg, url: str | None) -> None:
-        """Tell *url* of each key that the party of *leg* presses; None: nowhere."""
+        """Report each key that the party of *leg* presses to *url*; None stops that."""
         leg.audio.dtmf_url = url
 
     def asked_for_keys(self, leg: Leg, *, within: float, then_hash: bool, while_: Callable[[], bool]) -> None:
-        """Let the party of *leg* press the next of its keys.
+        """Make the party of *leg* press the next of its keys.
 
         Args:
             leg: The leg.
-            within: Seconds that it has; it takes half of them if they are few.
-            then_hash: Whether ``#`` is to follow.
-            while_: Whether it is still asked for: else it presses nothing.
+            within: Seconds that the party has; it reacts after half of them if they are few.
+            then_hash: Press ``#`` afterwards.
+            while_: Returns True while the keys are still wanted; after that the party presses nothing.
         """
         pressed = leg.far_end.keys
         if not pressed:
@@ -141,7 +141,7 @@ class Media:
             self._later(leg, after + _HASH_SECONDS, while_, partial(self.press, leg, "#"))
 
     def asked_for_each_key(self, leg: Leg, while_: Callable[[], bool]) -> None:
-        """Let the party of *leg* press all its keys, 1 s apart; it does so once in a call."""
+        """Make the party of *leg* press all its keys, 1 s apart; it does so once in a call."""
         if leg.audio.has_pressed_all:
             return
         leg.audio.has_pressed_all = True
@@ -151,7 +151,7 @@ class Media:
     def asked_to_speak(
         self, leg: Leg, *, while_: Callable[[], bool], within: float = 2 * _REACTION_SECONDS
     ) -> None:
-        """Let the party of *leg* say what it says when it is asked to speak within so many seconds."""
+        """Make the party of *leg* say its phrase, if it has one, before *within* seconds have passed."""
         if leg.far_end.phrase is not None:
             after = min(_REACTION_SECONDS, within / 2)
             said = partial(self.speak, leg, speech(leg.far_end.phrase, options={}))
@@ -172,11 +172,11 @@ class Media:
         """Begin to record.
 
         Args:
-            leg: Whose flow asks for it: it follows this leg.
-            order: What is asked for.
-            of: A conversation to record in place of following the leg.
-            only: The leg alone whose party is recorded.
-            retention_days: For how long the file is kept.
+            leg: The leg whose flow records; the recording follows it.
+            order: The settings of the recording.
+            of: A conversation to record instead of following the leg.
+            only: The uuid of the one leg whose party is recorded; None for all.
+            retention_days: Days for which the file is kept.
         """
         conversation = of or leg.conversation
         recording = Recording(
@@ -209,7 +209,7 @@ class Media:
         return recording
 
     def stop_recording(self, recording: Recording) -> None:
-        """End a recording and have its file made; nothing, if it has ended."""
+        """End a recording and order its file; do nothing if it has ended."""
         if recording.ended is not None:
             return
         recording.ended = self._base.now
@@ -224,7 +224,7 @@ class Media:
             self.stop_recording(recording)
 
     def recorded(self, recording: Recording, *, url: str, size: int) -> None:
-        """Say that the file of *recording* is there, of *size* bytes; 0: it could not be made."""
+        """Report the file of *recording*, of *size* bytes; 0 means that it could not be made."""
         leg = self._base.legs[recording.leg_uuid]
         recording.is_kept = True
         if size:
@@ -233,7 +233,7 @@ class Media:
         recording.kept()
 
     def _tell_of_file(self, leg: Leg, recording: Recording, fields: dict[str, Any]) -> None:
-        if recording.only is None:  # else the event of the input tells of it
+        if recording.only is None:  # else the input event has its URL
             self._base.tell(leg, Kind.RECORD, fields, recording.events)
         conversation = self._base.conversations.get(recording.conversation_uuid)
         if conversation is not None:
@@ -249,14 +249,14 @@ class Media:
             )
 
     def transcribed(self, recording: Recording, *, url: str) -> None:
-        """Say that the transcription of *recording* is there."""
+        """Report the transcription of *recording*."""
         wanted = recording.order.transcription
         webhook = recording.events if wanted is None else wanted.events or recording.events
         fields = events.transcribed(recording, url)
         self._base.tell(self._base.legs[recording.leg_uuid], Kind.TRANSCRIBED, fields, webhook)
 
     def _sounding(self, leg: Leg, only: str | None) -> Iterator[Track]:
-        """What is heard of and by *leg* when a recording begins."""
+        """Yield the sounds to and from *leg* that are under way as a recording begins."""
         for heard in leg.audio.heard:
             if heard.source == PLATFORM and heard.is_on(self._base.now) and only is None:
                 yield Track(heard=heard, speaker=None, listener=leg.uuid)
@@ -302,7 +302,7 @@ class Media:
                 self._base.emit(Sounding(uuid=leg.uuid, heard=heard))
 
     def _recordings_of(self, leg: Leg) -> list[Recording]:
-        """Those that take down what is heard where *leg* is, and what its party says."""
+        """Return the recordings of the conversation of *leg* that include its party."""
         found = list(leg.conversation.recordings)
         for other in leg.conversation.legs.values():
             found += (each for each in other.audio.recordings if each.only in (None, leg.uuid))
@@ -313,7 +313,7 @@ class Media:
             self._await_silence(leg, recording, until)
 
     def _await_silence(self, leg: Leg, recording: Recording, until: int | None) -> None:
-        """Have *recording* stop once the party of *leg*, which is heard *until* then, is silent for long enough."""
+        """Stop *recording* once the party of *leg*, which makes a sound *until* then, is silent for long enough."""
         silence = recording.order.end_on_silence
         if silence is None:
             return

@@ -1,4 +1,4 @@
-"""A recording: what it takes down of a conversation, and from when to when."""
+"""A recording: the sounds of a conversation that it holds, and its start and end."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Track:
     """One sound in a recording.
 
     Attributes:
-        heard: The sound; it may have begun before the recording and be cut after it.
+        heard: The sound; it may have begun before the recording and end after it.
         speaker: The uuid of the leg whose party made it; None for the platform's own prompts.
-        listener: For a prompt of the platform: the leg that it was played to; None: to everybody.
+        listener: For a prompt of the platform, the leg that it was played to; None: all legs.
     """
 
     heard: Heard
@@ -27,27 +27,27 @@ class Track:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Recording:
-    """Sounds of one conversation, or of what one party says.
+    """A recording of one conversation, or of one party.
 
     Attributes:
         uuid: ``recording_uuid``.
-        file_id: What ends ``recording_url``: a UUID.
-        transcription_id: What ends ``transcription_url``, if it is to be transcribed: a UUID.
-        conversation_uuid: Where it was begun.
-        leg_uuid: The leg whose flow began it; of a room, the leg that entered first; the left channel when split.
+        file_id: The UUID at the end of ``recording_url``.
+        transcription_id: The UUID at the end of ``transcription_url``; None without a transcription.
+        conversation_uuid: The conversation in which it began.
+        leg_uuid: The leg whose flow began it; for a room, the leg that entered first. The left channel when split.
         order: The format, channels, transcription and so on.
-        events: Where its events go; None: the application's ``event_url``.
+        events: Webhook of its events; None: the application's ``event_url``.
         started: Milliseconds of the call clock.
-        ended: The same; None while it goes on.
-        among: The recordings that go on of its leg or its conversation; it is one of them until it has ended.
-        tracks: In the order in which they began. Only those of *speaker*, if that is given.
-        only: The leg alone whose party is recorded, for ``saveAudio``; None: all.
+        ended: Milliseconds of the call clock; None while it goes on.
+        among: The current recordings of its leg or its conversation, itself included until it ends.
+        tracks: Its sounds, in the order in which they began.
+        only: The one leg whose party is recorded, for ``saveAudio``; None: all.
         retention_days: Days of the call clock for which the file is kept.
-        url: Where its file is; None until it is there, and if it could not be made.
-        is_kept: Whether the making of its file is over.
-        kept: Called then.
-        silence: When the party will have been silent for long enough.
-        timers: What else is due for it.
+        url: The URL of its file; None until the file is made, and if making it fails.
+        is_kept: True once its file is made, or making it has failed.
+        kept: Called at that moment.
+        silence: The timer that stops it after enough silence.
+        timers: Its other timers.
     """
 
     uuid: str

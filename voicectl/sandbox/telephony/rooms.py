@@ -1,4 +1,4 @@
-"""Rooms and other conversations: legs that enter, leave, are moved, and are turned out."""
+"""Rooms and other conversations: legs enter them, leave, are moved, or must leave when they end."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ HOURS = 3600
 
 
 class Rooms:
-    """Conversations. A call's own vanishes when its last leg leaves; a room stays, and waits to start again.
+    """The conversations. A call's own vanishes when its last leg leaves; a room stays, and waits to start again.
 
     Args:
-        base: Where the records are.
-        media: Where the sounds are.
-        finish: Ends a leg from our side.
-        hours: For how many hours an application's rooms stay.
+        base: The records and the call clock.
+        media: The sounds.
+        finish: Ends a leg from the platform's side.
+        hours: Returns the hours for which an application's rooms stay.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Rooms:
         return self._named.get((application_id, region, name))
 
     def new(self, application_id: str, region: str, name: str | None = None) -> Conversation:
-        """Make a conversation for one call; a room, if it has a *name* that no other of its place has."""
+        """Make the conversation of one call or, with a *name* that is free in its region, a room."""
         conversation = Conversation(
             uuid=f"CON-{self._base.new_uuid()}",
             application_id=application_id,
@@ -55,11 +55,11 @@ class Rooms:
         return conversation
 
     def found(self, name: str | None, *, application_id: str, region: str) -> Conversation:
-        """Make a room by the Conversation API; its *name* must not be taken. None: a name is made up."""
+        """Make a room for the Conversation API. Its *name* must be free; None: generate one."""
         return self.new(application_id, region, name or f"NAM-{self._base.new_uuid()}")
 
     def rename(self, conversation: Conversation, name: str) -> None:
-        """Give *conversation* a *name* that no other of its place has; a call's own becomes a room by it."""
+        """Give *conversation* a *name* that is free in its region; this makes a room of a call's own conversation."""
         place = conversation.application_id, conversation.region
         if conversation.name is None:  # the time of a room begins
             seconds = self._hours(conversation.application_id) * HOURS
@@ -78,37 +78,37 @@ class Rooms:
         self._vanish(conversation)
 
     def enter(self, leg: Leg, conversation: Conversation, seat: Seat) -> None:
-        """Put *leg*, which is in no other, into *conversation*."""
+        """Put *leg*, which is in no conversation, into *conversation*."""
         leg.conversation = conversation
         leg.seat = seat
         conversation.legs[leg.uuid] = leg
         self._base.note(conversation, "member:joined" if leg.is_up else "member:invited", leg)
 
     def leave(self, leg: Leg, reason: str) -> None:
-        """Take *leg* out of its conversation, which may be over with it; its record goes on naming it."""
+        """Take *leg* out of its conversation, which may end with it. The record of the leg still names it."""
         self._see_off(leg.conversation, self._take_out(leg, reason))
 
     def admit(self, leg: Leg) -> None:
-        """Let *leg* hear the others of its conversation, and be heard by them."""
+        """Connect *leg* to the others of its conversation, in both directions."""
         leg.is_joined = True
 
     def mute(self, leg: Leg, *, on: bool) -> None:
-        """Let the others not hear *leg*, or hear it again. Kept over a transfer; repeating it changes nothing."""
+        """Mute *leg* for the others, or unmute it. A transfer keeps this; repeating it changes nothing."""
         if leg.is_muted is not on:
             leg.is_muted = on
             self._base.note(leg.conversation, f"audio:mute:{'on' if on else 'off'}", leg, rtc_id=leg.uuid)
 
     def earmuff(self, leg: Leg, *, on: bool) -> None:
-        """Let *leg* not hear the others, or hear them again. Kept as :meth:`mute`."""
+        """Stop *leg* from hearing the others, or let it hear them again. Lasts as :meth:`mute`."""
         if leg.is_earmuffed is not on:
             leg.is_earmuffed = on
             self._base.note(leg.conversation, f"audio:earmuff:{'on' if on else 'off'}", leg, rtc_id=leg.uuid)
 
     def join(self, leg: Leg, room: Join) -> bool:
-        """Bring *leg* into a named room, and the room to life if the leg may do that.
+        """Bring *leg* into a room, and start the room if the leg may do that.
 
         Returns:
-            False if the room is full: the leg stays where it is.
+            False if the room is full; the leg stays where it is.
         """
         place = leg.application_id, leg.region
         conversation = self.find(room.name, *place) or self.new(*place, room.name)
@@ -135,10 +135,10 @@ class Rooms:
         self._move(leg, self.new(leg.application_id, leg.region), Seat())
 
     def move_all(self, leg: Leg, move: MoveAll) -> bool:
-        """Bring all legs of the conversation of *leg* into another, whose flow governs them from then on.
+        """Move all legs of the conversation of *leg* to another, whose flow governs them from then on.
 
         Returns:
-            False if there is no such conversation: nobody moves.
+            False if that conversation does not exist or would be too full; no leg moves.
         """
         left = leg.conversation
         target = self._base.conversations.get(move.conversation_uuid)
@@ -177,7 +177,7 @@ class Rooms:
         self._see_off(left, turned_out)
 
     def _take_out(self, leg: Leg, reason: str) -> list[Leg]:
-        """Take *leg* out of its conversation; those for whom that is over with it (``endOnExit``) are returned."""
+        """Take *leg* out of its conversation, and return the legs that must leave with it (``endOnExit``)."""
         left = leg.conversation
         if left.legs.pop(leg.uuid, None) is None:
             return []
@@ -193,7 +193,7 @@ class Rooms:
         return turned_out
 
     def _see_off(self, left: Conversation, turned_out: list[Leg]) -> None:
-        """See what becomes of a conversation that a leg has left, and of those who were in it."""
+        """Close a conversation that is empty, and end or continue the legs that had to leave it."""
         if not left.legs:
             self._close(left)
         for each in turned_out:
@@ -210,7 +210,7 @@ class Rooms:
                     self._finish(each)
 
     def _close(self, conversation: Conversation) -> None:
-        """The last leg has left: a call's own conversation vanishes, a room waits to start again."""
+        """Close a conversation whose last leg has left: a call's own vanishes, a room waits to start again."""
         self._media.stop_recordings(conversation.recordings)
         for sound in Sound:
             self._media.cut(conversation.playing.get(sound))

@@ -1,7 +1,7 @@
-"""What a party hears: prompts, and the list of what was heard and for how long.
+"""The sounds that a party hears: prompts, and the record of each with its start and end.
 
-Nothing is synthesised or downloaded. Speech lasts as long as :func:`voicectl.voice.speech.seconds` says, an audio
-file :data:`STREAM_SECONDS` (its length is not known without fetching it), a key :data:`KEY_SECONDS`.
+The sandbox synthesises and downloads nothing. Speech lasts as long as :func:`voicectl.voice.speech.seconds` says, an
+audio file :data:`STREAM_SECONDS` (its length is not known without fetching it), a key :data:`KEY_SECONDS`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ KEY_SECONDS = 0.26
 PAUSE_SECONDS = 0.5
 BEEP_SECONDS = 0.5
 LONGEST_SPEECH_SECONDS = 86_400.0
-"""What the breaks of SSML can stretch a text to: the length of the longest call."""
+"""Limit on the length of a text with SSML breaks: that of the longest call."""
 
 PLATFORM = "platform"
-"""The source of what no leg's party says."""
+"""The source of sounds that no party makes."""
 
 
 class Sound(StrEnum):
-    """The kinds of thing heard."""
+    """The kinds of sound."""
 
     SPEECH = "speech"
     AUDIO = "audio"
@@ -37,7 +37,7 @@ class Sound(StrEnum):
 
 @dataclass(slots=True, eq=False)
 class Pcm:
-    """Sound that comes in bit by bit, from a WebSocket.
+    """Audio that arrives piece by piece from a WebSocket.
 
     Attributes:
         rate: Samples a second.
@@ -50,14 +50,14 @@ class Pcm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """Something to be played to a party, once, several times or for ever.
+    """A sound to play to a party, once, several times or for ever.
 
     Attributes:
-        content: What it is: ``text``, ``url`` or ``digits``.
+        content: Its ``text``, ``url`` or ``digits``.
         once: Seconds that it takes to play it once.
-        loop: How many times; 0 for endless.
+        loop: Number of times to play it; 0 for endless.
         options: ``loop``, ``level``, ``language`` and the like, as they were given.
-        pcm: The sound itself, where it came from a WebSocket.
+        pcm: The audio itself, if it came from a WebSocket.
     """
 
     sound: Sound
@@ -69,32 +69,32 @@ class Prompt:
 
     @property
     def seconds(self) -> float | None:
-        """How long it plays if nothing cuts it; None for endless."""
+        """Seconds that it plays if nothing stops it; None for endless."""
         return self.once * self.loop if self.loop else None
 
 
 def speech(text: str, *, loop: int = 1, options: dict[str, Any]) -> Prompt:
-    """*text*, spoken."""
+    """Return a prompt that speaks *text*."""
     once = min(spoken.seconds(text), LONGEST_SPEECH_SECONDS)
     return Prompt(sound=Sound.SPEECH, content={"text": text}, once=once, loop=loop, options=options)
 
 
 def audio(url: str, *, loop: int = 1, options: dict[str, Any]) -> Prompt:
-    """The audio file at *url*."""
+    """Return a prompt that plays the audio file at *url*."""
     return Prompt(sound=Sound.AUDIO, content={"url": url}, once=STREAM_SECONDS, loop=loop, options=options)
 
 
 def music(url: str) -> Prompt:
-    """Music or a tone to wait by, for ever."""
+    """Return an endless prompt of music, or of a tone, to wait with."""
     return Prompt(sound=Sound.MUSIC, content={"url": url}, once=STREAM_SECONDS, loop=0)
 
 
 BEEP = Prompt(sound=Sound.BEEP, content={"beep": "1000 Hz"}, once=BEEP_SECONDS)
-"""The tone before a recording, and of a voicemail."""
+"""The tone before a recording, and the beep of voicemail."""
 
 
 def keys(digits: str) -> Prompt:
-    """The tones of *digits*; ``p`` is a pause."""
+    """Return a prompt with the tones of *digits*; ``p`` is a pause."""
     pauses = digits.count("p")
     once = (len(digits) - pauses) * KEY_SECONDS + pauses * PAUSE_SECONDS
     return Prompt(sound=Sound.KEYS, content={"digits": digits}, once=once)
@@ -102,13 +102,13 @@ def keys(digits: str) -> Prompt:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Heard:
-    """One thing that a party heard, or hears now.
+    """A sound that a party heard, or hears now.
 
     Attributes:
-        at: When it began, in milliseconds of the call clock.
-        until: When it ended or will end; None: when it is cut.
+        at: Its start, in milliseconds of the call clock.
+        until: Its end, past or future; None: it lasts until it is stopped.
         source: :data:`PLATFORM`, or the uuid of the leg whose party made the sound.
-        on_end: Called with ``done`` or ``stop`` when it is over or cut.
+        on_end: Called with ``done`` when it ends, or with ``stop`` when it is stopped.
     """
 
     at: int
@@ -118,16 +118,16 @@ class Heard:
     on_end: Callable[[str], None] | None = None
 
     def is_on(self, now: int) -> bool:
-        """Whether it can be heard at *now*."""
+        """Return True if it can be heard at *now*."""
         return self.until is None or self.until > now
 
     def cut(self, now: int) -> None:
-        """End it at *now*, unless it was over."""
+        """End it at *now*, unless it has ended."""
         if self.is_on(now):
             self.until = now
 
     def to_json(self, now: int) -> dict[str, Any]:
-        """``at``, ``kind``, ``from``, the content, ``seconds`` really heard so far, and the options."""
+        """Return ``at``, ``kind``, ``from``, the content, the ``seconds`` heard so far, and the options."""
         end = now if self.until is None else min(self.until, now)
         return {
             "at": rfc3339(self.at),

@@ -1,4 +1,4 @@
-"""Legs and the conversations that they share: all that is known of each."""
+"""The state of legs and of the conversations that they share."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from voicectl.sandbox.telephony.sounds import Heard, Sound
 from voicectl.voice.call import FINAL, CallStatus
 
 DEFAULT_REGION = "na-east"
-"""Where a call lives unless it, or its application, says otherwise."""
+"""Default region of calls, unless the application has another."""
 
 MAX_LEGS = 200
-"""How many legs a conversation holds."""
+"""Maximum number of legs in a conversation."""
 
 
 class Direction(StrEnum):
-    """Who called: the party (inbound) or we (outbound)."""
+    """The direction of a call, as the application sees it: inbound if the party called."""
 
     INBOUND = "inbound"
     OUTBOUND = "outbound"
@@ -32,20 +32,20 @@ class Direction(StrEnum):
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Conversation:
-    """What legs share: a call's own, or a room with a name.
+    """A conversation of legs: a call's own, or a room with a name.
 
     Attributes:
-        application_id: Whose it is.
-        region: Where it lives: a room of the same name elsewhere is another room.
+        application_id: The application that it belongs to.
+        region: Its region; a room of the same name in another region is another room.
         created: Milliseconds of the call clock.
         made_at: The same moment in Unix seconds of the host clock.
-        name: None for a call's own, which vanishes when the last leg leaves.
-        is_started: False while a room waits for a leg that may start it: nobody hears anybody.
-        is_expired: A room whose time is up vanishes like a call's own.
-        legs: Who is in it, by uuid.
-        recordings: Those that take down what is heard in it now.
-        to_record: How to record the room once it is started, by the leg that asked for it.
-        playing: What all its legs hear at the wish of the API, by kind, or heard last.
+        name: None for a call's own conversation, which vanishes when the last leg leaves.
+        is_started: False while a room waits for a leg that may start it; until then no leg hears another.
+        is_expired: True for a room whose time is up; it vanishes like a call's own conversation.
+        legs: Its legs, by uuid.
+        recordings: The recordings of it that are running.
+        to_record: The recording to begin once the room has started, with the leg that asked for it.
+        playing: The last prompt of each kind that the API played to all its legs.
     """
 
     uuid: str
@@ -63,16 +63,16 @@ class Conversation:
 
     @property
     def stays(self) -> bool:
-        """Whether it is there, empty, when all have left."""
+        """True if it stays, empty, when all legs have left."""
         return self.name is not None and not self.is_expired
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seat:
-    """A leg's terms in its present conversation; see :class:`voicectl.sandbox.telephony.actions.Join`.
+    """The role of a leg in its present conversation; see :class:`voicectl.sandbox.telephony.actions.Join`.
 
     Attributes:
-        is_guest: Brought there by another's ``transfer``: it runs no flow, and stays while there is one.
+        is_guest: True if another leg's ``transfer`` brought it. It has no flow, and ends when only guests are left.
     """
 
     ends: bool = False
@@ -82,34 +82,34 @@ class Seat:
 
 
 class RunningFlow(Protocol):
-    """The run of a leg's NCCO, as the rest of the exchange sees it."""
+    """The run of a leg's NCCO, as other parts of the exchange use it."""
 
     def callee_joined(self) -> None:
-        """The callee of the present ``connect`` is there."""
+        """Note that the callee of the present ``connect`` has joined."""
 
     def callee_left(self) -> None:
-        """The callee of the present ``connect`` did not come, or has gone: go on."""
+        """Go on: the callee of the present ``connect`` did not answer, or has left."""
 
     def callee_asks(self) -> OnReply:
-        """As :meth:`callee_left`, but go on once the returned function is called with an NCCO or None."""
+        """Act as :meth:`callee_left`, but only when the returned function is called with an NCCO or None."""
 
     def room_closed(self) -> None:
-        """The conversation ended with the leg in it."""
+        """Go on alone, or end the leg: its conversation has ended."""
 
     def abandon(self, *, keep_callee: bool = False) -> None:
-        """Stop, and end the call of a callee that it dialled; *keep_callee*: unless that has answered."""
+        """Stop the run, and end the call of its callee; with *keep_callee*, unless the callee has answered."""
 
 
 @dataclass(slots=True, eq=False)
 class FlowState:
-    """What a leg runs and waits for; call control and the run itself write it.
+    """The flow of a leg; call control and the run itself write it.
 
     Attributes:
-        pending: What to do when answered; None once it is begun or replaced.
+        pending: The flow to run when answered; None once it has begun or was replaced.
         run: The run of its NCCO.
-        dialled_by: The run whose ``connect`` made the leg, while that waits for it.
-        awaiting: The NCCO asked for; an answer to an earlier request is out of date.
-        given: When it was last given an NCCO by a reply, and how many at that moment.
+        dialled_by: The run whose ``connect`` made the leg, while that run waits for it.
+        awaiting: The present request for an NCCO; answers to earlier requests are ignored.
+        given: The last moment at which a reply gave it an NCCO, and the number of NCCOs at that moment.
     """
 
     pending: Flow | None = None
@@ -125,31 +125,31 @@ class FlowState:
             run.abandon(keep_callee=keep_callee)
 
     def leave_caller(self) -> None:
-        """Let the run that dialled the leg, if there is one, go on without it."""
+        """Make the run that dialled the leg, if there is one, go on without it."""
         run, self.dialled_by = self.dialled_by, None
         if run is not None:
             run.callee_left()
 
     def leave_caller_waiting(self) -> OnReply | None:
-        """As :meth:`leave_caller`, but let it go on once the reply to an event is there."""
+        """Act as :meth:`leave_caller`, but the run goes on only when the returned function gets a reply."""
         run, self.dialled_by = self.dialled_by, None
         return None if run is None else run.callee_asks()
 
 
 @dataclass(slots=True, eq=False)
 class Audio:
-    """What the party of a leg hears, says and presses; :class:`~voicectl.sandbox.telephony.media.Media` writes it.
+    """The sounds to and from the party of a leg; :class:`~voicectl.sandbox.telephony.media.Media` writes it.
 
     Attributes:
-        heard: What it heard, in the order in which it began.
-        said: What it said or pressed last, and what it says now.
-        playing: What it hears until it hears something else of the kind, or heard last: by REST, or to wait by.
-        recordings: Those that its leg's flow began; they follow the leg from conversation to conversation.
-        key_listeners: The ``input`` actions that wait for its keys: each is called with every key.
-        speech_listeners: Those that wait for it to speak: each is called with all it says.
-        dtmf_url: Where a listener wants each key that it presses.
-        inputs_seen: How many times it was asked for a key.
-        has_pressed_all: Whether it was asked for each of its keys.
+        heard: All that it heard, in the order in which the sounds began.
+        said: The sounds that it makes now, and the last one that it made.
+        playing: The last prompt of each kind that REST played to it; also the music while it waits.
+        recordings: The running recordings that its leg's flow began; they follow the leg between conversations.
+        key_listeners: The ``input`` actions that wait for its keys; each is called with every key.
+        speech_listeners: The ``input`` actions that wait for its speech; each is called with every phrase.
+        dtmf_url: The URL of a DTMF listener, which receives each key.
+        inputs_seen: The number of times it was asked for a key.
+        has_pressed_all: True once it was asked for each of its keys.
     """
 
     heard: list[Heard] = field(default_factory=list)
@@ -168,15 +168,15 @@ class Leg:
     """One party's connection.
 
     Attributes:
-        application_id: Whose it is.
-        region: Where it lives, as applications name it: ``na-east`` ...
+        application_id: The application that it belongs to.
+        region: Its region, as applications name it: ``na-east`` ...
         to: The callee, as records show it; a websocket's has ``headers``, ``content-type`` and ``authorization`` too.
         from_: The caller, as records show it.
-        order: The call as it was asked for.
-        created: When it was made, in milliseconds of the call clock, as all times here.
-        made_at: When its record was made, in Unix seconds of the host clock.
-        timers: What is due for it.
-        is_joined: Hears, and can be heard by, the others of its conversation.
+        order: The call as requested.
+        created: Its creation, in milliseconds of the call clock, as all times here.
+        made_at: The creation of its record, in Unix seconds of the host clock.
+        timers: Its timers.
+        is_joined: True if it hears, and can be heard by, the others of its conversation.
     """
 
     uuid: str
@@ -208,26 +208,26 @@ class Leg:
 
     @property
     def detection(self) -> Detection | None:
-        """The machine detection that was asked for; phones alone have it."""
+        """The machine detection that the call requested; None for parties other than phones."""
         return self.order.detection if self.to["type"] == "phone" else None
 
     @property
     def is_over(self) -> bool:
-        """Whether it has ended."""
+        """True if the leg has ended."""
         return self.status in FINAL
 
     @property
     def is_socket(self) -> bool:
-        """Whether its party is a WebSocket."""
+        """True if the party is a WebSocket."""
         return bool(self.to["type"] == "websocket")
 
     @property
     def is_up(self) -> bool:
-        """Whether somebody, or a machine, has picked up and not hung up."""
+        """True if a person or a machine has answered and not hung up."""
         return self.status in (CallStatus.ANSWERED, CallStatus.MACHINE)
 
     def hears(self, other: Leg) -> bool:
-        """Whether this leg's party hears what *other*'s says or presses."""
+        """Return True if this leg's party hears the speech and keys of *other*'s."""
         return (
             other is not self
             and other.conversation is self.conversation
@@ -241,7 +241,7 @@ class Leg:
         )
 
     def cancel_timers(self) -> None:
-        """Let nothing that is due for it happen."""
+        """Cancel all timers of the leg."""
         for timer in self.timers:
             timer.cancel()
         self.timers.clear()
