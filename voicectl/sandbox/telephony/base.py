@@ -1,5 +1,28 @@
 """The base of the exchange's parts: the agenda, the ids, the records, and the effects left for others to perform."""
 
+# The exchange is pure. It opens no socket, reads no file and no clock, so tests can drive it by hand and one run
+# equals the next.
+#
+# Input: the operations of the exchange (an API request, an act of an outside party, the reply of a webhook) and
+# run(until), which alone moves the call clock. Each operation happens at the present moment of that clock.
+#
+# Time: everything that happens later is a timer in the agenda. Timers run in order of their moments, then of their
+# setting, each at its own moment however far run() goes: one run of an hour equals 3,600 runs of a second. Moments
+# are whole milliseconds, since sums of floats would make the order depend on the size of the steps. A leg's timers
+# end with the leg (schedule()); those that outlive it are set on the agenda itself.
+#
+# Output: effects, appended by emit() in the order in which they happen, taken away by collect(). The performer
+# carries them out: it sends events, fetches NCCOs, writes files, opens WebSockets. What takes time comes back as
+# another operation, at the moment at which it comes.
+#
+# Replies: an event whose reply may carry an NCCO waits in _waiting with the function to call. The performer must hand
+# back each such event exactly once (replied()), also if there was no URL or no answer: the flow waits for it. The key
+# is the identity of the event; the entry holds the event too, so that no other can get the same id.
+#
+# Determinism: ids come from one random generator, seeded, in the order in which things are made. With the same seed,
+# and the same operations at the same moments, ids, effects and their order are the same. The host clock is read for
+# ``made_at`` of new records only, which decides nothing in here.
+
 from __future__ import annotations
 
 import random

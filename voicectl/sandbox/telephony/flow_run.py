@@ -1,5 +1,34 @@
 """One leg's run of an NCCO, action by action."""
 
+# How a flow runs
+#
+# A run holds the actions still to come and performs one at a time. go_on() takes the next action and starts it; the
+# end of the action calls go_on() again. Actions end in different ways:
+#
+#   - after a time (talk, stream, wait) or at once (asynchronous record and input): a timer on the call clock;
+#   - when a webhook has replied: notify, synchronous input, a synchronous connect whose callee failed or left;
+#   - when something else in the exchange says so: the callee of another connect left, a recording's file is made;
+#   - not by themselves: conversation, transfer and an endless prompt keep the leg until something else moves it.
+#
+# After the last action, finished() ends the call; for an onAnswer NCCO it joins the callee to its caller instead.
+#
+# Turns: each go_on() and each abandon() begins a new turn. What answers later (a reply, a finished file) is given a
+# function made by _unless_gone_on(), which remembers its turn and does nothing in a later one. So a late reply cannot
+# start an action twice or revive a run that was replaced. Timers need no turn: they are cancelled.
+#
+# Synchronous events: the run sends the event with a function for the reply, and waits. The performer passes on each
+# reply, also an empty or failed one. Without an NCCO the run goes on with its next action; an NCCO replaces the
+# remaining actions. An asynchronous input does not wait: each key is an event of its own while the flow goes on, and
+# an NCCO in a reply interrupts the action under way (replace()), as long as the same input still listens.
+#
+# A connect is two legs. The callee points at the run that dialled it (flow.dialled_by) and reports once: that it has
+# joined, that it has left, or that it has left and the reply to its event decides (callee_asks()).
+#
+# bargeIn: the first prompt with bargeIn already listens for the next input. A key or speech stops the prompt and
+# skips those that follow it; the keys and the speech so far count for that input.
+#
+# A run ends for good by abandon(): the leg ended, was given another NCCO, or was moved by a transfer action.
+
 from __future__ import annotations
 
 from collections import deque

@@ -1,5 +1,28 @@
 """The state of legs and of the conversations that they share."""
 
+# How a leg lives, and which part owns which of its fields
+#
+# A leg is one record; each part of the exchange writes its own group of fields, and reads the others':
+#
+#   - made by call control, then fixed: uuid, direction, application_id, region, to, from_, order, far_end, created,
+#     made_at;
+#   - call control: status, answered_at, ended_at;
+#   - call control and the run (flow_run): flow, that is, what the leg runs, and what it waits for;
+#   - rooms: conversation, seat, is_joined, is_muted, is_earmuffed;
+#   - media: audio, except for the listeners, which the input actions add and remove;
+#   - base: timers, which Base.schedule() sets and call control cancels.
+#
+# Status: started -> ringing -> answered (-> machine) -> completed, or another final status before the answer (busy,
+# rejected, timeout, cancelled ...). voicectl.voice.call.NEXT lists the moves; CallControl refuses any other. A
+# WebSocket is answered from started, without ringing; an inbound leg is answered by its flow.
+#
+# A leg is in exactly one conversation from its creation to its end. It may be in it without being joined: then it
+# hears no other leg and is not heard, as a callee that still rings or listens to its onAnswer NCCO.
+#
+# The end (CallControl.end()) follows a fixed order, since each step may report events: the status and its events; the
+# timers; the sounds; the entry in Base.live; the run, with the callee that it dialled; the caller's run, which goes
+# on; the recordings; the conversation. The record itself stays in Base.legs, for the API.
+
 from __future__ import annotations
 
 from collections.abc import Callable
