@@ -1,1 +1,1 @@
-"""Conversations as the Conversation API shows them: users, members and events beside the exchange's own legs."""
+"""Conversations as the Conversation API shows them: users, members and events, beside the legs of the exchange."""

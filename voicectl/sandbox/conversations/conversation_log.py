@@ -1,4 +1,4 @@
-"""The log of one conversation: who its members are and were, and what happened in it, numbered from 1."""
+"""The log of one conversation: its present and former members, and its events, numbered from 1."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from voicectl.sandbox.telephony.effects import Note
 from voicectl.sandbox.telephony.state import Conversation
 
 KEPT = 10_000
-"""How many events of one conversation are kept at least; the oldest go first, and the numbers go on."""
+"""Minimum number of events kept for one conversation; the oldest are dropped first, and the numbers go on."""
 
 
 class MemberState(StrEnum):
-    """What a member is; it passes through them in this order, and may leave without having joined."""
+    """The states of a member, in the order in which it passes through them; it may leave without having joined."""
 
     INVITED = "INVITED"
     JOINED = "JOINED"
@@ -25,28 +25,28 @@ class MemberState(StrEnum):
 
     @property
     def event(self) -> str:
-        """The type of the event that tells of it: ``member:joined`` ..."""
+        """The type of the event that reports the state: ``member:joined`` ..."""
         return f"member:{self.lower()}"
 
 
 class IllegalState(Exception):
-    """A state that may not follow the present one; nothing was changed."""
+    """A state may not follow the present one; nothing was changed."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Member:
-    """One stay of one user in one conversation; who comes back is another member.
+    """One stay of one user in one conversation; a user who comes back is another member.
 
     Attributes:
         id: ``MEM-...``.
-        leg_uuid: Whose member it is; None for one that the API made, which has no leg.
+        leg_uuid: The leg of the member; None for a member made by the API, which has no leg.
         user: None for the automatic user of a leg.
-        since: The number of the event with which it began.
-        previous: The member that the same leg was before.
-        times: When it was ``invited``, ``joined`` and ``left``, in milliseconds of the call clock.
-        initiators: Who brought that about, where it was a user and not the platform, by the same names.
+        since: The number of its first event.
+        previous: The earlier member of the same leg.
+        times: The moments at which it was ``invited``, ``joined`` and ``left``, in milliseconds of the call clock.
+        initiators: The users who caused these changes, by the same names; those of the platform are left out.
         given: ``channel``, ``media``, ``knocking_id`` and ``invited_by``, as they were given.
-        reason: Why it was made to leave, as it was given.
+        reason: The given reason for its removal.
     """
 
     id: str
@@ -61,23 +61,23 @@ class Member:
 
     @property
     def state(self) -> MemberState:
-        """What it is now."""
+        """The present state."""
         if "left" in self.times:
             return MemberState.LEFT
         return MemberState.JOINED if "joined" in self.times else MemberState.INVITED
 
     def require(self, state: MemberState) -> None:
-        """Make sure that *state* may follow the present one.
+        """Check that *state* may follow the present one.
 
         Raises:
-            IllegalState: It may not.
+            IllegalState: *state* may not follow it.
         """
         order = list(MemberState)
         if state is MemberState.INVITED or order.index(state) <= order.index(self.state):
             raise IllegalState(f"{state} may not follow {self.state}")
 
     def become(self, state: MemberState, at: int) -> None:
-        """Note that it is now in *state*. Raises as :meth:`require`."""
+        """Change to *state*, at *at*. Raises as :meth:`require`."""
         if self.times:
             self.require(state)
         self.times[state.lower()] = at
@@ -88,11 +88,11 @@ class ConversationLog:
     """A conversation with its members and events; :mod:`voicectl.sandbox.conversations.log` fills it.
 
     Attributes:
-        number: In which order they were made, from 1.
+        number: Its place in the order of creation, from 1.
         settings: ``display_name``, ``image_url``, ``properties``, ``numbers`` and ``callback``, as they were given.
-        updated: When those or the name were changed, in milliseconds of the call clock; None: never.
-        members: By their ids, in the order in which they came.
-        deleted: The numbers of the events that were deleted.
+        updated: The last change of the settings or the name, in milliseconds of the call clock; None: never.
+        members: The members by id, in the order in which they came.
+        deleted: The numbers of the deleted events.
     """
 
     conversation: Conversation
@@ -107,7 +107,7 @@ class ConversationLog:
 
     @property
     def name(self) -> str:
-        """Its name; a call's own conversation has a generated one."""
+        """The name; that of a call's own conversation is generated."""
         return self.conversation.name or f"NAM-{derived('name', self.conversation.uuid)}"
 
     @property
@@ -116,7 +116,7 @@ class ConversationLog:
         return self._dropped + len(self._notes)
 
     def append(self, note: Note) -> int:
-        """Write down *note*; its number is returned."""
+        """Append *note* and return its number."""
         if len(self._notes) >= 2 * KEPT:
             del self._notes[:KEPT]
             self._dropped += KEPT
@@ -124,25 +124,25 @@ class ConversationLog:
         return self.last_id
 
     def events(self, first: int = 1, last: int | None = None) -> Iterator[tuple[int, Note]]:
-        """The events from number *first* to number *last*, both included; None: to the end."""
+        """Yield the events from number *first* to number *last*, both included; None: to the end."""
         start = max(first - self._dropped - 1, 0)
         stop = len(self._notes) if last is None else min(last - self._dropped, len(self._notes))
         for i in range(start, stop):
             yield self._dropped + i + 1, self._notes[i]
 
     def event(self, number: int) -> Note | None:
-        """The event of this number; None if there is none, or none any more."""
+        """Return the event with this number; None if it does not exist or was dropped."""
         at = number - self._dropped - 1
         return self._notes[at] if 0 <= at < len(self._notes) else None
 
     def erase(self, number: int) -> None:
-        """Delete an event: its number and type stay, its body is gone."""
+        """Delete the body of an event; its number and type stay."""
         at = number - self._dropped - 1
         self._notes[at] = replace(self._notes[at], body={})
         self.deleted = (self.deleted or set()) | {number}
 
     def add(self, member: Member) -> Member:
-        """Take in a new member."""
+        """Add a new member and return it."""
         if member.leg_uuid is not None:
             member.previous = self._by_leg.get(member.leg_uuid)
             self._by_leg[member.leg_uuid] = member
@@ -150,7 +150,7 @@ class ConversationLog:
         return member
 
     def member(self, reference: str | None, number: int | None = None) -> Member | None:
-        """The member with this id, or the one that a leg is, or was when event *number* happened."""
+        """Return the member with this id, or the member of this leg, now or at the time of event *number*."""
         if reference is None:
             return None
         member = self._by_leg.get(reference)
@@ -161,10 +161,10 @@ class ConversationLog:
         return member
 
     def present(self) -> list[Member]:
-        """Those that have not left."""
+        """Return the members that have not left."""
         return [member for member in self.members.values() if member.state is not MemberState.LEFT]
 
 
 def derived(kind: str, *parts: str) -> str:
-    """A UUID that follows from the ids *parts*, so that nothing need be kept and a run repeats."""
+    """Return a UUID derived from *parts*: the same each time, so that it need not be stored."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, " ".join((kind, *parts))))

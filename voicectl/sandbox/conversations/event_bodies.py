@@ -1,6 +1,6 @@
-"""The bodies of a conversation's events, filled from what the exchange noted and from the leg it is about.
+"""The bodies of a conversation's events, filled from the notes of the exchange and from the legs.
 
-They are made when somebody asks, since most are never read. What may have changed by then is made at once.
+A body is made when it is read, since most never are. Bodies of data that may change until then are made at once.
 
 Source: webhook reference, "RTC event webhook".
 """
@@ -24,14 +24,14 @@ BYTES_PER_SECOND = 8000
 """The audio of a phone call, one way: 64 kbit/s in packets of 20 ms."""
 
 CONFIDENCE = 100
-"""How sure machine detection is, in per cent."""
+"""The confidence of machine detection, in per cent."""
 
 AT_ONCE = ("conversation:updated", "member:media")
-"""The events whose bodies cannot be made later, since what they tell may have changed by then."""
+"""The events whose bodies are made at once, since their data may change later."""
 
 
 def at_once(log: ConversationLog, note: Note, member: Member | None, leg: Leg | None) -> dict[str, Any]:
-    """The body of a *note* of a type in :data:`AT_ONCE`; for the arguments see :func:`body`."""
+    """Return the body of a *note* of a type in :data:`AT_ONCE`; for the arguments see :func:`body`."""
     if note.type == "conversation:updated":
         return representations.conversation_body(log)
     if member is None:
@@ -42,14 +42,14 @@ def at_once(log: ConversationLog, note: Note, member: Member | None, leg: Leg | 
 def body(
     log: ConversationLog, number: int, note: Note, member: Member | None, leg: Leg | None
 ) -> dict[str, Any]:
-    """The whole body of event *number*.
+    """Return the whole body of event *number*.
 
     Args:
-        log: The conversation.
-        number: The event's.
-        note: What was noted of it.
-        member: Whose event it is; None: the platform's.
-        leg: That member's, if it has one.
+        log: The log of the conversation.
+        number: The number of the event.
+        note: The exchange's note of the event.
+        member: The member who caused the event; None: the platform did.
+        leg: The leg of that member, if it has one.
     """
     if note.type in ("conversation:created", "conversation:deleted"):
         deleted_at = note.at if note.type == "conversation:deleted" else None
@@ -232,7 +232,7 @@ _CODES = {
     "unanswered": "temporarily_unavailable",
     "failed": "failed",
 }
-"""The reason codes of legs that were never answered; all others leave with ``ok``."""
+"""The reason codes of legs that were never answered; other legs leave with ``ok``."""
 
 _OPTIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "audio:say": _say,

@@ -1,7 +1,7 @@
-"""The logs of all conversations: what the exchange notes is written down in them, and told to RTC webhooks.
+"""The logs of all conversations: they record the notes of the exchange and make the events of RTC webhooks.
 
-It keeps what the exchange does not: members, who stay in the list when they have left, and numbered events. The
-bodies of events are made when somebody reads them, so that writing costs next to nothing.
+They keep data that the exchange does not: members, who stay listed after they leave, and numbered events. The
+bodies of events are made when they are read, so that recording one is cheap.
 
 Source: Conversation API reference; webhook reference, "RTC event webhook".
 """
@@ -27,17 +27,17 @@ FindUser = Callable[[str, str, str], User | None]
 
 
 EPHEMERAL = "ephemeral"
-"""The type of the events that are told to webhooks, and neither numbered nor kept."""
+"""The type of events that are sent to webhooks but neither numbered nor kept."""
 
 
 class ConversationLogs:
     """The log of each conversation that exists.
 
     Args:
-        seed: The ids of members without legs come from it.
-        exchange: Where the legs and conversations are; nothing in it is changed.
+        seed: The seed of the ids of members without legs.
+        exchange: The legs and conversations; the logs change nothing in it.
         find_user: Finds an app user by name, application and region.
-        is_told: Whether an application has an RTC webhook: else none is made out.
+        is_told: Returns True if an application has an RTC webhook; events are made for those only.
     """
 
     def __init__(
@@ -55,26 +55,26 @@ class ConversationLogs:
         return iter(self._logs.values())
 
     def get(self, conversation_uuid: str) -> ConversationLog | None:
-        """The log of a conversation; None if there is none."""
+        """Return the log of a conversation; None if there is none."""
         return self._logs.get(conversation_uuid)
 
     def new_member_id(self) -> str:
-        """An id for a member without a leg."""
+        """Return a new id for a member without a leg."""
         return f"MEM-{uuid.UUID(int=self._random.getrandbits(128), version=4)}"
 
     def open(self, conversation: Conversation, settings: dict[str, Any] | None = None) -> ConversationLog:
-        """A log for a new *conversation*, with the *settings* that it was made with."""
+        """Open a log for a new *conversation*, with the *settings* that it was made with."""
         self._opened += 1
         log = ConversationLog(conversation=conversation, number=self._opened, settings=settings or {})
         self._logs[conversation.uuid] = log
         return log
 
     def write(self, note: Note) -> dict[str, Any] | None:
-        """Write down *note* as the next event of its conversation, and let its members follow it.
+        """Record *note* as the next event of its conversation, and update the member it is about.
 
         Returns:
-            What to tell the application's RTC webhook: ``type``, ``id``, ``from``, ``conversation_id``,
-            ``application_id``, ``timestamp``, ``body``. None if it has none, or the conversation is gone.
+            The event for the application's RTC webhook: ``type``, ``id``, ``from``, ``conversation_id``,
+            ``application_id``, ``timestamp``, ``body``. None without such a webhook, or if the conversation is gone.
         """
         log = self._logs.get(note.conversation_uuid) or self._open_for(note)
         if log is None:
@@ -90,13 +90,13 @@ class ConversationLogs:
         return told
 
     def leg(self, member: Member | None) -> Leg | None:
-        """The leg of *member*, if it has one."""
+        """Return the leg of *member*; None if it has none."""
         if member is None or member.leg_uuid is None:
             return None
         return self._exchange.legs.get(member.leg_uuid)
 
     def event(self, log: ConversationLog, number: int, note: Note, base: str) -> dict[str, Any]:
-        """One event as requests show it."""
+        """Return one event as requests show it."""
         shown = self.shown(log, number, note)
         member = log.member(note.uuid, number)
         embedded = {}
@@ -106,7 +106,7 @@ class ConversationLogs:
         return {"id": number, **shown, **embedded, "_links": {"self": {"href": href}}}
 
     def shown(self, log: ConversationLog, number: int | None, note: Note) -> dict[str, Any]:
-        """One event as webhooks and requests alike show it; *number* is None if it is not kept."""
+        """Return the fields of one event that webhooks and requests share; *number* is None if it is not kept."""
         member = log.member(note.uuid, number)
         from_ = {} if member is None else {"from": member.id}
         body = note.body
@@ -115,14 +115,17 @@ class ConversationLogs:
         return {"type": note.type, **from_, "body": body, "timestamp": rfc3339(note.at)}
 
     def empty_since(self, log: ConversationLog) -> int | None:
-        """Since when nobody has been in a conversation, in milliseconds of the call clock; None: somebody is."""
+        """Return the moment since which a conversation has been empty, in milliseconds of the call clock.
+
+        None if it has legs or members.
+        """
         if log.conversation.legs or log.present():
             return None
         left = (member.times["left"] for member in log.members.values())
         return max(left, default=log.conversation.created)
 
     def _open_for(self, note: Note) -> ConversationLog | None:
-        """A log at the first that is heard of a conversation; it may be over by now, if much happened at once."""
+        """Open a log at the first note of a conversation, which may have ended by now if much happened at once."""
         conversation = self._exchange.conversations.get(note.conversation_uuid)
         if conversation is None and note.type == "conversation:created":
             conversation = Conversation(
@@ -135,7 +138,7 @@ class ConversationLogs:
         return None if conversation is None else self.open(conversation)
 
     def _follow(self, log: ConversationLog, note: Note) -> None:
-        """Let the member whose event *note* is become what it says."""
+        """Update the state of the member that *note* is about."""
         member = log.member(note.uuid)
         enters = note.type in ("member:invited", "member:joined")
         if member is None or (enters and member.state is MemberState.LEFT):
@@ -161,7 +164,7 @@ class ConversationLogs:
         return Member(id=f"MEM-{plain}", leg_uuid=leg.uuid, user=user)
 
     def _completed(self, log: ConversationLog, note: Note) -> Note:
-        """*note* with what cannot be told of it later."""
+        """Return *note* with the data that may change later."""
         if note.type == "rtc:transfer":
             left = self._logs.get(note.body["transferred_from"])
             was = None if left is None else left.member(note.uuid)

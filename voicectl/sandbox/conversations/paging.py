@@ -1,4 +1,4 @@
-"""Lists in pages that a cursor leads through: what comes or goes meanwhile moves nothing that was not yet seen.
+"""Lists in pages with cursors: rows that are added or removed between requests do not shift the pages.
 
 Source: Conversation API reference, list queries and responses.
 """
@@ -24,11 +24,11 @@ MAX_PAGE_SIZE = 100
 Row = TypeVar("Row")
 
 Key = tuple[str, int]
-"""What rows are sorted by: a text, often empty, then a number that is a row's own."""
+"""The sort key of a row: a text, often empty, then a number that no other row has."""
 
 
 class Side(StrEnum):
-    """Where from its key a cursor leads."""
+    """The side of its key to which a cursor points."""
 
     AFTER = "after"
     BEFORE = "before"
@@ -36,24 +36,24 @@ class Side(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """A place in a list: right after, or right before, the row with this key, whether that is still there or not."""
+    """A place in a list: right after, or right before, the row with this key, even if that row is gone."""
 
     side: Side
     key: Key
 
     def __str__(self) -> str:
-        """As links have it: opaque."""
+        """Return the opaque form for links."""
         data = json.dumps([self.side, *self.key]).encode()
         return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """Which page of a list is asked for.
+    """A request for one page of a list.
 
     Attributes:
         cursor: None for the first page.
-        asked: The parameters of the query but for the cursor, as they were given, for the links.
+        asked: The query parameters except the cursor, as they were given, for the links.
     """
 
     page_size: int
@@ -63,7 +63,7 @@ class Window:
 
 
 def read_window(fields: Fields, query: Mapping[str, str], *known: str) -> Window:
-    """Read ``page_size``, ``order`` and ``cursor``; what is wrong with them is noted in *fields*.
+    """Read ``page_size``, ``order`` and ``cursor``; errors are noted in *fields*.
 
     Args:
         fields: The fields of the query.
@@ -71,7 +71,7 @@ def read_window(fields: Fields, query: Mapping[str, str], *known: str) -> Window
         known: The other parameters that the list has.
 
     Raises:
-        Problem: The cursor is none of ours.
+        Problem: No list returned this cursor.
     """
     order = fields.choice("order", SortOrder, any_case=True) or SortOrder.ASC
     names = ("page_size", "order", *known)
@@ -90,14 +90,14 @@ def listing(
     show: Callable[[Row], dict[str, Any]],
     name: str | None = None,
 ) -> dict[str, Any]:
-    """The answer to a request for a list.
+    """Return the answer to a request for a list.
 
     Args:
         found: The rows, with their keys.
-        window: Which page of them.
-        url: Where the list is.
-        show: Makes of a row what is told of it.
-        name: What the rows are called in ``_embedded``; None: they stand there themselves.
+        window: The page to return.
+        url: The URL of the list.
+        show: Returns the JSON of a row.
+        name: The name of the rows in ``_embedded``; None: ``_embedded`` is the list of rows itself.
     """
     rows, links = turn(found, window, url)
     shown = [show(row) for row in rows]
@@ -109,12 +109,12 @@ def listing(
 
 
 def turn(found: Iterable[tuple[Key, Row]], window: Window, url: str) -> tuple[list[Row], dict[str, Any]]:
-    """The rows of one page, and its links.
+    """Return the rows of one page, and its links.
 
     Args:
-        found: All that the list has, with their keys, in any order.
-        window: Which page of it.
-        url: Where the list is, without a query: absolute, since some clients take no other links.
+        found: All rows of the list, with their keys, in any order.
+        window: The page to return.
+        url: The URL of the list, without a query: absolute, since some clients accept no other links.
     """
     rows = sorted(found, key=lambda row: row[0])
     keys = [key for key, _ in rows]
@@ -135,7 +135,7 @@ def turn(found: Iterable[tuple[Key, Row]], window: Window, url: str) -> tuple[li
 
 
 def _range(keys: list[Key], window: Window) -> tuple[int, int]:
-    """From where to where, in ascending order; a cursor's side is of that order too."""
+    """Return the start and end of the page in ascending order, to which the side of a cursor refers too."""
     size, cursor = window.page_size, window.cursor
     if cursor is None:
         is_after = window.order is SortOrder.ASC

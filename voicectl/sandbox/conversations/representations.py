@@ -1,4 +1,4 @@
-"""What requests and events show of legs, members, users and conversations, in the platform's own names.
+"""The JSON of legs, members, users and conversations in requests and events, with the platform's field names.
 
 Source: Conversation API reference, "conversations", "members" and "users"; webhook reference, "RTC event webhook".
 """
@@ -17,12 +17,12 @@ SESSION_SECONDS = 86_400
 
 
 def party(leg: Leg) -> dict[str, Any]:
-    """The endpoint of the outside party: the caller of an inbound leg, the callee of any other."""
+    """Return the endpoint of the outside party: the caller of an inbound leg, the callee of any other."""
     return leg.from_ if leg.direction is Direction.INBOUND else leg.to
 
 
 def channel(leg: Leg) -> dict[str, Any]:
-    """The ``channel`` of a leg's member."""
+    """Return the ``channel`` of the member of *leg*."""
     shown = {
         "id": leg.uuid,
         "type": party(leg)["type"],
@@ -39,7 +39,7 @@ def channel(leg: Leg) -> dict[str, Any]:
 
 
 def person(member: Member) -> dict[str, Any]:
-    """The user of *member*; that of a leg whose party is no app user is made up."""
+    """Return the user of *member*; it is generated for a leg whose party is not an app user."""
     if member.user is not None:
         return _known(member.user)
     leg_uuid = member.leg_uuid or ""
@@ -47,7 +47,7 @@ def person(member: Member) -> dict[str, Any]:
 
 
 def media(member: Member, leg: Leg | None) -> dict[str, Any]:
-    """The ``media`` of *member*: what is true of its leg, else what it was given."""
+    """Return the ``media`` of *member*: the state of its leg or, without a leg, the given value."""
     if leg is None:
         return dict((member.given or {}).get("media", {"audio": False}))
     is_here = member.state is not MemberState.LEFT
@@ -62,18 +62,18 @@ def media(member: Member, leg: Leg | None) -> dict[str, Any]:
 
 
 def initiators(member: Member, until: MemberState) -> dict[str, Any]:
-    """Who brought about each state up to *until*: the platform and admin tokens are ``isSystem``."""
+    """Return the initiator of each state up to *until*: ``isSystem`` for the platform and admin tokens."""
     by = member.initiators or {}
     return {state: by.get(state, {"isSystem": True}) for state in _happened(member, until)}
 
 
 def moments(member: Member, until: MemberState) -> dict[str, str]:
-    """The ``timestamp`` of *member* when it was in state *until*."""
+    """Return the ``timestamp`` of *member* when it was in state *until*."""
     return {state: rfc3339(member.times[state]) for state in _happened(member, until)}
 
 
 def member_record(log: ConversationLog, member: Member, leg: Leg | None, base: str) -> dict[str, Any]:
-    """One member, whole."""
+    """Return the full record of a member."""
     given = member.given or {}
     return {
         "id": member.id,
@@ -90,7 +90,7 @@ def member_record(log: ConversationLog, member: Member, leg: Leg | None, base: s
 
 
 def member_in_list(log: ConversationLog, member: Member, base: str) -> dict[str, Any]:
-    """One member of a list: without channel and media."""
+    """Return a member as a list shows it, without channel and media."""
     return {
         "id": member.id,
         "state": member.state,
@@ -100,7 +100,7 @@ def member_in_list(log: ConversationLog, member: Member, base: str) -> dict[str,
 
 
 def conversation_body(log: ConversationLog, *, deleted_at: int | None = None) -> dict[str, Any]:
-    """A conversation as its own events show it."""
+    """Return a conversation as its own events show it."""
     timestamp = _conversation_times(log)
     if deleted_at is not None:
         timestamp["destroyed"] = rfc3339(deleted_at)
@@ -114,7 +114,7 @@ def conversation_body(log: ConversationLog, *, deleted_at: int | None = None) ->
 
 
 def conversation_record(log: ConversationLog, base: str, *, with_custom_data: bool = True) -> dict[str, Any]:
-    """A conversation as requests show it."""
+    """Return a conversation as requests show it."""
     given = settings(log, "properties", "numbers", "callback")
     if not with_custom_data and "properties" in given:
         properties = given["properties"]
@@ -128,22 +128,22 @@ def conversation_record(log: ConversationLog, base: str, *, with_custom_data: bo
 
 
 def settings(log: ConversationLog, *names: str) -> dict[str, Any]:
-    """Those of the settings *names* that the conversation was given."""
+    """Return those settings among *names* that the conversation was given."""
     return {name: log.settings[name] for name in names if name in log.settings}
 
 
 def user_record(user: User, base: str) -> dict[str, Any]:
-    """One user, whole."""
+    """Return the full record of a user."""
     return {"id": user.id, "name": user.name, **user.details, "_links": _self(f"{base}/v1/users/{user.id}")}
 
 
 def user_in_list(user: User, base: str) -> dict[str, Any]:
-    """One user of a list."""
+    """Return a user as a list shows it."""
     return {**_known(user), "_links": _self(f"{base}/v1/users/{user.id}")}
 
 
 def session_record(user: User, leg: Leg, api_key: str) -> dict[str, Any]:
-    """The session in which *user* is on the leg."""
+    """Return the session of *user* on *leg*."""
     return {
         "id": f"SES-{derived('session', leg.uuid)}",
         "_embedded": {"user": {"id": user.id, "name": user.name}, "api_key": api_key},

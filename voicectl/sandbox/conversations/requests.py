@@ -1,4 +1,4 @@
-"""Reading the bodies of requests to the Conversation and Users APIs, checked whole before anything is done.
+"""Readers of request bodies of the Conversation and Users APIs, which check the whole body first.
 
 Each raises :class:`~voicectl.sandbox.parsing.fields.Invalid` if the body breaks the rules.
 
@@ -32,11 +32,11 @@ _RESERVED = "USR-"
 _MESSAGE = re.compile(r"message(:[a-z]+)?|custom:[\w\-:]+", re.ASCII)
 
 _FORMATS = {"mp3": Format.MP3, "wav": Format.WAV, "vorbis": Format.OGG}
-"""Of a recording, as this API names them."""
+"""The formats of a recording, by their names in this API."""
 
 
 class AudioEvent(StrEnum):
-    """The events that do something when they are posted."""
+    """The events that have an effect when they are posted."""
 
     PLAY = "audio:play"
     STOP_PLAY = "audio:play:stop"
@@ -56,8 +56,8 @@ class NewMember:
     """The body of ``POST /v1/conversations/{id}/members``.
 
     Attributes:
-        user: The id or the name.
-        given: ``channel``, ``media`` and ``knocking_id``, as far as they were given.
+        user: The id or the name of the user.
+        given: The given fields among ``channel``, ``media`` and ``knocking_id``.
         inviting: ``member_id_inviting``, or ``from``.
     """
 
@@ -94,7 +94,11 @@ class RecordingChange:
 
 
 def read_conversation(body: object) -> tuple[str | None, dict[str, Any]]:
-    """The body of ``POST`` or ``PUT`` of a conversation: its name, if any, and the settings as they were given."""
+    """Read the body of ``POST`` or ``PUT`` of a conversation.
+
+    Returns:
+        The name, if any, and the settings as they were given.
+    """
     with Fields({} if body is None else body) as fields:
         name = _name(fields)
         properties = fields.inside("properties") or Fields({})
@@ -113,7 +117,7 @@ def read_conversation(body: object) -> tuple[str | None, dict[str, Any]]:
 
 
 def read_new_member(body: object) -> NewMember:
-    """The body of ``POST /v1/conversations/{id}/members``."""
+    """Read the body of ``POST /v1/conversations/{id}/members``."""
     with Fields(body) as fields:
         state = fields.choice("state", ("invited", "joined"), required=True) or "invited"
         user, reference = fields.inside("user", required=True), None
@@ -139,7 +143,7 @@ def read_new_member(body: object) -> NewMember:
 
 
 def read_member_change(body: object) -> MemberChange:
-    """The body of ``PATCH /v1/conversations/{id}/members/{id}``."""
+    """Read the body of ``PATCH /v1/conversations/{id}/members/{id}``."""
     with Fields(body) as fields:
         state = fields.choice("state", ("joined", "left"), required=True) or "left"
         reason = fields.inside("reason")
@@ -154,7 +158,11 @@ def read_member_change(body: object) -> MemberChange:
 
 
 def read_user(body: object) -> tuple[str | None, dict[str, Any]]:
-    """The body of ``POST`` or ``PATCH`` of a user: its name, if any, and the details as they were given."""
+    """Read the body of ``POST`` or ``PATCH`` of a user.
+
+    Returns:
+        The name, if any, and the details as they were given.
+    """
     with Fields({} if body is None else body) as fields:
         name = _name(fields)
         properties = fields.inside("properties") or Fields({})
@@ -169,7 +177,7 @@ def read_user(body: object) -> tuple[str | None, dict[str, Any]]:
 
 
 def read_event(body: object) -> PostedEvent:
-    """The body of ``POST /v1/conversations/{id}/events``."""
+    """Read the body of ``POST /v1/conversations/{id}/events``."""
     with Fields(body) as fields:
         type_ = fields.text("type", required=True) or ""
         is_known = type_ in list(AudioEvent) or type_ == EPHEMERAL or is_message(type_)
@@ -182,7 +190,7 @@ def read_event(body: object) -> PostedEvent:
 
 
 def read_recording_change(body: object) -> RecordingChange:
-    """The body of ``PUT /v1/conversations/{id}/record``."""
+    """Read the body of ``PUT /v1/conversations/{id}/record``."""
     with Fields(body) as fields:
         action = fields.choice("action", ("start", "stop"), required=True)
         order = read_record(fields)
@@ -191,7 +199,7 @@ def read_recording_change(body: object) -> RecordingChange:
 
 
 def read_record(fields: Fields) -> Record:
-    """How to record, in the names of this API; what is wrong is noted in *fields*."""
+    """Read the settings of a recording, in the names of this API; errors are noted in *fields*."""
     split = fields.choice("split", SPLITS)
     return Record(
         format=_FORMATS[fields.choice("format", _FORMATS) or "mp3"],
@@ -205,17 +213,17 @@ def read_record(fields: Fields) -> Record:
 
 
 def is_message(type_: str) -> bool:
-    """Whether events of this type are the application's own, to be told, kept and deleted."""
+    """Return True if events of this type are the application's own, which it can also delete."""
     return _MESSAGE.fullmatch(type_) is not None
 
 
 def is_user_name(name: str) -> bool:
-    """Whether a user may be called so: other words stand for ids in paths."""
+    """Return True if *name* is allowed for a user; other words stand for ids in paths."""
     return name != "me" and not name.startswith(_RESERVED)
 
 
 def _name(fields: Fields) -> str | None:
-    """``name``; its companions ``display_name`` and ``image_url`` are checked."""
+    """Read ``name``, and check ``display_name`` and ``image_url``."""
     name = _text(fields, "name", LONGEST_NAME)
     _text(fields, "display_name", LONGEST_DISPLAY_NAME)
     _text(fields, "image_url", LONGEST_URL)
@@ -223,7 +231,7 @@ def _name(fields: Fields) -> str | None:
 
 
 def _text(fields: Fields, name: str, longest: int) -> str | None:
-    """A text that is not empty, and not longer than that."""
+    """Read a text that is not empty and has at most *longest* characters."""
     text = fields.text(name, required=name in fields.raw)
     if text is not None and len(text) > longest:
         fields.refuse(name, f"Must be at most {longest} characters long")
@@ -231,7 +239,7 @@ def _text(fields: Fields, name: str, longest: int) -> str | None:
 
 
 def _objects(fields: Fields, name: str) -> list[Fields]:
-    """A list of objects; empty if absent."""
+    """Read a list of objects; empty if absent."""
     raw = fields.raw.get(name, [])
     if not isinstance(raw, list):
         fields.refuse(name, "Must be a list")

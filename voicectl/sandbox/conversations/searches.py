@@ -1,4 +1,4 @@
-"""Reading the queries of lists. Parameters that a list does not have are ignored.
+"""Readers of the queries of lists, which ignore unknown parameters.
 
 Each raises :class:`~voicectl.sandbox.parsing.fields.Invalid` if the query breaks the rules.
 
@@ -25,9 +25,9 @@ class ConversationSearch:
     """The query of ``GET /v1/conversations``, or ``GET /v1/users/{id}/conversations``.
 
     Attributes:
-        date_start: From when on it was made, Unix seconds of the host clock.
-        date_end: Before when.
-        state: Of the user's member.
+        date_start: Earliest creation, in Unix seconds of the host clock.
+        date_end: Creation before this time, in the same seconds.
+        state: The state of the user's member.
     """
 
     window: Window
@@ -38,7 +38,7 @@ class ConversationSearch:
     with_custom_data: bool = True
 
     def finds(self, log: ConversationLog) -> bool:
-        """Whether a conversation was made when it should have been."""
+        """Return True if the conversation was made between the two dates."""
         made_at = log.conversation.made_at
         return (self.date_start is None or made_at >= self.date_start) and (
             self.date_end is None or made_at < self.date_end
@@ -57,7 +57,7 @@ class EventSearch:
 
 
 def read_conversation_search(query: Mapping[str, str], *, of_user: bool = False) -> ConversationSearch:
-    """The query of a list of conversations; parameters that it does not have are ignored."""
+    """Read the query of a list of conversations; *of_user*: of those of one user."""
     extra = ("state", "order_by", "include_custom_data") if of_user else ()
     with Fields(dict(query)) as fields:
         return ConversationSearch(
@@ -71,13 +71,13 @@ def read_conversation_search(query: Mapping[str, str], *, of_user: bool = False)
 
 
 def read_list(query: Mapping[str, str], *known: str) -> Window:
-    """The query of any other list; *known* are the parameters that it has beside the usual ones."""
+    """Read the query of any other list, which has the parameters *known* beside the usual ones."""
     with Fields(dict(query)) as fields:
         return read_window(fields, query, *known)
 
 
 def read_event_search(query: Mapping[str, str]) -> EventSearch:
-    """The query of ``GET /v1/conversations/{id}/events``."""
+    """Read the query of ``GET /v1/conversations/{id}/events``."""
     with Fields(dict(query)) as fields:
         types = [each for each in (fields.text("event_type") or "").split(",") if each]
         if len(types) > MAX_EVENT_TYPES or any(each.startswith("custom:") for each in types):

@@ -1,4 +1,4 @@
-"""App users: who a Client SDK signs in as. They have a name that is theirs alone in their application and region.
+"""App users, as whom a Client SDK signs in. Names are unique within an application and region.
 
 Source: Conversation API reference, "users and sessions".
 """
@@ -20,8 +20,8 @@ class User:
 
     Attributes:
         id: ``USR-...``.
-        number: In which order they were made, from 1.
-        details: ``display_name``, ``image_url``, ``properties`` and ``channels``, as far as they were given.
+        number: Its place in the order of creation, from 1.
+        details: The given fields among ``display_name``, ``image_url``, ``properties`` and ``channels``.
     """
 
     id: str
@@ -36,10 +36,10 @@ class Users:
     """All users of all applications.
 
     Args:
-        seed: Ids come from it: the same seed and the same requests give the same ids.
+        seed: The seed of ids: the same seed and the same requests give the same ids.
 
     Attributes:
-        by_id: By their ids, oldest first.
+        by_id: The users by id, oldest first.
     """
 
     def __init__(self, seed: str) -> None:
@@ -52,21 +52,21 @@ class Users:
         return iter(self.by_id.values())
 
     def knows(self, name: str, application_id: str, region: str) -> bool:
-        """Whether there is a user of this name, so that a call to it can be answered."""
+        """Return True if there is a user of this name, who can then answer calls."""
         return (application_id, region, name) in self._by_name
 
     def find(self, reference: str, application_id: str, region: str) -> User | None:
-        """The user with this id or name, in this place."""
+        """Return the user with this id or name, in this application and region; None if there is none."""
         user = self.by_id.get(reference)
         if user is not None and (user.application_id, user.region) == (application_id, region):
             return user
         return self._by_name.get((application_id, region, reference))
 
     def add(self, name: str | None, details: dict[str, Any], *, application_id: str, region: str) -> User:
-        """Make a user; without a *name* it gets one: ``NAM-...``.
+        """Make a user; without a *name*, generate one: ``NAM-...``.
 
         Raises:
-            Problem: There is one of this name; nothing was changed.
+            Problem: Another user has this name; nothing was changed.
         """
         name = name or f"NAM-{self._new_uuid()}"
         self._require_free(name, application_id, region)
@@ -83,10 +83,10 @@ class Users:
         return user
 
     def change(self, user: User, name: str | None, details: dict[str, Any]) -> None:
-        """Give *user* another name, unless that is None, and other *details* in place of those of the same names.
+        """Change the name of *user*, unless *name* is None, and the details given in *details*.
 
         Raises:
-            Problem: Another one has this name; nothing was changed.
+            Problem: Another user has this name; nothing was changed.
         """
         if name is not None and name != user.name:
             self._require_free(name, user.application_id, user.region)
@@ -96,7 +96,7 @@ class Users:
         user.details |= details
 
     def remove(self, user: User) -> None:
-        """Forget *user*; calls to it are no longer answered."""
+        """Remove *user*, who then answers no more calls."""
         del self.by_id[user.id]
         del self._by_name[user.application_id, user.region, user.name]
 
