@@ -1,1 +1,1 @@
-"""Requests and NCCOs, read as the platform reads them: a second reading, apart from the client's own."""
+"""Readers of requests and NCCOs that follow the platform, independent of the client's own code."""

@@ -1,4 +1,4 @@
-"""Reading the requests of the Voice API: bodies and queries, checked whole before anything is done.
+"""Readers of the requests of the Voice API, which check the whole body first.
 
 Source: Voice API reference, sections on each operation.
 """
@@ -33,17 +33,17 @@ class Verb(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What ``PUT /v1/calls/{uuid}`` asks for; ``flow`` for a transfer only."""
+    """The body of ``PUT /v1/calls/{uuid}``; only a transfer has a ``flow``."""
 
     verb: Verb
     flow: Flow = ()
 
 
 def read_create(body: object) -> Order:
-    """The body of ``POST /v1/calls``.
+    """Read the body of ``POST /v1/calls``.
 
     Raises:
-        Invalid: It breaks the rules.
+        Invalid: The body breaks the rules.
     """
     with Fields(body) as fields:
         callee = fields.only("to")
@@ -61,10 +61,10 @@ def read_create(body: object) -> Order:
 
 
 def read_change(body: object) -> Change:
-    """The body of ``PUT /v1/calls/{uuid}``.
+    """Read the body of ``PUT /v1/calls/{uuid}``.
 
     Raises:
-        Invalid: It breaks the rules.
+        Invalid: The body breaks the rules.
     """
     with Fields(body) as fields:
         verb = fields.choice("action", Verb, required=True)
@@ -74,7 +74,7 @@ def read_change(body: object) -> Change:
 
 
 def read_rest_talk(body: object) -> Prompt:
-    """The body of ``PUT /v1/calls/{uuid}/talk``. Raises as :func:`read_create`."""
+    """Read the body of ``PUT /v1/calls/{uuid}/talk``. Raises as :func:`read_create`."""
     with Fields(body) as fields:
         prompt = read_talk(fields)
         fields.text("voice_name")
@@ -82,13 +82,13 @@ def read_rest_talk(body: object) -> Prompt:
 
 
 def read_rest_stream(body: object) -> Prompt:
-    """The body of ``PUT /v1/calls/{uuid}/stream``. Raises as :func:`read_create`."""
+    """Read the body of ``PUT /v1/calls/{uuid}/stream``. Raises as :func:`read_create`."""
     with Fields(body) as fields:
         return read_stream(fields, "stream_url")
 
 
 def read_rest_dtmf(body: object) -> str:
-    """The body of ``PUT /v1/calls/{uuid}/dtmf``: its digits, which may come as a number. Raises as the others."""
+    """Read the digits of ``PUT /v1/calls/{uuid}/dtmf``, a text or a number. Raises as :func:`read_create`."""
     with Fields(body) as fields:
         raw = fields.raw.get("digits")
         if isinstance(raw, int) and not isinstance(raw, bool):
@@ -97,13 +97,13 @@ def read_rest_dtmf(body: object) -> str:
 
 
 def read_listener(body: object) -> str:
-    """The body of ``PUT /v1/calls/{uuid}/input/dtmf``: its ``event_url``. Raises as :func:`read_create`."""
+    """Read the ``event_url`` of ``PUT /v1/calls/{uuid}/input/dtmf``. Raises as :func:`read_create`."""
     with Fields(body) as fields:
         return fields.url("event_url", required=True, or_text=True) or ""
 
 
 def _caller(fields: Fields) -> dict[str, Any]:
-    """``from`` as records show it; empty for a random number of the account."""
+    """Read ``from`` as records show it; empty for a random number of the account."""
     if fields.flag("random_from_number"):
         if "from" in fields.raw:
             fields.refuse("from", "Is not supported together with random_from_number")

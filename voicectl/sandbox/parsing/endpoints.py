@@ -1,4 +1,4 @@
-"""Reading endpoints, the parties that a call goes to, and the URLs that its events go to.
+"""Readers of endpoints and of event URLs.
 
 Source: Voice API reference, "endpoint objects"; NCCO reference, "connect".
 """
@@ -20,7 +20,7 @@ _SIP = re.compile(r"sips?:\S+", re.IGNORECASE)
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
 
 _CONTENT_TYPES = ("audio/l16;rate=8000", "audio/l16;rate=16000", "audio/l16;rate=24000")
-"""Of a WebSocket: 16-bit linear audio at one of these rates."""
+"""The content types of a WebSocket: 16-bit linear audio at one of three rates."""
 
 
 def read_endpoint(fields: Fields, standard_headers: str) -> tuple[dict[str, Any], str | None]:
@@ -28,11 +28,11 @@ def read_endpoint(fields: Fields, standard_headers: str) -> tuple[dict[str, Any]
 
     Args:
         fields: The endpoint object.
-        standard_headers: What its field of that name is called: ``standardHeaders``, in REST ``standard_headers``.
+        standard_headers: The name of that field: ``standardHeaders``, in REST ``standard_headers``.
 
     Returns:
         The endpoint as records show it, a WebSocket's with ``content-type``, ``headers`` and ``authorization``;
-        and the keys to press when it answers.
+        and the keys to send when it answers.
     """
     match fields.text("type", required=True):
         case "phone":
@@ -53,10 +53,10 @@ def read_endpoint(fields: Fields, standard_headers: str) -> tuple[dict[str, Any]
 
 
 def read_on_answer(callee: Fields) -> tuple[Webhook | None, str | None]:
-    """``onAnswer`` of a phone that ``connect`` calls.
+    """Read ``onAnswer`` of a phone that ``connect`` calls.
 
     Returns:
-        Where to ask for what the callee, alone, hears first; and what the caller hears meanwhile.
+        The webhook of the NCCO that only the callee hears first; and the tone that the caller hears meanwhile.
     """
     options = callee.inside("onAnswer") if callee.raw.get("type") == "phone" else None
     if options is None:
@@ -67,14 +67,14 @@ def read_on_answer(callee: Fields) -> tuple[Webhook | None, str | None]:
 
 
 def read_event_url(fields: Fields) -> Webhook | None:
-    """``event_url`` and ``event_method``; None if absent."""
+    """Read ``event_url`` and ``event_method``; None if absent."""
     url = fields.url("event_url", or_text=True)
     method = fields.choice("event_method", METHODS) or "POST"
     return None if url is None else Webhook(url=url, method=method)
 
 
 def read_ncco_event_url(fields: Fields, *, required: bool = False) -> Webhook | None:
-    """``eventUrl`` and ``eventMethod``; the platform's Node client writes ``[]`` for none."""
+    """Read ``eventUrl`` and ``eventMethod``; the platform's Node client writes ``[]`` for no URL."""
     is_empty = fields.raw.get("eventUrl") == [] and not required
     url = None if is_empty else fields.url("eventUrl", required=required)
     method = fields.choice("eventMethod", METHODS) or "POST"
@@ -82,7 +82,7 @@ def read_ncco_event_url(fields: Fields, *, required: bool = False) -> Webhook | 
 
 
 def read_tone(fields: Fields) -> str | None:
-    """``ringbackTone`` of ``connect``: a text in the documents, an array of one from the platform's Python client."""
+    """Read ``ringbackTone`` of ``connect``: documented as a text, but the platform's Python client sends an array."""
     if isinstance(fields.raw.get("ringbackTone"), list):
         return fields.url("ringbackTone")
     return fields.link("ringbackTone")

@@ -1,4 +1,4 @@
-"""Reading JSON that strangers sent: each value checked, and everything that is wrong collected.
+"""Reader of untrusted JSON, which checks each value and collects all errors.
 
 Source: Voice API reference, "errors", shape A: ``invalid_parameters`` with ``name`` and ``reason``.
 """
@@ -19,15 +19,15 @@ from voicectl.voice import dtmf, endpoint
 
 MISSING = "Missing required parameter"
 MOST_WRONGS = 50
-"""How many wrong fields are told at most."""
+"""Limit on the wrong fields that an answer lists."""
 
 WRONG_TYPE = "Invalid type parameter provided"  # as the platform words it, seen for stream_url
 
 LONGEST_SECONDS = 31 * 86_400
-"""The most seconds that anything here may take: 31 days."""
+"""Upper limit of any number of seconds: 31 days."""
 
 METHODS = ("GET", "POST")
-"""How a webhook may be called."""
+"""The HTTP methods for a webhook."""
 
 _WEB = ("http", "https")
 _VISIBLE = re.compile(r"[a-z]+://[\x21-\x7e]{1,2000}", re.IGNORECASE)
@@ -42,7 +42,7 @@ class Invalid(Exception):
     """A request breaks the rules.
 
     Attributes:
-        wrongs: ``{"name": ..., "reason": ...}``, in the order of reading.
+        wrongs: The errors, ``{"name": ..., "reason": ...}``, in the order of reading.
     """
 
     def __init__(self, wrongs: list[dict[str, str]]) -> None:
@@ -54,15 +54,14 @@ class Invalid(Exception):
 class Fields:
     """The fields of one JSON object.
 
-    A value that is absent or wrong reads as its default, and what is wrong is noted: read all, then :meth:`done`,
-    which the end of a ``with`` block does, too.
+    A value that is absent or wrong reads as its default, and each error is noted. Read all fields, then call
+    :meth:`done`; the end of a ``with`` block calls it too.
 
     Args:
         raw: The object; anything else is noted, once, and reads as empty.
-        at: Where it is, such as ``ncco[1]``; empty for a body.
-        wrongs: The notes, shared with the objects inside.
-        is_lenient: Whether numbers, ``true`` and ``false`` may be written as text, as the platform lets them in
-            an NCCO.
+        at: The path of the object, such as ``ncco[1]``; empty for a body.
+        wrongs: The errors, shared with the objects inside.
+        is_lenient: Accept numbers, ``true`` and ``false`` as text, as the platform does in an NCCO.
     """
 
     raw: Any
@@ -85,10 +84,10 @@ class Fields:
             self.done()
 
     def done(self) -> None:
-        """Say what is wrong, if anything.
+        """Raise the errors, if any.
 
         Raises:
-            Invalid: Something is.
+            Invalid: There are errors.
         """
         if self.wrongs:
             raise Invalid(self.wrongs)
@@ -103,7 +102,7 @@ class Fields:
             self.wrongs.append({"name": name, "reason": reason})
 
     def text(self, name: str, *, required: bool = False) -> str | None:
-        """A text; a required one is not empty."""
+        """Read a text; a required one must not be empty."""
         value = self._get(name, required=required)
         if value is None:
             return None
@@ -122,7 +121,7 @@ class Fields:
     def integer(self, name: str, low: int, high: int | None = None, *, default: None) -> int | None: ...
 
     def integer(self, name: str, low: int, high: int | None = None, *, default: int | None) -> int | None:
-        """A whole number between *low* and *high*."""
+        """Read a whole number between *low* and *high*."""
         value = self._number(name, _WHOLE)
         if value is None:
             return default
@@ -137,7 +136,7 @@ class Fields:
         return default
 
     def digits(self, name: str, low: int, high: int, *, default: int) -> int:
-        """A whole number between *low* and *high* written as text, as queries have it."""
+        """Read a whole number between *low* and *high* written as text, as in queries."""
         text = self.text(name)
         if text is None:
             return default
@@ -149,7 +148,10 @@ class Fields:
     def amount(
         self, name: str, *, low: float = 0, high: float = LONGEST_SECONDS, is_clamped: bool = False
     ) -> float | None:
-        """A number from *low* to *high*, such as seconds, or brought into that range; None if absent."""
+        """Read a number from *low* to *high*, such as seconds; None if absent.
+
+        With *is_clamped*, a number outside that range becomes the nearest limit.
+        """
         value = self._number(name)
         if value is None:
             return None
@@ -159,7 +161,7 @@ class Fields:
         return None
 
     def flag(self, name: str, *, default: bool = False) -> bool:
-        """True or false."""
+        """Read true or false."""
         value = self._get(name)
         if self.is_lenient and isinstance(value, str):
             value = {"true": True, "false": False}.get(value, value)
@@ -175,7 +177,7 @@ class Fields:
             self.refuse("level", "Must be between -1 and 1")
 
     def moment(self, name: str) -> float | None:
-        """An RFC 3339 date-time as Unix seconds."""
+        """Read an RFC 3339 date-time as Unix seconds."""
         text = self.text(name)
         try:
             return None if text is None else unix_seconds(text)
@@ -196,7 +198,7 @@ class Fields:
     def choice(
         self, name: str, choices: Iterable[str], *, required: bool = False, any_case: bool = False
     ) -> str | None:
-        """One of *choices*, members of an enumeration or plain words; with *any_case* in whatever case."""
+        """Read one of *choices*, members of an enumeration or plain words; *any_case* ignores the case."""
         value = self.text(name, required=required)
         if value is None:
             return None
@@ -207,12 +209,12 @@ class Fields:
         return None
 
     def url(self, name: str, *, required: bool = False, or_text: bool = False) -> str | None:
-        """One http or https URL, in an array as the platform wants it.
+        """Read one http or https URL in an array, as the platform expects it.
 
         Args:
             name: The field.
-            required: Whether it must be there.
-            or_text: Whether a plain text does too.
+            required: Refuse a missing field.
+            or_text: Accept a plain text too.
         """
         if or_text and isinstance(self.raw.get(name), str):
             return self.link(name)
@@ -225,12 +227,12 @@ class Fields:
         return None
 
     def link(self, name: str, *schemes: str, required: bool = False) -> str | None:
-        """One URL as a plain text, with one of *schemes*: http and https if none are given."""
+        """Read one URL as a plain text, with one of *schemes* (default http and https)."""
         value = self.text(name, required=required)
         return None if value is None else self._url(name, value, schemes or _WEB)
 
     def texts(self, name: str, *, required: bool = False) -> tuple[str, ...] | None:
-        """A list of texts; None if absent."""
+        """Read a list of texts; None if absent."""
         value = self._get(name, required=required)
         if value is None:
             return None
@@ -240,7 +242,7 @@ class Fields:
         return tuple(value)
 
     def number(self, name: str, *, required: bool = False) -> str | None:
-        """A phone number in E.164, with ``+`` or without; without it in the end."""
+        """Read a phone number in E.164, with or without ``+``, and return it without."""
         value = self.text(name, required=required)
         if value is None:
             return None
@@ -251,7 +253,7 @@ class Fields:
             return None
 
     def keys(self, name: str, *, required: bool = False) -> str | None:
-        """Keys to be pressed; what is wrong with them is told without repeating them."""
+        """Read keys to press; an error does not repeat them."""
         value = self.text(name, required=required)
         try:
             return None if value is None else dtmf.check(value)
@@ -260,11 +262,11 @@ class Fields:
             return None
 
     def given(self, *names: str) -> dict[str, Any]:
-        """Those of the fields *names* that are there, as they came."""
+        """Return those fields among *names* that were sent, unchanged."""
         return {name: self.raw[name] for name in names if name in self.raw}
 
     def inside(self, name: str, *, required: bool = False) -> Fields | None:
-        """The object in the field *name*; None if absent."""
+        """Return the object in the field *name*; None if absent."""
         if name in self.raw:
             return self.at_path(name, self.raw[name])
         if required:
@@ -272,7 +274,7 @@ class Fields:
         return None
 
     def only(self, name: str) -> Fields | None:
-        """The one object in the array *name*, which must be there; None if it is not one."""
+        """Return the only object in the required array *name*; None if that is wrong."""
         value = self._get(name, required=True)
         if value is None:
             return None
@@ -285,7 +287,7 @@ class Fields:
         return None
 
     def at_path(self, name: str, raw: object) -> Fields:
-        """An object inside this one, with the same notes."""
+        """Return a reader of an object inside this one, which shares the errors."""
         return Fields(raw, f"{self.at}.{name}" if self.at else name, self.wrongs, self.is_lenient)
 
     def _get(self, name: str, *, required: bool = False) -> Any:
@@ -301,7 +303,7 @@ class Fields:
     def _number(
         self, name: str, form: re.Pattern[str] = _NUMBER, *, is_lenient: bool | None = None
     ) -> int | float | None:
-        """A number, or a text in that *form* where those are let pass."""
+        """Read a number or, if texts are accepted, a text in that *form*."""
         value = self._get(name)
         if isinstance(value, str) and (self.is_lenient if is_lenient is None else is_lenient):
             value = _as_number(value, form)
@@ -324,7 +326,7 @@ def unix_seconds(text: str) -> float:
     """Read an RFC 3339 date-time.
 
     Raises:
-        ValueError: *text* is not one, or names no real moment.
+        ValueError: *text* is not one, or is not a valid time.
     """
     try:
         if _RFC3339.fullmatch(text):
@@ -335,7 +337,7 @@ def unix_seconds(text: str) -> float:
 
 
 def _as_number(text: str, form: re.Pattern[str]) -> int | float | str:
-    """The number that *text* is, else *text*."""
+    """Return *text* as a number, or unchanged if it is not one."""
     try:
         if form.fullmatch(text):
             return float(text) if "." in text else int(text)

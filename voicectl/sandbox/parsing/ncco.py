@@ -1,7 +1,6 @@
-"""Reading an NCCO: every action and option, into the classes of :mod:`voicectl.sandbox.telephony.actions`.
+"""Reader of NCCOs: every action and option, into the classes of :mod:`voicectl.sandbox.telephony.actions`.
 
-Numbers, ``true`` and ``false`` may be written as text, and option names that no document knows are ignored, as the
-platform does.
+As on the platform, numbers, ``true`` and ``false`` may be written as text, and unknown options are ignored.
 
 Source: NCCO reference.
 """
@@ -37,28 +36,28 @@ from voicectl.sandbox.telephony.sounds import Prompt, audio, speech
 from voicectl.voice.speech import MAX_CHARACTERS, characters
 
 MAX_LOOP = 1_000_000
-"""What more loops count as: a bound of our own, for arithmetic's sake, beyond the longest call."""
+"""Limit on ``loop``, longer than the longest call; greater values count as this."""
 
 _SPEECH_OPTIONS = ("language", "style", "premium", "loop", "level", "voice_name", "voiceName")
 _AUDIO_OPTIONS = ("loop", "level")
 
 SPLITS = ("conversation",)
-"""``split`` of a recording."""
+"""The values of ``split`` of a recording."""
 
 
 def read_ncco(
     raw: object, wrongs: list[dict[str, str]], at: str = "ncco", *, may_be_empty: bool = False
 ) -> Actions:
-    """Read a whole NCCO, noting in *wrongs* what is wrong with it and where.
+    """Read a whole NCCO, adding its errors and their places to *wrongs*.
 
     Args:
         raw: The NCCO, as JSON.
-        wrongs: The notes.
-        at: What it is called in them.
-        may_be_empty: Whether an array without actions will do.
+        wrongs: The errors.
+        at: The path of the NCCO in their names.
+        may_be_empty: Accept an array without actions.
 
     Returns:
-        The actions; of no use if anything was noted.
+        The actions, which are valid only if no error was added.
     """
     if not isinstance(raw, list):
         wrongs.append({"name": at, "reason": WRONG_TYPE})
@@ -70,7 +69,7 @@ def read_ncco(
 
 
 def read_talk(fields: Fields) -> Prompt:
-    """The options of a ``talk``, whether of an NCCO or of REST."""
+    """Read the options of a ``talk`` of an NCCO or of REST."""
     text = fields.text("text", required=True) or ""
     if characters(text) > MAX_CHARACTERS:
         fields.refuse("text", f"Must be at most {MAX_CHARACTERS} characters long")
@@ -82,14 +81,14 @@ def read_talk(fields: Fields) -> Prompt:
 
 
 def read_stream(fields: Fields, url: str) -> Prompt:
-    """The options of a ``stream``; *url* names the field of its URL: ``streamUrl``, in REST ``stream_url``."""
+    """Read the options of a ``stream``; *url* names the field of its URL: ``streamUrl``, in REST ``stream_url``."""
     source = fields.url(url, required=True) or ""
     fields.level()
     return audio(source, loop=_loop(fields), options=fields.given(*_AUDIO_OPTIONS))
 
 
 def read_detection(fields: Fields, standard: str, *advanced: str) -> Detection | None:
-    """Machine detection by the names of its fields; the advanced one wins if both are given."""
+    """Read machine detection from the fields of these names; the advanced one wins if both are given."""
     behavior = fields.choice(standard, Behavior)
     given = [name for name in advanced if name in fields.raw]
     options = fields.inside(given[0]) if given else None
@@ -105,12 +104,12 @@ def read_detection(fields: Fields, standard: str, *advanced: str) -> Detection |
 def read_transcription(
     fields: Fields, sentiment: str, read_events: Callable[[Fields], Webhook | None]
 ) -> Transcription | None:
-    """``transcription`` of a recording.
+    """Read ``transcription`` of a recording.
 
     Args:
-        fields: What it is in.
+        fields: The object that holds it.
         sentiment: The name of its option: ``sentimentAnalysis``, in REST ``sentiment_analysis``.
-        read_events: Reads where its event goes.
+        read_events: Reads the webhook of its event.
     """
     options = fields.inside("transcription")
     if options is None:
@@ -186,7 +185,7 @@ def _conversation(fields: Fields) -> Action:
 
 
 def _audience(fields: Fields) -> dict[str, Any]:
-    """``mute``, ``canHear`` and ``canSpeak``, as arguments."""
+    """Read ``mute``, ``canHear`` and ``canSpeak`` as arguments."""
     mute = fields.flag("mute")
     if mute and "canSpeak" in fields.raw:
         fields.refuse("mute", "Is not supported together with canSpeak")
@@ -204,7 +203,7 @@ def _connect(fields: Fields) -> Action:
     callee = fields.only("endpoint")
     endpoint, digits = ({}, None) if callee is None else read_endpoint(callee, "standardHeaders")
     on_answer, tone = (None, None) if callee is None else read_on_answer(callee)
-    # Each is read in its turn: what is wrong is listed in this order.
+    # The order of reading is the order of the errors.
     caller = fields.number("from")
     ringing_timer = fields.integer("timeout", 1, 120, default=RINGING_TIMER)
     length_timer = fields.integer("limit", 1, LENGTH_TIMER, default=LENGTH_TIMER)
