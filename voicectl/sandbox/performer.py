@@ -1,4 +1,4 @@
-"""Seeing to what the exchange leaves to be done: webhooks, events of conversations, files and WebSockets."""
+"""The performer of the exchange's effects: webhooks, events of conversations, files and WebSockets."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from voicectl.sandbox.webhooks.delivery import Answer
 from voicectl.sandbox.webhooks.sender import Webhooks
 
 Wait = Coroutine[Any, Any, Callable[[], None]]
-"""What takes time, and then gives what is to be done about it."""
+"""A slow effect; its result is a function that passes the outcome to the exchange."""
 
 
 class Performer:
-    """Performs the effects of one exchange.
+    """The performer of the effects of one exchange.
 
     Args:
-        exchange: Whose effects they are; it is told what came of them.
-        webhooks: Whom events are told and NCCOs are asked of.
-        book: Where events of conversations are written down.
-        files: Where recordings are kept.
+        exchange: The exchange; it gets the outcomes.
+        webhooks: Sends events and fetches NCCOs.
+        book: Records the events of conversations.
+        files: Stores recordings.
         sockets: The WebSockets of its legs.
         log: Gets every event and remark.
-        file_url: The URL of a file, from its region and its id.
+        file_url: Returns the URL of a file, from its region and its id.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Performer:
         self._file_url = file_url
 
     def perform(self) -> list[Wait]:
-        """See to what there is; what takes time is returned, to be waited for."""
+        """Perform the effects so far, and return the slow ones, to be awaited."""
         waits: list[Wait] = []
         for effect in self._exchange.collect():
             match effect:
@@ -81,7 +81,7 @@ class Performer:
         return waits
 
     def note(self, note: Note) -> None:
-        """Write down an event of a conversation, and tell the application's RTC webhook of it."""
+        """Record an event of a conversation, and send it to the application's RTC webhook."""
         told = self._book.write(note)
         if told is not None:
             self._webhooks.publish(note, told)

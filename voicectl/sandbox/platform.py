@@ -1,4 +1,4 @@
-"""The sandbox as a whole: the exchange on its clocks, and its effects carried out."""
+"""The whole sandbox: it runs the exchange on its clocks and performs the effects."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from voicectl.sandbox.webhooks.sender import Webhooks
 logger = logging.getLogger(__name__)
 
 TIME_SLICE_SECONDS = 0.01
-"""How long a clock that is advanced may keep everybody else waiting, on the host clock."""
+"""Seconds of the host clock for which advancing the call clock may hold up other requests."""
 
 
 class Sandbox:
@@ -37,14 +37,14 @@ class Sandbox:
 
     Args:
         identity: The application whose tokens it accepts.
-        options: How it runs.
+        options: The settings of the sandbox.
         clock: The host clock.
 
     Attributes:
-        url: Where it is served; empty until it is.
-        region_urls: Where each region is, by name; empty likewise.
+        url: The URL at which it is served; empty before that.
+        region_urls: The URL of each region, by name; empty before that.
         connections: The open connections by the addresses of both ends, kept by the server.
-        stopping: Set when the server is to stop.
+        stopping: Set to stop the server.
     """
 
     def __init__(self, identity: Identity, options: Options, *, clock: Clock) -> None:
@@ -67,9 +67,10 @@ class Sandbox:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all calls, faults, limits and the log; start the call clock and chance anew.
+        """Forget all calls, faults, limits and the log; restart the call clock and the random generators.
 
-        Keys and applications stay. Ids go on, still by the seed: a client's journal may remember those of before.
+        Keys and applications stay. Ids do not repeat, though they follow from the seed: a client's journal may hold
+        earlier ones.
         """
         options, clock = self.options, self.clock
         if self._resets:
@@ -135,28 +136,28 @@ class Sandbox:
         )
 
     def new_trace_id(self) -> str:
-        """What a support engineer would ask for: 32 hex digits."""
+        """Return a new trace id, 32 hex digits."""
         return f"{self._traces.getrandbits(128):032x}"
 
     def stop(self) -> None:
-        """Have the server stop; call it in the server's own thread."""
+        """Stop the server; call this in the server's own thread."""
         self.stopping.set()
 
     async def wait(self, seconds: float) -> None:
-        """Let host time pass, unless the server is to stop before."""
+        """Wait for *seconds* of host time, or until the server stops."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.stopping.wait()
 
     def note(self, note: Note) -> None:
-        """Write down an event of a conversation that was made by a request."""
+        """Record an event of a conversation that a request caused."""
         self._performer.note(note)
 
     async def catch_up(self) -> None:
-        """Let happen what is due by now.
+        """Run the timers due by now, and perform the effects.
 
-        What must be waited for, such as a webhook's NCCO, is seen to in the background; under a frozen clock it is
-        waited for, so that the log of one run equals that of the next.
+        Slow effects, such as fetching an NCCO, run in the background. Under a frozen clock they are awaited, so that
+        the log of one run equals that of the next.
         """
         self.exchange.run(self.call_clock.now())
         await self._see_to_effects()
@@ -167,7 +168,7 @@ class Sandbox:
         """Move the call clock forward, from one due moment to the next, waiting for webhooks at each.
 
         Raises:
-            ExchangeError: It is being moved already, maybe by whom a webhook waits for.
+            ExchangeError: Another request is moving the clock, maybe one that waits for the caller's webhook.
         """
         if self._advancing.locked():
             raise ExchangeError("The clock is being advanced already.")
@@ -190,7 +191,7 @@ class Sandbox:
         await self.catch_up()
 
     async def keep_time(self) -> None:
-        """Let things happen when they are due, without waiting for a request; runs until cancelled."""
+        """Run timers when they are due, without waiting for a request; runs until cancelled."""
         try:
             while True:
                 self._woken.clear()
@@ -218,7 +219,7 @@ class Sandbox:
             task.add_done_callback(self._tasks.discard)
 
     async def _wait_for(self, waits: list[Wait]) -> None:
-        """Wait for all at once, hand over what came in order, and go on with what that makes the exchange ask."""
+        """Await *waits* together, apply their results in order, and repeat for the effects of that."""
         exchange = self.exchange
         while waits:
             done = await asyncio.gather(*waits, return_exceptions=True)
@@ -226,7 +227,7 @@ class Sandbox:
                 return
             for hand_over in done:
                 if isinstance(hand_over, BaseException):
-                    logger.error("Something that was waited for went wrong", exc_info=hand_over)
+                    logger.error("Performing an effect failed", exc_info=hand_over)
                 else:
                     hand_over()
             waits = self._performer.perform()
@@ -235,12 +236,12 @@ class Sandbox:
         exchange = self.exchange
         hand_over = await wait
         if exchange is self.exchange:
-            exchange.run(self.call_clock.now())  # what comes of it begins now, not when it was asked for
+            exchange.run(self.call_clock.now())  # its consequences begin now, not at the time of the request
             hand_over()
             await self.catch_up()
 
     def _sign(self, payload: bytes, application_id: str) -> str:
-        """The token of a webhook with this body, or of a WebSocket's handshake, which has none."""
+        """Return the token of a webhook with this body, or of a WebSocket's handshake, which has no body."""
         identity = self.identity
         return tokens.webhook_token(
             payload,
@@ -255,7 +256,7 @@ class Sandbox:
 
     @property
     def _next_due(self) -> int | None:
-        """When something is due next, the next 20 ms of a WebSocket included."""
+        """The moment of the next timer, or of the next 20 ms of a WebSocket's audio."""
         due = [each for each in (self.exchange.next_due, self.sockets.next_due) if each is not None]
         return min(due, default=None)
 

@@ -1,4 +1,4 @@
-"""Refusals, in the body shapes of the platform.
+"""Error answers, in the shapes of the platform.
 
 Source: Voice API reference, "errors": A (validation), B (state of the leg), C (gateway), D (Conversation API).
 """
@@ -42,11 +42,11 @@ _CONVERSATION = {
 
 
 class Problem(Exception):
-    """An answer that says no.
+    """An error answer.
 
     Attributes:
         status: The HTTP status.
-        body: What goes into the body; an ``instance``, if it has one, is filled in when it is sent.
+        body: The body; if it has an ``instance``, its value is set when it is sent.
         headers: Extra headers.
     """
 
@@ -58,23 +58,23 @@ class Problem(Exception):
 
 
 def invalid(exc: Invalid) -> Problem:
-    """Shape A: a body or query breaks the rules; each wrong field is named."""
+    """Return shape A: a body or query breaks the rules; the answer names each wrong field."""
     return Problem(400, {"type": 400, "title": "Bad Request", "invalid_parameters": exc.wrongs})
 
 
 def wrong_state() -> Problem:
-    """Shape B: the leg exists but is not in the state that the request needs."""
+    """Return shape B: the leg exists but is not in the state that the request needs."""
     return Problem(400, {"type": "BAD_REQUEST", "error_title": "Bad Request"})
 
 
 def gateway(
     status: int, detail: str, *, anchor: str | None = None, headers: dict[str, str] | None = None
 ) -> Problem:
-    """Shape C: refused before the leg was looked at, or no such leg.
+    """Return shape C: the request is refused before it reaches a leg, or there is no such leg.
 
     Args:
         status: The HTTP status.
-        detail: In words; empty for none.
+        detail: The ``detail``; empty for none.
         anchor: The end of ``type`` where *status* has several, such as ``jwt-expired``.
         headers: Extra headers, such as ``Retry-After``.
     """
@@ -86,7 +86,7 @@ def gateway(
 
 
 def no_such_leg() -> Problem:
-    """Shape C, 404: unknown here, or over."""
+    """Return shape C, 404: the leg is unknown here, or has ended."""
     return gateway(404, "Call does not exist, or you do not have access.")
 
 
@@ -98,12 +98,12 @@ def refused(
     wrongs: list[dict[str, str]] | None = None,
     headers: dict[str, str] | None = None,
 ) -> Problem:
-    """Shape D: refused by the Conversation or the Users API.
+    """Return shape D: the Conversation or the Users API refuses the request.
 
     Args:
         status: The HTTP status.
         code: ``<group>:error:<name>``.
-        detail: In words; empty for none.
+        detail: The ``detail``; empty for none.
         wrongs: The fields that break the rules, as in shape A.
         headers: Extra headers.
     """
@@ -117,22 +117,22 @@ def refused(
 
 
 def no_such(name: str, code: str) -> Problem:
-    """Shape D, 404: unknown here, or another's."""
+    """Return shape D, 404: the resource is unknown here, or another application's."""
     return refused(404, code, f"{name} does not exist, or you do not have access.")
 
 
 def refused_control(status: int, title: str, detail: str, **more: Any) -> Problem:
-    """Refused by a control route, which the platform does not have."""
+    """Return the refusal of a control route, which the platform does not have."""
     return Problem(status, {"title": title, "detail": detail, **more})
 
 
 def in_shape_of(path: str, problem: Problem, *, is_signed: bool) -> Problem:
-    """*problem* in the shape of the API whose *path* was asked: D for conversations and users, else as it is.
+    """Return *problem* in the shape of the requested API: D for conversations and users, else unchanged.
 
     Args:
         path: The path without the query.
-        problem: Made by whichever part refused.
-        is_signed: Whether the request had an ``Authorization`` header.
+        problem: The error answer, in any shape.
+        is_signed: True if the request had an ``Authorization`` header.
     """
     api = next((each for each in _CONVERSATION_PATHS if path == each or path.startswith(f"{each}/")), None)
     if api is None or "code" in problem.body:

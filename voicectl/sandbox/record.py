@@ -37,10 +37,10 @@ class Search:
     """The query of ``GET /v1/calls``.
 
     Attributes:
-        date_start: From when on a record was made, Unix seconds of the host clock.
-        date_end: Before when.
+        date_start: Earliest creation of a record, in Unix seconds of the host clock.
+        date_end: Creation before this time, in the same seconds.
         record_index: The number of the page, from 0.
-        filters: The parameters but for the page, as given.
+        filters: The query parameters except those of the page, as given.
     """
 
     status: CallStatus | None
@@ -53,7 +53,7 @@ class Search:
     filters: dict[str, str]
 
     def finds(self, leg: Leg) -> bool:
-        """Whether *leg* is among what is looked for."""
+        """Return True if *leg* matches."""
         return (
             (self.status is None or leg.status is self.status)
             and (self.date_start is None or leg.made_at >= self.date_start)
@@ -63,10 +63,10 @@ class Search:
 
 
 def read_search(query: Mapping[str, str]) -> Search:
-    """Read the query of ``GET /v1/calls``; parameters that it does not have are ignored.
+    """Read the query of ``GET /v1/calls``; unknown parameters are ignored.
 
     Raises:
-        Invalid: It breaks the rules.
+        Invalid: The query breaks the rules.
     """
     known = ("status", "date_start", "date_end", "order", "conversation_uuid")
     with Fields(dict(query)) as fields:
@@ -83,7 +83,7 @@ def read_search(query: Mapping[str, str]) -> Search:
 
 
 def is_kept(leg: Leg, application: Application, now: int) -> bool:
-    """Whether the record of *leg* can still be read at *now*, in milliseconds of the call clock.
+    """Return True if the record of *leg* can still be read at *now*, in milliseconds of the call clock.
 
     ``leg_persistence_time`` of its *application* counts from the end of the call.
     """
@@ -92,12 +92,12 @@ def is_kept(leg: Leg, application: Application, now: int) -> bool:
 
 
 def page(legs: Iterable[Leg], search: Search, base: str) -> dict[str, Any]:
-    """One page of the records that *search* finds in *legs*, which come oldest first.
+    """Return one page of the records that match *search*.
 
     Args:
-        legs: All there are.
-        search: What is looked for, and which page of it.
-        base: ``http://host:port``, since some clients take absolute links only.
+        legs: All legs, oldest first.
+        search: The filters, and the page to return.
+        base: ``http://host:port``, since some clients accept absolute links only.
     """
     found = [leg for leg in legs if search.finds(leg)]
     if search.order is SortOrder.DESC:
@@ -129,7 +129,7 @@ def page(legs: Iterable[Leg], search: Search, base: str) -> dict[str, Any]:
 
 
 def call_record(leg: Leg) -> dict[str, Any]:
-    """One record; times, price and network come with ``completed`` only."""
+    """Return one record; only ``completed`` ones have times, price and network."""
     return {
         "uuid": leg.uuid,
         "conversation_uuid": leg.conversation.uuid,
@@ -143,7 +143,7 @@ def call_record(leg: Leg) -> dict[str, Any]:
 
 
 def created(leg: Leg) -> dict[str, Any]:
-    """The answer to ``POST /v1/calls``."""
+    """Return the answer to ``POST /v1/calls``."""
     return {
         "uuid": leg.uuid,
         "status": leg.status,
