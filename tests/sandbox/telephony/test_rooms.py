@@ -5,7 +5,7 @@ import pytest
 from tests.sandbox.parts import APPLICATION, Line, room, say, saying
 from voicectl.sandbox.telephony.actions import MoveAll, Record
 from voicectl.sandbox.telephony.effects import Kind, Note
-from voicectl.sandbox.telephony.exchange import NobodyThere
+from voicectl.sandbox.telephony.exchange import NoAnsweredLeg
 from voicectl.sandbox.telephony.sounds import Sound
 from voicectl.sandbox.telephony.state import MAX_LEGS, Leg
 
@@ -142,7 +142,7 @@ class TestAsAWhole:
     def test_an_empty_one_cannot_be_recorded(self, line: Line):
         conversation = line.exchange.rooms.found("hall", application_id=APPLICATION, region="na-east")
 
-        with pytest.raises(NobodyThere):
+        with pytest.raises(NoAnsweredLeg):
             line.exchange.record_all(conversation, Record())
 
     def test_one_that_was_made_is_the_room_of_that_name(self, line: Line):

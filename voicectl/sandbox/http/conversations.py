@@ -23,7 +23,7 @@ from voicectl.sandbox.parsing import call_requests
 from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.problems import refused
 from voicectl.sandbox.telephony.actions import Record
-from voicectl.sandbox.telephony.exchange import NobodyThere
+from voicectl.sandbox.telephony.exchange import NoAnsweredLeg
 from voicectl.sandbox.telephony.sounds import Sound
 
 ALL = "/v1/conversations"
@@ -122,7 +122,7 @@ def start_recording(sandbox: Sandbox, log: ConversationLog, order: Record, reten
     """
     try:
         sandbox.exchange.record_all(log.conversation, order, retention_days=retention_days)
-    except NobodyThere as exc:
+    except NoAnsweredLeg as exc:
         raise refused(400, "leg:error:not-answered", "No leg of the conversation is answered.") from exc
 
 

@@ -34,7 +34,7 @@ class LegNotAnswered(ExchangeError):
     """The leg is not answered yet, or (where ringing is needed) not ringing."""
 
 
-class NobodyThere(ExchangeError):
+class NoAnsweredLeg(ExchangeError):
     """The conversation has no leg that is answered."""
 
 
@@ -261,11 +261,11 @@ class Exchange:
         """Record *conversation* from now on.
 
         Raises:
-            NobodyThere: No leg of the conversation is answered.
+            NoAnsweredLeg: No leg of the conversation is answered.
         """
         leg = next((leg for leg in conversation.legs.values() if leg.is_up), None)
         if leg is None:
-            raise NobodyThere("No leg of the conversation is answered.")
+            raise NoAnsweredLeg("No leg of the conversation is answered.")
         return self.media.record(leg, order, of=conversation, retention_days=retention_days)
 
     def _require_live(self, leg: Leg) -> None:
