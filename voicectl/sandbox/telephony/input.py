@@ -89,7 +89,7 @@ class InputCollector:
         if self._speech_began is None:
             self._await_key()
             if self._terms.speech is not None:
-                self._speech_timer = self._after(self._terms.speech.start_timeout, self._nobody_spoke)
+                self._speech_timer = self._after(self._terms.speech.start_timeout, self._no_speech)
 
     def close(self) -> None:
         """Stop listening."""
@@ -150,7 +150,7 @@ class InputCollector:
         if self._digits or self._speech_timer is None:
             self._finish_keys(timed_out=True)
 
-    def _nobody_spoke(self) -> None:
+    def _no_speech(self) -> None:
         self._speech_timer = None
         if self._key_timer is None:
             wants_keys = self._terms.dtmf is not None
