@@ -86,7 +86,7 @@ class Base:
         effects, self._effects = self._effects, []
         return effects
 
-    def tell(
+    def send_event(
         self,
         leg: Leg,
         kind: Kind,
@@ -124,7 +124,7 @@ class Base:
     def complain(self, uuid: str, reason: str) -> None:
         """Send an ``error`` event: the flow of the leg cannot go on as it was written."""
         leg = self.legs[uuid]
-        self.tell(leg, Kind.ERROR, events.error(leg, self.now, reason))
+        self.send_event(leg, Kind.ERROR, events.error(leg, self.now, reason))
 
     def note(self, conversation: Conversation, type_: str, leg: Leg | None, **body: Any) -> None:
         """Record an event of *conversation*, caused by *leg* or, if that is None, by the platform."""

@@ -272,7 +272,7 @@ class CallControl:
         self._base.note(leg.conversation, note, leg, type=sighting.sub_state or sighting.status)
         fields = events.detection(leg, self._base.now, sighting.status, sighting.sub_state)
         on_reply = partial(self._run_if_given, leg, begins=begins) if is_advanced else None
-        self._base.tell(leg, Kind.STATUS, fields, on_reply=on_reply)
+        self._base.send_event(leg, Kind.STATUS, fields, on_reply=on_reply)
         if detection.behavior is Behavior.HANGUP and sighting.status == CallStatus.MACHINE:
             self.finish(leg)
 
@@ -324,7 +324,7 @@ class CallControl:
 
     def _report(self, leg: Leg, on_reply: OnReply | None = None, **why: Any) -> None:
         fields = events.status(leg, self._base.now, **why)
-        self._base.tell(leg, Kind.STATUS, fields, on_reply=on_reply)
+        self._base.send_event(leg, Kind.STATUS, fields, on_reply=on_reply)
         self._base.note(leg.conversation, "leg:status:update", leg, status=leg.status)
 
     def _note_end(self, leg: Leg, status: CallStatus, sip_code: int | None) -> None:

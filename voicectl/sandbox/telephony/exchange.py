@@ -254,7 +254,7 @@ class Exchange:
         if not leg.is_up:
             return
         on_reply = leg.flow.leave_caller_waiting() or (lambda _actions: None)
-        self.base.tell(leg, Kind.STATUS, events.disconnected(leg, self.now), on_reply=on_reply)
+        self.base.send_event(leg, Kind.STATUS, events.disconnected(leg, self.now), on_reply=on_reply)
         self.calls.party_hangs_up(leg)
 
     def record_all(self, conversation: Conversation, order: Record, *, retention_days: int = 31) -> Recording:

@@ -146,7 +146,9 @@ class FlowRun:
                 self._input(action)
             case Notify(payload=payload, events=webhook):
                 fields = events.notify(self._leg, self._base.now, payload)
-                self._base.tell(self._leg, Kind.NOTIFY, fields, webhook, self._unless_gone_on(self._replied))
+                self._base.send_event(
+                    self._leg, Kind.NOTIFY, fields, webhook, self._unless_gone_on(self._replied)
+                )
             case Wait(seconds=seconds):
                 self._go_on_in(seconds)
             case MoveAll():
@@ -261,19 +263,19 @@ class FlowRun:
     def _taken(
         self, webhook: Webhook | None, dtmf: dict[str, Any], speech: dict[str, Any], audio: Recording | None
     ) -> None:
-        def tell() -> None:
+        def send_event() -> None:
             if audio is not None and audio.url is not None:
                 speech["recording_url"] = audio.url
             fields = events.taken(self._leg, self._base.now, dtmf, speech)
-            self._base.tell(self._leg, Kind.INPUT, fields, webhook, self._unless_gone_on(self._replied))
+            self._base.send_event(self._leg, Kind.INPUT, fields, webhook, self._unless_gone_on(self._replied))
 
         self._collector = None
         if "timeout_reason" in speech:
             self._base.note(self._leg.conversation, "audio:asr:done", self._leg, asr=speech)
         if audio is None or audio.is_kept:
-            tell()
+            send_event()
         else:
-            audio.kept = self._unless_gone_on(tell)
+            audio.kept = self._unless_gone_on(send_event)
 
     def _pressed(self, webhook: Webhook | None, digit: str) -> None:
         listener = self._key_listener
@@ -284,7 +286,7 @@ class FlowRun:
 
         self._barged_in()
         fields = events.pressed(self._leg, self._base.now, digit)
-        self._base.tell(self._leg, Kind.INPUT, fields, webhook, replied)
+        self._base.send_event(self._leg, Kind.INPUT, fields, webhook, replied)
 
     def _record(self, order: Record) -> None:
         recording = self._media.record(self._leg, order)

@@ -110,7 +110,7 @@ class Media:
             self._base.note(leg.conversation, "audio:dtmf", leg, digit=digit)
             if leg.audio.dtmf_url is not None:
                 fields = events.pressed(leg, self._base.now, digit)
-                self._base.tell(leg, Kind.INPUT, fields, Webhook(url=leg.audio.dtmf_url, method="POST"))
+                self._base.send_event(leg, Kind.INPUT, fields, Webhook(url=leg.audio.dtmf_url, method="POST"))
             for recording in list(leg.audio.recordings):
                 if recording.order.end_on_key == digit:
                     self.stop_recording(recording)
@@ -234,7 +234,7 @@ class Media:
 
     def _tell_of_file(self, leg: Leg, recording: Recording, fields: dict[str, Any]) -> None:
         if recording.only is None:  # else the input event has its URL
-            self._base.tell(leg, Kind.RECORD, fields, recording.events)
+            self._base.send_event(leg, Kind.RECORD, fields, recording.events)
         conversation = self._base.conversations.get(recording.conversation_uuid)
         if conversation is not None:
             told = {name: fields[name] for name in ("start_time", "end_time", "size")}
@@ -253,7 +253,7 @@ class Media:
         wanted = recording.order.transcription
         webhook = recording.events if wanted is None else wanted.events or recording.events
         fields = events.transcribed(recording, url)
-        self._base.tell(self._base.legs[recording.leg_uuid], Kind.TRANSCRIBED, fields, webhook)
+        self._base.send_event(self._base.legs[recording.leg_uuid], Kind.TRANSCRIBED, fields, webhook)
 
     def _sounding(self, leg: Leg, only: str | None) -> Iterator[Track]:
         """Yield the sounds to and from *leg* that are under way as a recording begins."""

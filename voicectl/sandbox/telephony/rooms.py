@@ -173,7 +173,7 @@ class Rooms:
         self.enter(leg, conversation, seat)
         self._base.note(conversation, "rtc:transfer", leg, transferred_from=left.uuid)
         fields = events.transfer(leg, self._base.now, left.uuid, conversation.uuid)
-        self._base.tell(leg, Kind.TRANSFER, fields)
+        self._base.send_event(leg, Kind.TRANSFER, fields)
         self._see_off(left, turned_out)
 
     def _take_out(self, leg: Leg, reason: str) -> list[Leg]:
