@@ -95,7 +95,7 @@ class Performer:
 
     def _take(self, asked: Fetch | Event, answer: Answer) -> None:
         for _ in answer.bad:
-            self._exchange.base.complain(asked.uuid, BAD_NCCO)
+            self._exchange.base.send_error(asked.uuid, BAD_NCCO)
         if isinstance(asked, Event):
             self._exchange.replied(asked, answer.actions)
         elif answer.actions is None:

@@ -121,7 +121,7 @@ class Base:
         _, on_reply = self._waiting.pop(id(event))
         on_reply(actions)
 
-    def complain(self, uuid: str, reason: str) -> None:
+    def send_error(self, uuid: str, reason: str) -> None:
         """Send an ``error`` event: the flow of the leg cannot go on as it was written."""
         leg = self.legs[uuid]
         self.send_event(leg, Kind.ERROR, events.error(leg, self.now, reason))

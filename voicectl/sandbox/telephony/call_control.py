@@ -105,7 +105,7 @@ class CallControl:
     def dial(self, caller: Leg, dial: Dial, run: FlowRun) -> Leg | None:
         """Call a party into the conversation of *caller*, for *run*; return None over the rate limit."""
         if not self._may_dial():
-            self._base.complain(caller.uuid, "connect: over the limit of new calls per second")
+            self._base.send_error(caller.uuid, "connect: over the limit of new calls per second")
             return None
         from_ = {"type": "phone", "number": dial.caller or self._number}
         if dial.caller is None and dial.order.to["type"] == "app" and caller.direction is Direction.INBOUND:

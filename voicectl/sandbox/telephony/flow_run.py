@@ -330,7 +330,7 @@ class FlowRun:
         if self._leg.flow.given[1] <= MOST_FLOWS:
             self.go_on()
             return
-        self._base.complain(self._leg.uuid, f"{MOST_FLOWS} NCCOs ran at one moment")
+        self._base.send_error(self._leg.uuid, f"{MOST_FLOWS} NCCOs ran at one moment")
         self._calls.finish(self._leg)
 
     def _go_on_in(self, seconds: float) -> None:

@@ -113,7 +113,7 @@ class Rooms:
         place = leg.application_id, leg.region
         conversation = self.find(room.name, *place) or self.new(*place, room.name)
         if conversation is not leg.conversation and len(conversation.legs) >= MAX_LEGS:
-            self._base.complain(leg.uuid, f"conversation: {room.name} holds {MAX_LEGS} legs already")
+            self._base.send_error(leg.uuid, f"conversation: {room.name} holds {MAX_LEGS} legs already")
             return False
         leg.is_muted = leg.is_muted or room.mute
         self._move(leg, conversation, Seat(ends=room.ends, can_hear=room.can_hear, can_speak=room.can_speak))
@@ -144,10 +144,12 @@ class Rooms:
         target = self._base.conversations.get(move.conversation_uuid)
         place = leg.application_id, leg.region
         if target is None or target is left or (target.application_id, target.region) != place:
-            self._base.complain(leg.uuid, f"transfer: no conversation {move.conversation_uuid} to go to")
+            self._base.send_error(leg.uuid, f"transfer: no conversation {move.conversation_uuid} to go to")
             return False
         if len(target.legs) + len(left.legs) > MAX_LEGS:
-            self._base.complain(leg.uuid, f"transfer: {move.conversation_uuid} holds {MAX_LEGS} legs at most")
+            self._base.send_error(
+                leg.uuid, f"transfer: {move.conversation_uuid} holds {MAX_LEGS} legs at most"
+            )
             return False
         seat = Seat(can_hear=move.can_hear, can_speak=move.can_speak, is_guest=True)
         for each in list(left.legs.values()):
