@@ -239,11 +239,11 @@ class Playout:
         prompt = Prompt(
             sound=Sound.AUDIO, content={"url": self._leg.to["uri"]}, once=0, loop=0, pcm=self._sound
         )
-        self._heard = self._exchange.media.utter(self._leg, prompt)
+        self._heard = self._exchange.media.make_sound(self._leg, prompt)
 
     def _end(self) -> None:
         if self._heard is not None:
             self._heard.cut(min(self._exchange.now, round(self._quiet_since)))
-            self._exchange.media.hush(self._heard)
+            self._exchange.media.end_sound(self._heard)
             self._heard = None
             self._cache.add(self._sound)

@@ -261,7 +261,7 @@ class CallControl:
         if leg.far_end.is_machine:
             self._media.speak(leg, far_end.GREETING)
             if leg.far_end.beeps_after is not None:
-                self._base.schedule(leg, leg.far_end.beeps_after, partial(self._media.utter, leg, BEEP))
+                self._base.schedule(leg, leg.far_end.beeps_after, partial(self._media.make_sound, leg, BEEP))
 
     def _see(self, leg: Leg, detection: Detection, sighting: Sighting, *, begins: bool) -> None:
         """Report a result of machine detection; the flow may wait for the reply."""

@@ -58,8 +58,8 @@ class Media:
             if heard.on_end is not None:
                 heard.on_end("stop")
 
-    def utter(self, leg: Leg, prompt: Prompt) -> Heard:
-        """Make a sound as the party of *leg*, for the legs that hear it; :meth:`hush` ends an endless one."""
+    def make_sound(self, leg: Leg, prompt: Prompt) -> Heard:
+        """Make a sound as the party of *leg*, for the legs that hear it; :meth:`end_sound` ends an endless one."""
         heard = self._sound(prompt, leg.uuid)
         leg.audio.said = [each for each in leg.audio.said if each.is_on(self._base.now)] + [heard]
         self._let_hear([other for other in leg.conversation.legs.values() if other.hears(leg)], heard)
@@ -69,7 +69,7 @@ class Media:
         self._sounds_until(leg, heard.until)
         return heard
 
-    def hush(self, heard: Heard) -> None:
+    def end_sound(self, heard: Heard) -> None:
         """End *heard*: the party that made it is silent again."""
         heard.cut(self._base.now)
         leg = self._base.live.get(heard.source)
@@ -94,7 +94,7 @@ class Media:
 
     def speak(self, leg: Leg, prompt: Prompt) -> None:
         """Say *prompt* as the party of *leg*; the ``input`` actions that listen to it recognise the text."""
-        heard = self.utter(leg, prompt)
+        heard = self.make_sound(leg, prompt)
         self._base.note(leg.conversation, "audio:speaking:on", leg)
         if prompt.seconds is not None:
             self._base.schedule(
@@ -105,7 +105,7 @@ class Media:
 
     def press(self, leg: Leg, digits: str) -> None:
         """Press *digits* as the party of *leg*, one right after the other."""
-        self.utter(leg, keys(digits))
+        self.make_sound(leg, keys(digits))
         for digit in digits.replace("p", ""):
             self._base.note(leg.conversation, "audio:dtmf", leg, digit=digit)
             if leg.audio.dtmf_url is not None:
