@@ -76,7 +76,7 @@ class Media:
         if leg is not None:
             self._sounds_until(leg, heard.until)
 
-    def part(self, leg: Leg) -> None:
+    def disconnect(self, leg: Leg) -> None:
         """Stop the sounds between *leg*, which leaves its conversation, and the others there."""
         for heard in leg.audio.said:
             self.cut(heard)
@@ -88,7 +88,7 @@ class Media:
 
     def silence(self, leg: Leg) -> None:
         """Stop all sounds to and from the party of *leg*, which ends."""
-        self.part(leg)
+        self.disconnect(leg)
         for heard in leg.audio.heard:
             self.cut(heard)
 

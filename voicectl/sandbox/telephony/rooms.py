@@ -184,11 +184,11 @@ class Rooms:
         if left.legs.pop(leg.uuid, None) is None:
             return []
         turned_out = list(left.legs.values()) if leg.seat.ends else []
-        self._media.part(leg)
+        self._media.disconnect(leg)
         self._base.note(left, "member:left", leg, reason=reason)
         for each in turned_out:
             del left.legs[each.uuid]
-            self._media.part(each)
+            self._media.disconnect(each)
             self._base.note(left, "member:left", each, reason="conversation ended")
         if left.to_record is not None and left.to_record[0] is leg:
             left.to_record = None
