@@ -86,7 +86,7 @@ class Rooms:
 
     def leave(self, leg: Leg, reason: str) -> None:
         """Take *leg* out of its conversation, which may end with it. The record of the leg still names it."""
-        self._see_off(leg.conversation, self._take_out(leg, reason))
+        self._clean_up(leg.conversation, self._take_out(leg, reason))
 
     def admit(self, leg: Leg) -> None:
         """Connect *leg* to the others of its conversation, in both directions."""
@@ -176,7 +176,7 @@ class Rooms:
         self._base.note(conversation, "rtc:transfer", leg, transferred_from=left.uuid)
         fields = events.transfer(leg, self._base.now, left.uuid, conversation.uuid)
         self._base.send_event(leg, Kind.TRANSFER, fields)
-        self._see_off(left, turned_out)
+        self._clean_up(left, turned_out)
 
     def _take_out(self, leg: Leg, reason: str) -> list[Leg]:
         """Take *leg* out of its conversation, and return the legs that must leave with it (``endOnExit``)."""
@@ -194,7 +194,7 @@ class Rooms:
             left.to_record = None
         return turned_out
 
-    def _see_off(self, left: Conversation, turned_out: list[Leg]) -> None:
+    def _clean_up(self, left: Conversation, turned_out: list[Leg]) -> None:
         """Close a conversation that is empty, and end or continue the legs that had to leave it."""
         if not left.legs:
             self._close(left)
