@@ -229,10 +229,10 @@ class Media:
         recording.is_kept = True
         if size:
             recording.url = url
-            self._tell_of_file(leg, recording, events.recorded(recording, self._base.now, url, size))
+            self._report_file(leg, recording, events.recorded(recording, self._base.now, url, size))
         recording.kept()
 
-    def _tell_of_file(self, leg: Leg, recording: Recording, fields: dict[str, Any]) -> None:
+    def _report_file(self, leg: Leg, recording: Recording, fields: dict[str, Any]) -> None:
         if recording.only is None:  # else the input event has its URL
             self._base.send_event(leg, Kind.RECORD, fields, recording.events)
         conversation = self._base.conversations.get(recording.conversation_uuid)
