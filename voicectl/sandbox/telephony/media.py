@@ -237,7 +237,7 @@ class Media:
             self._base.send_event(leg, Kind.RECORD, fields, recording.events)
         conversation = self._base.conversations.get(recording.conversation_uuid)
         if conversation is not None:
-            told = {name: fields[name] for name in ("start_time", "end_time", "size")}
+            times = {name: fields[name] for name in ("start_time", "end_time", "size")}
             self._base.note(
                 conversation,
                 "audio:record:done",
@@ -245,7 +245,7 @@ class Media:
                 recording_id=recording.uuid,
                 destination_url=recording.url,
                 format=recording.order.format,
-                **told,
+                **times,
             )
 
     def transcribed(self, recording: Recording, *, url: str) -> None:
