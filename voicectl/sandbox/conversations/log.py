@@ -97,15 +97,15 @@ class ConversationLogs:
 
     def event(self, log: ConversationLog, number: int, note: Note, base: str) -> dict[str, Any]:
         """Return one event as requests show it."""
-        shown = self.shown(log, number, note)
+        fields = self.event_fields(log, number, note)
         member = log.member(note.uuid, number)
         embedded = {}
         if member is not None:
             embedded = {"_embedded": {"from_user": person(member), "from_member": {"id": member.id}}}
         href = f"{base}/v1/conversations/{log.conversation.uuid}/events/{number}"
-        return {"id": number, **shown, **embedded, "_links": {"self": {"href": href}}}
+        return {"id": number, **fields, **embedded, "_links": {"self": {"href": href}}}
 
-    def shown(self, log: ConversationLog, number: int | None, note: Note) -> dict[str, Any]:
+    def event_fields(self, log: ConversationLog, number: int | None, note: Note) -> dict[str, Any]:
         """Return the fields of one event that webhooks and requests share; *number* is None if it is not kept."""
         member = log.member(note.uuid, number)
         from_ = {} if member is None else {"from": member.id}
@@ -178,7 +178,7 @@ class ConversationLogs:
         numbered = {} if number is None else {"id": number}
         return {
             **numbered,
-            **self.shown(log, number, note),
+            **self.event_fields(log, number, note),
             "conversation_id": note.conversation_uuid,
             "application_id": note.application_id,
         }

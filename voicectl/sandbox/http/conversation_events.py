@@ -83,7 +83,7 @@ async def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
         note = note_of(sandbox, log, posted.type, None if author is None else author.id, posted.body)
         sandbox.note(note)
         if posted.type == EPHEMERAL:
-            return Json(sandbox.conversations.shown(log, None, note), 201)
+            return Json(sandbox.conversations.event_fields(log, None, note), 201)
         number = log.last_id
     return Json(sandbox.conversations.event(log, number, note, base(request)), 201)
 
