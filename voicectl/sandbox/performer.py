@@ -82,13 +82,13 @@ class Performer:
 
     def note(self, note: Note) -> None:
         """Record an event of a conversation, and send it to the application's RTC webhook."""
-        told = self._book.write(note)
-        if told is not None:
-            self._webhooks.publish(note, told)
+        fields = self._book.write(note)
+        if fields is not None:
+            self._webhooks.publish(note, fields)
 
     def _write_down(self, event: Event) -> None:
-        told = {name: value for name, value in event.fields.items() if name != "timestamp"}
-        self._log.add(event.kind, at=event.at, **{"uuid": event.uuid} | told)
+        fields = {name: value for name, value in event.fields.items() if name != "timestamp"}
+        self._log.add(event.kind, at=event.at, **{"uuid": event.uuid} | fields)
 
     async def _ask(self, asked: Fetch | Event) -> Callable[[], None]:
         return partial(self._take, asked, await self._webhooks.ask(asked))
