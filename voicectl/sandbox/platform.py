@@ -86,7 +86,7 @@ class Sandbox:
         self.exchange = self._new_exchange(seed)
         has_rtc_webhook = self.applications.has_rtc_webhook
         self.conversations = ConversationLogs(
-            seed, self.exchange, find_user=self.users.find, is_told=has_rtc_webhook
+            seed, self.exchange, find_user=self.users.find, has_rtc_webhook=has_rtc_webhook
         )
         self.sockets = self._new_sockets()
         self.webhooks = self._new_webhooks()

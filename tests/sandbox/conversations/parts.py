@@ -58,10 +58,12 @@ class Desk:
         return [event for event in self.events(page) if event["type"] == type_][-1]
 
 
-def desk(*, seed: int = 1, is_told: bool = True, users: Users | None = None) -> Desk:
+def desk(*, seed: int = 1, has_rtc_webhook: bool = True, users: Users | None = None) -> Desk:
     users = users or Users(str(seed))
     its = line(seed=seed, knows_user=users.knows)
-    logs = ConversationLogs(str(seed), its.exchange, find_user=users.find, is_told=lambda _: is_told)
+    logs = ConversationLogs(
+        str(seed), its.exchange, find_user=users.find, has_rtc_webhook=lambda _: has_rtc_webhook
+    )
     return Desk(its, users, logs)
 
 

@@ -210,7 +210,7 @@ class TestRtcWebhooks:
         assert desk.told[-1]["type"] == "conversation:deleted"
 
     def test_where_there_is_none_nothing_is_made_out(self):
-        its = desk(is_told=False)
+        its = desk(has_rtc_webhook=False)
         leg = its.line.call()
         its.wait(1)
 

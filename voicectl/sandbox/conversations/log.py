@@ -37,16 +37,16 @@ class ConversationLogs:
         seed: The seed of the ids of members without legs.
         exchange: The legs and conversations; the logs change nothing in it.
         find_user: Finds an app user by name, application and region.
-        is_told: Returns True if an application has an RTC webhook; events are made for those only.
+        has_rtc_webhook: Returns True if an application has an RTC webhook; events are made for those only.
     """
 
     def __init__(
-        self, seed: str, exchange: Exchange, *, find_user: FindUser, is_told: Callable[[str], bool]
+        self, seed: str, exchange: Exchange, *, find_user: FindUser, has_rtc_webhook: Callable[[str], bool]
     ) -> None:
         self._random = random.Random(f"members {seed}")  # noqa: S311 (ids that repeat from run to run are wanted)
         self._exchange = exchange
         self._find_user = find_user
-        self._is_told = is_told
+        self._has_rtc_webhook = has_rtc_webhook
         self._logs: dict[str, ConversationLog] = {}
         self._opened = 0
 
@@ -84,10 +84,10 @@ class ConversationLogs:
             self._follow(log, note)
             note = self._completed(log, note)
             number = log.append(note)
-        told = self._webhook(log, number, note) if self._is_told(note.application_id) else None
+        rtc_event = self._webhook(log, number, note) if self._has_rtc_webhook(note.application_id) else None
         if note.type == "conversation:deleted":
             del self._logs[note.conversation_uuid]
-        return told
+        return rtc_event
 
     def leg(self, member: Member | None) -> Leg | None:
         """Return the leg of *member*; None if it has none."""
