@@ -27,7 +27,7 @@ class Performer:
     Args:
         exchange: The exchange; it gets the outcomes.
         webhooks: Sends events and fetches NCCOs.
-        book: Records the events of conversations.
+        conversations: Records the events of conversations.
         files: Stores recordings.
         sockets: The WebSockets of its legs.
         log: Gets every event and remark.
@@ -39,7 +39,7 @@ class Performer:
         exchange: Exchange,
         *,
         webhooks: Webhooks,
-        book: ConversationLogs,
+        conversations: ConversationLogs,
         files: Files,
         sockets: Sockets,
         log: Log,
@@ -47,7 +47,7 @@ class Performer:
     ) -> None:
         self._exchange = exchange
         self._webhooks = webhooks
-        self._book = book
+        self._conversations = conversations
         self._files = files
         self._sockets = sockets
         self._log = log
@@ -82,7 +82,7 @@ class Performer:
 
     def note(self, note: Note) -> None:
         """Record an event of a conversation, and send it to the application's RTC webhook."""
-        fields = self._book.write(note)
+        fields = self._conversations.write(note)
         if fields is not None:
             self._webhooks.publish(note, fields)
 
@@ -106,7 +106,7 @@ class Performer:
     async def _keep(self, recording: Recording) -> Callable[[], None]:
         made = await self._files.make(recording)
 
-        def tell() -> None:
+        def report() -> None:
             if made is None:
                 return
             if made.remark is not None:
@@ -117,4 +117,4 @@ class Performer:
                 url = self._file_url(recording.region, recording.transcription_id)
                 self._exchange.media.transcribed(recording, url=url)
 
-        return tell
+        return report

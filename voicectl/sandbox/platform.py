@@ -128,7 +128,7 @@ class Sandbox:
         return Performer(
             self.exchange,
             webhooks=self.webhooks,
-            book=self.conversations,
+            conversations=self.conversations,
             files=self.files,
             sockets=self.sockets,
             log=self.log,
