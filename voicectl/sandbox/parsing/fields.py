@@ -18,7 +18,7 @@ from voicectl.errors import InputError
 from voicectl.voice import dtmf, endpoint
 
 MISSING = "Missing required parameter"
-MOST_WRONGS = 50
+MAX_ERRORS = 50
 """Limit on the wrong fields that an answer lists."""
 
 WRONG_TYPE = "Invalid type parameter provided"  # as the platform words it, seen for stream_url
@@ -98,7 +98,7 @@ class Fields:
             self._note(f"{self.at}.{name}" if self.at else name, reason)
 
     def _note(self, name: str, reason: str) -> None:
-        if len(self.wrongs) < MOST_WRONGS:
+        if len(self.wrongs) < MAX_ERRORS:
             self.wrongs.append({"name": name, "reason": reason})
 
     def text(self, name: str, *, required: bool = False) -> str | None:
