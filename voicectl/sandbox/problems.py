@@ -59,7 +59,7 @@ class Problem(Exception):
 
 def invalid(exc: Invalid) -> Problem:
     """Return shape A: a body or query breaks the rules; the answer names each wrong field."""
-    return Problem(400, {"type": 400, "title": "Bad Request", "invalid_parameters": exc.wrongs})
+    return Problem(400, {"type": 400, "title": "Bad Request", "invalid_parameters": exc.errors})
 
 
 def wrong_state() -> Problem:
@@ -95,7 +95,7 @@ def refused(
     code: str,
     detail: str,
     *,
-    wrongs: list[dict[str, str]] | None = None,
+    errors: list[dict[str, str]] | None = None,
     headers: dict[str, str] | None = None,
 ) -> Problem:
     """Return shape D: the Conversation or the Users API refuses the request.
@@ -104,15 +104,15 @@ def refused(
         status: The HTTP status.
         code: ``<group>:error:<name>``.
         detail: The ``detail``; empty for none.
-        wrongs: The fields that break the rules, as in shape A.
+        errors: The fields that break the rules, as in shape A.
         headers: Extra headers.
     """
     _, title = _CONVERSATION.get(status, _CONVERSATION[500])
     body: dict[str, Any] = {"title": title, "type": f"{_CONVERSATION_TYPES}{code}", "code": code}
     if detail:
         body["detail"] = detail
-    if wrongs is not None:
-        body["invalid_parameters"] = wrongs
+    if errors is not None:
+        body["invalid_parameters"] = errors
     return Problem(status, body | {"instance": ""}, headers)
 
 
@@ -143,6 +143,6 @@ def in_shape_of(path: str, problem: Problem, *, is_signed: bool) -> Problem:
         code = "system:error:missing-token"
     elif problem.body["type"] == f"{_TYPES}jwt-expired":
         code = "system:error:expired-token"
-    wrongs = problem.body.get("invalid_parameters")
-    detail = problem.body.get("detail", "Some fields break the rules." if wrongs else "")
-    return refused(status, code, detail, wrongs=wrongs, headers=problem.headers)
+    errors = problem.body.get("invalid_parameters")
+    detail = problem.body.get("detail", "Some fields break the rules." if errors else "")
+    return refused(status, code, detail, errors=errors, headers=problem.headers)

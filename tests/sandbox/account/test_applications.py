@@ -91,7 +91,7 @@ def unauthorized(reply) -> None:
     refused(reply, 401, "#unauthorized", "Invalid credentials supplied")
 
 
-def wrongs(reply) -> list[str]:
+def errors(reply) -> list[str]:
     """The dotted paths of what a refused body has wrong."""
     body = refused(reply, 400, "/application#payload-validation", "Bad Request")
     assert all(each["reason"] for each in body["invalid_parameters"])
@@ -423,8 +423,8 @@ WEBHOOK = "capabilities.voice.webhooks.answer_url"
 def test_what_is_wrong_is_named_by_its_path_and_changes_nothing(client: Client, body: dict, name: str):
     before = ask(client, "GET", PATH).json()
 
-    assert wrongs(ask(client, "POST", PATH, {"name": "x"} | body)) == [name]
-    assert wrongs(ask(client, "PUT", own(client), {"name": "x"} | body)) == [name]
+    assert errors(ask(client, "POST", PATH, {"name": "x"} | body)) == [name]
+    assert errors(ask(client, "PUT", own(client), {"name": "x"} | body)) == [name]
 
     assert ask(client, "GET", PATH).json() == before
 
@@ -450,20 +450,20 @@ def test_the_bounds_themselves_are_allowed(client: Client, body: dict):
 def test_everything_that_is_wrong_is_told_at_once(client: Client):
     body = {"capabilities": {"voice": {"region": "x", "webhooks": {"event_url": {"http_method": "PUT"}}}}}
 
-    assert sorted(wrongs(ask(client, "POST", PATH, body))) == [
+    assert sorted(errors(ask(client, "POST", PATH, body))) == [
         "capabilities.voice.region",
         "capabilities.voice.webhooks.event_url.http_method",
         "name",
     ]
-    assert wrongs(ask(client, "POST", PATH)) == ["name"]
-    assert wrongs(ask(client, "POST", PATH, [])) == ["body"]
+    assert errors(ask(client, "POST", PATH)) == ["name"]
+    assert errors(ask(client, "POST", PATH, [])) == ["body"]
 
 
 def test_a_key_that_is_weak_or_not_rsa_is_refused(client: Client):
     for key in (rsa.generate_private_key(65_537, 1024), ec.generate_private_key(ec.SECP256R1())):
         made = ask(client, "POST", PATH, {"name": "x", "keys": {"public_key": public_pem(key)}})
 
-        assert wrongs(made) == ["keys.public_key"]
+        assert errors(made) == ["keys.public_key"]
 
 
 json_values = st.recursive(

@@ -29,7 +29,7 @@ def to(**endpoint: object) -> dict:
 def refused(body: object) -> list[str]:
     with pytest.raises(Invalid) as caught:
         call_requests.read_create(body)
-    return [wrong["name"] for wrong in caught.value.wrongs]
+    return [error["name"] for error in caught.value.errors]
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_the_other_bodies_are_checked_too(read, body, names):
     with pytest.raises(Invalid) as caught:
         read(body)
 
-    assert [wrong["name"] for wrong in caught.value.wrongs] == names
+    assert [error["name"] for error in caught.value.errors] == names
 
 
 def test_what_the_platform_s_own_clients_send_is_tolerated():

@@ -57,7 +57,7 @@ SIP = {"type": "sip", "uri": "sip:desk@example.org"}
 SOCKET = {"type": "websocket", "uri": "wss://example.org/a", "content-type": "audio/l16;rate=16000"}
 
 
-def wrongs(ncco: object) -> list[str]:
+def errors(ncco: object) -> list[str]:
     found: list[dict[str, str]] = []
     read_ncco(ncco, found)
     return [wrong["name"] for wrong in found]
@@ -275,30 +275,30 @@ def test_ranges_end_where_the_reference_says_for_numbers_and_for_text(action, op
     high = 10**30 if most is None else most
 
     for value in (least, high, str(least), str(high)):
-        assert wrongs(with_(action, option, value)) == []
+        assert errors(with_(action, option, value)) == []
     for value in (least - 1, *([] if most is None else [most + 1])):
-        assert wrongs(with_(action, option, value)) == [f"ncco[0].{option}"]
-        assert wrongs(with_(action, option, str(value))) == [f"ncco[0].{option}"]
+        assert errors(with_(action, option, value)) == [f"ncco[0].{option}"]
+        assert errors(with_(action, option, str(value))) == [f"ncco[0].{option}"]
     for value in (True, None, [], {}, "x", "", "1e1", "0x1", "\u0663", " 1", "9" * 5000, float("inf")):
-        assert wrongs(with_(action, option, value)) == [f"ncco[0].{option}"]
-    assert wrongs(with_(action, option, least + 0.5)) == [f"ncco[0].{option}"] * is_whole
+        assert errors(with_(action, option, value)) == [f"ncco[0].{option}"]
+    assert errors(with_(action, option, least + 0.5)) == [f"ncco[0].{option}"] * is_whole
 
 
 @pytest.mark.parametrize(("action", "option"), FLAGS)
 def test_flags_may_be_text(action, option):
     for value in (True, False):
         assert read(with_(action, option, str(value).lower()))
-        assert wrongs(with_(action, option, value)) == []
+        assert errors(with_(action, option, value)) == []
     for value in (0, 1, None, "yes", "True", "", [], {}):
-        assert wrongs(with_(action, option, value)) == [f"ncco[0].{option}"]
+        assert errors(with_(action, option, value)) == [f"ncco[0].{option}"]
 
 
 @pytest.mark.parametrize(("action", "option", "values"), CHOICES)
 def test_choices_are_those_of_the_reference(action, option, values):
     for value in values:
-        assert wrongs(with_(action, option, value)) == []
+        assert errors(with_(action, option, value)) == []
     for value in ("", "x", "Get", "12", None, True, 5, [values[0]]):
-        assert wrongs(with_(action, option, value)) == [f"ncco[0].{option}"]
+        assert errors(with_(action, option, value)) == [f"ncco[0].{option}"]
 
 
 @pytest.mark.parametrize(
@@ -379,7 +379,7 @@ def test_choices_are_those_of_the_reference(action, option, values):
     ],
 )
 def test_what_breaks_the_rules_is_refused_by_name(action, name):
-    assert wrongs([action]) == [f"ncco[0]{name}"]
+    assert errors([action]) == [f"ncco[0]{name}"]
 
 
 @pytest.mark.parametrize(
@@ -402,19 +402,19 @@ def test_what_breaks_the_rules_is_refused_by_name(action, name):
     ],
 )
 def test_a_websocket_that_breaks_the_rules_is_refused_by_name(change, name):
-    assert wrongs([connect(SOCKET | change)]) == [f"ncco[0].endpoint[0].{name}"]
+    assert errors([connect(SOCKET | change)]) == [f"ncco[0].endpoint[0].{name}"]
 
 
 def test_the_headers_of_a_websocket_take_512_bytes_at_most():
     headers = {"a": "x" * (512 - len('{"a":""}'))}
 
-    assert wrongs([connect(SOCKET | {"headers": headers})]) == []
-    assert wrongs([connect(SOCKET | {"headers": {"a": headers["a"] + "x"}})]) != []
+    assert errors([connect(SOCKET | {"headers": headers})]) == []
+    assert errors([connect(SOCKET | {"headers": {"a": headers["a"] + "x"}})]) != []
 
 
 @pytest.mark.parametrize("ncco", [None, {}, "[]", []])
 def test_an_ncco_is_an_array_of_at_least_one_action(ncco):
-    assert wrongs(ncco) == ["ncco"]
+    assert errors(ncco) == ["ncco"]
 
 
 def test_it_may_be_empty_where_that_means_something():
@@ -427,7 +427,7 @@ def test_it_may_be_empty_where_that_means_something():
 def test_everything_wrong_is_told_at_once():
     broken = [{"action": "dance"}, {"action": "talk", "level": 2}, 7, INPUT | {"dtmf": {"timeOut": 11}}]
 
-    assert wrongs(broken) == [
+    assert errors(broken) == [
         "ncco[0].action",
         "ncco[1].text",
         "ncco[1].level",
@@ -462,7 +462,7 @@ _EXCEPTED = ("no longer served", "name a host", "an HTTP header can hold", "Must
 @pytest.mark.parametrize("why", EXCEPTIONS)
 def test_the_sandbox_refuses_a_little_that_the_linter_lets_pass(why):
     assert not [finding for finding in lint(EXCEPTIONS[why]) if finding.is_error]
-    assert len(wrongs(EXCEPTIONS[why])) == 1
+    assert len(errors(EXCEPTIONS[why])) == 1
 
 
 def tried(values: list[Any]) -> st.SearchStrategy[Any]:

@@ -213,7 +213,7 @@ def _forget_private_key(entry: dict[str, Any]) -> None:
 
 def _invalid(exc: Invalid, kind: str) -> Problem:
     detail = "The request failed due to validation errors"
-    return _problem(400, kind, "Bad Request", detail, invalid_parameters=exc.wrongs)
+    return _problem(400, kind, "Bad Request", detail, invalid_parameters=exc.errors)
 
 
 def _not_found(detail: str) -> Problem:

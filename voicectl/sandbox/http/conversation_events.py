@@ -179,7 +179,7 @@ def _required(leg: Leg | None, fields: Fields) -> Leg:
     if leg is not None:
         return leg
     fields.refuse("rtc_id", MISSING)
-    raise Invalid(fields.wrongs)
+    raise Invalid(fields.errors)
 
 
 def _asked(request: Request, log: ConversationLog) -> tuple[int, Note]:

@@ -51,7 +51,7 @@ async def ring(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
     to, from_ = fields.text("to", required=True), fields.text("from")
     flow = None if application.answer is not None else LOBBY
     if "ncco" in fields.raw:
-        flow = read_ncco(fields.raw["ncco"], fields.wrongs)
+        flow = read_ncco(fields.raw["ncco"], fields.errors)
     region = fields.choice("region", Region) or application.region
     sip_headers = _sip_headers(fields)
     fields.done()

@@ -129,7 +129,7 @@ def _answer(fields: Fields) -> Flow:
     method = fields.choice("answer_method", METHODS) or "GET"
     match given:
         case ["ncco"]:
-            return read_ncco(fields.raw["ncco"], fields.wrongs)
+            return read_ncco(fields.raw["ncco"], fields.errors)
         case ["answer_url"]:
             return Webhook(url=fields.url("answer_url") or "", method=method)
         case _:
@@ -143,5 +143,5 @@ def _destination(fields: Fields) -> Flow:
         fields.refuse("ncco", "Exactly one of ncco and url must be given")
         return ()
     if "ncco" in fields.raw:
-        return read_ncco(fields.raw["ncco"], fields.wrongs, "destination.ncco")
+        return read_ncco(fields.raw["ncco"], fields.errors, "destination.ncco")
     return Webhook(url=fields.url("url") or "")

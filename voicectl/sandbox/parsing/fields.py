@@ -42,12 +42,12 @@ class Invalid(Exception):
     """A request breaks the rules.
 
     Attributes:
-        wrongs: The errors, ``{"name": ..., "reason": ...}``, in the order of reading.
+        errors: The errors, ``{"name": ..., "reason": ...}``, in the order of reading.
     """
 
-    def __init__(self, wrongs: list[dict[str, str]]) -> None:
-        super().__init__("; ".join(f"{wrong['name']}: {wrong['reason']}" for wrong in wrongs))
-        self.wrongs = wrongs
+    def __init__(self, errors: list[dict[str, str]]) -> None:
+        super().__init__("; ".join(f"{error['name']}: {error['reason']}" for error in errors))
+        self.errors = errors
 
 
 @dataclass(slots=True)
@@ -60,13 +60,13 @@ class Fields:
     Args:
         raw: The object; anything else is noted, once, and reads as empty.
         at: The path of the object, such as ``ncco[1]``; empty for a body.
-        wrongs: The errors, shared with the objects inside.
+        errors: The errors, shared with the objects inside.
         is_lenient: Accept numbers, ``true`` and ``false`` as text, as the platform does in an NCCO.
     """
 
     raw: Any
     at: str = ""
-    wrongs: list[dict[str, str]] = field(default_factory=list)
+    errors: list[dict[str, str]] = field(default_factory=list)
     is_lenient: bool = False
     _is_void: bool = field(default=False, init=False)
 
@@ -89,8 +89,8 @@ class Fields:
         Raises:
             Invalid: There are errors.
         """
-        if self.wrongs:
-            raise Invalid(self.wrongs)
+        if self.errors:
+            raise Invalid(self.errors)
 
     def refuse(self, name: str, reason: str) -> None:
         """Note that the field *name* is wrong."""
@@ -98,8 +98,8 @@ class Fields:
             self._note(f"{self.at}.{name}" if self.at else name, reason)
 
     def _note(self, name: str, reason: str) -> None:
-        if len(self.wrongs) < MAX_ERRORS:
-            self.wrongs.append({"name": name, "reason": reason})
+        if len(self.errors) < MAX_ERRORS:
+            self.errors.append({"name": name, "reason": reason})
 
     def text(self, name: str, *, required: bool = False) -> str | None:
         """Read a text; a required one must not be empty."""
@@ -288,7 +288,7 @@ class Fields:
 
     def at_path(self, name: str, raw: object) -> Fields:
         """Return a reader of an object inside this one, which shares the errors."""
-        return Fields(raw, f"{self.at}.{name}" if self.at else name, self.wrongs, self.is_lenient)
+        return Fields(raw, f"{self.at}.{name}" if self.at else name, self.errors, self.is_lenient)
 
     def _get(self, name: str, *, required: bool = False) -> Any:
         if name not in self.raw:

@@ -46,13 +46,13 @@ SPLITS = ("conversation",)
 
 
 def read_ncco(
-    raw: object, wrongs: list[dict[str, str]], at: str = "ncco", *, may_be_empty: bool = False
+    raw: object, errors: list[dict[str, str]], at: str = "ncco", *, may_be_empty: bool = False
 ) -> Actions:
-    """Read a whole NCCO, adding its errors and their places to *wrongs*.
+    """Read a whole NCCO, adding its errors and their places to *errors*.
 
     Args:
         raw: The NCCO, as JSON.
-        wrongs: The errors.
+        errors: The errors.
         at: The path of the NCCO in their names.
         may_be_empty: Accept an array without actions.
 
@@ -60,11 +60,11 @@ def read_ncco(
         The actions, which are valid only if no error was added.
     """
     if not isinstance(raw, list):
-        wrongs.append({"name": at, "reason": WRONG_TYPE})
+        errors.append({"name": at, "reason": WRONG_TYPE})
         return ()
     if not raw and not may_be_empty:
-        wrongs.append({"name": at, "reason": "Must hold at least one action"})
-    actions = (_action(Fields(each, f"{at}[{i}]", wrongs, is_lenient=True)) for i, each in enumerate(raw))
+        errors.append({"name": at, "reason": "Must hold at least one action"})
+    actions = (_action(Fields(each, f"{at}[{i}]", errors, is_lenient=True)) for i, each in enumerate(raw))
     return tuple(action for action in actions if action is not None)
 
 

@@ -213,10 +213,10 @@ def _actions(body: bytes) -> Actions:
         raw = parse_json(body)
     except UnreadableBody as exc:
         raise _BadNcco(str(exc)) from exc
-    wrongs: list[dict[str, str]] = []
-    actions = read_ncco(raw, wrongs, may_be_empty=True)
-    if wrongs:
-        raise _BadNcco(_shortened("; ".join(f"{wrong['name']}: {wrong['reason']}" for wrong in wrongs)))
+    errors: list[dict[str, str]] = []
+    actions = read_ncco(raw, errors, may_be_empty=True)
+    if errors:
+        raise _BadNcco(_shortened("; ".join(f"{error['name']}: {error['reason']}" for error in errors)))
     return actions
 
 
