@@ -14,7 +14,7 @@ from typing import Any
 from voicectl.sandbox.telephony import events, far_end
 from voicectl.sandbox.telephony.actions import Actions, Dial, Join, OnReply, Order, Webhook
 from voicectl.sandbox.telephony.base import Base
-from voicectl.sandbox.telephony.detection import Behavior, Detection, Sighting
+from voicectl.sandbox.telephony.detection import Behavior, Detection, DetectionEvent
 from voicectl.sandbox.telephony.effects import Close, Fetch, Kind, Open, Purpose
 from voicectl.sandbox.telephony.far_end import Refusal
 from voicectl.sandbox.telephony.flow_run import FlowRun
@@ -141,11 +141,11 @@ class CallControl:
         self._set_answered(leg)
         detection = leg.detection
         if detection is not None:
-            sightings = detection.sightings(leg.far_end)
-            for sighting in sightings:
-                begins = detection.waits and sighting is sightings[-1]
-                see = partial(self._see, leg, detection, sighting, begins=begins)
-                self._base.schedule(leg, sighting.after, see)
+            expected_events = detection.expected_events(leg.far_end)
+            for event in expected_events:
+                starts_flow = detection.waits and event is expected_events[-1]
+                report = partial(self._report_detection, leg, detection, event, starts_flow=starts_flow)
+                self._base.schedule(leg, event.after, report)
         if detection is None or not detection.waits:
             self._begin_pending(leg)
 
@@ -263,30 +263,32 @@ class CallControl:
             if leg.far_end.beeps_after is not None:
                 self._base.schedule(leg, leg.far_end.beeps_after, partial(self._media.make_sound, leg, BEEP))
 
-    def _see(self, leg: Leg, detection: Detection, sighting: Sighting, *, begins: bool) -> None:
+    def _report_detection(
+        self, leg: Leg, detection: Detection, event: DetectionEvent, *, starts_flow: bool
+    ) -> None:
         """Report a result of machine detection; the flow may wait for the reply."""
         is_advanced = detection.mode is not None
-        if sighting.status == CallStatus.MACHINE:
+        if event.status == CallStatus.MACHINE:
             leg.status = CallStatus.MACHINE
         note = "sip:amd_machine" if is_advanced else "sip:machine"
-        self._base.note(leg.conversation, note, leg, type=sighting.sub_state or sighting.status)
-        fields = events.detection(leg, self._base.now, sighting.status, sighting.sub_state)
-        on_reply = partial(self._run_if_given, leg, begins=begins) if is_advanced else None
+        self._base.note(leg.conversation, note, leg, type=event.sub_state or event.status)
+        fields = events.detection(leg, self._base.now, event.status, event.sub_state)
+        on_reply = partial(self._run_if_given, leg, starts_flow=starts_flow) if is_advanced else None
         self._base.send_event(leg, Kind.STATUS, fields, on_reply=on_reply)
-        if detection.behavior is Behavior.HANGUP and sighting.status == CallStatus.MACHINE:
+        if detection.behavior is Behavior.HANGUP and event.status == CallStatus.MACHINE:
             self.finish(leg)
 
-    def _run_if_given(self, leg: Leg, actions: Actions | None, *, begins: bool) -> None:
+    def _run_if_given(self, leg: Leg, actions: Actions | None, *, starts_flow: bool) -> None:
         """Run the NCCO of a reply in place of the present one, in the same conversation.
 
-        If the reply has none and *begins* is set, begin the flow that waits for the reply.
+        If the reply has none and *starts_flow* is set, begin the flow that waits for the reply.
         """
         if not leg.is_up:
             return
         if actions:
             leg.flow.pending = leg.flow.awaiting = None
             self._run(leg, actions)
-        elif begins and leg.flow.run is None and leg.flow.awaiting is None:
+        elif starts_flow and leg.flow.run is None and leg.flow.awaiting is None:
             self._begin_pending(leg)
 
     def _begin_pending(self, leg: Leg) -> None:

@@ -31,7 +31,7 @@ class Mode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sighting:
+class DetectionEvent:
     """One event of machine detection.
 
     Attributes:
@@ -64,11 +64,11 @@ class Detection:
         """True if the flow starts only after the last event."""
         return self.mode in (Mode.DETECT, Mode.DETECT_BEEP)
 
-    def sightings(self, far_end: FarEnd) -> list[Sighting]:
+    def expected_events(self, far_end: FarEnd) -> list[DetectionEvent]:
         """Return the events for a call that *far_end* answers, in order; at least one."""
         if not far_end.is_machine:
-            return [Sighting(after=HUMAN_AFTER, status="human")]
-        verdict = Sighting(after=MACHINE_AFTER, status="machine")
+            return [DetectionEvent(after=HUMAN_AFTER, status="human")]
+        verdict = DetectionEvent(after=MACHINE_AFTER, status="machine")
         match self.mode:
             case Mode.DETECT_BEEP:
                 return [self._beep(far_end)]
@@ -76,8 +76,8 @@ class Detection:
                 return [verdict, self._beep(far_end)]
         return [verdict]
 
-    def _beep(self, far_end: FarEnd) -> Sighting:
+    def _beep(self, far_end: FarEnd) -> DetectionEvent:
         given_up = MACHINE_AFTER + self.beep_timeout
         if far_end.beeps_after is not None and far_end.beeps_after <= given_up:
-            return Sighting(after=far_end.beeps_after, status="machine", sub_state="beep_start")
-        return Sighting(after=given_up, status="machine", sub_state="beep_timeout")
+            return DetectionEvent(after=far_end.beeps_after, status="machine", sub_state="beep_start")
+        return DetectionEvent(after=given_up, status="machine", sub_state="beep_timeout")
