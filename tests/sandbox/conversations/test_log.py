@@ -395,7 +395,7 @@ class Conversations(RuleBasedStateMachine):
     def a_room_is_dissolved(self, name: str) -> None:
         conversation = self.exchange.rooms.find(name, APPLICATION, "na-east")
         if conversation is not None:
-            self.exchange.rooms.dissolve(conversation)
+            self.exchange.rooms.delete(conversation)
             self.desk.write()
 
     @invariant()

@@ -283,7 +283,7 @@ class ExchangeRules(RuleBasedStateMachine):
                 case "stop recording":
                     exchange.media.stop_recordings(conversation.recordings)
                 case "dissolve":
-                    exchange.rooms.dissolve(conversation)
+                    exchange.rooms.delete(conversation)
 
         self.to_leg(n, on)
 

@@ -140,13 +140,13 @@ class TestAsAWhole:
         assert [seconds for _, _, seconds in line.heard(leg)] == [2.0, 1.0]
 
     def test_an_empty_one_cannot_be_recorded(self, line: Line):
-        conversation = line.exchange.rooms.found("hall", application_id=APPLICATION, region="na-east")
+        conversation = line.exchange.rooms.create("hall", application_id=APPLICATION, region="na-east")
 
         with pytest.raises(NoAnsweredLeg):
             line.exchange.record_all(conversation, Record())
 
     def test_one_that_was_made_is_the_room_of_that_name(self, line: Line):
-        conversation = line.exchange.rooms.found("room", application_id=APPLICATION, region="na-east")
+        conversation = line.exchange.rooms.create("room", application_id=APPLICATION, region="na-east")
 
         assert line.answered().conversation is conversation
 
@@ -154,7 +154,7 @@ class TestAsAWhole:
         leg = line.answered()
         conversation = leg.conversation
 
-        line.exchange.rooms.dissolve(conversation)
+        line.exchange.rooms.delete(conversation)
 
         assert leg.status == "completed"
         assert conversation.uuid not in line.exchange.conversations

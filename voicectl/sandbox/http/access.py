@@ -48,7 +48,7 @@ def is_there(sandbox: Sandbox, request: Request, log: ConversationLog) -> bool:
     ttl = log.settings.get("properties", {}).get("ttl")
     since = None if ttl is None else sandbox.conversations.empty_since(log)
     if since is not None and sandbox.exchange.now >= since + ttl * 1000:
-        sandbox.exchange.rooms.dissolve(conversation)
+        sandbox.exchange.rooms.delete(conversation)
         return False
     return may_see(request, conversation.application_id, conversation.region)
 

@@ -63,7 +63,7 @@ def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
     application_id, region = request.state.application.id, region_of(request)
     if name is not None:
         _require_free(sandbox, request, name, application_id, region)
-    conversation = sandbox.exchange.rooms.found(name, application_id=application_id, region=region)
+    conversation = sandbox.exchange.rooms.create(name, application_id=application_id, region=region)
     log = sandbox.conversations.open(conversation, settings)
     return Json(representations.conversation_record(log, base(request)), 201)
 
@@ -86,7 +86,7 @@ def _update(sandbox: Sandbox, request: Request, body: Any) -> Response:
 
 
 def _delete(sandbox: Sandbox, request: Request, _body: Any) -> Response:
-    sandbox.exchange.rooms.dissolve(asked_log(sandbox, request).conversation)
+    sandbox.exchange.rooms.delete(asked_log(sandbox, request).conversation)
     return Response(status_code=204)
 
 

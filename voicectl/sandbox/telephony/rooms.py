@@ -54,7 +54,7 @@ class Rooms:
             self.rename(conversation, name)
         return conversation
 
-    def found(self, name: str | None, *, application_id: str, region: str) -> Conversation:
+    def create(self, name: str | None, *, application_id: str, region: str) -> Conversation:
         """Make a room for the Conversation API. Its *name* must be free; None: generate one."""
         return self.new(application_id, region, name or f"NAM-{self._base.new_uuid()}")
 
@@ -69,7 +69,7 @@ class Rooms:
         conversation.name = name
         self._named[*place, name] = conversation
 
-    def dissolve(self, conversation: Conversation) -> None:
+    def delete(self, conversation: Conversation) -> None:
         """End all legs of *conversation*, and the conversation."""
         for leg in list(conversation.legs.values()):
             if not leg.is_over:
