@@ -253,7 +253,7 @@ class TestPlayout:
         speaker.playout.play()
         speaker.wait(1)
 
-        speaker.line.exchange.depart(other)
+        speaker.line.exchange.party_hangs_up(other)
         speaker.wait(5)
 
         assert sum(seconds for _, seconds in speaker.heard()) == pytest.approx(4, abs=0.03)

@@ -50,7 +50,7 @@ class TestSynchronous:
     def test_who_comes_and_goes_brings_none(self, line: Line):
         caller, callee = dialled(line, phone(is_synchronous=True), say("next", loop=0))
         line.wait(5)
-        line.exchange.depart(callee)
+        line.exchange.party_hangs_up(callee)
         line.wait(0)
 
         assert not any(event.may_bring_ncco for event in line.told(callee, Kind.STATUS))
@@ -104,7 +104,7 @@ class TestWhisper:
         line.wait(2.5)
         line.exchange.resume(line.fetches()[0], (say("x" * 140),))
 
-        line.exchange.depart(callee)
+        line.exchange.party_hangs_up(callee)
         line.wait(0)
 
         assert [what for _, what, _ in line.heard(caller)] == ["next"]
@@ -250,7 +250,7 @@ class TestRingingIn:
         leg = self.ring(line, phone(BY_HAND))
         line.wait(2)
 
-        line.exchange.depart(leg)
+        line.exchange.party_hangs_up(leg)
 
         assert (leg.status, callee_of(line, leg).status) == ("cancelled", "cancelled")
 

@@ -62,7 +62,7 @@ def test_a_leg_that_is_not_answered_refuses_and_stays_as_it_was(line: Line, oper
     [
         *TO_A_LIVE_CALL.values(),
         lambda exchange, leg: exchange.hangup(leg),
-        lambda exchange, leg: exchange.depart(leg),
+        lambda exchange, leg: exchange.party_hangs_up(leg),
         lambda exchange, leg: exchange.pick_up(leg),
     ],
 )
@@ -119,7 +119,7 @@ class TestTheOutsideParty:
         leg = line.call(BY_HAND)
         line.wait(20)
 
-        line.exchange.depart(leg)
+        line.exchange.party_hangs_up(leg)
 
         assert (leg.status, line.last_report(leg).get("detail"), line.last_report(leg).get("sip_code")) == (
             "rejected",
@@ -133,7 +133,7 @@ class TestTheOutsideParty:
         with pytest.raises(LegNotAnswered):
             line.exchange.pick_up(leg)
         with pytest.raises(LegNotAnswered):
-            line.exchange.depart(leg)
+            line.exchange.party_hangs_up(leg)
 
     def test_cannot_answer_twice(self, line: Line):
         leg = line.answered()
@@ -150,14 +150,14 @@ class TestTheOutsideParty:
     def test_gives_up_its_own_call_before_the_answer(self, line: Line):
         leg = ring(line)
 
-        line.exchange.depart(leg)
+        line.exchange.party_hangs_up(leg)
 
         assert leg.status == "cancelled"
 
     def test_completes_the_call_by_hanging_up(self, line: Line):
         leg = line.answered()
 
-        line.exchange.depart(leg)
+        line.exchange.party_hangs_up(leg)
 
         assert (leg.status, line.last_report(leg).get("disconnected_by")) == ("completed", "user")
 

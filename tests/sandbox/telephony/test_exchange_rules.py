@@ -181,7 +181,7 @@ class ExchangeRules(RuleBasedStateMachine):
         self.both(lambda each: each.wait(seconds))
 
     @precondition(lambda self: self.has_legs)
-    @rule(n=LEGS, operation=st.sampled_from(["hangup", "pick_up", "depart"]))
+    @rule(n=LEGS, operation=st.sampled_from(["hangup", "pick_up", "party_hangs_up"]))
     def end_or_answer(self, n, operation):
         self.to_leg(n, lambda exchange, leg: getattr(exchange, operation)(leg))
 

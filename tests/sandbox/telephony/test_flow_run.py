@@ -98,7 +98,7 @@ class TestRooms:
     def test_end_on_exit_ends_it_for_all(self, line: Line):
         attendee, moderator = line.answered(), line.answered(flow=(room(ends=True),))
 
-        line.exchange.depart(moderator)
+        line.exchange.party_hangs_up(moderator)
 
         assert attendee.status == "completed"
         assert line.last_report(attendee).get("disconnected_by") == "platform"
@@ -248,7 +248,7 @@ class TestConnect:
     def test_the_call_ends_for_both_when_one_hangs_up(self, line: Line, leaver):
         pair = self.connected(line)
 
-        line.exchange.depart(pair[leaver])
+        line.exchange.party_hangs_up(pair[leaver])
         line.wait(0)
 
         assert [leg.status for leg in pair] == ["completed", "completed"]
@@ -256,7 +256,7 @@ class TestConnect:
     def test_the_next_action_runs_when_the_callee_leaves(self, line: Line):
         caller, callee = self.connected(line, say("Goodbye", loop=0))
 
-        line.exchange.depart(callee)
+        line.exchange.party_hangs_up(callee)
         line.wait(3)
 
         assert line.heard(caller) == [("speech", "Goodbye", 3)]

@@ -237,7 +237,7 @@ class TestSpeech:
 
     def test_audio_of_a_caller_who_hung_up_is_no_recording_of_its_own(self, line: Line):
         leg = listened(line, Input(speech=SpeechTerms(save_audio=True)))
-        line.exchange.depart(leg)
+        line.exchange.party_hangs_up(leg)
 
         line.pass_by(1)
 

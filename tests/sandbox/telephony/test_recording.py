@@ -71,7 +71,7 @@ class TestVoicemail:
         leg = self.left(line)
         line.wait(1)
 
-        line.exchange.depart(leg)
+        line.exchange.party_hangs_up(leg)
 
         assert seconds(kept(line)[0]) == 1
         assert leg.status == "completed"

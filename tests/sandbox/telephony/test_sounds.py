@@ -194,7 +194,7 @@ class TestPrompts:
         line.exchange.talk(three[0], saying("x" * 140))
         line.wait(3)
 
-        line.exchange.depart(three[0])
+        line.exchange.party_hangs_up(three[0])
         line.wait(100)
 
         assert line.heard(three[0]) == [("speech", "x" * 140, 3)]

@@ -109,7 +109,7 @@ async def say(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
 async def hangup(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
     """Let the party hang up."""
     leg = _named(sandbox, fields)
-    sandbox.exchange.depart(leg)
+    sandbox.exchange.party_hangs_up(leg)
     return _logged(sandbox, leg, "hangup")
 
 

@@ -191,7 +191,7 @@ class Exchange:
         self._require_up(leg)
         self.media.speak(leg, speech(text, options={}))
 
-    def depart(self, leg: Leg) -> None:
+    def party_hangs_up(self, leg: Leg) -> None:
         """Hang up as the party of *leg*. Before the answer, a called party declines and a caller cancels.
 
         Raises:
