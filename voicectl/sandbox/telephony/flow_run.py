@@ -63,7 +63,7 @@ from voicectl.sandbox.telephony.state import Leg
 
 P = ParamSpec("P")
 
-MOST_FLOWS = 100
+MAX_FLOWS = 100
 """Limit on the NCCOs that replies give a leg at one moment of the call clock."""
 
 
@@ -320,17 +320,17 @@ class FlowRun:
         return later
 
     def _begin_anew(self, actions: Actions) -> None:
-        """Run *actions*, or end the call after *MOST_FLOWS* NCCOs at one moment.
+        """Run *actions*, or end the call after *MAX_FLOWS* NCCOs at one moment.
 
         Replies that bring the same NCCO again and take no time would stop the clock for ever.
         """
         self._rest = deque(actions)
         moment, count = self._leg.flow.given
         self._leg.flow.given = self._base.now, count + 1 if moment == self._base.now else 1
-        if self._leg.flow.given[1] <= MOST_FLOWS:
+        if self._leg.flow.given[1] <= MAX_FLOWS:
             self.go_on()
             return
-        self._base.send_error(self._leg.uuid, f"{MOST_FLOWS} NCCOs ran at one moment")
+        self._base.send_error(self._leg.uuid, f"{MAX_FLOWS} NCCOs ran at one moment")
         self._calls.finish(self._leg)
 
     def _go_on_in(self, seconds: float) -> None:
