@@ -13,7 +13,7 @@
 # After the last action, finished() ends the call; for an onAnswer NCCO it joins the callee to its caller instead.
 #
 # Turns: each go_on() and each abandon() begins a new turn. What answers later (a reply, a finished file) is given a
-# function made by _unless_gone_on(), which remembers its turn and does nothing in a later one. So a late reply cannot
+# function made by _in_this_turn(), which remembers its turn and does nothing in a later one. So a late reply cannot
 # start an action twice or revive a run that was replaced. Timers need no turn: they are cancelled.
 #
 # Synchronous events: the run sends the event with a function for the reply, and waits. The performer passes on each
@@ -147,7 +147,7 @@ class FlowRun:
             case Notify(payload=payload, events=webhook):
                 fields = events.notify(self._leg, self._base.now, payload)
                 self._base.send_event(
-                    self._leg, Kind.NOTIFY, fields, webhook, self._unless_gone_on(self._replied)
+                    self._leg, Kind.NOTIFY, fields, webhook, self._in_this_turn(self._replied)
                 )
             case Wait(seconds=seconds):
                 self._go_on_in(seconds)
@@ -170,7 +170,7 @@ class FlowRun:
         """Wait for a reply: the callee did not answer, or has left, and the reply to its event may carry an NCCO."""
         self._callee = None
         self._cut()
-        return self._unless_gone_on(self._replied)
+        return self._in_this_turn(self._replied)
 
     def room_closed(self) -> None:
         """Go on alone, or end the leg: its conversation has ended."""
@@ -267,7 +267,7 @@ class FlowRun:
             if audio is not None and audio.url is not None:
                 speech["recording_url"] = audio.url
             fields = events.taken(self._leg, self._base.now, dtmf, speech)
-            self._base.send_event(self._leg, Kind.INPUT, fields, webhook, self._unless_gone_on(self._replied))
+            self._base.send_event(self._leg, Kind.INPUT, fields, webhook, self._in_this_turn(self._replied))
 
         self._collector = None
         if "timeout_reason" in speech:
@@ -275,7 +275,7 @@ class FlowRun:
         if audio is None or audio.is_kept:
             send_event()
         else:
-            audio.kept = self._unless_gone_on(send_event)
+            audio.kept = self._in_this_turn(send_event)
 
     def _pressed(self, webhook: Webhook | None, digit: str) -> None:
         listener = self._key_listener
@@ -292,7 +292,7 @@ class FlowRun:
         recording = self._media.record(self._leg, order)
         if order.is_synchronous:
             self._recording = recording
-            recording.kept = self._unless_gone_on(self.go_on)
+            recording.kept = self._in_this_turn(self.go_on)
         else:
             self._go_on_in(0)
 
@@ -309,7 +309,7 @@ class FlowRun:
         else:
             self.go_on()
 
-    def _unless_gone_on(self, do: Callable[P, None]) -> Callable[P, None]:
+    def _in_this_turn(self, do: Callable[P, None]) -> Callable[P, None]:
         """Return *do* as a function that does nothing once the run is in a later turn."""
         turn = self._turn
 
