@@ -91,7 +91,7 @@ class Sandbox:
         self.sockets = self._new_sockets()
         self.webhooks = self._new_webhooks()
         self._performer = self._new_performer()
-        self._traces = random.Random(f"traces {options.seed}")  # noqa: S311 (they are to repeat from run to run)
+        self._traces = random.Random(f"traces {options.seed}")  # noqa: S311 (ids must repeat from run to run)
 
     def _new_exchange(self, seed: str) -> Exchange:
         return Exchange(

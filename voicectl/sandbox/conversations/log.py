@@ -43,7 +43,7 @@ class ConversationLogs:
     def __init__(
         self, seed: str, exchange: Exchange, *, find_user: FindUser, has_rtc_webhook: Callable[[str], bool]
     ) -> None:
-        self._random = random.Random(f"members {seed}")  # noqa: S311 (ids that repeat from run to run are wanted)
+        self._random = random.Random(f"members {seed}")  # noqa: S311 (ids must repeat from run to run)
         self._exchange = exchange
         self._find_user = find_user
         self._has_rtc_webhook = has_rtc_webhook

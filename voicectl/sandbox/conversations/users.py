@@ -45,7 +45,7 @@ class Users:
     def __init__(self, seed: str) -> None:
         self.by_id: dict[str, User] = {}
         self._by_name: dict[tuple[str, str, str], User] = {}
-        self._random = random.Random(f"users {seed}")  # noqa: S311 (ids that repeat from run to run are wanted)
+        self._random = random.Random(f"users {seed}")  # noqa: S311 (ids must repeat from run to run)
         self._made = 0
 
     def __iter__(self) -> Iterator[User]:

@@ -21,7 +21,7 @@ MISSING = "Missing required parameter"
 MAX_ERRORS = 50
 """Limit on the wrong fields that an answer lists."""
 
-WRONG_TYPE = "Invalid type parameter provided"  # as the platform words it, seen for stream_url
+WRONG_TYPE = "Invalid type parameter provided"  # the platform's wording, seen for stream_url
 
 LONGEST_SECONDS = 31 * 86_400
 """Upper limit of any number of seconds: 31 days."""
@@ -60,7 +60,7 @@ class Fields:
     Args:
         raw: The object; anything else is noted, once, and reads as empty.
         at: The path of the object, such as ``ncco[1]``; empty for a body.
-        errors: The errors, shared with the objects inside.
+        errors: The errors so far, shared with the objects inside.
         is_lenient: Accept numbers, ``true`` and ``false`` as text, as the platform does in an NCCO.
     """
 
@@ -341,7 +341,7 @@ def _as_number(text: str, form: re.Pattern[str]) -> int | float | str:
     try:
         if form.fullmatch(text):
             return float(text) if "." in text else int(text)
-    except ValueError:  # thousands of digits: no reader of JSON takes those
+    except ValueError:  # thousands of digits, which no JSON reader accepts
         pass
     return text
 

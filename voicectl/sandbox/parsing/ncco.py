@@ -48,11 +48,11 @@ SPLITS = ("conversation",)
 def read_ncco(
     raw: object, errors: list[dict[str, str]], at: str = "ncco", *, may_be_empty: bool = False
 ) -> Actions:
-    """Read a whole NCCO, adding its errors and their places to *errors*.
+    """Read a whole NCCO; each error names its place.
 
     Args:
         raw: The NCCO, as JSON.
-        errors: The errors.
+        errors: The list to which errors are added.
         at: The path of the NCCO in their names.
         may_be_empty: Accept an array without actions.
 

@@ -58,7 +58,7 @@ class Base:
         self.conversations: dict[str, Conversation] = {}
         self.agenda = Agenda(now)
         self.host_time = host_time
-        self._random = random.Random(f"ids {seed}")  # noqa: S311 (ids that repeat from run to run are wanted)
+        self._random = random.Random(f"ids {seed}")  # noqa: S311 (ids must repeat from run to run)
         self._effects: list[Effect] = []
         self._waiting: dict[int, tuple[Event, OnReply]] = {}
 

@@ -84,7 +84,7 @@ class CallControl:
             self._base.emit(Open(at=self._base.now, uuid=leg.uuid))
             self._base.schedule(leg, order.ringing_timer, partial(self.end, leg, CallStatus.TIMEOUT))
         elif leg.to["type"] == "app" and not self._knows_user(leg.to["user"], leg.application_id, leg.region):
-            self._base.remark(leg, f"no user {leg.to['user']!r}: make one with POST /v1/users")
+            self._base.remark(leg, f"no user {leg.to['user']!r}: create one with POST /v1/users")
             self._refuse_in(leg, far_end.UNKNOWN_USER)
         elif refusal is not None and not refusal.rings:
             self._refuse_in(leg, refusal)
@@ -239,7 +239,7 @@ class CallControl:
 
     def _ring(self, leg: Leg) -> None:
         self._set_status(leg, CallStatus.RINGING)
-        # Before the answer, so that it wins where both are due at the same moment.
+        # Set before the timer of the answer, so that the time-out wins at the same moment.
         self._base.schedule(leg, leg.order.ringing_timer, partial(self.end, leg, CallStatus.TIMEOUT))
         if leg.far_end.refusal is not None:
             self._refuse_in(leg, leg.far_end.refusal)

@@ -119,7 +119,7 @@ def called(endpoint: dict[str, Any]) -> FarEnd:
             user = endpoint.get("user") or endpoint["uri"].partition(":")[2].partition("@")[0]
             return _by_digits(_last_digits(user))
         case "websocket":
-            return FarEnd(answers_after=None)  # the connection decides
+            return FarEnd(answers_after=None)  # it answers when the connection opens
         case _:
             return _by_digits(_last_digits(endpoint["extension"]))
 

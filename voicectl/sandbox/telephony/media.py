@@ -83,7 +83,7 @@ class Media:
         shared = leg.conversation.playing.values()
         for i, heard in enumerate(leg.audio.heard):
             if heard.is_on(self._base.now) and (heard.source != PLATFORM or heard in shared):
-                # A copy: others go on hearing it.
+                # End a copy, since other legs may go on hearing the original.
                 leg.audio.heard[i] = replace(heard, until=self._base.now, on_end=None)
 
     def silence(self, leg: Leg) -> None:

@@ -61,7 +61,7 @@ class Rooms:
     def rename(self, conversation: Conversation, name: str) -> None:
         """Give *conversation* a *name* that is free in its region; this makes a room of a call's own conversation."""
         place = conversation.application_id, conversation.region
-        if conversation.name is None:  # the time of a room begins
+        if conversation.name is None:  # a room expires some hours after it becomes one
             seconds = self._hours(conversation.application_id) * HOURS
             self._base.agenda.after(seconds, lambda: self._expire(conversation))
         else:

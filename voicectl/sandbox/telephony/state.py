@@ -214,13 +214,13 @@ class Leg:
     made_at: float
     timers: list[Timer] = field(default_factory=list)
 
-    # Call control's.
+    # Written by call control.
     status: CallStatus = CallStatus.STARTED
     answered_at: int | None = None
     ended_at: int | None = None
     flow: FlowState = field(default_factory=FlowState)
 
-    # The rooms'.
+    # Written by Rooms.
     conversation: Conversation
     seat: Seat = field(default_factory=Seat)
     is_joined: bool = False
