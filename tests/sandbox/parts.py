@@ -13,7 +13,7 @@ from voicectl import tokens
 from voicectl.sandbox.account.identity import Identity
 from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.telephony.actions import Dial, Flow, Join, Order, Play
-from voicectl.sandbox.telephony.effects import Effect, Event, Fetch, Keep, Kind
+from voicectl.sandbox.telephony.effects import Effect, Event, Fetch, Kind, SaveRecording
 from voicectl.sandbox.telephony.exchange import Exchange
 from voicectl.sandbox.telephony.sounds import Prompt, speech
 from voicectl.sandbox.telephony.state import Leg
@@ -94,7 +94,7 @@ class Line:
             for effect in effects:
                 if isinstance(effect, Event) and effect.may_bring_ncco:
                     self.exchange.replied(effect, None)
-                elif isinstance(effect, Keep):
+                elif isinstance(effect, SaveRecording):
                     self.exchange.media.recorded(effect.recording, url="http://files/1", size=1)
 
     def collect(self) -> list[Effect]:

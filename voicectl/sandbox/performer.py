@@ -10,7 +10,16 @@ from voicectl.sandbox.conversations.log import ConversationLogs
 from voicectl.sandbox.log import Log
 from voicectl.sandbox.recordings.files import Files
 from voicectl.sandbox.sockets.bridge import Sockets
-from voicectl.sandbox.telephony.effects import Close, Event, Fetch, Keep, Note, Open, Remark, Sounding
+from voicectl.sandbox.telephony.effects import (
+    Close,
+    Event,
+    Fetch,
+    Note,
+    Open,
+    Remark,
+    SaveRecording,
+    Sounding,
+)
 from voicectl.sandbox.telephony.events import BAD_NCCO
 from voicectl.sandbox.telephony.exchange import Exchange
 from voicectl.sandbox.telephony.recording import Recording
@@ -68,7 +77,7 @@ class Performer:
                     self.note(effect)
                 case Fetch():
                     waits.append(self._ask(effect))
-                case Keep(recording=recording):
+                case SaveRecording(recording=recording):
                     waits.append(self._keep(recording))
                 case Open():
                     waits.append(self._sockets.open(effect))

@@ -21,7 +21,7 @@ from voicectl.sandbox.telephony.actions import (
     Webhook,
 )
 from voicectl.sandbox.telephony.detection import Behavior, Detection, Mode
-from voicectl.sandbox.telephony.effects import Effect, Event, Keep, Kind, Open, Sounding
+from voicectl.sandbox.telephony.effects import Effect, Event, Kind, Open, SaveRecording, Sounding
 from voicectl.sandbox.telephony.exchange import Exchange, ExchangeError
 from voicectl.sandbox.telephony.sounds import Sound
 from voicectl.sandbox.telephony.state import Leg
@@ -117,7 +117,7 @@ def snapshot(exchange: Exchange) -> object:
 
 def story(effect: Effect) -> object:
     match effect:
-        case Keep(recording=recording):
+        case SaveRecording(recording=recording):
             spoken = [(track.speaker, track.heard.at, track.heard.until) for track in recording.tracks]
             return recording.uuid, recording.started, recording.ended, spoken
         case Sounding(uuid=uuid, heard=heard):
@@ -247,11 +247,11 @@ class ExchangeRules(RuleBasedStateMachine):
     def replies_due(each: Line) -> list[Event]:
         return [effect for effect in each.effects if isinstance(effect, Event) and effect.may_bring_ncco]
 
-    @precondition(lambda self: any(isinstance(effect, Keep) for effect in self.lines[0].effects))
+    @precondition(lambda self: any(isinstance(effect, SaveRecording) for effect in self.lines[0].effects))
     @rule()
     def file_is_made(self):
         def make(each: Line) -> None:
-            keep = next(effect for effect in each.effects if isinstance(effect, Keep))
+            keep = next(effect for effect in each.effects if isinstance(effect, SaveRecording))
             each.effects.remove(keep)
             each.exchange.media.recorded(keep.recording, url="http://127.0.0.1/file", size=1)
 
@@ -291,7 +291,7 @@ class ExchangeRules(RuleBasedStateMachine):
     def recordings_end_with_what_they_record(self):
         exchange = self.lines[0].exchange
         for effect in self.log[0]:
-            if isinstance(effect, Keep):
+            if isinstance(effect, SaveRecording):
                 assert effect.recording.ended is not None
         for each in exchange.conversations.values():
             assert each.legs or not each.recordings

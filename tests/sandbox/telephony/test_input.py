@@ -4,7 +4,7 @@ import pytest
 
 from tests.sandbox.parts import Line, room, say
 from voicectl.sandbox.telephony.actions import DtmfTerms, Input, Notify, SpeechTerms, Wait, Webhook
-from voicectl.sandbox.telephony.effects import Event, Keep, Kind
+from voicectl.sandbox.telephony.effects import Event, Kind, SaveRecording
 from voicectl.sandbox.telephony.state import Leg
 
 KEYS = Input(dtmf=DtmfTerms())
@@ -216,7 +216,7 @@ class TestSpeech:
         leg = listened(line, Input(speech=SpeechTerms(save_audio=True)))
         line.exchange.say(leg, "Hello")
         line.wait(10)
-        (kept,) = [effect for effect in line.collect() if isinstance(effect, Keep)]
+        (kept,) = [effect for effect in line.collect() if isinstance(effect, SaveRecording)]
         assert taken(line, leg) == []
 
         line.exchange.media.recorded(kept.recording, url="http://files/1", size=1)
@@ -229,7 +229,7 @@ class TestSpeech:
     def test_audio_that_could_not_be_kept_holds_nobody_up(self, line: Line):
         leg = listened(line, Input(speech=SpeechTerms(save_audio=True)))
         line.wait(20)
-        (kept,) = [effect for effect in line.collect() if isinstance(effect, Keep)]
+        (kept,) = [effect for effect in line.collect() if isinstance(effect, SaveRecording)]
 
         line.exchange.media.recorded(kept.recording, url="http://files/1", size=0)
 

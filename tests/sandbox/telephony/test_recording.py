@@ -2,7 +2,7 @@
 
 from tests.sandbox.parts import Line, phone, room, say
 from voicectl.sandbox.telephony.actions import Format, Record, Transcription, Webhook
-from voicectl.sandbox.telephony.effects import Keep, Kind
+from voicectl.sandbox.telephony.effects import Kind, SaveRecording
 from voicectl.sandbox.telephony.recording import Recording
 from voicectl.sandbox.telephony.state import Conversation, Leg
 
@@ -10,7 +10,7 @@ VOICEMAIL = Record(format=Format.WAV, end_on_silence=4, end_on_key="#", beep_sta
 
 
 def kept(line: Line) -> list[Recording]:
-    return [effect.recording for effect in line.collect() if isinstance(effect, Keep)]
+    return [effect.recording for effect in line.collect() if isinstance(effect, SaveRecording)]
 
 
 def seconds(recording: Recording) -> float:

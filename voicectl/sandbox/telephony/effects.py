@@ -108,7 +108,7 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Keep:
+class SaveRecording:
     """Make the audio file of a recording that has ended, then call ``Media.recorded``."""
 
     recording: Recording
@@ -137,4 +137,4 @@ class Sounding:
     heard: Heard
 
 
-Effect = Event | Fetch | Remark | Note | Keep | Open | Close | Sounding
+Effect = Event | Fetch | Remark | Note | SaveRecording | Open | Close | Sounding

@@ -10,7 +10,7 @@ from typing import Any
 from voicectl.sandbox.telephony import events
 from voicectl.sandbox.telephony.actions import Record, Webhook
 from voicectl.sandbox.telephony.base import Base
-from voicectl.sandbox.telephony.effects import Keep, Kind, Sounding
+from voicectl.sandbox.telephony.effects import Kind, SaveRecording, Sounding
 from voicectl.sandbox.telephony.recording import Recording, Track
 from voicectl.sandbox.telephony.sounds import BEEP, PLATFORM, Heard, Prompt, Sound, keys, speech
 from voicectl.sandbox.telephony.state import Conversation, Leg
@@ -216,7 +216,7 @@ class Media:
         for timer in recording.timers:
             timer.cancel()
         recording.among.remove(recording)
-        self._base.emit(Keep(recording=recording))
+        self._base.emit(SaveRecording(recording=recording))
 
     def stop_recordings(self, recordings: list[Recording]) -> None:
         """End all *recordings* of a leg or of a conversation."""
