@@ -18,7 +18,7 @@ from voicectl.sandbox.telephony.effects import (
     Open,
     Remark,
     SaveRecording,
-    Sounding,
+    SendSound,
 )
 from voicectl.sandbox.telephony.events import BAD_NCCO
 from voicectl.sandbox.telephony.exchange import Exchange
@@ -83,7 +83,7 @@ class Performer:
                     waits.append(self._sockets.open(effect))
                 case Close(uuid=uuid):
                     self._sockets.close_leg(uuid)
-                case Sounding():
+                case SendSound():
                     self._sockets.sounding(effect)
                 case Remark():
                     self._log.add("remark", at=effect.at, uuid=effect.uuid, reason=effect.reason)

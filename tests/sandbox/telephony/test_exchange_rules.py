@@ -21,7 +21,7 @@ from voicectl.sandbox.telephony.actions import (
     Webhook,
 )
 from voicectl.sandbox.telephony.detection import Behavior, Detection, Mode
-from voicectl.sandbox.telephony.effects import Effect, Event, Kind, Open, SaveRecording, Sounding
+from voicectl.sandbox.telephony.effects import Effect, Event, Kind, Open, SaveRecording, SendSound
 from voicectl.sandbox.telephony.exchange import Exchange, ExchangeError
 from voicectl.sandbox.telephony.sounds import Sound
 from voicectl.sandbox.telephony.state import Leg
@@ -120,7 +120,7 @@ def story(effect: Effect) -> object:
         case SaveRecording(recording=recording):
             spoken = [(track.speaker, track.heard.at, track.heard.until) for track in recording.tracks]
             return recording.uuid, recording.started, recording.ended, spoken
-        case Sounding(uuid=uuid, heard=heard):
+        case SendSound(uuid=uuid, heard=heard):
             return uuid, heard.at, heard.until
         case _:
             return asdict(effect)

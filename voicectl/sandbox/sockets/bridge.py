@@ -17,7 +17,7 @@ from voicectl.sandbox.call_clock import CallClock
 from voicectl.sandbox.log import Log
 from voicectl.sandbox.sockets.audio import FRAME_MS, SoundCache
 from voicectl.sandbox.sockets.websocket import WebSocket
-from voicectl.sandbox.telephony.effects import Open, Sounding
+from voicectl.sandbox.telephony.effects import Open, SendSound
 from voicectl.sandbox.telephony.exchange import Exchange
 from voicectl.sandbox.telephony.sounds import Sound
 from voicectl.sandbox.telephony.state import Leg
@@ -111,7 +111,7 @@ class Sockets:
             socket.end()
             self._see_off(socket)
 
-    def sounding(self, effect: Sounding) -> None:
+    def sounding(self, effect: SendSound) -> None:
         """Tell a server of keys that its leg's party hears; other sounds reach it as audio in any case."""
         socket = self._open.get(effect.uuid)
         if socket is not None and effect.heard.prompt.sound is Sound.KEYS:

@@ -130,11 +130,11 @@ class Close:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sounding:
+class SendSound:
     """Begin to send *heard* to the WebSocket of the leg *uuid*; keys are sent as messages."""
 
     uuid: str
     heard: Heard
 
 
-Effect = Event | Fetch | Remark | Note | SaveRecording | Open | Close | Sounding
+Effect = Event | Fetch | Remark | Note | SaveRecording | Open | Close | SendSound

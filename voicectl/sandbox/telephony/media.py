@@ -10,7 +10,7 @@ from typing import Any
 from voicectl.sandbox.telephony import events
 from voicectl.sandbox.telephony.actions import Record, Webhook
 from voicectl.sandbox.telephony.base import Base
-from voicectl.sandbox.telephony.effects import Kind, SaveRecording, Sounding
+from voicectl.sandbox.telephony.effects import Kind, SaveRecording, SendSound
 from voicectl.sandbox.telephony.recording import Recording, Track
 from voicectl.sandbox.telephony.sounds import BEEP, PLATFORM, Heard, Prompt, Sound, keys, speech
 from voicectl.sandbox.telephony.state import Conversation, Leg
@@ -195,7 +195,7 @@ class Media:
             retention_days=retention_days,
         )
         for each in conversation.legs.values():
-            recording.tracks += self._sounding(each, only)
+            recording.tracks += self._current_sounds(each, only)
         recording.among.append(recording)
         self._base.note(conversation, "audio:record", leg, recording_id=recording.uuid, **_described(order))
         if order.beep_start:
@@ -255,7 +255,7 @@ class Media:
         fields = events.transcribed(recording, url)
         self._base.send_event(self._base.legs[recording.leg_uuid], Kind.TRANSCRIBED, fields, webhook)
 
-    def _sounding(self, leg: Leg, only: str | None) -> Iterator[Track]:
+    def _current_sounds(self, leg: Leg, only: str | None) -> Iterator[Track]:
         """Yield the sounds to and from *leg* that are under way as a recording begins."""
         for heard in leg.audio.heard:
             if heard.source == PLATFORM and heard.is_on(self._base.now) and only is None:
@@ -299,7 +299,7 @@ class Media:
         for leg in legs:
             leg.audio.heard.append(heard)
             if leg.is_socket:
-                self._base.emit(Sounding(uuid=leg.uuid, heard=heard))
+                self._base.emit(SendSound(uuid=leg.uuid, heard=heard))
 
     def _recordings_of(self, leg: Leg) -> list[Recording]:
         """Return the recordings of the conversation of *leg* that include its party."""
