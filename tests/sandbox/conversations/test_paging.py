@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicectl.sandbox.conversations.paging import read_window, turn
+from voicectl.sandbox.conversations.paging import page_of, read_window
 from voicectl.sandbox.parsing.fields import Fields
 from voicectl.sandbox.problems import Problem
 
@@ -18,7 +18,7 @@ def page(rows: list[int], **query: str) -> tuple[list[int], dict[str, str]]:
     fields = Fields(dict(query))
     window = read_window(fields, query)
     fields.done()
-    shown, links = turn(((("", row), row) for row in rows), window, URL)
+    shown, links = page_of(((("", row), row) for row in rows), window, URL)
     return shown, {name: link["href"] for name, link in links.items()}
 
 

@@ -53,13 +53,13 @@ class Window:
 
     Attributes:
         cursor: None for the first page.
-        asked: The query parameters except the cursor, as they were given, for the links.
+        parameters: The query parameters except the cursor, as they were given, for the links.
     """
 
     page_size: int
     order: SortOrder
     cursor: Cursor | None
-    asked: dict[str, str]
+    parameters: dict[str, str]
 
 
 def read_window(fields: Fields, query: Mapping[str, str], *known: str) -> Window:
@@ -79,7 +79,7 @@ def read_window(fields: Fields, query: Mapping[str, str], *known: str) -> Window
         page_size=fields.digits("page_size", 1, MAX_PAGE_SIZE, default=PAGE_SIZE),
         order=order,
         cursor=_read_cursor(query.get("cursor")),
-        asked={name: query[name] for name in names if name in query},
+        parameters={name: query[name] for name in names if name in query},
     )
 
 
@@ -99,7 +99,7 @@ def listing(
         show: Returns the JSON of a row.
         name: The name of the rows in ``_embedded``; None: ``_embedded`` is the list of rows itself.
     """
-    rows, links = turn(found, window, url)
+    rows, links = page_of(found, window, url)
     shown = [show(row) for row in rows]
     return {
         "page_size": window.page_size,
@@ -108,7 +108,7 @@ def listing(
     }
 
 
-def turn(found: Iterable[tuple[Key, Row]], window: Window, url: str) -> tuple[list[Row], dict[str, Any]]:
+def page_of(found: Iterable[tuple[Key, Row]], window: Window, url: str) -> tuple[list[Row], dict[str, Any]]:
     """Return the rows of one page, and its links.
 
     Args:
@@ -147,7 +147,7 @@ def _range(keys: list[Key], window: Window) -> tuple[int, int]:
 
 
 def _link(url: str, window: Window, cursor: Cursor | None) -> dict[str, str]:
-    query = window.asked | ({} if cursor is None else {"cursor": str(cursor)})
+    query = window.parameters | ({} if cursor is None else {"cursor": str(cursor)})
     return {"href": f"{url}?{urlencode(query)}" if query else url}
 
 
