@@ -26,7 +26,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def start(application: tuple[Identity, RSAPrivateKey], clock: FakeClock) -> Iterator[Start]:
-    """Starts sandboxes, frozen and without rate limits unless told otherwise; stops them in the end."""
+    """Starts sandboxes, frozen and without rate limits by default; stops them in the end."""
     identity, key = application
     with ExitStack() as stack:
 

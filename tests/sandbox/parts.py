@@ -107,13 +107,14 @@ class Line:
     def reports(self, leg: Leg) -> list[tuple[float, str]]:
         """When each status came, in seconds from the making of *leg*."""
         return [
-            ((event.at - leg.created) / 1000, event.fields["status"]) for event in self.told(leg, Kind.STATUS)
+            ((event.at - leg.created) / 1000, event.fields["status"])
+            for event in self.events_about(leg, Kind.STATUS)
         ]
 
     def last_report(self, leg: Leg) -> dict[str, Any]:
-        return self.told(leg, Kind.STATUS)[-1].fields
+        return self.events_about(leg, Kind.STATUS)[-1].fields
 
-    def told(self, leg: Leg, kind: Kind) -> list[Event]:
+    def events_about(self, leg: Leg, kind: Kind) -> list[Event]:
         """The events of one kind about *leg*."""
         events = [each for each in self.collect() if isinstance(each, Event)]
         return [event for event in events if event.uuid == leg.uuid and event.kind is kind]

@@ -17,12 +17,12 @@ from voicectl.sandbox.telephony.state import Leg
 
 @dataclass
 class Desk:
-    """An exchange, the logs of its conversations, and what RTC webhooks were told."""
+    """An exchange, the logs of its conversations, and the events of RTC webhooks."""
 
     line: Line
     users: Users
     logs: ConversationLogs
-    told: list[dict[str, Any]] = field(default_factory=list)
+    rtc_events: list[dict[str, Any]] = field(default_factory=list)
 
     def write(self) -> None:
         """Write down what the exchange has noted."""
@@ -31,9 +31,9 @@ class Desk:
                 self.add(effect)
 
     def add(self, note: Note) -> None:
-        told = self.logs.write(note)
-        if told is not None:
-            self.told.append(told)
+        rtc_event = self.logs.write(note)
+        if rtc_event is not None:
+            self.rtc_events.append(rtc_event)
 
     def wait(self, seconds: float) -> None:
         self.line.wait(seconds)
@@ -79,7 +79,7 @@ def note(page: ConversationLog, type_: str, author: str | None = None, at: int =
 
 
 def refused(reply: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    """What was told, once it is sure that it is told in the shape of this API."""
+    """Return the answer, after checking that it has the shape of this API."""
     body = reply.json()
     assert (reply.status_code, body["code"]) == (status, code)
     assert body["type"] == f"https://developer.nexmo.com/api/conversation#{code}"

@@ -63,8 +63,8 @@ class TestNumbers:
         desk.add(note(page, "ephemeral", typing=True))
 
         assert page.last_id == before
-        assert desk.told[-1]["type"] == "ephemeral"
-        assert "id" not in desk.told[-1]
+        assert desk.rtc_events[-1]["type"] == "ephemeral"
+        assert "id" not in desk.rtc_events[-1]
 
     def test_stay_with_what_is_deleted(self, desk: Desk):
         page = desk.page(desk.line.call())
@@ -191,7 +191,7 @@ class TestRtcWebhooks:
         leg = desk.line.answered(PERSON, (say("Hello"),))
         desk.wait(60)
 
-        mine = [each for each in desk.told if each["conversation_id"] == leg.conversation.uuid]
+        mine = [each for each in desk.rtc_events if each["conversation_id"] == leg.conversation.uuid]
         assert [each["id"] for each in mine] == list(range(1, len(mine) + 1))
         assert mine[0]["type"] == "conversation:created"
         assert mine[-1]["type"] == "conversation:deleted"
@@ -206,15 +206,15 @@ class TestRtcWebhooks:
         desk.line.wait(60)
         desk.write()
 
-        assert desk.told[0]["type"] == "conversation:created"
-        assert desk.told[-1]["type"] == "conversation:deleted"
+        assert desk.rtc_events[0]["type"] == "conversation:created"
+        assert desk.rtc_events[-1]["type"] == "conversation:deleted"
 
     def test_where_there_is_none_nothing_is_made_out(self):
         its = desk(has_rtc_webhook=False)
         leg = its.line.call()
         its.wait(1)
 
-        assert its.told == []
+        assert its.rtc_events == []
         assert its.page(leg).last_id > 2
 
     def test_a_page_goes_with_its_conversation(self, desk: Desk):
@@ -284,10 +284,10 @@ class TestRtcWebhooks:
         }
         for type_, fields in documented.items():
             assert set(desk.event(page, type_)["body"]) >= fields, type_
-        machine = next(each for each in desk.told if each["type"] == "sip:machine")
+        machine = next(each for each in desk.rtc_events if each["type"] == "sip:machine")
         assert set(machine["body"]) == {"type", "confidence", "channel"}
         for type_ in ("sip:ringing", "sip:answered"):
-            ringing = next(each for each in desk.told if each["type"] == type_)
+            ringing = next(each for each in desk.rtc_events if each["type"] == type_)
             assert set(ringing["body"]) == {"direction", "channel"}
         assert desk.event(page, "audio:record")["body"]["split"] == "conversation"
         assert desk.event(page, "member:media")["body"]["media"]["audio_settings"]["muted"] is True
@@ -406,7 +406,7 @@ class Conversations(RuleBasedStateMachine):
     @invariant()
     def numbers_have_no_gaps(self) -> None:
         told: dict[str, list[int]] = {}
-        for each in self.desk.told:
+        for each in self.desk.rtc_events:
             told.setdefault(each["conversation_id"], []).append(each["id"])
         for page in self.desk.logs:
             numbers = [number for number, _ in page.events()]

@@ -31,7 +31,7 @@ class TestSynchronous:
         dial = phone(f"447700900{digits}", is_synchronous=True, timeout=10)
         caller, callee = dialled(line, dial, say("never"))
         line.wait(30)
-        event = line.told(callee, Kind.STATUS)[-1]
+        event = line.events_about(callee, Kind.STATUS)[-1]
         assert (event.fields["status"], event.may_bring_ncco) == (status, True)
         assert line.heard(caller) == []
 
@@ -43,7 +43,7 @@ class TestSynchronous:
         caller, callee = dialled(line, phone(BUSY, is_synchronous=True), say("next", loop=0))
         line.wait(5)
 
-        line.exchange.replied(line.told(callee, Kind.STATUS)[-1], None)
+        line.exchange.replied(line.events_about(callee, Kind.STATUS)[-1], None)
 
         assert [what for _, what, _ in line.heard(caller)] == ["next"]
 
@@ -53,14 +53,14 @@ class TestSynchronous:
         line.exchange.party_hangs_up(callee)
         line.wait(0)
 
-        assert not any(event.may_bring_ncco for event in line.told(callee, Kind.STATUS))
+        assert not any(event.may_bring_ncco for event in line.events_about(callee, Kind.STATUS))
         assert [what for _, what, _ in line.heard(caller)] == ["next"]
 
     def test_the_events_of_the_callee_go_where_the_action_says(self, line: Line):
         url = Webhook(url="http://127.0.0.1:1/callee", method="POST")
         _, callee = dialled(line, phone(events=url))
 
-        assert {event.webhook for event in line.told(callee, Kind.STATUS)} == {url}
+        assert {event.webhook for event in line.events_about(callee, Kind.STATUS)} == {url}
 
 
 class TestWhisper:
@@ -157,7 +157,7 @@ class TestWebSocket:
 
         line.exchange.socket_closed(socket)
 
-        *_, told, completed = line.told(socket, Kind.STATUS)
+        *_, told, completed = line.events_about(socket, Kind.STATUS)
         assert (told.fields["status"], told.fields["headers"], told.may_bring_ncco) == (
             "disconnected",
             {"caller": "1"},
@@ -180,7 +180,7 @@ class TestWebSocket:
     def test_its_headers_are_in_its_events(self, line: Line):
         _, socket = self.connected(line)
 
-        assert {str(event.fields["headers"]) for event in line.told(socket, Kind.STATUS)} == {
+        assert {str(event.fields["headers"]) for event in line.events_about(socket, Kind.STATUS)} == {
             "{'caller': '1'}"
         }
 
@@ -268,7 +268,7 @@ class TestRingingIn:
 
         line.wait(2)
 
-        (event,) = line.told(leg, Kind.INPUT)
+        (event,) = line.events_about(leg, Kind.INPUT)
         assert event.fields["dtmf"]["digits"] == "4"
 
 
@@ -305,7 +305,7 @@ class TestWhileItRings:
         line.exchange.press(caller, "1")
 
         moved = MoveAll(conversation_uuid=host.conversation.uuid)
-        line.exchange.replied(line.told(caller, Kind.INPUT)[0], (moved,))
+        line.exchange.replied(line.events_about(caller, Kind.INPUT)[0], (moved,))
 
         assert {caller, callee, host} == set(host.conversation.legs.values())
 
@@ -316,7 +316,7 @@ class TestNotify:
     def test_the_payload_is_wrapped_and_the_flow_waits_for_the_reply(self, line: Line):
         leg = line.answered(flow=(Notify(payload={"step": 1}, events=self.URL), say("next", loop=0)))
 
-        (event,) = line.told(leg, Kind.NOTIFY)
+        (event,) = line.events_about(leg, Kind.NOTIFY)
         assert event.fields == {
             "payload": {"step": 1},
             "conversation_uuid": leg.conversation.uuid,
@@ -329,7 +329,7 @@ class TestNotify:
     def test_the_reply_may_bring_another_ncco(self, line: Line):
         leg = line.answered(flow=(Notify(payload={}, events=self.URL), say("never")))
 
-        line.exchange.replied(line.told(leg, Kind.NOTIFY)[0], (room(),))
+        line.exchange.replied(line.events_about(leg, Kind.NOTIFY)[0], (room(),))
 
         assert leg.conversation.name == "room"
 
@@ -338,10 +338,10 @@ def test_a_reply_that_brings_the_same_again_for_ever_ends_the_call(line: Line):
     again = Notify(payload={}, events=TestNotify.URL)
     leg = line.answered(flow=(again,))
     for _ in range(101):
-        line.exchange.replied(line.told(leg, Kind.NOTIFY)[-1], (again,))
+        line.exchange.replied(line.events_about(leg, Kind.NOTIFY)[-1], (again,))
 
     assert leg.status == "completed"
-    assert "100 NCCOs" in line.told(leg, Kind.ERROR)[0].fields["reason"]
+    assert "100 NCCOs" in line.events_about(leg, Kind.ERROR)[0].fields["reason"]
 
 
 def test_wait_waits(line: Line):

@@ -264,7 +264,7 @@ class TestMachineDetection:
         line.pass_by(60)
 
         answered = leg.answered_at
-        told = [event for event in line.told(leg, Kind.STATUS) if event.at > answered]
+        told = [event for event in line.events_about(leg, Kind.STATUS) if event.at > answered]
         assert [
             ((event.at - answered) / 1000, event.fields["status"], event.fields.get("sub_state"))
             for event in told
@@ -284,7 +284,7 @@ class TestMachineDetection:
         detect = Detection(behavior=Behavior.CONTINUE, mode=Mode.DEFAULT)
         leg = line.answered(flow=(say("x" * 140), say("never")), detection=detect)
         line.wait(2)
-        verdict = line.told(leg, Kind.STATUS)[-1]
+        verdict = line.events_about(leg, Kind.STATUS)[-1]
         assert (verdict.fields["status"], verdict.may_bring_ncco) == ("human", True)
 
         line.exchange.replied(verdict, (say("instead", loop=0),))
@@ -300,7 +300,7 @@ class TestMachineDetection:
         leg = line.answered(flow=Webhook(url="http://127.0.0.1:1/"), detection=detect)
         line.wait(2)
         (fetch,) = line.fetches()
-        line.exchange.replied(line.told(leg, Kind.STATUS)[-1], (say("instead", loop=0),))
+        line.exchange.replied(line.events_about(leg, Kind.STATUS)[-1], (say("instead", loop=0),))
 
         line.exchange.resume(fetch, (say("too late"),))
 

@@ -74,7 +74,7 @@ class TestRooms:
 
         line.wait(3)
 
-        (moved,) = line.told(leg, Kind.TRANSFER)
+        (moved,) = line.events_about(leg, Kind.TRANSFER)
         assert moved.fields["conversation_uuid_from"] == own.uuid
         assert moved.fields["conversation_uuid_to"] == leg.conversation.uuid
         assert own.uuid not in line.exchange.conversations
@@ -357,4 +357,4 @@ class TestConnect:
 
         assert list(busy.exchange.legs.values()) == [caller]
         assert [what for _, what, _ in busy.heard(caller)] == ["Sorry"]
-        assert len(busy.told(caller, Kind.ERROR)) == 2000
+        assert len(busy.events_about(caller, Kind.ERROR)) == 2000

@@ -21,7 +21,7 @@ def listened(line: Line, *flow, number="447700900001") -> Leg:
 
 
 def taken(line: Line, leg: Leg) -> list[Event]:
-    return line.told(leg, Kind.INPUT)
+    return line.events_about(leg, Kind.INPUT)
 
 
 def result(line: Line, leg: Leg) -> tuple[dict, dict]:
@@ -224,7 +224,7 @@ class TestSpeech:
         assert result(line, leg)[1]["recording_url"] == "http://files/1"
         assert kept.recording.only == leg.uuid
         assert [track.heard.prompt.content for track in kept.recording.tracks] == [{"text": "Hello"}]
-        assert line.told(leg, Kind.RECORD) == []
+        assert line.events_about(leg, Kind.RECORD) == []
 
     def test_audio_that_could_not_be_kept_holds_nobody_up(self, line: Line):
         leg = listened(line, Input(speech=SpeechTerms(save_audio=True)))
@@ -241,7 +241,7 @@ class TestSpeech:
 
         line.pass_by(1)
 
-        assert line.told(leg, Kind.RECORD) == []
+        assert line.events_about(leg, Kind.RECORD) == []
 
     def test_audio_that_comes_after_a_transfer_is_told_of_no_more(self, line: Line):
         leg = listened(line, Input(speech=SpeechTerms(save_audio=True, start_timeout=2)))
@@ -420,7 +420,7 @@ class TestAsynchronous:
             line, Input(dtmf=DtmfTerms(), is_asynchronous=True), Notify(payload={}, events=url), say("never")
         )
         line.exchange.press(leg, "5")
-        (notified,) = line.told(leg, Kind.NOTIFY)
+        (notified,) = line.events_about(leg, Kind.NOTIFY)
         line.exchange.replied(taken(line, leg)[0], (say("x" * 140), say("second")))
 
         line.exchange.replied(notified, None)

@@ -81,11 +81,11 @@ class TestVoicemail:
         leg = self.left(line, Record(end_on_silence=3, events=url))
         line.wait(60)
         (recording,) = kept(line)
-        assert line.told(leg, Kind.RECORD) == []
+        assert line.events_about(leg, Kind.RECORD) == []
 
         line.exchange.media.recorded(recording, url="http://files/1", size=1234)
 
-        (event,) = line.told(leg, Kind.RECORD)
+        (event,) = line.events_about(leg, Kind.RECORD)
         assert (event.webhook, event.may_bring_ncco) == (url, False)
         assert event.fields == {
             "start_time": "1970-01-01T00:00:03.500Z",
@@ -112,7 +112,7 @@ class TestVoicemail:
 
         line.exchange.media.recorded(kept(line)[0], url="http://files/1", size=0)
 
-        assert line.told(leg, Kind.RECORD) == []
+        assert line.events_about(leg, Kind.RECORD) == []
         assert line.heard(leg)[-1][1] == "Thank you"
 
     def test_who_speaks_already_is_heard_out(self, line: Line):
@@ -129,7 +129,7 @@ class TestVoicemail:
 
         line.pass_by(10)
 
-        assert len(line.told(leg, Kind.RECORD)) == 1
+        assert len(line.events_about(leg, Kind.RECORD)) == 1
         assert line.heard(leg)[-1][1] == "elsewhere"
 
     def test_the_transcription_is_told_of_where_it_says(self, line: Line):
@@ -140,7 +140,7 @@ class TestVoicemail:
 
         line.exchange.media.transcribed(recording, url="http://files/2")
 
-        (event,) = line.told(leg, Kind.TRANSCRIBED)
+        (event,) = line.events_about(leg, Kind.TRANSCRIBED)
         assert (event.webhook, recording.transcription_id is not None) == (url, True)
         assert event.fields["status"] == "transcribed"
         assert event.fields["transcription_url"] == "http://files/2"

@@ -35,7 +35,7 @@ class TestPlace:
 
         assert len(legs[0].conversation.legs) == MAX_LEGS
         assert [what for _, what, _ in line.heard(last)] == ["Sorry"]
-        (event,) = line.told(last, Kind.ERROR)
+        (event,) = line.events_about(last, Kind.ERROR)
         assert "200 legs" in event.fields["reason"]
 
 
@@ -72,7 +72,7 @@ class TestTransferOfAll:
         guest = line.answered(flow=(room("lounge"),))
 
         assert caller.conversation is host.conversation
-        assert line.told(caller, Kind.TRANSFER)[0].fields["conversation_uuid_from"] == own.uuid
+        assert line.events_about(caller, Kind.TRANSFER)[0].fields["conversation_uuid_from"] == own.uuid
         assert guest.conversation.name == "lounge"
         line.exchange.hangup(host)
         assert (caller.status, guest.status) == ("completed", "answered")
@@ -105,7 +105,7 @@ class TestTransferOfAll:
         line.wait(0)
 
         assert [what for _, what, _ in line.heard(leg)] == ["next"]
-        assert uuid in line.told(leg, Kind.ERROR)[0].fields["reason"]
+        assert uuid in line.events_about(leg, Kind.ERROR)[0].fields["reason"]
 
     def test_another_application_s_conversation_is_no_place_to_go(self, line: Line):
         other = line.answered(application_id="another")
