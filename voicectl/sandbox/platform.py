@@ -165,7 +165,7 @@ class Sandbox:
             self._woken.set()
 
     async def advance(self, seconds: float) -> None:
-        """Move the call clock forward, from one due moment to the next, waiting for webhooks at each.
+        """Move the call clock forward, from one timer to the next, waiting for webhooks at each.
 
         Raises:
             ExchangeError: Another request is moving the clock, maybe one that waits for the caller's webhook.

@@ -1,4 +1,4 @@
-"""Error answers, in the shapes of the platform.
+"""Error responses, in the shapes of the platform.
 
 Source: Voice API reference, "errors": A (validation), B (state of the leg), C (gateway), D (Conversation API).
 """
@@ -42,7 +42,7 @@ _CONVERSATION = {
 
 
 class Problem(Exception):
-    """An error answer.
+    """An error response.
 
     Attributes:
         status: The HTTP status.
@@ -58,7 +58,7 @@ class Problem(Exception):
 
 
 def invalid(exc: Invalid) -> Problem:
-    """Return shape A: a body or query breaks the rules; the answer names each wrong field."""
+    """Return shape A: a body or query breaks the rules; the response names each wrong field."""
     return Problem(400, {"type": 400, "title": "Bad Request", "invalid_parameters": exc.errors})
 
 
@@ -131,7 +131,7 @@ def in_shape_of(path: str, problem: Problem, *, is_signed: bool) -> Problem:
 
     Args:
         path: The path without the query.
-        problem: The error answer, in any shape.
+        problem: The error response, in any shape.
         is_signed: True if the request had an ``Authorization`` header.
     """
     api = next((each for each in _CONVERSATION_PATHS if path == each or path.startswith(f"{each}/")), None)

@@ -143,7 +143,7 @@ def call_record(leg: Leg) -> dict[str, Any]:
 
 
 def created(leg: Leg) -> dict[str, Any]:
-    """Return the answer to ``POST /v1/calls``."""
+    """Return the response to ``POST /v1/calls``."""
     return {
         "uuid": leg.uuid,
         "status": leg.status,

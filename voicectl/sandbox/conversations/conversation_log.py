@@ -30,7 +30,7 @@ class MemberState(StrEnum):
 
 
 class IllegalState(Exception):
-    """A state may not follow the present one; nothing was changed."""
+    """The new state may not follow the present one; nothing was changed."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -51,7 +51,7 @@ class ConversationLogs:
         self._opened = 0
 
     def __iter__(self) -> Iterator[ConversationLog]:
-        """All logs, oldest first."""
+        """Iterate over all logs, oldest first."""
         return iter(self._logs.values())
 
     def get(self, conversation_uuid: str) -> ConversationLog | None:

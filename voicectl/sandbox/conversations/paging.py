@@ -90,7 +90,7 @@ def listing(
     show: Callable[[Row], dict[str, Any]],
     name: str | None = None,
 ) -> dict[str, Any]:
-    """Return the answer to a request for a list.
+    """Return the response to a request for a list.
 
     Args:
         found: The rows, with their keys.
@@ -135,7 +135,7 @@ def page_of(found: Iterable[tuple[Key, Row]], window: Window, url: str) -> tuple
 
 
 def _range(keys: list[Key], window: Window) -> tuple[int, int]:
-    """Return the start and end of the page in ascending order, to which the side of a cursor refers too."""
+    """Return the start and end of the page in ascending order; the side of a cursor refers to that order."""
     size, cursor = window.page_size, window.cursor
     if cursor is None:
         is_after = window.order is SortOrder.ASC

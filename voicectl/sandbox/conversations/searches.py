@@ -57,7 +57,7 @@ class EventSearch:
 
 
 def read_conversation_search(query: Mapping[str, str], *, of_user: bool = False) -> ConversationSearch:
-    """Read the query of a list of conversations; *of_user*: of those of one user."""
+    """Read the query of a list of conversations; with *of_user*, of those of one user."""
     extra = ("state", "order_by", "include_custom_data") if of_user else ()
     with Fields(dict(query)) as fields:
         return ConversationSearch(

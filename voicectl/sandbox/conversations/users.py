@@ -1,4 +1,4 @@
-"""App users, as whom a Client SDK signs in. Names are unique within an application and region.
+"""App users, the identities with which a Client SDK signs in. Names are unique in an application and region.
 
 Source: Conversation API reference, "users and sessions".
 """
@@ -16,7 +16,7 @@ from voicectl.sandbox.problems import refused
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class User:
-    """One user; :class:`Users` alone changes it.
+    """An app user; only :class:`Users` changes it.
 
     Attributes:
         id: ``USR-...``.

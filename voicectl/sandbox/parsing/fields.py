@@ -19,7 +19,7 @@ from voicectl.voice import dtmf, endpoint
 
 MISSING = "Missing required parameter"
 MAX_ERRORS = 50
-"""Limit on the wrong fields that an answer lists."""
+"""Maximum number of wrong fields that a response lists."""
 
 WRONG_TYPE = "Invalid type parameter provided"  # the platform's wording, seen for stream_url
 

@@ -14,10 +14,10 @@ from voicectl.sandbox.telephony.detection import Detection
 from voicectl.sandbox.telephony.sounds import Prompt
 
 RINGING_TIMER = 60
-"""Default seconds of ringing after which a call times out."""
+"""Default time for which a call rings, in seconds."""
 
 LENGTH_TIMER = 7200
-"""Default seconds from the answer after which the platform ends a call."""
+"""Default maximum length of a call from its answer, in seconds."""
 
 LONGEST_RECORDING = 7200
 """Default and maximum length of a recording, in seconds."""
@@ -250,4 +250,4 @@ Actions = tuple[Action, ...]
 Flow = Actions | Webhook
 
 OnReply = Callable[[Actions | None], None]
-"""Called with the NCCO from the reply to an event; None if the reply has no NCCO."""
+"""A function that takes the NCCO from the reply to an event, or None if the reply has none."""

@@ -117,7 +117,7 @@ class Base:
         self.emit(event)
 
     def replied(self, event: Event, actions: Actions | None) -> None:
-        """Pass on the NCCO from the reply to *event*; None if there was none. An empty one changes nothing either."""
+        """Pass on the NCCO from the reply to *event*; None if there was none. An empty NCCO counts as none."""
         _, on_reply = self._waiting.pop(id(event))
         on_reply(actions)
 

@@ -43,7 +43,7 @@ INBOUND_ANSWERED_AFTER = 1.0
 
 
 class IllegalMove(Exception):
-    """A status may not follow the present one; nothing was changed."""
+    """The new status may not follow the present one; nothing was changed."""
 
 
 class CallControl:

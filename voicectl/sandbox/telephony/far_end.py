@@ -78,10 +78,10 @@ PERSON = FarEnd()
 """A person: answers after 2 s, says nothing, stays."""
 
 DECLINED = Refusal(status=CallStatus.REJECTED, after=2, rings=True, detail="declined", sip_code=603)
-"""A party that does not want the call."""
+"""The failure of a call that its party declines."""
 
 UNKNOWN_USER = Refusal(status=CallStatus.UNANSWERED, after=1, detail="unavailable", sip_code=480)
-"""An app user that the application does not have."""
+"""The failure of a call to an app user that does not exist."""
 
 GREETING = Prompt(
     sound=Sound.SPEECH,

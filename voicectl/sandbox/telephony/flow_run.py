@@ -64,7 +64,7 @@ from voicectl.sandbox.telephony.state import Leg
 P = ParamSpec("P")
 
 MAX_FLOWS = 100
-"""Limit on the NCCOs that replies give a leg at one moment of the call clock."""
+"""Maximum number of NCCOs that replies may give a leg at one moment of the call clock."""
 
 
 class Calls(Protocol):

@@ -169,7 +169,7 @@ class Media:
         only: str | None = None,
         retention_days: int = 30,
     ) -> Recording:
-        """Begin to record.
+        """Start a recording.
 
         Args:
             leg: The leg whose flow records; the recording follows it.

@@ -59,7 +59,7 @@ class Rooms:
         return self.new(application_id, region, name or f"NAM-{self._base.new_uuid()}")
 
     def rename(self, conversation: Conversation, name: str) -> None:
-        """Give *conversation* a *name* that is free in its region; this makes a room of a call's own conversation."""
+        """Give *conversation* a *name* that is free in its region. A call's own conversation becomes a room."""
         place = conversation.application_id, conversation.region
         if conversation.name is None:  # a room expires some hours after it becomes one
             seconds = self._hours(conversation.application_id) * HOURS

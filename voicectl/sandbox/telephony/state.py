@@ -86,7 +86,7 @@ class Conversation:
 
     @property
     def stays(self) -> bool:
-        """True if it stays, empty, when all legs have left."""
+        """True if the conversation remains, empty, after all legs have left."""
         return self.name is not None and not self.is_expired
 
 
@@ -250,7 +250,7 @@ class Leg:
         return self.status in (CallStatus.ANSWERED, CallStatus.MACHINE)
 
     def hears(self, other: Leg) -> bool:
-        """Return True if this leg's party hears the speech and keys of *other*'s."""
+        """Return True if this leg's party hears the speech and keys of the party of *other*."""
         return (
             other is not self
             and other.conversation is self.conversation
