@@ -161,14 +161,14 @@ class TestRing:
         reply = client.control("ring", to="442079460000")
 
         assert reply.status_code == 409
-        assert "a reset brings it back" in reply.json()["detail"]
+        assert "a reset restores it" in reply.json()["detail"]
 
     @pytest.mark.parametrize(
         ("body", "detail"),
         [
             ({}, "to: Missing required parameter"),
             ({"to": "bob"}, "'bob' is not a phone number."),
-            ({"to": "sip:a@b"}, "A call rings at a number or at app:USER."),
+            ({"to": "sip:a@b"}, "An inbound call must be to a number or to app:USER."),
             ({"to": "442079460000", "from": "anonymous"}, "'anonymous' is not a phone number."),
             (
                 {"to": "442079460000", "ncco": [{"action": "pay"}]},
@@ -289,7 +289,7 @@ class TestNamingALeg:
         assert reply.status_code == 404
         assert reply.json() == {
             "title": "Not Found",
-            "detail": f"2 legs begin with {prefix}.",
+            "detail": f"2 leg ids begin with {prefix}.",
             "candidates": [
                 {
                     "uuid": uuid,
@@ -310,7 +310,7 @@ class TestNamingALeg:
         reply = client.control("press", leg=reference, digits="1")
 
         assert reply.status_code == 404
-        assert reply.json()["detail"] == f"No leg begins with {reference}."
+        assert reply.json()["detail"] == f"No leg id begins with {reference}."
         assert [leg["uuid"] for leg in reply.json()["candidates"]] == [live]
 
     def test_three_characters_are_too_few(self, client: Client):

@@ -1,1 +1,1 @@
-"""The routes of the sandbox, one file a part of the platform."""
+"""The HTTP routes of the sandbox, one file for each part of the platform's API."""

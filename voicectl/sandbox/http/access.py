@@ -1,4 +1,4 @@
-"""What a request is about, and who makes it."""
+"""The conversation that a request names, and the user or member who sent it."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from voicectl.sandbox.telephony.effects import Note
 
 
 def base(request: Request) -> str:
-    """The host that was asked, for absolute links."""
+    """Return the URL of the host that received *request*, for absolute links."""
     return f"http://{request.headers['host']}"
 
 
 def region_of(request: Request) -> str:
-    """Where what *request* makes is to live."""
+    """Return the region of a resource that *request* creates."""
     return str(request.state.region or request.state.application.region)
 
 
 def media_answer(name: str, playing: object, uuid: str) -> Json:
-    """The answer to what starts media, or stops it (*playing* is None then), in a leg or a conversation."""
+    """Return the answer to a request that starts media, or stops it (*playing* is None), in a leg or conversation."""
     return Json({"message": f"{name} {'stopped' if playing is None else 'started'}", "uuid": uuid})
 
 
 def asked_log(sandbox: Sandbox, request: Request) -> ConversationLog:
-    """The conversation in the path.
+    """Return the conversation that the path names.
 
     Raises:
-        Problem: There is none, or it is another's.
+        Problem: It does not exist, or the request may not see it.
     """
     log = sandbox.conversations.get(request.path_params["conversation"])
     if log is not None and is_there(sandbox, request, log):
@@ -43,7 +43,7 @@ def asked_log(sandbox: Sandbox, request: Request) -> ConversationLog:
 
 
 def is_there(sandbox: Sandbox, request: Request, log: ConversationLog) -> bool:
-    """Whether *request* may see a conversation. One that has been empty for its ``ttl`` vanishes here."""
+    """Return True if *request* may see a conversation. Delete one that has been empty for its ``ttl``."""
     conversation = log.conversation
     ttl = log.settings.get("properties", {}).get("ttl")
     since = None if ttl is None else sandbox.conversations.empty_since(log)
@@ -54,29 +54,29 @@ def is_there(sandbox: Sandbox, request: Request, log: ConversationLog) -> bool:
 
 
 def token_user(request: Request) -> str | None:
-    """The name of the user whose token was sent; None for an admin token."""
+    """Return the name of the user whose token was sent; None for an admin token."""
     _, claims = tokens.read(request.headers["authorization"].removeprefix("Bearer "))
     sub = claims.get("sub")
     return None if sub is None else str(sub)
 
 
 def own_member(request: Request, log: ConversationLog) -> Member | None:
-    """The member that the user of the token is: one who joined before one who was invited; None if it is none."""
+    """Return the member for the token's user, a joined one before an invited one; None if there is no such member."""
     name = token_user(request)
     mine = [each for each in log.present() if each.user is not None and each.user.name == name]
     return next((each for each in mine if each.state is MemberState.JOINED), mine[0] if mine else None)
 
 
 def speaker(request: Request, log: ConversationLog, from_: str | None) -> Member | None:
-    """In whose name something is done; None: the application's.
+    """Return the member who acts; None if the application acts itself.
 
     Args:
-        request: A user's token speaks for that user alone.
+        request: With a user's token, only that user can act.
         log: The conversation.
         from_: The member that the body names.
 
     Raises:
-        Problem: The user is no member, or the member named is another or nobody.
+        Problem: The user has not joined, or *from_* names another member or an unknown one.
     """
     named = None
     if from_ is not None:
@@ -96,7 +96,7 @@ def speaker(request: Request, log: ConversationLog, from_: str | None) -> Member
 def note_of(
     sandbox: Sandbox, log: ConversationLog, type_: str, author: str | None, body: dict[str, Any]
 ) -> Note:
-    """Something that a request makes happen in a conversation, now; *author* is the id of a member or a leg."""
+    """Return an event that a request causes in a conversation now; *author* is the id of a member or leg."""
     return Note(
         at=sandbox.exchange.now,
         application_id=log.conversation.application_id,

@@ -1,4 +1,4 @@
-"""The sandbox as an ASGI application: every route, behind what each request meets first."""
+"""The sandbox as an ASGI application: all routes behind the checks that apply to every request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from voicectl.sandbox.problems import Problem
 
 
 def app(sandbox: Sandbox) -> Front:
-    """The application that answers for *sandbox*."""
+    """Return the ASGI application that serves *sandbox*."""
     parts = (calls, applications, conversations, members, conversation_events, users, control)
     routes = Starlette(
         routes=[route for part in parts for route in part.routes(sandbox)],

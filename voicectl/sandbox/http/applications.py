@@ -1,7 +1,7 @@
 """The Application API: ``/v2/applications``, with the account's key and secret in place of a token.
 
-Source: Application API v2 reference, "calls" and "errors"; Vonage documentation on authentication: Basic, and one
-method at a time.
+Source: Application API v2 reference, "calls" and "errors"; Vonage documentation on authentication: Basic, and only
+one method in a request.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _ACCEPTED = ("application/json", "application/*", "*/*")
 
 
 def routes(sandbox: Sandbox) -> list[Route]:
-    """The routes of ``/v2/applications``."""
+    """Return the routes of ``/v2/applications``."""
 
     def admit(request: Request) -> None:
         _admit(sandbox, request)
@@ -60,10 +60,10 @@ def routes(sandbox: Sandbox) -> list[Route]:
 
 
 def _admit(sandbox: Sandbox, request: Request) -> None:
-    """Let the account's owner pass, who asks for JSON and sends no other.
+    """Check that a request has the account's key and secret, accepts JSON, and sends nothing else.
 
     Raises:
-        Problem: 401, 404 on the host of a region, 406 or 415.
+        Problem: The request is refused: 401, 404 (on a regional host), 406 or 415.
     """
     _forget_private_key(request.state.entry)
     if _signs_twice(request):
@@ -91,13 +91,13 @@ def _admit(sandbox: Sandbox, request: Request) -> None:
 
 
 def _signs_twice(request: Request) -> bool:
-    """Whether *request* carries more than one kind of credentials, or one twice."""
+    """Return True if *request* carries more than one kind of credentials, or one kind twice."""
     headers = request.headers.getlist("authorization")
     return len(headers) + any(name in request.query_params for name in ("api_key", "api_secret")) > 1
 
 
 def _is_account(request: Request, identity: Identity) -> bool:
-    """Whether *request* carries the account's key and secret. How long that takes tells nothing about either."""
+    """Return True if *request* carries the account's key and secret, compared in constant time."""
     sent = request.headers.get("authorization", "")
     if sent[: len(_SCHEME)].lower() != _SCHEME or not identity.api_secret:
         return False
@@ -133,10 +133,10 @@ def _list(sandbox: Sandbox, request: Request, _body: Any) -> Response:
 async def _create(sandbox: Sandbox, _request: Request, body: Any) -> Response:
     draft, private_key = _read(body), None
     if (key := draft.key) is None:
-        private_key, public = await asyncio.to_thread(new_key_pair)  # 50 ms, in which calls go on
+        private_key, public = await asyncio.to_thread(new_key_pair)  # takes 50 ms; calls must go on meanwhile
         key = read_public_key(public)
     shown = sandbox.applications.create(draft, key).to_json()
-    if private_key is not None:  # nobody else has it, and it is not kept
+    if private_key is not None:  # the sandbox keeps no copy
         shown["keys"]["private_key"] = private_key
     return Json(shown, 201)
 
@@ -179,7 +179,7 @@ def _read(body: Any) -> Draft:
 
 
 def _links(size: int, page: int, pages: int) -> dict[str, dict[str, str]]:
-    """Where other pages are, on this host; a list of one page links to itself only."""
+    """Return the links to other pages, on this host; a list of one page links to itself only."""
     numbers = {"self": page}
     if pages > 1:
         numbers |= {"first": 1, "last": pages}
@@ -204,7 +204,7 @@ def _has_body(request: Request) -> bool:
 
 
 def _forget_private_key(entry: dict[str, Any]) -> None:
-    """Keep a private key that was sent by mistake out of the log."""
+    """Remove a private key that was sent by mistake from the log entry."""
     body = entry["body"]
     keys = body.get("keys") if isinstance(body, dict) else None
     if isinstance(keys, dict) and "private_key" in keys:
@@ -221,7 +221,7 @@ def _not_found(detail: str) -> Problem:
 
 
 def _problem(status: int, kind: str, title: str, detail: str, **more: Any) -> Problem:
-    """A refusal in the shape of the Application API; ``instance`` is filled in when it is sent."""
+    """Return an error in the shape of the Application API; ``instance`` is filled in when it is sent."""
     return Problem(
         status, {"type": f"{_TYPES}{kind}", "title": title, "detail": detail, **more, "instance": ""}
     )

@@ -21,7 +21,7 @@ from voicectl.sandbox.telephony.state import Leg
 
 
 def routes(sandbox: Sandbox) -> list[Route]:
-    """The routes of ``/v1/calls`` and ``/v1/files``; some clients ask for ``/v3/files``."""
+    """Return the routes of ``/v1/calls`` and ``/v1/files``; some clients use ``/v3/files``."""
     return routes_of(
         sandbox,
         (Operation.GET_CALLS, "GET", "/v1/calls", _get_calls),
@@ -48,13 +48,13 @@ def _leg(sandbox: Sandbox, request: Request) -> Leg:
 
 
 def _may_read(sandbox: Sandbox, request: Request, leg: Leg) -> bool:
-    """Whether the record of *leg* is there for *request*."""
+    """Return True if *request* may see *leg* and its record is still kept."""
     may = may_see(request, leg.application_id, leg.region)
     return may and record.is_kept(leg, request.state.application, sandbox.exchange.now)
 
 
 def _changeable(sandbox: Sandbox, request: Request) -> Leg:
-    """The leg to be changed; one younger than the settling time refuses, as a new one does on the platform."""
+    """Return the leg to change; refuse one younger than the settling time, as the platform refuses a new leg."""
     leg = _leg(sandbox, request)
     if not leg.is_over and sandbox.exchange.now - leg.created < sandbox.options.settle * 1000:
         raise wrong_state()
@@ -123,7 +123,7 @@ def _listen(sandbox: Sandbox, request: Request, body: Any) -> Response:
 
 
 def _get_file(sandbox: Sandbox, request: Request, _body: Any) -> Response:
-    """The file, or the parts of it that a ``Range`` header asks for."""
+    """Return the file, or the parts of it that a ``Range`` header asks for."""
     file = sandbox.files.get(request.path_params["id"])
     if file is None or not may_see(request, file.application_id, file.region):
         raise gateway(404, "File does not exist, or you do not have access.")

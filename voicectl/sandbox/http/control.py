@@ -1,7 +1,7 @@
 """The control routes, under ``/sandbox/``: acting as the outside parties, moving the clock, faults, the log.
 
-They need no token. What keeps strangers out: the server is bound to loopback, the front checks ``Host``, and a body
-must be ``application/json``, which no form of another site can send.
+They need no token. Three things keep strangers out: the server listens on loopback only, the front checks ``Host``,
+and a body must be ``application/json``, which a form on another site cannot send.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ Handler = Callable[[Sandbox, Request, Fields], Awaitable[Response]]
 
 
 LOG_SECONDS = 2.0
-"""How long the log of a frozen sandbox waits for webhooks that are under way, on the host clock."""
+"""Longest time the log of a frozen sandbox waits for webhooks under way, in seconds of the host clock."""
 
 
 def routes(sandbox: Sandbox) -> list[Route]:
-    """The control routes of *sandbox*."""
+    """Return the control routes of *sandbox*."""
     return [
         Route(path, _endpoint(sandbox, do), methods=[method])
         for method, path, do in (
@@ -78,7 +78,7 @@ def _endpoint(sandbox: Sandbox, do: Handler) -> Callable[[Request], Awaitable[Re
 
 
 async def _read(request: Request) -> Fields:
-    """The body's fields; none where the method has no body."""
+    """Return the body's fields; no fields for a method without a body."""
     if request.method != "POST":
         return Fields({})
     if not is_json(request):
@@ -148,7 +148,7 @@ async def _log(sandbox: Sandbox, request: Request, _fields: Fields) -> Response:
     since = fields.digits("since", 0, 10**15, default=0)
     limit = fields.digits("limit", 0, KEPT, default=KEPT)
     fields.done()
-    if sandbox.options.frozen:  # so that what came of each webhook is told, and alike from run to run
+    if sandbox.options.frozen:  # shows the outcome of each webhook, the same in every run
         await sandbox.webhooks.quiet(LOG_SECONDS)
     entries = islice(sandbox.log.since(since), limit)
     return Response("".join(json.dumps(entry) + "\n" for entry in entries), media_type="application/x-ndjson")

@@ -1,4 +1,4 @@
-"""The routes of the Conversation API for events. Some do something when they are posted: to a leg, or to all.
+"""The routes of the Conversation API for events. Posting an audio event acts on one leg or on all legs.
 
 Source: Conversation API reference, "events".
 """
@@ -46,7 +46,7 @@ ONE = "/v1/conversations/{conversation}/events/{event}"
 
 
 def routes(sandbox: Sandbox) -> list[Route]:
-    """The routes of ``/v1/conversations/{id}/events``."""
+    """Return the routes of ``/v1/conversations/{id}/events``."""
     return routes_of(
         sandbox,
         (Operation.LIST_EVENTS, "GET", ALL, _list),
@@ -106,7 +106,7 @@ def _delete(sandbox: Sandbox, request: Request, _body: Any) -> Response:
 
 
 async def _act(sandbox: Sandbox, log: ConversationLog, posted: PostedEvent) -> tuple[int, Note]:
-    """Do what was posted; the event that comes of it is returned."""
+    """Perform a posted audio event, and return the number and the note of the resulting event."""
     fields = Fields(posted.body, "body")
     leg_id = fields.text("rtc_id")
     leg = None if leg_id is None else log.conversation.legs.get(leg_id)
@@ -117,12 +117,12 @@ async def _act(sandbox: Sandbox, log: ConversationLog, posted: PostedEvent) -> t
         _ACTS[AudioEvent(posted.type)](sandbox, log, leg, fields)
     except LegNotAnswered as exc:
         raise refused(400, "leg:error:not-answered", "The leg is not answered yet.") from exc
-    await sandbox.catch_up()  # the exchange notes what it does
+    await sandbox.catch_up()  # writes the notes of the exchange
     uuid = None if leg is None else leg.uuid
     for number, note in log.events(before + 1):
         if note.type == posted.type and uuid in (None, note.uuid):
             return number, note
-    # It changed nothing, as a second mute does.
+    # It changed nothing (a second mute, for example), but still makes an event.
     note = note_of(sandbox, log, posted.type, uuid, posted.body)
     sandbox.note(note)
     return log.last_id, note
@@ -183,7 +183,7 @@ def _required(leg: Leg | None, fields: Fields) -> Leg:
 
 
 def _asked(request: Request, log: ConversationLog) -> tuple[int, Note]:
-    """The event with the number in the path."""
+    """Return the event whose number is in the path."""
     text = request.path_params["event"]
     is_number = text.isascii() and text.isdigit() and len(text) <= len(str(searches.LAST_ID))
     note = log.event(int(text)) if is_number else None

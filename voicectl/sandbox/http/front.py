@@ -1,4 +1,4 @@
-"""What every request meets first: the Host check, its region, the trace id and Date of its answer, and the log."""
+"""The first stage of every request: the Host check, the region, the trace id and Date of the answer, the log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.problems import Problem, gateway, in_shape_of
 
 CONTROL = "/sandbox/"
-"""Where the control routes begin; all other paths are the platform's."""
+"""Prefix of the control routes; all other paths belong to the platform's APIs."""
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +30,8 @@ _LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.IGN
 class Front:
     """An ASGI application around *app*.
 
-    Names other than loopback's are refused in ``Host``: a web page whose own name was re-pointed at 127.0.0.1
-    (DNS rebinding) gets no further.
+    It refuses any ``Host`` that is not a loopback name, which stops a web page whose domain was re-pointed at
+    127.0.0.1 (DNS rebinding).
     """
 
     def __init__(self, app: ASGIApp, sandbox: Sandbox) -> None:
@@ -39,7 +39,7 @@ class Front:
         self._sandbox = sandbox
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or refuse it."""
+        """Pass a request on, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -70,38 +70,38 @@ class Front:
         try:
             await self._app(scope, receive, send)
         except ClientDisconnect:
-            pass  # it went before its body was there: nobody is left to answer
+            pass  # the client left before it had sent the whole body: there is no one to answer
         except Exception:
-            # A bug of ours: it was answered with 500, and the connection can go on.
-            logger.exception("A request to %s went wrong", scope["path"])
+            # A bug in the sandbox. The client received a 500; keep the connection open.
+            logger.exception("Could not answer a request to %s", scope["path"])
 
 
 class DropConnection(Response):
-    """No answer at all: closes the connection without a byte."""
+    """A response that closes the connection without sending a byte."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         super().__init__()
         self._connections = sandbox.connections
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 (nothing is sent)
-        """Close it, and wait until it is closed: the server would answer for us if we returned before."""
+        """Close the connection and wait until it is closed: on an earlier return the server would send an answer."""
         connection = self._connections.get((scope["client"], scope["server"]))
-        if connection is not None:  # else the client was faster
+        if connection is not None:  # None if the client closed it first
             connection.close()
         while (await receive())["type"] != "http.disconnect":
             pass
 
 
 def refusal(problem: Problem, trace_id: str) -> Response:
-    """The answer for *problem*; control routes have no trace id, which is empty then."""
-    if problem.status == HTTPStatus.NOT_MODIFIED:  # HTTP gives it no body, and the server refuses to send one
+    """Return the answer for *problem*; *trace_id* is empty for control routes, which have none."""
+    if problem.status == HTTPStatus.NOT_MODIFIED:  # HTTP allows no body, and the server refuses one
         return Response(status_code=problem.status, headers=problem.headers)
     body = problem.body | ({"instance": trace_id} if "instance" in problem.body else {})
     return Json(body, problem.status, problem.headers)
 
 
 def refuse(request: Request, exc: Exception) -> Response:
-    """The answer for what was raised while *request* was served."""
+    """Return the answer for an exception raised while serving *request*."""
     match exc:
         case Problem():
             problem = exc
@@ -116,7 +116,7 @@ def refuse(request: Request, exc: Exception) -> Response:
 
 
 def _region(scope: Scope, sandbox: Sandbox) -> str | None:
-    """The region whose port was connected to, whatever ``Host`` says; None for the global one."""
+    """Return the region of the port that was connected to, ignoring ``Host``; None for the global port."""
     port = f":{scope['server'][1]}"
     return next((region for region, url in sandbox.region_urls.items() if url.endswith(port)), None)
 

@@ -1,6 +1,6 @@
 """The routes of the Conversation API for members.
 
-The legs of calls are members too: what is done to the one is done to the other.
+The legs of calls are members too, so a change to such a member changes its leg.
 
 Source: Conversation API reference, "members".
 """
@@ -31,7 +31,7 @@ ME = "/v1/conversations/{conversation}/members/me"
 
 
 def routes(sandbox: Sandbox) -> list[Route]:
-    """The routes of ``/v1/conversations/{id}/members``."""
+    """Return the routes of ``/v1/conversations/{id}/members``."""
     return routes_of(
         sandbox,
         (Operation.LIST_MEMBERS, "GET", ALL, _list),
@@ -39,7 +39,7 @@ def routes(sandbox: Sandbox) -> list[Route]:
         (Operation.GET_ME, "GET", ME, _get_me),
         (Operation.GET_MEMBER, "GET", ONE, _get),
         (Operation.UPDATE_MEMBER, "PATCH", ONE, _update),
-        (Operation.UPDATE_MEMBER, "PUT", ONE, _update),  # as its 2021 version and its examples have it
+        (Operation.UPDATE_MEMBER, "PUT", ONE, _update),  # used by the 2021 version and by its examples
     )
 
 
@@ -124,7 +124,7 @@ async def _update(sandbox: Sandbox, request: Request, body: Any) -> Response:
 def _note_step(
     sandbox: Sandbox, request: Request, log: ConversationLog, member: Member, state: MemberState
 ) -> None:
-    """Have *member*, which has no leg, be in another *state*, and tell of it."""
+    """Put *member*, which has no leg, into *state*, and write the event."""
     own = own_member(request, log) or member if token_user(request) is not None else None
     if own is not None and own.user is not None:
         by = {"isSystem": False, "user_id": own.user.id, "member_id": own.id}

@@ -24,29 +24,29 @@ from voicectl.voice.endpoint import label
 from voicectl.voice.speech import MAX_CHARACTERS
 
 LOBBY: Actions = (Join(name="lobby"),)
-"""Where an inbound call goes that brings no NCCO, while the application has no ``answer_url``."""
+"""NCCO of an inbound call that brings none, while the application has no ``answer_url``."""
 
 CALLER = "447700900000"
-"""Who rings if nobody is named."""
+"""Number of the caller if the request names none."""
 
 MAX_SIP_HEADER = 256
-"""Characters of a SIP header's value."""
+"""Longest value of a SIP header, in characters."""
 
 _SIP_HEADER = re.compile(r"[Xx]-[A-Za-z0-9-]{1,100}|User-to-User")
 _KEPT_BACK = "x-nexmo"
-"""What SIP headers begin with that the platform does not hand on."""
+"""Prefix of SIP headers that the platform does not pass on."""
 
 SHORTEST_PREFIX = 4
 CANDIDATES = 100
-"""How many legs are listed at most where one was not found."""
+"""Most legs that are listed as candidates when none was found."""
 
 
 async def ring(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
-    """Let a party call the sandbox's own application: ``POST /sandbox/ring``."""
+    """Make a party call the sandbox's own application: ``POST /sandbox/ring``."""
     application = sandbox.applications.by_id.get(sandbox.applications.own)
     if application is None:
         raise refused_control(
-            409, "Conflict", "The sandbox's own application was deleted; a reset brings it back."
+            409, "Conflict", "The sandbox's own application was deleted; a reset restores it."
         )
     to, from_ = fields.text("to", required=True), fields.text("from")
     flow = None if application.answer is not None else LOBBY
@@ -57,7 +57,7 @@ async def ring(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
     fields.done()
     callee = endpoint.parse(to or "")
     if callee["type"] not in ("phone", "app"):
-        raise refused_control(400, "Bad Request", "A call rings at a number or at app:USER.")
+        raise refused_control(400, "Bad Request", "An inbound call must be to a number or to app:USER.")
     caller = {"type": "phone", "number": endpoint.number(from_ or CALLER)}
     order = Order(to=callee, from_=caller, flow=flow, sip_headers=sip_headers)
     leg = sandbox.exchange.ring(order, application_id=application.id, region=region)
@@ -65,7 +65,7 @@ async def ring(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
 
 
 def _sip_headers(fields: Fields) -> dict[str, str]:
-    """``sip_headers`` as the answer webhook shows them: ``SipHeader_X-...`` and ``SipHeader_User-to-User``."""
+    """Return ``sip_headers`` as the answer webhook shows them: ``SipHeader_X-...``, ``SipHeader_User-to-User``."""
     given = fields.inside("sip_headers")
     if given is None:
         return {}
@@ -82,14 +82,14 @@ def _sip_headers(fields: Fields) -> dict[str, str]:
 
 
 async def answer(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
-    """Let the called party answer."""
+    """Make the called party answer."""
     leg = _named(sandbox, fields)
     sandbox.exchange.pick_up(leg)
     return _logged(sandbox, leg, "answer")
 
 
 async def press(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
-    """Let the party press keys."""
+    """Make the party press keys."""
     digits = fields.text("digits", required=True)
     leg = _named(sandbox, fields)
     sandbox.exchange.press(leg, dtmf.check(digits or ""))
@@ -97,7 +97,7 @@ async def press(sandbox: Sandbox, _request: Request, fields: Fields) -> Response
 
 
 async def say(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
-    """Let the party say something."""
+    """Make the party say something."""
     text = fields.text("text", required=True) or ""
     if len(text) > MAX_CHARACTERS or not text.isprintable():
         fields.refuse("text", f"Must be printable and at most {MAX_CHARACTERS} characters long")
@@ -107,20 +107,20 @@ async def say(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
 
 
 async def hangup(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
-    """Let the party hang up."""
+    """Make the party hang up."""
     leg = _named(sandbox, fields)
     sandbox.exchange.party_hangs_up(leg)
     return _logged(sandbox, leg, "hangup")
 
 
 async def hear(sandbox: Sandbox, request: Request, _fields: Fields) -> Response:
-    """Tell what the party heard, and hears now."""
+    """List the sounds that the party has heard and hears now."""
     leg = _find(sandbox, request.path_params["leg"])
     return Json([heard.to_json(sandbox.exchange.now) for heard in leg.audio.heard])
 
 
 def _logged(sandbox: Sandbox, leg: Leg, what: str, status: int = 200, **how: Any) -> Json:
-    """Log what a party was made to do, before what comes of it, and answer with the record of its leg."""
+    """Log an action of a party, before its effects, and answer with the record of its leg."""
     sandbox.log.add("party", uuid=leg.uuid, what=what, **how)
     return Json(call_record(leg), status)
 
@@ -132,7 +132,7 @@ def _named(sandbox: Sandbox, fields: Fields) -> Leg:
 
 
 def _find(sandbox: Sandbox, reference: str) -> Leg:
-    """The leg with this id, or whose id alone begins so: among the live ones, else among all."""
+    """Return the leg with this id or unique beginning of an id, among the live legs first, then among all."""
     exchange, wanted = sandbox.exchange, reference.lower()
     if wanted in exchange.legs:
         return exchange.legs[wanted]
@@ -141,7 +141,9 @@ def _find(sandbox: Sandbox, reference: str) -> Leg:
         found = _beginning(exchange.live.values(), wanted) or _beginning(exchange.legs.values(), wanted)
     if len(found) == 1:
         return found[0]
-    detail = f"{len(found)} legs begin with {reference}." if found else f"No leg begins with {reference}."
+    detail = (
+        f"{len(found)} leg ids begin with {reference}." if found else f"No leg id begins with {reference}."
+    )
     listed = islice(found or exchange.live.values(), CANDIDATES)
     raise refused_control(404, "Not Found", detail, candidates=[_candidate(leg) for leg in listed])
 

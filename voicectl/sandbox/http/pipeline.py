@@ -1,4 +1,4 @@
-"""What every request of the platform's meets before it is done: checked, faulted and limited, in that order."""
+"""The stages of each request to the platform's APIs: authentication, faults, rate limits, then the operation."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def routes_of(
     *operations: tuple[Operation, str, str, Handler],
     admit: Callable[[Request], None] | None = None,
 ) -> list[Route]:
-    """The routes of some operations.
+    """Return the routes of some operations.
 
     Args:
-        sandbox: What they act on.
-        operations: Each with its method, its path and its handler, which is called with the sandbox, the request and
-            its JSON body, None without one. ``request.state`` has ``application``, whose token was sent, and
-            ``region``, whose port was asked: None for the global one. A handler may raise :class:`Problem`,
-            :class:`Invalid` and what the exchange raises.
-        admit: Lets a request pass, or raises :class:`Problem`, where it is not for a token to do so; such a request
+        sandbox: The sandbox that they act on.
+        operations: Each with its method, path and handler. The handler is called with the sandbox, the request and
+            its JSON body (None without one). ``request.state`` has ``application``, whose token was sent, and
+            ``region``, whose port received the request: None for the global one. A handler may raise
+            :class:`Problem`, :class:`Invalid` and the errors of the exchange.
+        admit: Checks a request in place of the token check, and raises :class:`Problem` to refuse it; such a request
             has no ``application``.
     """
     return [
@@ -90,9 +90,9 @@ def _endpoint(
 
 
 def may_see(request: Request, application_id: str, region: str) -> bool:
-    """Whether *request* may see what belongs to an application and lives in a region.
+    """Return True if *request* may see a resource of an application in a region.
 
-    The global host sees all regions, unless a fault lets each be seen by its own host only.
+    The global host sees all regions, unless a fault hides each region from all hosts but its own.
     """
     if request.state.is_out_of_region:
         return False
@@ -100,7 +100,7 @@ def may_see(request: Request, application_id: str, region: str) -> bool:
 
 
 async def _body(request: Request) -> Any:
-    """The body as JSON; None if there is none, and a Problem, for later, if it cannot be read."""
+    """Return the body as JSON; None without a body; a Problem, to be raised later, if it cannot be read."""
     try:
         data = await read_body(request)
     except BodyTooLarge as exc:

@@ -30,14 +30,14 @@ ONE = "/v1/users/{user}"
 
 
 def routes(sandbox: Sandbox) -> list[Route]:
-    """The routes of ``/v1/users``."""
+    """Return the routes of ``/v1/users``."""
     return routes_of(
         sandbox,
         (Operation.LIST_USERS, "GET", ALL, _list),
         (Operation.CREATE_USER, "POST", ALL, _create),
         (Operation.GET_USER, "GET", ONE, _get),
         (Operation.UPDATE_USER, "PATCH", ONE, _update),
-        (Operation.UPDATE_USER, "PUT", ONE, _update),  # as its 2021 version and some clients have it
+        (Operation.UPDATE_USER, "PUT", ONE, _update),  # used by the 2021 version and by some clients
         (Operation.DELETE_USER, "DELETE", ONE, _delete),
         (Operation.LIST_USER_CONVERSATIONS, "GET", f"{ONE}/conversations", _list_conversations),
         (Operation.LIST_SESSIONS, "GET", f"{ONE}/sessions", _list_sessions),
@@ -118,7 +118,7 @@ def _visible(sandbox: Sandbox, request: Request) -> Iterator[User]:
 
 
 def _asked(sandbox: Sandbox, request: Request) -> User:
-    """The user with the id in the path."""
+    """Return the user whose id is in the path."""
     user = sandbox.users.by_id.get(request.path_params["user"])
     if user is None or not may_see(request, user.application_id, user.region):
         raise no_such("User", "user:error:not-found")
@@ -126,7 +126,7 @@ def _asked(sandbox: Sandbox, request: Request) -> User:
 
 
 def _named(sandbox: Sandbox, request: Request) -> User:
-    """The user with the id or the name in the path."""
+    """Return the user whose id or name is in the path."""
     reference = request.path_params["user"]
     named = (user for user in _visible(sandbox, request) if user.name == reference)
     return next(named, None) or _asked(sandbox, request)
