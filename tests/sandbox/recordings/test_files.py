@@ -548,7 +548,7 @@ class TestKeeping:
         assert set(tmp_path.iterdir()) == {own, other}
 
     def test_a_recording_that_goes_on_has_none(self, desk):
-        with pytest.raises(ValueError, match="still goes on"):
+        with pytest.raises(ValueError, match="has not ended"):
             desk.make(recording(end=None))
 
 

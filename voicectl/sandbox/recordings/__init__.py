@@ -1,1 +1,1 @@
-"""Recordings: what was heard, made into audio files and transcriptions."""
+"""Recordings: audio files and transcriptions of the sounds of a call."""

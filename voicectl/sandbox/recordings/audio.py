@@ -1,7 +1,7 @@
-"""What is heard, as sound.
+"""The sounds of a call as samples.
 
-Nothing is downloaded. Keys are the tones of a telephone, speech is spoken by ``espeak-ng`` where that is installed,
-and all else is a pattern of tones that can be told from others: by its text or URL, and by who speaks.
+Nothing is downloaded. Keys are the tones of a telephone, and speech is spoken by ``espeak-ng`` if that is installed.
+All else is a pattern of tones that depends on the text or URL, and on the speaker, so that sounds can be identified.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Piece = tuple[int, bytes]  # the number of its first sample, and its samples
 
 
 TONE_SECONDS = 0.2
-"""How much of :data:`KEY_SECONDS` a key sounds; the rest is the gap by which two equal keys are two."""
+"""Seconds of :data:`KEY_SECONDS` for which a key sounds; the rest is the gap that separates equal keys."""
 
 BEEP_HERTZ = 1000
 
@@ -41,17 +41,17 @@ _LOUDER = 4.0  # by which the highest level multiplies
 def mix(
     heards: Iterable[Heard], start_ms: int, end_ms: int, rate: int, *, espeak: Espeak = INSTALLED
 ) -> bytes:
-    """The sum of *heards* between two moments; what is too loud is clipped, and where none is on there is silence.
+    """Mix *heards* between two times: sum them, clip the sum, and fill the rest with silence.
 
-    A moment sounds the same in whatever window it is asked for. A sentence that is heard for the first time takes
-    ``espeak-ng`` some 20 ms: call it from a thread where that matters.
+    A given time always sounds the same, whatever window contains it. ``espeak-ng`` takes some 20 ms for each new
+    sentence: call this from a thread where that matters.
 
     Args:
-        heards: In any order, of any time.
-        start_ms: Milliseconds of the call clock.
-        end_ms: The same; not before *start_ms*.
+        heards: Sounds in any order and of any time.
+        start_ms: The beginning, in milliseconds of the call clock.
+        end_ms: The end, likewise; not before *start_ms*.
         rate: Samples a second: whole thousands, such as 8000, 16000 or 24000.
-        espeak: What speaks.
+        espeak: The speech synthesizer.
 
     Returns:
         Signed 16-bit little-endian samples, one channel: *rate* / 1000 a millisecond.
@@ -68,7 +68,7 @@ def mix(
 
 
 def _sounds(heard: Heard, start_ms: int, end_ms: int, rate: int, espeak: Espeak) -> Iterator[Piece]:
-    """The pieces of *heard* in a window, cut to it and numbered from its start."""
+    """Yield the pieces of *heard* in a window, cut to it and numbered from its start."""
     first_ms = max(start_ms, heard.at)
     last_ms = end_ms if heard.until is None else min(end_ms, heard.until)
     if first_ms >= last_ms:
@@ -82,7 +82,7 @@ def _sounds(heard: Heard, start_ms: int, end_ms: int, rate: int, espeak: Espeak)
 
 
 def _playing(heard: Heard, first: int, last: int, rate: int, espeak: Espeak) -> Iterator[Piece]:
-    """The pieces of *heard* that touch its samples from *first* to *last*, each played as often as it is to be."""
+    """Yield the pieces of *heard* that overlap its samples from *first* to *last*, repeated as its loop says."""
     prompt = heard.prompt
     if prompt.pcm is not None:
         yield first, resample(prompt.pcm.samples, prompt.pcm.rate, rate, first, last)
@@ -155,7 +155,7 @@ def _speech(
 def _tones(
     sentence: Sentence, speaker: int, amplitude: float, first: int, last: int, rate: int
 ) -> Iterator[Piece]:
-    """A low tone for each letter and digit, with a high one that is always the speaker's."""
+    """Yield a low tone for each letter and digit, together with a high tone that identifies the speaker."""
     begin = max(0, math.floor((first / rate - sentence.start) / CHARACTER_SECONDS) - 1)
     for i, character in enumerate(sentence.text[begin:], begin):
         start = round((sentence.start + i * CHARACTER_SECONDS) * rate)
@@ -178,7 +178,7 @@ def _pitch(source: str) -> int:
 
 
 def _gain(prompt: Prompt) -> float:
-    """What ``level`` makes of the loudness: from a quarter at -1 to four times at 1."""
+    """Return the factor for a prompt's ``level``: from a quarter at -1 to four times at 1."""
     try:
         level = float(prompt.options.get("level") or 0)
     except (TypeError, ValueError):
@@ -191,7 +191,7 @@ def _digest(content: str) -> bytes:
 
 
 def _overlapping(pieces: Iterable[Piece]) -> Iterator[tuple[int, list[Piece]]]:
-    """Pieces in the order of their beginnings, in groups of which no two overlap; each group's first sample."""
+    """Group *pieces*, sorted by their beginnings, so that groups do not overlap; yield each with its first sample."""
     together: list[Piece] = []
     begin = end = 0
     for piece in pieces:
@@ -208,7 +208,7 @@ def _overlapping(pieces: Iterable[Piece]) -> Iterator[tuple[int, list[Piece]]]:
 
 
 def _sum(first: int, pieces: list[Piece]) -> bytes:
-    """The sum of *pieces*, from sample *first* to the end of the last."""
+    """Return the sum of *pieces*, from sample *first* to the end of the last one."""
     end = max(at + len(sound) // WIDTH for at, sound in pieces)
     sums = [0] * (end - first)
     for at, sound in pieces:

@@ -1,7 +1,7 @@
-"""Sound written to files: WAV by the standard library, MP3 and OGG by soundfile, which the extra ``audio`` brings.
+"""Writing sound to files: WAV by the standard library, MP3 and OGG by soundfile, from the extra ``audio``.
 
-Sound comes as an iterable of ``bytes``, 16-bit little-endian samples with the channels in turn, and of whole numbers,
-which stand for so many frames of silence; a *frame* is one sample of each channel.
+Sound is an iterable of ``bytes`` (16-bit little-endian samples, channels interleaved) and of integers, each of which
+is a number of frames of silence; a *frame* is one sample of each channel.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ RATE = 16_000
 MEDIA_TYPES = {Format.WAV: "audio/wav", Format.MP3: "audio/mpeg", Format.OGG: "audio/ogg"}
 
 MAX_WAV_BYTES = 2**32 - 1 - 36
-"""What the header of a WAV file can count."""
+"""Most bytes of samples that the header of a WAV file can describe."""
 
 _BLOCK = RATE  # frames of silence written at once
-_MP3_SAMPLES, _MP3_BYTES = 576, 144  # of a frame of MP3, in which "frame" means something else
-_MP3_COMPRESSION = 1 - (32 - 8) / (160 - 8)  # by which libsndfile means 32 kbit/s, from 8 to 160
-_MP3_FED = 64  # frames of a silence that are really encoded
-_MP3_SAME = 8  # frames before and after the one repeated that must be equal to it
+_MP3_SAMPLES, _MP3_BYTES = 576, 144  # in an MP3 frame, which is not a frame as defined above
+_MP3_COMPRESSION = 1 - (32 - 8) / (160 - 8)  # 32 kbit/s in libsndfile, whose range is 8 to 160
+_MP3_FED = 64  # frames of a silence that the encoder gets
+_MP3_SAME = 8  # frames on either side of the repeated one that must equal it
 
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _OGG_SERIAL = b"vctl"
 
 
 def find_library() -> ModuleType | None:
-    """The module soundfile; None where it, or the library that it needs, is not installed."""
+    """Return the module soundfile; None if it, or the library that it needs, is not installed."""
     try:
         return importlib.import_module("soundfile")
     except (ImportError, OSError):
@@ -62,15 +62,15 @@ def write(
     """Write a new file.
 
     Args:
-        path: Where.
-        make: Gives the sound, from its beginning each time it is called.
-        wanted: The format; *library* is needed for all but WAV.
-        channels: In each frame; at most 2 but for WAV.
-        frames: How many *make* gives in all, so many as go into a WAV file.
+        path: The path of the file.
+        make: Returns the sound, from its beginning on each call.
+        wanted: The format; all but WAV need *library*.
+        channels: Channels in each frame; at most 2, except for WAV.
+        frames: Number of frames that *make* returns in all; they must fit into a WAV file.
         library: The module soundfile.
 
     Raises:
-        OSError: It cannot be written; part of it may be there.
+        OSError: The file could not be written; part of it may exist.
     """
     if wanted is Format.WAV:
         _write_wav(path, make(), channels, frames)
@@ -79,7 +79,7 @@ def write(
         raise ValueError(f"{wanted} needs the module soundfile")
     try:
         if wanted is Format.MP3:
-            # Of no sound at all the encoder makes no file at all: let there be a sample.
+            # Without any sound the encoder writes no file, so give it one sample.
             _write_mp3(path, make if frames else lambda: [1], channels, library)
         else:
             _write_ogg(path, make(), channels, library)
@@ -96,7 +96,7 @@ def _write_wav(path: Path, audio: Audio, channels: int, frames: int) -> None:
         file.write(header)
         for part in audio:
             if isinstance(part, int):
-                file.seek(part * width, io.SEEK_CUR)  # silence takes no room on the disk
+                file.seek(part * width, io.SEEK_CUR)  # a hole: silence takes no space on the disk
             else:
                 file.write(part)
         file.truncate()
@@ -108,7 +108,7 @@ def _write_ogg(path: Path, audio: Audio, channels: int, library: ModuleType) -> 
 
 
 def _renumber(path: Path) -> None:
-    """Give the pages of an OGG file a serial number of ours: the library draws one by lot, and files are to repeat.
+    """Give the pages of an OGG file a fixed serial number: the library picks a random one, and files must repeat.
 
     Source: RFC 3533, section 6: in a page's header of 27 bytes the serial number is at 14, the checksum at 22 and the
     number of segments at 26; after it comes the length of each segment.
@@ -125,17 +125,17 @@ def _renumber(path: Path) -> None:
 
 
 def _ogg_checksum(page: bytearray) -> bytes:
-    """Its CRC is that of zlib, but of the bits the other way round, and begun with 0 instead of ones."""
+    """Return the CRC of a page: that of zlib, but with the bits reversed, and starting from 0 instead of ones."""
     crc = zlib.crc32(page.translate(_REVERSED), 0xFFFF_FFFF) ^ 0xFFFF_FFFF
     return crc.to_bytes(4, "big").translate(_REVERSED)
 
 
 def _write_mp3(path: Path, make: Callable[[], Audio], channels: int, library: ModuleType) -> None:
-    """Write 32 kbit/s; of a long silence only the beginning is encoded, and what the encoder repeats is copied.
+    """Write MP3 at 32 kbit/s; encode only the beginning of a long silence, and repeat its last frame.
 
-    Encoding an hour takes it some 7 s, of silence too. Its answer to silence is always the same after a few frames.
+    The encoder takes some 7 s for an hour, even of silence. After a few frames of silence its output repeats.
     """
-    copies: list[tuple[int, int]] = []  # after which frame of MP3 how many are left out
+    copies: list[tuple[int, int]] = []  # an MP3 frame, and how many were left out after it
     _encode_mp3(path, _without_long_silence(make(), channels, copies), channels, library)
     if not copies:
         return
@@ -171,7 +171,7 @@ def _without_long_silence(audio: Audio, channels: int, copies: list[tuple[int, i
 
 
 def _with_copies(data: bytes, copies: list[tuple[int, int]]) -> list[tuple[bytes, int]] | None:
-    """The parts of an MP3 file and how often each comes; None if that would not be what the encoder does."""
+    """Return the parts of an MP3 file, each with its number of repetitions; None if its silence does not repeat."""
     if len(data) % _MP3_BYTES or b"Xing" in data[:_MP3_BYTES] or b"Info" in data[:_MP3_BYTES]:
         return None
     parts = []
@@ -194,7 +194,7 @@ def _encode(path: Path, blocks: Iterable[bytes], channels: int, library: ModuleT
 
 
 def _blocks(audio: Audio, channels: int) -> Iterator[bytes]:
-    """*audio* with its silence spelt out."""
+    """Yield *audio* with its silence written out as samples."""
     for part in audio:
         if isinstance(part, int):
             for begin in range(0, part, _BLOCK):
@@ -204,7 +204,7 @@ def _blocks(audio: Audio, channels: int) -> Iterator[bytes]:
 
 
 def _wide(block: bytes) -> bytes:
-    """*block* with 32 bits a sample, in the machine's own order.
+    """Return *block* with 32 bits a sample, in the machine's byte order.
 
     libsndfile writes noise for MP3 with two channels of 16 bits (its pull request 1106).
     """

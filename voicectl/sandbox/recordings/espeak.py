@@ -1,4 +1,4 @@
-"""Real speech, where the program ``espeak-ng`` is installed."""
+"""Speech by the program ``espeak-ng``, if it is installed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from voicectl.sandbox.recordings.tones import WIDTH, resample, scale
 
 PROGRAM = "espeak-ng"
 LIMIT_SECONDS = 5.0
-"""How long it may take over one sentence; it takes some 20 ms."""
+"""Longest time for one sentence, which usually takes some 20 ms."""
 
 CACHE_BYTES = 16 * 1024 * 1024
 CACHE_SENTENCES = 1000
@@ -26,7 +26,7 @@ DEFAULT_LANGUAGE = "en-US"
 
 _PACE, _FASTEST = 160, 450  # words a minute
 _SPARE_VOICE = "en-us"
-_QUIET = 64  # of 32,767: what ends a sentence is not quite silent
+_QUIET = 64  # of 32,767: the end of a sentence is not quite silent
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8}){0,3}", re.IGNORECASE)
 
 logger = logging.getLogger(__name__)
@@ -34,12 +34,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manner:
-    """How a sentence is said.
+    """The voice that says a sentence.
 
     Attributes:
-        language: BCP 47; one that the program does not speak is said as English is.
+        language: A BCP 47 tag; a language that the program does not know is spoken as English.
         pitch: From 0 to 99.
-        gain: 1 for as loud as the program speaks.
+        gain: A factor for the volume of the program.
     """
 
     language: str
@@ -48,11 +48,11 @@ class Manner:
 
 
 class Espeak:
-    """Speaks sentences, and remembers those that it spoke last.
+    """A speech synthesizer with a cache of the latest sentences.
 
     Args:
-        program: The path of the program; None: it has no voice.
-        limit: Seconds for which one sentence may take. Once it takes longer it is not asked again.
+        program: The path of the program; None if it is not installed.
+        limit: Longest time for one sentence, in seconds; a program that takes longer is not used again.
     """
 
     def __init__(self, program: str | None, *, limit: float = LIMIT_SECONDS) -> None:
@@ -63,16 +63,16 @@ class Espeak:
         self._lock = Lock()
 
     def say(self, text: str, manner: Manner, *, samples: int, rate: int) -> bytes | None:
-        """*text* as speech, hurried, then cut, if it would take longer than *samples*, and else followed by silence.
+        """Return *text* as speech of a given length: sped up and then cut, or padded with silence.
 
         Args:
-            text: Without tags.
-            manner: How.
-            samples: How long it is to last, at *rate* samples a second.
-            rate: Of the result.
+            text: The text, without tags.
+            manner: The voice.
+            samples: The length of the result, at *rate* samples a second.
+            rate: The sample rate of the result.
 
         Returns:
-            16-bit little-endian samples; None: there is no voice for it.
+            16-bit little-endian samples; None if the program cannot speak it.
         """
         if self._program is None:
             return None
@@ -104,10 +104,10 @@ class Espeak:
         for voice in dict.fromkeys((language.lower(), _SPARE_VOICE)):
             if self._program is None:
                 return None
-            # Plain text, never SSML, of which the program takes <audio> too: that would name files of this machine.
+            # Never pass SSML: the program obeys <audio>, which could name files on this machine.
             command = [self._program, "-v", voice, "-s", str(pace), "-p", str(manner.pitch)]
             try:
-                ran = subprocess.run(  # noqa: S603 (a fixed program; what was sent to us comes by standard input)
+                ran = subprocess.run(  # noqa: S603 (a fixed program; foreign text is on standard input)
                     [*command, "-b", "1", "-z", "--stdin", "--stdout"],
                     input=_printable(text).encode(errors="replace"),
                     capture_output=True,
@@ -115,7 +115,7 @@ class Espeak:
                     check=False,
                 )
             except (OSError, subprocess.TimeoutExpired) as exc:
-                logger.warning("%s is not used any more: %s", self._program, exc)
+                logger.warning("%s is no longer used: %s", self._program, exc)
                 self._program = None
                 return None
             if ran.returncode == 0 and (spoken := _read(ran.stdout)) is not None:
@@ -134,7 +134,7 @@ class _Spoken:
 
 
 def _read(file: bytes) -> _Spoken | None:
-    """What the program wrote: a WAV file that does not know its own length. None if it is something else."""
+    """Read the program's output, a WAV file with a wrong length in its header; None if it is something else."""
     try:
         with wave.open(io.BytesIO(file)) as reader:
             if (reader.getnchannels(), reader.getsampwidth()) != (1, WIDTH):
@@ -149,9 +149,9 @@ def _read(file: bytes) -> _Spoken | None:
 
 
 def _printable(text: str) -> str:
-    """*text* without control characters, by which the program takes orders."""
+    """Return *text* without control characters, which the program reads as commands."""
     return "".join(" " if unicodedata.category(each) == "Cc" else each for each in text)
 
 
 INSTALLED = Espeak(shutil.which(PROGRAM))
-"""The one on this machine's path, or none."""
+"""The program on this machine's PATH, if there is one."""

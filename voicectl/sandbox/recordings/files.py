@@ -1,6 +1,6 @@
-"""The files of recordings: made when one has ended, kept for its days, and found by their ids.
+"""The files of recordings: made when a recording ends, kept for its retention time, and found by their ids.
 
-Source: Vonage documentation on recordings (formats, channels); what it leaves open is in docs/sandbox-choices.md.
+Source: Vonage documentation on recordings (formats, channels); see also docs/sandbox-choices.md.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ from voicectl.sandbox.telephony.actions import Format
 from voicectl.sandbox.telephony.recording import Recording
 
 MOST_BYTES = 2 * 10**9
-"""What the files of one sandbox take on the disk at most; silence takes next to nothing."""
+"""Most bytes that the files of one sandbox may take on the disk; silence takes almost none."""
 
 _NAME = "voicectl-recordings-{pid}-"
-_MAX_CHANNELS_COMPRESSED = 2  # with more, a recording is WAV whatever was asked for
-_NO_LIBRARY = "{0} needs the extra: pip install 'voicectl[audio]'; the recording was kept as WAV instead"
-_TOO_LONG = "a WAV file holds 4 GiB at most: the end of the recording was left out"
+_MAX_CHANNELS_COMPRESSED = 2  # a recording with more is always WAV
+_NO_LIBRARY = "the recording was saved as WAV: {0} needs the extra 'audio' (pip install 'voicectl[audio]')"
+_TOO_LONG = "the end of the recording was cut: a WAV file can hold at most 4 GiB"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """One file.
+    """An audio file or a transcription.
 
     Attributes:
-        application_id: Whose it is.
-        region: Where it was made, as applications name it.
+        application_id: The application that owns it.
+        region: The region of the recording, such as ``na-east``.
         media_type: ``audio/mpeg``, ``audio/wav``, ``audio/ogg`` or ``application/json``.
-        taken: Bytes of the budget.
-        expires: Milliseconds of the call clock from which on it is gone.
+        taken: Bytes of the budget that it takes.
+        expires: The time of its deletion, in milliseconds of the call clock.
     """
 
     path: Path
@@ -60,11 +60,11 @@ class File:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """What became of a recording.
+    """The result of making a recording's files.
 
     Attributes:
-        size: Bytes of the audio file; 0 if it could not be written.
-        remark: Why it is not all that was asked for; None if it is.
+        size: Size of the audio file in bytes; 0 if it could not be written.
+        remark: The reason why it differs from the order; None if it does not.
     """
 
     size: int
@@ -73,7 +73,7 @@ class Made:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Budget:
-    """What may be written yet, for several threads."""
+    """Bytes that may still be written, shared by several threads."""
 
     left: int
     most: int
@@ -82,7 +82,7 @@ class _Budget:
     def take(self, size: int) -> None:
         with self.lock:
             if size > self.left:
-                raise _OverBudget(f"the recordings of this sandbox may take {self.most:_} bytes in all")
+                raise _OverBudget(f"the recordings of a sandbox may take at most {self.most:_} bytes in all")
             self.left -= size
 
     def give_back(self, size: int) -> None:
@@ -91,17 +91,17 @@ class _Budget:
 
 
 class _OverBudget(OSError):
-    """There is no room for more."""
+    """The budget of the files is used up."""
 
 
 class Files:
     """The files, in a directory of their own that only this user can read.
 
     Args:
-        call_time: Tells milliseconds of the call clock.
-        espeak: What speaks.
-        find_library: Gives the module soundfile, if it is there.
-        most_bytes: What all of them together may take; see :data:`MOST_BYTES`.
+        call_time: Returns the time of the call clock, in milliseconds.
+        espeak: The speech synthesizer.
+        find_library: Returns the module soundfile, or None.
+        most_bytes: Most bytes that all of them together may take; see :data:`MOST_BYTES`.
     """
 
     def __init__(
@@ -122,10 +122,10 @@ class Files:
         self._threads = ThreadPoolExecutor(min(4, os.cpu_count() or 1), "recordings")
 
     async def make(self, recording: Recording) -> Made | None:
-        """Make the files of *recording*, which has ended: the audio, and the transcription if it is to have one.
+        """Make the files of *recording*, which has ended: the audio, and the transcription if it was ordered.
 
         Returns:
-            What they are like; None if :meth:`clear` or :meth:`close` came before it was done.
+            The result; None if :meth:`clear` or :meth:`close` was called before the files were ready.
         """
         cleared = self._cleared
         if cleared.is_set():
@@ -144,23 +144,23 @@ class Files:
         return made
 
     def get(self, file_id: str) -> File | None:
-        """The file *file_id*; None if there never was one, or it has expired."""
+        """Return the file *file_id*; None if it does not exist or has expired."""
         self._delete_expired()
         file = self._files.get(file_id)
-        if file is not None and not file.path.exists():  # somebody tidied up
+        if file is not None and not file.path.exists():  # something else deleted it
             self._delete([self._files.pop(file_id)])
             return None
         return file
 
     def clear(self) -> None:
-        """Delete all files, those in the making too."""
+        """Delete all files, including those being made."""
         self._cleared.set()
         self._cleared = Event()
         self._delete(self._files.values())
         self._files = {}
 
     def close(self) -> None:
-        """Delete all files and the directory; no more can be made."""
+        """Delete all files and the directory; no more files can be made."""
         self._cleared.set()
         self._threads.shutdown(cancel_futures=True)
         self._files = {}
@@ -178,7 +178,7 @@ class Files:
             self._budget.give_back(file.taken)
 
     def _open(self) -> Path:
-        """The directory: made before the first file, and again if it has been removed."""
+        """Return the directory; create it for the first file, and again if it was removed."""
         if self._folder is None:
             self._threads.submit(_sweep)
         if self._folder is None or not _is_own(self._folder):
@@ -186,9 +186,9 @@ class Files:
         return self._folder
 
     def _make(self, recording: Recording, folder: Path, cleared: Event) -> tuple[Made, dict[str, File]]:
-        """Do it, in a thread; all or nothing is left in *folder*."""
+        """Make the files of *recording*, in a thread; leave all or none of them in *folder*."""
         if recording.ended is None:
-            raise ValueError("the recording still goes on")
+            raise ValueError("the recording has not ended")
         channels, expires = split(recording), recording.ended + recording.retention_days * DAY_MS
         format_, library, until, remark = self._plan(recording, recording.ended, len(channels))
         media_types = {recording.file_id: encoding.MEDIA_TYPES[format_]}
@@ -238,7 +238,7 @@ class Files:
     def _plan(
         self, recording: Recording, ended: int, channels: int
     ) -> tuple[Format, ModuleType | None, int, str | None]:
-        """Return the format, the module that writes it, where the sound ends, and why that is not as asked for."""
+        """Return the format, the module that writes it, the end of the sound, and a remark on deviations."""
         wanted, remark = recording.order.format, None
         if wanted is not Format.WAV and channels <= _MAX_CHANNELS_COMPRESSED:
             library = self._find_library()
@@ -252,11 +252,11 @@ class Files:
 
 
 def _unwritten(exc: Exception) -> str:
-    return f"it could not be written: {exc}"
+    return f"the file could not be written: {exc}"
 
 
 def _is_own(folder: Path) -> bool:
-    """Whether it is there, and this user's: another one may have put theirs in its place."""
+    """Return True if *folder* exists and belongs to this user, since another user may have replaced it."""
     try:
         found = folder.lstat()
     except OSError:
@@ -265,7 +265,7 @@ def _is_own(folder: Path) -> bool:
 
 
 def _sweep() -> None:
-    """Delete what sandboxes left behind that were killed."""
+    """Delete the directories of sandboxes that were killed."""
     for folder in Path(tempfile.gettempdir()).glob(_NAME.format(pid="*") + "*"):
         named = re.match(_NAME.format(pid="([0-9]+)"), folder.name)
         if named is not None and _is_own(folder) and not _is_running(int(named[1])):
@@ -278,5 +278,5 @@ def _is_running(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except (OSError, OverflowError):
-        return True  # another user's, or no pid at all
+        return True  # the process of another user, or not a pid
     return True

@@ -1,6 +1,6 @@
-"""A recording as sound: who is in which channel, and what is heard from beginning to end.
+"""A recording as sound: its channels, and their samples from beginning to end.
 
-Source: NCCO reference, "record" (``split``, ``channels``); what it leaves open is in docs/sandbox-choices.md.
+Source: NCCO reference, "record" (``split``, ``channels``); see also docs/sandbox-choices.md.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from voicectl.sandbox.telephony.recording import Recording
 from voicectl.sandbox.telephony.sounds import Heard
 
 BLOCK_MS = 2_000
-"""How much sound is in memory at once."""
+"""Milliseconds of sound that are in memory at once."""
 
 SILENCE_MS = 600_000
-"""How much silence is given at once: writing it can be stopped in between."""
+"""Milliseconds of silence that are yielded at once: writing can be stopped in between."""
 
 PER_MS = RATE // 1000
-"""Samples of a millisecond."""
+"""Samples in a millisecond."""
 
 
 class Stopped(Exception):
-    """The sound is not wanted any more."""
+    """The sound is no longer needed."""
 
 
 def split(recording: Recording) -> list[list[Heard]]:
-    """What is heard in each channel.
+    """Return the sounds of each channel.
 
-    The first is for the party of the leg that the recording names, and the last for whoever is left over and for the
-    platform's prompts. Of two channels the second is what that party hears, so prompts for others are not in it.
-    A sound that is on several tracks, for several listeners, is heard once.
+    The first channel has the party of the leg that the recording names; the last has the remaining parties and the
+    platform's prompts. With two channels, the second is what that party hears, so it has no prompts for others.
+    A sound that is on several tracks, for several listeners, is in a channel once.
     """
     count = recording.order.channels if recording.order.is_split else 1
     channels: list[dict[Heard, None]] = [{} for _ in range(count)]
@@ -60,20 +60,20 @@ def sound(
     espeak: Espeak,
     is_stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[bytes | int]:
-    """The sound between two moments of the call clock, as :mod:`voicectl.sandbox.recordings.encoding` takes it.
+    """Yield the sound between two times, in the form of :mod:`voicectl.sandbox.recordings.encoding`.
 
     Args:
-        channels: What is heard in each.
-        start_ms: Milliseconds of the call clock.
-        end_ms: The same.
-        espeak: What speaks.
-        is_stopped: Asked before each block.
+        channels: The sounds of each channel.
+        start_ms: The beginning, in milliseconds of the call clock.
+        end_ms: The end, likewise.
+        espeak: The speech synthesizer.
+        is_stopped: Called before each block; True stops.
 
     Yields:
-        Samples, each time some seconds at most; of silence the frames, for some minutes at once.
+        Samples, a few seconds at most; or a number of frames of silence, for some minutes.
 
     Raises:
-        Stopped: *is_stopped* said so.
+        Stopped: *is_stopped* returned True.
     """
     waiting = deque(
         sorted(

@@ -1,6 +1,6 @@
-"""When each word of a spoken text is said: the text at an even pace, the breaks of SSML as silence.
+"""The times of the words in a spoken text: the text at an even pace, SSML breaks as silence.
 
-The pace is that of :mod:`voicectl.voice.speech`, so that the words fill just the time that the whole text takes.
+The pace is that of :mod:`voicectl.voice.speech`, so that the words fill exactly the time of the whole text.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from voicectl.voice import speech
 
 CHARACTER_SECONDS = 1 / speech.CHARACTERS_PER_SECOND
 LONGEST = 300
-"""Characters of one sentence; a longer one is taken as several."""
+"""Most characters of one sentence; a longer one is split."""
 
 _TAG = re.compile(r"(<[^<>]*>)")
 _SENTENCE = re.compile(
@@ -25,10 +25,11 @@ _WORD = re.compile(r"\S+")
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word, with the signs that touch it.
+    """A word, with the punctuation that touches it.
 
     Attributes:
-        start: Seconds from the beginning of the text; so is ``end``.
+        start: Seconds from the beginning of the text.
+        end: Likewise.
     """
 
     text: str
@@ -43,7 +44,7 @@ class Sentence:
     Attributes:
         text: As it was written, entities of SSML included: each character takes :data:`CHARACTER_SECONDS`.
         start: Seconds from the beginning of the whole text.
-        is_ssml: Whether entities are to be read.
+        is_ssml: True if the text has entities to decode.
     """
 
     text: str
@@ -52,17 +53,17 @@ class Sentence:
 
     @property
     def end(self) -> float:
-        """Seconds from the beginning of the whole text."""
+        """The end, in seconds from the beginning of the whole text."""
         return self.start + len(self.text) * CHARACTER_SECONDS
 
     @property
     def plain(self) -> str:
-        """What is said."""
+        """The text as it is spoken."""
         return self._read(self.text)
 
     @property
     def words(self) -> list[Word]:
-        """Its words, in order."""
+        """The words of the sentence, in order."""
         return [
             Word(
                 self._read(word.group()),
@@ -78,7 +79,7 @@ class Sentence:
 
 @lru_cache(maxsize=32)
 def sentences(text: str) -> tuple[Sentence, ...]:
-    """The sentences of *text*, plain or SSML, in order; none for one without a character."""
+    """Return the sentences of *text*, plain or SSML, in order; empty for an empty text."""
     if not speech.is_ssml(text):
         return tuple(_split(text, 0.0, is_ssml=False))
     found: list[Sentence] = []

@@ -1,4 +1,4 @@
-"""Samples: tones made, and sound of one rate brought to another. The standard library is enough.
+"""Generating tones and resampling sound, with the standard library only.
 
 Samples are signed 16-bit little-endian, one channel, in ``bytes``.
 """
@@ -13,11 +13,11 @@ from functools import lru_cache
 from itertools import accumulate, pairwise
 
 WIDTH = 2
-"""Bytes of a sample."""
+"""Size of a sample, in bytes."""
 
 LOUDEST = 32_767
 RAMP_SECONDS = 0.004
-"""How long a tone takes to swell and to fade: without it each would begin and end in a click."""
+"""Seconds in which a tone fades in and out; without that it would begin and end with a click."""
 
 _ROWS, _COLUMNS = (697, 770, 852, 941), (1209, 1336, 1477, 1633)
 
@@ -31,12 +31,12 @@ DTMF = {
 
 @lru_cache(maxsize=1024)
 def tone(frequencies: tuple[int, ...], amplitude: float, samples: int, rate: int) -> bytes:
-    """Several pure tones at once.
+    """Return several pure tones played at once.
 
     Args:
-        frequencies: In hertz.
-        amplitude: Of each, where 1 is the loudest there is; less is taken where their sum would be louder.
-        samples: How long.
+        frequencies: The frequencies, in hertz.
+        amplitude: The amplitude of each tone, from 0 to 1; reduced if their sum would exceed 1.
+        samples: The length, in samples.
         rate: Samples a second.
     """
     peak = LOUDEST * min(amplitude, 1 / len(frequencies))
@@ -52,17 +52,17 @@ def tone(frequencies: tuple[int, ...], amplitude: float, samples: int, rate: int
 
 
 def resample(sound: bytes | bytearray, rate: int, wanted: int, first: int, last: int) -> bytes:
-    """The samples from *first* to before *last* that *sound* has at another rate.
+    """Return the samples from *first* to before *last* of *sound* at another rate.
 
-    Each is the mean of *sound* over the time that it covers; what comes after the end of *sound* is silence.
-    Any part of the result is the same whether it is asked for alone or with others.
+    Each sample is the mean of *sound* over the time that it covers; after the end of *sound* there is silence.
+    A sample does not depend on the range that was asked for.
 
     Args:
-        sound: Samples at *rate* a second; it may grow meanwhile.
-        rate: Of *sound*.
+        sound: Samples at *rate* a second; another thread may extend it meanwhile.
+        rate: The rate of *sound*.
         wanted: The rate of the result, in which *first* and *last* count.
-        first: 0 or more.
-        last: *first* or more.
+        first: The first sample, 0 or more.
+        last: The end of the range, *first* or more.
     """
     low, high = first * rate // wanted, -(-last * rate // wanted)
     part = bytes(sound[WIDTH * low : WIDTH * high])
@@ -80,12 +80,12 @@ def resample(sound: bytes | bytearray, rate: int, wanted: int, first: int, last:
 
 
 def scale(sound: bytes, factor: float) -> bytes:
-    """*sound*, louder or softer; what gets too loud is clipped."""
+    """Return *sound* multiplied by *factor*, and clipped."""
     return clip([int(sample * factor) for sample in from_bytes(sound)])
 
 
 def clip(samples: Sequence[int]) -> bytes:
-    """*samples*, with those that 16 bits cannot hold brought to the nearest that they can."""
+    """Return *samples*, clipped to 16 bits."""
     try:
         return to_bytes(array("h", samples))
     except OverflowError:
@@ -93,7 +93,7 @@ def clip(samples: Sequence[int]) -> bytes:
 
 
 def from_bytes(sound: bytes) -> array[int]:
-    """The samples in *sound*."""
+    """Return the samples in *sound*."""
     samples = array("h", sound)
     if sys.byteorder == "big":
         samples.byteswap()
@@ -101,7 +101,7 @@ def from_bytes(sound: bytes) -> array[int]:
 
 
 def to_bytes(samples: array[int]) -> bytes:
-    """Undo :func:`from_bytes`; *samples* are used up."""
+    """Return *samples* as little-endian bytes; may change *samples* in place."""
     if sys.byteorder == "big":
         samples.byteswap()
     return samples.tobytes()

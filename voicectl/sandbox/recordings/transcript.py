@@ -1,4 +1,4 @@
-"""What speech recognition makes of a recording: here it hears every word right.
+"""The transcription of a recording, in which speech recognition understands every word.
 
 Source: Vonage documentation on recordings, the transcription's JSON.
 """
@@ -18,17 +18,17 @@ VERSION = "1.0.0"
 def transcript(
     request_id: str, channels: Iterable[Iterable[Heard]], start_ms: int, end_ms: int
 ) -> dict[str, Any]:
-    """The transcription of a recording.
+    """Return the transcription of a recording.
 
     Args:
         request_id: A UUID.
-        channels: What is heard in each channel of it.
-        start_ms: When the recording began, in milliseconds of the call clock.
-        end_ms: When it ended.
+        channels: The sounds of each channel.
+        start_ms: The beginning of the recording, in milliseconds of the call clock.
+        end_ms: Its end, likewise.
 
     Returns:
         ``ver``, ``request_id`` and ``channels``; times are milliseconds from the beginning of the recording. Words
-        that were cut, or are only partly in the recording, are left out.
+        that were cut off, or are only partly in the recording, are left out.
     """
     return {
         "ver": VERSION,
@@ -51,7 +51,7 @@ def _spoken(heards: Iterable[Heard], start_ms: int, end_ms: int) -> list[dict[st
 
 
 def _heard(heard: Heard, start_ms: int, end_ms: int) -> Iterator[list[tuple[str, int, int]]]:
-    """The words of each sentence that can be heard whole, with their times."""
+    """Yield, for each sentence, the words that are heard completely, with their times."""
     prompt, at = heard.prompt, heard.at - start_ms
     first = max(0, -at)
     last = min(end_ms, end_ms if heard.until is None else heard.until) - heard.at
@@ -87,5 +87,5 @@ def _sentence(words: list[tuple[str, int, int]]) -> dict[str, Any]:
 
 
 def _bare(text: str) -> str:
-    """*text* as recognition writes it: small, without the signs around it."""
+    """Return *text* as recognition writes it: in lower case, without the punctuation around it."""
     return text.strip("".join(each for each in text if not each.isalnum())).lower()
