@@ -160,7 +160,7 @@ class TestRefused:
 
     @pytest.mark.parametrize("uri", ["ws://example.org/", "wss://192.0.2.1/", "ws://127.0.0.1.example.org/"])
     def test_hosts_that_are_not_allowed(self, client: Client, uri):
-        assert self.refused(client, uri) == "the host is neither loopback nor allowed"
+        assert self.refused(client, uri) == "the host is neither loopback nor an --allow-host"
 
     def test_a_host_that_is_allowed_is_asked(self, start: Start):
         client = start(allow_hosts=("allowed.invalid",))
@@ -213,7 +213,10 @@ class TestRefused:
 
             assert client.change(leg, "hangup").status_code == 204
 
-            assert comes(client, leg, "not connected")["reason"] == "the call ended first"
+            assert (
+                comes(client, leg, "not connected")["reason"]
+                == "the call ended before the connection was open"
+            )
             assert statuses(client, leg) == ["started", "cancelled"]
 
 
@@ -367,7 +370,7 @@ class TestSpeaking:
         remark = comes(client, leg, "odd size")
         client.advance(2)
 
-        assert remark["reason"] == "a message of 3201 bytes: the platform takes 640, 20 ms"
+        assert remark["reason"] == "a message has 3201 bytes; the platform expects 640 (20 ms)"
         assert client.hear(person)[0]["seconds"] == pytest.approx(0.1, abs=0.02)
 
     def test_messages_of_text_are_ignored_and_shown(self, client: Client, start_bot: StartBot):
@@ -379,7 +382,7 @@ class TestSpeaking:
         ignored = told(client, leg, "text ignored")
         assert ignored[0]["text"] == '{"action":"clear"}'
         assert len(ignored[1]["text"]) < 300
-        assert ignored[-1]["reason"] == "further messages of text are not shown"
+        assert ignored[-1]["reason"] == "further text messages are not logged"
         assert len(ignored) == 21
 
 

@@ -1,1 +1,1 @@
-"""WebSocket endpoints: what their servers hear and say."""
+"""WebSocket endpoints: their connections, and the audio in both directions."""

@@ -1,7 +1,7 @@
-"""The sound of a WebSocket endpoint on the call clock, both ways; no event loop and no sockets here.
+"""The audio of a WebSocket endpoint on the call clock, in both directions, without an event loop or sockets.
 
-Source: Vonage WebSocket documentation: 16-bit linear PCM in messages of 20 ms, of which up to 1,024 sent ahead are
-kept; keys are messages of text.
+Source: Vonage WebSocket documentation: 16-bit linear PCM in messages of 20 ms, of which up to 1,024 may be sent
+ahead; keys are text messages.
 """
 
 from __future__ import annotations
@@ -21,30 +21,32 @@ BUFFERED_MS = BUFFERED_FRAMES * FRAME_MS
 FRAMES_AT_ONCE = 50
 
 QUIET_MS = 500
-"""How long a party must be silent to have stopped speaking."""
+"""Milliseconds of silence after which a party has stopped speaking."""
 
 LONGEST_UTTERANCE_MS = 60_000
-"""After this a party that goes on counts as having begun anew, so that no sound grows without end."""
+"""Longest sound; a party that goes on speaking begins a new one, so that no sound grows without end."""
 
 CACHE_BYTES = 64 * 1024 * 1024
-"""How much of what WebSockets said is kept for recordings, of all together; the oldest becomes silence."""
+"""Most bytes of sound from all WebSockets that are kept for recordings; the oldest becomes silence."""
 
 
 def frame_bytes(rate: int) -> int:
-    """The size of a message of audio: 320 bytes at 8000 samples a second, 640 at 16000, 960 at 24000."""
+    """Return the size of an audio message: 320 bytes at 8000 samples a second, 640 at 16000, 960 at 24000."""
     return rate * FRAME_MS // 1000 * WIDTH
 
 
 class Feed:
-    """What the party of a leg hears, as the messages that its WebSocket gets, in order and without a gap.
+    """The messages for a WebSocket: the sound that the party of its leg hears, in order and without a gap.
+
+    All times are milliseconds of the call clock.
 
     Args:
-        leg: Whose party it is.
+        leg: The leg.
         rate: Samples a second.
-        now: Where the first message begins, in milliseconds of the call clock, as all moments here.
+        now: The beginning of the first message.
 
     Attributes:
-        lost_ms: How much was left out because the server fell too far behind.
+        lost_ms: Milliseconds that were skipped because the server fell too far behind.
     """
 
     def __init__(self, leg: Leg, rate: int, now: int) -> None:
@@ -57,7 +59,7 @@ class Feed:
         self._keys: deque[tuple[int, str, Heard]] = deque()
 
     def press(self, heard: Heard) -> None:
-        """Have the keys of *heard* told, each as its tone begins."""
+        """Queue a message for each key of *heard*, due when its tone begins."""
         at = float(heard.at)
         for digit in heard.prompt.content["digits"]:
             if digit != "p":
@@ -65,12 +67,12 @@ class Feed:
             at += 1000 * (PAUSE_SECONDS if digit == "p" else KEY_SECONDS)
 
     def is_due(self, now: int) -> bool:
-        """Whether :meth:`take` has anything."""
+        """Return True if :meth:`take` would return messages."""
         return now - self._position >= FRAME_MS or self._is_key_due(now)
 
     @property
     def has_sound(self) -> bool:
-        """Whether the next messages are more than silence: :meth:`take` then takes time, so call it from a thread."""
+        """True if the next messages are not only silence. :meth:`take` is then slow, so call it from a thread."""
         heard = self._leg.audio.heard
         self._on += heard[self._seen :]
         self._seen = len(heard)
@@ -78,9 +80,9 @@ class Feed:
         return bool(self._on)
 
     def take(self, now: int) -> list[bytes | str]:
-        """The next messages up to *now*, at most :data:`FRAMES_AT_ONCE` of sound; call it until there are none.
+        """Return the next messages up to *now*, at most :data:`FRAMES_AT_ONCE` of sound; call it until it is empty.
 
-        A server that is more than :data:`BUFFERED_FRAMES` behind loses the oldest of them: nothing is kept for it.
+        A server that is more than :data:`BUFFERED_FRAMES` behind loses the oldest frames.
         """
         behind = now - self._position - BUFFERED_MS
         if behind > 0:
@@ -111,17 +113,17 @@ class Feed:
         told = []
         while self._is_key_due(until):
             at, digit, heard = self._keys.popleft()
-            if heard.is_on(at):  # or it was cut before it came to this one
+            if heard.is_on(at):  # false if the sound was cut before this key
                 event = {"event": "websocket:dtmf", "digit": digit, "duration": round(KEY_SECONDS * 1000)}
                 told.append(json.dumps(event))
         return told
 
 
 class SoundCache:
-    """The sounds of parties that have stopped speaking, until there is too much of them.
+    """The sounds of parties that have stopped speaking, up to a limit.
 
     Args:
-        limit: How much, in bytes.
+        limit: The limit, in bytes.
     """
 
     def __init__(self, limit: int = CACHE_BYTES) -> None:
@@ -130,7 +132,7 @@ class SoundCache:
         self._bytes = 0
 
     def add(self, sound: Pcm) -> None:
-        """Keep *sound*; the oldest lose their samples."""
+        """Keep *sound*; drop the samples of the oldest sounds beyond the limit."""
         self._sounds.append(sound)
         self._bytes += len(sound.samples)
         while self._bytes > self._limit:
@@ -140,15 +142,15 @@ class SoundCache:
 
 
 class Playout:
-    """What the server of a WebSocket sends, said by the party of its leg at the pace of the call clock.
+    """The audio from the server of a WebSocket, played by the party of its leg at the pace of the call clock.
 
-    Samples that are all 0 are silence: they take their time, and nobody hears anything.
+    Frames of zeros are silence: they take their time, and make no sound.
 
     Args:
-        exchange: Where it is heard.
-        leg: Whose party it is.
+        exchange: The exchange that plays the sound to others.
+        leg: The leg.
         rate: Samples a second.
-        cache: Where sounds go that are over.
+        cache: Receives the sounds that have ended.
     """
 
     def __init__(self, exchange: Exchange, leg: Leg, rate: int, cache: SoundCache) -> None:
@@ -166,14 +168,14 @@ class Playout:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing waits to be said."""
+        """True if no audio waits to be played."""
         return not self._waiting
 
     def receive(self, samples: bytes) -> int:
-        """Take in *samples*, whole ones.
+        """Buffer *samples*, without half a sample at the end.
 
         Returns:
-            How many bytes were too many: more than :data:`BUFFERED_FRAMES` wait already.
+            The number of bytes dropped, since at most :data:`BUFFERED_FRAMES` can wait.
         """
         if not self._waiting:
             self._position = max(self._position, self._exchange.now)
@@ -183,9 +185,9 @@ class Playout:
         return max(0, whole - room)
 
     def play(self) -> None:
-        """Let be heard what is due by now, and fall silent if nothing has come for :data:`QUIET_MS`.
+        """Play the audio that is due, and end the sound after :data:`QUIET_MS` of silence.
 
-        Until the leg is answered all of it waits.
+        Nothing is played before the leg is answered.
         """
         now = self._exchange.now
         if not self._leg.is_up:
@@ -199,7 +201,7 @@ class Playout:
             self._end()
 
     def stop(self) -> None:
-        """Be silent, also of what waits."""
+        """End the sound and drop the audio that waits."""
         self._waiting.clear()
         self._end()
 
@@ -212,20 +214,20 @@ class Playout:
         if self._heard is not None:
             elapsed = round((self._position - self._heard.at) / 1000 * self._rate) * WIDTH
             samples = self._sound.samples
-            samples += bytes(max(0, elapsed - len(samples)))  # nothing came for a while
+            samples += bytes(max(0, elapsed - len(samples)))  # silence for the time in which nothing came
             samples += frame
         self._position += len(frame) / WIDTH / self._rate * 1000
         if has_sound:
             self._quiet_since = self._position
 
     def _may_go_on(self, heard: Heard, now: int) -> bool:
-        """Whether it is still the same sound, to the same ears: who hears one is settled when it begins."""
+        """Return True if the sound can continue: its listeners, fixed when it began, must be the same now."""
         return (
             heard.is_on(now) and now - heard.at < LONGEST_UTTERANCE_MS and self._audience == self._who_hears()
         )
 
     def _who_hears(self) -> set[str]:
-        """The legs and the recordings."""
+        """Return the ids of the legs and recordings that hear this party."""
         conversation = self._leg.conversation
         others = conversation.legs.values()
         recordings = [*conversation.recordings, *(each for leg in others for each in leg.audio.recordings)]

@@ -1,6 +1,6 @@
-"""The WebSockets that legs call: opened, kept going with the call clock, and closed.
+"""The WebSockets that legs call: opened, kept in step with the call clock, and closed.
 
-Source: Vonage WebSocket documentation; what it leaves open is listed among the sandbox's choices.
+Source: Vonage WebSocket documentation; see also docs/sandbox-choices.md.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from voicectl.sandbox.telephony.sounds import Sound
 from voicectl.sandbox.telephony.state import Leg
 
 CONNECT_SECONDS = 5.0
-"""How long a handshake may take, on the host clock."""
+"""Longest handshake, in seconds of the host clock."""
 
 PATIENCE_SECONDS = 5.0
-"""How long :meth:`Sockets.pump` waits for a server, on the host clock, before it goes on without it."""
+"""Longest time :meth:`Sockets.pump` waits for a server, in seconds of the host clock, before it goes on."""
 
 CLOSE_SECONDS = 2.0
-"""How long the closing of all may take, on the host clock."""
+"""Longest time to close all WebSockets, in seconds of the host clock."""
 
 SHORTEST_WAIT_SECONDS = 0.002
-"""Between two ticks, on the host clock: a call clock that runs very fast must not make this a busy loop."""
+"""Shortest time between two ticks, on the host clock, so that a very fast call clock makes no busy loop."""
 
 GOING_AWAY = 1001
 
@@ -41,16 +41,16 @@ class Sockets:
     """All WebSockets of one exchange.
 
     Args:
-        exchange: Whose legs call them.
-        call_clock: Keeps them going by itself, unless it stands still.
-        log: Gets a ``websocket`` entry for what happens to one, never for each message.
-        sign: Makes the signed token of an application by its id, for the handshake.
-        catch_up: Runs the exchange up to now, and sees to its effects.
-        may_reach: Whether a URI is on a host that the sandbox may reach.
+        exchange: The exchange whose legs call them.
+        call_clock: The clock that times the messages.
+        log: Gets a ``websocket`` entry for each change of a connection, but not for each message.
+        sign: Returns the signed token of the application with this id, for the handshake.
+        catch_up: Runs the exchange up to now, and performs its effects.
+        may_reach: Returns True if a URI is on a host that the sandbox may reach.
 
     Attributes:
-        connect_seconds: :data:`CONNECT_SECONDS`, unless it is changed.
-        patience_seconds: :data:`PATIENCE_SECONDS`, likewise.
+        connect_seconds: See :data:`CONNECT_SECONDS`, the default.
+        patience_seconds: See :data:`PATIENCE_SECONDS`, the default.
     """
 
     def __init__(
@@ -81,9 +81,9 @@ class Sockets:
 
     @property
     def next_due(self) -> int | None:
-        """How far the call clock may go before it is time to :meth:`pump`, in its milliseconds; None: anywhere.
+        """The time of the call clock at which :meth:`pump` is due, in milliseconds; None if no WebSocket is open.
 
-        One frame at a time, so that a server hears and answers at its own pace also while the clock is advanced.
+        It is one frame ahead, so that a server can answer in time even while the clock is advanced.
         """
         return (self._exchange.now // FRAME_MS + 1) * FRAME_MS if self._open else None
 
@@ -91,7 +91,7 @@ class Sockets:
         """Connect, and send the first message.
 
         Returns:
-            What tells the exchange how it went, to be called next.
+            A function that reports the result to the exchange; call it next.
         """
         leg = self._exchange.legs[effect.uuid]
         reason = self._why_not(leg.to["uri"])
@@ -99,11 +99,11 @@ class Sockets:
             try:
                 return await self._dial(leg)
             except ImportError:
-                reason = "the sandbox needs the extra for it: pip install 'voicectl[websocket]'"
+                reason = "WebSockets need the extra 'websocket' (pip install 'voicectl[websocket]')"
         return partial(self._refused, leg, reason)
 
     def close_leg(self, uuid: str) -> None:
-        """Close the WebSocket of a leg that has ended, in the background; nothing if it has none."""
+        """Close the WebSocket of a leg that has ended, if it has one, in the background."""
         if uuid in self._dialling:
             self._dialling[uuid].cancel()
         socket = self._open.pop(uuid, None)
@@ -112,25 +112,25 @@ class Sockets:
             self._see_off(socket)
 
     def sounding(self, effect: SendSound) -> None:
-        """Tell a server of keys that its leg's party hears; other sounds reach it as audio in any case."""
+        """Send a server the keys that its leg's party hears; it receives other sounds as audio only."""
         socket = self._open.get(effect.uuid)
         if socket is not None and effect.heard.prompt.sound is Sound.KEYS:
             socket.press(effect.heard)
 
     async def pump(self) -> None:
-        """Let what servers sent be heard up to now, and hand over to them what is heard up to now.
+        """Play the audio that servers sent, and send them the audio that they hear, both up to now.
 
-        A server that does not take it in time is not waited for again until it has.
+        A server that did not receive it in time is not waited for again until it has.
         """
         self._play()
         sockets = list(self._open.values())
         await asyncio.gather(*(socket.hand_over(self.patience_seconds) for socket in sockets))
-        self._play()  # what was said to it at once
+        self._play()  # the immediate answers of the servers
         if self._ending:
             await asyncio.wait(self._ending)
 
     async def close(self) -> None:
-        """Close all, and be done with it in :data:`CLOSE_SECONDS`."""
+        """Close all WebSockets, within :data:`CLOSE_SECONDS`."""
         self._is_closed = True
         for dialling in self._dialling.values():
             dialling.cancel()
@@ -146,9 +146,9 @@ class Sockets:
 
     def _why_not(self, uri: str) -> str | None:
         if not self._may_reach(uri):
-            return "the host is neither loopback nor allowed"
+            return "the host is neither loopback nor an --allow-host"
         if "@" in urlsplit(uri).netloc:
-            return "a user and password in the URI have no place beside the handshake's Authorization"
+            return "the URI has a user and password: the handshake sends an Authorization header of its own"
         return None
 
     async def _dial(self, leg: Leg) -> Callable[[], None]:
@@ -163,10 +163,10 @@ class Sockets:
             await asyncio.wait([dialling])
             connection = dialling.result()
         except asyncio.CancelledError:
-            if not dialling.cancelled():  # it is this that is cancelled
+            if not dialling.cancelled():  # this task was cancelled, not the dialling
                 dialling.cancel()
                 raise
-            return partial(self._refused, leg, "the call ended first")
+            return partial(self._refused, leg, "the call ended before the connection was open")
         except Refused as exc:
             return partial(self._refused, leg, str(exc))
         finally:
@@ -198,14 +198,14 @@ class Sockets:
     def _opened(self, leg: Leg) -> None:
         self._exchange.socket_opened(leg)
         if leg.uuid not in self._open:
-            self._exchange.socket_closed(leg)  # its server was faster than we
+            self._exchange.socket_closed(leg)  # its server has closed it already
 
     def _refused(self, leg: Leg, reason: str) -> None:
         self._log.add("websocket", uuid=leg.uuid, event="not connected", url=leg.to["uri"], reason=reason)
         self._exchange.socket_refused(leg, reason)
 
     def _closed(self, socket: WebSocket) -> None:
-        """Its server, or what became of the network, has closed it."""
+        """Handle a WebSocket that its server or the network has closed."""
         self._open.pop(socket.leg.uuid, None)
         socket.playout.stop()
         self._exchange.socket_closed(socket.leg)
@@ -221,7 +221,7 @@ class Sockets:
             socket.playout.play()
 
     async def _tick(self) -> None:
-        """Keep all going while one is open: with each frame if the call clock runs, else when something has come."""
+        """Keep all going while one is open: on each frame while the call clock runs, else on each arrival."""
         while self._open:
             self._woken.clear()
             await self._catch_up()
@@ -232,7 +232,7 @@ class Sockets:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._host_seconds_to_wait()):
                     await self._woken.wait()
-        await self._catch_up()  # the last one may have been closed by its server
+        await self._catch_up()  # its server may have closed the last one
 
     def _host_seconds_to_wait(self) -> float | None:
         due = self.next_due

@@ -24,27 +24,27 @@ from voicectl.sandbox.telephony.sounds import Heard
 from voicectl.sandbox.telephony.state import Leg
 
 MAX_MESSAGE = 1024 * 1024
-"""Bytes; a little more than the 1,024 frames that are kept, at 24,000 samples a second. More ends the connection."""
+"""Largest message in bytes (about 1,024 frames at 24,000 samples a second); more ends the connection."""
 
 CLOSE_SECONDS = 1.0
-"""How long the server may take to answer a close, on the host clock."""
+"""Longest time the server may take to answer a close, in seconds of the host clock."""
 
 SEND_BUFFER = 128 * 1024
-"""Bytes that the system may keep for a server that does not read: seconds, where by itself it would keep minutes."""
+"""Bytes that the system buffers for a server that does not read: seconds of audio, where its default is minutes."""
 
 TEXTS_LOGGED = 20
 TEXT_SHOWN = 200
-"""Characters of what a server says that one entry of the log shows."""
+"""Most characters of a server's text that one entry of the log shows."""
 
 NORMAL = 1000
 
 
 class Refused(Exception):
-    """The WebSocket cannot be had; the message says why."""
+    """The connection failed; the message says why."""
 
 
 class _Connect(connect):
-    """Follows no redirect: it would lead away from the host that was looked at."""
+    """A connection that follows no redirect, which could lead away from the allowed host."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         return exc
@@ -54,7 +54,7 @@ async def dial(leg: Leg, authorization: str, seconds: float) -> ClientConnection
     """Connect to the WebSocket that *leg* calls, within *seconds* of the host clock, and send the first message.
 
     Raises:
-        Refused: It did not work.
+        Refused: The connection failed.
     """
     try:
         connection = await _Connect(
@@ -62,13 +62,13 @@ async def dial(leg: Leg, authorization: str, seconds: float) -> ClientConnection
             additional_headers={"Authorization": authorization},
             user_agent_header="voicectl-sandbox",
             compression=None,
-            proxy=None,  # none of the user's is for loopback
+            proxy=None,  # the user's proxies are not for loopback
             open_timeout=seconds,
             close_timeout=CLOSE_SECONDS,
-            ping_interval=None,  # a server that is stopped in a debugger may stay so
+            ping_interval=None,  # a server stopped in a debugger must not be cut off
             max_size=MAX_MESSAGE,
         )
-        with suppress(ConnectionClosed, OSError):  # so soon: who receives will see it
+        with suppress(ConnectionClosed, OSError):  # closed already: the receiving task will notice
             raw: socket.socket = connection.transport.get_extra_info("socket")
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
             await connection.send(json.dumps(_connected(leg)))
@@ -78,14 +78,14 @@ async def dial(leg: Leg, authorization: str, seconds: float) -> ClientConnection
 
 
 class WebSocket:
-    """The party of a leg: hears through its connection, and speaks through it.
+    """The party of a leg, which hears and speaks through a connection.
 
-    Two tasks of its own move the messages, so that a slow server keeps nobody else waiting.
+    Two tasks of its own move the messages, so that a slow server delays no other.
 
     Args:
-        leg: Whose party it is.
-        on_change: Called when sound has come that is to be played.
-        on_close: Called with this when the connection is gone and :meth:`end` was not asked for it.
+        leg: The leg.
+        on_change: Called when audio to be played has arrived.
+        on_close: Called with this WebSocket when the connection is closed, unless :meth:`end` closed it.
     """
 
     def __init__(
@@ -119,12 +119,12 @@ class WebSocket:
         self._receiving = asyncio.create_task(self._receive())
 
     def press(self, heard: Heard) -> None:
-        """Tell the keys of *heard*."""
+        """Send the keys of *heard*."""
         self._feed.press(heard)
         self.wake()
 
     def wake(self) -> None:
-        """Send what is due by now, in the background."""
+        """Send the messages that are due, in the background."""
         if self._sending.done():
             return
         if self._feed.is_due(self._until) or self._close_code is not None:
@@ -132,9 +132,9 @@ class WebSocket:
             self._woken.set()
 
     async def hand_over(self, seconds: float) -> None:
-        """Send what is due by now, and wait until the server has it: it answers pings that go after.
+        """Send the messages that are due, and wait until the server has answered pings sent after them.
 
-        After *seconds* of the host clock it is waited for no longer, nor the next times until it has answered.
+        Wait at most *seconds* of the host clock; after that, do not wait again until the server has answered.
         """
         self.wake()
         if self._handing_over is not None and not self._handing_over.done():
@@ -144,13 +144,13 @@ class WebSocket:
             await asyncio.wait([self._handing_over], timeout=seconds)
 
     def end(self, code: int = NORMAL) -> None:
-        """Send what is due by now, then close the connection, in the background."""
+        """Send the messages that are due, then close the connection, in the background."""
         self.playout.stop()
         self._close_code = code
         self.wake()
 
     async def wait_closed(self, seconds: float) -> None:
-        """Wait until the connection is gone; after *seconds* of the host clock it is cut."""
+        """Wait until the connection is closed; cut it after *seconds* of the host clock."""
         await asyncio.wait([self._sending, self._receiving], timeout=seconds)
         self._connection.transport.abort()
         await asyncio.wait([self._sending, self._receiving])
@@ -169,13 +169,13 @@ class WebSocket:
                 while messages := await self._take():
                     for message in messages:
                         await self._connection.send(message)
-                    await asyncio.sleep(0)  # a send does not let others run if there is room for it
+                    await asyncio.sleep(0)  # a send into a free buffer does not yield to other tasks
                 if self._feed.lost_ms:
                     frames = self._feed.lost_ms // FRAME_MS
                     self._remark("fell behind", f"the server reads too slowly: {frames} frames were not sent")
             await self._connection.close(self._close_code)
         except ConnectionClosed:
-            pass  # the other task sees to it
+            pass  # the other task handles it
         finally:
             self._has_sent.set()
 
@@ -186,8 +186,8 @@ class WebSocket:
 
     async def _see_arrive(self) -> None:
         await self._has_sent.wait()
-        # Two: many a server's library answers the first before the server itself sees the messages. What it says to
-        # them at once has then come, too, so that a frozen sandbox's runs repeat.
+        # Send two pings: the library of many servers answers the first before the server has seen the messages. After
+        # the second, the server's immediate answer has arrived too, so that runs of a frozen sandbox repeat.
         with suppress(ConnectionClosed):
             for _ in range(2):
                 await (await self._connection.ping())
@@ -207,12 +207,12 @@ class WebSocket:
             self._on_close(self)
 
     def _how(self, closed: ConnectionClosed) -> dict[str, Any]:
-        """Who closed the connection, and why."""
+        """Return who closed the connection, and the reason."""
         if closed.rcvd is not None and closed.rcvd_then_sent:
             by, code, reason = "server", int(closed.rcvd.code), closed.rcvd.reason
         elif self._close_code is not None:
             by, code, reason = "sandbox", self._close_code, ""
-        elif closed.sent is not None:  # what it sent was too long, or against the protocol
+        elif closed.sent is not None:  # the server's message was too long, or broke the protocol
             by, code, reason = "sandbox", int(closed.sent.code), closed.sent.reason
         else:
             return {"by": "network", "code": None, "reason": "the connection was lost"}
@@ -224,7 +224,9 @@ class WebSocket:
         self._remark("first audio", "")
         if len(message) != self._frame:
             size = len(message)
-            self._remark("odd size", f"a message of {size} bytes: the platform takes {self._frame}, 20 ms")
+            self._remark(
+                "odd size", f"a message has {size} bytes; the platform expects {self._frame} (20 ms)"
+            )
         was_idle = self.playout.is_idle
         if excess := self.playout.receive(message):
             self._remark("overflow", f"too much was sent ahead: {excess} bytes and more were dropped")
@@ -237,10 +239,10 @@ class WebSocket:
             shown = message if len(message) <= TEXT_SHOWN else message[:TEXT_SHOWN] + "..."
             self._log.add("websocket", uuid=self.leg.uuid, event="text ignored", text=shown)
         elif self._texts == TEXTS_LOGGED + 1:
-            self._remark("text ignored", "further messages of text are not shown")
+            self._remark("text ignored", "further text messages are not logged")
 
     def _remark(self, event: str, reason: str) -> None:
-        """Write something down the first time that it happens."""
+        """Log *event* the first time that it happens."""
         if event not in self._remarked:
             self._remarked.add(event)
             fields: dict[str, Any] = {"reason": reason} if reason else {}
@@ -248,6 +250,6 @@ class WebSocket:
 
 
 def _connected(leg: Leg) -> dict[str, Any]:
-    """The first message: the leg's own ``headers`` stand beside the platform's two fields, and do not hide them."""
+    """Return the first message: the platform's two fields, and the leg's ``headers``, which cannot replace them."""
     own = {"event": "websocket:connected", "content-type": leg.to["content-type"]}
     return own | {name: value for name, value in leg.to.get("headers", {}).items() if name not in own}
