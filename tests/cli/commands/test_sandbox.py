@@ -179,7 +179,7 @@ def test_the_log_sums_each_entry_up(start_room: StartRoom) -> None:
     for line in (
         ("party", "ring 447700900000 442079460000"),
         ("status", "ringing"),
-        ("webhook", f"answer GET {app.url}/answer: delivered, and brought an NCCO"),
+        ("webhook", f"answer GET {app.url}/answer: delivered; the reply was an NCCO"),
         (
             "webhook",
             "status POST https://example.org/e:"

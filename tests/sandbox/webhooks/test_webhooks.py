@@ -240,7 +240,7 @@ class TestRepliesThatAreNoNcco:
 
         assert [heard["text"] for heard in client.hear(uuid)] == ["Changed"]
         assert receiver.at("/notify")[0].fields["payload"] == {"n": 1}
-        assert webhooks(client, "notify")[0]["outcome"] == "delivered, and brought an NCCO"
+        assert webhooks(client, "notify")[0]["outcome"] == "delivered; the reply was an NCCO"
 
     def test_a_bad_one_is_told_and_the_call_goes_on(self, client: Client, receiver: Receiver):
         set_up(client, event=receiver.url + "/event", fallback=receiver.url + "/fallback")

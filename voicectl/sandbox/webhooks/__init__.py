@@ -1,1 +1,1 @@
-"""Webhooks: told of events and asked for NCCOs, with the time-outs and second attempts of the platform."""
+"""Webhooks: sending events and requesting NCCOs, with the time-outs and second attempts of the platform."""

@@ -1,4 +1,4 @@
-"""Carrying one event or question to its webhook: attempts, fallback, and what the reply means.
+"""Delivering one event or NCCO request to its webhook: attempts, fallback, and reading the reply.
 
 Source: Vonage webhook reference, "delivery rules"; Application API v2 reference, ``fallback_answer_url``.
 """
@@ -24,29 +24,29 @@ from voicectl.sandbox.telephony.effects import Event, Fetch
 from voicectl.sandbox.webhooks.request import NO_ANSWER, Reply, Unsendable, build, send, without_password
 
 ATTEMPTS = 2
-"""How often one URL is tried at most."""
+"""Most requests to one URL."""
 
 SENDS_AT_ONCE = 512
-"""How many requests are under way at most, to all receivers together; fewer where descriptors are scarce."""
+"""Most requests under way, to all receivers together; fewer if the process has few file descriptors."""
 
 OFF_LIMITS = "not delivered: the host is neither loopback nor an --allow-host"
 
 _PASSING = (429, 503, 504)
-"""The statuses that are worth a second attempt where an NCCO is wanted."""
+"""The statuses after which a request for an NCCO is sent a second time."""
 
 _SERVER_ERRORS = range(500, 600)
 
-_MOST_OF_REASON = 500  # characters of what is wrong with an NCCO: a fallback has it in its URL
+_MOST_OF_REASON = 500  # characters of the errors in an NCCO, which go into the URL of a fallback
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came of asking.
+    """The result of a request for an NCCO.
 
     Attributes:
-        actions: The NCCO; without actions if an ``answer_url`` replied with none. None: go on, or give up.
-        reason: Why none came.
-        bad: What is wrong with each reply that should have been an NCCO and is none.
+        actions: The NCCO, which is empty if an ``answer_url`` replied with an empty one; None without an NCCO.
+        reason: The reason why no NCCO came.
+        bad: The errors of each reply that should have been an NCCO but is not valid.
     """
 
     actions: Actions | None = None
@@ -56,18 +56,18 @@ class Answer:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Delivery:
-    """One event or question on its way.
+    """One event or NCCO request on its way.
 
     Attributes:
-        effect: What it is; None: an event of the Conversation API.
-        hook: Where it goes.
-        fields: What is sent.
-        line: Among whose requests it keeps its order: a leg's uuid, or a conversation's.
-        application: Whose it is: the fallback is that one's.
-        is_signed: Whether it carries a token.
-        entry: Its entry in the log: ``attempts`` and ``outcome`` are written there.
-        fault: What is to go wrong with it.
-        answer: Where the answer is waited for; None if nobody waits.
+        effect: The event or the request; None for an event of the Conversation API.
+        hook: The webhook that it goes to.
+        fields: The fields to send.
+        line: The uuid of a leg or conversation; requests of one line are sent in order.
+        application: Its application, which may have a fallback.
+        is_signed: True if it carries a token.
+        entry: Its entry in the log, which gets ``attempts`` and ``outcome``.
+        fault: The fault that strikes it.
+        answer: The future that receives the answer; None if nothing waits for one.
     """
 
     effect: Event | Fetch | None
@@ -82,22 +82,22 @@ class Delivery:
 
     @property
     def receiver(self) -> str:
-        """``host:port``."""
+        """The host and port of the receiver, as ``host:port``."""
         parts = urlsplit(self.hook.url)
         return f"{parts.hostname}:{parts.port or parts.scheme}"
 
     @property
     def place(self) -> tuple[str, str]:
-        """Where it keeps its order: the receiver and the line."""
+        """The receiver and the line, within which deliveries keep their order."""
         return self.receiver, self.line
 
 
 class WebhookClient:
-    """Makes the requests of deliveries, one delivery at a time or many.
+    """A client that makes the requests of deliveries, many at a time.
 
     Args:
-        sign: Makes the token of a payload, for the application with this id.
-        may_reach: Whether a URL is on a host that the sandbox may reach.
+        sign: Returns the token of a payload, for the application with this id.
+        may_reach: Returns True if a URL is on a host that the sandbox may reach.
     """
 
     def __init__(self, *, sign: Callable[[bytes, str], str], may_reach: Callable[[str], bool]) -> None:
@@ -105,20 +105,20 @@ class WebhookClient:
         self._may_reach = may_reach
 
     async def tell(self, delivery: Delivery) -> None:
-        """Deliver an event whose reply does not count.
+        """Deliver an event and ignore the body of the reply.
 
-        Only a receiver that took too long is told again; what else goes wrong is lost.
+        Send it again only if the receiver took too long; after any other failure the event is lost.
         """
         reply = await self._try(delivery, delivery.hook, delivery.fields, _took_too_long)
         delivery.entry["outcome"] = "delivered" if reply.has_arrived else f"failed: {reply.reason}"
 
     async def consult(self, delivery: Delivery) -> Answer:
-        """Deliver a question, or an event whose reply may be an NCCO; ask the fallback where that is due."""
+        """Deliver an NCCO request, or an event whose reply may be an NCCO; ask the fallback if it fails."""
         is_question = isinstance(delivery.effect, Fetch)
         hook, fallback = delivery.hook, delivery.application.fallback
         reply = await self._try(delivery, hook, delivery.fields, _may_pass)
         answer = self._read(delivery, reply)
-        # Whatever is wrong with the reply of an answer_url counts; an event_url must not have been heard at all.
+        # Any bad reply of an answer_url leads to the fallback, but only a missing reply of an event_url.
         has_failed = answer.actions is None and (is_question or _may_pass(reply))
         if fallback is None or not has_failed:
             return answer
@@ -134,13 +134,13 @@ class WebhookClient:
 
     @cached_property
     def _slots(self) -> asyncio.Semaphore:
-        """One for each request under way: half of the descriptors are left for whoever asks the sandbox."""
+        """A semaphore for the requests under way, which leaves half of the descriptors to clients of the sandbox."""
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         is_unbounded = soft == resource.RLIM_INFINITY
         return asyncio.Semaphore(SENDS_AT_ONCE if is_unbounded else max(1, min(SENDS_AT_ONCE, soft // 2)))
 
     async def _send(self, request: httpx.Request) -> Reply:
-        """Send it once there is a slot for it; the wait for one is not part of its time-out."""
+        """Send *request* once a slot is free; that wait does not count towards its time-out."""
         async with self._slots:
             return await send(request)
 
@@ -151,7 +151,7 @@ class WebhookClient:
         fields: dict[str, Any],
         is_worth_repeating: Callable[[Reply], bool],
     ) -> Reply:
-        """Make up to two attempts at one URL, and write them down. Faults strike the delivery's own URL only."""
+        """Make up to two attempts at one URL, and log them. Faults strike only the delivery's own URL."""
         fault = delivery.fault.what if delivery.fault and hook is delivery.hook else None
         where = {} if hook is delivery.hook else {"url": without_password(hook.url)}
         attempts = delivery.entry["attempts"]
@@ -171,7 +171,7 @@ class WebhookClient:
                 if fault is FaultType.ANSWER_TIMEOUT:
                     reply = NO_ANSWER
             made |= reply.to_json()
-            # A server error brings a signed copy of what came unsigned by mistake: so say the signed webhooks' docs.
+            # After a server error an unsigned webhook is sent again, signed (documentation of signed webhooks).
             needs_signing = is_unsigned and reply.status in _SERVER_ERRORS
             if not needs_signing and not is_worth_repeating(reply):
                 break
@@ -182,7 +182,7 @@ class WebhookClient:
         return (lambda payload: self._sign(payload, application_id)) if delivery.is_signed else None
 
     def _read(self, delivery: Delivery, reply: Reply) -> Answer:
-        """What *reply* says is to be done; its ``outcome`` is written down."""
+        """Return the answer in *reply*, and log its ``outcome``."""
         entry, is_event = delivery.entry, isinstance(delivery.effect, Event)
         if reply.trouble or not reply.has_arrived:
             entry["outcome"] = f"failed: {reply.reason}"
@@ -198,12 +198,12 @@ class WebhookClient:
         if is_event and not actions:
             return Answer()
         if actions:
-            entry["outcome"] = "delivered, and brought an NCCO"
+            entry["outcome"] = "delivered; the reply was an NCCO"
         return Answer(actions=actions)
 
 
 class _BadNcco(Exception):
-    """A reply is no NCCO; the message says why."""
+    """A reply is not a valid NCCO; the message says why."""
 
 
 def _actions(body: bytes) -> Actions:

@@ -1,9 +1,9 @@
-"""When each request to a webhook has its turn.
+"""The queue of requests to webhooks.
 
-Each receiver, a host and port, has a queue of its own: one that is slow or dead holds up nobody else, unless so many
-questions wait for its replies that all slots of the client are taken. In a queue each leg has a line: what it tells
-goes out in order, one after the other, but a reply that is late holds up the rest for a moment only. The platform
-promises no order at all; with a receiver that is well, this one can be relied on in a test.
+Each receiver (a host and port) has its own queue, so a slow or dead receiver delays no other, unless so many calls
+wait for its replies that all slots of the client are taken. In a queue, each leg has a line. Its requests are sent in
+order, each after the reply to the one before, but a late reply delays the next request only briefly. The platform
+promises no order; tests may rely on this one if their receiver replies in time.
 """
 
 from __future__ import annotations
@@ -15,22 +15,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 PATIENCE_SECONDS = 0.5
-"""How long the next of a leg waits for the one before it, on the host clock."""
+"""Longest time a request waits for the one before it in its line, in seconds of the host clock."""
 
 AT_ONCE = 8
-"""How many requests that nobody waits for go to one receiver at a time: a simple server has a queue of five."""
+"""Most requests to one receiver at a time, except those that a call waits for: a simple server queues five."""
 
 MOST = 50_000
-"""How many requests may wait or be under way for one receiver before those that nobody waits for find no room."""
+"""Most unfinished requests for one receiver; beyond it, only requests that a call waits for are queued."""
 
 
 @dataclass(slots=True, eq=False)
 class Turn:
-    """A request that is to be made.
+    """A request in the queue.
 
     Attributes:
-        make: Makes it.
-        is_awaited: Whether a call waits for the reply: it has its turn within the patience, come what may.
+        make: Makes the request.
+        is_awaited: True if a call waits for the reply; such a request is sent within ``PATIENCE_SECONDS``.
+        task: The request under way; None before it is sent.
     """
 
     make: Callable[[], Coroutine[Any, Any, None]]
@@ -46,7 +47,7 @@ class _Receiver:
 
 
 class WebhookQueue:
-    """The turns of all requests to all receivers.
+    """The queues of all receivers.
 
     Args:
         most: See :data:`MOST`.
@@ -60,7 +61,7 @@ class WebhookQueue:
 
     @property
     def unfinished(self) -> int:
-        """How many wait or are under way."""
+        """Number of requests that wait or are under way."""
         return sum(receiver.unfinished for receiver in self._receivers.values())
 
     def add(self, name: str, line: str, turn: Turn) -> bool:
@@ -68,11 +69,11 @@ class WebhookQueue:
 
         Args:
             name: The receiver, as ``host:port``.
-            line: Whose line it waits in: a leg's uuid.
-            turn: What is to be made.
+            line: The line, named after a leg or conversation by its uuid.
+            turn: The request.
 
         Returns:
-            Whether there was room for it.
+            False if the receiver's queue is full.
         """
         receiver = self._receivers.setdefault(name, _Receiver())
         if receiver.unfinished >= self._most and not turn.is_awaited:
@@ -88,7 +89,7 @@ class WebhookQueue:
         return True
 
     def cancel(self) -> list[asyncio.Task[None]]:
-        """Forget for good what waits, and break off what is under way: the tasks that have still to be waited for."""
+        """Drop what waits, and cancel what is under way; return the tasks that have yet to end."""
         self._is_closed = True
         self._receivers.clear()
         cancelled = list(self._tasks)
@@ -111,7 +112,7 @@ class WebhookQueue:
             self._begin(name, receiver, turn)
 
     def _begin(self, name: str, receiver: _Receiver, turn: Turn) -> asyncio.Task[None]:
-        """Begin *turn*, if it has not begun."""
+        """Start *turn* if it has not started, and return its task."""
         if turn.task is None:
             turn.task = self._spawn(turn.make())
             turn.task.add_done_callback(lambda _task: self._end(name, receiver, turn))

@@ -1,6 +1,6 @@
-"""One request to a webhook: the form of its fields, its signature, its sending, and what comes back.
+"""One request to a webhook: its encoding, its signature, sending it, and its reply.
 
-Source: Vonage webhook reference, "delivery rules"; the account of how to verify the payload of a signed webhook.
+Source: Vonage webhook reference, "delivery rules"; Vonage documentation on verifying signed webhooks.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ Sign = Callable[[bytes], str]
 
 
 SUCCESSES = range(200, 206)
-"""What counts as having arrived."""
+"""The statuses that count as delivered."""
 
-_PARTS_AT_ONCE = 100  # of a body, read before others have their turn: a receiver may send it byte by byte
+_PARTS_AT_ONCE = 100  # of a body, read before other tasks run: a receiver may send it byte by byte
 
 _HEADERS = {
     "User-Agent": "voicectl-sandbox",
     "Accept": "application/json",
     "Accept-Encoding": "identity",
-    # A connection for each request: a server of one thread would wait on a kept one and hear nobody else.
+    # Use a new connection for each request: a single-threaded server would block on one that is kept open.
     "Connection": "close",
 }
 
 
 class Unsendable(Exception):
-    """The fields, or the URL, cannot be put into a request; the message says why."""
+    """The request cannot be built from its fields or URL; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What came of one attempt.
+    """The result of one attempt.
 
     Attributes:
         status: The HTTP status; None if none came.
-        body: At most one byte more than ``MAX_BODY``, so that it can be seen to be too long.
-        trouble: Why there is no status, or not all of the body, in the platform's words; empty if all is well.
-        is_timeout: Whether the trouble is that it took too long.
+        body: The body, cut one byte after ``MAX_BODY``, so that it is still seen to be too long.
+        trouble: The error that kept the status or a part of the body away, in the platform's words; empty for none.
+        is_timeout: True if the error is a time-out.
     """
 
     status: int | None = None
@@ -61,21 +61,21 @@ class Reply:
 
     @property
     def has_arrived(self) -> bool:
-        """Whether the receiver took it."""
+        """True if the receiver accepted the request."""
         return self.status in SUCCESSES
 
     @property
     def reason(self) -> str:
-        """Why it is of no use: the trouble, or the status."""
+        """The reason for a failure: the error, or the status."""
         return self.trouble or f"answered with status {self.status}"
 
     def to_json(self) -> dict[str, Any]:
-        """As the log shows it: ``status`` or ``reason``."""
+        """Return the reply as the log shows it: ``status`` or ``reason``."""
         return {"reason": self.trouble} if self.trouble else {"status": self.status}
 
 
 NO_ANSWER = Reply(trouble="Read timed out.", is_timeout=True)
-"""What is seen of a receiver that does not answer in time."""
+"""The reply of a receiver that does not answer in time."""
 
 
 def build(hook: Hook, fields: dict[str, Any], sign: Sign | None) -> httpx.Request:
@@ -85,13 +85,13 @@ def build(hook: Hook, fields: dict[str, Any], sign: Sign | None) -> httpx.Reques
     an empty one, and an object or array its JSON.
 
     Args:
-        hook: Where it goes, and how long that may take.
-        fields: What is told.
-        sign: Makes the token of a payload; None: not signed. The payload is the body of a POST; of a GET it is
-            the parameters as a JSON object, in their order and without spaces.
+        hook: The webhook, with its time-outs.
+        fields: The fields to send.
+        sign: Returns the token of a payload; None for an unsigned request. The payload of a POST is its body; that
+            of a GET is the parameters as a JSON object, in their order and without spaces.
 
     Raises:
-        Unsendable: A text in it is no Unicode, or the URL is none.
+        Unsendable: A text is not valid Unicode, or the URL is not valid.
     """
     try:
         url = httpx.URL(hook.url)
@@ -113,9 +113,9 @@ def build(hook: Hook, fields: dict[str, Any], sign: Sign | None) -> httpx.Reques
 
 
 async def send(request: httpx.Request) -> Reply:
-    """Send *request* once, over a connection of its own; follows no redirect, and never raises for the other side.
+    """Send *request* once, over a new connection; follow no redirect, and raise no error of the receiver's.
 
-    It takes no longer in all than the time to connect and the time to answer together.
+    The whole exchange takes at most the connect and the read time-out together.
     """
     times = request.extensions["timeout"]
     status, body = None, bytearray()
@@ -149,20 +149,20 @@ async def send(request: httpx.Request) -> Reply:
 
 
 def without_password(url: str) -> str:
-    """*url* for the log: without the password that it may have."""
+    """Return *url* without user and password, for the log."""
     scheme, slashes, rest = url.partition("//")
     authority, slash, path = rest.partition("/")
     return f"{scheme}{slashes}{authority.rpartition('@')[2]}{slash}{path}"
 
 
 def compact(value: object) -> bytes:
-    """*value* as JSON without spaces, in UTF-8: to the byte what ``JSON.stringify`` makes of it once it is read."""
-    # Half a surrogate pair has no UTF-8: it stays the escape that it came as.
+    """Return *value* as JSON without spaces, in UTF-8: the same bytes as ``JSON.stringify`` of the parsed value."""
+    # UTF-8 cannot encode half a surrogate pair, so it stays an escape.
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(errors="backslashreplace")
 
 
 def _cause(exc: BaseException, otherwise: str) -> str:
-    """What is the matter, where it is neither the receiver nor the way to it."""
+    """Return the error of the sandbox's own side (DNS, descriptors) that caused *exc*, else *otherwise*."""
     for each in causes(exc):
         if isinstance(each, socket.gaierror):
             return "The name cannot be resolved."
@@ -185,7 +185,7 @@ def _text(value: object) -> str:
 
 
 def _as_object(pairs: list[tuple[str, str]]) -> dict[str, str | list[str]]:
-    """The parameters as an object; one that comes several times has an array, as common servers read it."""
+    """Return the parameters as an object; a repeated one becomes an array, as common servers parse it."""
     found: dict[str, list[str]] = {}
     for name, value in pairs:
         found.setdefault(name, []).append(value)
@@ -194,5 +194,5 @@ def _as_object(pairs: list[tuple[str, str]]) -> dict[str, str | list[str]]:
 
 @cache
 def _tls() -> ssl.SSLContext:
-    """One for all: making it takes longer than sending a request."""
+    """Return a TLS context, shared because making one takes longer than sending a request."""
     return httpx.create_ssl_context()

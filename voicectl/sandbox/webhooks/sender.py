@@ -1,4 +1,4 @@
-"""Telling webhooks what happened, and asking them for NCCOs.
+"""Sending events to webhooks, and requesting NCCOs from them.
 
 Source: Vonage webhook reference, "delivery rules"; Application API v2 reference: URLs, methods, time-outs.
 """
@@ -29,28 +29,28 @@ from voicectl.sandbox.webhooks.request import without_password
 from voicectl.voice.call import CallStatus
 
 REORDER_SECONDS = 1.0
-"""How long an event that is to be out of order waits for the next of its leg, on the host clock."""
+"""Longest time a reordered event waits for the next event of its leg, in seconds of the host clock."""
 
 _NEVER_ANSWERED = {"busy": "user", "unanswered": "user", "timeout": "platform", "failed": "platform"} | {
     "cancelled": "platform"
 }
-"""The statuses after which no ``completed`` follows of itself, and the ``disconnected_by`` of one that does."""
+"""The statuses that no ``completed`` follows, and ``disconnected_by`` of the one that the fault adds."""
 
 
 class Webhooks:
-    """Sends events and asks for NCCOs, in the background and many at once.
+    """Sender of events and NCCO requests, in the background and many at once.
 
-    Nothing here raises for what a receiver does. Each event and each question has one entry in the log, of the kind
-    ``webhook``, from the moment at which it is queued; its ``attempts`` and ``outcome`` follow.
+    Nothing here raises an error of a receiver's. Each event and each request has one entry in the log, of the kind
+    ``webhook``, from the time at which it is queued; its ``attempts`` and ``outcome`` follow.
 
     Args:
-        applications: Whose webhooks they are.
-        sign: Makes the token of a payload, for the application with this id.
-        faults: What is to go wrong.
-        log: Where it is written down.
-        may_reach: Whether a URL is on a host that the sandbox may reach.
-        region_url: Tells the base URL of a region, such as ``na-east``.
-        queue: Where requests wait for their turn.
+        applications: The applications that own the webhooks.
+        sign: Returns the token of a payload, for the application with this id.
+        faults: The faults to apply.
+        log: The log.
+        may_reach: Returns True if a URL is on a host that the sandbox may reach.
+        region_url: Returns the base URL of a region, such as ``na-east``.
+        queue: The queue of waiting requests.
     """
 
     def __init__(
@@ -72,27 +72,27 @@ class Webhooks:
         self._may_reach = may_reach
         self._queue = queue or WebhookQueue()
         self._held: dict[Delivery, asyncio.TimerHandle] = {}
-        self._behind: dict[tuple[str, str], Delivery] = {}  # those held that go after the next of their leg
+        self._behind: dict[tuple[str, str], Delivery] = {}  # those held until the next of their leg is sent
         self._asked: set[asyncio.Future[Answer]] = set()
 
     @property
     def pending(self) -> int:
-        """How many are queued, held back or under way."""
+        """Number of requests that are queued, held back or under way."""
         return self._queue.unfinished + len(self._held)
 
     def send(self, event: Event) -> None:
-        """Tell an event, if there is anybody to tell; the reply does not count."""
+        """Send an event to its webhook, if there is one; ignore the reply."""
         delivery = self._addressed(event)
         if delivery is not None:
             self._post(delivery)
             self._complete(event)
 
     def publish(self, note: Note, fields: dict[str, Any]) -> None:
-        """Tell an event of a conversation, if the application has an RTC webhook.
+        """Send an event of a conversation, if the application has an RTC webhook.
 
         Args:
-            note: Where and when it happened.
-            fields: What is sent.
+            note: The event.
+            fields: The fields to send.
         """
         application = self._applications.by_id.get(note.application_id)
         if application is not None and application.rtc_event is not None:
@@ -101,7 +101,7 @@ class Webhooks:
             self._post(self._delivery(entry, None, application, application.rtc_event, fields, line))
 
     async def ask(self, effect: Event | Fetch) -> Answer:
-        """Tell or ask, and wait for the reply; at once nothing, if there is nobody to ask."""
+        """Send an event or NCCO request and wait for the answer; return at once if there is no webhook."""
         delivery = self._addressed(effect)
         if delivery is None:
             return Answer(reason="there is no webhook")
@@ -116,10 +116,10 @@ class Webhooks:
             self._asked.discard(delivery.answer)
 
     def abandon(self) -> list[asyncio.Task[None]]:
-        """Forget for good all that is queued or under way; who waits for a reply gets none.
+        """Drop all requests that are queued or under way; end every wait for a reply.
 
         Returns:
-            What is being broken off.
+            The tasks that are being cancelled.
         """
         for timer in self._held.values():
             timer.cancel()
@@ -127,22 +127,22 @@ class Webhooks:
         self._behind.clear()
         for answer in self._asked:
             if not answer.done():
-                answer.set_result(Answer(reason="it was forgotten"))
+                answer.set_result(Answer(reason="it was dropped on reset or stop"))
         return self._queue.cancel()
 
     async def quiet(self, seconds: float) -> None:
-        """Wait until nothing is pending, for *seconds* of the host clock at most."""
+        """Wait until nothing is pending, at most *seconds* of the host clock."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self.pending:
                     await asyncio.sleep(0.002)
 
     async def close(self) -> None:
-        """Forget all, and wait until what was under way has ended."""
+        """Drop all requests, and wait until those under way have ended."""
         await asyncio.gather(*self.abandon(), return_exceptions=True)
 
     def _addressed(self, effect: Event | Fetch) -> Delivery | None:
-        """The delivery of *effect*; None if there is nobody to tell or ask."""
+        """Return the delivery of *effect*; None if there is no webhook for it."""
         application = self._applications.by_id.get(effect.application_id)
         if application is None:
             return None
@@ -184,7 +184,7 @@ class Webhooks:
         )
 
     def _complete(self, event: Event) -> None:
-        """Tell a ``completed`` after a call that was never answered, if a fault wants it."""
+        """Send a ``completed`` after a call that was never answered, if a fault says so."""
         ended_by = _NEVER_ANSWERED.get(event.fields.get("status", ""))
         if event.kind is not Kind.STATUS or ended_by is None:
             return
@@ -217,14 +217,14 @@ class Webhooks:
 
     def _hold(self, delivery: Delivery, seconds: float) -> None:
         if len(self._held) >= MOST:
-            self._settle(delivery, "dropped: too many are held back")
+            self._settle(delivery, "dropped: too many webhooks are held back")
             return
         self._held[delivery] = asyncio.get_running_loop().call_later(seconds, self._release, delivery)
 
     def _release(self, delivery: Delivery) -> None:
         timer = self._held.pop(delivery, None)
         if timer is None:
-            return  # it found no room
+            return  # it was dropped: too many were held back
         timer.cancel()
         if self._behind.get(delivery.place) is delivery:
             del self._behind[delivery.place]
@@ -233,13 +233,13 @@ class Webhooks:
     def _enqueue(self, delivery: Delivery) -> None:
         turn = Turn(make=lambda: self._make(delivery), is_awaited=delivery.answer is not None)
         if not self._queue.add(delivery.receiver, delivery.line, turn):
-            self._settle(delivery, "dropped: too many wait for this receiver")
+            self._settle(delivery, "dropped: too many webhooks wait for this receiver")
 
     async def _make(self, delivery: Delivery) -> None:
         if delivery.answer is None:
             await self._client.tell(delivery)
             return
-        answer = Answer(reason="it was broken off")
+        answer = Answer(reason="it was cancelled")
         try:
             answer = await self._client.consult(delivery)
         finally:
@@ -247,14 +247,14 @@ class Webhooks:
                 delivery.answer.set_result(answer)
 
     def _settle(self, delivery: Delivery, outcome: str) -> None:
-        """Have done with what is not sent at all."""
+        """Record the outcome of a delivery that is not sent."""
         delivery.entry["outcome"] = outcome
         if delivery.answer is not None:
             delivery.answer.set_result(Answer(reason=outcome))
 
 
 def _hook(own: Webhook | None, applications: Hook | None, read_seconds: float) -> Hook | None:
-    """Where to send: the call's or action's *own* URL, with the time-outs of the application's."""
+    """Return the call's or action's *own* webhook, with the application's time-outs, else that of the application."""
     if own is None:
         return applications
     times = applications or Hook(url=own.url, method=own.method, read_seconds=read_seconds)
