@@ -1,4 +1,4 @@
-"""Bodies: JSON in, bounded in size and depth, and JSON out."""
+"""Reading JSON bodies, bounded in size and depth, and writing them."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ MAX_DEPTH = 64
 MASK = "***"
 
 MOST_LOGGED = 16_384
-"""Bytes of a body that the log keeps."""
+"""Size of the largest body that the log keeps, in bytes."""
 
 _SECRETS = {"api_secret", "authorization", "jwt", "password", "private_key", "token"}
 _USER_OF_URL = re.compile(r"(://)[^/?#\s]*@")
 
 
 class UnreadableBody(Exception):
-    """Not JSON that we would read; the message says why."""
+    """The body is not JSON, or it exceeds a limit; the message says why."""
 
 
 class BodyTooLarge(Exception):
-    """More than :data:`MAX_BODY` bytes."""
+    """The body is larger than :data:`MAX_BODY` bytes."""
 
 
 class Json(Response):
-    """A JSON answer, all ASCII: text that came in with half a surrogate pair goes out as it came."""
+    """A JSON answer in ASCII, so that half a surrogate pair in a text is returned as it was sent."""
 
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
-        """See :class:`starlette.responses.Response`."""
+        """Encode *content*; see :class:`starlette.responses.Response`."""
         return json.dumps(content, separators=(",", ":")).encode()
 
 
@@ -44,7 +44,7 @@ def parse_json(data: bytes) -> Any:
     """Read *data* strictly: UTF-8, no ``NaN``, at most :data:`MAX_DEPTH` deep.
 
     Raises:
-        UnreadableBody: It is something else.
+        UnreadableBody: The body breaks one of these rules.
     """
     if len(data) > MAX_BODY:
         raise UnreadableBody(f"larger than {MAX_BODY} bytes")
@@ -61,12 +61,12 @@ def parse_json(data: bytes) -> Any:
 
 
 def logged(value: Any, size: int) -> Any:
-    """A body of *size* bytes as the log may show it: what could sign anybody in is masked, wherever it stands."""
+    """Return a body of *size* bytes for the log: with credentials masked, or only its size if it is too large."""
     return without_secrets(value) if size <= MOST_LOGGED else f"({size} bytes, not kept)"
 
 
 def without_secrets(value: Any) -> Any:
-    """*value* with secrets masked: fields of such names, and users and passwords in URLs."""
+    """Return *value* with secrets masked: fields that are named like one, and users and passwords in URLs."""
     match value:
         case list():
             return [without_secrets(each) for each in value]
@@ -81,16 +81,16 @@ def without_secrets(value: Any) -> Any:
 
 
 def is_json(request: Request) -> bool:
-    """Whether the body says that it is JSON."""
+    """Return True if the Content-Type is JSON."""
     media_type = request.headers.get("content-type", "").partition(";")[0]
     return media_type.strip().lower() == "application/json"
 
 
 async def read_body(request: Request) -> bytes:
-    """The whole body.
+    """Read the whole body.
 
     Raises:
-        BodyTooLarge: It is longer than :data:`MAX_BODY`; the rest of it is not read.
+        BodyTooLarge: The body is larger than :data:`MAX_BODY`; the rest of it is not read.
     """
     body = bytearray()
     async for part in request.stream():

@@ -1,6 +1,6 @@
-"""The call clock: what rules ringing, speech, timers and the far ends.
+"""The call clock, which times ringing, speech, timers and the far ends.
 
-It runs from the host clock, faster if asked, or stands still until it is advanced.
+It follows the host clock, faster if asked, or is frozen and moves only when it is advanced.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from voicectl.clock import Clock
 DAY_MS = 86_400_000
 
 FROZEN_START = 1_767_225_600_000
-"""Where a frozen clock starts, 2026-01-01T00:00:00Z: the same for every run, so that logs can be compared."""
+"""Start of a frozen clock, 2026-01-01T00:00:00Z: the same in every run, so that logs can be compared."""
 
 
 class CallClock:
-    """Milliseconds since 1970, not before where they were.
+    """A clock in milliseconds since 1970 that never goes back.
 
     Args:
         clock: The host clock.
-        speed: How many times faster than it this one runs.
-        frozen: Whether it moves by :meth:`skip_to` only.
+        speed: How many times faster than the host clock this one runs.
+        frozen: True if only :meth:`skip_to` moves it.
     """
 
     def __init__(self, clock: Clock, *, speed: float, frozen: bool) -> None:
@@ -29,13 +29,13 @@ class CallClock:
         self._offset = FROZEN_START if frozen else round(clock.time() * 1000)
 
     def now(self) -> int:
-        """The moment it is."""
+        """Return the current time of this clock."""
         return self._offset + round((self._clock.monotonic() - self._origin) * 1000 * self._speed)
 
     def skip_to(self, moment: int) -> None:
-        """Jump forward to *moment*; stay where it is past that."""
+        """Jump forward to *moment*; do nothing if it has passed."""
         self._offset += max(0, moment - self.now())
 
     def host_seconds_until(self, moment: int) -> float | None:
-        """How long the host clock must run until this one shows *moment*; None: it never will by itself."""
+        """Return the seconds of the host clock until *moment*; None if this clock is frozen."""
         return max(0, moment - self.now()) / 1000 / self._speed if self._speed else None

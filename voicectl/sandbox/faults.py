@@ -1,4 +1,4 @@
-"""Faults on demand: what may go wrong between a client and the platform, made to happen, in either direction."""
+"""Faults on demand: simulated failures of requests to the platform and of its webhooks."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from voicectl.sandbox.telephony.effects import Kind
 ANY = "any"
 
 ANSWER = "answer"
-"""The requests for an NCCO, of whatever purpose, as one kind of webhook beside the kinds of event."""
+"""The kind of webhook that stands for all requests for an NCCO, beside the kinds of event."""
 
 RTC = "rtc"
-"""The events of conversations, likewise."""
+"""The kind of webhook that stands for all events of conversations."""
 
 
 class FaultType(StrEnum):
@@ -42,7 +42,7 @@ class FaultType(StrEnum):
 
 _OPERATIONS = tuple(Operation)
 _BY_TOKEN = tuple(operation for operation in Operation if "Application" not in operation)
-"""Those of the Application API take the account's key and secret in place of a token."""
+"""Operations that take a token; the Application API takes the account's key and secret instead."""
 
 _EVENTS = (*Kind, RTC)
 _WEBHOOKS = (*_EVENTS, ANSWER)
@@ -63,13 +63,13 @@ _STRIKES: dict[FaultType, tuple[str, ...]] = {
     FaultType.WEBHOOK_COMPLETED: (Kind.STATUS,),
     FaultType.ANSWER_TIMEOUT: (ANSWER,),
 }
-"""What each can strike: operations of the API, or kinds of webhook."""
+"""The places that each fault can strike: operations of the API, or kinds of webhook."""
 
 REQUEST_FAULTS = frozenset(what for what, places in _STRIKES.items() if places[0] in set(Operation))
-"""Those that strike a request to the platform."""
+"""The faults that strike a request to the platform."""
 
 WEBHOOK_FAULTS = frozenset(_STRIKES) - REQUEST_FAULTS - {FaultType.WEBHOOK_COMPLETED}
-"""Those that strike a request of the platform's; ``webhook-completed`` makes one more."""
+"""The faults that strike a request to a webhook; ``webhook-completed`` sends an extra one instead."""
 
 _BELONGS_TO = {
     "code": (FaultType.STATUS,),
@@ -85,15 +85,17 @@ class Fault:
     """One fault, and how often it has struck.
 
     Attributes:
-        on: The operation or kind of webhook that it strikes, or ``any`` that it can.
-        code: The HTTP status of ``status``.
-        seconds: How long ``delay`` holds the answer back, or ``webhook-delay`` the request, on the host clock.
+        on: The operation or kind of webhook that it strikes; ``any`` for all that it can strike.
+        code: The HTTP status that ``status`` returns.
+        seconds: Seconds for which ``delay`` holds back the answer, or ``webhook-delay`` the request (host clock).
         retry_after: The ``Retry-After`` of ``rate-limit``, in seconds; None for no such header.
-        times: How often it strikes at most; None for no bound.
+        times: How often it can strike; None for no limit.
         probability: The chance that it strikes, from 0 to 1.
-        after: How long after it was added it begins to strike, in seconds, as given; likewise *lasting* from then.
-        begins: When it begins to strike, on the host's monotonic clock.
-        chance: Its own, so that what strikes others does not change when it strikes.
+        after: Seconds from its addition until it begins to strike, as given.
+        lasting: Seconds for which it strikes from then on, as given; None for no end.
+        begins: The time at which it begins to strike, on the host's monotonic clock.
+        chance: Its own random generator, so that other faults do not affect when it strikes.
+        struck: How often it has struck.
     """
 
     id: int
@@ -111,7 +113,7 @@ class Fault:
     struck: int = 0
 
     def strikes(self, place: str, now: float) -> bool:
-        """Whether it strikes *place*, an operation or a kind of webhook, this time; counts it."""
+        """Return True if it strikes *place*, an operation or kind of webhook, this time, and count the strike."""
         can_strike = self.on in (ANY, place) and place in _STRIKES[self.what]
         if not can_strike or now < self.begins or self.is_spent(now):
             return False
@@ -121,22 +123,22 @@ class Fault:
         return True
 
     def is_spent(self, now: float) -> bool:
-        """Whether it will not strike again."""
+        """Return True if it will not strike again."""
         used_up = self.times is not None and self.struck >= self.times
         return used_up or (self.lasting is not None and now >= self.begins + self.lasting)
 
     def to_json(self, now: float) -> dict[str, Any]:
-        """As the control routes show it: what was given, ``struck`` and ``spent``."""
+        """Return the fault as the control routes show it: the given fields, ``struck`` and ``spent``."""
         shown = {name: value for name in _SHOWN if (value := getattr(self, name)) is not None}
         return {"id": self.id} | shown | {"struck": self.struck, "spent": self.is_spent(now)}
 
 
 class Faults:
-    """The faults that were asked for, in that order.
+    """The faults that were added, in that order.
 
     Args:
-        seed: Chance follows from it.
-        monotonic: The host clock, which rules when a fault begins and ends.
+        seed: Determines the random choices.
+        monotonic: The host clock, by which faults begin and end.
     """
 
     def __init__(self, seed: int, monotonic: Callable[[], float]) -> None:
@@ -146,17 +148,17 @@ class Faults:
         self._added = 0
 
     def add(self, raw: object) -> dict[str, Any]:
-        """Add what a control request describes.
+        """Add the fault that a control request describes.
 
         Args:
-            raw: ``what``, and as wanted ``on``, ``code``, ``seconds``, ``retry_after``, ``times``,
+            raw: ``what``, and optionally ``on``, ``code``, ``seconds``, ``retry_after``, ``times``,
                 ``probability``, ``after`` (seconds from now) and ``lasting`` (seconds from then).
 
         Returns:
             The fault as :meth:`Fault.to_json` shows it.
 
         Raises:
-            Invalid: It makes no fault.
+            Invalid: The description breaks the rules.
         """
         fields = Fields(raw)
         what = fields.choice("what", FaultType, required=True)
@@ -165,7 +167,7 @@ class Faults:
             fields.refuse("on", f"Must be one of {ANY}, {', '.join(_STRIKES[what])}")
         for name, owners in _BELONGS_TO.items():
             if name in fields.raw and what not in (*owners, None):
-                fields.refuse(name, f"Goes with {' and '.join(owners)} only")
+                fields.refuse(name, f"Is allowed only with {' and '.join(owners)}")
             elif what in owners and name in _NEEDED and name not in fields.raw:
                 fields.refuse(name, MISSING)
         after, lasting = fields.amount("after"), fields.amount("lasting")
@@ -183,7 +185,7 @@ class Faults:
             after=after,
             lasting=lasting,
             begins=begins,
-            chance=random.Random(f"fault {self._added + 1} {self._seed}"),  # noqa: S311 (it is to repeat)
+            chance=random.Random(f"fault {self._added + 1} {self._seed}"),  # noqa: S311 (the same in each run)
         )
         fields.done()
         self._added += 1
@@ -191,24 +193,24 @@ class Faults:
         return fault.to_json(self._monotonic())
 
     def strike(self, place: str, among: Collection[FaultType] = REQUEST_FAULTS) -> Fault | None:
-        """The first fault that strikes now, if one does; counts it.
+        """Return the first fault that strikes now, or None, and count the strike.
 
         Args:
             place: An operation of the API, or a kind of webhook.
-            among: What may go wrong there.
+            among: The kinds of fault to consider.
         """
         now = self._monotonic()
         return next((each for each in self._faults if each.what in among and each.strikes(place, now)), None)
 
     def clear(self) -> None:
-        """Forget them all."""
+        """Remove all faults."""
         self._faults.clear()
 
     def remove(self, id_: int) -> bool:
-        """Forget one.
+        """Remove one fault.
 
         Returns:
-            False if there is none with this id.
+            False if there is no fault with this id.
         """
         kept = [fault for fault in self._faults if fault.id != id_]
         is_found = len(kept) < len(self._faults)
@@ -216,11 +218,11 @@ class Faults:
         return is_found
 
     def to_json(self) -> list[dict[str, Any]]:
-        """All of them, those that will not strike again included."""
+        """Return all faults, including those that will not strike again."""
         return [fault.to_json(self._monotonic()) for fault in self._faults]
 
     @property
     def pending(self) -> int:
-        """How many may strike yet."""
+        """Number of faults that can still strike."""
         now = self._monotonic()
         return sum(not fault.is_spent(now) for fault in self._faults)

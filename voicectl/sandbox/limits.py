@@ -1,4 +1,4 @@
-"""Rate limits, on the host clock: 3 new calls a second and 15 other requests, ``connect`` counted as a call."""
+"""Rate limits, on the host clock: per second 3 new calls (``connect`` counts as one) and 15 other requests."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable
 CREATES_PER_SECOND = 3
 OTHERS_PER_SECOND = 15
 GRACE_SECONDS = 0.1
-"""How much too early a request may come: clocks and networks jitter."""
+"""Seconds by which a request may come too early, since clocks and networks jitter."""
 
 
 class TokenBucket:
-    """Holds as many tokens as it gets in a second, at first all of them.
+    """A bucket that holds as many tokens as it receives in a second, and starts full.
 
-    Kept as one number, the moment at which it would be full again, since that is all there is to know.
+    Its whole state is one number: the time at which it will be full again.
     """
 
     def __init__(self, per_second: int, monotonic: Callable[[], float]) -> None:
@@ -23,7 +23,7 @@ class TokenBucket:
         self._full_at = monotonic()
 
     def take(self) -> bool:
-        """Take a token, if there is one."""
+        """Take a token; return False if the bucket is empty."""
         now = self._monotonic()
         if self._full_at - now > self._depth:
             return False
@@ -32,16 +32,16 @@ class TokenBucket:
 
 
 class Limits:
-    """The buckets, which all applications share, or none at all."""
+    """The rate limits, shared by all applications; without *enabled*, nothing is limited."""
 
     def __init__(self, monotonic: Callable[[], float], *, enabled: bool) -> None:
         self._creates = TokenBucket(CREATES_PER_SECOND, monotonic) if enabled else None
         self._others = TokenBucket(OTHERS_PER_SECOND, monotonic) if enabled else None
 
     def allow_create(self) -> bool:
-        """Whether one more call may be placed now, by request or by ``connect``; counts it."""
+        """Return True if one more call may be placed now, by a request or by ``connect``, and count it."""
         return self._creates is None or self._creates.take()
 
     def allow_other(self) -> bool:
-        """Whether one more request of another kind may come now; counts it."""
+        """Return True if one more request of another kind is allowed now, and count it."""
         return self._others is None or self._others.take()

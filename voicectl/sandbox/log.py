@@ -1,4 +1,4 @@
-"""The log: every request, event and webhook, what happens to WebSockets, and remarks, numbered from 1."""
+"""The log: every request, event and webhook, changes of WebSockets, and remarks, numbered from 1."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 from voicectl.times import rfc3339
 
 KEPT = 100_000
-"""How many entries are kept; the oldest go first."""
+"""Most entries that are kept; the oldest are dropped first."""
 
 
 class Log:
-    """Entries, each a JSON object with ``n``, ``kind``, ``host_time`` and ``call_time``.
+    """The entries of a log, each a JSON object with ``n``, ``kind``, ``host_time`` and ``call_time``.
 
     Args:
-        host_time: Tells Unix seconds.
-        call_time: Tells milliseconds of the call clock.
+        host_time: Returns the time of the host clock, in Unix seconds.
+        call_time: Returns the time of the call clock, in milliseconds.
     """
 
     def __init__(self, host_time: Callable[[], float], call_time: Callable[[], int]) -> None:
@@ -28,12 +28,12 @@ class Log:
         self._call_time = call_time
 
     def add(self, kind: str, *, at: int | None = None, **fields: Any) -> dict[str, Any]:
-        """Write an entry; its fields can be changed later, as a request's ``status`` is when it is answered.
+        """Add an entry and return it; its fields may change later (a request's ``status``, once it is answered).
 
         Args:
             kind: ``request``, ``webhook``, ``websocket``, ``party``, ``remark``, or an event's: ``status`` ...
-            at: When it happened on the call clock, if not now.
-            fields: The rest; what is None is kept, as ``null``.
+            at: The time of the call clock; None means now.
+            fields: The other fields; None becomes ``null``.
         """
         self._written += 1
         entry = {
@@ -47,6 +47,6 @@ class Log:
         return entry
 
     def since(self, n: int) -> Iterator[dict[str, Any]]:
-        """The entries after number *n* that are still kept, in order."""
+        """Return the entries after number *n* that are still kept, in order."""
         first = self._written - len(self._entries)
         return islice(self._entries, max(0, n - first), None)

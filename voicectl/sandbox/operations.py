@@ -1,4 +1,4 @@
-"""The operations of the platform's APIs, by the names under which their descriptions list them."""
+"""The operations of the platform's APIs, by their names in the OpenAPI descriptions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Operation(StrEnum):
-    """All of them; the two of real-time digits, newer than the description, are named after their fellows."""
+    """An operation of an API. The descriptions lack the two for real-time digits, named here by analogy."""
 
     GET_CALLS = "getCalls"
     CREATE_CALL = "createCall"

@@ -1,4 +1,4 @@
-"""Serving a sandbox on loopback ports, one for all regions and one for each: in the foreground, or from a thread."""
+"""Serving a sandbox on loopback ports (one global, one for each region), in the foreground or from a thread."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from voicectl.sandbox.platform import Sandbox
 from voicectl.voice.call import Region
 
 LOOPBACK = ("127.0.0.1", "::1")
-"""Where it may be served: whoever reaches it may act as every outside party."""
+"""The only addresses to serve on, since any client can act as every outside party."""
 
 PORT = 4010
 MAX_PORT = 65_535 - len(Region)
-"""The highest port whose regions, on the ports after it, still have one."""
+"""Highest base port that leaves enough ports after it for the regions."""
 
 GRACE_SECONDS = 2.0
-"""How long a request under way may go on when the server stops."""
+"""Seconds for which a request under way may go on when the server stops."""
 
 
 class PortTaken(OSError):
-    """A port cannot be had; nothing was started.
+    """A port is not free; nothing was started.
 
     Attributes:
-        port: Which one, of the seven that are asked for.
+        port: The port, one of the seven that a sandbox needs.
     """
 
     def __init__(self, port: int, exc: OSError) -> None:
@@ -51,17 +51,17 @@ def serve(
     """Serve until SIGINT, SIGTERM or ``POST /sandbox/stop``.
 
     Args:
-        sandbox: What to serve; once only.
+        sandbox: The sandbox, which can be served only once.
         host: A loopback address.
-        port: Of the base URL; the regions are on those after it, in the order of :class:`Region`. At most
-            ``MAX_PORT``. 0: any free ones.
-        on_ready: Called with the base URL once requests are answered.
+        port: The port of the base URL, at most ``MAX_PORT``; the regions use the ports after it, in the order of
+            :class:`Region`. 0 means any free ports.
+        on_ready: Called with the base URL once the server answers requests.
 
     Returns:
-        The signal that ended it; None if it was told to stop.
+        The signal that ended it; None if a request stopped it.
 
     Raises:
-        PortTaken: A port cannot be had; nothing was started.
+        PortTaken: A port is not free; nothing was started.
         ValueError: *host* is not a loopback address.
     """
     caught: list[int] = []
@@ -88,14 +88,14 @@ def serve(
 
 @contextmanager
 def running(sandbox: Sandbox, *, port: int = 0) -> Iterator[str]:
-    """Serve from a thread while the block runs, which gets the base URL.
+    """Serve from a thread while the block runs, and yield the base URL.
 
     Args:
-        sandbox: What to serve; once only.
-        port: As of :func:`serve`.
+        sandbox: The sandbox, which can be served only once.
+        port: See :func:`serve`.
 
     Raises:
-        PortTaken: A port cannot be had; nothing was started.
+        PortTaken: A port is not free; nothing was started.
     """
 
     async def main(on_ready: Callable[[Callable[[], None]], None]) -> None:
@@ -107,9 +107,9 @@ def running(sandbox: Sandbox, *, port: int = 0) -> Iterator[str]:
 
 @contextmanager
 def _all_descriptors() -> Iterator[None]:
-    """Let this process have as many open files as it may: each request of many calls takes one."""
+    """Raise the limit of open files to its maximum, since each connection needs a file descriptor."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(OSError, ValueError):  # a system may know a lower bound yet
+    with suppress(OSError, ValueError):  # some systems have a lower limit of their own
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:
         yield
@@ -119,7 +119,7 @@ def _all_descriptors() -> Iterator[None]:
 
 @contextmanager
 def _listening(host: str, port: int) -> Iterator[list[socket.socket]]:
-    """Open the socket of the base URL and, after it, of each region; all of them or none."""
+    """Open the socket of the base URL and then one for each region; open all of them or none."""
     if host not in LOOPBACK:
         raise ValueError(f"{host!r} is not a loopback address: {' or '.join(LOOPBACK)}")
     ports = range(port, port + 1 + len(Region)) if port else [0] * (1 + len(Region))
@@ -129,7 +129,7 @@ def _listening(host: str, port: int) -> Iterator[list[socket.socket]]:
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # TCP by name: asyncio turns Nagle's algorithm off only where it sees that, and each answer would take 40 ms.
+    # Name TCP explicitly, or asyncio leaves Nagle's algorithm on and each answer takes 40 ms.
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -148,10 +148,10 @@ async def _serve(sandbox: Sandbox, sockets: list[socket.socket], on_ready: Calla
     answering = app_of(sandbox)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        with suppress(asyncio.CancelledError):  # broken off at the end: the server would call that our bug
+        with suppress(asyncio.CancelledError):  # cancelled on shutdown; the server would log it as an error
             await answering(scope, receive, send)
 
-    # The front writes Date, from the host clock that was handed in.
+    # The front writes Date from the host clock of the sandbox.
     http_config = config(app, _protocol(sandbox), loop="asyncio", date_header=False)
     server = _Server(http_config, sandbox, on_ready)
     async with asyncio.TaskGroup() as tasks:
@@ -161,7 +161,7 @@ async def _serve(sandbox: Sandbox, sockets: list[socket.socket], on_ready: Calla
 
 
 class _Server(Server):
-    """Uvicorn's server, stopped by ``sandbox.stopping`` and at once: its own loop looks ten times a second."""
+    """Uvicorn's server, stopped at once by ``sandbox.stopping``; its own main loop only checks every 100 ms."""
 
     def __init__(self, config: uvicorn.Config, sandbox: Sandbox, on_ready: Callable[[str], None]) -> None:
         super().__init__(config)
@@ -176,7 +176,7 @@ class _Server(Server):
         loop, tasks = asyncio.get_running_loop(), self.server_state.tasks
         for sock in (sock for server in self.servers for sock in server.sockets):
             loop.remove_reader(sock)
-        # What was accepted just now becomes a connection first: a closed server would lose its socket.
+        # Let a socket that was just accepted become a connection first: a closed server would lose it.
         for _ in range(2):
             await asyncio.sleep(0)
         for server in self.servers:
@@ -189,7 +189,7 @@ class _Server(Server):
 
 
 def _protocol(sandbox: Sandbox) -> type[H11Protocol]:
-    """Uvicorn's protocol, which lets the sandbox know its connections: a fault may close one without a word."""
+    """Return Uvicorn's protocol, registering each connection with the sandbox so that a fault can close it."""
 
     class Protocol(H11Protocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

@@ -1,1 +1,1 @@
-"""The application and its account as the platform keeps them: settings, secrets, tokens."""
+"""The applications and their account, as the platform keeps them: settings, secrets, tokens."""

@@ -1,6 +1,6 @@
-"""Reading the body that makes or replaces an application, checked as the platform does.
+"""Reading the body that creates or replaces an application, with the platform's checks.
 
-Fields that the reference does not know are kept as they were sent.
+Fields that the reference does not name are kept as they were sent.
 
 Source: Application API v2 reference, "application object".
 """
@@ -19,10 +19,10 @@ from voicectl.sandbox.parsing.fields import METHODS, Fields
 from voicectl.voice.call import Region
 
 CONVERSATIONS_TTL = 48
-"""Hours that a named conversation lives."""
+"""Lifetime of a named conversation, in hours."""
 
 LEG_PERSISTENCE_TIME = 2
-"""Days that the record of a leg can be read."""
+"""Days for which the record of a leg can be read."""
 
 MIN_KEY_BITS = 2048
 MAX_KEY_BITS = 16_384
@@ -40,12 +40,12 @@ class PublicKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """What an application is to be.
+    """The settings of an application, as read from a body.
 
     Attributes:
-        key: None if none was sent.
+        key: The public key; None if none was sent.
         capabilities: Checked, with defaults filled in.
-        more: The other fields: ``privacy``, and what is not known.
+        more: The other fields: ``privacy``, and fields that the reference does not name.
     """
 
     name: str
@@ -58,7 +58,7 @@ def read_application(raw: object) -> Draft:
     """Read a body.
 
     Raises:
-        Invalid: It breaks the rules.
+        Invalid: A field breaks the rules.
     """
     with Fields(raw) as fields:
         name = fields.text("name", required=True) or ""
@@ -76,17 +76,17 @@ def read_application(raw: object) -> Draft:
 
 
 def read_public_key(pem: str) -> PublicKey:
-    """The key that *pem* holds.
+    """Return the key in *pem*.
 
     Raises:
-        ValueError: It is not RSA, or not of a length that can be trusted and borne.
+        ValueError: It is not an RSA key, or it is too short to be safe or too long to check quickly.
     """
     try:
         key = load_pem_public_key(pem.encode())
     except UnsupportedAlgorithm as exc:
         raise ValueError(str(exc)) from exc
     if not isinstance(key, RSAPublicKey) or not MIN_KEY_BITS <= key.key_size <= MAX_KEY_BITS:
-        raise ValueError(f"no RSA key of {MIN_KEY_BITS} to {MAX_KEY_BITS} bits")
+        raise ValueError(f"not an RSA key of {MIN_KEY_BITS} to {MAX_KEY_BITS} bits")
     return PublicKey(pem, key)
 
 
@@ -145,9 +145,14 @@ _CAPABILITIES: dict[str, Callable[[Fields], dict[str, Any]]] = {
 
 
 def _webhooks(fields: Fields, methods: tuple[str, ...] = METHODS, **longest: int | None) -> dict[str, Any]:
-    """The webhooks of a capability, each with the most milliseconds to wait for it; None: it has no time-outs.
+    """Read the webhooks of a capability.
 
-    An empty address, as the dashboard writes it, is nowhere.
+    An empty address, as the dashboard writes it, means no webhook.
+
+    Args:
+        fields: The capability.
+        methods: The allowed HTTP methods.
+        longest: The longest ``socket_timeout`` of each webhook, in milliseconds; None if it has no time-outs.
     """
     webhooks = fields.inside("webhooks") or Fields({})
     read = dict(webhooks.raw)
@@ -162,7 +167,7 @@ def _webhooks(fields: Fields, methods: tuple[str, ...] = METHODS, **longest: int
 
 
 def _timed(fields: Fields, longest: int) -> dict[str, Any]:
-    """A webhook with time-outs. ``connection_timeout`` is an older document's name for ``connect_timeout``."""
+    """Read a webhook with time-outs. Older documentation calls ``connect_timeout`` ``connection_timeout``."""
     read = dict(fields.raw)
     older = fields.integer("connection_timeout", 300, 1000, default=None)
     if read.pop("connection_timeout", None) is not None:

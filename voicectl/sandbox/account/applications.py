@@ -1,4 +1,4 @@
-"""The applications of the account: who may sign tokens, and where their webhooks are.
+"""The applications of the account: the keys that check their tokens, and their webhooks.
 
 Source: Application API v2 reference.
 """
@@ -21,10 +21,10 @@ from voicectl.sandbox.account.identity import APPLICATION_ID_PREFIX, Identity
 from voicectl.sandbox.telephony.state import DEFAULT_REGION
 
 ROOM_HOURS = CONVERSATIONS_TTL
-"""How long the rooms of an application stay that is gone, or has no ``voice``."""
+"""Hours for which rooms stay if their application was deleted or has no ``voice`` capability."""
 
 ANSWER_SECONDS = 5.0
-"""How long an ``answer_url`` may take, on the host clock, unless its application says otherwise."""
+"""Longest time an ``answer_url`` may take, in seconds of the host clock, unless its application sets another."""
 
 EVENT_SECONDS = 10.0
 """The same for an ``event_url``."""
@@ -35,8 +35,8 @@ class Hook:
     """A webhook of an application.
 
     Attributes:
-        connect_seconds: How long to try to connect, on the host clock.
-        read_seconds: How long to wait for the answer after that.
+        connect_seconds: Longest time to connect, on the host clock.
+        read_seconds: Longest time to wait for the answer after that.
     """
 
     url: str
@@ -51,9 +51,9 @@ class Application:
 
     Attributes:
         id: A UUID, the ``application_id`` of tokens.
-        key: What checks its tokens.
-        capabilities: As the Application API has them, checked: ``voice``, ``rtc`` ...
-        more: The other fields: ``privacy``, and what was sent beyond those that the reference knows.
+        key: The key that checks its tokens.
+        capabilities: As in the Application API, checked: ``voice``, ``rtc`` ...
+        more: The other fields: ``privacy``, and fields that the reference does not name.
     """
 
     id: str
@@ -64,40 +64,40 @@ class Application:
 
     @property
     def answer(self) -> Hook | None:
-        """Whom to ask for the NCCO of an inbound call."""
+        """The webhook that returns the NCCO of an inbound call."""
         return self._hook("voice", "answer_url", "GET", ANSWER_SECONDS)
 
     @property
     def fallback(self) -> Hook | None:
-        """Whom to ask when ``answer_url`` fails, or an ``event_url`` whose reply may bring an NCCO."""
+        """The webhook to ask after ``answer_url`` failed, or after an ``event_url`` whose reply may bring an NCCO."""
         return self._hook("voice", "fallback_answer_url", "GET", ANSWER_SECONDS)
 
     @property
     def event(self) -> Hook | None:
-        """Whom to tell of the events of calls that name no URL of their own."""
+        """The webhook for events of calls that name no URL of their own."""
         return self._hook("voice", "event_url", "POST", EVENT_SECONDS)
 
     @property
     def rtc_event(self) -> Hook | None:
-        """Whom to tell of the events of conversations."""
+        """The webhook for events of conversations."""
         return self._hook("rtc", "event_url", "POST", EVENT_SECONDS)
 
     @property
     def room_hours(self) -> int:
-        """For how long its named conversations stay, from their beginning (``conversations_ttl``)."""
+        """Lifetime of its named conversations, in hours (``conversations_ttl``)."""
         return int(self.capabilities.get("voice", {}).get("conversations_ttl", ROOM_HOURS))
 
     def signs(self, capability: str) -> bool:
-        """Whether webhooks of *capability*, ``voice`` or ``rtc``, carry a signed token."""
+        """Return True if webhooks of *capability*, ``voice`` or ``rtc``, carry a signed token."""
         return bool(self.capabilities.get(capability, {}).get("signed_callbacks", True))
 
     @property
     def region(self) -> str:
-        """Where its calls live unless a regional host is asked."""
+        """The region of calls that are not created on a regional host."""
         return str(self.capabilities.get("voice", {}).get("region", DEFAULT_REGION))
 
     def to_json(self) -> dict[str, Any]:
-        """As the Application API shows it, which never tells the private key."""
+        """Return the application as the Application API shows it, without the private key."""
         return {
             "id": self.id,
             "name": self.name,
@@ -120,50 +120,50 @@ class Application:
 
 
 class Applications:
-    """All of them; at first the one whose keys the sandbox's profile holds.
+    """The applications of the account; at first only the sandbox's own, whose keys its profile holds.
 
-    They are settings: they outlive a reset of the sandbox.
+    They are settings, so a reset of the sandbox keeps them.
 
     Args:
-        identity: That one, and the account.
-        seed: The ids of others follow from it.
+        identity: The sandbox's own application, and the account.
+        seed: Determines the ids of new applications.
 
     Attributes:
-        by_id: By their ids, in the order in which they were made.
-        own: The id of the first.
+        by_id: The applications by their ids, in the order of their creation.
+        own: The id of the sandbox's own application.
     """
 
     def __init__(self, identity: Identity, *, seed: int = 0) -> None:
         draft = read_application({"name": "sandbox", "capabilities": {"voice": {}, "rtc": {}}})
         self.own = identity.application_id
         self._first = _application(self.own, draft, read_public_key(identity.public_key))
-        self._random = random.Random(f"applications {seed}")  # noqa: S311 (ids are to repeat from run to run)
+        self._random = random.Random(f"applications {seed}")  # noqa: S311 (the same ids in each run)
         self.by_id = {self.own: self._first}
 
     def create(self, draft: Draft, key: PublicKey) -> Application:
-        """Make an application of *draft*, whose tokens are checked with *key*."""
+        """Create an application from *draft*, whose tokens are checked with *key*."""
         return self._add(_application(self._new_id(), draft, key))
 
     def replace(self, application: Application, draft: Draft) -> Application:
-        """Have *application* be what *draft* says and nothing else; only a key that is not given stays."""
+        """Replace the settings of *application* by *draft*; keep its key if *draft* has none."""
         return self._add(_application(application.id, draft, draft.key or application.key))
 
     def remove(self, application: Application) -> None:
-        """Forget *application*: its tokens are good for nothing from now on."""
+        """Remove *application*; its tokens are refused from now on."""
         del self.by_id[application.id]
 
     def restore(self) -> None:
-        """Have the first one again, as it was at first, if it was removed: the sandbox's profile names it."""
+        """Restore the sandbox's own application, as it was at first, if it was removed: the profile names it."""
         if self.own not in self.by_id:
             self.by_id = {self.own: self._first, **self.by_id}
 
     def room_hours(self, application_id: str) -> float:
-        """Return for how long the named conversations of an application stay, from their beginning."""
+        """Return the lifetime of an application's named conversations, in hours."""
         application = self.by_id.get(application_id)
         return ROOM_HOURS if application is None else application.room_hours
 
     def has_rtc_webhook(self, application_id: str) -> bool:
-        """Return whether the application exists and is told of the events of its conversations."""
+        """Return True if the application exists and receives the events of its conversations."""
         application = self.by_id.get(application_id)
         return application is not None and application.rtc_event is not None
 
@@ -172,7 +172,7 @@ class Applications:
         return application
 
     def _new_id(self) -> str:
-        """A UUID that nobody can take for a real application's."""
+        """Return a UUID with the prefix that no real application has."""
         made = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
         return APPLICATION_ID_PREFIX + made[len(APPLICATION_ID_PREFIX) :]
 

@@ -1,4 +1,4 @@
-"""Who the sandbox is: one application of one account, with keys of its own; and how it is to run."""
+"""The identity of a sandbox (one application of one account, with its own keys), and its options."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from voicectl.loopback import is_loopback
 
 APPLICATION_ID_PREFIX = "5a4db0c5-"
-"""How every sandbox application id begins, so that one can be told from a real application's."""
+"""Prefix of every sandbox application id, which no real application has."""
 
 NUMBER = "442079460000"
 KEY_BITS = 2048
@@ -24,9 +24,9 @@ class Identity:
     """An application and its account.
 
     Attributes:
-        public_key: PEM; checks the application's tokens.
-        private_key_path: Told to clients on this machine; never opened here.
-        api_key: The account's; so are ``api_secret`` and ``signature_secret``.
+        public_key: The key that checks the application's tokens, as PEM.
+        private_key_path: Reported to clients on this machine; the sandbox never opens it.
+        api_key: The account's, as are ``api_secret`` and ``signature_secret``.
         number: The account's one number, E.164 without ``+``.
     """
 
@@ -41,15 +41,15 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How a sandbox runs.
+    """The options of a sandbox.
 
     Attributes:
-        seed: Ids, trace ids and chance follow from it.
+        seed: Determines ids, trace ids and random choices.
         speed: How many times faster than the host clock the call clock runs; above 0.
-        frozen: The call clock moves by ``advance`` only.
+        frozen: True if only ``advance`` moves the call clock.
         settle: Seconds of the call clock for which a new leg refuses to be changed.
-        limits: Whether there are rate limits.
-        allow_hosts: Hosts off loopback that webhooks and WebSockets may go to.
+        limits: True to apply the rate limits.
+        allow_hosts: Hosts other than loopback that webhooks and WebSockets may reach.
     """
 
     seed: int
@@ -60,23 +60,23 @@ class Options:
     allow_hosts: tuple[str, ...] = ()
 
     def may_reach(self, url: str) -> bool:
-        """Return whether *url* is on this machine, or on one of ``allow_hosts``, in whatever case.
+        """Return True if *url* is on this machine or on one of ``allow_hosts``, ignoring case.
 
         A rehearsal must not reach production.
         """
         try:
             parts = urlsplit(url)
             host, _port = (parts.hostname or "").lower(), parts.port
-        except ValueError:  # of the port, too
+        except ValueError:  # an invalid port, for example
             return False
         return is_loopback(host) or host in {each.lower() for each in self.allow_hosts}
 
 
 def new_identity(private_key_path: str = "") -> tuple[Identity, str]:
-    """Make an application with fresh keys and secrets.
+    """Create an application with new keys and secrets.
 
     Args:
-        private_key_path: Where the caller will keep the private key.
+        private_key_path: The path where the caller will save the private key.
 
     Returns:
         The identity, and its private key as PKCS#8 PEM.
@@ -94,7 +94,7 @@ def new_identity(private_key_path: str = "") -> tuple[Identity, str]:
 
 
 def new_key_pair() -> tuple[str, str]:
-    """Make the keys of an application: private as PKCS#8 PEM, and public as SubjectPublicKeyInfo PEM."""
+    """Create a key pair: the private key as PKCS#8 PEM, the public key as SubjectPublicKeyInfo PEM."""
     key = rsa.generate_private_key(public_exponent=65_537, key_size=KEY_BITS)
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

@@ -1,6 +1,8 @@
-"""Checking the JWT of a request, in the order in which the platform does.
+"""Checking the JWT of a request, in the platform's order of checks.
 
-Source: Vonage documentation on JWT and access control lists; times are judged by the host clock.
+Times are compared with the host clock.
+
+Source: Vonage documentation on JWT and access control lists.
 """
 
 from __future__ import annotations
@@ -13,10 +15,10 @@ from voicectl.sandbox.account.applications import Application
 from voicectl.sandbox.problems import gateway
 
 MAX_SECONDS = 2**53
-"""No moment is later: beyond it numbers are no longer exact."""
+"""Upper bound of the times in a token; larger floating-point numbers are not exact."""
 
 SKEW_SECONDS = 60
-"""How far ahead of the host clock a token's ``iat`` may be."""
+"""Seconds that a token's ``iat`` may be ahead of the host clock."""
 
 _SCHEME = "Bearer "
 
@@ -27,17 +29,17 @@ def check_token(
     """Check the token of a request.
 
     Args:
-        authorization: The header's value; None if there is none.
-        method: The HTTP method, for the token's ``acl``; so is *path*.
-        path: The path without the query.
-        applications: All there are, by their ids.
+        authorization: The value of the Authorization header; None without one.
+        method: The HTTP method, to check the token's ``acl``.
+        path: The path without the query, likewise.
+        applications: All applications, by their ids.
         now: Unix seconds of the host clock.
 
     Returns:
         The application that signed it.
 
     Raises:
-        Problem: 401, or 403 where only the ``acl`` is against it.
+        Problem: The token is refused: 403 if only its ``acl`` forbids the request, else 401.
     """
     if authorization is None:
         raise gateway(401, "No Authorization header was sent.")
@@ -83,5 +85,5 @@ def _check_claims(claims: dict[str, Any], now: float) -> None:
 def _seconds(claims: dict[str, Any], claim: str) -> float | None:
     value = claims.get(claim)
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < MAX_SECONDS:
-        return None  # NaN likewise
+        return None  # NaN as well
     return value
