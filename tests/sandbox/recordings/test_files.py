@@ -25,7 +25,7 @@ from tests.sandbox.webhooks.receiver import Receiver
 from tests.support.waiting import eventually
 from voicectl import tokens
 from voicectl.core.identity import keys as key_files
-from voicectl.sandbox.recordings.files import File, Files, Made
+from voicectl.sandbox.recordings.files import File, Files, RecordingResult
 from voicectl.sandbox.telephony.actions import Format, Record
 from voicectl.sandbox.telephony.recording import Recording, Track
 from voicectl.sandbox.telephony.sounds import BEEP, PLATFORM, audio, keys, music, speech
@@ -64,7 +64,7 @@ class Desk:
         self.now = 0
         self.files = Files(lambda: self.now, **{"espeak": MUTE} | options)
 
-    def make(self, recording: Recording) -> Made | None:
+    def make(self, recording: Recording) -> RecordingResult | None:
         return asyncio.run(self.files.make(recording))
 
     def file(self, recording: Recording) -> File:

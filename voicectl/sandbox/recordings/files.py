@@ -59,7 +59,7 @@ class File:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class RecordingResult:
     """The result of making a recording's files.
 
     Attributes:
@@ -121,7 +121,7 @@ class Files:
         self._cleared = Event()
         self._threads = ThreadPoolExecutor(min(4, os.cpu_count() or 1), "recordings")
 
-    async def make(self, recording: Recording) -> Made | None:
+    async def make(self, recording: Recording) -> RecordingResult | None:
         """Make the files of *recording*, which has ended: the audio, and the transcription if it was ordered.
 
         Returns:
@@ -134,7 +134,7 @@ class Files:
         try:
             folder = self._open()
         except OSError as exc:
-            return Made(size=0, remark=_unwritten(exc))
+            return RecordingResult(size=0, remark=_unwritten(exc))
         loop = asyncio.get_running_loop()
         made, files = await loop.run_in_executor(self._threads, self._make, recording, folder, cleared)
         if cleared.is_set():
@@ -185,7 +185,9 @@ class Files:
             self._folder = Path(tempfile.mkdtemp(prefix=_NAME.format(pid=os.getpid())))  # of mode 0700
         return self._folder
 
-    def _make(self, recording: Recording, folder: Path, cleared: Event) -> tuple[Made, dict[str, File]]:
+    def _make(
+        self, recording: Recording, folder: Path, cleared: Event
+    ) -> tuple[RecordingResult, dict[str, File]]:
         """Make the files of *recording*, in a thread; leave all or none of them in *folder*."""
         if recording.ended is None:
             raise ValueError("the recording has not ended")
@@ -217,12 +219,12 @@ class Files:
                 text = json.dumps(transcript(recording.transcription_id, channels, recording.started, until))
                 take(recording.transcription_id, len(text))
                 (folder / recording.transcription_id).write_text(text)
-            made = Made(size=path.stat().st_size, remark=remark)
+            made = RecordingResult(size=path.stat().st_size, remark=remark)
         except (OSError, Stopped) as exc:
             for file_id in media_types:
                 (folder / file_id).unlink(missing_ok=True)
             self._budget.give_back(taken.total())
-            return Made(size=0, remark=_unwritten(exc)), {}
+            return RecordingResult(size=0, remark=_unwritten(exc)), {}
         return made, {
             file_id: File(
                 path=folder / file_id,
