@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from operator import add
 
-from voicectl.sandbox.recordings.espeak import DEFAULT_LANGUAGE, INSTALLED, Espeak, Manner
+from voicectl.sandbox.recordings.espeak import DEFAULT_LANGUAGE, INSTALLED, Espeak, SpeechVoice
 from voicectl.sandbox.recordings.sentences import CHARACTER_SECONDS, Sentence, sentences
 from voicectl.sandbox.recordings.tones import DTMF, WIDTH, clip, from_bytes, resample, tone
 from voicectl.sandbox.telephony.sounds import KEY_SECONDS, PAUSE_SECONDS, PLATFORM, Heard, Prompt, Sound
@@ -139,7 +139,7 @@ def _speech(
 ) -> Iterator[Piece]:
     said = sentences(text)
     language = str(heard.prompt.options.get("language") or DEFAULT_LANGUAGE)
-    manner = Manner(language=language, pitch=_pitch(heard.source), gain=_VOICE_GAIN * gain)
+    manner = SpeechVoice(language=language, pitch=_pitch(heard.source), gain=_VOICE_GAIN * gain)
     begin = max(0, bisect_right(said, first / rate, key=lambda each: each.start) - 1)
     for sentence in said[begin:]:
         start, end = round(sentence.start * rate), round(sentence.end * rate)

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manner:
+class SpeechVoice:
     """The voice that says a sentence.
 
     Attributes:
@@ -58,11 +58,11 @@ class Espeak:
     def __init__(self, program: str | None, *, limit: float = LIMIT_SECONDS) -> None:
         self._program = program
         self._limit = limit
-        self._said: OrderedDict[tuple[str, Manner, int, int], bytes | None] = OrderedDict()
+        self._said: OrderedDict[tuple[str, SpeechVoice, int, int], bytes | None] = OrderedDict()
         self._bytes = 0
         self._lock = Lock()
 
-    def say(self, text: str, manner: Manner, *, samples: int, rate: int) -> bytes | None:
+    def say(self, text: str, manner: SpeechVoice, *, samples: int, rate: int) -> bytes | None:
         """Return *text* as speech of a given length: sped up and then cut, or padded with silence.
 
         Args:
@@ -89,7 +89,7 @@ class Espeak:
                 self._bytes -= len(self._said.popitem(last=False)[1] or b"")
         return said
 
-    def _say(self, text: str, manner: Manner, samples: int, rate: int) -> bytes | None:
+    def _say(self, text: str, manner: SpeechVoice, samples: int, rate: int) -> bytes | None:
         spoken = self._run(text, manner, _PACE)
         if spoken is None:
             return None
@@ -99,7 +99,7 @@ class Espeak:
             spoken = self._run(text, manner, pace) or spoken
         return scale(resample(spoken.samples, spoken.rate, rate, 0, samples), manner.gain)
 
-    def _run(self, text: str, manner: Manner, pace: int) -> _Spoken | None:
+    def _run(self, text: str, manner: SpeechVoice, pace: int) -> _Spoken | None:
         language = manner.language if _LANGUAGE.fullmatch(manner.language) else DEFAULT_LANGUAGE
         for voice in dict.fromkeys((language.lower(), _SPARE_VOICE)):
             if self._program is None:
