@@ -12,7 +12,7 @@ from tests.support.waiting import PATIENCE_SECONDS
 from voicectl.sandbox.account.applications import Hook
 from voicectl.sandbox.webhooks import queue
 from voicectl.sandbox.webhooks.delivery import Delivery, WebhookClient
-from voicectl.sandbox.webhooks.queue import AT_ONCE, Turn, WebhookQueue
+from voicectl.sandbox.webhooks.queue import AT_ONCE, QueuedRequest, WebhookQueue
 
 
 class Requests:
@@ -30,7 +30,7 @@ class Requests:
             self.began.append(name)
             await self.ends[name].wait()
 
-        return self.queue.add(receiver, line, Turn(make=make, is_awaited=is_awaited))
+        return self.queue.add(receiver, line, QueuedRequest(make=make, is_awaited=is_awaited))
 
     async def end(self, *names: str) -> None:
         for name in names:

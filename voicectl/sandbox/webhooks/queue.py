@@ -25,7 +25,7 @@ MOST = 50_000
 
 
 @dataclass(slots=True, eq=False)
-class Turn:
+class QueuedRequest:
     """A request in the queue.
 
     Attributes:
@@ -42,7 +42,7 @@ class Turn:
 @dataclass(slots=True, eq=False)
 class _Receiver:
     unfinished: int = 0
-    lines: dict[str, deque[Turn]] = field(default_factory=dict)
+    lines: dict[str, deque[QueuedRequest]] = field(default_factory=dict)
     gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
 
@@ -64,7 +64,7 @@ class WebhookQueue:
         """Number of requests that wait or are under way."""
         return sum(receiver.unfinished for receiver in self._receivers.values())
 
-    def add(self, name: str, line: str, turn: Turn) -> bool:
+    def add(self, name: str, line: str, turn: QueuedRequest) -> bool:
         """Queue a turn.
 
         Args:
@@ -107,18 +107,18 @@ class WebhookQueue:
             await asyncio.wait({self._begin(name, receiver, turn)}, timeout=PATIENCE_SECONDS)
         del receiver.lines[line]
 
-    def _hurry(self, name: str, receiver: _Receiver, turn: Turn) -> None:
+    def _hurry(self, name: str, receiver: _Receiver, turn: QueuedRequest) -> None:
         if not self._is_closed:
             self._begin(name, receiver, turn)
 
-    def _begin(self, name: str, receiver: _Receiver, turn: Turn) -> asyncio.Task[None]:
+    def _begin(self, name: str, receiver: _Receiver, turn: QueuedRequest) -> asyncio.Task[None]:
         """Start *turn* if it has not started, and return its task."""
         if turn.task is None:
             turn.task = self._spawn(turn.make())
             turn.task.add_done_callback(lambda _task: self._end(name, receiver, turn))
         return turn.task
 
-    def _end(self, name: str, receiver: _Receiver, turn: Turn) -> None:
+    def _end(self, name: str, receiver: _Receiver, turn: QueuedRequest) -> None:
         receiver.unfinished -= 1
         if not turn.is_awaited:
             receiver.gate.release()

@@ -24,7 +24,7 @@ from voicectl.sandbox.telephony import events
 from voicectl.sandbox.telephony.actions import Webhook
 from voicectl.sandbox.telephony.effects import Event, Fetch, Kind, Note
 from voicectl.sandbox.webhooks.delivery import OFF_LIMITS, Answer, Delivery, WebhookClient
-from voicectl.sandbox.webhooks.queue import MOST, Turn, WebhookQueue
+from voicectl.sandbox.webhooks.queue import MOST, QueuedRequest, WebhookQueue
 from voicectl.sandbox.webhooks.request import without_password
 from voicectl.voice.call import CallStatus
 
@@ -231,7 +231,7 @@ class Webhooks:
         self._enqueue(delivery)
 
     def _enqueue(self, delivery: Delivery) -> None:
-        turn = Turn(make=lambda: self._make(delivery), is_awaited=delivery.answer is not None)
+        turn = QueuedRequest(make=lambda: self._make(delivery), is_awaited=delivery.answer is not None)
         if not self._queue.add(delivery.receiver, delivery.line, turn):
             self._settle(delivery, "dropped: too many webhooks wait for this receiver")
 
