@@ -30,7 +30,7 @@ def media_answer(name: str, playing: object, uuid: str) -> Json:
     return Json({"message": f"{name} {'stopped' if playing is None else 'started'}", "uuid": uuid})
 
 
-def asked_log(sandbox: Sandbox, request: Request) -> ConversationLog:
+def requested_log(sandbox: Sandbox, request: Request) -> ConversationLog:
     """Return the conversation that the path names.
 
     Raises:

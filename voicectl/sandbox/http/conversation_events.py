@@ -25,7 +25,7 @@ from voicectl.sandbox.conversations.requests import (
     read_event,
     read_record,
 )
-from voicectl.sandbox.http.access import asked_log, base, note_of, speaker
+from voicectl.sandbox.http.access import base, note_of, requested_log, speaker
 from voicectl.sandbox.http.conversations import start_recording, stop_recording
 from voicectl.sandbox.http.pipeline import routes_of
 from voicectl.sandbox.operations import Operation
@@ -58,7 +58,7 @@ def routes(sandbox: Sandbox) -> list[Route]:
 
 def _list(sandbox: Sandbox, request: Request, _body: Any) -> Response:
     search = searches.read_event_search(request.query_params)
-    log = asked_log(sandbox, request)
+    log = requested_log(sandbox, request)
     hidden = log.deleted or set() if search.without_deleted else set()
     found = (
         (("", number), (number, note))
@@ -75,7 +75,7 @@ def _list(sandbox: Sandbox, request: Request, _body: Any) -> Response:
 
 async def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
     posted = read_event(body)
-    log = asked_log(sandbox, request)
+    log = requested_log(sandbox, request)
     author = speaker(request, log, posted.from_)
     if posted.type in list(AudioEvent):
         number, note = await _act(sandbox, log, posted)
@@ -89,12 +89,12 @@ async def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
 
 
 def _get(sandbox: Sandbox, request: Request, _body: Any) -> Response:
-    log = asked_log(sandbox, request)
+    log = requested_log(sandbox, request)
     return Json(sandbox.conversations.event(log, *_asked(request, log), base(request)))
 
 
 def _delete(sandbox: Sandbox, request: Request, _body: Any) -> Response:
-    log = asked_log(sandbox, request)
+    log = requested_log(sandbox, request)
     number, note = _asked(request, log)
     if number in (log.deleted or ()):
         raise _no_such_event()

@@ -16,7 +16,7 @@ from voicectl.sandbox.bodies import Json
 from voicectl.sandbox.conversations import paging, representations, searches
 from voicectl.sandbox.conversations.conversation_log import ConversationLog
 from voicectl.sandbox.conversations.requests import read_conversation, read_recording_change
-from voicectl.sandbox.http.access import asked_log, base, is_there, media_answer, note_of, region_of
+from voicectl.sandbox.http.access import base, is_there, media_answer, note_of, region_of, requested_log
 from voicectl.sandbox.http.pipeline import routes_of
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.parsing import call_requests
@@ -69,12 +69,12 @@ def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
 
 
 def _get(sandbox: Sandbox, request: Request, _body: Any) -> Response:
-    return Json(representations.conversation_record(asked_log(sandbox, request), base(request)))
+    return Json(representations.conversation_record(requested_log(sandbox, request), base(request)))
 
 
 def _update(sandbox: Sandbox, request: Request, body: Any) -> Response:
     name, settings = read_conversation(body)
-    log = asked_log(sandbox, request)
+    log = requested_log(sandbox, request)
     conversation = log.conversation
     if name is not None and name != log.name:
         _require_free(sandbox, request, name, conversation.application_id, conversation.region)
@@ -86,27 +86,27 @@ def _update(sandbox: Sandbox, request: Request, body: Any) -> Response:
 
 
 def _delete(sandbox: Sandbox, request: Request, _body: Any) -> Response:
-    sandbox.exchange.rooms.delete(asked_log(sandbox, request).conversation)
+    sandbox.exchange.rooms.delete(requested_log(sandbox, request).conversation)
     return Response(status_code=204)
 
 
 def _talk(sandbox: Sandbox, request: Request, body: Any) -> Response:
     prompt = None if request.method == "DELETE" else call_requests.read_rest_talk(body)
-    conversation = asked_log(sandbox, request).conversation
+    conversation = requested_log(sandbox, request).conversation
     sandbox.exchange.media.play_to_all(conversation, Sound.SPEECH, prompt)
     return media_answer("Talk", prompt, conversation.uuid)
 
 
 def _stream(sandbox: Sandbox, request: Request, body: Any) -> Response:
     prompt = None if request.method == "DELETE" else call_requests.read_rest_stream(body)
-    conversation = asked_log(sandbox, request).conversation
+    conversation = requested_log(sandbox, request).conversation
     sandbox.exchange.media.play_to_all(conversation, Sound.AUDIO, prompt)
     return media_answer("Stream", prompt, conversation.uuid)
 
 
 def _record(sandbox: Sandbox, request: Request, body: Any) -> Response:
     change = read_recording_change(body)
-    log = asked_log(sandbox, request)
+    log = requested_log(sandbox, request)
     if change.order is None:
         stop_recording(sandbox, log)
     else:

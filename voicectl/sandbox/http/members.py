@@ -17,7 +17,7 @@ from starlette.routing import Route
 from voicectl.sandbox.bodies import Json
 from voicectl.sandbox.conversations import paging, representations, requests, searches
 from voicectl.sandbox.conversations.conversation_log import ConversationLog, IllegalState, Member, MemberState
-from voicectl.sandbox.http.access import asked_log, base, note_of, own_member, speaker, token_user
+from voicectl.sandbox.http.access import base, note_of, own_member, requested_log, speaker, token_user
 from voicectl.sandbox.http.pipeline import routes_of
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.platform import Sandbox
@@ -45,7 +45,7 @@ def routes(sandbox: Sandbox) -> list[Route]:
 
 def _list(sandbox: Sandbox, request: Request, _body: Any) -> Response:
     window = searches.read_list(request.query_params)
-    log = asked_log(sandbox, request)
+    log = requested_log(sandbox, request)
     found = ((("", i), member) for i, member in enumerate(log.members.values()))
     url = f"{base(request)}{request.scope['path']}"
     show = partial(representations.member_in_list, log, base=base(request))
@@ -54,7 +54,7 @@ def _list(sandbox: Sandbox, request: Request, _body: Any) -> Response:
 
 def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
     wanted = requests.read_new_member(body)
-    log = asked_log(sandbox, request)
+    log = requested_log(sandbox, request)
     conversation = log.conversation
     inviter = log.members.get(wanted.inviting or "")
     if wanted.inviting is not None and inviter is None:
@@ -84,12 +84,12 @@ def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
 
 
 def _get(sandbox: Sandbox, request: Request, _body: Any) -> Response:
-    log = asked_log(sandbox, request)
+    log = requested_log(sandbox, request)
     return _shown(sandbox, request, log, _asked(request, log))
 
 
 def _get_me(sandbox: Sandbox, request: Request, _body: Any) -> Response:
-    log = asked_log(sandbox, request)
+    log = requested_log(sandbox, request)
     if token_user(request) is None:
         raise refused(400, "user:error:invalid-user-token", "The token has no sub: it is no user's.")
     member = own_member(request, log)
@@ -100,7 +100,7 @@ def _get_me(sandbox: Sandbox, request: Request, _body: Any) -> Response:
 
 async def _update(sandbox: Sandbox, request: Request, body: Any) -> Response:
     step = requests.read_member_change(body)
-    log = asked_log(sandbox, request)
+    log = requested_log(sandbox, request)
     member = _asked(request, log)
     if step.from_ is not None:
         speaker(request, log, step.from_)
