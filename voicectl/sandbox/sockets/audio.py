@@ -163,7 +163,7 @@ class Playout:
         self._position = 0.0
         self._quiet_since = 0.0
         self._heard: Heard | None = None
-        self._audience = self._who_hears()
+        self._audience = self._listeners()
         self._sound = Pcm(rate)
 
     @property
@@ -223,10 +223,10 @@ class Playout:
     def _may_go_on(self, heard: Heard, now: int) -> bool:
         """Return True if the sound can continue: its listeners, fixed when it began, must be the same now."""
         return (
-            heard.is_on(now) and now - heard.at < LONGEST_UTTERANCE_MS and self._audience == self._who_hears()
+            heard.is_on(now) and now - heard.at < LONGEST_UTTERANCE_MS and self._audience == self._listeners()
         )
 
-    def _who_hears(self) -> set[str]:
+    def _listeners(self) -> set[str]:
         """Return the ids of the legs and recordings that hear this party."""
         conversation = self._leg.conversation
         others = conversation.legs.values()
@@ -236,7 +236,7 @@ class Playout:
 
     def _begin(self, now: int) -> None:
         self._position = now
-        self._audience = self._who_hears()
+        self._audience = self._listeners()
         self._sound = Pcm(self._rate)
         prompt = Prompt(
             sound=Sound.AUDIO, content={"url": self._leg.to["uri"]}, once=0, loop=0, pcm=self._sound
