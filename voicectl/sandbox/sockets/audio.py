@@ -110,13 +110,13 @@ class Feed:
         return bool(self._keys) and self._keys[0][0] <= now
 
     def _take_keys(self, until: int) -> list[str]:
-        told = []
+        messages = []
         while self._is_key_due(until):
             at, digit, heard = self._keys.popleft()
             if heard.is_on(at):  # false if the sound was cut before this key
                 event = {"event": "websocket:dtmf", "digit": digit, "duration": round(KEY_SECONDS * 1000)}
-                told.append(json.dumps(event))
-        return told
+                messages.append(json.dumps(event))
+        return messages
 
 
 class SoundCache:
