@@ -191,7 +191,7 @@ def outcomes(url: str, count: int) -> set[str]:
         application = SimpleNamespace(id="", fallback=None)
         rest = {"effect": None, "hook": hook, "fields": {}, "line": "", "is_signed": False}
         told = [Delivery(application=application, entry=entry, **rest) for entry in entries]
-        await asyncio.gather(*map(client.consult, told))
+        await asyncio.gather(*map(client.request_ncco, told))
 
     asyncio.run(main())
     return {entry["outcome"] for entry in entries}

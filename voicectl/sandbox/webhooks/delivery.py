@@ -112,7 +112,7 @@ class WebhookClient:
         reply = await self._try(delivery, delivery.hook, delivery.fields, _took_too_long)
         delivery.entry["outcome"] = "delivered" if reply.has_arrived else f"failed: {reply.reason}"
 
-    async def consult(self, delivery: Delivery) -> Answer:
+    async def request_ncco(self, delivery: Delivery) -> Answer:
         """Deliver an NCCO request, or an event whose reply may be an NCCO; ask the fallback if it fails."""
         is_question = isinstance(delivery.effect, Fetch)
         hook, fallback = delivery.hook, delivery.application.fallback

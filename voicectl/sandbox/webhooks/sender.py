@@ -241,7 +241,7 @@ class Webhooks:
             return
         answer = Answer(reason="it was cancelled")
         try:
-            answer = await self._client.consult(delivery)
+            answer = await self._client.request_ncco(delivery)
         finally:
             if not delivery.answer.done():
                 delivery.answer.set_result(answer)
