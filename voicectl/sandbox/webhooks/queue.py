@@ -20,7 +20,7 @@ PATIENCE_SECONDS = 0.5
 AT_ONCE = 8
 """Most requests to one receiver at a time, except those that a call waits for: a simple server queues five."""
 
-MOST = 50_000
+MAX_QUEUED = 50_000
 """Most unfinished requests for one receiver; beyond it, only requests that a call waits for are queued."""
 
 
@@ -50,10 +50,10 @@ class WebhookQueue:
     """The queues of all receivers.
 
     Args:
-        most: See :data:`MOST`.
+        most: See :data:`MAX_QUEUED`.
     """
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, most: int = MAX_QUEUED) -> None:
         self._most = most
         self._receivers: dict[str, _Receiver] = {}
         self._tasks: set[asyncio.Task[None]] = set()

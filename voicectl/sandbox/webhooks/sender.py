@@ -24,7 +24,7 @@ from voicectl.sandbox.telephony import events
 from voicectl.sandbox.telephony.actions import Webhook
 from voicectl.sandbox.telephony.effects import Event, Fetch, Kind, Note
 from voicectl.sandbox.webhooks.delivery import OFF_LIMITS, Answer, Delivery, WebhookClient
-from voicectl.sandbox.webhooks.queue import MOST, QueuedRequest, WebhookQueue
+from voicectl.sandbox.webhooks.queue import MAX_QUEUED, QueuedRequest, WebhookQueue
 from voicectl.sandbox.webhooks.request import without_password
 from voicectl.voice.call import CallStatus
 
@@ -216,7 +216,7 @@ class Webhooks:
             self._release(overtaken)
 
     def _hold(self, delivery: Delivery, seconds: float) -> None:
-        if len(self._held) >= MOST:
+        if len(self._held) >= MAX_QUEUED:
             self._settle(delivery, "dropped: too many webhooks are held back")
             return
         self._held[delivery] = asyncio.get_running_loop().call_later(seconds, self._release, delivery)
