@@ -27,7 +27,7 @@ ANSWER_SECONDS = 5.0
 """Longest time an ``answer_url`` may take, in seconds of the host clock, unless its application sets another."""
 
 EVENT_SECONDS = 10.0
-"""The same for an ``event_url``."""
+"""Longest time an ``event_url`` may take, likewise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
