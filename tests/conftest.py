@@ -32,7 +32,7 @@ for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
 
 @pytest.fixture(scope="session")
 def application(tmp_path_factory: pytest.TempPathFactory) -> tuple[Identity, RSAPrivateKey]:
-    """One application for all tests: making its keys is what takes time."""
+    """One application for all tests, since making its keys takes time."""
     path = tmp_path_factory.mktemp("application") / "sandbox.pem"
     identity, pem = new_identity(str(path))
     files.write_private(path, pem.encode())
@@ -43,7 +43,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> tuple[Identity, RSA
 
 @pytest.fixture
 def start_room(tmp_path: Path, application: tuple[Identity, RSAPrivateKey]) -> Iterator[StartRoom]:
-    """Makes a machine whose default profile ``test`` is the application of a sandbox of its own.
+    """Return a function that makes a machine whose default profile ``test`` is its own sandbox's application.
 
     Its arguments are the sandbox's options, and ``clock``. Unless they say so there are no rate limits, and time is
     the room's own.
@@ -78,11 +78,11 @@ def room(start_room: StartRoom) -> Room:
 
 @pytest.fixture
 def voicectl(room: Room) -> Room:
-    """The room under the name by which tests call it: ``voicectl("call list")``."""
+    """The room, under the name that tests call: ``voicectl("call list")``."""
     return room
 
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Room:
-    """A machine on which nothing is set up."""
+    """A machine without any settings."""
     return Room(tmp_path, FakeClock())

@@ -1,4 +1,4 @@
-"""What the sandbox's tests share: a clock, an exchange without HTTP, and a client of one with it."""
+"""Shared parts of the sandbox's tests: a clock, an exchange without HTTP, and a client for one with HTTP."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ INTO_A_ROOM = (room(),)
 
 @dataclass
 class Line:
-    """An exchange with no HTTP around it, and all that it has reported."""
+    """An exchange without HTTP, and all effects that it has returned."""
 
     exchange: Exchange
     effects: list[Effect] = field(default_factory=list)
@@ -80,7 +80,7 @@ class Line:
         self.exchange.run(self.exchange.now + round(seconds * 1000))
 
     def pass_by(self, seconds: float) -> None:
-        """Let time pass while webhooks answer at once, with nothing, and files are made at once."""
+        """Advance the clock; webhooks answer at once, without content, and files are made at once."""
         target = self.exchange.now + round(seconds * 1000)
         self._answer_all()
         while (due := self.exchange.next_due) is not None and due <= target:
@@ -105,7 +105,7 @@ class Line:
         return [effect for effect in self.collect() if isinstance(effect, Fetch)]
 
     def reports(self, leg: Leg) -> list[tuple[float, str]]:
-        """When each status came, in seconds from the making of *leg*."""
+        """Return the time of each status, in seconds from the creation of *leg*."""
         return [
             ((event.at - leg.created) / 1000, event.fields["status"])
             for event in self.events_about(leg, Kind.STATUS)
@@ -115,12 +115,12 @@ class Line:
         return self.events_about(leg, Kind.STATUS)[-1].fields
 
     def events_about(self, leg: Leg, kind: Kind) -> list[Event]:
-        """The events of one kind about *leg*."""
+        """Return the events of one kind about *leg*."""
         events = [each for each in self.collect() if isinstance(each, Event)]
         return [event for event in events if event.uuid == leg.uuid and event.kind is kind]
 
     def heard(self, leg: Leg) -> list[tuple[str, str, float]]:
-        """What the party of *leg* heard, what it was, and for how long."""
+        """Return the sounds that the party of *leg* heard: kind, content and length."""
         shown = [heard.to_json(self.exchange.now) for heard in leg.audio.heard]
         return [(each["kind"], _content(each), each["seconds"]) for each in shown]
 
@@ -148,7 +148,7 @@ class Client:
         return self.sandbox.identity
 
     def token(self, **claims: Any) -> str:
-        """A token as the application makes it, with *claims* changed; None takes one away."""
+        """Return a token of the application with *claims* changed; None removes a claim."""
         made = tokens.application_claims(self.identity.application_id, now=self.clock.time()) | claims
         return tokens.mint({name: value for name, value in made.items() if value is not None}, self.key)
 
@@ -172,13 +172,13 @@ class Client:
         return self.api("POST", "/v1/calls", body | more)
 
     def call(self, number: str = PERSON, *ncco: dict[str, Any], **more: Any) -> str:
-        """Place a call; its uuid."""
+        """Create a call and return its uuid."""
         made = self.create(number, *ncco, **more)
         assert made.status_code == 201, made.text
         return str(made.json()["uuid"])
 
     def answered(self, number: str = PERSON, *ncco: dict[str, Any], **more: Any) -> str:
-        """Place a call and let it be answered; its uuid."""
+        """Create a call, let it be answered, and return its uuid."""
         uuid = self.call(number, *ncco, **more)
         self.advance(2.5)
         assert self.status(uuid) == "answered"
@@ -193,7 +193,7 @@ class Client:
         return str(self.record(uuid)["status"])
 
     def until(self, uuid: str, status: str) -> None:
-        """Wait, in real time, for what a webhook in the background brings."""
+        """Wait, in real time, for the effect of a webhook in the background."""
         eventually(lambda: self.status(uuid) == status, f"{uuid} never became {status}")
 
     def change(self, uuid: str, action: str, **more: Any) -> httpx.Response:
@@ -217,11 +217,11 @@ class Client:
 
     @property
     def pending(self) -> int:
-        """How many webhooks are still to be sent, or under way."""
+        """Return the number of webhooks that wait or are under way."""
         return int(self.http.get("/sandbox/status").json()["webhooks_pending"])
 
     def settle(self) -> None:
-        """Wait until all webhooks are sent or given up."""
+        """Wait until all webhooks are sent or have failed."""
         eventually(lambda: not self.pending, "a webhook was never sent nor given up")
 
     def log(self, since: int = 0) -> list[dict[str, Any]]:

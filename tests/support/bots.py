@@ -1,4 +1,4 @@
-"""Voice bots: real WebSocket servers on loopback, such as the developer of one would write."""
+"""Voice bots: real WebSocket servers on loopback, as a bot's developer would write them."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Message = bytes | str
 
 
 async def nothing(*_: object) -> None:
-    """What a bot does that only listens."""
+    """Do nothing but listen."""
 
 
 async def echo(connection: ServerConnection, message: Message) -> None:
-    """Say what is heard."""
+    """Send back the audio that is heard."""
     if isinstance(message, bytes):
         await connection.send(message)
 
@@ -52,16 +52,16 @@ class Bot:
     """A WebSocket server on a free port, with an event loop and thread of its own while the block runs.
 
     Args:
-        on_open: What it does when it is connected, while it listens.
-        on_message: What it does at each message.
-        answer: What it answers to a handshake in place of taking it: a status, and headers.
-        reads: Whether it reads what is sent to it, before :meth:`read` is called.
-        tls: Speak TLS with this.
+        on_open: Runs when it is connected, while it listens.
+        on_message: Runs on each message.
+        answer: A status and headers that refuse the handshake; None accepts it.
+        reads: False to read no messages until :meth:`read` is called.
+        tls: The TLS context; None for plain TCP.
 
     Attributes:
-        handshakes: The requests that it got.
-        messages: What it heard, of all connections, in order.
-        closed: The codes with which connections were closed; None for one that was lost.
+        handshakes: The handshake requests that it received.
+        messages: The messages of all connections, in order.
+        closed: The close code of each connection; None for one that was lost.
     """
 
     def __init__(
@@ -88,20 +88,20 @@ class Bot:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """The messages of text, read."""
+        """Return the text messages, parsed."""
         return [json.loads(message) for message in list(self.messages) if isinstance(message, str)]
 
     @property
     def frames(self) -> list[bytes]:
-        """The messages of audio."""
+        """Return the audio messages."""
         return [message for message in list(self.messages) if isinstance(message, bytes)]
 
     def read(self) -> None:
-        """Read from now on."""
+        """Start to read messages."""
         self._loop.call_soon_threadsafe(self._reading.set)
 
     def until(self, happened: Callable[[], object]) -> None:
-        """Wait, in real time, for what comes by itself."""
+        """Wait, in real time, for a condition."""
         eventually(happened, "it never happened")
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Calls that tests set up by their flows."""
+"""Calls that tests create with their flows."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ PARTNER = "447700900002"
 def connected(
     room: Room, *after: dict[str, Any], to: str = PARTNER, wait: Callable[[], bool] | None = None
 ) -> tuple[str, str]:
-    """The ids of two answered legs that a ``connect`` joined: the caller's, then that of whom it connected.
+    """Return the ids of two answered legs joined by a ``connect``: the caller's, then the callee's.
 
     Args:
         after: The caller's actions after the ``connect``.
-        to: Whom it connects.
-        wait: On the machine's clock, whether they are joined by now.
+        to: The endpoint that it connects.
+        wait: Returns True once they are joined, on the machine's clock.
     """
     connect = {"action": "connect", "from": "442079460000", "endpoint": [{"type": "phone", "number": to}]}
     flow = json.dumps([connect, *after])

@@ -1,4 +1,4 @@
-"""Certificates of an authority that nobody trusts unless told to, made when a test asks."""
+"""Certificates of a private authority that is not trusted by default, created on demand."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from cryptography.x509.oid import NameOID
 
 
 class Authority:
-    """Issues certificates.
+    """A certificate authority.
 
     Args:
-        directory: Where its files are put.
+        directory: The directory for its files.
 
     Attributes:
-        ca_file: Its own certificate, for ``--ca-file``.
+        ca_file: The file with its own certificate, for ``--ca-file``.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -38,10 +38,10 @@ class Authority:
     def context(
         self, host: str = "127.0.0.1", *, days: int = 30, self_signed: bool = False
     ) -> ssl.SSLContext:
-        """What a server needs that calls itself *host*.
+        """Return a certificate and key for a server named *host*.
 
         Args:
-            days: Until it expires; negative, since it did.
+            days: Days until it expires; negative if it has expired.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         subject = _name(host)

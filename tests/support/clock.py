@@ -1,4 +1,4 @@
-"""A clock on which ``sleep`` moves time and nothing else does."""
+"""A clock that only ``sleep`` moves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 
 
 class FakeClock:
-    """Starts at a fixed moment; threads may share it."""
+    """A clock that starts at a fixed time and that threads can share."""
 
     def __init__(self, now: float = 1_770_000_000.0) -> None:
         self._now = now

@@ -1,4 +1,4 @@
-"""A machine that whole processes use: on the machine's own clock, with ``voicectl`` on ``PATH``."""
+"""A machine for whole processes: its own clock, and ``voicectl`` on ``PATH``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .waiting import PATIENCE_SECONDS
 
 @contextmanager
 def desk(home: Path, application: Application) -> Iterator[Room]:
-    """A room whose default profile is ``test``; its calls come further only by ``sandbox advance``."""
+    """A room whose default profile is ``test`` and whose calls advance only by ``sandbox advance``."""
     sandbox = Sandbox(application[0], Options(seed=1, limits=False, frozen=True), clock=SystemClock())
     with running(sandbox) as url:
         room = machine(home, application, url)

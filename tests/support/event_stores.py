@@ -1,4 +1,4 @@
-"""Fixtures of both stores of events. A ``conftest.py`` imports them by name; however many do, one server runs."""
+"""Fixtures of both event stores. Each ``conftest.py`` imports them by name; all share one server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _shared: list[Postgres] = []
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Postgres]:
-    """The server of all tests; ``postgres`` is the one to ask for."""
+    """The server of all tests; tests use the fixture ``postgres`` instead."""
     if _shared:
         yield _shared[0]
         return
@@ -34,7 +34,7 @@ def postgres_server() -> Iterator[Postgres]:
 
 @pytest.fixture
 def postgres(postgres_server: Postgres) -> Iterator[Postgres]:
-    """A PostgreSQL that runs, and runs again afterwards whatever a test did to it."""
+    """A running PostgreSQL server, restarted after a test that stopped it."""
     if not postgres_server.is_running:
         postgres_server.start()
     yield postgres_server
@@ -44,17 +44,17 @@ def postgres(postgres_server: Postgres) -> Iterator[Postgres]:
 
 @pytest.fixture
 def database(postgres: Postgres) -> Iterator[str]:
-    """The URL of a database of the test's own, which is empty and called ``other``."""
+    """The URL of an empty database for one test, named ``other``."""
     postgres.execute("CREATE DATABASE other")
     yield postgres.url_of("other")
     postgres.execute("DROP DATABASE other WITH (FORCE)")
 
 
 class Stores:
-    """Opens the same events again and again, as other processes do.
+    """Opener of several handles to one event store, as other processes would have.
 
     Attributes:
-        url: Of the database; None for SQLite.
+        url: The URL of the database; None for SQLite.
     """
 
     def __init__(self, url: str | None, directory: Path) -> None:
@@ -64,17 +64,17 @@ class Stores:
         self._stack = ExitStack()
 
     def __call__(self) -> EventStore:
-        """Another handle, closed after the test."""
+        """Return another handle, which is closed after the test."""
         return self._stack.enter_context(closing(open_events(self.url, self.directory, self.application_id)))
 
     def close(self) -> None:
-        """Close all of them."""
+        """Close all handles."""
         self._stack.close()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def events(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
-    """Opens events of one application, none so far, in each database."""
+    """Return an opener for an empty event store of one application, in each database."""
     url = request.getfixturevalue("postgres").url if request.param == "postgres" else None
     with closing(Stores(url, tmp_path)) as stores:
         yield stores

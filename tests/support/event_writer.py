@@ -1,4 +1,4 @@
-"""A process that keeps events and acknowledges each once it is kept, until it is killed.
+"""A process that keeps events and acknowledges each one after keeping it, until it is killed.
 
 Run as ``python -m tests.support.event_writer STORE DIRECTORY APPLICATION FIRST [COMMITS] [--naive]``. It writes the
 numbers of the events that it has kept to standard output, from FIRST on, those of a commit on a line; what cannot be
@@ -30,7 +30,7 @@ RECEIVED = 1_770_000_000.0
 
 
 def arrival(number: int, **fields: Any) -> Arrival:
-    """Event *number*; *fields* take the place of those of a ``ringing``."""
+    """Return event *number*: a ``ringing`` whose fields *fields* replace."""
     told = {
         "uuid": f"9a8b7c6d-5e4f-4321-8fed-{number:012x}",
         "conversation_uuid": f"CON-1a2b3c4d-5e6f-4788-99aa-{number:012x}",
@@ -49,7 +49,7 @@ def arrival(number: int, **fields: Any) -> Arrival:
 
 
 def numbers(store: EventStore) -> list[int]:
-    """The numbers of the events that are kept, by their ids."""
+    """Return the numbers of the kept events, by their ids."""
     return [stored.arrival.fields["number"] for stored in store.find(Query())]
 
 
@@ -63,11 +63,11 @@ def writing(
     prefix: tuple[str, ...] = (),
     preexec_fn: Callable[[], object] | None = None,
 ) -> Iterator[subprocess.Popen[str]]:
-    """A writer that runs, and is killed at the end.
+    """Run a writer, and kill it at the end.
 
     Args:
         more: COMMITS and ``--naive``.
-        prefix: What runs it: ``("strace", ...)``.
+        prefix: A command that runs the writer, such as ``("strace", ...)``.
     """
     words = [sys.executable, "-m", "tests.support.event_writer"]
     words += [url or "-", str(directory), application_id, str(first), *more]
@@ -82,7 +82,7 @@ def writing(
 
 
 def acknowledged(child: subprocess.Popen[str]) -> list[int]:
-    """All that a writer which is over has acknowledged, beyond what was read."""
+    """Return the remaining acknowledgements of a writer that has ended."""
     out, _ = child.communicate()
     return read_numbers(out[: out.rfind("\n") + 1])  # what was being written when it was killed is no word
 
@@ -118,7 +118,7 @@ def _keep(store: EventStore, batch: list[Arrival]) -> None:
 
 
 def _tried(act: Callable[[], Any]) -> Any:
-    """What *act* returns once it does."""
+    """Return the result of *act* once it succeeds."""
     told = ""
     while True:
         try:

@@ -1,4 +1,4 @@
-"""A TCP proxy that cuts, stalls, delays or slices a connection at a chosen byte, and counts what it saw."""
+"""A TCP proxy that cuts, stalls, delays or slices a connection at a chosen byte, and counts the traffic."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .servers import Listener, Request, read_request
 
 
 class Side(Enum):
-    """Which half of an exchange."""
+    """A half of an exchange."""
 
     REQUEST = "request"
     REPLY = "reply"
 
 
 class What(Enum):
-    """What happens at the byte."""
+    """The effect of a fault at its byte."""
 
     CUT = "the connection ends"
     STALL = "nothing more comes"
@@ -32,13 +32,13 @@ class What(Enum):
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong on each connection that begins with a request of *method*.
+    """A fault on each connection that begins with a request of *method*.
 
     Attributes:
-        at: How many bytes of that side are passed on before.
+        at: Number of bytes of that side that are passed on before.
         seconds: The pause of a delay, or between two bytes of a slice.
-        is_abrupt: Cut with a reset rather than an orderly close.
-        method: Empty for all.
+        is_abrupt: True to cut with a reset rather than an orderly close.
+        method: The HTTP method; empty for all.
     """
 
     what: What
@@ -54,16 +54,16 @@ def cut(side: Side, at: int, *, abrupt: bool = False, method: str = "POST") -> F
 
 
 class FaultProxy(Listener):
-    """Stands before a server.
+    """A proxy in front of a server.
 
     Args:
         upstream: The server's base URL.
 
     Attributes:
-        fault: What goes wrong on connections that begin from now on.
+        fault: The fault on connections that begin from now on.
         on_request: Called with each request when it has been read whole, before any of it is passed on.
-        requests: Those requests.
-        forwarded: Those that were passed on whole.
+        requests: The requests that were read whole.
+        forwarded: The requests that were passed on whole.
         reply_sizes: Bytes that the server sent, by connection.
     """
 
@@ -78,12 +78,12 @@ class FaultProxy(Listener):
 
     @property
     def posts(self) -> list[Request]:
-        """The POSTs that reached the proxy."""
+        """Return the POSTs that reached the proxy."""
         return [request for request in self.requests if request.method == "POST"]
 
     @property
     def forwarded_posts(self) -> list[Request]:
-        """The POSTs that reached the server."""
+        """Return the POSTs that reached the server."""
         return [request for request in self.forwarded if request.method == "POST"]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -147,7 +147,7 @@ class FaultProxy(Listener):
 
 
 async def _misbehave(writer: asyncio.StreamWriter, content: bytes, fault: Fault, passed: int = 0) -> bool:
-    """Pass *content* on as *fault* has it; False if the connection is to end."""
+    """Pass *content* on, applying *fault*; return False if the connection must end."""
     before, after = content[: fault.at - passed], content[fault.at - passed :]
     writer.write(before)
     await writer.drain()

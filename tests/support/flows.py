@@ -1,4 +1,4 @@
-"""Call flows for tests: the examples and the tables of the NCCO reference, and JSON that resembles them."""
+"""Call flows for tests: examples and tables of the NCCO reference, and JSON that resembles them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FLAGS: list[tuple[dict[str, Any], str]] = [(each["action"], each["option"]) for 
 CHOICES: list[tuple[dict[str, Any], str, list[str]]] = [
     (each["action"], each["option"], each["values"]) for each in _OPTIONS["choices"]
 ]
-"""An option in an action that lacks it, dotted where it is inside another, and the values that it can have."""
+"""An option that an action lacks (dotted if it is inside another), and the values that it can have."""
 
 NAMES = sorted(
     {
@@ -88,7 +88,7 @@ JSON = st.recursive(
 
 
 def with_(action: dict[str, Any], dotted: str, value: object) -> list[dict[str, Any]]:
-    """A flow of *action* with *value* at *dotted*."""
+    """Return a flow of *action* with *value* at *dotted*."""
     action = copy.deepcopy(action)
     *way, last = dotted.split(".")
     holder = action
@@ -99,7 +99,7 @@ def with_(action: dict[str, Any], dotted: str, value: object) -> list[dict[str, 
 
 
 def paths(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
-    """The paths of all values in *value*."""
+    """Return the paths of all values in *value*."""
     inner: list[tuple[str | int, Any]] = []
     if isinstance(value, dict):
         inner = list(value.items())
@@ -110,7 +110,7 @@ def paths(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | i
 
 @st.composite
 def altered(draw: st.DrawFn) -> Any:
-    """A flow of the reference with some values replaced, dropped or added."""
+    """Return a flow of the reference with some values replaced, removed or added."""
     flow: Any = copy.deepcopy(draw(st.sampled_from(list(EXAMPLES.values()))))
     for _ in range(draw(st.integers(1, 3))):
         at = draw(st.sampled_from(paths(flow)))

@@ -1,4 +1,4 @@
-"""Texts that strangers can send, and what must not be left of them where they are shown."""
+"""Texts that attackers can send, and the characters that must not remain when they are shown."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HOSTILE = {
     "a list of its own": "a,b;c\td\"e'f\\",
     "letters": "Zo\u00eb \u5c71\u7530 \u0645\u0631\u062d\u0628\u0627",
 }
-"""By what each does, or tries."""
+"""Hostile texts, by their effect or their attempt."""
 
 _CONTROL = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _SHOWN_AS_NOTHING = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0") | {
@@ -39,7 +39,7 @@ _SHOWN_AS_NOTHING = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0") | {
 
 
 def unsafe(text: str) -> set[str]:
-    """The characters of *text* that act on a terminal, reorder it or are not seen; line ends and tabs aside."""
+    """Return characters of *text* that act on a terminal, reorder it or are invisible, except line ends and tabs."""
     return {
         character
         for character in text

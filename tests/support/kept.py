@@ -1,4 +1,4 @@
-"""Events that were kept before a command asks for them."""
+"""Events that are in the store before a command reads it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONVERSATION = "CON-1a2b3c4d-5e6f-4788-99aa-bbccddeeff00"
 
 
 def status(status: str, *, leg: str = LEG, second: int = 0, **fields: Any) -> dict[str, Any]:
-    """A status event; *second* of its minute is when it came."""
+    """Return a status event that was received at *second* of its minute."""
     name = "call_uuid" if status == "human" else "uuid"
     return {
         "from": "442079460000",
@@ -34,7 +34,7 @@ def status(status: str, *, leg: str = LEG, second: int = 0, **fields: Any) -> di
 
 
 def arrival(fields: dict[str, Any] | bytes, **changes: Any) -> Arrival:
-    """A webhook that told *fields*, or had that body."""
+    """Return a webhook event with *fields*, or with that body."""
     body = fields if isinstance(fields, bytes) else json.dumps(fields).encode()
     usual = {
         "received": 1_770_000_000.0,
@@ -47,12 +47,12 @@ def arrival(fields: dict[str, Any] | bytes, **changes: Any) -> Arrival:
 
 
 def stored(fields: dict[str, Any], **changes: Any) -> Stored:
-    """The same in a store."""
+    """Return the same event as kept in a store."""
     return Stored(1, arrival(fields, **changes), 0)
 
 
 def keep(room: Room, *events: dict[str, Any] | bytes, url: str | None = None, **changes: Any) -> list[int]:
-    """Keep *events* on the room's machine, each received when its clock says, and return their ids."""
+    """Keep *events* on the room's machine, received at the time of its clock, and return their ids."""
     profile = ProfileStore(room.config).get("test")
     directory = room.state / profile.application_id
     directory.mkdir(parents=True, exist_ok=True)
@@ -62,10 +62,10 @@ def keep(room: Room, *events: dict[str, Any] | bytes, url: str | None = None, **
 
 
 class EventfulClock(FakeClock):
-    """A clock on which something happens once so much time has passed.
+    """A clock that runs functions after given times.
 
     Args:
-        happenings: What happens, and after how many seconds.
+        happenings: The functions, each with its seconds.
     """
 
     def __init__(self, *happenings: tuple[float, Callable[[], object]]) -> None:
@@ -78,7 +78,7 @@ class EventfulClock(FakeClock):
         return self.monotonic() - self._began
 
     def after(self, seconds: float, happen: Callable[[], object]) -> None:
-        """Have something happen so many seconds from now."""
+        """Run a function the given number of seconds from now."""
         self._happenings.append((self.passed + seconds, happen))
 
     def sleep(self, seconds: float) -> None:

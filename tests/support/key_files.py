@@ -1,4 +1,4 @@
-"""Key files as people have them: what works, what does not, and what each is called."""
+"""Key files in the forms that users have: those that work, those that do not, and a name for each."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def public(key: RSAPrivateKey) -> bytes:
 
 
 def of_bits(bits: int) -> RSAPrivateKey:
-    """An RSA key of about *bits* bits, made at once: its primes are two of Mersenne's."""
+    """Return an RSA key of about *bits* bits without delay: its primes are Mersenne primes."""
     exponents = (127, 521, 607, 1279, 2203, 2281, 3217, 4253, 4423, 9689, 9941, 11213)
     pairs = ((one, other) for one in exponents for other in exponents if one < other)
     one, other = min(pairs, key=lambda pair: abs(sum(pair) - bits))
@@ -172,4 +172,4 @@ FAILS: dict[str, tuple[Maker, str]] = {
     "a beginning without end": (lambda _: b"-----BEGIN " + b"A" * 65_000, "cut short"),
     "10 MB": (lambda key: pkcs8(key) + b"A" * 10_000_000, "over 64 KiB"),
 }
-"""Files that do not, and the words that say why."""
+"""Files without a usable key, each with words of the error message."""

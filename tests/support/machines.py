@@ -1,4 +1,4 @@
-"""Machines, and clients, of tests that need another server than a sandbox."""
+"""Machines and clients for tests that need a server other than a sandbox."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Application = tuple[Identity, RSAPrivateKey]
 
 
 def machine(home: Path, application: Application, url: str, **profile: Any) -> Room:
-    """A machine whose default profile ``test`` sends the application's requests to *url*."""
+    """Return a machine whose default profile ``test`` sends the application's requests to *url*."""
     identity, key = application
     home.mkdir(exist_ok=True)
     room = Room(home, FakeClock(), url=url)
@@ -34,7 +34,7 @@ def machine(home: Path, application: Application, url: str, **profile: Any) -> R
 
 @contextmanager
 def client(url: str, application: Application, clock: FakeClock, **session: Any) -> Iterator[VoiceApi]:
-    """A client of the API at *url* that has all requests to itself."""
+    """Return a client of the API at *url* without a rate limiter."""
     identity, key = application
     wire = Wire(url, environ={})
     bearer = Bearer(identity.application_id, lambda: key, clock)
@@ -45,7 +45,7 @@ def client(url: str, application: Application, clock: FakeClock, **session: Any)
 
 
 class Unpaced:
-    """No limit of our own."""
+    """A rate limiter that limits nothing."""
 
     def take(self, *, creates: int, others: int, urgent: bool, budget: float) -> float:
         return 0.0

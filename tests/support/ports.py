@@ -1,4 +1,4 @@
-"""Ports of this machine that are free."""
+"""Free ports of this machine."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from functools import cache
 from pathlib import Path
 
 FIRST, COUNT = 20_000, 12_000
-"""Below those that the kernel gives out by itself."""
+"""Highest port below those that the kernel assigns by itself."""
 
 _given: set[int] = set()
 
 
 def free_block(size: int) -> int:
-    """The first of so many neighbouring ports that are free.
+    """Return the first of the given number of consecutive free ports.
 
-    No other process of tests is given one of them while this one runs, and this one is not given it twice.
+    No test process gets one of them again while this process runs.
     """
     begin = secrets.randbelow(COUNT)
     for first in (FIRST + (begin + step) % COUNT for step in range(0, COUNT, size)):
@@ -32,7 +32,7 @@ def free_block(size: int) -> int:
 
 
 def _is_ours(first: int, size: int) -> bool:
-    """Whether a byte for each port could be locked until this process ends, in a file that all tests share."""
+    """Return True if this process could lock a byte for each port, until it ends, in a file that all tests share."""
     try:
         fcntl.lockf(_register(), fcntl.LOCK_EX | fcntl.LOCK_NB, size, first)
     except BlockingIOError:

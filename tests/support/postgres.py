@@ -1,4 +1,4 @@
-"""A PostgreSQL of the tests' own: Debian's, with files that are gone afterwards, run by a user that is not root."""
+"""A PostgreSQL server for tests: Debian's, with temporary files, run by a user other than root."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ SETTINGS = {
 
 
 def find_binaries() -> Path | None:
-    """The directory of the newest PostgreSQL that is installed as Debian does; None if there is none."""
+    """Return the directory of the newest PostgreSQL that Debian's packages installed; None without one."""
     found = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
     return max(found, key=lambda path: int(re.sub(r"\D.*", "", path.parent.name) or 0), default=None)
 
 
 class Postgres:
-    """A server on a port of loopback that lets in whoever comes.
+    """A server on a loopback port that accepts every user.
 
     Args:
         home: An empty directory, which *user* owns.
@@ -66,7 +66,7 @@ class Postgres:
 
     @property
     def data(self) -> Path:
-        """Where its files are."""
+        """The directory of its files."""
         return self._data
 
     def url_of(self, database: str) -> str:
@@ -75,7 +75,7 @@ class Postgres:
     def execute(
         self, statement: str, *values: object, database: str = "postgres"
     ) -> list[tuple[object, ...]]:
-        """Run SQL, each statement in a transaction of its own."""
+        """Run SQL, each statement in its own transaction."""
         with psycopg.connect(
             self.url_of(database), autocommit=True, connect_timeout=round(PATIENCE_SECONDS)
         ) as link:
@@ -83,7 +83,7 @@ class Postgres:
             return cursor.fetchall() if cursor.description else []
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start the server, and wait until it answers."""
         settings = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
         command = [self._binaries / "postgres", "-D", self._data, "-p", str(self.port), *settings]
         with self._log.open("ab") as log:
@@ -102,19 +102,19 @@ class Postgres:
                 time.sleep(0.02)
 
     def stop(self) -> None:
-        """Stop it, and cut off who is connected."""
+        """Stop the server, and close its connections."""
         self._end(signal.SIGINT)
 
     def kill(self) -> None:
-        """Kill it and all of its processes at once, as a crash would."""
+        """Kill the server and all its processes at once, as in a crash."""
         self._end(signal.SIGKILL)
 
     def freeze(self) -> None:
-        """Let it do nothing more, and keep its connections, until it is thawed."""
+        """Freeze the server, with its connections open, until it is thawed."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """See :meth:`freeze`."""
+        """Continue after :meth:`freeze`."""
         self._signal(signal.SIGCONT)
 
     def _end(self, signum: signal.Signals) -> None:
@@ -139,10 +139,10 @@ class Postgres:
 
 @contextmanager
 def running() -> Iterator[Postgres]:
-    """A server that runs inside.
+    """Run a server inside the block.
 
     Raises:
-        LookupError: None is installed, or nobody may run it.
+        LookupError: PostgreSQL is not installed, or no user can run it.
     """
     binaries = find_binaries()
     if binaries is None:

@@ -1,4 +1,4 @@
-"""Recordings for tests: events that announce them, servers that have them, and what fetches them."""
+"""Recordings for tests: events that announce them, servers that hold them, and a client that downloads them."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ CON = "CON-1a2b3c4d-5e6f-4788-99aa-bbccddeeff00"
 NAME = f"20260203T091500Z_{CON}_{UUID}"
 SOUND = b"ID3" + bytes(range(256)) * 40
 OVERLAP = 64
-"""How much of what is there is fetched again here, where files are small."""
+"""Bytes of a partial file that are downloaded again; small, since test files are small."""
 
 TEXT = json.dumps({"ver": "1", "channels": []}).encode()
 
 
 def recorded(base: str, **fields: Any) -> dict[str, Any]:
-    """A ``record`` event of a file on *base*."""
+    """Return a ``record`` event for a file on *base*."""
     return {
         "start_time": "2026-02-03T09:15:00Z",
         "end_time": "2026-02-03T09:16:00Z",
@@ -49,7 +49,7 @@ def recorded(base: str, **fields: Any) -> dict[str, Any]:
 
 
 def transcribed(base: str, **fields: Any) -> dict[str, Any]:
-    """A ``transcribed`` event of a file on *base*."""
+    """Return a ``transcribed`` event for a file on *base*."""
     return {
         "conversation_uuid": CON,
         "type": "record",
@@ -60,7 +60,7 @@ def transcribed(base: str, **fields: Any) -> dict[str, Any]:
 
 
 def arrival(fields: object, *, is_signed: bool = True, received: float = 1_770_109_000.0) -> Arrival:
-    """A webhook that tells *fields*."""
+    """Return a webhook event with *fields*."""
     return Arrival.read(
         received=received,
         route=Route.EVENT,
@@ -72,19 +72,19 @@ def arrival(fields: object, *, is_signed: bool = True, received: float = 1_770_1
 
 
 def stored(fields: object, *, number: int = 1, **more: Any) -> Stored:
-    """The same, kept."""
+    """Return the same event as kept in a store."""
     return Stored(number, arrival(fields, **more), 0)
 
 
 def announced_by(fields: object) -> Recording:
-    """The file that an event of *fields* tells of."""
+    """Return the file that an event with *fields* announces."""
     found = of_event(stored(fields))
     assert found is not None
     return found
 
 
 def ranged(content: bytes = SOUND, media_type: str = "audio/mpeg") -> Callable[[Request], bytes]:
-    """A server that has *content*, and gives the rest of it where that is asked for."""
+    """Return a server that serves *content*, or the requested rest of it."""
 
     def answer(request: Request) -> bytes:
         found = re.fullmatch(r"bytes=([0-9]+)-", request.headers.get("range", ""))
@@ -108,7 +108,7 @@ def file_api(
     silence: float = 10,
     **session: Any,
 ) -> FileApi:
-    """A client of files, signed in as *application*; *api* answers for every host, unless it is None."""
+    """Return a client for files, signed in as *application*; *api*, if given, answers for every host."""
     identity, key = application
     bearer = Bearer(identity.application_id, lambda: key, clock)
     return FileApi(
@@ -129,20 +129,20 @@ def fetcher(
     overlap: int = OVERLAP,
     **api: Any,
 ) -> Fetcher:
-    """What fetches files from *base* into *directory*."""
+    """Return a downloader of files from *base* into *directory*."""
     files = file_api(application, clock or FakeClock(), **api)
     return Fetcher(directory, files, Hosts(base_url=base), on_progress=on_progress, overlap=overlap)
 
 
 def leave(directory: Path, url: str, content: bytes, size: int = len(SOUND)) -> None:
-    """What a process leaves that is killed when it has *content* of the recording of *size* bytes at *url*."""
+    """Leave the files of a process that was killed with *content* of a recording of *size* bytes at *url*."""
     (directory / f"{UUID}.part").write_bytes(content)
     (directory / f"{UUID}.origin").write_text(f"{url} {size}\n")
 
 
 @contextmanager
 def largest_file(size: int) -> Iterator[None]:
-    """No file of this process may grow beyond *size* bytes: as good as a full disk."""
+    """Limit files of this process to *size* bytes, which acts like a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:

@@ -1,4 +1,4 @@
-"""Running voicectl in a test: whole commands against a real sandbox on a real loopback port, on one clock."""
+"""Running voicectl in a test: whole commands against a sandbox on a loopback port, with a shared clock."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ POSIX = ("PATH", "LANG", "LC_ALL", "TMPDIR")
 
 @dataclass(frozen=True)
 class Ran:
-    """What came of a command."""
+    """The result of a command."""
 
     exit_code: int
     stdout: str
@@ -47,14 +47,14 @@ class Ran:
 
     @property
     def error(self) -> dict[str, Any]:
-        """The error that ``-o json`` tells on standard error."""
+        """The error that ``-o json`` writes to standard error."""
         return next(
             json.loads(line)["error"] for line in self.stderr.splitlines() if line.startswith('{"error"')
         )
 
 
 class Stream(io.TextIOWrapper):
-    """A standard stream that says whether it is a terminal."""
+    """A standard stream that may claim to be a terminal."""
 
     def __init__(self, content: bytes = b"", *, is_terminal: bool = False) -> None:
         super().__init__(io.BytesIO(content), encoding="utf-8", write_through=True)
@@ -71,9 +71,9 @@ class Stream(io.TextIOWrapper):
 
 @dataclass
 class Room:
-    """One user's machine: a home, a configuration, a state, and a clock.
+    """A user's machine: home, configuration, state and clock.
 
-    Call it with a command line; ``{name}`` in it is not special, quote as in a shell.
+    Call it with a command line, quoted as in a shell; ``{name}`` has no special meaning.
     """
 
     home: Path
@@ -110,7 +110,7 @@ class Room:
         """Run one command in this process.
 
         Args:
-            terminal: Whether all three standard streams are a terminal.
+            terminal: True if all three standard streams are a terminal.
         """
         words = shlex.split(line) if isinstance(line, str) else line
         content = stdin.encode() if isinstance(stdin, str) else stdin
@@ -126,7 +126,7 @@ class Room:
     def spawn(
         self, line: str | list[str], *, env: dict[str, str] | None = None, **options: Any
     ) -> subprocess.Popen[bytes]:
-        """Start a command as a process of its own, on the machine's clock."""
+        """Start a command as a separate process, on the machine's clock."""
         words = shlex.split(line) if isinstance(line, str) else line
         pipe = subprocess.PIPE
         settings: dict[str, Any] = {
@@ -147,7 +147,7 @@ class Room:
         timeout: float = 2 * PATIENCE_SECONDS,
         **options: Any,
     ) -> Ran:
-        """Run a command as a process of its own to its end."""
+        """Run a command as a separate process, to its end."""
         with self.spawn(line, stdin=subprocess.PIPE, **options) as child:
             out, err = child.communicate(stdin, timeout=timeout)
         return Ran(child.returncode, (out or b"").decode(), (err or b"").decode())
@@ -155,13 +155,13 @@ class Room:
     def call(
         self, to: str = PERSON, options: str = "--talk Hello --join room", *, wait: str | None = "answered"
     ) -> str:
-        """The id of a call that was just created and, unless *wait* is None, has come so far."""
+        """Create a call, wait for the status *wait* unless it is None, and return its id."""
         ran = self(f"call create --to {to} {options} -q" + (f" --wait {wait}" if wait else ""))
         assert ran.exit_code == 0, ran.stderr
         return ran.stdout.strip()
 
     def requests(self, operation: str | None = None) -> list[dict[str, Any]]:
-        """The requests that the sandbox received, oldest first."""
+        """Return the requests that the sandbox has received, oldest first."""
         assert self.sandbox is not None
         entries = [entry for entry in self.sandbox.log.since(0) if entry.get("kind") == "request"]
         return [entry for entry in entries if operation in (None, entry.get("operation"))]

@@ -1,4 +1,4 @@
-"""Small servers on loopback: what was read is recorded to the byte, and what is answered is canned."""
+"""Small servers on loopback that record each byte they read and send canned answers."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Request:
 
     @cached_property
     def headers(self) -> dict[str, str]:
-        """By name in small letters."""
+        """The headers, by their names in lower case."""
         pairs = (line.partition(":") for line in self._head[1:])
         return {name.lower(): value.strip() for name, _, value in pairs}
 
@@ -62,7 +62,7 @@ class Request:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """Of the JSON body, else of the query."""
+        """The fields of the JSON body, or else of the query."""
         return self.json if self.body else self.query
 
     @property
@@ -72,7 +72,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Drip:
-    """A reply that comes a few bytes at a time."""
+    """A reply that is sent a few bytes at a time."""
 
     content: bytes
     pause: float
@@ -83,7 +83,7 @@ Answer = bytes | Drip | Callable[[Request], "bytes | Drip"]
 
 
 def reply(status: int = 200, body: object = b"", **headers: str) -> bytes:
-    """A whole HTTP reply; *body* is bytes, or what becomes JSON. ``content_type="x"`` is a header."""
+    """Return a whole HTTP reply; *body* is bytes or becomes JSON, and ``content_type="x"`` is a header."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     fields = {"content_type": "application/json", "content_length": str(len(content))} | headers
     lines = [f"HTTP/1.1 {status} Whatever"]
@@ -92,7 +92,7 @@ def reply(status: int = 200, body: object = b"", **headers: str) -> bytes:
 
 
 def page(*records: dict[str, Any], following: str | None = None, **more: Any) -> dict[str, Any]:
-    """The body of a page of call records.
+    """Return the body of a page of call records.
 
     Args:
         following: The href of ``_links.next``.
@@ -102,7 +102,7 @@ def page(*records: dict[str, Any], following: str | None = None, **more: Any) ->
 
 
 async def read_request(reader: asyncio.StreamReader) -> Request | None:
-    """The next request, None if the peer sends no more."""
+    """Read the next request; None if the peer sends no more."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
         length = Request(head).headers.get("content-length", "0")
@@ -115,10 +115,10 @@ class Listener:
     """A TCP server on a free port of loopback, with an event loop and thread of its own while the block runs.
 
     Args:
-        tls: Speak TLS with this.
+        tls: The TLS context; None for plain TCP.
 
     Attributes:
-        connections: How many were accepted (over TLS: whose handshake was completed).
+        connections: Number of accepted connections (with TLS: of completed handshakes).
     """
 
     def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
@@ -134,16 +134,16 @@ class Listener:
         return f"{'https' if self._tls else 'http'}://{LOOPBACK}:{self.port}"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """What is done with a connection, which is closed afterwards."""
+        """Handle a connection, which is closed afterwards."""
         raise NotImplementedError
 
     def adopt(self, writer: asyncio.StreamWriter) -> asyncio.StreamWriter:
-        """Have *writer* closed at the end, whatever happens."""
+        """Close *writer* at the end in any case."""
         self._writers.add(writer)
         return writer
 
     def drop(self) -> None:
-        """Break off all connections there are."""
+        """Abort all open connections."""
 
         def abort() -> None:
             for writer in self._writers:
@@ -206,13 +206,13 @@ class Listener:
 
 
 class Canned(Listener):
-    """Gives each request the next of its *answers*, and from then on the last one.
+    """A server that sends each of its *answers* in turn, and then repeats the last one.
 
     Args:
         keeps: Keep connections open for the next request, unless the client asks for them to be closed.
 
     Attributes:
-        requests: What it was asked.
+        requests: The requests received.
     """
 
     def __init__(self, *answers: Answer, tls: ssl.SSLContext | None = None, keeps: bool = True) -> None:
@@ -222,7 +222,7 @@ class Canned(Listener):
         self.requests: list[Request] = []
 
     async def answer(self, request: Request) -> bytes | Drip:
-        """What *request* is answered with."""
+        """Return the answer to *request*."""
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         return answer(request) if callable(answer) else answer
 
@@ -245,10 +245,10 @@ class Canned(Listener):
 
 
 class Eavesdropper(Listener):
-    """Reads, and answers nothing.
+    """A server that reads and never answers.
 
     Attributes:
-        read: All that came.
+        read: All bytes received.
     """
 
     def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:

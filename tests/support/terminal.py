@@ -1,4 +1,4 @@
-"""Commands at a real terminal."""
+"""Commands on a real terminal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def converse(room: Room, line: str, answers: list[tuple[str, str]]) -> tuple[int
     """Run a command with standard input and error at a terminal and standard output in a pipe.
 
     Args:
-        answers: What is typed once something is seen: ``("Go on?", "y\\n")``.
+        answers: Texts to type, each after the prompt that it answers: ``("Go on?", "y\\n")``.
 
     Returns:
         The exit status, standard output, and all that the terminal showed.
@@ -42,7 +42,7 @@ def converse(room: Room, line: str, answers: list[tuple[str, str]]) -> tuple[int
 
 
 def _read(terminal: int, seconds: float) -> str:
-    """What is shown next; nothing if that does not come in time, or all is over."""
+    """Return the next output; empty if none comes in time or the command has ended."""
     if not select.select([terminal], [], [], seconds)[0]:
         return ""
     try:

@@ -1,4 +1,4 @@
-"""A command that has a whole terminal to itself, and what that shows."""
+"""A command on a terminal of its own, and the screen that it shows."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ LONGEST_SWITCH = 8
 
 
 class Tty:
-    """Runs a command on a terminal of its own; use it in a ``with`` block.
+    """A command on its own terminal; use it in a ``with`` block.
 
     Attributes:
-        raw: All that was written to it.
-        is_alternate: Whether the alternate screen is shown.
-        has_cursor: Whether the cursor is.
+        raw: All output.
+        is_alternate: True while the alternate screen is shown.
+        has_cursor: True while the cursor is shown.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Tty:
 
     @property
     def lines(self) -> list[str]:
-        """What is shown, a line each, without what is blank at their ends."""
+        """The lines shown, without trailing blanks."""
         screen = self._alternate if self.is_alternate else self._normal
         return [line.rstrip() for line in screen.display]
 
@@ -71,11 +71,11 @@ class Tty:
 
     @property
     def styles(self) -> set[bytes]:
-        """What was asked for in colours and weights."""
+        """The colour and weight codes that were written."""
         return set(re.findall(rb"\x1b\[([0-9;]*)m", self.raw)) - {b"", b"0"}
 
     def until(self, is_shown: str | Callable[[Tty], bool]) -> str:
-        """What is shown once a text is, or once that is true of it."""
+        """Wait for a text, or for a condition on the screen, and return the screen."""
 
         def is_there() -> bool:
             return is_shown in self.text if isinstance(is_shown, str) else is_shown(self)
@@ -101,7 +101,7 @@ class Tty:
         self._child.setwinsize(rows, columns)
 
     def end(self) -> int:
-        """The exit status, once it has ended by itself and all that it wrote is shown."""
+        """Wait until the command has ended and all its output is shown; return the exit status."""
         with suppress(pexpect.EOF):
             while True:
                 self._take(self._child.read_nonblocking(65_536, PATIENCE_SECONDS))
@@ -110,7 +110,7 @@ class Tty:
         return int(self._child.exitstatus)
 
     def _take(self, content: bytes) -> None:
-        """Show *content*: each part of it on the screen that it was written to."""
+        """Show *content*, each part on the screen it was written to."""
         self.raw += content
         rest = self._rest + content
         while found := SWITCH.search(rest):

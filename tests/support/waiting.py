@@ -1,4 +1,4 @@
-"""Waiting for what comes by itself: bounds keep a test from hanging, and say nothing of speed."""
+"""Waiting for a condition: the time limits only keep a test from hanging, and say nothing about speed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ T = TypeVar("T")
 
 PATIENCE_SECONDS = 60.0
 FOR_EVER = 100_000.0
-"""Seconds of a pause or a limit that outlasts every patience: whoever waits for its end hangs."""
+"""Seconds of a pause or limit that no test outlasts: waiting for its end counts as hanging."""
 
 
 def eventually(look: Callable[[], T], missing: str = "it did not come") -> T:
-    """Return what *look* returns, once that is true."""
+    """Return the first true result of *look*."""
     give_up = time.monotonic() + PATIENCE_SECONDS
     while not (seen := look()):
         assert time.monotonic() < give_up, missing
@@ -25,7 +25,7 @@ def eventually(look: Callable[[], T], missing: str = "it did not come") -> T:
 
 
 def ending(act: Callable[[], T]) -> T:
-    """Return what *act* returns, or raise what it raises; fail if it never ends."""
+    """Return the result of *act* or raise its exception; fail if it does not end."""
     ended: Future[T] = Future()
 
     def run() -> None:

@@ -1,4 +1,4 @@
-"""Serving an application of the tests' own on a loopback port, from a thread."""
+"""Serving an ASGI application of a test on a loopback port, from a thread."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 @dataclass
 class Served:
-    """An application that is served, and what it was asked.
+    """An application that is served, and the requests it received.
 
     Attributes:
         asked: Path and fields of each request, from the query or the JSON body.
@@ -33,7 +33,7 @@ class Served:
 
 @contextmanager
 def serving(make: Callable[[str], ASGIApp]) -> Iterator[Served]:
-    """Serve what *make* makes of its own base URL."""
+    """Serve the application that *make* returns for the base URL."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         served = Served(url=f"http://127.0.0.1:{sock.getsockname()[1]}")
         config = uvicorn.Config(

@@ -1,4 +1,4 @@
-"""Sending events to a receiver that is ended at some moment, and looking for what it had acknowledged.
+"""Sending events to a receiver that is killed at some point, and checking for the acknowledged ones.
 
 As a program it is the control: a receiver that acknowledges first, and keeps after that.
 """
@@ -32,11 +32,11 @@ CONNECTIONS = 8
 
 @dataclass
 class Senders:
-    """Clients that send one event after another, each over its own connection, until it is closed.
+    """Clients that send event after event, each over its own connection, until it is closed.
 
     Attributes:
         acknowledged: The bodies that were answered with 200.
-        refused: Any other status.
+        refused: All other statuses.
     """
 
     port: int
@@ -59,7 +59,7 @@ class Senders:
             thread.join()
 
     def wait_for(self, count: int) -> None:
-        """Wait until so many were acknowledged."""
+        """Wait until the given number of events is acknowledged."""
         eventually(lambda: len(self.acknowledged) >= count, f"{count} were not acknowledged")
 
     def _send(self, number: int) -> None:
@@ -76,12 +76,12 @@ class Senders:
 
 
 def some_moment(chance: random.Random) -> float:
-    """Seconds under load before the end comes."""
+    """Return the seconds under load before the kill."""
     return chance.choice([0.0, chance.uniform(0, 0.01), chance.uniform(0, 0.15)])
 
 
 def lost(acknowledged: list[bytes], directory: Path, application_id: str) -> set[bytes]:
-    """What was acknowledged, and is neither in the store nor in the spool."""
+    """Return the acknowledged events that are neither in the store nor in the spool."""
     with closing(open_events(None, directory, application_id)) as store:
         kept = {stored.arrival.body for stored in store.find(Query())}
     spool = Spool(directory / "spool")
@@ -96,7 +96,7 @@ class _Eager(EventWriter):
 
 
 def main(directory: Path) -> None:
-    """Be the control, until a signal."""
+    """Run as the control until a signal."""
     server.EventWriter = _Eager  # type: ignore[misc]
     secrets = {API_KEY: (SECRET,)}
     settings = Settings(

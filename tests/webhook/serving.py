@@ -1,4 +1,4 @@
-"""A receiver on a real port, with a store and a spool on a real disk, and clients that speak to it in bytes."""
+"""A receiver on a real port, with a store and a spool on a real disk, and clients that send it bytes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Reply:
 
 
 class Client:
-    """A connection."""
+    """A client's connection."""
 
     def __init__(self, port: int, host: str = "127.0.0.1", source: str | None = None) -> None:
         self.sock = socket.create_connection(
@@ -62,7 +62,7 @@ class Client:
         return self.send(request(*args, **options)).reply()
 
     def reply(self) -> Reply:
-        """The next reply; fails if the connection ends before."""
+        """Read the next reply; fail if the connection ends before."""
         while b"\r\n\r\n" not in self._left:
             self._read()
         head, _, self._left = self._left.partition(b"\r\n\r\n")
@@ -75,7 +75,7 @@ class Client:
         return Reply(int(first.split(" ")[1]), headers, body)
 
     def is_closed(self) -> bool:
-        """Whether the other side ends the connection, without a further byte."""
+        """Return True if the other side closes the connection without a further byte."""
         try:
             return self.sock.recv(1) == b""
         except ConnectionResetError:
@@ -96,7 +96,7 @@ def request(
     *,
     host: str = "127.0.0.1",
 ) -> bytes:
-    """A request to the byte; its length is said unless *headers* say something of it."""
+    """Return the bytes of a request, with a Content-Length unless *headers* set the framing."""
     lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", *(f"{name}: {value}" for name, value in headers)]
     if not any(name.lower() in ("content-length", "transfer-encoding") for name, _ in headers):
         lines.append(f"Content-Length: {len(body)}")
@@ -110,17 +110,17 @@ def signed_request(
     headers: Sequence[tuple[str, str]] = (),
     **changes: Any,
 ) -> bytes:
-    """A request as the platform sends it, its token's claims but for the *changes*."""
+    """Return a request as the platform sends it, with *changes* to its token's claims."""
     content = event() if body is None else body
     authorization = ("Authorization", f"Bearer {token(content, **changes)}")
     return request("POST", f"/webhooks/{route}", content, [authorization, *headers])
 
 
 class Held:
-    """A store that waits to be told to go on.
+    """A store that blocks until the test lets it go on.
 
     Attributes:
-        is_asked: Whether it has been asked to add something.
+        is_asked: Set once an event is to be added.
     """
 
     def __init__(self) -> None:
@@ -147,11 +147,11 @@ class Held:
 
 @dataclass
 class Serving:
-    """A receiver that runs.
+    """A running receiver.
 
     Attributes:
-        told: What was wrong.
-        kept: What it kept, as it was told.
+        told: The warnings.
+        kept: The kept events, as reported.
     """
 
     url: str
@@ -169,12 +169,12 @@ class Serving:
         return Client(self.port, **options)
 
     def ask(self, content: bytes) -> Reply:
-        """The reply to one request over a connection of its own."""
+        """Send one request over a new connection and return the reply."""
         with self.client() as client:
             return client.send(content).reply()
 
     def stored(self) -> list[Stored]:
-        """All that is in the store."""
+        """Return all events in the store."""
         with closing(open_store(self.directory)) as store:
             return list(store.find(Query()))
 
@@ -198,7 +198,7 @@ def serving(
     sock: socket.socket | None = None,
     **setup: Any,
 ) -> Iterator[Serving]:
-    """Run a receiver whose clocks are the test's own."""
+    """Run a receiver on the clocks of the test."""
     clock = FakeClock(NOW)
     limiter = ConnectionLimiter(limits=limits, proxies=proxies, is_local=is_local, monotonic=clock.monotonic)
     known = {API_KEY: (SECRET,)}
@@ -220,7 +220,7 @@ def serving(
 
 @contextmanager
 def running(settings: Settings, sock: socket.socket) -> Iterator[str]:
-    """Serve from a thread while the block runs, which gets the base URL."""
+    """Serve from a thread while the block runs, and yield the base URL."""
 
     async def serve(on_ready: Callable[[Callable[[], None]], None]) -> None:
         stopping = asyncio.Event()

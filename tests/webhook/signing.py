@@ -1,4 +1,4 @@
-"""Signing webhooks as the platform does, and in every way in which somebody else might."""
+"""Signing webhooks as the platform does, and in all the ways of a forger."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOW = 1_770_000_000
 LEG = "9a8b7c6d-5e4f-4321-8fed-cba987654321"
 CONVERSATION = "CON-1a2b3c4d-5e6f-4788-99aa-bbccddeeff00"
 GONE = object()
-"""In place of a claim: leave it out."""
+"""Value of a claim that is to be left out."""
 
 
 def base64url(content: bytes) -> str:
@@ -28,7 +28,7 @@ def segment(value: object) -> str:
 
 
 def claims(payload: bytes, *, now: float = NOW, **changes: Any) -> dict[str, Any]:
-    """What the platform says of *payload*, but for the *changes*."""
+    """Return the platform's claims for *payload*, with *changes*."""
     usual = {
         "iat": int(now),
         "jti": str(uuid.uuid4()),
@@ -41,7 +41,7 @@ def claims(payload: bytes, *, now: float = NOW, **changes: Any) -> dict[str, Any
 
 
 def signed(content: object, *, secret: str = SECRET, header: object = None, digest: str = "sha256") -> str:
-    """A token of *content*, claims or the bytes that stand for them."""
+    """Return a token of *content*, which is claims or raw bytes."""
     head = {"alg": "HS256", "typ": "JWT"} if header is None else header
     signing = f"{segment(head)}.{segment(content)}"
     return f"{signing}.{base64url(hmac.digest(secret.encode(), signing.encode(), digest))}"
@@ -56,7 +56,7 @@ def bearer(payload: bytes, **changes: Any) -> list[str]:
 
 
 def event(**changes: Any) -> bytes:
-    """The body of a status event."""
+    """Return the body of a status event."""
     fields = {
         "from": "447700900456",
         "to": "447700900123",

@@ -1,4 +1,4 @@
-"""An exchange whose conversations are written down, without HTTP; and what is asked of the Conversation API."""
+"""An exchange with conversation logs but without HTTP, and requests to the Conversation API."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Desk:
     rtc_events: list[dict[str, Any]] = field(default_factory=list)
 
     def write(self) -> None:
-        """Write down what the exchange has noted."""
+        """Log the notes of the exchange."""
         for effect in self.line.exchange.collect():
             if isinstance(effect, Note):
                 self.add(effect)
@@ -54,7 +54,7 @@ class Desk:
         return [self.logs.event(page, number, note, "http://host") for number, note in page.events()]
 
     def event(self, page: ConversationLog, type_: str) -> dict[str, Any]:
-        """The last event of a type."""
+        """Return the last event of a type."""
         return [event for event in self.events(page) if event["type"] == type_][-1]
 
 
@@ -89,25 +89,25 @@ def refused(reply: httpx.Response, status: int, code: str) -> dict[str, Any]:
 
 
 def found(client: Client, name: str | None = "room", **body: Any) -> dict[str, Any]:
-    """Make a conversation."""
+    """Create a conversation."""
     made = client.api("POST", "/v1/conversations", body | ({} if name is None else {"name": name}))
     assert made.status_code == 201, made.text
     return dict(made.json())
 
 
 def conversation_of(client: Client, leg: str) -> str:
-    """The path of the conversation of a leg."""
+    """Return the path of a leg's conversation."""
     return f"/v1/conversations/{client.record(leg)['conversation_uuid']}"
 
 
 def members(client: Client, conversation: str) -> list[dict[str, Any]]:
-    """The members of a conversation, each in full."""
+    """Return the full records of a conversation's members."""
     listed = client.get(f"{conversation}/members?page_size=100").json()["_embedded"]["members"]
     return [client.get(f"{conversation}/members/{each['id']}").json() for each in listed]
 
 
 def events(client: Client, conversation: str, query: str = "") -> list[dict[str, Any]]:
-    """The first hundred events of a conversation."""
+    """Return the first hundred events of a conversation."""
     reply = client.get(f"{conversation}/events?page_size=100&{query}")
     assert reply.status_code == 200, reply.text
     return list(reply.json()["_embedded"])
@@ -118,12 +118,12 @@ def types(client: Client, conversation: str, query: str = "") -> list[str]:
 
 
 def user(client: Client, name: str = "alice", **body: Any) -> dict[str, Any]:
-    """Make an app user."""
+    """Create an app user."""
     made = client.api("POST", "/v1/users", {"name": name} | body)
     assert made.status_code == 201, made.text
     return dict(made.json())
 
 
 def as_user(client: Client, name: str = "alice") -> dict[str, str]:
-    """The headers of a request with a user's token."""
+    """Return the headers of a request with a user's token."""
     return {"Authorization": f"Bearer {client.token(sub=name)}"}

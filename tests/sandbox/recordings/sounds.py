@@ -1,4 +1,4 @@
-"""What the tests of sound share: sounds to be heard, and ears."""
+"""Shared parts of the tests of sound: sounds, and functions that analyze them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from voicectl.sandbox.recordings.espeak import Espeak
 from voicectl.sandbox.telephony.sounds import PLATFORM, Heard, Pcm, Prompt, Sound
 
 MUTE = Espeak(None)
-"""No speech synthesis: tones instead, on every machine."""
+"""An Espeak without a program, so that all machines use tones."""
 
 RATES = (8000, 16_000, 24_000)
 ROWS, COLUMNS = (697, 770, 852, 941), (1209, 1336, 1477, 1633)
@@ -19,25 +19,25 @@ KEYS = {(ROWS[i // 4], COLUMNS[i % 4]): key for i, key in enumerate("123A456B789
 
 
 def heard(prompt: Prompt, at: int = 0, *, until: int | None = None, source: str = PLATFORM) -> Heard:
-    """*prompt* from *at* on, until its own end unless it is cut."""
+    """Return *prompt* as heard from *at* to its own end, unless it is cut before."""
     if until is None and prompt.seconds is not None:
         until = at + round(prompt.seconds * 1000)
     return Heard(at=at, until=until, prompt=prompt, source=source)
 
 
 def pcm(samples: list[int], rate: int = 16_000) -> Prompt:
-    """What came from a WebSocket."""
+    """Return sound from a WebSocket."""
     sound = Pcm(rate, bytearray(array("h", samples).tobytes()))
     return Prompt(sound=Sound.AUDIO, content={}, once=0, loop=0, pcm=sound)
 
 
 def render(*heards: Heard, to: int, start: int = 0, rate: int = 16_000) -> list[int]:
-    """The samples of *heards* between two moments, in milliseconds."""
+    """Return the samples of *heards* between two times, in milliseconds."""
     return array("h", mix(heards, start, to, rate, espeak=MUTE)).tolist()
 
 
 def strength(samples: list[int], hertz: float, rate: int = 16_000) -> float:
-    """The amplitude of one frequency in *samples*, by the Goertzel algorithm."""
+    """Return the amplitude of one frequency in *samples*, by the Goertzel algorithm."""
     coefficient = 2 * math.cos(2 * math.pi * hertz / rate)
     before = last = 0.0
     for sample in samples:
@@ -47,18 +47,18 @@ def strength(samples: list[int], hertz: float, rate: int = 16_000) -> float:
 
 
 def speaker_hertz(source: str) -> int:
-    """The high tone of a speaker who is not really spoken: docs/sandbox-choices.md."""
+    """Return the high tone that marks a speaker without espeak-ng; see docs/sandbox-choices.md."""
     return 1700 if source == PLATFORM else 1800 + 12 * (zlib.crc32(source.encode()) % 128)
 
 
 def key_in(samples: list[int], rate: int = 16_000) -> str | None:
-    """The key whose two tones, and no other of a telephone's, are in *samples*."""
+    """Return the key whose two tones, and no other key tones, are in *samples*."""
     found = {hertz for hertz in ROWS + COLUMNS if strength(samples, hertz, rate) > 1500}
     return next((key for tones, key in KEYS.items() if found == set(tones)), None)
 
 
 def keys_in(samples: list[int], rate: int = 16_000) -> str:
-    """The keys pressed in *samples*, one after the other, as a receiver that listens 30 ms at a time tells them."""
+    """Return the keys pressed in *samples*, in order, as a receiver detects them in windows of 30 ms."""
     step = rate * 30 // 1000
     told, present = "", None
     for start in range(0, len(samples) - step + 1, step):

@@ -1,4 +1,4 @@
-"""A web server of the user's: answers as told, path by path, and remembers what it was asked."""
+"""A web server for tests: returns canned answers for each path, and records the requests."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tests.support.servers import Answer, Canned, Drip, Request, reply
 
 OK = reply(200, b"OK")
 HANG_UP = b""
-"""The connection is closed without a byte."""
+"""Answer that closes the connection without a byte."""
 
 NEVER = None
-"""No answer comes."""
+"""Answer that never comes."""
 
 
 def ncco(*actions: Any) -> bytes:
@@ -23,7 +23,7 @@ def ncco(*actions: Any) -> bytes:
 
 
 class Receiver(Canned):
-    """Unless :meth:`on` says otherwise each path answers 200. What is called for an answer has a thread for it."""
+    """A receiver that answers 200 on each path unless :meth:`on` sets another answer; functions run in a thread."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,16 +35,16 @@ class Receiver(Canned):
         self._threads.shutdown()
 
     def on(self, path: str, *answers: Answer | None) -> str:
-        """Have *path* give one answer after the other, and from then on the last; its URL."""
+        """Make *path* give each answer in turn, then repeat the last one; return its URL."""
         self._by_path[path] = list(answers)
         return self.url + path
 
     def at(self, path: str) -> list[Request]:
-        """What was asked there."""
+        """Return the requests to *path*."""
         return [request for request in self.requests if request.path == path]
 
     def statuses(self, path: str = "/event") -> list[str]:
-        """The status of each event that came."""
+        """Return the status of each event received."""
         return [request.fields["status"] for request in self.at(path)]
 
     async def answer(self, request: Request) -> bytes | Drip:
@@ -59,9 +59,9 @@ class Receiver(Canned):
 
 
 def set_up(client: Client, *, signed: bool = False, **urls: str | dict[str, Any]) -> None:
-    """Give the application its webhooks: ``answer``, ``event``, ``fallback`` and ``rtc``, each a URL or an object.
+    """Set the application's webhooks: ``answer``, ``event``, ``fallback`` and ``rtc``, each a URL or an object.
 
-    They are set behind the API's back, which would have no time-out of less than a second.
+    This bypasses the API, which allows no time-out of less than a second.
     """
     names = {"answer": "answer_url", "event": "event_url", "fallback": "fallback_answer_url"}
     hooks = {
@@ -81,7 +81,7 @@ def set_up(client: Client, *, signed: bool = False, **urls: str | dict[str, Any]
 
 
 def webhooks(client: Client, event: str | None = None) -> list[dict[str, Any]]:
-    """The entries of the log for webhooks, of all kinds or of one, once they are all sent or given up."""
+    """Return the log entries of webhooks, of all kinds or one, once all are sent or have failed."""
     client.settle()
     found = [entry for entry in client.log() if entry["kind"] == "webhook"]
     return [entry for entry in found if event in (None, entry["event"])]
