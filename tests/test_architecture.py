@@ -1,4 +1,4 @@
-"""The plan of the code: imports lead one way, and ARCHITECTURE.md names every package there is."""
+"""The structure of the code: imports point one way, and ARCHITECTURE.md names every package."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def imports(path: Path, known: dict[str, Path]) -> Iterator[str]:
 
 
 def graph(package: Path) -> dict[str, set[str]]:
-    """What each module of *package* imports of the others."""
+    """Return the modules of *package* that each of them imports."""
     known = modules(package)
     return {name: set(imports(path, known)) for name, path in known.items()}
 

@@ -1,4 +1,4 @@
-"""When a signal is held back, and when it is not; sent to this very process."""
+"""Signals that are held back or delivered, sent to the test process itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The platform's official Node SDK drives the sandbox through the operations it has for calls.
+"""The platform's official Node SDK uses the sandbox for all its operations on calls.
 
 Runs where ``node`` and ``npm`` are and the registry can be asked for the SDK.
 """
@@ -46,7 +46,7 @@ async function answered(...ncco) {
   return uuid;
 }
 """
-"""What each script may use; ``url`` is the sandbox's."""
+"""Prelude of each script; ``url`` is that of the sandbox."""
 
 EPILOGUE = """
 .then((made) => console.log(JSON.stringify(made)))

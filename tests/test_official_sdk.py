@@ -1,4 +1,4 @@
-"""The platform's official Python SDK drives the sandbox through the operations it has for calls."""
+"""The platform's official Python SDK uses the sandbox for all its operations on calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The platform's official Python SDK manages the sandbox's applications, and an application made so places calls."""
+"""The platform's official Python SDK manages applications of the sandbox, and a new one creates calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The README's tour is run, in a real terminal, and prints what the README says."""
+"""The README's tour runs in a real terminal, and prints what the README shows."""
 
 from __future__ import annotations
 

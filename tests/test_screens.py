@@ -1,4 +1,4 @@
-"""The pictures of the README are what the commands show."""
+"""The pictures of the README match the output of the commands."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_the_pictures_are_what_the_script_makes(tmp_path: Path) -> None:
 
 
 def words(svg: str) -> list[str]:
-    """What can be read in a picture; how it is drawn is another thing in each version of rich."""
+    """Return the texts in a picture, whose drawing differs between versions of rich."""
     root = ElementTree.fromstring(svg)
     assert root.tag.endswith("svg")
     return [each.text or "" for each in root.iter() if each.tag.endswith("}text")]

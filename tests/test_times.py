@@ -1,4 +1,4 @@
-"""What people type for times, and what the API writes."""
+"""Times as users type them, and times as the API writes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The token that signs a webhook, by another implementation's judgement."""
+"""The token of a signed webhook, checked by another implementation."""
 
 import hashlib
 import re

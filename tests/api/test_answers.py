@@ -1,4 +1,4 @@
-"""What an answer must be to be believed: unusable ones are 7 on a read and 12 on a create, and harm nothing."""
+"""Answers that are too damaged to use exit with 7 on a read and 12 on a create, and do no harm."""
 
 from __future__ import annotations
 
@@ -250,7 +250,7 @@ def test_a_refusal_is_told_in_the_words_of_the_api_in_three_lines(
 
 
 def waits_for(header: str | None, application: Application) -> tuple[list[float], Exception | None, int]:
-    """How a create goes on that is refused with 429 and this header: its waits, its end, its requests."""
+    """Return the waits, the error and the number of requests of a create that gets 429 with this header."""
     clock = FakeClock()
     more = {} if header is None else {"retry_after": header}
     answer = reply(429, {"title": "Rate Limit Hit"}, **more)

@@ -1,4 +1,4 @@
-"""A machine whose clock is wrong: told by how much, and the next command allows for it."""
+"""A machine whose clock is wrong: voicectl reports by how much, and the next command corrects for it."""
 
 from __future__ import annotations
 

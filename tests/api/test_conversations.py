@@ -1,4 +1,4 @@
-"""Each operation of the Conversation API sends what the reference documents, and reads what it documents liberally.
+"""Each operation of the Conversation API sends what the reference documents, and reads its replies liberally.
 
 Source: Conversation API reference, sections 2, 3 and 6.
 """

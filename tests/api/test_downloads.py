@@ -1,4 +1,4 @@
-"""Downloads on the wire: how long they may take, how they end, and which addresses are of the open internet."""
+"""Downloads on the wire: their time limits, their ends, and the addresses that count as the open internet."""
 
 from __future__ import annotations
 

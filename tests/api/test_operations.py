@@ -1,4 +1,4 @@
-"""Each operation sends exactly what the reference documents, and nothing else.
+"""Each operation sends exactly the documented request and nothing else.
 
 Source: Voice API reference, sections 2 to 11.
 """

@@ -1,4 +1,4 @@
-"""The wire: where a token goes and where it never does, and how long a request may take."""
+"""The wire: the hosts that a token may reach, and the time limits of requests."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def masked(command: str) -> str:
 
 @pytest.fixture
 def elsewhere() -> Iterator[Canned]:
-    """Where a redirect leads; nothing may ever get there."""
+    """The target of a redirect, which no request may reach."""
     with Canned(RECORD) as server:
         yield server
 
@@ -132,7 +132,7 @@ class ConnectProxy(Listener):
 
 @pytest.fixture
 def platform(authority: Authority) -> Iterator[Canned]:
-    """What answers to the platform's name."""
+    """The server that answers to the platform's name."""
     with Canned(RECORD, tls=authority.context("api.nexmo.com")) as server:
         yield server
 

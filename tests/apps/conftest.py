@@ -1,4 +1,4 @@
-"""Fixtures of the applications' tests: those of the sandbox."""
+"""Fixtures of the applications' tests: those of the sandbox's tests."""
 
 from tests.sandbox.conftest import client, clock, start
 

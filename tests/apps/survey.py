@@ -1,4 +1,4 @@
-"""A survey: who has called is called back, asked for a mark by keys and for a reason in words, and thanked."""
+"""A survey: calls its callers back, asks for a mark by keys and for a reason in words, and thanks them."""
 
 from __future__ import annotations
 

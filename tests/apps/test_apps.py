@@ -1,4 +1,4 @@
-"""Whole applications, rung by the sandbox and followed to the end on the call clock."""
+"""Whole applications, called from the sandbox and followed to the end on the call clock."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Desk:
         self.client.log()
 
     def statuses(self, leg: str) -> list[str]:
-        """What the application was told of a leg, in the order of the timestamps."""
+        """Return the events of a leg that the application received, in the order of their timestamps."""
         told = [each for path, each in self.served.asked if path == "/event" and each.get("uuid") == leg]
         return [
             each["status"] for each in sorted(told, key=lambda each: each["timestamp"]) if "status" in each

@@ -1,4 +1,4 @@
-"""A voicemail box: greets, records until the caller is silent, and keeps what the platform tells of the recording."""
+"""A voicemail box: greets, records until the caller is silent, and keeps the platform's event of the recording."""
 
 from __future__ import annotations
 

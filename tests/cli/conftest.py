@@ -1,4 +1,4 @@
-"""A PostgreSQL for the commands that read a store of events."""
+"""A PostgreSQL server for the commands that read an event store."""
 
 from tests.support.event_stores import postgres, postgres_server
 

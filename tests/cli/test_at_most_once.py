@@ -1,4 +1,4 @@
-"""A call is created at most once, wherever the connection breaks: a row of POSTs is counted for each way."""
+"""A call is created at most once wherever the connection breaks; the tests count POSTs for each kind of break."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def legs_to(room: Room, number: str) -> list[str]:
 
 
 def sent_to(line: FaultProxy, number: str) -> int:
-    """How many POSTs for *number* reached the proxy."""
+    """Return the number of POSTs for *number* that reached the proxy."""
     return sum(request.json["to"][0].get("number") == number for request in line.posts)
 
 

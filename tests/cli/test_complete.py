@@ -1,4 +1,4 @@
-"""Completion: the scripts in the repository are current, and the words are right."""
+"""Completion: the scripts in the repository are current and offer the right words."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ASKS_FOR_A_FILE = 1
 
 
 def complete(room: Room, line: str, **env: str) -> Ran:
-    """What completes *line*, whose first word is left out."""
+    """Complete *line*, which lacks its first word."""
     ran = room([], env={"_VOICECTL_COMPLETE": "bash", "_VOICECTL_COMPLETE_LINE": f"voicectl {line}"} | env)
     assert ran.stderr == ""
     return ran

@@ -1,4 +1,4 @@
-"""Completion in real shells, typed at a real terminal: bash, zsh and fish."""
+"""Completion in real shells (bash, zsh and fish) on a real terminal."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ def test_bash_offers_nothing_that_a_double_quote_would_change(room: Room) -> Non
 
 
 def fish(room: Room, line: str) -> dict[str, str]:
-    """What fish offers at the end of *line*, and how it describes each."""
+    """Return the words that fish offers at the end of *line*, with their descriptions."""
     if shutil.which("fish") is None:
         pytest.skip("fish is not installed")
     script = f"source {COMPLETIONS}/voicectl.fish; complete --do-complete (cat line)"

@@ -1,4 +1,4 @@
-"""``--dry-run``: nothing is changed, and what is printed runs."""
+"""``--dry-run``: nothing changes, and the printed commands run."""
 
 from __future__ import annotations
 

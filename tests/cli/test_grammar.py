@@ -1,4 +1,4 @@
-"""The command line: what is understood, what is refused, and what comes out in which form."""
+"""The command line: accepted and refused arguments, and the formats of the output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every command has help with an example, every example runs, and the documents know every command."""
+"""Every command has help with an example, every example runs, and the documents mention every command."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_the_readme_mentions_every_command(words: str) -> None:
 
 @pytest.fixture(scope="module")
 def app_url() -> Iterator[str]:
-    """Where a user's own application takes whatever it is sent."""
+    """The URL of a user's application that accepts any request."""
     with Canned(reply(200)) as server:
         yield server.url
 
@@ -98,7 +98,7 @@ def test_the_examples_of_the_help_run(start_room: StartRoom, app_url: str, words
 
 
 def interrupted(child: subprocess.Popen[bytes], sign: str, room: Room) -> bytes:
-    """What a command shows up to *sign*, while events come in; it is sent Ctrl-C then."""
+    """Run a command while events arrive, send it Ctrl-C once it shows *sign*, and return its output."""
     assert child.stdout is not None
     os.set_blocking(child.stdout.fileno(), False)
     shown = b""
@@ -120,7 +120,7 @@ def on_a_free_port(example: str) -> str:
 
 
 def prepare(room: Room, words: str) -> dict[str, str]:
-    """What the examples of a command need beside legs: profiles, a key file, a call in doubt."""
+    """Prepare what the examples need besides legs: profiles, a key file, a call in doubt."""
     assert room.sandbox is not None
     store = ProfileStore(room.config)
     test = store.get("test")

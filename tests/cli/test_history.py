@@ -1,4 +1,4 @@
-"""``call show``, ``wait``, ``call reconcile`` and ``hangup`` where events of legs are kept."""
+"""``call show``, ``wait``, ``call reconcile`` and ``hangup`` with events of legs in a store."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GONE = reply(404, {"title": "Not Found"})
 
 
 def says(status: str, **fields: Any) -> bytes:
-    """What the API answers of the leg."""
+    """Return the API's answer about the leg."""
     return reply(body={"uuid": LEG, "status": status, **fields})
 
 

@@ -1,4 +1,4 @@
-"""What a command loads: a person waits for it."""
+"""The modules that a command loads, since users wait for them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ HEAVY = {
     "voicectl.store",
     "xml",
 }
-"""What takes more than a millisecond or two."""
+"""Modules whose import takes more than a millisecond or two."""
 
 LOOK = """
 import os, sys
@@ -89,9 +89,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory, application: Application) -> 
 
 NOTHING: set[str] = set()
 REQUEST = {"cryptography", "http.client", "ssl", "voicectl.api", "voicectl.store"}
-"""What it takes to sign a request and send it."""
+"""Modules needed to sign and send a request."""
 FINGERPRINT = REQUEST | {"cryptography.hazmat.primitives.serialization.ssh"}
-"""What it takes to write a key down, of which only its hash is shown."""
+"""Modules needed to show the fingerprint of a key."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Guards of a profile: whom it may ring, how often, how long; and text that stays text."""
+"""Guards of a profile: numbers, rates and lengths of calls; and texts that add no action to a flow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several processes at once, and processes that die: real ones, on the machine's own clock."""
+"""Several processes at once, and processes that are killed: real ones, on the machine's own clock."""
 
 from __future__ import annotations
 

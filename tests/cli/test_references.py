@@ -1,4 +1,4 @@
-"""LEG: a full id, the beginning of one, ``@last`` or ``-``; nothing else ever becomes part of a URL."""
+"""LEG: a full id, the beginning of one, ``@last`` or ``-``; nothing else becomes part of a URL."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LEGS = [
 
 
 def legs(*ids: str, status: str = "answered") -> Callable[[Request], bytes]:
-    """What a server answers that knows the legs *ids*, all in *status*."""
+    """Return the answer of a server with the legs *ids*, all in *status*."""
 
     def answer(request: Request) -> bytes:
         if request.method != "GET":
@@ -199,7 +199,7 @@ SLOTS = [
     "profile use {}",
     "profile remove {}",
 ]
-"""Where ids and names are typed."""
+"""Commands that take ids or names."""
 
 HOSTILE_IDS = [
     "../../v2/applications/x",

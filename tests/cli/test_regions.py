@@ -1,4 +1,4 @@
-"""A leg that lives in another region, or is another application's; and one that is named by a number."""
+"""A leg that lives in another region or belongs to another application; and a leg named by its number."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def url(room: Room, region: str) -> str:
 
 
 class Watch:
-    """What the sandbox is asked from now on."""
+    """Return the requests that the sandbox receives from now on."""
 
     def __init__(self, room: Room) -> None:
         for thread in threading.enumerate():

@@ -1,4 +1,4 @@
-"""The sandbox is never taken for the platform, nor the platform for the sandbox."""
+"""No command confuses the sandbox and the platform."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ POINTERS = {
     "VOICECTL_FROM": ("", {"VOICECTL_FROM": "447700900999"}),
     "HTTPS_PROXY": ("", {"HTTPS_PROXY": "{live}", "HTTP_PROXY": "{live}", "http_proxy": "{live}"}),
 }
-"""What would lead a command to the platform."""
+"""Options and settings that would lead a command to the platform."""
 
 
 @pytest.fixture
 def live() -> Iterator[Canned]:
-    """What stands for the platform here: it would do anything, and counts who comes."""
+    """A server in place of the platform, which accepts any request and records it."""
     with Canned(reply(201, {"uuid": "63f61863-4a51-4f6b-86e1-46edebcf9356"})) as server:
         yield server
 

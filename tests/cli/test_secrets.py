@@ -1,4 +1,4 @@
-"""Secrets: no option takes one, no output shows one, no file but its own holds one."""
+"""Secrets: no option takes one, no output shows one, and only its own file holds one."""
 
 from __future__ import annotations
 

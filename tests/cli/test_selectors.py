@@ -1,4 +1,4 @@
-"""Acting on the legs that options select: which they are, whose consent it takes, and when it ends."""
+"""Acting on legs that options select: the selection, the confirmation, and the end of the action."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def hear(room: Room, leg: str) -> list[dict[str, Any]]:
 
 
 def is_heard(room: Room, speaker: str, listener: str, digit: str) -> bool:
-    """Whether *listener* hears a key that *speaker* presses; each digit is used once."""
+    """Return True if *listener* hears a key that *speaker* presses; each digit is used once."""
     sandbox(room, f"press {speaker} {digit}")
     return digit in [each.get("digits") for each in hear(room, listener)]
 

@@ -1,4 +1,4 @@
-"""Which application and host a command acts on, and which source said so."""
+"""The application and host that a command uses, and the source of each setting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signals, to real processes on the machine's clock: nothing new is begun, and what was begun is told."""
+"""Signals to real processes on the machine's clock: no new work starts, and work done is reported."""
 
 from __future__ import annotations
 

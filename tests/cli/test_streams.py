@@ -1,4 +1,4 @@
-"""Standard output that is closed, full or broken; locales that lack letters; directories that lie in wait."""
+"""Standard output that is closed, full or broken; locales that lack letters; and hostile directories."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several targets: what one failure means for the others, and for the exit status."""
+"""Several targets: the effect of one failure on the others and on the exit status."""
 
 from __future__ import annotations
 

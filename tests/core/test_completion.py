@@ -1,4 +1,4 @@
-"""Which legs are taken for live, whatever order the news comes in."""
+"""The legs that completion offers as live, whatever the order of the reports."""
 
 from __future__ import annotations
 

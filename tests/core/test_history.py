@@ -1,4 +1,4 @@
-"""What a record and the events of its leg tell together."""
+"""The history of a leg from its record and its events together."""
 
 from __future__ import annotations
 

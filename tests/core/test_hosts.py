@@ -1,4 +1,4 @@
-"""Guards: which hosts may get tokens, and which numbers may be rung."""
+"""Guards: the hosts that may get tokens, and the numbers that may be called."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``bridge_engineer.sh``: the engineer on call comes into a customer's call, and nobody is dropped."""
+"""``bridge_engineer.sh``: the engineer on call joins a customer's call, and no party is dropped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``check_ivr.sh``: a synthetic check of an IVR with keys, as cron runs it."""
+"""``check_ivr.sh``: a synthetic check of an IVR by keys, as cron runs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every runbook, run as it is against a sandbox: what the legs hear of it, and what the log has."""
+"""Every runbook, run against a sandbox: the sounds that the legs hear, and the log."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Rehearsal:
         return heard
 
     def hears(self, listener: str, speaker: str, digit: str) -> bool:
-        """Whether *listener* hears a key that *speaker* presses; each digit is used once."""
+        """Return True if *listener* hears a key that *speaker* presses; each digit is used once."""
         self.party(f"press {speaker} {digit}")
         self.party("advance 1s")
         return digit in [each.get("digits") for each in self.heard(listener)]

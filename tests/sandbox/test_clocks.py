@@ -1,4 +1,4 @@
-"""Two clocks: the call clock, which runs, is sped up, frozen or advanced, and the host clock under it."""
+"""Two clocks: the call clock (running, sped up, frozen or advanced) and the host clock."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Six regions, each on a port of its own: a call lives in one, and elsewhere nobody knows it."""
+"""Six regions, each on its own port: a call lives in one, and the other regions do not know it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Serving: in the foreground until told to stop, and from a thread."""
+"""Serving in the foreground until a signal or request stops it, and from a thread."""
 
 import asyncio
 import gc

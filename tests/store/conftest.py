@@ -1,4 +1,4 @@
-"""Both databases of events."""
+"""Fixtures of both event stores."""
 
 from tests.support.event_stores import database, events, postgres, postgres_server
 

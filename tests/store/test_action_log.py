@@ -1,4 +1,4 @@
-"""Notes: what was done to legs is found again, and nothing about them stands in anybody's way."""
+"""The action log: actions on legs are found again, and its failures stop no command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was acknowledged is there, whoever dies, locks, fills up or answers no more; and what fails says so soon."""
+"""Acknowledged events survive crashes, locks, full disks and dead servers; and failures are reported soon."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ MILLION = 1_000_000
 def acknowledged_by_the_killed(
     events: Stores, chance: random.Random, *, first: int, naive: bool = False
 ) -> set[int]:
-    """What several writers acknowledged, all at work at once, each killed at some point."""
+    """Return the events that several concurrent writers acknowledged before they were killed."""
     words = ["--naive"] if naive else []
     seen: set[int] = set()
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""The events that webhooks told: both databases promise the same, whatever is told."""
+"""The event store: both databases keep the same promises for all events."""
 
 from __future__ import annotations
 
@@ -306,7 +306,7 @@ def test_applications_that_share_a_database_do_not_see_each_other(postgres: Post
 
 def test_postgres_reads_few_of_its_events_to_find_few(postgres: Postgres, database: str) -> None:
     def rows_read(use: Callable[[EventStore], object]) -> int:
-        """How many *use* makes the server read; a session tells at its end."""
+        """Return the rows that *use* makes the server read; a session reports them when it ends."""
         asked = "SELECT sum(seq_tup_read + idx_tup_fetch) FROM pg_stat_user_tables"
         ((before,),) = postgres.execute(asked, database="other")
         with closing(PostgresEvents(database, "x")) as store:

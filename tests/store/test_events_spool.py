@@ -1,4 +1,4 @@
-"""The spool: what it takes is on the disk, comes back as it was, and damage costs no more than what it hit."""
+"""The spool: events are on the disk, are read back unchanged, and damage costs only the damaged events."""
 
 from __future__ import annotations
 

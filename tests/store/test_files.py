@@ -1,4 +1,4 @@
-"""Secret files: only their owner may read or replace them, and a crash leaves the old content or the new."""
+"""Secret files: only their owner can read or replace them, and a crash leaves the old content or the new."""
 
 from __future__ import annotations
 
@@ -329,7 +329,7 @@ def test_the_content_is_on_disk_before_it_takes_the_name_and_the_name_after(tmp_
 
 
 def crash(writer: str, directory: Path) -> int:
-    """How many of 50 kills, each while *writer* was saving, left neither the old content nor the new."""
+    """Return the number of 50 kills during a save that left neither the old content nor the new."""
     ran = subprocess.run(
         [sys.executable, "-c", CRASHES, writer, directory / "key"],
         capture_output=True,

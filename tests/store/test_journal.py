@@ -1,4 +1,4 @@
-"""The journal: the intent is on disk before the POST, and without it no call is placed."""
+"""The journal: the intent is on disk before the POST, and without it no call is created."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def database(room: Room) -> Path:
 
 
 def rows(path: Path, *columns: str) -> list[tuple[Any, ...]]:
-    """What another connection sees, as one after a crash would."""
+    """Return the content that another connection sees, as after a crash."""
     with closing(sqlite3.connect(path)) as db:
         return db.execute(f"SELECT {', '.join(columns)} FROM calls ORDER BY rowid").fetchall()
 
@@ -362,7 +362,7 @@ def test_nothing_is_matched_while_another_call_to_that_number_is_open(journal: J
 def test_an_intent_that_comes_while_another_is_looked_for_keeps_it_from_being_matched(
     journal: Journal, room: Room, line: FaultProxy, application: Application, tmp_path: Path, clock: FakeClock
 ) -> None:
-    """What the look then finds may be the call of the one that came."""
+    """The call that the search finds may belong to the new intent."""
     lost = intend(journal, "vc-1")
 
     def on_request(_: Request) -> None:

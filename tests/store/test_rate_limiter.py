@@ -1,4 +1,4 @@
-"""The shared pace: what it lets through, the platform's own limiter takes."""
+"""The shared rate limiter: the platform's own limiter accepts all that it lets through."""
 
 from __future__ import annotations
 

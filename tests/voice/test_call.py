@@ -1,4 +1,4 @@
-"""A call's record, its statuses, and what may follow what."""
+"""A call's record, its statuses, and the legal successors of each status."""
 
 from __future__ import annotations
 

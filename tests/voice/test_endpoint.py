@@ -1,4 +1,4 @@
-"""Endpoints: one normaliser for what people type, one label for what records hold."""
+"""Endpoints: one parser for user input, one label for records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events of calls: what each is, and what a leg's events add up to in any order, whichever of them came."""
+"""Events of calls: their kinds, and the state of a leg from any of its events in any order."""
 
 from __future__ import annotations
 

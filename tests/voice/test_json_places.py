@@ -1,4 +1,4 @@
-"""JSON with places: the same values as json reads, each where it stands, and clear words where it is no JSON."""
+"""JSON with places: the same values as ``json`` reads, the place of each, and clear errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NCCOs: built by a serialiser, so that no text adds an action; and read for whom they dial."""
+"""NCCOs: built by a serializer, so that no text adds an action; and read to find the numbers they dial."""
 
 from __future__ import annotations
 

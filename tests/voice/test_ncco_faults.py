@@ -1,4 +1,4 @@
-"""The linter, fault by fault: where it is told, how bad it is, and what is said to be right."""
+"""The linter, fault by fault: the place, the severity and the suggestion of each finding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The linter, as tables: what the reference shows is clean, and every range ends where the reference says."""
+"""The linter, as tables: the reference's examples are clean, and every range ends where the reference says."""
 
 from __future__ import annotations
 

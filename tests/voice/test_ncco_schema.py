@@ -1,4 +1,4 @@
-"""The JSON Schema says what the linter says of types, ranges and rules within one object: both read one model."""
+"""The JSON Schema agrees with the linter on types, ranges and rules within an object: both use one model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text to be spoken, its length in characters and seconds."""
+"""Text to be spoken, and its length in characters and seconds."""
 
 from __future__ import annotations
 

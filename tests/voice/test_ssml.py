@@ -1,4 +1,4 @@
-"""SSML: what can be read, what the platform knows, and that reading it is safe."""
+"""SSML: readable and supported elements, and safe parsing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What calls are answered with: rules, variables of strangers in texts, and files that change meanwhile."""
+"""Answers to calls: rules, variables from strangers in texts, and files that change meanwhile."""
 
 from __future__ import annotations
 

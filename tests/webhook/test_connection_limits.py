@@ -1,4 +1,4 @@
-"""W6, W7: what is too long, too slow, too much or two things at once, in bytes over real sockets."""
+"""W6, W7: requests that are too long, too slow, too many or ambiguous, in bytes over real sockets."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def receiver(tmp_path: Path) -> Iterator[Serving]:
 
 
 def ended(client: Client) -> bool:
-    """Whether the connection ends, whatever is said before."""
+    """Return True if the connection ends, after any reply."""
     with suppress(ConnectionResetError):
         while client.sock.recv(65_536):
             pass

@@ -1,4 +1,4 @@
-"""What waits together shares a commit, what is acknowledged is kept, and what waits is bounded."""
+"""Waiting events share a commit, acknowledged events are kept, and the queue is bounded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests that are passed on to the user's application, and what is taken for its answer."""
+"""Requests that are forwarded to the user's application, and the answers accepted from it."""
 
 from __future__ import annotations
 

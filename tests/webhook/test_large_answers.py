@@ -1,4 +1,4 @@
-"""What the user's app answers may be odd or large: that call is answered, and others are not kept waiting."""
+"""Odd or large answers of the user's application: that call is answered, and others do not wait."""
 
 from __future__ import annotations
 

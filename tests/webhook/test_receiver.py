@@ -1,4 +1,4 @@
-"""What each request is answered with, and what is in the store then."""
+"""The answer to each request, and the events in the store after it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``webhook serve`` as a process: starting, showing, and ending in every way."""
+"""``webhook serve`` as a process: starting, showing events, and ending in every way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``webhook serve`` after a kill, with an API that hangs: calls are answered all the same, and the end comes soon."""
+"""``webhook serve`` after a kill, with an API that hangs: calls are still answered, and the process ends soon."""
 
 from __future__ import annotations
 

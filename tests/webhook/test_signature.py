@@ -1,4 +1,4 @@
-"""Who is believed: what the platform signed for this application just now, and nothing else."""
+"""Webhooks that are accepted: those that the platform signed for this application just now, and no others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``app``: the application as the platform has it, and where its webhooks go."""
+"""``app``: the application as the platform stores it, and the URLs of its webhooks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Creating calls, looking at them, waiting for them."""
+"""Creating calls, reading them and waiting for them."""
 
 from __future__ import annotations
 

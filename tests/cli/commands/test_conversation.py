@@ -1,4 +1,4 @@
-"""``conversation``: who is in each, who hears whom, and what all of them are made to hear."""
+"""``conversation``: the members of each, who hears whom, and media played to all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``doctor``: a line for each thing that must be in order, and what to do where it is not."""
+"""``doctor``: a line for each check, and advice for each one that fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``sandbox fault``: what can be asked for, and what is refused."""
+"""``sandbox fault``: the faults that can be added, and those that are refused."""
 
 from __future__ import annotations
 

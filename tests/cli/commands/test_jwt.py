@@ -1,4 +1,4 @@
-"""``jwt``: making tokens, and reading them."""
+"""``jwt``: creating and reading tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Acting on live legs, and what the other side hears of it."""
+"""Acting on live legs, and the sounds that the other party hears."""
 
 from __future__ import annotations
 

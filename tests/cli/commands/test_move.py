@@ -1,4 +1,4 @@
-"""``move`` with a safety net: whom it would drop, whether it came to the room, and who is where if it went wrong."""
+"""``move`` and its checks: legs it would drop, legs that did not arrive, and a report after a failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``ncco lint`` and ``ncco schema``; and that no flow with errors is sent unless that is asked for."""
+"""``ncco lint`` and ``ncco schema``; no flow with errors is sent unless the user insists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``call reconcile``: going on from an outcome that is unknown."""
+"""``call reconcile``: resolving a call whose outcome is unknown."""
 
 from __future__ import annotations
 

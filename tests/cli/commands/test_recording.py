@@ -1,4 +1,4 @@
-"""``recording list`` and ``recording download``, against the real sandbox and against servers that misbehave."""
+"""``recording list`` and ``recording download``, against the sandbox and against servers that misbehave."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running a sandbox, rehearsing in it, and acting as the other side."""
+"""Running a sandbox, rehearsing in it, and acting as the other party."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``trace``: what happened to a leg or in a conversation, as a ladder, as lines, as JSON and as SVG."""
+"""``trace``: the history of a leg or conversation as a ladder, as lines, as JSON and as SVG."""
 
 from __future__ import annotations
 

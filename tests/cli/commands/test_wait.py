@@ -1,4 +1,4 @@
-"""What ``wait`` and ``watch --for`` have in common: they wait by the same rules."""
+"""The rules of waiting that ``wait`` and ``watch --for`` share."""
 
 from __future__ import annotations
 

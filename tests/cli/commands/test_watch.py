@@ -1,4 +1,4 @@
-"""``watch`` in a pipe: a line for each change, on a clock that the test moves."""
+"""``watch`` in a pipe: a line for each change, on a clock that the test controls."""
 
 from __future__ import annotations
 

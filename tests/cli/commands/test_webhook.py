@@ -1,4 +1,4 @@
-"""``webhook list|tail|replay|purge|verify``: events that were kept, found again, sent again and judged."""
+"""``webhook list|tail|replay|purge|verify``: kept events are listed, sent again, deleted and verified."""
 
 from __future__ import annotations
 

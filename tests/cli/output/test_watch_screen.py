@@ -1,4 +1,4 @@
-"""``watch`` on a terminal: real processes, each with a terminal of its own."""
+"""``watch`` on a terminal: real processes, each with its own terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The output edge: each format, and nothing in it that acts on a terminal, hides or reorders."""
+"""The output formats; no output controls the terminal, hides text or reorders it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Serve = Callable[..., Ran]
 
 FORMATS = [*Format, "quiet", "fields"]
 SGR = re.compile(r"\x1b\[[0-9;]*m")
-"""What rich writes for a colour, and all that it may write."""
+"""The only escape sequences that rich may write: those for colours."""
 
 
 def options(form: str) -> str:
@@ -297,7 +297,7 @@ COLUMNS = {
     "sandbox log": "n call_time kind uuid what",
     "sandbox fault list": "id what on times code seconds retry_after probability after lasting struck spent",
 }
-"""What scripts read by position: this only ever grows at its ends."""
+"""The columns that scripts read by position: new ones are added at the end only."""
 
 
 @pytest.mark.parametrize(("command", "columns"), COLUMNS.items())

@@ -1,4 +1,4 @@
-"""Who hears whom: what is certain, and what nobody can know."""
+"""Audibility between the legs of a conversation, including cases that cannot be known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hanging up does not give up."""
+"""Hanging up is repeated until it succeeds or its time is up."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DONE = reply(204)
 
 
 def hangup(tmp_path: Path, application: Application, *answers: bytes) -> tuple[Ran, list[str], float]:
-    """How it ends, what was sent, and how long it took."""
+    """Hang up, and return the result, the requests sent, and the time taken."""
     with Canned(*answers) as server:
         room = machine(tmp_path, application, server.url)
         started = room.clock.monotonic()

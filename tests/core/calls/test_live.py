@@ -1,4 +1,4 @@
-"""Listing legs while they move, page by page, odd ones included."""
+"""Listing legs while they move, page by page, including malformed ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A call order: the request it makes, whom that dials, and what a journal of before knows it by."""
+"""A call order: its request, the numbers it dials, and its fingerprint in older journals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the token of a request about a leg may go, and where a leg is looked for."""
+"""The hosts that a request about a leg may send its token to, and the search for a leg."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which legs a selection means, and how old one must be known to be."""
+"""The legs that a selection matches, and their minimum age."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_globs_are_those_of_call_list(shown: str | None, glob: str | None, is_so
 
 
 class Dating(Enum):
-    """How a server dates a live leg when it is asked for a time: the documentation is silent."""
+    """The way a server dates a live leg in a search by time, which the documentation leaves open."""
 
     RIGHT = "by when it was made"
     IGNORED = "not at all: whatever is asked for, it is listed"
@@ -199,7 +199,7 @@ def older(api: VoiceApi, seconds: float) -> set[str]:
 
 
 def naively_older(api: VoiceApi, seconds: float) -> set[str]:
-    """What is listed before the cut-off, taken on trust."""
+    """Return the legs listed before the cut-off, without checking them."""
     return {call.uuid for call in live_calls(api, date_end=utc(NOW - seconds))}
 
 

@@ -1,4 +1,4 @@
-"""Private keys: every sane form works, everything else is named in one line, and no byte of it is repeated."""
+"""Private keys: all usual forms work, others are refused in one line, and no byte of a key is repeated."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from voicectl.sandbox.account.identity import Identity
 
 WHERE = "the file"
 SLOWEST = 1000
-"""How many times as long as a usual key anything else may take: in 64 KiB there is room for what is quadratic."""
+"""Longest time for other input, as a multiple of a usual key's; 64 KiB would expose a quadratic algorithm."""
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +50,7 @@ def test_a_key_may_come_as_text(key: RSAPrivateKey, form: str) -> None:
 
 @pytest.fixture(scope="module")
 def usual(key: RSAPrivateKey) -> float:
-    """How much of a processor's time a usual key takes."""
+    """Return the processor time that a usual key takes."""
     took = []
     for _ in range(5):
         started = time.thread_time()

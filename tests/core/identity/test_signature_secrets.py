@@ -1,4 +1,4 @@
-"""Where the secrets come from that webhooks are verified with, and how a change of them is taken up."""
+"""The sources of the secrets that verify webhooks, and changes of them while a receiver runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recordings in a directory: whole, listed and rightly named, or not there at all."""
+"""Recordings in a directory: complete, listed and named correctly, or absent."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def names(directory: Path) -> set[str]:
 
 
 def check_sums(directory: Path) -> str:
-    """What ``sha256sum -c`` says of the manifest, all of which must be right."""
+    """Check the manifest with ``sha256sum -c``, and return its output."""
     ran = subprocess.run(
         ["sha256sum", "--strict", "-c", "SHA256SUMS"],
         cwd=directory,
@@ -518,7 +518,7 @@ class TestWhatIsThere:
         assert "SHA256SUMS" not in names(tmp_path)
 
     def test_an_empty_file_is_none(self, tmp_path, platform, application):
-        """Where there are no links, whoever is killed between taking the name and giving it leaves one."""
+        """Without hard links, a process killed between reserving the name and renaming leaves an empty file."""
         (tmp_path / MP3).touch()
 
         saved = fetcher(tmp_path, platform.url, application).fetch(announced_by(recorded(platform.url)))

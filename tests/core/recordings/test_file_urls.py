@@ -1,4 +1,4 @@
-"""Where a token may go for a file: exactly there, whatever an event says."""
+"""The file URLs that may receive a token, whatever an event contains."""
 
 from __future__ import annotations
 
@@ -262,7 +262,7 @@ def judge(url: str, base: str) -> bool:
 
 
 def naive(url: str) -> bool:
-    """What one is tempted to write."""
+    """A naive check, for comparison."""
     try:
         host = urlsplit(url).hostname or ""
     except ValueError:

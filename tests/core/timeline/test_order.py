@@ -1,4 +1,4 @@
-"""What several tell of the same legs, in one order."""
+"""Reports of the same legs from several sources, merged into one order."""
 
 from __future__ import annotations
 
@@ -371,7 +371,7 @@ times = st.one_of(st.none(), st.floats(-30, 300).map(lambda second: round(second
 
 @st.composite
 def worlds(draw: st.DrawFn) -> list[Happening]:
-    """What anybody may tell of two legs, on clocks that differ."""
+    """Draw reports of two legs from all sources, on clocks that differ."""
     ahead = draw(st.sampled_from([-4000.0, -3.0, 0.0, 0.4, 90.0]))
     found: list[Happening] = []
     for number in range(draw(st.integers(0, 14))):

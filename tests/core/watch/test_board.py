@@ -1,4 +1,4 @@
-"""One stream of changes from what the API lists and what events tell, whatever the order of the two."""
+"""One stream of changes from the API's lists and from events, in any order of the two."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ LIVES = (
 
 
 def records_of(life: tuple[str, ...], uuid: str) -> list[Call]:
-    """What the API says of a leg that lived so; it never says human, and an answered call has a duration."""
+    """Return the API's records of a leg with this life; no record says human, and an answered call has a duration."""
     shown = [each for each in life if each != "human"]
     was_answered = "answered" in life
     more = {"duration": "7"} if was_answered else {}
@@ -69,14 +69,14 @@ def events_of(life: tuple[str, ...], uuid: str, first: int) -> list[Stored]:
 
 @st.composite
 def arrivals(draw: st.DrawFn) -> tuple[list[Call | Stored], list[Call | Stored]]:
-    """What API and events tell of two legs, in the order in which it was, and as it might come."""
+    """Draw API records and events of two legs: in their true order, and in a possible order of arrival."""
     lives = [draw(st.sampled_from(LIVES)) for _ in (LEG, OTHER)]
     whole: list[Call | Stored] = []
     for number, (life, uuid) in enumerate(zip(lives, (LEG, OTHER), strict=True)):
         whole += records_of(life, uuid)
         whole += events_of(life, uuid, 1 + 10 * number)
-    kept = [each for each in whole if draw(st.integers(0, 5))]  # some is never told
-    again = [each for each in kept if not draw(st.integers(0, 3))]  # some twice
+    kept = [each for each in whole if draw(st.integers(0, 5))]  # some never arrive
+    again = [each for each in kept if not draw(st.integers(0, 3))]  # some arrive twice
     return kept, draw(st.permutations(kept + again))
 
 
@@ -96,7 +96,7 @@ def play(board: Board, come: list[Call | Stored], *, together: random.Random | N
 
 
 def end_of(board: Board) -> dict[str, tuple[str, str, bool]]:
-    """What is known in the end: of a leg's status, of what answered, and whether it is over."""
+    """Return the final knowledge about each leg: its status, its detection, and whether it is over."""
     return {
         sight.call.uuid: (sight.call.status, str(sight.call.raw.get("detection")), sight.is_over)
         for sight in board.sights()

@@ -1,4 +1,4 @@
-"""How often the API is asked about watched legs, and what is said of that."""
+"""The frequency of API requests about watched legs, and the remarks about it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Webhooks that are lent to a receiver: put back however it ends, and never from under somebody else's hands."""
+"""Webhook URLs that a receiver leases: restored however it ends, unless someone else has changed them."""
 
 from __future__ import annotations
 
@@ -291,7 +291,7 @@ def test_whatever_ends_the_block_they_are_put_back(office: Office, exc: BaseExce
 
 
 def catch(interrupts: Interrupts) -> None:
-    """What a signal does that is caught."""
+    """Act like a caught signal."""
     interrupts.pending = signal.SIGTERM
     interrupts.check()
 

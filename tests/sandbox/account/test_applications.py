@@ -1,4 +1,4 @@
-"""The Application API: the account's owner makes, shows, replaces and deletes applications."""
+"""The Application API: the account's owner creates, reads, replaces and deletes applications."""
 
 import base64
 import json

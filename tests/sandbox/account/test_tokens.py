@@ -1,4 +1,4 @@
-"""Which tokens are let in; times are judged by the host clock."""
+"""Tokens that are accepted and refused; times are compared with the host clock."""
 
 import base64
 import json

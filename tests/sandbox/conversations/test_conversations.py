@@ -1,4 +1,4 @@
-"""The Conversation API over the same conversations that calls are in: made, found, changed, deleted, heard by all."""
+"""The Conversation API on the conversations of calls: created, found, changed, deleted, and played to."""
 
 from __future__ import annotations
 

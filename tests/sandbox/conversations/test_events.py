@@ -1,4 +1,4 @@
-"""Events of a conversation: listed, read, deleted, and posted, where some do what they say."""
+"""Events of a conversation: listed, read, deleted and posted; posted audio events act on legs."""
 
 from __future__ import annotations
 

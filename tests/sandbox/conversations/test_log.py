@@ -1,4 +1,4 @@
-"""The logs of conversations: events are numbered, members follow their legs, and RTC webhooks are told."""
+"""Conversation logs: events are numbered, members follow their legs, and RTC webhooks are sent."""
 
 from __future__ import annotations
 

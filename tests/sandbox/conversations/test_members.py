@@ -1,4 +1,4 @@
-"""Members: the legs of calls, and app users that the Conversation API brings in."""
+"""Members: the legs of calls, and app users that the Conversation API adds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists in pages: a cursor leads through them, whatever comes and goes meanwhile."""
+"""Lists in pages: a cursor leads through them while rows are added and deleted."""
 
 from urllib.parse import parse_qs, urlsplit
 

@@ -1,4 +1,4 @@
-"""The documented requests of the Conversation and Users APIs are accepted, and the replies are as documented."""
+"""The documented requests of the Conversation and Users APIs are accepted, and replies match the documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever is sent to the Conversation and Users APIs is taken or refused, and never breaks anything."""
+"""Any request to the Conversation and Users APIs is accepted or refused, and none breaks the sandbox."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Users API: app users have a name that is theirs alone, and calls to unknown ones are not answered."""
+"""The Users API: user names are unique, and calls to unknown users are not answered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever is sent, the answer is a whole refusal, and the next request is served."""
+"""Any malformed request gets a complete refusal, and the next request is served."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""What the bodies of requests must look like: what is refused is named, and nothing is done."""
+"""Checks of request bodies: a refusal names the field, and nothing changes."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Reading NCCOs: every action and option, what is tolerated and refused, and how the linter judges the same."""
+"""Reading NCCOs: every action and option, tolerated and refused values, and agreement with the linter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is heard, as sound: samples on the call clock."""
+"""The sounds of a call as samples on the call clock."""
 
 import json
 import math

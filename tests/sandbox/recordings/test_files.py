@@ -1,4 +1,4 @@
-"""Recordings as files: their sound, their channels, their formats, how long they are kept and who gets them."""
+"""Recordings as files: their sound, channels and formats, their retention, and access to them."""
 
 import asyncio
 import itertools
@@ -81,7 +81,7 @@ class Desk:
         return wav(self.file(recording).path)
 
     def transcript(self, *tracks: Track, **more) -> list[dict]:
-        """What the transcription has of each channel."""
+        """Return the transcription of each channel."""
         made = recording(*tracks, transcription_id=f"text-{next(ids)}", **more)
         self.make(made)
         return json.loads(self.files.get(made.transcription_id).path.read_text())["channels"]

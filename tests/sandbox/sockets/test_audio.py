@@ -1,4 +1,4 @@
-"""The sound of a WebSocket, both ways, on the call clock; without a connection."""
+"""The audio of a WebSocket in both directions, on the call clock, without a connection."""
 
 import json
 from itertools import accumulate
@@ -41,7 +41,7 @@ def drain(feed: Feed, now: int) -> list[bytes | str]:
 
 
 def heard(line: Line, leg: Leg) -> list[tuple[float, float]]:
-    """When each sound began that *leg* heard of the bot, and how long it lasted."""
+    """Return the beginning and the length of each sound that *leg* heard from the bot."""
     return [
         (each.at / 1000, ((each.until or line.exchange.now) - each.at) / 1000)
         for each in leg.audio.heard
@@ -147,7 +147,7 @@ class Speaker:
         return [(at - self.start / 1000, seconds) for at, seconds in heard(self.line, self.person)]
 
     def sound(self, seconds: float) -> bytes:
-        """What the person heard in all since the start."""
+        """Return all that the person has heard since the start."""
         return mix(self.person.audio.heard, self.start, self.start + round(seconds * 1000), RATE)
 
 

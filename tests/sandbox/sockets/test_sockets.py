@@ -1,4 +1,4 @@
-"""WebSocket endpoints: what a bot's developer sees of a call, and what the others hear of the bot."""
+"""WebSocket endpoints: the messages that a bot gets, and the sounds that others hear from it."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""``connect`` beyond the plain call: fallbacks, whispers, app users, WebSockets, and calls that ring in."""
+"""``connect`` beyond the plain call: fallbacks, whispers, app users, WebSockets, and inbound calls."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What may be asked of a leg in which state; what is refused changes nothing."""
+"""Operations on a leg in each state; a refused one changes nothing."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Whatever is asked, in any order: no illegal status, no half-done refusal, the same again from the same seed."""
+"""Random operations in any order: no illegal status, no partial refusal, and the same result for a seed."""
 
 from collections.abc import Callable
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""What each far end does, as statuses at their seconds from ``started``."""
+"""The behaviour of each far end, as statuses at seconds after ``started``."""
 
 import re
 

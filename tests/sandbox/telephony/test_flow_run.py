@@ -1,4 +1,4 @@
-"""Running an NCCO: one action after the other, and where legs end up."""
+"""Running an NCCO: actions in order, and the final place of each leg."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""``input``: when keys and speech are complete, and what the event then says."""
+"""``input``: the end of keys and speech, and the fields of the event."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""``record``: what is taken down, from when to when, and what is told of it."""
+"""``record``: its sounds, its beginning and end, and its events."""
 
 from tests.sandbox.parts import Line, phone, room, say
 from voicectl.sandbox.telephony.actions import Format, Record, Transcription, Webhook

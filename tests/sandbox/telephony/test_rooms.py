@@ -1,4 +1,4 @@
-"""Conversations: who is in them, for how long, and what ``transfer`` and the Conversation API do to them."""
+"""Conversations: their legs, their lifetime, and the effects of ``transfer`` and the Conversation API."""
 
 import pytest
 

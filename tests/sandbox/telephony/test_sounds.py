@@ -1,4 +1,4 @@
-"""Who hears whom, and what each party heard."""
+"""Audibility between legs, and the sounds that each party heard."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Faults of webhooks on demand, each with a control."""
+"""Webhook faults on demand, each compared with a delivery without the fault."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""When each request to a webhook has its turn."""
+"""The order and the limits of requests to webhooks."""
 
 import asyncio
 import os
@@ -182,7 +182,7 @@ def descriptors(more: int) -> Iterator[int]:
 
 
 def outcomes(url: str, count: int) -> set[str]:
-    """What came of so many requests that were all made at once."""
+    """Return the outcomes of *count* requests that were made at once."""
     client = WebhookClient(sign=lambda _payload, _id: "", may_reach=lambda _url: True)
     hook = Hook(url=url, method="POST", connect_seconds=PATIENCE_SECONDS, read_seconds=0.2)
     entries: list[dict] = [{"attempts": []} for _ in range(count)]

@@ -1,4 +1,4 @@
-"""Which webhook is tried again, for how long each is waited for, and when the fallback is asked."""
+"""Second attempts, time-outs and the use of the fallback, for each kind of webhook."""
 
 import contextlib
 import socket
@@ -29,7 +29,7 @@ def patient(url: str) -> dict[str, object]:
 
 
 def attempts(client: Client, event: str) -> list[object]:
-    """What came of each attempt of the one webhook of a kind; ``fallback`` stands before those of the fallback."""
+    """Return the results of the only webhook of a kind, one for each attempt; ``fallback`` precedes its own."""
     (entry,) = webhooks(client, event)
     shown: list[object] = []
     for attempt in entry["attempts"]:

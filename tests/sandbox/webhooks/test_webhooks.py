@@ -1,4 +1,4 @@
-"""Webhooks: whom the sandbox asks for NCCOs and tells of events, in which form, and what it makes of the replies."""
+"""Webhooks: the URLs that the sandbox sends events and NCCO requests to, their form, and their replies."""
 
 import asyncio
 import gzip
@@ -30,7 +30,7 @@ def reasons(client: Client) -> list[str]:
 
 
 def attempts(client: Client, event: str = "answer") -> list[object]:
-    """What came of each attempt of the one webhook of a kind."""
+    """Return the result of each attempt of the only webhook of a kind."""
     (entry,) = webhooks(client, event)
     return [attempt.get("status", attempt.get("reason")) for attempt in entry["attempts"]]
 
