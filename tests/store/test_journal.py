@@ -374,7 +374,7 @@ def test_an_intent_that_comes_while_another_is_looked_for_keeps_it_from_being_ma
     line.on_request = on_request
     with client(line.url, application, room.clock) as api:
         finder = LostCallFinder(api, journal, room.clock, None)
-        with pytest.raises(OutcomeUnknown, match="in doubt too"):
+        with pytest.raises(OutcomeUnknown, match="is also in doubt"):
             finder.find(lost, why="")
     assert journal.claimed([lost.uuid or "", *room.sandbox.exchange.legs]) == set()  # type: ignore[union-attr]
 

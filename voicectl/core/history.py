@@ -1,7 +1,8 @@
-"""What stored events know of legs, beside what the API says of them.
+"""Merging the stored events of a leg with its record in the API.
 
-Events tell at once what the API is asked for once a second, and some of what it never tells: whether it was a human,
-why a call ended. The API's own words stay as they are; of the two statuses the one that is farther counts.
+Events arrive at once, while the API is polled once a second, and they report what the API never does: whether a human
+answered, and why a call ended. The fields of the API's record stay as they are; events only fill in fields that it
+lacks. Of the two statuses, the one further along in a call's life counts.
 """
 
 from __future__ import annotations
@@ -38,11 +39,11 @@ _FILLED = (
     "sip_code",
     "disconnected_by",
 )
-"""Fields of a status event that stand in a record where the API gives none."""
+"""Fields of a status event that are added to a record that lacks them."""
 
 
 class StatusSource(StrEnum):
-    """Who told a status."""
+    """The source of a status."""
 
     API = "api"
     EVENT = "event"
@@ -51,10 +52,11 @@ class StatusSource(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventSummary:
-    """What the events of a leg add up to.
+    """The state of a leg according to its events.
 
     Attributes:
-        vouched: The same without those that nobody signed; None if there are no others.
+        state: The state by all events.
+        vouched: The state by verified events only; None if there are none.
     """
 
     state: LegState
@@ -62,7 +64,7 @@ class EventSummary:
 
     @classmethod
     def read(cls, uuid: str, events: Iterable[Stored]) -> EventSummary | None:
-        """Add up the *events* of a leg; None if none of them tells of its status."""
+        """Summarize the *events* of a leg; return None if none of them reports its status."""
         found = list(events)
         state = fold(uuid, [each.arrival.fields for each in found])
         if state is None:
@@ -72,16 +74,16 @@ class EventSummary:
 
     @property
     def source(self) -> StatusSource:
-        """Who told the status."""
+        """The source of the status."""
         return _source(self.vouched is not None and self.vouched.status == self.state.status)
 
     @property
     def detection_source(self) -> StatusSource:
-        """Who told whether it is a human."""
+        """The source of the machine detection result."""
         return _source(self.vouched is not None and self.vouched.detection == self.state.detection)
 
     def alone(self) -> Call:
-        """The record of a leg of which only its events are known."""
+        """Return a record of a leg made from its events only."""
         state = self.state
         raw = _filled({"uuid": state.uuid, "status": state.status}, self) | {
             "status_source": self.source.value
@@ -89,22 +91,22 @@ class EventSummary:
         return replace(Call.from_json(raw), told=_told(state, was_answered=state.was_answered))
 
     def contradicts(self, call: Call) -> str | None:
-        """In what the events contradict the API's record; None if one only knows more than the other."""
+        """Return how the events contradict the API's record; None if one only knows more than the other."""
         state = self.state
         if not state.is_final or state.status == call.status:
             return None
         is_end_of_both = call.is_final and CallStatus.COMPLETED in (call.status, state.status)
-        if is_end_of_both and not _is_denied(call, state):  # one of them tells why, the other that it is over
+        if is_end_of_both and not _is_denied(call, state):  # one gives the reason, the other only the end
             return None
-        return f"The API says {call.status}, and an {self.source.value} says {state.status}."
+        return f"The API reports {call.status}, but an {self.source.value} reports {state.status}."
 
 
 class History:
-    """The stored events of one application; a store that fails is told of, and done without from then on.
+    """The stored events of one application; after an error of the store, it is reported once and not used again.
 
     Args:
         open_: Opens the store, on first use.
-        on_trouble: Told why it cannot be used.
+        on_trouble: Called with a warning when the store cannot be used.
     """
 
     def __init__(self, open_: Callable[[], EventStore], on_trouble: Callable[[str], None]) -> None:
@@ -114,23 +116,23 @@ class History:
         self._has_failed = False
 
     def leg(self, uuid: str) -> EventSummary | None:
-        """What is known of a leg; None if nothing is."""
+        """Return the summary of a leg's events; None if there are none."""
         for name in forms(uuid):
             if found := self._find(Query(leg=name, kinds=(Kind.STATUS, Kind.TRANSFER))):
                 return EventSummary.read(name, found)
         return None
 
     def seen(self, call: Call) -> Call:
-        """A record with what events tell of its leg."""
+        """Return a record merged with the events of its leg."""
         return self.merged(call, self.leg(call.uuid))
 
     @staticmethod
     def merged(call: Call, told: EventSummary | None) -> Call:
-        """A record of the API with what events *told* of its leg.
+        """Return a record of the API merged with the summary of its leg's events.
 
-        ``status_source`` is added to it, and what only events tell. A leg that is over by either of them is over. Of
-        two ends the record's counts, unless it is a ``completed`` without an answer: that one follows ``busy`` too,
-        which says why.
+        The result has a ``status_source`` and the fields that only events report. A leg that has ended by either
+        source has ended. If both report an end, the record's counts, unless it is ``completed`` without an answer:
+        the platform also reports that after ``busy``, which gives the reason.
         """
         if told is None:
             return replace(call, raw=call.raw | {"status_source": StatusSource.API.value})
@@ -143,10 +145,10 @@ class History:
         return replace(Call.from_json(raw), told=_told(state, was_answered=was_answered) | {call.status})
 
     def proof(self, reference: str, to: str) -> Call | None:
-        """The call that signed events came of, to the ``event_url`` that had our *reference*; None if none did.
+        """Return the call whose signed events carried *reference* to its ``event_url``; None if none did.
 
-        What the call connected to may tell its events there too, so that it is the one outbound leg among them that
-        went *to* there; or, since a number may be shown in another way, the only outbound one.
+        Legs that the call connected may send events there too. So the call is the only outbound leg to *to* among
+        them, or, since a number may be written in another way, the only outbound leg.
         """
         found = self._find(Query(reference=reference, kinds=(Kind.STATUS,)))
         signed = (each for each in found if each.arrival.is_signed and each.arrival.route is Route.EVENT)
@@ -165,12 +167,12 @@ class History:
             return list(self._events.find(query))
         except VoicectlError as exc:
             self._has_failed = True
-            self._on_trouble(f"warning: going on without the store of events: {exc.message}")
+            self._on_trouble(f"warning: continuing without the event store: {exc.message}")
             return []
 
 
 def legs_that_begin(events: EventStore, text: str) -> Iterator[Call]:
-    """The legs in a store whose ids begin with *text*, hex digits and hyphens, as events describe them."""
+    """Yield the legs in a store whose ids begin with *text* (hex digits and hyphens), as records made from events."""
     begins = dict.fromkeys((text, text.lower()))
     for uuid, found in _by_leg(chain.from_iterable(events.find(Query(leg_begins=each)) for each in begins)):
         told = EventSummary.read(uuid, found)
@@ -184,7 +186,7 @@ def summaries(events: Iterable[Stored]) -> dict[str, EventSummary]:
 
 
 def region_url(events: EventStore, uuid: str) -> str | None:
-    """Where requests about a leg go, as its answer webhook told last; whether a token may go there is not checked."""
+    """Return the ``region_url`` of a leg's last answer webhook, unchecked; None if there is none."""
     for name in forms(uuid):
         for stored in reversed(list(events.find(Query(leg=name, kinds=(Route.ANSWER,))))):
             url = stored.arrival.fields.get("region_url")
@@ -194,17 +196,17 @@ def region_url(events: EventStore, uuid: str) -> str | None:
 
 
 def known_as(events: EventStore, uuid: str) -> str:
-    """A full id in the form in which a store knows its leg; as it is, if it knows none."""
+    """Return a full id in the form under which a store has the leg; unchanged if it does not have it."""
     return next((name for name in forms(uuid) if any(events.find(Query(leg=name, last=1)))), uuid)
 
 
 def forms(uuid: str) -> list[str]:
-    """A leg's id as it is, and as the platform writes ids."""
+    """Return the forms of a leg's id: as given, in lower case, and with hyphens."""
     return list(dict.fromkeys((uuid, uuid.lower(), hyphenated(uuid))))
 
 
 def leg_key(uuid: str) -> str:
-    """Return a leg's id in the one form in which legs are compared; text that is no id is returned as it is."""
+    """Return a leg's id in the form in which ids are compared; text that is not an id is returned unchanged."""
     return hyphenated(uuid) if is_leg_id(uuid) else uuid
 
 
@@ -217,7 +219,7 @@ def _by_leg(events: Iterable[Stored]) -> ItemsView[str, list[Stored]]:
 
 
 def _is_farther(state: LegState, call: Call) -> bool:
-    """Whether the status that events tell counts, and not the record's."""
+    """Return True if the status from events counts rather than the record's."""
     if call.is_final:
         return _is_reason(call, state)
     if state.is_final or not call.status:
@@ -226,17 +228,17 @@ def _is_farther(state: LegState, call: Call) -> bool:
 
 
 def _is_reason(call: Call, state: LegState) -> bool:
-    """Whether events tell why a call ended that its record only has as ended."""
+    """Return True if events give the reason for the end of a call that the record shows only as completed."""
     return call.status == CallStatus.COMPLETED and state.reason is not None and not _is_denied(call, state)
 
 
 def _is_denied(call: Call, state: LegState) -> bool:
-    """Whether events tell why nobody answered a call that somebody did answer."""
+    """Return True if events give a reason for a call not being answered, although it was."""
     return state.reason is not None and (call.was_answered or state.was_answered)
 
 
 def _filled(raw: Fields, told: EventSummary) -> Fields:
-    """A record with the fields that it lacks and events have."""
+    """Return a record with the fields that it lacks filled in from events."""
     state = told.state
     fields = {name: state.fields[name] for name in _FILLED if name in state.fields}
     fields |= {name: _party(state.fields[name]) for name in _PARTIES if name in state.fields}
@@ -252,7 +254,7 @@ def _filled(raw: Fields, told: EventSummary) -> Fields:
 
 
 def _party(value: object) -> object:
-    """What an event calls a party, as a record has it: an endpoint object, if it can be told of what type."""
+    """Return the party of an event as an endpoint object like those in records."""
     if not isinstance(value, str):
         return value
     try:

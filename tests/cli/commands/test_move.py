@@ -51,7 +51,7 @@ def test_a_leg_that_a_connect_joined_is_named_before_its_call_is_lost_and_afterw
     warned, told = ran.stderr.splitlines()
     assert warned.startswith(f"warning: {PARTNER} ({callee}) is joined to {PERSON} ({caller}) by a connect")
     assert "--with-partners" in warned
-    assert told == f"{PARTNER} ({callee}) is over: completed"
+    assert told == f"{PARTNER} ({callee}) has ended: completed"
 
 
 def test_a_dry_run_warns_and_moves_nobody(voicectl: Room) -> None:
@@ -136,7 +136,7 @@ def test_a_half_failure_says_who_is_where(voicectl: Room) -> None:
 
     assert ran.exit_code == 10
     assert ran.rows == [[callee, "move", "done"]]
-    assert ran.stderr.splitlines()[-1] == f"{PERSON} ({caller}) is over: completed"
+    assert ran.stderr.splitlines()[-1] == f"{PERSON} ({caller}) has ended: completed"
 
 
 def test_partners_are_moved_after_consent_only(voicectl: Room) -> None:
@@ -365,7 +365,7 @@ def test_it_waits_until_the_leg_is_in_the_room_also_by_way_of_a_conversation_of_
     [
         (OLD, 8, f"after 5 s the leg is in {OLD}"),
         (OWN, 8, f"after 5 s the leg is in {OWN}"),
-        ("completed", 11, "is over: completed"),
+        ("completed", 11, "has ended: completed"),
     ],
 )
 def test_a_leg_that_does_not_come_to_the_room_is_a_failure(
@@ -552,7 +552,7 @@ def test_a_list_without_an_end_leaves_in_doubt_who_is_with_a_leg(
         ran = machine(tmp_path, application, server.url)(f"move {LEG} support-17 {option}")
 
     assert ran.exit_code == code
-    assert "is not known: there are more legs than could be listed" in ran.stderr
+    assert "is not known: there may be more legs than voicectl could list" in ran.stderr
 
 
 def test_all_looks_before_a_move_have_three_seconds_together(
@@ -573,7 +573,7 @@ def test_all_looks_before_a_move_have_three_seconds_together(
         ran = room(f"move {LEG} support-17")
 
     assert ran.rows == [[LEG, "move", "done"]]
-    assert f"Whom {LEG} leaves is not known: The API answers too slowly" in ran.stderr
+    assert f"Whom {LEG} leaves is not known: The API is answering too slowly" in ran.stderr
     assert moved[0] - began < 5
 
 
@@ -596,7 +596,7 @@ def test_a_leg_that_is_not_listed_may_be_in_another_region(voicectl: Room) -> No
     for name in ("0a1b2c3d", "to:447700900999"):
         ran = voicectl(f"move {name} support-17")
         assert ran.exit_code == 4
-        assert "One in another region may be found by its full id only." in ran.stderr
+        assert "To name a leg in another region, give its full id." in ran.stderr
 
 
 def test_help_says_what_is_documented_and_what_is_not(voicectl: Room) -> None:

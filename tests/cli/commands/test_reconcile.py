@@ -68,7 +68,7 @@ def test_a_call_that_cannot_be_told_is_12_and_stays(room: Room) -> None:
     for _ in range(2):
         ran = room(f"call reconcile {reference} -o json")
         assert (ran.exit_code, ran.stdout) == (12, "")
-        assert "No record of it was found" in ran.error["message"]
+        assert "No record of the call was found" in ran.error["message"]
         assert f"call reconcile {reference} --assume not-created --reason TEXT" in ran.error["hint"]
     assert posts(room) == 1
 
@@ -187,7 +187,7 @@ def test_a_look_that_fails_says_why_and_decides_nothing(room: Room, code: int, w
     ran = room(f"call reconcile {reference} -o json")
 
     assert (ran.exit_code, ran.stdout) == (12, "")
-    assert "could not be looked for" in ran.error["message"]
+    assert "Looking for the call failed" in ran.error["message"]
     assert word in ran.error["message"]
 
 
@@ -209,7 +209,7 @@ def test_two_that_fit_are_not_told_apart(room: Room) -> None:
     ran = room(f"call reconcile {reference} -o json")
 
     assert ran.exit_code == 12
-    assert "2 calls could be it" in ran.error["message"]
+    assert "2 calls match" in ran.error["message"]
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_a_leg_that_nobody_knows_any_more_is_11_and_shown_as_last_seen(
     ran, *_ = run(tmp_path, application, f"{verb} {LEG} --for ended", says("answered"), GONE)
 
     assert (ran.exit_code, ran.rows[0][:2]) == (11, [LEG, "answered"])
-    assert "no record of leg" in ran.stderr
+    assert "no longer has a record of leg" in ran.stderr
 
 
 def test_a_leg_that_only_events_know_is_waited_for(

@@ -185,7 +185,7 @@ def test_events_and_the_api_make_one_stream(room: Room) -> None:
         ("completed", "status", "event"),
         ("completed", "disagreement", "event"),
     ]
-    assert ran.rows[-1][-1] == "The API says answered, and an event says completed."
+    assert ran.rows[-1][-1] == "The API reports answered, but an event reports completed."
     assert {row[0] for row in shown(ran, "since_source")} == {"journal"}
 
 
@@ -359,10 +359,10 @@ def test_it_is_8_if_that_takes_too_long(room: Room) -> None:
 
     assert ran.exit_code == 8
     assert room.clock.monotonic() - began == pytest.approx(20, abs=0.1)
-    assert "was not answered within 20 s" in ran.stderr
+    assert "did not reach 'answered' within 20 s" in ran.stderr
     none = watch(room, "--for completed --timeout 1 --conversation " + CONVERSATION)
     assert (none.exit_code, none.stdout) == (8, "")
-    assert "No leg was completed within 1 s." in none.stderr
+    assert "No leg reached 'completed' within 1 s." in none.stderr
 
 
 def test_it_is_11_if_a_leg_ends_in_another_way(room: Room) -> None:
@@ -371,7 +371,7 @@ def test_it_is_11_if_a_leg_ends_in_another_way(room: Room) -> None:
     ran = watch(room, f"{leg} {other} --for answered")
 
     assert ran.exit_code == 11
-    assert "ended busy before it was answered" in ran.stderr
+    assert "ended with status busy, and did not reach 'answered'" in ran.stderr
     assert (other, "answered") in shown(ran, "uuid", "status")
 
 
@@ -392,7 +392,7 @@ def test_a_leg_that_is_gone_is_11(tmp_path: Path, application: Application) -> N
         ran = watch(room, f"{LEG} --for ended")
 
     assert ran.exit_code == 11
-    assert "no record of leg" in ran.stderr
+    assert "no longer has a record of leg" in ran.stderr
 
 
 # an API that does not tell

@@ -108,7 +108,7 @@ def test_it_ends_as_wait_does(live: tuple[Room, str]) -> None:
     with Tty(room, f"watch {leg} --for busy --timeout 3 --interval 0.1") as tty:
         assert tty.end() == 8
     assert_is_given_back(tty)
-    assert "was not busy within 3 s" in tty.text
+    assert "did not reach 'busy' within 3 s" in tty.text
 
 
 def test_the_screen_is_given_back_when_the_api_refuses(tmp_path: Path, application: Application) -> None:

@@ -343,7 +343,7 @@ def test_a_disagreement_is_marked_once_it_has_lasted() -> None:
     (change,) = board.records([record("answered")], T0 + 5)
 
     assert change.kind is ChangeKind.DISAGREEMENT
-    assert change.sight.disagreement == "The API says answered, and an event says completed."
+    assert change.sight.disagreement == "The API reports answered, but an event reports completed."
     assert board.frame(T0 + 5, most=9).disagreements == ((LEG, change.sight.disagreement),)
     (settled,) = board.records([record("completed", duration="4")], T0 + 7)
     assert (settled.kind, settled.sight.disagreement) == (ChangeKind.DISAGREEMENT, None)

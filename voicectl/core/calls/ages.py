@@ -1,4 +1,4 @@
-"""How old legs are, as far as this machine knows: by what it asked for, and by what events told."""
+"""The age of legs, as far as this machine knows it from its journal and its stored events."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Ages:
-    """When legs were made: a journal tells of some, and stored events of some; each is opened on first use.
+    """Times at which legs were created, from the journal and the event store; each is opened on first use.
 
-    One that fails is told of, and done without from then on.
+    After an error in one of them, it is reported once and not used again.
 
     Attributes:
-        offset: Seconds that the platform's clock, which events go by, is ahead of *clock*, which the journal goes by.
-        on_trouble: Told why one of them cannot be used.
+        offset: Seconds that the platform's clock, which dates events, is ahead of *clock*, which dates the journal.
+        on_trouble: Called with a warning when one of them cannot be used.
     """
 
     clock: Clock
@@ -38,13 +38,13 @@ class Ages:
 
     @property
     def platform_now(self) -> float:
-        """Unix seconds by the platform's clock."""
+        """The time by the platform's clock, in Unix seconds."""
         return self.clock.time() + self.offset
 
     def is_younger(self, uuid: str, seconds: float) -> bool:
-        """Whether a leg is known to have been made less than *seconds* ago: asked for here, or told as ``started``.
+        """Return True if the journal or a ``started`` event shows that a leg was created less than *seconds* ago.
 
-        An event counts whoever sent it: all it can do is to keep a leg from being acted on.
+        Unsigned events count too: the worst that a forged one can do is to exclude a leg from a selection.
         """
         return any(age < seconds for age in self._known(uuid))
 
@@ -57,7 +57,7 @@ class Ages:
                 found += source(uuid)
             except (JournalError, StoreError) as exc:
                 self._failed.append(source)
-                self.on_trouble(f"warning: not asked how old legs are: {exc.message}")
+                self.on_trouble(f"warning: the age of legs is not fully checked: {exc.message}")
         return found
 
     def _since_asked(self, uuid: str) -> list[float]:

@@ -1,4 +1,4 @@
-"""Conversations by their names, with the legs that are in them, and who hears whom."""
+"""Conversations: finding them by name, the legs in them, and which leg hears which."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ MAX_LISTED = 10
 
 
 def conversation_id(api: ConversationApi, text: str) -> str:
-    """The id of the conversation that *text* names: ``CON-...`` as it is, else a ROOM's name, looked up.
+    """Return the id of the conversation that *text* names: a ``CON-...`` id unchanged, or a room's name looked up.
 
     Raises:
-        InputError: *text* is neither.
-        LegError: No conversation has that name; those with a name like it, or any, are listed.
+        InputError: *text* is neither an id nor a possible name.
+        LegError: No conversation has that name; the hint lists rooms with similar names, or the first rooms.
     """
     if is_conversation_id(text):
         return text
     if text.upper().startswith(CONVERSATION_PREFIX) or not text.strip() or text == "-":
         raise InputError(
-            f"{text!r} is neither a room nor the id of a conversation.",
-            hint="Give a room's name, or CON- and a UUID: voicectl conversation list",
+            f"{text!r} is neither the name of a room nor a conversation id.",
+            hint="Use a room's name, or CON- and a UUID. List them: voicectl conversation list",
         )
     names: list[str] = []
     for conversation in api.list():
@@ -47,15 +47,17 @@ def conversation_id(api: ConversationApi, text: str) -> str:
         if conversation.is_room:
             names.append(conversation.name)
     near = get_close_matches(text, names, n=MAX_LISTED, cutoff=0.5) or names[:MAX_LISTED]
-    seen = f"There are: {', '.join(near)}." if near else "See them: voicectl conversation list."
+    seen = f"Rooms there: {', '.join(near)}." if near else "List the rooms: voicectl conversation list."
     raise LegError(
         f"No conversation has the name {text} on {api.asked}.",
-        hint=f"{seen} It may be in another region: a room is looked for on that host only.",
+        hint=f"{seen} It may be in another region: voicectl looks for a room on this host only.",
     )
 
 
 def stop_recording(api: ConversationApi, id_: str) -> bool:
-    """End the recording of a conversation; False if nobody records it, or no more: an answer may have been lost.
+    """Stop the recording of a conversation, and return False if it was not being recorded.
+
+    After a lost reply a repeated request also finds no recording.
 
     Raises:
         NotFoundError: There is no such conversation.
@@ -70,11 +72,11 @@ def stop_recording(api: ConversationApi, id_: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversationLegs:
-    """A conversation with the live legs that are in it.
+    """A conversation with its live legs.
 
     Attributes:
         id: ``CON-...``.
-        conversation: What the Conversation API told of it; None if nothing.
+        conversation: Its record in the Conversation API; None if there is none.
         calls: The live legs.
     """
 
@@ -84,7 +86,7 @@ class ConversationLegs:
 
     @property
     def since(self) -> str | None:
-        """When it was made, else when the first of its legs was answered."""
+        """Time of its creation, or, if that is unknown, of the first answer among its legs."""
         if self.conversation is not None and self.conversation.created is not None:
             return self.conversation.created
         answered = [call.raw.get("start_time") for call in self.calls]
@@ -92,7 +94,7 @@ class ConversationLegs:
 
     @property
     def statuses(self) -> str:
-        """How many of its legs are at each status: ``answered:2 ringing:1``."""
+        """Number of its legs in each status: ``answered:2 ringing:1``."""
         counted = Counter(call.status for call in self.calls)
         return " ".join(f"{status}:{count}" for status, count in sorted(counted.items()))
 
@@ -100,10 +102,10 @@ class ConversationLegs:
 def grouped(
     live: Iterable[Call], listed: Iterable[Conversation], *, with_empty: bool = False
 ) -> Iterator[ConversationLegs]:
-    """Bring live legs and the list of conversations together, in the order of the list.
+    """Yield conversations with their live legs, in the order of the list.
 
-    Conversations that the list does not have, or no more, come last. Of the list no more is read than it takes to
-    find those with live legs, unless the empty ones are wanted too.
+    Conversations of live legs that are missing from the list come last. Unless *with_empty* is set, the list is read
+    only until every conversation with live legs has been found.
     """
     calls: dict[str, list[Call]] = {}
     for call in live:
@@ -121,7 +123,7 @@ def grouped(
 
 
 class Hears(StrEnum):
-    """Whether one leg hears another."""
+    """Answer to the question whether one leg hears another."""
 
     YES = "yes"
     NO = "no"
@@ -129,7 +131,7 @@ class Hears(StrEnum):
 
 
 class Heard(NamedTuple):
-    """What is known of one leg's hearing another, and why: empty where nothing stands in the way."""
+    """A :class:`Hears` verdict with its reason; the reason is empty for ``YES``."""
 
     hears: Hears
     why: str
@@ -137,12 +139,12 @@ class Heard(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryTerms:
-    """The terms on which a leg came into a room, as far as we set them.
+    """The options with which voicectl moved a leg into a room.
 
     Attributes:
-        can_hear: The legs that it hears, hyphenated and in lower case; None for all.
+        can_hear: The legs that it hears, as hyphenated lower-case ids; None for all.
         can_speak: The legs that hear it; None for all.
-        starts: Whether the conference starts when it enters.
+        starts: True if the conference starts when the leg enters.
     """
 
     can_hear: frozenset[str] | None = None
@@ -153,12 +155,12 @@ class EntryTerms:
     def of(
         cls, *, can_hear: Sequence[str] | None, can_speak: Sequence[str] | None, starts: bool
     ) -> EntryTerms:
-        """The terms that options give."""
+        """Return the terms that options of ``move`` ask for."""
         return cls(can_hear=_ids(can_hear), can_speak=_ids(can_speak), starts=starts)
 
     @property
     def detail(self) -> dict[str, Any]:
-        """The terms as a note keeps them."""
+        """The terms in the form kept in the action log."""
         return {
             name: sorted(legs)
             for name, legs in (("can_hear", self.can_hear), ("can_speak", self.can_speak))
@@ -167,7 +169,7 @@ class EntryTerms:
 
     @classmethod
     def from_detail(cls, detail: Mapping[str, Any]) -> EntryTerms:
-        """What :attr:`detail` kept."""
+        """Return the terms from what :attr:`detail` returned."""
         return cls.of(
             can_hear=detail.get("can_hear"),
             can_speak=detail.get("can_speak"),
@@ -180,8 +182,8 @@ class Presence:
     """A leg in a conversation.
 
     Attributes:
-        member: Its record there; None if it could not be read.
-        entry: The terms on which it came in; None if nobody told.
+        member: Its member record; None if it could not be read.
+        entry: The terms on which it entered; None if they are unknown.
     """
 
     call: Call
@@ -190,23 +192,23 @@ class Presence:
 
     @property
     def muted(self) -> bool | None:
-        """Whether the others are kept from hearing it; None: not told."""
+        """True if the others cannot hear it; None if unknown."""
         return None if self.member is None else self.member.muted
 
     @property
     def earmuffed(self) -> bool | None:
-        """Whether it is kept from hearing the others; None: not told."""
+        """True if it cannot hear the others; None if unknown."""
         return None if self.member is None else self.member.earmuffed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """Who is in a conversation.
+    """The live legs of a conversation, and what decides who hears whom.
 
     Attributes:
-        is_room: Whether it has a name that somebody gave it; None: not told.
-        legs: The live ones.
-        has_started: Whether one of them is known to have started it.
+        is_room: True if it was given a name; None if unknown.
+        legs: The live legs.
+        has_started: True if one of them is known to have started the conference.
     """
 
     is_room: bool | None
@@ -214,24 +216,24 @@ class Scene:
     has_started: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        """See whether it has started: once, not for each pair."""
+        """Compute ``has_started`` once rather than for each pair of legs."""
         starters = (leg.entry for leg in self.legs if leg.entry is not None)
         object.__setattr__(self, "has_started", any(entry.starts for entry in starters))
 
     def hears(self, listener: Presence, speaker: Presence) -> Heard:
-        """Whether *listener* hears *speaker*.
+        """Return whether *listener* hears *speaker*, and why.
 
-        In a call's own conversation all hear each other. Into a room a leg may have been let with ``canHear`` or
-        ``canSpeak``, and a moderated room may wait for its start: the API tells of neither, so there it is known only
-        of legs that we brought in.
+        In a call's own conversation every leg hears every other. A leg may have entered a room with ``canHear`` or
+        ``canSpeak``, and a moderated room may not have started. The API reports neither, so in a room the verdict is
+        known only for legs that voicectl moved there.
         """
         obstacles = [
             _answered("the listener", listener),
             _answered("the speaker", speaker),
             _unless(
-                listener.earmuffed, "the listener is earmuffed", "nobody tells if the listener is earmuffed"
+                listener.earmuffed, "the listener is earmuffed", "unknown whether the listener is earmuffed"
             ),
-            _unless(speaker.muted, "the speaker is muted", "nobody tells if the speaker is muted"),
+            _unless(speaker.muted, "the speaker is muted", "unknown whether the speaker is muted"),
             *self._terms(listener, speaker),
         ]
         for verdict in (Hears.NO, Hears.UNKNOWN):
@@ -241,7 +243,7 @@ class Scene:
         return Heard(Hears.YES, "")
 
     def matrix(self) -> Iterator[tuple[Presence, Presence, Heard]]:
-        """Each listener, each other leg as the speaker, and whether the one hears the other."""
+        """Yield each ordered pair of legs, listener first, with whether the listener hears the speaker."""
         for listener, speaker in permutations(self.legs, 2):
             yield listener, speaker, self.hears(listener, speaker)
 
@@ -250,15 +252,15 @@ class Scene:
             return
         entered, spoke = listener.entry, speaker.entry
         if entered is None:
-            yield Heard(Hears.UNKNOWN, "nobody tells whom the listener was let hear")
+            yield Heard(Hears.UNKNOWN, "unknown which legs the listener may hear")
         elif entered.can_hear is not None and hyphenated(speaker.call.uuid) not in entered.can_hear:
-            yield Heard(Hears.NO, "the listener was let hear others only")
+            yield Heard(Hears.NO, "the listener may hear other legs only")
         if spoke is None:
-            yield Heard(Hears.UNKNOWN, "nobody tells who was let hear the speaker")
+            yield Heard(Hears.UNKNOWN, "unknown which legs may hear the speaker")
         elif spoke.can_speak is not None and hyphenated(listener.call.uuid) not in spoke.can_speak:
-            yield Heard(Hears.NO, "others only were let hear the speaker")
+            yield Heard(Hears.NO, "only other legs may hear the speaker")
         if not self.has_started:
-            yield Heard(Hears.UNKNOWN, "nobody tells if the room has started")
+            yield Heard(Hears.UNKNOWN, "unknown whether the room has started")
 
 
 def scene(
@@ -270,13 +272,13 @@ def scene(
     *,
     check: Callable[[], None],
 ) -> Scene:
-    """Who is in a conversation, each leg with its member record: one request each.
+    """Return the live legs of a conversation with their member records, which take one request each.
 
     Args:
-        conversation: What the API told of it, None if nothing: its members are not asked for then.
+        conversation: Its record in the API; None if there is none, and then no members are requested.
         live: Its live legs.
-        notes: What was done to legs from here.
-        check: Called before each request; raises where the work is to be left.
+        notes: The action log of this machine.
+        check: Called before each request; raises to stop the work.
     """
     members: dict[str, Member] = {}
     if conversation is not None:
@@ -290,7 +292,7 @@ def scene(
             try:
                 member = api.member(id_, listed.id)
             except (ApiError, TransportError):
-                continue  # it has just left, or stays unknown
+                continue  # the member has just left, or its record stays unknown
             if member.leg_uuid is not None:
                 members[member.leg_uuid] = member
     entries = entered(notes, "" if conversation is None else conversation.name)
@@ -306,7 +308,7 @@ def scene(
 
 
 def entered(notes: Iterable[Note], room: str) -> dict[str, EntryTerms]:
-    """The terms on which legs came into *room*, as far as that was done from here, and nothing since."""
+    """Return the terms on which legs entered *room*, for the legs that this machine last moved there."""
     found: dict[str, EntryTerms] = {}
     for note in notes:
         if note.what not in ("move", "transfer") or note.outcome == "failed":

@@ -1,4 +1,4 @@
-"""Creating a call at most once: the intent is on disk before the POST, the outcome after it."""
+"""Creating a call at most once: the intent is written to disk before the POST, and the outcome after it."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class PlacedCall:
     """A call that exists.
 
     Attributes:
-        raw: What the API said of it.
-        certainty: ``matched`` if it was found by looking rather than told, by the API or an event.
-        is_replay: An earlier command with the same idempotency key created it.
-        unrecorded: Why the journal could not keep its id, if it could not.
+        raw: The API's reply, or the record that was found.
+        certainty: ``matched`` if a search found the call, and neither a reply nor an event named it.
+        is_replay: True if an earlier command with the same idempotency key created it.
+        unrecorded: The error with which the journal refused its id; None if there was none.
     """
 
     order: CallOrder
@@ -46,7 +46,7 @@ class PlacedCall:
     unrecorded: JournalError | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The API's record with what voicectl knows beside it."""
+        """Return the API's record with the fields that voicectl adds."""
         ours = {"reference": self.reference, "certainty": self.certainty, "replayed": self.is_replay or None}
         known = {name: value for name, value in ours.items() if value is not None}
         return {"to": self.order.shown_to} | self.raw | known
@@ -56,8 +56,8 @@ class CallCreator:
     """Creates calls, each at most once.
 
     Args:
-        finder: Has the journal; None to do without, or for a dry run.
-        hourly_limit: How many phones may be made to ring in an hour.
+        finder: Looks for calls in doubt, and holds the journal; None for no journal, or for a dry run.
+        hourly_limit: Most phones that may be rung in an hour.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class CallCreator:
         self._hourly_limit = hourly_limit
 
     def create(self, order: CallOrder, *, key: str | None = None) -> PlacedCall:
-        """Place the call, unless *key* says that it was placed already.
+        """Place the call, or return the call that an earlier command placed with the same *key*.
 
         Args:
             order: The call.
@@ -78,8 +78,9 @@ class CallCreator:
         Raises:
             InputError: *key* was used for another call.
             OutcomeUnknown: The call may or may not exist.
-            ApiError: Refused. TransportError: nothing was sent.
-            JournalError: The intent could not be written: nothing was sent.
+            ApiError: The API refused the call.
+            TransportError: The request could not be sent.
+            JournalError: The intent could not be written, so the request was not sent.
         """
         finder = self._finder
         if finder is None:
@@ -91,10 +92,10 @@ class CallCreator:
             if earlier and earlier.body_hash != order.body_hash:
                 raise InputError(
                     "This idempotency key was used for another call.",
-                    hint=f"It led to {earlier.uuid or earlier.reference}. Use a new key for a new call.",
+                    hint=f"The key belongs to {earlier.uuid or earlier.reference}. Use a new key for a new call.",
                 )
             if earlier and earlier.state.is_open:
-                why = "An earlier try with this idempotency key is still in doubt."
+                why = "An earlier attempt with this idempotency key is still in doubt."
                 earlier = finder.find(earlier, why=why)
             if earlier and earlier.uuid:
                 return _placed(order, earlier, is_replay=True)
@@ -116,7 +117,7 @@ class CallCreator:
             try:
                 created = self._api.create_call(order.body_with(reference), dials=len(order.dialled))
             except VoicectlError as exc:
-                with suppress(JournalError):  # the intent stays open then, which dials nobody
+                with suppress(JournalError):  # the intent then stays open, which does not dial again
                     journal.settle(reference, *_outcome(exc))
                 if not isinstance(exc, OutcomeUnknown):
                     raise
@@ -135,7 +136,7 @@ class CallCreator:
             created = self._api.create_call(order.body, dials=len(order.dialled))
         except OutcomeUnknown as exc:
             exc.hint = (
-                "It was not sent again, and no journal was kept. Look for it:"
+                "The request was not sent again, and the journal has no record of it. Look for the call:"
                 f" voicectl call list --all --since 2m --match-to {order.label}"
             )
             raise
@@ -161,7 +162,7 @@ def _placed(order: CallOrder, intent: Intent, *, is_replay: bool = False) -> Pla
 
 
 def _outcome(exc: VoicectlError) -> tuple[IntentState, str]:
-    """Return the state of an intent whose request failed so, and the reason."""
+    """Return the state and the reason for an intent whose request failed with *exc*."""
     if isinstance(exc, OutcomeUnknown):
         return IntentState.IN_DOUBT, exc.message
     if isinstance(exc, ApiError):

@@ -1,6 +1,6 @@
-"""Hanging up, which must not give up: the button that is pressed when something went wrong.
+"""Hanging up, with repeated attempts: it is what people use when something has gone wrong.
 
-Before it a message may be said, and is let be heard to its end.
+A message may be spoken first; the legs are ended once it has been heard.
 """
 
 from __future__ import annotations
@@ -24,33 +24,34 @@ LOOK_SECONDS = 2.0
 BAD_REQUEST = 400
 
 LEAD_SECONDS = 1.0
-"""From the answer of the API until the voice begins."""
+"""Seconds from the API's reply until the voice begins."""
 
 SLOWNESS = 1.25
-"""How much slower than estimated a voice may be: they differ, and so do languages."""
+"""Factor by which speech may take longer than estimated: voices and languages differ."""
 
 MAX_SPEECH_SECONDS = 180.0
-"""The longest text takes a little more than two minutes; the breaks of SSML could stretch it without end."""
+"""Longest time to wait for speech. The longest text takes about two minutes, but SSML breaks have no limit."""
 
 LEAST_SECONDS = 0.01
 
 
 def hang_up(api: VoiceApi, clock: Clock, uuid: str, history: History | None = None) -> bool:
-    """End a leg; False if it was over already.
+    """End a leg, and return False if it had already ended.
 
-    A leg younger than a second or two answers 400, and so may one that is ringing: it is read, and tried
-    again until 20 seconds after the first try, also if it cannot be read. A 404 is looked into as well: over is done,
-    by its record, in whichever region it is, or, where that is gone, by events that were signed. One that lives in
-    another region is then ended there.
+    The API answers 400 for a leg that is only a second or two old, and may do so for a ringing one. voicectl then
+    reads the leg and, unless it has ended, tries again until 20 seconds after the first attempt. After a 404 it looks
+    for the leg in every region, and ends it where it is found. A leg counts as ended if its record, or, without a
+    record, a signed event shows it.
 
     Args:
         history: The stored events, if there are any.
 
     Raises:
-        NotFoundError: No region knows the leg, and no event says that it is over.
-        ApiError: It still refused after 20 seconds.
-        TransportError: No usable answer in that time, or none that tells whether a leg that is not found is over;
-            RateLimitedError: the latter was asked for too often.
+        NotFoundError: No region knows the leg, and no signed event shows that it has ended.
+        ApiError: The API still refused after 20 seconds.
+        TransportError: There was no usable answer in that time, or, after a 404, none that shows whether the leg has
+            ended.
+        RateLimitedError: The API limited the requests that would show whether the leg has ended.
     """
     give_up = clock.monotonic() + HANGUP_SECONDS
     while True:
@@ -67,10 +68,10 @@ def hang_up(api: VoiceApi, clock: Clock, uuid: str, history: History | None = No
             except (TransportError, RateLimitedError) as silence:
                 unread = silence
             if clock.monotonic() + PAUSE_SECONDS > give_up:
-                if unread is not None:  # a 404 of one host says little
+                if unread is not None:  # a 404 from one host proves little
                     raise unread from exc
                 exc.hint = (
-                    f"It was refused for {HANGUP_SECONDS:.0f} s. Look at the leg: voicectl call show {uuid}"
+                    f"The API refused for {HANGUP_SECONDS:.0f} s. See the leg: voicectl call show {uuid}"
                 )
                 raise
             if api.host(uuid) == asked:
@@ -80,10 +81,10 @@ def hang_up(api: VoiceApi, clock: Clock, uuid: str, history: History | None = No
 
 
 def _is_over(api: VoiceApi, uuid: str, refusal: ApiError, history: History | None) -> bool:
-    """Whether the record says so, or, where the leg was not found and the record is not to be had, a signed event.
+    """Return True if the leg has ended: by its record, or by a signed event if it was not found and has no record.
 
     Raises:
-        ApiError, TransportError: The leg was not found, and nothing tells whether it is over.
+        ApiError, TransportError: The leg was not found, and neither a record nor an event shows that it has ended.
     """
     within = regions.SECONDS if isinstance(refusal, NotFoundError) else LOOK_SECONDS
     try:
@@ -94,7 +95,7 @@ def _is_over(api: VoiceApi, uuid: str, refusal: ApiError, history: History | Non
         if isinstance(refusal, NotFoundError):
             told = None if history is None else history.leg(uuid)
             if told is None or told.vouched is None or not told.vouched.is_final:
-                raise  # what anybody may have sent is no reason to let go
+                raise  # an unsigned event may be forged, so it does not count
             return True
     except ApiError:
         pass
@@ -102,14 +103,14 @@ def _is_over(api: VoiceApi, uuid: str, refusal: ApiError, history: History | Non
 
 
 def speech_seconds(text: str) -> float:
-    """Seconds to wait until *text* is said, from when it was asked for."""
+    """Return the seconds to wait for *text* to be spoken, from the request on."""
     return min(LEAD_SECONDS + SLOWNESS * speech.seconds(text), MAX_SPEECH_SECONDS)
 
 
 def let_finish(api: VoiceApi, clock: Clock, uuids: Sequence[str], *, until: float) -> None:
-    """Wait until a moment of the monotonic clock, or until none of the legs hears anything any more.
+    """Wait until the monotonic time *until*, or until all legs have ended.
 
-    One leg is looked at a second, as long as it is live; one that cannot be looked at is taken for live.
+    One leg is read each second, until it has ended; a leg that cannot be read counts as live.
     """
     listening = list(uuids)
     while listening and (left := until - clock.monotonic()) > 0:

@@ -1,7 +1,26 @@
-"""Calls in doubt: the reply was lost, so a call may or may not exist.
+"""Calls in doubt: the reply to a create request was lost, so the call may or may not exist.
 
-The request is not sent again: the call is looked for, and if it cannot be told for certain, that is what the caller
-is told.
+Sending the request again could ring a second phone, so voicectl looks for the call instead. It accepts one only on
+evidence that cannot mean another call; a wrong match would let the user hang up, or fail to hang up, the wrong party.
+
+Evidence comes in two strengths:
+
+1. Proof. Before the POST, the intent (reference, number, caller, time) is written to the journal, and the reference
+   is added to the call's own ``event_url`` as query parameter ``vc``. A signed event that arrives with that parameter
+   proves that the call exists, and carries its id. The certainty is then that of a normal reply.
+2. A match. Without such an event (no ``event_url``, no receiver on this machine) the API's call records are compared
+   with the intent. A candidate is an outbound record since one minute before the intent, to the same number and, if
+   a caller id was sent, from it. The minute allows for clocks that differ.
+
+A match counts only if it cannot be confused with another call:
+
+- no other intent to the number is open, since one record could then belong to either of them;
+- no other intent has claimed the record; the journal checks both and writes the claim in one transaction;
+- exactly one candidate is left. Several of them leave the call in doubt.
+
+Records appear late, so the search repeats every second for up to eight seconds; ``call reconcile`` looks once. If
+nothing is found, the call may still appear later: the outcome is then "in doubt" (exit status 12), never "not
+created". Only the user can decide that (``call reconcile REF --assume``).
 """
 
 from __future__ import annotations
@@ -26,13 +45,13 @@ BEFORE_INTENT_SECONDS = 60.0
 
 
 class LostCallFinder:
-    """Looks for the calls that open intents may have led to.
+    """Looks for the calls of open intents.
 
     Args:
         history: The stored events, if there are any.
 
     Attributes:
-        journal: Where the intents are.
+        journal: The journal of the intents.
     """
 
     def __init__(self, api: VoiceApi, journal: Journal, clock: Clock, history: History | None) -> None:
@@ -42,18 +61,14 @@ class LostCallFinder:
         self._history = history
 
     def find(self, intent: Intent, *, seconds: float = LOOK_SECONDS, why: str) -> Intent:
-        """Look for the call of an open intent, and return the intent with it, as the journal has it then.
-
-        A signed event that came with its reference proves it. Else it is the one outbound record to that number (and
-        from the caller, if one was sent) since a minute before the intent which no other intent has claimed, while no
-        other intent to that number is open.
+        """Look for the call of an open intent, record it in the journal, and return the settled intent.
 
         Args:
-            seconds: For how long, if there is none at first; 0 to look once.
-            why: What is said first if it cannot be told.
+            seconds: Seconds to keep looking while nothing is found; 0 to look once.
+            why: The beginning of the error message.
 
         Raises:
-            OutcomeUnknown: It cannot be told.
+            OutcomeUnknown: No call was found, more than one matches, or the search failed.
         """
         give_up = self._clock.monotonic() + seconds
         try:
@@ -61,33 +76,33 @@ class LostCallFinder:
                 if proved := self._proved(intent):
                     return proved
                 if self.journal.has_rival(intent):
-                    raise in_doubt(intent, f"{why} Another call to that number is in doubt too.")
+                    raise in_doubt(intent, f"{why} Another call to that number is also in doubt.")
                 left = max(give_up - self._clock.monotonic(), 1.0) if seconds else LOOK_SECONDS
                 candidates = self._candidates(intent, within=left)
                 if len(candidates) > 1:
-                    raise in_doubt(intent, f"{why} {len(candidates)} calls could be it.")
+                    raise in_doubt(intent, f"{why} {len(candidates)} calls match.")
                 for uuid, raw in candidates.items():
                     if matched := self.journal.match(intent, uuid, raw):
                         return matched
                 if self._clock.monotonic() + LOOK_PAUSE_SECONDS > give_up:
-                    raise in_doubt(intent, f"{why} No record of it was found.")
+                    raise in_doubt(intent, f"{why} No record of the call was found.")
                 self._clock.sleep(LOOK_PAUSE_SECONDS)
         except (ApiError, TransportError, JournalError) as exc:
-            raise in_doubt(intent, f"{why} It could not be looked for: {exc.message}") from exc
+            raise in_doubt(intent, f"{why} Looking for the call failed: {exc.message}") from exc
 
     def find_again(self, intent: Intent) -> Intent:
-        """Look once for the call of an open intent whose process is gone; as :meth:`find`."""
+        """Look once for the call of an open intent whose process is gone; raises the errors of :meth:`find`."""
         if intent.state is IntentState.INTENT:
-            why = "the process that asked for it ended"
+            why = "the process that requested it ended"
             self.journal.settle(intent.reference, IntentState.IN_DOUBT, why)
-        return self.find(intent, seconds=0, why="It was looked for again.")
+        return self.find(intent, seconds=0, why="voicectl looked for the call again.")
 
     def _proved(self, intent: Intent) -> Intent | None:
-        """The intent with the call that an event names as its own; None if none does."""
+        """Return the intent with the call that signed events prove; None if there is no proof."""
         call = None if self._history is None else self._history.proof(intent.reference, intent.to)
         if call is None:
             return None
-        why = "an event came with its reference"
+        why = "an event carried its reference"
         return self.journal.created(intent.reference, call.uuid, call.raw, reason=why)
 
     def _candidates(self, intent: Intent, *, within: float) -> dict[str, dict[str, Any]]:
@@ -105,11 +120,11 @@ class LostCallFinder:
 
 
 def in_doubt(intent: Intent, why: str) -> OutcomeUnknown:
-    """The error that says what can be done about a call in doubt."""
+    """Return the error for a call in doubt, with the commands that can settle it."""
     command = f"voicectl call reconcile {intent.reference}"
     return OutcomeUnknown(
-        f"{why} The call to {intent.to} may or may not exist; it was not sent again.",
-        hint=f"Look again: {command}. End it if it is found: {command} --hangup."
-        f" Close the matter: {command} --assume not-created --reason TEXT, or --assume LEG if you know it",
+        f"{why} The call to {intent.to} may or may not exist; the request was not sent again.",
+        hint=f"Look again: {command}. End the call if it is found: {command} --hangup."
+        f" Settle it yourself: {command} --assume not-created --reason TEXT, or --assume LEG if you know the leg",
         reference=intent.reference,
     )

@@ -1,7 +1,7 @@
-"""Which legs are live: a question that the API answers one status at a time, while they move.
+"""Listing live legs: the API lists one status at a time, while legs move from one to the next.
 
 Source: Voice API reference, ``GET /v1/calls``: ``status`` takes one value, and a leg that leaves it between two pages
-shifts the rest forward, so that some are never shown.
+shifts the rest forward, so that some legs are never shown.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ def live_calls(
     within: Callable[[], float] = lambda: math.inf,
     on_cut: Callable[[], None] | None = None,
 ) -> list[Call]:
-    """All legs in the live *statuses*, each once, as last seen.
+    """Return all legs in the live *statuses*, each once, as last seen.
 
-    They are asked in the order in which a leg passes through them, so that one that moves on meanwhile is seen again
-    rather than missed. A status of several pages is asked again until nothing new comes, at most :data:`MAX_ROUNDS`
-    times: where calls begin all the time something new always comes.
+    The statuses are listed in the order in which a leg passes through them, so that a leg that moves on meanwhile is
+    seen twice rather than missed. A status with several pages is listed again until a round shows no new leg, at most
+    :data:`MAX_ROUNDS` times, since new calls may never stop coming.
 
     Args:
-        within: Asked before each round how many seconds each of its pages may take.
-        on_cut: Told if something new came in the last round still: there may be more.
+        within: Returns, before each round, the seconds that each of its pages may take.
+        on_cut: Called if the last round still showed a new leg, so that there may be more.
     """
     found: dict[str, Call] = {}
     for status in statuses:

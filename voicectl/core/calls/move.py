@@ -1,4 +1,20 @@
-"""What moving a leg does to those who stay, and whether it came to where it was sent.
+"""Moving legs into rooms: the effect on the legs that stay behind, and checking where a moved leg arrived.
+
+Legs of a call that share a conversation do so in one of two ways. Those joined by a ``connect`` depend on each other:
+when one of two leaves, the platform ends the other's call. Those in a room (a named conversation) do not: each stays
+when others leave. A conversation made by ``connect`` can become a room by being renamed, but its legs remain joined,
+so the action log of this machine keeps a note of each rename.
+
+Before a move, :func:`surroundings` finds out which of the two applies, and which leg would be left alone. Moving all
+legs of a conversation together (:func:`party`) works in one of two ways:
+
+- If no conversation has the room's name, one conversation made by ``connect`` is renamed to it: its legs are in the
+  room without being moved, so no call ends.
+- Other legs are moved one by one. A leg that was connected ends with the leg that connected it, so it moves first;
+  the platform may still end the last leg of such a conversation before its turn.
+
+A move is accepted before it is carried out, and may pass through a conversation of the leg's own. So
+:class:`ArrivalCheck` reads each leg until it is in the room, has ended, or time is up.
 
 Source: Conversation API reference, "moving legs between conversations"; Voice API reference, "regions".
 """
@@ -27,15 +43,15 @@ if TYPE_CHECKING:
     from voicectl.voice.conversation import Conversation
 
 ARRIVAL_SECONDS = 5.0
-"""How long a leg may take to be in the room: the platform accepts a move before it is made."""
+"""Seconds to wait for a leg to be in the room: the platform accepts a move before it carries it out."""
 
 LOOK_SECONDS = 3.0
-"""How long a look before the move may take, all its reads together: it must not keep somebody waiting."""
+"""Seconds that all reads before a move may take together: they must not delay the move."""
 
 POLL_SECONDS = 0.25
 
 NAMED = "name"
-"""What a note is called that a conversation became a room by its name: its legs are joined by a ``connect`` still."""
+"""Action log entry for a conversation that was renamed to become a room; its legs remain joined by ``connect``."""
 
 CONFLICT = 409
 
@@ -44,15 +60,15 @@ _UP = (CallStatus.ANSWERED, CallStatus.MACHINE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """Where a leg is, and with whom.
+    """A leg with its conversation and the other legs in it.
 
     Attributes:
         call: The leg.
-        legs: The live legs of its conversation, itself among them, the newest first.
-        conversation: That one; None if it was not told.
-        is_joined: Whether they met by a ``connect``: in a room each stays when others leave.
-        doubt: Why it is not certain that all who are with it are among them; empty if it is.
-        fault: Why the conversation was not told.
+        legs: The live legs of its conversation including itself, newest first.
+        conversation: The record of the conversation; None if it could not be read.
+        is_joined: True if the legs were joined by a ``connect``; in a room each leg stays when others leave.
+        doubt: The reason why *legs* may be incomplete; empty if they are complete.
+        fault: The error with which the conversation could not be read.
     """
 
     call: Call
@@ -64,27 +80,27 @@ class Surroundings:
 
     @property
     def left_alone(self) -> Call | None:
-        """Whose call the platform ends if this leg leaves: they are two, joined by a ``connect``."""
+        """The other of two legs joined by a ``connect``: the platform ends its call if this leg leaves."""
         others = [each for each in self.legs if each.uuid != self.call.uuid]
         return others[0] if self.is_joined and len(others) == 1 else None
 
 
 class Patience:
-    """The :data:`LOOK_SECONDS` that several reads may take together, from now on."""
+    """A limit of :data:`LOOK_SECONDS`, from now on, that several reads share."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._until = clock.monotonic() + LOOK_SECONDS
 
     def left(self) -> float:
-        """The seconds that are left.
+        """Return the seconds that are left.
 
         Raises:
-            TransportError: None are.
+            TransportError: No time is left.
         """
         left = self._until - self._clock.monotonic()
         if left <= 0:
-            raise TransportError("The API answers too slowly.", hint="Give the command again.")
+            raise TransportError("The API is answering too slowly.", hint="Run the command again.")
         return left
 
 
@@ -96,17 +112,17 @@ def surroundings(
     *,
     notes_of: Callable[[str], Iterable[Note]],
 ) -> Surroundings:
-    """See where a leg is, and with whom.
+    """Find out which conversation a leg is in, and which legs are with it.
 
-    Where the list does not have the leg itself, since it is that of another region or is behind, who is with it is in
-    doubt.
+    If the list of calls lacks the leg itself, because the list is another region's or is out of date, the other legs
+    are in doubt.
 
     Args:
-        notes_of: What was done from here to a conversation.
+        notes_of: Returns the action log entries about a conversation.
 
     Raises:
-        ApiError: Refused.
-        TransportError: No usable answer.
+        ApiError: The API refused a request.
+        TransportError: There was no usable answer in time.
     """
     patience = Patience(clock)
     call = api.get_call(uuid, within=patience.left())
@@ -118,10 +134,10 @@ def surroundings(
         api,
         conversation_uuid=id_,
         within=patience.left,
-        on_cut=lambda: cuts.append("there are more legs than could be listed"),
+        on_cut=lambda: cuts.append("there may be more legs than voicectl could list"),
     )
     if all(hyphenated(each.uuid) != hyphenated(call.uuid) for each in live):
-        doubt = f"it is on {api.host(uuid)}, and the list of calls does not have it"
+        doubt = f"it is on {api.host(uuid)}, and the list of calls does not include it"
         return Surroundings(call=call, legs=[call], doubt=doubt)
     legs = sorted(live, key=_answered_at)[::-1]
     conversation, fault = None, None
@@ -147,7 +163,7 @@ def _answered_at(call: Call) -> str:
 
 
 def room_exists(conversations: ConversationApi, clock: Clock, room: str) -> bool:
-    """Whether a conversation is known to have that name; False if it cannot be told in time."""
+    """Return True if a conversation has that name; False also if the answer does not come in time."""
     patience = Patience(clock)
     with suppress(ApiError, TransportError):
         for each in conversations.list(within=patience.left()):
@@ -162,13 +178,13 @@ class Party:
     """The legs that are moved together.
 
     Attributes:
-        calls: In the order in which they are moved. What a ``connect`` made leaves before the leg whose flow made it:
-            that one's flow then goes on, while a leg that was connected ends with the one that connected it.
-        there: Those that are in the room already.
-        joined: The conversation made by ``connect`` that can become the room itself; None if there is none.
-        stays: Its legs.
+        calls: The legs in the order in which they are moved. A leg that a ``connect`` created moves before the leg
+            whose flow created it: that flow then continues, while in the other order the connected leg would end.
+        there: The ids of the legs that are already in the room.
+        joined: The conversation made by ``connect`` that can be renamed to the room; None if there is none.
+        stays: The ids of its legs.
         apart: The other conversations made by ``connect``: their legs are moved one by one, and the platform may end
-            the call of the last before its turn.
+            the last call before its turn.
     """
 
     calls: Sequence[Call]
@@ -179,13 +195,13 @@ class Party:
 
 
 def party(around: Iterable[Surroundings], room: str, *, may_become: bool = True) -> Party:
-    """Those who move when legs are moved with all who share a conversation with them.
+    """Return the legs to move together with all legs in their conversations.
 
-    Who only rings yet is not moved. Of several conversations made by ``connect`` one can become the room, even if it
-    became another room before.
+    Legs that are still ringing are not moved. One of the conversations made by ``connect`` can be renamed to the
+    room, even if it was renamed before.
 
     Args:
-        may_become: Whether one can: there is no such room, and nobody enters it on terms.
+        may_become: True if one may: the room does not exist yet, and no leg enters it with ``canHear`` or the like.
     """
     seen: dict[str, Call] = {}
     there: set[str] = set()
@@ -217,10 +233,10 @@ def party(around: Iterable[Surroundings], room: str, *, may_become: bool = True)
 
 
 def become_room(conversations: ConversationApi, conversation: Conversation, room: str) -> bool:
-    """Let a conversation be *room*, by its name: whoever is in it is in the room then, and nobody was moved.
+    """Rename a conversation to *room*: its legs are then in the room without being moved.
 
     Returns:
-        False if there is a room of that name already.
+        False if another conversation already has that name.
     """
     try:
         conversations.rename(conversation, room)
@@ -232,22 +248,22 @@ def become_room(conversations: ConversationApi, conversation: Conversation, room
 
 
 class Place(Enum):
-    """Where a leg that was moved is."""
+    """The place where a leg was found after a move."""
 
     ROOM = "in the room"
-    ELSEWHERE = "in another conversation than before"
+    ELSEWHERE = "in a different conversation"
     SAME = "where it was"
-    OVER = "over"
-    UNKNOWN = "not told"
+    OVER = "ended"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """Where a leg is now.
+    """A leg after a move, as last read.
 
     Attributes:
-        call: As last seen, None if it was not.
-        why: Why it was not seen.
+        call: Its record; None if it could not be read.
+        why: The reason why it could not be read.
     """
 
     place: Place
@@ -256,23 +272,23 @@ class Found:
 
     @property
     def conversation_uuid(self) -> str:
-        """The conversation that it is in, empty if none is known."""
+        """The conversation that it is in; empty if unknown."""
         return "" if self.call is None else self.call.conversation_uuid
 
     def __str__(self) -> str:
-        """As a remark tells it."""
+        """Return the predicate of a remark: "is in the room, CON-...", for example."""
         match self.place:
             case Place.OVER:
-                return f"is over: {self.call.status if self.call else 'gone'}"
+                return f"has ended: {self.call.status if self.call else 'gone'}"
             case Place.UNKNOWN:
-                return f"cannot be seen: {self.why.rstrip('.')}"
+                return f"cannot be read: {self.why.rstrip('.')}"
             case Place.ROOM:
                 return f"is in the room, {self.conversation_uuid}"
         return f"is in {self.conversation_uuid or 'no conversation'}"
 
 
 class ArrivalCheck:
-    """Sees where legs are, and whether that is the room.
+    """Checks whether moved legs are in the room.
 
     Args:
         room: The room's name.
@@ -286,11 +302,11 @@ class ArrivalCheck:
         self._names: dict[str, str | None] = {}
 
     def where(self, uuid: str, before: str, *, within: float = LOOK_SECONDS) -> Found:
-        """Where a leg is now.
+        """Read a leg and return where it is.
 
         Args:
-            before: The conversation that it was in.
-            within: Seconds that each look may take.
+            before: The conversation that it was in before the move.
+            within: Seconds that each request may take.
         """
         try:
             call = self._api.get_call(uuid, within=within)
@@ -306,14 +322,14 @@ class ArrivalCheck:
         return Found(place=Place.SAME if id_ == before else Place.ELSEWHERE, call=call)
 
     def wait(self, before: dict[str, str], *, check: Callable[[], None]) -> dict[str, Found]:
-        """Where each leg is, once it is in the room or over, at most :data:`ARRIVAL_SECONDS` from now.
+        """Wait until each leg is in the room or has ended, at most :data:`ARRIVAL_SECONDS`, and return where it is.
 
-        On its way to the room a leg may pass through a conversation of its own. One in a conversation whose name
-        cannot be read is seen there twice, and then left: its name would not be read a third time either.
+        On its way to the room a leg may pass through a conversation of its own. If the name of a leg's conversation
+        cannot be read, the leg is no longer waited for once it was found there twice.
 
         Args:
             before: The conversation that each leg was in, by the leg's id.
-            check: Called between looks; raises where the wait is to be left.
+            check: Called before each request; raises to stop the wait.
         """
         deadline = self._clock.monotonic() + ARRIVAL_SECONDS
         found: dict[str, Found] = {}
@@ -330,7 +346,7 @@ class ArrivalCheck:
             self._clock.sleep(POLL_SECONDS)
 
     def rooms(self, found: Iterable[Found]) -> list[str]:
-        """The conversations that the legs of a room are in: more than one, if they are in several regions."""
+        """Return the conversations of the legs in a room: more than one if the legs are in several regions."""
         ids = {each.conversation_uuid: None for each in found if each.place in (Place.ROOM, Place.ELSEWHERE)}
         if ids and all(self._names.get(id_) is None for id_ in ids):
             with suppress(ApiError, TransportError):
@@ -339,14 +355,14 @@ class ArrivalCheck:
         return list(ids)
 
     def _is_settled(self, found: Found, last: Found | None) -> bool:
-        """Whether waiting tells no more: it is there, or over, or stays where no name can be read."""
+        """Return True if waiting longer is useless: the leg arrived, ended, or stays where no name can be read."""
         if found.place is Place.ELSEWHERE and last is not None:
             is_same = last.conversation_uuid == found.conversation_uuid
             return is_same and self._name(found.conversation_uuid) is None
         return found.place in (Place.ROOM, Place.OVER)
 
     def has_name(self, found: Found) -> bool:
-        """Whether the name of the conversation that a leg is in could be read."""
+        """Return True if the name of the conversation that a leg is in could be read."""
         return self._names.get(found.conversation_uuid) is not None
 
     def _name(self, id_: str) -> str | None:
@@ -358,7 +374,7 @@ class ArrivalCheck:
 
 
 def label(call: Call) -> str:
-    """A leg as remarks name it: whose it is, and its id."""
+    """Return the name of a leg for remarks: its party and its id."""
     whose = call.from_ if call.direction == "inbound" else call.to
     name = endpoint.label(whose)
     return f"{name} ({call.uuid})" if name else call.uuid

@@ -1,4 +1,4 @@
-"""A call to place: what the API is asked for and whom that dials, each worked out once."""
+"""A call to place: its request body, and the numbers that it dials."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ class CallOrder:
     Attributes:
         to: The endpoint object to dial.
         from_: The caller: one of your numbers, or a SIP URI; None for any number of the application.
-        ncco: The flow of the call; None where the platform fetches it from *answer_url*.
-        advanced_machine_detection: As :func:`voicectl.voice.amd.parse` makes it.
-        ringing_timer: Seconds; so is *length_timer*.
+        ncco: The flow of the call; None if the platform fetches it from *answer_url*.
+        advanced_machine_detection: The object that :func:`voicectl.voice.amd.parse` returns.
+        ringing_timer: Seconds.
+        length_timer: Seconds.
 
     Source: Voice API reference, ``POST /v1/calls``.
     """
@@ -45,7 +46,7 @@ class CallOrder:
 
     @cached_property
     def body(self) -> dict[str, Any]:
-        """The request, without our reference."""
+        """The body of the request, without the reference."""
         fields = {
             "to": [self.to],
             "from": self.from_ and {"type": "phone", "number": self.from_},
@@ -64,13 +65,13 @@ class CallOrder:
 
     @cached_property
     def body_hash(self) -> str:
-        """SHA-256 of the body: two orders that ask for the same have the same."""
+        """SHA-256 of the body, equal for orders of the same call."""
         content = json.dumps(self.body, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()
 
     @cached_property
     def dialled(self) -> tuple[str, ...]:
-        """Everybody whom the call makes ring: its endpoint, then the ``connect`` actions of its NCCO."""
+        """All parties that the call makes ring: its endpoint, then the ``connect`` actions of its NCCO."""
         return (endpoint.label(self.to) or "", *ncco.dialled(self.ncco))
 
     @property
@@ -80,11 +81,11 @@ class CallOrder:
 
     @property
     def shown_to(self) -> dict[str, Any]:
-        """The endpoint as records have it, without what is secret."""
+        """The endpoint as records show it, without secrets."""
         return endpoint.shown(self.to)
 
     def body_with(self, reference: str) -> dict[str, Any]:
-        """The body; *reference* rides on its ``event_url``, if it has one that is POSTed to."""
+        """Return the body with *reference* as a query parameter of its ``event_url``, if that is POSTed to."""
         if self.event_url is None or self.event_method not in (None, "POST"):
             return self.body
         parts = urlsplit(self.event_url)
@@ -96,7 +97,7 @@ def greeting(text: str | None, audio_url: str | None, room: str | None, **voice:
     """Return the NCCO that says *text*, plays the file at *audio_url* and joins *room*, whichever are given.
 
     Args:
-        voice: As :func:`voicectl.voice.ncco.talk` takes it.
+        voice: Keyword arguments for :func:`voicectl.voice.ncco.talk`.
     """
     flow: Ncco = []
     if text is not None:

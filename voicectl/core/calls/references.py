@@ -1,6 +1,6 @@
-"""LEG references: a full id, the beginning of one, ``@last``, or the number of one of its ends.
+"""LEG references: a full id, the beginning of one, ``@last``, or the number at one of its ends.
 
-An id has exactly one of two forms before it is put into a URL, so ``../x`` never gets there.
+Only text in one of the two forms of a full id is ever put into a URL, so ``../x`` never is.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_LISTED = 10
 
 _PREFIX = re.compile(r"[0-9a-fA-F][0-9a-fA-F-]{3,35}")
 _NUMBER = re.compile(r"(to|from):\+?([0-9]{4,15})")
-_ELSEWHERE = "See them: voicectl call list. One in another region may be found by its full id only."
+_ELSEWHERE = "List them: voicectl call list. To name a leg in another region, give its full id."
 _ENDS = {"to": ("goes to", "go to"), "from": ("comes from", "come from")}
 
 
@@ -34,23 +34,25 @@ def resolve(
     last: Callable[[], str | None],
     what: str = "live leg",
 ) -> str:
-    """The full id of the leg that *text* names; a full id is returned as it is, without a look-up.
+    """Return the full id of the leg that *text* names; a full id is returned without a look-up.
 
     Args:
-        candidates: Gives the legs that the beginning of an id, or a number, is matched with; called for these only.
-        last: Gives the id of the call created last, or raises where ``@last`` may not be used.
-        what: What the candidates are, for errors.
+        candidates: Returns the legs to match with the beginning of an id or a number; called for these only.
+        last: Returns the id of the last call created, or raises if ``@last`` may not be used.
+        what: A name for the candidates in errors.
 
     Raises:
-        InputError: *text* has no form of a leg reference.
-        LegError: It names no leg, or several: the candidates are listed.
+        InputError: *text* is not a leg reference.
+        LegError: It names no leg, or several; the hint lists several.
     """
     if is_leg_id(text):
         return text
     if text == LAST:
         created = last()
         if created is None:
-            raise LegError("No call was created from here yet.", hint="Name the leg: voicectl call list")
+            raise LegError(
+                "No call was created on this machine yet.", hint="Name a leg; list them: voicectl call list"
+            )
         return created
     if (number := _NUMBER.fullmatch(text)) is not None:
         return _by_number(number[1], number[2], candidates(), what)
@@ -63,15 +65,15 @@ def resolve(
     if len(found) == 1:
         return found[0].uuid
     if not found:
-        hint = f"A number? Write it as to:{text} or from:{text}" if text.isdigit() else _ELSEWHERE
+        hint = f"If it is a phone number, write to:{text} or from:{text}" if text.isdigit() else _ELSEWHERE
         raise LegError(f"No {what} has an id that begins with {text}.", hint=hint)
     raise LegError(
-        f"Several {what}s have an id that begins with {text}.", hint=f"Give more of it: {_listed(found)}"
+        f"Several {what}s have an id that begins with {text}.", hint=f"Give more of the id: {_listed(found)}"
     )
 
 
 def each_once(*several: Iterable[Call]) -> Iterator[Call]:
-    """The legs of *several* lists, each as the first of them has it."""
+    """Yield the legs of *several* lists, each once, from the first list that has it."""
     seen: set[str] = set()
     for call in chain(*several):
         plain = call.uuid.replace("-", "").lower()
@@ -81,12 +83,12 @@ def each_once(*several: Iterable[Call]) -> Iterator[Call]:
 
 
 def is_number_reference(text: str) -> bool:
-    """Whether *text* names a leg by the number of one of its ends: ``to:447700900001``."""
+    """Return True if *text* names a leg by a number: ``to:447700900001`` or ``from:...``."""
     return _NUMBER.fullmatch(text) is not None
 
 
 def _by_number(end: str, digits: str, candidates: Iterable[Call], what: str) -> str:
-    """The id of the one leg whose *end* has just that number or, if none has, one that begins so."""
+    """Return the id of the only leg whose *end* has that number or, if there is none, begins with it."""
     exact: list[Call] = []
     begins: list[Call] = []
     for call in candidates:
@@ -98,7 +100,7 @@ def _by_number(end: str, digits: str, candidates: Iterable[Call], what: str) -> 
     if len(found) == 1:
         return found[0].uuid
     one, several = _ENDS[end]
-    number = digits if exact else f"{digits} or a number that begins so"
+    number = digits if exact else f"{digits} or a number that begins with it"
     if not found:
         raise LegError(f"No {what} {one} {number}.", hint=_ELSEWHERE)
     raise LegError(f"Several {what}s {several} {number}.", hint=f"Name one by its id: {_listed(found)}")
@@ -112,7 +114,7 @@ def _how_to_name(text: str) -> str:
     if text.startswith("CON-"):
         return "That is a conversation. See its legs: voicectl call list --conversation " + _shown(text)
     return (
-        "Use a full id, its first 4 characters or more, to:NUMBER, from:NUMBER, @last, or - to read it from"
+        "Use a full id, its first 4 characters or more, to:NUMBER, from:NUMBER, @last, or - to read ids from"
         " standard input."
     )
 

@@ -1,8 +1,18 @@
-"""Finding a leg: a call lives in one region, and every other host answers 404 for it, as for one that is over.
+"""Finding the region of a leg: every other region answers 404 for it, just as for a leg that has ended.
 
-The other hosts are asked by reads only, all at once and not for long; where the leg was found is noted, and the next
-request about it goes there. Then the other profiles are tried, so that the error can name the right one; nothing is
-ever done with another profile's key.
+A request goes to the host where the leg was last found (the action log has it), or else to the base URL. After a 404
+the search reads the leg, and never changes it:
+
+1. at the host where the previous leg of this command was found, since legs of one command often live together;
+2. at the host that was asked, if the request was a change: the leg may exist there and only refuse the change;
+3. at all other hosts at once: the one that an event names as the leg's region, the base URL, and the other regions.
+   The first that knows the leg ends the search.
+
+All reads together take at most :data:`SECONDS`. A host that does not answer in time may still have the leg, so "not
+found" is reported only if every host answered 404; otherwise the result is unknown.
+
+If no region has the leg, the other profiles are tried, so that the error can name the right one. Their keys are used
+to read, and for nothing else.
 
 Source: Voice API reference, "regions".
 """
@@ -37,23 +47,23 @@ if TYPE_CHECKING:
     Reader: TypeAlias = Callable[[], AbstractContextManager[VoiceApi]]
 
 SECONDS = 5.0
-"""How long a search may take, all reads together."""
+"""Seconds that all reads of a search may take together."""
 
 HERE_SECONDS = 2.0
 REGIONS_SECONDS = 3.0
-"""How much of that a host that is asked alone may take, and the regions."""
+"""Seconds of these that one host, and all regions together, may take."""
 
 MOST_TIMES = 4.0
-"""How many times as long all of these become, as ``--request-timeout`` is longer than it is by default."""
+"""Largest factor by which a longer ``--request-timeout`` extends these limits."""
 
 
 class Finder:
-    """Where the legs of one application are; see :class:`voicectl.api.client.Places`.
+    """Finds the regions of one application's legs; see :class:`voicectl.api.client.Places`.
 
     Args:
-        profiles: Those of this user: another one may know the leg.
-        events: Gives the store of webhook events, which may tell in which region a leg is; None if there is none.
-        on_found: Told, once a host, of a leg that was found there.
+        profiles: The profiles of this user: another one may know the leg.
+        events: Returns the event store, which may name the region of a leg; None if there is none.
+        on_found: Called with a remark the first time that a leg is found on a host.
     """
 
     def __init__(
@@ -79,7 +89,7 @@ class Finder:
         self._times = min(max(sessions.timeout / REQUEST_SECONDS, 1.0), MOST_TIMES)
 
     def of(self, uuid: str) -> Session:
-        """Requests to where the leg was found, by this command or one before; else to the base URL."""
+        """Return a session with the host where the leg was last found, or else with the base URL."""
         leg = hyphenated(uuid)
         if leg not in self._known:
             url = self._notes.region(leg)
@@ -87,13 +97,13 @@ class Finder:
         return self._known[leg]
 
     def find(self, uuid: str, refusal: NotFoundError, *, is_read: bool, within: float) -> Session:
-        """Look for a leg that is not where :meth:`of` says; once a command, if that finds nothing.
+        """Look for a leg that was not at the host of :meth:`of`; a leg that was not found is not looked for again.
 
         Raises:
-            NotFoundError: The leg is there, and what was asked for cannot be done to it; or it is nowhere.
-            TransportError: Whether it is nowhere is unknown, for a host gave no usable answer.
+            NotFoundError: No host has the leg; or the host has it, but cannot make the change.
+            TransportError: A host that may have the leg gave no usable answer.
         """
-        # Threads are waited for, which no other clock tells.
+        # Waiting for threads takes real time, which a test's clock does not measure.
         give_up = time.monotonic() + min(SECONDS * self._times, within)
         with self._sessions.interrupts.waiting():
             here = self.of(uuid)
@@ -118,7 +128,7 @@ class Finder:
             raise self._unknown(uuid, refusal, found, give_up)
 
     def _others(self, uuid: str) -> Iterable[str]:
-        """Where to look beside the host that was asked: first where an event says."""
+        """Yield the hosts to ask: first the one that an event names, then the base URL and the other regions."""
         told = self._told(uuid)
         if told is not None and (session := self._at(told)) is not None:
             yield session.origin
@@ -126,8 +136,8 @@ class Finder:
         yield from self._hosts.elsewhere
 
     def _told(self, uuid: str) -> str | None:
-        """Where requests about a leg go, as an event told."""
-        from voicectl.core import history  # noqa: PLC0415 (as below: for a leg that was not found only)
+        """Return the URL of a leg's region from its events; None if they do not name one."""
+        from voicectl.core import history  # noqa: PLC0415 (as below: needed only for a leg that was not found)
 
         try:
             events = self._events()
@@ -139,7 +149,7 @@ class Finder:
         return {url: partial(self._sessions.reader, url) for url in urls}
 
     def _at(self, url: str) -> Session | None:
-        """Requests to *url*, which was noted or told; None if no token may go there, or may no more."""
+        """Return a session with *url*, which a note or an event names; None if tokens may not be sent there."""
         try:
             checked = self._hosts.check(url)
         except ConfigError:
@@ -156,9 +166,7 @@ class Finder:
         self._last = session.origin
         if session.origin not in self._announced:
             self._announced.add(session.origin)
-            self._on_found(
-                f"Leg {uuid} is on {_name(session.origin)}; what is asked of it goes there from now on."
-            )
+            self._on_found(f"Leg {uuid} is on {_name(session.origin)}; requests about it now go there.")
         return session
 
     def _ask_alone(self, url: str, uuid: str, give_up: float) -> Call | VoicectlError:
@@ -173,13 +181,13 @@ class Finder:
         *,
         is_first_enough: bool = False,
     ) -> dict[str, Call | VoicectlError]:
-        """What each answers to a read, all at once; what has not answered by then did not answer.
+        """Read the leg with all *readers* at once, and return their answers; late answers count as none.
 
         Args:
-            until: On the machine's own monotonic clock.
-            is_first_enough: Wait for no more once one of them knows the leg.
+            until: A time of the system's monotonic clock.
+            is_first_enough: Stop waiting once one of them knows the leg.
         """
-        from queue import Empty, SimpleQueue  # noqa: PLC0415 (as the next: most legs are where they are asked for)
+        from queue import Empty, SimpleQueue  # noqa: PLC0415 (as the next: most legs are at the first host)
 
         from voicectl.background import Beside  # noqa: PLC0415
 
@@ -210,37 +218,36 @@ class Finder:
     def _unknown(
         self, uuid: str, refusal: NotFoundError, found: Mapping[str, Any], give_up: float
     ) -> NotFoundError | TransportError:
-        """The error for a leg that none of those who were asked knows; it is remembered, unless one was silent."""
+        """Return the error for a leg that was not found, and remember it unless a host gave no answer."""
         neighbours = self._neighbours()
         readers = {name: reader for name, reader in neighbours.items() if reader}
         answers = self._ask(readers, uuid, give_up, is_first_enough=True)
         theirs = next((name for name, each in answers.items() if not isinstance(each, VoicectlError)), None)
         absent = [_name(url) for url, answer in found.items() if isinstance(answer, NotFoundError)]
         silent = [_name(url) for url, answer in found.items() if not isinstance(answer, NotFoundError)]
-        message = (
-            f"No leg {uuid} for {self._home.whose} on {', '.join(absent)}."  # whoever refused is one of them
-        )
+        # *absent* includes the host that refused
+        message = f"No leg {uuid} for {self._home.whose} on {', '.join(absent)}."
         if silent:
-            message += f" Whether it is on {', '.join(silent)} is unknown: there was no usable answer."
+            message += f" It may be on {', '.join(silent)}, which gave no usable answer."
             if theirs is None:
                 return TransportError(
                     message,
-                    hint="Nothing was done. Give the command again; a longer --request-timeout waits longer.",
+                    hint="Nothing was changed. Run the command again; --request-timeout allows more time.",
                 )
         error = NotFoundError(message, status=refusal.status, title=refusal.title, trace_id=refusal.trace_id)
         if theirs is not None:
             error.message += f" Profile {theirs} has it."
-            error.hint = f"Nothing was done. Give the command again with -p {theirs}."
+            error.hint = f"Nothing was changed. Run the command again with -p {theirs}."
         else:
             error.hint = _advice(neighbours, answers)
         self._nowhere[hyphenated(uuid)] = error
         return error
 
     def _neighbours(self) -> dict[str, Reader | None]:
-        """The other profiles that may know a leg: on the same kind of host, and never in a rehearsal.
+        """Return readers for the other profiles that may know a leg; none in a rehearsal.
 
-        Each with what reads with its key at its base URL. One whose key a command prints has None: it is not asked,
-        since that command may ask for something itself.
+        A profile on loopback is tried only beside another on loopback, and likewise for the platform. A profile with
+        a key command has None for its reader: it is not tried, since the command may prompt the user.
         """
         ours, profiles = self._sessions.target, self._profiles
         found: dict[str, Reader | None] = {}
@@ -248,7 +255,7 @@ class Finder:
             try:
                 profile = profiles.get(name)
                 theirs = resolve(self._sessions.environ, profiles, profile=name)
-            except VoicectlError:  # malformed, or not to be used there: it is no help
+            except VoicectlError:  # a malformed profile, or one for another host, cannot help
                 continue
             is_here, are_here = (
                 is_loopback(urlsplit(each.base_url).hostname or "") for each in (ours, theirs)
@@ -260,22 +267,22 @@ class Finder:
 
 
 def _not_possible(refusal: NotFoundError, uuid: str, seen: Call) -> NotFoundError:
-    """The refusal of a change to a leg whose record is there."""
-    refusal.hint = f"The leg is known there, and is {seen.status}" + (
-        ": it is over." if seen.is_final else f". See its record: voicectl call show {uuid}"
+    """Return the refusal of a change to a leg that does exist, with its status in the hint."""
+    refusal.hint = f"The leg is there, and its status is {seen.status}" + (
+        ": it has ended." if seen.is_final else f". See its record: voicectl call show {uuid}"
     )
     return refusal
 
 
 def _advice(neighbours: Iterable[str], answers: Mapping[str, Any]) -> str:
-    """Where the leg may still be, and which other profiles were tried."""
-    text = "The leg may be over, or another application's: 'voicectl call list --all'."
+    """Return a hint: where else the leg may be, and which other profiles were tried."""
+    text = "The leg may have ended, or belong to another application. See: voicectl call list --all."
     absent = [name for name, answer in answers.items() if isinstance(answer, NotFoundError)]
     unsure = [name for name in neighbours if name not in absent]
     if absent:
-        text += f" Profile {', '.join(absent)} {'does' if len(absent) == 1 else 'do'} not know it either."
+        text += f" Profile {', '.join(absent)} {'does' if len(absent) == 1 else 'do'} not have it either."
     if unsure:
-        text += f" Not known for profile {', '.join(unsure)}."
+        text += f" Not checked with profile {', '.join(unsure)}."
     return text
 
 

@@ -1,4 +1,4 @@
-"""Selecting live legs by what their records show, and by their age, which no record of a live leg shows.
+"""Selecting live legs by their records, and by their age, which the record of a live leg does not show.
 
 Source: Voice API reference, ``GET /v1/calls`` and "call record": a leg that has not completed has no time field, and
 what ``date_start`` and ``date_end`` mean for it is not documented.
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from voicectl.core.calls.ages import Ages
 
 BEFORE_ALL_CALLS = "2000-01-01T00:00:00Z"
-"""No call was made before this time: a leg that is listed as one is not dated at all."""
+"""A time before all calls: a server that lists a leg as older does not date live legs."""
 
 PICKED_UP = (CallStatus.ANSWERED, CallStatus.MACHINE)
 """The statuses in which a leg can be muted and earmuffed."""
 
 
 class Direction(StrEnum):
-    """Who called: the party, or we."""
+    """Direction of a call, seen from the application."""
 
     INBOUND = "inbound"
     OUTBOUND = "outbound"
@@ -39,15 +39,15 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which live legs are meant; all, where nothing is said.
+    """The conditions that selected live legs meet; without any, all live legs are selected.
 
     Attributes:
         conversation: The id of the conversation that they are in now.
         status: One of the live statuses.
-        match_to: What the number they went to, URI, user or extension is like: ``4477*``.
+        match_to: A pattern for the number, URI, user or extension called: ``4477*``.
         match_from: The same for the caller.
-        older_than: Seconds since they were made, at the least.
-        except_: Legs that are not meant, by their hyphenated ids.
+        older_than: Seconds since their creation, at least.
+        except_: Legs to leave out, as hyphenated ids.
     """
 
     conversation: str | None = None
@@ -60,7 +60,7 @@ class Selection:
 
 
 def matches(call: Call, selection: Selection) -> bool:
-    """Whether a record is what *selection* asks for, but for its age; one of a leg that is over never is."""
+    """Return True if a live leg's record meets all conditions of *selection* except its age."""
     return (
         is_leg_id(call.uuid)
         and not call.is_final
@@ -74,7 +74,7 @@ def matches(call: Call, selection: Selection) -> bool:
 
 
 def is_like(shown: str | None, glob: str | None) -> bool:
-    """Whether a number, as a record shows it, is like ``4477*`` or ``+4477*``; a withheld one is like ``*`` alone."""
+    """Return True if a number from a record matches ``4477*`` or ``+4477*``; a withheld one matches only ``*``."""
     return glob is None or fnmatchcase(shown or "", glob.removeprefix("+"))
 
 
@@ -85,19 +85,19 @@ def find(
     ages: Callable[[], Ages],
     statuses: Sequence[CallStatus] = LIVE,
 ) -> list[Call]:
-    """The live legs that *selection* asks for, each once, as last seen.
+    """Return the live legs that *selection* selects, each once, as last seen.
 
-    The server is asked for the conversation and the status, and its records are not taken on trust: one that ignores
-    a filter shows legs that were not asked for.
+    The request filters by conversation and status, and the records are checked again, since a server that ignores a
+    filter lists other legs too.
 
-    How old a live leg is can only be asked, and a server may answer as if every live leg, or none, had that age. So
-    one counts as old enough only if it is listed before the cut-off, is not listed from the cut-off on, and is not
-    listed before :data:`BEFORE_ALL_CALLS` either: a server that does not date live legs, that dates them all 1970, or
-    that knows their day alone, then gives none that may be younger.
-    What this machine knows of when a leg was made can rule it out, and never brings one in.
+    The age of a live leg is known only from filters by date, and a server may treat every live leg, or none, as
+    matching them. So a leg counts as old enough only if it is listed before the cut-off, not listed from the cut-off
+    on, and not listed before :data:`BEFORE_ALL_CALLS`. A server that does not date live legs, dates them all 1970, or
+    knows only their day then lists none that may be younger. What this machine knows of a leg's creation can exclude
+    the leg, and never includes one.
 
     Args:
-        ages: Gives what this machine knows of when legs were made; called where their age is asked for.
+        ages: Returns what this machine knows of the age of legs; called only if *selection* has an age.
         statuses: The statuses to look in.
     """
     ask = partial(live_calls, api, conversation_uuid=selection.conversation)
@@ -109,7 +109,7 @@ def find(
     old = [call for call in ask(statuses=wanted, date_end=cut_off) if matches(call, selection)]
     if not old:
         return []
-    # in every live status: a leg that has moved on meanwhile is not to be missed
+    # list every live status, so as not to miss a leg that has moved on meanwhile
     undated = {call.uuid for call in ask(statuses=LIVE, date_end=BEFORE_ALL_CALLS)}
     younger = {call.uuid for call in ask(statuses=LIVE, date_start=cut_off)}
     return [

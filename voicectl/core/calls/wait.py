@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 1.0
 REQUESTS_PER_SECOND = 15.0
-"""All that the limiter allows: a wait does not last long."""
+"""The whole rate that the limiter allows: a wait does not last long."""
 
 LAST_SECONDS = 1.0
-"""How long the answers may take that were asked for when time was up."""
+"""Seconds to wait for answers that are outstanding when time is up."""
 
 LATE_SECONDS = 1.0
-"""How late an event about the end of a leg may be."""
+"""Seconds by which an event about the end of a leg may be late."""
 
 
 class Waiter:
@@ -42,7 +42,7 @@ class Waiter:
     If the board names no leg and none is live, all have ended.
 
     Args:
-        until: A status of the record, ``ended`` for any final one, or ``human``, which only events tell.
+        until: A status of the record, ``ended`` for any final one, or ``human``, which only events report.
         timeout: Seconds to wait in all, from now on.
     """
 
@@ -64,13 +64,13 @@ class Waiter:
         return self._deadline - self._clock.monotonic()
 
     def rounds(self) -> Iterator[list[Change]]:
-        """Yield the changes, or an empty list, several times a second to once a second, until the status is reached.
+        """Yield the changes, or an empty list, one to several times a second, until the status is reached.
 
         Raises:
-            WaitTimeout: Time is up, and the legs still might reach it.
+            WaitTimeout: Time is up, and the legs might still reach it.
             WaitEnded: A leg ended in another status, so that not all can reach it; the others were waited for.
             NotFoundError: Neither the API nor an event knows one of the named legs.
-            TransportError: Time is up, and the API did not answer for one of the legs; so :class:`RateLimitedError`.
+            TransportError, RateLimitedError: Time is up, and the API did not answer for one of the legs.
         """
         for changes in self._poller.rounds(give_up=self._deadline):
             yield changes
@@ -90,9 +90,9 @@ class Waiter:
         for sight in missing:
             if sight.is_gone and not sight.is_told:
                 raise WaitEnded(
-                    f"The API has no record of leg {sight.call.uuid} any more, which was not {self._until} before.",
+                    f"The API no longer has a record of leg {sight.call.uuid}, which did not reach '{self._until}'.",
                     [each.call for each in sights],
-                    hint=f"See what is known of it: voicectl trace {sight.call.uuid}",
+                    hint=f"See its timeline: voicectl trace {sight.call.uuid}",
                 )
         if self.is_late and poller.failure is not None and not poller.knows_all:
             raise poller.failure
@@ -101,12 +101,14 @@ class Waiter:
             self._fail(sights, missing)
         if self.is_late:
             raise WaitTimeout(
-                f"No leg was {self._until} within {self._timeout:g} s.", [], hint="There was none to be seen."
+                f"No leg reached '{self._until}' within {self._timeout:g} s.",
+                [],
+                hint="There were no live legs.",
             )
         return False
 
     def _is_over(self, sight: Sight) -> bool:
-        """Return True if nothing that may still come can bring the leg to the status."""
+        """Return True if no further report can bring the leg to the status."""
         if sight.call.rules_out(self._until):
             return True
         if sight.ended is None or sight.is_gone:
@@ -116,28 +118,34 @@ class Waiter:
         return is_told_by_both or is_old or not self._poller.status.has_events
 
     def _fail(self, sights: Sequence[Sight], missing: Sequence[Sight]) -> NoReturn:
-        """Raise the error that says why the *missing* ones of the legs are not at the status."""
+        """Raise the error that says why the *missing* legs have not reached the status."""
         until = self._until
         calls = [each.call for each in sights]
         for call in (each.call for each in missing if each.call.is_final):
             raise WaitEnded(
-                f"Leg {call.uuid} ended {call.status} before it was {until}.", calls, hint=_why(call)
+                f"Leg {call.uuid} ended with status {call.status}, and did not reach '{until}'.",
+                calls,
+                hint=_why(call),
             )
         for call in (each.call for each in missing if each.call.rules_out(until)):
             raise WaitEnded(
-                f"Leg {call.uuid} is no {until}: what answered was found to be the other.",
+                f"Leg {call.uuid} was answered by a {'machine' if until == HUMAN else 'person'}, not a"
+                f" {'person' if until == HUMAN else 'machine'}.",
                 calls,
-                hint=f"It goes on as it is. See its record: voicectl call show {call.uuid}",
+                hint=f"The call continues. See its record: voicectl call show {call.uuid}",
             )
         live = missing[0].call
         if until != HUMAN:
-            hint = f"It goes on as it is. Wait longer with --timeout, or end it: voicectl hangup {live.uuid}"
+            hint = f"The call continues. Wait longer with --timeout, or end it: voicectl hangup {live.uuid}"
         elif missing[0].is_told:
-            hint = "A call tells that only if it was created with --machine-detection."
+            hint = "The platform reports this only for calls created with --machine-detection."
         else:
-            hint = "No event of it is in the store. Do its webhooks go to 'webhook serve', and is this its store?"
+            hint = (
+                "The event store has no event of this leg. Check that 'webhook serve' receives its webhooks, and"
+                " keeps them in this store."
+            )
         raise WaitTimeout(
-            f"Leg {live.uuid} is {live.status}, and was not {until} within {self._timeout:g} s.",
+            f"Leg {live.uuid} is {live.status}, and did not reach '{until}' within {self._timeout:g} s.",
             calls,
             hint=hint,
         )
@@ -158,22 +166,23 @@ def follow(
 ) -> list[Call]:
     """Wait until every leg is at *until* or past it, and return each as last seen.
 
-    The API is polled once a second, so a status shorter than that may go unseen. Stored events are looked at first,
-    and more often; what they tell counts at once.
+    The API is polled once a second, so a status shorter than that may go unseen. Stored events are read first and
+    more often, and count at once.
 
     Args:
         uuids: The legs, in the order of the result.
-        until: As :class:`Waiter` takes it, as *timeout* is.
-        on_change: Called with each leg at first sight and at each change of its status.
+        until: The status to wait for, as for :class:`Waiter`.
+        timeout: Seconds to wait in all.
+        on_change: Called with each leg when it is first seen and at each change of its status.
         on_trouble: Called with a warning, once each, when the API or the store fails and the wait goes on without it.
-        events: Gives the store of events; None if there is none.
+        events: Returns the event store; None if there is none.
         offset: Seconds that the platform's clock is ahead of *clock*.
-        check: Raises if a signal came.
+        check: Raises if a signal arrived.
 
     Raises:
-        TransportError: The API does not answer for a leg of which there is no event; so :class:`RateLimitedError`.
-        StoreError: The store fails, and only events show *until*.
-        VoicectlError: As :meth:`Waiter.rounds` does.
+        TransportError, RateLimitedError: The API does not answer for a leg that has no event.
+        StoreError: The store failed, and only events report *until*.
+        WaitTimeout, WaitEnded, NotFoundError: As for :meth:`Waiter.rounds`.
     """
     tail = None if events is None else Tail(events, clock, is_needed=until == HUMAN)
     board = Board(
@@ -193,7 +202,7 @@ def follow(
     def warn(what: str, why: str) -> None:
         if what not in troubles:
             troubles.add(what)
-            on_trouble(f"warning: going on {what}: {why}")
+            on_trouble(f"warning: continuing {what}: {why}")
 
     for uuid in uuids:
         board.recall(uuid, clock.time())
@@ -204,17 +213,17 @@ def follow(
                 shown[key] = news
                 on_change(call)
         if tail is not None and tail.trouble is not None:
-            warn("without the store of events", tail.trouble)
+            warn("without the event store", tail.trouble)
         if poller.failure is not None and not waiter.is_late:
-            warn("with stored events alone", poller.failure.message)
+            warn("with stored events only", poller.failure.message)
     return [each.call for each in board.sights()]
 
 
 def _why(call: Call) -> str:
     return {
-        "busy": "The other side was engaged. Try again later.",
-        "rejected": "The call was refused by the other side or its carrier, or the number is not valid.",
-        "timeout": "Nobody answered within the ringing timer.",
-        "unanswered": "The other side could not be reached or declined.",
+        "busy": "The far end was busy. Try again later.",
+        "rejected": "The far end or its carrier rejected the call, or the number is not valid.",
+        "timeout": "The call was not answered within the ringing timer.",
+        "unanswered": "The far end could not be reached, or declined the call.",
         "failed": "The call could not be routed. Check the number.",
     }.get(call.status, f"See its record: voicectl call show {call.uuid}")
