@@ -101,7 +101,7 @@ def test_nobody_is_rung_whom_the_profile_does_not_let_be_rung(
     ran = caller(line, flow)
 
     assert ran.exit_code in (2, 9)  # 2: it would not have been an NCCO either
-    assert ran.exit_code == 2 or "does not let" in ran.stderr
+    assert ran.exit_code == 2 or "does not allow" in ran.stderr
     assert ran.stdout == ""
     assert platform.requests == []
 

@@ -102,7 +102,7 @@ def test_half_a_pair_is_refused_and_never_completed_from_elsewhere(
     ran = sources("profile show", env=(whole if given.startswith("VOICECTL") else {}) | {given: value})
 
     assert ran.exit_code == 3
-    assert f"{given} is set and {missing} is not" in ran.stderr
+    assert f"{given} is set, but {missing} is not" in ran.stderr
     assert "BEGIN" not in ran.stderr
 
 

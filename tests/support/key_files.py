@@ -153,14 +153,14 @@ FAILS: dict[str, tuple[Maker, str]] = {
         lambda key: pkcs8(key).replace(b"PRIVATE KEY", b"PGP PRIVATE KEY BLOCK"),
         "it is a pgp private key block",
     ),
-    "half of it": (lambda key: pkcs8(key)[:850], "cut short"),
-    "no last line": (lambda key: pkcs8(key).rsplit(b"-----END", 1)[0], "cut short"),
+    "half of it": (lambda key: pkcs8(key)[:850], "truncated"),
+    "no last line": (lambda key: pkcs8(key).rsplit(b"-----END", 1)[0], "truncated"),
     "no first line": (lambda key: pkcs8(key).split(b"\n", 1)[1], "no PEM block"),
     "a line lost": (
         lambda key: b"\n".join(pkcs8(key).split(b"\n")[:5] + pkcs8(key).split(b"\n")[6:]),
         "altered",
     ),
-    "another label": (lambda key: pkcs8(key).replace(b"PRIVATE KEY", b"EC PRIVATE KEY"), "unknown kind"),
+    "another label": (lambda key: pkcs8(key).replace(b"PRIVATE KEY", b"EC PRIVATE KEY"), "unknown type"),
     "an empty block": (
         lambda _: b"-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n",
         "cannot be read",
@@ -168,8 +168,8 @@ FAILS: dict[str, tuple[Maker, str]] = {
     "bytes": (lambda _: bytes(range(256)) * 16, "no PEM block"),
     "NULs": (lambda _: bytes(4096), "no PEM block"),
     "a NUL in it": (lambda key: pkcs8(key).replace(b"\n", b"\n\0", 3), "cannot be read"),
-    "a thousand beginnings": (lambda _: b"-----BEGIN A-----\n" * 3600, "cut short"),
-    "a beginning without end": (lambda _: b"-----BEGIN " + b"A" * 65_000, "cut short"),
-    "10 MB": (lambda key: pkcs8(key) + b"A" * 10_000_000, "over 64 KiB"),
+    "a thousand beginnings": (lambda _: b"-----BEGIN A-----\n" * 3600, "truncated"),
+    "a beginning without end": (lambda _: b"-----BEGIN " + b"A" * 65_000, "truncated"),
+    "10 MB": (lambda key: pkcs8(key) + b"A" * 10_000_000, "larger than 64 KiB"),
 }
 """Files without a usable key, each with words of the error message."""

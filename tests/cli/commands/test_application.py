@@ -568,7 +568,7 @@ def test_a_profile_without_its_secret_takes_none_from_elsewhere(office: Room) ->
     ran = office("-p test app show", env={"VONAGE_API_KEY": "abcd1234", "VONAGE_API_SECRET": SECRET})
 
     assert ran.exit_code == 3
-    assert "no secret for the API key of profile test" in ran.stderr
+    assert "No secret is stored for the API key of profile test" in ran.stderr
 
 
 def test_a_secret_that_others_can_read_is_refused(office: Room) -> None:

@@ -91,7 +91,7 @@ def sandbox_wrong_key(room: Room) -> None:
     [
         (key_open, "key", "read", "chmod 600 ", 3),
         (key_gone, "key", "read", "Check the path", 3),
-        (key_cut, "key", "read", "private key that was made with the application", 3),
+        (key_cut, "key", "read", "private key generated with the application", 3),
         (sandbox_wrong_key, "read", None, "right key for this application", 3),
         (sandbox_busy, "read", None, "doctor", 7),
         (limiter_blocked, "limiter", None, "VOICECTL_STATE_DIR", 1),
@@ -151,9 +151,9 @@ def test_credentials_outrank_the_network_and_that_the_state(voicectl: Room) -> N
         (0, "ok", "within"),
         (20, "ok", "within"),
         (-20, "ok", "within"),
-        (432, "fail", "432 s slow"),
-        (-432, "fail", "432 s fast"),
-        (86_400, "fail", "86400 s slow"),
+        (432, "fail", "432 s behind"),
+        (-432, "fail", "432 s ahead of"),
+        (86_400, "fail", "86400 s behind"),
         (None, "skipped", "no Date"),
     ],
 )

@@ -111,7 +111,7 @@ def test_the_sandbox_s_profile_is_never_the_default(
     ran = add("profile use sandbox")
 
     assert ran.exit_code == 2
-    assert "never the default" in ran.stderr
+    assert "cannot be the default" in ran.stderr
     assert add("profile list").rows[0][:2] == ["prod", "true"]
 
 
@@ -299,7 +299,7 @@ ID, KEY = f"--application-id {APP}", "--private-key {pem}"
         (f"{ID} {KEY} --region mars", 3, "no region"),
         (f"{ID} {KEY} --base-url https://api.nexmo.com.evil.org", 3, "not a listed"),
         (f"{ID} {KEY} --base-url http://api.nexmo.com", 3, "without https"),
-        (f"{ID} {KEY} --host https://example.org", 2, "not the name of a host"),
+        (f"{ID} {KEY} --host https://example.org", 2, "is not a host name"),
         (f"{ID} {KEY} --from 00442079460000", 2, "not a phone number"),
         (f"{ID} {KEY} --allow 0044", 2, "not the beginning"),
         (f"{ID} {KEY} --deny 44*", 2, "not the beginning"),
@@ -361,7 +361,7 @@ def test_an_unknown_name_is_told_with_those_there_are(add: Room) -> None:
         ran = add(words)
 
         assert ran.exit_code == 3
-        assert "There is prod." in ran.stderr
+        assert "Existing profiles: prod." in ran.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""Who acts, on which host: profiles, keys, the account, and what a profile allows."""
+"""The identity that a command acts with: profile, keys, account and hosts; and the guards of a profile."""

@@ -1,7 +1,7 @@
-"""The account behind an application: its API key and secret, for the APIs that take no token.
+"""The account of an application: its API key and secret, for the APIs that do not accept tokens.
 
-They come as a pair from one source: the profile that was named, ``VOICECTL_API_*``, ``VONAGE_API_*``, the default
-profile.
+Both come from one source, the first that sets them: the chosen profile, ``VOICECTL_API_*``, ``VONAGE_API_*``, the
+default profile.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOWHERE = "nowhere"
-"""What the source is called that has none."""
+"""Name of the source when no source sets a key and secret."""
 
 _FAMILIES = ("VOICECTL", "VONAGE")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """A key and its secret.
+    """An API key with its secret.
 
     Attributes:
-        source: Where they came from, for people.
-        secret_in_shell: The secret as a word for a POSIX shell, which names where it is kept and does not hold it.
+        source: The source of both, for messages.
+        secret_in_shell: A word for a POSIX shell that expands to the secret without containing it.
     """
 
     key: str
@@ -40,14 +40,14 @@ class Account:
 
 
 class AccountSource(NamedTuple):
-    """Where a pair is, and how to read it; the secret is not looked at before."""
+    """The source of an API key and secret; the secret is not read before ``load`` is called."""
 
     name: str
     load: Callable[[], Account]
 
 
 def of_environment(environ: Mapping[str, str]) -> AccountSource | None:
-    """What ``VOICECTL_API_*`` or ``VONAGE_API_*`` hold, None if there are none."""
+    """Return the source ``VOICECTL_API_*`` or ``VONAGE_API_*``; None if neither is set."""
     for family in _FAMILIES:
         names = f"{family}_API_KEY", f"{family}_API_SECRET"
         if any(environ.get(name) for name in names):
@@ -56,12 +56,12 @@ def of_environment(environ: Mapping[str, str]) -> AccountSource | None:
 
 
 def beside(private_key: Path, api_key: str, source: str) -> AccountSource:
-    """An account whose secret lies beside *private_key*."""
+    """Return the source of an account whose secret is stored next to *private_key*."""
     return AccountSource(source, partial(_from_file, api_key, private_key, source))
 
 
 def nowhere() -> AccountSource:
-    """No source has any."""
+    """Return a source that fails when it is loaded: no key and secret are set."""
     return AccountSource(NOWHERE, _missing)
 
 
@@ -70,18 +70,18 @@ def _from_variables(key_name: str, secret_name: str, environ: Mapping[str, str])
     if not key or not secret:
         there, missing = (key_name, secret_name) if key else (secret_name, key_name)
         raise ConfigError(
-            f"{there} is set and {missing} is not: an API key and its secret come as a pair.",
-            hint=f"Set {missing} too, or name a profile with -p.",
+            f"{there} is set, but {missing} is not: an API key needs its secret from the same source.",
+            hint=f"Set {missing} too, or choose a profile with -p.",
         )
     return _checked(key, secret, key_name, f'"${secret_name}"')
 
 
 def _from_file(key: str, private_key: Path, source: str) -> Account:
-    """The secret lies beside the private key of the same profile, and is called like it."""
+    """Read the secret from the file next to the profile's private key, which has the same stem."""
     path = private_key.with_suffix(".api-secret")
     if not path.exists():
         raise ConfigError(
-            f"There is no secret for the API key of {source}.",
+            f"No secret is stored for the API key of {source}.",
             hint="Store the profile again with --api-secret-file, or set VOICECTL_API_KEY and VOICECTL_API_SECRET.",
         )
     secret = files.read_private(path, what="API secret").decode("utf-8", "replace").strip()
@@ -89,11 +89,11 @@ def _from_file(key: str, private_key: Path, source: str) -> Account:
 
 
 def _checked(key: str, secret: str, source: str, in_shell: str) -> Account:
-    """The account, if its two halves can be sent: HTTP joins them with a colon."""
+    """Return the account if its key and secret can be sent: HTTP joins them with a colon."""
     is_key = key and not any(character in ": " for character in key)
     if not is_key or not secret or not all(text.isascii() and text.isprintable() for text in (key, secret)):
         raise ConfigError(
-            f"The API key and secret from {source} are none: each is a line of ASCII, the key without a colon.",
+            f"The API key or secret from {source} is malformed: both must be ASCII lines, and the key has no colon.",
             hint="Copy them again from the dashboard.",
         )
     return Account(key=key, secret=secret, source=source, secret_in_shell=in_shell)
@@ -101,7 +101,7 @@ def _checked(key: str, secret: str, source: str, in_shell: str) -> Account:
 
 def _missing() -> Account:
     raise ConfigError(
-        "This needs the account's API key and secret, and there are none.",
-        hint="Give them to the profile (profile add --api-key K --api-secret-file FILE), or set VOICECTL_API_KEY and"
+        "This command needs the account's API key and secret, and none are set.",
+        hint="Add them to the profile (profile add --api-key K --api-secret-file FILE), or set VOICECTL_API_KEY and"
         " VOICECTL_API_SECRET.",
     )

@@ -1,4 +1,4 @@
-"""Private keys: any sane form of PEM in, an RSA key out, and no byte of it in an error.
+"""Private keys: reading an RSA key from any common form of PEM, without showing a byte of it in an error.
 
 Source: Vonage documentation on JWT, "keys": PKCS#8 as the platform hands out, PKCS#1 as ``ssh-keygen`` makes.
 """
@@ -39,59 +39,61 @@ _BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,64})-----")
 
 
 def parse(content: bytes | str, *, where: str) -> RSAPrivateKey:
-    r"""Read a private key as people have it: PKCS#1 or PKCS#8, CRLF, a byte order mark, a typed ``\n``, or base64.
+    r"""Read a private key in any common form: PKCS#1 or PKCS#8, CRLF, a byte order mark, literal ``\n``, or base64.
 
     The key's numbers are not checked against each other (25 ms at 2048 bits): :func:`check` does that once.
 
     Args:
-        where: Names the source in the error.
+        where: Name of the source, for the error.
 
     Raises:
-        ConfigError: It is not an RSA private key of 2048 bits or more; in one line, without a byte of it.
+        ConfigError: It is not an RSA private key of 2048 bits or more. The message has no byte of it.
     """
     data = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
     kind, block = _find_block(data, where)
     if not kind.endswith("PRIVATE KEY"):
         raise _refused(where, f"it is a {kind.lower()}, not a private key")
     if kind.startswith("OPENSSH"):
-        raise _refused(where, "it is in OpenSSH's own form; rewrite it: ssh-keygen -p -m PEM -f FILE")
+        raise _refused(where, "it is in OpenSSH format; convert it: ssh-keygen -p -m PEM -f FILE")
     try:
         key = _pem_loader()(block, None, unsafe_skip_rsa_key_validation=True)
     except TypeError:
         raise _refused(where, "it is encrypted; decrypt it: openssl pkey -in FILE -out KEY.pem") from None
     except (ValueError, UnsupportedAlgorithm, OverflowError, InternalError):
         raise _refused(
-            where, "its PEM block cannot be read: cut short, altered, or of an unknown kind"
+            where, "its PEM block cannot be read: it is truncated, altered or of an unknown type"
         ) from None
     if not isinstance(key, RSAPrivateKey):
-        raise _refused(where, "it is not an RSA key, the one kind that the platform takes")
+        raise _refused(where, "it is not an RSA key, the only type that the platform accepts")
     if not MIN_BITS <= key.key_size <= MAX_BITS:
-        raise _refused(where, f"it has {key.key_size} bits; RSA of {MIN_BITS} to {MAX_BITS} is needed")
+        raise _refused(
+            where, f"it has {key.key_size} bits; an RSA key of {MIN_BITS} to {MAX_BITS} bits is needed"
+        )
     return key
 
 
 def check(key: RSAPrivateKey, *, where: str) -> None:
-    """Check once, when a key is stored, that it signs what its public half verifies.
+    """Check that the public half of a key verifies what the key signs; done once, when a key is stored.
 
     Raises:
-        ConfigError: It does not: the numbers in the file do not belong together.
+        ConfigError: It does not, since the numbers in the file do not belong together.
     """
     probe = b"voicectl"
     try:
         signature = key.sign(probe, PKCS1v15(), SHA256())
         key.public_key().verify(signature, probe, PKCS1v15(), SHA256())
     except (InvalidSignature, ValueError, OverflowError, InternalError):
-        raise _refused(where, "it is damaged: what it signs does not verify") from None
+        raise _refused(where, "it is damaged: its signatures do not verify") from None
 
 
 def from_command(command: str, *, within: float = COMMAND_SECONDS) -> RSAPrivateKey:
-    """Run *command* without a shell and read the key it prints, at most 64 KiB.
+    """Run *command* without a shell and read the key that it prints, at most 64 KiB.
 
     Args:
-        within: Seconds after which it, and what it started, is ended.
+        within: Seconds after which the command and its children are killed.
 
     Raises:
-        ConfigError: It cannot be run, fails, takes too long, prints too much, or no key.
+        ConfigError: The command cannot be run, fails, takes too long, prints too much, or prints no key.
     """
     import shlex  # noqa: PLC0415 (with subprocess: few keys come from a command)
     import subprocess  # noqa: PLC0415
@@ -112,18 +114,18 @@ def from_command(command: str, *, within: float = COMMAND_SECONDS) -> RSAPrivate
     with process:
         try:
             content = _read_bounded(process, within)
-        except BaseException:  # a signal too: nobody waits for a command that hangs
+        except BaseException:  # on a signal too: do not wait for a command that hangs
             _end(process)
             raise
     if process.returncode:
         raise ConfigError(
-            f"The key command ended with status {process.returncode}.", hint="Run it by hand to see why."
+            f"The key command exited with status {process.returncode}.", hint="Run it by hand to see why."
         )
-    return parse(content, where="what the key command prints")
+    return parse(content, where="the output of the key command")
 
 
 def fingerprint(key: RSAPublicKey) -> str:
-    """``SHA256:`` and 64 hex digits: the hash of the public key's DER form."""
+    """Return the hash of the public key's DER form: ``SHA256:`` and 64 hex digits."""
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 (see _pem_loader)
 
     der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
@@ -131,7 +133,7 @@ def fingerprint(key: RSAPublicKey) -> str:
 
 
 def to_pem(key: RSAPrivateKey) -> bytes:
-    """The one form in which keys are stored: PKCS#8 PEM."""
+    """Return the key as PKCS#8 PEM, the form in which keys are stored."""
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 (see _pem_loader)
 
     form = serialization.PrivateFormat.PKCS8
@@ -139,9 +141,9 @@ def to_pem(key: RSAPrivateKey) -> bytes:
 
 
 def _pem_loader() -> Callable[..., PrivateKeyTypes]:
-    """Find ``load_pem_private_key`` without its package, which also loads all that reads OpenSSH's keys (5 ms)."""
+    """Return ``load_pem_private_key`` without importing its package, whose OpenSSH support takes 5 ms to load."""
     try:
-        from cryptography.hazmat.bindings._rust import openssl  # noqa: PLC0415 (where the package has it from)
+        from cryptography.hazmat.bindings._rust import openssl  # noqa: PLC0415 (from where the package imports it)
 
         found: Callable[..., PrivateKeyTypes] = openssl.keys.load_pem_private_key
     except (ImportError, AttributeError):
@@ -152,7 +154,7 @@ def _pem_loader() -> Callable[..., PrivateKeyTypes]:
 
 
 def _read_bounded(process: subprocess.Popen[bytes], within: float) -> bytes:
-    """What *process* prints until it closes its output and ends."""
+    """Return the output of *process* once it has closed its output and ended."""
     import subprocess  # noqa: PLC0415 (see from_command)
 
     assert process.stdout is not None  # noqa: S101 (it is a pipe)
@@ -164,7 +166,7 @@ def _read_bounded(process: subprocess.Popen[bytes], within: float) -> bytes:
         content += part
         if len(content) > MAX_PEM_BYTES:
             raise ConfigError(
-                "The key command prints over 64 KiB.", hint="It must print a key and nothing else."
+                "The key command printed more than 64 KiB.", hint="It must print a key and nothing else."
             )
         if not part:
             try:
@@ -176,19 +178,19 @@ def _read_bounded(process: subprocess.Popen[bytes], within: float) -> bytes:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a command that was not waited for, so that its group is certainly its own, and what it started."""
+    """Kill a command and its children. It has not been waited for, so its process group is still its own."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 
 
 def _find_block(data: bytes, where: str) -> tuple[str, bytes]:
-    """The first private key among the PEM blocks of *data*, else the first block, and what kind it says it is.
+    """Return the kind and text of the first private key among the PEM blocks of *data*, or else of the first block.
 
     Raises:
-        ConfigError: There is no whole block.
+        ConfigError: There is no complete block.
     """
     if len(data) > MAX_PEM_BYTES:
-        raise _refused(where, "it is over 64 KiB")
+        raise _refused(where, "it is larger than 64 KiB")
     found: list[tuple[str, bytes]] = []
     has_begun = False
     for candidate in (data, _unbase64(data)):
@@ -201,12 +203,12 @@ def _find_block(data: bytes, where: str) -> tuple[str, bytes]:
     if found:
         return found[0]
     if has_begun:
-        raise _refused(where, "its PEM block is cut short: it has no END line")
-    raise _refused(where, "it holds no PEM block (-----BEGIN PRIVATE KEY-----)")
+        raise _refused(where, "its PEM block is truncated: it has no END line")
+    raise _refused(where, "it contains no PEM block (-----BEGIN PRIVATE KEY-----)")
 
 
 def _plain(data: bytes) -> bytes:
-    """*data* with line ends as they should be; some editors of Windows save text as UTF-16."""
+    """Return *data* with plain line ends; UTF-16, which some Windows editors write, becomes UTF-8."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         data = data.decode("utf-16", "replace").encode()
     data = data.replace(b"\\r", b"").replace(b"\\n", b"\n")
@@ -214,7 +216,7 @@ def _plain(data: bytes) -> bytes:
 
 
 def _blocks(text: bytes) -> Iterator[tuple[str, bytes]]:
-    """Each whole PEM block and its kind, found in a time that grows with *text* only."""
+    """Yield the kind and text of each complete PEM block, in time linear in *text*."""
     at = 0
     while begin := _BEGIN.search(text, at):
         mark = b"-----END " + begin[1] + b"-----"
@@ -234,5 +236,5 @@ def _unbase64(data: bytes) -> bytes:
 def _refused(where: str, why: str) -> ConfigError:
     return ConfigError(
         f"The private key in {where} cannot be used: {why}.",
-        hint="Use the private key that was made with the application: RSA, PEM, not encrypted.",
+        hint="Use the private key generated with the application: RSA, PEM, not encrypted.",
     )

@@ -1,4 +1,4 @@
-"""What a profile allows: whom it may ring, how often and how long, and which hosts of its own it adds."""
+"""The guards of a profile: numbers it may call, how often and for how long, and the API hosts it adds."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _HOST = re.compile(r"(?!-)[a-z0-9-]{1,63}(\.(?!-)[a-z0-9-]{1,63})+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What a profile allows.
+    """The guards of a profile.
 
     Attributes:
-        allow: Prefixes of numbers that may be rung; empty means all.
-        deny: Prefixes that may not; the longest prefix of both lists wins, and ``deny`` at equal length.
-        max_calls_per_hour: Phones that this machine may make ring in an hour for this application.
-        length_timer: The longest a call may last, in seconds.
-        hosts: API hosts beyond the listed ones.
+        allow: Prefixes of numbers that may be called; empty for all.
+        deny: Prefixes of numbers that may not; the longest matching prefix wins, and ``deny`` at equal length.
+        max_calls_per_hour: Phones that this machine may ring in an hour for this application.
+        length_timer: Longest duration of a call, in seconds.
+        hosts: API hosts in addition to the built-in list.
     """
 
     allow: tuple[str, ...] = ()
@@ -37,20 +37,22 @@ class Policy:
     hosts: tuple[str, ...] = ()
 
     def check_dialled(self, dialled: Iterable[str]) -> None:
-        """Refuse a number that may not be rung.
+        """Refuse numbers that may not be called.
 
-        Where there is a list, what only resembles a number in E.164 is refused too: ``0044...`` or ``44 7700`` may
-        reach a phone by way of a lenient platform, and no prefix would have been compared with it.
+        With a list, text that only resembles an E.164 number is refused too: a lenient platform may dial ``0044...``
+        or ``44 7700``, and the prefixes would not match it.
 
         Raises:
-            GuardError: Names the first one and the rule.
+            GuardError: A number may not be called; the message names it and the rule.
         """
         if not self.allow and not self.deny:
             return
         for each in dialled:
             shown = each.removeprefix("+")
             if not _NUMBER.fullmatch(each) and not any(letter.isalpha() or letter == ":" for letter in each):
-                raise _forbidden(each, "it is not written in E.164, so the lists cannot judge it")
+                raise _forbidden(
+                    each, "it is not in E.164 format, so voicectl cannot check it against the lists"
+                )
             allowed = max(filter(shown.startswith, self.allow), key=len, default="")
             denied = max(filter(shown.startswith, self.deny), key=len, default="")
             if denied and len(denied) >= len(allowed):
@@ -59,25 +61,25 @@ class Policy:
                 raise _forbidden(each, f"it allows only numbers that begin with {', '.join(self.allow)}")
 
     def length_for(self, asked: int | None) -> int | None:
-        """The length timer to send: what was asked for, or the profile's.
+        """Return the length timer to send: *asked*, or the profile's if that is None.
 
         Raises:
-            GuardError: More was asked for than the profile allows.
+            GuardError: *asked* is more than the profile allows.
         """
         if self.length_timer is not None and asked is not None and asked > self.length_timer:
             raise GuardError(
                 f"A call of {asked} s is longer than this profile allows ({self.length_timer} s).",
-                hint="Ask for less, or use another profile.",
+                hint="Give a shorter length timer, or use another profile.",
             )
         return self.length_timer if asked is None else asked
 
     @property
     def connect_limit(self) -> int | None:
-        """The limit of a ``connect`` that voicectl makes itself, in seconds."""
+        """The ``limit`` of a ``connect`` action that voicectl writes, in seconds."""
         return None if self.length_timer is None else min(self.length_timer, MAX_CONNECT_SECONDS)
 
     def to_json(self) -> dict[str, Any]:
-        """The fields that are set."""
+        """Return the fields that are set."""
         fields = {
             name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()
         }
@@ -85,11 +87,11 @@ class Policy:
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> Policy:
-        """Read what :meth:`to_json` wrote, checked again: files can be edited, and a guard must not be lost so.
+        """Read the output of :meth:`to_json`, and check it again: a guard must not be lost when the file is edited.
 
         Raises:
-            InputError: A prefix or host is none.
-            TypeError: Something is of another type, or not known.
+            InputError: A prefix or host is malformed.
+            TypeError: A field has the wrong type, or is unknown.
         """
         if unknown := raw.keys() - asdict(cls()).keys():
             raise TypeError(f"unknown guards {unknown}")
@@ -103,29 +105,30 @@ class Policy:
 
 
 def prefix(text: str) -> str:
-    """Check a prefix of ``allow`` or ``deny``: the first digits of E.164 numbers, without ``+``.
+    """Check a prefix of ``allow`` or ``deny``, and return it without ``+``: the first digits of E.164 numbers.
 
     Raises:
-        InputError: It is something else.
+        InputError: *text* is not the beginning of an E.164 number.
     """
     digits = text.removeprefix("+")
     if not _PREFIX.fullmatch(digits):
         raise InputError(
             f"{text!r} is not the beginning of a phone number.",
-            hint="Write the first digits in E.164, such as 44 or 1876. Mind that 1 is many countries.",
+            hint="Write the first digits in E.164, such as 44 or 1876. Note that 1 covers several countries.",
         )
     return digits
 
 
 def host_name(text: str) -> str:
-    """Check the name of a host that may get tokens, in lower case.
+    """Check the name of a host that may receive tokens, and return it in lower case.
 
     Raises:
-        InputError: It is something else.
+        InputError: *text* is not a host name.
     """
     if not _HOST.fullmatch(text.lower()):
         raise InputError(
-            f"{text!r} is not the name of a host.", hint="Write it whole and alone, such as api.example.org."
+            f"{text!r} is not a host name.",
+            hint="Give the full host name and nothing else, such as api.example.org.",
         )
     return text.lower()
 
@@ -133,7 +136,7 @@ def host_name(text: str) -> str:
 def _texts(raw: dict[str, Any], name: str) -> list[str]:
     value = raw.get(name, [])
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise TypeError(f"{name} is not a list of texts")
+        raise TypeError(f"{name} is not a list of strings")
     return value
 
 
@@ -146,6 +149,6 @@ def _amount(raw: dict[str, Any], name: str) -> int | None:
 
 def _forbidden(number: str, rule: str) -> GuardError:
     return GuardError(
-        f"This profile does not let {number} be rung: {rule}.",
+        f"This profile does not allow calls to {number}: {rule}.",
         hint="Check the number, or change the profile's allow and deny lists.",
     )

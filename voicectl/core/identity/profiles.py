@@ -1,6 +1,6 @@
-"""Profiles: an application, its key and its guards under a name, kept in the configuration directory.
+"""Profiles: named applications with their keys and guards, stored in the configuration directory.
 
-``profiles.json`` holds what is not secret; each secret has a file of its own in ``keys/``, 0600 in 0700.
+``profiles.json`` contains everything but secrets; each secret has a file of its own in ``keys/``, 0600 in 0700.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """One stored identity.
+    """A stored profile.
 
     Attributes:
-        key_command: Prints the private key; None if the key is stored.
-        base_url: Where requests go: what was given, a region's host, or the platform's.
-        regions: A sandbox's base URLs of the regions, by name; empty for the platform, whose hosts are known.
+        key_command: A command that prints the private key; None if the key is stored.
+        base_url: The base URL of requests: the one given, a region's host, or the platform's.
+        regions: A sandbox's base URLs by region name; empty for the platform, whose hosts are known.
         from_: The caller id of new calls.
-        api_key: The account, for the APIs that take key and secret.
+        api_key: The account's API key, for the APIs that take a key and secret.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Profile:
     policy: Policy = field(default_factory=Policy)
 
     def to_json(self) -> dict[str, Any]:
-        """The form in ``profiles.json``."""
+        """Return the form in ``profiles.json``."""
         fields = {
             "application_id": self.application_id,
             "base_url": self.base_url,
@@ -66,17 +66,18 @@ class Profile:
 
     @classmethod
     def from_json(cls, name: str, raw: dict[str, Any]) -> Profile:
-        """Read what :meth:`to_json` wrote, checked again: files can be edited.
+        """Read the output of :meth:`to_json`, and check it again, since users edit the file.
 
         Raises:
-            ConfigError: Its id, base URL or one of its regions is not one.
-            InputError: Its caller or a guard is not one.
-            KeyError: It has no id. TypeError, AttributeError: something is of another type.
+            ConfigError: The application id, base URL or a region is malformed.
+            InputError: The caller id or a guard is malformed.
+            KeyError: There is no application id.
+            TypeError, AttributeError: A field has the wrong type.
         """
         policy = Policy.from_json(raw.get("guards", {}))
         texts = {field: raw.get(field) for field in ("base_url", "key_command", "from", "api_key", "ca_file")}
         if not all(value is None or isinstance(value, str) for value in texts.values()):
-            raise TypeError("a setting is not a text")
+            raise TypeError("a setting is not a string")
         return cls(
             name=name,
             application_id=application_id(raw["application_id"]),
@@ -94,7 +95,7 @@ class ProfileStore:
     """The profiles of this user.
 
     Args:
-        directory: The configuration directory; made when something is stored.
+        directory: The configuration directory, which is created when something is stored.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -102,21 +103,21 @@ class ProfileStore:
         self._path = directory / "profiles.json"
 
     def names(self) -> list[str]:
-        """All names, sorted."""
+        """Return the names of all profiles, sorted."""
         return sorted(self._load()["profiles"])
 
     @property
     def default(self) -> str | None:
-        """The name of the default profile."""
+        """The name of the default profile; None if there is none."""
         name = self._load().get("default")
         return name if isinstance(name, str) else None
 
     def get(self, name: str) -> Profile:
-        """The profile *name*.
+        """Return the profile *name*.
 
         Raises:
-            ConfigError: There is none, or its entry is malformed.
-            InputError: None can be called so.
+            ConfigError: There is no such profile, or its entry is malformed.
+            InputError: *name* is not a valid profile name.
         """
         raw = self._load()["profiles"].get(check_name(name))
         if raw is None:
@@ -139,18 +140,18 @@ class ProfileStore:
         signature_secret: str | None = None,
         replace: bool = False,
     ) -> None:
-        """Store *profile* and its secrets; the first one but ``sandbox`` becomes the default.
+        """Store *profile* and its secrets; the first profile other than ``sandbox`` becomes the default.
 
-        A secret that is None stays as it was; see :meth:`forget`.
+        A secret that is None keeps its stored value; see :meth:`forget`.
 
         Raises:
             InputError: The name is taken and *replace* is false.
-            ConfigError: The file system refused.
+            ConfigError: A file could not be written.
         """
         content = self._load()
         if profile.name in content["profiles"] and not replace:
             raise InputError(
-                f"There is a profile {profile.name!r} already.",
+                f"Profile {profile.name!r} already exists.",
                 hint=f"Choose another name, or replace it: voicectl profile add {profile.name} --replace ...",
             )
         files.private_directory(self._keys)
@@ -171,21 +172,21 @@ class ProfileStore:
 
         Raises:
             ConfigError: There is no such profile.
-            InputError: It is ``sandbox``, which never is the default.
+            InputError: It is ``sandbox``, which cannot be the default.
         """
         self.get(name)
         if name == SANDBOX:
             raise InputError(
-                "The profile 'sandbox' is never the default: a rehearsal must be asked for.",
-                hint="Give -p sandbox, or run your script inside 'voicectl sandbox exec'.",
+                "The profile 'sandbox' cannot be the default: ask for a rehearsal explicitly.",
+                hint="Use -p sandbox, or run your script inside 'voicectl sandbox exec'.",
             )
         self._save(self._load() | {"default": name})
 
     def remove(self, name: str) -> None:
-        """Forget a profile, malformed or not, and its secrets; the default is then none if it was this one.
+        """Remove a profile, even a malformed one, and its secrets; if it was the default, there is no default then.
 
         Raises:
-            ConfigError: There is no such profile, or the file system refused.
+            ConfigError: There is no such profile, or a file could not be changed.
         """
         content = self._load()
         if check_name(name) not in content["profiles"]:
@@ -200,7 +201,7 @@ class ProfileStore:
         """Delete stored secrets of profile *name*.
 
         Raises:
-            ConfigError: The file system refused.
+            ConfigError: A file could not be deleted.
         """
         for kind in kinds:
             path = self._secret(name, kind)
@@ -210,15 +211,15 @@ class ProfileStore:
                 raise ConfigError(f"{path} cannot be deleted: {exc.strerror}.") from exc
 
     def key_path(self, name: str) -> Path:
-        """Where the private key of profile *name* is stored."""
+        """Return the path of the stored private key of profile *name*."""
         return self._secret(name, "pem")
 
     def has_secret(self, name: str, kind: str) -> bool:
-        """Whether profile *name* has an ``api-secret`` or ``signature-secret``."""
+        """Return True if profile *name* has a stored ``api-secret`` or ``signature-secret``."""
         return self._secret(name, kind).exists()
 
     def secret(self, name: str, kind: str) -> str | None:
-        """That secret, None if there is none."""
+        """Return a stored secret; None if there is none."""
         path = self._secret(name, kind)
         return files.read_private(path, what=kind).decode() if path.exists() else None
 
@@ -232,25 +233,27 @@ class ProfileStore:
     def _unknown(self, name: str) -> ConfigError:
         there = self.names()
         if name == SANDBOX:
-            hint = "Make it and start the sandbox: voicectl sandbox start --detach"
+            hint = "Start the sandbox, which creates it: voicectl sandbox start --detach"
         elif there:
-            hint = f"There is {', '.join(there)}. Another: voicectl profile add {name}"
+            hint = f"Existing profiles: {', '.join(there)}. Add another: voicectl profile add {name}"
         else:
             hint = f"Add it: voicectl profile add {name} --application-id ID --private-key FILE"
         return ConfigError(f"There is no profile {name!r}.", hint=hint)
 
     def _load(self) -> dict[str, Any]:
         try:
-            content = json.loads(files.read_own(self._path, what="file of profiles"))
+            content = json.loads(files.read_own(self._path, what="profiles file"))
         except FileNotFoundError:
             return {"profiles": {}}
         except (ValueError, RecursionError) as exc:
             raise ConfigError(
-                f"The profiles in {self._path} cannot be read: it is not JSON.",
+                f"The profiles in {self._path} cannot be read: the file is not JSON.",
                 hint="Correct the file, or move it away.",
             ) from exc
         if not isinstance(content, dict) or not isinstance(content.get("profiles"), dict):
-            raise ConfigError(f"{self._path} holds no profiles.", hint="Correct the file, or move it away.")
+            raise ConfigError(
+                f"{self._path} contains no profiles.", hint="Correct the file, or move it away."
+            )
         return content
 
     def _save(self, content: dict[str, Any]) -> None:
@@ -259,16 +262,16 @@ class ProfileStore:
 
 
 def check_name(name: str) -> str:
-    """Return *name* if a profile may be called so.
+    """Return *name* if it is a valid profile name.
 
     Raises:
-        InputError: It is empty, long, or holds more than letters, digits, ``.``, ``_`` and ``-``.
+        InputError: It is empty, too long, or has characters other than letters, digits, ``.``, ``_`` and ``-``.
     """
     if _NAME.fullmatch(name):
         return name
     raise InputError(
-        f"{name!r} cannot be the name of a profile.",
-        hint="Use up to 64 letters, digits, dots, hyphens, underscores.",
+        f"{name!r} is not a valid profile name.",
+        hint="Use up to 64 letters, digits, dots, hyphens and underscores.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Sessions with the hosts of the API, each signed in as an application or as its account."""
+"""Sessions with the hosts of the API, each authenticated as an application or as its account."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class Sessions:
-    """Makes sessions that share the pace, the options and the clock's offset of one command.
+    """Creates sessions that share the rate limiter, options and clock offset of one command.
 
     Attributes:
         timeout: Seconds that a request may take.
-        offset: Seconds that the API's clock was ahead of ours when last seen.
-        on_offset: Called with another offset that was seen.
-        identify: Names the application and its key, where they are refused.
-        debug: Told of every request and reply.
+        offset: Seconds that the API's clock was last seen ahead of this machine's.
+        on_offset: Called with the offset when it is seen to have changed.
+        identify: Returns a description of the application and its key, for errors.
+        debug: Called with a line about every request and reply.
         closing: Closes the connections when the command ends.
     """
 
@@ -58,18 +58,18 @@ class Sessions:
 
     @property
     def home(self) -> Session:
-        """The session with the base URL, signed in as the application."""
+        """The session with the base URL, authenticated as the application."""
         return self.at(self.target.base_url)
 
     def at(self, origin: str) -> Session:
-        """Return a session with a host, signed in as the application."""
+        """Return a session with a host, authenticated as the application."""
         if origin not in self._known:
             self._known[origin] = self.make(origin, self._bearer, self.identify)
         return self._known[origin]
 
     @contextmanager
     def reader(self, origin: str, target: Target | None = None) -> Iterator[VoiceApi]:
-        """Read at a host as the application, or as that of *target*, in a thread of its own."""
+        """Yield an API client for reads in another thread, authenticated as the application or that of *target*."""
         bearer = self._bearer if target is None else self.bearer(target)
         ca_file = None if target is None else target.ca_file
         with ExitStack() as closing:
@@ -90,8 +90,8 @@ class Sessions:
         """Return a session with a host.
 
         Args:
-            identify: Names who is signed in.
-            interrupts: New ones where it is used in another thread than the main one, where no signal arrives.
+            identify: Returns a description of the credentials, for errors.
+            interrupts: A new object if the session is used outside the main thread, where no signals arrive.
         """
         is_sandbox = self.target.profile == SANDBOX and is_loopback(urlsplit(origin).hostname or "")
         return Session(

@@ -1,8 +1,7 @@
-"""The signature secrets that webhooks are verified with, by account.
+"""The signature secrets with which webhooks are verified, by account.
 
-They come from the profile that was named, ``VOICECTL_SIGNATURE_SECRET``, ``VONAGE_SIGNATURE_SECRET``, or the default
-profile; in a rehearsal from its sandbox. There are one or two, one a line: two while the platform changes from one to
-the other.
+They come from the chosen profile, ``VOICECTL_SIGNATURE_SECRET``, ``VONAGE_SIGNATURE_SECRET``, or the default profile;
+in a rehearsal, from its sandbox. There are one or two, one per line: two while the secret is being changed.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ _FAMILIES = ("VOICECTL", "VONAGE")
 
 
 class SignatureSource(NamedTuple):
-    """Where secrets are; they are not looked at before they are asked for.
+    """The source of signature secrets, which are not read before :func:`load`.
 
     Attributes:
-        name: For people.
-        api_key: The account that they belong to, where the same source says.
-        text: The secrets themselves, or None if they are in the file *path*.
+        name: Name of the source, for messages.
+        api_key: The account of the secrets, if the source names it.
+        text: The secrets, or None if they are in the file *path*.
     """
 
     name: str
@@ -40,7 +39,7 @@ class SignatureSource(NamedTuple):
 
 
 def of_environment(environ: Mapping[str, str]) -> SignatureSource | None:
-    """What ``VOICECTL_*`` or ``VONAGE_SIGNATURE_SECRET`` holds, None if there is none."""
+    """Return the source ``VOICECTL_SIGNATURE_SECRET`` or ``VONAGE_SIGNATURE_SECRET``; None if neither is set."""
     for family in _FAMILIES:
         name = f"{family}_SIGNATURE_SECRET"
         if environ.get(name):
@@ -51,19 +50,19 @@ def of_environment(environ: Mapping[str, str]) -> SignatureSource | None:
 
 
 def beside(private_key: Path, api_key: str | None, source: str) -> SignatureSource | None:
-    """The secret that lies beside where *private_key* is or would be, None if there is none."""
+    """Return the source of a secret next to *private_key*, which need not exist; None if there is no secret."""
     path = private_key.with_suffix(".signature-secret")
     return SignatureSource(source, api_key, path=path) if path.exists() else None
 
 
 def load(source: SignatureSource | None) -> Callable[[], Secrets] | None:
-    """The secrets of *source* by account; None if there is no source.
+    """Return a function that returns the secrets of *source* by account; None if there is no source.
 
-    What is returned may be called for each webhook: it reads a file again when that has changed, and goes on with
-    what it knows while that cannot be read.
+    The function is cheap enough to call for each webhook: it reads the file again only when that has changed, and
+    returns the last secrets while the file cannot be read.
 
     Raises:
-        ConfigError: They are malformed, or others can read their file.
+        ConfigError: The secrets are malformed, or others can read their file.
     """
     if source is None:
         return None
@@ -74,7 +73,7 @@ def load(source: SignatureSource | None) -> Callable[[], Secrets] | None:
 
 
 class _File:
-    """The secrets in a file; call it."""
+    """The secrets in a file; calling it returns them."""
 
     def __init__(self, path: Path, api_key: str | None) -> None:
         self._path = path
@@ -99,7 +98,7 @@ def _parse(text: str, where: str) -> tuple[str, ...]:
     found = tuple(line.strip() for line in text.splitlines() if line.strip())
     if not 0 < len(found) <= MAX_SECRETS or not all(each.isascii() and each.isprintable() for each in found):
         raise ConfigError(
-            f"The signature secret in {where} is none: it is a line of ASCII, or two while it is being changed.",
+            f"The signature secret in {where} is malformed: it must be one line of ASCII, or two during a change.",
             hint="Copy it again from the account's settings in the dashboard.",
         )
     return found

@@ -1,8 +1,8 @@
-"""Which application a command acts for, where its requests go, and which source said so.
+"""The application and host that a command acts on, with the source of each setting.
 
-Order: ``--profile``, ``VOICECTL_PROFILE``, ``VOICECTL_*``, ``VONAGE_*``, the default profile. An application's id and
-key come as a pair from one source; what the chosen source leaves open, a later one may give. ``VOICECTL_SANDBOX``
-goes before everything. No file of the working directory is ever read.
+Order: ``--profile``, ``VOICECTL_PROFILE``, ``VOICECTL_*``, ``VONAGE_*``, the default profile. The first source that
+names an application supplies both its id and its key; later sources may supply settings that it lacks.
+``VOICECTL_SANDBOX`` overrides all of them. No file in the working directory is ever read.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ class Target:
     """The application and host that a command acts on.
 
     Attributes:
-        profile: The profile's name; None if it comes from elsewhere.
-        regions: A sandbox's base URLs of the regions, by name; empty where there are none to ask.
-        sources: For each setting, where it came from.
+        profile: The profile's name; None if the environment names the application.
+        regions: A sandbox's base URLs by region name; empty if there are none.
+        sources: The source of each setting.
         load_key: Reads the private key; its errors name the source.
-        account: Where the API key and secret are.
-        signature: Where the secrets that sign webhooks are; None if nowhere.
+        account: The source of the API key and secret.
+        signature: The source of the secrets that sign webhooks; None if there is none.
     """
 
     profile: str | None
@@ -65,23 +65,23 @@ class Target:
 
     @property
     def account_url(self) -> str:
-        """Where the API key and secret may go: to loopback, else to the one host that serves all regions."""
+        """The only URL to which the API key and secret may be sent: loopback, or the host that serves all regions."""
         return self.base_url if self.hosts.is_here else hosts.DEFAULT_BASE_URL
 
     @property
     def hosts(self) -> Hosts:
-        """Where its legs and files may be."""
+        """The hosts where its legs and files may be."""
         regions = tuple(self.regions.values())
         return Hosts(base_url=self.base_url, extra_hosts=self.policy.hosts, regions=regions)
 
     @property
     def name(self) -> str:
-        """How remarks and errors call it: ``profile prod`` or the variable it came from."""
+        """Its name in remarks and errors: ``profile prod``, or the variable that names the application."""
         return f"profile {self.profile}" if self.profile else self.sources["application_id"]
 
     @property
     def is_rehearsal(self) -> bool:
-        """Whether ``VOICECTL_SANDBOX`` chose it."""
+        """True if ``VOICECTL_SANDBOX`` chose it."""
         return self.sources["application_id"] == "VOICECTL_SANDBOX"
 
 
@@ -95,12 +95,12 @@ def resolve(
     """Find out which application and host to act on.
 
     Args:
-        profile: What ``--profile`` said.
-        ca_file: What ``--ca-file`` said.
+        profile: The value of ``--profile``.
+        ca_file: The value of ``--ca-file``.
 
     Raises:
-        ConfigError: Nothing says, or what says is malformed or incomplete.
-        GuardError: A sandbox's application would meet the platform.
+        ConfigError: No source names an application, or the source is malformed or incomplete.
+        GuardError: A sandbox's application would be used on the platform.
     """
     if environ.get("VOICECTL_SANDBOX"):
         return _rehearsal(environ["VOICECTL_SANDBOX"])
@@ -115,34 +115,34 @@ def resolve(
         name, said_by = profiles.default, "the default profile"
     if name is None and profiles.names():
         raise ConfigError(
-            "No profile is the default, and the environment names no application.",
-            hint=f"Name one with -p: {', '.join(profiles.names())}. Or make yours the default:"
-            " voicectl profile use NAME, or add it: voicectl profile add NAME",
+            "There is no default profile, and the environment names no application.",
+            hint=f"Choose one with -p: {', '.join(profiles.names())}. Or set the default:"
+            " voicectl profile use NAME. Or add one: voicectl profile add NAME",
         )
     if name is None:
         raise ConfigError(
-            "No application is set up: there is no profile, and the environment names none.",
+            "No application is set up: there are no profiles, and the environment names no application.",
             hint="Add one: voicectl profile add NAME --application-id ID --private-key FILE."
-            " Without an account: voicectl demo",
+            " To try voicectl without an account: voicectl demo",
         )
     return _from_profile(profiles.get(name), said_by, profiles, environ, ca_file)
 
 
 def config_directory(environ: Mapping[str, str]) -> Path:
-    """Where profiles and keys are kept."""
+    """Return the directory of profiles and keys."""
     return _directory(environ, "VOICECTL_CONFIG_DIR", "XDG_CONFIG_HOME", ".config", "user_config_path")
 
 
 def state_directory(environ: Mapping[str, str]) -> Path:
-    """Where the journals and the shared pace are kept, each application's in a directory of its own."""
+    """Return the directory of journals and rate limiters, which has a subdirectory for each application."""
     return _directory(environ, "VOICECTL_STATE_DIR", "XDG_STATE_HOME", ".local/state", "user_state_path")
 
 
 def request_timeout(environ: Mapping[str, str], option: str | None) -> float | None:
-    """Seconds that a request may take, from the option or ``VOICECTL_REQUEST_TIMEOUT``; None if neither says.
+    """Return the seconds from the option or ``VOICECTL_REQUEST_TIMEOUT`` that a request may take; None if unset.
 
     Raises:
-        InputError: It is not a DURATION above 0 and up to 10 minutes.
+        InputError: The value is not a DURATION above 0 and up to 10 minutes.
     """
     text = option if option is not None else environ.get("VOICECTL_REQUEST_TIMEOUT")
     if not text and option is None:
@@ -152,12 +152,14 @@ def request_timeout(environ: Mapping[str, str], option: str | None) -> float | N
     except InputError:
         seconds = 0.0
     if not 0 < seconds <= 600:
-        raise InputError("The request timeout must be between 0 and 600 seconds.", hint="The usual is 10.")
+        raise InputError(
+            "The request timeout must be more than 0 and at most 600 seconds.", hint="The default is 10."
+        )
     return seconds
 
 
 def _rehearsal(url: str) -> Target:
-    from voicectl.core import sandbox_control  # noqa: PLC0415 (only a rehearsal asks its sandbox who it is)
+    from voicectl.core import sandbox_control  # noqa: PLC0415 (only a rehearsal needs the identity of its sandbox)
 
     identity = sandbox_control.SandboxControl(url, source="VOICECTL_SANDBOX").identity()
     path = Path(identity["private_key"])
@@ -228,7 +230,7 @@ def _from_profile(
 
 
 def _from_environment(family: str, environ: Mapping[str, str], ca_file: str | None) -> Target | None:
-    """The target that ``VOICECTL_*`` or ``VONAGE_*`` names, None if it names none."""
+    """Return the target that ``VOICECTL_*`` or ``VONAGE_*`` names; None if neither variable is set."""
     id_variable = f"{family}_APPLICATION_ID"
     key_variable = next((name for name in _KEY_VARIABLES[family] if environ.get(name)), None)
     if not environ.get(id_variable) and key_variable is None:
@@ -238,8 +240,8 @@ def _from_environment(family: str, environ: Mapping[str, str], ca_file: str | No
             (key_variable, id_variable) if key_variable else (id_variable, _KEY_VARIABLES[family][0])
         )
         raise ConfigError(
-            f"{there} is set and {missing} is not: an application's id and key come as a pair.",
-            hint=f"Set {missing} too, or name a profile with -p.",
+            f"{there} is set, but {missing} is not: an application's id needs its key from the same source.",
+            hint=f"Set {missing} too, or choose a profile with -p.",
         )
     url, url_source = _environment_url(environ)
     base_url = hosts.base_url(url or hosts.DEFAULT_BASE_URL)
@@ -283,7 +285,7 @@ def _read_key(path: Path) -> RSAPrivateKey:
 
 
 def _key_from_variable(variable: str, content: str) -> RSAPrivateKey:
-    """The variable's content is a path, or PEM text, or base64 of it; what is no file's path may be part of a key."""
+    """Read a key from a path, PEM text or base64 of it; an error does not show *content*, which may be a key."""
     from voicectl.core.identity import keys  # noqa: PLC0415 (loads cryptography)
 
     if "-----BEGIN" in content or content.strip().startswith(_BASE64_BEGIN):
@@ -291,8 +293,8 @@ def _key_from_variable(variable: str, content: str) -> RSAPrivateKey:
     path = files.user_path(content)
     if not os.path.lexists(path):
         raise ConfigError(
-            f"{variable} names no file, and is no private key either.",
-            hint="It is the path of a PEM file, or PEM text, or base64 of that.",
+            f"{variable} is neither a private key nor the path of a file.",
+            hint="Set it to the path of a PEM file, or to PEM text, or to the base64 of PEM text.",
         )
     return _read_key(path)
 
@@ -304,6 +306,6 @@ def _directory(environ: Mapping[str, str], ours: str, xdg: str, home: str, other
         return Path(environ[xdg]) / "voicectl"
     if sys.platform == "linux" and environ.get("HOME"):
         return Path(environ["HOME"]) / home / "voicectl"
-    import platformdirs  # noqa: PLC0415 (where the rule above does not say; 9 ms)
+    import platformdirs  # noqa: PLC0415 (where the rules above do not apply; 9 ms)
 
     return Path(getattr(platformdirs, otherwise)("voicectl", appauthor=False))
