@@ -1,1 +1,1 @@
-"""Wishes that take two requests or a rule."""
+"""Operations that take more than one request, or apply a rule."""

@@ -1,7 +1,7 @@
-"""Which legs are probably live, as far as this machine can tell without asking anybody.
+"""Legs that are probably live, from local data only, for shell completion.
 
-From the last listing, the journal, the store of events and the notes. What any of them knows to be over is left out;
-the rest may be over too, so that it comes with its age.
+The sources are the last listing, the journal, the event store and the action log. Legs that one of them knows to have
+ended are left out; the others may have ended too, so each comes with its age.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from voicectl.store.live_cache import Listing
 
 LISTED_SECONDS = 900.0
-"""How long a listing counts."""
+"""Age in seconds up to which a listing is used."""
 
 LIFE_SECONDS = 7200.0
-"""How long a call lasts at most, unless its ``length_timer`` says otherwise."""
+"""Longest duration of a call in seconds, unless its ``length_timer`` is longer."""
 
 ROOM_SECONDS = 30 * 86_400.0
-"""How long a room is remembered."""
+"""Seconds for which a room is offered after the last move into it."""
 
 SETTLE_SECONDS = 5.0
-"""How long a call may be missing from a listing though it was created."""
+"""Seconds after its creation during which a call may be missing from a listing."""
 
 _OVER = FINAL | {DISCONNECTED}
 
@@ -41,12 +41,12 @@ class Leg:
     """A leg that may be live.
 
     Attributes:
-        uuid: As it was told: an inbound leg has no hyphens.
-        status: As last heard; empty if nobody told.
-        to: A number, URI, user or extension; so is ``from_``. Empty if nobody told.
-        began: Unix seconds; None if nobody told.
-        first: When it was first heard of, in Unix seconds; it began before.
-        heard: The same for the last time.
+        uuid: Its id as received; that of an inbound leg has no hyphens.
+        status: Its last known status; empty if unknown.
+        to: A number, URI, user or extension, like ``from_``; empty if unknown.
+        began: The time when it began, in Unix seconds; None if unknown.
+        first: The time of the first report of it, in Unix seconds; it began before that.
+        heard: The time of the last report.
     """
 
     uuid: str
@@ -61,14 +61,14 @@ class Leg:
 
     @property
     def other_end(self) -> str:
-        """Whom it connects us with: ``to 447700900001``; empty if nobody told."""
+        """The party that it connects: ``to 447700900001``; empty if unknown."""
         if self.direction == "inbound" and self.from_:
             return f"from {self.from_}"
         return f"to {self.to}" if self.to else ""
 
 
 def live_legs(directory: Path, now: float) -> list[Leg]:
-    """The legs that may be live at *now*, in Unix seconds: the latest to begin first.
+    """Return the legs that may be live at *now*, in Unix seconds, latest first.
 
     Args:
         directory: The application's state directory.
@@ -96,7 +96,7 @@ def live_legs(directory: Path, now: float) -> list[Leg]:
 
 
 def rooms(directory: Path, now: float) -> dict[str, float]:
-    """The rooms that legs were moved to from here, the latest first, each with when that was in Unix seconds."""
+    """Return the rooms into which this machine moved legs, latest first, each with the time in Unix seconds."""
     found: dict[str, float] = {}
     for note in Notes(directory).latest("room"):
         room = note.detail.get("room")
@@ -125,7 +125,7 @@ def _listed(listing: Listing | None) -> Iterator[Leg]:
 
 
 def _hear(legs: dict[str, Leg], told: Iterable[RecentStatus], listing: Listing | None) -> None:
-    """Take what events *told*, the newest first, into *legs*."""
+    """Update *legs* with the statuses that events reported, newest first."""
     heard: set[str] = set()
     for event in told:
         if not is_leg_id(event.uuid):
@@ -155,7 +155,7 @@ def _hear(legs: dict[str, Leg], told: Iterable[RecentStatus], listing: Listing |
 
 
 def _is_missed(listing: Listing | None, since: float) -> bool:
-    """Whether a leg that was live *since* then would be in the listing, were it live."""
+    """Return True if a leg that began at *since* and is still live would be in the listing."""
     return listing is not None and listing.is_whole and listing.at > since + SETTLE_SECONDS
 
 

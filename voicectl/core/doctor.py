@@ -1,4 +1,4 @@
-"""Checking a set-up, from the key to the API, one thing at a time."""
+"""Checking a setup one part at a time, from the key to the API."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MAX_CLOCK_SECONDS = 30.0
 
 
 class CheckOutcome(StrEnum):
-    """How a check ended."""
+    """Outcome of a check."""
 
     OK = "ok"
     FAIL = "fail"
@@ -46,11 +46,11 @@ class CheckOutcome(StrEnum):
 
 
 class Check(NamedTuple):
-    """One check.
+    """Result of one check.
 
     Attributes:
-        kind: The sort of trouble that a failure is: ``credentials``, ``network`` or ``state``.
-        fix: What to do, for a failure.
+        kind: The kind of problem that a failure is: ``credentials``, ``network`` or ``state``.
+        fix: Advice for a failure.
     """
 
     name: str
@@ -71,7 +71,7 @@ def examine(
     clock: Clock,
     environ: Mapping[str, str],
 ) -> Iterator[Check]:
-    """Check everything that a command needs, and go on past what fails."""
+    """Check everything that a command needs, continuing after failures."""
     yield Check("application", "credentials", CheckOutcome.OK, f"{target.application_id} from {target.name}")
     key = _key(target)
     yield key
@@ -95,35 +95,37 @@ def _key(target: Target) -> Check:
     except ConfigError as exc:
         return _failed("key", "credentials", exc)
     origin, fingerprint = target.sources["private_key"], keys.fingerprint(key.public_key())
-    detail = f"RSA of {key.key_size} bits from {origin}, public key {fingerprint}"
+    detail = f"{key.key_size}-bit RSA key from {origin}, public key {fingerprint}"
     return Check("key", "credentials", CheckOutcome.OK, detail)
 
 
 def _network(target: Target, clock: Clock, environ: Mapping[str, str]) -> Iterator[Check]:
-    """Name, connection, TLS and clock, by one request without a token."""
+    """Check DNS, connection, TLS and clock with one request without a token."""
     host = urlsplit(target.base_url).netloc
     wire = Wire(target.base_url, ca_file=target.ca_file, environ=environ)
     try:
         reply = wire.exchange("GET", "/", headers={}, timeout=CONNECT_SECONDS, fresh=True)
     except (NotSent, NoAnswer, ConfigError) as exc:
-        fix = "Check the name, the network, HTTPS_PROXY, and --ca-file; start a stopped sandbox."
+        fix = "Check the host name, the network, HTTPS_PROXY and --ca-file; if it is a sandbox, start it."
         yield Check("network", "network", CheckOutcome.FAIL, exc.message, fix)
         return
-    secured = "name, connection and TLS" if target.base_url.startswith("https") else "connection"
+    secured = "DNS, connection and TLS" if target.base_url.startswith("https") else "connection"
     yield Check("network", "network", CheckOutcome.OK, f"{secured} to {host}")
     theirs = server_time(reply)
     if theirs is None:
-        yield Check("clock", "credentials", CheckOutcome.SKIPPED, f"{host} sends no Date")
+        yield Check("clock", "credentials", CheckOutcome.SKIPPED, f"{host} sends no Date header")
         return
     offset = theirs - clock.time()
     if abs(offset) > MAX_CLOCK_SECONDS:
-        detail = f"this machine is {abs(offset):.0f} s {'slow' if offset > 0 else 'fast'} against {host}"
+        detail = (
+            f"this machine's clock is {abs(offset):.0f} s {'behind' if offset > 0 else 'ahead of'} {host}"
+        )
         yield Check(
             "clock",
             "credentials",
             CheckOutcome.FAIL,
             detail,
-            "Set the clock: tokens made by it may be refused.",
+            "Set the clock: the API may refuse tokens signed at a wrong time.",
         )
     else:
         yield Check("clock", "credentials", CheckOutcome.OK, f"within {abs(offset):.0f} s of {host}")
@@ -144,8 +146,8 @@ def _pace(pace: Callable[[], SharedPace]) -> Check:
         pace().check()
     except (OSError, ConfigError) as exc:
         why = exc.strerror if isinstance(exc, OSError) else exc.message
-        fix = "Make the state directory writable, or name another with VOICECTL_STATE_DIR."
-        return Check("limiter", "state", CheckOutcome.FAIL, f"requests are not paced: {why}", fix)
+        fix = "Make the state directory writable, or set another with VOICECTL_STATE_DIR."
+        return Check("limiter", "state", CheckOutcome.FAIL, f"requests are not rate limited: {why}", fix)
     return Check("limiter", "state", CheckOutcome.OK, "shared with your other commands")
 
 
@@ -159,15 +161,15 @@ def _journal(journal: Callable[[], Journal]) -> Check:
 
 
 def _events(events: Callable[[], EventStore | None], spool: Callable[[], Spool]) -> Iterator[Check]:
-    """The store of webhook events, where one is in use."""
+    """Check the event store, if one is in use."""
     try:
         found, waiting = events(), len(spool().files())
     except (StoreError, InputError) as exc:
         yield _failed("events", "state", exc)
         return
     if found is not None:
-        more = f"; {waiting} files of events wait for 'voicectl webhook serve'" if waiting else ""
-        yield Check("events", "state", CheckOutcome.OK, f"the store is usable{more}")
+        more = f"; {waiting} files of events are waiting for 'voicectl webhook serve'" if waiting else ""
+        yield Check("events", "state", CheckOutcome.OK, f"the event store is usable{more}")
 
 
 def _failed(name: str, kind: str, exc: VoicectlError) -> Check:

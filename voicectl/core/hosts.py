@@ -1,6 +1,6 @@
-"""Where tokens may go, also in another region.
+"""The hosts to which tokens may be sent, in all regions.
 
-Hosts are compared whole, never by their ending: a subdomain that somebody took over must not get a token.
+Host names are compared whole, never by suffix: a subdomain that was taken over must not receive a token.
 """
 
 from __future__ import annotations
@@ -34,46 +34,46 @@ HOSTS = frozenset(
 
 
 def base_url(url: str, *, extra_hosts: Iterable[str] = ()) -> str:
-    """Check where requests and tokens will go, and return it as scheme, host and port.
+    """Check the URL to which requests and tokens are sent, and return its scheme, host and port.
 
     Args:
-        extra_hosts: What the profile adds to the list.
+        extra_hosts: Hosts that the profile adds to the list.
 
     Raises:
-        ConfigError: It is neither loopback (http or https) nor https on port 443 of a listed host.
+        ConfigError: The URL is neither loopback (http or https) nor https on port 443 of a listed host.
     """
     hint = (
-        "Use https://api.nexmo.com, a regional host, or a loopback address; 'profile add --host' lists more."
+        "Use https://api.nexmo.com, a regional host, or a loopback address; 'profile add --host' adds others."
     )
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as exc:
-        raise ConfigError("The base URL is not a URL.", hint=hint) from exc
+        raise ConfigError("The base URL is not a valid URL.", hint=hint) from exc
     host = parts.hostname or ""
     if parts.username is not None or parts.query or parts.fragment or parts.path.strip("/"):
-        raise ConfigError("The base URL must be scheme, host and port only.", hint=hint)
+        raise ConfigError("The base URL must have a scheme, host and port only.", hint=hint)
     shown = f"[{host}]" if ":" in host else host
     if port == 0:
-        raise ConfigError("The base URL names port 0, where nothing can answer.", hint=hint)
+        raise ConfigError("The base URL has port 0, where no server can answer.", hint=hint)
     if parts.scheme in ("http", "https") and is_loopback(host):
         return f"{parts.scheme}://{shown}" + (f":{port}" if port else "")
     if parts.scheme != "https":
-        raise ConfigError(f"No token is sent to {host or 'that URL'} without https.", hint=hint)
+        raise ConfigError(f"Tokens are not sent to {host or 'this URL'} without https.", hint=hint)
     if host not in HOSTS and host not in set(extra_hosts):
-        raise ConfigError(f"{host} is not a listed API host: no token is sent there.", hint=hint)
+        raise ConfigError(f"{host} is not a listed API host: tokens are not sent there.", hint=hint)
     if port not in (None, 443):
-        raise ConfigError(f"{host} is asked on port 443 only, not {port}.", hint=hint)
+        raise ConfigError(f"Tokens are sent to {host} on port 443 only, not {port}.", hint=hint)
     return f"https://{host}"
 
 
 class Hosts(NamedTuple):
-    """Where what belongs to a profile may be: a call lives in one region, and elsewhere nobody knows it.
+    """The hosts of a profile's calls and files: a call lives in one region, and other regions do not know it.
 
     Attributes:
-        base_url: The profile's, as of :func:`base_url`.
-        extra_hosts: API hosts beyond the listed ones.
-        regions: The base URLs of a sandbox's regions, which a profile on loopback names.
+        base_url: The profile's base URL, as returned by :func:`base_url`.
+        extra_hosts: API hosts in addition to the built-in list.
+        regions: The base URLs of a sandbox's regions, from a profile on loopback.
     """
 
     base_url: str
@@ -82,15 +82,15 @@ class Hosts(NamedTuple):
 
     @property
     def is_here(self) -> bool:
-        """Whether they are on this machine."""
+        """True if the base URL is on this machine."""
         return is_loopback_url(self.base_url)
 
     @property
     def elsewhere(self) -> tuple[str, ...]:
         """The base URLs of the other regions.
 
-        A profile on loopback has those of its sandbox. One on a host that only it lists has none: what stands behind
-        that is not known to have the platform's regions.
+        For a profile on loopback these are the sandbox's. A profile on an extra host has none, since that host is not
+        known to have the platform's regions.
         """
         if self.is_here:
             return tuple(url for url in self.regions if url != self.base_url)
@@ -99,31 +99,31 @@ class Hosts(NamedTuple):
         return tuple(url for host in REGIONS.values() if (url := f"https://{host}") != self.base_url)
 
     def is_home(self, origin: str) -> bool:
-        """Whether *origin* is the base URL, or for a profile on loopback one of a sandbox's regions."""
+        """Return True if *origin* is the base URL or, for a profile on loopback, one of the sandbox's regions."""
         homes = (self.base_url, *(self.regions if self.is_here else ()))
         return without_default_port(origin) in map(without_default_port, homes)
 
     def check(self, url: str) -> str:
-        """Return *url*, which comes from outside, as :func:`base_url` does: a token may go there.
+        """Check that tokens may be sent to *url*, which comes from outside, and return it like :func:`base_url`.
 
         Raises:
-            ConfigError: It is neither the profile's base URL nor, for a profile off loopback, on port 443 of a listed
-                host; nor one of a sandbox's regions, for its profile.
+            ConfigError: It is not the profile's base URL, nor https on port 443 of a listed host (for a profile off
+                loopback), nor one of the sandbox's regions (for a profile on loopback).
         """
         found = base_url(url, extra_hosts=self.extra_hosts)
         if not self.is_home(found) and (self.is_here or is_loopback_url(found)):
-            raise ConfigError(f"{found} is no host of this profile's legs: no token is sent there.")
+            raise ConfigError(f"{found} is not a host of this profile: tokens are not sent there.")
         return found
 
 
 def without_default_port(origin: str) -> str:
-    """*origin* without a port that goes without saying."""
+    """Return *origin* without the default port of its scheme."""
     scheme, _, rest = origin.partition("://")
     return f"{scheme}://{rest.removesuffix(':' + DEFAULT_PORTS[scheme])}"
 
 
 def region_url(region: str) -> str:
-    """The base URL of an application's region.
+    """Return the base URL of a region.
 
     Raises:
         ConfigError: There is no such region.
@@ -137,29 +137,29 @@ def region_url(region: str) -> str:
 
 
 def sandbox_regions(urls: dict[str, Any]) -> dict[str, str]:
-    """Check the base URLs that a sandbox gives to the regions, by name.
+    """Check the base URLs of a sandbox's regions, by name, and return them.
 
     Raises:
-        ConfigError: A name is no region's, or its URL is not loopback: tokens will go there.
+        ConfigError: A name is not a region's, or a URL is not loopback, where tokens will be sent.
     """
     checked = {region: base_url(str(url)) for region, url in urls.items()}
     for region, url in checked.items():
         if region not in REGIONS or not is_loopback_url(url):
             raise ConfigError(
-                f"{region!r} at {url} is no region of a sandbox.",
-                hint="Have them written anew: voicectl sandbox start",
+                f"{region!r} at {url} is not a region of a sandbox.",
+                hint="Start the sandbox, which writes its regions again: voicectl sandbox start",
             )
     return checked
 
 
 def check_application(application_id: str, url: str) -> None:
-    """Keep the sandbox and the platform apart.
+    """Refuse to use a sandbox's application on the platform.
 
     Raises:
-        GuardError: A sandbox's application would be used off loopback.
+        GuardError: The application is a sandbox's, and *url* is not loopback.
     """
     if application_id.lower().startswith(SANDBOX_PREFIX) and not is_loopback_url(url):
         raise GuardError(
-            f"Application {application_id} belongs to a sandbox, and {url} is not this machine.",
-            hint="Start it with 'voicectl sandbox start', or choose another profile.",
+            f"Application {application_id} belongs to a sandbox, but {url} is not on this machine.",
+            hint="Start the sandbox with 'voicectl sandbox start', or choose another profile.",
         )

@@ -1,4 +1,4 @@
-"""Talking to a sandbox: who it is, and the control routes behind ``voicectl sandbox ...``."""
+"""Client of a sandbox's control routes, which ``voicectl sandbox ...`` uses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 CONTROL_SECONDS = 10.0
 ACT_SECONDS = 60.0
-"""How long a change may take: a frozen sandbox first waits for its webhooks, second attempts and all."""
+"""Seconds that a change may take: a frozen sandbox first waits for its webhooks and their retries."""
 
 MAX_LOG_BYTES = 1 << 28
 
@@ -39,12 +39,12 @@ class SandboxControl:
 
     Args:
         url: Its base URL.
-        source: Where the URL came from, for errors.
-        application_id: Whose sandbox it must be before anything is changed there; None for anybody's.
-        dry_run: Raise :class:`~voicectl.errors.DryRun` instead of sending anything that changes something.
+        source: The source of the URL, for errors.
+        application_id: The application that the sandbox must serve before anything is changed there; None for any.
+        dry_run: Raise :class:`~voicectl.errors.DryRun` instead of sending a change.
 
     Raises:
-        ConfigError: *url* is not loopback: a rehearsal reaches nothing else.
+        ConfigError: *url* is not loopback.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class SandboxControl:
             host = ""
         if not is_loopback(host):
             raise ConfigError(
-                f"{source} is not a loopback address: a sandbox is on this machine.",
+                f"{source} is not a loopback address: a sandbox runs on this machine.",
                 hint="Start one: voicectl sandbox start --detach",
             )
         self.url = hosts.base_url(url)
@@ -66,13 +66,13 @@ class SandboxControl:
         self._dry_run = dry_run
 
     def identity(self, *, timeout: float = CONTROL_SECONDS) -> dict[str, Any]:
-        """Who it is.
+        """Return the identity of the sandbox.
 
-        ``application_id``, ``private_key`` (a path), ``from``, ``api_key``; ``regions``: their base URLs, by name;
-        ``answer_url``: None while its application has none.
+        Its fields are ``application_id``, ``private_key`` (a path), ``from``, ``api_key``, ``regions`` (base URLs by
+        region name) and ``answer_url`` (None while its application has none).
 
         Raises:
-            TransportError: No sandbox answers there.
+            TransportError: No sandbox answers at the URL.
         """
         found = self.get("/sandbox/identity", timeout=timeout)
         if (
@@ -80,31 +80,31 @@ class SandboxControl:
             or not all(isinstance(found.get(key), str) for key in ("application_id", "private_key", "from"))
             or not isinstance(found.get("regions", {}), dict)
         ):
-            raise TransportError(f"What answers at {self.url} is not a voicectl sandbox.")
+            raise TransportError(f"The server at {self.url} is not a voicectl sandbox.")
         return found
 
     def get(self, path: str, *, timeout: float = CONTROL_SECONDS) -> Any:
-        """Read a control route."""
+        """Return the JSON of a control route."""
         return self._read(self._exchange("GET", path, None, timeout))
 
     def post(self, path: str, body: dict[str, Any] | None = None, *, timeout: float = ACT_SECONDS) -> Any:
-        """Ask for something.
+        """Send a change to a control route, and return the JSON of the reply.
 
         Raises:
-            DryRun: Nothing may be sent.
-            InputError: It is another's sandbox, or it refused.
+            DryRun: This is a dry run.
+            InputError: The sandbox serves another application, or refused.
         """
         return self._change("POST", path, body or {}, timeout)
 
     def delete(self, path: str) -> Any:
-        """Take something back; raises as :meth:`post`."""
+        """Send a DELETE to a control route; raises the errors of :meth:`post`."""
         return self._change("DELETE", path, None, ACT_SECONDS)
 
     def stop(self) -> bool:
-        """Have it end; raises as :meth:`post`.
+        """Stop the sandbox; raises the errors of :meth:`post`.
 
         Returns:
-            False if none was running.
+            False if no sandbox was running.
         """
         try:
             self.post("/sandbox/stop")
@@ -115,11 +115,11 @@ class SandboxControl:
         return True
 
     def hear(self, leg: str) -> list[dict[str, Any]]:
-        """What a leg's party heard, in order."""
+        """Return what the party of a leg heard, in order."""
         return list(self.get(f"/sandbox/hear/{quote(leg, safe='')}"))
 
     def log(self) -> Iterator[dict[str, Any]]:
-        """Every request, webhook and move of a leg, in order."""
+        """Yield the entries of the sandbox's log, in order: requests, webhooks and changes of legs."""
         for line in self._exchange("GET", "/sandbox/log", None, CONTROL_SECONDS).splitlines():
             yield self._read(line)
 
@@ -130,14 +130,14 @@ class SandboxControl:
         return self._read(self._exchange(method, path, body, timeout))
 
     def _require_own(self) -> None:
-        """Another's sandbox may have come to the port; whoever reaches one may act there."""
+        """Refuse to change a sandbox of another application, which may have taken over the port."""
         if self._expected is None:
             return
         found = self.identity()["application_id"]
         if found != self._expected:
             raise InputError(
-                f"{self._source} is for application {self._expected}, and the sandbox at {self.url} has {found}:"
-                " it is another's.",
+                f"{self._source} is for application {self._expected}, but the sandbox at {self.url} serves"
+                f" {found}.",
                 hint="Start yours on another port: voicectl sandbox start --detach --port 0",
             )
 
@@ -145,7 +145,7 @@ class SandboxControl:
         try:
             return json.loads(content)
         except ValueError as exc:
-            raise TransportError(f"What answers at {self.url} is not a voicectl sandbox.") from exc
+            raise TransportError(f"The server at {self.url} is not a voicectl sandbox.") from exc
 
     def _exchange(self, method: str, path: str, body: dict[str, Any] | None, timeout: float) -> bytes:
         content = None if body is None else json.dumps(body).encode()
@@ -165,7 +165,7 @@ class SandboxControl:
                 f"No sandbox answers at {self.url}: {exc}.", hint="Start one: voicectl sandbox start --detach"
             ) from exc
         except NoAnswer as exc:
-            hint = "It may be waiting for a webhook's answer, and may have done it: voicectl sandbox log"
+            hint = "It may be waiting for a webhook reply, and may have made the change: voicectl sandbox log"
             raise TransportError(
                 f"The sandbox at {self.url} gave no usable answer: {exc}.", hint=hint
             ) from exc
@@ -175,7 +175,7 @@ class SandboxControl:
 
 
 def _refusal(reply: Reply, path: str) -> InputError | LegError | NotFoundError:
-    """What a sandbox's refusal means, and what to do about it."""
+    """Return the error for a sandbox's refusal, with a hint."""
     try:
         said = json.loads(reply.body)
     except ValueError:
@@ -191,12 +191,16 @@ def _refusal(reply: Reply, path: str) -> InputError | LegError | NotFoundError:
     if path == "/sandbox/faults":
         hint = "See 'voicectl sandbox fault add --help'."
     elif reply.status == 409 and any(sign in why for sign in _TOO_EARLY):
-        hint = "Wait; a frozen sandbox waits for its clock: voicectl sandbox advance 5s"
+        hint = "Wait, or advance the clock of a frozen sandbox: voicectl sandbox advance 5s"
     return InputError(f"The sandbox refused: {why}", hint=hint)
 
 
 def candidates(legs: list[dict[str, Any]]) -> str:
-    """A line that lists legs to choose from."""
+    """Return a line that lists legs to choose from."""
     shown = [f"{leg.get('uuid')} ({leg.get('status')}, to {leg.get('to')})" for leg in legs[:10]]
     more = f" and {len(legs) - 10} more" if len(legs) > 10 else ""
-    return "Live legs: " + ", ".join(shown) + more if shown else "No leg is live: voicectl call list --all"
+    return (
+        "Live legs: " + ", ".join(shown) + more
+        if shown
+        else "There are no live legs. See all legs: voicectl call list --all"
+    )
