@@ -124,10 +124,10 @@ def _listed(listing: Listing | None) -> Iterator[Leg]:
                 )
 
 
-def _hear(legs: dict[str, Leg], told: Iterable[RecentStatus], listing: Listing | None) -> None:
+def _hear(legs: dict[str, Leg], reported: Iterable[RecentStatus], listing: Listing | None) -> None:
     """Update *legs* with the statuses that events reported, newest first."""
     heard: set[str] = set()
-    for event in told:
+    for event in reported:
         if not is_leg_id(event.uuid):
             continue
         uuid = hyphenated(event.uuid)

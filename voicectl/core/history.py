@@ -88,7 +88,7 @@ class EventSummary:
         raw = _filled({"uuid": state.uuid, "status": state.status}, self) | {
             "status_source": self.source.value
         }
-        return replace(Call.from_json(raw), told=_told(state, was_answered=state.was_answered))
+        return replace(Call.from_json(raw), told=_reported(state, was_answered=state.was_answered))
 
     def contradicts(self, call: Call) -> str | None:
         """Return how the events contradict the API's record; None if one only knows more than the other."""
@@ -127,22 +127,22 @@ class History:
         return self.merged(call, self.leg(call.uuid))
 
     @staticmethod
-    def merged(call: Call, told: EventSummary | None) -> Call:
+    def merged(call: Call, reported: EventSummary | None) -> Call:
         """Return a record of the API merged with the summary of its leg's events.
 
         The result has a ``status_source`` and the fields that only events report. A leg that has ended by either
         source has ended. If both report an end, the record's counts, unless it is ``completed`` without an answer:
         the platform also reports that after ``busy``, which gives the reason.
         """
-        if told is None:
+        if reported is None:
             return replace(call, raw=call.raw | {"status_source": StatusSource.API.value})
-        state = told.state
-        is_told = _is_farther(state, call)
-        raw = _filled(call.raw, told)
-        raw["status"] = state.status if is_told else call.status
-        raw["status_source"] = (told.source if is_told else StatusSource.API).value
+        state = reported.state
+        is_from_events = _is_farther(state, call)
+        raw = _filled(call.raw, reported)
+        raw["status"] = state.status if is_from_events else call.status
+        raw["status_source"] = (reported.source if is_from_events else StatusSource.API).value
         was_answered = state.was_answered or call.was_answered
-        return replace(Call.from_json(raw), told=_told(state, was_answered=was_answered) | {call.status})
+        return replace(Call.from_json(raw), told=_reported(state, was_answered=was_answered) | {call.status})
 
     def proof(self, reference: str, to: str) -> Call | None:
         """Return the call whose signed events carried *reference* to its ``event_url``; None if none did.
@@ -152,8 +152,8 @@ class History:
         """
         found = self._find(Query(reference=reference, kinds=(Kind.STATUS,)))
         signed = (each for each in found if each.arrival.is_signed and each.arrival.route is Route.EVENT)
-        told = summaries(signed).values()
-        outbound = [each for each in told if each.state.fields.get("direction", "outbound") == "outbound"]
+        reported = summaries(signed).values()
+        outbound = [each for each in reported if each.state.fields.get("direction", "outbound") == "outbound"]
         rung = [each for each in outbound if endpoint.is_same(each.state.fields.get("to"), to)]
         legs = rung or outbound
         return legs[0].alone() if len(legs) == 1 else None
@@ -175,14 +175,14 @@ def legs_that_begin(events: EventStore, text: str) -> Iterator[Call]:
     """Yield the legs in a store whose ids begin with *text* (hex digits and hyphens), as records made from events."""
     begins = dict.fromkeys((text, text.lower()))
     for uuid, found in _by_leg(chain.from_iterable(events.find(Query(leg_begins=each)) for each in begins)):
-        told = EventSummary.read(uuid, found)
-        yield Call.from_json({"uuid": uuid, "status": "unknown"}) if told is None else told.alone()
+        reported = EventSummary.read(uuid, found)
+        yield Call.from_json({"uuid": uuid, "status": "unknown"}) if reported is None else reported.alone()
 
 
 def summaries(events: Iterable[Stored]) -> dict[str, EventSummary]:
     """Summarize the events of each leg, by its id; legs without a status event are left out."""
     legs = ((uuid, EventSummary.read(uuid, found)) for uuid, found in _by_leg(events))
-    return {uuid: told for uuid, told in legs if told is not None}
+    return {uuid: reported for uuid, reported in legs if reported is not None}
 
 
 def region_url(events: EventStore, uuid: str) -> str | None:
@@ -237,9 +237,9 @@ def _is_denied(call: Call, state: LegState) -> bool:
     return state.reason is not None and (call.was_answered or state.was_answered)
 
 
-def _filled(raw: Fields, told: EventSummary) -> Fields:
+def _filled(raw: Fields, reported: EventSummary) -> Fields:
     """Return a record with the fields that it lacks filled in from events."""
-    state = told.state
+    state = reported.state
     fields = {name: state.fields[name] for name in _FILLED if name in state.fields}
     fields |= {name: _party(state.fields[name]) for name in _PARTIES if name in state.fields}
     if state.conversation_uuid is not None:
@@ -249,7 +249,7 @@ def _filled(raw: Fields, told: EventSummary) -> Fields:
     if state.sub_state is not None:
         fields["sub_state"] = state.sub_state
     if state.detection is not None:
-        fields |= {"detection": state.detection, "detection_source": told.detection_source.value}
+        fields |= {"detection": state.detection, "detection_source": reported.detection_source.value}
     return raw | {name: value for name, value in fields.items() if raw.get(name) in (None, "")}
 
 
@@ -263,7 +263,7 @@ def _party(value: object) -> object:
         return {"number": value}
 
 
-def _told(state: LegState, *, was_answered: bool) -> frozenset[str]:
+def _reported(state: LegState, *, was_answered: bool) -> frozenset[str]:
     return state.told | ({CallStatus.ANSWERED} if was_answered else set())
 
 

@@ -72,5 +72,5 @@ class Ages:
         if events is None:
             return []
         queries = [Query(leg=name, status=CallStatus.STARTED) for name in forms(uuid)]
-        told = [each.arrival.told for query in queries for each in events.find(query)]
-        return [self.platform_now - moment for moment in told if moment is not None]
+        reported = [each.arrival.told for query in queries for each in events.find(query)]
+        return [self.platform_now - moment for moment in reported if moment is not None]

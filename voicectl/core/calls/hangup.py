@@ -93,8 +93,8 @@ def _is_over(api: VoiceApi, uuid: str, refusal: ApiError, history: History | Non
         raise
     except (NotFoundError, TransportError, RateLimitedError):
         if isinstance(refusal, NotFoundError):
-            told = None if history is None else history.leg(uuid)
-            if told is None or told.vouched is None or not told.vouched.is_final:
+            reported = None if history is None else history.leg(uuid)
+            if reported is None or reported.vouched is None or not reported.vouched.is_final:
                 raise  # an unsigned event may be forged, so it does not count
             return True
     except ApiError:

@@ -129,13 +129,13 @@ class Finder:
 
     def _others(self, uuid: str) -> Iterable[str]:
         """Yield the hosts to ask: first the one that an event names, then the base URL and the other regions."""
-        told = self._told(uuid)
-        if told is not None and (session := self._at(told)) is not None:
+        reported = self._reported(uuid)
+        if reported is not None and (session := self._at(reported)) is not None:
             yield session.origin
         yield self._home.origin
         yield from self._hosts.elsewhere
 
-    def _told(self, uuid: str) -> str | None:
+    def _reported(self, uuid: str) -> str | None:
         """Return the URL of a leg's region from its events; None if they do not name one."""
         from voicectl.core import history  # noqa: PLC0415 (as below: needed only for a leg that was not found)
 
