@@ -56,11 +56,11 @@ class EventSummary:
 
     Attributes:
         state: The state by all events.
-        vouched: The state by verified events only; None if there are none.
+        verified: The state by verified events only; None if there are none.
     """
 
     state: LegState
-    vouched: LegState | None
+    verified: LegState | None
 
     @classmethod
     def read(cls, uuid: str, events: Iterable[Stored]) -> EventSummary | None:
@@ -70,17 +70,17 @@ class EventSummary:
         if state is None:
             return None
         signed = [each.arrival.fields for each in found if each.arrival.is_signed]
-        return cls(state=state, vouched=state if len(signed) == len(found) else fold(uuid, signed))
+        return cls(state=state, verified=state if len(signed) == len(found) else fold(uuid, signed))
 
     @property
     def source(self) -> StatusSource:
         """The source of the status."""
-        return _source(self.vouched is not None and self.vouched.status == self.state.status)
+        return _source(self.verified is not None and self.verified.status == self.state.status)
 
     @property
     def detection_source(self) -> StatusSource:
         """The source of the machine detection result."""
-        return _source(self.vouched is not None and self.vouched.detection == self.state.detection)
+        return _source(self.verified is not None and self.verified.detection == self.state.detection)
 
     def alone(self) -> Call:
         """Return a record of a leg made from its events only."""
@@ -267,5 +267,5 @@ def _reported(state: LegState, *, was_answered: bool) -> frozenset[str]:
     return state.told | ({CallStatus.ANSWERED} if was_answered else set())
 
 
-def _source(is_vouched: bool) -> StatusSource:
-    return StatusSource.EVENT if is_vouched else StatusSource.UNSIGNED
+def _source(is_verified: bool) -> StatusSource:
+    return StatusSource.EVENT if is_verified else StatusSource.UNSIGNED

@@ -94,7 +94,7 @@ def _is_over(api: VoiceApi, uuid: str, refusal: ApiError, history: History | Non
     except (NotFoundError, TransportError, RateLimitedError):
         if isinstance(refusal, NotFoundError):
             reported = None if history is None else history.leg(uuid)
-            if reported is None or reported.vouched is None or not reported.vouched.is_final:
+            if reported is None or reported.verified is None or not reported.verified.is_final:
                 raise  # an unsigned event may be forged, so it does not count
             return True
     except ApiError:

@@ -388,4 +388,4 @@ def _forms(uuid: str) -> list[str]:
 
 def _is_over(told: EventSummary | None) -> bool:
     """Whether events that somebody vouched for tell the end of a leg."""
-    return told is not None and told.vouched is not None and told.vouched.is_final
+    return told is not None and told.verified is not None and told.verified.is_final
