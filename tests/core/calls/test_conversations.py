@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicectl.core.calls.conversations import EntryTerms, Hears, Presence, Scene, entered, grouped
-from voicectl.core.calls.move import Surroundings, party
+from voicectl.core.calls.move import Surroundings, move_group
 from voicectl.store.action_log import Note
 from voicectl.voice.call import Call, is_conversation_id
 from voicectl.voice.conversation import Conversation, Member
@@ -229,14 +229,14 @@ def test_a_party_is_all_who_are_up_the_newest_first_and_nobody_twice() -> None:
         for each in (caller, callee)
     ]
 
-    assert list(party(pair, "support-17").calls) == [callee, caller]
+    assert list(move_group(pair, "support-17").calls) == [callee, caller]
 
 
 def test_who_is_in_the_room_brings_nobody() -> None:
-    found = party([around(call(NAMES[0]), call(NAMES[1]), name="support-17")], "support-17")
+    found = move_group([around(call(NAMES[0]), call(NAMES[1]), name="support-17")], "support-17")
 
     assert [each.uuid for each in found.calls] == [NAMES[0]]
-    assert found.there == {NAMES[0]}
+    assert found.in_room == {NAMES[0]}
     assert found.joined is None
 
 
@@ -249,7 +249,7 @@ def test_of_several_pairs_one_can_become_the_room_and_the_others_are_told() -> N
 
     pairs = [pair("CON-1", *NAMES[:2]), pair("CON-2", *NAMES[2:])]
 
-    found = party(pairs, "support-17")
+    found = move_group(pairs, "support-17")
     assert found.joined is pairs[0].conversation
     assert list(found.apart) == ["CON-2"]
-    assert list(party(pairs, "support-17", may_become=False).apart) == ["CON-1", "CON-2"]
+    assert list(move_group(pairs, "support-17", may_become=False).apart) == ["CON-1", "CON-2"]

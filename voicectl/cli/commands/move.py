@@ -164,7 +164,7 @@ class _Removal(LegOperation):
         self._is_watched = is_watched
         self._calls: dict[str, Call] = {}
         self._left: list[str] = []
-        self._party: moving.Party | None = None
+        self._group: moving.MoveGroup | None = None
         self._has_become = False
         self._is_blind = False
 
@@ -190,11 +190,11 @@ class _Removal(LegOperation):
             if each.is_joined and isinstance(each.fault, TransportError):
                 raise each.fault
         may_become = self._is_plain
-        found = moving.party(around, self._room, may_become=may_become)
+        found = moving.move_group(around, self._room, may_become=may_become)
         if found.joined is not None and moving.room_exists(app.conversations, app.clock, self._room):
             may_become = False
-            found = moving.party(around, self._room, may_become=may_become)
-        self._party = found
+            found = moving.move_group(around, self._room, may_become=may_become)
+        self._group = found
         self._calls |= {call.uuid: call for call in found.calls}
         untold = {each.call.conversation_uuid: each.fault for each in around if each.fault is not None}
         for id_ in found.apart:
@@ -231,9 +231,9 @@ class _Removal(LegOperation):
 
     def run(self, uuid: str) -> bool | None:
         """Send one leg to the room, unless its conversation becomes the room."""
-        if self._is_watched and self._party is None:
+        if self._is_watched and self._group is None:
             self._look(uuid)
-        if self._party is not None and self._is_plain and uuid in self._party.there:
+        if self._group is not None and self._is_plain and uuid in self._group.in_room:
             return False
         if self._takes_name(uuid):
             return None if self.app.options.dry_run else True
@@ -242,7 +242,7 @@ class _Removal(LegOperation):
 
     def _takes_name(self, uuid: str) -> bool:
         """Whether *uuid* is in the room since its conversation became it, now or before."""
-        found = self._party
+        found = self._group
         if found is None or found.joined is None or uuid not in found.stays or not self._is_plain:
             return False
         if not self._has_become:

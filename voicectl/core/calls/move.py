@@ -6,7 +6,7 @@ when others leave. A conversation made by ``connect`` can become a room by being
 so the action log of this machine keeps a note of each rename.
 
 Before a move, :func:`surroundings` finds out which of the two applies, and which leg would be left alone. Moving all
-legs of a conversation together (:func:`party`) works in one of two ways:
+legs of a conversation together (:func:`move_group`) works in one of two ways:
 
 - If no conversation has the room's name, one conversation made by ``connect`` is renamed to it: its legs are in the
   room without being moved, so no call ends.
@@ -85,7 +85,7 @@ class Surroundings:
         return others[0] if self.is_joined and len(others) == 1 else None
 
 
-class Patience:
+class TimeLimit:
     """A limit of :data:`LOOK_SECONDS`, from now on, that several reads share."""
 
     def __init__(self, clock: Clock) -> None:
@@ -124,8 +124,8 @@ def surroundings(
         ApiError: The API refused a request.
         TransportError: There was no usable answer in time.
     """
-    patience = Patience(clock)
-    call = api.get_call(uuid, within=patience.left())
+    limit = TimeLimit(clock)
+    call = api.get_call(uuid, within=limit.left())
     id_ = call.conversation_uuid
     if not id_ or call.is_final:
         return Surroundings(call=call, legs=[call])
@@ -133,7 +133,7 @@ def surroundings(
     live = live_calls(
         api,
         conversation_uuid=id_,
-        within=patience.left,
+        within=limit.left,
         on_cut=lambda: cuts.append("there may be more legs than voicectl could list"),
     )
     if all(hyphenated(each.uuid) != hyphenated(call.uuid) for each in live):
@@ -142,7 +142,7 @@ def surroundings(
     legs = sorted(live, key=_answered_at)[::-1]
     conversation, fault = None, None
     try:
-        conversation = conversations.get(id_, within=patience.left())
+        conversation = conversations.get(id_, within=limit.left())
     except (ApiError, TransportError) as exc:
         fault = exc
     is_joined = (conversation is None or not conversation.is_room) or any(
@@ -164,23 +164,23 @@ def _answered_at(call: Call) -> str:
 
 def room_exists(conversations: ConversationApi, clock: Clock, room: str) -> bool:
     """Return True if a conversation has that name; False also if the answer does not come in time."""
-    patience = Patience(clock)
+    limit = TimeLimit(clock)
     with suppress(ApiError, TransportError):
-        for each in conversations.list(within=patience.left()):
+        for each in conversations.list(within=limit.left()):
             if each.name == room and each.state != ConversationState.DELETED:
                 return True
-            patience.left()
+            limit.left()
     return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Party:
+class MoveGroup:
     """The legs that are moved together.
 
     Attributes:
         calls: The legs in the order in which they are moved. A leg that a ``connect`` created moves before the leg
             whose flow created it: that flow then continues, while in the other order the connected leg would end.
-        there: The ids of the legs that are already in the room.
+        in_room: The ids of the legs that are already in the room.
         joined: The conversation made by ``connect`` that can be renamed to the room; None if there is none.
         stays: The ids of its legs.
         apart: The other conversations made by ``connect``: their legs are moved one by one, and the platform may end
@@ -188,13 +188,13 @@ class Party:
     """
 
     calls: Sequence[Call]
-    there: frozenset[str]
+    in_room: frozenset[str]
     joined: Conversation | None
     stays: frozenset[str]
     apart: Sequence[str] = ()
 
 
-def party(around: Iterable[Surroundings], room: str, *, may_become: bool = True) -> Party:
+def move_group(around: Iterable[Surroundings], room: str, *, may_become: bool = True) -> MoveGroup:
     """Return the legs to move together with all legs in their conversations.
 
     Legs that are still ringing are not moved. One of the conversations made by ``connect`` can be renamed to the
@@ -204,13 +204,13 @@ def party(around: Iterable[Surroundings], room: str, *, may_become: bool = True)
         may_become: True if one may: the room does not exist yet, and no leg enters it with ``canHear`` or the like.
     """
     seen: dict[str, Call] = {}
-    there: set[str] = set()
+    in_room: set[str] = set()
     joined: Surroundings | None = None
     apart: dict[str, None] = {}
     for each in around:
         if each.conversation is not None and each.conversation.name == room:
             seen.setdefault(each.call.uuid, each.call)
-            there |= {each.call.uuid}
+            in_room |= {each.call.uuid}
             continue
         for call in each.legs:
             if call.status in _UP or call.uuid == each.call.uuid:
@@ -223,9 +223,9 @@ def party(around: Iterable[Surroundings], room: str, *, may_become: bool = True)
             apart[each.call.conversation_uuid] = None
     if joined is not None:
         apart.pop(joined.call.conversation_uuid, None)
-    return Party(
+    return MoveGroup(
         calls=list(seen.values()),
-        there=frozenset(there),
+        in_room=frozenset(in_room),
         joined=None if joined is None else joined.conversation,
         stays=frozenset() if joined is None else frozenset(call.uuid for call in joined.legs),
         apart=list(apart),
