@@ -249,7 +249,7 @@ class _Removal(LegOperation):
             app, id_, detail = self.app, found.joined.id, {"room": self._room}
             try:
                 with noted(app, id_, moving.NAMED, detail):
-                    has_become = moving.become_room(app.conversations, found.joined, self._room)
+                    has_become = moving.rename_to_room(app.conversations, found.joined, self._room)
             except DryRun:
                 self._has_become = True
                 raise

@@ -232,7 +232,7 @@ def move_group(around: Iterable[Surroundings], room: str, *, may_become: bool = 
     )
 
 
-def become_room(conversations: ConversationApi, conversation: Conversation, room: str) -> bool:
+def rename_to_room(conversations: ConversationApi, conversation: Conversation, room: str) -> bool:
     """Rename a conversation to *room*: its legs are then in the room without being moved.
 
     Returns:
