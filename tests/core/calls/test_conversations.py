@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicectl.core.calls.conversations import EntryTerms, Hears, Presence, Scene, entered, grouped
+from voicectl.core.calls.conversations import EntryTerms, Hears, Participant, Participants, entered, grouped
 from voicectl.core.calls.move import Surroundings, move_group
 from voicectl.store.action_log import Note
 from voicectl.voice.call import Call, is_conversation_id
@@ -51,10 +51,10 @@ entries = st.none() | st.builds(EntryTerms, can_hear=some, can_speak=some, start
 
 
 @st.composite
-def presences(draw: st.DrawFn) -> list[Presence]:
+def participant_lists(draw: st.DrawFn) -> list[Participant]:
     count = draw(st.integers(2, len(NAMES)))
     return [
-        Presence(
+        Participant(
             call=call(name, draw(st.sampled_from(STATUSES))),
             member=draw(st.none() | st.builds(member, st.just(name), maybe, maybe)),
             entry=draw(entries),
@@ -63,18 +63,18 @@ def presences(draw: st.DrawFn) -> list[Presence]:
     ]
 
 
-def completions(leg: Presence) -> Sequence[Presence]:
+def completions(leg: Participant) -> Sequence[Participant]:
     """A leg as it may be in truth, where not all of it is told."""
     mutes = (True, False) if leg.muted is None else (leg.muted,)
     earmuffs = (True, False) if leg.earmuffed is None else (leg.earmuffed,)
     terms = (EntryTerms(), EntryTerms(can_hear=frozenset(), can_speak=frozenset(), starts=False))
     return [
-        Presence(call=leg.call, member=member(leg.call.uuid, muted, earmuffed), entry=leg.entry or entry)
+        Participant(call=leg.call, member=member(leg.call.uuid, muted, earmuffed), entry=leg.entry or entry)
         for muted, earmuffed, entry in product(mutes, earmuffs, terms)
     ]
 
 
-def truth(listener: Presence, speaker: Presence, *, is_room: bool, has_started: bool) -> bool:
+def truth(listener: Participant, speaker: Participant, *, is_room: bool, has_started: bool) -> bool:
     """The rule of the exchange itself, where all is known."""
     is_up = all(leg.call.status in ("answered", "machine") for leg in (listener, speaker))
     heard = is_up and not listener.earmuffed and not speaker.muted
@@ -87,11 +87,11 @@ def truth(listener: Presence, speaker: Presence, *, is_room: bool, has_started: 
     return heard and may_hear and may_speak and has_started
 
 
-@given(presences(), st.sampled_from([True, False, None]))
+@given(participant_lists(), st.sampled_from([True, False, None]))
 def test_yes_and_no_hold_whatever_is_not_told_and_nothing_known_is_called_unknown(
-    legs: list[Presence], is_room: bool | None
+    legs: list[Participant], is_room: bool | None
 ) -> None:
-    scene = Scene(is_room=is_room, legs=legs)
+    participants = Participants(is_room=is_room, legs=legs)
     is_started = any(leg.entry is not None and leg.entry.starts for leg in legs)
 
     for listener, speaker in permutations(legs, 2):
@@ -102,7 +102,7 @@ def test_yes_and_no_hold_whatever_is_not_told_and_nothing_known_is_called_unknow
             for room in ((True, False) if is_room is None else (is_room,))
             for started in ((True,) if is_started else (True, False))
         }
-        heard = scene.hears(listener, speaker)
+        heard = participants.hears(listener, speaker)
         expected = {frozenset({True}): Hears.YES, frozenset({False}): Hears.NO}.get(
             frozenset(possible), Hears.UNKNOWN
         )
@@ -112,11 +112,11 @@ def test_yes_and_no_hold_whatever_is_not_told_and_nothing_known_is_called_unknow
         assert bool(heard.why) == (heard.hears is not Hears.YES)
 
 
-@given(presences(), st.sampled_from([True, False, None]))
-def test_the_matrix_has_each_two_legs_once_each_way(legs: list[Presence], is_room: bool | None) -> None:
-    scene = Scene(is_room=is_room, legs=legs)
+@given(participant_lists(), st.sampled_from([True, False, None]))
+def test_the_matrix_has_each_two_legs_once_each_way(legs: list[Participant], is_room: bool | None) -> None:
+    participants = Participants(is_room=is_room, legs=legs)
 
-    pairs = [(one.call.uuid, other.call.uuid) for one, other, _ in scene.matrix()]
+    pairs = [(one.call.uuid, other.call.uuid) for one, other, _ in participants.matrix()]
 
     assert pairs == list(permutations([leg.call.uuid for leg in legs], 2))
 

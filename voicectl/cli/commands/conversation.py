@@ -16,7 +16,7 @@ from voicectl.cli.output.views import PARTIES
 from voicectl.cli.output.writer import Format, View
 from voicectl.cli.targets import ALREADY, ActionRecord, one_target
 from voicectl.core.calls import conversations
-from voicectl.core.calls.conversations import Hears, Presence, Scene
+from voicectl.core.calls.conversations import Hears, Participant, Participants
 from voicectl.core.calls.live import live_calls
 from voicectl.errors import ApiError, NotFoundError, TransportError
 
@@ -145,32 +145,35 @@ def show(ctx: typer.Context, room: Room) -> None:
             if is_deep:
                 remark(f"Who is muted is not known, the Conversation API does not tell: {fault.message}")
         if is_deep:
-            scene = conversations.scene(
+            participants = conversations.participants(
                 app.conversations, id_, conversation, live, app.notes.since(0), check=app.interrupts.check
             )
-            heard = list(scene.matrix())
+            heard = list(participants.matrix())
         else:
-            scene, heard = Scene(is_room=None, legs=[Presence(call=call) for call in live]), []
+            participants, heard = (
+                Participants(is_room=None, legs=[Participant(call=call) for call in live]),
+                [],
+            )
         if is_json:
             known = {"id": id_} if conversation is None else conversation.raw
             if paths:
-                rows = [_row(leg, heard) for leg in scene.legs]
+                rows = [_row(leg, heard) for leg in participants.legs]
                 legs = [{path: writer.find(row, path) for path in paths} for row in rows]
                 found = {**known, "legs": legs}
             else:
-                legs = [_leg(leg) for leg in scene.legs]
+                legs = [_leg(leg) for leg in participants.legs]
                 found = {**known, "legs": legs, "hears": [_pair(*each) for each in heard]}
             app.terminal.write(
                 to_json(found, indent=2 if app.terminal.format is Format.JSON else None) + "\n"
             )
             return
-        for leg in scene.legs:
+        for leg in participants.legs:
             out.add(_row(leg, heard))
     if app.terminal.format is Format.TABLE and not app.options.quiet and not app.options.fields:
-        _draw(app, scene)
+        _draw(app, participants)
 
 
-def _leg(leg: Presence) -> dict[str, Any]:
+def _leg(leg: Participant) -> dict[str, Any]:
     member = leg.member
     return {
         **leg.call.raw,
@@ -181,13 +184,13 @@ def _leg(leg: Presence) -> dict[str, Any]:
     }
 
 
-def _row(leg: Presence, heard: list[tuple[Presence, Presence, Heard]]) -> dict[str, Any]:
+def _row(leg: Participant, heard: list[tuple[Participant, Participant, Heard]]) -> dict[str, Any]:
     """A leg as a line tells it."""
     member = None if leg.member is None else leg.member.id
     return {**_leg(leg), "member": member, **_ears(leg, heard)}
 
 
-def _ears(leg: Presence, heard: list[tuple[Presence, Presence, Heard]]) -> dict[str, str]:
+def _ears(leg: Participant, heard: list[tuple[Participant, Participant, Heard]]) -> dict[str, str]:
     """Which legs this one hears, does not hear, and may hear: their ids with commas between them."""
     speakers = [(what.hears, speaker.call.uuid) for listener, speaker, what in heard if listener is leg]
     return {
@@ -195,7 +198,7 @@ def _ears(leg: Presence, heard: list[tuple[Presence, Presence, Heard]]) -> dict[
     }
 
 
-def _pair(listener: Presence, speaker: Presence, heard: Heard) -> dict[str, Any]:
+def _pair(listener: Participant, speaker: Participant, heard: Heard) -> dict[str, Any]:
     return {
         "listener": listener.call.uuid,
         "speaker": speaker.call.uuid,
@@ -204,17 +207,17 @@ def _pair(listener: Presence, speaker: Presence, heard: Heard) -> dict[str, Any]
     }
 
 
-def _draw(app: App, scene: Scene) -> None:
+def _draw(app: App, participants: Participants) -> None:
     """Who hears whom: a line for each listener, a column for each speaker, by the beginnings of their ids."""
-    if len(scene.legs) < 2:
+    if len(participants.legs) < 2:
         return
     from voicectl.cli.output import table  # noqa: PLC0415 (loads rich, for a table on a terminal only)
 
-    names = [clean(leg.call.uuid[:SHORT]) for leg in scene.legs]
-    cells = {(id(one), id(other)): heard for one, other, heard in scene.matrix()}
+    names = [clean(leg.call.uuid[:SHORT]) for leg in participants.legs]
+    cells = {(id(one), id(other)): heard for one, other, heard in participants.matrix()}
     rows = [
-        [name, *("." if one is other else cells[id(one), id(other)].hears for other in scene.legs)]
-        for name, one in zip(names, scene.legs, strict=True)
+        [name, *("." if one is other else cells[id(one), id(other)].hears for other in participants.legs)]
+        for name, one in zip(names, participants.legs, strict=True)
     ]
     is_colored = app.terminal.may_color
     app.terminal.write("\n" + table.draw(["hears", *names], rows, is_colored=is_colored))

@@ -178,7 +178,7 @@ class EntryTerms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Presence:
+class Participant:
     """A leg in a conversation.
 
     Attributes:
@@ -202,7 +202,7 @@ class Presence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
+class Participants:
     """The live legs of a conversation, and what decides who hears whom.
 
     Attributes:
@@ -212,7 +212,7 @@ class Scene:
     """
 
     is_room: bool | None
-    legs: Sequence[Presence]
+    legs: Sequence[Participant]
     has_started: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -220,7 +220,7 @@ class Scene:
         starters = (leg.entry for leg in self.legs if leg.entry is not None)
         object.__setattr__(self, "has_started", any(entry.starts for entry in starters))
 
-    def hears(self, listener: Presence, speaker: Presence) -> Heard:
+    def hears(self, listener: Participant, speaker: Participant) -> Heard:
         """Return whether *listener* hears *speaker*, and why.
 
         In a call's own conversation every leg hears every other. A leg may have entered a room with ``canHear`` or
@@ -242,12 +242,12 @@ class Scene:
                     return heard
         return Heard(Hears.YES, "")
 
-    def matrix(self) -> Iterator[tuple[Presence, Presence, Heard]]:
+    def matrix(self) -> Iterator[tuple[Participant, Participant, Heard]]:
         """Yield each ordered pair of legs, listener first, with whether the listener hears the speaker."""
         for listener, speaker in permutations(self.legs, 2):
             yield listener, speaker, self.hears(listener, speaker)
 
-    def _terms(self, listener: Presence, speaker: Presence) -> Iterator[Heard]:
+    def _terms(self, listener: Participant, speaker: Participant) -> Iterator[Heard]:
         if self.is_room is False:
             return
         entered, spoke = listener.entry, speaker.entry
@@ -263,7 +263,7 @@ class Scene:
             yield Heard(Hears.UNKNOWN, "unknown whether the room has started")
 
 
-def scene(
+def participants(
     api: ConversationApi,
     id_: str,
     conversation: Conversation | None,
@@ -271,7 +271,7 @@ def scene(
     notes: Iterable[Note],
     *,
     check: Callable[[], None],
-) -> Scene:
+) -> Participants:
     """Return the live legs of a conversation with their member records, which take one request each.
 
     Args:
@@ -296,10 +296,10 @@ def scene(
             if member.leg_uuid is not None:
                 members[member.leg_uuid] = member
     entries = entered(notes, "" if conversation is None else conversation.name)
-    return Scene(
+    return Participants(
         is_room=None if conversation is None else conversation.is_room,
         legs=[
-            Presence(
+            Participant(
                 call=call, member=members.get(hyphenated(call.uuid)), entry=entries.get(hyphenated(call.uuid))
             )
             for call in live
@@ -319,7 +319,7 @@ def entered(notes: Iterable[Note], room: str) -> dict[str, EntryTerms]:
     return found
 
 
-def _answered(who: str, leg: Presence) -> Heard:
+def _answered(who: str, leg: Participant) -> Heard:
     is_up = leg.call.was_answered and not leg.call.is_final
     return Heard(Hears.YES, "") if is_up else Heard(Hears.NO, f"{who} has not answered")
 
