@@ -185,9 +185,11 @@ class App:
     def api(self) -> VoiceApi:
         """The Voice API, which looks for a leg in the other regions where the base URL does not know it."""
         from voicectl.api.client import VoiceApi
-        from voicectl.core.calls.regions import Finder
+        from voicectl.core.calls.regions import RegionFinder
 
-        finder = Finder(self.sessions, self.profiles, self.notes, events=lambda: self.told, on_found=remark)
+        finder = RegionFinder(
+            self.sessions, self.profiles, self.notes, events=lambda: self.told, on_found=remark
+        )
         return VoiceApi(self.sessions.home, finder)
 
     @cached_property

@@ -57,7 +57,7 @@ MOST_TIMES = 4.0
 """Largest factor by which a longer ``--request-timeout`` extends these limits."""
 
 
-class Finder:
+class RegionFinder:
     """Finds the regions of one application's legs; see :class:`voicectl.api.client.Places`.
 
     Args:
