@@ -186,7 +186,7 @@ def summaries(events: Iterable[Stored]) -> dict[str, EventSummary]:
 
 
 def region_url(events: EventStore, uuid: str) -> str | None:
-    """Return the ``region_url`` of a leg's last answer webhook, unchecked; None if there is none."""
+    """Return the ``region_url`` of a leg's last answer webhook, unchecked, or None."""
     for name in forms(uuid):
         for stored in reversed(list(events.find(Query(leg=name, kinds=(Route.ANSWER,))))):
             url = stored.arrival.fields.get("region_url")

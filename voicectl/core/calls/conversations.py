@@ -76,7 +76,7 @@ class ConversationLegs:
 
     Attributes:
         id: ``CON-...``.
-        conversation: Its record in the Conversation API; None if there is none.
+        conversation: Its record in the Conversation API, or None.
         calls: The live legs.
     """
 
@@ -275,7 +275,7 @@ def participants(
     """Return the live legs of a conversation with their member records, which take one request each.
 
     Args:
-        conversation: Its record in the API; None if there is none, and then no members are requested.
+        conversation: Its record in the API; without one, no members are requested.
         live: Its live legs.
         notes: The action log of this machine.
         check: Called before each request; raises to stop the work.

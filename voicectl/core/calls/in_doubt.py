@@ -1,16 +1,16 @@
 """Calls in doubt: the reply to a create request was lost, so the call may or may not exist.
 
 Sending the request again could ring a second phone, so voicectl looks for the call instead. It accepts one only on
-evidence that cannot mean another call; a wrong match would let the user hang up, or fail to hang up, the wrong party.
+evidence that cannot mean another call: after a wrong match the user could hang up on another party.
 
 Evidence comes in two strengths:
 
-1. Proof. Before the POST, the intent (reference, number, caller, time) is written to the journal, and the reference
-   is added to the call's own ``event_url`` as query parameter ``vc``. A signed event that arrives with that parameter
-   proves that the call exists, and carries its id. The certainty is then that of a normal reply.
-2. A match. Without such an event (no ``event_url``, no receiver on this machine) the API's call records are compared
-   with the intent. A candidate is an outbound record since one minute before the intent, to the same number and, if
-   a caller id was sent, from it. The minute allows for clocks that differ.
+1. Proof. Before the POST, the intent (reference, number, caller, time) is written to the journal. If the request has
+   an ``event_url``, the reference is added to it as query parameter ``vc``. A signed event that arrives with that
+   parameter proves that the call exists, and names its id: that is as certain as a reply.
+2. A match. Without such an event (no ``event_url``, or no receiver that stored it) the API's call records are
+   compared with the intent. A candidate is an outbound record since one minute before the intent, to the same number
+   and, if a caller id was sent, from it. The minute allows for clocks that differ.
 
 A match counts only if it cannot be confused with another call:
 

@@ -181,7 +181,7 @@ class MoveGroup:
         calls: The legs in the order in which they are moved. A leg that a ``connect`` created moves before the leg
             whose flow created it: that flow then continues, while in the other order the connected leg would end.
         in_room: The ids of the legs that are already in the room.
-        joined: The conversation made by ``connect`` that can be renamed to the room; None if there is none.
+        joined: The conversation made by ``connect`` that can be renamed to the room, or None.
         stays: The ids of its legs.
         apart: The other conversations made by ``connect``: their legs are moved one by one, and the platform may end
             the last call before its turn.

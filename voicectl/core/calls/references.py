@@ -88,7 +88,7 @@ def is_number_reference(text: str) -> bool:
 
 
 def _by_number(end: str, digits: str, candidates: Iterable[Call], what: str) -> str:
-    """Return the id of the only leg whose *end* has that number or, if there is none, begins with it."""
+    """Return the id of the only leg whose *end* has that number or, if no leg has, begins with it."""
     exact: list[Call] = []
     begins: list[Call] = []
     for call in candidates:

@@ -62,7 +62,7 @@ class RegionFinder:
 
     Args:
         profiles: The profiles of this user: another one may know the leg.
-        events: Returns the event store, which may name the region of a leg; None if there is none.
+        events: Returns the event store, which may name the region of a leg, or None.
         on_found: Called with a remark the first time that a leg is found on a host.
     """
 

@@ -175,7 +175,7 @@ def follow(
         timeout: Seconds to wait in all.
         on_change: Called with each leg when it is first seen and at each change of its status.
         on_trouble: Called with a warning, once each, when the API or the store fails and the wait goes on without it.
-        events: Returns the event store; None if there is none.
+        events: Returns the event store; None to use the API only.
         offset: Seconds that the platform's clock is ahead of *clock*.
         check: Raises if a signal arrived.
 

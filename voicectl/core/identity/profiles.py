@@ -108,7 +108,7 @@ class ProfileStore:
 
     @property
     def default(self) -> str | None:
-        """The name of the default profile; None if there is none."""
+        """The name of the default profile, or None."""
         name = self._load().get("default")
         return name if isinstance(name, str) else None
 
@@ -219,7 +219,7 @@ class ProfileStore:
         return self._secret(name, kind).exists()
 
     def secret(self, name: str, kind: str) -> str | None:
-        """Return a stored secret; None if there is none."""
+        """Return a stored secret, or None."""
         path = self._secret(name, kind)
         return files.read_private(path, what=kind).decode() if path.exists() else None
 

@@ -48,7 +48,7 @@ class Target:
         sources: The source of each setting.
         load_key: Reads the private key; its errors name the source.
         account: The source of the API key and secret.
-        signature: The source of the secrets that sign webhooks; None if there is none.
+        signature: The source of the secrets that sign webhooks, or None.
     """
 
     profile: str | None
