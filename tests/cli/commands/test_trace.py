@@ -406,8 +406,8 @@ LADDER = """\
  02:40:20.000       x   |       1 completed, duration 17, disconnected_by user
                         |       (event)
 
-* a status; x the end of a leg; o something else that was told; > done from
-here; ? a gap
+* a status; x the end of a leg; o another event; > done from this machine; ? a
+gap
 """
 
 

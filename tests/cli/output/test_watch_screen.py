@@ -74,12 +74,12 @@ def test_the_table_is_kept_up_to_date_and_its_last_state_is_left_behind(live: tu
         assert room(f"mute {leg}").exit_code == 0
         tty.until(lambda tty: "yes" in tty.text)
         control(room, f"hangup {leg}")
-        assert "0 live legs, 1 over" in tty.until("completed")
+        assert "0 live legs, 1 ended" in tty.until("completed")
 
         tty.type(CTRL_C)
         assert tty.end() == 130
     assert_is_given_back(tty)
-    assert "0 live legs, 1 over" in tty.text
+    assert "0 live legs, 1 ended" in tty.text
     assert f"{leg}  completed" in tty.text
     assert "Asked" not in tty.text
     assert tty.styles

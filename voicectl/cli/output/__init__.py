@@ -1,1 +1,1 @@
-"""What a person or a program sees: tables, lines, screens and pictures."""
+"""The output for people and programs: tables, lines, screens and pictures."""

@@ -1,4 +1,4 @@
-"""Writing from a thread: a terminal that is stopped, or a reader that is slow, keeps nobody else waiting."""
+"""Write from a thread, so that a stopped terminal or a slow reader does not block the caller."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ T = TypeVar("T")
 
 MAX_TOGETHER = 1_000
 GATHER_SECONDS = 0.02
-"""How long more is gathered after some was written: two busy threads hinder each other less often then."""
+"""Seconds to gather items between two writes; two busy threads then hinder each other less often."""
 
 
 class Outlet(Generic[T]):
-    """Takes items at once, from any thread, and has them written one batch after another.
+    """Accepts items from any thread without blocking, and writes them in batches.
 
     Args:
-        write: Writes some; an ``OSError`` ends the writing.
-        most: How many may wait; more are dropped.
+        write: Writes a batch. An ``OSError`` ends the writing.
+        most: Number of items that may wait; further ones are dropped.
 
     Attributes:
-        dropped: How many were.
-        failure: Why the writing ended, if it did.
+        dropped: Number of items dropped.
+        failure: The error that ended the writing, if any.
     """
 
     def __init__(self, write: Callable[[list[T]], None], *, most: int) -> None:
@@ -39,7 +39,7 @@ class Outlet(Generic[T]):
         self._thread.start()
 
     def put(self, item: T) -> bool:
-        """Have *item* written in a while; False if it is dropped."""
+        """Queue *item* for writing, and return False if it was dropped."""
         if self._queue.qsize() >= self._most or self.failure is not None:
             self.dropped += 1
             return False
@@ -47,7 +47,7 @@ class Outlet(Generic[T]):
         return True
 
     def close(self, seconds: float) -> bool:
-        """Have what waits written; False if that is not done within *seconds*: whoever should read is stuck."""
+        """Write the waiting items, and return False if that takes longer than *seconds*."""
         self._queue.put(None)
         self._thread.join(seconds)
         return not self._thread.is_alive()
@@ -68,6 +68,6 @@ class Outlet(Generic[T]):
         items: list[T] = []
         while (item := self._queue.get()) is not None:
             items.append(item)
-            if len(items) >= MAX_TOGETHER or self._queue.empty():  # nobody else takes from it
+            if len(items) >= MAX_TOGETHER or self._queue.empty():  # this thread is the only consumer
                 return items, False
         return items, True

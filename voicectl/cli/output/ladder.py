@@ -1,7 +1,12 @@
-"""A trace set as a ladder: a lane for each leg, a line for each thing that happened or is missing.
+"""A trace laid out as a ladder: a lane for each leg, a line for each happening and each gap.
 
-A lane shows when a leg was there, a mark in it what was told of the leg, an arrow what was done to it from here. It
-is drawn as text and as SVG; all that comes from outside is clean here already.
+The steps and gaps of the trace become numbered lines, in the order of the trace. A lane covers the lines from the
+first to the last that concern its leg; it runs to the end of the ladder unless one of them is a final status. Each
+line puts one mark into the lane of its leg: a status, the end, another event, an action (drawn as an arrow from the
+extra lane ``here``), or a gap. Gaps that concern no single leg are listed below the ladder instead.
+
+The layout knows nothing of widths or pixels. :mod:`ladder_text` and :mod:`ladder_svg` draw it; all text from outside
+is already escaped here.
 """
 
 from __future__ import annotations
@@ -31,13 +36,13 @@ REORDERED, KNOWN_BY, UNKNOWN_TIME = "~", "<", "?"
 _MARKS = {
     STATUS: "a status",
     END: "the end of a leg",
-    OTHER: "something else that was told",
-    DEED: "done from here",
+    OTHER: "another event",
+    DEED: "done from this machine",
     MISSING: "a gap",
 }
 _SIGNS = {
-    REORDERED: "before a time: by another clock than the platform's, or put where its cause or effect demands",
-    KNOWN_BY: "before a time: it was then or earlier",
+    REORDERED: "before a time: by a clock other than the platform's, or placed to fit cause and effect",
+    KNOWN_BY: "before a time: it happened then or earlier",
 }
 
 
@@ -46,11 +51,11 @@ class Lane:
     """A leg in a ladder.
 
     Attributes:
-        number: What it is called in the lines, from 1.
-        who: The other party: whom an outbound leg rang, who an inbound one came from; ``-`` if nobody told.
-        about: Its direction and status.
-        first: The line in which it comes.
-        last: The line in which it ends; the number of lines if it does not.
+        number: The number that names it in the lines, from 1.
+        who: The far end: the callee of an outbound leg, the caller of an inbound one; ``-`` if unknown.
+        about: The direction and status of the leg.
+        first: The index of the line where it begins.
+        last: The index of the line where it ends; the number of lines if it does not end.
     """
 
     number: int
@@ -62,7 +67,7 @@ class Lane:
 
     @property
     def legend(self) -> str:
-        """What is said of it above the ladder."""
+        """The description of the leg above the ladder."""
         return "  ".join(part for part in (self.uuid, self.who, self.about) if part)
 
 
@@ -70,11 +75,11 @@ class Line(NamedTuple):
     """A line of a ladder.
 
     Attributes:
-        day: The date, if it is another than that of the line before.
-        sign: What its time is: :data:`REORDERED`, :data:`KNOWN_BY`, or a space.
-        time: What is shown of it.
-        lane: The leg's; None if it is about none.
-        mark: What stands in its lane.
+        day: The date, if it differs from that of the line before.
+        sign: A qualifier of the time: :data:`REORDERED`, :data:`KNOWN_BY`, or a space.
+        time: The time as shown.
+        lane: The lane of the leg; None if the line concerns no leg.
+        mark: The mark in the lane.
     """
 
     day: str | None
@@ -86,17 +91,17 @@ class Line(NamedTuple):
 
     @property
     def said(self) -> str:
-        """Its text, and which leg it is about."""
+        """The text, after the number of the leg."""
         return self.text if self.lane is None else f"{self.lane.number} {self.text}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ladder:
-    """A trace as it is drawn.
+    """A trace, laid out for drawing.
 
     Attributes:
-        has_here: Whether anything was done from here.
-        rest: The gaps that are about all.
+        has_here: True if anything was done from this machine.
+        rest: The gaps that concern no single leg.
     """
 
     lanes: Sequence[Lane]
@@ -105,10 +110,10 @@ class Ladder:
     rest: Sequence[str]
 
     def key(self, shapes: Mapping[str, str] | None = None) -> str:
-        """What the marks and signs mean that are there.
+        """Return the meaning of the marks and signs that occur.
 
         Args:
-            shapes: How each mark is drawn, if not as itself.
+            shapes: The name of each mark's shape, if it is not drawn as a character.
         """
         marks, signs = {line.mark for line in self.lines}, {line.sign for line in self.lines}
         shown = [
@@ -120,15 +125,15 @@ class Ladder:
 
 
 def who(call: Call | None) -> str | None:
-    """The other party of a leg: whom it rang, or who called."""
+    """Return the far end of a leg: its callee or its caller."""
     return None if call is None else endpoint.label(call.from_ if call.direction == "inbound" else call.to)
 
 
 def ladder(trace: Trace, records: Mapping[str, Call]) -> Ladder:
-    """Set a trace for drawing.
+    """Lay out a trace for drawing.
 
     Args:
-        records: What is known of each leg, by its name.
+        records: The record of each leg, by its id.
     """
     every = list(trace.lines())
     shown = [each for each in every if not (isinstance(each, Gap) and each.uuid is None)]
@@ -182,7 +187,7 @@ def _step_line(step: Step, lanes: Mapping[str, Lane]) -> tuple[str | None, Line]
         sign = " " if happening.by is None else KNOWN_BY
     date, time = _date_and_time(happening.at if happening.at is not None else happening.by)
     facts = "".join(f", {each} {value}" for each, value in happening.facts.items())
-    again = f", told {happening.repeats + 1} times" if happening.repeats else ""
+    again = f", reported {happening.repeats + 1} times" if happening.repeats else ""
     text = clean(f"{happening.what}{facts}{again} ({', '.join(happening.tellers)})")
     lane = None if happening.uuid is None else lanes[happening.uuid]
     return date, Line(None, sign, time, lane, _mark(happening), text)

@@ -1,6 +1,8 @@
-"""A ladder as SVG, for the report of an incident: one file that needs no other, and nothing in it that runs.
+"""Draw a ladder as SVG, for an incident report: one file without references or scripts.
 
-All text is shown as it is on a terminal, and escaped besides.
+The sheet is filled from top to bottom. Each line is placed first, which gives the height of every line; the rails of
+the lanes are then drawn between the heights of their first and last lines, below the marks. Text has the same escapes
+as on a terminal, and is escaped for XML as well.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 MARGIN = 16
 ROW = 18
 CHARACTER = 7.3
-"""Pixels that a column of text takes at most, in the 12 pixels of any monospaced font."""
+"""Greatest width of a character in pixels, in any monospaced font of 12 pixels."""
 
 TIME_COLUMNS = 14
 LANE = 44
@@ -34,10 +36,10 @@ _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"}
 
 
 def draw(ladder: Ladder, title: str) -> str:
-    """*ladder* as an SVG document.
+    """Return *ladder* as an SVG document.
 
     Args:
-        title: What it is a trace of, and when it was made; clean.
+        title: The subject of the trace and the time it was made, already escaped for a terminal.
     """
     sheet = _Sheet(ladder)
     body = [*sheet.head(title), *sheet.ladder(), *sheet.foot()]
@@ -56,15 +58,15 @@ def draw(ladder: Ladder, title: str) -> str:
 
 
 def escape(text: str) -> str:
-    """*text* as XML has it; what no XML may hold becomes a replacement character."""
+    """Escape *text* for XML, replacing characters that XML does not allow."""
     return "".join(_ESCAPES.get(character, character) for character in _NO_XML.sub("\ufffd", text))
 
 
 class _Sheet:
-    """What is drawn, from top to bottom.
+    """The drawing, made from top to bottom.
 
     Attributes:
-        y: How far down it is, in pixels.
+        y: The current height, in pixels from the top.
     """
 
     def __init__(self, ladder: Ladder) -> None:
@@ -76,14 +78,14 @@ class _Sheet:
         self.y = MARGIN
 
     def head(self, title: str) -> Iterator[str]:
-        """The title and the legs."""
+        """Yield the title and the legs."""
         yield from self._paragraph(title, weight="bold")
         for lane in self._ladder.lanes:
             yield from self._paragraph(f"{lane.number}  {lane.legend}")
         self.y += ROW
 
     def ladder(self) -> Iterator[str]:
-        """The lanes and what happened in them."""
+        """Yield the lanes and the lines."""
         self.y += ROW
         names = [HERE] * self._ladder.has_here + [str(lane.number) for lane in self._ladder.lanes]
         for place, name in enumerate(names):
@@ -99,14 +101,14 @@ class _Sheet:
         self.y = bottom
 
     def foot(self) -> Iterator[str]:
-        """The gaps that are about all, and what the marks mean."""
+        """Yield the gaps that concern no single leg, and the key."""
         for each in self._ladder.rest:
             yield from self._paragraph(f"? {each}", color=_COLORS[MISSING])
         self.y += ROW
         yield from self._paragraph(self._ladder.key(_SHAPES), color=_COLORS[END])
 
     def _placed(self) -> tuple[list[int], list[str]]:
-        """How far down each line is, and what is drawn of it."""
+        """Return the height of each line, and the elements of all lines."""
         tops: list[int] = []
         drawn: list[str] = []
         for line in self._ladder.lines:

@@ -1,6 +1,9 @@
-"""A ladder as plain text of any width.
+"""Draw a ladder as plain text of any width.
 
-Where there is no room for lanes the lines stand alone. Nothing is ever cut: an id that is cut cannot be used.
+From left to right a line has the time, the lanes and the text. The text gets at least :data:`LEAST_TEXT` columns; the
+lanes get what is left. If they do not all fit, the last column of lanes is shared by the remaining legs (``+``); if
+none fits, lines are drawn without lanes. Long text continues on further lines, where the rails go on. Nothing is cut,
+because a shortened id is of no use.
 """
 
 from __future__ import annotations
@@ -20,11 +23,11 @@ LANE_WIDTH = 4
 HERE_WIDTH = 6
 LEAST_WIDTH = 16
 LEAST_TEXT = 26
-"""Columns that texts have at least, beside lanes."""
+"""Least number of columns for text beside lanes."""
 
 
 def draw(ladder: Ladder, width: int) -> str:
-    """*ladder* in lines of at most *width* columns, for a *width* of :data:`LEAST_WIDTH` or more."""
+    """Return *ladder* as lines of at most *width* columns, but at least :data:`LEAST_WIDTH`."""
     width = max(width, LEAST_WIDTH)
     rails = Rails(ladder, width - TIME_WIDTH - LEAST_TEXT)
     text = list(_legend(ladder, width))
@@ -46,14 +49,14 @@ def draw(ladder: Ladder, width: int) -> str:
 
 
 class Rails:
-    """The lanes of a ladder as far as there is room for them; the others share the last.
+    """The lanes of a ladder that fit; the other legs share the last one.
 
     Args:
-        room: Columns of the terminal.
+        room: Number of columns available.
 
     Attributes:
-        head: Their names.
-        width: Columns that they take; 0 if there is room for none.
+        head: The names of the lanes.
+        width: Number of columns used; 0 if no lane fits.
     """
 
     def __init__(self, ladder: Ladder, room: int) -> None:
@@ -70,7 +73,7 @@ class Rails:
         self._places = {lane.number: place for place, lane in enumerate(self._lanes)}
 
     def at(self, number: int, line: Line) -> str:
-        """The lanes beside the line of that number, with its mark; what was done from here points there."""
+        """Return the lanes beside *line*, with its mark; an action has an arrow to its leg."""
         there = self._there(lane.first <= number <= lane.last for lane in self._lanes)
         if line.lane is None:
             return self._joined(there)
@@ -79,14 +82,14 @@ class Rails:
         return self._joined(there, place if line.mark == DEED else None)
 
     def below(self, number: int) -> str:
-        """The lanes below it, where it goes on."""
+        """Return the lanes beside the continuation of a line."""
         return self._joined(self._there(lane.first <= number < lane.last for lane in self._lanes))
 
     def _there(self, is_there: Iterable[bool]) -> list[str]:
         return ["|" if each else " " for each in is_there] + [" "] * self._has_rest
 
     def _joined(self, there: Sequence[str], arrow_to: int | None = None) -> str:
-        """The lanes as text, with an arrow from here through those before the one it goes to."""
+        """Return the lanes as text, with an arrow from ``here`` to the lane *arrow_to*."""
         here = HERE_WIDTH * self._has_here
         if arrow_to is None:
             return " " * here + "".join(f"{each:{LANE_WIDTH}}" for each in there)
@@ -96,7 +99,7 @@ class Rails:
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """*text* in lines of at most *width* columns, broken at spaces, and within a word that is longer than a line."""
+    """Wrap *text* into lines of at most *width* columns, breaking words only if they are longer than a line."""
     lines: list[str] = []
     line, used = "", -1
     for word in text.split(" "):
@@ -111,7 +114,7 @@ def wrapped(text: str, width: int) -> list[str]:
 
 
 def hung(head: str, text: str, width: int) -> list[str]:
-    """*text* beside *head*, or below it where there is no room for both."""
+    """Return *text* beside *head*, or below it if there is no room for both."""
     start = columns(head) + 1
     if width - start < LEAST_TEXT:
         return [head, *(f"  {part}" for part in wrapped(text, width - 2))]
@@ -120,7 +123,7 @@ def hung(head: str, text: str, width: int) -> list[str]:
 
 
 def columns(text: str) -> int:
-    """How many columns of a terminal *text* takes."""
+    """Return the number of terminal columns that *text* takes."""
     return len(text) if text.isascii() else sum(map(_column, text))
 
 
@@ -131,7 +134,7 @@ def _column(character: str) -> int:
 
 
 def _pieces(word: str, width: int) -> list[str]:
-    """A word in pieces that a line has room for; most are one."""
+    """Split a word into pieces of at most *width* columns."""
     if columns(word) <= width:
         return [word]
     pieces, piece, used = list[str](), "", 0

@@ -1,4 +1,4 @@
-"""Progress on a terminal, by rich: one line for the file under way, gone when all is done."""
+"""Show progress on a terminal: one line for the current file, removed at the end."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 class Bars:
-    """Shows one file at a time.
+    """Shows the progress of one file at a time.
 
     Args:
-        count: How many there are.
+        count: Number of files.
     """
 
     def __init__(self, stream: TextIO, count: int) -> None:
@@ -47,7 +47,7 @@ class Bars:
 
     @contextmanager
     def showing(self, name: str) -> Iterator[None]:
-        """Show the next file, called *name*, until it is there or has failed."""
+        """Show the next file, called *name*, while the block runs."""
         self._number += 1
         self._task = self._progress.add_task(f"{self._number}/{self._count} {clean(name)}", total=None)
         self._progress.start()
@@ -58,6 +58,6 @@ class Bars:
             self._progress.remove_task(self._task)
 
     def update(self, done: int, total: int | None) -> None:
-        """Show that *done* of *total* bytes are there; of None nobody knows how many there are."""
+        """Show that *done* of *total* bytes have arrived; a *total* of None is unknown."""
         if self._task is not None:
             self._progress.update(self._task, completed=done, total=total)

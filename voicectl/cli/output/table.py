@@ -1,4 +1,4 @@
-"""A table on a terminal, by rich."""
+"""Draw tables on a terminal."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ STYLES = {
 
 
 def draw(columns: Sequence[str], rows: Sequence[Sequence[str]], *, is_colored: bool) -> str:
-    """A table with a header; where the terminal is too narrow for it, a block of lines for each record.
+    """Return a table with a header or, if the terminal is too narrow, a block of lines for each record.
 
-    Nothing is ever cut: an id that is cut cannot be used.
+    Nothing is cut, because a shortened id is of no use.
     """
     widths = [max(map(cell_len, column)) for column in zip(columns, *rows, strict=True)]
     width = sum(widths) + GAP_WIDTH * (len(widths) - 1)

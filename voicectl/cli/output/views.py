@@ -1,11 +1,11 @@
-"""How each kind of record is shown. Columns are only ever appended to: scripts read TSV by position."""
+"""The columns of each kind of record. New ones are only appended, because scripts read TSV by position."""
 
 from dataclasses import replace
 
 from voicectl.cli.output.writer import View
 
 PARTIES = ("uuid", "status", "direction", "from", "to")
-"""The columns that say which leg it is."""
+"""The columns that identify a leg."""
 
 CALL = View(
     columns=(*PARTIES, "conversation_uuid", "start_time", "end_time", "duration"),
@@ -83,4 +83,4 @@ EVENT = View(
     table=("id", "received_at", "kind", "status", "uuid", "event.from", "event.to", "signed"),
 )
 EVENT_LINE = replace(EVENT, line="{received_at}  {id}  {kind} {status}  {uuid}  {event_from} {event_to}")
-"""As they come: a table is shown when all of it is there."""
+"""Events shown as they come, a line each instead of a table."""

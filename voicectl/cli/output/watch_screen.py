@@ -1,7 +1,16 @@
-"""The table of ``watch`` on a terminal, by rich: the whole screen while it runs, its last state when it is left.
+"""The screen of ``watch``: a live table of legs that fills the terminal, and leaves its last state there.
 
-A thread draws it, so that ages go on while an answer is waited for, and no signal comes between two halves of an
-escape sequence. Only what fits is drawn, when something changed, the terminal's size is another, or a second passed.
+The command's own thread waits for the API and hands each new frame to :meth:`Screen.show`, which only stores it. A
+second thread draws: when a frame arrived, when the size of the terminal changed, or after a second, so that ages go
+on while the first thread waits. Two drawings are at least 0.2 s apart, which bounds the CPU time of a busy board.
+Signals go to the main thread only, so none can split an escape sequence.
+
+A drawing costs time in proportion to the rows on the screen, not to the number of legs: the newest legs that fit are
+chosen before any cell is formatted. If the columns do not fit, ids, numbers and headings are shortened first; then
+columns are left out in the order of ``_DROPPED``; at last the status is cut or left out.
+
+While the screen is taken, remarks on standard error are collected. They are shown below the table, and printed when
+the screen is given back.
 """
 
 from __future__ import annotations
@@ -40,16 +49,16 @@ if TYPE_CHECKING:
     from voicectl.core.watch.sight import Sight
 
 LOOK_SECONDS = 0.25
-"""How often the size of the terminal is looked at."""
+"""Seconds between two checks of the size of the terminal."""
 
 REDRAW_SECONDS = 1.0
 LEAST_SECONDS = 0.2
-"""Between two drawings, whatever happens."""
+"""Least time between two drawings, in seconds."""
 
 REMARK_SECONDS = 30.0
 MOST_FOOT_LINES = 4
 MOST_PRINTED = 200
-"""Legs in what is left behind on the screen."""
+"""Greatest number of legs in the last state that stays on the terminal."""
 
 SHORT_PARTY = 15
 LONG_TEXT = 40
@@ -59,22 +68,22 @@ SHORT_ID = 8
 LEAST_STATUS = 3
 
 _DROPPED = ("earmuffed", "muted", "direction", "conversation", "from", "age", "to")
-"""The columns that are left out where the terminal is too narrow, in this order; then a status is cut, or goes."""
+"""The columns to leave out on a narrow terminal, in this order; the status is cut or left out last."""
 
 _WIDE = ("conversation", "leg", "status", "direction", "from", "to", "age", "muted", "earmuffed")
 _HEADS = {"direction": "dir", "muted": "mut", "earmuffed": "ear"}
-"""What a column is called where there is little room."""
+"""Short headings for narrow terminals."""
 
 
 class Screen:
     """Shows frames on the alternate screen of a terminal; use it in a ``with`` block.
 
-    What is remarked on standard error meanwhile is shown below the table, and written when the screen is left.
+    Remarks on standard error are shown below the table meanwhile, and written when the block ends.
 
     Args:
         stream: The terminal.
-        standing: How the asking goes.
-        title: Whose legs these are.
+        standing: The state of the polling.
+        title: The name of the target.
     """
 
     def __init__(
@@ -102,9 +111,9 @@ class Screen:
         self._closing = ExitStack()
 
     def __enter__(self) -> Screen:
-        """Take the screen."""
+        """Switch to the alternate screen and start drawing."""
         with _undisturbed():
-            before = signal.signal(signal.SIGTSTP, signal.SIG_IGN)  # a shell could not use this screen
+            before = signal.signal(signal.SIGTSTP, signal.SIG_IGN)  # a shell cannot use the alternate screen
             self._closing.callback(signal.signal, signal.SIGTSTP, before)
             if is_terminal(sys.stderr):
                 self._closing.enter_context(redirect_stderr(self._remarks))
@@ -117,10 +126,10 @@ class Screen:
         return self
 
     def show(self, frame: Frame) -> None:
-        """Show *frame*, soon.
+        """Show *frame* with the next drawing.
 
         Raises:
-            OSError: The terminal is gone.
+            OSError: The terminal is closed.
         """
         with self._changed:
             self._frame = frame
@@ -132,14 +141,14 @@ class Screen:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Give the screen back as it was, and leave the last frame and the remarks on it."""
+        """Leave the alternate screen, and print the last frame and the remarks."""
         with _undisturbed():
             with self._changed:
                 self._is_done = True
                 self._changed.notify()
             self._thread.join()
             self._closing.close()
-            with suppress(OSError):  # it is gone, or what ended the block says so
+            with suppress(OSError):  # the terminal is closed; the exception of the block reports it
                 self._live.stop()
                 self._console.print(self._sheet(is_last=True))
             for line in self._remarks.lines:
@@ -153,13 +162,13 @@ class Screen:
                 if self._is_done:
                     return
                 is_dirty, self._is_dirty = self._is_dirty, False
-            now, before = time.monotonic(), size  # the machine's own time: somebody looks at it
+            now, before = time.monotonic(), size  # the real time, for the person at the terminal
             size = self._console.size
             if not is_dirty and size == before and now - drawn < REDRAW_SECONDS:
                 continue
             try:
                 self._live.update(self._sheet(), refresh=True)
-            except Exception as exc:  # noqa: BLE001 (raised where the command can tell it)
+            except Exception as exc:  # noqa: BLE001 (raised again by show, in the main thread)
                 self._failure = exc
                 return
             drawn = time.monotonic()
@@ -186,7 +195,7 @@ class Screen:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Let signals wait, for a screen half given back is of no use; threads that are begun inside get none."""
+    """Block signals, so that the screen is not left half restored; threads started inside receive none."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     try:
         yield
@@ -195,7 +204,7 @@ def _undisturbed() -> Iterator[None]:
 
 
 def console(stream: TextIO, environ: Mapping[str, str], *, is_colored: bool) -> Console:
-    """A console on a terminal, as wide and high as that is now: ``COLUMNS`` would be what it was once."""
+    """Return a console with the current size of the terminal; ``COLUMNS`` may be out of date."""
     return Console(
         file=stream,
         force_terminal=True,
@@ -211,12 +220,12 @@ def console(stream: TextIO, environ: Mapping[str, str], *, is_colored: bool) -> 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sheet:
-    """One drawing: a line about all of it, the table, and what is to be said of it.
+    """One drawing: a heading, the table, and the lines below it.
 
     Attributes:
         now: Unix seconds.
-        said: Lines below it; ``is_bad``: they are warnings.
-        most: How many legs at the most, where there is no last line.
+        said: The lines below the table; with ``is_bad`` they are warnings.
+        most: Greatest number of legs, if not limited by the height of the screen.
     """
 
     frame: Frame
@@ -228,7 +237,7 @@ class Sheet:
     most: int | None = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw what fits: all of it, but for :attr:`most`, where that is not a screen."""
+        """Draw the legs that fit on the screen or, without a screen, up to :attr:`most`."""
         width = options.max_width
         height = None if self.most is not None else options.height or console.height
         cut = "…" if not options.ascii_only else "~"
@@ -237,7 +246,7 @@ class Sheet:
         room = (self.most or 0) if height is None else max(height - len(above) - len(below) - 1, 0)
         rows, left_out = _newest(self.frame.groups, room)
         hidden = self.frame.hidden + left_out
-        if hidden and height is not None and rows:  # the line that says so takes one
+        if hidden and height is not None and rows:  # the line with their number takes one
             rows, left_out = _newest(self.frame.groups, room - 1)
             hidden = self.frame.hidden + left_out
         lines = [*above, *self._table(rows, width, cut)]
@@ -262,7 +271,7 @@ class Sheet:
         frame = self.frame
         counts = counted(frame.live, "live leg")
         more = f" in {counted(frame.conversations, 'conversation')}" if frame.live else ""
-        over = f", {frame.over} over" if frame.over else ""
+        over = f", {frame.over} ended" if frame.over else ""
         parts = [counts + more + over, counts + over, counts]
         clock = times.utc(self.now)[11:]
         for text in parts:
@@ -314,10 +323,10 @@ class Sheet:
 
 
 class _Remarks(io.TextIOBase):
-    """Stands in for standard error while the screen is taken.
+    """Stands in for standard error while the screen is in use.
 
     Attributes:
-        lines: What was written.
+        lines: The lines written.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -340,21 +349,21 @@ class _Remarks(io.TextIOBase):
         return len(text)
 
     def latest(self) -> list[str]:
-        """The last line, if it is new."""
+        """Return the last line, if it is recent."""
         return self.lines[-1:] if self._clock.monotonic() - self._last < REMARK_SECONDS else []
 
 
 _Line = tuple[str, str] | list[tuple[str, str]]
-"""Texts and their styles."""
+"""Pieces of text with their styles."""
 
 
 def counted(number: int, what: str) -> str:
-    """``1 leg``, ``2 legs``."""
+    """Return ``1 leg``, ``2 legs``."""
     return f"{number:,} {what}{'s' * (number != 1)}".replace(",", " ")
 
 
 def _newest(groups: Sequence[Sequence[Sight]], room: int) -> tuple[list[tuple[Sight, bool]], int]:
-    """The newest legs that fit, each with whether it is the first of its conversation, and how many do not."""
+    """Return the newest legs that fit, each marked if first of its conversation, and the number of the others."""
     rows: list[tuple[Sight, bool]] = []
     for group in groups:
         left = room - len(rows)
@@ -365,7 +374,7 @@ def _newest(groups: Sequence[Sequence[Sight]], room: int) -> tuple[list[tuple[Si
 
 
 def _cells(sight: Sight, now: float, cut: str, *, is_first: bool) -> dict[str, str]:
-    """What the table shows of a leg: outside text escaped, and only what is very long cut."""
+    """Return the cells of a leg, with text from outside escaped, and only very long text cut."""
     call = sight.call
     found = {
         "conversation": (call.conversation_uuid or "-") if is_first else "",
@@ -380,13 +389,13 @@ def _cells(sight: Sight, now: float, cut: str, *, is_first: bool) -> dict[str, s
     }
     cells = {name: clean(text) for name, text in found.items()}
     cells |= {name: _cut(cells[name], LONG_TEXT, cut) for name in ("from", "to", "status", "direction")}
-    if sight.is_gone:  # that it was there matters less than that it is not
+    if sight.is_gone:  # more important than its last status
         cells["status"] = "gone"
     return cells | {"status": cells["status"] + ("!" if sight.disagreement else "")}
 
 
 def _shortened(cells: dict[str, str], cut: str) -> dict[str, str]:
-    """The same with less room."""
+    """Return the cells shortened for a narrow terminal."""
     conversation = cells["conversation"]
     prefix = len("CON-") if conversation.startswith("CON-") else 0
     return cells | {

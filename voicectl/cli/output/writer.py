@@ -1,6 +1,6 @@
-"""The output edge: records to standard output in the format asked for, and the one place that escapes outside text.
+"""Write records to standard output in the chosen format, with text from outside escaped.
 
-TSV, CSV and JSON lines go out record by record; only a table on a terminal is gathered first.
+TSV, CSV and JSON are written record by record. Only a table on a terminal is collected first.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""How a cell begins that a spreadsheet would run."""
+"""The first characters of a cell that a spreadsheet would evaluate."""
 
 
 class Format(StrEnum):
-    """What ``-o`` takes."""
+    """The values of ``-o``."""
 
     AUTO = "auto"
     TABLE = "table"
@@ -35,16 +35,16 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """How records of one kind are shown.
+    """The columns and formats of one kind of record.
 
     Attributes:
-        columns: The dotted paths shown, in this order; TSV never changes it but at the end.
+        columns: The dotted paths of the columns, in order. TSV may only gain columns at the end.
         id: The path that ``-q`` prints.
         more: Further paths that ``--fields`` knows.
-        times: The paths that hold API times.
-        table: The paths of a table on a terminal, if it would be too wide with all columns.
-        line: On a terminal each record is such a line, shown at once, instead of a row of a table. It has ``_`` for
-            the dot of a path.
+        times: The paths that hold times of the API.
+        table: The paths of a table on a terminal, if all columns would be too wide.
+        line: A template, with ``_`` for the dot of a path. If set, a terminal shows each record as such a line at
+            once, instead of a table.
     """
 
     columns: tuple[str, ...]
@@ -59,10 +59,9 @@ class Writer:
     """Writes the records of one command; use it in a ``with`` block.
 
     Args:
-        is_many: Whether JSON is an array; the command line decides, never the data.
-        fields: What ``--fields`` said.
-        is_quiet: ``-q``: ids only.
-        normal_time: Turns an API time into RFC 3339.
+        is_many: True if JSON is an array. The command line decides this, never the data.
+        fields: The paths given with ``--fields``.
+        is_quiet: True to print only ids (``-q``).
     """
 
     def __init__(
@@ -90,11 +89,11 @@ class Writer:
         self._count = 0
 
     def __enter__(self) -> Writer:
-        """Write nothing yet: what fails before there is a record leaves standard output empty."""
+        """Write nothing yet, so that a failure before the first record leaves standard output empty."""
         return self
 
     def add(self, record: Mapping[str, Any]) -> None:
-        """Write one record, and flush it if somebody may be waiting for it."""
+        """Write one record; a table is written at the end."""
         self._begin_csv()
         self._count += 1
         if self._is_quiet:
@@ -115,18 +114,18 @@ class Writer:
                 self._write("\t".join(row) + "\n")
 
     def flush(self) -> None:
-        """Hand what was written to whoever reads it."""
+        """Flush the stream."""
         if self._stream is not None:
             self._stream.flush()
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """End: close the array, show the table. Also when a failure cut the work short, for what was done.
+        """Close the JSON array or show the table, also after a failure.
 
-        Nothing at all is no empty array then: it would say that there is nothing.
+        After a failure without any record, no empty array is written: it would mean that there are no records.
         """
-        if isinstance(value, OSError):  # standard output itself is gone
+        if isinstance(value, OSError):  # standard output is closed
             return
         if kind is None:
             self._begin_csv()
@@ -138,7 +137,7 @@ class Writer:
         elif self._format is Format.TABLE and self._rows:
             self._show_table()
         elif self._format is Format.TABLE and not self._count and kind is None:
-            remark("There is nothing to show.")
+            remark("No results.")
         self.flush()
 
     def _begin_csv(self) -> None:
@@ -173,7 +172,7 @@ class Writer:
         if not self._is_many and len(self._rows) == 1:
             self._write(block(self._columns, self._rows[0]))
         else:
-            from voicectl.cli.output import table  # noqa: PLC0415 (loads rich, for a table on a terminal only)
+            from voicectl.cli.output import table  # noqa: PLC0415 (loads rich; only for a table on a terminal)
 
             self._write(table.draw(self._columns, self._rows, is_colored=self._is_colored))
 
@@ -184,7 +183,7 @@ class Writer:
 
 
 def find(record: Mapping[str, Any], path: str) -> Any:
-    """The value at a dotted path, None where there is none."""
+    """Return the value at a dotted path, or None."""
     if "." not in path:
         return record.get(path)
     value: Any = record
@@ -196,15 +195,15 @@ def find(record: Mapping[str, Any], path: str) -> Any:
 
 
 def parse_fields(text: str) -> list[str]:
-    """The paths that ``--fields`` names.
+    """Parse the paths of ``--fields``.
 
     Raises:
-        InputError: One of them is empty, or cannot be shown.
+        InputError: A path is empty, or contains characters that cannot be shown.
     """
     paths = [path.strip() for path in text.split(",")]
     if not all(path and path == clean(path) for path in paths):
         raise InputError(
-            "--fields has a name that is empty or not text.", hint="Write it as --fields uuid,to.number"
+            "--fields has an empty or unprintable name.", hint="Write it as --fields uuid,to.number"
         )
     return paths
 
@@ -219,5 +218,5 @@ def _csv_line(cells: Sequence[str]) -> str:
 
 
 def _unformula(cell: str) -> str:
-    """Keep a spreadsheet from running a cell; a lone hyphen is our sign for nothing."""
+    """Keep a spreadsheet from evaluating a cell; a single hyphen marks an empty value."""
     return f"'{cell}" if cell.startswith(_FORMULA) and cell != "-" else cell
