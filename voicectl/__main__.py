@@ -1,8 +1,8 @@
-"""The program's entry: what is done for speed before and after a command is done here.
+"""The entry point of the program, which starts and ends the process quickly.
 
-``--version`` is answered before anything else is loaded. Garbage is collected seldom: a command is over before
-there is any (6 ms). At the end the process leaves without putting the interpreter away (15 ms): every file is
-closed by then.
+``--version`` is answered before anything else is loaded. The garbage collector rarely runs, because a command ends
+before there is garbage worth collecting (saves 6 ms). At the end the process exits without finalizing the
+interpreter (saves 15 ms); every file is closed by then.
 """
 
 import gc
@@ -17,10 +17,10 @@ ALLOCATIONS_BETWEEN_COLLECTIONS = 100_000
 
 
 def main() -> NoReturn:
-    """Run ``voicectl`` with the words of the command line and exit with its status."""
+    """Run ``voicectl`` with the arguments of the command line, and exit with its status."""
     gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS)
     if sys.argv[1:] == ["--version"] and sys.stdout is not None:
-        with suppress(OSError):  # told below, as any other command's
+        with suppress(OSError):  # the command below reports the error
             print(f"voicectl {__version__}", flush=True)  # noqa: T201 (before the output edge is loaded)
             os._exit(0)
     from voicectl.errors import Interrupted  # noqa: PLC0415 (see above)

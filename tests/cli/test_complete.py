@@ -121,7 +121,7 @@ def test_what_was_listed_last_completes_with_status_and_its_own_age(room: Room) 
 
     assert about(room, "mute ") == {leg: f"from {PERSON}, answered, >2m"}
     room.clock.sleep(60)
-    assert about(room, "mute ") == {leg: f"from {PERSON}, answered, >3m, heard of 1m ago"}
+    assert about(room, "mute ") == {leg: f"from {PERSON}, answered, >3m, last seen 1m ago"}
 
 
 @pytest.mark.parametrize("how", ["listed", "told", "hung up", "long ago"])
@@ -149,7 +149,7 @@ def test_a_leg_that_only_events_tell_of_completes(room: Room) -> None:
     keep(room, status("started", **told), received=now - 40)
     keep(room, status("ringing", **told), received=now - 30)
 
-    assert about(room, "mute ") == {LEG: f"to {PERSON}, ringing, >40s, heard of 30s ago"}
+    assert about(room, "mute ") == {LEG: f"to {PERSON}, ringing, >40s, last seen 30s ago"}
 
 
 def test_a_filtered_listing_does_not_make_the_others_over(room: Room) -> None:

@@ -259,7 +259,7 @@ def test_on_a_terminal_consent_is_asked_for(
     with Canned(reply(204)) as server:
         home = machine(tmp_path, application, server.url)
 
-        ran = converse(home, "mute -", [("", f"{UNKNOWN}\n{END_OF_INPUT}"), ("Go on?", answer)])
+        ran = converse(home, "mute -", [("", f"{UNKNOWN}\n{END_OF_INPUT}"), ("Continue?", answer)])
 
         assert ran[0] == status
         assert ran[1] == (f"{UNKNOWN}\tmute\tdone\n" if status == 0 else "")

@@ -280,7 +280,7 @@ def test_on_a_terminal_a_selection_is_asked_for(
 ) -> None:
     with Canned(Platform(LEGS[0])) as server:
         code, out, shown = converse(
-            machine(tmp_path, application, server.url), "mute --all", [("Go on?", answer)]
+            machine(tmp_path, application, server.url), "mute --all", [("Continue?", answer)]
         )
 
     assert code == status
@@ -431,7 +431,7 @@ def test_it_is_told_if_nobody_knows_whether_more_came(tmp_path: Path, applicatio
         ran = machine(tmp_path, application, server.url)("hangup --all --yes -o json")
 
     assert (ran.exit_code, done(ran)) == (10, LEGS[:1])
-    assert "Whether more legs match" in ran.error["hint"]
+    assert "More legs may match by now" in ran.error["hint"]
 
 
 def test_refused_credentials_stop_a_selection(tmp_path: Path, application: Application) -> None:
@@ -667,7 +667,7 @@ def test_who_joins_while_it_is_held_is_muted_too(voicectl: Room) -> None:
     assert not is_heard(voicectl, late, speaker, "3")
     asked = voicectl.requests("getCalls")
     assert 100 < len(asked) < 140, "two statuses, about once a second"
-    assert "2 legs stay muted" in ran.stderr
+    assert "Still muted: 2 legs" in ran.stderr
     assert "voicectl mute --undo --conversation room" in ran.stderr
 
     undone = voicectl("mute --undo --conversation room --yes -o json")
@@ -715,7 +715,7 @@ def test_an_api_that_does_not_answer_for_a_while_ends_no_hold(start_room: StartR
     ran = room(f"mute --conversation room --except {speaker} --hold 90s --yes")
 
     assert ran.rows == [[late, "mute", "done"]], ran.stderr
-    assert ran.stderr.count("is not seen for now") == 1
+    assert ran.stderr.count("new legs cannot be seen for now") == 1
     assert ran.exit_code == 0
 
 
@@ -734,7 +734,7 @@ def test_a_hold_of_nobody_yet_needs_consent_as_well(voicectl: Room) -> None:
     options = f"mute --conversation room --except {leg} --hold 10s"
 
     assert voicectl(options).exit_code == 9
-    assert "0 legs, and whoever comes within 10s" in voicectl(options).stderr
+    assert "0 legs, and any that match within 10s" in voicectl(options).stderr
     assert voicectl(f"{options} --yes -o json").json == []
 
 
@@ -750,7 +750,7 @@ def test_ctrl_c_ends_a_hold_with_130_and_says_how_to_undo_it(start_room: StartRo
         _, err = child.communicate(timeout=PATIENCE_SECONDS)
 
     assert child.returncode == 130
-    assert "1 leg stay" in err.decode()
+    assert "Still muted: 1 leg" in err.decode()
     assert "voicectl mute --undo --conversation room" in err.decode()
 
 

@@ -1,1 +1,1 @@
-"""Parse, ask, render: the commands."""
+"""The command line: parse arguments, run commands, show results."""

@@ -1,4 +1,4 @@
-"""One command, from words to exit status: the one place where errors are caught and told."""
+"""Run one command, from its arguments to its exit status; every error is caught and reported here."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def run(
     environ: Mapping[str, str] | None = None,
     interrupts: Interrupts | None = None,
 ) -> int:
-    """Run one command and return its exit status. Standard streams are the process's own.
+    """Run one command on the standard streams of the process, and return its exit status.
 
     Args:
-        argv: The words after ``voicectl``.
-        clock: The machine's, unless a test hands in another.
-        environ: The process's, unless a test hands in another.
-        interrupts: Installed by the caller, where signals are to be caught.
+        argv: The arguments after ``voicectl``.
+        clock: The system clock, unless a test passes another one.
+        environ: The environment of the process, unless a test passes another one.
+        interrupts: The signal handlers, which the caller has installed if signals should be caught.
     """
     app = App(
         clock=clock or SystemClock(),
@@ -67,7 +67,7 @@ def run(
 
 def _invoke(app: App, argv: Sequence[str]) -> int:
     if app.environ.get(COMPLETION_VARIABLE):
-        from voicectl.cli import complete  # noqa: PLC0415 (for a shell, never for a person)
+        from voicectl.cli import complete  # noqa: PLC0415 (only when a shell completes a word)
 
         return complete.answer(app)
     try:
@@ -85,7 +85,9 @@ def _invoke(app: App, argv: Sequence[str]) -> int:
         remark("Nothing was done.")
         return 128 + signal.SIGINT
     except SystemExit as exc:
-        if isinstance(exc.__context__, BrokenPipeError):  # Typer would leave with 1, whatever was done
+        if isinstance(
+            exc.__context__, BrokenPipeError
+        ):  # Typer would exit with 1, even if something was done
             raise exc.__context__ from None
         raise
     except TyperException as exc:
@@ -94,38 +96,40 @@ def _invoke(app: App, argv: Sequence[str]) -> int:
         raise
     except Exception as exc:
         if isinstance(exc, UnicodeEncodeError) and not all(map(_is_text, argv)):
-            fault = InputError("A word on the command line is not valid text.", hint="Nothing was changed.")
+            fault = InputError(
+                "An argument on the command line is not valid text.", hint="Nothing was changed."
+            )
             errors.tell(fault, profile=_target_name(app), as_json=_tells_json(app, argv))
             return errors.USAGE
         if "--debug" in argv:  # the options may not have been read yet
             raise
         remark(f"{PROGRAM}: unexpected internal error: {type(exc).__name__}")
-        remark("  This is a fault in voicectl, not in what you did. --debug shows where.")
+        remark("  This is a bug in voicectl. Add --debug to see where it happened.")
         return errors.INTERNAL
     return status if isinstance(status, int) else 0
 
 
 def _refuse_secrets(argv: Sequence[str]) -> None:
-    """No command takes a secret as a word: one that is there is known to others already.
+    """Refuse secrets on the command line, where other users of the machine can read them.
 
     Raises:
-        InputError: A word holds a private key, or is a token.
+        InputError: An argument contains a private key, or is a token.
     """
     for word in argv:
         if _SECRET.search(word):
             raise InputError(
                 "A key or token was given on the command line, where it is visible to every user of this host.",
-                hint="Give the name of its file, or - to read it. Consider it known to others.",
+                hint="Give the name of a file, or - for standard input. Replace the secret: others may have seen it.",
             )
 
 
 def _is_text(word: str) -> bool:
-    """Whether *word* was valid in the encoding of this machine; the name of a file need not be."""
+    """Return True if *word* is valid in the encoding of this machine; a file name need not be."""
     return not any("\ud800" <= character <= "\udfff" for character in word)
 
 
 def _tells_json(app: App, argv: Sequence[str]) -> bool:
-    """Whether errors are told as JSON, also where the command line could not be read as far as ``-o json``."""
+    """Return True if errors are written as JSON, even if parsing failed before it reached ``-o json``."""
     if app.options.output is not None:
         return app.terminal.has_json_errors
     return re.search(r"(?:^|\0)(?:-o[\0=]?|--output[\0=])jsonl?(?:\0|$)", "\0".join(argv)) is not None
@@ -145,13 +149,16 @@ def _usage_failed(exc: TyperException, *, as_json: bool) -> int:
 
 
 def _output_failed(app: App, exc: OSError) -> int:
-    """Standard output cannot be written: what was changed is told elsewhere; a reader that left is no fault."""
+    """Report on standard error what was changed, and return the exit status, if standard output cannot be written.
+
+    A reader that closed the pipe is not an error.
+    """
     has_left = isinstance(exc, BrokenPipeError)
     for uuid in app.changed:
-        remark(f"done, and could not be written to standard output: {uuid}")
+        remark(f"done, but could not be written to standard output: {uuid}")
     if not has_left and not app.changed:
         remark(f"{PROGRAM}: {exc.strerror or exc}")
-    if sys.stdout is not None:  # or the interpreter would try, and complain, once more at exit
+    if sys.stdout is not None:  # else the interpreter would try, and fail, once more at exit
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
@@ -159,7 +166,7 @@ def _output_failed(app: App, exc: OSError) -> int:
 
 
 def _prepare_streams() -> None:
-    """No character that an encoding lacks may stop a command, and no file may become descriptor 0, 1 or 2."""
+    """Escape characters that an encoding lacks, and keep files from becoming descriptor 0, 1 or 2."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
@@ -171,6 +178,6 @@ def _prepare_streams() -> None:
 
 
 def _target_name(app: App) -> str | None:
-    """The target's name, if the command got as far as choosing one."""
+    """Return the name of the target, if the command has chosen one."""
     target = app.__dict__.get("target")
     return target.name if target else None

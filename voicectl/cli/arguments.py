@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share, each described once, and how their texts are read."""
+"""The arguments and options that several commands share, and the functions that parse them."""
 
 import inspect
 import re
@@ -16,18 +16,18 @@ from voicectl.errors import InputError
 from voicectl.voice import endpoint, speech
 from voicectl.voice.call import is_conversation_id, is_leg_id
 
-LEG_HELP = "The leg: its id, the beginning of one, to:NUMBER, from:NUMBER, @last, or - to read it."
-LEGS_HELP = "The legs: ids, beginnings of ids, to:NUMBER, from:NUMBER, @last, or - for a list."
+LEG_HELP = "The leg: an id or its first characters, to:NUMBER, from:NUMBER, @last, or - for standard input."
+LEGS_HELP = "The legs: ids or their first characters, to:NUMBER, from:NUMBER, @last, or - for a list."
 
 
 def check_once(words: list[str]) -> list[str]:
-    """Return *words* if they read standard input once at most.
+    """Return *words* if they read standard input at most once.
 
     Raises:
-        InputError: They read it more often; nothing was read or done yet.
+        InputError: They read it more than once. Nothing was read or done yet.
     """
     if words.count("-") > 1:
-        raise InputError("Standard input is read only once.", hint="Write - only once.")
+        raise InputError("Standard input can be read only once.", hint="Use - only once.")
     return words
 
 
@@ -37,22 +37,24 @@ Legs = Annotated[
 ]
 Max = Annotated[
     int,
-    typer.Option("--max", min=1, metavar="N", help="The most legs that a list, or a selection, may name."),
+    typer.Option("--max", min=1, metavar="N", help="Refuse a list or selection of more than N legs."),
 ]
-Language = Annotated[str | None, typer.Option(metavar="CODE", help="The language spoken, such as en-GB.")]
+Language = Annotated[str | None, typer.Option(metavar="CODE", help="Language to speak, such as en-GB.")]
 Style = Annotated[
-    int | None, typer.Option(min=0, metavar="N", help="The voice's style, numbered per language.")
+    int | None, typer.Option(min=0, metavar="N", help="Number of a voice style of the language.")
 ]
-Premium = Annotated[bool, typer.Option("--premium", help="Use a premium voice, which is charged.")]
+Premium = Annotated[bool, typer.Option("--premium", help="Use a premium voice, which is charged for.")]
 Loop = Annotated[
-    int | None, typer.Option(min=0, metavar="N", help="How many times; 0 goes on until stopped.")
+    int | None, typer.Option(min=0, metavar="N", help="Times to play it; 0 repeats until stopped.")
 ]
-Level = Annotated[float | None, typer.Option(min=-1, max=1, metavar="LEVEL", help="Loudness, from -1 to 1.")]
-From = Annotated[
-    str | None, typer.Option("--from", metavar="NUMBER", help="The caller id: one of your numbers.")
+Level = Annotated[float | None, typer.Option(min=-1, max=1, metavar="LEVEL", help="Volume, from -1 to 1.")]
+From = Annotated[str | None, typer.Option("--from", metavar="NUMBER", help="Caller id: one of your numbers.")]
+AnswerUrl = Annotated[
+    str | None, typer.Option(metavar="URL", help="URL from which the platform fetches the NCCO.")
 ]
-AnswerUrl = Annotated[str | None, typer.Option(metavar="URL", help="Where the platform fetches the NCCO.")]
-NccoFile = Annotated[str | None, typer.Option("--ncco", metavar="FILE", help="Run this NCCO; - reads it.")]
+NccoFile = Annotated[
+    str | None, typer.Option("--ncco", metavar="FILE", help="Run this NCCO; - reads standard input.")
+]
 
 MAX_LENGTH_SECONDS = 86_400
 
@@ -60,7 +62,7 @@ _URL = re.compile(r"https?://[\x21-\x2e\x30-\x7e][\x21-\x7e]*", re.IGNORECASE)
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
-    """Let a command take groups of options: each field of a dataclass among its parameters becomes an option."""
+    """Turn each field of the dataclasses among the parameters of *command* into an option."""
     hints = get_type_hints(command, include_extras=True)
     groups = {name: kind for name, kind in hints.items() if isinstance(kind, type) and is_dataclass(kind)}
     parameters: dict[str, inspect.Parameter] = {}
@@ -91,21 +93,21 @@ def given(**options: Any) -> dict[str, Any]:
 
 
 def check_text(text: str) -> str:
-    """Return what is to be said, if it can be.
+    """Return *text* if it can be spoken.
 
     Raises:
-        InputError: It is empty, too long, or not text.
+        InputError: The text is empty, too long, or not valid UTF-8.
     """
     if not text.strip():
-        raise InputError("There is nothing to say.", hint="Give the text, or - to read it.")
+        raise InputError("The text is empty.", hint="Give the text, or - to read it from standard input.")
     try:
         text.encode()
     except UnicodeEncodeError as exc:
-        raise InputError("The text is not valid UTF-8.", hint="Write it in a file, and use --file.") from exc
+        raise InputError("The text is not valid UTF-8.", hint="Save it to a file, and use --file.") from exc
     if speech.characters(text) > speech.MAX_CHARACTERS:
         raise InputError(
-            f"The text has {speech.characters(text)} characters; at most {speech.MAX_CHARACTERS} are said.",
-            hint="SSML tags do not count. Split it.",
+            f"The text has {speech.characters(text)} characters; the limit is {speech.MAX_CHARACTERS}.",
+            hint="Split the text. SSML tags do not count.",
         )
     return text
 
@@ -114,12 +116,12 @@ def check_url(text: str, option: str) -> str:
     """Return *text* if it is an http or https URL.
 
     Raises:
-        InputError: It is not.
+        InputError: *text* is not such a URL.
     """
     try:
         parts = urlsplit(text)
         is_url = _URL.fullmatch(text) and parts.hostname and parts.port != 0
-    except ValueError:  # brackets without an address, a port that is none
+    except ValueError:  # brackets without an address, or an invalid port
         is_url = False
     if is_url:
         return text
@@ -127,10 +129,10 @@ def check_url(text: str, option: str) -> str:
 
 
 def parse_header(text: str) -> tuple[str, str]:
-    """The name and the value of a header written as ``NAME=VALUE``.
+    """Parse a header written as ``NAME=VALUE`` into its name and value.
 
     Raises:
-        InputError: *text* is none.
+        InputError: *text* is not a header.
     """
     name, equals, value = text.partition("=")
     if not name.strip() or not equals or not text.isprintable():
@@ -139,58 +141,60 @@ def parse_header(text: str) -> tuple[str, str]:
 
 
 def check_conversation(text: str) -> str:
-    """Return the id of a conversation.
+    """Return *text* if it is the id of a conversation.
 
     Raises:
-        InputError: It is not ``CON-`` and a UUID.
+        InputError: *text* is not ``CON-`` followed by a UUID.
     """
     if not is_conversation_id(text):
-        raise InputError(f"{text!r} is not the id of a conversation.", hint="It is CON- and a UUID.")
+        raise InputError(
+            f"{text!r} is not a conversation id.", hint="A conversation id is CON- followed by a UUID."
+        )
     return text
 
 
 def check_room(name: str) -> str:
-    """Return the name of a room.
+    """Return *name* if it can name a room.
 
     Raises:
-        InputError: It is empty, a conversation's id, or looks like a leg's.
+        InputError: *name* is empty, the id of a conversation, or looks like a leg.
     """
     if not name.strip() or not name.isprintable() or name in ("-", LAST):
-        raise InputError(f"{name!r} is not the name of a room.", hint="Use a word, such as support-17.")
+        raise InputError(f"{name!r} is not a valid room name.", hint="Use a word, such as support-17.")
     if name.upper().startswith("CON-"):
         raise InputError(
-            "A room is joined by its name, not by the id of its conversation.",
-            hint="Give the name that the room was made with.",
+            "A room is joined by its name, not by its conversation id.",
+            hint="Give the name that the room was created with.",
         )
     if is_leg_id(name) or is_number_reference(name):
         raise InputError(
             f"{name} looks like a leg, not a room.",
-            hint="The last word is the room: voicectl move LEG... ROOM",
+            hint="The last argument is the room: voicectl move LEG... ROOM",
         )
     return name
 
 
 def whole_seconds(text: str, option: str, least: int, most: int) -> int:
-    """A DURATION that the API takes in whole seconds, within bounds.
+    """Parse a DURATION that the API takes in whole seconds.
 
     Raises:
-        InputError: It is not one, or out of bounds.
+        InputError: *text* is not a duration of whole seconds from *least* to *most*.
     """
     seconds = times.duration(text)
     if seconds != int(seconds) or not least <= seconds <= most:
-        raise InputError(f"{option} {text} must be whole seconds from {least} to {most}.")
+        raise InputError(f"{option} {text} must be a whole number of seconds from {least} to {most}.")
     return int(seconds)
 
 
 def caller_id(given: str | None, default: str | None) -> str:
-    """The number to call from.
+    """Return the number to call from.
 
     Raises:
-        InputError: None was given and the profile has none.
+        InputError: No number was given, and the profile has no default.
     """
     if given is None and default is None:
         raise InputError(
-            "There is no number to call from.",
-            hint="Give --from NUMBER, or keep one in the profile, or set VOICECTL_FROM.",
+            "No caller id is set.",
+            hint="Add --from NUMBER, store a number in the profile, or set VOICECTL_FROM.",
         )
     return endpoint.caller(given) if given is not None else str(default)

@@ -1,8 +1,8 @@
-"""Completing a word on the command line: at once, from what this machine knows, and never with an error.
+"""Complete a word on the command line: quickly, from data on this machine, and never with an error.
 
-A shell's script (see :mod:`voicectl.cli.commands.completion`) hands over the line up to the cursor. What an argument
-or option takes is told by its metavar, so that a command says nothing about completion itself. Nobody is asked: no
-request is sent, no key is read, no lock is waited for.
+The shell's script (see :mod:`voicectl.cli.commands.completion`) passes the line up to the cursor. The metavar of an
+argument or option selects its completer, so commands contain no code for completion. Completion sends no request,
+reads no key and waits for no lock.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
     from voicectl.core.completion import Leg
 
 LINE_VARIABLE = f"{COMPLETION_VARIABLE}_LINE"
-"""The line up to the cursor, as the shell has it."""
+"""Name of the environment variable with the line up to the cursor."""
 
 VALUES = 0
 FILES = 1
-"""The exit statuses: here are the words; the shell knows better, for it is a file that is asked for."""
+"""The exit statuses: words were printed; the shell should complete file names itself."""
 
 MAX_VALUES = 100
 
 MAX_ROOMS = 20
-"""How many rooms are offered beside legs."""
+"""Number of rooms that are offered beside legs."""
 
 SANDBOX_PREFIX = "5a4db0c5-"
 
@@ -47,20 +47,20 @@ _FOR = ("--for", "--wait")
 
 
 class Word(NamedTuple):
-    """A word to choose, and what is said of it."""
+    """A word to choose, and its description."""
 
     value: str
     about: str = ""
 
 
 class Completion(NamedTuple):
-    """What is being completed.
+    """The word to complete.
 
     Attributes:
-        param: The argument or option, as Typer has it.
-        group: The first word of the command; empty if there is none yet.
-        begun: What is typed of the word.
-        taken: The words that the argument, or the option, has already.
+        param: The Typer object of the argument or option.
+        group: The first word of the command; empty if not typed yet.
+        begun: The part of the word that is typed.
+        taken: The words that the argument or option already has.
         now: Unix seconds.
     """
 
@@ -73,7 +73,7 @@ class Completion(NamedTuple):
 
 
 def answer(app: App) -> int:
-    """Print what may follow the line, a word and what is said of it on each line; return the exit status."""
+    """Print each word that may end the line with its description, one per line, and return the exit status."""
     try:
         with redirect_stderr(StringIO()):
             words = _words(app, app.environ.get(LINE_VARIABLE, ""))
@@ -86,7 +86,7 @@ def answer(app: App) -> int:
 
 
 def _words(app: App, line: str) -> list[Word] | None:
-    """The words that may stand at the end of *line*; None if a file may."""
+    """Return the words that may end *line*; None if a file name may."""
     typed = split_arg_string(line)
     while typed and _ASSIGNMENT.match(typed[0]):
         del typed[0]
@@ -113,7 +113,7 @@ def _words(app: App, line: str) -> list[Word] | None:
 
 
 def _completer(metavar: str, param: Any) -> Callable[[Completion], Iterable[Word]] | None:
-    """What completes an argument or option."""
+    """Return the completer of an argument or option."""
     if getattr(param.type, "choices", None) if hasattr(param, "type") else None:
         return None  # Typer knows the words
     if metavar.strip("[].") == "LEG":
@@ -124,7 +124,7 @@ def _completer(metavar: str, param: Any) -> Callable[[Completion], Iterable[Word
 
 
 def _legs(place: Completion) -> Iterator[Word]:
-    """Live legs; their numbers, where one begins to be typed."""
+    """Yield the ids of live legs, or their numbers after ``to:`` or ``from:``."""
     found = _live(place)
     for end in ("to:", "from:"):
         if place.begun.startswith(end):
@@ -143,7 +143,7 @@ def _legs(place: Completion) -> Iterator[Word]:
 
 
 def _legs_and_rooms(place: Completion) -> Iterator[Word]:
-    """Legs, the first of them before any room."""
+    """Yield rooms and legs, but only legs while none is given yet."""
     if place.taken:
         fitting = (word for word in _rooms(place) if word.value.startswith(place.begun))
         yield from islice(fitting, MAX_ROOMS)
@@ -151,8 +151,8 @@ def _legs_and_rooms(place: Completion) -> Iterator[Word]:
 
 
 def _rooms(place: Completion) -> Iterator[Word]:
-    """The rooms that legs were moved to; conversations too, where their ids are taken."""
-    from voicectl.core import completion  # noqa: PLC0415 (as all below: for what is completed alone)
+    """Yield the rooms that legs were moved to, and conversations if their ids are accepted."""
+    from voicectl.core import completion  # noqa: PLC0415 (as all below: only for words of this kind)
 
     if (directory := _state(place)) is not None:
         for room, at in completion.rooms(directory, place.now).items():
@@ -162,7 +162,7 @@ def _rooms(place: Completion) -> Iterator[Word]:
 
 
 def _conversations(place: Completion) -> Iterator[Word]:
-    """The conversations of live legs."""
+    """Yield the conversations of live legs."""
     numbers: dict[str, int] = {}
     for leg in _live(place):
         name = leg.conversation_uuid
@@ -178,7 +178,7 @@ def _profiles(place: Completion) -> Iterator[Word]:
         is_default = name == store.default
         try:
             yield Word(name, f"{store.get(name).base_url}{', the default' * is_default}")
-        except Exception:  # noqa: BLE001 (malformed: it has a name all the same)
+        except Exception:  # noqa: BLE001 (a malformed profile still has a name)
             yield Word(name)
 
 
@@ -186,7 +186,7 @@ def _statuses(place: Completion) -> Iterator[Word]:
     if not set(_FOR).isdisjoint(place.param.opts):
         yield Word("ended", "any final status")
     if place.group in ("wait", "watch", "call", "webhook"):
-        yield Word(HUMAN, "as an event tells")
+        yield Word(HUMAN, "as an event reports")
     yield from (Word(status) for status in CallStatus)
 
 
@@ -218,9 +218,9 @@ def _live(place: Completion) -> list[Leg]:
 
 
 def _state(place: Completion) -> Path | None:
-    """Where the application's state is kept; None if nothing is yet.
+    """Return the state directory of the application; None if it does not exist yet.
 
-    Only its sandbox knows the application of a rehearsal, and is not asked: the one that was used last is it.
+    In a rehearsal only the sandbox knows the application, and it is not asked: the directory used last is taken.
     """
     from voicectl.core.identity import target  # noqa: PLC0415
     from voicectl.core.identity.profiles import SANDBOX  # noqa: PLC0415
@@ -235,9 +235,12 @@ def _state(place: Completion) -> Path | None:
 
 
 def _about(leg: Leg, now: float) -> str:
-    """``to 447700900001, answered, 3m``: with ``>`` since first sight; and how old that news is, unless it is new."""
+    """Describe a leg as ``to 447700900001, answered, 3m``.
+
+    ``>3m`` counts from when the leg was first seen. A status older than 10 seconds is followed by its age.
+    """
     age = f">{_ago(now - leg.first)}" if leg.began is None else _ago(now - leg.began)
-    heard = f"heard of {_ago(now - leg.heard)} ago" if leg.status and now - leg.heard >= 10 else ""
+    heard = f"last seen {_ago(now - leg.heard)} ago" if leg.status and now - leg.heard >= 10 else ""
     return ", ".join(filter(None, (leg.other_end, leg.status, age, heard)))
 
 

@@ -1,4 +1,4 @@
-"""What a command says and asks before it changes something, and what it shows in place of that in a dry run."""
+"""Announce and confirm changes before they are made, or print their requests in a dry run."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from voicectl.core.identity.target import Target
 
 MAX_SHOWN = 20
-"""Legs that are shown where there are too many to act on."""
+"""Number of legs to show if there are too many to act on."""
 
 
 class Consent:
-    """Names the target of a change, asks before one to legs that nobody named, and shows a dry run's requests.
+    """Announces the target of a change, asks for confirmation, and prints the requests of a dry run.
 
     Args:
-        target: Gives the application and host to act on.
+        target: Returns the application and host to act on.
     """
 
     def __init__(self, terminal: Terminal, options: Options, target: Callable[[], Target]) -> None:
@@ -36,7 +36,7 @@ class Consent:
         """On a terminal, name the application that a change acts for.
 
         Args:
-            url: Where it goes, if not to the base URL.
+            url: The URL that the change is sent to, if not the base URL.
         """
         if is_terminal(sys.stderr) and not self._options.dry_run:
             target = self._target()
@@ -45,24 +45,24 @@ class Consent:
     def confirm(
         self, action: str, legs: Iterable[str], *, limit: int, is_selected: bool = False, besides: str = ""
     ) -> None:
-        """Ask before acting on legs that were read from a list, or that a selection found.
+        """Ask for confirmation before acting on legs from a list or a selection.
 
         Args:
             action: The verb.
             legs: A line for each leg.
             limit: ``--max``.
-            is_selected: They were found, so that nobody has seen them yet: they are shown in any case.
-            besides: What else will be acted on, which is asked for even if there is no leg yet.
+            is_selected: The legs come from a selection, so they are shown even with ``--yes``.
+            besides: Further legs to act on, in words; confirmed even if there are no *legs* yet.
 
         Raises:
-            GuardError: There are too many, or nobody consents.
+            GuardError: There are too many legs, or the user does not confirm.
         """
         shown = list(legs)
         if len(shown) > limit:
             for each in shown[:MAX_SHOWN] if is_selected else ():
                 remark(f"  {each}")
             raise GuardError(
-                f"{action} would act on {len(shown)} legs, and --max is {limit}.",
+                f"{action} would act on {len(shown)} legs, but --max is {limit}.",
                 hint=f"Raise --max, or {'select' if is_selected else 'name'} fewer. Nothing was done.",
             )
         has_consent = self._options.yes or self._options.dry_run
@@ -76,25 +76,24 @@ class Consent:
             return
         if not self._terminal.can_ask:
             raise GuardError(
-                "Acting on legs that nobody named needs consent, and nobody is asked here."
+                "Acting on a selection needs confirmation, and this is not a terminal."
                 if is_selected
-                else "Acting on a list needs consent, and standard input is the list.",
+                else "Acting on a list needs confirmation, and standard input is the list.",
                 hint="Add --yes.",
             )
-        if self._terminal.ask("Go on? [y/N]").lower() not in ("y", "yes"):
+        if self._terminal.ask("Continue? [y/N]").lower() not in ("y", "yes"):
             raise GuardError("Nothing was done.")
 
     def show_request(self, dry: DryRun, account: Account | None = None) -> None:
-        """Print, as curl that runs, the request that ``--dry-run`` held back.
+        """Print the request that ``--dry-run`` held back, as a curl command that runs.
 
         Args:
-            account: Whose key and secret it takes in place of a token; curl reads them, and no process has them
-                among its arguments.
+            account: The account whose key and secret replace the token. curl reads them from standard input, so
+                they are not among the arguments of a process.
         """
         words = ["curl", "-X", dry.method, shlex.quote(dry.url)]
-        is_signed = (
-            account is not None or "/sandbox/" not in dry.url
-        )  # the sandbox's control routes take no token
+        # The control routes of the sandbox take no token.
+        is_signed = account is not None or "/sandbox/" not in dry.url
         if account:
             pair = f"{shlex.quote(account.key)} {account.secret_in_shell}"
             words = ["printf", "'user = %s:%s\\n'", pair, "|", "curl", "-K", "-", *words[1:]]
@@ -109,12 +108,12 @@ class Consent:
         self._terminal.write(" ".join(words) + "\n")
 
     def refuse_dry_run(self) -> None:
-        """Refuse a dry run of a command that has none, rather than change something in one.
+        """Refuse ``--dry-run`` for a command that does not support it.
 
         Raises:
             InputError: ``--dry-run`` was given.
         """
         if self._options.dry_run:
             raise InputError(
-                "This changes what is kept on this machine, and has no --dry-run.", hint="Nothing was done."
+                "This command changes data on this machine, and has no --dry-run.", hint="Nothing was done."
             )

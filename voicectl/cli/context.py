@@ -1,6 +1,6 @@
-"""The parts of a running command, each made on first use: the one file with deferred imports.
+"""The parts of a running command, each created on first use; deferred imports belong in this file.
 
-So ``--help`` loads no HTTP, no cryptography and no rich, and ``dtmf`` no SQLite.
+Deferring them keeps HTTP, cryptography and rich out of ``--help``, and SQLite out of ``dtmf``.
 """
 
 from __future__ import annotations
@@ -47,20 +47,23 @@ if TYPE_CHECKING:
     from voicectl.voice.call import Call
 
 ANY_ACCOUNT = "voicectl"
-"""The account in a token that we sign where nobody said whose the secret is: who knows no more takes any."""
+"""The account named in tokens signed with a secret of unknown account.
+
+A receiver that does not know the account of the secret either accepts any.
+"""
 
 
 class App:
-    """What a command works with.
+    """The parts that a command works with.
 
     Args:
-        clock: Time; tests hand in their own.
-        environ: The environment.
-        interrupts: Signals.
+        clock: The clock; tests pass their own.
+        environ: The environment variables.
+        interrupts: The signal handlers.
 
     Attributes:
-        changed: The legs that were changed so far, told on standard error if standard output fails.
-        closing: What is closed when the command ends.
+        changed: The ids of the legs changed so far, written to standard error if standard output fails.
+        closing: The resources to close when the command ends.
     """
 
     def __init__(self, *, clock: Clock, environ: Mapping[str, str], interrupts: Interrupts) -> None:
@@ -73,19 +76,19 @@ class App:
         self.terminal = Terminal(environ, self.options, _read_hidden)
 
     def tell(self, exc: VoicectlError, about: str = "") -> None:
-        """Write an error of one of several things to standard error."""
+        """Write an error about one of several targets to standard error."""
         errors.tell(exc, profile=self.target.name, as_json=self.terminal.has_json_errors, about=about)
 
     @cached_property
     def consent(self) -> Consent:
-        """Whom a change acts for, whether it may, and what it would send."""
+        """The announcements, confirmations and dry-run output of changes."""
         from voicectl.cli.consent import Consent
 
         return Consent(self.terminal, self.options, lambda: self.target)
 
     @cached_property
     def legs(self) -> NamedLegs:
-        """The legs that words name."""
+        """The resolver of leg arguments."""
         from voicectl.cli.named_legs import NamedLegs
 
         return NamedLegs(self.terminal, lambda: self.api, lambda: self.live, lambda: self.journal)
@@ -114,7 +117,10 @@ class App:
 
     @cached_property
     def state_directory(self) -> Path:
-        """Where this application's journal and pace are kept; where it cannot be made, each of them says so."""
+        """The directory of this application's journal, rate limiter and events.
+
+        If it cannot be created, the first part that uses it reports that.
+        """
         from voicectl.core.identity.target import state_directory
         from voicectl.store import files
 
@@ -125,7 +131,7 @@ class App:
 
     @cached_property
     def sessions(self) -> Sessions:
-        """Requests to any of the API's hosts."""
+        """The sessions with the hosts of the API."""
         from voicectl.api.session import REQUEST_SECONDS
         from voicectl.core.identity.sessions import Sessions
         from voicectl.core.identity.target import request_timeout
@@ -147,10 +153,10 @@ class App:
         )
 
     def fetcher(self, directory: Path, on_progress: Progress | None, *, threaded: bool = False) -> Fetcher:
-        """What fetches recordings into *directory*, for one thread.
+        """Return a fetcher of recordings into *directory*, for use by one thread.
 
         Args:
-            threaded: It is another thread than the main one, where no signal arrives.
+            threaded: True for a thread other than the main one, which receives no signals.
         """
         from voicectl.api.files import FileApi
         from voicectl.api.wire import Wire
@@ -172,7 +178,7 @@ class App:
 
     @cached_property
     def clock_offset(self) -> float:
-        """Seconds that the API's clock was ahead of ours when last seen."""
+        """Seconds that the clock of the API was ahead of this machine's when last seen."""
         from voicectl.store import clock_offset
 
         return clock_offset.read(self._offset_path)
@@ -183,7 +189,7 @@ class App:
 
     @cached_property
     def api(self) -> VoiceApi:
-        """The Voice API, which looks for a leg in the other regions where the base URL does not know it."""
+        """The Voice API; a leg that the base URL does not know is looked for in the other regions."""
         from voicectl.api.client import VoiceApi
         from voicectl.core.calls.regions import RegionFinder
 
@@ -194,27 +200,27 @@ class App:
 
     @cached_property
     def conversations(self) -> ConversationApi:
-        """The Conversation API, on the host and with the token of the Voice API."""
+        """The Conversation API, which shares the host and token of the Voice API."""
         from voicectl.api.conversations import ConversationApi
 
         return ConversationApi(self.sessions.home)
 
     @cached_property
     def account(self) -> Account:
-        """The application's account, its API key and secret.
+        """The API key and secret of the application's account.
 
         Raises:
-            ConfigError: There is none, or half of one.
+            ConfigError: The key, the secret or both are missing.
         """
         return self.target.account.load()
 
     @cached_property
     def applications(self) -> ApplicationApi:
-        """The Application API, signed in as the account."""
+        """The Application API, authenticated as the account."""
         return self.application_api(self.interrupts)
 
     def application_api(self, interrupts: Interrupts) -> ApplicationApi:
-        """The same, for one thread; where that is not the main one no signal arrives, and *interrupts* is new."""
+        """Return the Application API for one thread; a thread other than the main one passes new *interrupts*."""
         from voicectl.api.applications import ApplicationApi
         from voicectl.api.auth import Basic
 
@@ -226,17 +232,17 @@ class App:
 
     @cached_property
     def pace(self) -> SharedPace:
-        """The pace shared by this user's processes."""
+        """The rate limiter that this user's processes share."""
         from voicectl.store.rate_limiter import SharedPace
 
         return SharedPace(self.state_directory / "pace", self.clock, remark)
 
     @cached_property
     def journal(self) -> Journal:
-        """What this machine asked for.
+        """The journal of the calls requested from this machine.
 
         Raises:
-            JournalError: It cannot be used.
+            JournalError: The journal cannot be used.
         """
         from voicectl.store.journal import Journal
 
@@ -246,27 +252,27 @@ class App:
 
     @cached_property
     def notes(self) -> Notes:
-        """What this machine did to legs, and learnt of them."""
+        """The log of what this machine did to legs, and where it found them."""
         from voicectl.store.action_log import Notes
 
         return Notes(self.state_directory)
 
     def events(self, store: str | None) -> EventStore:
-        """Open the store of webhook events, and make it where there is none.
+        """Open the store of webhook events, creating it if necessary.
 
         Args:
-            store: What ``--store`` said; else it is ``VOICECTL_STORE``, or a file in the state directory: always
-                that one in a rehearsal, which reaches no other host.
+            store: The value of ``--store``. The default is ``VOICECTL_STORE``, else a file in the state directory. A
+                rehearsal always uses that file, because it reaches no other host.
 
         Raises:
-            InputError: It is malformed, or its password stands on the command line.
-            StoreError: It cannot be used.
+            InputError: The URL is malformed, or contains a password on the command line.
+            StoreError: The store cannot be used.
         """
         from voicectl.store.event_stores import open_events
 
         url = self._store_url(store)
         if url is None and (store or self.environ.get("VOICECTL_STORE")):
-            remark("rehearsal: its events are kept on this machine, not in the store that was named")
+            remark("rehearsal: events are stored on this machine, not in the configured store")
         found = open_events(url, self.state_directory, self.target.application_id)
         self.closing.callback(found.close)
         for warning in found.warnings:
@@ -274,35 +280,39 @@ class App:
         return found
 
     def spool(self, store: str | None) -> Spool:
-        """Where events are put aside while their *store*, as :meth:`events` takes it, cannot be used."""
+        """Return the spool for events while their *store* (see :meth:`events`) cannot be used."""
         from voicectl.store.event_stores import spool_of
 
         return spool_of(self._store_url(store), self.state_directory)
 
     def _store_url(self, store: str | None) -> str | None:
-        """The URL of a store that is not a file of ours."""
+        """Return the URL of the event store; None for the file in the state directory."""
         return None if self.target.is_rehearsal else store or self.environ.get("VOICECTL_STORE") or None
 
     @cached_property
     def signature_secrets(self) -> Callable[[], Secrets]:
-        """The secrets that the platform signs webhooks with.
+        """The secrets with which the platform signs webhooks.
 
         Raises:
-            ConfigError: None is known, or they are malformed.
+            ConfigError: No secret is set, or the secrets are malformed.
         """
         from voicectl.core.identity import signature_secrets
 
         found = signature_secrets.load(self.target.signature)
         if found is None:
             raise ConfigError(
-                "This needs the account's signature secret, and there is none.",
-                hint="Give it to the profile (profile add --signature-secret-file FILE), or set"
+                "This command needs the account's signature secret, but none is set.",
+                hint="Add it to the profile (profile add --signature-secret-file FILE), or set"
                 " VOICECTL_SIGNATURE_SECRET.",
             )
         return found
 
     def replayer(self, url: str, *, is_signed: bool) -> Replayer:
-        """What sends kept webhooks to *url* again; raises as :attr:`signature_secrets`."""
+        """Return a replayer of stored webhooks to *url*.
+
+        Raises:
+            ConfigError: The webhooks should be signed, and no valid secret is set.
+        """
         from voicectl.core.webhooks.replay import Replayer
 
         parts = urlsplit(url)
@@ -310,7 +320,7 @@ class App:
         return Replayer(wire, url, timeout=self.sessions.timeout, sign=self._sign() if is_signed else None)
 
     def _sign(self) -> Sign:
-        """What makes the token of a webhook."""
+        """Return a function that signs a webhook."""
         from voicectl import tokens
         from voicectl.webhook.signature import vouched
 
@@ -329,28 +339,28 @@ class App:
 
     @cached_property
     def told(self) -> EventStore | None:
-        """The store of webhook events, if there is one already; raises as :meth:`events`."""
+        """The store of webhook events, if it exists; raises the errors of :meth:`events`."""
         return self.events(None) if self._has_events else None
 
     @property
     def _has_events(self) -> bool:
-        """Whether there is a store of webhook events; it is not opened."""
+        """True if there is a store of webhook events, which is not opened."""
         return self._store_url(None) is not None or (self.state_directory / "events.db").exists()
 
     def check_reach(self, url: str) -> None:
-        """Refuse to send to *url* in a rehearsal if it is not this machine.
+        """Refuse to send to *url* on another host in a rehearsal.
 
         Raises:
-            GuardError: So it is.
+            GuardError: This is a rehearsal, and *url* is on another host.
         """
         from voicectl.loopback import is_loopback
 
         if self.target.is_rehearsal and not is_loopback(urlsplit(url).hostname or ""):
-            raise GuardError("In a rehearsal no other host is reached.", hint="Name a URL of this machine.")
+            raise GuardError("A rehearsal cannot reach other hosts.", hint="Use a URL of this machine.")
 
     @cached_property
     def history(self) -> History | None:
-        """What stored events know of legs, None if there is no store; it is opened when it is first asked."""
+        """The history of legs in stored events; None if there is no store, which is opened on first use."""
         if not self._has_events:
             return None
         from voicectl.core.history import History
@@ -359,7 +369,7 @@ class App:
 
     @cached_property
     def ages(self) -> Ages:
-        """How old legs are, as far as this machine knows."""
+        """The ages of legs, as far as this machine knows them."""
         from voicectl.core.calls.ages import Ages
 
         def journal() -> Journal | None:
@@ -386,7 +396,7 @@ class App:
 
     @cached_property
     def live(self) -> list[Call]:
-        """All live legs, asked once a command; completion remembers them for a while."""
+        """All live legs, requested once per command and cached for completion."""
         from voicectl.core.calls.live import live_calls
         from voicectl.store.live_cache import Sightings
 
@@ -408,7 +418,7 @@ def _read_hidden(question: str) -> str:
 
 
 def current(ctx: typer.Context) -> App:
-    """The parts of the command that *ctx* runs."""
+    """Return the parts of the command that *ctx* runs."""
     app = ctx.find_object(App)
-    assert app is not None  # noqa: S101 (main put it there)
+    assert app is not None  # noqa: S101 (set by main)
     return app

@@ -1,20 +1,20 @@
-"""Errors at the edge: one table of exit statuses, and how an error is told.
+"""The exit statuses, and the output of errors.
 
 | status | meaning |
 | --- | --- |
-| 0 | done (hanging up a leg that has ended is done) |
-| 1 | unexpected internal error; output or journal that cannot be written |
-| 2 | usage, or input that breaks the rules |
-| 3 | credentials missing, malformed, or refused |
+| 0 | done (also: the leg to hang up had already ended) |
+| 1 | internal error; output or journal cannot be written |
+| 2 | usage error or invalid input |
+| 3 | credentials missing, malformed or refused |
 | 4 | leg or resource not found, or ambiguous |
 | 5 | the API rejected the request |
-| 6 | rate limited after waiting |
-| 7 | no usable answer on something repeatable |
-| 8 | a wait ran out of time |
-| 9 | refused by a guard |
+| 6 | rate limited, even after waiting |
+| 7 | no usable answer; the request can be repeated |
+| 8 | a wait timed out |
+| 9 | refused by a guard, or not confirmed |
 | 10 | some targets done, some failed |
 | 11 | a wait ended in another final status |
-| 12 | outcome unknown: it may or may not have happened |
+| 12 | outcome unknown: the request may or may not have taken effect |
 | 130, 143 | interrupted, terminated |
 """
 
@@ -35,7 +35,7 @@ UNREACHABLE = 7
 PARTIAL = 10
 UNKNOWN = 12
 
-_STATUSES: tuple[tuple[type[errors.VoicectlError], int], ...] = (  # the first that fits
+_STATUSES: tuple[tuple[type[errors.VoicectlError], int], ...] = (  # the first match counts
     (errors.OutcomeUnknown, UNKNOWN),
     (errors.WaitEnded, 11),
     (errors.GuardError, 9),
@@ -55,14 +55,14 @@ _RETRYABLE = (errors.TransportError, errors.RateLimitedError, errors.WaitTimeout
 
 
 def exit_status(exc: errors.VoicectlError) -> int:
-    """The exit status for *exc*."""
+    """Return the exit status for *exc*."""
     if isinstance(exc, errors.Interrupted):
         return 128 + exc.signum
     return next(status for kind, status in _STATUSES if isinstance(exc, kind))
 
 
 def combined_status(statuses: Sequence[int], targets: int) -> int:
-    """The exit status of a command with several targets, from those of the failed ones."""
+    """Return the exit status of a command with several *targets*, given the *statuses* of those that failed."""
     if not statuses:
         return 0
     if UNKNOWN in statuses:
@@ -71,11 +71,11 @@ def combined_status(statuses: Sequence[int], targets: int) -> int:
 
 
 def tell(exc: errors.VoicectlError, *, profile: str | None, as_json: bool, about: str = "") -> None:
-    """Write an error to standard error: in at most three lines, or as one JSON object.
+    """Write an error to standard error, in at most three lines or as one JSON object.
 
     Args:
-        profile: The target's name, so that nobody mistakes a rehearsal for the platform.
-        about: Which of several targets it is about.
+        profile: The name of the target, which distinguishes a rehearsal from the platform.
+        about: The target that failed, if there are several.
     """
     trace_id = getattr(exc, "trace_id", None)
     if as_json:
@@ -99,6 +99,6 @@ def tell(exc: errors.VoicectlError, *, profile: str | None, as_json: bool, about
 
 
 def _code(exc: errors.VoicectlError) -> str:
-    """``NotFoundError`` as ``not_found``."""
+    """Return the code of an error: ``not_found`` for ``NotFoundError``."""
     name = type(exc).__name__.removesuffix("Error")
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")

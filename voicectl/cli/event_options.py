@@ -1,4 +1,4 @@
-"""Kept webhooks as commands name, find and show them: the same wherever they are dealt with."""
+"""The options and output that the commands on stored webhook events share."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 
 
 def _refuse_password(store: str | None) -> str | None:
-    """Return the URL of a store.
+    """Return *store*, the URL of an event store, if it contains no password.
 
     Raises:
-        InputError: It has a password, which is not repeated.
+        InputError: The URL contains a password. The message does not repeat it.
     """
     try:
         parts = urlsplit(store or "")
         has_password = parts.password is not None or any("password" in name for name in parse_qs(parts.query))
     except ValueError:
-        has_password = False  # what is no URL is refused elsewhere
+        has_password = False  # an invalid URL is refused elsewhere
     if has_password:
         raise InputError(
             "A password was given with --store, where it is visible to every user of this host.",
             hint="Set VOICECTL_STORE to that URL, or keep the password in a file that PGPASSFILE names."
-            " Consider it known to others.",
+            " Change the password: others may have seen it.",
         )
     return store
 
@@ -44,39 +44,42 @@ Store = Annotated[
     typer.Option(
         metavar="URL",
         callback=_refuse_password,
-        help="The store of events, postgresql://USER@HOST/DATABASE, instead of this machine's.",
+        help="Use this event store, postgresql://USER@HOST/DATABASE, instead of the local one.",
     ),
 ]
 
 
 def kept(app: App, store: str | None, *, is_needed: bool = True) -> EventStore | None:
-    """The store that was named, or the one that is there; None if there is none, which is told if it *is_needed*."""
+    """Open the event store named by *store*, else the existing default one.
+
+    Returns None if there is no store, and says so on standard error if it *is_needed*.
+    """
     found = app.told if store is None else app.events(store)
     if found is None and is_needed:
-        remark("No events are kept on this machine yet: run 'voicectl webhook serve'.")
+        remark("No events are stored on this machine yet. Run 'voicectl webhook serve'.")
     return found
 
 
 def stream(app: App) -> Writer:
-    """Return what shows events as they come: JSON as lines, and no table, which is shown when all of it is there."""
+    """Return a writer that shows each event as it comes: as JSON lines or lines of text, never as a table."""
     app.terminal.stream_records()
     return app.terminal.writer(views.EVENT_LINE, is_many=True)
 
 
 def seconds(app: App, text: str) -> float:
-    """A TIME in Unix seconds.
+    """Parse a TIME into Unix seconds.
 
     Raises:
-        InputError: It is none.
+        InputError: *text* is not a TIME.
     """
     return datetime.fromisoformat(times.moment(text, now=app.clock.time())).timestamp()
 
 
 def record(stored: Stored) -> dict[str, Any]:
-    """The record of an event.
+    """Return the record that commands show of a stored event.
 
-    ``event`` holds every field that was told; ``body`` is there where they could not be read, and ``fault`` says why.
-    ``signed`` is false for what nobody vouched for.
+    ``event`` holds every field of the webhook. If the fields could not be read, ``body`` holds the request body and
+    ``fault`` the reason. ``signed`` is false for an unsigned event.
     """
     arrival = stored.arrival
     fields = arrival.fields

@@ -1,4 +1,4 @@
-"""The options of what a leg, or all in a conversation, are made to hear: the same wherever they are taken."""
+"""The options for speech and playback, shared by the commands on legs and on conversations."""
 
 from __future__ import annotations
 
@@ -19,24 +19,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speech:
-    """The options of a command that says a text."""
+    """The options of a command that speaks a text."""
 
     text: Annotated[
-        str | None, typer.Argument(metavar="TEXT", help="Plain text or one <speak> document; - reads it.")
+        str | None,
+        typer.Argument(metavar="TEXT", help="Plain text or one <speak> document; - reads standard input."),
     ] = None
-    file: Annotated[str | None, typer.Option(metavar="FILE", help="Say what this file holds.")] = None
+    file: Annotated[str | None, typer.Option(metavar="FILE", help="Say the text in this file.")] = None
     language: Language = None
     style: Style = None
     premium: Premium = False
     loop: Loop = None
     level: Level = None
-    stop: Annotated[bool, typer.Option("--stop", help="Stop what is being said.")] = False
+    stop: Annotated[bool, typer.Option("--stop", help="Stop the speech.")] = False
 
     def body(self, terminal: Terminal) -> dict[str, Any] | None:
-        """Return what the API takes, the text read from where it is; None: say no more.
+        """Return the request body, reading the text if necessary; None to stop the speech.
 
         Raises:
-            InputError: There is nothing to say, or not so, or something beside ``--stop``.
+            InputError: The text or a value is invalid, or an option is combined with ``--stop``.
         """
         if self.stop:
             refuse_with_stop(**asdict(self) | {"stop": None})
@@ -52,11 +53,11 @@ class Speech:
 
     def _text(self, terminal: Terminal) -> str:
         if self.text is not None and self.file is not None:
-            raise InputError("Both TEXT and --file say what to say.", hint="Give one of them.")
+            raise InputError("TEXT and --file cannot be used together.", hint="Use one of them.")
         if self.text is not None and self.text != "-":
             return self.text
         if self.file is None and self.text is None and is_terminal(sys.stdin):
-            return terminal.ask("Say")
+            return terminal.ask("Text to say")
         return read_text(terminal, self.file or "-")
 
 
@@ -65,28 +66,29 @@ class Playback:
     """The options of a command that plays a file."""
 
     url: Annotated[
-        str | None, typer.Argument(metavar="URL", help="An MP3 or 16-bit WAV file.", show_default=False)
+        str | None,
+        typer.Argument(metavar="URL", help="URL of an MP3 or 16-bit WAV file.", show_default=False),
     ] = None
     loop: Loop = None
     level: Level = None
-    stop: Annotated[bool, typer.Option("--stop", help="Stop the file.")] = False
+    stop: Annotated[bool, typer.Option("--stop", help="Stop the playback.")] = False
 
     def body(self) -> dict[str, Any] | None:
-        """Return what the API takes; None: play no more.
+        """Return the request body; None to stop the playback.
 
         Raises:
-            InputError: There is nothing to play, or not so, or something beside ``--stop``.
+            InputError: The URL or a value is missing or invalid, or an option is combined with ``--stop``.
         """
         if self.stop:
             refuse_with_stop(**asdict(self) | {"stop": None})
             return None
         if self.url is None:
-            raise InputError("There is no file to play.", hint="Give its URL, or --stop.")
+            raise InputError("No file to play was given.", hint="Give its URL, or --stop.")
         return given(loop=self.loop, level=_level(self.level), stream_url=[check_url(self.url, "URL")])
 
 
 def read_text(terminal: Terminal, name: str) -> str:
-    """Read what is to be said from the file *name*, or from standard input where it is ``-``."""
+    """Read the text to speak from the file *name*, or from standard input if it is ``-``."""
     try:
         return terminal.read_input(name, "the text to say").decode("utf-8-sig").strip()
     except UnicodeDecodeError as exc:
@@ -94,20 +96,20 @@ def read_text(terminal: Terminal, name: str) -> str:
 
 
 def refuse_with_stop(**others: object) -> None:
-    """Refuse what says what to do, where ``--stop`` says to do no more.
+    """Refuse options that cannot be combined with ``--stop``.
 
     Raises:
         InputError: One of *others* is given.
     """
     for name, value in others.items():
         if value is not None and value is not False:
-            raise InputError(f"--stop goes alone; {name.upper()} does not go with it.", hint="Leave one out.")
+            raise InputError(f"--stop cannot be combined with {name.upper()}.", hint="Leave one of them out.")
 
 
 def _level(level: float | None) -> str | None:
-    """A level is text in REST: a strict server refuses a number."""
+    """Return a level as text, because a strict server refuses a number."""
     if level is None:
         return None
     if not math.isfinite(level):
-        raise InputError("--level is not a number.", hint="Give one from -1 to 1.")
+        raise InputError("--level is not a number.", hint="Give a number from -1 to 1.")
     return f"{round(level, 4) + 0.0:.4f}".rstrip("0").rstrip(".")

@@ -1,4 +1,4 @@
-"""The legs that the words of a command name."""
+"""Resolve the leg arguments of a command to ids."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 class NamedLegs:
-    """Finds legs by what was typed for them.
+    """Resolves leg arguments to ids.
 
     Args:
-        api: Gives the API, whose records may be meant.
-        live: Gives all live legs.
-        journal: Gives the journal, which knows ``@last``.
+        api: Returns the API, whose records an argument may name.
+        live: Returns all live legs.
+        journal: Returns the journal, which knows ``@last``.
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class NamedLegs:
         return references.resolve(self._word(text), candidates=self._live, last=self.last_created)
 
     def any_leg(self, text: str, kept: Callable[[str], Iterable[Call]] = lambda _: ()) -> str:
-        """As :meth:`live_leg`, but match the beginning of an id against all records.
+        """Return the full id of the leg that *text* names, live or ended.
 
         Args:
-            kept: Gives legs that it may name too, though they may have no record any more; where the API does not
-                answer, it names one of them.
+            kept: Returns further legs that *text* may name, such as stored ones without a record. If the API does
+                not answer, only these are searched.
         """
         text = self._word(text)
 
@@ -61,26 +61,28 @@ class NamedLegs:
             here = list(kept(text))
             if not here:
                 raise
-            found = references.resolve(text, candidates=lambda: here, last=self.last_created, what="kept leg")
-            remark(f"warning: {text} is looked for only among what is kept here: {exc.message}")
+            found = references.resolve(
+                text, candidates=lambda: here, last=self.last_created, what="stored leg"
+            )
+            remark(f"warning: {text} was searched for only on this machine: {exc.message}")
             return found
 
     def last_created(self) -> str | None:
         """Return the id of the call created last here, for ``@last``.
 
         Raises:
-            InputError: Nobody is at the keyboard: a script says what it means.
+            InputError: Standard input is not a terminal. A script must name the leg.
         """
         if not is_terminal(sys.stdin):
             raise InputError(
-                "@last works only where standard input is a terminal.",
-                hint="In a script keep the id: LEG=$(voicectl call create ... -q)",
+                "@last works only when standard input is a terminal.",
+                hint="In a script, store the id: LEG=$(voicectl call create ... -q)",
             )
         intent = self._journal().last_created()
         return intent.uuid if intent else None
 
     def words(self, names: Sequence[str]) -> list[str]:
-        """Return *names* with the ids on standard input in the place of ``-``."""
+        """Return *names*, with ``-`` replaced by the ids on standard input."""
         if "-" not in names:
             return list(names)
         at = names.index("-")
@@ -92,7 +94,7 @@ class NamedLegs:
         found = self._read_ids()
         if len(found) != 1:
             raise InputError(
-                f"Standard input names {len(found)} legs; this takes one.", hint="Give it one line."
+                f"Standard input lists {len(found)} legs; this command takes one.", hint="Pass one line."
             )
         return found[0]
 
@@ -101,5 +103,5 @@ class NamedLegs:
         lines = self._terminal.read_stdin("LEG").decode("utf-8", "surrogateescape").splitlines()
         ids = [field for field in (line.split("\t", 1)[0].strip() for line in lines) if field]
         if "-" in ids:
-            raise InputError("Standard input names - for a leg.", hint="Name legs by their ids, one a line.")
+            raise InputError("Standard input lists - as a leg.", hint="List one leg id per line.")
         return ids

@@ -1,4 +1,4 @@
-"""NCCOs on their way out: read from a file of the user, and held against the rules before they are sent."""
+"""Read NCCOs from files, and check them before they are sent."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 MAX_TOLD = 10
 
-NoLint = Annotated[bool, typer.Option("--no-lint", help="Send the NCCO as it is, without checking it.")]
+NoLint = Annotated[bool, typer.Option("--no-lint", help="Send the NCCO without checking it.")]
 
 
 def read_ncco(terminal: Terminal, name: str, *, is_linted: bool = False) -> Ncco:
-    """The NCCO in the file *name*, or on standard input where it is ``-``.
+    """Read the NCCO in the file *name*, or on standard input if it is ``-``.
 
     Args:
-        is_linted: Refuse one with errors.
+        is_linted: Refuse an NCCO with errors.
 
     Raises:
-        InputError: It is not JSON, not an array with something in it, or is refused; says where.
+        InputError: The content is not JSON, not an array of actions, or has errors. The message says where.
     """
     where = "Standard input" if name == "-" else name
     content = terminal.read_input(name, "an NCCO").removeprefix(codecs.BOM_UTF8)
@@ -41,38 +41,36 @@ def read_ncco(terminal: Terminal, name: str, *, is_linted: bool = False) -> Ncco
     except json.JSONDecodeError as exc:
         raise InputError(f"{where} is not JSON: {exc.msg} at line {exc.lineno}, column {exc.colno}.") from exc
     except (ValueError, RecursionError) as exc:
-        raise InputError(
-            f"{where} is not JSON that can be sent.", hint="It must be UTF-8, without NaN."
-        ) from exc
+        raise InputError(f"{where} is not valid JSON.", hint="Use UTF-8, and no NaN or Infinity.") from exc
     if is_linted:
-        from voicectl.voice.ncco.lint import lint_file  # noqa: PLC0415 (only where an NCCO is sent)
+        from voicectl.voice.ncco.lint import lint_file  # noqa: PLC0415 (only if an NCCO is sent)
 
         told = ((finding, f"{where}:{line}:{column}: ") for finding, line, column in lint_file(content))
         _refuse(terminal, where, told)
     if not isinstance(flow, list) or not flow:
         raise InputError(
-            f"{where} is not an NCCO: it is not an array with actions in it.",
+            f"{where} is not an NCCO: it must be an array with at least one action.",
             hint='An NCCO is an array of actions: [{"action": "talk", "text": "Hello"}]',
         )
     return flow
 
 
 def check_ncco(terminal: Terminal, flow: Ncco) -> None:
-    """Hold *flow*, made from the options of a command, against the rules.
+    """Check *flow*, an NCCO made from the options of a command.
 
     Raises:
-        InputError: It breaks one.
+        InputError: The NCCO has an error.
     """
-    from voicectl.voice.ncco.lint import lint  # noqa: PLC0415 (only where an NCCO is sent)
+    from voicectl.voice.ncco.lint import lint  # noqa: PLC0415 (only if an NCCO is sent)
 
     _refuse(terminal, "The NCCO of these options", ((finding, "") for finding in lint(flow)))
 
 
 def _refuse(terminal: Terminal, where: str, findings: Iterable[tuple[Finding, str]]) -> None:
-    """Tell what was found: doubts to a reader at a terminal, errors always.
+    """Report findings: errors always, warnings only on a terminal.
 
     Raises:
-        InputError: There is an error.
+        InputError: One of the findings is an error.
     """
     from voicectl.voice.json_places import show  # noqa: PLC0415 (as above)
 
@@ -90,11 +88,11 @@ def _refuse(terminal: Terminal, where: str, findings: Iterable[tuple[Finding, st
         summary += ": " + "; ".join(errors[:MAX_TOLD])
     else:
         _tell(errors, "errors")
-    raise InputError(f"{summary.rstrip('.')}.", hint="Nothing was sent. --no-lint sends it as it is.")
+    raise InputError(f"{summary.rstrip('.')}.", hint="Nothing was sent. Add --no-lint to send it unchecked.")
 
 
 def _tell(lines: list[str], what: str) -> None:
     for line in lines[:MAX_TOLD]:
         remark(line)
     if len(lines) > MAX_TOLD:
-        remark(f"... and {len(lines) - MAX_TOLD} more {what}: see voicectl ncco lint.")
+        remark(f"... and {len(lines) - MAX_TOLD} more {what}: run voicectl ncco lint.")

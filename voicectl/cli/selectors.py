@@ -1,4 +1,4 @@
-"""Acting on the live legs that options select, in place of legs that are named."""
+"""Act on the live legs that options select, instead of on named legs."""
 
 from __future__ import annotations
 
@@ -38,36 +38,41 @@ SomeLegs = Annotated[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selectors:
-    """The options that select legs, as typed."""
+    """The options that select legs, as given."""
 
     conversation: Annotated[
-        str | None, typer.Option(metavar="ROOM|CON-ID", help="Legs in this conversation.")
+        str | None, typer.Option(metavar="ROOM|CON-ID", help="Select legs in this conversation.")
     ] = None
     status: Annotated[
-        CallStatus | None, typer.Option(metavar="STATUS", help=f"Legs of this status: {', '.join(LIVE)}.")
+        CallStatus | None,
+        typer.Option(metavar="STATUS", help=f"Select legs with this status: {', '.join(LIVE)}."),
     ] = None
     direction: Annotated[
-        Direction | None, typer.Option(metavar="DIRECTION", help=f"{' or '.join(Direction)} legs.")
+        Direction | None, typer.Option(metavar="DIRECTION", help=f"Select {' or '.join(Direction)} legs.")
     ] = None
-    match_to: Annotated[str | None, typer.Option(metavar="GLOB", help="Legs to numbers like '4477*'.")] = None
-    match_from: Annotated[str | None, typer.Option(metavar="GLOB", help="The same for the caller.")] = None
+    match_to: Annotated[
+        str | None, typer.Option(metavar="GLOB", help="Select legs to numbers like '4477*'.")
+    ] = None
+    match_from: Annotated[
+        str | None, typer.Option(metavar="GLOB", help="Select legs from numbers like '4477*'.")
+    ] = None
     older_than: Annotated[
         str | None,
-        typer.Option(metavar="DURATION", help="Legs made so long ago or longer; none of unknown age."),
+        typer.Option(metavar="DURATION", help="Select legs at least this old; never legs of unknown age."),
     ] = None
     except_: Annotated[
-        list[str] | None, typer.Option("--except", metavar="LEG", help="But not this leg. Repeatable.")
+        list[str] | None, typer.Option("--except", metavar="LEG", help="Leave out this leg. Repeatable.")
     ] = None
-    all_: Annotated[bool, typer.Option("--all", help="Every live leg.")] = False
+    all_: Annotated[bool, typer.Option("--all", help="Select every live leg.")] = False
 
     @property
     def are_given(self) -> bool:
-        """Whether any of them is."""
+        """True if any of the options is given."""
         return any(getattr(self, each.name) not in (None, False, []) for each in fields(self))
 
     @property
     def narrowing(self) -> list[str]:
-        """Those that say which legs are meant, as words of a command line."""
+        """The given options other than ``--all`` and ``--except``, as arguments of a command line."""
         words: list[str] = []
         for each in fields(self):
             value = getattr(self, each.name)
@@ -76,28 +81,30 @@ class Selectors:
         return words
 
     def read(self, app: App, *, may_be_all: bool = False) -> Selection:
-        """What they select, once the room and the legs that they name are known.
+        """Return the selection, after looking up the room and the legs that the options name.
 
         Args:
-            may_be_all: Every live leg is meant where nothing is said.
+            may_be_all: Select every live leg if no option is given.
 
         Raises:
-            InputError: They contradict each other, or one says nothing.
-            LegError: A room or a leg that they name is not known.
+            InputError: The options contradict each other, or one is invalid.
+            LegError: A room or leg that an option names is not known.
         """
         if self.all_ and self.narrowing:
-            raise InputError(
-                f"--all means every live leg, and {self.narrowing[0]} some of them.", hint="Give one of them."
-            )
+            raise InputError(f"--all cannot be combined with {self.narrowing[0]}.", hint="Use one of them.")
         if not (self.all_ or self.narrowing or may_be_all):
-            raise InputError("--except alone does not say which legs.", hint="Add --all for all others.")
+            raise InputError(
+                "--except needs an option that selects legs.", hint="Add --all to select all others."
+            )
         if self.status is not None and self.status not in LIVE:
             raise InputError(
-                f"A leg that is {self.status} is over.", hint=f"--status takes {', '.join(LIVE)}."
+                f"Legs with status {self.status} have ended.", hint=f"Use one of {', '.join(LIVE)}."
             )
         for option, glob in (("--match-to", self.match_to), ("--match-from", self.match_from)):
             if glob is not None and not glob.strip():
-                raise InputError(f"{option} is empty.", hint="Write it as '4477*'. Is a variable not set?")
+                raise InputError(
+                    f"{option} is empty.", hint="Write a pattern such as '4477*'. Is a variable unset?"
+                )
         return Selection(
             older_than=None if self.older_than is None else times.duration(self.older_than),
             except_=frozenset(_excepted(app, name) for name in self.except_ or []),
@@ -112,18 +119,16 @@ class Selectors:
 
 
 def choose(legs: Sequence[str] | None, selectors: Selectors) -> bool:
-    """Whether legs are selected, and not named.
+    """Return True if legs are selected, False if they are named.
 
     Raises:
-        InputError: Neither, or both.
+        InputError: Legs are neither named nor selected, or both.
     """
     if legs and selectors.are_given:
-        raise InputError(
-            "Legs are named, and options select legs.", hint="Give one of them: LEG..., or the options."
-        )
+        raise InputError("LEG... and options that select legs cannot be combined.", hint="Use one of them.")
     if not legs and not selectors.are_given:
         raise InputError(
-            "No leg is named.",
+            "No leg was given.",
             hint="Name legs, or select them: --conversation ROOM, --status STATUS, --all ...",
         )
     return not legs
@@ -132,7 +137,7 @@ def choose(legs: Sequence[str] | None, selectors: Selectors) -> bool:
 def each_chosen(
     app: App, legs: Sequence[str] | None, selectors: Selectors, operation: LegOperation, *, limit: int
 ) -> None:
-    """Do something to every leg that is named or, if none is, to every one that is selected."""
+    """Run *operation* on every named leg or, without any, on every selected leg."""
     if legs:
         each_leg(app, legs, operation, limit=limit)
     else:
@@ -148,14 +153,14 @@ def each_selected(
     is_meant: Callable[[Call], bool] = lambda _: True,
     may_be_all: bool = False,
 ) -> None:
-    """Do something to every leg that is selected, with consent, and again to those that match by then.
+    """Run *operation* on every selected leg, after confirmation, and then on legs that match meanwhile.
 
-    It ends when nothing new matches, or more legs than may be: those that are over the bound are left alone.
+    It ends when no new leg matches. If the new legs would exceed the limit, it ends without acting on them.
 
     Args:
-        limit: ``--max``, for all of them together.
-        is_meant: Which of them are meant.
-        may_be_all: As of :meth:`Selectors.read`.
+        limit: ``--max``, for all legs together.
+        is_meant: Returns True for the legs to act on, among those selected.
+        may_be_all: Select every live leg if no option is given.
     """
     with targets(app, operation, is_many=True) as several:
         matching = _Matching(app, selectors.read(app, may_be_all=may_be_all), LIVE, is_meant)
@@ -171,7 +176,7 @@ def each_selected(
             try:
                 found = matching.look()
             except VoicectlError as exc:
-                exc.hint = f"Whether more legs match by now is not known. {exc.hint or ''}".rstrip()
+                exc.hint = f"More legs may match by now. {exc.hint or ''}".rstrip()
                 several.tell(exc)
                 break
             if not matching.admits(several, operation.name, found, limit):
@@ -181,15 +186,13 @@ def each_selected(
 def hold_selected(
     app: App, selectors: Selectors, operation: LegOperation, *, limit: int, duration: str
 ) -> None:
-    """Do something to every leg that is selected, and for that long to each that comes; what fails is tried again.
+    """Run *operation* on every selected leg and, for *duration*, on each new one; a failed leg is tried again.
 
-    Only legs that were answered are touched: the platform refuses it for the others.
+    Only answered legs are touched, because the platform refuses the operation for others.
     """
     seconds = times.duration(duration)
     if selectors.older_than is not None:
-        raise InputError(
-            "--hold is for legs that come, and --older-than for old ones.", hint="Leave one out."
-        )
+        raise InputError("--hold and --older-than cannot be used together.", hint="Leave one of them out.")
     with targets(app, operation, is_many=True) as several:
         matching = _Matching(app, selectors.read(app), PICKED_UP)
         found = matching.look()
@@ -198,7 +201,7 @@ def hold_selected(
             map(_line, found),
             limit=limit,
             is_selected=True,
-            besides=f", and whoever comes within {duration}",
+            besides=f", and any that match within {duration}",
         )
         app.consent.announce()
         left_to_do: dict[str, None] = {}
@@ -219,13 +222,13 @@ def hold_selected(
                 except (TransportError, RateLimitedError) as exc:
                     found = []
                     if not is_blind:
-                        remark(f"warning: who comes is not seen for now: {exc.message}")
+                        remark(f"warning: new legs cannot be seen for now: {exc.message}")
                     is_blind = True
         finally:
             if several.done:
                 undo = shlex.join(["voicectl", operation.name, "--undo", *selectors.narrowing])
                 past = operation.name + ("d" if operation.name.endswith("e") else "ed")
-                remark(f"{_count(several.done)} stay {past}. To undo it: {undo}")
+                remark(f"Still {past}: {_count(several.done)}. To undo it: {undo}")
 
 
 @dataclass(slots=True)
@@ -233,9 +236,9 @@ class _Matching:
     """The legs that a selection finds, each once.
 
     Attributes:
-        statuses: The statuses to look in.
-        is_meant: Which of them are meant.
-        seen: Those that were taken.
+        statuses: The statuses to search.
+        is_meant: Returns True for the legs to act on.
+        seen: The hyphenated ids of the legs already taken.
     """
 
     app: App
@@ -245,13 +248,13 @@ class _Matching:
     seen: set[str] = field(default_factory=set)
 
     def look(self) -> list[Call]:
-        """Return the legs that match now and were not taken before."""
+        """Return the legs that match now and have not been taken."""
         app = self.app
         found = find(app.api, self.selection, ages=lambda: app.ages, statuses=self.statuses)
         return [call for call in found if hyphenated(call.uuid) not in self.seen and self.is_meant(call)]
 
     def take(self, found: Iterable[Call]) -> list[str]:
-        """Return the ids of legs, which are not looked for any more."""
+        """Return the ids of *found*, and leave those legs out of later searches."""
         uuids = [call.uuid for call in found]
         self.seen |= set(map(hyphenated, uuids))
         return uuids
@@ -259,12 +262,12 @@ class _Matching:
     def admits(
         self, several: Targets, action: str, found: Sequence[Call], limit: int, *, is_shown: bool = True
     ) -> bool:
-        """Whether legs that were found later may be acted on as well; they are shown, or it is told why not."""
+        """Show the new legs and return True, or report that they exceed *limit* and return False."""
         if len(self.seen) + len(found) > limit:
             several.tell(
                 GuardError(
-                    f"{_count(found)} more to {action} by now, and --max is {limit}.",
-                    hint="They are left as they are. Give the command again with a larger --max.",
+                    f"{_count(found)} more to {action}, but --max is {limit} in all.",
+                    hint="They were left alone. Run the command again with a larger --max.",
                 )
             )
             return False
@@ -276,15 +279,15 @@ class _Matching:
 
 
 def _excepted(app: App, name: str) -> str:
-    """The hyphenated id of a leg that is to be spared: it is looked up, or a slip of the pen would spare nobody.
+    """Return the hyphenated id of a leg to leave out; looking it up catches a mistyped id.
 
     Raises:
-        LegError: It names no leg, or several.
+        LegError: *name* matches no leg, or several.
         NotFoundError: The API knows no such leg.
     """
     uuid = app.legs.live_leg(name)
     if app.api.get_call(uuid).is_final:
-        remark(f"{uuid} has ended: there is nothing to except.")
+        remark(f"{uuid} has ended, so --except has no effect.")
     return hyphenated(uuid)
 
 

@@ -1,4 +1,4 @@
-"""Doing one thing to each of the legs that a command names."""
+"""Run an operation on each of the legs that a command names."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ DONE = "done"
 ALREADY = "already"
 
 Detail = dict[str, Any]
-"""More of what is done, for the notes: ``{"room": "support-17"}``."""
+"""Further facts of an action, for the action log: ``{"room": "support-17"}``."""
 
 
 @dataclass(slots=True)
 class ActionRecord:
-    """The id of a leg, or of a conversation, that something is done to, and what comes of it."""
+    """The id of a leg or conversation that is acted on, and the outcome."""
 
     id: str
     outcome: str = DONE
@@ -36,7 +36,7 @@ class ActionRecord:
 
 @contextmanager
 def one_leg(app: App, leg: str, action: str, **detail: Any) -> Iterator[str]:
-    """Do the block to the leg that a command names, by its id; then note it and write its record."""
+    """Run the block with the id of the named leg, then log the action and write its record."""
     with one_target(app, views.LEG, lambda: app.legs.live_leg(leg), action, detail) as acted:
         yield acted.id
 
@@ -45,7 +45,7 @@ def one_leg(app: App, leg: str, action: str, **detail: Any) -> Iterator[str]:
 def one_target(
     app: App, view: View, find: Callable[[], str], action: str, detail: Detail
 ) -> Iterator[ActionRecord]:
-    """Do the block to what *find* finds; then note it and write its record."""
+    """Run the block with the target that *find* returns, then log the action and write its record."""
     with app.terminal.writer(view, is_many=False) as out:
         acted = ActionRecord(find())
         app.consent.announce()
@@ -56,11 +56,11 @@ def one_target(
 
 
 class LegOperation:
-    """Something that is done to legs, one after another.
+    """An operation on legs, one after another.
 
     Args:
-        name: The verb, as records and notes have it.
-        detail: More of it, for the notes.
+        name: The verb, as in records and the action log.
+        detail: Further facts for the action log.
     """
 
     def __init__(self, app: App, name: str, detail: Detail | None = None) -> None:
@@ -69,22 +69,27 @@ class LegOperation:
         self.detail = detail or {}
 
     def run(self, uuid: str) -> bool | None:
-        """Do it to a leg, and return whether that changed anything; None: nothing was to be done, and it said why."""
+        """Run the operation on a leg.
+
+        Returns:
+            True if it changed the leg, False if the leg was already in that state, None if there was nothing to do
+            and the operation has said why.
+        """
         raise NotImplementedError
 
     def run_each(self, several: Targets, uuids: Iterable[str]) -> None:
-        """Do it to legs that were found together, through *several*."""
+        """Run the operation on legs that were found together, through *several*."""
         for uuid in uuids:
             several.do(uuid)
 
 
 def each_leg(app: App, legs: Sequence[str], operation: LegOperation, *, limit: int) -> None:
-    """Do something to every leg that a command names, and write a record for each.
+    """Run *operation* on every named leg, and write a record for each.
 
     A failed leg does not stop the others, unless the credentials were refused.
 
     Args:
-        legs: As typed; ``-`` stands for a list on standard input, which needs consent.
+        legs: The arguments; ``-`` stands for a list on standard input, which needs confirmation.
         limit: ``--max``.
     """
     with targets(app, operation, is_many=len(legs) > 1 or legs[0] == "-") as several:
@@ -97,7 +102,7 @@ def each_leg(app: App, legs: Sequence[str], operation: LegOperation, *, limit: i
 
 @contextmanager
 def targets(app: App, operation: LegOperation, *, is_many: bool) -> Iterator[Targets]:
-    """The legs of one command, which ends with what their failures add up to."""
+    """Yield the targets of one command, which ends with the combined exit status of their failures."""
     with app.terminal.writer(views.LEG, is_many=is_many) as out:
         several = Targets(app, out, operation, is_many=is_many)
         yield several
@@ -107,15 +112,15 @@ def targets(app: App, operation: LegOperation, *, is_many: bool) -> Iterator[Tar
 
 
 class Targets:
-    """The legs of one command: each is done once, with a record; its failure is told, and counts in the end.
+    """The legs of one command: acts on each once, writes its record, reports its failure and counts it.
 
     Args:
-        out: Where the records go.
-        is_many: Whether the command may have several targets: the failure of an only one ends it.
+        out: The writer of the records.
+        is_many: True if the command may have several targets. The failure of a single one ends the command.
 
     Attributes:
-        done: What was done, or was so already.
-        lost: Why a record could not be written.
+        done: The ids of the legs that were changed, or were already as requested.
+        lost: The error that prevented a record from being written.
     """
 
     def __init__(self, app: App, out: Writer, operation: LegOperation, *, is_many: bool) -> None:
@@ -129,7 +134,7 @@ class Targets:
         self.lost: OSError | None = None
 
     def legs(self, names: Iterable[str]) -> Iterator[str]:
-        """The ids of the legs that *names* stand for, each once; that one cannot be found is told."""
+        """Yield the ids of the legs that *names* stand for, each once; report those that are not found."""
         for name in dict.fromkeys(names):
             try:
                 self._app.interrupts.check()
@@ -142,7 +147,10 @@ class Targets:
                 yield uuid
 
     def do(self, uuid: str) -> bool:
-        """Do it to a leg; False if it failed. What failed before may be tried again, and is not told twice."""
+        """Run the operation on a leg, and return False if it failed.
+
+        A failed leg may be tried again; its failure is reported once.
+        """
         if uuid in self.done:
             return True
         app, operation = self._app, self._operation
@@ -164,7 +172,7 @@ class Targets:
         return True
 
     def tell(self, exc: VoicectlError, about: str = "") -> None:
-        """Tell that something failed which leaves other things to be done; it counts in the end."""
+        """Report a failure that does not stop the other targets, and count it for the exit status."""
         if stops_all(exc):
             stop(self._app, exc, list(self._statuses.values()))
         if about not in self._statuses:
@@ -172,7 +180,7 @@ class Targets:
         self._statuses[about] = errors.exit_status(exc)
 
     def end(self) -> None:
-        """Raise typer.Exit with what the failures add up to, if there were any."""
+        """Raise typer.Exit with the combined status of the failures, if there were any."""
         statuses = list(self._statuses.values())
         if statuses:
             raise typer.Exit(errors.combined_status(statuses, len(statuses) + bool(self.done)))
@@ -187,13 +195,13 @@ class Targets:
         try:
             self._out.add({"uuid": acted.id, "action": self._operation.name, "outcome": acted.outcome})
             self._out.flush()
-        except OSError as exc:  # nobody reads any more: the legs are still to be ended, and told elsewhere
+        except OSError as exc:  # the reader has gone; still act on the other legs
             self.lost = exc
 
 
 @contextmanager
 def noted(app: App, id_: str, action: str, detail: Detail) -> Iterator[None]:
-    """Note what failed, or may have been done, inside."""
+    """Log the action if the block fails, or if its outcome is unknown."""
     try:
         yield
     except (DryRun, Interrupted):
@@ -205,18 +213,18 @@ def noted(app: App, id_: str, action: str, detail: Detail) -> Iterator[None]:
 
 
 def note_done(app: App, acted: ActionRecord, action: str, detail: Detail) -> None:
-    """Note what was done; its id is told elsewhere if its record cannot be written."""
+    """Log what was done, and remember the id in case its record cannot be written."""
     app.changed.append(acted.id)
     app.notes.add(app.clock.time(), acted.id, action, acted.outcome, detail)
 
 
 def stops_all(exc: VoicectlError) -> bool:
-    """Whether no further target is tried: after a signal, or since the credentials are no good for any."""
+    """Return True if no further target should be tried: after a signal, or if the credentials were refused."""
     return isinstance(exc, Interrupted) or errors.exit_status(exc) == errors.CREDENTIALS
 
 
 def stop(app: App, exc: VoicectlError, statuses: Sequence[int]) -> NoReturn:
-    """End a command of several targets with *exc*, or with 12 if the outcome of an earlier one is unknown."""
+    """End a command of several targets with *exc*, or with status 12 if an earlier outcome is unknown."""
     if errors.UNKNOWN not in statuses:
         raise exc
     if not isinstance(exc, Interrupted):

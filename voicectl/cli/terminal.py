@@ -1,4 +1,4 @@
-"""The standard streams of a command: what it reads, asks and writes there, as its options say."""
+"""The standard streams of a command: reading input, asking questions, writing results."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class Options:
 
 
 class Terminal:
-    """Reads standard input, asks, and writes results and remarks.
+    """Reads standard input, asks questions, and writes results and remarks.
 
     Args:
-        environ: The environment.
-        read_hidden: Asks for a line that is not shown while it is typed.
+        environ: The environment variables.
+        read_hidden: Asks for a line that is not echoed.
     """
 
     def __init__(
@@ -56,19 +56,19 @@ class Terminal:
 
     @property
     def can_ask(self) -> bool:
-        """Whether somebody sees a question and can answer it."""
+        """True if the user can see a question and answer it."""
         return is_terminal(sys.stdin) and is_terminal(sys.stderr)
 
     @property
     def may_color(self) -> bool:
-        """Whether escape bytes may be written to standard output."""
+        """True if escape sequences may be written to standard output."""
         return may_color(self._environ, sys.stdout)
 
     def ask(self, question: str, *, is_hidden: bool = False) -> str:
-        """Ask a question and return the answer; standard output is for results, so the question goes elsewhere.
+        """Ask a question on standard error, which leaves standard output for results, and return the answer.
 
         Args:
-            is_hidden: Do not show what is typed.
+            is_hidden: Do not echo the answer.
         """
         if is_hidden:
             with suppress(EOFError):
@@ -80,33 +80,36 @@ class Terminal:
         try:
             line = sys.stdin.readline()
         finally:
-            if not line.endswith("\n"):  # the next remark begins a line
+            if not line.endswith("\n"):  # let the next remark start on a new line
                 sys.stderr.write("\n")
         return line.strip()
 
     def read_stdin(self, what: str) -> bytes:
-        """Read all of standard input, once a command.
+        """Read all of standard input; a command can do so once.
 
         Args:
-            what: What it holds, for errors.
+            what: The content that is expected, for error messages.
+
+        Raises:
+            InputError: Standard input was already read, is closed, or is over 1 MiB.
         """
         if self._stdin_user:
             raise InputError(
-                f"Standard input cannot hold both {self._stdin_user} and {what}.", hint="Write - only once."
+                f"Standard input cannot hold both {self._stdin_user} and {what}.", hint="Use - only once."
             )
         self._stdin_user = what
         if sys.stdin is None:
-            raise InputError(f"Standard input is closed; it should hold {what}.")
+            raise InputError(f"Standard input is closed; it should contain {what}.")
         content = sys.stdin.buffer.read(MAX_INPUT_BYTES + 1)
         if len(content) > MAX_INPUT_BYTES:
-            raise InputError(f"Standard input is over 1 MiB; it should hold {what}.")
+            raise InputError(f"Standard input is over 1 MiB; it should contain {what}.")
         return content
 
     def read_input(self, name: str, what: str) -> bytes:
-        """Read the file *name*, or standard input where it is ``-``.
+        """Read the file *name*, or standard input if it is ``-``.
 
         Raises:
-            InputError: It cannot be read or is over 1 MiB.
+            InputError: The file cannot be read, or is over 1 MiB.
         """
         if name == "-":
             return self.read_stdin(what)
@@ -116,7 +119,7 @@ class Terminal:
         except OSError as exc:
             raise InputError(f"{name} cannot be read: {exc.strerror}.", hint="Check the path.") from exc
         if len(content) > MAX_INPUT_BYTES:
-            raise InputError(f"{name} is over 1 MiB.", hint=f"It should hold {what}.")
+            raise InputError(f"{name} is over 1 MiB.", hint=f"It should contain {what}.")
         return content
 
     def write(self, text: str) -> None:
@@ -127,12 +130,12 @@ class Terminal:
         sys.stdout.flush()
 
     def debug(self, line: str) -> None:
-        """With ``--debug``, write *line* to standard error, telephone numbers masked."""
+        """With ``--debug``, write *line* to standard error with telephone numbers masked."""
         if self._options.debug:
             remark("debug: " + _PHONE_NUMBER.sub("<number>", line))
 
     def writer(self, view: View, *, is_many: bool) -> Writer:
-        """Return the writer of this command's records; ``--fields help`` ends the command with the fields there are.
+        """Return the writer of this command's records; with ``--fields help``, print the fields and exit.
 
         Raises:
             InputError: ``--fields`` is malformed.
@@ -151,7 +154,7 @@ class Terminal:
         )
 
     def stream_records(self) -> None:
-        """Have each record written by itself: no array and no table, for a command that goes on and on."""
+        """Write each record as it comes, without an array or table, for a command that runs until stopped."""
         if self.format is Format.JSON:
             self._options.output = Format.JSONL
         elif self.format is Format.TABLE and self._options.fields:
@@ -159,7 +162,7 @@ class Terminal:
 
     @property
     def format(self) -> Format:
-        """The output format: the option, ``VOICECTL_OUTPUT`` on a terminal, else a table there and TSV in a pipe."""
+        """The output format: the option, else ``VOICECTL_OUTPUT`` or a table on a terminal, TSV in a pipe."""
         chosen = self._options.output
         is_read_by_people = is_terminal(sys.stdout)
         if chosen is None and is_read_by_people and self._environ.get("VOICECTL_OUTPUT"):
@@ -175,5 +178,5 @@ class Terminal:
 
     @property
     def has_json_errors(self) -> bool:
-        """Whether errors are written as JSON."""
+        """True if errors are written as JSON."""
         return self._options.output in (Format.JSON, Format.JSONL)

@@ -1,7 +1,7 @@
-"""The command tree: every command by name, with the line that help and completion show of it.
+"""The command tree: the name and summary of every command.
 
-Modules are named here and loaded when a command is run: ``dtmf`` does not pay for ``profile add``, and ``--help``
-pays for none.
+A command's module is only named here, and loaded when the command runs. ``dtmf`` does not load ``profile add``, and
+``--help`` loads no command.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class Entry(NamedTuple):
     Attributes:
         function: ``module:function``, in ``commands``.
         summary: The first sentence of that function's docstring.
-        view: Of the records that it prints; its columns go into the help. ``NAME`` in ``views``, or ``:NAME`` in the
-            function's module.
-        is_wrapper: It runs another command: options after that one's name are not ours.
+        view: The view of its records, whose columns the help lists: ``NAME`` in ``views``, or ``:NAME`` in the
+            module of the function.
+        is_wrapper: The command runs another one, whose options are passed through.
     """
 
     function: str
@@ -147,55 +147,55 @@ COMMANDS: Tree = {
 _GROUP_HELP = {
     "": f"""Control live phone calls through the Vonage Voice API.
 
-    A LEG is one party's connection: its full id, the beginning of one (4 characters or more, of live legs), to:NUMBER
-    or from:NUMBER (all of it, or its first 4 digits or more), @last (the call created last, on a terminal), or - for
-    standard input.
+    A LEG is one party's connection. Name it by its id, the first 4 or more characters of a live leg's id, to:NUMBER
+    or from:NUMBER (the whole number, or its first 4 or more digits), @last (the last call created; on a terminal
+    only), or - for standard input.
 
-    Begin with:
+    To get started:
       {PROGRAM} demo                  watch a call, with no account and no phone
       {PROGRAM} profile add NAME --application-id ID --private-key FILE
       {PROGRAM} doctor                check the set-up
 
     Exit statuses: 0 done, 1 internal error, 2 usage or input, 3 credentials, 4 not found or ambiguous, 5 rejected by
-    the API, 6 rate limited, 7 no usable answer, 8 a wait ran out of time, 9 refused by a guard, 10 some targets
-    failed, 11 a wait ended in another status, 12 outcome unknown, 130 and 143 interrupted.
+    the API, 6 rate limited, 7 no usable answer, 8 a wait timed out, 9 refused by a guard, 10 some targets failed, 11
+    a wait ended in another status, 12 outcome unknown, 130 interrupted, 143 terminated.
     """,
-    "call": "Create calls and look at them.",
-    "conversation": "Conversations: who is in them, and what all in one hear. A ROOM is a name, or CON- and an id.",
-    "ncco": "Check call flows.",
-    "webhook": "Answer calls, and keep what the platform tells of them.",
-    "recording": "Recordings, and transcriptions of them.",
-    "profile": "Applications, their keys and guards, each under a name.",
-    "jwt": "Make and read the tokens of an application.",
-    "app": "The application as the platform has it, and its webhooks.",
-    "sandbox": """A stand-in for the voice platform: no account, no phone, no cost.
+    "call": "Create calls and show them.",
+    "conversation": "Show conversations, and talk, play or record in them. A ROOM is a name, or CON- and an id.",
+    "ncco": "Check call flows (NCCOs).",
+    "webhook": "Answer calls, and receive and store their events.",
+    "recording": "List and download recordings and transcriptions.",
+    "profile": "Manage profiles: applications with their keys and guards.",
+    "jwt": "Create and decode the tokens of an application.",
+    "app": "Show the application on the platform, and set its webhook URLs.",
+    "sandbox": """Run a stand-in for the voice platform: no account, no phone, no cost.
 
-    The last three digits of a number 447700900000 to 447700900999 say what the far end does; all others
-    are people who answer after 2 s and are silent. On ring, the caller does so once answered.
+    The last three digits of a number from 447700900000 to 447700900999 decide what the far end does. All
+    other numbers answer after 2 s and stay silent. With 'sandbox ring', the caller does this once answered.
 
     Numbers that end in:
       000-099  answer after 2 s          300  voicemail that beeps
-      1NN      press N, next time N      301  voicemail without a beep
+      1NN      press N, then N           301  voicemail without a beep
       200      busy                      4NN  answer after NN s
       201      declines                  5NN  hang up NN s after the answer
-      202      rings until the timer     600  answer when told: sandbox answer
+      202      rings until it times out  600  answers on 'sandbox answer'
       203      cannot be routed          7NN  say phrase NN
       204      unavailable
       205      not a valid number
 
-    Keys are pressed and phrases said 1 s after the flow begins to listen for them.
+    Keys are pressed and phrases spoken 1 s after the flow starts to listen.
 
-    Phrases (10 to 99 begin again):
+    Phrases (10 to 99 repeat these):
       00  yes            05  sales
       01  no             06  support
       02  hello          07  one two three four
       03  help           08  I would like to speak to somebody
       04  operator       09  please call me back tomorrow
 
-    What it chooses where the platform's documentation is silent is in docs/sandbox-choices.md.
+    docs/sandbox-choices.md lists what the sandbox does where the platform's documentation is silent.
     """,
-    "fault": "Make the sandbox misbehave, to try a runbook against it.",
-    "completion": "Print the completion script of a shell.",
+    "fault": "Make the sandbox misbehave, to test a runbook against it.",
+    "completion": "Print the completion script for a shell.",
 }
 
 _CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
@@ -210,12 +210,12 @@ class Command(TyperCommand):
         self.params = [*self.params, *_common_options()]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the command's own arguments and options, then those of every command."""
+        """Write the arguments and options of the command, then the common options."""
         _format_options(self, ctx, formatter)
 
 
 class Group(TyperGroup):
-    """A group whose commands are loaded when they are asked for."""
+    """A group whose commands are loaded on demand."""
 
     def __init__(self, name: str | None, tree: Tree, path: tuple[str, ...] = ()) -> None:
         super().__init__(
@@ -232,18 +232,18 @@ class Group(TyperGroup):
             self.params.append(_version_option())
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (the signature is Typer's)
-        """The names, in the order of the tree."""
+        """Return the names, in the order of the tree."""
         return list(self.tree)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 (as above)
-        """Load the command or group *cmd_name*; None if there is none."""
+        """Load the command or group *cmd_name*; None if it does not exist."""
         entry = self.tree.get(cmd_name)
         if isinstance(entry, dict):
             return Group(cmd_name, entry, (*self.path, cmd_name))
         return None if entry is None else _load(cmd_name, entry)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command, or fail with the nearest one named."""
+        """Find the command, or fail and suggest the nearest one."""
         if args[0] not in self.tree and not args[0].startswith("-") and not ctx.resilient_parsing:
             nearest = _nearest(args[0], self.path)
             ctx.fail(
@@ -252,7 +252,7 @@ class Group(TyperGroup):
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
-        """Complete a command's name without loading any, or an option."""
+        """Complete an option, or the name of a command without loading it."""
         from typer._click.shell_completion import CompletionItem  # noqa: PLC0415 (for completion only)
 
         if incomplete.startswith("-"):
@@ -269,12 +269,12 @@ class Group(TyperGroup):
 
 @cache
 def root() -> Group:
-    """The tree as one command."""
+    """Return the tree as one command."""
     return Group(PROGRAM, COMMANDS)
 
 
 def all_commands(tree: Tree = COMMANDS, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The words of every command."""
+    """Yield the words of every command."""
     for name, entry in tree.items():
         if isinstance(entry, Entry):
             yield (*path, name)
@@ -310,7 +310,10 @@ def _keep_examples(text: str) -> str:
 
 
 def _nearest(word: str, path: tuple[str, ...]) -> str | None:
-    """The command that was most likely meant: the same word elsewhere, else a near one here, else elsewhere."""
+    """Return the command that was probably meant.
+
+    The same word in another group is preferred, then a similar word in this group, then one elsewhere.
+    """
     commands = list(all_commands())
     prefixes = [words[:depth] for words in commands for depth in range(1, len(words) + 1)]
     everything = sorted(dict.fromkeys(prefixes), key=len)
@@ -326,7 +329,7 @@ def _nearest(word: str, path: tuple[str, ...]) -> str | None:
 def _option(
     *names: str, text: str, metavar: str | None = None, read: Callable[[str], Any] = str
 ) -> TyperOption:
-    """An option whose value goes to the field of the app's options that is called as it is."""
+    """Return an option that stores its value in the field of the same name of ``app.options``."""
     field = names[-1].removeprefix("--").replace("-", "_")
 
     def remember(ctx: typer.Context, _param: Any, value: Any) -> None:
@@ -350,15 +353,19 @@ def _option(
 @cache
 def _common_options() -> tuple[TyperOption, ...]:
     return (
-        _option("-p", "--profile", metavar="NAME", text="Act for this profile's application."),
-        _option("-o", "--output", metavar="FORMAT", text=f"{', '.join(Format)}.", read=_format),
-        _option("-q", "--quiet", text="Print ids only, one a line."),
-        _option("--fields", metavar="LIST", text="Show these fields, as uuid,to.number; 'help' lists them."),
-        _option("--request-timeout", metavar="DURATION", text="Bound each request (default 10 s)."),
+        _option("-p", "--profile", metavar="NAME", text="Use this profile."),
+        _option(
+            "-o", "--output", metavar="FORMAT", text=f"Output format: {', '.join(Format)}.", read=_format
+        ),
+        _option("-q", "--quiet", text="Print only ids, one per line."),
+        _option(
+            "--fields", metavar="LIST", text="Show these fields, e.g. uuid,to.number; 'help' lists them."
+        ),
+        _option("--request-timeout", metavar="DURATION", text="Time limit for each request (default 10 s)."),
         _option("--ca-file", metavar="FILE", text="Trust these certificates instead of the system's."),
         _option("--dry-run", text="Change nothing; print each request as curl."),
-        _option("-y", "--yes", text="Consent to acting on a list."),
-        _option("--debug", text="Tell on standard error what is asked and answered."),
+        _option("-y", "--yes", text="Act on a list or selection without asking."),
+        _option("--debug", text="Log requests and replies to standard error."),
     )
 
 
@@ -380,7 +387,7 @@ def _version_option() -> TyperOption:
 
 
 def _format_options(command: Any, ctx: Any, formatter: Any) -> None:
-    """The help's sections: arguments, options, and the options of every command."""
+    """Write the sections of the help: arguments, options, and the common options."""
     sections: dict[str, list[tuple[str, str]]] = {
         "Arguments": [],
         "Options": [],

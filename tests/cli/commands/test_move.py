@@ -157,8 +157,8 @@ def test_at_a_terminal_consent_is_asked_for(start_room: StartRoom) -> None:
     room.clock = SystemClock()  # type: ignore[assignment]
     caller, _ = room.call(options="--join lobby"), room.call(PARTNER, "--join lobby")
 
-    declined = converse(room, f"move {caller} support-17 --with-partners", [("Go on?", "n\n")])
-    agreed = converse(room, f"move {caller} support-17 --with-partners", [("Go on?", "y\n")])
+    declined = converse(room, f"move {caller} support-17 --with-partners", [("Continue?", "n\n")])
+    agreed = converse(room, f"move {caller} support-17 --with-partners", [("Continue?", "y\n")])
 
     assert (declined[0], declined[1]) == (9, "")
     assert agreed[0] == 0

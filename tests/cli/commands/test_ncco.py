@@ -168,7 +168,7 @@ def test_a_flow_with_errors_is_not_sent(voicectl: Room, leg: str, line: str) -> 
         f"{path}:2:47: error: $[0].loop: -1 is less than 0. Write a whole number, 0 or more.",
         f'{path}:2:64: error: $[0].event_url: talk has no option "event_url". Write eventUrl.',
         f"voicectl: {path} has 2 errors.",
-        "  Nothing was sent. --no-lint sends it as it is.",
+        "  Nothing was sent. Add --no-lint to send it unchecked.",
     ]
     assert len(voicectl.requests()) == before
 

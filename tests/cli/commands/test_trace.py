@@ -268,7 +268,7 @@ def test_without_the_api_a_leg_is_named_among_what_is_kept(
     none = ran("three", status("started", leg=THIRD, **another))
 
     assert (found.exit_code, found.stdout) == (0, f"{LEG}\n")
-    assert f"{text} is looked for only among what is kept here: " in found.stderr
+    assert f"{text} was searched for only on this machine: " in found.stderr
     assert (several.exit_code, several.stdout) == (4, "")
     assert (none.exit_code, none.stdout) == (7, "")
 
