@@ -1,7 +1,7 @@
-"""Signed webhooks as load: at a rate, or as fast as they are answered.
+"""Send signed webhooks as load: at a rate, or as fast as they are answered.
 
-At a rate, a request's time runs from the moment at which it was due, not from that at which it could be sent: a
-receiver that falls behind is seen to.
+At a rate, the time of a request is measured from when it was due, not from when it could be sent. A receiver that
+falls behind therefore shows long times.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ STATUSES = ("started", "ringing", "answered", "completed")
 
 @dataclass(frozen=True)
 class Account:
-    """Whose webhooks they are."""
+    """The application and account that sign the webhooks."""
 
     application_id: str
     api_key: str
@@ -38,12 +38,12 @@ class Account:
 
 @dataclass
 class Result:
-    """What came of a load.
+    """The result of a load.
 
     Attributes:
-        statuses: How often each HTTP status came; 0 counts what was not answered.
-        milliseconds: How long each took.
-        acknowledged: The legs and statuses that were told and answered with 200.
+        statuses: Number of replies with each HTTP status; 0 stands for no reply.
+        milliseconds: The time of each request.
+        acknowledged: The leg and status of each event that was answered with 200.
     """
 
     statuses: Counter[int] = field(default_factory=Counter)
@@ -62,7 +62,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A request, signed and written out."""
+    """A signed request, ready to send."""
 
     leg: str
     status: str
@@ -70,7 +70,7 @@ class Prepared:
 
 
 def prepare(url: str, account: Account, count: int) -> Iterator[Prepared]:
-    """So many status events, each another; four of each leg."""
+    """Yield *count* different status events, four for each leg."""
     parts = urlsplit(url)
     for number in range(count):
         status = STATUSES[number % 4]
@@ -102,7 +102,7 @@ def prepare(url: str, account: Account, count: int) -> Iterator[Prepared]:
 
 
 class Connection(asyncio.Protocol):
-    """A connection that is kept: one request at a time."""
+    """A persistent connection for one request at a time."""
 
     def __init__(self) -> None:
         self._answer: asyncio.Future[int] | None = None
@@ -112,7 +112,7 @@ class Connection(asyncio.Protocol):
         self.transport = transport
 
     def send(self, content: bytes) -> asyncio.Future[int]:
-        """The status of its answer; 0 if none comes."""
+        """Send a request, and return the future status of its reply; 0 if none comes."""
         self._answer = asyncio.get_running_loop().create_future()
         if self.transport.is_closing():
             self._answer.set_result(0)
@@ -139,7 +139,7 @@ class Connection(asyncio.Protocol):
 
 
 def at_rate(url: str, account: Account, *, rate: float, seconds: float, connections: int = 64) -> Result:
-    """So many webhooks a second, for so long."""
+    """Send *rate* webhooks a second for *seconds*."""
     return uvloop.run(tell_at_rate(url, prepare(url, account, int(rate * seconds)), rate, connections))
 
 
@@ -151,23 +151,23 @@ def at_full_load(
     connections: int = 64,
     on_start: Callable[[], None] = lambda: None,
 ) -> Result:
-    """So many webhooks, each sent as soon as a connection has had its answer; they are written out before."""
+    """Send *count* prepared webhooks, each as soon as its connection has the previous reply."""
     return uvloop.run(_tell_at_full_load(url, list(prepare(url, account, count)), connections, on_start))
 
 
 async def connect(url: str) -> Connection:
-    """A connection to the host of *url*."""
+    """Connect to the host of *url*."""
     parts = urlsplit(url)
     _, connection = await asyncio.get_running_loop().create_connection(Connection, parts.hostname, parts.port)
     return connection
 
 
 async def tell_at_rate(url: str, requests: Iterator[Prepared], rate: float, connections: int) -> Result:
-    """As :func:`at_rate`, on a loop that runs."""
+    """Send the requests as :func:`at_rate` does, on the running loop."""
     result = Result()
     free: asyncio.LifoQueue[Connection | None] = asyncio.LifoQueue()
     for _ in range(connections):
-        free.put_nowait(None)  # connected when it is needed
+        free.put_nowait(None)  # connected on first use
     started = time.perf_counter()
 
     async def tell(connection: Connection | None, request: Prepared, due: float) -> None:

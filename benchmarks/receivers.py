@@ -1,7 +1,7 @@
-"""Receivers to measure: ``voicectl webhook serve`` itself, and others that do one thing worse or not at all.
+"""Run receivers to measure: ``voicectl webhook serve``, and controls that do one thing worse or not at all.
 
-As a program, ``python benchmarks/receivers.py KIND DIRECTORY``, it is one of the others: the same server, with
-another store, writer of events or limits of connections. It prints its URL.
+``python benchmarks/receivers.py KIND DIRECTORY`` runs one of the controls: the same server with another store, event
+writer or connection limit. It prints its URL.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Nothing:
 
 
 class Hoard(Nothing):
-    """One that keeps everything in memory."""
+    """A store that keeps everything in memory."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class Hoard(Nothing):
 
 
 class OneByOne:
-    """The usual store, with a commit for each event, and each on a disk that takes its time if told so."""
+    """The usual store with one commit per event, optionally on a slow disk."""
 
     def __init__(self, store: EventStore, seconds: float = 0) -> None:
         self.warnings: list[str] = []
@@ -96,7 +96,7 @@ class OneByOne:
 
 
 class Eager(event_writer.EventWriter):
-    """Acknowledges before anything is kept."""
+    """A writer that acknowledges events before they are stored."""
 
     async def keep(self, arrival: Arrival) -> Kept:
         self.keep_later(arrival)
@@ -104,7 +104,7 @@ class Eager(event_writer.EventWriter):
 
 
 def serve(kind: str, directory: Path) -> None:
-    """Be one of the others until a signal."""
+    """Run one of the controls until a signal arrives."""
     open_store: dict[str, Any] = {
         "nothing": Nothing,
         "hoard": Hoard,
@@ -131,12 +131,12 @@ def serve(kind: str, directory: Path) -> None:
 
 @dataclass(frozen=True)
 class Running:
-    """A receiver that runs.
+    """A running receiver.
 
     Attributes:
-        url: Of its event route.
-        state: Where its events are, if it keeps them in SQLite.
-        store: The URL of its store, if that is another.
+        url: The URL of its event route.
+        state: The directory of its events in SQLite.
+        store: The URL of its store, if not SQLite.
     """
 
     url: str
@@ -146,7 +146,7 @@ class Running:
     store: str | None = None
 
     def told(self) -> set[tuple[str, str]]:
-        """The legs and statuses of the events in its store."""
+        """Return the leg and status of each event in its store."""
         store = open_events(self.store, self.state, ACCOUNT.application_id)
         try:
             found = (stored.arrival for stored in store.find(Query()))
@@ -159,14 +159,14 @@ class Running:
         self.child.wait()
 
     def memory_mib(self) -> float:
-        """What it takes now."""
+        """Return the memory that it uses now."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 @contextmanager
 def receiver(kind: str = "", *, store: str | None = None) -> Iterator[Running]:
-    """``voicectl webhook serve``, or the other of that *kind*, as a process of its own."""
+    """Run ``voicectl webhook serve``, or the control *kind*, as a separate process."""
     with tempfile.TemporaryDirectory() as home:
         state = Path(home) / "state" / ACCOUNT.application_id
         state.mkdir(parents=True)
@@ -176,7 +176,7 @@ def receiver(kind: str = "", *, store: str | None = None) -> Iterator[Running]:
 
 @contextmanager
 def started(kind: str, home: Path, *, store: str | None = None) -> Iterator[Running]:
-    """The same, on a home that stays as it is afterwards."""
+    """Run a receiver as :func:`receiver` does, in a home directory that is kept."""
     state = home / "state" / ACCOUNT.application_id
     if kind:
         words = [__file__, kind, str(state)]
@@ -202,7 +202,7 @@ def started(kind: str, home: Path, *, store: str | None = None) -> Iterator[Runn
 
 
 def _url_in(remarks: Path, child: subprocess.Popen[str]) -> str:
-    """What ``webhook serve`` says that it answers at."""
+    """Return the URL that ``webhook serve`` prints."""
     while child.poll() is None:
         for word in remarks.read_text().split():
             if word.startswith("http://127.0.0.1:"):

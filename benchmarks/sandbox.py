@@ -1,12 +1,12 @@
-"""What the sandbox can carry: a request, 10 000 legs at once, an hour of 1 000 calls, and the webhooks of 1 000 legs.
+"""Measure the sandbox: a request, 10 000 legs at once, an hour of 1 000 calls, and the webhooks of 1 000 legs.
 
 Run it with the Python of the environment that voicectl is installed in::
 
     python benchmarks/sandbox.py [--legs 10000] [--calls 1000] [--profile DIRECTORY]
 
-Each part runs ``voicectl sandbox start`` as a process of its own and speaks to it over HTTP, as users do. A control
-beside a figure says what of it is not the sandbox's doing. ``--profile`` writes what cProfile saw of each, which
-makes all of them about twice as slow.
+Each part runs ``voicectl sandbox start`` as a separate process and uses it over HTTP, as users do. A control beside a
+figure shows the part of it that is not caused by the sandbox. ``--profile`` writes the cProfile statistics of each
+part, and makes all of them about twice as slow.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ print(f"http://127.0.0.1:{sock.getsockname()[1]}", flush=True)
 config = uvicorn.Config(app, http="h11", ws="none", loop="asyncio", lifespan="off", log_level="error")
 uvicorn.Server(config).run(sockets=[sock])
 """
-"""The same server and routing, with an answer that costs nothing."""
+"""Program of the control: the same server and routing, with a constant reply."""
 
 PROFILED = """
 import cProfile, sys
@@ -69,12 +69,12 @@ profile = cProfile.Profile()
 profile.runcall(run, sys.argv[2:])
 profile.dump_stats(sys.argv[1])
 """
-"""``voicectl``, profiled: the program itself leaves too fast for cProfile to write anything."""
+"""Program that profiles ``voicectl``, which itself exits too fast for cProfile to write its results."""
 
 
 @dataclass
 class Client:
-    """A connection that is kept, and the application's token."""
+    """A client with a persistent connection and the application's token."""
 
     url: str
     token: str = ""
@@ -83,7 +83,7 @@ class Client:
         self._connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=300)
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
-        """Ask; the answer's JSON, None without any. An answer of 400 or more is an error."""
+        """Send a request, and return the JSON of the reply or None; a status of 400 or more is an error."""
         content = None if body is None else json.dumps(body)
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         self._connection.request(method, path, content, headers)
@@ -107,7 +107,7 @@ class Client:
         return [json.loads(line) for line in self.ask("GET", "/sandbox/log").splitlines()]
 
     def timed(self, method: str, path: str, body: object = None, *, times: int) -> list[float]:
-        """Milliseconds of each of so many requests, one after another."""
+        """Return the milliseconds of each of several requests, sent one after another."""
         taken = []
         for _ in range(times):
             started = time.perf_counter()
@@ -117,14 +117,14 @@ class Client:
 
 
 class Benchmark:
-    """Starts what is measured, and prints a line for each figure."""
+    """Starts the sandboxes to measure, and prints a line for each figure."""
 
     def __init__(self, profile: Path | None) -> None:
         self._profile = profile
 
     @contextmanager
     def sandbox(self, part: str, *options: str) -> Iterator[tuple[Client, int]]:
-        """A sandbox without rate limits and a client of it; the process id."""
+        """Run a sandbox without rate limits, and yield a client and the process id."""
         with tempfile.TemporaryDirectory() as home:
             environ = os.environ | {
                 "VOICECTL_CONFIG_DIR": f"{home}/config",
@@ -158,10 +158,10 @@ class Benchmark:
         print(f"{what:44} {figure:>16}  {goal:14} {control}", flush=True)
 
     def requests(self) -> None:
-        """A request to a quiet sandbox."""
+        """Measure a request to an idle sandbox."""
         with self.sandbox("requests") as (client, _):
             leg = client.call("447700900000", {"action": "conversation", "name": "room"})
-            time.sleep(3)  # on its own clock: until it is answered
+            time.sleep(3)  # real time, until it is answered
             path = f"/v1/calls/{leg}"
             client.timed("GET", path, times=200)
             shown = client.timed("GET", path, times=REQUESTS)
@@ -182,7 +182,7 @@ class Benchmark:
         self.line("                         on a fresh connection", _quantiles(fresh), "< 5 ms")
 
     def legs(self, count: int) -> None:
-        """So many legs at once."""
+        """Measure many legs at once."""
         with self.sandbox("legs", "--frozen") as (client, pid):
             quiet = _peak_mib(pid)
             started = time.perf_counter()
@@ -210,7 +210,7 @@ class Benchmark:
         )
 
     def hour(self, count: int) -> None:
-        """An hour of calls, one after another on the call clock, to the end of the last."""
+        """Measure an hour of calls on the call clock, one after another, to the end of the last."""
         with self.sandbox("hour", "--frozen") as (client, _):
             started = time.perf_counter()
             for number in range(count):
@@ -234,7 +234,7 @@ class Benchmark:
         )
 
     def webhooks(self, count: int) -> None:
-        """The events of so many legs, to a receiver on this machine."""
+        """Measure the events of many legs, sent to a receiver on this machine."""
         with receiver() as (url, received), self.sandbox("webhooks", "--frozen") as (client, _):
             for _ in range(count):
                 leg = client.call("447700900505", {"action": "talk", "text": "Welcome"}, event_url=[url])
@@ -260,7 +260,7 @@ class Benchmark:
 
 @contextmanager
 def receiver() -> Iterator[tuple[str, list[tuple[float, dict[str, Any]]]]]:
-    """A webhook receiver on a thread; its URL, and what came when."""
+    """Run a webhook receiver on a thread, and yield its URL and the arrival times."""
     received: list[tuple[float, dict[str, Any]]] = []
 
     class Receiver(BaseHTTPRequestHandler):
@@ -288,7 +288,7 @@ def receiver() -> Iterator[tuple[str, list[tuple[float, dict[str, Any]]]]]:
 
 
 def _receiver_alone() -> float:
-    """Events a second that the receiver takes from one sender, each over a connection of its own as ours are."""
+    """Return the events a second that the receiver takes from one sender, with a new connection for each."""
     with receiver() as (url, received):
         for _ in range(REQUESTS):
             Client(url.removesuffix("/event")).ask("POST", "/event", {"uuid": "u", "status": "answered"})
@@ -296,7 +296,7 @@ def _receiver_alone() -> float:
 
 
 def _place(client: Client, number: int) -> None:
-    """A call of one of three kinds: a menu that connects to a person, a conference, an announcement."""
+    """Return a call of one of three kinds: a menu that connects to a person, a conference, an announcement."""
     welcome = {"action": "talk", "text": "Welcome. Press one for sales, two for support."}
     match number % 3:
         case 0:

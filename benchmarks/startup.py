@@ -1,12 +1,12 @@
-"""What a command costs: whole processes, medians, interleaved in one run, as ratios to ``python -c pass``.
+"""Measure what a command costs: medians of whole processes, interleaved, as ratios to ``python -c pass``.
 
 Run it with the Python of the environment that voicectl is installed in (not in editable mode, and with its ``.pyc``
 files, as users have it)::
 
     python benchmarks/startup.py [--rounds 21] [--beside PROGRAM]
 
-It serves its own answers on loopback, over http and over TLS, and needs nothing but ``curl`` beside voicectl. With
-``--beside`` each command is run in turn with that of another installation, such as the one before a change.
+It serves its own replies on loopback, over HTTP and TLS, and needs only ``curl`` besides voicectl. With ``--beside``,
+each command alternates with that of another installation, such as one from before a change.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ GOALS = {
 
 
 class Answers(BaseHTTPRequestHandler):
-    """Answers at once: a "DTMF sent", or a page of a long list."""
+    """Replies at once, with "DTMF sent" or a page of a long list."""
 
     protocol_version = "HTTP/1.1"
     legs = 10_000
@@ -70,11 +70,11 @@ class Answers(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def record(number: int) -> dict[str, object]:
-    """The record of a completed call."""
+    """Return the record of a completed call."""
     uuid = f"3c1f7c5e-9a6b-4d0e-8f7a-{number:012x}"
     return {
         "uuid": uuid,
@@ -96,7 +96,7 @@ def record(number: int) -> dict[str, object]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=21)
-    parser.add_argument("--beside", metavar="PROGRAM", help="another voicectl, to compare with")
+    parser.add_argument("--beside", metavar="PROGRAM", help="Another voicectl to compare with.")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         home = Path(directory)
@@ -144,7 +144,7 @@ def main() -> None:
 
 
 def measure(cases: dict[str, list[str]], environ: dict[str, str], rounds: int) -> dict[str, float]:
-    """The median seconds of each case, one after another in each round."""
+    """Return the median seconds of each case; each round runs all cases in turn."""
     taken: dict[str, list[float]] = {name: [] for name in cases}
     for _ in range(rounds):
         for name, words in cases.items():
@@ -155,7 +155,7 @@ def measure(cases: dict[str, list[str]], environ: dict[str, str], rounds: int) -
 
 
 def report(medians: dict[str, float]) -> None:
-    """A table of ratios."""
+    """Print a table of ratios."""
     base = medians["python -c pass"]
     print(f"{'':24} {'ms':>7} {'x python':>9} {'at most':>8} {'/ other':>8}")
     for name, seconds in medians.items():
@@ -170,7 +170,7 @@ def report(medians: dict[str, float]) -> None:
 
 
 def listing(words: list[str], environ: dict[str, str]) -> tuple[float, int, int]:
-    """CPU seconds, peak KiB and printed lines of a command in a pipe."""
+    """Return the CPU seconds, peak KiB and printed lines of a command in a pipe."""
     with subprocess.Popen(words, env=environ, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as child:
         assert child.stdout is not None
         lines = sum(1 for _ in child.stdout)
@@ -180,7 +180,7 @@ def listing(words: list[str], environ: dict[str, str]) -> tuple[float, int, int]
 
 
 def serve(certificate: Path | None) -> str:
-    """Serve from a thread; its URL."""
+    """Serve from a thread, and yield the URL."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
     server.daemon_threads = True
     if certificate is not None:
@@ -192,7 +192,7 @@ def serve(certificate: Path | None) -> str:
 
 
 def make_certificate(home: Path) -> Path:
-    """A self-signed certificate for 127.0.0.1, and its key beside it."""
+    """Create a self-signed certificate for 127.0.0.1, and its key in the same directory."""
     key = rsa.generate_private_key(65537, 2048)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.datetime.now(datetime.UTC)

@@ -1,13 +1,13 @@
-"""What ``voicectl watch`` costs while it shows 1,000 legs: its CPU time as a share of one core, in a real terminal.
+"""Measure the CPU time of ``voicectl watch`` with 1,000 legs, as a share of one core, in a real terminal.
 
 ::
 
     python benchmarks/watch.py [--seconds 30] [--legs 1000 10000]
 
-Each run is a process of its own on a terminal of 50 lines and 160 columns, against an API on loopback that lists that
-many live legs. In ``busy`` runs five of them are told of by a stored event each second, so that the table is drawn as
-often as it ever is. What it takes to begin (imports, the first list of all legs) is told apart. The control draws all
-legs, not those that fit, on every look: it must be over the goal, or the goal would tell nothing.
+Each run is a separate process on a terminal of 50 lines and 160 columns, against an API on loopback that lists that
+many live legs. In ``busy`` runs, events for five of them are stored each second, so that the table is drawn at its
+greatest rate. The cost of starting (imports, the first list of all legs) is shown separately. The control draws all
+legs, not only those that fit, each time. It must exceed the goal, or the goal would prove nothing.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def conversation(number: int) -> str:
 
 
 class Api(BaseHTTPRequestHandler):
-    """Lists live legs, all answered, a hundred at a time."""
+    """An API that lists answered legs, a hundred per page."""
 
     protocol_version = "HTTP/1.1"
     legs = 0
@@ -83,11 +83,11 @@ class Api(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     @classmethod
     def holding(cls, legs: int) -> type[Api]:
-        """One that lists so many."""
+        """Return an API that lists *legs* legs."""
         pages = {}
         for first in range(0, legs, 100):
             following = f"/v1/calls?page_size=100&record_index={first // 100 + 1}"
@@ -111,7 +111,7 @@ def record(number: int) -> dict[str, object]:
 
 
 class Told:
-    """Events that are kept while somebody watches: of each leg in turn, that a machine or a human answered."""
+    """Stores events during a run: for each leg in turn, that a human answered."""
 
     def __init__(self, directory: Path, legs: int) -> None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -153,10 +153,10 @@ class Told:
 
 
 class Watching:
-    """A ``watch`` on a terminal of its own.
+    """A running ``watch`` on its own terminal.
 
     Attributes:
-        shown: How many bytes it wrote.
+        shown: Number of bytes that it wrote.
     """
 
     def __init__(self, home: Path, *, is_control: bool = False) -> None:
@@ -195,7 +195,7 @@ class Watching:
 
     @property
     def cpu(self) -> float:
-        """Seconds of a core that it has had."""
+        """Return the CPU seconds used so far."""
         fields = Path(f"/proc/{self._child.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / TICKS
 
@@ -207,7 +207,7 @@ class Watching:
 
 
 def run(home: Path, legs: int, seconds: float, *, is_busy: bool = False, is_control: bool = False) -> float:
-    """Percent of one core that it takes once all legs are shown."""
+    """Return the percentage of one core that it uses once all legs are shown."""
     with Watching(home, is_control=is_control) as watching:
         watching.until(f"{legs:,} live legs".replace(",", " ").encode())
         began = watching.cpu
@@ -249,7 +249,7 @@ def main() -> None:
             quiet = run(home, legs, options.seconds)
             control = run(home, legs, min(options.seconds, 10), is_control=True)
             with Told(home / ".local" / "state" / "voicectl" / APPLICATION, legs):
-                time.sleep(1)  # there is a store from now on
+                time.sleep(1)  # until the store exists
             busy = run(home, legs, options.seconds, is_busy=True)
         server.shutdown()
         if legs <= 1000:
@@ -259,7 +259,7 @@ def main() -> None:
 
 
 def _pem() -> bytes:
-    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 (for the one key only)
+    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 (only to make the key)
         Encoding,
         NoEncryption,
         PrivateFormat,

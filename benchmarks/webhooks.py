@@ -1,12 +1,12 @@
-"""What the receiver of webhooks carries, and what it loses: nothing.
+"""Measure how many webhooks the receiver handles, and check that it loses none.
 
 Run it with the Python of the environment that voicectl is installed in::
 
     python benchmarks/webhooks.py [PART ...] [--kills 50] [--postgres URL]
 
-Each part measures ``voicectl webhook serve`` as a process of its own, with signed events from this one, and beside it
-a control: a receiver that does one thing worse, which must miss the goal, or else the measurement sees nothing. A
-part that misses its goal, and a control that reaches it, make the exit status 1.
+Each part measures ``voicectl webhook serve`` in a separate process, with signed events from this one. It also
+measures a control, a receiver that does one thing worse. The control must miss the goal, or the measurement proves
+nothing. The exit status is 1 if a part misses its goal or a control reaches it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ SEED = 4
 
 
 class Report:
-    """Prints a line for each figure, and remembers whether all is as it should be."""
+    """Prints a line for each figure, and records whether all goals are met."""
 
     def __init__(self) -> None:
         self.is_good = True
@@ -62,10 +62,10 @@ class Report:
 
 
 def rates(report: Report, _: argparse.Namespace) -> None:
-    """Events at a rate: how long each takes, and whether all are kept."""
+    """Measure events at a rate: the time of each, and whether all are stored."""
     for rate, seconds, most in ((200, 30, 50), (1000, 10, 150)):
         for kind in ("", "slow-disk"):
-            lasts = 2 if kind else seconds  # what falls behind takes many times as long
+            lasts = 2 if kind else seconds  # a receiver that falls behind takes many times as long
             with receiver(kind) as found:
                 load.at_rate(found.url, ACCOUNT, rate=50, seconds=1)
                 result = load.at_rate(found.url, ACCOUNT, rate=rate, seconds=lasts, connections=CONNECTIONS)
@@ -77,7 +77,7 @@ def rates(report: Report, _: argparse.Namespace) -> None:
 
 
 def full_load(report: Report, options: argparse.Namespace) -> None:
-    """As fast as they are answered: durable receipts against the same server without a store, by turns."""
+    """Measure events as fast as they are answered, in turn with and without a store."""
     kinds = {"nothing": [], "one-by-one": [], "": []}
     for _ in range(3):
         for kind, figures in kinds.items():
@@ -100,7 +100,7 @@ def full_load(report: Report, options: argparse.Namespace) -> None:
 
 
 def kills(report: Report, options: argparse.Namespace) -> None:
-    """``kill -9`` at random moments: whatever was acknowledged must be in the store."""
+    """Kill the receiver at random moments, and check that all acknowledged events are in the store."""
     for name, store in (("SQLite", None), ("PostgreSQL", options.postgres)):
         if name == "SQLite" or store:
             told, lost = _killed("", options.kills, store)
@@ -108,24 +108,24 @@ def kills(report: Report, options: argparse.Namespace) -> None:
             report.line(what, f"{told}, {lost}", "0 lost", is_met=told > 0 and lost == 0)
     told, lost = _killed("eager", min(options.kills, 10), None)
     report.line(
-        "acknowledged before it is kept", f"{told}, {lost}", "0 lost", is_met=lost == 0, is_control=True
+        "acknowledged before it is stored", f"{told}, {lost}", "0 lost", is_met=lost == 0, is_control=True
     )
 
 
 def slow(report: Report, _: argparse.Namespace) -> None:
-    """Connections that send a byte now and then, while events come."""
+    """Measure events while many connections send only a byte a second."""
     for kind in ("", "no-door"):
         with receiver(kind) as found:
             load.at_rate(found.url, ACCOUNT, rate=50, seconds=1)
             result, closed = uvloop.run(_beside_slow_ones(found.url))
         is_met = result.quantile(0.99) <= 250 and len(result.acknowledged) == len(result.milliseconds)
-        what = f"{SLOW} slow connections: p99, all closed within" if not kind else "no bounds at the door"
+        what = f"{SLOW} slow connections: p99, all closed within" if not kind else "no connection limits"
         figure = f"{result.quantile(0.99):.1f} ms, {closed:.1f} s"
         report.line(what, figure, "250 ms, 16 s", is_met=is_met and closed <= 16, is_control=bool(kind))
 
 
 def locked(report: Report, _: argparse.Namespace) -> None:
-    """The answer of a call while another process holds the store; the control is an event, which must be kept."""
+    """Measure call answers while another process locks the store; the control is an event, which is stored."""
     with receiver() as found:
         load.at_rate(found.url, ACCOUNT, rate=50, seconds=1)
         with closing(sqlite3.connect(found.state / "events.db", isolation_level=None)) as held:
@@ -136,11 +136,13 @@ def locked(report: Report, _: argparse.Namespace) -> None:
     report.line(
         "store locked: the slowest of 50 answers", f"{slowest:.1f} ms", "250 ms", is_met=slowest <= 250
     )
-    report.line("an event, kept elsewhere", f"{event:.1f} ms", "250 ms", is_met=event <= 250, is_control=True)
+    report.line(
+        "an event, stored in the spool", f"{event:.1f} ms", "250 ms", is_met=event <= 250, is_control=True
+    )
 
 
 def memory(report: Report, _: argparse.Namespace) -> None:
-    """Memory over many events."""
+    """Measure the memory used after many events."""
     for kind in ("", "hoard"):
         with receiver(kind) as found:
             sizes = []
@@ -163,7 +165,7 @@ def _per_second(found: Running) -> float:
 
 
 def _killed(kind: str, times: int, store: str | None) -> tuple[int, int]:
-    """How many events were acknowledged, and how many of those are not in the store."""
+    """Return the numbers of acknowledged events, and of those missing from the store."""
     chance = random.Random(SEED)
     told: set[tuple[str, str]] = set()
     with TemporaryDirectory() as home:
@@ -176,13 +178,13 @@ def _killed(kind: str, times: int, store: str | None) -> tuple[int, int]:
                 )
                 killer.join()
             told.update(result.acknowledged)
-        with started(kind, Path(home), store=store) as found:  # takes in what lies in the spool
+        with started(kind, Path(home), store=store) as found:  # stores the events of the spool
             load.at_rate(found.url, ACCOUNT, rate=50, seconds=1)
             return len(told), len(told - found.told())
 
 
 async def _beside_slow_ones(url: str) -> tuple[load.Result, float]:
-    """Events at a rate while slow connections are open, and seconds until all those are closed."""
+    """Send events at a rate during slow connections; return the result and the seconds until those are closed."""
     parts = urlsplit(url)
     started_at = time.perf_counter()
     ends = [asyncio.create_task(_drip(parts.hostname or "", parts.port or 0)) for _ in range(SLOW)]
@@ -196,7 +198,7 @@ async def _beside_slow_ones(url: str) -> tuple[load.Result, float]:
 
 
 class _Drip(asyncio.Protocol):
-    """A connection that sends a head a byte a second."""
+    """A connection that sends a request header, one byte a second."""
 
     def __init__(self) -> None:
         self.ended: asyncio.Future[float] = asyncio.get_running_loop().create_future()
@@ -206,7 +208,7 @@ class _Drip(asyncio.Protocol):
         self._go_on(transport)
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        if not self.ended.done():  # nobody waits any more
+        if not self.ended.done():  # else the wait was cancelled
             self.ended.set_result(time.perf_counter())
 
     def _go_on(self, transport: asyncio.BaseTransport) -> None:
@@ -216,7 +218,7 @@ class _Drip(asyncio.Protocol):
 
 
 async def _drip(host: str, port: int) -> float:
-    """When the connection ended."""
+    """Send slowly, and return the time when the connection was closed."""
     transport, connection = await asyncio.get_running_loop().create_connection(_Drip, host, port)
     try:
         return await connection.ended
@@ -225,7 +227,7 @@ async def _drip(host: str, port: int) -> float:
 
 
 def _ask(url: str, times: int) -> list[float]:
-    """Milliseconds of each of so many requests, over one connection."""
+    """Return the milliseconds of each of several requests over one connection."""
     taken = []
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=30)
@@ -253,12 +255,12 @@ def _ask(url: str, times: int) -> list[float]:
 
 
 def main() -> int:
-    """Measure, and print."""
+    """Run the chosen parts, and print the figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument(
-        "--postgres", metavar="URL", help="a database to measure too; its events are left in it"
+        "--postgres", metavar="URL", help="Also measure this database; its events are not removed."
     )
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):

@@ -1,10 +1,10 @@
-"""Makes the pictures of the README: each is what a command leaves on a terminal, on a sandbox and a clock of its own.
+"""Make the pictures of the README: the output of a command on a terminal, with its own sandbox and clock.
 
 ::
 
     python docs/make_screens.py [--into DIRECTORY]
 
-They come out the same each time, so that a test can tell when one is not true any more.
+The pictures are the same each time, so that a test can detect an outdated one.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ FONT = re.compile(r"\s*@font-face \{.*?\}\n", re.DOTALL)
 
 
 class Clock:
-    """Stands still but for those who sleep, and lets things happen meanwhile."""
+    """A clock that moves only when a thread sleeps, and then runs the happenings that are due."""
 
     def __init__(self) -> None:
         self._now = BEGINS
@@ -71,7 +71,7 @@ class Clock:
 
 
 def watch() -> None:
-    """Leave on this terminal what ``watch`` does: a conference, a call that rings, and some that are over."""
+    """Run ``watch`` on this terminal, with a conference, a ringing call and some that have ended."""
     clock = Clock()
     with tempfile.TemporaryDirectory() as directory:
         home = Path(directory)
@@ -121,7 +121,7 @@ SCREENS: dict[str, Callable[[], None]] = {"watch": watch}
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--into", type=Path, default=Path(__file__).parent, metavar="DIRECTORY")
-    parser.add_argument("--show", choices=SCREENS, help="Leave it on this terminal.")
+    parser.add_argument("--show", choices=SCREENS, help="Show it on this terminal.")
     options = parser.parse_args()
     if options.show:
         SCREENS[options.show]()
@@ -131,7 +131,7 @@ def main() -> None:
 
 
 def picture(name: str) -> str:
-    """What is left behind on a terminal of its own, as SVG that fetches nothing."""
+    """Return the output of a command on its own terminal, as SVG without external fonts."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     child = subprocess.Popen(
