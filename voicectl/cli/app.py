@@ -79,7 +79,7 @@ def _invoke(app: App, argv: Sequence[str]) -> int:
     except Interrupted:
         raise
     except VoicectlError as exc:
-        errors.tell(exc, profile=_target_name(app), as_json=_tells_json(app, argv))
+        errors.report(exc, profile=_target_name(app), as_json=_has_json_errors(app, argv))
         return errors.exit_status(exc)
     except typer.Abort:
         remark("Nothing was done.")
@@ -91,7 +91,7 @@ def _invoke(app: App, argv: Sequence[str]) -> int:
             raise exc.__context__ from None
         raise
     except TyperException as exc:
-        return _usage_failed(exc, as_json=_tells_json(app, argv))
+        return _usage_failed(exc, as_json=_has_json_errors(app, argv))
     except OSError:
         raise
     except Exception as exc:
@@ -99,7 +99,7 @@ def _invoke(app: App, argv: Sequence[str]) -> int:
             fault = InputError(
                 "An argument on the command line is not valid text.", hint="Nothing was changed."
             )
-            errors.tell(fault, profile=_target_name(app), as_json=_tells_json(app, argv))
+            errors.report(fault, profile=_target_name(app), as_json=_has_json_errors(app, argv))
             return errors.USAGE
         if "--debug" in argv:  # the options may not have been read yet
             raise
@@ -128,7 +128,7 @@ def _is_text(word: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in word)
 
 
-def _tells_json(app: App, argv: Sequence[str]) -> bool:
+def _has_json_errors(app: App, argv: Sequence[str]) -> bool:
     """Return True if errors are written as JSON, even if parsing failed before it reached ``-o json``."""
     if app.options.output is not None:
         return app.terminal.has_json_errors
@@ -144,7 +144,7 @@ def _usage_failed(exc: TyperException, *, as_json: bool) -> int:
         return errors.USAGE
     where = ctx.command_path if ctx else PROGRAM
     fault = InputError(exc.format_message(), hint=f"See '{where} --help'.")
-    errors.tell(fault, profile=None, as_json=as_json)
+    errors.report(fault, profile=None, as_json=as_json)
     return errors.USAGE
 
 

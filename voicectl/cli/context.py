@@ -75,9 +75,9 @@ class App:
         self.closing = ExitStack()
         self.terminal = Terminal(environ, self.options, _read_hidden)
 
-    def tell(self, exc: VoicectlError, about: str = "") -> None:
+    def report(self, exc: VoicectlError, about: str = "") -> None:
         """Write an error about one of several targets to standard error."""
-        errors.tell(exc, profile=self.target.name, as_json=self.terminal.has_json_errors, about=about)
+        errors.report(exc, profile=self.target.name, as_json=self.terminal.has_json_errors, about=about)
 
     @cached_property
     def consent(self) -> Consent:

@@ -70,7 +70,7 @@ def combined_status(statuses: Sequence[int], targets: int) -> int:
     return statuses[0] if len(statuses) == targets and len(set(statuses)) == 1 else PARTIAL
 
 
-def tell(exc: errors.VoicectlError, *, profile: str | None, as_json: bool, about: str = "") -> None:
+def report(exc: errors.VoicectlError, *, profile: str | None, as_json: bool, about: str = "") -> None:
     """Write an error to standard error, in at most three lines or as one JSON object.
 
     Args:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from voicectl.voice.ncco import Ncco
     from voicectl.voice.ncco.findings import Finding
 
-MAX_TOLD = 10
+MAX_LINES = 10
 
 NoLint = Annotated[bool, typer.Option("--no-lint", help="Send the NCCO without checking it.")]
 
@@ -45,8 +45,8 @@ def read_ncco(terminal: Terminal, name: str, *, is_linted: bool = False) -> Ncco
     if is_linted:
         from voicectl.voice.ncco.lint import lint_file  # noqa: PLC0415 (only if an NCCO is sent)
 
-        told = ((finding, f"{where}:{line}:{column}: ") for finding, line, column in lint_file(content))
-        _refuse(terminal, where, told)
+        found = ((finding, f"{where}:{line}:{column}: ") for finding, line, column in lint_file(content))
+        _refuse(terminal, where, found)
     if not isinstance(flow, list) or not flow:
         raise InputError(
             f"{where} is not an NCCO: it must be an array with at least one action.",
@@ -74,25 +74,25 @@ def _refuse(terminal: Terminal, where: str, findings: Iterable[tuple[Finding, st
     """
     from voicectl.voice.json_places import show  # noqa: PLC0415 (as above)
 
-    told: dict[bool, list[str]] = {True: [], False: []}
+    lines: dict[bool, list[str]] = {True: [], False: []}
     for finding, place in findings:
         line = f"{place}{finding.severity}: {show(finding.path)}: {finding.message} {finding.hint}"
-        told[finding.is_error].append(line)
-    warnings, errors = told[False], told[True]
+        lines[finding.is_error].append(line)
+    warnings, errors = lines[False], lines[True]
     if is_terminal(sys.stderr) and not terminal.has_json_errors:
-        _tell(warnings, "warnings")
+        _remark_lines(warnings, "warnings")
     if not errors:
         return
     summary = f"{where} has {len(errors)} error{'s' if len(errors) > 1 else ''}"
     if terminal.has_json_errors:
-        summary += ": " + "; ".join(errors[:MAX_TOLD])
+        summary += ": " + "; ".join(errors[:MAX_LINES])
     else:
-        _tell(errors, "errors")
+        _remark_lines(errors, "errors")
     raise InputError(f"{summary.rstrip('.')}.", hint="Nothing was sent. Add --no-lint to send it unchecked.")
 
 
-def _tell(lines: list[str], what: str) -> None:
-    for line in lines[:MAX_TOLD]:
+def _remark_lines(lines: list[str], what: str) -> None:
+    for line in lines[:MAX_LINES]:
         remark(line)
-    if len(lines) > MAX_TOLD:
-        remark(f"... and {len(lines) - MAX_TOLD} more {what}: run voicectl ncco lint.")
+    if len(lines) > MAX_LINES:
+        remark(f"... and {len(lines) - MAX_LINES} more {what}: run voicectl ncco lint.")

@@ -177,7 +177,7 @@ def each_selected(
                 found = matching.look()
             except VoicectlError as exc:
                 exc.hint = f"More legs may match by now. {exc.hint or ''}".rstrip()
-                several.tell(exc)
+                several.report(exc)
                 break
             if not matching.admits(several, operation.name, found, limit):
                 break
@@ -264,7 +264,7 @@ class _Matching:
     ) -> bool:
         """Show the new legs and return True, or report that they exceed *limit* and return False."""
         if len(self.seen) + len(found) > limit:
-            several.tell(
+            several.report(
                 GuardError(
                     f"{_count(found)} more to {action}, but --max is {limit} in all.",
                     hint="They were left alone. Run the command again with a larger --max.",

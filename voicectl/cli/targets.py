@@ -171,12 +171,12 @@ class Targets:
             self._record(ActionRecord(uuid, DONE if has_changed else ALREADY))
         return True
 
-    def tell(self, exc: VoicectlError, about: str = "") -> None:
+    def report(self, exc: VoicectlError, about: str = "") -> None:
         """Report a failure that does not stop the other targets, and count it for the exit status."""
         if stops_all(exc):
             stop(self._app, exc, list(self._statuses.values()))
         if about not in self._statuses:
-            self._app.tell(exc, about)
+            self._app.report(exc, about)
         self._statuses[about] = errors.exit_status(exc)
 
     def end(self) -> None:
@@ -188,7 +188,7 @@ class Targets:
     def _fail(self, exc: VoicectlError, name: str) -> None:
         if not self.is_many and not stops_all(exc) and not self._statuses:
             raise exc
-        self.tell(exc, name)
+        self.report(exc, name)
 
     def _record(self, acted: ActionRecord) -> None:
         note_done(self._app, acted, self._operation.name, self._operation.detail)
@@ -228,5 +228,5 @@ def stop(app: App, exc: VoicectlError, statuses: Sequence[int]) -> NoReturn:
     if errors.UNKNOWN not in statuses:
         raise exc
     if not isinstance(exc, Interrupted):
-        app.tell(exc)
+        app.report(exc)
     raise typer.Exit(errors.UNKNOWN) from exc

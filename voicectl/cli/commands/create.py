@@ -329,7 +329,7 @@ def _place(
         except VoicectlError as exc:
             if len(orders) == 1 or stops_all(exc):
                 raise
-            app.tell(exc, f"to {order.label}")
+            app.report(exc, f"to {order.label}")
             statuses.append(errors.exit_status(exc))
 
 
@@ -363,7 +363,7 @@ def _wait(app: App, placed: dict[str, dict[str, Any]], waiting: _Waiting, status
             remark(f"It goes on as it is. End it: voicectl hangup {' '.join(placed)}")
         if isinstance(exc, Interrupted) or not statuses:
             raise
-        app.tell(exc)
+        app.report(exc)
         statuses.append(errors.exit_status(exc))
 
 
@@ -376,4 +376,4 @@ def _hang_up(app: App, uuid: str, note: Callable[[Call], None]) -> None:
     except Interrupted:
         raise
     except VoicectlError as exc:
-        app.tell(exc, f"hanging up {uuid}")
+        app.report(exc, f"hanging up {uuid}")

@@ -227,7 +227,7 @@ class _Removal(LegOperation):
                 self._follow(several)
             self._tell_places([*failed, *(uuid for uuid in self._left if uuid not in several.done)])
         except Interrupted as exc:
-            several.tell(exc)
+            several.report(exc)
 
     def run(self, uuid: str) -> bool | None:
         """Send one leg to the room, unless its conversation becomes the room."""
@@ -324,7 +324,7 @@ class _Removal(LegOperation):
             if not several.is_many:
                 raise fault
             several.done.remove(uuid)  # sent, but not where it should be
-            several.tell(fault, uuid)
+            several.report(fault, uuid)
 
     def _fault(self, uuid: str, found: moving.Found) -> VoicectlError:
         calls = [] if found.call is None else [found.call]

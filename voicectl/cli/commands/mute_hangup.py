@@ -171,10 +171,10 @@ class _Farewell(_HangUp):
             app.consent.show_request(dry)
         except OutcomeUnknown as exc:
             exc.hint = "It was not said again. The leg is hung up when it would have been said."
-            several.tell(exc, f"{uuid}: saying it")
+            several.report(exc, f"{uuid}: saying it")
         except VoicectlError as exc:
             if not _says_not_answered(exc):
-                several.tell(exc, f"{uuid}: saying it")
+                several.report(exc, f"{uuid}: saying it")
             remark(f"{uuid} cannot be talked to: it is not up. It is hung up at once.")
             return False
         else:

@@ -166,7 +166,7 @@ def _fetch_each(
                 stop(app, exc, statuses)
             if not is_many:
                 raise
-            app.tell(exc, shown)
+            app.report(exc, shown)
             statuses.append(errors.exit_status(exc))
         else:
             out.add(_record(saved))

@@ -173,7 +173,7 @@ def replay(
             count += 1
             if sent.trouble is not None:
                 trouble = TransportError(f"{sent.trouble}.")
-                errors.tell(
+                errors.report(
                     trouble, profile=None, as_json=app.terminal.has_json_errors, about=f"event {stored.id}"
                 )
                 statuses.append(errors.UNREACHABLE)
