@@ -194,7 +194,7 @@ class App:
         from voicectl.core.calls.regions import RegionFinder
 
         finder = RegionFinder(
-            self.sessions, self.profiles, self.notes, events=lambda: self.told, on_found=remark
+            self.sessions, self.profiles, self.notes, events=lambda: self.event_store, on_found=remark
         )
         return VoiceApi(self.sessions.home, finder)
 
@@ -338,7 +338,7 @@ class App:
         return sign
 
     @cached_property
-    def told(self) -> EventStore | None:
+    def event_store(self) -> EventStore | None:
         """The store of webhook events, if it exists; raises the errors of :meth:`events`."""
         return self.events(None) if self._has_events else None
 
@@ -375,7 +375,7 @@ class App:
         def journal() -> Journal | None:
             return self.journal if (self.state_directory / "journal.db").exists() else None
 
-        return Ages(self.clock, self.clock_offset, journal, lambda: self.told, remark)
+        return Ages(self.clock, self.clock_offset, journal, lambda: self.event_store, remark)
 
     @cached_property
     def control(self) -> SandboxControl:

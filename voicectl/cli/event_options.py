@@ -54,7 +54,7 @@ def kept(app: App, store: str | None, *, is_needed: bool = True) -> EventStore |
 
     Returns None if there is no store, and says so on standard error if it *is_needed*.
     """
-    found = app.told if store is None else app.events(store)
+    found = app.event_store if store is None else app.events(store)
     if found is None and is_needed:
         remark("No events are stored on this machine yet. Run 'voicectl webhook serve'.")
     return found

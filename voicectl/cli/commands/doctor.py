@@ -34,7 +34,7 @@ def doctor(ctx: typer.Context) -> None:
             api=lambda: app.api,
             pace=lambda: app.pace,
             journal=lambda: app.journal,
-            events=lambda: app.told,
+            events=lambda: app.event_store,
             spool=lambda: app.spool(None),
             clock=app.clock,
             environ=app.environ,

@@ -112,7 +112,7 @@ def _gathered(app: App, which: str) -> tuple[Gathered, str]:
 def _events(app: App, gaps: list[Gap]) -> EventStore | None:
     """The store of events, if there is one and it can be used."""
     try:
-        return app.told
+        return app.event_store
     except StoreError as exc:
         gaps.append(Gap(what="events", detail=f"The store of events cannot be used: {exc.message}"))
         return None

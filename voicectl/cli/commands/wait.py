@@ -73,7 +73,7 @@ def wait_for(
         timeout=seconds,
         on_change=on_change,
         on_trouble=remark,
-        events=None if app.history is None else lambda: app.told,
+        events=None if app.history is None else lambda: app.event_store,
         offset=app.clock_offset,
         check=app.interrupts.check,
     )

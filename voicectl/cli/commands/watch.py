@@ -141,7 +141,7 @@ def _watched(
 
         conversation = conversation_id(app.conversations, conversation)
     clock = app.clock
-    tail = None if app.history is None else Tail(lambda: app.told, clock)
+    tail = None if app.history is None else Tail(lambda: app.event_store, clock)
     board = Board(
         named=named,
         conversation=conversation,
