@@ -154,15 +154,15 @@ def _output_failed(app: App, exc: OSError) -> int:
     A reader that closed the pipe is not an error.
     """
     has_left = isinstance(exc, BrokenPipeError)
-    for uuid in app.changed:
+    for uuid in app.changed_ids:
         remark(f"done, but could not be written to standard output: {uuid}")
-    if not has_left and not app.changed:
+    if not has_left and not app.changed_ids:
         remark(f"{PROGRAM}: {exc.strerror or exc}")
     if sys.stdout is not None:  # else the interpreter would try, and fail, once more at exit
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
-    return errors.INTERNAL if app.changed or not has_left else 0
+    return errors.INTERNAL if app.changed_ids or not has_left else 0
 
 
 def _prepare_streams() -> None:

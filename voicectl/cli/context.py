@@ -62,7 +62,7 @@ class App:
         interrupts: The signal handlers.
 
     Attributes:
-        changed: The ids of the legs changed so far, written to standard error if standard output fails.
+        changed_ids: The ids of the legs changed so far, written to standard error if standard output fails.
         closing: The resources to close when the command ends.
     """
 
@@ -71,7 +71,7 @@ class App:
         self.environ = environ
         self.interrupts = interrupts
         self.options = Options()
-        self.changed: list[str] = []
+        self.changed_ids: list[str] = []
         self.closing = ExitStack()
         self.terminal = Terminal(environ, self.options, _read_hidden)
 

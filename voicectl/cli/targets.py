@@ -214,7 +214,7 @@ def noted(app: App, id_: str, action: str, detail: Detail) -> Iterator[None]:
 
 def note_done(app: App, acted: ActionRecord, action: str, detail: Detail) -> None:
     """Log what was done, and remember the id in case its record cannot be written."""
-    app.changed.append(acted.id)
+    app.changed_ids.append(acted.id)
     app.notes.add(app.clock.time(), acted.id, action, acted.outcome, detail)
 
 

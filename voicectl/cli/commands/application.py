@@ -146,7 +146,7 @@ def _update(app: App, wish: Wish) -> dict[str, Any]:
     if not update.is_changed:
         remark("It is so already; nothing was sent.")
         return update.after
-    app.changed.append(target.application_id)
+    app.changed_ids.append(target.application_id)
     for line in application.differences(update.before, update.after):
         remark(line)
     if not update.is_as_asked:

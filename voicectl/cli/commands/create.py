@@ -271,7 +271,7 @@ def _run(
         try:
             for call in _place(app, creator, orders, key, statuses):
                 placed[call.uuid] = call.to_json()
-                app.changed.append(call.uuid)
+                app.changed_ids.append(call.uuid)
                 if is_told_at_once:
                     out.add(placed[call.uuid])
                     out.flush()

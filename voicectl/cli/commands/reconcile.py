@@ -71,7 +71,7 @@ def reconcile(
         if hangup and found.uuid:
             app.consent.announce()
             hang_up(app.api, app.clock, found.uuid, app.history)
-            app.changed.append(found.uuid)
+            app.changed_ids.append(found.uuid)
 
 
 def _settle(app: App, intent: Intent, assume: str | None, reason: str) -> Intent:
