@@ -49,7 +49,7 @@ Store = Annotated[
 ]
 
 
-def kept(app: App, store: str | None, *, is_needed: bool = True) -> EventStore | None:
+def open_store(app: App, store: str | None, *, is_needed: bool = True) -> EventStore | None:
     """Open the event store named by *store*, else the existing default one.
 
     Returns None if there is no store, and says so on standard error if it *is_needed*.
@@ -60,13 +60,13 @@ def kept(app: App, store: str | None, *, is_needed: bool = True) -> EventStore |
     return found
 
 
-def stream(app: App) -> Writer:
+def event_writer(app: App) -> Writer:
     """Return a writer that shows each event as it comes: as JSON lines or lines of text, never as a table."""
     app.terminal.stream_records()
     return app.terminal.writer(views.EVENT_LINE, is_many=True)
 
 
-def seconds(app: App, text: str) -> float:
+def parse_time(app: App, text: str) -> float:
     """Parse a TIME into Unix seconds.
 
     Raises:
@@ -75,7 +75,7 @@ def seconds(app: App, text: str) -> float:
     return datetime.fromisoformat(times.moment(text, now=app.clock.time())).timestamp()
 
 
-def record(stored: Stored) -> dict[str, Any]:
+def event_record(stored: Stored) -> dict[str, Any]:
     """Return the record that commands show of a stored event.
 
     ``event`` holds every field of the webhook. If the fields could not be read, ``body`` holds the request body and

@@ -82,10 +82,10 @@ def list_(
     query = Query(
         kinds=KINDS,
         conversation=None if conversation is None else check_conversation(conversation),
-        since=None if since is None else event_options.seconds(app, since),
+        since=None if since is None else event_options.parse_time(app, since),
     )
     with app.terminal.writer(RECORDING, is_many=True) as out:
-        kept = event_options.kept(app, store)
+        kept = event_options.open_store(app, store)
         manifest = Manifest(directory or Path())
         for record in _records(() if kept is None else kept.find(query)):
             if directory is not None:
@@ -129,7 +129,7 @@ def download(
     is_many = len(named) != 1 or "://" not in named[0]
     with app.terminal.writer(FILE, is_many=is_many) as out:
         named = app.legs.words(named)
-        kept = event_options.kept(app, store, is_needed=not which)
+        kept = event_options.open_store(app, store, is_needed=not which)
         if which:
             wanted = _find(app, kept, named)
         else:

@@ -90,7 +90,7 @@ def serve(
     """
     app = current(ctx)
     app.consent.refuse_dry_run()
-    out = event_options.stream(app)
+    out = event_options.event_writer(app)
     options = ServeOptions(
         host=host,
         port=port,
@@ -112,7 +112,7 @@ def _showing(out: Writer, say: Say, warn: Warnings) -> Iterator[Callable[[Stored
 
     def write(batch: list[Stored]) -> None:
         for stored in batch:
-            record = event_options.record(stored)
+            record = event_options.event_record(stored)
             out.add(record if stored.id else record | {"id": None})  # spooled: its id is not known yet
         out.flush()
 

@@ -66,12 +66,12 @@ def list_(
     """
     app = current(ctx)
     with app.terminal.writer(views.EVENT, is_many=True) as out:
-        kept = event_options.kept(app, store)
+        kept = event_options.open_store(app, store)
         if kept is None:
             return
         query = _query(app, kept, leg, conversation, status, kind, since, before, last=limit)
         for stored in kept.find(query):
-            out.add(event_options.record(stored))
+            out.add(event_options.event_record(stored))
 
 
 def tail(
@@ -92,7 +92,7 @@ def tail(
       $ voicectl webhook tail -n 0 --kind status
     """
     app = current(ctx)
-    with event_options.stream(app) as out:
+    with event_options.event_writer(app) as out:
         kept = app.events(store)
         shown = 0 if last else max((stored.id for stored in kept.find(Query(last=1))), default=0)
         query = _query(app, kept, leg, conversation, status, kind, after=shown, last=last or None)
@@ -100,7 +100,7 @@ def tail(
         while True:
             try:
                 for stored in kept.find(query):
-                    out.add(event_options.record(stored))
+                    out.add(event_options.event_record(stored))
                     shown = stored.id
                     is_told = False
                 out.flush()
@@ -150,7 +150,7 @@ def replay(
         raise InputError("Which events?", hint="Name them by their ids, or by --leg, --since and so on.")
     app.check_reach(to)
     replayer = app.replayer(to, is_signed=sign)
-    kept = event_options.kept(app, store)
+    kept = event_options.open_store(app, store)
     if kept is None:
         raise LegError("There is nothing to send.")
     kinds = kind or (None if ids else [*Kind])
@@ -199,11 +199,11 @@ def purge(
       $ voicectl webhook purge --before 2026-01-01T00:00:00Z
     """
     app = current(ctx)
-    until = event_options.seconds(app, before)
+    until = event_options.parse_time(app, before)
     if until > app.clock.time():
         raise InputError("That time is yet to come.", hint="Name one that is past; 0 is now: all there is.")
     with app.terminal.writer(PURGED, is_many=False) as out:
-        kept = event_options.kept(app, store)
+        kept = event_options.open_store(app, store)
         if kept is None:
             count = 0
         elif app.options.dry_run:
@@ -249,7 +249,7 @@ def verify(
         app.terminal.read_input(file, "a request"),
         None if body is None else app.terminal.read_input(body, "a body"),
     )
-    now = app.clock.time() if at is None else event_options.seconds(app, at)
+    now = app.clock.time() if at is None else event_options.parse_time(app, at)
     application_id = app.target.application_id
     failed: list[str] = []
     with app.terminal.writer(CHECK, is_many=True) as out:
@@ -293,8 +293,8 @@ def _query(
         conversation=conversation,
         status=status,
         kinds=None if not kinds else tuple(kinds),
-        since=None if since is None else event_options.seconds(app, since),
-        before=None if before is None else event_options.seconds(app, before),
+        since=None if since is None else event_options.parse_time(app, since),
+        before=None if before is None else event_options.parse_time(app, before),
         **more,
     )
 
