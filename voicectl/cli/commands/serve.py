@@ -14,7 +14,7 @@ import typer
 from voicectl.cli import event_options
 from voicectl.cli.context import current
 from voicectl.cli.event_options import Store
-from voicectl.cli.output.background_writer import Outlet
+from voicectl.cli.output.background_writer import BackgroundWriter
 from voicectl.cli.output.text import remark
 from voicectl.cli.output.writer import Writer
 from voicectl.core.webhooks import serve as receiver
@@ -116,7 +116,7 @@ def _showing(out: Writer, say: Say, warn: Warnings) -> Iterator[Callable[[Stored
             out.add(record if stored.id else record | {"id": None})  # spooled: its id is not known yet
         out.flush()
 
-    outlet = Outlet(write, most=MAX_LINES)
+    outlet = BackgroundWriter(write, most=MAX_LINES)
 
     def show(stored: Stored) -> None:
         if not outlet.put(stored):
@@ -142,7 +142,7 @@ def _saying() -> Iterator[Say]:
         for line in lines:
             remark(line)
 
-    outlet = Outlet(write, most=MAX_REMARKS)
+    outlet = BackgroundWriter(write, most=MAX_REMARKS)
 
     def say(line: str) -> None:
         outlet.put(line)

@@ -17,7 +17,7 @@ GATHER_SECONDS = 0.02
 """Seconds to gather items between two writes; two busy threads then hinder each other less often."""
 
 
-class Outlet(Generic[T]):
+class BackgroundWriter(Generic[T]):
     """Accepts items from any thread without blocking, and writes them in batches.
 
     Args:
@@ -35,7 +35,7 @@ class Outlet(Generic[T]):
         self._write = write
         self._most = most
         self._queue: SimpleQueue[T | None] = SimpleQueue()
-        self._thread = Thread(target=self._run, name="outlet", daemon=True)
+        self._thread = Thread(target=self._run, name="background writer", daemon=True)
         self._thread.start()
 
     def put(self, item: T) -> bool:
