@@ -14,7 +14,7 @@ from voicectl import times
 from voicectl.cli.arguments import check_conversation
 from voicectl.cli.context import App, current
 from voicectl.cli.output import writer
-from voicectl.cli.output.ladder import ladder, who
+from voicectl.cli.output.ladder import far_end, ladder
 from voicectl.cli.output.text import remark, to_json
 from voicectl.cli.output.writer import Format, View
 from voicectl.core.timeline.order import Gap
@@ -152,7 +152,7 @@ def _entry(step: Step, records: Mapping[str, Call]) -> dict[str, Any]:
         "at": _time(happening.at),
         "known_by": _time(happening.by),
         "uuid": uuid,
-        "who": None if uuid is None else who(records.get(uuid)),
+        "who": None if uuid is None else far_end(records.get(uuid)),
         "what": happening.what,
         "source": ", ".join(happening.tellers),
         "detail": ", ".join(f"{each} {value}" for each, value in happening.facts.items()) or None,
@@ -168,7 +168,7 @@ def _entry(step: Step, records: Mapping[str, Call]) -> dict[str, Any]:
 
 def _gap_row(gap: Gap, records: Mapping[str, Call]) -> dict[str, Any]:
     """A gap as a line among entries."""
-    party = None if gap.uuid is None else who(records.get(gap.uuid))
+    party = None if gap.uuid is None else far_end(records.get(gap.uuid))
     detail = f"{gap.what}: {gap.detail}"
     return {"at": _time(gap.at), "uuid": gap.uuid, "who": party, "what": GAP, "detail": detail}
 

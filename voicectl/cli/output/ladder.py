@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 HERE = "here"
 
-STATUS, END, OTHER, DEED, MISSING = "*", "x", "o", ">", "?"
+STATUS, END, OTHER, ACTION, MISSING = "*", "x", "o", ">", "?"
 REORDERED, KNOWN_BY, UNKNOWN_TIME = "~", "<", "?"
 
 _MARKS = {
     STATUS: "a status",
     END: "the end of a leg",
     OTHER: "another event",
-    DEED: "done from this machine",
+    ACTION: "done from this machine",
     MISSING: "a gap",
 }
 _SIGNS = {
@@ -52,7 +52,7 @@ class Lane:
 
     Attributes:
         number: The number that names it in the lines, from 1.
-        who: The far end: the callee of an outbound leg, the caller of an inbound one; ``-`` if unknown.
+        far_end: The callee of an outbound leg, the caller of an inbound one; ``-`` if unknown.
         about: The direction and status of the leg.
         first: The index of the line where it begins.
         last: The index of the line where it ends; the number of lines if it does not end.
@@ -60,7 +60,7 @@ class Lane:
 
     number: int
     uuid: str
-    who: str
+    far_end: str
     about: str
     first: int
     last: int
@@ -68,7 +68,7 @@ class Lane:
     @property
     def legend(self) -> str:
         """The description of the leg above the ladder."""
-        return "  ".join(part for part in (self.uuid, self.who, self.about) if part)
+        return "  ".join(part for part in (self.uuid, self.far_end, self.about) if part)
 
 
 class Line(NamedTuple):
@@ -90,7 +90,7 @@ class Line(NamedTuple):
     text: str
 
     @property
-    def said(self) -> str:
+    def numbered_text(self) -> str:
         """The text, after the number of the leg."""
         return self.text if self.lane is None else f"{self.lane.number} {self.text}"
 
@@ -124,7 +124,7 @@ class Ladder:
         return "; ".join(shown + [f"{sign} {meaning}" for sign, meaning in _SIGNS.items() if sign in signs])
 
 
-def who(call: Call | None) -> str | None:
+def far_end(call: Call | None) -> str | None:
     """Return the far end of a leg: its callee or its caller."""
     return None if call is None else endpoint.label(call.from_ if call.direction == "inbound" else call.to)
 
@@ -148,7 +148,7 @@ def ladder(trace: Trace, records: Mapping[str, Call]) -> Ladder:
     return Ladder(
         lanes=list(lanes.values()),
         lines=lines,
-        has_here=any(line.mark == DEED for line in lines),
+        has_here=any(line.mark == ACTION for line in lines),
         rest=[clean(each.detail) for each in every if isinstance(each, Gap) and each.uuid is None],
     )
 
@@ -171,7 +171,7 @@ def _lanes(legs: Sequence[str], shown: Sequence[Step | Gap], records: Mapping[st
         lanes[uuid] = Lane(
             number=number,
             uuid=clean(uuid),
-            who=clean(who(call) or "-"),
+            far_end=clean(far_end(call) or "-"),
             about=clean(about),
             first=first[uuid],
             last=last[uuid] if uuid in over else len(shown),
@@ -209,7 +209,7 @@ def _date_and_time(moment: float | None) -> tuple[str | None, str]:
 
 def _mark(happening: Happening) -> str:
     if happening.sort in (Sort.ASKED, Sort.DEED):
-        return DEED
+        return ACTION
     if happening.sort is Sort.STATUS:
         return END if _is_end(happening) else STATUS
     return OTHER

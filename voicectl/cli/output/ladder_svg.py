@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from voicectl.cli.output.ladder import DEED, END, HERE, MISSING, OTHER, STATUS
+from voicectl.cli.output.ladder import ACTION, END, HERE, MISSING, OTHER, STATUS
 from voicectl.cli.output.ladder_text import wrapped
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ TIME_COLUMNS = 14
 LANE = 44
 TEXT_COLUMNS = 96
 
-_COLORS = {STATUS: "#1a7f37", END: "#57606a", DEED: "#0969da", MISSING: "#cf222e"}
-_SHAPES = {STATUS: "green:", END: "cross:", OTHER: "violet:", DEED: "arrow:", MISSING: "red ring:"}
+_COLORS = {STATUS: "#1a7f37", END: "#57606a", ACTION: "#0969da", MISSING: "#cf222e"}
+_SHAPES = {STATUS: "green:", END: "cross:", OTHER: "violet:", ACTION: "arrow:", MISSING: "red ring:"}
 _OTHER_COLOR = "#8250df"
 _INK, _PALE, _PAPER = "#1f2328", "#afb8c1", "#ffffff"
 _NO_XML = re.compile("[^\t\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -126,7 +126,7 @@ class _Sheet:
         yield self._text(MARGIN, line.sign + line.time)
         if line.lane is not None:
             x, y = self._x(line.lane.number - 1 + self._ladder.has_here), self.y - 4
-            if line.mark == DEED:
+            if line.mark == ACTION:
                 yield f'<line x1="{self._x(0)}" y1="{y}" x2="{x - 6}" y2="{y}" stroke="{color}"/>'
                 yield f'<path d="M{x - 1} {y} l-8 -4 v8 z" fill="{color}"/>'
             elif line.mark == END:
@@ -134,7 +134,7 @@ class _Sheet:
             else:
                 fill = _PAPER if line.mark == MISSING else color
                 yield f'<circle cx="{x}" cy="{y}" r="5" fill="{fill}" stroke="{color}" stroke-width="2"/>'
-        first, *others = wrapped(line.said, TEXT_COLUMNS)
+        first, *others = wrapped(line.numbered_text, TEXT_COLUMNS)
         ink = color if line.mark == MISSING else _INK
         yield self._text(self._text_x, first, color=ink)
         for each in others:

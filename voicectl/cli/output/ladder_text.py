@@ -11,7 +11,7 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING
 
-from voicectl.cli.output.ladder import DEED, HERE
+from voicectl.cli.output.ladder import ACTION, HERE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -37,9 +37,9 @@ def draw(ladder: Ladder, width: int) -> str:
             text.append(line.day)
         time = line.sign + line.time
         if not rails.width:
-            text += hung(f"{time.strip()} {line.mark}".strip(), line.said, width)
+            text += hung(f"{time.strip()} {line.mark}".strip(), line.numbered_text, width)
             continue
-        first, *others = wrapped(line.said, width - TIME_WIDTH - rails.width)
+        first, *others = wrapped(line.numbered_text, width - TIME_WIDTH - rails.width)
         text.append(f"{time:{TIME_WIDTH}}{rails.at(number, line)}{first}")
         text += [f"{'':{TIME_WIDTH}}{rails.below(number)}{each}" for each in others]
     if ladder.rest:
@@ -79,7 +79,7 @@ class Rails:
             return self._joined(there)
         place = self._places.get(line.lane.number, len(there) - 1)
         there[place] = line.mark
-        return self._joined(there, place if line.mark == DEED else None)
+        return self._joined(there, place if line.mark == ACTION else None)
 
     def below(self, number: int) -> str:
         """Return the lanes beside the continuation of a line."""
