@@ -76,7 +76,7 @@ def prepare(url: str, account: Account, count: int) -> Iterator[Prepared]:
         status = STATUSES[number % 4]
         if status == STATUSES[0]:
             leg, conversation = str(uuid.uuid4()), f"CON-{uuid.uuid4()}"
-        told = {
+        fields = {
             "headers": {},
             "from": "447700900456",
             "to": "447700900123",
@@ -86,7 +86,7 @@ def prepare(url: str, account: Account, count: int) -> Iterator[Prepared]:
             "direction": "outbound",
             "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         }
-        body = json.dumps(told, separators=(",", ":")).encode()
+        body = json.dumps(fields, separators=(",", ":")).encode()
         token = tokens.webhook_token(
             body,
             secret=account.secret,
@@ -140,7 +140,7 @@ class Connection(asyncio.Protocol):
 
 def at_rate(url: str, account: Account, *, rate: float, seconds: float, connections: int = 64) -> Result:
     """Send *rate* webhooks a second for *seconds*."""
-    return uvloop.run(tell_at_rate(url, prepare(url, account, int(rate * seconds)), rate, connections))
+    return uvloop.run(send_at_rate(url, prepare(url, account, int(rate * seconds)), rate, connections))
 
 
 def at_full_load(
@@ -152,7 +152,7 @@ def at_full_load(
     on_start: Callable[[], None] = lambda: None,
 ) -> Result:
     """Send *count* prepared webhooks, each as soon as its connection has the previous reply."""
-    return uvloop.run(_tell_at_full_load(url, list(prepare(url, account, count)), connections, on_start))
+    return uvloop.run(_send_at_full_load(url, list(prepare(url, account, count)), connections, on_start))
 
 
 async def connect(url: str) -> Connection:
@@ -162,7 +162,7 @@ async def connect(url: str) -> Connection:
     return connection
 
 
-async def tell_at_rate(url: str, requests: Iterator[Prepared], rate: float, connections: int) -> Result:
+async def send_at_rate(url: str, requests: Iterator[Prepared], rate: float, connections: int) -> Result:
     """Send the requests as :func:`at_rate` does, on the running loop."""
     result = Result()
     free: asyncio.LifoQueue[Connection | None] = asyncio.LifoQueue()
@@ -170,7 +170,7 @@ async def tell_at_rate(url: str, requests: Iterator[Prepared], rate: float, conn
         free.put_nowait(None)  # connected on first use
     started = time.perf_counter()
 
-    async def tell(connection: Connection | None, request: Prepared, due: float) -> None:
+    async def deliver(connection: Connection | None, request: Prepared, due: float) -> None:
         if connection is None or connection.transport.is_closing():
             connection = await connect(url)
         status = await connection.send(request.content)
@@ -182,13 +182,13 @@ async def tell_at_rate(url: str, requests: Iterator[Prepared], rate: float, conn
             due = started + number / rate
             if (early := due - time.perf_counter()) > 0:
                 await asyncio.sleep(early)
-            tasks.create_task(tell(await free.get(), request, due))
+            tasks.create_task(deliver(await free.get(), request, due))
     result.seconds = time.perf_counter() - started
     _close(free)
     return result
 
 
-async def _tell_at_full_load(
+async def _send_at_full_load(
     url: str, requests: list[Prepared], connections: int, on_start: Callable[[], None]
 ) -> Result:
     result, left = Result(), iter(requests)

@@ -145,7 +145,7 @@ class Running:
     state: Path
     store: str | None = None
 
-    def told(self) -> set[tuple[str, str]]:
+    def stored_events(self) -> set[tuple[str, str]]:
         """Return the leg and status of each event in its store."""
         store = open_events(self.store, self.state, ACCOUNT.application_id)
         try:

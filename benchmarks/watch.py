@@ -110,7 +110,7 @@ def record(number: int) -> dict[str, object]:
     }
 
 
-class Told:
+class EventFeed:
     """Stores events during a run: for each leg in turn, that a human answered."""
 
     def __init__(self, directory: Path, legs: int) -> None:
@@ -120,7 +120,7 @@ class Told:
         self._is_done = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
-    def __enter__(self) -> Told:
+    def __enter__(self) -> EventFeed:
         self._thread.start()
         return self
 
@@ -215,7 +215,7 @@ def run(home: Path, legs: int, seconds: float, *, is_busy: bool = False, is_cont
         state = home / ".local" / "state" / "voicectl" / APPLICATION
         start, since, bytes_ = watching.cpu, time.monotonic(), watching.shown
         if is_busy:
-            with Told(state, legs):
+            with EventFeed(state, legs):
                 time.sleep(seconds)
         else:
             time.sleep(seconds)
@@ -248,7 +248,7 @@ def main() -> None:
             ProfileStore(home / ".config" / "voicectl").add(profile, key=key)
             quiet = run(home, legs, options.seconds)
             control = run(home, legs, min(options.seconds, 10), is_control=True)
-            with Told(home / ".local" / "state" / "voicectl" / APPLICATION, legs):
+            with EventFeed(home / ".local" / "state" / "voicectl" / APPLICATION, legs):
                 time.sleep(1)  # until the store exists
             busy = run(home, legs, options.seconds, is_busy=True)
         server.shutdown()

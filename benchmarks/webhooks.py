@@ -69,7 +69,7 @@ def rates(report: Report, _: argparse.Namespace) -> None:
             with receiver(kind) as found:
                 load.at_rate(found.url, ACCOUNT, rate=50, seconds=1)
                 result = load.at_rate(found.url, ACCOUNT, rate=rate, seconds=lasts, connections=CONNECTIONS)
-                lost = set(result.acknowledged) - found.told()
+                lost = set(result.acknowledged) - found.stored_events()
             what = f"{rate} events/s for {seconds} s: p99, lost" if not kind else "a commit of 25 ms each"
             is_met = result.quantile(0.99) <= most and not lost and len(result.acknowledged) == rate * lasts
             figure = f"{result.quantile(0.99):.1f} ms, {len(lost)}"
@@ -103,12 +103,16 @@ def kills(report: Report, options: argparse.Namespace) -> None:
     """Kill the receiver at random moments, and check that all acknowledged events are in the store."""
     for name, store in (("SQLite", None), ("PostgreSQL", options.postgres)):
         if name == "SQLite" or store:
-            told, lost = _killed("", options.kills, store)
+            acknowledged, lost = _killed("", options.kills, store)
             what = f"{options.kills} kills, {name}: acknowledged, lost"
-            report.line(what, f"{told}, {lost}", "0 lost", is_met=told > 0 and lost == 0)
-    told, lost = _killed("eager", min(options.kills, 10), None)
+            report.line(what, f"{acknowledged}, {lost}", "0 lost", is_met=acknowledged > 0 and lost == 0)
+    acknowledged, lost = _killed("eager", min(options.kills, 10), None)
     report.line(
-        "acknowledged before it is stored", f"{told}, {lost}", "0 lost", is_met=lost == 0, is_control=True
+        "acknowledged before it is stored",
+        f"{acknowledged}, {lost}",
+        "0 lost",
+        is_met=lost == 0,
+        is_control=True,
     )
 
 
@@ -167,7 +171,7 @@ def _per_second(found: Running) -> float:
 def _killed(kind: str, times: int, store: str | None) -> tuple[int, int]:
     """Return the numbers of acknowledged events, and of those missing from the store."""
     chance = random.Random(SEED)
-    told: set[tuple[str, str]] = set()
+    acknowledged: set[tuple[str, str]] = set()
     with TemporaryDirectory() as home:
         (Path(home) / "state" / ACCOUNT.application_id).mkdir(parents=True)
         for _ in range(times):
@@ -177,10 +181,10 @@ def _killed(kind: str, times: int, store: str | None) -> tuple[int, int]:
                     found.url, ACCOUNT, count=6000, connections=CONNECTIONS, on_start=killer.start
                 )
                 killer.join()
-            told.update(result.acknowledged)
+            acknowledged.update(result.acknowledged)
         with started(kind, Path(home), store=store) as found:  # stores the events of the spool
             load.at_rate(found.url, ACCOUNT, rate=50, seconds=1)
-            return len(told), len(told - found.told())
+            return len(acknowledged), len(acknowledged - found.stored_events())
 
 
 async def _beside_slow_ones(url: str) -> tuple[load.Result, float]:
@@ -189,7 +193,7 @@ async def _beside_slow_ones(url: str) -> tuple[load.Result, float]:
     started_at = time.perf_counter()
     ends = [asyncio.create_task(_drip(parts.hostname or "", parts.port or 0)) for _ in range(SLOW)]
     requests = load.prepare(url, ACCOUNT, 200 * 5)
-    result = await load.tell_at_rate(url, requests, 200, 16)
+    result = await load.send_at_rate(url, requests, 200, 16)
     done, left = await asyncio.wait(ends, timeout=25 - (time.perf_counter() - started_at))
     for task in left:
         task.cancel()
