@@ -82,15 +82,15 @@ class Screen:
 
     Args:
         stream: The terminal.
-        standing: The state of the polling.
+        polling: The state of the polling.
         title: The name of the target.
     """
 
     def __init__(
-        self, stream: TextIO, environ: Mapping[str, str], clock: Clock, standing: PollStatus, *, title: str
+        self, stream: TextIO, environ: Mapping[str, str], clock: Clock, polling: PollStatus, *, title: str
     ) -> None:
         self._clock = clock
-        self._standing = standing
+        self._polling = polling
         self._title = title
         self._is_colored = may_color(environ, stream)
         self._console = console(stream, environ, is_colored=self._is_colored)
@@ -112,7 +112,7 @@ class Screen:
 
     def __enter__(self) -> Screen:
         """Switch to the alternate screen and start drawing."""
-        with _undisturbed():
+        with _signals_blocked():
             before = signal.signal(signal.SIGTSTP, signal.SIG_IGN)  # a shell cannot use the alternate screen
             self._closing.callback(signal.signal, signal.SIGTSTP, before)
             if is_terminal(sys.stderr):
@@ -142,7 +142,7 @@ class Screen:
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Leave the alternate screen, and print the last frame and the remarks."""
-        with _undisturbed():
+        with _signals_blocked():
             with self._changed:
                 self._is_done = True
                 self._changed.notify()
@@ -177,16 +177,16 @@ class Screen:
 
     def _sheet(self, *, is_last: bool = False) -> Sheet:
         now = self._clock.monotonic()
-        standing = self._standing
-        is_bad = standing.is_bad(now)
-        said = [] if is_last and not is_bad else [standing.text(now)]
+        polling = self._polling
+        is_bad = polling.is_bad(now)
+        messages = [] if is_last and not is_bad else [polling.text(now)]
         if not is_last:
-            said += self._remarks.latest()
+            messages += self._remarks.latest()
         return Sheet(
             frame=self._frame,
             now=self._clock.time(),
             title=self._title,
-            said=tuple(said),
+            messages=tuple(messages),
             is_bad=is_bad,
             is_colored=self._is_colored,
             most=MOST_PRINTED if is_last else None,
@@ -194,7 +194,7 @@ class Screen:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def _signals_blocked() -> Iterator[None]:
     """Block signals, so that the screen is not left half restored; threads started inside receive none."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     try:
@@ -224,14 +224,14 @@ class Sheet:
 
     Attributes:
         now: Unix seconds.
-        said: The lines below the table; with ``is_bad`` they are warnings.
+        messages: The lines below the table; with ``is_bad`` they are warnings.
         most: Greatest number of legs, if not limited by the height of the screen.
     """
 
     frame: Frame
     now: float
     title: str
-    said: tuple[str, ...] = ()
+    messages: tuple[str, ...] = ()
     is_bad: bool = False
     is_colored: bool = False
     most: int | None = None
@@ -281,16 +281,16 @@ class Sheet:
         return [(parts[-1], "bold")]
 
     def _below(self, width: int) -> list[_Line]:
-        said: list[tuple[str, str]] = []
+        messages: list[tuple[str, str]] = []
         if self.frame.disagreements:
             uuid, first = self.frame.disagreements[0]
             more = len(self.frame.disagreements) - 1
             others = f" And {counted(more, 'leg')} more." if more else ""
-            said.append((f"! {clean(uuid)[:SHORT_ID]}: {first}{others}", "red"))
-        for number, text in enumerate(self.said):
-            said.append((text, "bold red" if self.is_bad and number == 0 else "dim"))
+            messages.append((f"! {clean(uuid)[:SHORT_ID]}: {first}{others}", "red"))
+        for number, text in enumerate(self.messages):
+            messages.append((text, "bold red" if self.is_bad and number == 0 else "dim"))
         found: list[_Line] = [
-            (line, style) for text, style in said for line in textwrap.wrap(clean(text), max(width, 1))
+            (line, style) for text, style in messages for line in textwrap.wrap(clean(text), max(width, 1))
         ]
         return found[-MOST_FOOT_LINES:] if self.most is None else found
 
