@@ -41,11 +41,11 @@ Max = Annotated[
 ]
 Language = Annotated[str | None, typer.Option(metavar="CODE", help="Language to speak, such as en-GB.")]
 Style = Annotated[
-    int | None, typer.Option(min=0, metavar="N", help="Number of a voice style of the language.")
+    int | None, typer.Option(min=0, metavar="N", help="Voice style, a number that depends on the language.")
 ]
-Premium = Annotated[bool, typer.Option("--premium", help="Use a premium voice, which is charged for.")]
+Premium = Annotated[bool, typer.Option("--premium", help="Use a premium voice, which costs extra.")]
 Loop = Annotated[
-    int | None, typer.Option(min=0, metavar="N", help="Times to play it; 0 repeats until stopped.")
+    int | None, typer.Option(min=0, metavar="N", help="Number of times to play; 0 repeats until stopped.")
 ]
 Level = Annotated[float | None, typer.Option(min=-1, max=1, metavar="LEVEL", help="Volume, from -1 to 1.")]
 From = Annotated[str | None, typer.Option("--from", metavar="NUMBER", help="Caller id: one of your numbers.")]

@@ -100,8 +100,10 @@ class NamedLegs:
 
     def _read_ids(self) -> list[str]:
         """Read leg ids from standard input: the first tab-separated field of each line."""
-        lines = self._terminal.read_stdin("LEG").decode("utf-8", "surrogateescape").splitlines()
+        lines = self._terminal.read_stdin("leg ids").decode("utf-8", "surrogateescape").splitlines()
         ids = [field for field in (line.split("\t", 1)[0].strip() for line in lines) if field]
         if "-" in ids:
-            raise InputError("Standard input lists - as a leg.", hint="List one leg id per line.")
+            raise InputError(
+                "Standard input contains -, which is not a leg.", hint="List one leg id per line."
+            )
         return ids

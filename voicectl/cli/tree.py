@@ -173,15 +173,15 @@ _GROUP_HELP = {
     The last three digits of a number from 447700900000 to 447700900999 decide what the far end does. All
     other numbers answer after 2 s and stay silent. With 'sandbox ring', the caller does this once answered.
 
-    Numbers that end in:
-      000-099  answer after 2 s          300  voicemail that beeps
-      1NN      press N, then N           301  voicemail without a beep
-      200      busy                      4NN  answer after NN s
-      201      declines                  5NN  hang up NN s after the answer
+    Numbers ending in:
+      000-099  answers after 2 s         300  is voicemail with a beep
+      1NN      presses N, then N         301  is voicemail without a beep
+      200      is busy                   4NN  answers after NN s
+      201      declines                  5NN  hangs up NN s after the answer
       202      rings until it times out  600  answers on 'sandbox answer'
-      203      cannot be routed          7NN  say phrase NN
-      204      unavailable
-      205      not a valid number
+      203      cannot be routed          7NN  says phrase NN
+      204      is unavailable
+      205      is not a valid number
 
     Keys are pressed and phrases spoken 1 s after the flow starts to listen.
 
