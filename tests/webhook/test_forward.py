@@ -215,7 +215,7 @@ def test_one_deadline_holds_for_all_of_it(answer: Drip) -> None:
         app = App(server.url)
         ending(lambda: asyncio.run(late(app, within=0.3)))
 
-    assert app.told[0].endswith("no whole answer within 0.3 s")
+    assert app.told[0].endswith("no complete answer within 0.3 s")
 
 
 async def late(app: App, within: float) -> None:
@@ -246,7 +246,7 @@ def test_a_server_that_does_not_answer_is_given_up_on_in_time() -> None:
     with Deaf() as server:
         app = App(server.url)
         ending(lambda: asyncio.run(late(app, within=0.2)))
-    assert app.told[0].endswith("no whole answer within 0.2 s")
+    assert app.told[0].endswith("no complete answer within 0.2 s")
 
 
 def test_a_port_where_nobody_listens_is_told_at_once() -> None:
@@ -281,7 +281,7 @@ def test_what_cannot_be_said_in_http_is_not_passed_on(query: bytes, headers: Any
 
         assert app.ask(query=query, headers=headers) is None
         assert server.requests == []
-    assert app.told[0].endswith("cannot be passed on as it came")
+    assert app.told[0].endswith("cannot be passed on unchanged")
 
 
 def test_nothing_of_the_request_is_told() -> None:

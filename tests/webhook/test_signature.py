@@ -95,14 +95,14 @@ class TestWhoIsBelieved:
         [
             (["Basic azE6czI="], "no Bearer token"),
             ([""], "no Bearer token"),
-            (["Bearer"], "no JWT"),
-            (["Bearer a.b"], "no JWT"),
-            (["Bearer a.b.c.d"], "no JWT"),
-            (["Bearer é.é.é"], "no JWT"),
-            (["Bearer a a a"], "no JWT"),
+            (["Bearer"], "not a JWT"),
+            (["Bearer a.b"], "not a JWT"),
+            (["Bearer a.b.c.d"], "not a JWT"),
+            (["Bearer é.é.é"], "not a JWT"),
+            (["Bearer a a a"], "not a JWT"),
             ([f"Bearer {'a' * 8193}"], "over 8 KiB"),
             (bearer(BODY) * 2, "2 Authorization headers"),
-            ([f"{bearer(BODY)[0]}, {bearer(BODY)[0]}"], "no JWT"),
+            ([f"{bearer(BODY)[0]}, {bearer(BODY)[0]}"], "not a JWT"),
         ],
     )
     def test_odd_headers(self, authorization: list[str], said: str) -> None:
@@ -166,10 +166,10 @@ class TestWhoIsBelieved:
             {"jku": "http://x"},
         ):
             made = signed(claims(BODY), secret=own, header={"alg": "HS256"} | more)
-            assert "not made with" in refusal([f"Bearer {made}"]).message
+            assert "not signed with" in refusal([f"Bearer {made}"]).message
 
     def test_the_applications_public_key_is_no_secret(self) -> None:
-        assert "not made with" in refusal([f"Bearer {token(BODY, secret=PEM)}"]).message
+        assert "not signed with" in refusal([f"Bearer {token(BODY, secret=PEM)}"]).message
 
     def test_a_short_secret_works(self) -> None:
         assert verify(bearer(BODY, secret="abcd"), secrets={API_KEY: ("abcd",)})
@@ -177,11 +177,11 @@ class TestWhoIsBelieved:
     @pytest.mark.parametrize(
         ("content", "said"),
         [
-            (b"[]", "no JWT"),
-            (b"{", "no JWT"),
-            (b'"x"', "no JWT"),
-            (b'{"iat":1e999}', "no JWT"),
-            (b'{"iss":"Vonage","iss":"Vonage"}', "no JWT"),
+            (b"[]", "not a JWT"),
+            (b"{", "not a JWT"),
+            (b'"x"', "not a JWT"),
+            (b'{"iat":1e999}', "not a JWT"),
+            (b'{"iss":"Vonage","iss":"Vonage"}', "not a JWT"),
             ({}, "'api_key'"),
         ],
     )
@@ -297,7 +297,7 @@ class TestGet:
     def test_one_that_vouches_for_nothing_is_refused_with_a_way_out(self, changes: dict[str, object]) -> None:
         found = refusal(bearer(b"", **changes), b"", method="GET", query=QUERY)
 
-        assert "by POST" in (found.hint or "")
+        assert "to POST" in (found.hint or "")
 
 
 class TestRotation:
@@ -316,7 +316,7 @@ class TestRotation:
     def test_one_accounts_secret_is_not_anothers(self) -> None:
         secrets: Secrets = {API_KEY: (SECRET,), "other": ("o" * 32,)}
 
-        assert "not made with" in refusal(bearer(BODY, api_key="other"), secrets=secrets).message
+        assert "not signed with" in refusal(bearer(BODY, api_key="other"), secrets=secrets).message
 
     def test_no_secret_at_all_believes_nobody(self) -> None:
         assert refusal(bearer(BODY), secrets={})

@@ -1,1 +1,1 @@
-"""The receiver of webhooks: it answers calls, and keeps what it is told."""
+"""The receiver of webhooks: it answers calls and stores events."""

@@ -1,4 +1,4 @@
-"""What calls are answered with, from a file that may be edited while calls come in."""
+"""Answers to calls, read from a file that may be edited while calls come in."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from voicectl.webhook.rules import Rule, Stamp
 
 LOOK_SECONDS = 0.25
-"""How long what was read is taken for what is there."""
+"""Shortest time between two checks of the file for changes, in seconds."""
 
 
 class Answers:
     """The NCCO of each call, from a file that holds one, or rules in TOML.
 
-    When that file, or one that it names, has changed, it is read anew. What is then right takes the place of what was
-    there; what is wrong is told once, and the old answers go on.
+    When that file, or one that it names, changes, it is read again. A valid version replaces the old answers. An
+    invalid one is reported once, and the old answers stay in use.
 
     Args:
         path: The file.
-        on_trouble: Told what is doubtful, and what is wrong with a change, a line each.
-        allows: Told each NCCO that may be served; raises a ``VoicectlError`` for one that must not be.
-        monotonic: Seconds, on a clock that never steps back.
+        on_trouble: Called with each warning, and with each error in a change, as one line.
+        allows: Called with each NCCO; raises a ``VoicectlError`` for one that must not be served.
+        monotonic: Returns seconds on a clock that never steps back.
 
     Raises:
-        VoicectlError: The file is wrong; says where.
+        VoicectlError: The file is invalid; the message says where.
     """
 
     def __init__(
@@ -55,12 +55,12 @@ class Answers:
         self._warn(reading)
 
     def answer(self, fields: Mapping[str, Any], *, direction: str) -> bytes | None:
-        """The NCCO, as JSON, of the first rule that fits; None if none does.
+        """Return the NCCO, as JSON, of the first rule that matches; None if no rule does.
 
-        Raises for nothing that *fields* hold.
+        No content of *fields* makes it raise.
 
         Args:
-            fields: What the request tells.
+            fields: The fields of the request.
             direction: ``inbound`` or ``outbound``.
         """
         self._look()
@@ -81,7 +81,7 @@ class Answers:
             self._rules = reading.rules()
         except VoicectlError as exc:
             self._stay(reading, exc.message)
-        except Exception as exc:  # noqa: BLE001 (whatever is in the file: a call waits for what was there)
+        except Exception as exc:  # noqa: BLE001 (the old answers stay in use, whatever is wrong with the file)
             self._stay(reading, f"{self._path} cannot be used: {type(exc).__name__}")
         else:
             self._told = None
@@ -89,9 +89,9 @@ class Answers:
         self._stamps = reading.stamps
 
     def _stay(self, reading: Reading, why: str) -> None:
-        if (why, reading.stamps) != self._told:  # files that cannot be opened are tried again and again
+        if (why, reading.stamps) != self._told:  # a file that cannot be opened is tried at each check
             self._told = why, reading.stamps
-            self._on_trouble(f"the answers stay as they were: {why}")
+            self._on_trouble(f"the changed answers are not used, and the old ones stay: {why}")
 
     def _warn(self, reading: Reading) -> None:
         for line in reading.warnings[:MAX_TOLD]:

@@ -1,4 +1,4 @@
-"""Answering calls: at once, for a person is waiting, by ``--answer`` or by the user's own app."""
+"""Answers to calls, from ``--answer`` or the user's own app: given at once, since a caller is waiting."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ if TYPE_CHECKING:
     from voicectl.webhook.user_app import UserApp
 
 MAX_TOKENS = 20_000
-"""More than come in while one is fresh."""
+"""Most tokens remembered: more than arrive while a token is fresh."""
 
 MAX_LEGS = 10_000
-REPLAYED = "refused a request whose token came before, with something else"
+REPLAYED = "refused a request: its token was already used for a different request"
 
 
 class SeenTokens:
-    """The tokens of calls, each with the key of what it came with, bounded: the oldest are forgotten first."""
+    """The tokens of requests for an NCCO, each with the key of its request; the oldest are dropped first."""
 
     def __init__(self) -> None:
         self._keys: OrderedDict[str, bytes] = OrderedDict()
 
     def is_first(self, jti: str, key: bytes) -> bool:
-        """Whether a token comes for the first time, or with nothing else than it came with."""
+        """Return True if a token is new, or comes with the same request as before."""
         known = self._keys.setdefault(jti, key)
         if len(self._keys) > MAX_TOKENS:
             self._keys.popitem(last=False)
         return known == key
 
     def remember(self, tokens: Sequence[tuple[str, bytes]]) -> None:
-        """Learn what an earlier process took."""
+        """Add the tokens that an earlier process accepted."""
         for jti, key in tokens:
             self.is_first(jti, key)
 
@@ -52,8 +52,8 @@ class CallAnswers:
     """Answers the webhooks that ask for an NCCO.
 
     Args:
-        tokens: Those that were taken before.
-        app: None without ``--forward-to``.
+        tokens: The tokens accepted so far.
+        app: The user's app; None without ``--forward-to``.
     """
 
     settings: Settings
@@ -65,7 +65,7 @@ class CallAnswers:
     _directions: OrderedDict[str, str] = field(default_factory=OrderedDict, init=False)
 
     def note_direction(self, arrival: Arrival) -> None:
-        """Learn from an event which way a leg goes, for the rules: what asks for an NCCO does not say."""
+        """Record a leg's direction from an event, for the rules: a request for an NCCO does not have it."""
         leg, answers = arrival.leg, self.settings.answers
         if answers is None or leg is None or arrival.kind != Kind.STATUS or leg in self._directions:
             return
@@ -76,7 +76,7 @@ class CallAnswers:
                 self._directions.popitem(last=False)
 
     async def respond(self, arrival: Arrival, request: Request) -> Response:
-        """Return the NCCO, and keep what asked for it when that can be done."""
+        """Return the NCCO, and store the request for it without waiting for that."""
         warn = self.settings.warn
         if arrival.jti is not None and not self.tokens.is_first(arrival.jti, arrival.key):
             warn("replayed", REPLAYED)
@@ -85,9 +85,12 @@ class CallAnswers:
             self.writer.keep_later(arrival)
         except NotKept:
             self.metrics.dropped("answer")
-            warn("answer not kept", "answered a call without keeping what it asked: too much waits already")
+            warn(
+                "answer not kept",
+                "answered a call but did not store its request: too many events wait for the store",
+            )
         if arrival.fault is not None:
-            warn("fault", f"could not answer a call: what it asks cannot be read: {arrival.fault}")
+            warn("fault", f"could not answer a call: its request cannot be read: {arrival.fault}")
             return UNREADABLE
         key = None if arrival.jti is None else arrival.key + arrival.jti.encode()
         return await self.cache.get(key, lambda: self._ncco(arrival, request))
@@ -98,12 +101,12 @@ class CallAnswers:
         if (response := self._flow(arrival)) is not None:
             return response
         has_rules = self.settings.answers is not None
-        why = "no rule of --answer fits" if has_rules else "there is neither --answer nor --forward-to"
+        why = "no rule of --answer matches" if has_rules else "neither --answer nor --forward-to is given"
         self.settings.warn("no flow", f"could not answer leg {arrival.leg or '-'}: {why}")
         return NOWHERE
 
     def _flow(self, arrival: Arrival) -> Response | None:
-        """The NCCO of ``--answer``; None if none is for this call."""
+        """Return the NCCO of ``--answer``; None if no rule matches this call."""
         if self.settings.answers is None:
             return None
         direction = self._directions.get(arrival.leg or "", "inbound")
@@ -111,7 +114,7 @@ class CallAnswers:
         return None if ncco is None else Response(200, ncco, JSON)
 
     async def _ask(self, app: UserApp, request: Request) -> Response | None:
-        """The NCCO of the user's app; None if it gives none in time."""
+        """Return the NCCO of the user's app; None if the app does not send one in time."""
         from voicectl.webhook.forward import ncco_fault_aside  # noqa: PLC0415 (loads httpx, for this only)
 
         started = time.perf_counter()
@@ -122,5 +125,5 @@ class CallAnswers:
         fault = await ncco_fault_aside(response.body, within=left)
         if fault is None:
             return response._replace(content_type=JSON)
-        self.settings.warn("bad NCCO", f"your app answered a call with what is no NCCO: {fault}")
+        self.settings.warn("bad NCCO", f"your app's answer to a call is not a valid NCCO: {fault}")
         return None

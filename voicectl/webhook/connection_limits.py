@@ -1,8 +1,8 @@
-"""The door: bounds on connections and on the heads and bodies of requests, whoever sends them.
+"""Limits on connections, and on the heads and bodies of requests, for every client.
 
-What breaks a bound is answered by its status where that can still be heard, and the connection ends. A connection
-that sends nothing, or a little at a time, is closed in time; when there are too many, the one that has done without a
-complete request longest gives way to the new one.
+A request that breaks a limit gets an HTTP error where the client can still read one, and the connection ends. A
+connection that sends nothing, or too slowly, is closed in time. When there are too many connections, the one that has
+gone longest without a complete request is closed for the new one.
 """
 
 from __future__ import annotations
@@ -25,20 +25,21 @@ if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 _HEAD_ENDS = 4  # bytes of a header line beside its name and value
-_FRAMING = 8  # times its size: what a body in chunks may take on the wire
+_FRAMING = 8  # a chunked body may take this many times its size on the wire
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The bounds.
+    """The limits of a server.
 
     Attributes:
-        head_bytes: Of a request line and all headers.
-        head_seconds: From the first byte of a head to its last; ``body_seconds``: from there to the end of the body.
-        idle_seconds: Without a byte.
-        answer_seconds: From the end of a request to the end of its answer.
-        linger_seconds: For a client to read why it was refused.
-        pipelined: Requests that wait for the answer to the one before.
+        head_bytes: Most bytes of a request line and all headers.
+        head_seconds: Longest time from the first byte of a head to its last.
+        body_seconds: Longest time from the end of the head to the end of the body.
+        idle_seconds: Longest time without a byte.
+        answer_seconds: Longest time from the end of a request to the end of its answer.
+        linger_seconds: Time for a client to read why it was refused.
+        pipelined: Most requests that wait for the answer to an earlier one.
     """
 
     head_bytes: int = 16 << 10
@@ -58,7 +59,7 @@ LIMITS = Limits()
 
 
 class ConnectionState(StrEnum):
-    """What a connection is at; of requests sent without waiting, with the last of them."""
+    """The state of a connection; of pipelined requests, that of the last one."""
 
     QUIET = auto()
     HEAD = auto()
@@ -68,14 +69,14 @@ class ConnectionState(StrEnum):
 
 
 class ConnectionLimiter:
-    """The connections there are.
+    """The open connections, and the limits on them.
 
     Args:
-        proxies: Addresses that speak for many, and may have as many connections as there are.
-        is_local: Which others do, too: this machine's own, since a tunnel or proxy ends here.
+        proxies: Addresses of proxies, which the limit per address does not apply to.
+        is_local: Returns True for other such addresses: those of this machine, where a tunnel or proxy ends.
 
     Attributes:
-        refused: How many requests were refused, by status; how many connections were closed for a new one, by 0.
+        refused: Number of refused requests by status; under 0, of connections closed to make room.
     """
 
     def __init__(
@@ -94,27 +95,27 @@ class ConnectionLimiter:
         self._connections: dict[_Connection, str] = {}
 
     def protocol(self, *args: Any, **options: Any) -> HttpToolsProtocol:
-        """A protocol for a new connection; uvicorn calls it, and says what it needs."""
+        """Return the protocol for a new connection; uvicorn calls this with its own arguments."""
         return _Connection(self, *args, **options)
 
     @property
     def connections(self) -> int:
-        """How many are open."""
+        """Number of open connections."""
         return len(self._connections)
 
     def states(self) -> list[ConnectionState]:
-        """What each of them is at."""
+        """Return the state of each open connection."""
         return [each.state for each in self._connections]
 
     def sweep(self) -> None:
-        """Close each connection whose time is over; to be called a few times a second."""
+        """Close each connection that is past its deadline; call this a few times a second."""
         now = self.monotonic()
         for connection in list(self._connections):
             if now >= connection.deadline:
                 connection.expire()
 
     def admit(self, connection: _Connection, host: str) -> bool:
-        """Whether a new *connection* may stay; another may have to go for it."""
+        """Return True if a new *connection* may stay; another one may be closed to make room."""
         address = _address(host)
         if not (self._is_local(address) or address in self._proxies):
             own = [each for each, its in self._connections.items() if its == address]
@@ -126,15 +127,15 @@ class ConnectionLimiter:
         return True
 
     def forget(self, connection: _Connection) -> None:
-        """It is closed."""
+        """Remove a closed connection."""
         self._connections.pop(connection, None)
 
     def count(self, status: int) -> None:
-        """A request was refused, or for 0 a connection closed."""
+        """Count a refused request, or under 0 a connection closed to make room."""
         self.refused[status] = self.refused.get(status, 0) + 1
 
     def _evict(self, candidates: Iterable[_Connection]) -> bool:
-        """Close the one that has been without a complete request longest; never one that is being answered."""
+        """Close the candidate longest without a complete request, but none that waits for an answer."""
         waiting = [each for each in candidates if not each.is_owed]
         if not waiting:
             return False
@@ -146,7 +147,7 @@ class ConnectionLimiter:
 
 
 class _Refused(Exception):
-    """Raised into the parser, which then reads no further."""
+    """Stops the parser, which then reads no further."""
 
 
 class _Connection(HttpToolsProtocol):
@@ -157,24 +158,27 @@ class _Connection(HttpToolsProtocol):
         self._limiter = limiter
         self._limits = limiter.limits
         self._refusal: tuple[int, str] | None = None
-        self._head = 0  # bytes of the head's lines that are whole
-        self._read = 0  # bytes of all that came for the head, or for the body
+        self._head = 0  # bytes of the complete lines of the head
+        self._read = 0  # bytes received for the head, or for the body
         self._length: int | None = None
         self._codings: list[bytes] = []
         self.state = ConnectionState.QUIET
         self.deadline = 0.0
-        self.completed = (False, 0.0)  # whether and when a request was; else since when this is open
+        self.completed = (
+            False,
+            0.0,
+        )  # True and the time of the last request; else False and the time of opening
 
     @property
     def is_owed(self) -> bool:
-        """Whether a whole request came that is not answered yet."""
-        # None before the first request, whatever uvicorn says.
+        """True if a complete request is not answered yet."""
+        # None before the first request, although uvicorn declares otherwise.
         cycle: RequestResponseCycle | None = self.cycle
         return bool(self.pipeline) or not (cycle is None or cycle.response_complete or cycle.more_body)
 
     @property
     def worth(self) -> tuple[bool, bool, float]:
-        """The least gives way: one that never made a request, before all one that is at its first, and the oldest."""
+        """Sort key for eviction, lowest first: without a complete request, then inside its first one, then oldest."""
         is_proven, since = self.completed
         return is_proven, is_proven or self.state is ConnectionState.QUIET, since
 
@@ -192,7 +196,7 @@ class _Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """The client sends no more: what it asked is answered yet, and then, or else now, the connection ends."""
+        """End the connection, once its open requests are answered: the client sends no more."""
         if self.state is ConnectionState.REFUSED or not self.is_owed:
             return False
         self.cycle.keep_alive = False
@@ -201,7 +205,7 @@ class _Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         state = self.state
         if state is ConnectionState.REFUSED:
-            return  # read so that the client can send all it has, and then reads the refusal
+            return  # discarded, so that the client can finish sending and then read the refusal
         if state is ConnectionState.QUIET:
             self._begin()
         super().data_received(data)
@@ -271,7 +275,7 @@ class _Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         now = self._limiter.monotonic()
         self.completed = (True, now)
-        if self.cycle.response_complete:  # answered before it was all there
+        if self.cycle.response_complete:  # answered before it was complete
             self._rest(now)
         else:
             self.state = ConnectionState.ANSWERING
@@ -282,15 +286,15 @@ class _Connection(HttpToolsProtocol):
         super().on_response_complete()
         if self.state is ConnectionState.ANSWERING and self.cycle.response_complete:
             self._rest(self._limiter.monotonic())
-        self._unset_keepalive_if_required()  # the limiter's own bound is in force
+        self._unset_keepalive_if_required()  # the limiter has its own idle limit
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (the parser's words, for logs)
-        """Answer what the parser, or this limiter, stopped at."""
+        """Refuse the request at which the parser, or this limiter, stopped."""
         status, why = self._refusal or (HTTPStatus.BAD_REQUEST.value, "it is no HTTP")
         self._refuse(status, why)
 
     def expire(self) -> None:
-        """The time of what the connection is at is over."""
+        """Close the connection, or refuse its request: its deadline has passed."""
         if self.state in (ConnectionState.HEAD, ConnectionState.BODY):
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, "it takes too long")
         elif self.state is ConnectionState.QUIET and not self.transport.is_closing():
@@ -310,12 +314,12 @@ class _Connection(HttpToolsProtocol):
         self.deadline = now + self._limits.idle_seconds
 
     def _stop(self, status: int, why: str) -> None:
-        """Have the parser stop, from inside one of its calls; the rest is done once it has."""
+        """Stop the parser from inside one of its calls; the refusal is sent once it has stopped."""
         self._refusal = status, why
         raise _Refused
 
     def _refuse(self, status: int, why: str) -> None:
-        """Say why no more is read, and end; where another answer is owed, end with that one."""
+        """Send the reason for the refusal and end; if an earlier answer is owed, end after that one instead."""
         state, self.state = self.state, ConnectionState.REFUSED
         if state is ConnectionState.REFUSED or self.transport.is_closing():
             return
@@ -333,7 +337,7 @@ class _Connection(HttpToolsProtocol):
         text = f"{phrase}: {why}\n"
         head = f"content-type: text/plain\r\ncontent-length: {len(text)}\r\nconnection: close\r\n\r\n"
         self.transport.write(f"HTTP/1.1 {status} {phrase}\r\n{head}{text}".encode())
-        if state is ConnectionState.BODY:  # whoever reads it gives up
+        if state is ConnectionState.BODY:  # the application that reads the body gives up
             cycle.disconnected = True
             cycle.message_event.set()
         self.transport.write_eof()
@@ -341,7 +345,7 @@ class _Connection(HttpToolsProtocol):
 
 
 def _address(host: str) -> str:
-    """*host* in the one form that its address has."""
+    """Return *host* in the canonical form of its address."""
     try:
         found = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:

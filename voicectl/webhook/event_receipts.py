@@ -1,4 +1,4 @@
-"""Receipts of events: each is acknowledged once it is kept, or answered with an NCCO of the user's own app."""
+"""Receipts of events: each is acknowledged once it is stored, or answered with an NCCO of the user's own app."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ _ANSWERED_STATUSES = frozenset(
         DISCONNECTED,
     }
 )
-"""Which statuses an NCCO may follow. Source: webhook reference, "which events may be answered with an NCCO"."""
+"""Statuses that an NCCO may answer. Source: webhook reference, "which events may be answered with an NCCO"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventReceipts:
-    """Keeps events and acknowledges them.
+    """Stores events and acknowledges them.
 
     Args:
-        calls: Learn from events which way legs go.
-        app: None without ``--forward-to``.
+        calls: Records the directions of legs from events.
+        app: The user's app; None without ``--forward-to``.
     """
 
     settings: Settings
@@ -53,18 +53,18 @@ class EventReceipts:
     cache: ResponseCache
 
     async def respond(self, arrival: Arrival, request: Request) -> Response:
-        """Return the acknowledgement of an event, which is kept then."""
+        """Store an event, and return its acknowledgement."""
         warn, started = self.settings.warn, time.perf_counter()
         try:
             kept = await self.writer.keep(arrival)
         except NotKept:
-            warn("not kept", "refused an event that cannot be kept; the platform may send it again")
+            warn("not kept", "refused an event: it cannot be stored now. The platform may send it again")
             return NOT_TAKEN
         if kept.outcome is Outcome.REPLAYED:
             warn("replayed", REPLAYED)
             return FORGED
         if arrival.fault is not None:
-            warn("fault", f"kept an event that cannot be read: {arrival.fault}")
+            warn("fault", f"stored an event that cannot be read: {arrival.fault}")
             return UNREADABLE
         self.calls.note_direction(arrival)
         if (app := self.app) is None:

@@ -1,8 +1,30 @@
-"""Keeping what arrives: a thread that owns the store, and commits together what waits together.
+"""The writer of events: a thread that owns the event store and commits waiting arrivals together."""
 
-Nothing is acknowledged before it is durable. Where the store cannot be used, what arrives goes into a file of the
-spool, and from there into the store once that answers again.
-"""
+# How arrivals are grouped into commits
+#
+# The event loop accepts webhooks; one thread owns the store, which blocks. An arrival passes through three places:
+#
+#   _gathered   arrivals of the current turn of the loop (loop only)
+#   _queue      one list per turn of the loop, handed over by _hand_over with a single wake-up of the thread
+#   _batch      everything that was queued when the thread became free, up to about MAX_TOGETHER (thread only)
+#
+# A batch is one commit, and one fsync. There is no timer and no minimum size: while one commit is under way, arrivals
+# queue up and become the next batch. So a lone event is committed at once, and under load the batches grow until the
+# cost of a commit no longer matters. A slow disk makes larger batches, not a longer queue.
+#
+# Invariants:
+#
+# 1. A future of keep() is resolved only after its arrival is durable, in the store or in the spool; the receiver
+#    acknowledges only then. If neither takes it, the future raises NotKept and the platform sends the event again.
+# 2. Each arrival is settled exactly once: by the thread after its commit, or by close() once the thread is abandoned.
+#    Both happen on the loop, so _waiting and _waiting_bytes, which bound the memory, need no lock.
+# 3. A store that fails is not tried again for retry_seconds. Meanwhile each batch becomes one file of the spool, with
+#    its own fsync, so acknowledgements do not wait for the store.
+# 4. Files of the spool go into the store in their order, some at a time between batches: new arrivals never wait for
+#    the whole backlog. A file is dropped only after its commit. A crash between the two takes the file in twice,
+#    which the store recognises: it counts the second one as a repeat.
+# 5. A file that no store accepts is set aside (_unfit), after its neighbours were tried one by one: it must not keep
+#    the others out.
 
 from __future__ import annotations
 
@@ -28,39 +50,39 @@ if TYPE_CHECKING:
     OnKept = Callable[[list[tuple[Arrival, Kept]]], None]
 
 RETRY_SECONDS = 1.0
-"""How long a store that failed is left alone."""
+"""Seconds between a failure of the store and the next try."""
 
 MAX_WAITING = 10_000
 MAX_WAITING_BYTES = 64 << 20
 MAX_TOGETHER = 1_000
-"""How many arrivals share a commit at most."""
+"""Number of arrivals from which on no more are added to a commit."""
 
 IN_SPOOL = Kept(Outcome.NEW, 0)
-"""What became of an arrival that the spool keeps: which it is, the store will say."""
+"""The outcome of an arrival in the spool: the store decides later if it is a repeat."""
 
 logger = logging.getLogger(__name__)
 
 
 class NotKept(Exception):
-    """Neither the store nor the spool took an arrival, or too many wait already."""
+    """Neither the store nor the spool accepted an arrival, or too many wait already."""
 
 
 class _Pending(NamedTuple):
-    """An arrival, and who waits to hear that it is kept, if anybody does."""
+    """An arrival, and the future to resolve once it is stored, if a task waits for that."""
 
     arrival: Arrival
     future: asyncio.Future[Kept] | None
 
 
 class EventWriter:
-    """Keeps arrivals. Made, used and closed on one event loop.
+    """Stores arrivals. Create, use and close it on one event loop.
 
     Args:
-        open_store: Opens the store, once; raises ``StoreError``, and is asked again then.
-        spool: Where arrivals are while the store cannot be used.
-        on_kept: Told on the loop what became of arrivals, all of one commit at a time; also of those that an earlier
-            process left in the spool.
-        on_trouble: Told in a line, from any thread, when the store is lost, and when it is back.
+        open_store: Opens the store; after a ``StoreError`` it is called again later.
+        spool: Holds arrivals while the store cannot be used.
+        on_kept: Called on the loop with the arrivals of each commit and their outcomes, including those that an
+            earlier process left in the spool.
+        on_trouble: Called with one line, from any thread, when the store fails, and when it works again.
     """
 
     def __init__(
@@ -86,7 +108,7 @@ class EventWriter:
         self._waiting = 0
         self._waiting_bytes = 0
         self._is_closed = False
-        # The thread's own, from here on.
+        # From here on, only the thread uses these.
         self._store: EventStore | None = None
         self._is_down = False
         self._retry_at = 0.0
@@ -100,39 +122,39 @@ class EventWriter:
 
     @property
     def waiting(self) -> int:
-        """How many arrivals are not kept yet."""
+        """Number of arrivals that are not stored yet."""
         return self._waiting
 
     @property
     def has_store(self) -> bool:
-        """Whether the store could be used when last tried."""
+        """True if the store worked when last tried."""
         return not self._is_down
 
     @property
     def spooled(self) -> int:
-        """How many files of the spool wait for the store, or cannot be taken in."""
+        """Number of files of the spool that wait for the store, or that it does not accept."""
         return len(self._spooled) + len(self._unfit)
 
     async def keep(self, arrival: Arrival) -> Kept:
-        """Keep *arrival*, durable on return.
+        """Store *arrival*; it is durable on return.
 
         Raises:
-            NotKept: It is not, and must not be acknowledged.
+            NotKept: The arrival is not stored, and must not be acknowledged.
         """
         future: asyncio.Future[Kept] = self._loop.create_future()
         self._push(_Pending(arrival, future))
         return await future
 
     def keep_later(self, arrival: Arrival) -> None:
-        """Keep *arrival* without anybody waiting for it, before :meth:`close` returns.
+        """Store *arrival* some time before :meth:`close` returns, without waiting for it.
 
         Raises:
-            NotKept: Too many wait already.
+            NotKept: Too many arrivals wait already.
         """
         self._push(_Pending(arrival, None))
 
     async def close(self, seconds: float) -> None:
-        """Keep what waits, and let go of the store; what a stuck store does not take within *seconds* is spooled."""
+        """Store all waiting arrivals and close the store; after *seconds*, put the rest into the spool."""
         self._is_closed = True
         self._hand_over()
         self._queue.put(None)
@@ -142,7 +164,7 @@ class EventWriter:
                 return
         self._is_abandoned = True
         left = [*self._batch, *(each for batch in self._drain() for each in batch or ())]
-        if left:  # what its thread may yet commit is recognised when the file is taken in
+        if left:  # if the thread commits some of them later, the store recognises the repeats
             self._settle(left, self._to_spool([each.arrival for each in left]))
 
     def _push(self, waiting: _Pending) -> None:
@@ -155,13 +177,13 @@ class EventWriter:
         self._gathered.append(waiting)
 
     def _hand_over(self) -> None:
-        """Give the thread what came in one turn of the loop, and wake it once for all."""
+        """Give the thread the arrivals of one turn of the loop, with a single wake-up."""
         if self._gathered:
             self._queue.put(self._gathered)
             self._gathered = []
 
     def _settle(self, batch: Sequence[_Pending], outcomes: list[Kept] | None) -> None:
-        """On the loop: tell those who wait what became of their arrivals; None: they were not kept."""
+        """Resolve the futures of a batch, on the loop; None means that it was not stored."""
         self._waiting -= len(batch)
         self._waiting_bytes -= sum(_size(each.arrival) for each in batch)
         for index, (_, future) in enumerate(batch):
@@ -185,7 +207,7 @@ class EventWriter:
             if batch := self._batch:
                 try:
                     outcomes = self._keep([each.arrival for each in batch])
-                except Exception:  # whoever waits must hear something
+                except Exception:  # the waiting tasks must get a result
                     logger.exception("Keeping events went wrong")
                     outcomes = None
                 if self._is_abandoned:
@@ -200,7 +222,7 @@ class EventWriter:
         self._call_soon(self._ended.set)
 
     def _take(self) -> tuple[list[_Pending], bool]:
-        """What waits now, and whether it is the last; waits itself while there is nothing else to do."""
+        """Return the queued arrivals, and True if they are the last; block while there is nothing else to do."""
         batch: list[_Pending] = []
         is_last = False
         try:
@@ -232,7 +254,7 @@ class EventWriter:
         if store is not None:
             try:
                 kept = store.add(arrivals)
-            except Exception as exc:  # noqa: BLE001 (a bug must not lose what came)
+            except Exception as exc:  # noqa: BLE001 (a bug must not lose arrivals)
                 self._lose(exc)
             else:
                 self._regain()
@@ -244,7 +266,7 @@ class EventWriter:
             path = self._spool.put(arrivals)
         except StoreError as exc:
             self._on_trouble(
-                f"{exc.message} What arrives is refused, so that the platform may send it again."
+                f"{exc.message} Events are refused until this works, so that the platform sends them again."
             )
             return None
         self._spooled.append(path)
@@ -252,7 +274,7 @@ class EventWriter:
         return [IN_SPOOL] * len(arrivals)
 
     def _usable_store(self) -> EventStore | None:
-        """The store, if it may be tried now; opened where it is not yet."""
+        """Return the store, opened if need be; None if it does not work or must not be tried yet."""
         if self._monotonic() < self._retry_at:
             return None
         if self._store is None:
@@ -265,15 +287,15 @@ class EventWriter:
         return self._store
 
     def _lose(self, exc: Exception) -> None:
-        """Leave a store alone that failed; a bug is told where bugs are, and loses nothing either."""
+        """Stop using a store that failed, for a while; a bug in the store is logged, and loses no arrivals either."""
         if not isinstance(exc, StoreError):
-            logger.error("The store of events went wrong", exc_info=exc)
+            logger.error("The event store failed unexpectedly", exc_info=exc)
         if not self._is_down:
-            why = f"The store of events went wrong: {exc!r}."
+            why = f"The event store failed unexpectedly: {exc!r}."
             if isinstance(exc, StoreError):
                 why = f"{exc.message} {exc.hint}" if exc.hint else exc.message
             self._on_trouble(
-                f"{why} Until it can be used again, what arrives is put aside in {self._spool.directory}."
+                f"{why} Until the store works again, events are kept in {self._spool.directory}."
             )
         self._is_down = True
         self._retry_at = self._monotonic() + self._retry_seconds
@@ -282,7 +304,7 @@ class EventWriter:
         if self._is_down:
             self._is_down = False
             self._retry_at = 0.0
-            self._on_trouble("The store of events can be used again.")
+            self._on_trouble("The event store works again.")
             self._look_into_spool()
 
     def _look_into_spool(self) -> None:
@@ -304,13 +326,13 @@ class EventWriter:
             else:
                 count += len(loaded[-1][1])
         while self._spool.damaged:
-            self._on_trouble(f"Events that were put aside are damaged; see {self._spool.damaged.pop()}")
+            self._on_trouble(f"A spool file is damaged, and was moved to {self._spool.damaged.pop()}")
         if loaded:
             self._move(loaded)
 
     def _move(self, loaded: Sequence[tuple[Path, list[Arrival]]]) -> None:
-        """Commit what was loaded, together, and drop its files."""
-        assert self._store is not None  # noqa: S101 (the caller of the caller saw it)
+        """Commit the loaded files together, and delete them."""
+        assert self._store is not None  # noqa: S101 (_run checks it)
         arrivals = [each for _, found in loaded for each in found]
         try:
             kept = self._store.add(arrivals)
@@ -318,7 +340,7 @@ class EventWriter:
             self._spooled.extendleft(path for path, _ in reversed(loaded))
             self._lose(exc)
             return
-        except Exception as exc:  # noqa: BLE001 (what no store takes must not keep it from taking all else)
+        except Exception as exc:  # noqa: BLE001 (a file that the store does not accept must not keep the others out)
             if len(loaded) == 1:
                 self._leave(loaded[0][0], exc)
             else:
@@ -339,15 +361,15 @@ class EventWriter:
             self._call_soon(self._on_kept, [pair for pair in pairs if pair[1].outcome is Outcome.NEW])
 
     def _leave(self, path: Path, exc: Exception) -> None:
-        """Leave a file of the spool alone, for whoever starts next to try again."""
+        """Set a file of the spool aside; the next process tries it again."""
         self._unfit.add(path)
         if isinstance(exc, StoreError):
             self._on_trouble(exc.message)
         else:
-            logger.error("What was put aside in %s cannot be taken in", path, exc_info=exc)
+            logger.error("The spool file %s cannot be moved into the store", path, exc_info=exc)
 
     def _call_soon(self, act: Callable[..., None], *args: object) -> None:
-        with suppress(RuntimeError):  # the loop is closed: it gave us up
+        with suppress(RuntimeError):  # the loop is closed, and no one waits any more
             self._loop.call_soon_threadsafe(act, *args)
 
 

@@ -1,8 +1,8 @@
-"""Passing a webhook on to the user's own application, and judging what that answers.
+"""Passes webhooks on to the user's own application, and checks its answers.
 
-Whoever asked us waits for this: one deadline bounds the whole of it, and whatever goes wrong is no answer, never an
-error. What matters to the application passes as it came: method, query, body, type and signature, so that it may
-verify them itself.
+The platform waits meanwhile: one deadline bounds the whole exchange, and every failure means "no answer", never an
+error. Method, query, body, content type and signature are passed on as received, so that the application can verify
+them itself.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 MAX_BODY_BYTES = 1 << 20
 LANES = 8
 LANE_WIDTH = 8
-"""Connections of one pool: httpx's own grows slow with more than a dozen requests at once."""
+"""Connections of one pool: an httpx pool becomes slow with more than a dozen requests at once."""
 
 KEEP_SECONDS = 1.5
-"""How long an idle connection is kept: less than common servers keep it, which would close it under a request."""
+"""Seconds that an idle connection is kept: fewer than common servers do, so that they do not close it in use."""
 
 AT_ONCE_BYTES = 32 << 10
-"""An NCCO up to this size is checked in at most 15 ms; others are answered meanwhile where one is larger."""
+"""An NCCO up to this size is checked at once, in at most 15 ms; a larger one is checked in a thread."""
 
 _PASSED = frozenset({b"content-type", b"authorization"})
 _FORWARDED_FOR = b"x-forwarded-for"
@@ -53,14 +53,14 @@ _MAX_SHOWN = 100
 
 
 class Forwarder:
-    """Asks an application, over connections that are kept.
+    """Passes requests on to an application, over connections that are kept open.
 
     Args:
-        url: ``http`` or ``https``; the request of a route goes to the route's name below it.
-        on_trouble: Told why there is no answer, a line without anything of the request.
+        url: ``http`` or ``https``; the name of a request's route is added to its path.
+        on_trouble: Called with the reason if there is no answer: one line, without any content of the request.
 
     Raises:
-        InputError: *url* is none, or has more than host, port and path.
+        InputError: *url* is not an http or https URL, or has more than host, port and path.
     """
 
     def __init__(self, url: str, *, on_trouble: Callable[[str], None] | None = None) -> None:
@@ -73,11 +73,11 @@ class Forwarder:
         self._tls: ssl.SSLContext | None = None
 
     async def ask(self, asked: Request, *, within: float) -> Response | None:
-        """Pass a request on and return its answer; None if it is late or broken.
+        """Pass a request on and return its answer; None if that is late or unusable.
 
         Args:
-            asked: The name of its route is added to the path; a few of its headers pass.
-            within: Seconds, from now to the last byte of the answer.
+            asked: The request, of which only a few headers are passed on.
+            within: Seconds from now to the last byte of the answer.
         """
         try:
             request = self._request(asked)
@@ -89,7 +89,7 @@ class Forwarder:
                 finally:
                     lane.busy -= 1
         except TimeoutError:
-            found = f"no whole answer within {within:.1f} s"
+            found = f"no complete answer within {within:.1f} s"
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, ssl.SSLError) as exc:
             found = _reason(exc)
         if isinstance(found, Response):
@@ -99,7 +99,7 @@ class Forwarder:
         return None
 
     async def close(self) -> None:
-        """Close what is kept open."""
+        """Close all connections."""
         lanes, self._lanes = self._lanes, []
         for lane in lanes:
             await lane.transport.aclose()
@@ -116,11 +116,11 @@ class Forwarder:
             self._url,
             headers=[*_OURS, *passed],
             content=asked.body or None,
-            extensions={"target": target},  # httpx would write the query its own way, and a hash not match it
+            extensions={"target": target},  # httpx would re-encode the query, and its hash would not match
         )
 
     def _lane(self) -> _Lane:
-        """The first pool with room: a few requests after one another use one connection."""
+        """Return the first pool with room, so that requests after one another share a connection."""
         for lane in self._lanes:
             if lane.busy < LANE_WIDTH:
                 return lane
@@ -135,14 +135,14 @@ class Forwarder:
 
 @dataclass(slots=True)
 class _Lane:
-    """A pool of connections, and how many of them are at work."""
+    """A pool of connections, and the number of requests that use it."""
 
     transport: httpx.AsyncHTTPTransport
     busy: int = 0
 
 
 def ncco_fault(body: bytes) -> str | None:
-    """Why the platform would not run *body*, with the linter's first error; None if it would."""
+    """Return why the platform would not run *body*, with the linter's first error; None if it would."""
     try:
         flow = strict_json.loads(body.decode(), max_depth=MAX_DEPTH)
     except UnicodeDecodeError:
@@ -156,10 +156,10 @@ def ncco_fault(body: bytes) -> str | None:
 
 
 async def ncco_fault_aside(body: bytes, *, within: float) -> str | None:
-    """See :func:`ncco_fault`; others are not kept waiting, however large *body* is.
+    """Return the same as :func:`ncco_fault`, without blocking the event loop however large *body* is.
 
     Args:
-        within: Seconds that it may take.
+        within: Longest time for the check, in seconds.
     """
     if len(body) <= AT_ONCE_BYTES:
         return ncco_fault(body)
@@ -167,14 +167,14 @@ async def ncco_fault_aside(body: bytes, *, within: float) -> str | None:
         async with asyncio.timeout(within):
             return await asyncio.to_thread(ncco_fault, body)
     except TimeoutError:
-        return "it is too large to be checked in time"
+        return "it is too large to check in time"
 
 
 async def _exchange(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> Response | str:
-    """The answer to *request*, or why it is none.
+    """Return the answer to *request*, or why there is no usable one.
 
-    A kept connection may be closed by the other side just as a request is written to it. That one has not been heard,
-    so it is sent again, over a new one in the end.
+    The application may close an idle connection just as a request is written to it. It has not read that request,
+    so the request is sent again, at last over a new connection.
     """
     is_new = False
 
@@ -201,12 +201,12 @@ async def _read(response: httpx.Response) -> Response | str:
                 ", a redirect, which is not followed" if is_redirect else ""
             )
         if response.headers.get("content-encoding", "identity").lower() != "identity":
-            return "it is compressed, which was not asked for"
+            return "the answer is compressed, although the request did not allow that"
         body = bytearray()
         async for part in response.aiter_raw():
             body += part
             if len(body) > MAX_BODY_BYTES:
-                return "it is over 1 MiB"
+                return "the answer is over 1 MiB"
     finally:
         await response.aclose()
     content_type = _UNPRINTABLE.sub("", response.headers.get("content-type", "")).strip()
@@ -228,7 +228,7 @@ def _checked(url: str) -> httpx.URL:
 
 
 def _tls(url: httpx.URL) -> ssl.SSLContext:
-    """What the system trusts; for http nobody, since nothing is ever checked with it."""
+    """Return a context with the system's certificates; for http without any, since they are never used."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if url.scheme == "https":
@@ -237,11 +237,11 @@ def _tls(url: httpx.URL) -> ssl.SSLContext:
 
 
 def _reason(exc: Exception) -> str:
-    """What went wrong, in words that hold nothing of the request."""
+    """Describe a failure without any content of the request."""
     for each in causes(exc):
         match each:
             case socket.gaierror():
-                return "its name cannot be resolved"
+                return "its host name cannot be resolved"
             case ssl.SSLCertVerificationError():
                 return f"its certificate is not trusted: {each.verify_message}"
             case ConnectionRefusedError():
@@ -250,7 +250,7 @@ def _reason(exc: Exception) -> str:
                 return "there are no free file descriptors"
     match exc:
         case httpx.ConnectError():
-            return "no connection"
+            return "the connection failed"
         case httpx.LocalProtocolError() | httpx.InvalidURL() | ValueError():
-            return "the request cannot be passed on as it came"
-    return "the connection was closed, or what came is no whole answer"
+            return "the request cannot be passed on unchanged"
+    return "the connection was closed, or the answer is incomplete"

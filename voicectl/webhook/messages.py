@@ -1,4 +1,4 @@
-"""Requests and responses, as the receiver takes, passes on and gives them."""
+"""Requests and responses of the receiver."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from voicectl.store.events import Route
 
 SUCCESSES = range(200, 206)
-"""The statuses that the platform takes for an answer."""
+"""The statuses that the platform accepts as an answer."""
 
 MAX_REMEMBERED = 4_096
 MAX_REMEMBERED_BYTES = 16 << 20
@@ -24,11 +24,11 @@ TEXT = "text/plain; charset=utf-8"
 
 
 class Request(NamedTuple):
-    """A webhook, as it may have to be passed on.
+    """A webhook as received, complete enough to be passed on.
 
     Attributes:
-        headers: Their names in small letters.
-        peer: The address that it came from.
+        headers: The headers, with names in lower case.
+        peer: The address that the request came from.
     """
 
     route: Route
@@ -40,7 +40,7 @@ class Request(NamedTuple):
 
 
 class Response(NamedTuple):
-    """A response, of the receiver or of the user's own app."""
+    """A response of the receiver or of the user's own app."""
 
     status: int
     body: bytes = b""
@@ -48,7 +48,7 @@ class Response(NamedTuple):
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
     def messages(self) -> tuple[Message, Message]:
-        """Return the messages that ASGI sends."""
+        """Return the ASGI messages that send this response."""
         headers = [(b"content-length", str(len(self.body)).encode()), *self.headers]
         if self.content_type is not None:
             headers.append((b"content-type", self.content_type.encode("latin-1", "replace")))
@@ -59,7 +59,7 @@ class Response(NamedTuple):
 
 
 class ResponseCache:
-    """Successful responses by key, bounded: the oldest are forgotten first."""
+    """A bounded cache of successful responses; the oldest are dropped first."""
 
     def __init__(self) -> None:
         self._responses: OrderedDict[bytes, Response] = OrderedDict()
@@ -67,7 +67,7 @@ class ResponseCache:
         self._pending: dict[bytes, asyncio.Task[Response]] = {}
 
     async def get(self, key: bytes | None, make: Callable[[], Awaitable[Response]]) -> Response:
-        """Return the response to *key*, made if it is neither known nor being made; None is no key."""
+        """Return the response for *key*, or the one being made; else make it. None is never cached."""
         if key is None:
             return await make()
         if (known := self._responses.get(key)) is not None:
@@ -78,7 +78,7 @@ class ResponseCache:
         return await asyncio.shield(task)
 
     async def close(self) -> None:
-        """Break off what is being made."""
+        """Cancel the responses that are being made."""
         for task in (late := list(self._pending.values())):
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)

@@ -1,6 +1,6 @@
-"""The receiver: checks webhooks, answers calls from memory, and acknowledges events once they are kept.
+"""The receiver: verifies webhooks, answers calls from memory, and acknowledges events once they are stored.
 
-It is an ASGI application by itself: a framework's routing and response objects would cost as much again as a request.
+It is a plain ASGI application: a framework's routing and response objects would double the cost of a request.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ logger = logging.getLogger(__name__)
 
 
 class Receiver:
-    """The application.
+    """The ASGI application.
 
     Args:
-        tokens: Those of calls, which were taken before.
+        tokens: The tokens of requests for an NCCO that were accepted so far.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Receiver:
             logger.exception("A request to %s went wrong", scope["path"])
             response = BUG
         except asyncio.CancelledError:
-            return  # broken off at the end: the server would call that our bug
+            return  # cancelled at shutdown: the server would report that as an error
         if response is None:
             return
         if route is not None:
@@ -91,16 +91,16 @@ class Receiver:
             await send(message)
 
     async def close(self, seconds: float) -> None:
-        """Let what is passed on in the background come to its end, for so long."""
+        """Wait up to *seconds* for the requests to the user's app, then cancel the rest."""
         if self._app is not None:
             await self._app.close(seconds)
         await self._cache.close()
-        # Last: what is still asked would be taken for an answer that failed.
+        # Last: a request that is still open would count as a failed answer.
         if self._settings.forwarder is not None:
             await self._settings.forwarder.close()
 
     async def _receive(self, route: Route, scope: Scope, receive: Receive) -> Response | None:
-        """The answer to a webhook; None if the client left before it was all there."""
+        """Return the answer to a webhook; None if the client left before it sent all of it."""
         body = await _body(receive)
         if body is None:
             return None
@@ -121,7 +121,7 @@ class Receiver:
             return UNSIGNED if exc.is_unsigned else FORGED
         if jti is None:
             self._warn(
-                "unsigned", f"took a request to {PREFIX}{route} that nobody vouches for: --allow-unsigned"
+                "unsigned", f"accepted an unsigned request to {PREFIX}{route}, because of --allow-unsigned"
             )
         arrival = Arrival.read(
             received=self._settings.clock.time(),
@@ -137,7 +137,7 @@ class Receiver:
         return await self._events.respond(arrival, request)
 
     def _verify(self, request: Request) -> str | None:
-        """Return the id of the request's token; None if it has none, and needs none."""
+        """Return the id of the request's token; None if it has no token and needs none."""
         verifier = self._settings.verifier
         tokens = [value.decode("latin-1") for name, value in request.headers if name == b"authorization"]
         if verifier is None or (self._settings.is_unsigned_allowed and not tokens):
@@ -148,7 +148,7 @@ class Receiver:
 
 
 async def _body(receive: Receive) -> bytes | None:
-    """All of a request's body, which the limiter bounds; None if the client left before."""
+    """Return a request's whole body, which the limiter bounds; None if the client left before its end."""
     parts: list[bytes] = []
     is_more = True
     while is_more:

@@ -1,8 +1,8 @@
-"""Which NCCO answers which call: an NCCO for all of them, or rules of which the first that fits has it.
+"""Answer rules: one NCCO for all calls, or rules of which the first that matches answers a call.
 
-Everything is checked and prepared when it is read, so that a call is answered in microseconds. Actions become JSON by
-the serialiser alone, and a request's values go into the texts of ``talk`` and nowhere else: whoever phones in cannot
-change what is done with the call.
+Everything is checked and prepared when the file is read, so that a call is answered in microseconds. Only the JSON
+serialiser writes actions, and values of the request go only into the texts of ``talk``: a caller cannot change what
+happens to the call.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ if TYPE_CHECKING:
     from voicectl.webhook.templates import Template
 
 MAX_BYTES = 1 << 20
-"""Of all files together."""
+"""Largest size of all files together."""
 
 MAX_RULES = 500
 MAX_PATTERN = 256
 MAX_TOLD = 10
 
 Stamp = tuple[int, int, int, int]
-"""What changes with a file: two times in nanoseconds, of its content and of its mode, size, inode."""
+"""A file's version: the times of its last change of content and of metadata in nanoseconds, its size, its inode."""
 
-_MAX_BITS = 1024  # of a whole number; no reader of JSON that keeps floats takes a larger one
+_MAX_BITS = 1024  # of an integer: readers of JSON that use floats accept no larger one
 _CONDITIONS = ("to", "from", "direction", "endpoint_type")
 _NUMBERS = ("to", "from")
 _VALUES = {"direction": ("inbound", "outbound"), "endpoint_type": tuple(ENDPOINT.records)}
@@ -61,16 +61,16 @@ _HEADER = re.compile(r"^[ \t]*\[\[[ \t]*rule[ \t]*\]\]", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flow:
-    """An NCCO that is ready to be served.
+    """An NCCO prepared for serving.
 
     Attributes:
-        actions: Each as JSON; one that has variables as the action and its text.
+        actions: Each action as JSON; if it has variables, as the action and its text.
     """
 
     actions: tuple[bytes | tuple[Action, Template], ...]
 
     def fill(self, fields: Mapping[str, Any]) -> bytes:
-        """The NCCO as JSON, with the values of *fields* in its texts."""
+        """Return the NCCO as JSON, with the values of *fields* in its texts."""
         return b"[%b]" % b",".join(
             each if isinstance(each, bytes) else _json(each[0] | {"text": each[1].fill(fields)})
             for each in self.actions
@@ -79,27 +79,27 @@ class Flow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """What a field of the request must be: one of some texts, or like one of some patterns, without case."""
+    """A condition on one field of a request: its value equals a text or matches a pattern, in any case."""
 
     name: str
     texts: frozenset[str]
     patterns: re.Pattern[str] | None
 
     def fits(self, value: object) -> bool:
-        """Whether *value* is so; what is no text, or not there, is the empty one."""
+        """Return True if *value* meets the condition; a missing value, or one that is not text, is empty."""
         text = _normal(self.name, value[: MAX_PATTERN * 2] if isinstance(value, str) else "")
         return text in self.texts or (self.patterns is not None and self.patterns.match(text) is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What answers the calls that fit all its conditions."""
+    """An answer for the calls that meet all its conditions."""
 
     conditions: tuple[Condition, ...]
     flow: Flow
 
     def fits(self, fields: Mapping[str, Any], direction: str) -> bool:
-        """Whether it is for this call."""
+        """Return True if the call meets all conditions."""
         return all(
             each.fits(direction if each.name == "direction" else fields.get(each.name))
             for each in self.conditions
@@ -108,15 +108,15 @@ class Rule:
 
 @dataclass(slots=True)
 class Reading:
-    """One reading of a file of answers, and of those that it names.
+    """One reading of a file of answers, and of the files that it names.
 
     Args:
         path: The file.
-        allows: Told each NCCO; raises for one that must not be served.
+        allows: Called with each NCCO; raises for one that must not be served.
 
     Attributes:
-        stamps: What was read, as it was then; None where it could not be. True also of a reading that failed.
-        warnings: What is doubtful.
+        stamps: The version of each file that was read, or None if it could not be; also set if the reading fails.
+        warnings: The linter's warnings, one line each.
     """
 
     path: Path
@@ -127,10 +127,10 @@ class Reading:
     _size: int = field(default=0, init=False)
 
     def rules(self) -> tuple[Rule, ...]:
-        """The rules, in order.
+        """Return the rules, in order.
 
         Raises:
-            VoicectlError: Something is wrong; says where.
+            VoicectlError: The files are invalid; the message says where.
         """
         content = self._read(self.path)
         if self.path.suffix.lower() == ".json" or _BEGINS_AS_JSON.match(content):
@@ -149,14 +149,16 @@ class Reading:
     def _rules_in(self, tables: dict[str, Any], text: str) -> tuple[Rule, ...]:
         for name in tables:
             if name != "rule":
-                raise InputError(f"{self.path}: there is no {name[:MAX_PATTERN]!r} here.", hint=_SHAPE)
+                raise InputError(f"{self.path} has an unknown key {name[:MAX_PATTERN]!r}.", hint=_SHAPE)
         given = tables.get("rule", [])
         if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
-            raise InputError(f"{self.path}: a rule begins with [[rule]], in two brackets.", hint=_SHAPE)
+            raise InputError(
+                f"{self.path}: a rule must begin with [[rule]], in double brackets.", hint=_SHAPE
+            )
         if not given:
-            raise InputError(f"{self.path} has no rule.", hint=_SHAPE)
+            raise InputError(f"{self.path} has no rules.", hint=_SHAPE)
         if len(given) > MAX_RULES:
-            raise InputError(f"{self.path} has {len(given)} rules; {MAX_RULES} are the most.")
+            raise InputError(f"{self.path} has {len(given)} rules; at most {MAX_RULES} are allowed.")
         lines = [text.count("\n", 0, found.start()) + 1 for found in _HEADER.finditer(text)]
         rules: list[Rule] = []
         for index, table in enumerate(given):
@@ -164,7 +166,7 @@ class Reading:
             where = f"{self.path}, rule {index + 1}{line}"
             if rules and not rules[-1].conditions:
                 raise InputError(
-                    f"{where} is never reached: rule {index} is for all calls.",
+                    f"{where} is never reached: rule {index} matches all calls.",
                     hint="Put the rule without conditions last.",
                 )
             rules.append(self._rule(table, where))
@@ -174,9 +176,7 @@ class Reading:
         for name in table:
             if name not in (*_CONDITIONS, *_RESULTS):
                 near = nearest(name, (*_CONDITIONS, *_RESULTS))
-                hint = (
-                    f"Did you mean {near}?" if near else f"A rule has {', '.join((*_CONDITIONS, *_RESULTS))}."
-                )
+                hint = f"Did you mean {near}?" if near else f"Keys: {', '.join((*_CONDITIONS, *_RESULTS))}."
                 raise InputError(f"{where} has an unknown key {name[:MAX_PATTERN]!r}.", hint=hint)
         conditions = tuple(
             _condition(name, table[name], f"{where}: {name}") for name in _CONDITIONS if name in table
@@ -190,7 +190,7 @@ class Reading:
             return Rule(conditions=conditions, flow=self._flow(table["answer"], f"{where}: answer"))
         name = table["ncco"]
         if not isinstance(name, str) or not name:
-            raise InputError(f"{where}: ncco is not the name of a file.", hint='Write ncco = "welcome.json".')
+            raise InputError(f"{where}: ncco is not a file name.", hint='Write ncco = "welcome.json".')
         path = self.path.parent / name
         if path not in self._flows:
             try:
@@ -201,7 +201,7 @@ class Reading:
         return Rule(conditions=conditions, flow=self._flows[path])
 
     def _flow_in(self, content: bytes, where: str) -> Flow:
-        """The NCCO in a file, whose faults have a line and a column: ``welcome.json:2:43: ...``."""
+        """Return the NCCO in a file; errors name a line and a column: ``welcome.json:2:43: ...``."""
         before = f"{where}:"
         self._judge(
             before,
@@ -221,13 +221,13 @@ class Reading:
         return self._prepare(document.value, place)
 
     def _flow(self, value: Any, where: str) -> Flow:
-        """The NCCO that is written in a rule."""
+        """Return the NCCO that is written in a rule."""
         _check_is_json(value, where)
         self._judge(f"{where}: ", [(finding.is_error, _told(finding)) for finding in lint(value)])
         return self._prepare(value, lambda _: where)
 
     def _judge(self, before: str, findings: list[tuple[bool, str]]) -> None:
-        """Keep the doubts, and refuse what has errors."""
+        """Add the warnings, and raise the errors."""
         self.warnings += [before + told for is_error, told in findings if not is_error]
         errors = [told for is_error, told in findings if is_error]
         if errors:
@@ -236,7 +236,7 @@ class Reading:
             raise InputError(before + told, hint="'voicectl ncco lint FILE' checks an NCCO.")
 
     def _prepare(self, flow: Ncco, place: Callable[[json_places.Path], str]) -> Flow:
-        """Make *flow*, in which the linter found no error, ready; *place* says where something in it is."""
+        """Prepare a *flow* in which the linter found no error; *place* returns the position of a path in it."""
         self.allows(flow)
         actions: list[bytes | tuple[Action, Template]] = []
         for index, action in enumerate(flow):
@@ -244,8 +244,8 @@ class Reading:
             for path, text in _texts(action, (index,)):
                 if path != spoken and templates.has_variable(text):
                     raise InputError(
-                        f"{place(path)}: {show(path)} has a variable, which only the text of a talk may.",
-                        hint="Whoever phones in chooses what it would be.",
+                        f"{place(path)}: {show(path)} has a variable; only the text of a talk action may have one.",
+                        hint="Callers control the values of variables, so they may only be spoken.",
                     )
             if spoken is None:
                 actions.append(_json(action))
@@ -258,12 +258,12 @@ class Reading:
         return Flow(actions=tuple(actions))
 
     def _read(self, path: Path) -> bytes:
-        """A file, bounded, opened without waiting; what it is stamped with is that of what was read."""
+        """Read a file, within the limit and without blocking, and record the version that was read."""
         self.stamps[path] = None
         try:
             handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except (OSError, ValueError) as exc:
-            why = exc.strerror if isinstance(exc, OSError) else "it is not the name of a file"
+            why = exc.strerror if isinstance(exc, OSError) else "it is not a file name"
             raise InputError(f"{path} cannot be read: {why}.", hint="Check the path.") from exc
         try:
             found = os.fstat(handle)
@@ -278,12 +278,14 @@ class Reading:
             os.close(handle)
         self._size += len(content)
         if self._size > MAX_BYTES:
-            raise InputError(f"{path} is over 1 MiB, or the answers are in all.", hint="Make them smaller.")
+            raise InputError(
+                f"{path} is too large: the answers may have 1 MiB in all.", hint="Make the files smaller."
+            )
         return content
 
 
 def stamp(path: Path) -> Stamp | None:
-    """What changes with the file at *path*; None if there is none."""
+    """Return the version of the file at *path*; None if there is no file."""
     try:
         return _stamp(path.stat())
     except (OSError, ValueError):
@@ -298,20 +300,20 @@ def _condition(name: str, value: Any, where: str) -> Condition:
     given = value if isinstance(value, list) else [value]
     if not given or not all(isinstance(each, str) and len(each) <= MAX_PATTERN for each in given):
         raise InputError(
-            f"{where} is not a text of at most {MAX_PATTERN} characters, nor an array of such.",
+            f"{where} is not a string of at most {MAX_PATTERN} characters, or an array of such strings.",
             hint='Write it in quotes: "447700900001", or "4477*", or ["4420*", "4477*"].',
         )
     for each in given:
         if name in _NUMBERS and _WRITTEN_NUMBER.fullmatch(each):
             raise InputError(
-                f"{where}: {each!r} fits no call: the platform sends numbers as digits only.",
+                f"{where}: {each!r} matches no call: the platform sends numbers as digits only.",
                 hint=f'Write it as "{re.sub(r"[^0-9*?]", "", each)}".',
             )
         known = _VALUES.get(name)
         if known and "*" not in each and "?" not in each and each.lower() not in known:
             near = nearest(each, known)
-            hint = f'Did you mean "{near}"?' if near else f"It is one of {', '.join(known)}."
-            raise InputError(f"{where}: {each!r} is none.", hint=hint)
+            hint = f'Did you mean "{near}"?' if near else f"Use one of: {', '.join(known)}."
+            raise InputError(f"{where}: {each!r} is not a known value.", hint=hint)
     wild = [_normal(name, each) for each in given if "*" in each or "?" in each]
     joined = "|".join(fnmatch.translate(each.replace("[", "[[]")) for each in wild)
     return Condition(
@@ -322,13 +324,13 @@ def _condition(name: str, value: Any, where: str) -> Condition:
 
 
 def _normal(name: str, text: str) -> str:
-    """*text* as it is compared: without case, a number without its ``+``."""
+    """Return *text* in the form for comparisons: in lower case, and a number without its ``+``."""
     lowered = text.lower()
     return lowered.removeprefix("+") if name in _NUMBERS else lowered
 
 
 def _texts(value: Any, path: json_places.Path) -> list[tuple[json_places.Path, str]]:
-    """Every text in *value*, keys too, and where it is; a key is where its value is."""
+    """Return every string in *value*, with its path; a key has the path of its value."""
     found: list[tuple[json_places.Path, str]] = []
     left = [(path, value)]
     while left:
@@ -344,15 +346,18 @@ def _texts(value: Any, path: json_places.Path) -> list[tuple[json_places.Path, s
 
 
 def _check_is_json(value: Any, where: str) -> None:
-    """See that a value of TOML, which has times, numbers of any size and any depth, can be sent as JSON."""
+    """Check that a TOML value can be sent as JSON: TOML also has dates, and numbers and nesting without limits."""
     level = [value]
     for _ in range(json_places.MAX_DEPTH + 1):
         for each in level:
             if isinstance(each, date | time) or (isinstance(each, float) and not math.isfinite(each)):
-                raise InputError(f"{where} holds {each}, which JSON cannot say.", hint="Put it in quotes.")
+                raise InputError(
+                    f"{where} has {each}, which JSON does not support.", hint="Put it in quotes."
+                )
             if isinstance(each, int) and each.bit_length() > _MAX_BITS:
                 raise InputError(
-                    f"{where} holds a number of {each.bit_length()} bits.", hint="Put it in quotes."
+                    f"{where} has a number of {each.bit_length()} bits, which is too large.",
+                    hint="Put it in quotes.",
                 )
         level = [
             inside
@@ -363,7 +368,7 @@ def _check_is_json(value: Any, where: str) -> None:
         if not level:
             return
     raise InputError(
-        f"{where} is nested more than {json_places.MAX_DEPTH} deep.", hint="Nothing that is sent is so deep."
+        f"{where} is nested more than {json_places.MAX_DEPTH} levels deep.", hint="Make it flatter."
     )
 
 

@@ -1,4 +1,4 @@
-"""Running a receiver until a signal."""
+"""The server that runs a receiver until a signal stops it."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ HOST = "127.0.0.1"
 PORT = 3000
 
 KEEPING_SHARE = 0.3
-"""How much of the time at the end is for what is not kept yet, at least."""
+"""Least share of the grace time that is kept for writing events to the store."""
 
 _TICK_SECONDS = 0.1  # as uvicorn counts it
 _BACKLOG = 1024
 
 
 def listen(host: str = HOST, port: int = PORT) -> socket.socket:
-    """Take *port* of an address of this machine; 0: any free one.
+    """Listen on *port* of an address of this machine; 0 takes any free port.
 
     Raises:
-        OSError: It cannot be had.
-        ValueError: *host* is none: an empty one would mean all there are.
+        OSError: The address or port is not available.
+        ValueError: *host* is not an address; an empty one would mean all addresses.
     """
     if not host.isprintable() or not host or " " in host:
         raise ValueError("no address")
@@ -59,11 +59,11 @@ def serve(
     *,
     echoes: Echoes | None = None,
 ) -> None:
-    """Serve at *sock*, which is closed then, until SIGINT, SIGTERM or SIGHUP; a second one ends the process at once.
+    """Serve at *sock* until SIGINT, SIGTERM or SIGHUP, then close it; a second signal ends the process at once.
 
     Args:
         on_ready: Called once requests are answered.
-        echoes: Of whoever catches signals before and after.
+        echoes: The echoes of the code that catches signals before and after.
     """
     caught: list[int] = []
     echoes = echoes or Echoes()
@@ -90,7 +90,7 @@ def serve(
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run *main* on a loop of uvloop."""
+    """Run *main* on a uvloop event loop."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main)
 
@@ -116,7 +116,7 @@ async def serve_until(
 
 
 def _writer(settings: Settings, metrics: Metrics, tokens: SeenTokens) -> EventWriter:
-    """Return the writer of events; the tokens that its store knows are added to *tokens* once it is open."""
+    """Return the event writer; once its store is open, the tokens stored there are added to *tokens*."""
     loop = asyncio.get_running_loop()
 
     def open_store() -> EventStore:
@@ -148,17 +148,19 @@ def _show_state(metrics: Metrics, limiter: ConnectionLimiter, writer: EventWrite
     metrics.show("connections", "Connections open.", lambda: limiter.connections)
     metrics.show(
         "connections_unfinished",
-        "Connections with a request that is not all there.",
+        "Connections with an incomplete request.",
         lambda: sum(state in (ConnectionState.HEAD, ConnectionState.BODY) for state in limiter.states()),
     )
-    metrics.show("refused", "Requests refused at the door.", lambda: sum(limiter.refused.values()))
-    metrics.show("waiting", "Webhooks that are not kept yet.", lambda: writer.waiting)
-    metrics.show("spooled", "Files that wait for the store.", lambda: writer.spooled)
-    metrics.show("store_up", "Whether the store can be used.", lambda: writer.has_store)
+    metrics.show(
+        "refused", "Requests refused by the connection limits.", lambda: sum(limiter.refused.values())
+    )
+    metrics.show("waiting", "Webhooks that are not stored yet.", lambda: writer.waiting)
+    metrics.show("spooled", "Spool files that wait for the store.", lambda: writer.spooled)
+    metrics.show("store_up", "1 if the store can be used, else 0.", lambda: writer.has_store)
 
 
 class _Server(Server):
-    """Uvicorn's server, stopped by an event and at once; it has the limiter look after its connections."""
+    """Uvicorn's server, stopped at once by an event; it sweeps the limiter's connections at each tick."""
 
     def __init__(
         self,
@@ -196,6 +198,6 @@ class _Server(Server):
         loop = asyncio.get_running_loop()
         until = self.stopped_at + self._grace_seconds
         while (tasks or connections) and loop.time() < until:
-            await asyncio.sleep(0.005)  # an answer that was given is on its way yet
+            await asyncio.sleep(0.005)  # answers may still be on their way
             self._limiter.sweep()
         await self.break_off(turns=3)

@@ -1,4 +1,4 @@
-"""The settings of a receiver: what it works with, and its bounds."""
+"""The settings of a receiver: its collaborators and its limits."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """How long the user's app is waited for, and how far it may be behind.
+    """Limits on waiting for the user's app, and on events waiting for it.
 
     Attributes:
-        answer_seconds: For the NCCO of a call; the platform waits 5 s for it.
-        event_seconds: For the answer to an event; the platform waits 10 s.
-        behind: How many events may wait to be passed on.
+        answer_seconds: Longest wait for the NCCO of a call; the platform waits 5 s for it.
+        event_seconds: Longest wait for the answer to an event; the platform waits 10 s.
+        behind: Most events that may wait to be passed on.
     """
 
     answer_seconds: float = 4.0
@@ -37,18 +37,18 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a receiver works with.
+    """The parts that a receiver works with.
 
     Attributes:
-        open_store: Opens the store of events, in the thread that uses it.
-        verifier: Judges signatures; None if no secret is known: then no request counts as signed.
-        is_unsigned_allowed: Whether to keep what is not signed.
+        open_store: Opens the event store, in the thread that uses it.
+        verifier: Verifies signatures; None if no secret is known: then no request counts as signed.
+        is_unsigned_allowed: True to keep unsigned events.
         answers: The NCCOs of calls.
-        forwarder: Asks the user's own app; closed when the server stops.
-        on_kept: Called on the loop with what was kept; must return at once.
-        retry_seconds: How long a store that failed is left alone.
-        grace_seconds: How long all that is under way may go on when the server stops.
-        warn: Takes what is wrong, from any thread; must return at once, too.
+        forwarder: Passes webhooks on to the user's own app; closed when the server stops.
+        on_kept: Called on the loop with the stored events; must return at once.
+        retry_seconds: Seconds between a failure of the store and the next try.
+        grace_seconds: Longest time that open requests and writes may take after the server is asked to stop.
+        warn: Called with each warning, from any thread; must return at once, too.
     """
 
     open_store: Callable[[], EventStore]

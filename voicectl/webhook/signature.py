@@ -1,7 +1,7 @@
-"""Whether a webhook was signed by the platform, for this application, just now, and as it came.
+"""Verification of signed webhooks: signed by the platform, for this application, recently, and unaltered.
 
-Source: Vonage documentation on signed webhooks, "verification procedure"; what it leaves open is decided strictly: a
-token is fresh for minutes only, and the hash of what it vouches for must be there.
+Source: Vonage documentation on signed webhooks, "verification procedure". Where it leaves a choice, the strict one is
+made: a token is fresh for a few minutes only, and it must have a hash of the signed content.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ ISSUER = "Vonage"
 
 MAX_AGE_SECONDS = 300
 MAX_AHEAD_SECONDS = 60
-"""How far the signer's clock may be ahead of ours."""
+"""Most seconds that the signer's clock may be ahead of this machine's."""
 
 MAX_TOKEN_BYTES = 8192
 
 _TOKEN = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+")
 _HASH = re.compile("[0-9a-f]{64}")
 _EMPTY_HASH = hashlib.sha256(b"").hexdigest()
-_BY_POST = "Have this webhook sent by POST: voicectl app urls --answer-method POST (or --event-method ...)"
+_BY_POST = "Switch this webhook to POST: voicectl app urls --answer-method POST (or --event-method ...)"
 _CLOCK = "Check this machine's clock: date -u"
 
 
 class Verified(NamedTuple):
-    """What a good signature says.
+    """The claims of a verified signature.
 
     Attributes:
         jti: The token's id.
-        iat: When it was made, in Unix seconds.
-        api_key: The account whose secret made it.
+        iat: The time of signing, in Unix seconds.
+        api_key: The account whose secret signed it.
     """
 
     jti: str
@@ -57,12 +57,12 @@ class Verified(NamedTuple):
 
 
 class Verifier:
-    """Judges the signatures of webhooks.
+    """Verifies the signatures of webhooks.
 
     Args:
-        secrets: The one or two secrets of each account, asked anew for each webhook; the account None stands for any.
-        application_id: Whose webhooks these are.
-        now: Gives the time in Unix seconds.
+        secrets: Returns the one or two secrets of each account; called for each webhook. The account None means any.
+        application_id: The application that the webhooks must be for.
+        now: Returns the time in Unix seconds.
     """
 
     def __init__(self, secrets: Secrets, *, application_id: str, now: Callable[[], float]) -> None:
@@ -71,16 +71,17 @@ class Verifier:
         self._now = now
 
     def verify(self, *, method: str, query: bytes, body: bytes, authorization: Sequence[str]) -> Verified:
-        """Return what the signature says, if it is good.
+        """Verify the signature of a request, and return its claims.
 
         Args:
             method: ``GET`` or ``POST``.
-            query: The query of the URL, as it came.
-            body: To the byte.
+            query: The query of the URL, as received.
+            body: The body, byte for byte.
             authorization: The values of all ``Authorization`` headers.
 
         Raises:
-            SignatureError: It is not; says why, without a word of the token or of a secret.
+            SignatureError: The signature is not valid; the message says why, and contains no part of the token or
+                of a secret.
         """
         token = _token(authorization)
         claims = self._signed_claims(token)
@@ -99,7 +100,7 @@ class Verifier:
         return Verified(jti, issued, claims["api_key"])
 
     def _signed_claims(self, token: str) -> dict[str, Any]:
-        """The claims of *token*, which one of the account's secrets signed."""
+        """Return the claims of *token*, after checking that one of the account's secrets signed it."""
         parts = _TOKEN.fullmatch(token)
         if parts is None:
             raise _malformed()
@@ -115,20 +116,20 @@ class Verifier:
         if head.get("alg") != ALGORITHM:
             raise SignatureError(f"The token's algorithm is not {ALGORITHM}.")
         if "crit" in head:
-            raise SignatureError("The token asks for extensions ('crit') that nobody knows.")
+            raise SignatureError("The token requires extensions ('crit') that are not supported.")
         api_key = claims.get("api_key")
         if not isinstance(api_key, str):
-            raise SignatureError("The token names no account: 'api_key' is missing or no text.")
+            raise SignatureError("The token names no account: 'api_key' is missing or not a string.")
         known = self._secrets()
         secrets = known.get(api_key) or known.get(None)
         if not secrets:
             raise SignatureError(
-                "The token is of another account: no signature secret is known for its 'api_key'.",
+                "The token is from another account: no signature secret is known for its 'api_key'.",
                 hint="Store the profile again with the right --api-key and --signature-secret-file.",
             )
         for secret in secrets:
             try:
-                # What PyJWT takes has one reading only, so this is what was read above.
+                # PyJWT accepts only tokens with a single reading, so its payload is the one parsed above.
                 if _JWS.decode(token, secret.encode(), algorithms=[ALGORITHM]) == payload:
                     return claims
             except jwt.InvalidSignatureError:
@@ -136,21 +137,21 @@ class Verifier:
             except (jwt.PyJWTError, ValueError) as exc:
                 raise _malformed() from exc
         raise SignatureError(
-            "The token was not made with the signature secret known here.",
-            hint="Compare it with the account's settings in the dashboard.",
+            "The token was not signed with the signature secret of this profile.",
+            hint="Compare the secret with the account's settings in the dashboard.",
         )
 
     def _check_times(self, claims: dict[str, Any]) -> int:
         now, issued = self._now(), claims.get("iat")
         if not isinstance(issued, int) or isinstance(issued, bool):
-            raise SignatureError("The token's 'iat' is missing, or no whole number.")
+            raise SignatureError("The token's 'iat' is missing or not an integer.")
         if issued < now - MAX_AGE_SECONDS:
             raise SignatureError(
-                f"The token is stale: it was made over {MAX_AGE_SECONDS // 60} minutes ago.", hint=_CLOCK
+                f"The token is stale: it was signed over {MAX_AGE_SECONDS // 60} minutes ago.", hint=_CLOCK
             )
         if issued > now + MAX_AHEAD_SECONDS:
             raise SignatureError(
-                f"The token is from the future, by over {MAX_AHEAD_SECONDS} seconds.", hint=_CLOCK
+                f"The token's 'iat' is over {MAX_AHEAD_SECONDS} seconds in the future.", hint=_CLOCK
             )
         if now >= _time(claims, "exp", now + 1):
             raise SignatureError("The token has expired.", hint=_CLOCK)
@@ -160,12 +161,12 @@ class Verifier:
 
 
 class _ReadyHmac(HMACAlgorithm):
-    """HMAC with a secret that is known to be one: nothing guesses at each webhook what else it could be."""
+    """HMAC that uses a secret as it is, without PyJWT's checks at each webhook if it could be another kind of key."""
 
     def prepare_key(self, key: str | bytes) -> bytes:
         return key if isinstance(key, bytes) else key.encode()
 
-    def check_key_length(self, key: Any) -> str | None:  # noqa: ARG002 (how long it is, the account decides)
+    def check_key_length(self, key: Any) -> str | None:  # noqa: ARG002 (the account decides on the length)
         return None
 
 
@@ -179,9 +180,9 @@ _JWS = _jws()
 
 
 def vouched(method: str, query: bytes, body: bytes) -> bytes:
-    """What the hash in a token is of: the body; of a GET its parameters, as one JSON object without spaces.
+    """Return the content that a token's hash covers: the body, or the parameters of a GET as compact JSON.
 
-    They are in their order, all of them text; one that comes several times has an array.
+    The parameters keep their order, and their values are strings; one that occurs several times is an array.
     """
     if method != "GET":
         return body
@@ -196,15 +197,15 @@ def vouched(method: str, query: bytes, body: bytes) -> bytes:
 def _token(authorization: Sequence[str]) -> str:
     if not authorization:
         raise SignatureError(
-            "It is not signed: it has no Authorization header.",
+            "The request is not signed: it has no Authorization header.",
             is_unsigned=True,
-            hint="Have the platform sign: voicectl app urls --signed",
+            hint="Turn signing on: voicectl app urls --signed",
         )
     if len(authorization) > 1:
-        raise SignatureError(f"It has {len(authorization)} Authorization headers, where one is right.")
+        raise SignatureError(f"The request has {len(authorization)} Authorization headers instead of one.")
     scheme, _, token = authorization[0].strip(" \t").partition(" ")
     if scheme.lower() != "bearer":
-        raise SignatureError("Its Authorization header holds no Bearer token.")
+        raise SignatureError("The Authorization header has no Bearer token.")
     token = token.strip(" \t")
     if len(token) > MAX_TOKEN_BYTES:
         raise SignatureError(f"The token is over {MAX_TOKEN_BYTES // 1024} KiB.")
@@ -214,30 +215,28 @@ def _token(authorization: Sequence[str]) -> str:
 def _check_hash(given: object, method: str, query: bytes, body: bytes) -> None:
     hint = _BY_POST if method == "GET" else None
     if given is None:
-        raise SignatureError("The token has no 'payload_hash': it vouches for nothing.", hint=hint)
+        raise SignatureError("The token has no 'payload_hash', so it does not cover the content.", hint=hint)
     if not isinstance(given, str) or not _HASH.fullmatch(given):
-        raise SignatureError("The token's 'payload_hash' is not 64 hexadecimal digits in small letters.")
+        raise SignatureError("The token's 'payload_hash' is not 64 hexadecimal digits in lower case.")
     if hmac.compare_digest(given, hashlib.sha256(vouched(method, query, body)).hexdigest()):
         return
     if method == "GET" and given == _EMPTY_HASH:
-        raise SignatureError(
-            "The token vouches for an empty body, and not for what the URL tells.", hint=hint
-        )
+        raise SignatureError("The token covers an empty body, but not the query of the URL.", hint=hint)
     what = "query" if method == "GET" else "body"
     raise SignatureError(
-        f"The {what} is not the one that was signed: its hash is another.",
-        hint="It was altered on the way; a proxy must pass it on to the byte.",
+        f"The {what} is not the one that was signed: its hash differs.",
+        hint="It was altered on the way. A proxy must pass it on byte for byte.",
     )
 
 
 def _time(claims: dict[str, Any], claim: str, otherwise: float) -> float:
     value = claims.get(claim, otherwise)
     if not isinstance(value, int | float) or isinstance(value, bool):
-        raise SignatureError(f"The token's {claim!r} is no number.")
+        raise SignatureError(f"The token's {claim!r} is not a number.")
     return value
 
 
 def _malformed() -> SignatureError:
     return SignatureError(
-        "The token is no JWT: it should be three parts of base64url, two objects and a signature."
+        "The token is not a JWT: it should have three parts in base64url, two JSON objects and a signature."
     )

@@ -1,4 +1,4 @@
-"""The state of a receiver: its metrics, for Prometheus, and the pages ``/healthz`` and ``/metrics``."""
+"""The state of a receiver: its Prometheus metrics, and the pages ``/healthz`` and ``/metrics``."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _COMMIT_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
 class Metrics:
-    """Counts, of one receiver only."""
+    """The metrics of one receiver."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -58,18 +58,20 @@ class Metrics:
         self._seconds = {route: seconds.labels(route) for route in Route}
         outcomes = Counter("events", "Webhooks kept, by outcome.", ("outcome",), **names)
         self._outcomes = {outcome: outcomes.labels(outcome) for outcome in Outcome}
-        self._dropped = Counter("dropped", "What was not done, for too much of it.", ("what",), **names)
-        text = "Webhooks passed on, by route and what the app did: answered, failed (late too)."
+        self._dropped = Counter(
+            "dropped", "Work dropped because of too much load, by kind.", ("what",), **names
+        )
+        text = "Webhooks passed on, by route and outcome: answered, failed (also if too late)."
         self._forwarded = Counter("forwards", text, ("route", "outcome"), **names)
         text = "Webhooks that shared a commit."
         self._together = Histogram("commit_events", text, buckets=_COMMIT_BUCKETS, **names)
 
     def show(self, name: str, text: str, value: Callable[[], float]) -> None:
-        """Show a *value* that somebody else keeps."""
+        """Show a *value* that another object keeps, as a gauge."""
         Gauge(name, text, **self._names).set_function(value)
 
     def answered(self, route: Route, status: int, seconds: float) -> None:
-        """A request was answered."""
+        """Count an answered request."""
         child = self._by_status.get((route, status))
         if child is None:
             child = self._by_status[route, status] = self._answered.labels(route, status)
@@ -77,26 +79,26 @@ class Metrics:
         self._seconds[route].observe(seconds)
 
     def forwarded(self, route: Route, *, is_answered: bool) -> None:
-        """The user's app was asked."""
+        """Count a webhook that was passed on to the user's app."""
         self._forwarded.labels(route, "answered" if is_answered else "failed").inc()
 
     def kept(self, pairs: Sequence[tuple[Arrival, Kept]]) -> None:
-        """Some were kept, in one commit."""
+        """Count the arrivals of one commit."""
         self._together.observe(len(pairs))
         for _, kept in pairs:
             self._outcomes[kept.outcome].inc()
 
     def dropped(self, what: str) -> None:
-        """Something was not done."""
+        """Count something that was dropped because of too much load."""
         self._dropped.labels(what).inc()
 
     def text(self) -> bytes:
-        """All of it, as the text format of Prometheus."""
+        """Return all metrics in the text format of Prometheus."""
         return generate_latest(self._registry)
 
 
 def status_page(scope: Scope, writer: EventWriter, metrics: Metrics) -> Response:
-    """Return a page to who asks by address: a web page whose name was pointed here (DNS rebinding) does not."""
+    """Return a status page, but only to a request by IP address, or ``localhost``: that defeats DNS rebinding."""
     path = scope["path"]
     if path not in (HEALTH, METRICS):
         return NOWHERE
@@ -116,7 +118,7 @@ def status_page(scope: Scope, writer: EventWriter, metrics: Metrics) -> Response
 
 
 def _is_address(hosts: list[bytes]) -> bool:
-    """Whether ``Host`` is an address, or this machine's own name for itself."""
+    """Return True if ``Host`` is an IP address or ``localhost``."""
     if len(hosts) != 1:
         return False
     found = _HOST.fullmatch(hosts[0].decode("latin-1").strip().lower())

@@ -1,7 +1,7 @@
-"""Texts that hold variables of a request: read once, filled for each call.
+"""Templates: texts with variables of a request, parsed once and filled for each call.
 
-What is filled in comes from strangers: whoever phones in chooses what ``SipHeader_X-...`` or ``custom_data`` hold.
-So a value can be heard, and nothing else: it never becomes a tag, never ends the text, and never makes it too long.
+The values come from strangers: a caller chooses the content of ``SipHeader_X-...`` or ``custom_data``. So a value is
+only ever spoken: it never becomes a tag, never ends the text, and never makes it too long.
 
 Source: Vonage webhook reference, "answer webhook"; NCCO reference, "talk".
 """
@@ -19,13 +19,13 @@ from xml.parsers import expat
 from voicectl.voice import speech
 
 VARIABLES = ("from", "to", "uuid", "conversation_uuid", "from_user", "endpoint_type", "region_url")
-"""The fields that a text may name; so it may each ``SipHeader_NAME`` and each ``custom_data.KEY``."""
+"""The fields that a text may name, besides each ``SipHeader_NAME`` and each ``custom_data.KEY``."""
 
 MAX_VALUE = 256
-"""Characters of a value that are said; a User-to-User header has no more."""
+"""Most characters of a value that are spoken; a User-to-User header has no more."""
 
 MIN_VALUE = 40
-"""Characters that a text must leave to each of its variables: the id of a conversation has as many."""
+"""Fewest characters that a text must leave for each variable: the length of a conversation's id."""
 
 _SIP_HEADER = "SipHeader_"
 _CUSTOM_DATA = "custom_data."
@@ -33,17 +33,17 @@ _MAX_WHOLE = 10**15
 
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _VARIABLE = re.compile(rf"\{{(?:{'|'.join(VARIABLES)}|{_SIP_HEADER}[^{{}}]+|custom_data\.[^{{}}]+)\}}")
-_UNSPEAKABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")  # XML knows few of them
+_UNSPEAKABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")  # XML allows few of them
 _TAGGISH = re.compile("[<>]")
 _XML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&apos;"})
 _MARKS = range(0xE000, 0xF8FF)
 
 
 class TemplateError(ValueError):
-    """A text cannot be filled; says why, and what is right.
+    """A text is not a valid template.
 
     Attributes:
-        hint: What is right.
+        hint: How to correct it.
     """
 
     def __init__(self, message: str, hint: str) -> None:
@@ -54,13 +54,13 @@ class TemplateError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
-    """A text, and the variables in it.
+    """A text with variables.
 
     Attributes:
-        literals: What stands before, between and behind the variables: one more than those.
+        literals: The text before, between and after the variables: one more item than *names*.
         names: The variables, in order.
-        is_ssml: Whether it is a ``<speak>`` document, whatever is filled in.
-        most: Characters of each value, at most.
+        is_ssml: True if it is a ``<speak>`` document, for all values.
+        most: Most characters of each value.
     """
 
     literals: tuple[str, ...]
@@ -69,7 +69,7 @@ class Template:
     most: int
 
     def fill(self, fields: Mapping[str, Any]) -> str:
-        """The text with the values of *fields*; a missing one is nothing. Raises for nothing in them."""
+        """Return the text with the values of *fields*; a missing one is empty. No value makes it raise."""
         parts = [self.literals[0]]
         for name, literal in zip(self.names, self.literals[1:], strict=True):
             parts += (self._said(_value(fields, name)), literal)
@@ -83,7 +83,7 @@ class Template:
         if len(escaped) <= self.most:
             return escaped
         said = ""
-        for character in kept:  # an entity is said whole, or not at all
+        for character in kept:  # an entity is kept whole, or dropped
             said, before = said + character.translate(_XML), said
             if len(said) > self.most:
                 return before
@@ -91,11 +91,11 @@ class Template:
 
 
 def read(text: str) -> Template:
-    """Read a text in which ``{from}`` is a variable, and ``{{`` and ``}}`` are braces.
+    """Parse a text in which ``{from}`` is a variable, and ``{{`` and ``}}`` are braces.
 
     Raises:
-        TemplateError: It names a variable that does not exist, has a brace of its own, has a variable where a value
-            could be more than words, or leaves its variables too little room.
+        TemplateError: The text names an unknown variable, has a single brace, has a variable where a value could
+            become markup, or leaves too little room for its variables.
     """
     literals, names = _split(text)
     is_ssml = speech.is_ssml(literals[0])
@@ -106,25 +106,25 @@ def read(text: str) -> Template:
         _check_ssml(literals, names)
     elif _TAGGISH.search(whole):
         raise TemplateError(
-            "This text has < or > beside a variable, and is no SSML.",
-            "Begin it with <speak>, or drop them: beside a value they could become a tag.",
+            "This text has < or > beside a variable, but is not SSML.",
+            "Begin it with <speak>, or remove them: with a value they could become a tag.",
         )
     elif not whole.strip():
         raise TemplateError(
-            "This text is nothing but variables, and nothing is said where they are missing.",
+            "This text has only variables, so nothing is said if their values are missing.",
             "Add a word that is always said.",
         )
     most = min(MAX_VALUE, (speech.MAX_CHARACTERS - speech.characters(whole)) // len(names))
     if most < MIN_VALUE:
         raise TemplateError(
-            f"This text leaves {max(most, 0)} characters to each of its variables.",
-            f"Shorten it: each needs {MIN_VALUE}, and {speech.MAX_CHARACTERS} are said in all.",
+            f"This text leaves {max(most, 0)} characters for each of its variables.",
+            f"Shorten it: each variable needs {MIN_VALUE}, of {speech.MAX_CHARACTERS} characters in all.",
         )
     return Template(literals=literals, names=names, is_ssml=is_ssml, most=most)
 
 
 def has_variable(text: str) -> bool:
-    """Whether *text* names a variable."""
+    """Return True if *text* names a variable."""
     return _VARIABLE.search(text) is not None
 
 
@@ -145,8 +145,8 @@ def _split(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
             literal += found[0][0]
         else:
             raise TemplateError(
-                f"This text has a {found[0]} of its own at character {found.start() + 1}.",
-                f"Write {found[0] * 2} for the brace itself.",
+                f"This text has a single {found[0]} at character {found.start() + 1}.",
+                f"Write {found[0] * 2} for a literal brace.",
             )
     return (*literals, literal + text[at:]), tuple(names)
 
@@ -160,12 +160,12 @@ def _check_name(name: str) -> None:
         f"There is no variable {{{name[:40]}}}.",
         f"Did you mean {{{near[0]}}}?"
         if near
-        else f"There are {known}, {{{_SIP_HEADER}NAME}} and {{{_CUSTOM_DATA}KEY}}; {{{{ is a brace.",
+        else f"Variables: {known}, {{{_SIP_HEADER}NAME}} and {{{_CUSTOM_DATA}KEY}}. Write {{{{ for a literal brace.",
     )
 
 
 def _check_ssml(literals: tuple[str, ...], names: tuple[str, ...]) -> None:
-    """See that each variable stands where words stand: not in a tag, a comment or a CDATA section."""
+    """Check that each variable is in spoken text, not in a tag, a comment or a CDATA section."""
     whole = "".join(literals)
     mark = next(chr(code) for code in _MARKS if chr(code) not in whole)
     spoken = 0
@@ -188,9 +188,9 @@ def _check_ssml(literals: tuple[str, ...], names: tuple[str, ...]) -> None:
     try:
         parser.Parse(mark.join(literals).strip().encode("utf-8", "replace"), True)
     except expat.ExpatError as exc:
-        raise TemplateError("This SSML cannot be read, or would not be with a value in it.", hint) from exc
+        raise TemplateError("This SSML is invalid, or would be with a value in it.", hint) from exc
     if spoken != len(names):
-        raise TemplateError("A variable stands inside a tag, a comment or a CDATA section.", hint)
+        raise TemplateError("A variable is inside a tag, a comment or a CDATA section.", hint)
 
 
 def _value(fields: Mapping[str, Any], name: str) -> str:

@@ -1,4 +1,4 @@
-"""The user's own app, as a receiver with ``--forward-to`` asks it."""
+"""The user's own app, to which a receiver with ``--forward-to`` passes webhooks on."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 AT_ONCE = 8
-"""How many events are passed on at a time."""
+"""Most events that are passed on at the same time."""
 
 
 class UserApp:
-    """Asks the app, and passes on in the background what needs no answer."""
+    """Passes webhooks on to the app; those that need no answer in the background."""
 
     def __init__(self, forwarder: Forwarder, settings: Settings, metrics: Metrics) -> None:
         self._forwarder = forwarder
@@ -28,23 +28,23 @@ class UserApp:
         self._passing = asyncio.Semaphore(AT_ONCE)
 
     async def ask(self, request: Request, seconds: float) -> Response | None:
-        """Return what the app answers; None if it is late or broken."""
+        """Return the app's answer; None if it is late or unusable."""
         response = await self._forwarder.ask(request, within=seconds)
         self._metrics.forwarded(request.route, is_answered=response is not None)
         return response
 
     def pass_on(self, request: Request) -> None:
-        """Have the app get *request* in a while."""
+        """Pass *request* on in the background."""
         if len(self._behind) >= self._bounds.behind:
             self._metrics.dropped("forward")
-            self._warn("behind", "did not pass an event on: your app is too slow; it is kept")
+            self._warn("behind", "did not pass an event on: your app is too slow. The event is stored")
             return
         task = asyncio.create_task(self._pass(request))
         self._behind.add(task)
         task.add_done_callback(self._behind.discard)
 
     async def close(self, seconds: float) -> None:
-        """Let what is passed on in the background come to its end, for so long."""
+        """Wait up to *seconds* for the requests in the background, then cancel the rest."""
         if self._behind:
             await asyncio.wait(self._behind, timeout=seconds)
         for task in (late := list(self._behind)):

@@ -1,6 +1,6 @@
-"""One request, told in a file: was it signed, by whom, and if it is refused, what of it is wrong.
+"""Checks of a recorded request: if it is signed, by which account, and why the receiver would refuse it.
 
-The verdict is the receiver's own; what is claimed and what is found is listed beside it, one check after another.
+The verdict is the receiver's own. Beside it, each check lists the claim and the finding.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*")
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _MOST_SHOWN = 80
 _LAST_SECOND = 253402300800  # the year 10000
-_HINT = "It is a request line, headers, an empty line and the body, as they came."
+_HINT = "Expected a request line, headers, an empty line and the body, as they were sent."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedRequest:
-    """A request that a file tells of.
+    """A request read from a file.
 
     Attributes:
         target: Path and query, or a whole URL.
-        headers: By name in small letters.
-        bodies: What its body may be; two where a newline at the end may be the file's own.
+        headers: The headers, with names in lower case.
+        bodies: The possible bodies; two if a newline at the end may belong to the file only.
     """
 
     method: str
@@ -48,13 +48,13 @@ class RecordedRequest:
 
     @property
     def path(self) -> str:
-        """The path of its URL, as it came."""
+        """The path of its URL, as recorded."""
         begun = _ORIGIN.match(self.target)
         return re.split(r"[?#]", self.target[begun.end() if begun else 0 :], maxsplit=1)[0]
 
     @property
     def query(self) -> bytes:
-        """The query of its URL, as it came."""
+        """The query of its URL, as recorded."""
         return self.target.partition("#")[0].partition("?")[2].encode("latin-1")
 
     @property
@@ -63,7 +63,7 @@ class RecordedRequest:
         return [value for name, value in self.headers if name == "authorization"]
 
     def body(self, payload_hash: object) -> bytes:
-        """Of what the body may be, that which has this hash; else the likeliest."""
+        """Return the possible body with this hash; else the likeliest."""
         if self.method == "GET":
             return self.bodies[0]
         fitting = (each for each in self.bodies if hashlib.sha256(each).hexdigest() == payload_hash)
@@ -74,8 +74,8 @@ class Check(NamedTuple):
     """One check.
 
     Attributes:
-        is_good: None where there is nothing to compare.
-        detail: What is claimed, and what was found.
+        is_good: True if it passed; None if there is nothing to compare.
+        detail: The claim and the finding.
     """
 
     check: str
@@ -84,20 +84,20 @@ class Check(NamedTuple):
 
 
 def read_request(content: bytes, body: bytes | None = None) -> RecordedRequest:
-    """Read a request as it goes over the wire, or as ``curl -v`` shows it; lines may end in LF alone.
+    """Read a request as sent over the wire, or as ``curl -v`` shows it; lines may end in LF alone.
 
     Args:
-        body: Its body, if that is not in *content*.
+        body: The request's body, if that is not in *content*.
 
     Raises:
-        InputError: It is none; says in which line.
+        InputError: The content is not a request; the message names the line.
     """
     lines, rest = _split(content)
     is_curl = lines[:1] != [] and lines[0][1].startswith((b"> ", b"* "))
-    if is_curl:  # what it says itself, and what was answered, are other lines
+    if is_curl:  # curl's own remarks and the answer are on other lines
         lines, rest = _sent_by_curl(content), b""
     if not lines:
-        raise InputError("There is no request in it.", hint=_HINT)
+        raise InputError("The file has no request.", hint=_HINT)
     number, first = lines[0]
     found = _REQUEST_LINE.fullmatch(first.decode("latin-1"))
     if found is None:
@@ -105,7 +105,7 @@ def read_request(content: bytes, body: bytes | None = None) -> RecordedRequest:
     headers = tuple(_header(number, line) for number, line in lines[1:])
     length = next((value for name, value in headers if name == "content-length"), None)
     if body is None and is_curl and length not in (None, "0"):
-        raise InputError("curl -v does not show the body.", hint="Give it with --body FILE.")
+        raise InputError("curl -v does not show the body.", hint="Give the body with --body FILE.")
     bodies = (body,) if body is not None else _bodies(rest, length)
     return RecordedRequest(method=found[1], target=found[2], headers=headers, bodies=bodies)
 
@@ -113,12 +113,12 @@ def read_request(content: bytes, body: bytes | None = None) -> RecordedRequest:
 def examine(
     request: RecordedRequest, secrets: Secrets, *, application_id: str, now: float
 ) -> Iterator[Check]:
-    """List what *request* claims, and how far that is true; nothing in it is a secret, nor the token.
+    """Check the claims of *request*, one after another; the checks contain no secret, and not the token.
 
     Args:
-        secrets: The one or two of each account; the account None stands for any.
-        application_id: Whose webhooks these are.
-        now: The time as of which freshness is judged, in Unix seconds.
+        secrets: The one or two secrets of each account; the account None means any.
+        application_id: The application that the webhooks must be for.
+        now: The time for the check of freshness, in Unix seconds.
     """
     yield Check("request", None, f"{request.method} {_told(request.path)}")
     values = request.authorization
@@ -133,7 +133,7 @@ def examine(
         return
     yield Check("token", scheme.lower() == "bearer", f"{_told(scheme)}, with {len(claims)} claims")
     yield Check(
-        "algorithm", header.get("alg") == ALGORITHM, f"{_told(header.get('alg'))}, where {ALGORITHM} is right"
+        "algorithm", header.get("alg") == ALGORITHM, f"{_told(header.get('alg'))}, expected {ALGORITHM}"
     )
     api_key = claims.get("api_key")
     known = (secrets.get(api_key) if isinstance(api_key, str) else None) or secrets.get(None, ())
@@ -141,14 +141,12 @@ def examine(
     yield Check("account", isinstance(api_key, str) and bool(known), f"api_key {_told(api_key)}: {whose}")
     is_signed = any(_is_made_with(secret, token.strip(" \t")) for secret in known)
     yield Check(
-        "signature", is_signed, f"{'made' if is_signed else 'not made'} with a secret that is known here"
+        "signature", is_signed, f"{'made' if is_signed else 'not made'} with a known signature secret"
     )
-    yield Check(
-        "issuer", claims.get("iss") == ISSUER, f"iss {_told(claims.get('iss'))}, where {ISSUER} is right"
-    )
+    yield Check("issuer", claims.get("iss") == ISSUER, f"iss {_told(claims.get('iss'))}, expected {ISSUER}")
     named = claims.get("application_id")
     is_ours = "application_id" not in claims or named == application_id
-    yield Check("application", is_ours, f"{_told(named or 'none named')}; this is {application_id}")
+    yield Check("application", is_ours, f"{_told(named or 'not named')}; this is {application_id}")
     yield _payload(request, claims)
     yield _time(claims, now)
     jti = claims.get("jti")
@@ -156,7 +154,7 @@ def examine(
 
 
 def claims_of(request: RecordedRequest) -> Mapping[str, Any]:
-    """Return what the token claims, believed by nobody; nothing if there is no token to read."""
+    """Return the claims of the token, unverified; empty if there is no readable token."""
     try:
         return tokens.read(request.authorization[0].partition(" ")[2].strip(" \t"))[1]
     except (IndexError, tokens.TokenError):
@@ -169,13 +167,13 @@ def _payload(request: RecordedRequest, claims: Mapping[str, Any]) -> Check:
     content = vouched(request.method, request.query, body)
     found = hashlib.sha256(content).hexdigest()
     what = "the query as JSON" if request.method == "GET" else f"the body, {len(body)} bytes,"
-    return Check("payload", claim == found, f"payload_hash {_told(claim)}; {what} has {found}")
+    return Check("payload", claim == found, f"payload_hash {_told(claim)}; {what} has the hash {found}")
 
 
 def _time(claims: Mapping[str, Any], now: float) -> Check:
     issued = moment(claims.get("iat"))
     if issued is None:
-        return Check("time", False, f"iat {_told(claims.get('iat'))}, which is no time in whole seconds")
+        return Check("time", False, f"iat {_told(claims.get('iat'))}, which is not a time in whole seconds")
     age = now - issued
     ends, begins = claims.get("exp", now + 1), claims.get("nbf", now)
     is_good = -MAX_AHEAD_SECONDS <= age <= MAX_AGE_SECONDS
@@ -190,14 +188,14 @@ def _time(claims: Mapping[str, Any], now: float) -> Check:
 
 
 def moment(value: object) -> int | None:
-    """*value* if it is Unix seconds that a calendar has."""
+    """Return *value* if it is a valid time in Unix seconds, before the year 10000; else None."""
     if not isinstance(value, int) or isinstance(value, bool):
         return None
     return value if 0 <= value < _LAST_SECOND else None
 
 
 def _told(value: object) -> str:
-    """What a token claims, cut where it is long: anybody may claim anything."""
+    """Return a claim as text, shortened if it is long: an unverified token may claim anything."""
     text = str(value)
     return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}..."
 
@@ -209,7 +207,7 @@ def _is_made_with(secret: str, token: str) -> bool:
 
 
 def _split(content: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
-    """The numbered lines of the head, without their ends, and what comes after the empty line."""
+    """Return the numbered lines of the head, without line ends, and the rest after the empty line."""
     lines: list[tuple[int, bytes]] = []
     number = 0
     rest = content
@@ -225,7 +223,7 @@ def _split(content: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
 
 
 def _sent_by_curl(content: bytes) -> list[tuple[int, bytes]]:
-    """What ``curl -v`` says that it sent, up to the end of the head."""
+    """Return the lines of the head that ``curl -v`` shows as sent."""
     sent = (
         (number, line.removesuffix(b"\r")[1:].removeprefix(b" "))
         for number, line in enumerate(content.split(b"\n"), start=1)
@@ -247,7 +245,7 @@ def _header(number: int, line: bytes) -> tuple[str, str]:
 
 
 def _bodies(rest: bytes, length: str | None) -> tuple[bytes, ...]:
-    """What the body may be: an editor ends a file with a newline, which is not of it."""
+    """Return the possible bodies: an editor may have added a newline at the end of the file."""
     if length is not None and length.isascii() and length.isdigit():
         size = int(length[:9])
         if len(rest) >= size and not rest[size:].strip(b"\r\n"):

@@ -1,4 +1,4 @@
-"""Saying what is wrong, and not a thousand times a second."""
+"""Warnings, limited in how often each kind is repeated."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ MAX_KINDS = 1_000
 
 
 class Warnings:
-    """Tells each kind of trouble at once, and then at most every :data:`PAUSE_SECONDS`, with how often it was there.
+    """Reports each kind of trouble at once, then at most every :data:`PAUSE_SECONDS`, with a count of those left out.
 
     Threads may share it.
 
     Args:
-        tell: Takes a line.
+        tell: Called with each line to show.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Warnings:
         self._untold: dict[str, int] = {}
 
     def __call__(self, kind: str, line: str) -> None:
-        """Tell *line*, unless one of its *kind* was told just now."""
+        """Report *line*, unless one of its *kind* was reported just now."""
         now, last = self._monotonic(), self._told.get(kind)
         if last is not None and now - last < PAUSE_SECONDS:
             self._untold[kind] = self._untold.get(kind, 0) + 1
@@ -39,4 +39,4 @@ class Warnings:
             self._told.clear()
         self._told[kind] = now
         more = self._untold.pop(kind, 0)
-        self._tell(f"{line} ({more} more like it since)" if more else line)
+        self._tell(f"{line} ({more} more like this since the last warning)" if more else line)

@@ -398,10 +398,10 @@ LADDER = """\
  02:40:07.000       |   |   |   notify, payload {"step": 1} (event)
  02:40:08.000       o   |   |   1 input, keys 4 (event)
  02:40:09.000 +-----+--->   |   2 mute (here)
-                    |   ?   |   2 gap, end: The API has no record of it, and no
-                    |   |   |   event told of its end.
-                    |   |   ?   3 gap, answered: It is completed, so that
-                    |   |   |   somebody or something answered.
+                    |   ?   |   2 gap, end: The API has no record of this leg,
+                    |   |   |   and no event reports its end.
+                    |   |   ?   3 gap, answered: The leg is completed, so it must
+                    |   |   |   have been answered.
  02:40:19.000       |   |   x   3 completed, duration 9 (event)
  02:40:20.000       x   |       1 completed, duration 17, disconnected_by user
                         |       (event)
@@ -449,7 +449,7 @@ def test_in_a_pipe_it_is_a_line_for_each_thing_and_each_gap(room: Room) -> None:
     ]
     assert rows[9][1:6] == [
         *(THIRD, "442079460000", "gap", "-"),
-        "answered: It is completed, so that somebody or something answered.",
+        "answered: The leg is completed, so it must have been answered.",
     ]
     assert [row[0] for row in rows if row[5].startswith("payload")] == ["2026-02-02T02:40:07.000Z"]
     assert room(f"trace {CONVERSATION} --fields what,facts.duration").rows[-1] == ["completed", "17"]
@@ -639,7 +639,7 @@ def test_of_more_than_that_the_last_is_traced_and_the_rest_told(
     ran = room(f"trace {LEG} -o json")
 
     assert [each["events"] for each in ran.json["entries"]] == [[number] for number in range(11, 31)]
-    assert "Events before the last 20 are left out." in ran.stderr
+    assert "Events before the last 20 were left out." in ran.stderr
 
 
 def test_of_many_legs_only_some_are_asked_for_and_that_is_told(
@@ -650,9 +650,9 @@ def test_of_many_legs_only_some_are_asked_for_and_that_is_told(
     ran = room(f"trace {CONVERSATION} -o json")
 
     assert len(ran.json["legs"]) == 14
-    assert "The records of 3 legs were not asked for." in ran.stderr
+    assert "The records of 3 more legs were not requested." in ran.stderr
     assert len(room.requests("getCall")) <= 10
     monkeypatch.setattr("voicectl.core.timeline.sources.MAX_LEGS", 5)
     few = room(f"trace {CONVERSATION} -o json")
     assert len(few.json["legs"]) == 5
-    assert "9 more legs are left out." in few.stderr
+    assert "9 more legs were left out." in few.stderr

@@ -402,7 +402,7 @@ def test_a_leg_that_is_gone_is_11(tmp_path: Path, application: Application) -> N
     ("answer", "said"),
     [
         (reply(503), "The API has not answered for"),
-        (reply(429, {"title": "Too many"}, retry_after="59"), "Rate limited: the API has told nothing for"),
+        (reply(429, {"title": "Too many"}, retry_after="59"), "Rate limited: no data from the API for"),
     ],
 )
 def test_it_goes_on_while_the_api_does_not_answer_for_a_minute(

@@ -93,7 +93,7 @@ def test_an_event_is_shown_before_the_api_is_asked_again(live: tuple[Room, str])
 
         keep(room, status("answered", leg=leg, second=9))
 
-        assert "Events are told at once." in tty.until("answered")
+        assert "Events are shown at once." in tty.until("answered")
     assert len(room.requests("getCalls")) == 4
 
 

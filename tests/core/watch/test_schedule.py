@@ -68,12 +68,12 @@ def test_it_says_what_it_does_not_know() -> None:
     assert standing.text(112) == "The API has not answered for 12 s."
 
     standing.asking, standing.answered = None, 110.0
-    assert standing.text(112) == "Asked 2 s ago, every 2 s."
+    assert standing.text(112) == "Updated 2 s ago, every 2 s."
     standing.has_events = True
-    assert standing.text(112) == "Asked 2 s ago, every 2 s. Events are told at once."
+    assert standing.text(112) == "Updated 2 s ago, every 2 s. Events are shown at once."
     standing.events = "it is locked."
-    assert standing.text(112) == "Asked 2 s ago, every 2 s. Stored events cannot be read: it is locked."
+    assert standing.text(112) == "Updated 2 s ago, every 2 s. Stored events cannot be read: it is locked."
 
     standing.has_events = False
     standing.events, standing.trouble, standing.is_limited = None, "429.", True
-    assert standing.text(125) == "Rate limited: the API has told nothing for 15 s: 429."
+    assert standing.text(125) == "Rate limited: no data from the API for 15 s: 429."

@@ -1,1 +1,1 @@
-"""What happened to a leg or in a conversation: gathered from every source, and put in order."""
+"""The timeline of a leg or a conversation: gathered from every source, and put in order."""

@@ -1,7 +1,7 @@
-"""What happened to legs, as each of those who tell of it has it: the API, webhooks, the journal and our notes.
+"""Entries of a timeline, from each source: the API, webhook events, the journal and the action log.
 
-One :class:`Happening` is one thing that one of them told. What was said or pressed may be a secret, and a trace is
-handed on: only how much it was is told. The store of events has the rest, by the event's id.
+One :class:`Happening` is one report from one source. Speech and keypresses may be secret, and users share traces: an
+entry has only their length. The event store has the content, under the event's id.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from voicectl.voice.call import Call
 
 MAX_TEXT = 160
-"""Characters of a text that a trace repeats; the store has all of it."""
+"""Most characters of a text that a trace shows; the store has the whole text."""
 
 CREATE = "create"
 DONE = "done"
@@ -48,11 +48,11 @@ _FACTS: dict[str, tuple[str, ...]] = {
     Route.RTC: ("from", "reason"),
 }
 _FIRST_TIME = -62_135_596_800.0
-_LAST_TIME = 253_402_300_799.0  # what a calendar of four-digit years has
+_LAST_TIME = 253_402_300_799.0  # the years 1 to 9999
 
 
 class Teller(StrEnum):
-    """Who told it."""
+    """A source of reports."""
 
     API = "api"
     EVENT = "event"
@@ -65,7 +65,7 @@ _TELLERS = list(Teller)
 
 
 class Sort(IntEnum):
-    """What it is in the order of causes, whatever clocks say."""
+    """The place of an entry in the order of cause and effect, which holds whatever the clocks say."""
 
     ASKED = 0
     SETTLED = 1
@@ -79,17 +79,18 @@ class Happening:
     """One thing that happened to a leg, or in a conversation.
 
     Attributes:
-        at: When, in Unix seconds by the clock of whoever told it; None if nobody told.
-        by: When it was known to have happened, where *at* is None; None if that is not known either.
-        uuid: The leg, as :func:`.leg_key` has it, and in a finished trace as it was told; None if it is about none.
-        what: A status, a kind of event, or what was done from here: ``mute``.
-        identity: The same for the same thing told again.
-        facts: More of it, texts by names.
-        conversation: The one it happened in, or that the leg went to; ``left`` the one that it left.
-        outcome: Of what was done from here: ``done``, ``already``, ``unknown``, ``failed``.
-        events: The ids of the events that told it.
-        repeats: How often an event of it came again.
-        reference: Of a call that we asked for.
+        at: The time in Unix seconds by the source's clock; None if no source gives it.
+        by: If *at* is None, the time by which it had happened; None if that is not known either.
+        uuid: The leg, in the form of :func:`.leg_key`, in a finished trace as reported; None if it concerns no leg.
+        what: A status, a kind of event, or an action from this machine such as ``mute``.
+        identity: Equal for repeated reports of the same thing.
+        facts: Details, as texts by name.
+        conversation: The conversation that it happened in, or that the leg went to.
+        left: The conversation that the leg left.
+        outcome: The outcome of an action: ``done``, ``already``, ``unknown``, ``failed``.
+        events: The ids of the events that reported it.
+        repeats: Number of times that one of these events was received again.
+        reference: The reference of a call that this machine asked for.
     """
 
     sort: Sort
@@ -109,18 +110,18 @@ class Happening:
 
     @property
     def is_ours(self) -> bool:
-        """Whether this machine's clock says when it was."""
+        """True if its time is by this machine's clock."""
         return self.tellers[0] in (Teller.JOURNAL, Teller.HERE)
 
     @property
     def time(self) -> float:
-        """The best that is known of when it was; infinite if nothing is."""
+        """The best known time; infinite if none is known."""
         known = self.at if self.at is not None else self.by
         return math.inf if known is None else known
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """Puts happenings in one order, always the same."""
+        """Sort key of a total order, independent of the order of reading."""
         return (
             self.time,
             self.sort,
@@ -134,10 +135,10 @@ class Happening:
 
 
 def of_call(call: Call, asked_at: float) -> Iterator[Happening]:
-    """What a record tells: the status now and, of a leg that is over, when it was answered.
+    """Yield the entries of a record: its status and, if the leg has ended, the time of its answer.
 
     Args:
-        asked_at: When the API gave it, in Unix seconds.
+        asked_at: The time at which the API returned it, in Unix seconds.
     """
     uuid = leg_key(call.uuid)
     conversation = call.conversation_uuid or None
@@ -164,7 +165,7 @@ def of_call(call: Call, asked_at: float) -> Iterator[Happening]:
 
 
 def of_event(stored: Stored) -> Happening:
-    """What a kept webhook tells."""
+    """Return the entry of a stored event."""
     arrival = stored.arrival
     fields = arrival.fields
     at = _calendar(arrival.told)
@@ -186,7 +187,7 @@ def of_event(stored: Stored) -> Happening:
 
 
 def of_note(note: Note) -> Happening:
-    """What was done from here."""
+    """Return the entry of an action from this machine."""
     facts = {each: _cut(_text(value)) for each, value in note.detail.items()}
     detail = json.dumps(note.detail, sort_keys=True, default=str)
     if note.outcome != DONE:
@@ -204,10 +205,10 @@ def of_note(note: Note) -> Happening:
 
 
 def of_intent(intent: Intent, uuid: str | None) -> Iterator[Happening]:
-    """That a call was asked for, and what became of it.
+    """Yield the entries of a request for a call: the request, and its outcome if that is known.
 
     Args:
-        uuid: The leg that came of it, as far as that is known.
+        uuid: The leg that it created; None if that is not known.
     """
     leg = None if uuid is None else leg_key(uuid)
 
@@ -236,9 +237,9 @@ def of_intent(intent: Intent, uuid: str | None) -> Iterator[Happening]:
 
 
 def merged(same: Iterable[Happening]) -> Happening:
-    """One thing that was told several times, as one; the same for every order.
+    """Merge several reports of one thing, with the same result for every order of them.
 
-    An event tells more of it than a record does, and the journal more than a note.
+    An event has more details than a record, and the journal more than the action log, so their values win.
     """
     every = sorted(same, key=lambda each: (not each.events and each.reference is None, each.key))
     first = every[0]
@@ -264,13 +265,13 @@ def merged(same: Iterable[Happening]) -> Happening:
 
 
 def _identified(arrival: Arrival, at: float | None) -> tuple[Sort, str, tuple[str, ...]]:
-    """What a webhook is in the order of causes, what it is called, and what is the same where it is told again."""
+    """Return the place of an event in the order of causes, its name, and its identity."""
     fields = arrival.fields
     if arrival.kind == Kind.STATUS and arrival.leg is not None and arrival.status is not None:
         told = ("status", arrival.status, _text(fields.get("sub_state") or ""))
         return Sort.STATUS, _cut(arrival.status), told if at is None else (*told, repr(at))
     what = arrival.status if arrival.kind in (Kind.STATUS, Route.RTC) and arrival.status else arrival.kind
-    if is_about_event(fields):  # the fallback was told what the event URL did not take
+    if is_about_event(fields):  # the fallback URL got an event that the event URL did not accept
         fields = {each: value for each, value in fields.items() if each not in _ADDED_BY_FALLBACK}
     whole = json.dumps(fields, sort_keys=True, default=str) if fields else arrival.key.hex()
     return Sort.OTHER, _cut(what), (arrival.kind, whole)
@@ -318,5 +319,5 @@ def _cut(text: str) -> str:
 
 
 def _calendar(at: float | None) -> float | None:
-    """*at* if a calendar has it."""
+    """Return *at* if it is in the years 1 to 9999; else None."""
     return at if at is not None and _FIRST_TIME <= at <= _LAST_TIME else None

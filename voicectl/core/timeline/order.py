@@ -1,9 +1,29 @@
-"""What happened, in order: what several tell of the same legs becomes one sequence, and what is missing is named.
+"""The order of a trace: reports from several sources become one sequence, and gaps in it are named."""
 
-The clocks of those who tell differ. What cannot be otherwise decides before any clock does: a call is asked for
-before anything happens to it, a leg is there before anything is done to it, what was done from here precedes its
-effect, and a leg's statuses come in their order. Nothing here depends on the order in which anything was read.
-"""
+# How a trace is ordered
+#
+# Two clocks are involved: the platform's (events, records) and this machine's (journal, action log). They differ, and
+# events may carry no time at all, only the time by which they had happened. So causes outrank clocks.
+#
+# 1. Each thing once (_collapsed). Reports of the same thing share a place (sort, leg, identity) and are merged. The
+#    API's record of a status joins the event of that status, and a "create" of the action log joins the journal's.
+# 2. The offset (_clock_ahead). Causality bounds it: a call is asked for before its first verified report, an action
+#    is noted at most NOTED_SECONDS after its effect, and a leg begins before an action on it succeeds. Only an offset
+#    that these bounds force, and that exceeds TOLD_SECONDS, is used. It is reported as a gap.
+# 3. Times (_ordered). Each entry gets the time of its own clock, minus the offset if that is this machine's. Then a
+#    cause that is later than its effect is moved back to the effect's time, never the effect forward:
+#      - a status is no later than any status of higher rank of the same leg;
+#      - an action is no later than its effect (_EFFECTS), paired in order (_paired);
+#      - the first statuses of a leg are no later than the first successful action on it;
+#      - the request for a call is no later than anything that happened to its leg.
+# 4. Sorting by (time, level, key). Level breaks ties in the direction of causes: request, its outcome, statuses up to
+#    ringing, actions, statuses up to the detection of a machine, other events, final statuses. Entries without any
+#    time are last. An entry whose time was changed is marked as reordered.
+# 5. Gaps. In the ordered sequence of each leg, find statuses that it implies but does not contain, moves between
+#    conversations that nothing explains, missing ends, and actions in doubt.
+#
+# Invariant: the result depends on the set of reports only, not on the order in which they were read. Every choice
+# among equals therefore goes by Happening.key, which is total, and the input is sorted by it before merging.
 
 from __future__ import annotations
 
@@ -25,13 +45,13 @@ if TYPE_CHECKING:
     from voicectl.voice.call import Call
 
 NOTED_SECONDS = 20.0
-"""How long a deed may have been on its way when it was noted: it is noted once it is answered."""
+"""Longest time from an action to its entry in the action log, in seconds: the entry is made after the answer."""
 
 PAIRED_SECONDS = 60.0
-"""How far a deed and its effect may be apart where there is more of one than of the other."""
+"""Most seconds between an action and its effect, if there are more of one kind than of the other."""
 
 TOLD_SECONDS = 2.0
-"""From which difference on clocks are said to differ; times of whole seconds, and the way there, explain less."""
+"""Least difference of clocks that is reported, in seconds: rounded times and latency explain smaller ones."""
 
 _END = "end"
 _EFFECTS: dict[str, str] = {
@@ -46,7 +66,7 @@ _EFFECTS: dict[str, str] = {
     "stream": "audio:play",
     "dtmf": "audio:dtmf",
 }
-"""What is told of what was done from here; the latter half comes by RTC events."""
+"""The event or status that reports the effect of an action; names with ``audio:`` are RTC events."""
 
 _KEY = attrgetter("key")
 _DONE = (DONE, ALREADY)
@@ -57,13 +77,13 @@ _DETECTED, _FINAL = rank(HUMAN), rank(CallStatus.COMPLETED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """Something that must have happened, or may have, and that nobody tells of.
+    """Something that must have happened, or may have, and that no source reports.
 
     Attributes:
-        uuid: The leg; None if it is about all.
-        what: What is missing: a status, ``transfer``, ``end``, ``events``, ``api``, ``clock`` ...
-        detail: Why that is known.
-        at: When it was, in Unix seconds, if that is known.
+        uuid: The leg; None if the gap concerns the whole trace.
+        what: The missing part: a status, ``transfer``, ``end``, ``events``, ``api``, ``clock`` ...
+        detail: The reason for naming it.
+        at: Its time in Unix seconds; None if that is not known.
     """
 
     uuid: str | None = None
@@ -76,7 +96,7 @@ class Step(NamedTuple):
     """One line of a trace.
 
     Attributes:
-        is_reordered: It stands elsewhere than its clock says.
+        is_reordered: True if it is not where its own clock would put it.
     """
 
     happening: Happening
@@ -90,12 +110,12 @@ _Placed: TypeAlias = tuple[int | None, Gap]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """What happened.
+    """The ordered steps of one or more legs, and the gaps among them.
 
     Attributes:
-        legs: Their names, in the order in which they came.
-        steps: What happened, in order.
-        gaps: What is missing, each with the number of the step before which it was; None where it is about all.
+        legs: The names of the legs, in the order of their first steps.
+        steps: The steps, in order.
+        gaps: The gaps, each with the number of the step that follows it; None for one of the whole trace.
     """
 
     legs: Sequence[str]
@@ -103,7 +123,7 @@ class Trace:
     gaps: Sequence[tuple[int | None, Gap]]
 
     def lines(self) -> Iterator[Step | Gap]:
-        """The steps and the gaps between them, in order; what is about all comes last."""
+        """Yield the steps and the gaps among them, in order; gaps of the whole trace come last."""
         before: defaultdict[int | None, list[Gap]] = defaultdict(list)
         for place, gap in self.gaps:
             before[place].append(gap)
@@ -114,7 +134,7 @@ class Trace:
         yield from before[None]
 
     def called(self, ids: Mapping[str, str]) -> Trace:
-        """The same with legs called as *ids* has them by their names; one that it has not keeps its name."""
+        """Return the trace with each leg's name replaced by its entry in *ids*, if there is one."""
         if all(ids.get(leg, leg) == leg for leg in self.legs):
             return self
 
@@ -140,15 +160,15 @@ def trace(
     has_events: bool,
     gaps: Iterable[Gap] = (),
 ) -> Trace:
-    """Put *happenings* in order, each told once, and find what is missing.
+    """Put *happenings* in order, each once, and find the gaps.
 
     Args:
-        calls: The API's record of each leg that has one, by the leg's name.
-        told: What the events of a leg add up to, of each that has some.
-        gone: The legs of which the API said that it has no record, by their names, each with what came of looking
-            for it; may be empty.
-        has_events: Whether there is a store of events that can be asked.
-        gaps: What is known to be missing already.
+        calls: The API's records, by the names of their legs.
+        told: Summaries of events, by the names of their legs.
+        gone: The names of the legs that the API has no record of, each with the API's error message, which may be
+            empty.
+        has_events: True if there is an event store that answers.
+        gaps: Gaps that are known already.
     """
     each_once = _collapsed(happenings)
     ahead = _clock_ahead(each_once)
@@ -175,10 +195,9 @@ def trace(
 
 
 def _collapsed(happenings: Iterable[Happening]) -> list[Happening]:
-    """Each thing once, whoever told it.
+    """Return each thing once, merged from all sources.
 
-    What the API says of a status is what an event says of it; that a call was created stands in the journal as well
-    as in our notes.
+    The API's record and an event may report the same status; the journal and the action log the creation of a call.
     """
     every = sorted(happenings, key=_KEY)
     fuller: dict[tuple[str | None, str], Happening] = {}
@@ -199,7 +218,7 @@ def _place(happening: Happening) -> _Place:
 
 
 def _ordered(happenings: Sequence[Happening], ahead: float) -> list[Step]:
-    """The happenings by time, each cause drawn to before its effect where clocks say otherwise.
+    """Sort by time, with each cause moved before its effect where the clocks say otherwise.
 
     Args:
         ahead: Seconds by which this machine's clock was ahead of the platform's.
@@ -224,7 +243,7 @@ def _ordered(happenings: Sequence[Happening], ahead: float) -> list[Step]:
 
 
 def _clock_ahead(happenings: Sequence[Happening]) -> float:
-    """By how many seconds this machine's clock was ahead of the platform's; 0 if nothing shows that they differed."""
+    """Return the seconds that this machine's clock was ahead of the platform's; 0 if nothing shows a difference."""
     at_least, at_most = -math.inf, math.inf
     for own in _by_leg(happenings):
         vouched = _moments(each for each in own.all if not _VOUCHING.isdisjoint(each.tellers))
@@ -241,7 +260,7 @@ def _clock_ahead(happenings: Sequence[Happening]) -> float:
 
 
 class _Own:
-    """What happened to one leg, by what it is."""
+    """The entries of one leg, by sort."""
 
     def __init__(self, happenings: Sequence[Happening]) -> None:
         self.all = happenings
@@ -252,7 +271,7 @@ class _Own:
         ]
 
     def by_rank(self) -> list[list[Happening]]:
-        """Its statuses, those that come as early as each other together, in the order in which a leg has them."""
+        """Return the statuses in groups of equal rank, in the order in which a leg goes through them."""
         groups: defaultdict[int, list[Happening]] = defaultdict(list)
         for each in self.all:
             if each.sort is Sort.STATUS and rank(each.what):
@@ -260,7 +279,7 @@ class _Own:
         return [group for _, group in sorted(groups.items())]
 
     def effects(self) -> Iterator[tuple[Happening, Happening]]:
-        """What was done from here, each with what came of it."""
+        """Yield the successful actions that have an effect, each with that effect."""
         deeds: defaultdict[str, list[Happening]] = defaultdict(list)
         for each in self.deeds:
             if each.outcome == DONE:
@@ -279,7 +298,7 @@ class _Own:
 def _paired(
     deeds: Sequence[Happening], effects: Sequence[Happening]
 ) -> Iterator[tuple[Happening, Happening]]:
-    """Each deed with its effect: one by one where there are as many, else those that are near each other."""
+    """Pair actions with effects: in order if there are equally many, else those that are near in time."""
     if len(deeds) == len(effects):
         yield from zip(deeds, effects, strict=True)
         return
@@ -304,7 +323,7 @@ def _moments(happenings: Iterable[Happening]) -> list[float]:
 
 
 def _level(happening: Happening) -> float:
-    """Where it stands among things of the same moment."""
+    """Return the place of an entry among others of the same time."""
     match happening.sort:
         case Sort.ASKED:
             return 0.0
@@ -321,22 +340,22 @@ def _level(happening: Happening) -> float:
 def _missing(
     uuid: str, own: Sequence[_Numbered], call: Call | None, told: EventSummary | None
 ) -> Iterator[_Placed]:
-    """What the statuses of a leg leave out."""
+    """Yield the gaps in the statuses of a leg."""
     first, after = own[0][0], own[-1][0] + 1
     if not any(each.events for _, each in own):
-        yield first, Gap(uuid=uuid, what="events", detail="No event of this leg is kept.")
+        yield first, Gap(uuid=uuid, what="events", detail="The event store has no event of this leg.")
         return
     statuses = [(number, each.what) for number, each in own if each.sort is Sort.STATUS]
     known = {what for _, what in statuses}
     fields = {} if told is None else told.state.fields
     if statuses and not known & {CallStatus.STARTED, CallStatus.RINGING}:
-        detail = f"The first that is told of it is {statuses[0][1]}."
+        detail = f"The first known status is {statuses[0][1]}."
         yield statuses[0][0], Gap(uuid=uuid, what=CallStatus.STARTED, detail=detail)
     was_answered = (told is not None and told.state.was_answered) or (call is not None and call.was_answered)
     if was_answered and CallStatus.ANSWERED not in known:
         later = (each for each in statuses if rank(each[1]) > _ANSWERED)
         place, what = next(later, (after, "over"))
-        detail = f"It is {what}, so that somebody or something answered."
+        detail = f"The leg is {what}, so it must have been answered."
         began = moment(fields.get("start_time"))
         yield place, Gap(uuid=uuid, what=CallStatus.ANSWERED, detail=detail, at=began)
     if call is not None and told is not None and (contradiction := told.contradicts(call)):
@@ -344,24 +363,24 @@ def _missing(
 
 
 def _ended(uuid: str, own: Sequence[_Numbered], refusal: str) -> Iterator[_Placed]:
-    """That a leg has no record, where nobody told of its end: it may be over, or be somebody else's.
+    """Yield a gap if a leg has no record, and no source reports its end: it may have ended, or be another account's.
 
     Args:
-        refusal: What came of looking for it; may be empty.
+        refusal: The API's error message; may be empty.
     """
     if not any(each.sort is Sort.STATUS and each.what in FINAL for _, each in own):
-        detail = f"The API has no record of it, and no event told of its end. {refusal}".rstrip()
+        detail = f"The API has no record of this leg, and no event reports its end. {refusal}".rstrip()
         yield own[-1][0] + 1, Gap(uuid=uuid, what="end", detail=detail)
 
 
 def _unmoved(uuid: str, own: Sequence[_Numbered], call: Call | None) -> Iterator[_Placed]:
-    """Where a leg changed its conversation, and nobody told how: no event, and nothing that was done from here."""
+    """Yield a gap for each change of conversation that neither an event nor an action from this machine explains."""
     unspent = _untold_moves(own)
     current: str | None = None
     since = -1
 
     def is_ours(before: float, by: float) -> bool:
-        """Whether a move from here explains a change after *since*: each explains one."""
+        """Return True if an action explains a change after *since*, and use that action up."""
         for place, (number, deed) in enumerate(unspent):
             if number > since and (number < before or deed.time - NOTED_SECONDS <= by):
                 del unspent[: place + 1]
@@ -373,18 +392,18 @@ def _unmoved(uuid: str, own: Sequence[_Numbered], call: Call | None) -> Iterator
             continue
         before = each.left or each.conversation
         if current not in (None, before) and not is_ours(number, each.time):
-            detail = f"It was in {current}, and then in {before}."
+            detail = f"The leg was in {current}, and then in {before}."
             yield number, Gap(uuid=uuid, what="transfer", detail=detail)
         current, since = each.conversation, number
     if call is None or current is None or call.conversation_uuid in ("", current):
         return
     if not is_ours(math.inf, math.inf):
-        detail = f"It was in {current}, and its record has it in {call.conversation_uuid}."
+        detail = f"The leg was in {current}, but its record says {call.conversation_uuid}."
         yield own[-1][0] + 1, Gap(uuid=uuid, what="transfer", detail=detail)
 
 
 def _untold_moves(own: Sequence[_Numbered]) -> list[_Numbered]:
-    """The moves that were done from here of which no event told what came of them."""
+    """Return the moves made from this machine whose effect no event reports."""
     told = {id(deed) for deed, _ in _Own([each for _, each in own]).effects()}
     return [
         (number, each)
@@ -397,8 +416,15 @@ def _untold_moves(own: Sequence[_Numbered]) -> list[_Numbered]:
 
 
 def _in_doubt(steps: Sequence[Step]) -> Iterator[_Placed]:
-    """What was asked for from here, and may have happened or not."""
+    """Yield a gap for each action in doubt: it may have happened or not."""
     for number, (each, _) in enumerate(steps):
         is_proved = each.sort in (Sort.ASKED, Sort.SETTLED) and each.uuid is not None
         if each.outcome == UNKNOWN and not is_proved:
-            yield number + 1, Gap(uuid=each.uuid, what=each.what, detail="Nobody knows whether it was done.")
+            yield (
+                number + 1,
+                Gap(
+                    uuid=each.uuid,
+                    what=each.what,
+                    detail="The outcome is unknown: it may have been done or not.",
+                ),
+            )

@@ -1,7 +1,7 @@
-"""What is known of a leg and of those it was with, or of a conversation: asked of all who may know.
+"""The sources of a trace, of a leg and the legs it was with, or of a conversation.
 
-Who shared a conversation is told by records and by events, also by those of legs that have left since. Everything is
-bounded, and what was left out is told.
+Records and events say which legs shared a conversation, including legs that have left it. Every search has a limit,
+and a trace names whatever was left out.
 """
 
 from __future__ import annotations
@@ -43,33 +43,33 @@ MAX_LEGS = 200
 MAX_CONVERSATIONS = 20
 MAX_EVENTS = 10_000
 MAX_ASKED = 10
-"""Legs beside the first whose records are asked for one by one, where neither a list nor an end tells of them.
+"""Most further legs whose records are requested one by one: those that are in no list, and have no known end.
 
-One that is gone is looked for in every region.
+The API client looks for a missing record in every region, so each may take several requests.
 """
 
 NO_STORE = "store"
-"""The gap where there is no store of events."""
+"""The name of the gap that says that there is no event store."""
 
 APART_SECONDS = 1.0
-"""How far apart two legs may be on the platform's clock that were in a conversation together."""
+"""Most seconds, by the platform's clock, between two legs that count as together in a conversation."""
 
 LATE_SECONDS = 600.0
-"""How long after a leg its conversation is still told of: recordings and transcriptions come when it is over."""
+"""Seconds after the end of a leg in which events of its conversation still belong to it, such as transcriptions."""
 
 
 @dataclass(slots=True)
 class Gathered:
-    """What is known, as each has it.
+    """The facts gathered from each source.
 
     Attributes:
-        calls: The API's record of each leg that has one, by the leg's name.
-        events: By their ids.
-        gone: The legs of which the API said that it has no record, by their names: where the one that was asked
-            for was looked for, and nothing of the others.
-        gaps: What could not be asked, or was left out.
-        asked_at: When the API was asked, in Unix seconds.
-        asked_for: The leg that was asked for, as it was named.
+        calls: The API's records, by the names of their legs.
+        events: The events, by id.
+        gone: The names of the legs that the API has no record of; with the API's error message for the leg asked
+            for, and an empty text for others.
+        gaps: Sources that failed, and limits that were reached.
+        asked_at: The time of the requests to the API, in Unix seconds.
+        asked_for: The leg that the user asked for, as given.
     """
 
     asked_at: float
@@ -84,13 +84,13 @@ class Gathered:
 
     @property
     def legs(self) -> list[str]:
-        """The names of all legs that records, events or notes are about."""
+        """The names of all legs in records, events or the action log."""
         told = (each.arrival.leg for each in self.events.values())
         keys = (leg_key(leg) for leg in told if leg is not None)
         return list(dict.fromkeys(chain(self.calls, keys, (each.uuid for each in self.notes))))
 
     def ids(self) -> dict[str, str]:
-        """Each leg's id as it was told, by its name: the API knows a leg by no other form of it."""
+        """Return each leg's id as reported, by the leg's name: the API accepts no other form of it."""
         named = [] if self.asked_for is None else [self.asked_for]
         created = (intent.uuid for intent, _ in self.intents.values())
         told = (stored.arrival.leg for _, stored in sorted(self.events.items()))
@@ -99,11 +99,11 @@ class Gathered:
         return {leg_key(uuid): uuid for uuid in every if uuid is not None}
 
     def told(self) -> dict[str, EventSummary]:
-        """What the events of each leg add up to."""
+        """Return the summary of each leg's events."""
         return {leg_key(leg): found for leg, found in summaries(self.events.values()).items()}
 
     def happenings(self) -> Iterator[Happening]:
-        """Each thing that any of them tells."""
+        """Yield the entries of all sources."""
         for call in self.calls.values():
             yield from of_call(call, self.asked_at)
         yield from map(of_event, self.events.values())
@@ -112,7 +112,7 @@ class Gathered:
             yield from of_intent(intent, uuid)
 
     def trace(self) -> Trace:
-        """All of it in order, each leg called by its id as it was told."""
+        """Return the trace, with each leg's id as reported."""
         found = trace(
             self.happenings(),
             calls=self.calls,
@@ -124,7 +124,7 @@ class Gathered:
         return found.called(self.ids())
 
     def records(self) -> dict[str, Call]:
-        """Each leg as its record and its events show it, by its id as it was told."""
+        """Return each leg, merged from its record and its events, by its id as reported."""
         told, ids = self.told(), self.ids()
         found = {uuid: History.merged(call, told.get(uuid)) for uuid, call in self.calls.items()}
         found = {uuid: each.alone() for uuid, each in told.items()} | found
@@ -132,14 +132,14 @@ class Gathered:
 
 
 class Gatherer:
-    """Asks all who may know; each method is for one trace.
+    """Gathers the facts for one trace from all sources.
 
-    Where the API or the store does not answer, the others are gone on with, and that is a gap.
+    If the API or the store does not answer, that is a gap, and the other sources are used.
 
     Args:
-        events: The store of events; None if there is none, or none that works.
-        journal: None likewise.
-        gaps: What could not be opened.
+        events: The event store; None if there is none that works.
+        journal: The journal; None if there is none that works.
+        gaps: The sources that could not be opened.
     """
 
     def __init__(
@@ -161,14 +161,14 @@ class Gatherer:
         self._absence: NotFoundError | None = None
 
     def of_leg(self, uuid: str) -> Gathered:
-        """A leg, and those that were in its conversations while it was.
+        """Gather a leg, and the legs that were in its conversations at the same time.
 
         Args:
-            uuid: Its full id, in any form.
+            uuid: The leg's full id, in any form.
 
         Raises:
-            NotFoundError: Nobody knows it.
-            TransportError: The API does not answer, and nobody else knows it.
+            NotFoundError: No source knows the leg.
+            TransportError: The API does not answer, and no other source knows the leg.
         """
         own = leg_key(uuid)
         found = self._found
@@ -187,26 +187,26 @@ class Gatherer:
         return self._bounded()
 
     def of_conversation(self, conversation: str) -> Gathered:
-        """A conversation and all legs known of it.
+        """Gather a conversation and all its known legs.
 
         Raises:
-            LegError: Nobody knows it.
-            TransportError: The API does not answer, and no event tells of it.
+            LegError: No source knows the conversation.
+            TransportError: The API does not answer, and no event is about the conversation.
         """
         self._read_conversation(conversation)
         if not self._found.calls and not self._found.events:
             if self._failure is not None:
                 raise self._failure
             raise LegError(
-                f"Nobody knows the conversation {conversation}.",
-                hint="Neither a record nor a kept event names it. See the legs there are: voicectl call list --all",
+                f"There is no conversation {conversation}.",
+                hint="Neither the API nor the event store knows it. List the legs: voicectl call list --all",
             )
         self._read_others(None)
         self._read_ours([])
         return self._bounded()
 
     def _ask_leg(self, uuid: str) -> None:
-        """Read a leg's record."""
+        """Request a leg's record."""
         if self._failure is not None:
             return
         try:
@@ -221,7 +221,7 @@ class Gatherer:
             self._give_up_api(exc)
 
     def _read_conversation(self, conversation: str) -> None:
-        """Read the records of the legs that are in it, and the events that tell of it."""
+        """Read the records of the legs in a conversation, and the events about it."""
         self._read(Query(conversation=conversation, last=MAX_EVENTS + 1))
         if self._failure is not None:
             return
@@ -229,7 +229,7 @@ class Gatherer:
             for call in islice(self._api.get_calls(conversation_uuid=conversation), MAX_LEGS + 1):
                 self._found.calls.setdefault(leg_key(call.uuid), call)
         except NotFoundError:
-            pass  # as an empty list would say
+            pass  # the same as an empty list
         except (TransportError, RateLimitedError) as exc:
             self._give_up_api(exc)
 
@@ -242,7 +242,7 @@ class Gatherer:
             self._read(Query(leg=form, last=MAX_EVENTS + 1))
 
     def _read(self, query: Query) -> None:
-        """Read events; a store that fails is done without from then on."""
+        """Read events; a store that fails is not asked again."""
         if self._events is None:
             return
         try:
@@ -250,10 +250,10 @@ class Gatherer:
         except StoreError as exc:
             self._events = None
             self._found.has_events = False
-            self._miss("events", f"The store does not answer: {exc.message}")
+            self._miss("events", f"The event store does not answer: {exc.message}")
 
     def _conversations(self, own: str) -> list[str]:
-        """Those that a leg was in, the latest last."""
+        """Return the conversations that a leg was in, the latest last."""
         call = self._found.calls.get(own)
         found = [
             conversation
@@ -268,11 +268,11 @@ class Gatherer:
         return list(dict.fromkeys(reversed(found)))[::-1]
 
     def _read_others(self, own: str | None) -> None:
-        """Read all events of the legs found, and the records of those that may be live."""
+        """Read all events of the other legs found, and the records of those that may be live."""
         legs = [each for each in self._found.legs if each != own]
         if len(legs) > MAX_LEGS:
             self._drop(set(legs[MAX_LEGS:]))
-            self._miss("legs", f"{len(legs) - MAX_LEGS} more legs are left out.")
+            self._miss("legs", f"{len(legs) - MAX_LEGS} more legs were left out.")
         ids = self._found.ids()
         for leg in legs[:MAX_LEGS]:
             self._read_leg(ids[leg])
@@ -285,10 +285,10 @@ class Gatherer:
         for leg in asked[:MAX_ASKED]:
             self._ask_leg(ids[leg])
         if len(asked) > MAX_ASKED:
-            self._miss("api", f"The records of {len(asked) - MAX_ASKED} legs were not asked for.")
+            self._miss("api", f"The records of {len(asked) - MAX_ASKED} more legs were not requested.")
 
     def _leave_apart(self, own: str) -> None:
-        """Leave out who was in the same conversation at another time, as in a room that is used every day."""
+        """Drop legs that were in the same conversation at another time, as in a room that is used every day."""
         spans = self._spans()
         began, ended = spans.get(own, (-math.inf, math.inf))
         first, last = began - APART_SECONDS, ended + APART_SECONDS
@@ -299,7 +299,7 @@ class Gatherer:
                 del self._found.events[number]
 
     def _spans(self) -> dict[str, tuple[float, float]]:
-        """From when to when each leg is known to have been there; a live one without end."""
+        """Return the first and last known time of each leg; the end of a live one is infinite."""
         spans: dict[str, tuple[float, float]] = {}
         over: set[str] = set()
         for each in self._found.happenings():
@@ -319,7 +319,7 @@ class Gatherer:
                 del found.events[number]
 
     def _read_ours(self, legs: list[str]) -> None:
-        """Read what the journal and the notes of this machine have of the legs found, and of *legs*."""
+        """Read the entries of the journal and the action log about the legs found, and about *legs*."""
         found = self._found
         names = dict.fromkeys([*found.legs, *legs])
         found.notes = [note for note in self._notes.since(-math.inf) if note.uuid in names]
@@ -335,9 +335,10 @@ class Gatherer:
             self._miss("journal", exc.message)
 
     def _read_in_doubt(self, journal: Journal) -> None:
-        """Read what was asked for and is in doubt, though an event came back with its reference.
+        """Read the intents in doubt whose references occur in events.
 
-        Whom the call connected to may tell its events there too: it is the one that went to the same number.
+        Legs that the call connected send events with its reference, too: the call's own leg is the one with the
+        intent's number.
         """
         legs: dict[str, dict[str, object]] = {}
         for stored in self._found.events.values():
@@ -358,16 +359,16 @@ class Gatherer:
         found = self._found
         if len(found.events) > MAX_EVENTS:
             found.events = {number: found.events[number] for number in sorted(found.events)[-MAX_EVENTS:]}
-            self._miss("events", f"Events before the last {MAX_EVENTS} are left out.")
+            self._miss("events", f"Events before the last {MAX_EVENTS} were left out.")
         if not found.has_events and not any(gap.what == "events" for gap in found.gaps):
-            self._miss(NO_STORE, "No events are kept: only 'webhook serve' keeps them.")
+            self._miss(NO_STORE, "There are no stored events: only 'voicectl webhook serve' stores them.")
         return found
 
 
 def kept_legs(events: EventStore, text: str) -> Iterator[Call]:
-    """The legs in a store that *text* may name, the beginning of an id or ``to:NUMBER``, as events describe them.
+    """Yield the legs in a store that match *text*, the beginning of an id or ``to:NUMBER``, as events describe them.
 
-    By a number those of the last :data:`MAX_EVENTS` statuses are found.
+    A search by number covers the last :data:`MAX_EVENTS` statuses.
     """
     if not is_number_reference(text):
         yield from legs_that_begin(events, text)
@@ -381,11 +382,11 @@ def kept_legs(events: EventStore, text: str) -> Iterator[Call]:
 
 
 def _forms(uuid: str) -> list[str]:
-    """All forms in which a leg's id may be kept: events, the journal and whoever asks may have one each."""
+    """Return all forms of a leg's id: events, the journal and the user may each have a different one."""
     plain = [uuid.replace("-", "").lower()] if is_leg_id(uuid) else []
     return list(dict.fromkeys([*forms(uuid), *plain]))
 
 
 def _is_over(told: EventSummary | None) -> bool:
-    """Whether events that somebody vouched for tell the end of a leg."""
+    """Return True if verified events report the end of a leg."""
     return told is not None and told.verified is not None and told.verified.is_final

@@ -23,26 +23,26 @@ if TYPE_CHECKING:
     from voicectl.voice.call import Call
 
 SHOWN_SECONDS = 10.0
-"""How long a leg that is over stays in the table."""
+"""Seconds that a leg stays in the table after its end."""
 
 FORGET_SECONDS = 600.0
-"""How long it is remembered: an event of it may be late, and is not to bring it back."""
+"""Seconds that a leg is remembered after its end, so that a late event does not bring it back."""
 
 LOST_SECONDS = 30.0
-"""For so long the API need not know a leg that an event told of."""
+"""Seconds in which the API may not yet know a leg that an event reported."""
 
 _NOTHING_MARKED = Marks()
 
 
 class Board:
-    """The legs that are watched.
+    """The watched legs.
 
     Args:
-        named: Only these, by their ids; None for all.
-        conversation: Only legs that are in it.
-        born: When a leg was asked for here, in Unix seconds, if it was.
-        past: The stored events of a leg that was not known.
-        offset: Seconds that the platform's clock, which events go by, is ahead of that of the times handed in.
+        named: The ids of the legs to watch; None for all.
+        conversation: Watch only legs in this conversation.
+        born: Returns the time at which this machine asked for a leg, in Unix seconds; None if it did not.
+        past: Returns the stored events of a leg that is new to the board.
+        offset: Seconds that the platform's clock, which events use, is ahead of the clock of the times passed in.
         is_sourced: Add ``status_source`` to each record.
     """
 
@@ -72,7 +72,7 @@ class Board:
         return None if self._named is None else list(self._named.values())
 
     def records(self, calls: Iterable[Call], at: float) -> list[Change]:
-        """Take what the API says of legs: an answer that is behind an earlier one counts for nothing."""
+        """Add records from the API, and return the changes; a record that is behind an earlier one is ignored."""
         at = self._time(at)
         changes: list[Change] = []
         for call in calls:
@@ -83,13 +83,13 @@ class Board:
         return changes
 
     def recall(self, uuid: str, at: float) -> list[Change]:
-        """Add a leg that has stored events, from these alone."""
+        """Add a leg from its stored events alone, and return the changes."""
         at = self._time(at)
         leg = self._leg(uuid, at)
         return [] if leg is None else self._see(leg, at, is_asked=False)
 
     def events(self, found: Iterable[Stored], at: float) -> list[Change]:
-        """Take what events tell, each once, in the order in which it happened."""
+        """Add events, each once, in the order in which they happened, and return the changes."""
         at = self._time(at)
         arrived = sorted(found, key=_happened)
         news = {stored.id for stored in arrived}
@@ -108,7 +108,7 @@ class Board:
         return changes
 
     def gone(self, uuid: str, at: float) -> list[Change]:
-        """Take it that the API has no record of a leg; one that only an event told of it may not know yet."""
+        """Mark a leg of which the API has no record as gone, unless it is so new that the API may not know it yet."""
         at = self._time(at)
         key = leg_key(uuid)
         leg = self._legs.get(key)
@@ -120,7 +120,7 @@ class Board:
         return [Change(at, ChangeKind.GONE, leg.sight)]
 
     def mark(self, marks: Mapping[str, Marks], at: float) -> list[Change]:
-        """Take who is muted or earmuffed, by hyphenated ids, as far as that is known."""
+        """Set which legs are known to be muted or earmuffed, by hyphenated ids, and return the changes."""
         at = self._time(at)
         self._marks = marks
         changes: list[Change] = []
@@ -132,7 +132,7 @@ class Board:
         return changes
 
     def forget(self, at: float) -> None:
-        """Forget legs that were over long ago."""
+        """Forget legs that ended long ago."""
         if self._named is None:
             self._legs = {
                 key: leg
@@ -141,24 +141,24 @@ class Board:
             }
 
     def sights(self) -> list[Sight]:
-        """Return every known leg: in the order in which they are named, else of first sight."""
+        """Return every known leg: in the order of *named*, or else in the order of first sight."""
         legs = map(self._legs.get, self._legs if self._named is None else self._named)
         return [leg.sight for leg in legs if leg is not None and leg.sight is not None]
 
     def sight(self, uuid: str) -> Sight | None:
-        """A leg, if it is known."""
+        """Return a leg as it is known now; None if it is not known."""
         leg = self._legs.get(leg_key(uuid))
         return None if leg is None else leg.sight
 
     def is_closed(self, uuid: str) -> bool:
-        """Whether the API says that a leg is over, or has no record of it: it will say nothing else."""
+        """Return True if the API reports the end of a leg, or has no record of it: no more news is expected."""
         leg = self._legs.get(leg_key(uuid))
         if leg is None or leg.sight is None:
             return False
         return leg.sight.is_gone or leg.is_closed
 
     def unlisted(self, listed: Collection[str]) -> list[str]:
-        """The legs that should be live and are not *listed*, as keys: what became of them is to be asked."""
+        """Return the ids of legs that should be live but are not in *listed* (keys), to be requested one by one."""
         return [
             leg.sight.call.uuid
             for key, leg in self._legs.items()
@@ -166,17 +166,17 @@ class Board:
         ]
 
     def frame(self, at: float, *, most: int, with_over: bool = False) -> Frame:
-        """What a table shows.
+        """Return the content of a table.
 
         Args:
-            most: How many legs at the most: the newest.
-            with_over: Show all that are over and remembered, not only those that ended a moment ago.
+            most: Most legs to show; the newest are kept.
+            with_over: Show every remembered leg that has ended, not only those that ended a moment ago.
         """
         is_all = with_over or self._named is not None
         return Frame.of(self.sights(), most=most, over_since=-math.inf if is_all else at - SHOWN_SECONDS)
 
     def _leg(self, uuid: str, at: float, but: Collection[int] = ()) -> TrackedLeg | None:
-        """Return a leg, a new one with its stored events *but* these; None if it is not to be watched."""
+        """Return a leg; a new one gets its stored events, except *but*. None if the leg is not watched."""
         key = leg_key(uuid)
         if key in self._legs:
             return self._legs[key]
@@ -193,7 +193,7 @@ class Board:
         return leg
 
     def _remember(self, leg: TrackedLeg, events: Iterable[Stored]) -> None:
-        """Add up a leg's *events* with those that were known before."""
+        """Add *events* to a leg, and update its summary and its birth."""
         before = len(leg.events)
         leg.events |= {stored.id: stored for stored in events}
         if len(leg.events) == before:
@@ -213,7 +213,7 @@ class Board:
                 leg.birth = Birth(min(times)[0], Since.EVENT, is_exact=False)
 
     def _see(self, leg: TrackedLeg, at: float, *, is_asked: bool) -> list[Change]:
-        """Show what is now known of a leg, and return what is new in that."""
+        """Update what is shown of a leg, and return the changes."""
         call = leg.known if self._is_sourced else leg.record
         if call is None:
             return []
@@ -228,7 +228,7 @@ class Board:
         return changes
 
     def _time(self, at: float) -> float:
-        """*at*, or the latest that was handed in: a machine's clock may be set back."""
+        """Return *at*, or the latest earlier time if that is later: a machine's clock may be set back."""
         self._latest = max(self._latest, at)
         return self._latest
 

@@ -13,14 +13,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """What a table shows of the legs.
+    """The content of a table of legs.
 
     Attributes:
-        groups: Those of each conversation, oldest first; the conversation with the newest leg first.
-        hidden: Legs that are left out, because there are so many.
-        live: How many are live, of all; so ``conversations`` that have a live leg.
-        over: How many are over, of those that are remembered.
-        disagreements: One of each leg of which API and events tell different things.
+        groups: The legs of each conversation, oldest first; the conversation with the newest leg first.
+        hidden: Number of legs that are left out for lack of space.
+        live: Number of all live legs.
+        conversations: Number of conversations with a live leg.
+        over: Number of remembered legs that have ended.
+        disagreements: The id and the disagreement of each leg on which the API and events differ.
     """
 
     groups: tuple[tuple[Sight, ...], ...] = ()
@@ -35,8 +36,8 @@ class Frame:
         """Lay out the newest of the legs.
 
         Args:
-            most: How many at the most.
-            over_since: Unix seconds; those that were over by then are left out.
+            most: Most legs to show.
+            over_since: Leave out legs that had ended by this time, in Unix seconds.
         """
         shown = [each for each in sights if each.ended is None or each.ended > over_since]
         together: dict[str, list[Sight]] = {}
@@ -62,7 +63,7 @@ class Frame:
 
 
 def age_text(seconds: float, *, is_exact: bool) -> str:
-    """How old a leg is, in at most five characters: ``12s``, ``3m``, ``2h``, ``4d``; ``>3m`` if it is older."""
+    """Format an age in at most five characters: ``12s``, ``3m``, ``2h``, ``4d``; ``>3m`` if not exact."""
     units = (86_400, "d"), (3600, "h"), (60, "m")
     size, unit = next((each for each in units if seconds >= each[0]), (1, "s"))
     shown = f"{min(int(seconds // size), 999)}{unit}"

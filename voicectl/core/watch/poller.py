@@ -1,4 +1,4 @@
-"""Watching legs: the API is asked again and again, stored events are looked at between, and what is new is told."""
+"""The poller of watched legs: it polls the API, reads stored events in between, and yields the changes."""
 
 from __future__ import annotations
 
@@ -31,28 +31,28 @@ if TYPE_CHECKING:
     from voicectl.voice.call import Call
 
 LOOK_SECONDS = 0.2
-"""How often stored events are looked at."""
+"""Seconds between two reads of stored events."""
 
 STEP_SECONDS = 1.0
-"""How often, where there are none, anything is looked at."""
+"""Seconds between two rounds where there is no event store."""
 
 SOON_SECONDS = 0.001
-"""A time that is nearer than this has come."""
+"""A time that is nearer than this counts as reached, in seconds."""
 
 WITHIN_SECONDS = 5.0
-"""How long the API may take for a question: events are not looked at meanwhile."""
+"""Longest time for a request to the API, in seconds: events are not read meanwhile."""
 
 LEAST_SECONDS = 1.0
-"""The least that it is given, however little time is left."""
+"""Shortest limit for a request to the API, in seconds, however little time is left."""
 
 BESIDE_EVENTS_SECONDS = 3.0
-"""How long the API may take where events tell of the leg as well."""
+"""Longest time for a request about a leg that has events, in seconds."""
 
 FEW = 15
-"""So many named legs are asked for one by one: what the limiter lets pass in a second. More are found in the list."""
+"""Most named legs that are requested one by one: a second's worth of requests. For more, the list is requested."""
 
 MOST_LOST = 10
-"""So many legs that were in the list and are not any more are asked for at a time."""
+"""Most legs that are missing from the list and requested one by one in a round."""
 
 PAGE = 100
 
@@ -60,12 +60,15 @@ _KINDS = (Kind.STATUS, Kind.TRANSFER)
 
 
 class Tail:
-    """The stored events of legs, as they come from now on; a store that fails is told of, and tried again.
+    """The stored events of legs, from now on; after a failure of the store it is tried again.
 
     Args:
-        open_: Gives the store.
-        clock: Says when to try again.
-        is_needed: Raise the errors of the store instead: only events show what is waited for.
+        open_: Returns the store, or None if there is none.
+        clock: Measures the time until the next try.
+        is_needed: Raise the errors of the store: only events show what is waited for.
+
+    Attributes:
+        trouble: The last error of the store; None if it works.
     """
 
     RETRY_SECONDS = 5.0
@@ -85,7 +88,7 @@ class Tail:
             self._after = max((stored.id for stored in found), default=0)
 
     def news(self) -> list[Stored]:
-        """The events that came since it was last asked, by their ids."""
+        """Return the events since the last call, in the order of their ids."""
         if self._after is None:
             found = self._find(Query(kinds=_KINDS, since=self._began))
         else:
@@ -95,7 +98,7 @@ class Tail:
         return found
 
     def past(self, uuid: str) -> list[Stored]:
-        """All events of a leg."""
+        """Return all events of a leg."""
         return next(
             (found for name in forms(uuid) if (found := self._find(Query(leg=name, kinds=_KINDS)))), []
         )
@@ -117,19 +120,19 @@ class Tail:
 
 
 class Poller:
-    """Asks the API and looks at stored events, in turns, and tells what is new.
+    """Polls the API and reads stored events in turns, and yields the changes.
 
     Args:
-        board: Takes what is found, and says which legs are asked for.
-        schedule: Says when the API is asked.
-        tail: The stored events; None if there are none.
-        notes: What was done to legs from here; None if that does not matter.
-        check: Raises if a signal came.
-        is_strict: Give the API all the time that is left, and go on without it only for legs that have events.
+        board: Collects the records and events, and names the legs to request.
+        schedule: The schedule of the requests to the API.
+        tail: The stored events; None if there is no event store.
+        notes: The action log; None if it is not shown.
+        check: Raises if a signal was received.
+        is_strict: Give the API all the remaining time, and go on after its errors only for legs that have events.
 
     Attributes:
-        status: How the asking goes.
-        failure: Why the API could not be asked, the last time; None if it could.
+        status: The state of the polling.
+        failure: The error of the last request to the API; None if it succeeded.
     """
 
     def __init__(
@@ -170,26 +173,27 @@ class Poller:
 
     @property
     def is_about_to_ask(self) -> bool:
-        """True if the API is asked next, or its first answers are not complete."""
+        """True if the next step is a request to the API, or its first answers are not complete."""
         is_first = not self._has_asked and self.failure is None
         return is_first or (self.status.asking is None and self._is_due)
 
     @property
     def _is_due(self) -> bool:
-        """True if the API is to be asked: as scheduled, and once more when time is up."""
+        """True if a request to the API is due: as scheduled, and once more when time is up."""
         due = min(self._schedule.due, self._give_up)
         return not self._has_asked_last and self._clock.monotonic() >= due - SOON_SECONDS
 
     def rounds(self, *, give_up: float = math.inf) -> Iterator[list[Change]]:
-        """Go on for ever, and yield what is new, or nothing, several times a second to once a second.
+        """Poll without end, and yield the changes of each step, which may be none; at least once a second.
 
         Args:
-            give_up: When, by the monotonic clock, the last round is to be.
+            give_up: The time of the last request to the API, by the monotonic clock.
 
         Raises:
-            NotFoundError: Nobody knows one of the named legs.
-            ApiError: The API refuses to tell.
-            TransportError: A strict poller has no answer for a leg without events; so :class:`RateLimitedError`.
+            NotFoundError: Neither the API nor the event store knows one of the named legs.
+            ApiError: The API refused the request.
+            TransportError: A strict poller got no answer for a leg without events.
+            RateLimitedError: A strict poller was rate limited for a leg without events.
         """
         clock = self._clock
         self._give_up = give_up
@@ -204,7 +208,7 @@ class Poller:
             clock.sleep(max(min(step, self._schedule.due - now, give_up - now), SOON_SECONDS))
 
     def _hear(self) -> list[Change]:
-        """Look at what others have told: events, and what was done from this machine."""
+        """Read new stored events, and new entries of the action log."""
         at = self._clock.time()
         changes: list[Change] = []
         if self._notes is not None and self._notes.stamp != self._notes_stamp:
@@ -218,7 +222,7 @@ class Poller:
         return changes
 
     def _ask(self) -> Iterator[list[Change]]:
-        """Ask the API; what was told before it stopped answering counts."""
+        """Poll the API; the answers before an error count."""
         began = self._clock.monotonic()
         self._has_asked_last = began >= self._give_up - SOON_SECONDS
         self._requests = 0
@@ -249,7 +253,7 @@ class Poller:
         yield []
 
     def _answers(self) -> Iterator[list[Change]]:
-        """What is new in what the API says: a page, or a leg, at a time."""
+        """Yield the changes from the API's answers, one page or one leg at a time."""
         board = self._board
         if board.named is not None and len(still := self._still_asked()) <= FEW:
             yield from self._each(still, most=FEW)
@@ -275,12 +279,12 @@ class Poller:
         yield from self._each(lost, most=MOST_LOST)
 
     def _still_asked(self, listed: Collection[str] = ()) -> list[str]:
-        """Those of the named legs of which the API may say more than it listed."""
+        """Return the named legs that may have news which the list did not show."""
         named = self._board.named or ()
         return [each for each in named if not self._board.is_closed(each) and leg_key(each) not in listed]
 
     def _each(self, uuids: Iterable[str], *, most: int) -> Iterator[list[Change]]:
-        """Ask for legs one by one, the one asked for longest ago first."""
+        """Request legs one by one, the one with the oldest request first."""
         for uuid in sorted(uuids, key=lambda uuid: self._asked_at.get(uuid, -math.inf))[:most]:
             self._requests += 1
             self._asked_at[uuid] = self._clock.monotonic()
@@ -296,7 +300,7 @@ class Poller:
 
     @property
     def _within(self) -> float:
-        """The seconds that the API may take for the next question."""
+        """Longest time for the next request to the API, in seconds."""
         left = max(self._give_up - self._clock.monotonic(), LEAST_SECONDS)
         if self._is_told:
             return min(left, BESIDE_EVENTS_SECONDS)

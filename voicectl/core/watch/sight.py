@@ -1,11 +1,25 @@
-"""A watched leg: how its API records and its events become one status, and which changes follow from them.
+"""A watched leg: its API records and its events are merged into one status, from which changes follow."""
 
-Records and events may arrive in any order, late and twice. Each source is first put in order by itself: a record that
-is behind an earlier one is dropped, and the events of a leg are summed up whatever their order. Then the two are
-merged: of both statuses the one that is farther along counts, so that a leg never goes back, and a reason such as
-``busy`` counts for more than a bare ``completed``. The API may lag behind events by seconds; only a contradiction
-that outlasts :data:`DISAGREE_SECONDS` is shown.
-"""
+# How API records and events merge
+#
+# There are two sources for a leg. The API is polled: its records are complete but late, and different servers of the
+# platform may answer with older and newer ones. The event store has what webhooks reported: events are fast, but may
+# be late, repeated, out of order or lost, and may not exist at all. Neither source is right by itself.
+#
+# 1. Each source is put in order by itself. A record replaces the last one unless it is behind it: a lower rank, a
+#    live status after a final one, or of two final ones the one that says less (TrackedLeg.take). Events are kept by
+#    id, and their summary is computed from all of them, so order and repeats do not matter (Board._remember).
+# 2. The two are merged (History.merged): the status that is farther along counts, and a reason such as "busy" counts
+#    more than a bare "completed".
+# 3. Changes are the differences between what was shown and what is known now (TrackedLeg.see). Nothing else makes
+#    changes, so each is reported once, and a record or an event without news makes none.
+# 4. A contradiction between the two is normal for seconds, since the API lags behind. It is shown only if it still
+#    holds DISAGREE_SECONDS later, after the API was asked again. Once shown, it stays until it is resolved.
+# 5. A leg without a record is not gone as long as it is so new that the API may not know it yet (LOST_SECONDS). A leg
+#    that was gone comes back if a later record or event shows it.
+#
+# Invariants: the status of a leg does not go back; at most one change of each kind follows from one record or event;
+# the times of changes never decrease, although the machine's clock may (Board._time).
 
 from __future__ import annotations
 
@@ -24,11 +38,11 @@ if TYPE_CHECKING:
     from voicectl.voice.call import Call
 
 DISAGREE_SECONDS = 3.0
-"""For so long the API and an event may tell different things of a leg: one of them is only behind."""
+"""Seconds in which the API and the events may differ on a leg, because one of them is late."""
 
 
 class ChangeKind(StrEnum):
-    """What changed."""
+    """The kind of a change."""
 
     SEEN = "seen"
     STATUS = "status"
@@ -39,7 +53,7 @@ class ChangeKind(StrEnum):
 
 
 class Since(StrEnum):
-    """Who tells since when there is a leg."""
+    """The source of the time at which a leg began."""
 
     JOURNAL = "journal"
     EVENT = "event"
@@ -48,11 +62,11 @@ class Since(StrEnum):
 
 
 class Birth(NamedTuple):
-    """Since when there is a leg.
+    """The time at which a leg began.
 
     Attributes:
-        at: Unix seconds.
-        is_exact: Whether it began then; else it is older than that.
+        at: The time in Unix seconds.
+        is_exact: True if the leg began then; False if it may be older.
     """
 
     at: float
@@ -62,15 +76,15 @@ class Birth(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
-    """A leg as it is known at some moment.
+    """A leg as known at one moment.
 
     Attributes:
-        call: Its record with what events told, as :class:`~voicectl.core.history.History` merges them.
-        ended: When it was over, or first seen to be, in Unix seconds; None if it is not.
-        is_gone: Whether the API has no record of it any more.
-        disagreement: In what events contradict the API; None if they do not.
-        is_told: Whether events told of it.
-        is_settled: Whether it is over by all who tell of it.
+        call: Its record and its events, as :class:`~voicectl.core.history.History` merges them.
+        ended: The time of its end, or of noticing it, in Unix seconds; None if the leg is live.
+        is_gone: True if the API has no record of it any more.
+        disagreement: The contradiction between the API and the events; None if there is none.
+        is_told: True if the leg has events.
+        is_settled: True if every source that knows the leg reports its end.
     """
 
     call: Call
@@ -84,20 +98,20 @@ class Sight:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more happens on it."""
+        """True if the leg has ended."""
         return self.ended is not None
 
     def age(self, now: float) -> float:
-        """Its seconds up to *now*, or to its end; at least 0."""
+        """Return the leg's age in seconds at *now*, or at its end; at least 0."""
         return max((now if self.ended is None else min(self.ended, now)) - self.birth.at, 0.0)
 
 
 class Change(NamedTuple):
-    """One thing that changed about a leg.
+    """A change of a leg.
 
     Attributes:
-        at: When it was learnt, in Unix seconds; never before an earlier one of the stream.
-        sight: The leg after it.
+        at: The time of noticing it, in Unix seconds; it never decreases within a stream.
+        sight: The leg after the change.
     """
 
     at: float
@@ -107,12 +121,12 @@ class Change(NamedTuple):
 
 @dataclass(slots=True)
 class TrackedLeg:
-    """A leg, and what each who tells of it has said.
+    """A leg with the reports of each source.
 
     Attributes:
-        key: Its id, as :func:`~voicectl.core.history.leg_key` has it.
-        farthest: How far it has come by its records; one that is behind counts for nothing.
-        contradicted: Since when events contradict its record; None if they do not.
+        key: Its id, in the form of :func:`~voicectl.core.history.leg_key`.
+        farthest: The highest rank among its records; a record below that is ignored.
+        contradicted: The time since which events contradict its record; None if they do not.
     """
 
     key: str
@@ -126,7 +140,7 @@ class TrackedLeg:
 
     @property
     def known(self) -> Call | None:
-        """The farther of what API and events tell of it; None if that is nothing."""
+        """The leg as merged from its record and its events; None if it has neither."""
         if self.record is None:
             return None if self.told is None else self.told.alone()
         return History.merged(self.record, self.told)
@@ -138,11 +152,11 @@ class TrackedLeg:
 
     @property
     def is_settled(self) -> bool:
-        """Whether it is over by all who tell of it."""
+        """True if its record has ended and so have its events, if it has any."""
         return self.is_closed and (self.told is None or self.told.state.is_final)
 
     def is_as_before(self, call: Call) -> bool:
-        """Whether a record tells nothing new."""
+        """Return True if a record has no news."""
         return (
             self.record is not None
             and self.record.raw == call.raw
@@ -152,10 +166,10 @@ class TrackedLeg:
         )
 
     def take(self, call: Call) -> None:
-        """Take a record, unless it is behind an earlier one: two servers of the API may know different things.
+        """Store a record, unless it is behind an earlier one: servers of the platform may differ.
 
-        A word that nobody knows may stand anywhere, but not after the end. Of two ends the one that tells more
-        counts: that somebody answered, else why nobody did.
+        An unknown status may occur anywhere before the end. Of two final records the one that says more counts: that
+        the leg was answered, or else why it was not.
         """
         if self.record is not None and self.record.is_final:
             is_behind = not call.is_final or _end_order(call) < _end_order(self.record)
@@ -166,11 +180,11 @@ class TrackedLeg:
             self.farthest = max(self.farthest, rank(call.status))
 
     def see(self, call: Call, at: float, *, marks: Marks, is_asked: bool, offset: float) -> list[Change]:
-        """Make *call* what is shown of it, and return the changes from what was shown before.
+        """Show *call*, and return the changes from what was shown before.
 
         Args:
-            is_asked: The API has just answered for it.
-            offset: Seconds that the platform's clock is ahead of that of *at*.
+            is_asked: True if the API has just returned the leg.
+            offset: Seconds that the platform's clock is ahead of the clock of *at*.
         """
         before = self.sight
         disagreement = self._disagreement(at, is_asked=is_asked)
@@ -202,7 +216,7 @@ class TrackedLeg:
         return [Change(at, kind, self.sight) for kind, is_new in found.items() if is_new]
 
     def _disagreement(self, at: float, *, is_asked: bool) -> str | None:
-        """In what events contradict the API, once the API was asked again and that has lasted."""
+        """Return the contradiction between the API and the events, if it has lasted and the API was asked again."""
         found = None if self.told is None or self.record is None else self.told.contradicts(self.record)
         if found is None:
             self.contradicted = None
