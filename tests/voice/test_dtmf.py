@@ -30,7 +30,5 @@ def test_anything_else_is_refused_by_its_place_and_never_shown(digits: str) -> N
         dtmf.check(digits)
 
     at = next((place for place, key in enumerate(digits, 1) if key not in KEYS), None)
-    shown = (
-        f"Character {at} of the digits is not a key of a telephone." if at else "There are no digits to send."
-    )
+    shown = f"Character {at} of the digits is not a telephone key." if at else "There are no digits to send."
     assert refused.value.message == shown

@@ -61,7 +61,7 @@ def test_a_document_type_is_refused_before_it_defines_anything() -> None:
     ("text", "words"),
     [
         ("<speak><brake time='1s'/></speak>", "<break>"),
-        ("<speak><audio src='x'/></speak>", "It knows"),
+        ("<speak><audio src='x'/></speak>", "documented tags"),
         ("<speak><break time='1'/></speak>", "1s, 500ms"),
         ("<speak><break strength='huge'/></speak>", "x-strong"),
         ("<speak><emphasis level='very'>a</emphasis></speak>", "moderate"),

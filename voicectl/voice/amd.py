@@ -21,7 +21,7 @@ def parse(text: str) -> dict[str, Any]:
     Raises:
         InputError: A setting is unknown, or its value out of range.
     """
-    hint = "Write it as mode=detect_beep,behavior=continue,beep_timeout=45, all of them optional."
+    hint = "Write it as mode=detect_beep,behavior=continue,beep_timeout=45; each setting is optional."
     settings: dict[str, Any] = {}
     for pair in text.split(","):
         name, _, value = pair.strip().partition("=")

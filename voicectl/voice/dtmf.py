@@ -26,4 +26,4 @@ def check(digits: str) -> str:
     if not digits:
         raise InputError("There are no digits to send.", hint=hint)
     at = next(i for i, character in enumerate(digits, 1) if not _DIGITS.fullmatch(character))
-    raise InputError(f"Character {at} of the digits is not a key of a telephone.", hint=hint)
+    raise InputError(f"Character {at} of the digits is not a telephone key.", hint=hint)

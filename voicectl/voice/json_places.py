@@ -56,7 +56,7 @@ def read(text: str) -> Document:
     value, end = reader.value(reader.skip(0), ())
     end = reader.skip(end)
     if end < len(text):
-        raise BadJson("Something follows the end of the JSON.", end)
+        raise BadJson("There is text after the end of the JSON.", end)
     return Document(value, reader.offsets, reader.repeated)
 
 
@@ -103,7 +103,7 @@ class _Reader:
         first = self.text[at : at + 1]
         if first in ("[", "{") and first:
             if len(path) >= MAX_DEPTH:
-                raise BadJson(f"This is nested more than {MAX_DEPTH} deep.", at)
+                raise BadJson(f"This is nested more than {MAX_DEPTH} levels deep.", at)
             return self._array(at, path) if first == "[" else self._object(at, path)
         return self._scalar(at)
 
@@ -115,12 +115,12 @@ class _Reader:
                 what = (
                     "The text ends where a value should be."
                     if at >= len(self.text)
-                    else "This is no JSON value."
+                    else "This is not a JSON value."
                 )
                 raise BadJson(what, at) from exc
             raise BadJson(f"{exc.msg}.", exc.pos) from exc
         except ValueError as exc:
-            raise BadJson("This is no number that JSON can say, or too large a one.", at) from exc
+            raise BadJson("This is not a JSON number, or it is too large.", at) from exc
 
     def _array(self, at: int, path: Path) -> tuple[list[Any], int]:
         items: list[Any] = []
@@ -141,13 +141,13 @@ class _Reader:
             return members, at + 1
         while True:
             if not self.text.startswith('"', at):
-                raise BadJson("A key in double quotes should be here.", at)
+                raise BadJson("Expected a key in double quotes.", at)
             key, end = self._scalar(at)
             if key in members:
                 self.repeated.append(((*path, key), at))
             colon = self.skip(end)
             if not self.text.startswith(":", colon):
-                raise BadJson("A colon should be here, after the key.", colon)
+                raise BadJson("Expected a colon after the key.", colon)
             members[key], end = self.value(self.skip(colon + 1), (*path, key))
             at, is_over = self._next(end, "}")
             if is_over:
@@ -159,8 +159,8 @@ class _Reader:
         if self.text.startswith(closing, at):
             return at + 1, True
         if not self.text.startswith(",", at):
-            raise BadJson(f"A comma or {closing} should be here.", at)
+            raise BadJson(f"Expected a comma or {closing}.", at)
         after = self.skip(at + 1)
         if self.text.startswith(closing, after):
-            raise BadJson("There is a comma too many.", at)
+            raise BadJson("There is an extra comma.", at)
         return after, False

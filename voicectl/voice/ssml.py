@@ -71,7 +71,9 @@ def check(text: str) -> list[Doubt]:
         return _read(text)
     if found := _TAG.search(text):
         shown = found[0][:40]
-        return [Doubt(f"{shown} is a tag outside <speak>.", "Put the whole text into <speak>...</speak>.")]
+        return [
+            Doubt(f"{shown} is an SSML tag outside <speak>.", "Enclose the whole text in <speak>...</speak>.")
+        ]
     return []
 
 
@@ -108,16 +110,22 @@ def _read(text: str) -> list[Doubt]:
 def _doubts(tag: str, attributes: dict[str, str]) -> list[Doubt]:
     if tag not in TAGS:
         near = get_close_matches(tag[:40].lower(), TAGS, n=1)
-        hint = f"Did you mean <{near[0]}>?" if near else f"It knows {', '.join(TAGS)}."
-        return [Doubt(f"<{tag[:40]}> is no tag that the platform names.", hint)]
+        hint = f"Did you mean <{near[0]}>?" if near else f"The documented tags are {', '.join(TAGS)}."
+        return [Doubt(f"<{tag[:40]}> is not a documented tag.", hint)]
     doubts = []
     for name, values in TAGS[tag].items():
         value = attributes.get(name)
         if value is not None and value not in values:
-            doubts.append(Doubt(f'<{tag}> has {name}="{value[:40]}".', f"Write one of {', '.join(values)}."))
+            doubts.append(
+                Doubt(f'<{tag}> has an unknown {name}, "{value[:40]}".', f"Write one of {', '.join(values)}.")
+            )
     pause = attributes.get("time") if tag == "break" else None
     if pause is not None and not _PAUSE.fullmatch(pause):
-        doubts.append(Doubt(f'<break> has time="{pause[:40]}".', "Write seconds or milliseconds: 1s, 500ms."))
+        doubts.append(
+            Doubt(
+                f'<break> has an unknown time, "{pause[:40]}".', "Write seconds or milliseconds: 1s, 500ms."
+            )
+        )
     if tag == "say-as" and "interpret-as" not in attributes:
-        doubts.append(Doubt("<say-as> does not say what as.", 'Add interpret-as, such as "digits".'))
+        doubts.append(Doubt("<say-as> has no interpret-as.", 'Add interpret-as, such as "digits".'))
     return doubts

@@ -13,23 +13,23 @@ HEADER_BYTES = 512
 ON_ANSWER = Record(
     name="onAnswer",
     options={
-        "url": Option(URL, "Its NCCO is run to the callee alone, before they join.", required=True),
-        "ringbackTone": Option(URL, "Played to the caller meanwhile."),
-        "ringback": Option(URL, "Older name of ringbackTone.", deprecated="Its name is ringbackTone now."),
+        "url": Option(URL, "URL of an NCCO to run for the callee alone, before they join.", required=True),
+        "ringbackTone": Option(URL, "Audio to play to the caller meanwhile."),
+        "ringback": Option(URL, "Older name of ringbackTone.", deprecated="Use ringbackTone."),
     },
 )
 
 PHONE = Record(
     name="phone endpoint",
-    about="A telephone.",
+    about="A phone number.",
     options={
-        "number": Option(E164, "E.164, without a +.", required=True),
+        "number": Option(E164, "The number in E.164 format, without a +.", required=True),
         "dtmfAnswer": Option(
-            Text(right="keys: 0-9, *, # and p, a pause of half a second", pattern=r"[0-9*#p]+"),
-            "Keys pressed on answer; p is a pause of half a second.",
+            Text(right="keys: 0-9, *, # and p (a pause of half a second)", pattern=r"[0-9*#p]+"),
+            "Keys to press on answer; p pauses for half a second.",
         ),
-        "shaken": Option(TEXT, "The value of a STIR/SHAKEN Identity header."),
-        "onAnswer": Option(ON_ANSWER, "What the callee hears first."),
+        "shaken": Option(TEXT, "Value of the STIR/SHAKEN Identity header."),
+        "onAnswer": Option(ON_ANSWER, "NCCO that the callee hears before joining."),
     },
 )
 
@@ -43,23 +43,24 @@ SIP = Record(
                 pattern=r"[sS][iI][pP][sS]?:\S+",
                 most=50,
             ),
-            "The address.",
+            "The SIP URI to dial.",
             required=True,
             unless=("user", "domain"),
         ),
-        "user": Option(WORD, "In place of uri, with domain: a user of a trunk."),
-        "domain": Option(WORD, "The name of a trunk of the account."),
-        "headers": Option(Free(values=TEXT), "Sent as X-NAME: VALUE."),
+        "user": Option(WORD, "User of a SIP trunk; together with domain, in place of uri."),
+        "domain": Option(WORD, "Name of a SIP trunk of the account."),
+        "headers": Option(Free(values=TEXT), "Custom headers, sent as X-NAME: VALUE."),
         "standardHeaders": Option(
             Record(
                 name="standardHeaders",
                 options={
                     "User-to-User": Option(
-                        Text(right="a text of at most 256 characters", most=256), "RFC 7433."
+                        Text(right="a text of at most 256 characters", most=256),
+                        "The User-to-User header (RFC 7433).",
                     )
                 },
             ),
-            "Sent without X-.",
+            "Headers sent without the X- prefix.",
         ),
     },
     rules=tuple(
@@ -67,8 +68,8 @@ SIP = Record(
             option="uri",
             other=other,
             forbids=True,
-            message=f"uri and {other} are two ways to name the same.",
-            hint="Give uri, or user with domain.",
+            message=f"uri and {other} cannot be combined.",
+            hint="Use uri, or user with domain.",
         )
         for other in ("user", "domain")
     )
@@ -76,8 +77,8 @@ SIP = Record(
         Rule(
             option=option,
             other=other,
-            message=f"{option} is given without {other}.",
-            hint="Give both, or a uri in their place.",
+            message=f"{option} requires {other}.",
+            hint=f"Add {other}, or use uri instead.",
         )
         for option, other in (("user", "domain"), ("domain", "user"))
     ),
@@ -92,7 +93,7 @@ WEBSOCKET = Record(
                 right="a WebSocket URI, such as wss://app.example.org/socket",
                 pattern=r"[wW][sS][sS]?://[^\s/?#]\S*",
             ),
-            "Its address.",
+            "Address of the server.",
             required=True,
         ),
         "content-type": Option(
@@ -100,13 +101,19 @@ WEBSOCKET = Record(
             "The audio format.",
             required=True,
         ),
-        "headers": Option(Free(most_bytes=HEADER_BYTES), f"Any JSON, at most {HEADER_BYTES} bytes."),
+        "headers": Option(
+            Free(most_bytes=HEADER_BYTES), f"JSON object to send to the server, at most {HEADER_BYTES} bytes."
+        ),
         "authorization": Option(
             Record(
                 name="authorization",
                 options={
-                    "type": Option(Choice(("vonage", "custom")), "Whose value it is.", default="vonage"),
-                    "value": Option(TEXT, "The value of the Authorization header."),
+                    "type": Option(
+                        Choice(("vonage", "custom")),
+                        "vonage sends a token of the platform; custom sends value.",
+                        default="vonage",
+                    ),
+                    "value": Option(TEXT, "Value of the Authorization header."),
                 },
                 rules=(
                     Rule(
@@ -114,12 +121,12 @@ WEBSOCKET = Record(
                         value="custom",
                         other="value",
                         other_value=GIVEN,
-                        message="A custom authorization has no value.",
-                        hint='Add "value", what the Authorization header holds.',
+                        message="A custom authorization requires a value.",
+                        hint='Add "value", the content of the Authorization header.',
                     ),
                 ),
             ),
-            "What the handshake carries.",
+            "Authorization of the WebSocket handshake.",
         ),
     },
 )
@@ -127,18 +134,18 @@ WEBSOCKET = Record(
 APP = Record(
     name="app endpoint",
     about="A user of the application.",
-    options={"user": Option(WORD, "The name of the user.", required=True)},
+    options={"user": Option(WORD, "Name of the user.", required=True)},
 )
 
 VBC = Record(
     name="vbc endpoint",
     about="An extension of Vonage Business Cloud.",
-    options={"extension": Option(WORD, "The extension, as text.", required=True)},
+    options={"extension": Option(WORD, "The extension, as a string.", required=True)},
 )
 
 ENDPOINT = Variant(
     tag="type",
     what="endpoint",
     records={"phone": PHONE, "app": APP, "websocket": WEBSOCKET, "sip": SIP, "vbc": VBC},
-    right="an endpoint, an object with a type: phone, app, websocket, sip or vbc",
+    right="an endpoint: an object with a type (phone, app, websocket, sip or vbc)",
 )

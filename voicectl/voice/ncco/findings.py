@@ -73,7 +73,7 @@ def kind(value: Any) -> str:
         case int() | float():
             return "a number"
         case str():
-            return "a text"
+            return "a string"
         case list():
             return "an array"
         case _:

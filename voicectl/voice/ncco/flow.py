@@ -47,8 +47,8 @@ def _speech(action: dict[str, Any], index: int, found: Findings) -> None:
         if count > speech.MAX_CHARACTERS:
             found.error(
                 (index, "text"),
-                f"This has {count} characters, tags not counted.",
-                f"At most {speech.MAX_CHARACTERS} are said: split it into several talks.",
+                f"This text has {count} characters, not counting tags.",
+                f"Split it into several talk actions of at most {speech.MAX_CHARACTERS} characters.",
             )
         try:
             for doubt in ssml.check(text):
@@ -66,15 +66,15 @@ def _speech(action: dict[str, Any], index: int, found: Findings) -> None:
     if last is not None and style > last:
         found.warn(
             (index, "style"),
-            f"{language} has no style {style} in the documents.",
-            f"Its styles are 0 to {last}." if last else "Its only style is 0.",
+            f"The documentation lists no style {style} for {language}.",
+            f"Use a style from 0 to {last}." if last else "Use style 0.",
         )
     elif is_ssml and style in languages.WITHOUT_SSML.get(code, ()):
         where = (index, "style") if "style" in action else (index, "text")
         found.warn(
             where,
-            f"Style {style} of {language} does not know SSML.",
-            "Choose another style, or drop the tags.",
+            f"Style {style} of {language} does not support SSML.",
+            "Choose another style, or remove the tags.",
         )
 
 
@@ -91,9 +91,11 @@ def _input(action: dict[str, Any], index: int, found: Findings) -> None:
         return
     for kind in ("dtmf", "speech"):
         if kind in action and kind not in kinds:
-            found.warn((index, kind), f"{kind} has no effect here.", f'Add "{kind}" to the type, or drop it.')
+            found.warn(
+                (index, kind), f"{kind} has no effect here.", f'Add "{kind}" to type, or remove {kind}.'
+            )
     if action.get("mode") == "asynchronous" and "speech" in kinds:
-        found.warn((index, "mode"), "Asynchronous mode is for keys only.", 'Make the type ["dtmf"].')
+        found.warn((index, "mode"), "Asynchronous mode supports keys only.", 'Set type to ["dtmf"].')
 
 
 def _barge_in(flow: list[Any], found: Findings) -> None:
@@ -113,14 +115,14 @@ def _barge_in(flow: list[Any], found: Findings) -> None:
                 what = "nothing" if following is None else show((following,))
                 found.error(
                     (index, "bargeIn"),
-                    f"No input takes what is pressed or said: {what} follows.",
-                    'Put {"action": "input", "type": ["dtmf"]} after the prompts, or drop bargeIn.',
+                    f"bargeIn requires an input action after the prompts, but {what} follows.",
+                    'Add {"action": "input", "type": ["dtmf"]} after the prompts, or remove bargeIn.',
                 )
         elif since is not None and action.get("bargeIn") in (False, "false"):
             found.warn(
                 (index, "bargeIn"),
-                f"bargeIn stays true from {show((since,))} on, until an input.",
-                "Put the input before this, or drop bargeIn here.",
+                f"bargeIn stays true from {show((since,))} until the next input action.",
+                "Move the input action before this one, or remove bargeIn here.",
             )
 
 
@@ -144,16 +146,16 @@ def _never_run(flow: list[Any], found: Findings) -> None:
         if name == "transfer":
             message, hint = "the transfer at {} ends this flow", "Make the transfer the last action."
         elif name == "conversation":
-            message = "the leg stays in the conversation at {} until it leaves or that ends"
-            hint = "Make the conversation the last action, if nothing is to follow it."
+            message = "the leg stays in the conversation at {} until it leaves or the conversation ends"
+            hint = "Make the conversation the last action, unless another one should follow it."
         elif name in PROMPTS and _is_zero(action.get("loop")) and not can_be_cut:
             message, hint = (
-                "the loop at {} has no end",
-                "Give it a loop of 1 or more, or make it the last action.",
+                "the loop at {} never ends",
+                "Set loop to 1 or more, or make it the last action.",
             )
         else:
             continue
-        found.warn((index + 1,), f"This may never run: {message.format(show((index,)))}.", hint)
+        found.warn((index + 1,), f"This action may never run: {message.format(show((index,)))}.", hint)
         return
 
 

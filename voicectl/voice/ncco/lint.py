@@ -46,22 +46,25 @@ def lint_file(content: bytes) -> list[Placed]:
         text = content.decode()
     except UnicodeDecodeError as exc:
         before = content[: exc.start].decode()
-        return [_unreadable(before, len(before), "This is not UTF-8.", "Save the file in UTF-8.")]
+        return [_unreadable(before, len(before), "The file is not UTF-8.", "Save the file as UTF-8.")]
     marked = text.startswith(_BOM)
     text = text.removeprefix(_BOM)
     try:
         document = json_places.read(text)
     except BadJson as exc:
-        return [_unreadable(text, exc.offset, exc.message, "An NCCO is JSON: an array of actions.")]
+        return [_unreadable(text, exc.offset, exc.message, "Write an NCCO as JSON: an array of actions.")]
     lines = Lines(text)
     placed = [(document.offsets[finding.path], finding) for finding in lint(document.value)]
     placed += [
-        (offset, Finding(Severity.ERROR, path, "This key is there twice.", "Drop one of them."))
+        (offset, Finding(Severity.ERROR, path, "This key occurs twice.", "Remove one of them."))
         for path, offset in document.repeated
     ]
     if marked:
         mark = Finding(
-            Severity.ERROR, (), "The file begins with a byte order mark.", "Save it in UTF-8 without."
+            Severity.ERROR,
+            (),
+            "The file begins with a byte order mark.",
+            "Save the file as UTF-8 without one.",
         )
         placed.append((0, mark))
     placed.sort(key=lambda each: each[0])

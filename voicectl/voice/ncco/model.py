@@ -34,27 +34,31 @@ DTMF_DIGITS = Number(least=1, most=20)
 
 TALK = Record(
     name="talk",
-    about="Say a text.",
+    about="Speak text with text-to-speech.",
     options={
-        "text": Option(WORD, "At most 1,500 characters without tags; plain, or one <speak>.", required=True),
+        "text": Option(
+            WORD,
+            "The text to speak: plain, or one <speak> document; at most 1,500 characters, not counting tags.",
+            required=True,
+        ),
         "bargeIn": BARGE_IN,
         "loop": LOOP,
-        "level": Option(LEVEL, "Loudness.", default=0),
-        "language": Option(SPOKEN, "The language spoken.", default=languages.DEFAULT),
-        "style": Option(Number(least=0), "The voice, numbered per language.", default=0),
-        "premium": Option(FLAG, "Use a premium voice, which is charged.", default=False),
+        "level": Option(LEVEL, "Volume, from -1 to 1.", default=0),
+        "language": Option(SPOKEN, "Language of the voice.", default=languages.DEFAULT),
+        "style": Option(Number(least=0), "Number of the voice; each language has its own.", default=0),
+        "premium": Option(FLAG, "Use a premium voice (charged).", default=False),
         "voiceName": Option(TEXT, "Older way to choose a voice.", deprecated="Use language and style."),
-        **provider("ElevenLabs, Google or Polly."),
+        **provider("Text-to-speech provider: ElevenLabs, Google or Polly."),
         **WEBHOOK,
     },
 )
 
 STREAM = Record(
     name="stream",
-    about="Play an audio file, MP3 or 16-bit WAV.",
+    about="Play an audio file (MP3 or 16-bit WAV).",
     options={
-        "streamUrl": Option(ONE_URL, "Where the file is.", required=True),
-        "level": Option(Number(whole=False, least=-1, most=1, step=0.1), "Loudness.", default=0),
+        "streamUrl": Option(ONE_URL, "URL of the audio file.", required=True),
+        "level": Option(Number(whole=False, least=-1, most=1, step=0.1), "Volume, from -1 to 1.", default=0),
         "bargeIn": BARGE_IN,
         "loop": LOOP,
         **WEBHOOK,
@@ -63,26 +67,27 @@ STREAM = Record(
 
 RECORD = Record(
     name="record",
-    about="Record what follows; with endOnSilence or endOnKey, now.",
+    about="Record the actions that follow; with endOnSilence or endOnKey, record before the next one runs.",
     options={
-        "format": Option(Choice(("mp3", "wav", "ogg")), "The file's format.", default="mp3"),
-        "split": Option(Choice(("conversation",)), "One channel for each side."),
-        "channels": Option(Number(least=1, most=32), "How many channels; needs split."),
-        "endOnSilence": Option(Number(least=3, most=10), "Stop after so many seconds of silence."),
+        "format": Option(Choice(("mp3", "wav", "ogg")), "Format of the file.", default="mp3"),
+        "split": Option(Choice(("conversation",)), "Record each side on a channel of its own."),
+        "channels": Option(Number(least=1, most=32), "Number of channels; requires split."),
+        "endOnSilence": Option(Number(least=3, most=10), "Stop after this many seconds of silence."),
         "endOnKey": Option(
-            Text(right="one key, as text: 0-9, * or #", pattern=r"[0-9*#]"), "Stop on this key."
+            Text(right="one key, as a string: 0-9, * or #", pattern=r"[0-9*#]"),
+            "Stop when this key is pressed.",
         ),
-        "timeOut": Option(Number(least=3, most=7200), "The most seconds recorded."),
-        "beepStart": Option(FLAG, "Beep first.", default=False),
+        "timeOut": Option(Number(least=3, most=7200), "Longest recording, in seconds."),
+        "beepStart": Option(FLAG, "Play a beep before recording.", default=False),
         **WEBHOOK,
-        "transcription": Option(TRANSCRIPTION, "Write down what was said; {} is on."),
+        "transcription": Option(TRANSCRIPTION, "Transcribe the recording; {} uses the defaults."),
     },
     rules=(
         Rule(
             option="channels",
             other="split",
             message="channels has no effect without split.",
-            hint='Add "split": "conversation", or drop channels.',
+            hint='Add "split": "conversation", or remove channels.',
         ),
     ),
 )
@@ -93,21 +98,23 @@ MUTE_RULE = Rule(
     other="canSpeak",
     forbids=True,
     message="mute and canSpeak contradict each other.",
-    hint='Give one of them; "canSpeak": [] also keeps everybody from hearing the leg.',
+    hint='Use one of them; with "canSpeak": [], too, no one hears the leg.',
 )
 
 CONVERSATION = Record(
     name="conversation",
-    about="Join a room.",
+    about="Join a room (a named conversation).",
     options={
-        "name": Option(WORD, "The room; the first to use a name makes it.", required=True),
-        "musicOnHoldUrl": Option(ONE_URL, "Played until the conversation starts."),
-        "startOnEnter": Option(FLAG, "False for those who wait for a moderator.", default=True),
-        "endOnExit": Option(FLAG, "End it for all when this leg leaves.", default=False),
-        "record": Option(FLAG, "Record it, as mp3.", default=False),
+        "name": Option(WORD, "Name of the room; the first leg to use a name creates it.", required=True),
+        "musicOnHoldUrl": Option(ONE_URL, "Audio to play until the conversation starts."),
+        "startOnEnter": Option(
+            FLAG, "Start the conversation when this leg joins; false to wait for a moderator.", default=True
+        ),
+        "endOnExit": Option(FLAG, "End the conversation for everyone when this leg leaves.", default=False),
+        "record": Option(FLAG, "Record the conversation as MP3.", default=False),
         **WEBHOOK,
         **AUDIENCE,
-        "transcription": Option(TRANSCRIPTION, "Write down what was said; needs record."),
+        "transcription": Option(TRANSCRIPTION, "Transcribe the recording; requires record."),
     },
     rules=(
         MUTE_RULE,
@@ -116,14 +123,14 @@ CONVERSATION = Record(
             other="record",
             other_value=True,
             message="There is nothing to transcribe: the conversation is not recorded.",
-            hint='Add "record": true, or drop transcription.',
+            hint='Add "record": true, or remove transcription.',
         ),
     ),
 )
 
 CONNECT = Record(
     name="connect",
-    about="Dial somebody into the conversation.",
+    about="Dial another party into the conversation.",
     options={
         "endpoint": Option(
             Array(
@@ -132,21 +139,19 @@ CONNECT = Record(
                 most=1,
                 right='an array of exactly one endpoint, such as [{"type": "phone", "number": "447700900001"}]',
             ),
-            "Whom to dial: one endpoint. Several connects dial several.",
+            "The endpoint to dial, exactly one; use several connect actions to dial several.",
             required=True,
         ),
-        "from": Option(E164, "One of your numbers, as text. Left out for app users."),
-        "randomFromNumber": Option(FLAG, "Call from any number of the application.", default=False),
-        "eventType": Option(
-            Choice(("synchronous",)), "The reply to an event may hold the NCCO to fall back to."
-        ),
-        "timeout": Option(Number(least=1, most=120), "Seconds that it rings.", default=60),
-        "limit": Option(Number(least=1, most=7200), "Seconds that they talk.", default=7200),
-        "machineDetection": Option(Choice(("continue", "hangup")), "What to do about a machine."),
-        "advancedMachineDetection": Option(DETECTION, "The better detection, which is charged."),
+        "from": Option(E164, "One of your numbers, as a string; omit it for app users."),
+        "randomFromNumber": Option(FLAG, "Call from a random number of the application.", default=False),
+        "eventType": Option(Choice(("synchronous",)), "Let the reply to an event contain a fallback NCCO."),
+        "timeout": Option(Number(least=1, most=120), "Seconds to ring before giving up.", default=60),
+        "limit": Option(Number(least=1, most=7200), "Longest conversation, in seconds.", default=7200),
+        "machineDetection": Option(Choice(("continue", "hangup")), "What to do if a machine answers."),
+        "advancedMachineDetection": Option(DETECTION, "Advanced machine detection (charged)."),
         "advanced_machine_detection": Option(DETECTION, alias_of="advancedMachineDetection"),
         **WEBHOOK,
-        "ringbackTone": Option(URL, "Played to the caller until connected: a URL, no array."),
+        "ringbackTone": Option(URL, "Audio to play to the caller until connected: a URL, not an array."),
     },
     rules=(
         Rule(
@@ -155,15 +160,15 @@ CONNECT = Record(
             other="from",
             forbids=True,
             message="from and randomFromNumber contradict each other.",
-            hint="Give one of them.",
+            hint="Use one of them.",
         ),
         Rule(
             option="advancedMachineDetection",
             other="machineDetection",
             forbids=True,
             is_doubt=True,
-            message="machineDetection has no effect beside advancedMachineDetection.",
-            hint="Give one of them.",
+            message="machineDetection has no effect together with advancedMachineDetection.",
+            hint="Use one of them.",
         ),
     ),
 )
@@ -171,9 +176,9 @@ CONNECT = Record(
 DTMF = Record(
     name="dtmf",
     options={
-        "timeOut": Option(DTMF_TIMEOUT, "Seconds after the last key.", default=3),
-        "maxDigits": Option(DTMF_DIGITS, "How many keys end it.", default=4),
-        "submitOnHash": Option(FLAG, "# ends it.", default=False),
+        "timeOut": Option(DTMF_TIMEOUT, "Seconds to wait after the last key.", default=3),
+        "maxDigits": Option(DTMF_DIGITS, "Number of keys to collect.", default=4),
+        "submitOnHash": Option(FLAG, "End the input when # is pressed.", default=False),
     },
 )
 
@@ -182,18 +187,22 @@ SPEECH = Record(
     options={
         "uuid": Option(
             Array(item=LEG, least=1, most=1, right="an array with the id of one leg"),
-            "The leg to listen to; left out, the first that joined.",
+            "The leg to listen to; by default the first that joined.",
         ),
         "endOnSilence": Option(
-            Number(whole=False, least=0.4, most=10), "Seconds of silence that end it.", default=2
+            Number(whole=False, least=0.4, most=10), "Seconds of silence that end the input.", default=2
         ),
-        "language": Option(HEARD, "The language that is spoken.", default=languages.DEFAULT),
-        "context": Option(Array(item=TEXT, right="an array of texts"), "Words that are likely to be said."),
+        "language": Option(HEARD, "Language of the speech.", default=languages.DEFAULT),
+        "context": Option(
+            Array(item=TEXT, right="an array of strings"), "Words that the caller is likely to say."
+        ),
         "startTimeout": Option(Number(least=1, most=60), "Seconds to wait for the first word.", default=10),
-        "maxDuration": Option(Number(least=1, most=60), "The most seconds heard.", default=60),
-        "saveAudio": Option(FLAG, "Keep the audio.", default=False),
-        "sensitivity": Option(Number(least=10, most=100), "How soft speech may be.", default=90),
-        **provider("Deepgram or Google."),
+        "maxDuration": Option(Number(least=1, most=60), "Longest speech, in seconds.", default=60),
+        "saveAudio": Option(FLAG, "Save the audio.", default=False),
+        "sensitivity": Option(
+            Number(least=10, most=100), "Sensitivity to quiet speech, from 10 to 100.", default=90
+        ),
+        **provider("Speech recognition provider: Deepgram or Google."),
     },
 )
 
@@ -203,20 +212,20 @@ INPUT = Record(
     options={
         "type": Option(
             Array(item=Choice(("dtmf", "speech")), least=1, right='an array of "dtmf", "speech" or both'),
-            "What is collected.",
+            "What to collect.",
             required=True,
             unless=("timeOut", "maxDigits", "submitOnHash"),
         ),
         "mode": Option(
             Choice(("synchronous", "asynchronous")),
-            "Asynchronous: keys are sent one by one, at once; dtmf must be absent.",
+            "In asynchronous mode each key is sent at once, and dtmf must be absent.",
             default="synchronous",
         ),
         "dtmf": Option(DTMF, "Settings for keys."),
         "speech": Option(SPEECH, "Settings for speech."),
         **WEBHOOK,
         **{
-            name: Option(option.shape, "Older form.", deprecated="Put it into dtmf.")
+            name: Option(option.shape, "Older form.", deprecated="Move it into dtmf.")
             for name, option in DTMF.options.items()
         },
     },
@@ -227,8 +236,8 @@ INPUT = Record(
             other="dtmf",
             forbids=True,
             but_empty=True,
-            message="In asynchronous mode every key is sent at once, so dtmf has nothing to set.",
-            hint="Drop dtmf, or the mode.",
+            message="dtmf cannot be set in asynchronous mode, which sends every key at once.",
+            hint="Remove dtmf, or remove mode.",
         ),
     ),
 )
@@ -237,19 +246,19 @@ NOTIFY = Record(
     name="notify",
     about="Send a payload to your application; an NCCO in the reply replaces this one.",
     options={
-        "payload": Option(Free(), "What is sent.", required=True),
-        "eventUrl": Option(ONE_URL, "Where to.", required=True),
+        "payload": Option(Free(), "The data to send.", required=True),
+        "eventUrl": Option(ONE_URL, "URL to send the data to.", required=True),
         "eventMethod": METHOD,
     },
 )
 
 WAIT = Record(
     name="wait",
-    about="Do nothing for a while.",
+    about="Pause before the next action.",
     options={
         "timeout": Option(
             Number(whole=False, least=0.1, most=7200, is_clamped=True),
-            "Seconds, from 0.1 to 7200.",
+            "Seconds to wait, from 0.1 to 7200.",
             default=10,
         )
     },
@@ -257,14 +266,14 @@ WAIT = Record(
 
 TRANSFER = Record(
     name="transfer",
-    about="Move all legs of this conversation into another one; nothing follows it.",
+    about="Move all legs of this conversation into another one; no later action runs.",
     options={
         "conversationId": Option(
             Text(
                 right="the id of a conversation, such as CON-6f1d2c3b-4a59-4687-9786-a5b4c3d2e1f0",
                 pattern=r"CON-[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",
             ),
-            "Which one.",
+            "The conversation to move the legs to.",
             required=True,
             unless=("conversation_id",),
         ),
@@ -277,27 +286,27 @@ TRANSFER = Record(
 PROMPT = Record(
     name="prompt",
     options={
-        "type": Option(Choice(("CardNumber", "ExpirationDate", "SecurityCode")), "What is asked for."),
-        "text": Option(TEXT, "What is said."),
-        "errors": Option(Free(), "What is said when it goes wrong."),
+        "type": Option(Choice(("CardNumber", "ExpirationDate", "SecurityCode")), "The detail to ask for."),
+        "text": Option(TEXT, "Text to speak."),
+        "errors": Option(Free(), "Texts to speak after an error."),
     },
 )
 
 PAY = Record(
     name="pay",
     about="Take a payment.",
-    deprecated="It is gone from the platform's documents.",
+    deprecated="The platform's documentation no longer describes it.",
     options={
-        "amount": Option(Number(whole=False, least=0), "How much."),
-        "currency": Option(TEXT, "Of what."),
-        "eventUrl": Option(ONE_URL, "Where its events go."),
-        "prompts": Option(Array(item=PROMPT, right="an array of prompts"), "What is asked."),
+        "amount": Option(Number(whole=False, least=0), "Amount to charge."),
+        "currency": Option(TEXT, "Currency of the amount."),
+        "eventUrl": Option(ONE_URL, "URL for its events."),
+        "prompts": Option(Array(item=PROMPT, right="an array of prompts"), "Prompts for the card details."),
         "voice": Option(
             Record(
                 name="voice",
                 options={name: TALK.options[name] for name in ("language", "style")},
             ),
-            "How it is said.",
+            "Voice of the prompts.",
         ),
     },
 )

@@ -8,7 +8,7 @@ from voicectl.voice.ncco.shapes import Array, Choice, Flag, Free, Number, Option
 
 FLAG = Flag()
 TEXT = Text()
-WORD = Text(right="a text with something in it", pattern=r"[\s\S]*\S[\s\S]*")
+WORD = Text(right="a string that is not blank", pattern=r"[\s\S]*\S[\s\S]*")
 URL = Text(
     right="an http or https URL, such as https://app.example.org/event",
     pattern=r"[hH][tT][tT][pP][sS]?://[^\s/?#]\S*",
@@ -17,7 +17,7 @@ ONE_URL = Array(
     item=URL, least=1, most=1, right='an array of one URL, such as ["https://app.example.org/event"]'
 )
 E164 = Text(
-    right="a number in E.164, as text: country code and number, 7 to 15 digits, such as 447700900001",
+    right="a number in E.164, as a string: country code and number, 7 to 15 digits, such as 447700900001",
     pattern=r"\+?[1-9][0-9]{6,14}",
     tolerated="+",
 )
@@ -25,29 +25,31 @@ LEG = Text(
     right="the id of a leg, such as 6e0b9a4c-1f2d-4c3b-8a59-0c1d2e3f4a5b",
     pattern=r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",
 )
-LEGS = Array(item=LEG, right="an array of ids of legs; [] is nobody")
-LOOP = Option(Number(least=0), "How many times; 0 goes on until it is stopped.", default=1)
+LEGS = Array(item=LEG, right="an array of leg ids; [] means no legs")
+LOOP = Option(Number(least=0), "Number of times to play; 0 repeats until stopped.", default=1)
 LEVEL = Number(whole=False, least=-1, most=1)
 
 SPOKEN = Text(right="a language code, such as en-GB", known=languages.SPOKEN)
 HEARD = Text(right="a language code, such as en-GB", known=languages.HEARD)
 
-BARGE_IN = Option(FLAG, "Whether keys or speech cut it short; an input must follow.", default=False)
-METHOD = Option(Choice(("POST", "GET")), "How eventUrl is requested.", default="POST")
+BARGE_IN = Option(
+    FLAG, "Let keys or speech interrupt this action; an input action must follow.", default=False
+)
+METHOD = Option(Choice(("POST", "GET")), "HTTP method for eventUrl.", default="POST")
 WEBHOOK = {
-    "eventUrl": Option(ONE_URL, "Where its events go; left out, the event_url of the call."),
+    "eventUrl": Option(ONE_URL, "URL for its events; by default the event_url of the call."),
     "eventMethod": METHOD,
 }
 
 AUDIENCE = {
-    "canHear": Option(LEGS, "The legs that this one hears; all if left out, [] nobody."),
-    "canSpeak": Option(LEGS, "The legs that hear this one; all if left out, [] nobody."),
-    "mute": Option(FLAG, "Nobody hears this leg. Not together with canSpeak.", default=False),
+    "canHear": Option(LEGS, "The legs that this leg hears: by default all; [] for none."),
+    "canSpeak": Option(LEGS, "The legs that hear this leg: by default all; [] for none."),
+    "mute": Option(FLAG, "Mute this leg. Cannot be combined with canSpeak.", default=False),
 }
 
 
 def provider(names: str) -> dict[str, Option]:
-    """Who speaks or listens, and its settings."""
+    """Return the options that choose a speech provider; *names* describes them."""
     newer = "only the .NET SDK of 2026 has it"
     return {
         "provider": Option(TEXT, names, newer=newer),
@@ -57,19 +59,19 @@ def provider(names: str) -> dict[str, Option]:
 
 TRANSCRIPTION = Record(
     name="transcription",
-    right='an object; {} is "on, with the defaults"',
+    right="an object; {} turns it on with the defaults",
     options={
-        "language": Option(HEARD, "The language that is spoken.", default=languages.DEFAULT),
+        "language": Option(HEARD, "Language of the speech.", default=languages.DEFAULT),
         **WEBHOOK,
-        "sentimentAnalysis": Option(FLAG, "Rate each segment from -1 to 1.", default=False),
+        "sentimentAnalysis": Option(FLAG, "Rate the sentiment of each segment from -1 to 1.", default=False),
     },
 )
 
 DETECTION = Record(
     name="advancedMachineDetection",
     options={
-        "behavior": Option(Choice(amd.BEHAVIORS), "What to do about a machine."),
-        "mode": Option(Choice(amd.MODES), "What to wait for.", default="detect"),
+        "behavior": Option(Choice(amd.BEHAVIORS), "What to do if a machine answers."),
+        "mode": Option(Choice(amd.MODES), "Detection mode.", default="detect"),
         "beep_timeout": Option(
             Number(least=amd.MIN_BEEP_SECONDS, most=amd.MAX_BEEP_SECONDS), "Seconds to wait for the beep."
         ),

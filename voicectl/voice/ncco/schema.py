@@ -20,7 +20,7 @@ def schema() -> Schema:
     """The schema of an NCCO."""
     definitions: dict[str, Schema] = {}
     root = _shape(NCCO, definitions)
-    head = {"$schema": DIALECT, "title": "NCCO", "description": "The actions that a leg runs, first to last."}
+    head = {"$schema": DIALECT, "title": "NCCO", "description": "The actions that a leg runs, in order."}
     return head | root | {"$defs": definitions}
 
 
@@ -101,7 +101,11 @@ def _record(shape: shapes.Record, definitions: dict[str, Schema]) -> Schema:
 
 
 def _option(option: shapes.Option, definitions: dict[str, Schema]) -> Schema:
-    words = [option.about, option.deprecated, option.newer and f"In no public document: {option.newer}."]
+    words = [
+        option.about,
+        option.deprecated,
+        option.newer and f"Not in the public documentation: {option.newer}.",
+    ]
     if option.alias_of:
         words.append(f"Another spelling of {option.alias_of}.")
     keywords = {

@@ -26,7 +26,7 @@ class Text:
         tolerated: A beginning that the platform drops, as the ``+`` of a number.
     """
 
-    right: str = "a text"
+    right: str = "a string"
     pattern: str | None = None
     most: int | None = None
     known: tuple[str, ...] = ()

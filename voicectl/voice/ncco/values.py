@@ -86,7 +86,7 @@ def _text(shape: shapes.Text, value: Any, path: Path, found: Findings) -> None:
     if shape.known and value.lower() not in map(str.lower, shape.known):
         near = _meant(value, shape.known, found)
         hint = f'Did you mean "{near}"?' if near else f"Write {shape.right}."
-        found.warn(path, f"{shown(value)} is not among the codes that the platform names.", hint)
+        found.warn(path, f"{shown(value)} is not a documented language code.", hint)
 
 
 def _number(shape: shapes.Number, value: Any, path: Path, found: Findings) -> None:
@@ -94,7 +94,7 @@ def _number(shape: shapes.Number, value: Any, path: Path, found: Findings) -> No
     if isinstance(value, str) and re.fullmatch(
         shapes.WHOLE_AS_TEXT if shape.whole else shapes.NUMBER_AS_TEXT, value
     ):
-        found.warn(path, f"This number is written as text: {shown(value)}.", "Write it without quotes.")
+        found.warn(path, f"This number is written as a string: {shown(value)}.", "Write it without quotes.")
         number = float(value)
     elif isinstance(value, bool) or not isinstance(value, int | float):
         found.error(path, f"This is {kind(value)}.", f"Write {shape.right}.")
@@ -106,17 +106,19 @@ def _number(shape: shapes.Number, value: Any, path: Path, found: Findings) -> No
     if is_low or (shape.most is not None and number > shape.most):
         bound = f"less than {shape.least}" if is_low else f"more than {shape.most}"
         note = found.warn if shape.is_clamped else found.error
-        cut = f"; the platform takes {shape.least if is_low else shape.most}" if shape.is_clamped else ""
+        cut = f"; the platform uses {shape.least if is_low else shape.most}" if shape.is_clamped else ""
         note(path, f"{shown(value)} is {bound}{cut}.", f"Write {shape.right}.")
     elif shape.step is not None and not math.isclose(
         number / shape.step, round(number / shape.step), abs_tol=1e-9
     ):
-        found.warn(path, f"{shown(value)} is between two steps.", f"Write a multiple of {shape.step}.")
+        found.warn(
+            path, f"{shown(value)} is not a multiple of {shape.step}.", f"Write a multiple of {shape.step}."
+        )
 
 
 def _flag(shape: shapes.Flag, value: Any, path: Path, found: Findings) -> None:
     if isinstance(value, str) and value in shapes.FLAG_AS_TEXT:
-        found.warn(path, f"This is written as text: {shown(value)}.", f"Write {value}, without quotes.")
+        found.warn(path, f"This is written as a string: {shown(value)}.", f"Write {value}, without quotes.")
     else:
         _is(bool, shape, value, path, found)
 
@@ -132,7 +134,7 @@ def _array(shape: shapes.Array, value: Any, path: Path, found: Findings) -> None
     if not _is(list, shape, value, path, found):
         return
     if len(value) < shape.least or (shape.most is not None and len(value) > shape.most):
-        found.error(path, f"This array holds {len(value) or 'nothing'}.", f"Write {shape.right}.")
+        found.error(path, f"This array has {len(value) or 'no'} items.", f"Write {shape.right}.")
     for index, item in enumerate(value):
         check(shape.item, item, (*path, index), found)
 
@@ -149,7 +151,7 @@ def _free(shape: shapes.Free, value: Any, path: Path, found: Findings) -> None:
             found.error(
                 path,
                 f"This takes {'far too many' if size is None else size} bytes as JSON.",
-                f"At most {shape.most_bytes} bytes are sent.",
+                f"Shorten it to at most {shape.most_bytes} bytes.",
             )
 
 
@@ -174,7 +176,7 @@ def _variant(shape: shapes.Variant, value: Any, path: Path, found: Findings) -> 
         return
     near = _meant(name, shape.records, found) if isinstance(name, str) else None
     hint = f'Did you mean "{near}"?' if near else f"Write one of {', '.join(shape.records)}."
-    found.error((*path, shape.tag), f"{shown(name)} is no {shape.what}.", hint)
+    found.error((*path, shape.tag), f"{shown(name)} is not a known {shape.what}.", hint)
 
 
 def _record(
@@ -205,9 +207,13 @@ def _option(option: shapes.Option, name: str, value: Any, path: Path, found: Fin
     if option.deprecated:
         found.warn(here, f"{name} is deprecated.", option.deprecated)
     if option.newer:
-        found.warn(here, f"{name} is in no public document: {option.newer}.", "Try it before you rely on it.")
+        found.warn(
+            here,
+            f"{name} is not in the public documentation: {option.newer}.",
+            "Test it before you rely on it.",
+        )
     if option.alias_of:
-        found.warn(here, f"{name} is another spelling.", f"Write {option.alias_of}.")
+        found.warn(here, f"{name} is another spelling of {option.alias_of}.", f"Write {option.alias_of}.")
     check(option.shape, value, here, found)
 
 
@@ -222,7 +228,7 @@ def _unknown(shape: shapes.Record, name: str, value: dict[str, Any], path: Path,
         return
     names = [each for each, option in shape.options.items() if not option.alias_of and not option.deprecated]
     near = _meant(name, (each for each in names if each not in value), found)
-    hint = f"Did you mean {near}?" if near else f"It has {', '.join(names)}."
+    hint = f"Did you mean {near}?" if near else f"Its options are {', '.join(names)}."
     found.warn(here, f"{shape.name} has no option {shown(name)}.", hint)
 
 
