@@ -25,7 +25,7 @@ def loads(content: bytes | str, *, has_unique_keys: bool = False, max_depth: int
         and content.count("{") + content.count("[") > max_depth
         and is_deeper(found, max_depth)
     ):
-        raise ValueError(f"nested more than {max_depth} deep")
+        raise ValueError(f"nested more than {max_depth} levels deep")
     return found
 
 
@@ -48,7 +48,7 @@ def is_deeper(value: Any, depth: int) -> bool:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a key twice")
+        raise ValueError("a key occurs twice")
     return found
 
 

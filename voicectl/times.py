@@ -51,7 +51,8 @@ def moment(text: str, *, now: float) -> str:
         found = None
     if found is None or found.tzinfo is None:
         raise InputError(
-            f"{text!r} is not a time.", hint="Write 2026-01-31T07:45:14Z, or how long ago: 10m, 2h, 1d."
+            f"{text!r} is not a time.",
+            hint="Write a time such as 2026-01-31T07:45:14Z, or how long ago: 10m, 2h, 1d.",
         )
     return utc(found.timestamp())
 

@@ -78,7 +78,7 @@ def mint(claims: dict[str, Any], key: RSAPrivateKey) -> str:
         signature = key.sign(signed.encode(), PKCS1v15(), SHA256())
     except (ValueError, InternalError) as exc:
         raise ConfigError(
-            "The private key cannot sign: it is damaged.", hint="Store it again, from where it came."
+            "The private key cannot sign: it is damaged.", hint="Store it again from the original file."
         ) from exc
     return f"{signed}.{_base64url(signature)}"
 
@@ -116,7 +116,7 @@ def read(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         whole = jwt.decode_complete(token, options={"verify_signature": False})
     except (jwt.InvalidTokenError, RecursionError) as exc:
-        raise TokenError("not a JWT: it should be three parts of base64url, joined by full stops") from exc
+        raise TokenError("not a JWT: expected three parts of base64url, joined by full stops") from exc
     return whole["header"], whole["payload"]
 
 

@@ -364,7 +364,7 @@ def test_a_create_ends_at_its_deadline_too(tmp_path: Path, application: Applicat
         ran = machine(tmp_path, application, server.url)(f"{CREATE} --request-timeout 0.3")
 
     assert (ran.exit_code, ran.stdout) == (12, "")
-    assert "no whole answer in time" in ran.stderr
+    assert "no complete answer in time" in ran.stderr
     assert [request.method for request in server.requests].count("POST") == 1
 
 

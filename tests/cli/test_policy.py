@@ -158,7 +158,7 @@ def test_a_command_with_many_targets_stops_at_the_bound(
 
     assert ran.exit_code in (9, 10)
     assert len(caller.sent) <= 3
-    assert "allows 3 calls in an hour" in ran.stderr
+    assert "allows 3 calls per hour" in ran.stderr
 
 
 def test_nobody_gets_around_the_count_by_keeping_none(

@@ -175,7 +175,7 @@ def test_a_sandbox_that_takes_long_is_not_taken_for_none() -> None:
         with pytest.raises(TransportError) as raised:
             control.post("/sandbox/ring", {}, timeout=0.2)
 
-    assert "no whole answer in time" in raised.value.message
+    assert "no complete answer in time" in raised.value.message
     assert raised.value.hint is not None
     assert "start" not in raised.value.hint
     assert ACT_SECONDS >= 60

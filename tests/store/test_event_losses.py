@@ -232,7 +232,7 @@ def test_a_spoilt_store_is_told_with_what_to_do(tmp_path: Path, spoil: Callable[
     assert str(path) in failed.value.message
     assert failed.value.hint
     if spoil is a_newer_version:
-        assert "newer voicectl" in failed.value.message
+        assert "newer version of voicectl" in failed.value.message
 
 
 def test_a_store_whose_directory_is_gone_is_told(tmp_path: Path) -> None:
@@ -459,7 +459,7 @@ def test_a_purge_by_who_does_not_own_the_table_says_what_is_left(postgres: Postg
 def test_a_newer_schema_is_refused(postgres: Postgres, database: str) -> None:
     PostgresEvents(database, "x").close()
     postgres.execute("UPDATE voicectl_events.schema_version SET version = 99", database="other")
-    with pytest.raises(StoreError, match="newer voicectl"):
+    with pytest.raises(StoreError, match="newer version of voicectl"):
         PostgresEvents(database, "x")
 
 

@@ -401,7 +401,7 @@ def test_whatever_is_told_its_bytes_come_back_equal(store: EventStore) -> None:
 
 
 def test_what_is_nested_too_deep_to_be_shown_is_kept_as_it_came() -> None:
-    for depth, fault in ((100, None), (101, "it is not JSON: nested more than 100 deep")):
+    for depth, fault in ((100, None), (101, "it is not JSON: nested more than 100 levels deep")):
         body = b'{"a":' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
         read = Arrival.read(
             received=RECEIVED, route=Route.EVENT, method="POST", query=b"", body=body, is_signed=True
@@ -550,7 +550,7 @@ def test_a_purge_that_a_reader_holds_up_says_so(tmp_path: Path) -> None:
         store.add([arrival(1)])
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM events").fetchone()
-        with pytest.raises(StoreError, match="in the log still"):
+        with pytest.raises(StoreError, match="still in the log"):
             store.purge(RECEIVED + 99)
         reader.execute("COMMIT")
         assert store.purge(RECEIVED + 99) == 0

@@ -187,7 +187,7 @@ except StoreError as exc:
         text=True,
         check=True,
     )
-    assert "cannot be put aside" in ran.stdout
+    assert "cannot be spooled" in ran.stdout
     assert list((tmp_path / "spool").iterdir()) == []
 
 

@@ -196,7 +196,7 @@ def test_an_existing_directory_keeps_its_mode(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_cannot_be_made_is_named(secret: Path) -> None:
-    with pytest.raises(ConfigError, match=re.escape(f"{secret}/keys cannot be made: File exists")):
+    with pytest.raises(ConfigError, match=re.escape(f"{secret}/keys cannot be created: File exists")):
         files.private_directory(secret / "keys")
 
 

@@ -264,7 +264,7 @@ def test_without_its_journal_no_call_is_placed_and_all_else_goes_on(
 def test_a_newer_version_is_named(room: Room) -> None:
     room(CREATE)
     a_newer_version(database(room).parent)
-    assert "newer voicectl" in room(CREATE).error["message"]
+    assert "newer version of voicectl" in room(CREATE).error["message"]
 
 
 def test_a_disk_that_is_full_before_the_post_sends_none(room: Room) -> None:

@@ -233,7 +233,7 @@ FAULTS: list[tuple[object, str, str, str]] = [
         [{"action": "input", "type": ["speech"], "speech": {"context": ["a", 1]}}],
         ERROR,
         "$[0].speech.context[1]",
-        "text",
+        "string",
     ),
     # notify; old and new things
     ([{"action": "notify", "payload": [], "eventUrl": [APP]}], ERROR, "$[0].payload", "object"),

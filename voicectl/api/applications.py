@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NOT_SENT = ("id", "_links")
 """What the API adds to an application, and is not told."""
 
-_NOT_OURS = "It may be gone, or another account's: compare the application's id and the API key."
+_NOT_OURS = "It may be deleted, or belong to another account: check the application id and the API key."
 
 
 class ApplicationApi:
@@ -56,7 +56,7 @@ class ApplicationApi:
 def _application(application_id: str, body: Any) -> dict[str, Any]:
     """The application in an answer, checked as far as it is going to be read or changed."""
     if not isinstance(body, dict) or not isinstance(body.get("id"), str):
-        raise NoAnswer("the answer is no application")
+        raise NoAnswer("the answer is not an application")
     if body["id"].lower() != application_id.lower():
         raise NoAnswer("the answer is about another application")
     capabilities = _object(body, "capabilities")

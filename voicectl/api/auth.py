@@ -53,7 +53,7 @@ class Basic:
     """
 
     offset = 0.0
-    doubt = "Is it the right secret for this API key?"
+    doubt = "Check that the secret belongs to this API key."
 
     def __init__(self, api_key: str, api_secret: str) -> None:
         self.whose = f"API key {api_key}"
@@ -130,10 +130,16 @@ class Bearer:
         off = self._difference
         wrong = f"This machine's clock is {_duration(abs(off))} {'slow' if off > 0 else 'fast'}: set it."
         if self._has_learnt and self.offset:
-            return f"{wrong} The next command allows for it."
+            return f"{wrong} The next command corrects for it."
         if self._has_learnt:
-            return "This machine's clock was set since the last command; the next allows for it."
-        return wrong if abs(off) > MAX_OFFSET_SECONDS else "Is it the right key for this application?"
+            return (
+                "This machine's clock changed since the last command; the next command corrects for it."
+            )
+        return (
+            wrong
+            if abs(off) > MAX_OFFSET_SECONDS
+            else "Check that the private key belongs to this application."
+        )
 
 
 def _duration(seconds: float) -> str:

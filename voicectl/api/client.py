@@ -256,5 +256,5 @@ def _page(body: Any) -> tuple[list[Call], str | None]:
 def _created(body: Any) -> CreatedCall:
     uuid = whole_object(body).get("uuid")
     if not isinstance(uuid, str) or not is_leg_id(uuid):
-        raise NoAnswer("the answer names no leg id")
+        raise NoAnswer("the answer has no leg id")
     return CreatedCall(uuid, body)

@@ -196,7 +196,7 @@ def tls_context(ca_file: str | None, environ: Mapping[str, str]) -> ssl.SSLConte
                 context.load_verify_locations(cafile=certifi.where())
     except OSError as exc:
         raise ConfigError(
-            f"The certificates to trust cannot be read from {named or directory}: {_reason(exc)}.",
+            f"The trusted certificates cannot be read from {named or directory}: {_reason(exc)}.",
             hint="Check --ca-file and SSL_CERT_FILE.",
         ) from exc
     return context
@@ -223,7 +223,7 @@ def proxy_for(host: str, environ: Mapping[str, str]) -> Proxy | None:
         parts, port = urlsplit(""), 0
     if parts.scheme != "http" or not parts.hostname:
         raise ConfigError(
-            "HTTPS_PROXY is not the URL of an http proxy.", hint="Write it as http://host:port, or unset it."
+            "HTTPS_PROXY is not the URL of an HTTP proxy.", hint="Write it as http://host:port, or unset it."
         )
     authorization = None
     if parts.username is not None:
@@ -236,7 +236,7 @@ def _open(host: str, port: int, deadline: float, *, is_public_only: bool = False
     """Connect to one of the host's addresses; each gets its share of the time that is left."""
     addresses = _resolve(host, port, deadline)
     if is_public_only and not all(is_public(address[0]) for *_, address in addresses):
-        raise NotSent(f"{host} is not of the open internet")
+        raise NotSent(f"{host} is not on the public internet")
     failure: OSError | None = None
     for tried, (family, kind, protocol, _, address) in enumerate(addresses):
         sock = socket.socket(family, kind, protocol)
@@ -248,7 +248,7 @@ def _open(host: str, port: int, deadline: float, *, is_public_only: bool = False
             failure = exc
         else:
             return sock
-    why = "it has no address" if failure is None else _reason(failure)
+    why = "the name has no address" if failure is None else _reason(failure)
     if isinstance(failure, TimeoutError):
         why = "no answer to the connection attempt"
     raise NotSent(f"no connection to {host}:{port}: {why}") from failure
@@ -291,7 +291,7 @@ def _tunnel(sock: socket.socket, host: str, port: int, proxy: Proxy, deadline: f
 def _remaining(deadline: float) -> float:
     left = deadline - time.monotonic()
     if left <= 0:
-        raise TimeoutError("no whole answer in time")
+        raise TimeoutError("no complete answer in time")
     return left
 
 
@@ -299,13 +299,13 @@ def _reason(exc: BaseException) -> str:
     """What went wrong, in words that hold nothing of the request."""
     match exc:
         case TimeoutError():
-            return "no whole answer in time"
+            return "no complete answer in time"
         case http.client.RemoteDisconnected() | ConnectionResetError() | BrokenPipeError():
             return "the connection was closed without an answer"
         case http.client.IncompleteRead():
             return "the answer was cut short"
         case http.client.HTTPException() | ValueError():
-            return "the answer is not HTTP that can be read"
+            return "the answer is not valid HTTP"
         case OSError(strerror=str(text)) if text:
             return text[0].lower() + text[1:]
     return type(exc).__name__

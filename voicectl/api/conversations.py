@@ -31,7 +31,7 @@ _SETTINGS = ("display_name", "image_url", "properties", "numbers", "callback")
 """What a conversation has beside its name, and would lose where it is not sent again."""
 
 _ALL = "/v1/conversations"
-_GONE = "It may be over, in another region, or another application's: 'voicectl conversation list'."
+_GONE = "It may be over, in another region, or another application's. Look for it: voicectl conversation list"
 
 
 class ConversationApi:
@@ -161,7 +161,7 @@ class ConversationApi:
         read: Callable[[Any], object],
         body: dict[str, Any] | None = None,
     ) -> None:
-        look = f"See who is in the conversation before you repeat it: 'voicectl conversation show {id_}'."
+        look = f"Check the conversation before you repeat it: 'voicectl conversation show {id_}'."
         self._session.send(
             Request(repeat, method, _path(id_, below), read, body, if_absent=_GONE, if_unknown=look)
         )

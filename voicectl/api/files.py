@@ -83,7 +83,7 @@ class FileApi:
             ) as answer:
                 if answer.status in STREAMED - REDIRECTS:
                     return take(answer)
-                raise NoAnswer(f"{wire.host}, where the file should be, answered {answer.status}")
+                raise NoAnswer(f"{wire.host}, which should have the file, answered {answer.status}")
 
         return session.download(
             path,
@@ -91,8 +91,8 @@ class FileApi:
             headers=headers,
             silence=self._silence,
             within=self._within,
-            if_absent="Files are deleted after about 30 days. Or it is another application's,"
-            " or another region's.",
+            if_absent="Files are deleted after about 30 days. The file may also belong to another application,"
+            " or be in another region.",
         )
 
 
@@ -107,21 +107,21 @@ def _location(origin: str, path: str, answer: Incoming) -> tuple[str, str]:
         url = urlsplit(urljoin(origin + path, text))
         host, port = url.hostname or "", url.port
     except ValueError:
-        raise _no_way("it says nowhere", origin) from None
+        raise _no_way("to no valid URL", origin) from None
     if not _LOCATION.fullmatch(text) or "@" in url.netloc or port == 0:
-        raise _no_way("it says nowhere", origin)
+        raise _no_way("to no valid URL", origin)
     if is_loopback_url(origin):
         if url.scheme not in ("http", "https") or not is_loopback(host):
-            raise _no_way("it leads away from this machine", origin)
+            raise _no_way("away from this machine", origin)
     elif url.scheme != "https" or port not in (None, 443):
-        raise _no_way("it leads away from https on port 443", origin)
+        raise _no_way("to something other than https on port 443", origin)
     elif not _NAME.fullmatch(host) and not is_public(host):
-        raise _no_way("it leads away from the open internet", origin)
+        raise _no_way("away from the public internet", origin)
     return f"{url.scheme}://{url.netloc}", (url.path or "/") + (f"?{url.query}" if url.query else "")
 
 
 def _no_way(why: str, origin: str) -> TransportError:
     return TransportError(
-        f"{urlsplit(origin).hostname} redirects, and {why}: it was not followed.",
-        hint="Files come from listed hosts, or where these redirect to by https.",
+        f"{urlsplit(origin).hostname} redirects {why}. The redirect was not followed.",
+        hint="Files are downloaded only from listed hosts, and from where these redirect to over https.",
     )

@@ -63,8 +63,8 @@ def error(
     """
     if 300 <= reply.status < 400:
         return TransportError(
-            f"{host} answered with a redirect ({reply.status}), which is never followed.",
-            hint="A proxy or a wrong base URL does this: see 'voicectl doctor'.",
+            f"{host} answered with a redirect ({reply.status}), which voicectl does not follow.",
+            hint="Check for a proxy or a wrong base URL: voicectl doctor",
         )
     said = refusal(reply)
     if reply.status == REQUEST_TIMEOUT or not 400 <= reply.status < 500:
@@ -75,28 +75,31 @@ def error(
         case 401:
             return said.error(AuthError, f"{host} refused the credentials: {said}.", doubt())
         case 403:
-            hint = "The account is not allowed to do this: ask its owner, or Vonage with the trace id."
+            hint = (
+                "The account is not allowed to do this: ask its owner, or Vonage support with the trace id."
+            )
             return said.error(AuthError, f"{host} refused the credentials: {said}.", hint)
         case 404:
             hint = request.if_absent or (
-                "The leg may be over, in another region, or another application's: 'voicectl call list --all'."
+                "The leg may be over, in another region, or another application's. Look for it:"
+                " voicectl call list --all"
             )
             path = request.target.partition("?")[0]
-            return said.error(NotFoundError, f"Nothing at {path} on {host} for {whose}: {said}.", hint)
+            return said.error(NotFoundError, f"{host} has no {path} for {whose}: {said}.", hint)
         case 429:
             asked = retry_after(reply)
-            hint = f"It asks for {asked:.0f} s of quiet." if asked else "Try again in a minute."
+            hint = f"Try again in {asked:.0f} s." if asked else "Try again in a minute."
             limited = said.error(
                 RateLimitedError,
-                f"{host} is still over its rate limit: {said}.",
+                f"{host} still reports too many requests: {said}.",
                 f"Nothing was changed. {hint}",
             )
             limited.retry_after = asked
             return limited
-    hint = "Nothing was changed. Correct the request and give the command again."
+    hint = "Nothing was changed. Correct the request and run the command again."
     if reply.status == BAD_REQUEST and request.leg and not said.detail:  # it is about the leg's state
         hint = (
-            "Is the leg answered? Nothing was changed."
+            "Nothing was changed. The leg may not be answered yet."
             f" Wait for it: voicectl wait {request.leg} --for answered"
         )
     return said.error(ApiError, f"The API refused the request: {said}.", hint)

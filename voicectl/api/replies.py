@@ -42,9 +42,9 @@ class Reply(NamedTuple):
         try:
             value = strict_json.loads(self.body, has_unique_keys=True)
         except (ValueError, RecursionError) as exc:
-            raise NoAnswer("the answer is not the JSON that the API sends") from exc
+            raise NoAnswer("the answer is not valid JSON") from exc
         if strict_json.is_deeper(value, MAX_DEPTH):
-            raise NoAnswer(f"the answer is nested more than {MAX_DEPTH} deep")
+            raise NoAnswer(f"the answer is nested more than {MAX_DEPTH} levels deep")
         return value
 
 
@@ -156,4 +156,4 @@ def next_query(body: dict[str, Any]) -> list[tuple[str, str]]:
     try:
         return parse_qsl(urlsplit(href).query) if isinstance(href, str) else []
     except ValueError as exc:
-        raise NoAnswer("the link to the next page is no URL") from exc
+        raise NoAnswer("the link to the next page is not a URL") from exc

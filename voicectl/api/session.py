@@ -266,14 +266,15 @@ class Session:
         error: TransportError | OutcomeUnknown
         if request.repeat is Repeat.NEVER and isinstance(exc, NoAnswer):
             look = request.if_unknown or (
-                f"Look at the leg before you repeat it: 'voicectl call show {request.leg or 'LEG'}'."
+                f"Check the leg before you repeat it: 'voicectl call show {request.leg or 'LEG'}'."
             )
             error = OutcomeUnknown(
-                f"{said} It may or may not have been done.", hint=f"It was not sent again. {look}"
+                f"{said} The request may or may not have been carried out.",
+                hint=f"It was not sent again. {look}",
             )
         else:
             self._interrupts.check()
-            hint = "Check the network and the base URL with 'voicectl doctor', then give the command again."
+            hint = "Check the network and the base URL with 'voicectl doctor', then run the command again."
             if isinstance(exc, NotSent) and self._absence_hint:
                 hint = self._absence_hint
             error = TransportError(said, hint=hint)
@@ -283,4 +284,4 @@ class Session:
 
 def _nothing(_: Any) -> NoReturn:
     """For a success that comes without what was asked for."""
-    raise NoAnswer("the answer holds nothing")
+    raise NoAnswer("the answer is empty")

@@ -46,19 +46,19 @@ def open_events(url: str | None, directory: Path, application_id: str) -> EventS
     parts = _URL.fullmatch(url)
     if parts is None:
         raise InputError(
-            "The store is not a URL of PostgreSQL.", hint="Write postgresql://USER@HOST:PORT/DATABASE."
+            "The store is not a PostgreSQL URL.", hint="Write postgresql://USER@HOST:PORT/DATABASE."
         )
     # Else half a password becomes a host's name.
     if parts["authority"].count("@") > 1 or "@" in parts["rest"]:
         raise InputError(
-            "The store's URL has a character in it that a URL gives another meaning.",
-            hint="In a user name or password write @ as %40, / as %2F, ? as %3F and # as %23.",
+            "The store's URL contains a character that has a special meaning in URLs.",
+            hint="In a user name or password, write @ as %40, / as %2F, ? as %3F and # as %23.",
         )
     try:
         from voicectl.store.postgres_events import PostgresEvents  # noqa: PLC0415 (loads psycopg, an extra)
     except ImportError as exc:
         raise StoreError(
-            "The store is a PostgreSQL, and psycopg, which speaks with it, is not installed.",
+            "A PostgreSQL store needs psycopg, which is not installed.",
             hint="Install it: pip install 'voicectl[postgres]'",
         ) from exc
     return PostgresEvents(url, application_id)

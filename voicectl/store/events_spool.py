@@ -56,8 +56,8 @@ class Spool:
             files.write_private(path, content)
         except ConfigError as exc:
             raise StoreError(
-                f"Events cannot be put aside: {exc.message}",
-                hint="Make room on the disk, or name another place with VOICECTL_STATE_DIR.",
+                f"Events cannot be spooled: {exc.message}",
+                hint="Free disk space, or set VOICECTL_STATE_DIR to another directory.",
             ) from exc
         return path
 
@@ -159,6 +159,6 @@ def _translated(path: Path) -> Iterator[None]:
         yield
     except OSError as exc:
         raise StoreError(
-            f"Events that were put aside in {path} cannot be used: {exc.strerror}.",
-            hint="Put that right: they are kept until they are in the store.",
+            f"The spooled events in {path} cannot be used: {exc.strerror}.",
+            hint="Correct the problem; the events are kept until they are in the store.",
         ) from exc

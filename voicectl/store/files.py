@@ -42,8 +42,8 @@ def private_directory(path: Path) -> Path:
             each.mkdir(mode=0o700, exist_ok=True)
     except OSError as exc:
         raise ConfigError(
-            f"The directory {path} cannot be made: {exc.strerror}.",
-            hint="Name another with VOICECTL_CONFIG_DIR or VOICECTL_STATE_DIR.",
+            f"The directory {path} cannot be created: {exc.strerror}.",
+            hint="Set VOICECTL_CONFIG_DIR or VOICECTL_STATE_DIR to another directory.",
         ) from exc
     return path
 
@@ -93,7 +93,7 @@ def read_private(path: Path, *, what: str) -> bytes:
     except FileNotFoundError as exc:
         raise ConfigError(f"The {what} {path} does not exist.", hint="Check the path.") from exc
     if len(content) > MAX_SECRET_BYTES:
-        raise ConfigError(f"The {what} {path} is over 64 KiB.", hint="Name the right file.")
+        raise ConfigError(f"The {what} {path} is over 64 KiB.", hint="Check the path.")
     return content
 
 
@@ -157,25 +157,25 @@ def _read_judged(path: Path, what: str, flags: int, most: int, *, is_secret: boo
         if flags & os.O_NOFOLLOW and os.path.islink(path):  # noqa: PTH114 (Path's own may raise)
             raise ConfigError(
                 f"The {what} {path} is a symbolic link.",
-                hint=f"Name the file itself: {os.path.realpath(path)}",
+                hint=f"Use the file itself: {os.path.realpath(path)}",
             ) from exc
         raise ConfigError(f"The {what} {path} cannot be read: {exc.strerror}.") from exc
     try:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
             raise ConfigError(
-                f"The {what} {path} is not a file.", hint="Name a file, or - for standard input."
+                f"The {what} {path} is not a file.", hint="Give a file, or - for standard input."
             )
         if found.st_uid not in (os.geteuid(), 0):
             raise ConfigError(
                 f"The {what} {path} belongs to another user.",
-                hint=f"Take it over: sudo chown $(id -u) {shlex.quote(str(path))}",
+                hint=f"Become its owner: sudo chown $(id -u) {shlex.quote(str(path))}",
             )
         if found.st_mode & (0o077 if is_secret else 0o022):
             may = "read" if is_secret else "change"
             raise ConfigError(
                 f"Others can {may} the {what} {path} (mode {stat.S_IMODE(found.st_mode):04o}).",
-                hint=f"Close it: chmod 600 {shlex.quote(str(path))}",
+                hint=f"Restrict access: chmod 600 {shlex.quote(str(path))}",
             )
         _judge_directory(path.absolute().parent, what)
         with os.fdopen(handle, "rb", closefd=False) as file:
@@ -188,11 +188,11 @@ def _judge_directory(directory: Path, what: str) -> None:
     found = directory.stat()
     if found.st_uid not in (os.geteuid(), 0):
         raise ConfigError(
-            f"Another user can replace the {what}: {directory} is theirs.",
-            hint="Move it into a directory of yours.",
+            f"Another user can replace the {what}: they own {directory}.",
+            hint="Move it to a directory that you own.",
         )
     if found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX:
         raise ConfigError(
             f"Others can replace the {what}: they can write to {directory}.",
-            hint=f"Close it: chmod go-w {shlex.quote(str(directory))}",
+            hint=f"Restrict access: chmod go-w {shlex.quote(str(directory))}",
         )

@@ -276,8 +276,8 @@ class Journal:
             while not files.try_lock(handle):
                 if self._clock.monotonic() >= give_up:
                     raise TransportError(
-                        "Another voicectl is still creating the call of this idempotency key.",
-                        hint="Nothing was sent. Give the command again in a moment.",
+                        "Another voicectl process is still creating the call for this idempotency key.",
+                        hint="Nothing was sent. Run the command again in a moment.",
                     )
                 self._clock.sleep(0.1)
             yield
@@ -290,7 +290,7 @@ class Journal:
         with self._transaction():
             (version,) = self._db.execute("PRAGMA user_version").fetchone()
             if version > SCHEMA_VERSION:
-                raise sqlite3.DatabaseError("it was written by a newer voicectl")
+                raise sqlite3.DatabaseError("it was written by a newer version of voicectl")
             if version == 0:
                 for statement in _SCHEMA.split(";"):
                     self._db.execute(statement)
@@ -320,8 +320,8 @@ class Journal:
         ).fetchone()
         if made + len(dialled) > hourly_limit:
             raise GuardError(
-                f"This profile allows {hourly_limit} calls in an hour; {made} were made.",
-                hint="Wait, or raise it: voicectl profile add NAME --replace --max-calls-per-hour N ...",
+                f"This profile allows {hourly_limit} calls per hour; {made} were made in the last hour.",
+                hint="Wait, or raise the limit: voicectl profile add NAME --replace --max-calls-per-hour N ...",
             )
 
     @contextmanager
@@ -359,6 +359,6 @@ def _usable(path: Path, *faults: type[Exception]) -> Iterator[None]:
         why = exc.strerror if isinstance(exc, OSError) else str(exc)
         raise JournalError(
             f"The journal {path} cannot be used: {why}.",
-            hint="Put that right, or name another place with VOICECTL_STATE_DIR; 'call create --no-journal' does"
-            " without, and then a lost reply cannot be looked up.",
+            hint="Correct the problem, or set VOICECTL_STATE_DIR to another directory. 'call create --no-journal'"
+            " works without a journal, but cannot look up a call whose reply was lost.",
         ) from exc

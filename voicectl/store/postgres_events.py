@@ -144,13 +144,13 @@ _DEFAULTS: dict[str, Any] = {
 _SECRETS = ("password", "sslpassword", "oauth_client_secret")
 
 _HINTS = {
-    "25006": "It is a copy that can only be read: name the server that it is a copy of.",
-    "42501": "Let its owner allow it: GRANT CREATE ON DATABASE for the first start, later USAGE ON SCHEMA"
-    " voicectl_events, and all on its tables and sequence.",
-    "53100": "Make room on the server, or delete old events: voicectl webhook purge --before 30d",
-    "55P03": "Another process holds it; try again in a moment.",
+    "25006": "This server is a read-only replica: use the URL of its primary.",
+    "42501": "Ask the owner of the database to GRANT CREATE ON DATABASE for the first start, and later USAGE ON"
+    " SCHEMA voicectl_events and ALL on its tables and sequence.",
+    "53100": "Free disk space on the server, or delete old events: voicectl webhook purge --before 30d",
+    "55P03": "Another process has locked it; try again in a moment.",
 }
-_HINT = "See whether the server runs and lets this user in: psql with the same URL."
+_HINT = "Check that the server runs and accepts this user: run psql with the same URL."
 
 
 class _Link(psycopg.Connection[Any]):
@@ -203,7 +203,7 @@ class PostgresEvents:
             self._settings = _DEFAULTS | conninfo.conninfo_to_dict(url)
         except psycopg.Error:
             raise InputError(  # without the cause, which tells the whole URL
-                "The store's URL is not one that PostgreSQL understands.",
+                "The store's URL is not a valid PostgreSQL URL.",
                 hint="Write postgresql://USER@HOST:PORT/DATABASE.",
             ) from None
         self._link: _Link | None = None
@@ -285,9 +285,9 @@ class PostgresEvents:
             link.close()  # with its patience
         if new == old:
             raise StoreError(
-                "The events are deleted, but their bytes are in the server's files still: this user may not write"
-                " the table anew.",
-                hint="Let the owner of the table voicectl_events.events give the same command.",
+                "The events are deleted, but their bytes are still in the server's files: this user is not allowed"
+                " to rewrite the table.",
+                hint="Run the same command as the owner of the table voicectl_events.events.",
             )
         return count
 
@@ -347,18 +347,18 @@ class PostgresEvents:
         encoding, synchronous_commit, fsync, *_ = self._ask(link, _SETTINGS)[0]
         if encoding not in ("UTF8", "SQL_ASCII"):
             raise StoreError(
-                f"The database keeps text as {encoding}, which cannot hold what webhooks tell.",
-                hint="Make another: createdb --encoding UTF8 --template template0 NAME",
+                f"The database's encoding is {encoding}, which cannot store all webhook events.",
+                hint="Create another database: createdb --encoding UTF8 --template template0 NAME",
             )
         warnings = []
         if synchronous_commit == "off":
             link.execute("SET synchronous_commit = on")
             warnings.append(
-                "PostgreSQL has synchronous_commit off. It is turned on for events: no crash may undo what is"
-                " acknowledged."
+                "synchronous_commit is off in PostgreSQL. voicectl turns it on for events, so that a crash cannot"
+                " lose acknowledged ones."
             )
         if fsync == "off":
-            warnings.append("PostgreSQL has fsync off: a power cut may undo what was acknowledged.")
+            warnings.append("fsync is off in PostgreSQL: a power cut may lose acknowledged events.")
         return warnings
 
     def _migrate(self, link: _Link) -> None:
@@ -372,8 +372,8 @@ class PostgresEvents:
                     version = SCHEMA_VERSION
         if version > SCHEMA_VERSION:
             raise StoreError(
-                "The store of events was written by a newer voicectl.",
-                hint="Update this one, or name another database.",
+                "The event store was written by a newer version of voicectl.",
+                hint="Update voicectl, or use another database.",
             )
 
     def _schema_version(self, link: _Link) -> int:
@@ -388,7 +388,7 @@ class PostgresEvents:
             if secret := self._settings.get(name):
                 why = why.replace(str(secret), "***")
         return StoreError(
-            f"The PostgreSQL store of events cannot be used: {why}.",
+            f"The PostgreSQL event store cannot be used: {why}.",
             hint=_HINTS.get(exc.sqlstate or "", _HINT),
         )
 

@@ -51,7 +51,7 @@ class SharedPace:
         try:
             wait = self._reserve(creates, others, urgent=urgent or self._is_urgent, budget=budget)
         except OSError as exc:
-            self._remark(f"Requests are not paced: {self._path} cannot be used ({exc.strerror}).")
+            self._remark(f"Requests are not rate limited: {self._path} cannot be used ({exc.strerror}).")
             self._remark = lambda _: None  # said once
             return 0.0
         if wait > 0:
@@ -76,7 +76,7 @@ class SharedPace:
             if not self._lock(handle, 0.0 if urgent else budget):
                 if urgent:
                     return 0.0
-                raise _too_many("Another process holds this machine's pace.")
+                raise _too_many("Another process holds the lock of the rate limiter.")
             now = self._clock.monotonic()
             boot = round(self._clock.time() - now)
             next_create, next_other = _parse(os.pread(handle, 96, 0), now, boot)
@@ -92,7 +92,7 @@ class SharedPace:
                 wait = 0.0
             if wait > budget:
                 raise _too_many(
-                    f"This machine's turn would come in {wait:.0f} s: too many requests are waiting."
+                    f"The request would have to wait {wait:.0f} s: too many other requests are waiting."
                 )
             content = f"{next_create:20.6f} {next_other:20.6f} {boot}\n".encode()
             os.pwrite(handle, content, 0)
@@ -113,5 +113,5 @@ def _parse(content: bytes, now: float, boot: int) -> tuple[float, float]:
 
 def _too_many(why: str) -> RateLimitedError:
     return RateLimitedError(
-        why, status=429, hint="Nothing was sent. Try again when the other voicectl processes are done."
+        why, status=429, hint="Nothing was sent. Try again when the other voicectl processes have finished."
     )

@@ -79,12 +79,12 @@ UPDATE events SET repeats = repeats + ?, is_signed = max(is_signed, ?), jti = co
 _DELETE = "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE received < ? LIMIT ?)"
 
 _HINTS = {
-    "SQLITE_FULL": "Make room on the disk, or delete old events: voicectl webhook purge --before 30d",
-    "SQLITE_BUSY": "Another process holds it; try again in a moment.",
-    "SQLITE_CORRUPT": "Move it aside, with its -wal file; 'sqlite3 events.db .recover' may read what is left of it.",
-    "SQLITE_NOTADB": "Move it aside: a new one is made.",
+    "SQLITE_FULL": "Free disk space, or delete old events: voicectl webhook purge --before 30d",
+    "SQLITE_BUSY": "Another process has locked it; try again in a moment.",
+    "SQLITE_CORRUPT": "Move the file away, with its -wal file; 'sqlite3 events.db .recover' may recover events.",
+    "SQLITE_NOTADB": "Move the file away: voicectl creates a new one.",
 }
-_HINT = "Put that right, or name another place with VOICECTL_STATE_DIR or --store."
+_HINT = "Correct the problem, or choose another place with VOICECTL_STATE_DIR or --store."
 
 
 class SqliteEvents:
@@ -196,8 +196,8 @@ class SqliteEvents:
         version = _schema_version(db)
         if version > SCHEMA_VERSION:
             raise StoreError(
-                f"The store of events {self._path} was written by a newer voicectl.",
-                hint="Update this one, or name another store with --store.",
+                f"The event store {self._path} was written by a newer version of voicectl.",
+                hint="Update voicectl, or choose another store with --store.",
             )
         if version == SCHEMA_VERSION:
             return
@@ -242,8 +242,8 @@ class SqliteEvents:
             db.execute("PRAGMA temp_store = MEMORY")
         if db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
             raise StoreError(
-                "The events are deleted, but their bytes are in the log still, which another process reads.",
-                hint=f"Give the command again when nothing else reads {self._path}.",
+                "The events are deleted, but their bytes are still in the log, which another process is reading.",
+                hint=f"Run the command again when no other process reads {self._path}.",
             )
 
     @contextmanager
@@ -269,7 +269,7 @@ class SqliteEvents:
             why = exc.strerror if isinstance(exc, OSError) else str(exc)
             code = getattr(exc, "sqlite_errorname", "")
             raise StoreError(
-                f"The store of events {self._path} cannot be used: {why}.",
+                f"The event store {self._path} cannot be used: {why}.",
                 hint=next((hint for name, hint in _HINTS.items() if code.startswith(name)), _HINT),
             ) from exc
 

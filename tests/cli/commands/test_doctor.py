@@ -92,7 +92,7 @@ def sandbox_wrong_key(room: Room) -> None:
         (key_open, "key", "read", "chmod 600 ", 3),
         (key_gone, "key", "read", "Check the path", 3),
         (key_cut, "key", "read", "private key generated with the application", 3),
-        (sandbox_wrong_key, "read", None, "right key for this application", 3),
+        (sandbox_wrong_key, "read", None, "private key belongs to this application", 3),
         (sandbox_busy, "read", None, "doctor", 7),
         (limiter_blocked, "limiter", None, "VOICECTL_STATE_DIR", 1),
         (journal_damaged, "journal", None, "VOICECTL_STATE_DIR", 1),

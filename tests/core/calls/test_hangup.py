@@ -148,4 +148,4 @@ def test_it_goes_before_requests_that_wait_and_needs_no_limiter(room: Room) -> N
     pace.mkdir()
     ran = room(f"hangup {other}")
     assert ran.exit_code == 0
-    assert "Requests are not paced" in ran.stderr
+    assert "Requests are not rate limited" in ran.stderr

@@ -242,13 +242,13 @@ WRONG = {
         b"HTTP/1.1 200 OK\r\nContent-Type: audio/mpeg\r\n\r\n" + SOUND[:-5],
         "the file was cut short",
     ),
-    "no content": (b"HTTP/1.1 204 No Content\r\n\r\n", "the answer holds nothing"),
+    "no content": (b"HTTP/1.1 204 No Content\r\n\r\n", "the answer is empty"),
     "a part": (
         reply(206, SOUND, content_type="audio/mpeg", content_range=f"bytes 0-{len(SOUND) - 1}/{len(SOUND)}"),
         "not the part that was asked for",
     ),
     "not modified": (b"HTTP/1.1 304 Not Modified\r\n\r\n", "redirect"),
-    "no HTTP": (b"SSH-2.0-x\r\n", "not HTTP"),
+    "no HTTP": (b"SSH-2.0-x\r\n", "not valid HTTP"),
     "too busy": (reply(503, b""), "503"),
 }
 
@@ -305,7 +305,7 @@ def test_a_url_that_leads_elsewhere_gets_no_request(tmp_path, platform, applicat
     ("status", "error", "hint"),
     [
         (404, NotFoundError, "deleted after about 30 days"),
-        (401, AuthError, "Is it the right key"),
+        (401, AuthError, "Check that the private key"),
         (403, AuthError, "not allowed"),
     ],
 )
@@ -480,7 +480,7 @@ class TestCutShort:
             with Canned(Drip(whole, pause, step=200), keeps=False) as server:
                 found = announced_by(recorded(server.url, size=None))
                 fetches = fetcher(tmp_path, server.url, application, **limits)
-                with pytest.raises(TransportError, match="no whole answer in time"):
+                with pytest.raises(TransportError, match="no complete answer in time"):
                     ending(lambda: fetches.fetch(found))  # noqa: B023 (it has ended before the next)
 
     def test_a_drip_takes_longer_than_the_silence_it_is_allowed(self, tmp_path, application):
@@ -1105,7 +1105,7 @@ class TestTheDownloader:
             self.settle(downloader)
 
         (remark,) = told
-        assert "Nothing at" in remark
+        assert "has no /v1/files/" in remark
         assert NOT_YET_SECONDS <= clock.monotonic() - began < 2 * NOT_YET_SECONDS + 10
 
     def test_what_nobody_signed_is_left_alone_unless_it_is_allowed(self, tmp_path, platform, start):
