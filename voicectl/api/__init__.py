@@ -1,1 +1,1 @@
-"""The wire: one method per operation of the Voice API."""
+"""The API client: one method per operation of the Voice API, and the HTTP beneath it."""

@@ -1,4 +1,4 @@
-"""The Application API, as far as it is needed here: one application, read and replaced.
+"""The part of the Application API that voicectl uses: read and replace one application.
 
 Source: Application API v2 reference.
 """
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from voicectl.api.session import Session
 
 NOT_SENT = ("id", "_links")
-"""What the API adds to an application, and is not told."""
+"""The fields that the API adds to an application and that are not sent back."""
 
 _NOT_OURS = "It may be deleted, or belong to another account: check the application id and the API key."
 
 
 class ApplicationApi:
-    """The two operations. An application is a dictionary, as the API sent it, without its private key.
+    """The two operations. An application is a dictionary as the API sent it, without its private key.
 
     Both methods raise the errors of :meth:`~voicectl.api.session.Session.send`.
     """
@@ -35,12 +35,13 @@ class ApplicationApi:
         return self._send(Repeat.READ, "GET", application_id)
 
     def update_application(self, application_id: str, application: dict[str, Any]) -> dict[str, Any]:
-        """Put *application* in the place of what is there, whole (``PUT /v2/applications/{id}``).
+        """Replace the whole application (``PUT /v2/applications/{id}``).
 
-        It is sent once: whoever sends it again had better look first whether it is still the same application.
+        The request is sent once. Before repeating it, the caller should read the application again: someone else
+        may have changed it.
 
         Returns:
-            The application as it is now.
+            The application after the change.
         """
         body = {name: value for name, value in application.items() if name not in NOT_SENT}
         return self._send(Repeat.CALLER, "PUT", application_id, body)
@@ -54,7 +55,7 @@ class ApplicationApi:
 
 
 def _application(application_id: str, body: Any) -> dict[str, Any]:
-    """The application in an answer, checked as far as it is going to be read or changed."""
+    """Return the application in an answer; check the parts that voicectl reads or changes."""
     if not isinstance(body, dict) or not isinstance(body.get("id"), str):
         raise NoAnswer("the answer is not an application")
     if body["id"].lower() != application_id.lower():
@@ -69,7 +70,7 @@ def _application(application_id: str, body: Any) -> dict[str, Any]:
 
 
 def _object(container: dict[str, Any], name: str) -> dict[str, Any]:
-    """The object in the field *name*; an empty one if it is absent or null."""
+    """Return the object in the field *name*; an empty one if it is absent or null."""
     value = container.get(name)
     if value is None:
         return {}

@@ -1,4 +1,4 @@
-"""Signing in: as an application, by tokens that a clock corrected by the API's own makes; or as an account."""
+"""Authentication: as an application, with tokens dated by the API's clock, or as an account."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ MAX_OFFSET_SECONDS = 86_460.0
 
 
 class Credentials(Protocol):
-    """What makes the ``Authorization`` header of a request.
+    """A source of ``Authorization`` headers.
 
     Attributes:
-        whose: Who is signed in, in words.
-        offset: Seconds that the API's clock is ahead of ours, as last believed; 0 where no clock is involved.
+        whose: The application or account that is signed in, in words.
+        offset: Seconds that the API's clock is ahead of this machine's; 0 where no clock is involved.
     """
 
     whose: str
@@ -32,11 +32,11 @@ class Credentials(Protocol):
 
     @property
     def doubt(self) -> str:
-        """What to ask, or tell, whoever is refused."""
+        """Advice for a user whose credentials were refused."""
         ...
 
     def header(self) -> str:
-        """The header's value."""
+        """Return the value of the header."""
         ...
 
     def correct(self, server_time: float | None) -> bool:
@@ -45,11 +45,11 @@ class Credentials(Protocol):
 
 
 class Basic:
-    """Makes the ``Authorization`` header of an account.
+    """The credentials of an account.
 
     Args:
-        api_key: Its key, which is its name too.
-        api_secret: Its secret.
+        api_key: The key, which also identifies the account.
+        api_secret: The secret.
     """
 
     offset = 0.0
@@ -60,21 +60,21 @@ class Basic:
         self._pair = f"{api_key}:{api_secret}".encode()
 
     def header(self) -> str:
-        """``Basic`` and the two."""
+        """Return ``Basic`` with the key and secret."""
         return "Basic " + base64.b64encode(self._pair).decode()
 
     def correct(self, server_time: float | None) -> bool:  # noqa: ARG002 (as of Bearer)
-        """No clock is involved."""
+        """Return False: these credentials depend on no clock."""
         return False
 
 
 class Bearer:
-    """Makes the ``Authorization`` header of an application.
+    """The credentials of an application.
 
     Args:
-        application_id: Whose tokens these are.
-        load_key: Gives the private key, called on first use.
-        offset: As of :class:`Credentials`.
+        application_id: The application that the tokens are for.
+        load_key: Returns the private key; called on first use.
+        offset: See :class:`Credentials`.
     """
 
     def __init__(
@@ -89,14 +89,14 @@ class Bearer:
         self.whose = f"application {application_id}"
         self.offset = offset
         self._difference = offset  # as last seen, believed or not
-        self._has_learnt = False  # from the last answer, that its token was made by a clock that was wrong
+        self._has_learnt = False  # the last answer corrected the offset
         self._load_key = load_key
         self._clock = clock
         self._token = ""
         self._ends = 0.0
 
     def header(self) -> str:
-        """``Bearer`` and a token with at least :data:`RENEW_SECONDS` to live."""
+        """Return ``Bearer`` and a token that is valid for at least :data:`RENEW_SECONDS` more."""
         now = self._clock.time() + self.offset
         if now > self._ends - RENEW_SECONDS:
             claims = tokens.application_claims(self.application_id, now=now)
@@ -105,13 +105,13 @@ class Bearer:
         return f"Bearer {self._token}"
 
     def correct(self, server_time: float | None) -> bool:
-        """Take the API's clock for ours; whether that made a difference worth keeping.
+        """Adopt the API's clock; return True if the offset changed enough to be stored.
 
-        A second or two is the reply's travel and the header's whole seconds. More than a day is not believed:
-        whoever can say any date would get tokens for any date.
+        A difference of a second or two comes from the network and from the whole seconds of the header. A difference
+        of more than a day is ignored: otherwise anyone who can forge a ``Date`` would get tokens for any date.
 
         Args:
-            server_time: Unix seconds; None if an answer does not say.
+            server_time: Unix seconds; None if the answer has no ``Date``.
         """
         self._has_learnt = False
         if server_time is None:
@@ -126,15 +126,13 @@ class Bearer:
 
     @property
     def doubt(self) -> str:
-        """What to ask, or tell, whoever is refused."""
+        """Advice for a user whose credentials were refused."""
         off = self._difference
         wrong = f"This machine's clock is {_duration(abs(off))} {'slow' if off > 0 else 'fast'}: set it."
         if self._has_learnt and self.offset:
             return f"{wrong} The next command corrects for it."
         if self._has_learnt:
-            return (
-                "This machine's clock changed since the last command; the next command corrects for it."
-            )
+            return "This machine's clock changed since the last command; the next command corrects for it."
         return (
             wrong
             if abs(off) > MAX_OFFSET_SECONDS
@@ -143,7 +141,7 @@ class Bearer:
 
 
 def _duration(seconds: float) -> str:
-    """``7 min 12 s``."""
+    """Return a duration in words, such as ``7 min 12 s``."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     parts = [(hours, "h"), (minutes, "min"), (rest, "s")]

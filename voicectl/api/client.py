@@ -1,4 +1,4 @@
-"""The Voice API: one method per operation, each saying what repeating it would mean.
+"""The Voice API: one method per operation, each with the rule for repeating it.
 
 Source: Voice API reference.
 """
@@ -39,23 +39,23 @@ class CreatedCall(NamedTuple):
 
 
 class Places(Protocol):
-    """Knows on which hosts legs are: a call lives in one region, and every other answers 404."""
+    """A directory of legs and hosts: a call lives in one region, and every other region answers 404."""
 
     def of(self, uuid: str) -> Session:
-        """Where requests about a leg go; nothing is asked."""
+        """Return the session for requests about a leg, without asking any host."""
         ...
 
     def find(self, uuid: str, refusal: NotFoundError, *, is_read: bool, within: float) -> Session:
-        """Look, by reads, for a leg of which :meth:`of`'s host knows nothing.
+        """Search other hosts, with reads only, for a leg that the host of :meth:`of` does not know.
 
         Args:
-            refusal: What it said.
-            is_read: It was asked for the leg's record, not for a change.
-            within: Seconds that this may take.
+            refusal: The answer of that host.
+            is_read: True if the refused request was a read of the leg's record.
+            within: Seconds that the search may take.
 
         Raises:
-            NotFoundError: It is not found, or is where it was looked for first: says who was asked.
-            TransportError: It is not found, and one of them gave no usable answer.
+            NotFoundError: No other host knows the leg; the error names the hosts that were asked.
+            TransportError: No host that answered knows the leg, and one gave no usable answer.
         """
         ...
 
@@ -67,7 +67,7 @@ class VoiceApi:
 
     Args:
         session: Requests to the base URL.
-        places: Knows where else a leg may be; None: nowhere.
+        places: Finds legs on other hosts; None if there are no others.
     """
 
     def __init__(self, session: Session, places: Places | None = None) -> None:
@@ -92,11 +92,11 @@ class VoiceApi:
             date_start: RFC 3339 UTC; records from here on.
             date_end: RFC 3339 UTC; records before.
             order: ``desc``, newest first, or ``asc``.
-            on_page: Told after each page whether another follows.
+            on_page: Called after each page; its argument is True if another page follows.
             within: Seconds that each page may take, all tries together.
 
-        Only the query of ``_links.next`` is used: its path and host are not ours to trust. Links that lead to a page
-        that was shown, or to one after another without anything new, are followed no further.
+        Only the query of ``_links.next`` is used, since its path and host cannot be trusted. The search ends at a
+        link to a page that was already read, and after :data:`MAX_BARREN_PAGES` pages in a row without a new leg.
         """
         wanted = {
             "status": status,
@@ -131,8 +131,8 @@ class VoiceApi:
         """Fetch one leg (``GET /v1/calls/{uuid}``).
 
         Args:
-            within: Seconds that it may take, all tries together.
-            urgent: Go before other requests, as a hang-up does.
+            within: Seconds that all tries together may take.
+            urgent: Go before other requests, as a hangup does.
         """
 
         def read(body: Any) -> Call:
@@ -146,11 +146,11 @@ class VoiceApi:
         )
 
     def create_call(self, body: dict[str, Any], *, dials: int = 1) -> CreatedCall:
-        """Place a call (``POST /v1/calls``). Never repeated once a byte was sent.
+        """Place a call (``POST /v1/calls``). The request is never repeated once a byte was sent.
 
         Args:
-            body: The request as the API takes it.
-            dials: Phones that it makes ring: itself, and each ``connect`` of its NCCO.
+            body: The request body.
+            dials: Number of phones that will ring: the call's own, and one for each ``connect`` of its NCCO.
 
         Raises:
             OutcomeUnknown: No usable answer came; the call may have been placed.
@@ -160,7 +160,7 @@ class VoiceApi:
     def hangup(self, uuid: str, *, within: float = HANGUP_SECONDS) -> None:
         """End a leg, repeating for *within* seconds (``PUT /v1/calls/{uuid}``).
 
-        A 404 is looked into by whoever asks for it, with :meth:`get_call`: the leg may be over.
+        After a 404 the caller should check with :meth:`get_call`: the leg may be over.
         """
         request = Request(
             Repeat.HANGUP, "PUT", _path(uuid), done, {"action": "hangup"}, within=within, is_urgent=True
@@ -172,25 +172,25 @@ class VoiceApi:
         self._send(uuid, Request(Repeat.HARMLESS, "PUT", _path(uuid), done, {"action": action.value}))
 
     def transfer(self, uuid: str, destination: dict[str, Any], *, dials: int = 0) -> None:
-        """Have a leg leave its NCCO and run another (``PUT /v1/calls/{uuid}``).
+        """Make a leg leave its NCCO and run another (``PUT /v1/calls/{uuid}``).
 
         Args:
             destination: ``{"type": "ncco", "ncco": [...]}`` or ``{"type": "ncco", "url": [URL]}``.
-            dials: How many ``connect`` actions the NCCO holds.
+            dials: Number of ``connect`` actions in the NCCO.
         """
         body = {"action": "transfer", "destination": destination}
         self._send(uuid, Request(Repeat.NEVER, "PUT", _path(uuid), done, body, dials=dials))
 
     def start_talk(self, uuid: str, body: dict[str, Any]) -> None:
-        """Say a text on a leg (``PUT /v1/calls/{uuid}/talk``)."""
+        """Speak a text to a leg (``PUT /v1/calls/{uuid}/talk``)."""
         self._send(uuid, Request(Repeat.NEVER, "PUT", _path(uuid, "/talk"), whole_object, body))
 
     def stop_talk(self, uuid: str) -> None:
-        """Stop what is being said (``DELETE /v1/calls/{uuid}/talk``)."""
+        """Stop the speech (``DELETE /v1/calls/{uuid}/talk``)."""
         self._send(uuid, Request(Repeat.HARMLESS, "DELETE", _path(uuid, "/talk"), done))
 
     def start_stream(self, uuid: str, body: dict[str, Any]) -> None:
-        """Play an audio file on a leg (``PUT /v1/calls/{uuid}/stream``)."""
+        """Play an audio file to a leg (``PUT /v1/calls/{uuid}/stream``)."""
         self._send(uuid, Request(Repeat.NEVER, "PUT", _path(uuid, "/stream"), whole_object, body))
 
     def stop_stream(self, uuid: str) -> None:
@@ -198,27 +198,27 @@ class VoiceApi:
         self._send(uuid, Request(Repeat.HARMLESS, "DELETE", _path(uuid, "/stream"), done))
 
     def send_dtmf(self, uuid: str, digits: str) -> None:
-        """Press keys on a leg (``PUT /v1/calls/{uuid}/dtmf``)."""
+        """Send DTMF digits to a leg (``PUT /v1/calls/{uuid}/dtmf``)."""
         self._send(uuid, Request(Repeat.NEVER, "PUT", _path(uuid, "/dtmf"), whole_object, {"digits": digits}))
 
     def subscribe_dtmf(self, uuid: str, event_url: str) -> None:
-        """Have the keys a leg presses sent to *event_url* (``PUT /v1/calls/{uuid}/input/dtmf``)."""
+        """Send the keys that a leg presses to *event_url* (``PUT /v1/calls/{uuid}/input/dtmf``)."""
         body = {"event_url": [event_url]}
         self._send(uuid, Request(Repeat.HARMLESS, "PUT", _path(uuid, "/input/dtmf"), done, body))
 
     def unsubscribe_dtmf(self, uuid: str) -> None:
-        """End that (``DELETE /v1/calls/{uuid}/input/dtmf``)."""
+        """Stop sending pressed keys (``DELETE /v1/calls/{uuid}/input/dtmf``)."""
         self._send(uuid, Request(Repeat.HARMLESS, "DELETE", _path(uuid, "/input/dtmf"), done))
 
     def host(self, uuid: str) -> str:
-        """Where requests about a leg go, as far as is known: scheme, host and port."""
+        """Return the scheme, host and port that requests about a leg are sent to."""
         return self._at(uuid).origin
 
     def _at(self, uuid: str) -> Session:
         return self._session if self._places is None else self._places.of(uuid)
 
     def _send(self, uuid: str, request: Request[T]) -> T:
-        """Send *request* where the leg is, once: a 404 changed nothing, and only then it is asked for elsewhere."""
+        """Send *request* to the leg's host; after a 404, which changed nothing, search other hosts for the leg."""
         try:
             return self._at(uuid).send(request)
         except NotFoundError as exc:
@@ -230,7 +230,7 @@ class VoiceApi:
 
 
 def _plain(uuid: str) -> str:
-    """A leg's id without what may be written one way or another."""
+    """Return a leg's id without hyphens and in lower case, for comparison."""
     return uuid.replace("-", "").lower()
 
 
@@ -239,7 +239,7 @@ def _path(uuid: str, below: str = "") -> str:
 
 
 def _page(body: Any) -> tuple[list[Call], str | None]:
-    """The records of a page and the query of the next one."""
+    """Return the records of a page and the query of the next one."""
     if not isinstance(body, dict):
         raise NoAnswer("the list is not an object")
     calls = fields(body.get("_embedded")).get("calls")

@@ -1,4 +1,4 @@
-"""A connection to one host, every operation of which ends at one deadline: name look-up, proxies, TLS."""
+"""A connection to one host (name lookup, proxy, TLS) whose operations all share one deadline."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ MAX_PROXY_HEAD_BYTES = 16_384
 
 
 class Connection:
-    """A socket that speaks HTTP, and whose every operation ends at one deadline.
+    """A socket that speaks HTTP and whose operations all share one deadline.
 
     Attributes:
-        deadline: On the machine's own monotonic clock: sockets know no other.
-        silence: Seconds that may pass without a byte, however much of the time is left.
-        has_sent: Whether a byte of the present request left.
-        has_read: Whether a byte of its answer came.
-        has_ended: Whether the other side has closed.
+        deadline: A time of ``time.monotonic()``, since socket timeouts run on the machine's own clock.
+        silence: Longest time without a byte, in seconds, however much time is left until the deadline.
+        has_sent: True once a byte of the current request was sent.
+        has_read: True once a byte of its answer was received.
+        has_ended: True once the other side has closed the connection.
     """
 
     def __init__(self, sock: socket.socket, deadline: float) -> None:
@@ -60,7 +60,7 @@ class Connection:
 
     @contextmanager
     def failures(self) -> Iterator[None]:
-        """Raise what goes wrong inside as NotSent or NoAnswer."""
+        """Translate network errors inside into NotSent or NoAnswer."""
         try:
             yield
         except (OSError, http.client.HTTPException, ValueError) as exc:
@@ -73,13 +73,13 @@ class Connection:
         self._sock.close()
 
     def send(self, data: memoryview) -> int:
-        """Send a part of *data* and return how long that was."""
+        """Send a part of *data* and return its length."""
         self._sock.settimeout(_remaining(self.deadline))
         self.has_sent = True
         return self._sock.send(data)
 
     def receive(self, buffer: Any) -> int:
-        """Read what has come into *buffer* and return how long that is; 0 at the end."""
+        """Read received bytes into *buffer* and return their number; 0 at the end."""
         self._sock.settimeout(min(_remaining(self.deadline), self.silence))
         count = self._sock.recv_into(buffer)
         if count:
@@ -90,25 +90,25 @@ class Connection:
 
 
 class _Sender:
-    """What ``http.client`` takes for its socket."""
+    """The socket that ``http.client`` writes to."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def sendall(self, data: bytes) -> None:
         left = memoryview(data)
-        while left:  # not the socket's own sendall: over TLS each of its parts has the whole time again
+        while left:  # not the socket's own sendall: over TLS it grants each part the whole timeout again
             left = left[self._connection.send(left) :]
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         return io.BufferedReader(_Reader(self._connection))
 
     def close(self) -> None:
-        """Leave the connection open: this is called before the answer is read."""
+        """Leave the connection open: ``http.client`` calls this before the answer is read."""
 
 
 class _Reader(io.RawIOBase):
-    """The reading side, handed to one response; closing it leaves the socket open for the next."""
+    """The reading side of a connection for one response; closing it leaves the socket open."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -121,7 +121,7 @@ class _Reader(io.RawIOBase):
 
 
 class Proxy(NamedTuple):
-    """A proxy that tunnels to https."""
+    """An HTTP proxy that tunnels to https."""
 
     host: str
     port: int
@@ -140,11 +140,11 @@ def connect(
     """Connect, through *proxy* if there is one, and start TLS.
 
     Args:
-        is_public_only: Connect to addresses of the open internet only. Who a name belongs to decides where it leads;
-            through a proxy that is the proxy's to look after.
+        is_public_only: Connect to public addresses only, since the owner of a name may point it anywhere. Behind a
+            proxy, the proxy must check this.
 
     Raises:
-        NotSent: There is no connection.
+        NotSent: No connection could be made.
     """
     if proxy:
         sock = _open(proxy.host, proxy.port, deadline)
@@ -169,11 +169,13 @@ def connect(
 
 
 def tls_context(ca_file: str | None, environ: Mapping[str, str]) -> ssl.SSLContext:
-    """What TLS trusts: a hashed directory where there is one, since it is read on demand.
+    """Return the TLS context with its trusted certificates.
+
+    A hashed directory is preferred where there is one, since OpenSSL reads it on demand.
 
     Args:
-        ca_file: Certificates to trust instead of the system's.
-        environ: Where ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` are looked up.
+        ca_file: File of certificates to trust instead of the system's.
+        environ: Environment with ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``.
 
     Raises:
         ConfigError: The certificates cannot be read.
@@ -203,15 +205,15 @@ def tls_context(ca_file: str | None, environ: Mapping[str, str]) -> ssl.SSLConte
 
 
 def proxy_for(host: str, environ: Mapping[str, str]) -> Proxy | None:
-    """The proxy that ``HTTPS_PROXY`` names for *host*; None if it names none, or ``NO_PROXY`` leaves it out.
+    """Return the proxy that ``HTTPS_PROXY`` sets for *host*; None without one, or if ``NO_PROXY`` excludes *host*.
 
     Raises:
-        ConfigError: It is no URL of an http proxy.
+        ConfigError: ``HTTPS_PROXY`` is not the URL of an HTTP proxy.
     """
     url = environ.get("HTTPS_PROXY") or environ.get("https_proxy")
     if not url:
         return None
-    import urllib.request  # noqa: PLC0415 (dear to import; few machines have a proxy)
+    import urllib.request  # noqa: PLC0415 (slow to import; few machines have a proxy)
 
     no_proxy = environ.get("NO_PROXY") or environ.get("no_proxy") or ""
     if urllib.request.proxy_bypass_environment(host, {"no": no_proxy}):  # type: ignore[attr-defined]
@@ -233,7 +235,7 @@ def proxy_for(host: str, environ: Mapping[str, str]) -> Proxy | None:
 
 
 def _open(host: str, port: int, deadline: float, *, is_public_only: bool = False) -> socket.socket:
-    """Connect to one of the host's addresses; each gets its share of the time that is left."""
+    """Connect to one of the host's addresses; each try gets an equal share of the time that is left."""
     addresses = _resolve(host, port, deadline)
     if is_public_only and not all(is_public(address[0]) for *_, address in addresses):
         raise NotSent(f"{host} is not on the public internet")
@@ -255,7 +257,7 @@ def _open(host: str, port: int, deadline: float, *, is_public_only: bool = False
 
 
 def _resolve(host: str, port: int, deadline: float) -> list[Any]:
-    """Look *host* up, on a thread of its own: the system's resolver takes no deadline."""
+    """Look up *host* in a thread of its own, since the system's resolver accepts no deadline."""
     name = host.encode() if is_loopback(host) else host  # a text loads IDNA (1 ms)
     looking = Beside(partial(socket.getaddrinfo, name, port, type=socket.SOCK_STREAM))
     if not looking.is_done(_remaining(deadline)):
@@ -269,7 +271,7 @@ def _resolve(host: str, port: int, deadline: float) -> list[Any]:
 
 
 def _tunnel(sock: socket.socket, host: str, port: int, proxy: Proxy, deadline: float) -> None:
-    """Ask the proxy for a tunnel; the request itself goes through it encrypted."""
+    """Ask the proxy for a tunnel, through which the request then goes encrypted."""
     lines = [f"CONNECT {host}:{port} HTTP/1.1", f"Host: {host}:{port}"]
     if proxy.authorization:
         lines.append(f"Proxy-Authorization: {proxy.authorization}")
@@ -278,7 +280,7 @@ def _tunnel(sock: socket.socket, host: str, port: int, proxy: Proxy, deadline: f
     head = b""
     while b"\r\n\r\n" not in head:
         sock.settimeout(_remaining(deadline))
-        part = sock.recv(1)  # not a byte beyond the head: what follows is TLS
+        part = sock.recv(1)  # read not a byte beyond the head: TLS follows
         if not part or len(head) > MAX_PROXY_HEAD_BYTES:
             raise NotSent(f"the proxy {proxy.host}:{proxy.port} gave no answer")
         head += part
@@ -296,7 +298,7 @@ def _remaining(deadline: float) -> float:
 
 
 def _reason(exc: BaseException) -> str:
-    """What went wrong, in words that hold nothing of the request."""
+    """Describe an error without quoting anything of the request."""
     match exc:
         case TimeoutError():
             return "no complete answer in time"

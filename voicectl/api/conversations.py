@@ -1,4 +1,4 @@
-"""The Conversation API, as far as a voice operator needs it: one method per operation.
+"""The part of the Conversation API that voice operators need: one method per operation.
 
 Source: Conversation API reference, sections 2, 3 and 6.
 """
@@ -25,17 +25,17 @@ T = TypeVar("T")
 
 PAGE_SIZE = 100
 MAX_PAGES = 50
-"""How many pages of a list are read: 5 000 conversations or members. The API filters by no name."""
+"""Most pages of a list to read: 5,000 conversations or members. The API cannot filter by name."""
 
 _SETTINGS = ("display_name", "image_url", "properties", "numbers", "callback")
-"""What a conversation has beside its name, and would lose where it is not sent again."""
+"""The settings of a conversation besides its name; a PUT that omits one deletes it."""
 
 _ALL = "/v1/conversations"
 _GONE = "It may be over, in another region, or another application's. Look for it: voicectl conversation list"
 
 
 class ConversationApi:
-    """Conversations, their members, and what all who are in one hear.
+    """Conversations, their members, and the audio played to all of them.
 
     Every method raises the errors of :meth:`~voicectl.api.session.Session.send`.
     """
@@ -45,7 +45,7 @@ class ConversationApi:
 
     @property
     def asked(self) -> str:
-        """Which host is asked, and for whom: ``api.nexmo.com for application ...``; other regions are not."""
+        """The host and application of the requests: ``api.nexmo.com for application ...``."""
         return f"{urlsplit(self._session.origin).netloc} for {self._session.whose}"
 
     def list(
@@ -54,15 +54,15 @@ class ConversationApi:
         """List conversations, newest first, page by page, each once (``GET /v1/conversations``).
 
         Args:
-            on_cut: Told if there are more pages than :data:`MAX_PAGES`: the rest is left out.
+            on_cut: Called if there are more than :data:`MAX_PAGES` pages; the rest is left out.
             within: Seconds that each page may take, all tries together.
         """
         return self._rows(_ALL, "conversations", Conversation.from_json, on_cut, within)
 
     def find(self, name: str) -> Conversation | None:
-        """The conversation of this name, None if it is not among the newest 5 000.
+        """Return the conversation with this name, None if it is not among the newest 5,000.
 
-        The API looks up no names: the list is read until the name comes. One that was deleted is none.
+        The API cannot look up names, so this reads the list until the name appears. It skips deleted conversations.
         """
         for conversation in self.list():
             if conversation.name == name and conversation.state != ConversationState.DELETED:
@@ -73,7 +73,7 @@ class ConversationApi:
         """Fetch one conversation (``GET /v1/conversations/{id}``).
 
         Args:
-            within: Seconds that it may take, all tries together.
+            within: Seconds that all tries together may take.
         """
 
         def read(body: Any) -> Conversation:
@@ -85,19 +85,19 @@ class ConversationApi:
         return self._get(_path(id_), read, within)
 
     def rename(self, conversation: Conversation, name: str) -> None:
-        """Give a conversation another name, and leave the rest as it is (``PUT /v1/conversations/{id}``).
+        """Rename a conversation and keep its other settings (``PUT /v1/conversations/{id}``).
 
         Raises:
-            ApiError: Refused; 409: another conversation has that name.
+            ApiError: The API refused; status 409 means that another conversation has that name.
         """
         body = {field: conversation.raw[field] for field in _SETTINGS if field in conversation.raw}
         self._change(Repeat.HARMLESS, "PUT", conversation.id, "", done, body | {"name": name})
 
     def members(self, id_: str, *, within: float = math.inf) -> Iterator[Member]:
-        """List the members of a conversation, those that left too (``GET /v1/conversations/{id}/members``).
+        """List the members of a conversation, including those that left (``GET /v1/conversations/{id}/members``).
 
-        The list tells of nobody's leg, nor who is muted: :meth:`member` does, one at a time. Newest first: in a room
-        that is used again and again most are long gone. After :data:`MAX_PAGES` pages the rest is left out.
+        The list contains neither legs nor mute states; :meth:`member` fetches these for one member. Newest members
+        come first, since in a room that is used often most have left. At most :data:`MAX_PAGES` pages are read.
 
         Args:
             within: Seconds that each page may take, all tries together.
@@ -105,10 +105,10 @@ class ConversationApi:
         return self._rows(_path(id_, "/members"), "members", Member.from_json, None, within)
 
     def member(self, id_: str, member_id: str, *, within: float = math.inf) -> Member:
-        """Fetch one member: its leg, and whether it is muted (``GET /v1/conversations/{id}/members/{id}``).
+        """Fetch one member with its leg and mute state (``GET /v1/conversations/{id}/members/{id}``).
 
         Args:
-            within: Seconds that it may take, all tries together.
+            within: Seconds that all tries together may take.
         """
 
         def read(body: Any) -> Member:
@@ -121,15 +121,15 @@ class ConversationApi:
         return self._get(path, read, within)
 
     def start_talk(self, id_: str, body: dict[str, Any]) -> None:
-        """Say a text to all in a conversation (``PUT /v1/conversations/{id}/talk``)."""
+        """Speak a text to everyone in a conversation (``PUT /v1/conversations/{id}/talk``)."""
         self._change(Repeat.NEVER, "PUT", id_, "/talk", whole_object, body)
 
     def stop_talk(self, id_: str) -> None:
-        """Stop what is being said to all (``DELETE /v1/conversations/{id}/talk``)."""
+        """Stop the speech (``DELETE /v1/conversations/{id}/talk``)."""
         self._change(Repeat.HARMLESS, "DELETE", id_, "/talk", done)
 
     def start_stream(self, id_: str, body: dict[str, Any]) -> None:
-        """Play an audio file to all in a conversation (``PUT /v1/conversations/{id}/stream``)."""
+        """Play an audio file to everyone in a conversation (``PUT /v1/conversations/{id}/stream``)."""
         self._change(Repeat.NEVER, "PUT", id_, "/stream", whole_object, body)
 
     def stop_stream(self, id_: str) -> None:
@@ -139,8 +139,8 @@ class ConversationApi:
     def start_recording(self, id_: str, options: dict[str, Any]) -> None:
         """Record a conversation (``PUT /v1/conversations/{id}/record``).
 
-        Whether a second start makes a second recording is documented nowhere, and each is kept and charged: it is
-        sent once.
+        The request is sent once: the documentation does not say whether a second start makes a second recording,
+        and each recording is stored and charged.
         """
         self._change(Repeat.NEVER, "PUT", id_, "/record", done, {"action": "start"} | options)
 
@@ -148,7 +148,7 @@ class ConversationApi:
         """End the recording of a conversation (``PUT /v1/conversations/{id}/record``).
 
         Raises:
-            NotFoundError: There is no such conversation, or nobody records it.
+            NotFoundError: There is no such conversation, or it is not being recorded.
         """
         self._change(Repeat.HARMLESS, "PUT", id_, "/record", done, {"action": "stop"})
 
@@ -177,10 +177,10 @@ class ConversationApi:
         on_cut: Callable[[], None] | None,
         within: float,
     ) -> Iterator[T]:
-        """The rows of a list, each id once.
+        """Yield the rows of a list, each id once.
 
-        Of ``_links.next`` only the cursor is used: its path and host are not ours to trust. One that was followed is
-        not followed again.
+        Only the cursor of ``_links.next`` is used, since its path and host cannot be trusted. A cursor is followed
+        once.
         """
         query = {"page_size": str(PAGE_SIZE), "order": "desc"}
         seen: set[str] = set()
@@ -204,7 +204,7 @@ def _path(id_: str, below: str = "") -> str:
 
 
 def _page(name: str, body: Any) -> tuple[list[dict[str, Any]], str | None]:
-    """The rows of a page, and the cursor of the next one. In 2021 the rows stood one object deeper."""
+    """Return the rows of a page and the cursor of the next one. In 2021 the rows were nested one object deeper."""
     embedded = fields(whole_object(body).get("_embedded"))
     rows = embedded.get(name, fields(embedded.get("data")).get(name))
     if not isinstance(rows, list):

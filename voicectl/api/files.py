@@ -1,4 +1,4 @@
-"""The files of recordings and transcriptions: a token for the host that has them, and none for where it redirects to.
+"""Downloads of recordings and transcriptions. The token goes to the file's host, never to the target of a redirect.
 
 Source: webhook reference, "recording and transcription files".
 """
@@ -26,20 +26,21 @@ T = TypeVar("T")
 
 SILENCE_SECONDS = 10.0
 FILE_SECONDS = 1800.0
-"""How long a file may take in all: its size says little of the line."""
+"""Longest time for one download, in seconds, whatever its size."""
 
 _LOCATION = re.compile(r"[\x21-\x5b\x5d-\x7e]{1,8192}")  # ASCII without spaces, controls and backslashes
 _NAME = re.compile(r"(?:[a-z0-9_-]{1,63}\.)+[a-z][a-z0-9-]{0,62}")  # the last label of a number is a number
 
 
 class FileApi:
-    """``GET /v1/files/{id}``, on whichever host. One is used by one thread.
+    """A client of ``GET /v1/files/{id}`` on any host, for use by one thread.
 
     Args:
-        session: Makes the session for an origin, signed in as the application.
-        wire: Makes what asks an origin without a token; given whether it must be of the open internet.
-        silence: Seconds without a byte that are too many.
-        within: Seconds that a file may take in all.
+        session: Creates the session for an origin, signed in as the application.
+        wire: Creates the connection to an origin without a token; True as its second argument allows public addresses
+            only.
+        silence: Longest time without a byte, in seconds.
+        within: Longest time for one file, in seconds.
     """
 
     def __init__(
@@ -57,19 +58,19 @@ class FileApi:
         self._sessions: dict[str, Session] = {}
 
     def get(self, origin: str, path: str, take: Callable[[Incoming], T], *, headers: Headers) -> T:
-        """Ask for a file and return what *take* makes of the answer; see :meth:`Session.download`.
+        """Request a file and return the result of *take*; see :meth:`Session.download`.
 
-        A redirect is followed once, by https and without the token, to the open internet; from loopback only to
+        One redirect is followed, over https and without the token, to the public internet; from loopback only to
         loopback.
 
         Args:
-            origin: Where it is; the token goes there, which the caller has checked.
-            take: Is given an answer of status 200, 206 or 416.
+            origin: The host of the file, which receives the token; the caller must have checked it.
+            take: Reads an answer of status 200, 206 or 416.
 
         Raises:
             AuthError: The credentials were refused.
-            NotFoundError: It has expired, never was, or is another application's.
-            TransportError: No usable answer.
+            NotFoundError: The file has expired, never existed, or belongs to another application.
+            TransportError: There was no usable answer.
         """
         session = self._sessions.get(origin) or self._sessions.setdefault(origin, self._new_session(origin))
 
@@ -97,10 +98,11 @@ class FileApi:
 
 
 def _location(origin: str, path: str, answer: Incoming) -> tuple[str, str]:
-    """Where a redirect leads, as origin and target.
+    """Return the origin and the path with query that a redirect leads to.
 
     Raises:
-        TransportError: It leads where no file is fetched from. What it says is not told: it may hold a signature.
+        TransportError: No file may be fetched from there. The error does not quote the URL, which may contain a
+            signature.
     """
     text = answer.headers.get("Location", "")
     try:

@@ -1,4 +1,4 @@
-"""The errors that answers mean: four shapes of error body, and what to do next.
+"""Translation of error answers, in four shapes of body, into errors with a hint.
 
 Source: Voice API reference, "errors".
 """
@@ -45,21 +45,21 @@ class Refusal(NamedTuple):
         return (f"{words}: {self.detail}" if self.detail else words).rstrip(".")
 
     def error(self, kind: type[E], message: str, hint: str) -> E:
-        """An error of this *kind*, with what support asks for."""
+        """Return an error of this *kind* with the status, title and trace id."""
         return kind(message, status=self.status, title=self.title, trace_id=self.trace_id, hint=hint)
 
 
 def error(
     reply: Reply, request: Request[Any], *, host: str, whose: str, doubt: Callable[[], str]
 ) -> ApiError | TransportError:
-    """The error that an answer of another status than 2xx means.
+    """Return the error for an answer whose status is not 2xx.
 
     Args:
-        whose: Who is signed in, in words.
-        doubt: Says what to do about a 401.
+        whose: The application or account that is signed in, in words.
+        doubt: Returns the hint for a 401.
 
     Returns:
-        NoAnswer if the status says nothing certain (5xx, 408).
+        NoAnswer for a status that leaves the outcome open (5xx, 408).
     """
     if 300 <= reply.status < 400:
         return TransportError(
@@ -106,7 +106,7 @@ def error(
 
 
 def refusal(reply: Reply) -> Refusal:
-    """Read an error reply of any known shape; anything else gives its status and the start of its text."""
+    """Read an error reply of any known shape; of other replies return the status and the start of the text."""
     try:
         body = reply.json()
     except TransportError:
@@ -133,12 +133,12 @@ def _parameter(each: Any) -> str:
 
 
 def _first(body: dict[str, Any], *keys: str) -> str:
-    """The first of these that says something."""
+    """Return the first of these fields that is not empty."""
     return next(filter(None, (_words(body.get(key)) for key in keys)), "")
 
 
 def _words(value: object) -> str:
-    """What somebody else wrote, on one line and not for ever, and such as every file and database takes."""
+    """Return text from outside on one line, shortened, and encodable for every file and database."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
     text = " ".join(str(value).encode("utf-8", "backslashreplace").decode().split())

@@ -1,4 +1,4 @@
-"""Answers: the head and the body of one, and the JSON that the API puts into it."""
+"""HTTP answers: head, body, and the JSON in it."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Reply(NamedTuple):
     body: bytes
 
     def json(self) -> Any:
-        """The body as JSON.
+        """Return the body as JSON.
 
         Raises:
-            NoAnswer: It is compressed, not JSON, has ``NaN`` or a key twice, or is nested more than
-                :data:`MAX_DEPTH` deep (so that what could be read can be written again).
+            NoAnswer: The body is compressed, is not JSON, contains ``NaN`` or a key twice, or is nested more than
+                :data:`MAX_DEPTH` levels deep (so that every value that was read can be written again).
         """
         if self.headers.get("Content-Encoding", "identity") != "identity":
             raise NoAnswer("the answer is compressed, which was not asked for")
@@ -49,12 +49,12 @@ class Reply(NamedTuple):
 
 
 class Incoming:
-    """An answer whose head has come, and whose body is still to be read, once.
+    """An answer whose head has been read, and whose body can be read once.
 
     Attributes:
-        length: Bytes of the body that ``Content-Length`` tells; None if it does not.
-        is_framed: Whether its end can be told from a connection that broke.
-        will_close: Whether nothing can follow it on its connection.
+        length: Length of the body according to ``Content-Length``; None if it is absent.
+        is_framed: True if the end of the body can be distinguished from a broken connection.
+        will_close: True if the connection cannot be used for another request.
     """
 
     def __init__(self, response: http.client.HTTPResponse, connection: Connection) -> None:
@@ -70,10 +70,10 @@ class Incoming:
         )  # http.client takes an end among the headers for theirs
 
     def whole(self, max_bytes: int = MAX_BODY_BYTES) -> Reply:
-        """The answer with all of its body.
+        """Return the answer with its whole body.
 
         Raises:
-            NoAnswer: It is cut short, or longer than *max_bytes*.
+            NoAnswer: The body is cut short, or longer than *max_bytes*.
         """
         with self._connection.failures():
             content = self._response.read(max_bytes + 1)
@@ -83,10 +83,10 @@ class Incoming:
         return Reply(self.status, self.headers, content)
 
     def parts(self) -> Iterator[bytes]:
-        """The body as it comes, in parts of up to :data:`PART_BYTES`.
+        """Yield the body as it arrives, in parts of up to :data:`PART_BYTES`.
 
         Raises:
-            NoAnswer: It is cut short.
+            NoAnswer: The body is cut short.
         """
         while True:
             with self._connection.failures():
@@ -101,16 +101,16 @@ class Incoming:
 
 
 def retry_after(reply: Reply) -> float | None:
-    """Seconds that ``Retry-After`` asks for; None if it is absent or not a number of seconds.
+    """Return the seconds of ``Retry-After``; None if it is absent or not a number of seconds.
 
-    A date is not read: it would trust two clocks, and the platform documents none.
+    Dates are ignored: they would depend on two clocks, and the platform does not document them.
     """
     text = (reply.headers.get("Retry-After") or "").strip()
     return min(float(text), MAX_RETRY_AFTER_SECONDS) if text.isascii() and text.isdigit() else None
 
 
 def server_time(reply: Reply | Incoming) -> float | None:
-    """The reply's ``Date`` in Unix seconds, None if absent or unreadable."""
+    """Return the reply's ``Date`` in Unix seconds, None if it is absent or unreadable."""
     try:
         return parsedate_to_datetime(reply.headers["Date"]).timestamp()
     except (TypeError, ValueError, OverflowError):
@@ -118,16 +118,20 @@ def server_time(reply: Reply | Incoming) -> float | None:
 
 
 def done(body: Any) -> None:
-    """For an answer whose status says it all; its body is empty or an object, or it is not the API's."""
+    """Check an answer without a result: its body must be empty or an object.
+
+    Raises:
+        NoAnswer: The body is something else, so the API did not send it.
+    """
     if body is not None:
         whole_object(body)
 
 
 def whole_object(body: Any) -> dict[str, Any]:
-    """The object that an answer is.
+    """Return the body of an answer that must be an object.
 
     Raises:
-        NoAnswer: It is something else.
+        NoAnswer: The body is not an object.
     """
     if not isinstance(body, dict):
         raise NoAnswer("the answer is not an object")
@@ -135,10 +139,10 @@ def whole_object(body: Any) -> dict[str, Any]:
 
 
 def record(body: Any, from_json: Callable[[dict[str, Any]], T]) -> T:
-    """What *from_json* reads in the object that an answer is.
+    """Return the value that *from_json* reads from an answer that must be an object.
 
     Raises:
-        NoAnswer: It is something else.
+        NoAnswer: The body is not an object, or *from_json* cannot read it.
     """
     try:
         return from_json(whole_object(body))
@@ -147,10 +151,10 @@ def record(body: Any, from_json: Callable[[dict[str, Any]], T]) -> T:
 
 
 def next_query(body: dict[str, Any]) -> list[tuple[str, str]]:
-    """The query of the link to the page that follows; its path and host are not ours to trust.
+    """Return the query of the link to the next page, whose path and host cannot be trusted.
 
     Raises:
-        NoAnswer: It is no URL.
+        NoAnswer: The link is not a URL.
     """
     href = strict_json.fields(strict_json.fields(body.get("_links")).get("next")).get("href")
     try:

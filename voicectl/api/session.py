@@ -1,7 +1,7 @@
-"""Sending requests: rate limiter, signals, repeated attempts, 429s, and dry runs, which stop here.
+"""Sending of requests: the rate limiter, signals, repeated attempts, 429 answers and dry runs.
 
-Whether a request is sent again is decided in :mod:`~voicectl.api.repetition`; what a refusal means, in
-:mod:`~voicectl.api.refusals`. A whole refusal is final, but for 429, which is waited out.
+:mod:`~voicectl.api.repetition` decides whether a request is sent again; :mod:`~voicectl.api.refusals` translates
+refusals. A complete refusal is final, except for 429: the session waits and tries again.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ MAX_RATE_LIMIT_WAITS = 3
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 STREAMED = frozenset({200, 206, 416, *REDIRECTS})
-"""What an answer with, or about, a large body may say."""
+"""The statuses of answers that a download reads as a stream."""
 
 
 class Pace(Protocol):
-    """Keeps all voicectl processes of a user under the platform's rate limits."""
+    """A rate limiter for all voicectl processes of a user."""
 
     def take(self, *, creates: int, others: int, urgent: bool, budget: float) -> float:
-        """Wait for the turn of one request; return the seconds that took.
+        """Wait for the turn of one request; return the seconds waited.
 
         Args:
-            creates: Phones that the request makes ring, each of which counts as a "create call".
+            creates: Number of phones that the request makes ring, each of which counts as a "create call".
             others: 1 for any other request, else 0.
-            urgent: Go before everybody else, and never fail.
-            budget: Seconds that the wait may take.
+            urgent: Go before all other requests, and never fail.
+            budget: Longest wait, in seconds.
 
         Raises:
-            RateLimitedError: It would take longer.
+            RateLimitedError: The wait would exceed *budget*.
         """
         ...
 
@@ -58,15 +58,15 @@ class Session:
     """Requests of one application, or of its account, to one host.
 
     Args:
-        identify: Names who is signed in, and by what, in the explanation of a 401; called then only.
-        absence_hint: What to do where nobody can be reached, if that is known.
-        dry_run: Raise :class:`~voicectl.errors.DryRun` instead of sending anything that changes something.
-        debug: Told of every request and reply in a line without digits or tokens.
-        interrupts: Holds a signal back while a request that changes something is under way.
+        identify: Describes the credentials and their source for the explanation of a 401; called only then.
+        absence_hint: The hint for a host that cannot be reached, if there is a specific one.
+        dry_run: Raise :class:`~voicectl.errors.DryRun` instead of sending a request that changes something.
+        debug: Called with a line for every request and reply, without digits or tokens.
+        interrupts: Holds signals back while a request that changes something is in flight.
 
     Attributes:
-        origin: Where its requests go: scheme, host and port.
-        whose: Who is signed in, in words.
+        origin: Scheme, host and port of the requests.
+        whose: The application or account that is signed in, in words.
         timeout: Seconds that one request may take.
     """
 
@@ -102,13 +102,13 @@ class Session:
         self._rng = rng or random.Random()  # noqa: S311 (jitter)
 
     def send(self, request: Request[T]) -> T:
-        """Send *request* as often as its kind allows, and return what it reads in the answer.
+        """Send *request* as often as its kind allows, and return the value read from the answer.
 
         Raises:
-            ApiError: Refused: nothing was changed.
-            TransportError: Nothing was sent, or no usable answer came to something harmless.
-            OutcomeUnknown: It must not be repeated and may or may not have been done.
-            DryRun: Nothing that changes something may be sent.
+            ApiError: The API refused the request; nothing was changed.
+            TransportError: Nothing was sent, or there was no usable answer to a harmless request.
+            OutcomeUnknown: The request must not be repeated and may or may not have been carried out.
+            DryRun: The request would change something, and this is a dry run.
         """
         if self._dry_run and not request.is_read:
             raise DryRun(request.method, self.origin + request.target, request.body)
@@ -124,20 +124,20 @@ class Session:
         within: float,
         if_absent: str,
     ) -> T:
-        """Ask for something that may be large, three times if need be, and return what *take* makes of the answer.
+        """Request a body that may be large, with up to three tries, and return the result of *take*.
 
         Args:
             target: Path and query.
-            take: Reads the body of an answer of status 200, 206, 416 or a redirect's, or raises
-                :class:`~voicectl.errors.NoAnswer`; it may be called once for each try.
-            headers: What to send with each try.
-            silence: Seconds without a byte of the body that are too many.
+            take: Reads the body of an answer of status 200, 206, 416 or a redirect, or raises
+                :class:`~voicectl.errors.NoAnswer`; called at most once per try.
+            headers: Returns the headers for each try.
+            silence: Longest time without a byte of the body, in seconds.
             within: Seconds that all tries together may take.
-            if_absent: What to do after a 404.
+            if_absent: The hint for a 404.
 
         Raises:
-            ApiError: Refused.
-            TransportError: No usable answer.
+            ApiError: The API refused the request.
+            TransportError: There was no usable answer.
         """
 
         def receive(request: Request[T], elapsed: float) -> T:
@@ -164,10 +164,10 @@ class Session:
         return self._repeat(request, receive)
 
     def _repeat(self, request: Request[T], attempt: Callable[[Request[T], float], T]) -> T:
-        """Make attempts at *request* as often as its kind allows.
+        """Attempt *request* as often as its kind allows.
 
         Args:
-            attempt: Sends it once; is given the seconds since the first.
+            attempt: Sends the request once; its second argument is the seconds since the first attempt.
         """
         started = self._clock.monotonic()
         waited = 0.0
@@ -224,7 +224,7 @@ class Session:
 
     @contextmanager
     def _in_flight(self, request: Request[T]) -> Iterator[list[int]]:
-        """Hold signals back as the request's kind asks for, and log the status of its answer, which is added."""
+        """Hold signals back as the request's kind requires; log the status that the caller adds to the list."""
         if request.is_read:
             shield = self._interrupts.waiting()
         else:
@@ -235,7 +235,7 @@ class Session:
         try:
             with shield:
                 yield statuses
-        except TimeoutError as exc:  # that of a signal, a moment after the answer
+        except TimeoutError as exc:  # raised by a signal, a moment after the answer
             raise NoAnswer("interrupted") from exc
         except (NotSent, NoAnswer) as exc:
             self._log(f"{line}: {exc}")
@@ -244,12 +244,12 @@ class Session:
         self._log(f"{line}: {statuses[0]} after {took * 1000:.0f} ms")
 
     def _learn(self, answer: Reply | Incoming) -> None:
-        """Take the API's clock for ours, from the head of an answer that has just come."""
+        """Correct the clock offset from the head of an answer that has just arrived."""
         if self._credentials.correct(replies.server_time(answer)) and self._on_clock_offset:
             self._on_clock_offset(self._credentials.offset)
 
     def _read(self, request: Request[T], reply: Reply) -> T:
-        """What *request* reads in its answer, if it was done."""
+        """Return the value that *request* reads from its answer; raise the error of a refusal."""
         if 200 <= reply.status < 300:
             return request.read(reply.json() if reply.body.strip() else None)
         raise refusals.error(
@@ -261,7 +261,7 @@ class Session:
         )
 
     def _failure(self, request: Request[T], exc: TransportError) -> TransportError | OutcomeUnknown:
-        """The error for a request that is not sent again after *exc*."""
+        """Return the error for a request that is not sent again after *exc*."""
         said = f"No usable answer from {self._wire.host}: {exc}."
         error: TransportError | OutcomeUnknown
         if request.repeat is Repeat.NEVER and isinstance(exc, NoAnswer):
@@ -283,5 +283,5 @@ class Session:
 
 
 def _nothing(_: Any) -> NoReturn:
-    """For a success that comes without what was asked for."""
+    """Reject an answer of success without the requested body."""
     raise NoAnswer("the answer is empty")

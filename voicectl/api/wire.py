@@ -1,9 +1,8 @@
 """One HTTP exchange at a time: connect, send, read, all within one deadline.
 
-``http.client`` rather than httpx: importing httpx would take a third of a command's time, and a call must
-know two things that httpx does not tell: whether a byte of the request left this machine, and how long the
-whole exchange may still take, however slowly the answer drips in. Redirects, netrc and content encodings do not
-exist here.
+This uses ``http.client`` rather than httpx for two reasons. Importing httpx would take a third of a command's time.
+And httpx neither reports whether a byte of the request left this machine, nor bounds the time of a whole exchange
+whose answer arrives slowly. Redirects, netrc and content encodings are not supported.
 """
 
 from __future__ import annotations
@@ -34,11 +33,11 @@ class Wire:
     """HTTP to one origin.
 
     Args:
-        origin: ``https://host[:port]``; ``http`` is for loopback, which the caller has checked.
-        ca_file: Certificates to trust instead of the system's.
-        environ: Where ``HTTPS_PROXY``, ``NO_PROXY`` and ``SSL_CERT_FILE`` are looked up.
-        is_public_only: Connect to addresses of the open internet only. Who a name belongs to decides where it leads;
-            through a proxy that is the proxy's to look after.
+        origin: ``https://host[:port]``; ``http`` is for loopback, which the caller must have checked.
+        ca_file: File of certificates to trust instead of the system's.
+        environ: Environment with ``HTTPS_PROXY``, ``NO_PROXY`` and ``SSL_CERT_FILE``.
+        is_public_only: Connect to public addresses only, since the owner of a name may point it anywhere. Behind a
+            proxy, the proxy must check this.
     """
 
     def __init__(
@@ -77,13 +76,13 @@ class Wire:
         Args:
             target: Path and query, encoded.
             timeout: Seconds from the start of the connection to the last byte.
-            fresh: Open a connection for this request alone, so that a silent close cannot be blamed on an
-                old one. Else a kept one may be used, and the request is sent again if that turns out dead.
-            max_bytes: A longer answer is no usable one.
+            fresh: Open a connection for this request alone, so that a missing answer cannot be due to an old
+                connection. Otherwise a kept connection may be used, and the request is sent again if it is dead.
+            max_bytes: Longest usable answer.
 
         Raises:
             NotSent: Nothing was sent.
-            NoAnswer: It was sent and no usable answer came.
+            NoAnswer: The request was sent, and no usable answer came.
         """
         deadline = time.monotonic() + timeout
         sent = method, target, body, self._headers(headers, keep=not fresh)
@@ -101,19 +100,19 @@ class Wire:
     def download(
         self, target: str, *, headers: Mapping[str, str], timeout: float, silence: float, within: float
     ) -> Iterator[Incoming]:
-        """Ask for something that may be large (``GET``), over a connection for this alone.
+        """Request a body that may be large (``GET``) over a connection of its own.
 
-        Its body is read in the ``with`` block.
+        The body is read inside the ``with`` block.
 
         Args:
             target: Path and query, encoded.
             timeout: Seconds from the start of the connection to the end of the answer's head.
-            silence: Seconds without a byte of the body that are too many.
-            within: Seconds that all of it may take.
+            silence: Longest time without a byte of the body, in seconds.
+            within: Longest time for the whole answer, in seconds.
 
         Raises:
             NotSent: Nothing was sent.
-            NoAnswer: It was sent and no usable answer came; from reading the body too.
+            NoAnswer: The request was sent, and no usable answer came; reading the body may raise it, too.
         """
         started = time.monotonic()
         connection = self._connect(started + timeout)
