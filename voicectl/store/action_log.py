@@ -1,8 +1,8 @@
-"""What this machine did to legs, and learnt of them: a line each, in a file that is only appended to.
+"""The action log: what this machine did to legs and learned about them, one line each, in an append-only file.
 
-``trace`` tells it, ``watch`` shows who is muted by it, and a leg's region is found by it. It stands beside the work,
-never in its way: a note that cannot be written or read is done without, and none waits for the disk. What was said or
-pressed may be a secret: only how much it was is kept.
+``trace`` shows the log, ``watch`` reads from it which legs are muted, and commands read from it where a leg's region
+is. The log never gets in the way of a command: errors in writing or reading it are ignored, and no write waits for
+the disk. Spoken texts and pressed digits may be secret, so the log contains only their length.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_BYTES = 1 << 20
-"""How long the file may grow before it becomes the old one; what was the old one is gone then."""
+"""Size at which the log is rotated; the previous old file is deleted."""
 
 TAIL_BYTES = 1 << 16
-"""How far back :meth:`Notes.latest` looks."""
+"""Number of bytes that :meth:`Notes.latest` reads."""
 
 REGION = "region"
-"""What a note is called that tells where a leg's control requests go: ``detail["url"]``."""
+"""The ``what`` of a note that records the base URL of a leg in ``detail["url"]``."""
 
 _MARKS = {
     "mute": ("muted", True),
@@ -40,14 +40,14 @@ _MARKS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """One thing that was done to a leg, or learnt of it.
+    """One action on a leg, or one fact learned about it.
 
     Attributes:
         at: Unix seconds.
         uuid: The leg, hyphenated and in lower case; or a conversation, ``CON-...``.
-        what: The verb: ``mute``, ``transfer``; or :data:`REGION`.
+        what: The verb, such as ``mute`` or ``transfer``; or :data:`REGION`.
         outcome: ``done``, ``already``, ``unknown`` or ``failed``.
-        detail: More of it, as JSON has it: ``{"room": "support-17"}``.
+        detail: Details as a JSON object, such as ``{"room": "support-17"}``.
     """
 
     at: float
@@ -58,7 +58,7 @@ class Note:
 
     @classmethod
     def read(cls, line: bytes) -> Self | None:
-        """What a line tells; None if it is torn or somebody else's."""
+        """Read a note from a line; None if the line is incomplete or not a note."""
         with suppress(ValueError, TypeError, RecursionError):
             at, uuid, what, outcome, detail = json.loads(line)
             if all(isinstance(each, str) for each in (uuid, what, outcome)) and isinstance(detail, dict):
@@ -67,20 +67,20 @@ class Note:
 
     @property
     def line(self) -> bytes:
-        """The note as the file has it."""
+        """The note as a line of the file."""
         return json.dumps([self.at, self.uuid, self.what, self.outcome, self.detail]).encode() + b"\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marks:
-    """Whether a leg is muted and earmuffed, as far as it was done from here; None: nobody knows."""
+    """Mute and earmuff state of a leg, as far as this machine changed it; None if unknown."""
 
     muted: bool | None = None
     earmuffed: bool | None = None
 
 
 class Notes:
-    """The notes of one application; several processes may share them.
+    """The action log of one application; several processes may share it.
 
     Args:
         directory: The application's state directory.
@@ -93,7 +93,7 @@ class Notes:
     def add(
         self, at: float, uuid: str, what: str, outcome: str = "done", detail: dict[str, Any] | None = None
     ) -> None:
-        """Note that *what* was done to leg (or conversation) *uuid*; where that fails it is done without."""
+        """Record that *what* was done to leg (or conversation) *uuid*; ignore errors in writing."""
         note = Note(at=at, uuid=_name(uuid), what=what, outcome=outcome, detail=detail or {})
         with suppress(OSError), files.opened(self._path, files.OWN | os.O_APPEND) as handle:
             os.write(handle, note.line)
@@ -102,35 +102,38 @@ class Notes:
 
     @property
     def stamp(self) -> tuple[int, int]:
-        """Another one after each note, so that they need not be read again before."""
+        """A value that changes with each note, so that an unchanged log need not be read again."""
         with suppress(OSError):
             found = self._path.stat()
             return found.st_mtime_ns, found.st_size
         return 0, 0
 
     def of(self, uuid: str) -> list[Note]:
-        """What is noted of one leg, or of one conversation as a whole, oldest first."""
+        """Return the notes about one leg, or about one conversation as a whole, oldest first."""
         name = _name(uuid)
         return [note for note in self._read(name.encode()) if note.uuid == name]
 
     def since(self, at: float) -> Iterator[Note]:
-        """What is noted of every leg from then on, in Unix seconds, oldest first."""
+        """Yield the notes since *at*, in Unix seconds, oldest first."""
         return (note for note in self._read(b"") if note.at >= at)
 
     def latest(self, word: str) -> Iterator[Note]:
-        """The latest notes that hold *word* (a verb, or a key of the detail), oldest first: at once, however many."""
+        """Yield recent notes that contain *word* (a verb, or a key of the detail), oldest first.
+
+        Only the last :data:`TAIL_BYTES` are read, so this is fast however long the log is.
+        """
         content = b""
         for path in (self._path, self._old):
             content = _tail(path, TAIL_BYTES - len(content)) + content
         return _notes(content, json.dumps(word).encode())
 
     def region(self, uuid: str) -> str | None:
-        """The base URL where a leg was found; None if it is where all legs are looked for."""
+        """Return the base URL where a leg was found; None if no other region is recorded."""
         found = [note.detail.get("url") for note in self.of(uuid) if note.what == REGION]
         return found[-1] if found and isinstance(found[-1], str) else None
 
     def marks(self, notes: Iterable[Note] | None = None) -> dict[str, Marks]:
-        """Who is muted or earmuffed, of the legs that *notes* (all of them) are about."""
+        """Return the mute and earmuff state of each leg in *notes* (by default the whole log)."""
         found: dict[str, dict[str, bool | None]] = {}
         for note in self._read(b"") if notes is None else notes:
             if note.what in _MARKS and note.outcome != "failed":
@@ -139,7 +142,7 @@ class Notes:
         return {uuid: Marks(**each) for uuid, each in found.items()}
 
     def _read(self, wanted: bytes) -> Iterator[Note]:
-        """The notes with *wanted* in their lines; a file without it is not taken apart."""
+        """Yield the notes whose lines contain *wanted*; skip a file that does not contain it."""
         for path in (self._old, self._path):
             content = b""
             with suppress(OSError):
@@ -148,7 +151,7 @@ class Notes:
                 yield from _notes(content, wanted)
 
     def _begin_anew(self, handle: int) -> None:
-        """Let the file become the old one; one process does, and whoever has it open still writes to it."""
+        """Rotate the log. One process does; others that have the file open still write to it."""
         fcntl.flock(handle, fcntl.LOCK_EX)
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(handle), self._path.stat()):
@@ -161,7 +164,7 @@ def _notes(content: bytes, wanted: bytes) -> Iterator[Note]:
 
 
 def _tail(path: Path, size: int) -> bytes:
-    """The last *size* bytes of a file, which may begin within a line; nothing if it cannot be read."""
+    """Return the last *size* bytes of a file, which may begin within a line; nothing if it cannot be read."""
     with suppress(OSError), path.open("rb") as file:
         file.seek(max(os.fstat(file.fileno()).st_size - size, 0))
         return file.read(size)

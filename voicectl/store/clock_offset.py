@@ -1,4 +1,4 @@
-"""How far the API's clock was ahead of ours when last seen, so that the next command's token is right at once."""
+"""The last known offset between this machine's clock and the API's, so that the next command's token is valid."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_SECONDS = 86_460.0
 
 
 def read(path: Path) -> float:
-    """The offset in seconds; 0 where none is kept, or nothing that makes sense."""
+    """Return the offset in seconds; 0 if none is stored, or an implausible one."""
     try:
         seconds = float(path.read_bytes()[:32])
     except (OSError, ValueError):
@@ -21,7 +21,7 @@ def read(path: Path) -> float:
 
 
 def write(path: Path, seconds: float) -> None:
-    """Keep the offset; where that is not possible the next command learns it again."""
+    """Store the offset; if that fails, the next command finds it out again."""
     with suppress(OSError):
         if seconds:
             path.write_text(f"{seconds:.3f}")

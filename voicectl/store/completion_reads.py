@@ -1,6 +1,6 @@
-"""A glance at the databases, for completion: nothing is written or waited for, and what cannot be read is not there.
+"""Quick reads of the databases for shell completion. They write nothing, wait for nothing and ignore errors.
 
-SQLite is told not to wait for a lock, and to give up after a moment: a shell hangs while it completes a word.
+SQLite neither waits for a lock nor reads for longer than a moment, since the shell hangs while it completes a word.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECONDS = 0.04
-"""How long one database may take."""
+"""Longest time for one database."""
 
 MAX_ROWS = 400
 
 
 class RecentCall(NamedTuple):
-    """A call that was created from here; ``asked_at`` in Unix seconds."""
+    """A call that this machine created; ``asked_at`` in Unix seconds."""
 
     uuid: str
     to: str
@@ -31,7 +31,7 @@ class RecentCall(NamedTuple):
 
 
 class RecentStatus(NamedTuple):
-    """A status that an event told; ``received`` in Unix seconds, ``fields`` all that it told."""
+    """A status from an event; ``received`` in Unix seconds, ``fields`` the whole event."""
 
     uuid: str
     status: str
@@ -40,7 +40,7 @@ class RecentStatus(NamedTuple):
 
 
 def recent_calls(directory: Path, since: float) -> list[RecentCall]:
-    """The calls that the journal in *directory* has ids of and that were asked for since then, newest first."""
+    """Return the calls with an id in the journal of *directory* that were requested since then, newest first."""
     query = (
         'SELECT uuid, "to", coalesce("from", \'\'), asked_at FROM calls WHERE uuid IS NOT NULL AND asked_at >= ?'
         " ORDER BY rowid DESC LIMIT ?"
@@ -49,7 +49,7 @@ def recent_calls(directory: Path, since: float) -> list[RecentCall]:
 
 
 def recent_statuses(directory: Path, since: float) -> Iterator[RecentStatus]:
-    """The statuses that the store of events in *directory* was told since then, newest first."""
+    """Yield the statuses that the event store in *directory* received since then, newest first."""
     query = (
         "SELECT leg, status, received, body FROM events WHERE kind = 'status' AND leg IS NOT NULL AND received >= ?"
         " ORDER BY id DESC LIMIT ?"
@@ -64,7 +64,7 @@ def recent_statuses(directory: Path, since: float) -> Iterator[RecentStatus]:
 def _rows(path: Path, query: str, since: float) -> Iterator[tuple[Any, ...]]:
     if not path.exists():
         return
-    # Where no log stands beside it nobody has it open, and it can be read without making one.
+    # Without a WAL file no process has the database open, and an immutable read creates none.
     mode = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, timeout=0)) as db:

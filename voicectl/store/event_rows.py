@@ -1,4 +1,4 @@
-"""What both databases of events do alike: what of a batch is new, and how rows are written and read."""
+"""The parts common to both event databases: which events of a batch are new, and how rows are written and read."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 COLUMNS = tuple(field.name for field in fields(Arrival))
-"""The columns that hold an arrival."""
+"""The columns of an arrival."""
 
 EVENT_COLUMNS = ("id", "key", "repeats", *COLUMNS)
 TOKEN_COLUMNS = ("jti", "key", "seen")
 PRUNE_SECONDS = 60.0
-"""How often tokens that are no longer fresh are deleted, at most."""
+"""Shortest time between deletions of expired tokens, in seconds."""
 
 _NARROW = ("leg", "leg_begins", "conversation", "reference")
 
 PAGE = 200
-"""Events read at once: at most 13 MiB of bodies."""
+"""Events per page: at most 13 MiB of bodies."""
 
 
 @dataclass(slots=True)
 class EventRow:
-    """An event, with all that a batch has of it.
+    """An event and its arrivals in a batch.
 
     Attributes:
-        id: 0 until it is known.
-        arrival: The first that told it.
-        count: How many did.
-        is_signed: Whether one of them is, and ``jti`` the token that one has.
+        id: The id in the database; 0 until it is known.
+        arrival: The first arrival of the event.
+        count: Number of arrivals.
+        is_signed: True if one of the arrivals is signed; ``jti`` is the id of its token.
     """
 
     key: bytes
@@ -43,13 +43,13 @@ class EventRow:
     jti: str | None = None
 
     def add(self, arrival: Arrival) -> None:
-        """Take one more that tells it."""
+        """Add another arrival of the event."""
         self.count += 1
         self.is_signed = self.is_signed or arrival.is_signed
         self.jti = self.jti or arrival.jti
 
     def values(self) -> tuple[Any, ...]:
-        """Return the values of :data:`EVENT_COLUMNS`, of plain types only."""
+        """Return the values of :data:`EVENT_COLUMNS` as plain types."""
         arrival = self.arrival
         found = vars(arrival) | {
             "route": arrival.route.value,
@@ -61,17 +61,17 @@ class EventRow:
 
 
 class Batch:
-    """Arrivals for one commit: what a database has to be asked of them, and what is then to be written.
+    """Arrivals for one commit: the questions to ask the database about them, and the rows to write.
 
-    Hashes are made at once, before a database is locked.
+    Keys are hashed at construction, before a database is locked.
 
     Attributes:
-        keys: Of its events. Of those that are kept already, the ids are asked for.
-        token_ids: Of its tokens. Of those that came before, the keys of what they came with are asked for.
-        newest: When the last of it was received.
-        new: The events to be kept, without ids; there once it is sorted, as is all below.
-        again: Those that are kept already, with their ids.
-        tokens: The tokens that did not come before, each with the hash and when it was received.
+        keys: The keys of the events, for which the database returns the ids that exist.
+        token_ids: The ids of the tokens, for which the database returns the event keys they came with before.
+        newest: Time at which the last arrival was received.
+        new: The events to insert, still without ids. This and the attributes below are set by :meth:`sort`.
+        again: The events that exist already, with their ids.
+        tokens: The tokens to insert: id, key of the event, and time received.
     """
 
     def __init__(self, arrivals: Sequence[Arrival]) -> None:
@@ -85,7 +85,7 @@ class Batch:
         self.tokens: list[tuple[str, bytes, float]] = []
 
     def sort(self, ids: Mapping[bytes, int], tokens: Mapping[str, bytes]) -> None:
-        """Sort it, given what was asked for."""
+        """Sort the arrivals into new, repeated and replayed ones, given the answers of the database."""
         vouched = dict(tokens)
         found: dict[bytes, EventRow] = {}
         for arrival, key in self._arrivals:
@@ -105,7 +105,7 @@ class Batch:
             self._outcomes.append((outcome, row))
 
     def kept(self) -> list[Kept]:
-        """What became of each arrival, once what is new has its id."""
+        """Return the outcome of each arrival, once new events have their ids."""
         return [Kept(outcome, row.id if row else 0) for outcome, row in self._outcomes]
 
 
@@ -121,17 +121,17 @@ def paged(
     given: Sequence[Any] = (),
     mark: str,
 ) -> Iterator[Stored]:
-    """What *query* asks for, read in pages: between them nothing is held open, however slowly they are taken.
+    """Yield the events that match *query*, read in pages; between pages no transaction stays open.
 
     Args:
-        select: Gives the rows of a ``SELECT`` with these values.
-        among: The table and a condition: ``events WHERE 1 = 1``; *given* are its values.
-        mark: What stands for a value: ``?`` or ``%s``.
+        select: Returns the rows of a ``SELECT`` with these values.
+        among: The table and a condition, such as ``events WHERE 1 = 1``; *given* are its values.
+        mark: The placeholder of a value: ``?`` or ``%s``.
     """
     oldest: int | None = 1
     ((newest,),) = select(f"SELECT max(id) FROM {among}", [*given])  # noqa: S608 (ours, as all below)
     if query.since is not None:
-        # + 0: or an index of ids would be searched for times, from the very first event on.
+        # + 0 keeps the planner from searching the index of ids for times, from the very first event on.
         bounds, times = Query(since=query.since, before=query.before).where(mark)
         between = f"SELECT min(id + 0), max(id + 0) FROM {among} AND {bounds}"  # noqa: S608
         ((oldest, newest),) = select(between, [*given, *times])
@@ -140,7 +140,7 @@ def paged(
     condition, values = query.where(mark)
     asked = f"{among} AND {condition} AND id <= {mark}"
     values = [*given, *values, newest]
-    # + 0 for few events: or an index of ids would be searched for them, all of it, by a planner that expects more
+    # + 0 where few events match: a planner that expects many would read the whole index of ids
     order = "id + 0" if any(getattr(query, name) is not None for name in _NARROW) else "id"
     if query.last is not None:
         most = min(query.last, MAX_INTEGER)

@@ -1,4 +1,4 @@
-"""Which store of events it is: a file of this machine, or a database that several machines share."""
+"""The choice of the event store: a file on this machine, or a database that several machines share."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _URL = re.compile(r"postgres(?:ql)?://(?P<authority>[^/?#]*)(?P<rest>.*)", re.DO
 
 
 def spool_of(url: str | None, directory: Path) -> Spool:
-    """Where events are put aside while their store, as :func:`open_events` takes it, cannot be used.
+    """Return the spool for events while their store, named as in :func:`open_events`, cannot be used.
 
-    Each store has its own: what one would not take is not given to another.
+    Each store has a spool of its own, so that its events never end up in another store.
     """
     if url is None:
         return Spool(directory / "spool")
-    where = url.partition("://")[2].rpartition("@")[2].partition("?")[0]  # without who asks, and how
+    where = url.partition("://")[2].rpartition("@")[2].partition("?")[0]  # without user and options
     return Spool(directory / f"spool-{hashlib.sha256(where.encode()).hexdigest()[:12]}")
 
 
@@ -33,10 +33,10 @@ def open_events(url: str | None, directory: Path, application_id: str) -> EventS
 
     Args:
         url: ``postgresql://USER@HOST:PORT/DATABASE``, as libpq reads it; None for SQLite.
-        directory: The application's state directory, which exists: where SQLite's ``events.db`` is.
+        directory: The application's state directory, which exists; SQLite's ``events.db`` is in it.
 
     Raises:
-        InputError: *url* is malformed; no byte of it is told, since it may hold a password.
+        InputError: *url* is malformed. The error does not quote it, since it may contain a password.
         StoreError: The store cannot be used.
     """
     if url is None:
@@ -48,7 +48,7 @@ def open_events(url: str | None, directory: Path, application_id: str) -> EventS
         raise InputError(
             "The store is not a PostgreSQL URL.", hint="Write postgresql://USER@HOST:PORT/DATABASE."
         )
-    # Else half a password becomes a host's name.
+    # Otherwise half of a password would be read as a host name.
     if parts["authority"].count("@") > 1 or "@" in parts["rest"]:
         raise InputError(
             "The store's URL contains a character that has a special meaning in URLs.",

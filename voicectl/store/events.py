@@ -1,8 +1,8 @@
-"""What webhooks told: kept before it is acknowledged, and found again by leg, conversation, status and time.
+"""The event store: webhook events, stored before they are acknowledged, found by leg, conversation, status and time.
 
-Two databases keep it: SQLite in the state directory, for one machine, and PostgreSQL, for several receivers and
-operators that share one. What both agree on is here. Bytes are kept as they came, whatever they hold; what was read
-in them stands beside them, and serves to find them.
+There are two databases: SQLite in the state directory, for one machine, and PostgreSQL, shared by several receivers
+and operators. This module defines their common interface. The bytes of a webhook are stored as received; the fields
+read from them are stored beside them as columns to search by.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 REFERENCE_PARAMETER = "vc"
-"""The parameter of an ``event_url`` in which the reference of a call that we created comes back."""
+"""The query parameter of an ``event_url`` that carries the reference of a call that voicectl created."""
 
 TOKEN_SECONDS = 3600.0
-"""How long the id of a signed token is remembered: longer than any verifier takes such a token for fresh."""
+"""Time to remember the id of a signed token, in seconds: longer than any verifier accepts the token as fresh."""
 
 MAX_INDEXED = 200
-"""Characters of a text by which an event is found; all of it is in the bytes."""
+"""Characters of a text that are stored in a column; the bytes contain all of it."""
 
 MAX_INTEGER = 2**63 - 1
-"""The largest that a database counts to."""
+"""The largest integer of both databases."""
 
-_UNFIT = re.compile("[\0\ud800-\udfff]")  # what no database takes for text
+_UNFIT = re.compile("[\0\ud800-\udfff]")  # characters that no database stores as text
 
 
 class Route(StrEnum):
-    """Where a webhook came in: the last part of its path."""
+    """The route on which a webhook arrived: the last part of its path."""
 
     ANSWER = "answer"
     EVENT = "event"
@@ -46,7 +46,7 @@ class Route(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What became of an arrival."""
+    """The outcome of adding an arrival."""
 
     NEW = "new"
     REPEATED = "repeated"
@@ -54,10 +54,10 @@ class Outcome(StrEnum):
 
 
 class Kept(NamedTuple):
-    """What became of an arrival that was kept.
+    """The result of adding an arrival.
 
     Attributes:
-        id: Its own, or that of the same one which came before; 0 for ``replayed``, which was not kept.
+        id: Its id, or that of the same event if it came before; 0 for ``replayed``, which is not stored.
     """
 
     outcome: Outcome
@@ -66,19 +66,19 @@ class Kept(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Arrival:
-    """One webhook, as it came and as it was read.
+    """One webhook, as received and as read.
 
     Attributes:
-        received: When, in Unix seconds.
-        query: The query of its URL, as it came; that of a GET holds all that is told.
-        is_signed: Whether a signature was there, and good.
-        jti: The id of the token it was signed with.
-        kind: One of ``voice.event.Kind``, also where a fallback stands in for an event; the route for what is none.
-        status: What an event tells; of the route ``rtc`` its type: ``member:joined``.
+        received: Time of receipt, in Unix seconds.
+        query: The query of its URL as received; for a GET it holds all fields.
+        is_signed: True if it has a valid signature.
+        jti: The id of the token that signed it.
+        kind: One of ``voice.event.Kind``, also for an event sent to the fallback route; otherwise the route.
+        status: The status of an event; for the route ``rtc`` the event's type, such as ``member:joined``.
         conversation_from: The conversation that a leg left.
-        told: Its own timestamp, in Unix seconds.
-        reference: Ours, if it came to an ``event_url`` that had one.
-        fault: Why its fields could not be read; None if they could.
+        told: The event's own timestamp, in Unix seconds.
+        reference: The reference in the ``event_url``, if it has one.
+        fault: The reason why the fields could not be read; None if they could.
     """
 
     received: float
@@ -109,7 +109,7 @@ class Arrival:
         is_signed: bool,
         jti: str | None = None,
     ) -> Self:
-        """Read what came, as far as it can be read; raises for nothing in it."""
+        """Read a webhook as far as possible; malformed content raises no error."""
         fields, fault = read_fields(method, query, body)
         is_event = route is Route.EVENT or (route is Route.FALLBACK and event.is_about_event(fields))
         kind: str = event.kind_of(fields) if is_event else route
@@ -138,14 +138,15 @@ class Arrival:
             reference=_reference(query),
             fault=fault,
         )
-        vars(arrival)["fields"] = fields  # they are wanted again, and reading is what costs most
+        vars(arrival)["fields"] = fields  # keep them: reading is the most expensive part
         return arrival
 
     @property
     def key(self) -> bytes:
-        """The same for the same thing told again, whoever signed it and when: 32 bytes.
+        """A hash of 32 bytes that is equal for repeated deliveries, whatever their signatures.
 
-        A token may come again with nothing else: it vouches for a body, and not for where that is sent.
+        It includes the route and query, since a token signs only the body: a replayed token with the same body on
+        another route must not count as a repetition.
         """
         parts = (self.route.encode(), self.method.encode(), self.query, self.body)
         whole = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
@@ -153,7 +154,7 @@ class Arrival:
 
     @cached_property
     def fields(self) -> dict[str, Any]:
-        """What it tells; empty if it could not be read."""
+        """The fields of the event; empty if they could not be read."""
         return read_fields(self.method, self.query, self.body)[0]
 
 
@@ -161,8 +162,8 @@ class Stored(NamedTuple):
     """An arrival in a store.
 
     Attributes:
-        id: Grows with each one that is kept; what is kept later never has a smaller one.
-        repeats: How often it came again.
+        id: A number that is larger for each event stored later.
+        repeats: Number of repeated deliveries.
     """
 
     id: int
@@ -172,14 +173,14 @@ class Stored(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """Which events to find; None asks for all.
+    """Conditions that events must match; None imposes no condition.
 
     Attributes:
-        leg_begins: With what the id of its leg begins: hexadecimal digits and hyphens.
-        conversation: One that an event is about, or that a leg left.
-        since: Received at or after this time, in Unix seconds; so ``before``: before it.
-        after: Of larger ids only.
-        last: Only so many of those with the largest ids.
+        leg_begins: The beginning of the leg's id: hexadecimal digits and hyphens.
+        conversation: The conversation that an event is about, or that a leg left.
+        since: Received at or after this time, in Unix seconds; ``before``: received before it.
+        after: The id is larger than this.
+        last: Return only this many, those with the largest ids.
     """
 
     ids: tuple[int, ...] | None = None
@@ -195,10 +196,10 @@ class Query:
     last: int | None = None
 
     def where(self, mark: str) -> tuple[str, list[Any]]:
-        """The condition in SQL, and its values.
+        """Return the condition in SQL and its values.
 
         Args:
-            mark: What stands for a value: ``?`` or ``%s``.
+            mark: The placeholder of a value: ``?`` or ``%s``.
         """
         conditions, values = ["1 = 1"], list[Any]()
 
@@ -230,38 +231,38 @@ class Query:
 
 
 class EventStore(Protocol):
-    """The events of one application. A store is used by one thread; each method raises ``StoreError``.
+    """The events of one application. A store is used by one thread; each method may raise ``StoreError``.
 
-    After an error the next call tries anew, over a new connection if need be.
+    After an error the next call tries again, over a new connection if necessary.
 
     Attributes:
-        warnings: What its user should know of: why less may be kept, or deleted, than is promised here.
+        warnings: Warnings for the user, such as settings of the database that may lose events.
     """
 
     warnings: list[str]
 
     def add(self, arrivals: Sequence[Arrival]) -> list[Kept]:
-        """Keep all of *arrivals*, durable on return, in one commit.
+        """Store all *arrivals* in one commit, durable on return.
 
-        One whose token came before with something else is not kept (``replayed``). One that came before is not kept
-        twice, and is signed from then on if this one is.
+        An arrival whose token came before with another event is not stored (``replayed``). A repeated event is not
+        stored twice; it becomes a signed event if this arrival is signed.
         """
 
     def find(self, query: Query) -> Iterator[Stored]:
-        """The events that *query* asks for and that are there when it is first asked, by their ids."""
+        """Yield the events that match *query* and are stored when the search begins, in order of their ids."""
 
     def wait(self, seconds: float) -> None:
-        """Wait until more may have been kept than there was at the last call, but no longer than *seconds*."""
+        """Wait until new events may have been stored since the last call, but no longer than *seconds*."""
 
     def purge(self, before: float) -> int:
-        """Delete, from the disk too, what was received before that time; how many that were."""
+        """Delete the events received before that time, from the disk too; return their number."""
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the store."""
 
 
 def read_fields(method: str, query: bytes, body: bytes) -> tuple[dict[str, Any], str | None]:
-    """What a webhook tells, and why that cannot be read: fields and None, or no fields and the reason."""
+    """Return the fields of a webhook and None, or no fields and the reason why it cannot be read."""
     if method == "GET":
         return event.from_query(_pairs(query)), None
     try:
@@ -274,7 +275,7 @@ def read_fields(method: str, query: bytes, body: bytes) -> tuple[dict[str, Any],
 
 
 def _token_id(jti: str | None) -> str | None:
-    """*jti*, or where no database takes it, or it is long, a hash of it: two tokens never become one."""
+    """Return *jti*, or a hash of it if it is long or cannot be stored, so that two tokens never become one."""
     if not jti or (len(jti) <= MAX_INDEXED and not _UNFIT.search(jti)):
         return jti or None
     return f"sha256:{hashlib.sha256(jti.encode('utf-8', 'surrogatepass')).hexdigest()}"
@@ -285,7 +286,7 @@ def _reference(query: bytes) -> str | None:
 
 
 def indexed(value: object) -> str | None:
-    """*value* as a text that every database takes, cut to :data:`MAX_INDEXED`; None if it is no text."""
+    """Return *value* as a text that every database accepts, cut to :data:`MAX_INDEXED`; None if it is not a text."""
     return _UNFIT.sub("\ufffd", value[:MAX_INDEXED]) if isinstance(value, str) and value else None
 
 

@@ -1,7 +1,7 @@
-"""Where webhooks are kept while their store cannot be used: each batch in a file, durable before it counts.
+"""The spool: webhooks that wait on disk while the event store cannot be used, each batch in a file.
 
-A file holds a line for each arrival and one that says how many there are, each behind its own hash: what a torn or
-damaged file still holds is known line by line.
+A file contains one line per arrival and a last line with their number. Each line begins with its own hash, so that
+the intact lines of a torn or damaged file can be recovered.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _BYTES = ("query", "body")
 
 
 class Spool:
-    """The files of one directory, which is made when something is put there; several processes may share it.
+    """The spool in one directory, created on first use; several processes may share it.
 
     Attributes:
-        directory: Where they are.
-        damaged: The files, under their new names, that were found damaged here and set aside.
+        directory: The directory of the files.
+        damaged: Damaged files that this object found and set aside, under their new names.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -42,10 +42,10 @@ class Spool:
         self.directory = directory
 
     def put(self, arrivals: Sequence[Arrival]) -> Path:
-        """Keep *arrivals*, durable on return, in a new file.
+        """Write *arrivals* to a new file, durable on return.
 
         Raises:
-            StoreError: That cannot be done; nothing is kept.
+            StoreError: The file cannot be written; no arrival is spooled.
         """
         lines = [*map(_to_json, arrivals), {"count": len(arrivals)}]
         content = b"".join(_hashed(json.dumps(line).encode()) for line in lines)
@@ -62,7 +62,7 @@ class Spool:
         return path
 
     def files(self) -> list[Path]:
-        """What is to be loaded, oldest first."""
+        """Return the files to load, oldest first."""
         with _translated(self.directory), suppress(FileNotFoundError):
             return sorted(
                 path for path in self.directory.iterdir() if path.suffix == SUFFIX and path.name[0] != "."
@@ -70,13 +70,13 @@ class Spool:
         return []
 
     def load(self, path: Path) -> list[Arrival]:
-        """What *path* holds; nothing if another process has dropped it.
+        """Return the arrivals in *path*; none if another process has dropped the file.
 
-        A damaged file is set aside, its name added to ``damaged``, and what is whole of it is returned: to be added,
-        and the file dropped, as always.
+        Of a damaged file the intact arrivals are returned. A copy of it is set aside and added to ``damaged``; the
+        caller adds the arrivals and drops *path* as usual.
 
         Raises:
-            StoreError: It cannot be read.
+            StoreError: The file cannot be read.
         """
         content = None
         with _translated(path), suppress(FileNotFoundError):
@@ -94,19 +94,19 @@ class Spool:
         return found
 
     def drop(self, path: Path) -> None:
-        """Forget *path*, whose events are kept elsewhere by now.
+        """Delete *path*, whose events are now in the store.
 
         Raises:
-            StoreError: It cannot be removed; to load it again later does no harm.
+            StoreError: The file cannot be deleted. Loading it again later does no harm.
         """
         with _translated(path):
             path.unlink(missing_ok=True)
 
     def purge(self, before: float) -> int:
-        """Delete the files that were written before that time, in Unix seconds, damaged or half or whole; how many.
+        """Delete files written before that time, in Unix seconds, including damaged ones; return their number.
 
         Raises:
-            StoreError: One cannot be removed.
+            StoreError: A file cannot be deleted.
         """
         count = 0
         for pattern in (f"[!.]*{SUFFIX}", f"[!.]*{DAMAGED}", f".*{SUFFIX}.*{files.NEW}"):
@@ -123,7 +123,7 @@ class Spool:
             try:
                 aside.hardlink_to(path)
             except FileExistsError:
-                pass  # at an earlier load
+                pass  # an earlier load set it aside
             except FileNotFoundError:
                 return  # another process has dropped it
         if aside not in self.damaged:
@@ -136,7 +136,7 @@ def _to_json(arrival: Arrival) -> dict[str, Any]:
 
 
 def _from_json(line: Any) -> Arrival | None:
-    """The arrival that a line holds; None if it holds none."""
+    """Return the arrival in a line; None if there is none."""
     if not isinstance(line, dict) or set(line) != set(COLUMNS):
         return None
     line |= {name: base64.b64decode(line[name]) for name in _BYTES}
@@ -148,7 +148,7 @@ def _hashed(line: bytes) -> bytes:
 
 
 def _whole(line: bytes) -> Any:
-    """The JSON of a line; None if it is not as it was written."""
+    """Return the JSON of a line; None if the line is damaged."""
     _, _, text = line.partition(b" ")
     return json.loads(text) if _hashed(text) == line + b"\n" else None
 

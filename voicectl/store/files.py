@@ -16,29 +16,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NEW = ".new"
-"""What the name of a file ends with that is being written, or was when its process was killed."""
+"""Suffix of a file that is being written, or whose writer was killed."""
 
 OWN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
-"""Flags for a file that only voicectl writes: made where it is missing, and never a link."""
+"""Flags to open a file that only voicectl writes: create it if it is missing, and follow no link."""
 
 MAX_SECRET_BYTES = 65_536
 MAX_SETTINGS_BYTES = 1 << 20
 
 
 def user_path(text: str) -> Path:
-    """*text* as a path; a leading ``~`` or ``~USER`` becomes that home, and stays where there is no such user."""
+    """Return *text* as a path with a leading ``~`` or ``~USER`` expanded; unchanged if there is no such user."""
     return Path(os.path.expanduser(text))  # noqa: PTH111 (Path's own raises RuntimeError)
 
 
 def private_directory(path: Path) -> Path:
-    """Make *path* and what is missing above it, 0700; an existing directory keeps its mode.
+    """Create *path* and its missing parents with mode 0700; an existing directory keeps its mode.
 
     Raises:
-        ConfigError: It cannot be made.
+        ConfigError: The directory cannot be created.
     """
     missing = [each for each in (path, *path.parents) if not os.path.isdir(each)]  # noqa: PTH112 (as user_path)
     try:
-        for each in reversed(missing):  # Path.mkdir would leave those above to the umask
+        for each in reversed(missing):  # Path.mkdir would create the parents with the umask's mode
             each.mkdir(mode=0o700, exist_ok=True)
     except OSError as exc:
         raise ConfigError(
@@ -49,10 +49,10 @@ def private_directory(path: Path) -> Path:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Put *content* at *path* so that a crash leaves the old file or the new one, never a mixture.
+    """Write *content* to *path* so that a crash leaves the old file or the new one, never a mixture.
 
-    It is written to a new file in the same directory (``O_EXCL``, 0600 from birth), fsynced and renamed; a symbolic
-    link at *path* is replaced, not followed.
+    The content is written to a new file in the same directory (``O_EXCL``, 0600 from birth), fsynced and renamed; a
+    symbolic link at *path* is replaced, not followed.
 
     Raises:
         ConfigError: The file system refused.
@@ -79,14 +79,14 @@ def write_private(path: Path, content: bytes) -> None:
 def read_private(path: Path, *, what: str) -> bytes:
     """Read a secret that only this user may read or replace.
 
-    The file is opened first and judged after, by its mode bits: not a link, a pipe or a device, ours, no access for
-    group and others, at most 64 KiB, in a directory that others cannot write to.
+    The file is opened first and checked afterwards: it must be a regular file, not a link, of this user, without
+    access for group and others, at most 64 KiB, and in a directory that others cannot write to.
 
     Args:
-        what: Names it in the error: "private key".
+        what: Name of the secret for error messages, such as "private key".
 
     Raises:
-        ConfigError: It is missing or fails one of these, with the command that puts it right.
+        ConfigError: The file is missing or fails a check; the hint is the command that corrects it.
     """
     try:
         content = _read_judged(path, what, os.O_NOFOLLOW, MAX_SECRET_BYTES, is_secret=True)
@@ -98,32 +98,32 @@ def read_private(path: Path, *, what: str) -> bytes:
 
 
 def read_own(path: Path, *, what: str) -> bytes:
-    """Read a file that only this user may change, since it says what is run and who is trusted.
+    """Read a file that only this user may change, since it decides what is run and trusted.
 
     Raises:
-        FileNotFoundError: It is missing.
-        ConfigError: Somebody else may change it, with the command that puts it right.
+        FileNotFoundError: The file is missing.
+        ConfigError: Another user may change the file; the hint is the command that corrects it.
     """
     return _read_judged(path, what, 0, MAX_SETTINGS_BYTES, is_secret=False)
 
 
 @contextmanager
 def alone(directory: Path) -> Iterator[None]:
-    """One process at a time; for what takes no time. Raises ``OSError``."""
+    """Hold a lock on *directory* for a short piece of work. Raises ``OSError``."""
     with opened(directory, os.O_RDONLY | os.O_DIRECTORY) as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 
 def sync_directory(directory: Path) -> None:
-    """Make the names in *directory* durable. Raises ``OSError``."""
+    """Flush the entries of *directory* to disk. Raises ``OSError``."""
     with opened(directory, os.O_RDONLY | os.O_DIRECTORY) as handle:
         os.fsync(handle)
 
 
 @contextmanager
 def opened(path: Path, flags: int) -> Iterator[int]:
-    """Open *path*, as ``os.open`` does, and close it at the end."""
+    """Open *path* as ``os.open`` does, and close it at the end of the block."""
     handle = os.open(path, flags | os.O_CLOEXEC, 0o600)
     try:
         yield handle
@@ -132,7 +132,7 @@ def opened(path: Path, flags: int) -> Iterator[int]:
 
 
 def try_lock(handle: int) -> bool:
-    """Lock an open file for this process; False if another has it. Raises ``OSError``."""
+    """Lock an open file for this process; return False if another process holds the lock. Raises ``OSError``."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -148,7 +148,7 @@ def write_whole(handle: int, content: bytes) -> None:
 
 
 def _read_judged(path: Path, what: str, flags: int, most: int, *, is_secret: bool) -> bytes:
-    """Up to *most* + 1 bytes of *path*, opened without waiting and judged by what was opened."""
+    """Open *path* without waiting, check the open file, and return up to *most* + 1 bytes of it."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags)
     except FileNotFoundError:

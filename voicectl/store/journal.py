@@ -1,7 +1,20 @@
-"""The journal: what this machine asked for. An intent is on disk before its POST, its outcome after.
+"""The journal: the calls that this machine asked the API to create, one database per application.
 
-SQLite, WAL, ``synchronous=FULL``: a call that was placed can be found again after a crash or a power cut, and
-a second try with the same idempotency key knows of the first. One journal an application.
+An intent is written before the POST of its call, and the outcome after it; both are durable (SQLite, WAL,
+``synchronous=FULL``). So a call that was placed can be found again after a crash or a power cut, and a second try
+with the same idempotency key finds the first. An intent moves through these states::
+
+    intent ──> created       the API gave the id of the call, or a search found it (certainty "matched")
+      │  └───> rejected      the API refused
+      │  └───> not-sent      no byte of the request left this machine
+      └──> in-doubt ──> created | not-created    a search or the user settled it
+
+An intent is open in the states ``intent`` and ``in-doubt``: a call may exist whose id nothing here knows. A process
+that is killed during the POST leaves ``intent``; once it is gone, or after five minutes, that counts as in doubt.
+
+A search may claim a call for an intent only if no other open intent to the same number could have led to it, and the
+claim is checked in the transaction that writes it. Ids are unique: a call belongs to one intent. The table ``dials``
+counts every number that was made to ring, for the hourly limit, in the same transaction as the intent.
 """
 
 from __future__ import annotations
@@ -57,7 +70,7 @@ _OPEN = "state IN ('intent', 'in-doubt')"
 
 
 class IntentState(StrEnum):
-    """What became of a call that was asked for."""
+    """The state of a requested call."""
 
     INTENT = "intent"
     CREATED = "created"
@@ -68,22 +81,22 @@ class IntentState(StrEnum):
 
     @property
     def is_open(self) -> bool:
-        """Whether the call may exist without our knowing its id."""
+        """True if the call may exist while its id is unknown."""
         return self in (IntentState.INTENT, IntentState.IN_DOUBT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """One call that was asked for.
+    """One requested call.
 
     Attributes:
-        asked_at: Unix seconds.
+        asked_at: Time of the request, in Unix seconds.
         to: The number, URI, user or extension dialled.
-        from_: The caller sent, None if the platform chose it.
-        body_hash: SHA-256 of the request without our reference.
-        reply: What the API said of the call, ``{}`` if nothing.
-        certainty: ``matched`` if the call was found by looking rather than told.
-        settled_at: When it was known what became of it, in Unix seconds; None if it is not, or was not read.
+        from_: The caller id that was sent, None if the platform chose it.
+        body_hash: SHA-256 of the request without its reference.
+        reply: The API's reply or record of the call, ``{}`` if there is none.
+        certainty: ``matched`` if the call was found by a search, not reported by the API.
+        settled_at: Time at which the outcome became known, in Unix seconds; None if it is unknown.
     """
 
     reference: str
@@ -101,7 +114,7 @@ class Intent:
     settled_at: float | None = None
 
     def is_abandoned(self, now: float) -> bool:
-        """Whether the process that wrote an open intent is gone."""
+        """Return True if the process that wrote an open intent has ended."""
         if self.state is not IntentState.INTENT or now - self.asked_at > ABANDONED_SECONDS:
             return True
         try:
@@ -120,7 +133,7 @@ class Journal:
         directory: The application's state directory, which exists.
 
     Raises:
-        JournalError: It cannot be used. Nothing was asked of the API yet.
+        JournalError: The journal cannot be used. No request was sent yet.
     """
 
     def __init__(self, directory: Path, clock: Clock) -> None:
@@ -133,7 +146,7 @@ class Journal:
             self._db = sqlite3.connect(self._path, timeout=10, isolation_level=None)
             try:
                 self._db.row_factory = sqlite3.Row
-                # SQLite itself does not wait for another process that switches to WAL
+                # SQLite does not wait for another process that is switching to WAL
                 with files.alone(directory):
                     self._db.execute("PRAGMA journal_mode = WAL")
                     self._db.execute("PRAGMA synchronous = FULL")
@@ -156,11 +169,11 @@ class Journal:
         """Write an intent, durable on return.
 
         Args:
-            dialled: Every number that the request makes ring, *to* among them.
-            hourly_limit: How many may ring in an hour.
+            dialled: Every number that the request makes ring, including *to*.
+            hourly_limit: Most numbers that may be dialled per hour.
 
         Raises:
-            GuardError: That would be too many; nothing was written.
+            GuardError: The limit would be exceeded; nothing was written.
         """
         now = self._clock.time()
         with self._transaction():
@@ -173,7 +186,7 @@ class Journal:
         return _intent(row)
 
     def settle(self, reference: str, state: IntentState, reason: str = "") -> Intent:
-        """Write what became of an intent, other than a call with a known id."""
+        """Record the outcome of an intent that led to no call with a known id."""
         with self._transaction():
             row = self._db.execute(
                 "UPDATE calls SET state = ?, reason = ?, settled_at = ? WHERE reference = ? RETURNING *",
@@ -190,9 +203,10 @@ class Journal:
         certainty: str | None = None,
         reason: str | None = None,
     ) -> Intent | None:
-        """Write the id of the call that an intent led to; None if another intent has claimed that id.
+        """Record the id of the call that an intent led to; return None if another intent has claimed that id.
 
-        What the API itself told (no *certainty*) outranks an older claim: a sandbox of one seed gives its ids again.
+        An id that the API itself reported (no *certainty*) replaces an older claim, since a sandbox with the same
+        seed reuses its ids.
         """
         with self._transaction():
             if certainty is None:
@@ -203,10 +217,10 @@ class Journal:
             return self._claim(reference, uuid, reply, certainty, reason)
 
     def match(self, intent: Intent, uuid: str, reply: dict[str, Any]) -> Intent | None:
-        """Write the id of a call that was found by looking; None if another intent may have led to it.
+        """Record the id of a call that a search found; return None if another intent may have led to it.
 
-        Whether one may is asked in the same breath: one that was written after the look began may be the cause of
-        what was found.
+        Rival intents are checked in the same transaction, since one that was written after the search began may have
+        led to the call.
         """
         with self._transaction():
             if self.has_rival(intent):
@@ -214,29 +228,29 @@ class Journal:
             return self._claim(intent.reference, uuid, reply, "matched", None)
 
     def note_dials(self, dialled: Sequence[str], hourly_limit: int | None = None) -> None:
-        """Count numbers that something other than "create call" makes ring; raises as :meth:`intend`."""
+        """Count numbers that a request other than "create call" makes ring; raises as :meth:`intend` does."""
         with self._transaction():
             self._record_dials(self._clock.time(), dialled, hourly_limit)
 
     def check_dials(self, dialled: Sequence[str], hourly_limit: int | None) -> None:
-        """Refuse beforehand what :meth:`intend` would refuse on the way; raises as it does."""
+        """Check the hourly limit in advance; raises as :meth:`intend` does."""
         with _usable(self._path, sqlite3.Error):
             self._check_dials(self._clock.time(), dialled, hourly_limit)
 
     def get(self, reference: str) -> Intent | None:
-        """The intent with that reference."""
+        """Return the intent with that reference."""
         return self._one("reference = ?", reference)
 
     def last_created(self) -> Intent | None:
-        """The call created last."""
+        """Return the intent whose call was created last."""
         return self._one("uuid IS NOT NULL ORDER BY asked_at DESC, rowid DESC LIMIT 1")
 
     def by_leg(self, uuid: str) -> Intent | None:
-        """The intent that led to the leg with that id, as the API gave it."""
+        """Return the intent that led to the leg with that id, spelled as the API did."""
         return self._one("uuid = ?", uuid)
 
     def by_key(self, key: str) -> Intent | None:
-        """The newest intent with that idempotency key which still counts: of the last 24 hours, or in doubt."""
+        """Return the newest intent with that idempotency key that is in doubt or younger than 24 hours."""
         return self._one(
             f"key = ? AND (asked_at >= ? OR {_OPEN}) ORDER BY asked_at DESC, rowid DESC LIMIT 1",
             key,
@@ -244,17 +258,17 @@ class Journal:
         )
 
     def in_doubt(self) -> list[Intent]:
-        """Every intent of which it is not known whether a call came of it, oldest first."""
+        """Return the intents whose outcome is unknown, oldest first."""
         found = self._all(f"{_OPEN} ORDER BY asked_at, rowid")
         now = self._clock.time()
         return [intent for intent in found if intent.is_abandoned(now)]
 
     def has_rival(self, intent: Intent) -> bool:
-        """Whether another open intent to the same number could claim the call that *intent* made."""
+        """Return True if another open intent to the same number could claim the call of *intent*."""
         return bool(self._all(f'{_OPEN} AND "to" = ? AND reference <> ?', intent.to, intent.reference))
 
     def claimed(self, uuids: list[str]) -> set[str]:
-        """Those of *uuids* that an intent has led to."""
+        """Return those of *uuids* that an intent has claimed."""
         marks = ",".join("?" * len(uuids))
         with _usable(self._path, sqlite3.Error):
             rows = self._db.execute(f"SELECT uuid FROM calls WHERE uuid IN ({marks})", uuids)  # noqa: S608 (marks)
@@ -262,10 +276,10 @@ class Journal:
 
     @contextmanager
     def only_one(self, key: str) -> Iterator[None]:
-        """Let one process at a time work with an idempotency key; the next one waits.
+        """Hold the lock of an idempotency key, waiting for other processes.
 
         Raises:
-            TransportError: The other one was not done within two minutes.
+            TransportError: Another process held the lock for two minutes.
         """
         name = hashlib.sha256(key.encode()).hexdigest()[:32]
         path = self._directory / f"key-{name}.lock"
@@ -307,7 +321,7 @@ class Journal:
         return None if row is None else _intent(row)
 
     def _record_dials(self, now: float, dialled: Sequence[str], hourly_limit: int | None) -> None:
-        """Check and record in one transaction, so that two commands at once cannot both be the last one allowed."""
+        """Check and record dials in the caller's transaction, so that parallel commands cannot exceed the limit."""
         self._check_dials(now, dialled, hourly_limit)
         self._db.executemany("INSERT INTO dials VALUES (?, ?)", [(now, number) for number in dialled])
         self._db.execute("DELETE FROM dials WHERE at < ?", (now - 2 * KEY_LIFE_SECONDS,))
@@ -352,7 +366,7 @@ def _intent(row: sqlite3.Row) -> Intent:
 
 @contextmanager
 def _usable(path: Path, *faults: type[Exception]) -> Iterator[None]:
-    """Raise JournalError for one of *faults*, which say that the file at *path* cannot be used."""
+    """Translate *faults*, which mean that the file at *path* cannot be used, into JournalError."""
     try:
         yield
     except faults as exc:

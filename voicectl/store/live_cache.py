@@ -1,6 +1,6 @@
-"""The live legs as they were listed last, for completion: it must answer at once, and asks nobody.
+"""The live cache: the live legs as last listed, for shell completion, which must answer without a request.
 
-One small file, written whole; where that cannot be done it is done without.
+The cache is one small file that is written whole. Errors in writing it are ignored.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from voicectl.voice.call import Call
 
 MAX_LEGS = 1000
-"""How many are kept; a listing of more is kept in part."""
+"""Most legs that are stored; a longer listing is cut."""
 
 
 class Sighting(NamedTuple):
-    """A leg as it was listed; each may be empty but the first.
+    """A leg as it was listed; every text but ``uuid`` may be empty.
 
     Attributes:
-        start_time: As the API wrote it.
-        first: When it was listed first, in Unix seconds.
+        start_time: The start time as the API wrote it.
+        first: Time of the first listing that contained the leg, in Unix seconds.
     """
 
     uuid: str
@@ -43,11 +43,11 @@ class Sighting(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What was listed at one time.
+    """The live legs at one time.
 
     Attributes:
-        at: Unix seconds.
-        is_whole: Whether a leg that is not in it was not live.
+        at: Time of the listing, in Unix seconds.
+        is_whole: True if the listing contains all live legs.
     """
 
     at: float
@@ -66,7 +66,7 @@ class Sightings:
         self._path = directory / "listed"
 
     def keep(self, at: float, calls: Sequence[Call]) -> None:
-        """Keep all live legs as they were listed at that time, in Unix seconds."""
+        """Store all live legs as listed at that time, in Unix seconds."""
         before = self.last()
         first = {} if before is None else {leg.uuid: leg.first for leg in before.legs}
         legs = [_sighting(call, first.get(call.uuid, at)) for call in calls[:MAX_LEGS]]
@@ -83,7 +83,7 @@ class Sightings:
                 new.unlink(missing_ok=True)
 
     def last(self) -> Listing | None:
-        """The last listing, if there is one that can be read."""
+        """Return the last listing, None if there is none that can be read."""
         try:
             at, is_whole, legs = json.loads(self._path.read_bytes())
             found = tuple(Sighting._make([*map(str, texts), float(first)]) for *texts, first in legs)

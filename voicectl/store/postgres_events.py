@@ -1,7 +1,7 @@
-"""The events of several receivers and operators, in one PostgreSQL: several applications may share it.
+"""The event store of several receivers and operators, in PostgreSQL; several applications may share a database.
 
-Every commit of an application's events waits for the one before it, so ids are in the order of commits: who asked
-for all up to one id misses nothing by asking for larger ones only.
+Commits of an application's events wait for each other, so ids follow the order of commits: a reader that has all
+events up to one id misses none if it then asks for larger ids only.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ SCHEMA_VERSION = 1
 
 CONNECT_SECONDS = 2
 ADD_SECONDS = 3.0
-"""In which ``add`` has either kept all or given up, connected or not: the sender of a webhook waits 10 s."""
+"""Longest time for ``add``, including the connection, in seconds: the sender of a webhook waits 10 s."""
 
 READ_SECONDS = 30.0
 LOCK_SECONDS = 2.0
 CHANNEL = "voicectl_events"
 
-# Statistics hold values, which outlive the rows: there are none of what a purge has to leave no byte of. Without them
-# the planner takes one event in 200 to have the leg that is asked for: see _IDS, _TOKENS and event_rows.paged.
+# Statistics contain values, which would outlive purged rows; so these columns have none. Without statistics the
+# planner assumes that one event in 200 has the requested leg: see _IDS, _TOKENS and event_rows.paged.
 _UNCOUNTED = ("key", "query", "body", "jti", "leg", "conversation", "conversation_from", "reference", "fault")
 _SCHEMA = f"""
 CREATE SCHEMA IF NOT EXISTS voicectl_events;
@@ -86,7 +86,7 @@ CREATE INDEX tokens_by_time ON voicectl_events.tokens (application, seen);
 CREATE TABLE voicectl_events.schema_version (version INTEGER NOT NULL);
 """
 
-# The catalogue itself: what to_regclass says may be from before a lock that was waited for.
+# Read the catalogue itself: to_regclass may answer with the state from before a lock was obtained.
 _HAS_SCHEMA = """
 SELECT FROM pg_catalog.pg_class AS found JOIN pg_catalog.pg_namespace AS place ON place.oid = found.relnamespace
 WHERE place.nspname = 'voicectl_events' AND found.relname = 'schema_version'
@@ -118,7 +118,7 @@ FROM unnest(%s::bigint[], %s::bigint[], %s::boolean[], %s::text[]) AS told (id, 
 WHERE application = %s AND kept.id = told.id
 """
 
-# Each is looked up by itself: for key = ANY(...) the planner would read the whole table.
+# LATERAL looks up each key by itself: for key = ANY(...) the planner would read the whole table.
 _IDS = """
 SELECT asked.key, kept.id FROM unnest(%b::bytea[]) AS asked (key), LATERAL (
     SELECT id FROM voicectl_events.events WHERE application = %s AND key = asked.key LIMIT 1
@@ -154,14 +154,14 @@ _HINT = "Check that the server runs and accepts this user: run psql with the sam
 
 
 class _Link(psycopg.Connection[Any]):
-    """A connection that is given up where the server does not answer until ``deadline``, a monotonic time."""
+    """A connection that is abandoned if the server does not answer by ``deadline``, a monotonic time."""
 
     deadline = math.inf
     is_listening = False
 
     @property
     def is_idle(self) -> bool:
-        """Whether it is of further use."""
+        """True if the connection can be used again."""
         return self.info.transaction_status is TransactionStatus.IDLE
 
     def wait(self, gen: Generator[Any, Any, Any], *args: Any, **kwargs: Any) -> Any:
@@ -171,9 +171,9 @@ class _Link(psycopg.Connection[Any]):
         try:
             state = next(gen)
             while True:
-                ready = yield state  # ten times a second, whatever comes
+                ready = yield state  # psycopg resumes this ten times a second
                 if time.monotonic() > self.deadline:
-                    self.pgconn.finish()  # nothing more can wait for it
+                    self.pgconn.finish()  # so that nothing waits for it any more
                     raise psycopg.OperationalError("the server does not answer")
                 state = gen.send(ready)
         except StopIteration as done:
@@ -181,13 +181,13 @@ class _Link(psycopg.Connection[Any]):
 
 
 class PostgresEvents:
-    """An ``EventStore`` in a PostgreSQL, in a schema of its own, which is made where it is missing.
+    """An ``EventStore`` in a PostgreSQL database, in a schema of its own, created if it is missing.
 
-    A connection that was lost is made anew at the next call.
+    After a lost connection the next call connects again.
 
     Args:
-        url: As libpq reads it; what it leaves out comes from the ``PG...`` variables.
-        add_seconds: How long ``add`` may take.
+        url: A URL as libpq reads it; missing parts come from the ``PG...`` variables.
+        add_seconds: Longest time for ``add``.
 
     Raises:
         InputError: *url* is malformed.
@@ -202,7 +202,7 @@ class PostgresEvents:
         try:
             self._settings = _DEFAULTS | conninfo.conninfo_to_dict(url)
         except psycopg.Error:
-            raise InputError(  # without the cause, which tells the whole URL
+            raise InputError(  # without the cause, which quotes the whole URL
                 "The store's URL is not a valid PostgreSQL URL.",
                 hint="Write postgresql://USER@HOST:PORT/DATABASE.",
             ) from None
@@ -213,8 +213,8 @@ class PostgresEvents:
     def add(self, arrivals: Sequence[Arrival]) -> list[Kept]:
         """See ``EventStore``.
 
-        Where the server's word on the commit is lost this raises, and all may have been kept: to add it again does
-        no harm.
+        If the connection breaks during the commit, this raises although the events may have been stored. Adding them
+        again does no harm.
         """
         if not arrivals:
             return []
@@ -252,7 +252,7 @@ class PostgresEvents:
         return paged(query, select, among=among, given=[self._application], mark="%s")
 
     def wait(self, seconds: float) -> None:
-        """See ``EventStore``; the server tells at once."""
+        """See ``EventStore``. The server notifies at once."""
         with self._within(READ_SECONDS) as link:
             if not link.is_listening:
                 link.execute(f"LISTEN {CHANNEL}")
@@ -262,15 +262,15 @@ class PostgresEvents:
             with closing(link.notifies(timeout=seconds)) as told:
                 is_told = any(each.payload == self._application for each in told)
             if is_told:
-                list(link.notifies(timeout=0))  # of what the caller will now find at once
+                list(link.notifies(timeout=0))  # drop those for events that the caller will find now
 
     def purge(self, before: float) -> int:
-        """See ``EventStore``. The tables are written anew, without what was deleted; meanwhile nothing is added.
+        """See ``EventStore``. The table is rewritten without the deleted rows; meanwhile no event can be added.
 
-        The server's own log, its copies and backups keep for a while what they have.
+        The server's own log, its replicas and backups keep deleted rows for a while.
 
         Raises:
-            StoreError: Also where the tables cannot be written anew: their owner is to call it.
+            StoreError: The database failed; or this user is not allowed to rewrite the table, but its owner is.
         """
         events = "DELETE FROM voicectl_events.events WHERE application = %s AND received < %s"
         with self._within(math.inf) as link:
@@ -279,10 +279,10 @@ class PostgresEvents:
                 count = link.execute(events, [self._application, before]).rowcount
                 link.execute(_PRUNE, [self._application, before - TOKEN_SECONDS])
             ((old,),) = self._ask(link, _FILE)
-            # It only warns whom the server does not let.
+            # VACUUM only warns a user who lacks the permission.
             link.execute("VACUUM (FULL) voicectl_events.events")
             ((new,),) = self._ask(link, _FILE)
-            link.close()  # with its patience
+            link.close()  # since it has no statement timeout now
         if new == old:
             raise StoreError(
                 "The events are deleted, but their bytes are still in the server's files: this user is not allowed"
@@ -314,7 +314,7 @@ class PostgresEvents:
 
     @contextmanager
     def _within(self, seconds: float) -> Iterator[_Link]:
-        """The connection, made if need be, for what has to be done in so many seconds."""
+        """Return a connection for work that must finish within *seconds*; connect if necessary."""
         deadline = time.monotonic() + seconds
         try:
             if self._link is None:
@@ -329,13 +329,15 @@ class PostgresEvents:
                 self.close()
 
     def _connect(self, deadline: float) -> _Link:
-        # Planned each time: a plan for any values may read all there is, and poolers know no prepared statements.
+        # No prepared statements: a generic plan may read the whole table, and connection poolers do not support them.
         link = _Link.connect(
             **self._settings, client_encoding="UTF8", autocommit=True, prepare_threshold=None
         )
         try:
             link.deadline = deadline
-            link.isolation_level = IsolationLevel.READ_COMMITTED  # each statement sees what was waited for
+            link.isolation_level = (
+                IsolationLevel.READ_COMMITTED
+            )  # see commits made while waiting for the lock
             self.warnings = self._check(link)
             self._migrate(link)
         except BaseException:

@@ -1,7 +1,25 @@
-"""The pace of requests, shared by every voicectl process of this user for an application.
+"""The rate limiter, shared by all voicectl processes of this user for an application.
 
-One small file, locked while it is read and written, holds two times: when the next call may be created, and when the
-next other request would be on time. A process takes its turn by moving the time on, then waits outside the lock.
+The processes share one small file and no server. The file contains two times on the machine's monotonic clock, which
+all processes of one boot see alike: the time at which the next call may be created, and the time at which the next
+other request would be due at an even rate. A process takes its turn like this:
+
+1. It locks the file, reads the two times, and reserves its slot by moving the time on by one interval for each call
+   or request: to ``max(time, now) + n / rate``. The ``max`` means that unused slots of the past are lost.
+2. It writes the times back, unlocks, and only then sleeps until its slot. The lock is held for microseconds, however
+   long the queue is.
+3. A process that would wait longer than its budget leaves the times unchanged and fails at once. So a request that
+   gives up takes no slot from the others.
+
+Calls are spaced evenly (no bursts: the platform counts them over short windows). Other requests may run ahead of the
+even rate by almost a second's worth: a command with a handful of requests then never waits.
+
+An urgent request (a hangup) reserves its slot like the others, so that they make room for it, but it waits neither
+for the slot nor for the lock. If the file cannot be used, the process reports that once and continues without a
+limit, since a limiter that fails must not stop a hangup; the platform's own 429 remains as the last resort.
+
+A monotonic clock begins anew at every boot, so the file also contains the (rounded) time of the boot. Times of
+another boot, times further ahead than any queue explains, and damaged content count as "now".
 
 Source: Voice API reference, "limits": 3 new calls and 15 other requests a second.
 """
@@ -29,11 +47,11 @@ LOCK_POLL_SECONDS = 0.005
 
 
 class SharedPace:
-    """Calls are spaced evenly; other requests may come in a burst of a second's worth.
+    """A rate limiter that shares a file with other processes.
 
     Args:
-        path: The file, made on first use.
-        remark: Told once if the file cannot be used: then this process keeps no pace, and goes on.
+        path: The file, created on first use.
+        remark: Called once with a remark if the file cannot be used; this process then continues without a limit.
     """
 
     def __init__(self, path: Path, clock: Clock, remark: Callable[[str], None]) -> None:
@@ -43,7 +61,7 @@ class SharedPace:
         self._is_urgent = False
 
     def hurry(self) -> None:
-        """From now on every request of this process goes first: even its questions are asked for a hang-up."""
+        """Treat every further request of this process as urgent, since its reads serve a hangup, too."""
         self._is_urgent = True
 
     def take(self, *, creates: int, others: int, urgent: bool, budget: float) -> float:
@@ -63,12 +81,12 @@ class SharedPace:
         self._reserve(0, 0, urgent=True, budget=0.0)
 
     def _lock(self, handle: int, budget: float) -> bool:
-        """Lock the file, as others hold it for a moment only; False if one holds it for *budget* seconds."""
+        """Lock the file; return False if another process holds the lock for *budget* seconds."""
         give_up = time.monotonic() + budget
         while not files.try_lock(handle):
             if time.monotonic() >= give_up:
                 return False
-            time.sleep(LOCK_POLL_SECONDS)  # the machine's own time: another process is waited for
+            time.sleep(LOCK_POLL_SECONDS)  # real time, whatever the clock: another process must act
         return True
 
     def _reserve(self, creates: int, others: int, *, urgent: bool, budget: float) -> float:
@@ -101,7 +119,7 @@ class SharedPace:
 
 
 def _parse(content: bytes, now: float, boot: int) -> tuple[float, float]:
-    """The two times; both count as now if no queue explains them: another boot, a clock that was set, damage."""
+    """Return the two times; "now" for both if the content is damaged or from another boot, or the clock was set."""
     try:
         create, other, theirs = (float(part) for part in content.split())
     except ValueError:

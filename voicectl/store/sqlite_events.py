@@ -1,4 +1,4 @@
-"""The events of one machine, in SQLite: WAL and ``synchronous=FULL``, so that what was added survives a power cut."""
+"""The event store of one machine, in SQLite (WAL, ``synchronous=FULL``): added events survive a power cut."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 SCHEMA_VERSION = 1
 
 LOCK_SECONDS = 0.5
-"""How long another process may be writing before ``add`` gives up: the receiver has a second place to keep things."""
+"""Time that ``add`` waits for another writer before it fails, in seconds; the receiver then uses its spool."""
 
 PURGE_LOCK_SECONDS = 10.0
 POLL_SECONDS = 0.2
@@ -32,7 +32,7 @@ PART = 64
 """Rows in one statement: a power of two."""
 
 LOG_PAGES = 4000
-"""Of 4 KiB, in the log before it is carried over into the file: what changes often is carried over less often."""
+"""Pages of 4 KiB in the log before a checkpoint; with a large log, pages that change often are copied less often."""
 
 PURGE_ROWS = 1000
 
@@ -88,14 +88,14 @@ _HINT = "Correct the problem, or choose another place with VOICECTL_STATE_DIR or
 
 
 class SqliteEvents:
-    """An ``EventStore`` in one file, 0600; any thread may use it, but one at a time.
+    """An ``EventStore`` in one file of mode 0600; any thread may use it, but only one at a time.
 
     Args:
-        path: The file, made where it is missing, in a directory that exists.
-        purge_lock_seconds: How long ``purge`` waits for others.
+        path: The file, created if it is missing, in an existing directory.
+        purge_lock_seconds: Time that ``purge`` waits for other processes.
 
     Raises:
-        StoreError: It cannot be used.
+        StoreError: The file cannot be used.
     """
 
     def __init__(self, path: Path, *, purge_lock_seconds: float = PURGE_LOCK_SECONDS) -> None:
@@ -151,10 +151,11 @@ class SqliteEvents:
             time.sleep(min(POLL_SECONDS, rest))
 
     def purge(self, before: float) -> int:
-        """See ``EventStore``; others may write meanwhile, but not while the file is written anew (100 MB: 1 s).
+        """See ``EventStore``. Other processes can write meanwhile, except while the file is rewritten (100 MB: 1 s).
 
         Raises:
-            StoreError: Also where a process that reads keeps some of it in the log: it is to be called again.
+            StoreError: The store failed; or a reading process keeps deleted bytes in the log, and the purge must be
+                repeated.
         """
         count = 0
         with self._patiently():
@@ -176,13 +177,13 @@ class SqliteEvents:
             self._db.close()
 
     def _open(self) -> sqlite3.Connection:
-        """Raises ``OSError`` and ``sqlite3.Error``."""
+        """Open the database. Raises ``OSError`` and ``sqlite3.Error``."""
         with files.opened(self._path, files.OWN) as handle:
             found = os.fstat(handle)
         db = sqlite3.connect(self._path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False)
         try:
-            db.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
-            db.execute("PRAGMA temp_store = MEMORY")  # and no copy of it left elsewhere
+            db.execute("PRAGMA secure_delete = ON")  # overwrite deleted content
+            db.execute("PRAGMA temp_store = MEMORY")  # and leave no copies elsewhere
             db.execute("PRAGMA synchronous = FULL")
             db.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
             self._migrate(db)
@@ -201,7 +202,7 @@ class SqliteEvents:
             )
         if version == SCHEMA_VERSION:
             return
-        with files.alone(self._path.parent):  # SQLite itself does not wait for another that switches to WAL
+        with files.alone(self._path.parent):  # SQLite does not wait for a process that is switching to WAL
             db.execute("PRAGMA journal_mode = WAL")
             with _transaction(db):
                 if _schema_version(db) == 0:
@@ -210,7 +211,7 @@ class SqliteEvents:
                     db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def _ready(self) -> sqlite3.Connection:
-        """The open database; opened anew where its file was removed or replaced, since nobody would find the old."""
+        """Return the open database; reopen it if its file was removed or replaced."""
         try:
             found = os.stat(self._path, follow_symlinks=False)  # noqa: PTH116 (at every commit)
             is_same = (found.st_dev, found.st_ino) == self._file
@@ -223,14 +224,14 @@ class SqliteEvents:
         return self._db
 
     def _version(self) -> tuple[int, ...]:
-        """Changes with every commit, of this connection and of others."""
+        """Return a value that changes with every commit of any connection."""
         return (*self._db.execute("PRAGMA data_version").fetchone(), self._db.total_changes)
 
     def _shrink(self) -> None:
-        """Write the file anew and empty the log: deleted rows stand in both.
+        """Rewrite the file and empty the log, since both may contain deleted rows.
 
-        In the file too, since ``secure_delete`` leaves what was moved from one page to another. The copy that SQLite
-        makes meanwhile may be too large for memory; it is a file of the same directory, without a name.
+        ``secure_delete`` does not erase rows that were moved from one page to another. The temporary copy that SQLite
+        makes may be too large for memory, so it is an unnamed file in the same directory.
         """
         db = self._ready()
         directory = str(self._path.parent.absolute()).replace("'", "''")
@@ -282,9 +283,9 @@ def _look_up(db: sqlite3.Connection, statement: str, values: Sequence[object]) -
 def _insert(
     db: sqlite3.Connection, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
 ) -> None:
-    """Many rows with each statement.
+    """Insert many rows with each statement.
 
-    A statement for each row would wait for the interpreter's lock at each, 5 ms, while another thread is busy.
+    With one statement per row, each would wait up to 5 ms for the interpreter's lock while another thread is busy.
     """
     into, row = f"{table} ({', '.join(columns)})", f"({', '.join('?' * len(columns))})"
     for part in _parts(rows):
@@ -293,7 +294,7 @@ def _insert(
 
 
 def _parts(whole: Sequence[T]) -> Iterator[Sequence[T]]:
-    """*whole* in parts of so few lengths that SQLite keeps their statements."""
+    """Split *whole* into parts of few different lengths, so that SQLite can reuse its prepared statements."""
     start, length = 0, PART
     while start < len(whole):
         while length > len(whole) - start:
