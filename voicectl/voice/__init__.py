@@ -1,1 +1,1 @@
-"""The vocabulary of calls: pure, standard library only, no clock, no HTTP."""
+"""The vocabulary of calls: records, events, endpoints, NCCOs. Pure code without clock, files or HTTP."""

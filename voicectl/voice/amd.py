@@ -1,4 +1,4 @@
-"""Answering machine detection: the advanced kind's settings.
+"""The settings of advanced machine detection.
 
 Source: Voice API reference, "machine detection".
 """
@@ -16,10 +16,10 @@ MAX_BEEP_SECONDS = 120
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Read ``mode=detect_beep,behavior=continue,beep_timeout=45`` into the API's object.
+    """Parse ``mode=detect_beep,behavior=continue,beep_timeout=45`` into the API's object.
 
     Raises:
-        InputError: A setting is unknown, or its value out of range.
+        InputError: A setting is unknown, or its value is out of range.
     """
     hint = "Write it as mode=detect_beep,behavior=continue,beep_timeout=45; each setting is optional."
     settings: dict[str, Any] = {}

@@ -1,4 +1,24 @@
-"""A call's record, its statuses, and what may follow what.
+"""A leg's record, its statuses, and the transitions between them.
+
+The record of a leg shows one status at a time. A history of statuses is legal if it begins with ``started`` and each
+status is in :data:`NEXT` of the one before::
+
+    started ──> ringing ──> answered ──> machine ──> completed
+       │           │            └──────────────────> completed
+       └───────────┴──> busy, cancelled, failed, rejected, timeout, unanswered
+       └──> answered                     (a far end that picks up at once never rings)
+
+Final statuses have no successor. ``machine`` replaces ``answered`` when machine detection decides so; its other
+verdict, ``human``, appears in events only, and the record stays ``answered``.
+
+Readers rarely see a whole history: polling misses short statuses, and events arrive late or not at all. So
+:meth:`Call.has_reached` does not replay a history. It asks whether the leg must be at or past a status, given the
+statuses that are known: ``answered`` implies ``ringing``, ``machine`` and ``human`` imply ``answered``, and every
+status implies ``started``. ``completed`` is ambiguous, since the platform also reports it after ``busy`` or
+``timeout``. It implies ``ringing``, but it proves an answer only together with a duration above 0 or with an event
+that shows the answer.
+
+The sandbox produces only legal histories; ``voicectl.voice.event`` defines what events prove.
 
 Source: Voice API reference, "call record" and "status values".
 """
@@ -33,13 +53,13 @@ LIVE = (CallStatus.STARTED, CallStatus.RINGING, CallStatus.ANSWERED, CallStatus.
 FINAL = frozenset(CallStatus) - frozenset(LIVE)
 
 HUMAN = "human"
-"""What machine detection found: events tell it, and a record never shows it."""
+"""A verdict of machine detection that only events report; records never show it."""
 
 Until: TypeAlias = CallStatus | Literal["ended", "human"]
-"""What can be waited for: a status, any final one, or :data:`HUMAN`."""
+"""A status to wait for; ``ended`` is any final one."""
 
 CONVERSATION_PREFIX = "CON-"
-"""How the id of a conversation begins; a UUID follows."""
+"""Prefix of a conversation's id; a UUID follows."""
 
 _LEG_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32}")
 
@@ -56,11 +76,11 @@ NEXT: dict[CallStatus, frozenset[CallStatus]] = {
     CallStatus.MACHINE: frozenset({CallStatus.COMPLETED}),
     **{status: frozenset() for status in FINAL},
 }
-"""What a leg's record may show after each status."""
+"""The statuses that a leg's record may show after each status."""
 
 
 class Region(StrEnum):
-    """A region of the platform, as applications name it: a call lives in one.
+    """A region of the platform, as applications name it. A call lives in one region.
 
     Source: Application API v2 reference, ``capabilities.voice.region``.
     """
@@ -74,7 +94,7 @@ class Region(StrEnum):
 
 
 class LegAction(StrEnum):
-    """What ``PUT /v1/calls/{uuid}`` does that is harmless twice."""
+    """The actions of ``PUT /v1/calls/{uuid}`` that are safe to repeat."""
 
     MUTE = "mute"
     UNMUTE = "unmute"
@@ -88,11 +108,11 @@ class Call:
 
     Attributes:
         uuid: The leg's id, a hyphenated UUID or 32 hex digits.
-        status: One of :class:`CallStatus`, or a word that is newer than this program.
+        status: One of :class:`CallStatus`, or a status unknown to this version.
         to: The endpoint object as received, ``{}`` if the record has none.
-        from_: The same for the caller; withheld callers have no number.
-        raw: The record as received, every field of it.
-        told: What events told beside it: statuses, and :data:`HUMAN`.
+        from_: The endpoint object of the caller; withheld callers have no number.
+        raw: The record as received, with every field.
+        told: Statuses that events reported, including :data:`HUMAN`.
     """
 
     uuid: str
@@ -107,7 +127,7 @@ class Call:
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> Call:
-        """Read a record liberally: only ``uuid`` must be there.
+        """Read a record liberally: only ``uuid`` is required.
 
         Raises:
             ValueError: *raw* has no text in ``uuid``.
@@ -129,18 +149,18 @@ class Call:
 
     @property
     def is_final(self) -> bool:
-        """Whether the leg is over, for good."""
+        """True if the leg is over."""
         return self.status in FINAL
 
     @property
     def was_answered(self) -> bool:
-        """Whether the record, or an event, proves that somebody, or a machine, picked up."""
+        """True if the record or an event proves that a person or a machine answered."""
         if not self._been.isdisjoint(_PICKED_UP):
             return True
         return self.status == CallStatus.COMPLETED and _is_positive(self.duration)
 
     def has_reached(self, until: Until) -> bool:
-        """Whether the leg is at *until* or past it.
+        """Return True if the leg is at *until* or past it.
 
         ``completed`` may follow ``busy`` or ``timeout``: it proves ringing, and proves an answer only with a
         ``duration`` above 0.
@@ -154,7 +174,7 @@ class Call:
         return until == CallStatus.ANSWERED and self.was_answered
 
     def rules_out(self, until: Until) -> bool:
-        """Whether the leg is known never to come to *until*: of ``human`` and ``machine`` one is told, once."""
+        """Return True if the leg can no longer reach *until*: machine detection reports one verdict, once."""
         return _OTHER_VERDICT.get(until) in self._been
 
     @property
@@ -163,17 +183,17 @@ class Call:
 
 
 def is_leg_id(text: str) -> bool:
-    """Whether *text* has the form of a leg's full id: a hyphenated UUID, or 32 hex digits."""
+    """Return True if *text* has the form of a leg's full id: a hyphenated UUID, or 32 hex digits."""
     return _LEG_ID.fullmatch(text) is not None
 
 
 def is_conversation_id(text: str) -> bool:
-    """Whether *text* has the form of a conversation's id: ``CON-`` and a UUID."""
+    """Return True if *text* has the form of a conversation's id: ``CON-`` and a UUID."""
     return text.startswith(CONVERSATION_PREFIX) and is_leg_id(text.removeprefix(CONVERSATION_PREFIX))
 
 
 def hyphenated(uuid: str) -> str:
-    """A leg's full id as the platform writes it: hyphenated, in lower case."""
+    """Return a leg's full id as the platform writes it: hyphenated, in lower case."""
     plain = uuid.replace("-", "").lower()
     return "-".join((plain[:8], plain[8:12], plain[12:16], plain[16:20], plain[20:]))
 
@@ -183,7 +203,7 @@ def _text(value: object) -> str:
 
 
 def _party(value: object) -> dict[str, Any]:
-    """An endpoint object; old records hold it in an array, odd ones as bare text."""
+    """Return an endpoint object, which old records wrap in an array and some records give as bare text."""
     if isinstance(value, list):
         value = value[0] if value else None
     if isinstance(value, dict):

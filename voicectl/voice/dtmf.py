@@ -15,10 +15,10 @@ _DIGITS = re.compile(r"[0-9*#p]+")
 def check(digits: str) -> str:
     """Return *digits* if they can be sent: ``0-9``, ``*``, ``#`` and ``p``, a pause of 500 ms.
 
-    The message names the position and never the digits themselves: they may be a PIN.
+    The message gives the position and never the digits themselves, which may be a PIN.
 
     Raises:
-        InputError: *digits* is empty or holds something else.
+        InputError: *digits* is empty or contains another character.
     """
     if _DIGITS.fullmatch(digits):
         return digits

@@ -1,4 +1,4 @@
-"""Endpoints: what a leg connects to. One normaliser for what people type, one label for what records hold.
+"""Endpoints, which legs connect to: parsing of user input, and labels for records.
 
 Source: Voice API reference, "endpoint objects".
 """
@@ -17,7 +17,7 @@ WEBSOCKET_CONTENT_TYPE = "audio/l16;rate=16000"
 
 
 class EndpointOption(NamedTuple):
-    """An option that some types of endpoint take: the field it becomes, and those types."""
+    """An option of some types of endpoint: the API field and those types."""
 
     field: str
     types: tuple[str, ...]
@@ -42,7 +42,7 @@ def number(text: str) -> str:
     """Normalise a phone number to E.164 digits without ``+``: 7 to 15 ASCII digits, no leading 0.
 
     Raises:
-        InputError: *text* is something else: separators, letters, ``00``, digits of another script.
+        InputError: *text* is not such a number: it has separators, letters, ``00`` or digits of another script.
     """
     found = _NUMBER.fullmatch(text)
     if not found:
@@ -54,12 +54,13 @@ def number(text: str) -> str:
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Turn what a user typed into the API's endpoint object.
+    """Parse user input into the API's endpoint object.
 
-    ``447700900001``, ``sip:user@host``, ``ws://...``, ``wss://...``, ``app:NAME`` or ``vbc:EXTENSION``.
+    Args:
+        text: ``447700900001``, ``sip:user@host``, ``ws://...``, ``wss://...``, ``app:NAME`` or ``vbc:EXTENSION``.
 
     Raises:
-        InputError: *text* is none of these.
+        InputError: *text* has another form.
     """
     scheme, colon, rest = text.partition(":")
     match scheme.lower() if colon else "":
@@ -80,34 +81,34 @@ def parse(text: str) -> dict[str, Any]:
 
 
 def caller(text: str) -> str:
-    """Normalise a caller id: one of your numbers, or a SIP URI in its place; raises as :func:`number`."""
+    """Normalise a caller id: one of your numbers, or a SIP URI; raises as :func:`number` does."""
     return text if _SIP.fullmatch(text) else number(text)
 
 
 def with_options(endpoint: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an endpoint object to dial with *options* of :data:`OPTIONS`, which its type takes."""
+    """Return an endpoint object with *options* of :data:`OPTIONS` added, which its type must support."""
     return endpoint | {OPTIONS[name].field: value for name, value in options.items()}
 
 
 def websocket_authorization(header: str | None) -> dict[str, str]:
-    """Return how the platform signs in to a WebSocket: with that header, or, without one, with a token of its own."""
+    """Return the authorization of a WebSocket: *header*, or without one a token of the platform."""
     return {"type": "vonage"} if header is None else {"type": "custom", "value": header}
 
 
 def dialled(endpoint: dict[str, Any]) -> str | None:
-    """Whom the platform dials for an endpoint object: by its type, else whatever it names; None for nobody."""
+    """Return the address that the platform dials for an endpoint object; None if it has none."""
     field = _DIALLED.get(str(endpoint.get("type")))
     value = endpoint.get(field) if field else None
     return label(endpoint) if value in (None, "") else str(value)
 
 
 def shown(endpoint: dict[str, Any]) -> dict[str, Any]:
-    """An endpoint object as records have it: without the keys it presses, and without what signs it in."""
+    """Return an endpoint object as records show it, without DTMF digits and authorization."""
     return {name: endpoint[name] for name in ("type", *_ADDRESSES) if name in endpoint}
 
 
 def label(endpoint: dict[str, Any]) -> str | None:
-    """How an endpoint object is shown in a table: its number, URI, user or extension; None if it has none."""
+    """Return the label of an endpoint object for a table: number, URI, user or extension; None if it has none."""
     for field in _ADDRESSES:
         value = endpoint.get(field)
         if value not in (None, ""):
@@ -116,5 +117,5 @@ def label(endpoint: dict[str, Any]) -> str | None:
 
 
 def is_same(shown: object, asked: str) -> bool:
-    """Compare what a record shows of an endpoint with what was asked for; the ``+`` of a number does not count."""
+    """Return True if a record's address equals the requested one, ignoring the ``+`` of a number."""
     return isinstance(shown, str) and shown.removeprefix("+") == asked.removeprefix("+")

@@ -1,6 +1,21 @@
-"""Events of calls, as webhooks tell them: what kind one is, whom it is about, and what a leg's events add up to.
+"""Events of calls as webhooks deliver them: their kind, their leg, and the state of a leg that its events prove.
 
-Nothing here depends on the order in which events come, on how often one comes, or on all of them coming.
+Webhooks arrive out of order, twice, or never. So the state of a leg is not computed by applying one event after the
+other. :func:`fold` is a function of the *set* of events: it gives the same result for every order and with repeated
+events. It rests on these rules:
+
+- Statuses have ranks: started < ringing < answered < human and machine < disconnected < final. The leg's status is
+  the one of highest rank; a late ``ringing`` never takes a leg back from ``answered``.
+- A leg ends once, but may report two final statuses: a reason (``busy``, ``timeout``, ``failed`` ...) and
+  ``completed``. The reason wins, since it says why the leg ended. But if one event proves that the leg was answered
+  and another reports ``completed``, a reason for not being answered does not apply, and ``completed`` wins.
+- An answer is proved by ``answered``, ``human``, ``machine`` or ``disconnected``, or by ``completed`` with a duration
+  above 0. A ``completed`` without a duration proves nothing.
+- Fields that change (machine detection, its sub-state, the conversation, and all other fields) take the value of the
+  latest event. "Latest" means by the event's own timestamp, then by rank, then by content, so that two events with
+  the same timestamp have a fixed order, too. The time of receipt plays no part.
+
+Which histories are legal is defined in ``voicectl.voice.call``; nothing here relies on a history being complete.
 
 Source: Vonage webhook reference, "call status events", "action events" and "router order".
 """
@@ -23,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class Kind(StrEnum):
-    """What an event tells of."""
+    """The kind of an event."""
 
     RECORD = "record"
     TRANSCRIBED = "transcribed"
@@ -45,13 +60,13 @@ _ROUTER = (
     ("status", Kind.STATUS),
     ("reason", Kind.ERROR),
 )
-"""The first field that is there says what an event is: ``transcribed`` events have a status as well."""
+"""Fields and kinds. The first field present decides: ``transcribed`` events, for instance, have a status, too."""
 
 _NESTED = frozenset({"dtmf", "speech", "payload", "headers", "custom_data", "original_request"})
-"""What a query holds as JSON text."""
+"""The fields that a query contains as JSON text."""
 
 MAX_DEPTH = 100
-"""How deep its fields may be nested; the platform's own are five deep."""
+"""Deepest nesting of an event's fields; the platform's own are nested five levels deep."""
 
 DISCONNECTED = "disconnected"
 
@@ -66,26 +81,26 @@ _RANKS: dict[str, int] = {
 
 
 def kind_of(fields: Fields) -> Kind:
-    """What an event with *fields* tells of."""
+    """Return the kind of an event with *fields*."""
     return next((kind for name, kind in _ROUTER if name in fields), Kind.UNKNOWN)
 
 
 def leg_of(fields: Fields) -> str | None:
-    """The leg that an event is about: ``uuid``, else the ``call_uuid`` of ``human`` and ``machine``; None if none."""
+    """Return an event's leg: ``uuid``, else the ``call_uuid`` of ``human`` and ``machine``; None without one."""
     found = (fields.get(name) for name in ("uuid", "call_uuid"))
     return next((each for each in found if isinstance(each, str) and is_leg_id(each)), None)
 
 
 def conversation_of(fields: Fields) -> str | None:
-    """The conversation that an event is about; for a transfer, the one the leg went to."""
+    """Return an event's conversation; for a transfer, the one that the leg moved to."""
     found = (fields.get(name) for name in ("conversation_uuid_to", "conversation_uuid"))
     return next((each for each in found if isinstance(each, str) and each), None)
 
 
 def rtc_of(fields: Fields) -> tuple[str | None, str | None, str | None]:
-    """The type, leg and conversation of an RTC event; None for what it does not tell.
+    """Return the type, leg and conversation of an RTC event, each None if the event does not have it.
 
-    Its leg is that of its ``channel``, where it has one.
+    The leg is that of the ``channel``.
     """
     kind = fields.get("type", fields.get("event_type"))
     conversation = fields.get("conversation_id")
@@ -98,17 +113,17 @@ def rtc_of(fields: Fields) -> tuple[str | None, str | None, str | None]:
 
 
 def is_about_event(fields: Fields) -> bool:
-    """Whether a request to the fallback URL stands in for an event that could not be told, not for an answer."""
+    """Return True if a request to the fallback URL replaces an event that could not be delivered, not an answer."""
     return strict_json.fields(fields.get("original_request")).get("type") == "event"
 
 
 def time_of(fields: Fields) -> float | None:
-    """The ``timestamp`` in Unix seconds; None if there is none that a calendar has."""
+    """Return the ``timestamp`` in Unix seconds; None if it is absent or invalid."""
     return moment(fields.get("timestamp"))
 
 
 def moment(value: object) -> float | None:
-    """An API time in Unix seconds; one without an offset is UTC. None if it is none."""
+    """Return an API time in Unix seconds, UTC if it has no offset; None if it is not a time."""
     if not isinstance(value, str):
         return None
     try:
@@ -119,9 +134,9 @@ def moment(value: object) -> float | None:
 
 
 def from_query(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """The fields of a webhook that came by GET: all of them text, objects as JSON in one parameter.
+    """Return the fields of a webhook sent by GET: texts, and objects that are JSON in one parameter.
 
-    What is no object stays text, as does one that :mod:`voicectl.strict_json` refuses.
+    A value that is not an object, or that :mod:`voicectl.strict_json` refuses, remains a text.
     """
     return {name: _nested(value) if name in _NESTED else value for name, value in pairs}
 
@@ -137,16 +152,16 @@ def _nested(text: str) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegState:
-    """What is known of a leg from its events, whichever of them came.
+    """The state of a leg according to the events that arrived.
 
     Attributes:
-        status: The farthest that it came; of two final ones the one that tells why it ended.
-        reason: The final status other than ``completed`` that was told, if one was.
-        was_answered: Whether an event proves that somebody, or a machine, picked up.
-        detection: ``human`` or ``machine``; of several the one told last.
-        sub_state: Of a machine, the one told last: ``beep_start``, ``beep_timeout``.
-        told: Every status that was told.
-        fields: Every field that its status events told, the latest value of each.
+        status: The status of highest rank; of two final ones, the reason why the leg ended.
+        reason: The final status other than ``completed``, if one was reported.
+        was_answered: True if an event proves that a person or a machine answered.
+        detection: ``human`` or ``machine``, whichever was reported last.
+        sub_state: The last sub-state of a machine: ``beep_start`` or ``beep_timeout``.
+        told: Every reported status.
+        fields: Every field of the status events, with its latest value.
     """
 
     uuid: str
@@ -161,14 +176,14 @@ class LegState:
 
     @property
     def is_final(self) -> bool:
-        """Whether the leg is over."""
+        """True if the leg is over."""
         return self.status in FINAL
 
 
 def fold(uuid: str, events: Iterable[Fields]) -> LegState | None:
-    """What the *events* of leg *uuid* add up to; None if none of them tells of its status.
+    """Return the state of leg *uuid* according to *events*; None if no event reports its status.
 
-    The result is the same for every order, and with any of them twice.
+    The result is the same for every order of the events, and with repeated ones.
     """
     told = sorted((each for each in events if leg_of(each) == uuid), key=_order)
     statuses = [each for each in told if kind_of(each) is Kind.STATUS and isinstance(each["status"], str)]
@@ -177,7 +192,7 @@ def fold(uuid: str, events: Iterable[Fields]) -> LegState | None:
     was_answered = any(map(_proves_answer, statuses))
     reasons = [each["status"] for each in statuses if each["status"] in FINAL - {CallStatus.COMPLETED}]
     if was_answered and any(each["status"] == CallStatus.COMPLETED for each in statuses):
-        reasons = []  # why nobody answered is no reason where somebody did
+        reasons = []  # a reason for no answer does not apply to an answered leg
     farthest = max((each["status"] for each in reversed(statuses)), key=rank)
     detections = [each["status"] for each in statuses if each["status"] in (HUMAN, CallStatus.MACHINE)]
     sub_states = [each["sub_state"] for each in statuses if isinstance(each.get("sub_state"), str)]
@@ -196,12 +211,12 @@ def fold(uuid: str, events: Iterable[Fields]) -> LegState | None:
 
 
 def rank(status: str) -> int:
-    """How far a leg with *status* has come; 0 if nobody knows the word."""
+    """Return the rank of *status*; 0 for an unknown status."""
     return _RANKS.get(status, 0)
 
 
 def _order(fields: Fields) -> tuple[float, int, str]:
-    """By time, then by how far a status is, then by anything that is always the same."""
+    """Return a sort key: the time, then the rank of the status, then the content, for a fixed order."""
     status = fields.get("status")
     how_far = rank(status) if isinstance(status, str) else 0
     return time_of(fields) or 0.0, how_far, json.dumps(fields, sort_keys=True, default=str)

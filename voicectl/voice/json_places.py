@@ -1,6 +1,7 @@
-"""JSON with places: where in a text each value stands, so that what is wrong with it can be pointed at.
+"""A JSON reader that records the position of each value, so that messages can point at it.
 
-Scalars are read by :mod:`json`; arrays and objects here, because it keeps no positions and takes any key twice.
+:mod:`json` reads the scalars. Arrays and objects are read here, since :mod:`json` records no positions and accepts
+repeated keys.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _LINE = re.compile(r"\n")
 
 
 class BadJson(ValueError):
-    """A text is not JSON; says why and at what offset."""
+    """A text is not JSON; the error has the reason and the offset."""
 
     def __init__(self, message: str, offset: int) -> None:
         super().__init__(message)
@@ -33,12 +34,12 @@ class BadJson(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A JSON text that was read.
+    """A JSON text after reading.
 
     Attributes:
-        value: What it holds; of a key that is there twice, the last.
-        offsets: Where each value begins.
-        repeated: The keys that were there before in their object, and where the later one begins.
+        value: The value of the text; of a repeated key, the last value.
+        offsets: The offset of each value.
+        repeated: The repeated keys, each with the offset of its later occurrence.
     """
 
     value: Any
@@ -50,7 +51,7 @@ def read(text: str) -> Document:
     """Read one JSON value, and nothing after it.
 
     Raises:
-        BadJson: *text* is something else, holds a number that JSON or a float does not have, or is nested too deeply.
+        BadJson: *text* is not JSON, contains a number that is not valid or not finite, or is nested too deeply.
     """
     reader = _Reader(text)
     value, end = reader.value(reader.skip(0), ())
@@ -61,19 +62,19 @@ def read(text: str) -> Document:
 
 
 class Lines:
-    """Turns offsets in *text* into lines and columns, both counted from 1."""
+    """A converter from offsets in *text* to lines and columns, both counted from 1."""
 
     def __init__(self, text: str) -> None:
         self._starts = [0, *(found.end() for found in _LINE.finditer(text))]
 
     def place(self, offset: int) -> tuple[int, int]:
-        """The line and the column of the character at *offset*."""
+        """Return the line and column of the character at *offset*."""
         line = bisect_right(self._starts, offset)
         return line, offset - self._starts[line - 1] + 1
 
 
 def show(path: Path) -> str:
-    """*path* as JSONPath: ``$[2].dtmf.timeOut``, ``$[0].endpoint[0]['content-type']``."""
+    """Return *path* as JSONPath: ``$[2].dtmf.timeOut``, ``$[0].endpoint[0]['content-type']``."""
     return "$" + "".join(map(_step, path))
 
 
@@ -93,12 +94,12 @@ class _Reader:
     repeated: list[tuple[Path, int]] = field(default_factory=list)
 
     def skip(self, at: int) -> int:
-        """The offset of the first character from *at* on that is no space."""
+        """Return the offset of the first character from *at* on that is not whitespace."""
         found = _SPACE.match(self.text, at)
         return found.end() if found else at
 
     def value(self, at: int, path: Path) -> tuple[Any, int]:
-        """The value at *at*, and the offset behind it."""
+        """Return the value at *at*, and the offset after it."""
         self.offsets[path] = at
         first = self.text[at : at + 1]
         if first in ("[", "{") and first:
@@ -154,7 +155,7 @@ class _Reader:
                 return members, at
 
     def _next(self, end: int, closing: str) -> tuple[int, bool]:
-        """Where the next element begins; or what is behind the *closing* one, and that it was closed."""
+        """Return the offset of the next element and False, or the offset after *closing* and True."""
         at = self.skip(end)
         if self.text.startswith(closing, at):
             return at + 1, True

@@ -1,4 +1,4 @@
-"""Text to be spoken: how long it is in characters and in seconds.
+"""The length of a text to speak, in characters and in seconds.
 
 Source: NCCO reference, "talk" (1,500 characters, not counting SSML tags).
 """
@@ -15,12 +15,12 @@ _BREAK = re.compile(r"<break\b[^<>]*?\btime\s*=\s*['\"]([0-9.]+)(ms|s)['\"]", re
 
 
 def characters(text: str) -> int:
-    """How many characters of *text* count: all but the tags where it is SSML."""
+    """Return the number of characters of *text*, not counting SSML tags."""
     return len(_TAG.sub("", text)) if is_ssml(text) else len(text)
 
 
 def seconds(text: str) -> float:
-    """About how long it takes to say *text*, the breaks of SSML counted."""
+    """Return the approximate seconds to speak *text*, including SSML breaks."""
     pause = 0.0
     if is_ssml(text):
         for amount, unit in _BREAK.findall(text):
@@ -32,5 +32,5 @@ def seconds(text: str) -> float:
 
 
 def is_ssml(text: str) -> bool:
-    """Whether *text* is one ``<speak>`` document."""
+    """Return True if *text* is a ``<speak>`` document."""
     return text.lstrip().lower().startswith("<speak")

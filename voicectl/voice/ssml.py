@@ -1,7 +1,7 @@
-"""SSML: whether a text with tags can be read, and which of its tags the platform knows.
+"""Checks of SSML: well-formedness, and tags and attributes that the platform does not document.
 
-Read by expat itself, which says where it stops. A document type is refused: it could define entities, and the
-platform needs none.
+The text is parsed by expat, which reports the position of an error. A document type is refused, since it could define
+entities.
 
 Source: Voice API reference, "TTS lists".
 """
@@ -41,31 +41,31 @@ TAGS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "sub": {},
 }
-"""Each tag, and the values of those of its attributes that have a list."""
+"""The documented tags, and the values of attributes that have a fixed list."""
 
 MAX_DOUBTS = 100
-"""More are not told: each takes a while, and nobody says so many tags."""
+"""Most doubts to report for one text, since finding each takes a while."""
 
 _TAG = re.compile(rf"</?(?:{'|'.join(sorted(TAGS, key=len, reverse=True))})(?:\s[^<>]*)?/?>", re.IGNORECASE)
 _PAUSE = re.compile(r"[0-9]+(\.[0-9]+)?(ms|s)")
 
 
 class Doubt(NamedTuple):
-    """Something in a text that the platform may not read as it was meant."""
+    """A part of a text that the platform may not read as intended."""
 
     message: str
     hint: str
 
 
 class BadSsml(ValueError):
-    """A text begins as SSML and cannot be read as such."""
+    """A text begins as SSML and is not valid SSML."""
 
 
 def check(text: str) -> list[Doubt]:
-    """What is doubtful about *text*, each thing once.
+    """Return the doubts about *text*, each once.
 
     Raises:
-        BadSsml: It begins with ``<speak`` and is not one well-formed document.
+        BadSsml: *text* begins with ``<speak`` and is not one well-formed document.
     """
     if speech.is_ssml(text):
         return _read(text)

@@ -1,4 +1,4 @@
-"""NCCO: the actions that a leg runs, first to last. Building them, and reading out whom they dial.
+"""NCCOs, the actions that a leg runs in order: functions to build them and to find the endpoints they dial.
 
 Source: NCCO reference.
 """
@@ -25,12 +25,12 @@ def talk(
     loop: int | None = None,
     level: float | None = None,
 ) -> Action:
-    """Say *text*."""
+    """Return the action that speaks *text*."""
     return _action("talk", text=text, language=language, style=style, premium=premium, loop=loop, level=level)
 
 
 def stream(url: str, *, loop: int | None = None, level: float | None = None) -> Action:
-    """Play the audio file at *url*."""
+    """Return the action that plays the audio file at *url*."""
     return _action("stream", streamUrl=[url], loop=loop, level=level)
 
 
@@ -45,7 +45,7 @@ def conversation(
     record: bool | None = None,
     music: str | None = None,
 ) -> Action:
-    """Join the room *name*; ``[]`` for *can_hear* or *can_speak* means nobody."""
+    """Return the action that joins the room *name*; ``[]`` for *can_hear* or *can_speak* means no legs."""
     return _action(
         "conversation",
         name=name,
@@ -60,22 +60,22 @@ def conversation(
 
 
 def connect(to: dict[str, Any], *, from_: str | None = None, limit: int | None = None) -> Action:
-    """Dial *to*, an endpoint object, into the leg's conversation.
+    """Return the action that dials *to* into the leg's conversation.
 
     Args:
-        to: As :func:`voicectl.voice.endpoint.parse` makes it.
-        from_: One of your numbers; a text here, not the object of REST.
-        limit: Seconds after which the platform ends it, at most 7200.
+        to: An endpoint object, as :func:`voicectl.voice.endpoint.parse` returns it.
+        from_: One of your numbers; a string here, not an object as in the REST API.
+        limit: Seconds after which the platform ends the connection, at most 7200.
     """
     caller = {} if from_ is None else {"from": from_}
     return _action("connect", limit=limit) | caller | {"endpoint": [to]}
 
 
 def dialled(ncco: object) -> Iterator[str]:
-    """Whom the ``connect`` actions of an NCCO dial: numbers, URIs, users and extensions, in order.
+    """Yield the numbers, URIs, users and extensions that the ``connect`` actions of an NCCO dial, in order.
 
-    Reads whatever is there: a malformed action dials nobody. What an endpoint's type does not use is not looked at:
-    a harmless ``number`` beside the ``uri`` of a SIP endpoint is nobody's.
+    Malformed actions are skipped. Fields that the type of an endpoint does not use are ignored, such as a ``number``
+    beside the ``uri`` of a SIP endpoint.
     """
     if not isinstance(ncco, list):
         return
@@ -90,5 +90,5 @@ def dialled(ncco: object) -> Iterator[str]:
 
 
 def _action(action: str, /, **options: Any) -> Action:
-    """An action with the options that were given."""
+    """Return an action with the options that are not None."""
     return {"action": action} | {key: value for key, value in options.items() if value is not None}

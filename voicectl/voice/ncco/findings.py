@@ -1,4 +1,4 @@
-"""What is wrong with an NCCO: findings, and how the values in them are shown."""
+"""Findings about an NCCO, and the display of values in them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MOST_GUESSED = 100
 
 
 class Severity(StrEnum):
-    """How bad a finding is."""
+    """The severity of a finding."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -23,12 +23,12 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong, or doubtful.
+    """One fault or doubt.
 
     Attributes:
-        path: The value that it is about; for something missing, the object that lacks it.
-        message: What is wrong.
-        hint: What is right.
+        path: The value at fault; for a missing option, its object.
+        message: The description of the fault.
+        hint: The advice on correcting it.
     """
 
     severity: Severity
@@ -38,33 +38,33 @@ class Finding:
 
     @property
     def is_error(self) -> bool:
-        """Whether it is more than a doubt."""
+        """True if the finding is an error, not a warning."""
         return self.severity is Severity.ERROR
 
 
 class Findings:
-    """Gathers findings."""
+    """A collection of findings."""
 
     def __init__(self) -> None:
         self.all: list[Finding] = []
         self._guesses = _MOST_GUESSED
 
     def may_guess(self) -> bool:
-        """Whether to look for the word that was meant; that takes long, and who has hundreds wrong meant no words."""
+        """Return True if a similar word may be suggested; only some are, since each search is slow."""
         self._guesses -= 1
         return self._guesses >= 0
 
     def error(self, path: Path, message: str, hint: str) -> None:
-        """Note what the platform refuses, or does not do as it is meant."""
+        """Add an error: the platform refuses the value, or does not act as intended."""
         self.all.append(Finding(Severity.ERROR, path, message, hint))
 
     def warn(self, path: Path, message: str, hint: str) -> None:
-        """Note what is doubtful, tolerated or old."""
+        """Add a warning: the value is doubtful, tolerated or deprecated."""
         self.all.append(Finding(Severity.WARNING, path, message, hint))
 
 
 def kind(value: Any) -> str:
-    """What *value* is, in words."""
+    """Return the JSON type of *value* in words."""
     match value:
         case None:
             return "null"
@@ -81,7 +81,7 @@ def kind(value: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """*value* as JSON, cut where it is long."""
+    """Return *value* as JSON, shortened if it is long."""
     try:
         text = json.dumps(value, ensure_ascii=False)
     except (ValueError, RecursionError):  # a number of thousands of digits; an object without end

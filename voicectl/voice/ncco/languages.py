@@ -1,8 +1,8 @@
-"""The language codes that the documents name, for speaking and for listening, and the styles of each voice.
+"""The documented language codes for speech synthesis and recognition, and the styles of each language.
 
-The platform adds codes and styles from release to release: what is not here is a doubt, not a fault.
+The platform adds codes and styles from release to release, so an unknown one is a warning, not an error.
 
-Source: Voice API reference, "talk" (the enumeration of the specification, what its SDKs know besides, and the styles
+Source: Voice API reference, "talk" (the enumeration of the specification, further codes of its SDKs, and the styles
 of the text-to-speech guide); NCCO reference, "input" (the speech recognition guide).
 """
 
@@ -20,7 +20,7 @@ SPOKEN = _words("""
     bn-IN de-AT de-ET en-GB-SCT en-IE en-NZ es-CO gl-ES gu-IN kn-IN lv-LV ml-IN ms-MY nl-BE pa-IN sr-RS
     ta-IN te-IN
 """)
-"""What ``talk`` speaks."""
+"""The languages that ``talk`` speaks."""
 
 HEARD = _words("""
     af-ZA sq-AL am-ET ar-DZ ar-BH ar-EG ar-IQ ar-IL ar-JO ar-KW ar-LB ar-MA ar-OM ar-QA ar-SA ar-PS
@@ -32,7 +32,7 @@ HEARD = _words("""
     es-PR es-ES es-US es-UY es-VE su-ID sw-KE sw-TZ sv-SE ta-IN ta-MY ta-SG ta-LK te-IN th-TH tr-TR
     uk-UA ur-IN ur-PK vi-VN zu-ZA
 """)
-"""What ``input`` and transcriptions understand."""
+"""The languages that ``input`` and transcriptions recognise."""
 
 DEFAULT = "en-US"
 
@@ -44,7 +44,7 @@ _STYLES = _words("""
     vi-VN:3 cy-GB:0
 """)
 LAST_STYLE = {code.lower(): int(last) for code, _, last in (pair.partition(":") for pair in _STYLES)}
-"""The highest style of each language, by its code in small letters."""
+"""The highest style of each language, by its code in lower case."""
 
 _STYLES_WITHOUT_SSML = _words("""
     ar:2,5,6 eu-es:0 ca-es:0,1 yue-cn:0 cmn-cn:3 cmn-tw:0 cs-cz:1,2 en-za:0 fi-fi:1 el-gr:1,2 he-il:0
@@ -55,4 +55,4 @@ WITHOUT_SSML = {
     code: frozenset(map(int, styles.split(",")))
     for code, _, styles in (pair.partition(":") for pair in _STYLES_WITHOUT_SSML)
 }
-"""The styles of each language that do not know SSML, by its code in small letters."""
+"""The styles of each language that do not support SSML, by its code in lower case."""

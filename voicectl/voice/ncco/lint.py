@@ -1,4 +1,4 @@
-"""All faults of an NCCO at once, without asking anybody: of a value, or of a file with line and column."""
+"""The NCCO linter: finds all faults of a value, or of a file with line and column, without a request."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Placed(NamedTuple):
 
 
 def lint(value: Any) -> list[Finding]:
-    """All findings about the JSON value *value*, an array of actions if all is well."""
+    """Return the findings about the JSON value *value*, which should be an array of actions."""
     found = Findings()
     _look(value, found)
     return found.all
 
 
 def first_error(value: Any) -> Finding | None:
-    """The first error among what :func:`lint` finds, without looking any further."""
+    """Return the first error that :func:`lint` finds, without looking further."""
     try:
         _look(value, _FirstError())
     except _Enough as exc:
@@ -41,7 +41,7 @@ def first_error(value: Any) -> Finding | None:
 
 
 def lint_file(content: bytes) -> list[Placed]:
-    """All findings about the file *content*, in its order; what is no JSON at all has one."""
+    """Return the findings about a file in the order of its text; a single one if it is not JSON."""
     try:
         text = content.decode()
     except UnicodeDecodeError as exc:
@@ -72,7 +72,7 @@ def lint_file(content: bytes) -> list[Placed]:
 
 
 class _Enough(Exception):
-    """An error was found."""
+    """The first error was found."""
 
     def __init__(self, finding: Finding) -> None:
         super().__init__(finding.message)
@@ -80,12 +80,12 @@ class _Enough(Exception):
 
 
 class _FirstError(Findings):
-    """Keeps no doubts, and ends it all with an error."""
+    """Findings that ignore warnings and stop at the first error."""
 
     def error(self, path: Path, message: str, hint: str) -> None:
         raise _Enough(Finding(Severity.ERROR, path, message, hint))
 
-    def warn(self, path: Path, message: str, hint: str) -> None:  # noqa: ARG002 (nobody is told)
+    def warn(self, path: Path, message: str, hint: str) -> None:  # noqa: ARG002 (ignored)
         return
 
     def may_guess(self) -> bool:

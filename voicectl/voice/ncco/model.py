@@ -1,4 +1,4 @@
-"""Every action of an NCCO and every option of it, as data: what the linter checks and the JSON Schema says.
+"""The actions of an NCCO and their options as data, for the linter and the JSON Schema.
 
 Source: NCCO reference.
 """

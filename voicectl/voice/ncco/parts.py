@@ -1,4 +1,4 @@
-"""What the actions of an NCCO have in common: URLs, numbers, leg ids, webhooks, transcriptions, machine detection."""
+"""Options common to several actions: URLs, numbers, leg ids, webhooks, transcription, machine detection."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The model as JSON Schema 2020-12, for editors.
 
-It says what a schema can: types, ranges, choices, rules within one object. What it refuses the linter calls an error;
-the rules between actions are the linter's alone.
+The schema covers types, ranges, choices, and rules within one object. Whatever it refuses is an error for the linter,
+too; the linter alone checks the rules between actions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Schema = dict[str, Any]
 
 
 def schema() -> Schema:
-    """The schema of an NCCO."""
+    """Return the schema of an NCCO."""
     definitions: dict[str, Schema] = {}
     root = _shape(NCCO, definitions)
     head = {"$schema": DIALECT, "title": "NCCO", "description": "The actions that a leg runs, in order."}
@@ -65,7 +65,7 @@ def _number(shape: shapes.Number) -> Schema:
 
 
 def _variant(shape: shapes.Variant, definitions: dict[str, Schema]) -> Schema:
-    """Chosen by its tag, so that an editor tells of the one that is meant and not of all the others."""
+    """Return a schema that chooses by the tag, so that an editor reports only errors of the chosen record."""
     for name, record in shape.records.items():
         definitions[f"{shape.what}.{name}"] = _record(record, definitions)
     return {

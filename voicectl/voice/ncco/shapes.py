@@ -1,6 +1,6 @@
-"""The shapes that a value of an NCCO can have, in which :mod:`~voicectl.voice.ncco.model` describes every option.
+"""The shapes of values in an NCCO, with which :mod:`~voicectl.voice.ncco.model` describes every option.
 
-Both readers of the model, the linter and the JSON Schema, know these few classes and nothing else of it.
+The linter and the JSON Schema depend on these few classes only, not on the options.
 """
 
 from __future__ import annotations
@@ -10,20 +10,19 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Final
 
 GIVEN: Final = object()
-"""In a :class:`Rule`: any value at all."""
+"""The marker for "any value" in a :class:`Rule`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text:
-    """A text.
+    """A string.
 
     Attributes:
-        right: What it should be, as after "write".
-        pattern: What all of it must match, in the regular expressions that Python and JSON Schema share.
-        most: The most characters.
-        known: The values that the documents name, compared without case; the platform grows, so others are a doubt
-            and no fault.
-        tolerated: A beginning that the platform drops, as the ``+`` of a number.
+        right: Description of a correct value, to follow "Write".
+        pattern: A regular expression for the whole string, in the syntax common to Python and JSON Schema.
+        most: The maximum number of characters.
+        known: The documented values, compared without case; another value is a warning, since the platform grows.
+        tolerated: A prefix that the platform ignores, such as the ``+`` of a number.
     """
 
     right: str = "a string"
@@ -35,11 +34,11 @@ class Text:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Number:
-    """A number; as text it is tolerated.
+    """A number; a string of digits is tolerated.
 
     Attributes:
-        step: It is a multiple of this.
-        is_clamped: A value out of range is moved to the nearest in range, not refused.
+        step: The value should be a multiple of this.
+        is_clamped: True if the platform replaces a value out of range by the nearest valid one.
     """
 
     whole: bool = True
@@ -50,7 +49,7 @@ class Number:
 
     @property
     def right(self) -> str:
-        """What it should be, as after "write"."""
+        """Description of a correct value, to follow "Write"."""
         kind = "a whole number" if self.whole else "a number"
         if self.least is None:
             return kind
@@ -63,27 +62,27 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """True or false; as text it is tolerated."""
+    """True or false; the strings ``"true"`` and ``"false"`` are tolerated."""
 
     right: str = "true or false"
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of some texts."""
+    """One of several strings."""
 
     values: tuple[str, ...]
 
     @property
     def right(self) -> str:
-        """What it should be, as after "write"."""
+        """Description of a correct value, to follow "Write"."""
         *others, last = (f'"{value}"' for value in self.values)
         return f"{', '.join(others)} or {last}" if others else last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Array:
-    """An array of things of one shape."""
+    """An array of values of one shape."""
 
     item: Shape
     right: str
@@ -96,8 +95,8 @@ class Free:
     """An object with any content.
 
     Attributes:
-        most_bytes: The most that it may take as JSON, in UTF-8 and without spaces.
-        values: The shape of each of its values, if they have one.
+        most_bytes: The maximum length as JSON, in UTF-8 and without spaces.
+        values: The shape of each value, if it is restricted.
     """
 
     most_bytes: int | None = None
@@ -107,17 +106,17 @@ class Free:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """An option of an action, or a field of an object in one.
+    """An option of an action, or a field of an object in an action.
 
     Attributes:
-        shape: What its value is.
+        shape: The shape of its value.
         about: One line for the schema.
-        required: Whether it must be there.
-        unless: It need not be there if one of these is.
-        default: What it is when left out.
-        deprecated: Why it should not be used any more, and what should.
-        alias_of: The option that it is another spelling of, known to be accepted.
-        newer: Who has it, if the documents do not.
+        required: True if the option is required.
+        unless: Options that replace it: it is not required if one of these is present.
+        default: The value if the option is absent.
+        deprecated: The advice for a deprecated option.
+        alias_of: The option that this is an accepted other spelling of.
+        newer: The source of an option that the public documentation does not describe.
     """
 
     shape: Shape
@@ -133,14 +132,14 @@ class Option:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """If *option* has *value*, then *other* must be there (with *other_value*), or must not.
+    """A rule: if *option* has *value*, then *other* must be present (with *other_value*), or absent.
 
     Attributes:
-        forbids: Whether *other* must not be there; else it must.
-        but_empty: An empty object does not count as *other* being there.
-        is_doubt: Breaking it is worth a warning only.
-        message: What is wrong if it is broken.
-        hint: What is right.
+        forbids: True if *other* must be absent, False if it must be present.
+        but_empty: True if an empty object counts as absent.
+        is_doubt: True if breaking the rule is only a warning.
+        message: The message if the rule is broken.
+        hint: The advice on correcting it.
     """
 
     option: str
@@ -159,9 +158,9 @@ class Record:
     """An object with options: an action, or a part of one.
 
     Attributes:
-        name: What it is called in messages.
+        name: Its name in messages.
         about: One line for the schema.
-        deprecated: Why it should not be used any more, and what should.
+        deprecated: The advice for a deprecated object.
     """
 
     name: str
@@ -174,7 +173,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """An object whose field *tag* says which record it is."""
+    """An object whose field *tag* selects its record."""
 
     tag: str
     what: str
@@ -190,5 +189,5 @@ FLAG_AS_TEXT = ("true", "false")
 
 
 def spelling(name: str) -> str:
-    """*name* without what snake case, camel case and hyphens make of it."""
+    """Return *name* in lower case without underscores and hyphens, to compare spellings."""
     return re.sub(r"[-_]", "", name).lower()

@@ -1,6 +1,6 @@
-"""Whether a value has the shape that the model gives it: types, ranges, names of options, rules within one object.
+"""Checks of a value against the model: types, ranges, names of options, rules within one object.
 
-Follows the shape, never the value: how deeply a value is nested makes no difference.
+The checks recurse along the model, not the value, so deeply nested values cannot exhaust the stack.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 _MOST_COMPARED = 40
 
 _spelt = lru_cache(512)(shapes.spelling)
-"""That of an option: of what a value holds there may be any number."""
+"""The cached spelling of an option; names from values are not cached, since there may be any number of them."""
 
 
 def check(shape: shapes.Shape, value: Any, path: Path, found: Findings) -> None:
-    """Note in *found* where *value* is not of *shape*."""
+    """Add to *found* the places where *value* does not match *shape*."""
     match shape:
         case shapes.Text():
             _text(shape, value, path, found)
@@ -49,12 +49,12 @@ def check(shape: shapes.Shape, value: Any, path: Path, found: Findings) -> None:
 
 
 def is_true(value: object) -> bool:
-    """Whether a flag is set, as true or as text."""
+    """Return True if a flag is set, as true or as ``"true"``."""
     return value is True or value == "true"
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:
-    """Which of *words* was most likely meant by *word*."""
+    """Return the one of *words* that *word* most likely stands for, None if none is close."""
     if len(word) > _MOST_COMPARED:
         return None
     meant = {shapes.spelling(each): each for each in words}
@@ -218,7 +218,7 @@ def _option(option: shapes.Option, name: str, value: Any, path: Path, found: Fin
 
 
 def _unknown(shape: shapes.Record, name: str, value: dict[str, Any], path: Path, found: Findings) -> None:
-    """An option that is not there: spelt in another case it is surely meant, else the platform may be newer."""
+    """Report an unknown option: an error if only its spelling is wrong, else a warning (it may be new)."""
     here = (*path, name)
     spelt = shapes.spelling(name)
     same = next((each for each in shape.options if _spelt(each) == spelt), None)
