@@ -1,4 +1,4 @@
-"""Work beside the main thread, waited for no longer than its owner likes."""
+"""Work in a background thread, with a limit on the time to wait for it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Beside(Generic[T]):
-    """Begins *work* at once, in a thread; a process that ends does not wait for it."""
+    """A background thread that starts *work* at once; the process does not wait for it when it exits."""
 
     def __init__(self, work: Callable[[], T]) -> None:
         self._work = work
@@ -24,13 +24,13 @@ class Beside(Generic[T]):
         self._thread.start()
 
     def wait(self, seconds: float | None = None) -> T:
-        """What the work returns; raises what it raises.
+        """Return the result of the work, or raise its exception.
 
         Args:
-            seconds: None: for as long as it takes.
+            seconds: Longest time to wait; None for no limit.
 
         Raises:
-            TransportError: It is not done by then, and goes on.
+            TransportError: The work is not done in time. It continues.
         """
         self.end(seconds)
         if self._failure is not None:
@@ -38,7 +38,7 @@ class Beside(Generic[T]):
         return self._returned[0]
 
     def end(self, seconds: float | None = None) -> None:
-        """Wait for the end of the work, whether it goes well or not.
+        """Wait for the end of the work, whether it succeeds or fails.
 
         Raises:
             TransportError: See :meth:`wait`.
@@ -47,12 +47,12 @@ class Beside(Generic[T]):
             raise TransportError("There was no answer in time.")
 
     def is_done(self, seconds: float | None = None) -> bool:
-        """Whether the work came to its end within *seconds*, well or not."""
+        """Return True if the work ended within *seconds*, whether it succeeded or failed."""
         self._thread.join(None if seconds is None else max(seconds, 0.0))
         return not self._thread.is_alive()
 
     def _run(self) -> None:
         try:
             self._returned.append(self._work())
-        except BaseException as exc:  # noqa: BLE001 (for whoever waits)
+        except BaseException as exc:  # noqa: BLE001 (raised again by wait)
             self._failure = exc

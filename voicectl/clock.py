@@ -1,4 +1,4 @@
-"""Time as something handed in, so that ten seconds of ringing take a test none."""
+"""A clock that is passed as an argument, so that a test does not have to wait while a phone rings."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What the rest of voicectl knows of time; the names are those of :mod:`time`."""
+    """The clock of voicectl; its methods are named as in :mod:`time`."""
 
     def time(self) -> float:
-        """Seconds since 1970, UTC: the wall clock."""
+        """Return the seconds since 1970, UTC, of the wall clock."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds on a clock that never steps back, comparable between processes of this machine."""
+        """Return the seconds of a clock that never steps back; all processes of this machine share it."""
         ...
 
     def sleep(self, seconds: float) -> None:
-        """Let *seconds* pass."""
+        """Wait for *seconds*."""
         ...
 
 

@@ -1,29 +1,29 @@
-"""Every deliberate error of voicectl, the tree drawn here; ``cli.errors`` gives each its exit status.
+"""The deliberate errors of voicectl, as a tree; ``cli.errors`` maps each to its exit status.
 
 ::
 
-    VoicectlError            message, and ``hint``: what to try next
+    VoicectlError            the message, and a ``hint`` on what to do next
     ├── ConfigError          a profile, key or setting is missing or malformed
     ├── InputError           an NCCO, endpoint, id or digits break the rules
     ├── JournalError         the journal cannot be used
     ├── StoreError           the store of webhook events cannot be used
     ├── SignatureError       a webhook is unsigned, forged, stale or altered
-    ├── ApiError             the API said no: status, title, detail, trace id
+    ├── ApiError             the API refused: status, title, detail, trace id
     │   ├── AuthError        401, 403
     │   ├── NotFoundError    404
     │   └── RateLimitedError 429, after waiting
     ├── LegError             a leg reference names no leg, or several
-    ├── TransportError       no usable answer on something that may be repeated
+    ├── TransportError       no usable answer to a request that may be repeated
     │   ├── NotSent          not a byte of the request left this machine
     │   └── NoAnswer         it was sent; it may have been carried out
     ├── OutcomeUnknown       it may or may not have happened
     ├── WaitError            a wait ended without the status waited for
     │   ├── WaitTimeout      it did not come in time
     │   └── WaitEnded        another final status came instead
-    ├── GuardError           refused here: consent, bound or policy
+    ├── GuardError           refused by voicectl: confirmation, limit or policy
     └── Interrupted          a signal came before the work was done
 
-``DryRun`` stands beside the tree: it ends a command that was asked to send nothing, and is no fault.
+``DryRun`` is not part of the tree: it ends a command that was asked to send nothing, and is not a failure.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class LegRecord(Protocol):
-    """A leg as last seen, as far as an error carries it; see :class:`voicectl.voice.call.Call`."""
+    """A leg as last seen, as errors carry it; see :class:`voicectl.voice.call.Call`."""
 
     @property
     def raw(self) -> dict[str, Any]:
@@ -44,7 +44,7 @@ class LegRecord(Protocol):
 
 
 class VoicectlError(Exception):
-    """A fault worth telling in words: what failed and why, and ``hint``, what to do next."""
+    """An error for the user: the message says what failed and why, the ``hint`` what to do next."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -57,7 +57,7 @@ class ConfigError(VoicectlError):
 
 
 class InputError(VoicectlError):
-    """Something the user gave breaks the rules; says where."""
+    """Input of the user breaks the rules; the message says where."""
 
 
 class JournalError(VoicectlError):
@@ -69,7 +69,7 @@ class StoreError(VoicectlError):
 
 
 class SignatureError(VoicectlError):
-    """A webhook is unsigned, forged, stale or altered: ``is_unsigned`` says the first of it."""
+    """A webhook is unsigned (``is_unsigned``), forged, stale or altered."""
 
     def __init__(self, message: str, *, is_unsigned: bool = False, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -77,12 +77,12 @@ class SignatureError(VoicectlError):
 
 
 class ApiError(VoicectlError):
-    """The API refused the request with a whole, well-formed answer.
+    """The API refused the request with a complete, well-formed answer.
 
     Attributes:
         status: The HTTP status.
-        title: The API's own short words for it.
-        trace_id: What Vonage support asks for.
+        title: The API's title for the error.
+        trace_id: The trace id, which Vonage support asks for.
     """
 
     def __init__(
@@ -109,10 +109,10 @@ class NotFoundError(ApiError):
 
 
 class RateLimitedError(ApiError):
-    """Still over the rate limit after waiting (429).
+    """The rate limit is still exceeded after waiting (429).
 
     Attributes:
-        retry_after: Seconds of quiet that the API asks for; None if it does not say.
+        retry_after: Seconds to wait according to the API; None if it does not say.
     """
 
     retry_after: float | None = None
@@ -126,8 +126,8 @@ class TransportError(VoicectlError):
     """No usable answer came: name resolution, connection, TLS, timeout, 5xx, redirect.
 
     Attributes:
-        status: Of an answer that is of no use; None if none came.
-        trace_id: What Vonage support asks for.
+        status: The HTTP status of an unusable answer; None if there was no answer.
+        trace_id: The trace id, which Vonage support asks for.
     """
 
     status: int | None = None
@@ -135,7 +135,7 @@ class TransportError(VoicectlError):
 
 
 class NotSent(TransportError):
-    """Nothing of the request left this machine: name, connection or TLS failed. Safe to repeat."""
+    """No byte of the request left this machine: name lookup, connection or TLS failed. Safe to repeat."""
 
 
 class NoAnswer(TransportError):
@@ -143,9 +143,9 @@ class NoAnswer(TransportError):
 
 
 class OutcomeUnknown(VoicectlError):
-    """A request that must not be repeated got no usable answer: it may or may not have happened.
+    """A request that must not be repeated got no usable answer: it may or may not have been carried out.
 
-    ``status`` and ``trace_id`` are those of a :class:`TransportError`.
+    ``status`` and ``trace_id`` are as in :class:`TransportError`.
     """
 
     status: int | None = None
@@ -173,7 +173,7 @@ class WaitEnded(WaitError):
 
 
 class GuardError(VoicectlError):
-    """Refused here: it needs consent, is over a bound, or breaks the profile's policy."""
+    """voicectl refused: the command needs confirmation, exceeds a limit, or breaks the profile's policy."""
 
 
 class Interrupted(VoicectlError):
@@ -185,7 +185,7 @@ class Interrupted(VoicectlError):
 
 
 class DryRun(Exception):
-    """The request that would have been sent, had nothing been forbidden by ``--dry-run``."""
+    """The request that was not sent because of ``--dry-run``."""
 
     def __init__(self, method: str, url: str, body: dict[str, Any] | None) -> None:
         super().__init__(f"{method} {url}")
@@ -195,10 +195,10 @@ class DryRun(Exception):
 
 
 def causes(exc: BaseException | None) -> Iterator[BaseException]:
-    """Yield *exc*, and whatever it came from."""
+    """Yield *exc* and the exceptions that caused it."""
     while exc is not None:
         yield exc
-        if isinstance(exc, BaseExceptionGroup):  # one for each address of a name
+        if isinstance(exc, BaseExceptionGroup):  # one exception for each address of a name
             for each in exc.exceptions:
                 yield from causes(each)
         exc = exc.__cause__ or exc.__context__

@@ -1,4 +1,4 @@
-"""What the two HTTP servers share: uvicorn's settings, the address, signals and a thread to serve from."""
+"""Code shared by the two HTTP servers: uvicorn's settings, the address, signals, and serving from a thread."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 def config(app: Any, http: Any, **more: Any) -> uvicorn.Config:
-    """Return uvicorn's settings for an ASGI application behind a protocol of ours."""
+    """Return uvicorn's settings for an ASGI application with a protocol class of voicectl."""
     return uvicorn.Config(
         app,
         http=http,
         ws="none",
         lifespan="off",
         log_config=None,
-        log_level="error",  # a bug of ours is worth a line, a client's mistake is not
+        log_level="error",  # log bugs of voicectl, not mistakes of clients
         access_log=False,
         proxy_headers=False,
         server_header=False,
@@ -34,14 +34,14 @@ def config(app: Any, http: Any, **more: Any) -> uvicorn.Config:
 
 
 def url(sock: socket.socket) -> str:
-    """Return the base URL of what listens at *sock*."""
+    """Return the base URL of the server that listens on *sock*."""
     host, port = sock.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 @contextmanager
 def handlers_restored(signums: Iterable[int]) -> Iterator[None]:
-    """Put back at the end what handles these signals now."""
+    """Restore the current handlers of these signals at the end of the block."""
     before = {signum: signal.getsignal(signum) for signum in signums}
     try:
         yield
@@ -56,10 +56,11 @@ def in_thread(
     *,
     run: Callable[[Coroutine[Any, Any, None]], None] = asyncio.run,
 ) -> Iterator[None]:
-    """Serve from a thread while the block runs, which begins once requests are answered.
+    """Serve from a thread while the block runs; the block begins once the server answers requests.
 
     Args:
-        serve: Calls what it is given once requests are answered, with what stops it, called on its loop.
+        serve: Serves, and calls its argument once requests are answered, with a function that stops the server and
+            must be called in the server's event loop.
         run: Runs a coroutine.
     """
     ready: Future[tuple[asyncio.AbstractEventLoop, Stop]] = Future()
@@ -73,7 +74,7 @@ def in_thread(
         try:
             loop, stop = ready.result()
         except CancelledError:
-            served.result()  # raises what kept it from starting
+            served.result()  # raises the error that prevented the start
             raise
         try:
             yield
@@ -84,18 +85,19 @@ def in_thread(
 
 
 class Server(uvicorn.Server):
-    """Uvicorn's server, whose signals are its caller's."""
+    """Uvicorn's server without signal handling, which is left to the caller."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
+        """Capture no signals."""
         yield
 
     async def break_off(self, turns: int) -> None:
-        """Abort the connections that are left, and cancel what they wait for.
+        """Abort the remaining connections, then cancel their tasks.
 
         Args:
-            turns: Of the loop, after which they are lost, so that no answer is made for what is broken off.
+            turns: Turns of the event loop to wait in between, so that the tasks find the connection lost and send
+                no answer.
         """
         for connection in list(self.server_state.connections):
             connection.transport.abort()

@@ -19,32 +19,32 @@ FINISH_SECONDS = 5.0
 OUTCOME_UNKNOWN_STATUS = 12
 
 ECHO_SECONDS = 0.1
-"""A signal that comes again within this time was sent once: ``timeout`` sends it to a process and to its group."""
+"""A repeated signal within this time counts once: ``timeout`` signals a process and also its process group."""
 
 
 class Echoes:
-    """Tells a signal that came twice and was sent once from a second one, which means more."""
+    """A filter for signals that are delivered twice but were sent once."""
 
     def __init__(self) -> None:
         self._last = (0, -math.inf)
 
     def is_echo(self, signum: int) -> bool:
-        """Whether *signum*, which comes now, is the last one again."""
+        """Return True if *signum*, which has just arrived, repeats the last signal."""
         (last, at), now = self._last, time.monotonic()
         self._last = (signum, now)
         return signum == last and now - at < ECHO_SECONDS
 
 
 class Interrupts:
-    """Holds the first SIGINT, SIGTERM or SIGHUP back while a request is in flight, and until what came of it is told.
+    """A handler that holds back the first SIGINT, SIGTERM or SIGHUP until a request in flight has been reported.
 
-    Until :meth:`install` is called, or off the main thread, no signal is caught and nothing is held back.
+    Until :meth:`install` is called, and outside the main thread, signals are neither caught nor held back.
 
     Args:
-        finish_seconds: How long a request in flight may go on after the signal.
+        finish_seconds: Time that a request in flight may take after the signal.
 
     Attributes:
-        echoes: For who catches signals in its place for a while.
+        echoes: The filter of repeated signals, also for code that replaces this handler for a while.
     """
 
     def __init__(self, *, finish_seconds: float = FINISH_SECONDS) -> None:
@@ -63,12 +63,12 @@ class Interrupts:
 
     @contextmanager
     def shield(self, *, in_doubt: bool = False) -> Iterator[None]:
-        """Hold a signal back inside, and from then on until :meth:`check` or :meth:`waiting` is called.
+        """Hold signals back inside the block, and then until :meth:`check` or :meth:`waiting` is called.
 
-        So nothing comes between the end of a request and the moment at which its result is printed.
+        So no signal comes between the end of a request and the printing of its result.
 
         Args:
-            in_doubt: Leaving now would leave an outcome unknown, so a second signal exits with 12.
+            in_doubt: True if leaving now would leave an outcome unknown; a second signal then exits with 12.
         """
         self._shields += 1
         self._in_doubt += in_doubt
@@ -86,7 +86,7 @@ class Interrupts:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """A stretch that only waits or reads: a signal ends it at once, also inside a shield."""
+        """Let signals end this block at once, even inside a shield, since it only waits or reads."""
         held = self._shields, self._in_doubt
         try:
             self._shields = self._in_doubt = 0
@@ -96,7 +96,7 @@ class Interrupts:
             self._shields, self._in_doubt = held
 
     def check(self) -> None:
-        """Raise :class:`Interrupted` if a signal was held back: start nothing new."""
+        """Raise :class:`Interrupted` if a signal was held back; call this before starting anything new."""
         self._has_news = False
         if self.pending:
             raise Interrupted(self.pending)

@@ -1,4 +1,4 @@
-"""What counts as this machine, where http, any key and no proxy are fine; and what as the open internet."""
+"""Checks of hosts: loopback, where http and any key are allowed and no proxy is used, and the public internet."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def is_loopback(host: str) -> bool:
-    """Whether *host* is this machine: ``localhost``, ``127.0.0.0/8`` or ``::1``."""
+    """Return True if *host* is this machine: ``localhost``, ``127.0.0.0/8`` or ``::1``."""
     if host == "localhost":
         return True
     try:
@@ -20,14 +20,14 @@ def is_loopback(host: str) -> bool:
 
 
 def is_loopback_url(url: str) -> bool:
-    """Whether the host of *url* is this machine."""
+    """Return True if the host of *url* is this machine."""
     return is_loopback(urlsplit(url).hostname or "")
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is of the open internet: of no private, local, reserved or multicast range.
+    """Return True if an IP address is public: not in a private, local, reserved or multicast range.
 
-    An IPv6 address that only wraps one of IPv4 is what that one is.
+    An IPv6 address that wraps an IPv4 address is classified as that address.
     """
     try:
         found = ipaddress.ip_address(address)

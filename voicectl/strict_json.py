@@ -1,4 +1,4 @@
-"""JSON that can be sent on as it was read: without ``NaN``, infinite numbers and, if wanted, keys given twice."""
+"""A strict JSON reader: it refuses ``NaN``, infinite numbers and, on request, repeated keys."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 
 def loads(content: bytes | str, *, has_unique_keys: bool = False, max_depth: int | None = None) -> Any:
-    """The value of *content*; of bytes the encoding is found out.
+    """Parse *content*; the encoding of bytes is detected.
 
     Args:
-        max_depth: How deep it may be nested; None: as deep as Python reads it, which depends on who calls.
+        max_depth: Maximum levels of nesting; None for Python's own limit, which depends on the caller's stack.
 
     Raises:
-        ValueError: It is not JSON, or holds what JSON cannot say or what is refused here.
-        RecursionError: It is nested too deep.
+        ValueError: *content* is not JSON, or breaks one of the rules.
+        RecursionError: *content* is nested too deeply for Python.
     """
     if isinstance(content, bytes):
         content = content.decode(json.detect_encoding(content), "surrogatepass")
@@ -30,12 +30,12 @@ def loads(content: bytes | str, *, has_unique_keys: bool = False, max_depth: int
 
 
 def fields(value: object) -> dict[str, Any]:
-    """The object *value*; an empty one if it is something else."""
+    """Return *value* if it is an object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def is_deeper(value: Any, depth: int) -> bool:
-    """Whether *value* is nested more than *depth* deep."""
+    """Return True if *value* is nested more than *depth* levels deep."""
     level = [value]
     for _ in range(depth + 1):
         level = [each for each in level if isinstance(each, (dict, list))]
@@ -57,13 +57,13 @@ def _refuse(name: str) -> Any:
 
 
 def _finite(text: str) -> float:
-    """The number *text*; ``1e999`` would be read as an infinite one."""
+    """Return the number *text*; refuse ``1e999``, which Python reads as infinite."""
     value = float(text)
     if not math.isfinite(value):
         raise ValueError(text)
     return value
 
 
-# Made once: to make one takes as long as to read a small object.
+# Created once, since creating a decoder takes as long as reading a small object.
 DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
 _UNIQUE = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_finite)

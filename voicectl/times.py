@@ -1,4 +1,4 @@
-"""Times as people type them (DURATION is seconds or ``1h30m``, TIME is RFC 3339 or a DURATION ago) and as APIs do."""
+"""Times as users type them (DURATION is seconds or ``1h30m``, TIME is RFC 3339 or a DURATION ago) and as APIs do."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def duration(text: str) -> float:
-    """Seconds in a DURATION: ``90``, ``1.5``, ``1h30m``, ``2d``.
+    """Parse a DURATION, such as ``90``, ``1.5``, ``1h30m`` or ``2d``, into seconds.
 
     Raises:
-        InputError: It is something else.
+        InputError: *text* is not a duration.
     """
     if _SECONDS.fullmatch(text):
         return float(text)
@@ -32,14 +32,14 @@ def duration(text: str) -> float:
 
 
 def moment(text: str, *, now: float) -> str:
-    """The RFC 3339 form, whole seconds UTC, of a TIME.
+    """Parse a TIME into RFC 3339, in whole seconds and UTC.
 
     Args:
         text: RFC 3339 with an offset or ``Z``, or a DURATION before *now*.
         now: Unix seconds.
 
     Raises:
-        InputError: It is neither.
+        InputError: *text* is neither.
     """
     try:
         return utc(now - duration(text))
@@ -58,10 +58,10 @@ def moment(text: str, *, now: float) -> str:
 
 
 def utc(seconds: float, *, timespec: str = "seconds") -> str:
-    """``2026-01-31T07:45:14Z`` for Unix *seconds*; with ``milliseconds`` as *timespec* ``...14.250Z``.
+    """Return Unix *seconds* as ``2026-01-31T07:45:14Z``; with ``milliseconds`` as *timespec*, ``...14.250Z``.
 
     Raises:
-        InputError: No calendar has it.
+        InputError: The time is out of range.
     """
     try:
         return datetime.fromtimestamp(seconds, UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
@@ -72,17 +72,17 @@ def utc(seconds: float, *, timespec: str = "seconds") -> str:
 
 
 def rfc3339(milliseconds: int) -> str:
-    """Return the form in which the platform writes a moment: ``2026-02-03T09:15:00.120Z``."""
+    """Return a time as the platform writes it: ``2026-02-03T09:15:00.120Z``."""
     moment = _EPOCH + timedelta(milliseconds=milliseconds)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def normal(text: str) -> str:
-    """An API time as RFC 3339 UTC; the platform writes two forms. What is neither stays as it is."""
+    """Return an API time, which has one of two forms, as RFC 3339 UTC; return other texts unchanged."""
     try:
         found = datetime.fromisoformat(text)
         found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    except (ValueError, OverflowError):  # the latter where no calendar has it in UTC
+    except (ValueError, OverflowError):  # OverflowError: out of range once converted to UTC
         return text
     precision = "milliseconds" if found.microsecond >= 1000 else "seconds"
     return found.isoformat(timespec=precision).replace("+00:00", "Z")

@@ -1,7 +1,7 @@
-"""The two JWTs: the application's, minted, read and verified; and the one that signs a webhook, minted.
+"""JSON Web Tokens: those of an application (minted, read, verified) and those that sign a webhook (minted).
 
-Minting is three lines over ``cryptography``; PyJWT is loaded where a token is read or verified only, since
-importing it costs more than all the rest of a ``dtmf`` command (34 ms against 21).
+Minting takes three lines over ``cryptography``. PyJWT is imported only to read or verify a token, since importing it
+takes longer than the rest of a ``dtmf`` command (34 ms against 21).
 
 Source: Vonage documentation on JWT and access control lists, and on signed webhooks.
 """
@@ -33,7 +33,7 @@ _HEADER = {"alg": "RS256", "typ": "JWT"}
 
 
 class TokenError(Exception):
-    """A token is malformed, forged, expired or not yet valid; the message says which."""
+    """A token is malformed, forged, expired or not yet valid; the message gives the reason."""
 
 
 def application_claims(
@@ -44,14 +44,14 @@ def application_claims(
     sub: str | None = None,
     acl: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The claims of an application's token, good from *now* (Unix seconds) for *ttl* seconds.
+    """Return the claims of an application's token, valid from *now* (Unix seconds) for *ttl* seconds.
 
     Args:
-        application_id: Whose token it is; its public key checks the signature.
-        now: Rounded down, so that no clock of whole seconds sees it in the future.
+        application_id: The application; its public key verifies the signature.
+        now: Rounded down, so that the token is not from the future for a clock of whole seconds.
         ttl: Between :data:`MIN_TTL_SECONDS` and :data:`MAX_TTL_SECONDS`.
-        sub: A user's name: makes it a token for the Client SDKs.
-        acl: ``{"paths": {...}}``: what the token may do; absent, all that the application may.
+        sub: The name of a user, for a token of the Client SDKs.
+        acl: The permissions, ``{"paths": {...}}``; None permits everything that the application may do.
     """
     issued = int(now)
     claims: dict[str, Any] = {
@@ -71,7 +71,7 @@ def mint(claims: dict[str, Any], key: RSAPrivateKey) -> str:
     """Sign *claims* with RS256, the one algorithm the platform takes for applications.
 
     Raises:
-        ConfigError: The numbers in *key* do not belong together.
+        ConfigError: The key is damaged: its numbers are inconsistent.
     """
     signed = f"{_segment(_HEADER)}.{_segment(claims)}"
     try:
@@ -84,14 +84,14 @@ def mint(claims: dict[str, Any], key: RSAPrivateKey) -> str:
 
 
 def webhook_token(payload: bytes, *, secret: str, api_key: str, application_id: str, now: float) -> str:
-    """The token that the platform sends with a webhook: HS256, with a hash of the payload.
+    """Return a token as the platform sends it with a webhook: HS256, with a hash of the payload.
 
     Args:
-        payload: The body, to the byte. What stands for it where there is none is the caller's to say.
+        payload: The exact bytes of the body. For a webhook without a body, the caller chooses the bytes.
         secret: The account's signature secret.
-        api_key: Tells the receiver which secret that is.
-        application_id: Whose webhook it is.
-        now: Unix seconds, rounded down: some verifiers refuse a token from the future, by a fraction too.
+        api_key: The account, by which the receiver chooses the secret.
+        application_id: The application of the webhook.
+        now: Unix seconds, rounded down, since some verifiers refuse a token even a fraction in the future.
     """
     claims = {
         "iat": int(now),
@@ -106,12 +106,12 @@ def webhook_token(payload: bytes, *, secret: str, api_key: str, application_id: 
 
 
 def read(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The header and claims of *token*, believed by nobody: nothing is verified.
+    """Return the header and claims of *token* without verifying anything.
 
     Raises:
         TokenError: *token* is not a JWT.
     """
-    import jwt  # noqa: PLC0415 (dear to import, and most commands read no token)
+    import jwt  # noqa: PLC0415 (slow to import, and most commands read no token)
 
     try:
         whole = jwt.decode_complete(token, options={"verify_signature": False})
@@ -121,7 +121,7 @@ def read(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def is_signed_by(token: str, key: RSAPublicKey) -> bool:
-    """Whether the private half of *key* signed *token* with RS256. Says nothing of its times."""
+    """Return True if the private half of *key* signed *token* with RS256. Times are not checked."""
     import jwt  # noqa: PLC0415 (see read)
 
     try:
@@ -132,7 +132,7 @@ def is_signed_by(token: str, key: RSAPublicKey) -> bool:
 
 
 def expiry(claims: dict[str, Any]) -> float | None:
-    """When a token with *claims* ends, in Unix seconds: ``exp``, else 15 minutes after ``iat``."""
+    """Return the expiry of a token in Unix seconds: ``exp``, else 15 minutes after ``iat``."""
     for claim, extra in (("exp", 0), ("iat", TTL_SECONDS)):
         value = claims.get(claim)
         if isinstance(value, int | float) and not isinstance(value, bool):
@@ -141,9 +141,9 @@ def expiry(claims: dict[str, Any]) -> float | None:
 
 
 def allows(acl: object, method: str, path: str) -> bool:
-    """Whether an ``acl`` claim lets *method* on *path* through; no claim lets everything through.
+    """Return True if an ``acl`` claim permits *method* on *path*; without a claim everything is permitted.
 
-    In a pattern ``*`` stands for one segment of the path and ``**`` for any rest.
+    In a pattern, ``*`` matches one segment of the path and ``**`` any rest.
     """
     if acl is None:
         return True
@@ -160,7 +160,10 @@ def allows(acl: object, method: str, path: str) -> bool:
 
 
 def _matches(pattern: str, path: str) -> bool:
-    """Whether *pattern* is all of *path*: each part moves on the places up to which the path is matched by then."""
+    """Return True if *pattern* matches all of *path*.
+
+    Each part of the pattern advances the set of places up to which the path can be matched so far.
+    """
     places = {0}
     for part in re.split(r"(\*\*|\*)", pattern):
         match part:

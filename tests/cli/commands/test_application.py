@@ -468,7 +468,10 @@ def test_a_wrong_secret_is_explained(voicectl: Room) -> None:
 
     assert (ran.exit_code, ran.stdout) == (3, "")
     assert "Invalid credentials supplied" in ran.stderr
-    assert "Check that the secret belongs to this API key. API key abcd1234, from VOICECTL_API_KEY." in ran.stderr
+    assert (
+        "Check that the secret belongs to this API key. API key abcd1234, from VOICECTL_API_KEY."
+        in ran.stderr
+    )
     assert voicectl("app show -o json", env=env).error["http_status"] == 401
 
 
