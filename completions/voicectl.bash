@@ -3,7 +3,7 @@ _voicectl() {
     local line=${COMP_LINE:0:COMP_POINT} answer value about quoted char word= before= quote=
     local -a abouts=()
     local -i i
-    for ((i = 0; i < ${#line}; i++)); do  # to tell whether a quote is open, and what of the word is before it
+    for ((i = 0; i < ${#line}; i++)); do  # find an open quote, and the part of the word before it
         char=${line:i:1}
         case $quote$char in
             \'\' | \"\") quote= ;;
@@ -26,7 +26,7 @@ _voicectl() {
         if [[ $value ]]; then
             quoted=$value
             case $quote in
-                \') [[ $value != *\'* ]] || continue ;;  # nothing stands for these in there
+                \') [[ $value != *\'* ]] || continue ;;  # cannot be written in these quotes
                 \") [[ $value != *[\"\\\$\`!]* ]] || continue ;;
                 *) printf -v quoted %q "$value" ;;
             esac
@@ -34,7 +34,7 @@ _voicectl() {
             abouts+=("$about")
         fi
     done <<<"$answer"
-    if ((COMP_TYPE == 63 && ${#COMPREPLY[@]} > 1)); then  # they are only listed: with what is said of them
+    if ((COMP_TYPE == 63 && ${#COMPREPLY[@]} > 1)); then  # bash only lists them: add the descriptions
         for i in "${!COMPREPLY[@]}"; do
             COMPREPLY[i]+=${abouts[i]:+  (${abouts[i]})}
         done

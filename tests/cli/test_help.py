@@ -49,7 +49,7 @@ def docstring(words: str) -> str:
 
 
 def examples(words: str) -> list[str]:
-    return re.findall(r"^ +\$ (.*)$", docstring(words), re.MULTILINE)
+    return re.findall(r"^ +\$ ((?:.*\\\n)*.*)$", docstring(words), re.MULTILINE)
 
 
 @pytest.mark.parametrize("words", WORDS)

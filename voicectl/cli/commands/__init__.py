@@ -1,1 +1,1 @@
-"""The commands, a file a noun or verb."""
+"""The commands: one module for each noun or verb."""
