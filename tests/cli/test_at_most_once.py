@@ -245,7 +245,7 @@ def test_without_the_journal_a_lost_reply_is_12_and_names_no_reference(room: Roo
 
     assert_sent_once(line)
     assert (ran.exit_code, ran.stdout) == (12, "")
-    assert "No journal is kept" in ran.stderr
+    assert "The journal is off" in ran.stderr
     assert "vc-" not in ran.stderr
     assert room("call reconcile -o json").json == []
 

@@ -371,7 +371,7 @@ def test_nobody_tells_of_humans_where_no_events_are_kept(room: Room, line: str) 
     ran = room(f"{line} -o json")
 
     assert (ran.exit_code, ran.stdout) == (2, "")
-    assert "needs a store of events" in ran.error["message"]
+    assert "there is no event store" in ran.error["message"]
     assert "voicectl webhook serve" in ran.error["hint"]
     assert room.requests() == []
 

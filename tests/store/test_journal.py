@@ -256,7 +256,7 @@ def test_without_its_journal_no_call_is_placed_and_all_else_goes_on(
 
     ran = room(f"{CREATE} --no-journal")
     assert ran.exit_code == 0
-    assert "No journal is kept" in ran.stderr
+    assert "The journal is off" in ran.stderr
     for line in ("call list", f"call show {leg}", f"talk {leg} Hi", f"hangup {leg}"):
         assert room(line).exit_code == 0, line
 
@@ -291,7 +291,7 @@ def test_a_journal_that_fails_after_the_post_prints_the_id_twice_and_stops(
 
     assert ran.exit_code == 1
     (record,) = ran.json
-    assert f"could not be kept in the journal: {record['uuid']}" in ran.stderr
+    assert f"the journal could not record it: {record['uuid']}" in ran.stderr
     assert len(line.posts) == 1
 
 

@@ -62,9 +62,9 @@ COMMANDS: Tree = {
     "earmuff": Entry("mute_hangup:earmuff", "Keep a leg from hearing the others.", "LEG"),
     "unearmuff": Entry("mute_hangup:unearmuff", "Let a leg hear the others again.", "LEG"),
     "hangup": Entry("mute_hangup:hangup", "End legs, also while they ring.", "LEG"),
-    "transfer": Entry("transfer:transfer", "Have a leg leave its flow and run another one.", "LEG"),
+    "transfer": Entry("transfer:transfer", "Transfer a leg to another flow.", "LEG"),
     "move": Entry("move:move", "Move legs into a room, a conversation with a name.", "LEG"),
-    "wait": Entry("wait:wait", "Wait until every leg is at a status or past it.", "SEEN"),
+    "wait": Entry("wait:wait", "Wait until every leg has reached a status.", "SEEN"),
     "watch": Entry(
         "watch:watch", "Watch live legs: a table on a terminal, in a pipe a line for each change.", ":VIEW"
     ),
@@ -79,7 +79,7 @@ COMMANDS: Tree = {
         "record": Entry("conversation:record", "Record a conversation, all who are in it.", ":ACTED"),
     },
     "ncco": {
-        "lint": Entry("ncco:lint", "Check an NCCO: tell all that is wrong with it, and where.", ":VIEW"),
+        "lint": Entry("ncco:lint", "Check an NCCO, and list each problem with its place.", ":VIEW"),
         "schema": Entry("ncco:schema", "Print the JSON Schema of NCCOs, for editors."),
     },
     "webhook": {

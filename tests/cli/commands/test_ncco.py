@@ -31,7 +31,7 @@ def test_a_clean_flow_prints_nothing(bare: Room) -> None:
     assert bare(f"ncco lint {path} -o json").stdout == "[]\n"
     on_terminal = bare(f"ncco lint {path}", terminal=True)
     assert (on_terminal.exit_code, on_terminal.stdout) == (0, "")
-    assert on_terminal.stderr == f"{path}: nothing is wrong.\n"
+    assert on_terminal.stderr == f"{path}: no problems found.\n"
 
 
 def test_each_fault_is_a_row_and_errors_are_status_2(bare: Room) -> None:

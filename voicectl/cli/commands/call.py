@@ -29,21 +29,32 @@ if TYPE_CHECKING:
 def list_(
     ctx: typer.Context,
     all_: Annotated[
-        bool, typer.Option("--all", help="All records, newest first, not only live legs.")
+        bool, typer.Option("--all", help="List all records, newest first, not only live legs.")
     ] = False,
     status: Annotated[
-        CallStatus | None, typer.Option(metavar="STATUS", help=f"Only this status: {', '.join(CallStatus)}.")
+        CallStatus | None,
+        typer.Option(metavar="STATUS", help=f"List only this status: {', '.join(CallStatus)}."),
     ] = None,
-    since: Annotated[str | None, typer.Option(metavar="TIME", help="Made at or after this time.")] = None,
-    before: Annotated[str | None, typer.Option(metavar="TIME", help="Made before this time.")] = None,
-    conversation: Annotated[str | None, typer.Option(metavar="CON-ID", help="Only its legs.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="List only calls made at or after this time.")
+    ] = None,
+    before: Annotated[
+        str | None, typer.Option(metavar="TIME", help="List only calls made before this time.")
+    ] = None,
+    conversation: Annotated[
+        str | None, typer.Option(metavar="CON-ID", help="List only legs of this conversation.")
+    ] = None,
     match_to: Annotated[
-        str | None, typer.Option(metavar="GLOB", help="Only calls to numbers like '4477*'.")
+        str | None, typer.Option(metavar="GLOB", help="List only calls to matching numbers, such as '4477*'.")
     ] = None,
-    match_from: Annotated[str | None, typer.Option(metavar="GLOB", help="The same for the caller.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="At most so many.")] = None,
+    match_from: Annotated[
+        str | None, typer.Option(metavar="GLOB", help="List only calls from matching numbers.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="List at most this many.")] = None,
 ) -> None:
-    """List live legs, or all records; TIME is RFC 3339, or how long ago: 10m, 2h.
+    """List live legs, or all records.
+
+    TIME is an RFC 3339 timestamp, or relative: 10m means 10 minutes ago.
 
     Examples:
       $ voicectl call list
@@ -73,12 +84,13 @@ def list_(
 def show(
     ctx: typer.Context,
     leg: Annotated[
-        str, typer.Argument(metavar="LEG", help="The leg, live or over: its id or the beginning of it.")
+        str, typer.Argument(metavar="LEG", help="The leg, live or ended: its id, or the beginning of it.")
     ],
 ) -> None:
     """Show the record of one leg.
 
-    Where 'webhook serve' keeps events, what they tell stands in it too; status_source says who told the status.
+    If 'webhook serve' stores events here, the record includes what they report; status_source names the source of the
+    status.
 
     Examples:
       $ voicectl call show "$LEG"
@@ -91,14 +103,14 @@ def show(
 
 
 def _seen(app: App, uuid: str, history: History) -> Call:
-    """A leg as its record and its events show it, or as its events do alone."""
+    """Return a leg as its record and its events show it, or its events alone."""
     told = history.leg(uuid)
     try:
         call = app.api.get_call(uuid)
     except NotFoundError:
         if told is None:
             raise
-        remark("The API has no record of this leg: it is shown as its stored events tell.")
+        remark("The API has no record of this leg; it is shown as its stored events report it.")
         return told.alone()
     if told is not None and is_terminal(sys.stderr) and (contradiction := told.contradicts(call)):
         remark(contradiction)

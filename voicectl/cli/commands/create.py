@@ -1,4 +1,4 @@
-"""``call create``: one call a person, at most once."""
+"""``call create``: call each person at most once."""
 
 from __future__ import annotations
 
@@ -52,11 +52,13 @@ def create(
     ctx: typer.Context,
     to: Annotated[
         list[str],
-        typer.Option(metavar="ENDPOINT", help="Whom to call; repeat it for several.", show_default=False),
+        typer.Option(metavar="ENDPOINT", help="Call this endpoint. Repeatable.", show_default=False),
     ],
-    talk: Annotated[str | None, typer.Option(metavar="TEXT", help="Say this when they answer.")] = None,
-    stream: Annotated[str | None, typer.Option(metavar="URL", help="Play this file, after --talk.")] = None,
-    join: Annotated[str | None, typer.Option(metavar="ROOM", help="Then let them join this room.")] = None,
+    talk: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Say this when the call is answered.")
+    ] = None,
+    stream: Annotated[str | None, typer.Option(metavar="URL", help="Play this file (after --talk).")] = None,
+    join: Annotated[str | None, typer.Option(metavar="ROOM", help="Then let the leg join this room.")] = None,
     language: Language = None,
     style: Style = None,
     premium: Premium = False,
@@ -64,75 +66,91 @@ def create(
     no_lint: NoLint = False,
     answer_url: AnswerUrl = None,
     answer_method: Annotated[
-        str | None, typer.Option(metavar="METHOD", help="GET or POST, for --answer-url.")
+        str | None, typer.Option(metavar="METHOD", help="HTTP method for --answer-url: GET or POST.")
     ] = None,
     from_: From = None,
     random_from_number: Annotated[
-        bool, typer.Option("--random-from-number", help="Call from any number of the application.")
+        bool, typer.Option("--random-from-number", help="Call from a random number of the application.")
     ] = False,
     event_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="Send this call's events there.")
+        str | None, typer.Option(metavar="URL", help="Send the events of this call to this URL.")
     ] = None,
     event_method: Annotated[
-        str | None, typer.Option(metavar="METHOD", help="POST or GET, for --event-url.")
+        str | None, typer.Option(metavar="METHOD", help="HTTP method for --event-url: POST or GET.")
     ] = None,
     machine_detection: Annotated[
-        str | None, typer.Option(metavar="WHAT", help="On a machine: continue or hangup.")
+        str | None, typer.Option(metavar="WHAT", help="If a machine answers: continue or hangup.")
     ] = None,
     advanced_machine_detection: Annotated[
-        str | None, typer.Option(metavar="K=V,...", help="mode=detect_beep,behavior=continue,beep_timeout=45")
+        str | None,
+        typer.Option(
+            metavar="K=V,...", help="Detect machines with settings such as mode=detect_beep,beep_timeout=45."
+        ),
     ] = None,
     ringing_timer: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Ring so long (60 s).")
+        str | None, typer.Option(metavar="DURATION", help="Ring for this long (default 60 s).")
     ] = None,
-    length_timer: Annotated[str | None, typer.Option(metavar="DURATION", help="Talk so long (2 h).")] = None,
-    dtmf_answer: Annotated[str | None, typer.Option(metavar="DIGITS", help="Press these on answer.")] = None,
+    length_timer: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="End the call after this long (default 2 h).")
+    ] = None,
+    dtmf_answer: Annotated[
+        str | None, typer.Option(metavar="DIGITS", help="Press these keys when the call is answered.")
+    ] = None,
     header: Annotated[
         list[str] | None,
-        typer.Option(metavar="K=V", help="A header for a SIP or WebSocket endpoint. Repeatable."),
+        typer.Option(metavar="K=V", help="Send this header to a SIP or WebSocket endpoint. Repeatable."),
     ] = None,
     content_type: Annotated[
-        str | None, typer.Option(metavar="TYPE", help="A WebSocket's audio format.")
+        str | None, typer.Option(metavar="TYPE", help="Audio format of a WebSocket endpoint.")
     ] = None,
     authorization: Annotated[
-        str | None, typer.Option(metavar="WHAT", help="A WebSocket's: 'vonage', or a FILE with the value.")
+        str | None,
+        typer.Option(
+            metavar="WHAT", help="Authorization header of a WebSocket: 'vonage', or a FILE with the value."
+        ),
     ] = None,
     wait: Annotated[
-        str | None, typer.Option(metavar="STATUS", help="Wait until it is there; 'ended' and 'human' too.")
+        str | None, typer.Option(metavar="STATUS", help="Wait for this status; also 'ended' or 'human'.")
     ] = None,
-    timeout: Annotated[str, typer.Option(metavar="DURATION", help="How long --wait waits.")] = "90",
+    timeout: Annotated[
+        str, typer.Option(metavar="DURATION", help="Wait at most this long, with --wait.")
+    ] = "90",
     hangup_on_timeout: Annotated[
-        bool, typer.Option("--hangup-on-timeout", help="End the call when --wait is over without success.")
+        bool, typer.Option("--hangup-on-timeout", help="End the call if --wait does not succeed.")
     ] = False,
     idempotency_key: Annotated[
         str | None,
-        typer.Option(metavar="KEY", help="The same key again within 24 h never dials twice."),
+        typer.Option(metavar="KEY", help="Never dial twice for the same key within 24 h."),
     ] = None,
     no_journal: Annotated[
-        bool, typer.Option("--no-journal", help="Keep no record: a lost reply cannot be looked up.")
+        bool, typer.Option("--no-journal", help="Keep no record; a lost reply cannot be looked up.")
     ] = False,
 ) -> None:
     """Call one or more people, each once.
 
-    What they hear is --talk and --stream, then the room of --join; or an NCCO; or what --answer-url gives. Without
-    --join the call ends when the speech does.
+    Each person hears --talk, then --stream, and then joins the room of --join; without --join the call ends there.
+    Give a whole NCCO with --ncco instead, or its URL with --answer-url.
 
-    A call is created at most once: if the reply is lost it is looked for, and if that is not conclusive the exit
-    status is 12, nothing is printed, and 'call reconcile' goes on from there.
+    A call is created at most once. If the API's reply is lost, voicectl looks for the call. If the search is not
+    conclusive, it prints nothing and exits with status 12; go on with 'call reconcile'.
 
     Examples:
       $ voicectl call create --to 447700900001 --talk "Hello" --join support-17
       $ LEG=$(voicectl call create --to 447700900001 --talk "Hello" -q)
-      $ voicectl call create --to 447700900002 --talk "Server down" --wait answered --idempotency-key alert-17
+      $ voicectl call create --to 447700900002 --talk "Alert 17" --wait answered
+      $ voicectl call create --to 447700900003 --join ops --idempotency-key a-17
     """
     app = current(ctx)
     if idempotency_key is not None and (len(to) != 1 or no_journal or not idempotency_key.strip()):
-        raise InputError("--idempotency-key takes exactly one --to, and the journal.", hint="Give one --to.")
+        raise InputError(
+            "--idempotency-key needs a key, the journal and exactly one --to.",
+            hint="Give a key and one --to.",
+        )
     voice = {"language": language, "style": style, "premium": premium or None}
     flow = _flow(app, talk, stream, join, voice, ncco_file, is_linted=not no_lint)
     if (flow is None) == (answer_url is None):
         raise InputError(
-            "What the call does is not said, or said twice.",
+            "A call needs exactly one source for its NCCO.",
             hint="Give --talk, --stream or --join; or --ncco; or --answer-url.",
         )
     if random_from_number and from_ is not None:
@@ -163,7 +181,7 @@ def create(
     _refuse_twice(orders)
     if hangup_on_timeout and wait is None:
         raise InputError(
-            "--hangup-on-timeout goes with --wait.", hint="Say what to wait for: --wait answered"
+            "--hangup-on-timeout needs --wait.", hint="Add a status to wait for: --wait answered"
         )
     until = None if wait is None else parse_status(app, wait)
     seconds = times.duration(timeout)
@@ -173,7 +191,7 @@ def create(
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """The terms of ``--wait``."""
+    """The status, the time and the action of ``--wait``."""
 
     until: Until
     seconds: float
@@ -190,15 +208,15 @@ def _flow(
     *,
     is_linted: bool,
 ) -> Ncco | None:
-    """The NCCO that the options describe, held against the rules if *is_linted*; None if they describe none."""
+    """Return the NCCO that the options describe, checked if *is_linted*; None if they describe none."""
     if ncco_file is not None:
         if (talk, stream, join) != (None, None, None):
             raise InputError(
-                "--ncco does not go with --talk, --stream or --join.", hint="Put them into the NCCO."
+                "--ncco cannot be used with --talk, --stream or --join.", hint="Put them into the NCCO."
             )
         return read_ncco(app.terminal, ncco_file, is_linted=is_linted)
     if talk is None and any(value is not None for value in voice.values()):
-        raise InputError("--language, --style and --premium go with --talk.", hint="Add --talk TEXT.")
+        raise InputError("--language, --style and --premium need --talk.", hint="Add --talk TEXT.")
     flow = greeting(
         None if talk is None else check_text(talk),
         None if stream is None else check_url(stream, "--stream"),
@@ -212,15 +230,18 @@ def _flow(
 
 def _method(option: str, value: str | None, url: str | None) -> str | None:
     if value is not None and (value.upper() not in ("GET", "POST") or url is None):
-        raise InputError(f"{option} is GET or POST, and goes with its URL.")
+        raise InputError(f"{option} must be GET or POST, and needs its URL option.")
     return value and value.upper()
 
 
 def _detection(standard: str | None, advanced: str | None) -> str | None:
     if standard is not None and advanced is not None:
-        raise InputError("Both kinds of machine detection are asked for.", hint="Give one of them.")
+        raise InputError(
+            "--machine-detection and --advanced-machine-detection contradict each other.",
+            hint="Give one of them.",
+        )
     if standard not in (None, *amd.BEHAVIORS):
-        raise InputError("--machine-detection is continue or hangup.")
+        raise InputError("--machine-detection must be continue or hangup.")
     return standard
 
 
@@ -229,7 +250,7 @@ def _timer(option: str, value: str | None, most: int) -> int | None:
 
 
 def _authorization(app: App, what: str | None) -> dict[str, str] | None:
-    """A WebSocket's authorization: a secret comes from a file, never from the command line."""
+    """Return the authorization of a WebSocket; a secret is read from a file, never from the command line."""
     if what is None:
         return None
     if what == "vonage":
@@ -239,27 +260,27 @@ def _authorization(app: App, what: str | None) -> dict[str, str] | None:
 
 
 def _endpoint(text: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Read an endpoint of ``--to``, with the *options* that only some types take, by their names."""
+    """Return an endpoint of ``--to`` with *options*, by name, that only some types of endpoint take."""
     to = endpoint.parse(text)
     for name in options:
         types = endpoint.OPTIONS[name].types
         if to["type"] not in types:
-            raise InputError(f"--{name} goes with {' and '.join(types)} endpoints, not {to['type']}.")
+            raise InputError(f"--{name} is for {' and '.join(types)} endpoints, not {to['type']}.")
     return endpoint.with_options(to, options)
 
 
 def _refuse_twice(orders: list[CallOrder]) -> None:
-    """A number that is named twice is a slip, and would ring twice."""
+    """Refuse an endpoint that is named twice: it would ring twice."""
     named = [order.label for order in orders]
     for each in named:
         if named.count(each) > 1:
-            raise InputError(f"--to names {each} twice.", hint="Name it once; nobody was called.")
+            raise InputError(f"--to names {each} twice.", hint="Name it once. No call was made.")
 
 
 def _run(
     app: App, orders: list[CallOrder], key: str | None, waiting: _Waiting | None, *, with_journal: bool
 ) -> None:
-    """Place the calls if the profile allows them all, then wait for them if that was asked."""
+    """Place the calls if the profile allows them all, then wait for them if *waiting* is given."""
     creator = _guarded(app, orders, with_journal=with_journal)
     is_told_at_once = waiting is None or app.options.quiet
     placed: dict[str, dict[str, Any]] = {}
@@ -267,7 +288,7 @@ def _run(
     with app.terminal.writer(views.CREATED, is_many=len(orders) > 1) as out:
         app.consent.announce()
         if not with_journal:
-            remark("No journal is kept: if the reply is lost, the call cannot be looked up.")
+            remark("The journal is off: if the reply is lost, the call cannot be looked up.")
         try:
             for call in _place(app, creator, orders, key, statuses):
                 placed[call.uuid] = call.to_json()
@@ -276,7 +297,7 @@ def _run(
                     out.add(placed[call.uuid])
                     out.flush()
                 if call.unrecorded is not None:
-                    remark(f"The call exists, and could not be kept in the journal: {call.uuid}")
+                    remark(f"The call exists, but the journal could not record it: {call.uuid}")
                     raise call.unrecorded
             if placed and waiting is not None:
                 _wait(app, placed, waiting, statuses)
@@ -291,18 +312,18 @@ def _run(
 
 
 def _guarded(app: App, orders: list[CallOrder], *, with_journal: bool) -> CallCreator:
-    """Return the creator of the calls, once the profile allows them all; a dry run writes no journal.
+    """Return the creator of the calls if the profile allows them all; a dry run writes no journal.
 
     Raises:
-        GuardError: It does not allow them.
+        GuardError: The profile does not allow all of them.
     """
     dialled = [each for order in orders for each in order.dialled]
     app.target.policy.check_dialled(dialled)
     limit = app.target.policy.max_calls_per_hour
     if limit is not None and not with_journal:
         raise GuardError(
-            "This profile limits its calls in an hour, and without the journal nobody counts them.",
-            hint="Leave --no-journal out.",
+            "This profile limits calls per hour, and they cannot be counted without the journal.",
+            hint="Leave out --no-journal.",
         )
     finder = None
     if with_journal and not app.options.dry_run:
@@ -315,10 +336,10 @@ def _guarded(app: App, orders: list[CallOrder], *, with_journal: bool) -> CallCr
 def _place(
     app: App, creator: CallCreator, orders: list[CallOrder], key: str | None, statuses: list[int]
 ) -> Iterator[PlacedCall]:
-    """Place the calls one after another; a failed one does not stop the others, unless it is the credentials.
+    """Place the calls one after another; only refused credentials stop the rest.
 
     Args:
-        statuses: Gets the exit status of each that failed.
+        statuses: Receives the exit status of each failed call.
     """
     for order in orders:
         app.interrupts.check()
@@ -334,11 +355,11 @@ def _place(
 
 
 def _wait(app: App, placed: dict[str, dict[str, Any]], waiting: _Waiting, statuses: list[int]) -> None:
-    """Wait for the calls; a failure ends the command, unless calls failed before: then it is one more of these.
+    """Wait for the calls; a failure ends the command, unless other calls failed before.
 
     Args:
-        placed: The record of each call by its id; brought up to date.
-        statuses: The exit status of each that failed.
+        placed: The record of each call by its id; updated as calls change.
+        statuses: The exit status of each failed call; a failed wait is added.
     """
 
     def note(call: Call) -> None:
@@ -355,12 +376,12 @@ def _wait(app: App, placed: dict[str, dict[str, Any]], waiting: _Waiting, status
         for last in getattr(exc, "calls", ()):
             note(last)
         if waiting.hangs_up:
-            app.interrupts.pending = None  # heard: the hang-ups still go out
-            exc.hint = "It was hung up, as --hangup-on-timeout asks."
+            app.interrupts.pending = None  # the signal was noticed: the hang-ups are still sent
+            exc.hint = "The call was hung up, as --hangup-on-timeout asks."
             for uuid in placed:
                 _hang_up(app, uuid, note)
         elif isinstance(exc, Interrupted):
-            remark(f"It goes on as it is. End it: voicectl hangup {' '.join(placed)}")
+            remark(f"The call goes on. To end it: voicectl hangup {' '.join(placed)}")
         if isinstance(exc, Interrupted) or not statuses:
             raise
         app.report(exc)
@@ -368,7 +389,7 @@ def _wait(app: App, placed: dict[str, dict[str, Any]], waiting: _Waiting, status
 
 
 def _hang_up(app: App, uuid: str, note: Callable[[Call], None]) -> None:
-    """End one of several calls and see what became of it; a failure is told, and the others are ended too."""
+    """End one of several calls and read its record; a failure is reported, and does not stop the others."""
     try:
         hang_up(app.api, app.clock, uuid, app.history)
         record = app.api.get_call(uuid)

@@ -1,4 +1,4 @@
-"""``demo``: a call from dialling to hang-up, on a private sandbox."""
+"""``demo``: walk through a call from dialling to hang-up, on a private sandbox."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _STEPS = (
     ),
     ("See who is on the line.", "call list"),
     ("Say something to them alone.", "talk LEG 'One moment.'"),
-    ("Press keys for them, as an IVR wants it.", "dtmf LEG '12#'"),
+    ("Press keys, as an IVR expects them.", "dtmf LEG '12#'"),
     ("Move them into another conversation.", "move LEG support"),
-    ("Keep the others from hearing them.", "mute LEG"),
+    ("Mute them: the others do not hear them.", "mute LEG"),
     ("Ask the sandbox what they heard.", "sandbox hear LEG"),
     ("Hang up.", "hangup LEG"),
     ("Look at the record.", "call show LEG"),
@@ -39,7 +39,7 @@ _STEPS = (
 def demo(ctx: typer.Context) -> None:
     """Watch a call from dialling to hang-up, on a private sandbox: no account, no phone, no cost.
 
-    Each command is shown as it would be typed, and what it prints.
+    It shows each command as you would type it, and its output.
 
     Example:
       $ voicectl demo
@@ -57,13 +57,13 @@ def demo(ctx: typer.Context) -> None:
             store.add(profile, key=keys.parse(private_key, where="the sandbox"))
             _walk(app, _environment(app, room))
     app.terminal.write(
-        "\nThat is all of it. Go on with a sandbox of your own: voicectl sandbox start --detach\n"
-        "With your application: voicectl profile add NAME --application-id ID --private-key FILE\n"
+        "\nThat was the whole call. To start a sandbox of your own: voicectl sandbox start --detach\n"
+        "To use your application: voicectl profile add NAME --application-id ID --private-key FILE\n"
     )
 
 
 def _walk(app: App, environ: dict[str, str]) -> None:
-    """Run the steps; each is a whole command, on real requests over real HTTP."""
+    """Run the steps; each is a whole command that sends real requests over HTTP."""
     leg = ""
     for number, (why, words) in enumerate(_STEPS, 1):
         line = words.replace("LEG", leg)
@@ -76,11 +76,11 @@ def _walk(app: App, environ: dict[str, str]) -> None:
         if status:
             raise typer.Exit(status)
         leg = leg or _newest_leg(app, environ)
-        app.clock.sleep(PAUSE_SECONDS)  # time to read, and for them to hear it out
+        app.clock.sleep(PAUSE_SECONDS)  # time to read, and for the party to hear the text
 
 
 def _newest_leg(app: App, environ: dict[str, str]) -> str:
-    """The id that the first step printed, asked for again in the form that scripts use."""
+    """Return the id of the leg that the first step created, listed again as scripts would."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         run(["-p", SANDBOX, "call", "list", "-q"], clock=app.clock, environ=environ)
@@ -88,7 +88,7 @@ def _newest_leg(app: App, environ: dict[str, str]) -> str:
 
 
 def _environment(app: App, room: Path) -> dict[str, str]:
-    """The environment without any other identity, and with a configuration of its own."""
+    """Return the environment without other credentials, and with a configuration of its own."""
     others = ("VOICECTL_", "VONAGE_")
     kept = {name: value for name, value in app.environ.items() if not name.startswith(others)}
     return kept | {"VOICECTL_CONFIG_DIR": str(room / "config"), "VOICECTL_STATE_DIR": str(room / "state")}

@@ -1,4 +1,4 @@
-"""``doctor``: is everything in order?"""
+"""``doctor``: check the set-up."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _STATUSES = {"credentials": errors.CREDENTIALS, "network": errors.UNREACHABLE, "
 def doctor(ctx: typer.Context) -> None:
     """Check the set-up, from the key to the API.
 
-    The key, the application's id, the modes of files, name, connection and TLS, this machine's clock, one cheap
-    read, the limiter, the journal and the store of events: a line each, with what to do. Exit status 3: credentials.
-    7: not reachable. 1: only what is kept cannot be used.
+    It checks the key, the application id, file modes, DNS, connection and TLS, this machine's clock, one cheap API
+    read, the rate limiter, the journal and the event store, and prints a line for each, with the fix if one failed.
+    Exit status 3: the credentials failed. 7: the API is not reachable. 1: only local state cannot be used.
 
     Example:
       $ voicectl doctor

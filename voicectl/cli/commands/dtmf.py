@@ -1,4 +1,4 @@
-"""``dtmf``: keys pressed on a leg, and keys that a leg presses."""
+"""``dtmf``: press keys on a leg, or have the keys that a leg presses sent to a URL."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ def dtmf(
         str | None,
         typer.Argument(
             metavar="DIGITS",
-            help="0-9, *, # and p (half a second's pause), quoted; - reads them.",
+            help="0-9, *, # and p (a pause of half a second), quoted; - reads standard input.",
             show_default=False,
         ),
     ] = None,
     listen: Annotated[
-        str | None, typer.Option(metavar="URL", help="Have the keys this leg presses sent there, one by one.")
+        str | None, typer.Option(metavar="URL", help="Send each key that this leg presses to this URL.")
     ] = None,
-    no_listen: Annotated[bool, typer.Option("--no-listen", help="End that.")] = False,
+    no_listen: Annotated[bool, typer.Option("--no-listen", help="Stop sending those keys.")] = False,
 ) -> None:
     """Press keys on a live leg; its party hears the tones.
 
-    They are sent once: if no answer comes, the exit status is 12. A shell takes * and # for its own: quote them.
+    The keys are sent once: if the API does not answer, the exit status is 12. Quote * and #, which are special to
+    shells.
 
     Examples:
       $ voicectl dtmf "$LEG" 1234
@@ -42,7 +43,8 @@ def dtmf(
     app = current(ctx)
     if sum((digits is not None, listen is not None, no_listen)) != 1:
         raise InputError(
-            "One of DIGITS, --listen URL and --no-listen is needed.", hint="See 'voicectl dtmf --help'."
+            "Exactly one of DIGITS, --listen URL and --no-listen is needed.",
+            hint="See 'voicectl dtmf --help'.",
         )
     if listen is not None:
         check_url(listen, "--listen")

@@ -1,4 +1,4 @@
-"""``ncco``: check call flows, and print the schema that editors check them with."""
+"""``ncco``: check NCCOs, and print their schema for editors."""
 
 from __future__ import annotations
 
@@ -22,18 +22,21 @@ def lint(
     ctx: typer.Context,
     file: Annotated[
         str,
-        typer.Argument(metavar="FILE", help="Holds the NCCO as JSON; - reads it.", show_default=False),
+        typer.Argument(
+            metavar="FILE", help="File with the NCCO, as JSON; - reads standard input.", show_default=False
+        ),
     ],
 ) -> None:
-    """Check an NCCO: tell all that is wrong with it, and where.
+    """Check an NCCO, and list each problem with its place.
 
-    An error is what the platform refuses, or does not do as it is meant; a warning is what it tolerates, what is old,
-    and what the documents do not know. The exit status is 2 if there is an error. Nothing is sent.
+    An error is something that the platform refuses, or does in another way than the NCCO says. A warning is something
+    that the platform tolerates, that is deprecated, or that is not documented. The exit status is 2 if there is an
+    error. Nothing is sent.
 
     Examples:
       $ echo '[{"action": "talk", "text": "Hello"}]' > flow.json
       $ voicectl ncco lint flow.json
-      $ echo '[{"action": "talk", "text": "Hello", "loop": "2"}]' | voicectl ncco lint - -o json
+      $ voicectl ncco lint - -o json <flow.json
     """
     app = current(ctx)
     name = "standard input" if file == "-" else file
@@ -42,7 +45,7 @@ def lint(
     writer = app.terminal.writer(view, is_many=True)
     placed = lint_file(app.terminal.read_input(file, "an NCCO"))
     if not placed and app.terminal.format is Format.TABLE:
-        remark(f"{name}: nothing is wrong.")
+        remark(f"{name}: no problems found.")
         return
     with writer as out:
         for finding, line, column in placed:
@@ -63,7 +66,7 @@ def lint(
 def schema(ctx: typer.Context) -> None:
     """Print the JSON Schema of NCCOs, for editors.
 
-    It says what a schema can say, 'ncco lint' more: the rules between actions, SSML, what is old or unknown.
+    'ncco lint' also checks what a schema cannot express: rules between actions, SSML, deprecated and unknown values.
 
     Examples:
       $ voicectl ncco schema > ncco.schema.json

@@ -1,4 +1,4 @@
-"""``call reconcile``: calls whose reply was lost."""
+"""``call reconcile``: find out what became of calls whose reply was lost."""
 
 from __future__ import annotations
 
@@ -25,44 +25,48 @@ def reconcile(
     ctx: typer.Context,
     reference: Annotated[
         str | None,
-        typer.Argument(metavar="REF", help="The reference that 'call create' gave.", show_default=False),
+        typer.Argument(metavar="REF", help="The reference that 'call create' reported.", show_default=False),
     ] = None,
     hangup: Annotated[bool, typer.Option("--hangup", help="End the call if it is found.")] = False,
     assume: Annotated[
-        str | None, typer.Option(metavar="WHAT", help="Close the matter: 'not-created', or the leg's id.")
+        str | None,
+        typer.Option(metavar="WHAT", help="Settle it without a search: 'not-created', or a leg's id."),
     ] = None,
     reason: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Why, for the journal; with --assume.")
+        str | None, typer.Option(metavar="TEXT", help="Reason for --assume, kept in the journal.")
     ] = None,
 ) -> None:
     """Find out what became of calls whose reply was lost.
 
-    Alone it lists everything in doubt. With REF it looks for that call: exit status 0 if it is found, 12 if it still
-    cannot be told. A kept event that came with the reference proves it; else the API's records are compared. Nothing
-    is ever dialled.
+    Without REF, it lists all calls in doubt. With REF, it looks for that call: exit status 0 if it is found, 12 if it
+    is still in doubt. A stored event with the reference is proof; otherwise the API's records are compared. It never
+    dials.
 
     Examples:
       $ voicectl call reconcile
-      $ voicectl call reconcile "$REF" --assume not-created --reason "asked the customer"
+      $ voicectl call reconcile "$REF" --assume not-created --reason "asked them"
     """
     app = current(ctx)
     if reference is None:
         if hangup or assume or reason:
             raise InputError(
-                "Which call is meant?", hint="Give its reference: voicectl call reconcile lists them."
+                "--hangup, --assume and --reason need a reference.",
+                hint="Get it from the list: voicectl call reconcile",
             )
         with app.terminal.writer(views.INTENT, is_many=True) as out:
             for each in app.journal.in_doubt():
                 out.add(_record(each))
         return
     if (assume is None) != (reason is None):
-        raise InputError("--assume and --reason go together.", hint="Say why, for whoever reads the journal.")
+        raise InputError(
+            "--assume and --reason go together.", hint="Give both; the journal keeps the reason."
+        )
     if assume is not None and hangup:
         raise InputError("--assume and --hangup contradict each other.", hint="Give one of them.")
     intent = app.journal.get(reference)
     if intent is None:
         raise LegError(
-            f"The journal knows no call {reference!r}.", hint="See what is in doubt: voicectl call reconcile"
+            f"The journal has no call {reference!r}.", hint="List the calls in doubt: voicectl call reconcile"
         )
     with app.terminal.writer(views.INTENT, is_many=False) as out:
         found = _settle(app, intent, assume, reason or "")
@@ -77,13 +81,13 @@ def reconcile(
 def _settle(app: App, intent: Intent, assume: str | None, reason: str) -> Intent:
     if not intent.state.is_open:
         if assume is not None:
-            what = f"it is {intent.uuid}" if intent.uuid else f"it was {intent.state.value}"
+            what = f"its leg is {intent.uuid}" if intent.uuid else f"its state is {intent.state.value}"
             raise InputError(
                 f"The call {intent.reference} is not in doubt: {what}.", hint="Nothing was changed."
             )
         return intent
     if not intent.is_abandoned(app.clock.time()):
-        raise in_doubt(intent, "Another voicectl is still creating it.")
+        raise in_doubt(intent, "Another voicectl process is still creating it.")
     if assume is None:
         return LostCallFinder(app.api, app.journal, app.clock, app.history).find_again(intent)
     app.consent.refuse_dry_run()
@@ -94,7 +98,7 @@ def _settle(app: App, intent: Intent, assume: str | None, reason: str) -> Intent
     call = app.api.get_call(assume)
     found = app.journal.created(intent.reference, call.uuid, call.raw, certainty="assumed", reason=reason)
     if found is None:
-        raise InputError(f"Leg {assume} belongs to another call of the journal.")
+        raise InputError(f"Leg {assume} belongs to another call in the journal.")
     return found
 
 

@@ -1,4 +1,4 @@
-"""``talk`` and ``stream``: what one leg is made to hear."""
+"""``talk`` and ``stream``: say a text or play a file on one leg."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from voicectl.cli.targets import one_leg
 def talk(ctx: typer.Context, leg: Leg, speech: Speech) -> None:
     """Say a text on a live leg; only that leg's party hears it.
 
-    Without TEXT it is read from standard input. It is sent once: if no answer comes, the exit status is 12.
+    Without TEXT, it is read from standard input. The request is sent once: if the API does not answer, the exit
+    status is 12.
 
     Examples:
       $ voicectl talk "$LEG" "Your table is ready."
@@ -35,7 +36,7 @@ def talk(ctx: typer.Context, leg: Leg, speech: Speech) -> None:
 def stream(ctx: typer.Context, leg: Leg, playback: Playback) -> None:
     """Play an audio file on a live leg; only that leg's party hears it.
 
-    It is sent once: if no answer comes, the exit status is 12.
+    The request is sent once: if the API does not answer, the exit status is 12.
 
     Examples:
       $ voicectl stream "$LEG" https://cdn.example.org/hold.mp3 --loop 0

@@ -1,4 +1,4 @@
-"""``transfer``: a leg leaves its flow for another."""
+"""``transfer``: move a leg from its flow to another one."""
 
 from __future__ import annotations
 
@@ -25,19 +25,22 @@ def transfer(
     ] = None,
     from_: From = None,
 ) -> None:
-    """Have a leg leave its flow and run another one; it moves to a conversation of its own.
+    """Transfer a leg to another flow; it moves to a conversation of its own.
 
-    It is sent once: if no answer comes, the exit status is 12.
+    The request is sent once: if the API does not answer, the exit status is 12.
 
     Examples:
       $ voicectl transfer "$LEG" --connect 447700900002
-      $ echo '[{"action":"talk","text":"Goodbye"}]' | voicectl transfer "$LEG" --ncco -
+      $ echo '[{"action":"talk","text":"Hi"}]' | voicectl transfer "$LEG" --ncco -
     """
     app = current(ctx)
     if sum(value is not None for value in (ncco_file, answer_url, connect)) != 1:
-        raise InputError("One of --ncco, --answer-url and --connect is needed.", hint="See the help.")
+        raise InputError(
+            "Exactly one of --ncco, --answer-url and --connect is needed.",
+            hint="See 'voicectl transfer --help'.",
+        )
     if from_ is not None and connect is None:
-        raise InputError("--from goes with --connect only.", hint="In an NCCO it is an option of the action.")
+        raise InputError("--from needs --connect.", hint="In an NCCO, give it as an option of the action.")
     if answer_url is not None:
         url = check_url(answer_url, "--answer-url")
         with one_leg(app, leg, "transfer") as uuid:
@@ -61,10 +64,10 @@ def transfer(
 
 
 def _count(app: App, rung: list[str]) -> None:
-    """Count what a flow dials, which a profile may limit.
+    """Count the numbers that a flow dials, which a profile may limit.
 
     Raises:
-        GuardError: That would be too many in an hour.
+        GuardError: The profile does not allow that many in an hour.
     """
     limit = app.target.policy.max_calls_per_hour
     if rung and not app.options.dry_run:

@@ -1,4 +1,4 @@
-"""``wait``: until legs reach a status."""
+"""``wait``: wait until legs reach a status."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def wait(
             "--for", metavar="STATUS", help=f"The status: {ENDED}, {HUMAN} or {', '.join(CallStatus)}."
         ),
     ],
-    timeout: Annotated[str, typer.Option(metavar="DURATION", help="How long to wait in all.")] = "90",
+    timeout: Annotated[str, typer.Option(metavar="DURATION", help="Wait at most this long.")] = "90",
 ) -> None:
-    """Wait until every leg is at a status or past it; changes on the way are told on standard error.
+    """Wait until every leg has reached a status; changes on the way go to standard error.
 
-    The API is asked once a second. Where 'webhook serve' keeps events, they count at once, and 'human' can be waited
-    for. Exit status 8: it took too long. 11: a leg ended in another status. The records are printed then too.
+    voicectl reads the legs once a second. If 'webhook serve' stores events here, they count at once, and you can wait
+    for 'human'. Exit status 8: the time ran out. 11: a leg ended in another status. The records are printed then too.
 
     Examples:
       $ voicectl wait "$LEG" --for answered --timeout 30
@@ -62,7 +62,7 @@ def wait(
 def wait_for(
     app: App, uuids: Sequence[str], until: Until, seconds: float, on_change: Callable[[Call], None]
 ) -> list[Call]:
-    """Call :func:`~voicectl.core.calls.wait.follow` with the parts of this command."""
+    """Call :func:`~voicectl.core.calls.wait.follow` with the parts that *app* holds."""
     from voicectl.core.calls.wait import follow  # noqa: PLC0415 (for 'call create', which seldom waits)
 
     return follow(
@@ -80,18 +80,18 @@ def wait_for(
 
 
 def parse_status(app: App, text: str) -> Until:
-    """What ``--for`` and ``--wait`` take.
+    """Return the value of ``--for`` or ``--wait``.
 
     Raises:
-        InputError: There is no such status, or nothing that tells of it.
+        InputError: There is no such status, or no event store that could report it.
     """
     if text == ENDED:
         return "ended"
     if text == HUMAN:
         if app.history is None:
             raise InputError(
-                f"Only webhooks tell of {HUMAN!r}: this needs a store of events.",
-                hint="Have events kept: run 'voicectl webhook serve'. Or name a store in VOICECTL_STORE.",
+                f"Only webhook events report {HUMAN!r}, and there is no event store.",
+                hint="Run 'voicectl webhook serve' to store events, or name a store in VOICECTL_STORE.",
             )
         return "human"
     try:
@@ -104,7 +104,7 @@ def parse_status(app: App, text: str) -> Until:
 
 
 def tell_change(call: Call) -> None:
-    """Tell a leg's status on standard error, and who told it where that need not be the API."""
+    """Report a leg's status on standard error, with its source if that may not be the API."""
     status, detection = (_sourced(call, name) for name in ("status", "detection"))
     is_more = detection and call.raw["detection"] != call.status
     remark(f"{call.uuid} {status or call.status}" + (f", {detection}" if is_more else ""))
