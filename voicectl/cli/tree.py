@@ -63,10 +63,10 @@ COMMANDS: Tree = {
     "unearmuff": Entry("mute_hangup:unearmuff", "Let a leg hear the others again.", "LEG"),
     "hangup": Entry("mute_hangup:hangup", "End legs, also while they ring.", "LEG"),
     "transfer": Entry("transfer:transfer", "Transfer a leg to another flow.", "LEG"),
-    "move": Entry("move:move", "Move legs into a room, a conversation with a name.", "LEG"),
+    "move": Entry("move:move", "Move legs into a room (a named conversation).", "LEG"),
     "wait": Entry("wait:wait", "Wait until every leg has reached a status.", "SEEN"),
     "watch": Entry(
-        "watch:watch", "Watch live legs: a table on a terminal, in a pipe a line for each change.", ":VIEW"
+        "watch:watch", "Watch live legs, in a table on a terminal or as a line for each change.", ":VIEW"
     ),
     "trace": Entry("trace:trace", "Show what happened to a leg or in a conversation, in order.", ":VIEW"),
     "conversation": {
@@ -74,9 +74,9 @@ COMMANDS: Tree = {
         "show": Entry(
             "conversation:show", "Show who is in a conversation, who is muted, and who hears whom.", ":LEG"
         ),
-        "talk": Entry("conversation:talk", "Say a text to all in a conversation.", ":ACTED"),
-        "stream": Entry("conversation:stream", "Play an audio file to all in a conversation.", ":ACTED"),
-        "record": Entry("conversation:record", "Record a conversation, all who are in it.", ":ACTED"),
+        "talk": Entry("conversation:talk", "Say a text to everyone in a conversation.", ":ACTED"),
+        "stream": Entry("conversation:stream", "Play an audio file to everyone in a conversation.", ":ACTED"),
+        "record": Entry("conversation:record", "Record everyone in a conversation.", ":ACTED"),
     },
     "ncco": {
         "lint": Entry("ncco:lint", "Check an NCCO, and list each problem with its place.", ":VIEW"),

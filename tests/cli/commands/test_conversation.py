@@ -66,7 +66,7 @@ def test_without_the_conversation_api_the_live_legs_are_told(
 
     assert ran.exit_code == 0
     assert ran.rows == [[CON, "-", "1", "answered:1", "-", "-"]]
-    assert "Names are not known" in ran.stderr
+    assert "Names are unknown" in ran.stderr
 
 
 def test_show_tells_who_hears_whom(voicectl: Room) -> None:
@@ -234,7 +234,7 @@ def test_show_without_the_conversation_api_has_the_legs_and_knows_less(
     assert ran.exit_code == 0
     assert [leg["muted"] for leg in ran.json["legs"]] == [None, None]
     assert {each["hears"] for each in ran.json["hears"]} == {"?"}
-    assert "Who is muted is not known" in ran.stderr
+    assert "Muted legs are unknown" in ran.stderr
     assert named.exit_code == 3
 
 

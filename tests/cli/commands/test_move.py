@@ -196,7 +196,7 @@ def test_terms_that_keep_a_pair_from_becoming_a_new_room_are_told_before_consent
 
     assert (ran.exit_code, ran.stdout) == (9, "")
     warned, asked, *_ = ran.stderr.splitlines()
-    assert warned.startswith("warning: terms are set for each who enters, so the legs of CON-")
+    assert warned.startswith("warning: options are set for each leg that enters, so the legs of CON-")
     assert asked.startswith("move 2 legs")
     assert changes(voicectl) == before
 
@@ -210,7 +210,7 @@ def test_that_the_room_exists_is_told_before_consent(voicectl: Room) -> None:
 
     assert ran.exit_code == 9
     warned, asked, *_ = ran.stderr.splitlines()
-    assert warned.startswith("warning: support-17 exists, so the legs of CON-")
+    assert warned.startswith("warning: support-17 already exists, so the legs of CON-")
     assert asked.startswith("move 2 legs")
     assert changes(voicectl) == before
 
@@ -261,7 +261,7 @@ def test_partners_whose_conversation_may_not_be_read_are_moved_after_a_warning(v
 
     assert ran.exit_code == 9
     warned, asked, *_ = ran.stderr.splitlines()
-    assert warned.startswith("warning: their conversation is not told (")
+    assert warned.startswith("warning: their conversation cannot be read (")
     assert asked.startswith("move 2 legs")
 
 
@@ -391,7 +391,7 @@ def test_where_no_name_can_be_read_that_is_said_and_it_does_not_wait_long(moved:
     ran, _, room = moved(OLD, NEW, names={})
 
     assert ran.exit_code == 0
-    assert f"{LEG} is in {NEW}: whether that is support-17 cannot be read" in ran.stderr
+    assert f"{LEG} is in {NEW}; it cannot be checked that this is support-17" in ran.stderr
     assert sum(room.clock.slept) < 3
 
 
@@ -419,7 +419,7 @@ def test_what_cannot_be_seen_before_keeps_nobody_from_moving(
 
     assert ran.rows == [[caller, "move", "done"]]
     assert ran.exit_code == 8
-    assert f"Whom {caller} leaves is not known" in ran.stderr
+    assert f"The partners of {caller} could not be checked" in ran.stderr
     assert sum(request.method == "PUT" for request in line.requests) == 1
 
 
@@ -445,7 +445,7 @@ def test_a_room_of_the_same_name_in_another_region_is_another_room(start_room: S
     assert ran.exit_code == 0, ran.stderr
     places = {conversation(room, leg) for leg in legs}
     assert len(places) == 2
-    assert "warning: they are not together" in ran.stderr
+    assert "warning: the legs are not together" in ran.stderr
     assert all(place in ran.stderr for place in places)
 
 
@@ -492,7 +492,7 @@ def test_where_the_list_does_not_have_the_leg_its_partners_are_not_taken_for_non
     refused = room(f"move {caller} support-17 --with-partners --yes")
 
     assert (refused.exit_code, refused.stdout) == (9, "")
-    assert f"Who is with {caller} is not known: it is on http://" in refused.stderr
+    assert f"The partners of {caller} are not known: it is on http://" in refused.stderr
     assert changes(room) == before
     assert status(room, callee) == "answered"
 
@@ -505,7 +505,7 @@ def test_where_the_list_does_not_have_the_leg_a_move_of_it_alone_is_warned_of(
     ran = room(f"move {caller} support-17 --dry-run")
 
     assert ran.exit_code == 0
-    assert f"warning: whom {caller} leaves is not known: it is on http://" in ran.stderr
+    assert f"warning: the partners of {caller} are not known: it is on http://" in ran.stderr
 
 
 class Crowded(Platform):
@@ -552,7 +552,7 @@ def test_a_list_without_an_end_leaves_in_doubt_who_is_with_a_leg(
         ran = machine(tmp_path, application, server.url)(f"move {LEG} support-17 {option}")
 
     assert ran.exit_code == code
-    assert "is not known: there may be more legs than voicectl could list" in ran.stderr
+    assert "are not known: there may be more legs than voicectl could list" in ran.stderr
 
 
 def test_all_looks_before_a_move_have_three_seconds_together(
@@ -573,7 +573,7 @@ def test_all_looks_before_a_move_have_three_seconds_together(
         ran = room(f"move {LEG} support-17")
 
     assert ran.rows == [[LEG, "move", "done"]]
-    assert f"Whom {LEG} leaves is not known: The API is answering too slowly" in ran.stderr
+    assert f"The partners of {LEG} could not be checked: The API is answering too slowly" in ran.stderr
     assert moved[0] - began < 5
 
 
@@ -589,7 +589,7 @@ def test_where_a_look_failed_the_other_legs_are_moved_without_one(
     assert [row[0] for row in ran.rows] == legs
     methods = [request.method for request in line.requests]
     assert "GET" not in methods[methods.index("PUT") : methods.index("PUT") + 2]
-    assert f"Whom {legs[1]} leaves is not known: it is not looked for again" in ran.stderr
+    assert f"The partners of {legs[1]} were not checked: " in ran.stderr
 
 
 def test_a_leg_that_is_not_listed_may_be_in_another_region(voicectl: Room) -> None:

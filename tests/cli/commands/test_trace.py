@@ -352,7 +352,7 @@ def test_a_store_that_fails_is_done_without(room: Room) -> None:
 
     assert ("create", "journal") in entries(ran)
     assert [gap["what"] for gap in ran.json["gaps"]] == ["events"]
-    assert "The store of events cannot be used" in ran.stderr
+    assert "The event store cannot be used" in ran.stderr
 
 
 def test_refused_credentials_are_3(tmp_path: Path, application: Application) -> None:
@@ -490,7 +490,7 @@ def test_an_svg_holds_the_ladder_and_nothing_that_runs(room: Room, tmp_path: Pat
 
     assert ran.exit_code == 0
     assert ran.stdout == room(f"trace {CONVERSATION}").stdout
-    assert ran.stderr == f"{path} is written.\n"
+    assert ran.stderr == f"{path} was written.\n"
     assert root.tag == f"{SVG}svg"
     assert {each.tag.removeprefix(SVG) for each in root.iter()} == {
         *("svg", "title", "rect", "line", "path", "circle", "text"),
@@ -514,7 +514,7 @@ def test_a_report_that_is_there_is_not_replaced(room: Room, tmp_path: Path) -> N
         ran = room(["trace", CONVERSATION, "--svg", str(each)])
 
         assert (ran.exit_code, ran.stdout) == (2, "")
-        assert "is there already" in ran.stderr
+        assert "already exists" in ran.stderr
     assert path.read_text() == "an earlier one"
     assert len(room.requests()) == before, "it is refused before anything is asked"
     assert not (tmp_path / "nowhere").exists()

@@ -1,4 +1,4 @@
-"""``conversation``: who is in each, who hears whom, and what all who are in one are made to hear."""
+"""``conversation``: list conversations, show who hears whom, and talk, play or record for everyone in one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from voicectl.voice.conversation import Conversation
 
 OF_MEMBERS = ("muted", "earmuffed", "member", "member_state", "hears", "hears_not", "hears_unknown")
-"""What of a leg takes its member record: a request for each leg."""
+"""Fields of a leg that need its member record: a request for each leg."""
 
 LISTED = View(
     columns=("id", "name", "legs", "statuses", "since", "state"),
@@ -46,9 +46,9 @@ LEG = View(
 )
 ACTED = View(columns=("id", "action", "outcome"), id="id", line="{id}  {action}  {outcome}")
 
-ROOM_HELP = "The conversation: a room's name, or CON- and its id."
+ROOM_HELP = "The conversation: the name of a room, or an id that begins with CON-."
 SHORT = 8
-"""How much of a leg's id names it in the table of who hears whom."""
+"""Characters of a leg's id that name it in the table of who hears whom."""
 
 MAX_DAYS = 400
 MAX_SECONDS = 7200
@@ -68,7 +68,7 @@ class RecordFormat(StrEnum):
 
 
 class EventMethod(StrEnum):
-    """``event_method``."""
+    """``event_method`` of a recording or a transcription."""
 
     POST = "POST"
     GET = "GET"
@@ -76,11 +76,11 @@ class EventMethod(StrEnum):
 
 def list_(
     ctx: typer.Context,
-    all_: Annotated[bool, typer.Option("--all", help="Also those that nobody is in.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Also list conversations without live legs.")] = False,
 ) -> None:
-    """List conversations with live legs: their names, and how many legs are at each status.
+    """List conversations with live legs: their names, and the number of legs at each status.
 
-    Where the Conversation API does not answer they have no names; of a list of over 5 000 the rest is left out.
+    If the Conversation API does not answer, the names are missing. It lists 5 000 conversations at most.
 
     Examples:
       $ voicectl conversation list
@@ -96,26 +96,26 @@ def list_(
             out.add({**known, "id": group.id, **found})
         if cuts:
             remark(
-                "There are more than 5 000 conversations: those made before are left out, or have no name."
+                "There are more than 5 000 conversations: the older ones are left out, or shown without a name."
             )
 
 
 def _listed(api: ConversationApi, cuts: list[bool]) -> Iterator[Conversation]:
-    """List conversations, as far as can be had: a failure is told, and ends it; *cuts* gets whether more exist."""
+    """Yield conversations up to the first failure, which is reported; *cuts* gets an item if there are more."""
     try:
         yield from api.list(on_cut=lambda: cuts.append(True))
     except (ApiError, TransportError) as exc:
-        remark(f"Names are not known, the Conversation API does not tell: {exc.message}")
+        remark(f"Names are unknown because the Conversation API failed: {exc.message}")
 
 
 def show(ctx: typer.Context, room: Room) -> None:
     """Show who is in a conversation, who is muted, and who hears whom.
 
-    Each member is asked for, a request each, unless -q or --fields need none of that. On a terminal a table says who
-    hears whom; else each leg is a line that names the legs it hears, those it does not, and those of which nobody can
-    know: the platform does not tell with which canHear or canSpeak a flow let a leg into a room, nor whether a
-    moderated room has started. With -o json it is one object, with "legs", and "hears" for each two of them; --fields
-    is about its legs then, and leaves "hears" out.
+    This takes one request for each member, unless -q or --fields do without them. On a terminal, a table shows who
+    hears whom. Elsewhere, each leg is a line that lists the legs it hears, those it does not hear, and those for
+    which this is unknown: the platform does not report the canHear and canSpeak with which a leg entered a room, nor
+    whether a moderated room has started. With -o json, the output is one object with "legs", and "hears" for each
+    pair of legs; --fields then selects fields of the legs, and leaves "hears" out.
 
     Examples:
       $ voicectl conversation show support-17
@@ -143,7 +143,7 @@ def show(ctx: typer.Context, room: Room) -> None:
             if not live and isinstance(fault, NotFoundError):
                 raise fault
             if is_deep:
-                remark(f"Who is muted is not known, the Conversation API does not tell: {fault.message}")
+                remark(f"Muted legs are unknown because the Conversation API failed: {fault.message}")
         if is_deep:
             participants = conversations.participants(
                 app.conversations, id_, conversation, live, app.notes.since(0), check=app.interrupts.check
@@ -185,13 +185,13 @@ def _leg(leg: Participant) -> dict[str, Any]:
 
 
 def _row(leg: Participant, heard: list[tuple[Participant, Participant, Heard]]) -> dict[str, Any]:
-    """A leg as a line tells it."""
+    """Return the record of a leg for one line."""
     member = None if leg.member is None else leg.member.id
     return {**_leg(leg), "member": member, **_ears(leg, heard)}
 
 
 def _ears(leg: Participant, heard: list[tuple[Participant, Participant, Heard]]) -> dict[str, str]:
-    """Which legs this one hears, does not hear, and may hear: their ids with commas between them."""
+    """Return the ids of the legs that this one hears, does not hear, and may hear, separated by commas."""
     speakers = [(what.hears, speaker.call.uuid) for listener, speaker, what in heard if listener is leg]
     return {
         name: ",".join(uuid for hears, uuid in speakers if hears is each) for each, name in _HEARS.items()
@@ -208,7 +208,7 @@ def _pair(listener: Participant, speaker: Participant, heard: Heard) -> dict[str
 
 
 def _draw(app: App, participants: Participants) -> None:
-    """Who hears whom: a line for each listener, a column for each speaker, by the beginnings of their ids."""
+    """Draw a table of who hears whom: a row for each listener, a column for each speaker."""
     if len(participants.legs) < 2:
         return
     from voicectl.cli.output import table  # noqa: PLC0415 (loads rich, for a table on a terminal only)
@@ -222,14 +222,15 @@ def _draw(app: App, participants: Participants) -> None:
     is_colored = app.terminal.may_color
     app.terminal.write("\n" + table.draw(["hears", *names], rows, is_colored=is_colored))
     if any(heard.hears is Hears.UNKNOWN for heard in cells.values()):
-        remark("? is what the platform does not tell: -o json says why.")
+        remark("? means that the platform does not report it; -o json shows why.")
 
 
 @grouped
 def talk(ctx: typer.Context, room: Room, speech: Speech) -> None:
-    """Say a text to all in a conversation.
+    """Say a text to everyone in a conversation.
 
-    Without TEXT it is read from standard input. It is sent once: if no answer comes, the exit status is 12.
+    Without TEXT, it is read from standard input. The request is sent once: if the API does not answer, the exit
+    status is 12.
 
     Examples:
       $ voicectl conversation talk support-17 "The engineer on call is here."
@@ -247,12 +248,12 @@ def talk(ctx: typer.Context, room: Room, speech: Speech) -> None:
 
 @grouped
 def stream(ctx: typer.Context, room: Room, playback: Playback) -> None:
-    """Play an audio file to all in a conversation.
+    """Play an audio file to everyone in a conversation.
 
-    It is sent once: if no answer comes, the exit status is 12.
+    The request is sent once: if the API does not answer, the exit status is 12.
 
     Examples:
-      $ voicectl conversation stream support-17 https://cdn.example.org/hold.mp3 --loop 0
+      $ voicectl conversation stream support-17 https://cdn.example.org/hold.mp3
       $ voicectl conversation stream support-17 --stop
     """
     app = current(ctx)
@@ -269,42 +270,53 @@ def record(
     ctx: typer.Context,
     room: Room,
     format_: Annotated[
-        RecordFormat | None, typer.Option("--format", metavar="FORMAT", help="mp3, wav or vorbis.")
+        RecordFormat | None,
+        typer.Option("--format", metavar="FORMAT", help="Audio format: mp3, wav or vorbis."),
     ] = None,
-    split: Annotated[bool, typer.Option("--split", help="Each leg on a channel of its own.")] = False,
+    split: Annotated[bool, typer.Option("--split", help="Record each leg on a channel of its own.")] = False,
     event_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="Where the recording is announced.")
+        str | None, typer.Option(metavar="URL", help="Send the recording event to this URL.")
     ] = None,
     event_method: Annotated[
-        EventMethod | None, typer.Option(metavar="METHOD", help="How: POST or GET.", case_sensitive=False)
+        EventMethod | None,
+        typer.Option(
+            metavar="METHOD", help="HTTP method for --event-url: POST or GET.", case_sensitive=False
+        ),
     ] = None,
     retention_ttl: Annotated[
-        int | None, typer.Option(min=1, max=MAX_DAYS, metavar="DAYS", help="How long it is kept.")
+        int | None,
+        typer.Option(min=1, max=MAX_DAYS, metavar="DAYS", help="Keep the recording for this many days."),
     ] = None,
     limit: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="End it by itself after so long: 2h at most.")
+        str | None, typer.Option(metavar="DURATION", help="Stop recording after this long (at most 2h).")
     ] = None,
     transcription_language: Annotated[
-        str | None, typer.Option(metavar="CODE", help="Transcribe it: the language spoken, such as en-GB.")
+        str | None,
+        typer.Option(metavar="CODE", help="Transcribe it in the language spoken, such as en-GB."),
     ] = None,
     transcription_sentiment_analysis: Annotated[
-        bool, typer.Option("--transcription-sentiment-analysis", help="Judge the mood of each sentence too.")
+        bool,
+        typer.Option(
+            "--transcription-sentiment-analysis", help="Also report the sentiment of each sentence."
+        ),
     ] = False,
     transcription_event_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="Where the transcription is announced.")
+        str | None, typer.Option(metavar="URL", help="Send the transcription event to this URL.")
     ] = None,
     transcription_event_method: Annotated[
-        EventMethod | None, typer.Option(metavar="METHOD", help="How: POST or GET.", case_sensitive=False)
+        EventMethod | None,
+        typer.Option(metavar="METHOD", help="HTTP method for that URL: POST or GET.", case_sensitive=False),
     ] = None,
-    stop: Annotated[bool, typer.Option("--stop", help="End the recording.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Stop the recording.")] = False,
 ) -> None:
-    """Record a conversation, all who are in it.
+    """Record everyone in a conversation.
 
-    It is sent once, since a second start might make a second recording: if no answer comes, the exit status is 12. An
-    announcement that 'webhook serve' takes is fetched with 'recording download'.
+    The request is sent once, because a second start might make a second recording: if the API does not answer, the
+    exit status is 12. Once 'webhook serve' has received the recording event, 'recording download' fetches the file.
 
     Examples:
-      $ voicectl conversation record support-17 --format wav --split --transcription-language en-GB
+      $ voicectl conversation record support-17 --format wav --split
+      $ voicectl conversation record support-17 --transcription-language en-GB
       $ voicectl conversation record support-17 --stop
     """
     app = current(ctx)
@@ -340,7 +352,7 @@ def _urls(url: str | None, option: str) -> list[str] | None:
 def _one_conversation(
     app: App, room: str, action: str, **detail: Any
 ) -> AbstractContextManager[ActionRecord]:
-    """Do the block to the conversation that a command names; then note it and write its record."""
+    """Run the block for the conversation *room*; then note the action and write its record."""
     return one_target(
         app, ACTED, lambda: conversations.conversation_id(app.conversations, room), action, detail
     )

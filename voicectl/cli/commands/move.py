@@ -1,4 +1,4 @@
-"""``move``: legs go into a room, with a safety net for those who stay and for those who go."""
+"""``move``: move legs into a room, and check the legs that they leave and where they arrive."""
 
 from __future__ import annotations
 
@@ -49,49 +49,49 @@ def move(
             callback=check_once,
         ),
     ],
-    mute: Annotated[bool, typer.Option("--mute", help="Nobody in the room hears them.")] = False,
+    mute: Annotated[bool, typer.Option("--mute", help="Let no one in the room hear them.")] = False,
     can_hear: Annotated[
         list[str] | None,
-        typer.Option(metavar="LEG", help="They hear only this leg; 'none': nobody. Repeatable."),
+        typer.Option(metavar="LEG", help="Let them hear only this leg, or 'none'. Repeatable."),
     ] = None,
     can_speak: Annotated[
         list[str] | None,
-        typer.Option(metavar="LEG", help="Only this leg hears them; 'none': nobody. Repeatable."),
+        typer.Option(metavar="LEG", help="Let only this leg hear them, or 'none'. Repeatable."),
     ] = None,
     start_on_enter: Annotated[
         bool | None,
         typer.Option(
-            "--start-on-enter/--no-start-on-enter", help="Whether the conference starts when they enter."
+            "--start-on-enter/--no-start-on-enter", help="Start the conference when they enter, or not."
         ),
     ] = None,
     end_on_exit: Annotated[
-        bool, typer.Option("--end-on-exit", help="End it for all when one leaves.")
+        bool, typer.Option("--end-on-exit", help="End the conference when one of them leaves.")
     ] = False,
-    record: Annotated[bool, typer.Option("--record", help="Record it.")] = False,
+    record: Annotated[bool, typer.Option("--record", help="Record the conference.")] = False,
     music: Annotated[
-        str | None, typer.Option(metavar="URL", help="Play this until the conference starts.")
+        str | None, typer.Option(metavar="URL", help="Play this file until the conference starts.")
     ] = None,
     with_partners: Annotated[
-        bool, typer.Option("--with-partners", help="Move all who share a conversation with them, too.")
+        bool, typer.Option("--with-partners", help="Also move all legs in the same conversation.")
     ] = False,
     no_wait: Annotated[
-        bool, typer.Option("--no-wait", help="Only send the moves: look neither before nor after.")
+        bool, typer.Option("--no-wait", help="Only send the moves; check nothing before or after.")
     ] = False,
     no_lint: NoLint = False,
     max_: Max = 10,
 ) -> None:
-    """Move legs into a room, a conversation with a name; the first leg makes it.
+    """Move legs into a room (a named conversation); the first leg creates it.
 
-    Before each move it looks whom the leg leaves: where a connect joined two legs, the platform ends the call of the
-    one that stays, and you are warned; with --dry-run too. --with-partners takes all along, after it has shown them;
-    if it cannot see who they are it moves nobody. Legs that a connect joined stay together so if the room is new:
-    their conversation gets its name, and is the room then as far as the platform's documentation implies. Into a room
-    that exists, or with terms such as --mute, each is moved by itself, and the platform may end one call before its
-    turn.
+    Before each move, voicectl checks which leg stays behind: if a connect joined two legs, the platform ends the call
+    of the one that stays, and you get a warning, also with --dry-run. --with-partners lists all legs in the same
+    conversations and moves them too; if it cannot find them all, it moves none. Legs that a connect joined stay
+    together if the room is new: their conversation gets the room's name, which makes it the room as far as the
+    platform's documentation implies. If the room exists, or with options such as --mute, each leg is moved on its
+    own, and the platform may end the call of one before it is moved.
 
-    Afterwards it waits up to 5 s until the legs are in the room: 8 if one is not seen there, 11 if one has ended.
-    Where something failed it says who is where. A room of the same name in another region is another room. Each move
-    is sent once: if no answer comes, the exit status is 12.
+    Afterwards, voicectl waits up to 5 s for the legs to arrive. Exit status 8: a leg is not in the room. 11: a leg
+    has ended. If something failed, it reports where each leg is. Rooms of the same name in different regions are
+    different rooms. Each move is sent once: if the API does not answer, the exit status is 12.
 
     Examples:
       $ voicectl move "$LEG" support-17
@@ -100,7 +100,7 @@ def move(
     """
     app = current(ctx)
     if len(legs) < 2:
-        raise InputError("A leg and a room are needed.", hint="voicectl move LEG... ROOM")
+        raise InputError("A leg and a room are needed.", hint="Write it as: voicectl move LEG... ROOM")
     *moved, room = legs
     if mute and can_speak is not None:
         raise InputError("--mute and --can-speak contradict each other.", hint="Give one of them.")
@@ -139,12 +139,12 @@ def move(
 
 
 class _Removal(LegOperation):
-    """One run of ``move``: what it sends, whom it warned of, and where the legs came to.
+    """One run of ``move``: it checks the legs, moves them, and follows where they arrive.
 
     Args:
-        destination: What each leg is sent to.
-        is_plain: No terms of entry were given, so that a conversation may become the room by its name alone.
-        is_watched: Whether to look before and after.
+        destination: The ``destination`` of each transfer.
+        is_plain: No option such as ``--mute`` is set, so that a renamed conversation can serve as the room.
+        is_watched: Check the legs before and after the move.
     """
 
     def __init__(
@@ -173,19 +173,19 @@ class _Removal(LegOperation):
         return moving.ArrivalCheck(self.app.api, self.app.conversations, self.app.clock, self._room)
 
     def gather(self, uuids: Sequence[str], *, limit: int, is_list: bool) -> Sequence[str]:
-        """The legs, and all who share a conversation with one of them, once somebody consents to that.
+        """Return the legs and all that share a conversation with one of them, after a confirmation.
 
         Raises:
-            GuardError: Nobody does, they are too many, or who they are is not certain.
-            TransportError: Whether a ``connect`` joined them cannot be read.
+            GuardError: The user does not confirm, there are too many legs, or they are not known for certain.
+            TransportError: It cannot be read whether a ``connect`` joined the legs.
         """
         app = self.app
         around = [self._surroundings(uuid) for uuid in uuids]
         for each in around:
             if each.doubt:
                 raise GuardError(
-                    f"Who is with {each.call.uuid} is not known: {each.doubt}.",
-                    hint="Nothing was done. Without --with-partners it is moved alone, whomever it leaves.",
+                    f"The partners of {each.call.uuid} are not known: {each.doubt}.",
+                    hint="No leg was moved. Without --with-partners, it is moved alone and its partners stay.",
                 )
             if each.is_joined and isinstance(each.fault, TransportError):
                 raise each.fault
@@ -201,7 +201,7 @@ class _Removal(LegOperation):
             why = self._why_apart(untold.get(id_), may_become=may_become)
             remark(
                 f"warning: {why}, so the legs of {id_} are moved one by one; the platform may end the call of the"
-                " last before its turn"
+                " last one before it is moved"
             )
         if is_list or found.apart or {call.uuid for call in found.calls} != set(uuids):
             lines = [f"{moving.label(call)}, {call.status}" for call in found.calls]
@@ -209,7 +209,7 @@ class _Removal(LegOperation):
         return [call.uuid for call in found.calls]
 
     def run_each(self, several: Targets, uuids: Iterable[str]) -> None:
-        """Move the legs, and see where they come to."""
+        """Move the legs, and check where they arrive."""
         failed: list[str] = []
         for uuid in uuids:
             try:
@@ -217,7 +217,7 @@ class _Removal(LegOperation):
                     failed.append(uuid)
             except OutcomeUnknown:
                 if self._is_watched:
-                    with suppress(Interrupted):  # that the outcome is unknown is more than a signal
+                    with suppress(Interrupted):  # an unknown outcome matters more than a signal
                         self._tell_places([uuid])
                 raise
         if not self._is_watched:
@@ -230,7 +230,7 @@ class _Removal(LegOperation):
             several.report(exc)
 
     def run(self, uuid: str) -> bool | None:
-        """Send one leg to the room, unless its conversation becomes the room."""
+        """Transfer one leg to the room, unless its conversation becomes the room."""
         if self._is_watched and self._group is None:
             self._look(uuid)
         if self._group is not None and self._is_plain and uuid in self._group.in_room:
@@ -241,7 +241,7 @@ class _Removal(LegOperation):
         return True
 
     def _takes_name(self, uuid: str) -> bool:
-        """Whether *uuid* is in the room since its conversation became it, now or before."""
+        """Make the conversation of *uuid* the room if possible; return True if it is the room, now or before."""
         found = self._group
         if found is None or found.joined is None or uuid not in found.stays or not self._is_plain:
             return False
@@ -255,52 +255,52 @@ class _Removal(LegOperation):
                 raise
             if not has_become:
                 raise GuardError(
-                    f"{self._room} exists by now, so {id_} cannot become it.",
-                    hint="Nothing was done to its legs. Give the command again to move them one by one.",
+                    f"The room {self._room} exists by now, so {id_} cannot become it.",
+                    hint="Its legs were not moved. Run the command again to move them one by one.",
                 )
             self._has_become = True
             app.notes.add(app.clock.time(), id_, moving.NAMED, detail=detail)
         return True
 
     def _why_apart(self, fault: ApiError | TransportError | None, *, may_become: bool) -> str:
-        """Why the legs that a connect joined do not stay together."""
+        """Return the reason why legs that a connect joined do not stay together."""
         if not self._is_plain:
-            return "terms are set for each who enters"
+            return "options are set for each leg that enters"
         if fault is not None:
-            return f"their conversation is not told ({fault.message.rstrip('.')})"
-        return "one conversation can become the room at most" if may_become else f"{self._room} exists"
+            return f"their conversation cannot be read ({fault.message.rstrip('.')})"
+        return "only one conversation can become the room" if may_become else f"{self._room} already exists"
 
     def _surroundings(self, uuid: str) -> moving.Surroundings:
         app = self.app
         return moving.surroundings(app.api, app.conversations, app.clock, uuid, notes_of=app.notes.of)
 
     def _look(self, uuid: str) -> None:
-        """See whom a leg leaves; that this fails keeps nobody from moving it."""
+        """Warn of a leg that *uuid* leaves behind; a failure does not prevent the move."""
         if self._is_blind:
-            remark(f"Whom {uuid} leaves is not known: it is not looked for again.")
+            remark(f"The partners of {uuid} were not checked: the API did not answer the last check.")
             return
         try:
             around = self._surroundings(uuid)
         except AuthError:
-            return  # the move will be told the same
+            return  # the move will fail alike
         except (ApiError, TransportError) as exc:
             self._is_blind = isinstance(exc, TransportError)
-            remark(f"Whom {uuid} leaves is not known: {exc.message}")
+            remark(f"The partners of {uuid} could not be checked: {exc.message}")
             return
         self._calls[around.call.uuid] = around.call
         if around.doubt:
-            remark(f"warning: whom {uuid} leaves is not known: {around.doubt}")
+            remark(f"warning: the partners of {uuid} are not known: {around.doubt}")
         alone = around.left_alone
         if alone is not None:
             self._calls[alone.uuid] = alone
             self._left.append(alone.uuid)
             remark(
                 f"warning: {moving.label(alone)} is joined to {moving.label(around.call)} by a connect, and the"
-                " platform ends its call when that leg leaves: --with-partners takes both"
+                " platform ends its call when that leg leaves: --with-partners moves both"
             )
 
     def _follow(self, several: Targets) -> None:
-        """Wait until the legs are in the room; one that is not is told, and counts."""
+        """Wait until the legs are in the room; report each that is not as a failure."""
         app = self.app
         before = {uuid: self._before(uuid) for uuid in several.done}
         found = self._arrivals.wait(before, check=app.interrupts.check)
@@ -309,17 +309,17 @@ class _Removal(LegOperation):
             if each.place is moving.Place.ROOM:
                 continue
             if each.place is moving.Place.ELSEWHERE and not self._arrivals.has_name(each):
-                remark(f"{uuid} {each}: whether that is {self._room} cannot be read")
+                remark(f"{uuid} {each}; it cannot be checked that this is {self._room}")
                 continue
             faults[uuid] = self._fault(uuid, each)
         rooms = self._arrivals.rooms(found.values())
         if len(rooms) > 1:
             remark(
-                f"warning: they are not together: {self._room} is {' and '.join(rooms)}. In each region a name stands"
-                " for another room, and who is in the one does not hear the other"
+                f"warning: the legs are not together: {self._room} is {' and '.join(rooms)}. Rooms of the same"
+                " name in different regions are separate, and legs in one do not hear legs in the other"
             )
             for uuid, each in found.items():
-                remark(f"  {self._name(uuid)} is in {each.conversation_uuid or 'none'}")
+                remark(f"  {self._name(uuid)} is in {each.conversation_uuid or 'no conversation'}")
         for uuid, fault in faults.items():
             if not several.is_many:
                 raise fault
@@ -329,20 +329,20 @@ class _Removal(LegOperation):
     def _fault(self, uuid: str, found: moving.Found) -> VoicectlError:
         calls = [] if found.call is None else [found.call]
         if found.place is moving.Place.OVER:
-            return WaitEnded(f"The platform took the move of {uuid}, but the leg {found}.", calls)
+            return WaitEnded(f"The platform accepted the move of {uuid}, but the leg {found}.", calls)
         return WaitTimeout(
-            f"The platform took the move of {uuid}, but after {moving.ARRIVAL_SECONDS:.0f} s the leg {found}.",
+            f"The platform accepted the move of {uuid}, but after {moving.ARRIVAL_SECONDS:.0f} s the leg {found}.",
             calls,
             hint=f"See where it is: voicectl call show {uuid}",
         )
 
     def _tell_places(self, uuids: Iterable[str]) -> None:
-        """Say who is where."""
+        """Report where each leg is."""
         for uuid in dict.fromkeys(uuids):
             remark(f"{self._name(uuid)} {self._arrivals.where(uuid, self._before(uuid))}")
 
     def _before(self, uuid: str) -> str:
-        """The conversation that a leg was in, empty if it was not seen."""
+        """Return the conversation that a leg was in; empty if it was not read."""
         return self._calls[uuid].conversation_uuid if uuid in self._calls else ""
 
     def _name(self, uuid: str) -> str:
@@ -354,6 +354,6 @@ def _audience(app: App, names: list[str] | None) -> list[str] | None:
         return None
     if NOBODY in names:
         if len(names) > 1:
-            raise InputError("'none' does not go with other legs.", hint="Give it alone.")
+            raise InputError("'none' cannot be combined with other legs.", hint="Give it alone.")
         return []
     return [app.legs.live_leg(name) for name in names]

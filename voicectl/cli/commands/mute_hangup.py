@@ -1,4 +1,4 @@
-"""``mute``, ``unmute``, ``earmuff``, ``unearmuff``, ``hangup``: several legs each, named or selected."""
+"""``mute``, ``unmute``, ``earmuff``, ``unearmuff``, ``hangup``: act on legs that are named or selected."""
 
 from __future__ import annotations
 
@@ -30,15 +30,13 @@ _MARK = {LegAction.MUTE: "muted", LegAction.EARMUFF: "earmuffed"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keeping:
-    """The options that say how long legs are kept muted or earmuffed, and how many."""
+    """The options of mute and earmuff: for how long, whether to undo it, and for how many legs."""
 
     hold: Annotated[
         str | None,
-        typer.Option(metavar="DURATION", help="For so long do it to each leg that comes, too."),
+        typer.Option(metavar="DURATION", help="Also act on legs that join, for this long."),
     ] = None
-    undo: Annotated[bool, typer.Option("--undo", help="Reverse it, where it was done from this machine.")] = (
-        False
-    )
+    undo: Annotated[bool, typer.Option("--undo", help="Undo it, for legs changed from this machine.")] = False
     max_: Max = 10
 
 
@@ -46,9 +44,9 @@ class Keeping:
 def mute(ctx: typer.Context, legs: SomeLegs = None, *, keeping: Keeping, selectors: Selectors) -> None:
     """Keep the others from hearing a leg.
 
-    Legs are named, or selected: then they are listed, and --yes is needed where nobody is asked. --hold goes on for
-    that long and mutes who joins meanwhile; they all stay muted. --undo unmutes those that were muted from this
-    machine, of all live legs unless some are named or selected.
+    Name the legs, or select them with options: selected legs are listed, and you confirm; without a terminal, add
+    --yes. --hold also mutes legs that join during that time; all of them stay muted. --undo unmutes the legs that
+    this machine muted: all such live legs, or those that you name or select.
 
     Examples:
       $ voicectl mute "$LEG"
@@ -73,7 +71,7 @@ def unmute(ctx: typer.Context, legs: SomeLegs = None, max_: Max = 10, *, selecto
 def earmuff(ctx: typer.Context, legs: SomeLegs = None, *, keeping: Keeping, selectors: Selectors) -> None:
     """Keep a leg from hearing the others.
 
-    Legs are named, or selected, held and undone as with mute.
+    Legs are named, selected, held and undone as with 'mute'.
 
     Examples:
       $ voicectl earmuff "$LEG"
@@ -97,22 +95,23 @@ def hangup(
     ctx: typer.Context,
     legs: SomeLegs = None,
     say: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Say this first, and let it finish; - reads it.")
+        str | None, typer.Option(metavar="TEXT", help="Say this to its end first; - reads standard input.")
     ] = None,
     max_: Max = 10,
     *,
     selectors: Selectors,
 ) -> None:
-    """End legs, also while they ring; a leg that is over already counts as done.
+    """End legs, also while they ring; a leg that has already ended counts as done.
 
-    It is repeated for up to 20 s where the platform refuses it, as it does in the first seconds of a call. Legs are
-    named, or selected: then they are listed, --yes is needed where nobody is asked, and whoever matches by then is
-    hung up as well. --older-than asks the platform: a leg whose age it does not tell never matches.
+    voicectl tries again for up to 20 s if the platform refuses, as it does in the first seconds of a call. Name the
+    legs, or select them with options: selected legs are listed, you confirm (without a terminal, add --yes), and legs
+    that match by then are hung up as well. --older-than uses start times from the platform: a leg without one never
+    matches.
 
     Examples:
       $ voicectl hangup "$LEG"
       $ voicectl call list --match-to '4477009*' | voicectl hangup - --yes
-      $ voicectl hangup --conversation room --say 'This call ends now.' --except "$LEG" --yes
+      $ voicectl hangup --conversation room --say 'Goodbye.' --except "$LEG" --yes
       $ voicectl hangup --status ringing --older-than 5m --yes
     """
     app = current(ctx)
@@ -128,7 +127,7 @@ class _HangUp(LegOperation):
     """Ends legs."""
 
     def run(self, uuid: str) -> bool:
-        """End a leg; False if it was over already."""
+        """End a leg; return False if it had already ended."""
         from voicectl.core.calls.hangup import hang_up  # noqa: PLC0415 (loads the API's client, not for completion)
 
         app = self.app
@@ -136,14 +135,14 @@ class _HangUp(LegOperation):
 
 
 class _Farewell(_HangUp):
-    """Has legs hear a text to its end before they are ended."""
+    """Says a text to legs, and ends them when it is finished."""
 
     def __init__(self, app: App, text: str) -> None:
         super().__init__(app, "hangup")
         self._text = text
 
     def run_each(self, several: Targets, uuids: Iterable[str]) -> None:
-        """Say the text on all legs, end those that cannot hear it meanwhile, and then the others."""
+        """Say the text on all legs, end those that cannot hear it, and end the others afterwards."""
         from voicectl.core.calls.hangup import let_finish, speech_seconds  # noqa: PLC0415 (as above)
 
         app, all_ = self.app, list(uuids)
@@ -156,12 +155,12 @@ class _Farewell(_HangUp):
                 let_finish(app.api, app.clock, talking, until=until)
             except VoicectlError as exc:
                 if stops_all(exc):
-                    remark(f"not hung up: {' '.join(talking)}")
+                    remark(f"Not hung up: {' '.join(talking)}")
                 raise
         super().run_each(several, talking)
 
     def _starts_to_talk(self, several: Targets, uuid: str) -> bool:
-        """Whether a leg may be hearing the text now; why it is not, or is not known to be, is told."""
+        """Say the text; return False if the leg cannot hear it, and report why it does not or may not."""
         app, detail = self.app, {"characters": len(self._text)}
         try:
             app.interrupts.check()
@@ -170,12 +169,12 @@ class _Farewell(_HangUp):
         except DryRun as dry:
             app.consent.show_request(dry)
         except OutcomeUnknown as exc:
-            exc.hint = "It was not said again. The leg is hung up when it would have been said."
-            several.report(exc, f"{uuid}: saying it")
+            exc.hint = "The text was not sent again. The leg is hung up after the time that the text takes."
+            several.report(exc, f"{uuid}: saying the text")
         except VoicectlError as exc:
             if not _says_not_answered(exc):
-                several.report(exc, f"{uuid}: saying it")
-            remark(f"{uuid} cannot be talked to: it is not up. It is hung up at once.")
+                several.report(exc, f"{uuid}: saying the text")
+            remark(f"{uuid} is not connected and cannot hear the text. It is hung up at once.")
             return False
         else:
             app.notes.add(app.clock.time(), uuid, "talk", detail=detail)
@@ -185,13 +184,13 @@ class _Farewell(_HangUp):
 def _keep(
     app: App, legs: Sequence[str] | None, selectors: Selectors, action: LegAction, keeping: Keeping
 ) -> None:
-    """Mute or earmuff, for a while or until it is undone; or the reverse."""
+    """Mute or earmuff legs, or undo it."""
     limit, duration = keeping.max_, keeping.hold
     if duration is not None and (keeping.undo or legs):
         other = "--undo" if keeping.undo else "LEG"
         raise InputError(
-            f"--hold does not go with {other}.",
-            hint="It is for legs that come: --conversation ROOM --hold 10m",
+            f"--hold cannot be used with {other}.",
+            hint="It applies to legs that join: --conversation ROOM --hold 10m",
         )
     if keeping.undo:
         undoing = _Undoing(app, action, is_selected=not legs)
@@ -209,10 +208,10 @@ def _keep(
 
 
 class _Modifying(LegOperation):
-    """Mutes or earmuffs legs, or the reverse.
+    """Mutes, unmutes, earmuffs or unearmuffs legs.
 
     Args:
-        is_selected: They were live a moment ago: that one ended since is no failure.
+        is_selected: The legs were selected, so they were live a moment ago: an ended one is not a failure.
     """
 
     def __init__(self, app: App, action: LegAction, *, is_selected: bool) -> None:
@@ -230,15 +229,15 @@ class _Modifying(LegOperation):
                 raise
             status = api.get_call(uuid)
             if not status.is_final:
-                exc.hint = f"It is {status.status}; only a leg that was answered takes it."
+                exc.hint = f"The leg is {status.status}; it must be answered first."
                 raise
-            remark(f"{uuid} has ended: there was nothing left to {self._action}.")
+            remark(f"{uuid} has ended; there was nothing to {self._action}.")
             return None
         return True
 
 
 class _Undoing(_Modifying):
-    """Reverses an action where the notes say that it was done from here, last of what was done from here."""
+    """Reverses an action on legs for which it is the last one that the action log has."""
 
     def __init__(self, app: App, action: LegAction, *, is_selected: bool) -> None:
         reverse = LegAction(f"un{action}")
@@ -251,7 +250,7 @@ class _Undoing(_Modifying):
         }
 
     def is_meant(self, call: Call) -> bool:
-        """Whether it was done to a selected leg; a doubt is told once."""
+        """Return True if the action was done to a selected leg; report a doubt once."""
         name = hyphenated(call.uuid)
         if self._marks.get(name, False) is None:
             self._leave(call.uuid)
@@ -259,7 +258,7 @@ class _Undoing(_Modifying):
         return self._marks.get(name) is True
 
     def run(self, uuid: str) -> bool | None:
-        """Reverse it, if it was done to the leg."""
+        """Reverse the action, if it was done to the leg."""
         if self._marks.get(hyphenated(uuid)):
             return super().run(uuid)
         self._leave(uuid)
@@ -267,10 +266,10 @@ class _Undoing(_Modifying):
 
     def _leave(self, uuid: str) -> None:
         is_unknown = self._marks.get(hyphenated(uuid), False) is None
-        why = "may have been {}, or not (the answer was lost)" if is_unknown else "was not {}"
+        why = "may or may not have been {} (the reply was lost)" if is_unknown else "was not {}"
         remark(f"{uuid} {why.format(self._past + ' from here')}: it is left as it is.")
 
 
 def _says_not_answered(exc: VoicectlError) -> bool:
-    """Whether a refusal says that a leg is not up: it rings, or is over."""
+    """Return True if a refusal means that a leg is not answered: it rings, or has ended."""
     return isinstance(exc, ApiError) and exc.status in (BAD_REQUEST, NOT_FOUND)

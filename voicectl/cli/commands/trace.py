@@ -1,4 +1,4 @@
-"""``trace``: what happened to a leg or in a conversation, in order."""
+"""``trace``: show what happened to a leg or in a conversation, in order."""
 
 from __future__ import annotations
 
@@ -44,25 +44,25 @@ def trace(
         str,
         typer.Argument(
             metavar="LEG|CON-ID",
-            help="The leg, live or over: its id, the beginning of one, to:NUMBER or from:NUMBER. Or a conversation's"
-            " id, which 'conversation list' tells.",
+            help="The leg, live or ended: its id, the beginning of one, to:NUMBER or from:NUMBER. Or the id of a"
+            " conversation, from 'conversation list'.",
             show_default=False,
         ),
     ],
     svg: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw it into a new file too, for a report.")
+        Path | None, typer.Option(metavar="FILE", help="Also draw it into this new file, for a report.")
     ] = None,
 ) -> None:
     """Show what happened to a leg or in a conversation, in order.
 
-    It is put together from the API's records, the events that 'webhook serve' keeps, the journal of calls created
-    here and the notes of what was done to legs from here; each line says who told it. The legs that a leg was in a
-    conversation with are shown too. What must have happened, or may have, and nobody tells is marked as a gap.
+    The trace combines the API's records, the events that 'webhook serve' stored, the journal of calls created here,
+    and the log of what this machine did to legs; each line names its source. It includes the legs that shared a
+    conversation with the leg. A gap marks something that must or may have happened, but that no source reports.
 
-    On a terminal it is a ladder, a lane for each leg. In a pipe, and with -o jsonl, it is a line for each thing that
-    happened and for each gap; with -o json one object: legs, entries and gaps. Of keys pressed and words said only
-    the number is shown; 'webhook list' has them, by the event's id. -q prints the legs. An existing FILE is not
-    replaced.
+    On a terminal, the trace is a ladder diagram with a lane for each leg. In a pipe or with -o jsonl, it is a line
+    for each entry and each gap; with -o json, one object with legs, entries and gaps. It shows only the number of
+    keys pressed and of words said; 'webhook list' shows them, by the event's id. -q prints the legs. An existing FILE
+    is not replaced.
 
     Examples:
       $ voicectl trace "$LEG"
@@ -98,7 +98,7 @@ def trace(
 
 
 def _gathered(app: App, which: str) -> tuple[Gathered, str]:
-    """All that is known, and the id of what it is known of."""
+    """Return everything known about *which*, and the full id of that leg or conversation."""
     conversation = check_conversation(which) if which.upper().startswith("CON-") else None
     gaps: list[Gap] = []
     events, journal = _events(app, gaps), _journal(app, gaps)
@@ -110,16 +110,16 @@ def _gathered(app: App, which: str) -> tuple[Gathered, str]:
 
 
 def _events(app: App, gaps: list[Gap]) -> EventStore | None:
-    """The store of events, if there is one and it can be used."""
+    """Return the event store, if there is one and it can be used."""
     try:
         return app.event_store
     except StoreError as exc:
-        gaps.append(Gap(what="events", detail=f"The store of events cannot be used: {exc.message}"))
+        gaps.append(Gap(what="events", detail=f"The event store cannot be used: {exc.message}"))
         return None
 
 
 def _journal(app: App, gaps: list[Gap]) -> Journal | None:
-    """The journal, if there is one already and it can be used."""
+    """Return the journal, if it exists and can be used."""
     if not (app.state_directory / "journal.db").exists():
         return None
     try:
@@ -130,7 +130,7 @@ def _journal(app: App, gaps: list[Gap]) -> Journal | None:
 
 
 def _object(traced: Trace, records: Mapping[str, Call], fields: str | None) -> dict[str, Any]:
-    """The trace as one record; *fields* are those of its entries that ``--fields`` chose."""
+    """Return the trace as one record; *fields* are the fields of its entries that ``--fields`` selects."""
     entries = [_entry(step, records) for step in traced.steps]
     if fields:
         paths = writer.parse_fields(fields)
@@ -167,7 +167,7 @@ def _entry(step: Step, records: Mapping[str, Call]) -> dict[str, Any]:
 
 
 def _gap_row(gap: Gap, records: Mapping[str, Call]) -> dict[str, Any]:
-    """A gap as a line among entries."""
+    """Return a gap as a line among entries."""
     party = None if gap.uuid is None else far_end(records.get(gap.uuid))
     detail = f"{gap.what}: {gap.detail}"
     return {"at": _time(gap.at), "uuid": gap.uuid, "who": party, "what": GAP, "detail": detail}
@@ -178,29 +178,29 @@ def _time(moment: float | None) -> str | None:
 
 
 def _check_new(path: Path) -> None:
-    """Refuse a file that is there: it may be the report of an earlier incident.
+    """Refuse a file that exists: it may be the report of an earlier incident.
 
     Raises:
-        InputError: It is there.
+        InputError: The file exists.
     """
     if os.path.lexists(path):
         raise _there(path)
 
 
 def _there(path: Path) -> InputError:
-    return InputError(f"{path} is there already, and is not replaced.", hint="Name a new file.")
+    return InputError(f"{path} already exists, and is not replaced.", hint="Name a new file.")
 
 
 def _write_svg(path: Path, found: Ladder, title: str, *, is_dry: bool) -> None:
     """Write a ladder to a new file; a dry run does not.
 
     Raises:
-        InputError: It cannot be written.
+        InputError: The file cannot be written.
     """
     from voicectl.cli.output import ladder_svg  # noqa: PLC0415 (for this option only)
 
     if is_dry:
-        remark(f"{path} is not written: --dry-run")
+        remark(f"{path} is not written, because of --dry-run.")
         return
     content = ladder_svg.draw(found, title)
     try:
@@ -215,4 +215,4 @@ def _write_svg(path: Path, found: Ladder, title: str, *, is_dry: bool) -> None:
         raise _there(path) from exc
     except OSError as exc:
         raise InputError(f"{path} cannot be written: {exc.strerror}.", hint="Name another file.") from exc
-    remark(f"{path} is written.")
+    remark(f"{path} was written.")

@@ -1,4 +1,4 @@
-"""``watch``: live legs as they change, in a table that is kept up to date or a line for each change."""
+"""``watch``: show live legs as they change, in a table or as a line for each change."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
 WAIT_SECONDS = 90.0
 MOST_ROWS = 500
-"""Legs in a table: more than any terminal has lines."""
+"""Legs in a table at most: more than any terminal has lines."""
 
 FRAME_SECONDS = 1.0
-"""How often a table is put together where nothing changes: legs that are over leave it."""
+"""Seconds between redraws while nothing changes; ended legs leave the table then."""
 
 VIEW = View(
     columns=(
@@ -66,36 +66,36 @@ def watch(
         list[str] | None,
         typer.Argument(
             metavar="[LEG]...",
-            help=f"Only these. {LEGS_HELP}",
+            help=f"Watch only these. {LEGS_HELP}",
             show_default=False,
             callback=lambda words: check_once(words or []),
         ),
     ] = None,
     conversation: Annotated[
-        str | None, typer.Option(metavar="ROOM|CON-ID", help="Only legs that are in it.")
+        str | None, typer.Option(metavar="ROOM|CON-ID", help="Watch only legs in this conversation.")
     ] = None,
     until: Annotated[
         str | None,
         typer.Option(
-            "--for", metavar="STATUS", help="Until every leg is at this status, as 'wait' takes it."
+            "--for", metavar="STATUS", help="Stop when every leg has reached this status, as in 'wait'."
         ),
     ] = None,
     timeout: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="With --for: how long in all (default 90 s).")
+        str | None, typer.Option(metavar="DURATION", help="Stop after this long, with --for (default 90 s).")
     ] = None,
     interval: Annotated[
         str,
-        typer.Option(metavar="DURATION", help="How often the API is asked; less often if nothing changes."),
+        typer.Option(metavar="DURATION", help="Read from the API this often, or less if nothing changes."),
     ] = "2",
 ) -> None:
-    """Watch live legs: a table on a terminal, in a pipe a line for each change.
+    """Watch live legs, in a table on a terminal or as a line for each change.
 
-    Where 'webhook serve' keeps events they are told at once, and where they contradict the API that is marked. Who
-    is muted is known if it was done from here, else it is '?'. An age of '>3m' is that of a leg first seen 3 minutes
-    ago. JSON is a line for each change. Ctrl-C ends it, with exit status 130.
+    If 'webhook serve' stores events here, they are shown at once, and a status that contradicts the API is marked. A
+    leg is shown as muted if it was muted from this machine; '?' means unknown. An age of '>3m' means that the leg was
+    first seen 3 minutes ago. JSON has a line for each change. Ctrl-C ends it, with exit status 130.
 
-    With --for it ends by itself. Exit status 8: it took too long. 11: a leg ended in another status. Without LEG that
-    is for every leg that is seen, and if there is none, all are 'ended'.
+    With --for, it ends by itself. Exit status 8: the time ran out. 11: a leg ended in another status. Without LEG, it
+    waits for every leg that it sees; if there are none, all count as 'ended'.
 
     Examples:
       $ voicectl watch "$ENDING" --for ended
@@ -105,13 +105,13 @@ def watch(
     app = current(ctx)
     status = None if until is None else parse_status(app, until)
     if until is None and timeout is not None:
-        raise InputError("--timeout is for --for STATUS.", hint="Without it, 'watch' goes on until Ctrl-C.")
+        raise InputError("--timeout needs --for STATUS.", hint="Without --for, 'watch' runs until Ctrl-C.")
     if legs and conversation is not None:
         raise InputError("LEG and --conversation contradict each other.", hint="Give one of them.")
     seconds = WAIT_SECONDS if timeout is None else times.duration(timeout)
     pause = times.duration(interval)
     if pause <= 0:
-        raise InputError("--interval must be more than 0.", hint="Leave it out for 2 s.")
+        raise InputError("--interval must be more than 0.", hint="Leave it out for the default, 2 s.")
     is_screen = _has_screen(app.terminal, app.options)
     app.terminal.stream_records()
     with app.terminal.writer(VIEW, is_many=True) as out:
@@ -166,7 +166,7 @@ def _named(legs: NamedLegs, words: Sequence[str]) -> list[str] | None:
 
 
 def _births(directory: Path, journal: Callable[[], Journal]) -> Callable[[str], float | None]:
-    """When a leg was asked for from here; a journal that cannot be used is done without."""
+    """Return a function that finds when this machine requested a leg; without a usable journal, it finds nothing."""
     if not (directory / "journal.db").exists():
         return lambda _: None
     is_usable = True
@@ -185,13 +185,13 @@ def _births(directory: Path, journal: Callable[[], Journal]) -> Callable[[str], 
 
 
 def _has_screen(terminal: Terminal, options: Options) -> bool:
-    """Whether a table can be kept up to date where standard output goes, and nothing else is asked for."""
+    """Return True if standard output can show a table that is redrawn, and no option asks for other output."""
     is_asked = terminal.format is Format.TABLE and not options.fields and not options.quiet
     return is_asked and is_terminal(sys.stdout) and terminal.may_color
 
 
 def _show(app: App, board: Board, status: PollStatus, rounds: Iterator[list[Change]]) -> None:
-    """Keep a table up to date, and leave its last state behind."""
+    """Redraw the table as legs change, and leave its last state on the terminal."""
     from voicectl.cli.output.watch_screen import Screen  # noqa: PLC0415 (loads rich, for a table on a terminal only)
 
     clock = app.clock
@@ -208,7 +208,7 @@ def _show(app: App, board: Board, status: PollStatus, rounds: Iterator[list[Chan
 
 
 def _troubles(clock: Clock, status: PollStatus) -> Callable[[], None]:
-    """Tells on standard error, once each, that the API or the store cannot be asked, and that it can be again."""
+    """Return a function that reports, once each, that the API or the store failed, and that it works again."""
     told = {"api": False, "events": False}
 
     def tell() -> None:
@@ -222,7 +222,7 @@ def _troubles(clock: Clock, status: PollStatus) -> Callable[[], None]:
 
 
 def _record(change: Change) -> dict[str, Any]:
-    """The record of a change: that of the leg after it, and what changed."""
+    """Return the record of a change: the leg after it, and what changed."""
     sight = change.sight
     age = age_text(sight.age(change.at), is_exact=sight.birth.is_exact)
     return sight.call.raw | {
