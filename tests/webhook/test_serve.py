@@ -261,7 +261,7 @@ class TestShowing:
                 assert process.send(timestamp=str(number)) == 200
                 time.sleep(0.01)
             assert process.end() == 0
-        assert any("nobody reads them" in line or "Broken pipe" in line for line in process.told)
+        assert any("no one reads them" in line or "Broken pipe" in line for line in process.told)
         assert len(desk("webhook list -q").stdout.splitlines()) == 3
 
 

@@ -83,15 +83,15 @@ COMMANDS: Tree = {
         "schema": Entry("ncco:schema", "Print the JSON Schema of NCCOs, for editors."),
     },
     "webhook": {
-        "serve": Entry("serve:serve", "Answer calls, and keep every event.", "EVENT"),
-        "list": Entry("webhook:list_", "List kept events.", "EVENT"),
-        "tail": Entry("webhook:tail", "Show the latest events, and each new one as it is kept.", "EVENT"),
-        "replay": Entry("webhook:replay", "Send kept events again, to a URL of yours.", ":REPLAYED"),
-        "purge": Entry("webhook:purge", "Delete old events for good.", ":PURGED"),
+        "serve": Entry("serve:serve", "Receive webhooks: answer calls, and store every event.", "EVENT"),
+        "list": Entry("webhook:list_", "List stored events.", "EVENT"),
+        "tail": Entry("webhook:tail", "Show the latest events, and each new one as it is stored.", "EVENT"),
+        "replay": Entry("webhook:replay", "Send stored events again, to a URL of yours.", ":REPLAYED"),
+        "purge": Entry("webhook:purge", "Delete old events permanently.", ":PURGED"),
         "verify": Entry("webhook:verify", "Check the signature of one request, and explain it.", ":CHECK"),
     },
     "recording": {
-        "list": Entry("recording:list_", "List the recordings that were announced.", ":RECORDING"),
+        "list": Entry("recording:list_", "List recordings that stored events announce.", ":RECORDING"),
         "download": Entry("recording:download", "Download recordings and transcriptions.", ":FILE"),
     },
     "profile": {

@@ -419,7 +419,7 @@ def test_purge_deletes_what_is_older_from_the_disk_too(full: Room) -> None:
     aside = Spool(next(full.state.rglob("events.db")).parent / "spool").put([kept.arrival(status("busy"))])
     assert "aside" not in full("webhook purge --before 2000-01-01T00:00:00Z").stderr
     os.utime(aside, (1.0, 1.0))
-    assert "1 files of events that were put aside" in full("webhook purge --before 0").stderr
+    assert "1 spool files with events were deleted" in full("webhook purge --before 0").stderr
     assert not aside.exists()
 
 

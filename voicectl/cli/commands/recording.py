@@ -1,4 +1,4 @@
-"""``recording list`` and ``recording download``."""
+"""``recording``: list and download recordings and transcriptions."""
 
 from __future__ import annotations
 
@@ -59,20 +59,20 @@ FILE = View(
 def list_(
     ctx: typer.Context,
     conversation: Annotated[
-        str | None, typer.Option(metavar="CON-ID", help="Only those of this conversation.")
+        str | None, typer.Option(metavar="CON-ID", help="List only recordings of this conversation.")
     ] = None,
     since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Announced at or after this time.")
+        str | None, typer.Option(metavar="TIME", help="List only recordings announced at or after this time.")
     ] = None,
     store: Store = None,
     directory: Annotated[
-        Path | None, typer.Option("--dir", metavar="DIR", help="Show which of them are in this directory.")
+        Path | None, typer.Option("--dir", metavar="DIR", help="Show which recordings are in this directory.")
     ] = None,
 ) -> None:
-    """List the recordings that were announced.
+    """List recordings that stored events announce.
 
-    They come from the store of events that 'webhook serve' keeps: the platform lists none. TIME is RFC 3339, or how
-    long ago: 10m, 2h.
+    The list comes from the events that 'webhook serve' stored: the platform has no list of recordings. TIME is an
+    RFC 3339 timestamp, or relative: 10m means 10 minutes ago.
 
     Examples:
       $ voicectl recording list
@@ -104,25 +104,25 @@ def download(
         list[str] | None,
         typer.Argument(
             metavar="[URL|UUID...]",
-            help="What to fetch: a recording_uuid, the id of a file, or its URL; - for a list.",
+            help="A recording_uuid, the id of a file, or its URL; - reads a list from standard input.",
             show_default=False,
         ),
     ] = None,
     directory: Annotated[
-        Path, typer.Option("--dir", metavar="DIR", help="Where to, made if need be.")
+        Path, typer.Option("--dir", metavar="DIR", help="Save to this directory; created if necessary.")
     ] = Path(),
     store: Store = None,
 ) -> None:
     """Download recordings and transcriptions.
 
-    Without a name: all that were announced and are not there yet. Each file is called START_CONVERSATION_UUID and by
-    its type, and listed in SHA256SUMS, which 'sha256sum -c' reads, once it is whole. What is listed is not fetched
-    again, unless it is named and was removed; nothing is overwritten, and what was interrupted is gone on with. A
-    token goes to the API's own hosts only.
+    Without an argument, it downloads every announced file that DIR does not have yet. Files are named
+    START_CONVERSATION_UUID, with the extension of their type. A complete file is listed in SHA256SUMS, for
+    'sha256sum -c'. A listed file is not downloaded again, unless you name it and it was removed. Nothing is
+    overwritten, and an interrupted download is resumed. voicectl sends its token to the API's own hosts only.
 
     Examples:
       $ voicectl recording download --dir recordings
-      $ voicectl recording list -q --since 1h | voicectl recording download - --dir recordings
+      $ voicectl recording list -q --since 1h | voicectl recording download -
     """
     app = current(ctx)
     named = check_once(list(which or ()))
@@ -153,7 +153,7 @@ def _fetch_each(
     is_many: bool,
     is_named: bool,
 ) -> None:
-    """Fetch one after the other; one that fails does not stop the others, unless the credentials were refused."""
+    """Fetch the files one after the other; only refused credentials stop the rest."""
     statuses: list[int] = []
     for recording in wanted:
         shown = recording.id or recording.url
@@ -186,7 +186,7 @@ def _record(saved: Saved) -> dict[str, Any]:
 
 
 def _find(app: App, kept: EventStore | None, named: Sequence[str]) -> list[Recording]:
-    """The files that are meant by *named*: those of a recording, one announced, or one that nobody announced.
+    """Return the files that *named* means: all of a recording, an announced one, or one without an event.
 
     Raises:
         InputError: A name is neither a UUID nor a URL.
@@ -197,7 +197,7 @@ def _find(app: App, kept: EventStore | None, named: Sequence[str]) -> list[Recor
         if "://" in name:
             meant = [each for each in known if each.url == name]
         elif not is_leg_id(name) or "-" not in name:
-            raise InputError(f"{name!r} is no recording's.", hint=UUID_FORM)
+            raise InputError(f"{name!r} is not the id or the URL of a recording.", hint=UUID_FORM)
         else:
             uuid = name.lower()
             meant = [each for each in known if each.uuid == uuid]
@@ -209,14 +209,14 @@ def _find(app: App, kept: EventStore | None, named: Sequence[str]) -> list[Recor
 
 
 def _show(app: App, wanted: Iterable[Recording]) -> None:
-    """Print each request as curl that runs, if it may be made."""
+    """Print each request as a curl command, if its URL is allowed."""
     for recording in wanted:
         place = file_url(recording.url, app.target.hosts)
         app.consent.show_request(DryRun("GET", place.origin + place.path, None))
 
 
 def _records(kept: Iterable[Stored]) -> list[dict[str, Any]]:
-    """A record for each recording that events tell of, with its transcription; signed if all of that is."""
+    """Return a record for each recording and its transcription; ``signed`` if all their events are."""
     found: dict[str, dict[str, Any]] = {}
     for recording, stored in announcements(kept):
         names = ("transcription_url",) if recording.is_transcription else RECORDING.columns[:6]
@@ -235,7 +235,7 @@ def _records(kept: Iterable[Stored]) -> list[dict[str, Any]]:
 
 
 def _bars(app: App, count: int) -> Bars | None:
-    """Progress, where somebody sees it."""
+    """Return progress bars, if standard error is a terminal that shows them."""
     is_seen = is_terminal(sys.stdout) and is_terminal(sys.stderr)
     if not count or not is_seen or not may_color(app.environ, sys.stderr):
         return None

@@ -1,4 +1,4 @@
-"""``webhook serve``: the receiver, with what this user and application give it."""
+"""``webhook serve``: run the receiver for the current user and application."""
 
 from __future__ import annotations
 
@@ -28,64 +28,67 @@ if TYPE_CHECKING:
     Say = Callable[[str], None]
 
 MAX_LINES = 10_000
-"""How many events may wait to be shown; so ``MAX_REMARKS`` for what is said beside them."""
+"""Events that may wait to be shown; ``MAX_REMARKS`` is the same for remarks."""
 
 MAX_REMARKS = 1_000
 SHOWING_SECONDS = 1.0
-"""How long is waited at the end for what is not shown yet."""
+"""Seconds to wait at the end for what is not shown yet."""
 
 
 def serve(
     ctx: typer.Context,
     host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="The address of this machine to listen at.")
+        str, typer.Option(metavar="ADDRESS", help="Listen at this address of this machine.")
     ] = server.HOST,
     port: Annotated[
-        int, typer.Option(min=0, max=65_535, metavar="PORT", help="0: any free one.")
+        int, typer.Option(min=0, max=65_535, metavar="PORT", help="Listen at this port (0: any free one).")
     ] = server.PORT,
     answer: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Answer calls with this NCCO, or by these rules (TOML)."),
+        typer.Option(metavar="FILE", help="Answer calls with this NCCO (JSON) or these rules (TOML)."),
     ] = None,
     forward_to: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Pass each request on to your app, and return its answer."),
+        typer.Option(metavar="URL", help="Forward each request to your application, and return its answer."),
     ] = None,
     set_urls: Annotated[
         str | None,
-        typer.Option(metavar="PUBLIC_URL", help="Point the application's webhooks here meanwhile."),
+        typer.Option(
+            metavar="PUBLIC_URL", help="Point the application's webhooks to this URL while it runs."
+        ),
     ] = None,
     allow_unsigned: Annotated[
-        bool, typer.Option("--allow-unsigned", help="Keep what nobody vouches for, too.")
+        bool, typer.Option("--allow-unsigned", help="Also keep unsigned events.")
     ] = False,
     store: Store = None,
     recordings: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Download each recording that is announced.")
+        Path | None, typer.Option(metavar="DIR", help="Download each announced recording to this directory.")
     ] = None,
     proxy: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="ADDRESS", help="A proxy, which may have any number of connections. Repeatable."
+            metavar="ADDRESS", help="Address of a proxy, whose connections are not limited. Repeatable."
         ),
     ] = None,
 ) -> None:
-    """Answer calls, and keep every event.
+    r"""Receive webhooks: answer calls, and store every event.
 
     It serves /webhooks/answer, /webhooks/event, /webhooks/fallback and /webhooks/rtc until Ctrl-C or SIGTERM, and
-    tells its state at /healthz and /metrics. An event is acknowledged once it is on disk, and shown as it arrives;
-    'webhook list' finds it again. Only what the platform signed is believed: give the account's signature secret to
-    the profile (profile add --signature-secret-file FILE), or set VOICECTL_SIGNATURE_SECRET.
+    reports its state at /healthz and /metrics. It acknowledges an event once it is on disk, and prints it; 'webhook
+    list' finds it later. It accepts only signed webhooks: add the account's signature secret to the profile (profile
+    add --signature-secret-file FILE), or set VOICECTL_SIGNATURE_SECRET.
 
-    It listens on this machine alone; the platform reaches it through a tunnel or a proxy with TLS. If your app is
-    late or wrong with an answer, --answer is served in its place. Without both, events are kept and no call is
-    answered; --set-urls leaves the answer URLs alone then.
+    By default, it listens on loopback only; the platform reaches it through a tunnel or a proxy with TLS. With
+    --forward-to, --answer is the substitute if your application answers late or with an invalid NCCO. Without either
+    option, it stores events but answers no calls, and --set-urls does not change the answer URLs.
 
-    If the webhooks that --set-urls took cannot be put back within 5 s at the end, it says how to do that by hand, the
-    next start does it, and the exit status is 7 where the API gave no usable answer.
+    At the end, it restores the webhooks that --set-urls changed. If that fails within 5 s, it prints the command to
+    restore them, the next start tries again, and the exit status is 7 if the API gave no usable answer.
 
     Examples:
       $ voicectl webhook serve --answer answer.toml
-      $ voicectl webhook serve --set-urls https://voice.example.org --recordings recordings -o jsonl
+      $ voicectl webhook serve --set-urls https://voice.example.org \
+          --recordings recordings -o jsonl
       $ voicectl webhook serve --forward-to "$APP_URL" --answer sorry.json
     """
     app = current(ctx)
@@ -108,35 +111,39 @@ def serve(
 
 @contextmanager
 def _showing(out: Writer, say: Say, warn: Warnings) -> Iterator[Callable[[Stored], None]]:
-    """What shows events, each in a while: nobody who sends one waits for a terminal or a pipe."""
+    """Yield a function that shows events in the background: no sender waits for a terminal or a pipe."""
 
     def write(batch: list[Stored]) -> None:
         for stored in batch:
-            record = event_options.event_record(stored)
-            out.add(record if stored.id else record | {"id": None})  # spooled: its id is not known yet
+            event_record = event_options.event_record(stored)
+            out.add(event_record if stored.id else event_record | {"id": None})  # spooled: it has no id yet
         out.flush()
 
     outlet = BackgroundWriter(write, most=MAX_LINES)
 
     def show(stored: Stored) -> None:
         if not outlet.put(stored):
-            gone = outlet.failure and (outlet.failure.strerror or "nobody reads them")
-            why = f"no longer: {gone}" if gone else "not all of them: whoever reads them is too slow"
-            warn("lines", f"events are kept, and shown {why}")
+            gone = outlet.failure and (outlet.failure.strerror or "no one reads them")
+            why = (
+                f"events are no longer shown: {gone}"
+                if gone
+                else "some events are not shown: the reader is too slow"
+            )
+            warn("lines", f"{why}; all of them are stored")
 
     try:
         yield show
     finally:
         is_done = outlet.close(SHOWING_SECONDS)
         if outlet.dropped:
-            say(f"{outlet.dropped} events were not shown; they are kept: voicectl webhook list")
+            say(f"{outlet.dropped} events were stored but not shown. To list them: voicectl webhook list")
         if not is_done:
-            sys.stdout = None  # whatever else is written to it would wait as well
+            sys.stdout = None  # anything else written to it would wait as well
 
 
 @contextmanager
 def _saying() -> Iterator[Say]:
-    """What makes remarks, each in a while."""
+    """Yield a function that makes remarks in the background."""
 
     def write(lines: list[str]) -> None:
         for line in lines:
@@ -151,4 +158,4 @@ def _saying() -> Iterator[Say]:
         yield say
     finally:
         if not outlet.close(SHOWING_SECONDS):
-            sys.stderr = None  # see stdout
+            sys.stderr = None  # as for stdout

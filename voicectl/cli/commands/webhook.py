@@ -1,4 +1,4 @@
-"""``webhook list|tail|replay|purge|verify``: what the platform told, found again, sent again and judged."""
+"""``webhook list|tail|replay|purge|verify``: find stored events, send them again, delete and verify them."""
 
 from __future__ import annotations
 
@@ -34,15 +34,18 @@ PURGED = View(columns=("before", "events", "outcome"), id="events")
 CHECK = View(columns=("check", "outcome", "detail"), id="check", line="{outcome:5}{check:13}{detail}")
 
 Leg = Annotated[
-    str | None, typer.Option(metavar="LEG", help="Only of this leg: its id, or the beginning of it.")
+    str | None, typer.Option(metavar="LEG", help="Only events of this leg: its id, or the beginning of it.")
 ]
-Conversation = Annotated[str | None, typer.Option(metavar="ID", help="Only of this conversation.")]
-Status = Annotated[str | None, typer.Option(metavar="STATUS", help="Only those that tell this status.")]
+Conversation = Annotated[str | None, typer.Option(metavar="ID", help="Only events of this conversation.")]
+Status = Annotated[str | None, typer.Option(metavar="STATUS", help="Only events with this status.")]
 Kinds = Annotated[
-    list[str] | None, typer.Option(metavar="KIND", help=f"Only of this kind: {', '.join(KINDS)}. Repeatable.")
+    list[str] | None,
+    typer.Option(metavar="KIND", help=f"Only events of this kind: {', '.join(KINDS)}. Repeatable."),
 ]
-Since = Annotated[str | None, typer.Option(metavar="TIME", help="Received at or after this time.")]
-Before = Annotated[str | None, typer.Option(metavar="TIME", help="Received before this time.")]
+Since = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Only events received at or after this time.")
+]
+Before = Annotated[str | None, typer.Option(metavar="TIME", help="Only events received before this time.")]
 
 
 def list_(
@@ -54,11 +57,13 @@ def list_(
     since: Since = None,
     before: Before = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="At most so many, the newest.")
+        int | None, typer.Option(min=1, metavar="N", help="List only this many, the newest.")
     ] = None,
     store: Store = None,
 ) -> None:
-    """List kept events, the newest last; TIME is RFC 3339, or how long ago: 10m, 2h.
+    """List stored events, the newest last.
+
+    TIME is an RFC 3339 timestamp, or relative: 10m means 10 minutes ago.
 
     Examples:
       $ voicectl webhook list --since 1h
@@ -76,16 +81,18 @@ def list_(
 
 def tail(
     ctx: typer.Context,
-    last: Annotated[int, typer.Option("-n", "--last", min=0, metavar="N", help="Begin with so many.")] = 10,
+    last: Annotated[
+        int, typer.Option("-n", "--last", min=0, metavar="N", help="Begin with this many stored events.")
+    ] = 10,
     leg: Leg = None,
     conversation: Conversation = None,
     status: Status = None,
     kind: Kinds = None,
     store: Store = None,
 ) -> None:
-    """Show the latest events, and each new one as it is kept.
+    """Show the latest events, and each new one as it is stored.
 
-    Each is shown once, and none is left out. JSON is a line each.
+    It shows each event once, and skips none. JSON has a line for each event.
 
     Examples:
       $ voicectl webhook tail -o jsonl
@@ -109,7 +116,9 @@ def tail(
             except StoreError as exc:
                 query = replace(query, after=shown)
                 if not is_told:
-                    remark(f"{exc.message} Waiting for it; what is kept meanwhile is shown then.")
+                    remark(
+                        f"{exc.message} Waiting for the store; events that it takes meanwhile are shown later."
+                    )
                 is_told = True
                 app.clock.sleep(WAIT_SECONDS)
                 app.interrupts.check()
@@ -117,14 +126,16 @@ def tail(
 
 def replay(
     ctx: typer.Context,
-    to: Annotated[str, typer.Option(metavar="URL", help="Where to send them.", show_default=False)],
+    to: Annotated[str, typer.Option(metavar="URL", help="Send them to this URL.", show_default=False)],
     ids: Annotated[
         list[int] | None,
         typer.Argument(
-            metavar="ID...", help="The events, as 'webhook list' numbers them.", min=1, show_default=False
+            metavar="ID...", help="Ids of the events, from 'webhook list'.", min=1, show_default=False
         ),
     ] = None,
-    sign: Annotated[bool, typer.Option("--sign", help="Sign them anew, as the platform would now.")] = False,
+    sign: Annotated[
+        bool, typer.Option("--sign", help="Sign them with a new token, as the platform would.")
+    ] = False,
     leg: Leg = None,
     conversation: Conversation = None,
     status: Status = None,
@@ -133,26 +144,28 @@ def replay(
     before: Before = None,
     store: Store = None,
 ) -> None:
-    """Send kept events again, to a URL of yours.
+    """Send stored events again, to a URL of yours.
 
-    They go in their order, one after another: method, query and body as they came, and no signature but by --sign.
-    What asked for an answer, and rtc, goes only if it is named, by its id or --kind. A recording is of a
-    conversation, not of a leg: --conversation finds it.
-    Exit status 7: none arrived. 10: some did not.
+    Events are sent in order, one after another, with the method, query and body that were received, and without a
+    signature unless you add --sign. Requests for an NCCO, and rtc events, are sent only if you name them by id or
+    --kind. A recording belongs to a conversation, not to a leg: use --conversation. Exit status 7: none arrived. 10:
+    some did not.
 
     Examples:
       $ voicectl webhook replay "$EVENT" --to "$APP_URL/webhooks/event" --sign
-      $ voicectl webhook replay --leg "$LEG" --to http://127.0.0.1:8000/events --dry-run
+      $ voicectl webhook replay --leg "$LEG" --to "$APP_URL/events" --dry-run
     """
     app = current(ctx)
     check_url(to, "--to")
     if not ids and not any((leg, conversation, status, kind, since, before)):
-        raise InputError("Which events?", hint="Name them by their ids, or by --leg, --since and so on.")
+        raise InputError(
+            "No events are selected.", hint="Give their ids, or select them with --leg, --since and so on."
+        )
     app.check_reach(to)
     replayer = app.replayer(to, is_signed=sign)
     kept = event_options.open_store(app, store)
     if kept is None:
-        raise LegError("There is nothing to send.")
+        raise LegError("There are no stored events to send.")
     kinds = kind or (None if ids else [*Kind])
     query = _query(
         app, kept, leg, conversation, status, kinds, since, before, ids=tuple(ids) if ids else None
@@ -162,7 +175,7 @@ def replay(
         for stored in chosen:
             app.terminal.write(replayer.curl(stored.arrival) + "\n")
         if sign:
-            remark("Signatures are not shown: a token is a secret while it is fresh.")
+            remark("Signatures are not shown: a fresh token is a secret.")
         return
     statuses: list[int] = []
     count = 0
@@ -186,13 +199,14 @@ def replay(
 def purge(
     ctx: typer.Context,
     before: Annotated[
-        str, typer.Option(metavar="TIME", help="Delete what was received before.", show_default=False)
+        str, typer.Option(metavar="TIME", help="Delete events received before this time.", show_default=False)
     ],
     store: Store = None,
 ) -> None:
-    """Delete old events for good.
+    """Delete old events permanently.
 
-    Their bytes leave the files too. TIME is RFC 3339, or how long ago: 90d. --dry-run only counts them.
+    Their bytes are removed from the files too. TIME is an RFC 3339 timestamp, or relative: 90d means 90 days ago.
+    --dry-run only counts them.
 
     Examples:
       $ voicectl webhook purge --before 90d --dry-run
@@ -201,7 +215,9 @@ def purge(
     app = current(ctx)
     until = event_options.parse_time(app, before)
     if until > app.clock.time():
-        raise InputError("That time is yet to come.", hint="Name one that is past; 0 is now: all there is.")
+        raise InputError(
+            "--before is in the future.", hint="Give a time in the past; 0 is now, and deletes all events."
+        )
     with app.terminal.writer(PURGED, is_many=False) as out:
         kept = event_options.open_store(app, store)
         if kept is None:
@@ -211,7 +227,7 @@ def purge(
         else:
             count = kept.purge(until)
         if not app.options.dry_run and (aside := app.spool(store).purge(until)):
-            remark(f"{aside} files of events that were put aside are deleted too")
+            remark(f"{aside} spool files with events were deleted too.")
         outcome = "counted" if app.options.dry_run else "deleted"
         out.add({"before": times.utc(until), "events": count, "outcome": outcome})
 
@@ -222,19 +238,19 @@ def verify(
         str,
         typer.Argument(
             metavar="FILE",
-            help="The request: its line, headers, an empty line, body; - reads it.",
+            help="File with the request line, headers, an empty line and the body; - reads standard input.",
             show_default=False,
         ),
     ],
     body: Annotated[
-        str | None, typer.Option(metavar="FILE", help="The body, if it is in a file of its own.")
+        str | None, typer.Option(metavar="FILE", help="File with the body, if it is not in FILE.")
     ] = None,
-    at: Annotated[str | None, typer.Option(metavar="TIME", help="Judge as of then how fresh it is.")] = None,
+    at: Annotated[str | None, typer.Option(metavar="TIME", help="Check freshness as of this time.")] = None,
 ) -> None:
     """Check the signature of one request, and explain it.
 
-    Each thing that is claimed is listed with what was found. Exit status 0: the receiver would take it. 2: it would
-    not, and why.
+    It lists each check with its result. Exit status 0: the receiver would accept the request. 2: it would refuse it;
+    the error says why.
 
     Examples:
       $ voicectl webhook verify request.txt
@@ -269,7 +285,7 @@ def verify(
         )
     except SignatureError as exc:
         if failed == ["time"] and checks.moment(claims.get("iat")) is not None and at is None:
-            exc.hint = "To judge a request of long ago as of then: --at TIME"
+            exc.hint = "To check an old request as of the time it was sent: --at TIME"
         raise
 
 
@@ -284,10 +300,10 @@ def _query(
     before: str | None = None,
     **more: Any,
 ) -> Query:
-    """What the options ask for."""
+    """Return the query that the options describe."""
     for kind in kinds or ():
         if kind not in KINDS:
-            raise InputError(f"There is no kind {kind!r}.", hint=f"Use one of {', '.join(KINDS)}.")
+            raise InputError(f"{kind!r} is not a kind of event.", hint=f"Use one of {', '.join(KINDS)}.")
     return Query(
         leg=None if leg is None else _leg(app, kept, leg),
         conversation=conversation,
@@ -300,16 +316,18 @@ def _query(
 
 
 def _all(kept: EventStore, query: Query) -> list[Stored]:
-    """The events that *query* names by their ids.
+    """Return the events that *query* names by id.
 
     Raises:
-        LegError: Some of them are not there.
+        LegError: Some of them are not in the store.
     """
     found = list(kept.find(query))
     missing = set(query.ids or ()) - {stored.id for stored in found}
     if missing:
         named = ", ".join(map(str, sorted(missing)))
-        raise LegError(f"Not found: event {named}.", hint="Nothing was sent. See them: voicectl webhook list")
+        raise LegError(
+            f"Not found: event {named}.", hint="Nothing was sent. List the events: voicectl webhook list"
+        )
     return found
 
 
@@ -325,7 +343,7 @@ def _replayed(stored: Stored, sent: Sent) -> dict[str, Any]:
 
 
 def _leg(app: App, kept: EventStore, text: str) -> str:
-    """The leg that *text* names, matched with what is kept."""
+    """Return the id of the leg that *text* names, matched with the stored events."""
     if is_leg_id(text):
         return history.known_as(kept, text)
     return references.resolve(
