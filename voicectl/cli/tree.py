@@ -99,15 +99,17 @@ COMMANDS: Tree = {
         "list": Entry("profile:list_", "List the profiles.", ":VIEW"),
         "show": Entry("profile:show", "Show a profile, and where each setting comes from.", ":IN_FORCE"),
         "use": Entry("profile:use", "Make a profile the default."),
-        "remove": Entry("profile:remove", "Forget a profile and its secrets."),
+        "remove": Entry("profile:remove", "Delete a profile and its secrets."),
     },
     "jwt": {
-        "create": Entry("jwt:create", "Print a token of the application."),
-        "show": Entry("jwt:show", "Decode a token: its claims, its times, and whose key made it.", ":VIEW"),
+        "create": Entry("jwt:create", "Create a token of the application, and print it."),
+        "show": Entry(
+            "jwt:show", "Decode a token: its claims, its times, and whether your key signed it.", ":VIEW"
+        ),
     },
     "app": {
-        "show": Entry("application:show", "Show the application as the platform has it.", ":VIEW"),
-        "urls": Entry("application:urls", "Show where the application's webhooks go, or set it.", ":URLS"),
+        "show": Entry("application:show", "Show the application's settings on the platform.", ":VIEW"),
+        "urls": Entry("application:urls", "Show or set the application's webhook URLs.", ":URLS"),
     },
     "doctor": Entry("doctor:doctor", "Check the set-up, from the key to the API.", ":VIEW"),
     "sandbox": {

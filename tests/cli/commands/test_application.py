@@ -233,7 +233,7 @@ def test_what_is_so_already_is_not_sent(voicectl: Room) -> None:
     for line in lines:
         ran = voicectl(line)
 
-        assert ran.stderr == "It is so already; nothing was sent.\n"
+        assert ran.stderr == "The application already has these settings; nothing was sent.\n"
         assert addresses(ran)["voice.answer_url"] == ANSWER
     assert len(voicectl.requests("updateApplication")) == 1
 
@@ -631,8 +631,8 @@ def test_the_secret_goes_to_the_global_host_whatever_the_region(
     assert b"Basic" not in proxy.overheard
     assert ran.stderr.splitlines()[:3] == [
         f"profile test: application {REAL_ID} on https://api.nexmo.com",
-        f"warning: {ANSWER} is this machine: the platform cannot reach it",
-        "warning: http://ops.example.com/e is not https: what passes there can be read and changed on the way",
+        f"warning: {ANSWER} is on this machine: the platform cannot reach it",
+        "warning: http://ops.example.com/e is not https: its requests can be read and changed on the way",
     ]
 
 
@@ -642,7 +642,7 @@ def test_a_sandbox_warns_of_a_url_that_it_may_not_reach_and_of_no_other(voicectl
 
     assert "warning" not in near.stderr
     assert far.exit_code == 0
-    assert far.stderr.startswith("warning: https://ops.example.com/e is not this machine")
+    assert far.stderr.startswith("warning: https://ops.example.com/e is not on this machine")
     assert "--allow-host ops.example.com" in far.stderr
 
 

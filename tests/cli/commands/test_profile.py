@@ -1,4 +1,4 @@
-"""``profile``: applications, their keys and guards, each under a name."""
+"""``profile``: manage applications with their keys and guards, each under a name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``app``: the application as the platform has it, and where its webhooks go."""
+"""``app``: show the application's settings, and show or set its webhook URLs."""
 
 from __future__ import annotations
 
@@ -47,22 +47,26 @@ URLS = View(
 
 
 class WebhookMethod(StrEnum):
-    """How a webhook is asked."""
+    """The HTTP method of a webhook."""
 
     GET = "GET"
     POST = "POST"
 
 
-FirstGet = Annotated[WebhookMethod | None, typer.Option(case_sensitive=False, help="How; GET for a new one.")]
+FirstGet = Annotated[
+    WebhookMethod | None,
+    typer.Option(case_sensitive=False, help="Its HTTP method (GET for a new webhook)."),
+]
 FirstPost = Annotated[
-    WebhookMethod | None, typer.Option(case_sensitive=False, help="How; POST for a new one.")
+    WebhookMethod | None,
+    typer.Option(case_sensitive=False, help="Its HTTP method (POST for a new webhook)."),
 ]
 
 
 def show(ctx: typer.Context) -> None:
-    """Show the application as the platform has it.
+    """Show the application's settings on the platform.
 
-    It takes the account's API key and secret: those of the profile, or VOICECTL_API_KEY and VOICECTL_API_SECRET.
+    This needs the account's API key and secret, from the profile or from VOICECTL_API_KEY and VOICECTL_API_SECRET.
 
     Examples:
       $ voicectl app show
@@ -76,33 +80,33 @@ def show(ctx: typer.Context) -> None:
 def urls(
     ctx: typer.Context,
     answer: Annotated[
-        str | None, typer.Option(metavar="URL", help="Asked for the NCCO of an inbound call.")
+        str | None, typer.Option(metavar="URL", help="Fetch the NCCO of an inbound call from this URL.")
     ] = None,
     answer_method: FirstGet = None,
     event: Annotated[
-        str | None, typer.Option(metavar="URL", help="Told of the events of calls that name no URL.")
+        str | None, typer.Option(metavar="URL", help="Send events here if a call has no event_url.")
     ] = None,
     event_method: FirstPost = None,
     fallback: Annotated[
-        str | None, typer.Option(metavar="URL", help="Asked when the answer URL fails.")
+        str | None, typer.Option(metavar="URL", help="Fetch the NCCO here if the answer URL fails.")
     ] = None,
     fallback_method: FirstGet = None,
     rtc_event: Annotated[
-        str | None, typer.Option(metavar="URL", help="Told of the events of conversations.")
+        str | None, typer.Option(metavar="URL", help="Send events of conversations to this URL.")
     ] = None,
     rtc_event_method: FirstPost = None,
     signed: Annotated[
-        bool | None, typer.Option("--signed/--unsigned", help="Whether webhooks carry a signed token.")
+        bool | None, typer.Option("--signed/--unsigned", help="Sign webhooks, or send them unsigned.")
     ] = None,
 ) -> None:
-    """Show where the application's webhooks go, or set it.
+    """Show or set the application's webhook URLs.
 
-    An empty URL takes a webhook away. All else in the application stays as it is, and nothing is sent if it is so
-    already. It takes the account's API key and secret, as 'app show' does.
+    An empty URL removes a webhook. All other settings of the application stay as they are, and nothing is sent if
+    nothing changes. This needs the account's API key and secret, as 'app show' does.
 
     Examples:
       $ voicectl app urls
-      $ voicectl app urls --answer http://127.0.0.1:8080/answer --event http://127.0.0.1:8080/event
+      $ voicectl app urls --answer http://127.0.0.1:8080/answer
       $ voicectl app urls --event '' --dry-run
     """
     app = current(ctx)
@@ -128,7 +132,7 @@ def _read(app: App) -> dict[str, Any]:
 
 
 def _update(app: App, wish: Wish) -> dict[str, Any]:
-    """Have the application be as *wish* asks, and say what became of it."""
+    """Change the application as *wish* asks, and report what changed."""
     target = app.target
     app.consent.announce(target.account_url)
     is_here = is_loopback(urlsplit(target.account_url).hostname or "")
@@ -144,30 +148,30 @@ def _update(app: App, wish: Wish) -> dict[str, Any]:
         app.consent.show_request(dry, app.account)
         raise typer.Exit from None
     if not update.is_changed:
-        remark("It is so already; nothing was sent.")
+        remark("The application already has these settings; nothing was sent.")
         return update.after
     app.changed_ids.append(target.application_id)
     for line in application.differences(update.before, update.after):
         remark(line)
     if not update.is_as_asked:
-        remark("warning: the API took it, and answered with other webhooks than it was asked for")
+        remark("warning: the API accepted the change, but its reply shows other webhooks")
     return update.after
 
 
 def _warn_sandbox(address: str) -> None:
-    """Say that a sandbox may not reach a URL."""
+    """Warn of a URL that a sandbox does not send webhooks to."""
     host = urlsplit(address).hostname or ""
     if not is_loopback(host):
         remark(
-            f"warning: {address} is not this machine: a sandbox's webhooks go to loopback only, unless it was started"
-            f" with 'sandbox start --allow-host {host}'"
+            f"warning: {address} is not on this machine: a sandbox sends webhooks to loopback only, unless it was"
+            f" started with 'sandbox start --allow-host {host}'"
         )
 
 
 def _warn(address: str) -> None:
-    """Say what is wrong with a URL that the platform is to use, and may not be able to."""
+    """Warn of a URL that the platform cannot reach, or that is not encrypted."""
     parts = urlsplit(address)
     if is_loopback(parts.hostname or ""):
-        remark(f"warning: {address} is this machine: the platform cannot reach it")
+        remark(f"warning: {address} is on this machine: the platform cannot reach it")
     elif parts.scheme == "http":
-        remark(f"warning: {address} is not https: what passes there can be read and changed on the way")
+        remark(f"warning: {address} is not https: its requests can be read and changed on the way")

@@ -1,4 +1,4 @@
-"""``jwt``: the tokens of an application."""
+"""``jwt``: create and decode tokens of an application."""
 
 from __future__ import annotations
 
@@ -27,28 +27,30 @@ VIEW = View(
 def create(
     ctx: typer.Context,
     ttl: Annotated[
-        str, typer.Option(metavar="DURATION", help="How long it is good, from 30 s to 24 h.")
+        str, typer.Option(metavar="DURATION", help="Let it expire after this long, from 30 s to 24 h.")
     ] = "15m",
     sub: Annotated[
-        str | None, typer.Option(metavar="USER", help="The name of a user, for the Client SDKs.")
+        str | None, typer.Option(metavar="USER", help="Make it a token of this user, for the Client SDKs.")
     ] = None,
     acl: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help='What it may do, as JSON: {"paths": {...}}; - reads it.'),
+        typer.Option(
+            metavar="FILE", help='Allow only these paths, as JSON: {"paths": {...}}; - reads standard input.'
+        ),
     ] = None,
 ) -> None:
-    """Print a token of the application.
+    """Create a token of the application, and print it.
 
-    Standard output gets the token and a newline, exactly.
+    Standard output receives exactly the token and a newline.
 
     Examples:
       $ voicectl jwt create
-      $ curl -H "Authorization: Bearer $(voicectl jwt create --ttl 30s)" "$VONAGE_API_HOST/v1/calls"
+      $ TOKEN=$(voicectl jwt create --ttl 30s)
     """
     app = current(ctx)
     seconds = whole_seconds(ttl, "--ttl", tokens.MIN_TTL_SECONDS, tokens.MAX_TTL_SECONDS)
     if sub is not None and (not sub.strip() or not sub.isprintable()):
-        raise InputError("--sub is not the name of a user.")
+        raise InputError("--sub must be a name of printable characters.")
     claims = tokens.application_claims(
         app.target.application_id,
         now=app.clock.time() + app.clock_offset,
@@ -63,10 +65,12 @@ def show(
     ctx: typer.Context,
     file: Annotated[
         str | None,
-        typer.Argument(metavar="FILE", help="Holds the token; - or nothing reads it.", show_default=False),
+        typer.Argument(
+            metavar="FILE", help="File with the token (default: standard input).", show_default=False
+        ),
     ] = None,
 ) -> None:
-    """Decode a token: its claims, its times, and whose key made it.
+    """Decode a token: its claims, its times, and whether your key signed it.
 
     Examples:
       $ voicectl jwt create | voicectl jwt show
@@ -74,13 +78,13 @@ def show(
     """
     app = current(ctx)
     if file is None and is_terminal(sys.stdin):
-        raise InputError("There is no token to show.", hint="Name its file, or pipe it in.")
+        raise InputError("There is no token to show.", hint="Name the file that holds it, or pipe it in.")
     token = app.terminal.read_input(file or "-", "a token").decode("ascii", "replace").strip()
     token = token.removeprefix("Bearer ").strip()
     try:
         header, claims = tokens.read(token)
     except tokens.TokenError as exc:
-        raise InputError(f"This is {exc}.", hint="Make one: voicectl jwt create") from exc
+        raise InputError(f"This is {exc}.", hint="Create one: voicectl jwt create") from exc
     with app.terminal.writer(VIEW, is_many=False) as out:
         out.add(
             {
@@ -117,16 +121,16 @@ def _state(claims: dict[str, Any], now: float) -> str:
     if not isinstance(starts, int | float):
         starts = now
     if not (abs(ends) < LATEST and abs(starts) < LATEST):
-        return "times that no calendar has"
+        return "times out of range"
     if now >= ends:
         return f"expired {now - ends:.0f} s ago"
     if now < int(starts):
-        return f"good in {starts - now:.0f} s"
-    return f"good for {ends - now:.0f} s"
+        return f"valid in {starts - now:.0f} s"
+    return f"valid for {ends - now:.0f} s"
 
 
 def _signature(app: App, token: str) -> str:
-    """Whether the key in force made *token*; a token can be read without any set-up."""
+    """Return whether the key in force signed *token*; without a key, return why this is unknown."""
     try:
         target = app.target
         public = target.load_key().public_key()

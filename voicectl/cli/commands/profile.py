@@ -1,4 +1,4 @@
-"""``profile``: applications, their keys and guards, each under a name."""
+"""``profile``: manage applications with their keys and guards, each under a name."""
 
 from __future__ import annotations
 
@@ -36,30 +36,33 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The profile's name.",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guards:
-    """The options that bound what a profile may be used for."""
+    """The options that limit how a profile can be used."""
 
     allow: Annotated[
-        list[str] | None, typer.Option(metavar="PREFIX", help="Ring only numbers that begin so. Repeatable.")
+        list[str] | None,
+        typer.Option(metavar="PREFIX", help="Call only numbers with this prefix. Repeatable."),
     ] = None
     deny: Annotated[
         list[str] | None,
-        typer.Option(metavar="PREFIX", help="Never ring these; the longest prefix wins. Repeatable."),
+        typer.Option(
+            metavar="PREFIX", help="Never call numbers with this prefix; the longest wins. Repeatable."
+        ),
     ] = None
     max_calls_per_hour: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="The most phones made to ring in an hour.")
+        int | None, typer.Option(min=0, metavar="N", help="Dial at most this many numbers per hour.")
     ] = None
     length_timer: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="The longest a call may last.")
+        str | None, typer.Option(metavar="DURATION", help="End each call after this long, or earlier.")
     ] = None
     host: Annotated[
-        list[str] | None, typer.Option(metavar="HOST", help="Another host that may get tokens. Repeatable.")
+        list[str] | None, typer.Option(metavar="HOST", help="Also send tokens to this host. Repeatable.")
     ] = None
 
     def policy(self) -> Policy:
-        """Return them as a profile keeps them.
+        """Return the guards as a profile stores them.
 
         Raises:
-            InputError: One of them is malformed.
+            InputError: An option is malformed.
         """
         length = self.length_timer
         return Policy(
@@ -78,53 +81,55 @@ def add(
     ctx: typer.Context,
     name: Name,
     application_id: Annotated[
-        str | None, typer.Option(metavar="ID", help="The application's id, a UUID. Asked for on a terminal.")
+        str | None, typer.Option(metavar="ID", help="Id of the application (UUID); asked for on a terminal.")
     ] = None,
     private_key: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Its private key, PEM; - reads it. It is copied.")
+        str | None,
+        typer.Option(metavar="FILE", help="Copy the private key (PEM) from here; - reads standard input."),
     ] = None,
     key_command: Annotated[
-        str | None, typer.Option(metavar="CMD", help="Prints the key when it is needed; run without a shell.")
+        str | None,
+        typer.Option(metavar="CMD", help="Run this, without a shell, to print the key when it is needed."),
     ] = None,
-    api_key: Annotated[str | None, typer.Option(metavar="KEY", help="The account's API key.")] = None,
+    api_key: Annotated[str | None, typer.Option(metavar="KEY", help="API key of the account.")] = None,
     api_secret_file: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Holds its secret; - reads it.")
+        str | None, typer.Option(metavar="FILE", help="File with the API secret; - reads standard input.")
     ] = None,
     signature_secret_file: Annotated[
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Holds the secret of signed webhooks, two while it is changed, one a line; - reads it.",
+            help="File with the signature secret of webhooks, or two, one a line; - reads standard input.",
         ),
     ] = None,
     from_: Annotated[
-        str | None, typer.Option("--from", metavar="NUMBER", help="The caller id of new calls.")
+        str | None, typer.Option("--from", metavar="NUMBER", help="Caller id of new calls.")
     ] = None,
     region: Annotated[str | None, typer.Option(metavar="REGION", help=", ".join(hosts.REGIONS))] = None,
     base_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="Another API host, or a loopback one.")
+        str | None, typer.Option(metavar="URL", help="URL of another API host, or of one on loopback.")
     ] = None,
     *,
     guards: Guards,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Take the place of the profile of that name.")
-    ] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace the profile of that name.")] = False,
 ) -> None:
-    """Store an application, its key and its guards under a name.
+    r"""Store an application, its key and its guards under a name.
 
-    The key is checked once and copied into the configuration directory, readable by you alone. What is missing is
-    asked for on a terminal. The first profile becomes the default. No option takes a secret itself.
+    The key is checked and copied into the configuration directory, where only you can read it. On a terminal,
+    voicectl asks for missing values. The first profile becomes the default. No option takes a secret as its value.
 
     Examples:
-      $ voicectl profile add prod --application-id "$APP_ID" --private-key private.pem --from 447700900000
-      $ voicectl profile add eu --application-id "$APP_ID" --private-key private.pem --region eu-west --allow 44
+      $ voicectl profile add prod --application-id "$APP_ID" \
+          --private-key private.pem --from 447700900000
+      $ voicectl profile add eu --application-id "$APP_ID" \
+          --private-key private.pem --region eu-west --allow 44
     """
     app = current(ctx)
     app.consent.refuse_dry_run()
     profiles.check_name(name)
     if name == profiles.SANDBOX:
         raise InputError(
-            "The profile 'sandbox' is made by 'voicectl sandbox start'.", hint="Choose another name."
+            "'voicectl sandbox start' creates the profile 'sandbox'.", hint="Choose another name."
         )
     if private_key is not None and key_command is not None:
         raise InputError("--private-key and --key-command contradict each other.", hint="Give one of them.")
@@ -132,11 +137,11 @@ def add(
         raise InputError("--region and --base-url contradict each other.", hint="Give one of them.")
     if api_secret_file is not None and api_key is None:
         raise InputError(
-            "--api-secret-file goes with --api-key.", hint="Give the key that the secret is for."
+            "--api-secret-file needs --api-key.", hint="Give the key that belongs to the secret."
         )
     if name in app.profiles.names() and not replace:
         raise InputError(
-            f"There is a profile {name!r} already.",
+            f"The profile {name!r} already exists.",
             hint=f"Replace it: voicectl profile add {name} --replace ...",
         )
     policy = guards.policy()
@@ -168,7 +173,7 @@ def add(
             profile, key=stored, api_secret=api_secret, signature_secret=signature_secret, replace=replace
         )
         given = zip(profiles.SECRETS, (stored, api_secret, signature_secret), strict=True)
-        # the replaced profile's
+        # without these, the secrets of a replaced profile would stay
         app.profiles.forget(name, *(kind for kind, secret in given if secret is None))
         out.add(_record(app.profiles, profile))
 
@@ -189,12 +194,14 @@ def show(
     ctx: typer.Context,
     name: Annotated[
         str | None,
-        typer.Argument(metavar="NAME", help="The profile; without it what is in force.", show_default=False),
+        typer.Argument(
+            metavar="NAME", help="The profile (default: the settings in force).", show_default=False
+        ),
     ] = None,
 ) -> None:
     """Show a profile, and where each setting comes from.
 
-    Without NAME it shows what a command would use now. Secrets are never shown.
+    Without NAME, it shows the settings that a command would use now. Secrets are never shown.
 
     Examples:
       $ voicectl profile show
@@ -225,7 +232,7 @@ def show(
 
 
 def _secrets_in_force(app: App) -> dict[str, Any]:
-    """The account that commands would use, and whether there are secrets; never a secret."""
+    """Return the API key that commands would use, and whether secrets are set; never a secret."""
     target = app.target
     try:
         api_key, has_secret = app.account.key, True
@@ -252,7 +259,7 @@ def use(ctx: typer.Context, name: Name) -> None:
 
 
 def remove(ctx: typer.Context, name: Name) -> None:
-    """Forget a profile and its secrets.
+    """Delete a profile and its secrets.
 
     Example:
       $ voicectl profile remove eu
@@ -280,9 +287,9 @@ def _record(store: ProfileStore, profile: Profile) -> dict[str, Any]:
 
 
 def _read_key(terminal: Terminal, file: str | None, command: str | None) -> RSAPrivateKey:
-    """The key, checked once; a file that others can read is refused."""
+    """Return the checked key; a file that others can read is refused."""
     if command is not None:
-        key, where = keys.from_command(command), "what the key command prints"
+        key, where = keys.from_command(command), "the output of the key command"
     else:
         file = file or _ask(terminal, "Private key file", "--private-key")
         where = "standard input" if file == "-" else str(files.user_path(file))
@@ -298,7 +305,7 @@ def _read_secret(terminal: Terminal, file: str | None, what: str, *, lines: int 
     found = [line.strip() for line in content.decode("ascii", "replace").splitlines() if line.strip()]
     if not 0 < len(found) <= lines or not all(each.isascii() and each.isprintable() for each in found):
         raise ConfigError(
-            f"The {what} is empty, or not a line of text.", hint="Write it alone into the file."
+            f"The {what} is empty, or not a line of text.", hint="Put nothing else into the file."
         )
     return "\n".join(found)
 
@@ -311,7 +318,7 @@ def _read_private(terminal: Terminal, file: str, what: str) -> bytes:
 
 
 def _ask(terminal: Terminal, what: str, option: str) -> str:
-    """What is missing, asked for without echo: a secret may be pasted by mistake."""
+    """Ask for a missing value, without echo: a secret may be pasted by mistake."""
     if not terminal.can_ask:
         raise InputError(f"{what} is missing.", hint=f"Give {option}.")
     return terminal.ask(what, is_hidden=True)
