@@ -115,14 +115,14 @@ COMMANDS: Tree = {
     "sandbox": {
         "start": Entry("sandbox:start", "Start a sandbox on this machine.", ":VIEW"),
         "stop": Entry("sandbox:stop", "Stop the sandbox."),
-        "status": Entry("sandbox:status", "Show what the sandbox is doing.", ":VIEW"),
-        "reset": Entry("sandbox:reset", "Have the sandbox forget its calls and faults."),
+        "status": Entry("sandbox:status", "Show the state of the sandbox.", ":VIEW"),
+        "reset": Entry("sandbox:reset", "Delete the sandbox's calls and faults."),
         "exec": Entry(
             "sandbox:exec_", "Run a command with a private sandbox in place of the platform.", is_wrapper=True
         ),
         "log": Entry(
             "sandbox_parties:log",
-            "List every request, every webhook, what parties did, and every move of a leg.",
+            "List requests, webhooks, actions of parties and changes of legs.",
             ":LOG",
         ),
         "ring": Entry("sandbox_parties:ring", "Make an inbound call, as a caller would.", "CALL"),
@@ -131,11 +131,11 @@ COMMANDS: Tree = {
         "say": Entry("sandbox_parties:say", "Say something, as a leg's party.", "CALL"),
         "hangup": Entry("sandbox_parties:hangup", "Hang up, as a leg's party.", "CALL"),
         "hear": Entry("sandbox_parties:hear", "List what a leg's party heard, in order.", ":HEARD"),
-        "advance": Entry("sandbox_parties:advance", "Move the sandbox's call clock on.", ":CLOCK"),
+        "advance": Entry("sandbox_parties:advance", "Advance the sandbox's call clock.", ":CLOCK"),
         "fault": {
             "add": Entry("fault:add", "Make the sandbox misbehave.", ":VIEW"),
             "list": Entry("fault:list_", "List the faults in force.", ":VIEW"),
-            "clear": Entry("fault:clear", "Take all faults back, or one."),
+            "clear": Entry("fault:clear", "Remove all faults, or one."),
         },
     },
     "demo": Entry("demo:demo", "Watch a call from dialling to hang-up, on a private sandbox."),

@@ -58,7 +58,7 @@ def test_one_fault_can_be_taken_back(voicectl: Room) -> None:
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        ("webhook-delay", "How long?"),
+        ("webhook-delay", "The fault 'webhook-delay' needs a duration."),
         ("webhook-drop 3", "webhook-drop takes no value."),
         ("webhook-drop --on createCall", "on: Must be one of any, status,"),
         ("answer-timeout --on status", "on: Must be one of any, answer"),

@@ -371,7 +371,7 @@ def test_a_port_where_another_s_sandbox_runs_is_left_alone(room: Room) -> None:
     ran = room.process(f"sandbox start --port {room.url.rpartition(':')[2]}")
 
     assert ran.exit_code == 2
-    assert "Another sandbox is running there" in ran.stderr
+    assert "Another sandbox uses this port" in ran.stderr
     assert "sandbox stop" not in ran.stderr
     assert room("sandbox status", env={"VOICECTL_SANDBOX": room.url}).exit_code == 0
 

@@ -1,4 +1,4 @@
-"""``sandbox fault``: making the sandbox misbehave."""
+"""``sandbox fault``: make the sandbox misbehave."""
 
 from __future__ import annotations
 
@@ -35,36 +35,40 @@ _WITH_DURATION = ("delay", "webhook-delay")
 
 def add(
     ctx: typer.Context,
-    what: Annotated[str, typer.Argument(metavar="WHAT", help="One of those above.", show_default=False)],
+    what: Annotated[
+        str, typer.Argument(metavar="WHAT", help="The fault, one of those above.", show_default=False)
+    ],
     value: Annotated[
-        str | None, typer.Argument(metavar="VALUE", help="The CODE or the DURATION.", show_default=False)
+        str | None,
+        typer.Argument(metavar="VALUE", help="Its CODE or DURATION, if it takes one.", show_default=False),
     ] = None,
     on: Annotated[
         str,
         typer.Option(
-            metavar="OPERATION", help="createCall, getCalls, startTalk ...; of a webhook, its kind; or any."
+            metavar="OPERATION", help="Strike only createCall, getCalls, startTalk ..., or a kind of webhook."
         ),
     ] = "any",
-    times: Annotated[int | None, typer.Option(min=1, metavar="N", help="For so many of them.")] = None,
+    times: Annotated[int | None, typer.Option(min=1, metavar="N", help="Strike this many times.")] = None,
     probability: Annotated[
-        float | None, typer.Option(min=0, max=1, metavar="P", help="For a share of them.")
+        float | None,
+        typer.Option(min=0, max=1, metavar="P", help="Strike with this probability, from 0 to 1."),
     ] = None,
-    after: Annotated[str | None, typer.Option(metavar="DURATION", help="Beginning so much later.")] = None,
-    lasting: Annotated[str | None, typer.Option(metavar="DURATION", help="For so long.")] = None,
+    after: Annotated[str | None, typer.Option(metavar="DURATION", help="Begin after this long.")] = None,
+    lasting: Annotated[str | None, typer.Option(metavar="DURATION", help="End after this long.")] = None,
     retry_after: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="The Retry-After that rate-limit sends.")
+        int | None, typer.Option(min=0, metavar="N", help="Send this Retry-After with rate-limit.")
     ] = None,
 ) -> None:
     """Make the sandbox misbehave.
 
-    Of requests to it: status CODE and rate-limit refuse them; delay DURATION holds the answer back; lost-reply does
-    what is asked and closes without an answer; lost-request closes before doing it; region knows a leg on the host of
-    its own region only; key-revoked refuses all tokens.
+    Faults of requests to it: status CODE and rate-limit refuse them; delay DURATION holds the reply back; lost-reply
+    carries out the request and closes the connection without a reply; lost-request closes it before that; region
+    serves each leg on the host of its own region only; key-revoked refuses all tokens.
 
-    Of webhooks that it sends: webhook-drop, webhook-duplicate, webhook-delay DURATION and webhook-unsigned strike
-    events (status, transfer, input, record, transcribed, notify, error, rtc) and the requests for an NCCO (answer);
-    webhook-reorder sends an event after the next one of its leg; webhook-completed sends a completed event after
-    busy, timeout, unanswered, failed or cancelled; answer-timeout takes an answer webhook to be too late.
+    Faults of webhooks that it sends: webhook-drop, webhook-duplicate, webhook-delay DURATION and webhook-unsigned
+    strike events (status, transfer, input, record, transcribed, notify, error, rtc) and the requests for an NCCO
+    (answer); webhook-reorder sends an event after the next one of its leg; webhook-completed sends a completed event
+    after busy, timeout, unanswered, failed or cancelled; answer-timeout treats an answer webhook as too late.
 
     Examples:
       $ voicectl sandbox fault add lost-reply --on createCall --times 1
@@ -79,11 +83,17 @@ def add(
     body: dict[str, Any] = {"what": what, "on": on}
     if what == "status":
         if value is None or not (value.isascii() and value.isdigit() and len(value) == 3):
-            raise InputError("Which status?", hint="voicectl sandbox fault add status 503")
+            raise InputError(
+                "The fault 'status' needs a status code.",
+                hint="For example: voicectl sandbox fault add status 503",
+            )
         body["code"] = int(value)
     elif what in _WITH_DURATION:
         if value is None:
-            raise InputError("How long?", hint=f"voicectl sandbox fault add {what} 2s")
+            raise InputError(
+                f"The fault '{what}' needs a duration.",
+                hint=f"For example: voicectl sandbox fault add {what} 2s",
+            )
         body["seconds"] = duration(value)
     elif value is not None:
         raise InputError(f"{what} takes no value.", hint="See 'voicectl sandbox fault add --help'.")
@@ -115,11 +125,14 @@ def clear(
     id_: Annotated[
         int | None,
         typer.Argument(
-            metavar="ID", help="Only this one, as 'fault list' numbers them.", min=1, show_default=False
+            metavar="ID",
+            help="Remove only this fault, numbered as in 'fault list'.",
+            min=1,
+            show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Take all faults back, or one.
+    """Remove all faults, or one.
 
     Examples:
       $ voicectl sandbox fault clear

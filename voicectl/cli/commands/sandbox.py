@@ -1,4 +1,4 @@
-"""``sandbox start|stop|status|reset|exec``: running the stand-in for the platform."""
+"""``sandbox start|stop|status|reset|exec``: run the stand-in for the platform."""
 
 from __future__ import annotations
 
@@ -55,33 +55,35 @@ VIEW = View(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behaviour:
-    """The options that say how a new sandbox behaves."""
+    """The options that set how a new sandbox behaves."""
 
-    speed: Annotated[float, typer.Option(metavar="N", help="Its call clock runs so many times faster.")] = 1.0
+    speed: Annotated[float, typer.Option(metavar="N", help="Run its call clock this many times faster.")] = (
+        1.0
+    )
     frozen: Annotated[
-        bool, typer.Option("--frozen", help="Its call clock moves only by 'sandbox advance'.")
+        bool, typer.Option("--frozen", help="Move its call clock only with 'sandbox advance'.")
     ] = False
     seed: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Ids and chance follow from it; without it from a new one."),
+        typer.Option(metavar="N", help="Seed of ids and random choices (default: a new one)."),
     ] = None
     settle: Annotated[
-        str, typer.Option(metavar="DURATION", help="So long a new leg refuses to be changed.")
+        str, typer.Option(metavar="DURATION", help="Refuse changes to a new leg for this long.")
     ] = "0"
     no_limits: Annotated[bool, typer.Option("--no-limits", help="Never answer 429.")] = False
     allow_host: Annotated[
         list[str] | None,
         typer.Option(
             metavar="HOST",
-            help="A host off loopback that webhooks, streams and WebSockets may reach. Repeatable.",
+            help="Also let webhooks, streams and WebSockets reach this host. Repeatable.",
         ),
     ] = None
 
     def options(self) -> Options:
-        """Return them as the sandbox takes them.
+        """Return the options for the sandbox.
 
         Raises:
-            InputError: They are out of bounds, or contradict each other.
+            InputError: An option is out of bounds, or two contradict each other.
         """
         if not 0 < self.speed <= 10_000:
             raise InputError("--speed must be above 0 and at most 10000.")
@@ -100,11 +102,16 @@ class Behaviour:
 @grouped
 def start(
     ctx: typer.Context,
-    detach: Annotated[bool, typer.Option("--detach", help="Return once it answers; it goes on.")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Run it in the background; return once it answers.")
+    ] = False,
     port: Annotated[
         int,
         typer.Option(
-            min=0, max=MAX_PORT, metavar="PORT", help="The regions take the six after it. 0: any free ones."
+            min=0,
+            max=MAX_PORT,
+            metavar="PORT",
+            help="Listen at this port and the next six (0: any free ones).",
         ),
     ] = PORT,
     *,
@@ -112,9 +119,10 @@ def start(
 ) -> None:
     """Start a sandbox on this machine.
 
-    It makes the profile 'sandbox' once, with a key of its own, and writes its address there each time; use it with
-    -p sandbox. That address knows the calls of all regions; each region has one more, which knows its own alone:
-    'sandbox status --fields regions' lists them. It serves until Ctrl-C, or 'sandbox stop'.
+    The first start creates the profile 'sandbox', with a key of its own, and each start stores the address there; use
+    it with -p sandbox. This address serves the calls of all regions. Each region also has an address, at the next six
+    ports, that serves only its own calls: 'sandbox status --fields regions' lists them. The sandbox runs until Ctrl-C
+    or 'sandbox stop'.
 
     Examples:
       $ voicectl sandbox start --detach --port 0
@@ -154,13 +162,13 @@ def stop(ctx: typer.Context) -> None:
     """
     app = current(ctx)
     if SANDBOX not in app.profiles.names() and not app.environ.get("VOICECTL_SANDBOX"):
-        remark("No sandbox was ever started here.")
+        remark("No sandbox has been started here yet.")
     elif not app.control.stop():
         remark(f"No sandbox is running at {app.control.url}.")
 
 
 def status(ctx: typer.Context) -> None:
-    """Show what the sandbox is doing.
+    """Show the state of the sandbox.
 
     Example:
       $ voicectl sandbox status -o json
@@ -171,7 +179,7 @@ def status(ctx: typer.Context) -> None:
 
 
 def reset(ctx: typer.Context) -> None:
-    """Have the sandbox forget its calls and faults; its keys stay.
+    """Delete the sandbox's calls and faults; its keys stay.
 
     Example:
       $ voicectl sandbox reset
@@ -183,19 +191,20 @@ def reset(ctx: typer.Context) -> None:
 def exec_(
     ctx: typer.Context,
     command: Annotated[
-        list[str], typer.Argument(metavar="-- CMD...", help="The command and its words.", show_default=False)
+        list[str],
+        typer.Argument(metavar="-- CMD...", help="The command and its arguments.", show_default=False),
     ],
     *,
     behaviour: Behaviour,
 ) -> None:
     """Run a command with a private sandbox in place of the platform.
 
-    Every voicectl inside acts on it, whatever profile it names, and reaches nothing else: a runbook can be rehearsed
-    as it is. Other programs find VONAGE_APPLICATION_ID, VONAGE_PRIVATE_KEY, VONAGE_API_HOST and the account's
-    secrets. The exit status is the command's.
+    Every voicectl command in it uses this sandbox, whatever profile it names, and reaches nothing else, so you can
+    rehearse a runbook without changing it. Other programs find VONAGE_APPLICATION_ID, VONAGE_PRIVATE_KEY,
+    VONAGE_API_HOST and the secrets of the account in their environment. The exit status is that of the command.
 
     Example:
-      $ voicectl sandbox exec --speed 10 -- bash -c 'voicectl call create --to 447700900001 --talk Hello -q'
+      $ voicectl sandbox exec -- voicectl call create --to 447700900001 --talk Hi
     """
     app = current(ctx)
     app.consent.refuse_dry_run()
@@ -207,7 +216,7 @@ def exec_(
 
 @contextmanager
 def rehearsal_room(app: App, options: Options) -> Iterator[dict[str, str]]:
-    """A private sandbox with state of its own while the block runs; gives the environment to use it with."""
+    """Run a private sandbox with its own state during the block; yield the environment that uses it."""
     with tempfile.TemporaryDirectory(prefix="voicectl-") as directory:
         room = Path(directory)
         key_path = room / "sandbox.pem"
@@ -229,7 +238,7 @@ def rehearsal_room(app: App, options: Options) -> Iterator[dict[str, str]]:
 
 
 def _run_child(command: list[str], environ: Mapping[str, str]) -> int:
-    """Run *command*; Ctrl-C reaches it by itself, and other signals are passed on."""
+    """Run *command*; the terminal sends it Ctrl-C, and other signals are passed on."""
     try:
         child = subprocess.Popen(command, env=environ)  # noqa: S603 (it is what the user asked to run)
     except OSError as exc:
@@ -248,7 +257,7 @@ def _run_child(command: list[str], environ: Mapping[str, str]) -> int:
 
 
 def _stored_identity(store: ProfileStore) -> Identity:
-    """The identity of the profile ``sandbox``, made if it is not there."""
+    """Return the identity of the profile ``sandbox``; create the profile if it does not exist."""
     path = store.key_path(SANDBOX)
     if SANDBOX not in store.names():
         identity, private_key = new_identity(str(path))
@@ -279,7 +288,7 @@ def _stored_identity(store: ProfileStore) -> Identity:
 
 
 def _refuse_second(store: ProfileStore) -> None:
-    """One profile aims at one sandbox: a second one would leave the first with nobody who can stop it."""
+    """Refuse a second sandbox: the one profile would lose the address of the first, and could not stop it."""
     if SANDBOX not in store.names():
         return
     profile = store.get(SANDBOX)
@@ -287,14 +296,14 @@ def _refuse_second(store: ProfileStore) -> None:
         identity = SandboxControl(profile.base_url, source="The profile").identity(timeout=LOOK_SECONDS)
         if identity["application_id"] == profile.application_id:
             raise InputError(
-                f"The sandbox is running already, at {profile.base_url}.",
+                f"The sandbox is already running at {profile.base_url}.",
                 hint="Stop it first: voicectl sandbox stop",
             )
 
 
 def _start_detached(app: App, port: int, options: Options) -> None:
-    """Start the same command again as a process of its own, and wait until it answers."""
-    _stored_identity(app.profiles)  # before the child, so that its faults are told here
+    """Run the same command in a new process, and wait until it answers."""
+    _stored_identity(app.profiles)  # before the child, so that errors are reported here
     log = files.private_directory(target.state_directory(app.environ)) / "sandbox.log"
     words = [sys.executable, "-m", "voicectl", "sandbox", "start", "--port", str(port), "-q"]
     words += ["--speed", str(options.speed), "--seed", str(options.seed), "--settle", f"{options.settle:g}"]
@@ -313,7 +322,7 @@ def _start_detached(app: App, port: int, options: Options) -> None:
             cwd="/",
         )
     assert child.stdout is not None  # noqa: S101 (it is a pipe)
-    url = child.stdout.readline().decode().strip()  # printed once it answers; nothing, if it ended
+    url = child.stdout.readline().decode().strip()  # printed once it answers; empty if it ended
     if not url:
         child.wait(START_SECONDS)
         for line in log.read_text(errors="replace").splitlines():
@@ -324,8 +333,8 @@ def _start_detached(app: App, port: int, options: Options) -> None:
 
 
 def _cannot_listen(exc: PortTaken) -> VoicectlError:
-    hint = "Choose another with --port, or stop what is there."
+    hint = "Choose another with --port, or stop the program that uses it."
     with suppress(VoicectlError):
         SandboxControl(f"http://127.0.0.1:{exc.port}", source="--port").identity(timeout=LOOK_SECONDS)
-        hint = "Another sandbox is running there: choose another port with --port."
+        hint = "Another sandbox uses this port: choose another one with --port."
     return InputError(f"Port {exc.port} cannot be used: {exc.strerror}.", hint=hint)

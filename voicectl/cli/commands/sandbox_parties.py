@@ -1,4 +1,4 @@
-"""``sandbox ring|answer|press|say|hangup|hear|advance|log``: acting as the other side of a sandbox's calls."""
+"""``sandbox ring|answer|press|say|hangup|hear|advance|log``: act as the parties of a sandbox's calls."""
 
 from __future__ import annotations
 
@@ -61,23 +61,25 @@ Party = Annotated[
 def ring(
     ctx: typer.Context,
     to: Annotated[
-        str, typer.Option(metavar="ENDPOINT", help="The number called, or app:USER.", show_default=False)
+        str, typer.Option(metavar="ENDPOINT", help="Call this number, or app:USER.", show_default=False)
     ],
-    from_: Annotated[str | None, typer.Option("--from", metavar="NUMBER", help="Who calls.")] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="NUMBER", help="Number of the caller.")
+    ] = None,
     ncco_file: NccoFile = None,
     region: Annotated[
         Region | None,
-        typer.Option(metavar="REGION", help=f"Where the call lives: {', '.join(Region)}."),
+        typer.Option(metavar="REGION", help=f"Region of the call: {', '.join(Region)}."),
     ] = None,
     sip_header: Annotated[
         list[str] | None,
-        typer.Option(metavar="K=V", help="A SIP header of the caller's: X-NAME or User-to-User. Repeatable."),
+        typer.Option(metavar="K=V", help="Send this SIP header: X-NAME or User-to-User. Repeatable."),
     ] = None,
 ) -> None:
     """Make an inbound call, as a caller would.
 
-    It runs the NCCO. Without one it asks the answer_url of the sandbox's application, as the platform does; while
-    that has none it joins the room 'lobby'. SIP headers are shown to the answer_url.
+    The call runs the NCCO of --ncco. Without it, the sandbox fetches one from the answer_url of its application, as
+    the platform does, and sends it the SIP headers; if there is no answer_url, the call joins the room 'lobby'.
 
     Example:
       $ voicectl sandbox ring --to 442079460000 --from 447700900001
@@ -94,7 +96,7 @@ def ring(
     _act(app, "/sandbox/ring", given(**body))
     if ncco_file is None and app.control.identity().get("answer_url") is None:
         remark(
-            "The application has no answer_url, so the call goes to the room lobby: 'app urls --answer' sets one."
+            "The application has no answer_url, so the call joins the room lobby: 'app urls --answer' sets one."
         )
 
 
@@ -112,7 +114,7 @@ def press(
     ctx: typer.Context,
     leg: Party,
     digits: Annotated[
-        str, typer.Argument(metavar="DIGITS", help="0-9, *, # and p, a pause; quoted.", show_default=False)
+        str, typer.Argument(metavar="DIGITS", help="0-9, *, # and p (a pause), quoted.", show_default=False)
     ],
 ) -> None:
     """Press keys, as a leg's party; the others in its conversation hear them.
@@ -127,9 +129,9 @@ def press(
 def say(
     ctx: typer.Context,
     leg: Party,
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="The words.", show_default=False)],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="The words to say.", show_default=False)],
 ) -> None:
-    """Say something, as a leg's party: speech recognition and recordings take it, the others hear it.
+    """Say something, as a leg's party: the others, speech recognition and recordings hear it.
 
     Example:
       $ voicectl sandbox say "$LEG" 'I would like to speak to sales'
@@ -139,7 +141,7 @@ def say(
 
 
 def hangup(ctx: typer.Context, leg: Party) -> None:
-    """Hang up, as a leg's party; before the answer it declines.
+    """Hang up, as a leg's party; before the answer, decline the call.
 
     Example:
       $ voicectl sandbox hangup "$LEG"
@@ -162,9 +164,11 @@ def hear(ctx: typer.Context, leg: Party) -> None:
 
 def advance(
     ctx: typer.Context,
-    by: Annotated[str, typer.Argument(metavar="DURATION", help="How far, such as 45s.", show_default=False)],
+    by: Annotated[
+        str, typer.Argument(metavar="DURATION", help="Advance by this long, such as 45s.", show_default=False)
+    ],
 ) -> None:
-    """Move the sandbox's call clock on, through all that is due on the way.
+    """Advance the sandbox's call clock; everything due until then happens.
 
     Example:
       $ voicectl sandbox advance 45s
@@ -178,12 +182,13 @@ def advance(
 def log(
     ctx: typer.Context,
     leg: Annotated[
-        str | None, typer.Option(metavar="LEG", help="Only what this leg is in: its id, or the beginning.")
+        str | None,
+        typer.Option(metavar="LEG", help="List only entries of this leg: its id, or the beginning."),
     ] = None,
 ) -> None:
-    """List every request, every webhook, what parties did, and every move of a leg.
+    """List requests, webhooks, actions of parties and changes of legs.
 
-    'what' sums each up; -o jsonl has the whole entries.
+    The field 'what' summarizes each entry; -o jsonl shows the entries in full.
 
     Examples:
       $ voicectl sandbox log
@@ -198,19 +203,20 @@ def log(
 
 
 def _of_leg(entries: list[dict[str, Any]], leg: str) -> list[dict[str, Any]]:
-    """The entries that the one leg whose id begins with *leg* is in."""
+    """Return the entries of the one leg whose id begins with *leg*."""
     uuids = {str(entry["uuid"]): None for entry in entries if entry.get("uuid")}
     found = [uuid for uuid in uuids if uuid.startswith(leg)] if len(leg) >= SHORTEST_PREFIX else []
     if len(found) != 1:
         counted = f"{len(found)} legs in the log begin" if found else "No leg in the log begins"
         raise LegError(
-            f"{counted} with {leg}.", hint=f"Legs: {', '.join((found or list(uuids))[-10:]) or 'none'}"
+            f"{counted} with {leg}.",
+            hint=f"Legs in the log: {', '.join((found or list(uuids))[-10:]) or 'none'}",
         )
     return [entry for entry in entries if entry.get("uuid") == found[0] or found[0] in entry.get("path", "")]
 
 
 def _summary(entry: dict[str, Any]) -> str:
-    """What an entry of the log says, in a line."""
+    """Return a summary of a log entry, in one line."""
     match entry:
         case {"kind": "request", "method": method, "path": path, "status": status}:
             told = [f"{method} {path} -> {status or 'no answer'}", entry.get("fault")]
@@ -235,6 +241,6 @@ def _summary(entry: dict[str, Any]) -> str:
 
 
 def _act(app: App, path: str, body: dict[str, Any]) -> None:
-    """Act as a party, and show the record of its leg."""
+    """Act as a party, and print the record of its leg."""
     with app.terminal.writer(views.CALL, is_many=False) as out:
         out.add(app.control.post(path, body))
