@@ -22,8 +22,8 @@ KEYS = "12#"
 
 @pytest.fixture
 def machine(start_room: StartRoom) -> Room:
-    """A machine in a rehearsal, twenty times as fast as people."""
-    room = start_room(clock=SystemClock(), speed=20.0)
+    """A machine in a rehearsal, whose calls come further only by ``sandbox advance``."""
+    room = start_room(clock=SystemClock(), frozen=True)
     room.environ |= {"VOICECTL_SANDBOX": room.url, "VOICECTL_STATE_DIR": str(room.home / "state")}
     return room
 
@@ -55,13 +55,14 @@ def test_it_hears_whether_the_menu_leads_where_it_should(
     machine: Room, application: Application, reply: str, status: int
 ) -> None:
     with served(machine, application) as process, begin(machine, process, BY_HAND, 2) as script:
-        eventually(lambda: legs(machine))
-        (leg,) = legs(machine)
+        (leg,) = eventually(lambda: legs(machine))
+        assert machine("sandbox advance 1").exit_code == 0
         assert machine(f"sandbox answer {leg}").exit_code == 0
         eventually(
             lambda: any(each.get("digits") == KEYS for each in machine(f"sandbox hear {leg} -o json").json)
         )
         assert machine(f"sandbox say {leg} '{reply}'").exit_code == 0
+        assert machine("sandbox advance 6").exit_code == 0
 
         found, said = ended(script)
         assert (found, bool(said)) == (status, bool(status)), said
@@ -72,6 +73,8 @@ def test_it_hears_whether_the_menu_leads_where_it_should(
 
 def test_it_says_so_where_nobody_answers(machine: Room, application: Application) -> None:
     with served(machine, application) as process, begin(machine, process, BUSY, 3) as script:
+        eventually(lambda: legs(machine))
+        assert machine("sandbox advance 6").exit_code == 0
         status, said = ended(script)
         assert status == 11
         assert said.startswith(f"check_ivr: {BUSY} did not answer\n")
