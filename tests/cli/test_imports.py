@@ -20,7 +20,6 @@ Application = tuple[Identity, RSAPrivateKey]
 HEAVY = {
     "asyncio",
     "cryptography",
-    "cryptography.hazmat.primitives.serialization.ssh",
     "email.mime",
     "getpass",
     "http.client",
@@ -90,8 +89,6 @@ def desk(tmp_path_factory: pytest.TempPathFactory, application: Application) -> 
 NOTHING: set[str] = set()
 REQUEST = {"cryptography", "http.client", "ssl", "voicectl.api", "voicectl.store"}
 """Modules needed to sign and send a request."""
-FINGERPRINT = REQUEST | {"cryptography.hazmat.primitives.serialization.ssh"}
-"""Modules needed to show the fingerprint of a key."""
 
 
 @pytest.mark.parametrize(
@@ -117,8 +114,8 @@ FINGERPRINT = REQUEST | {"cryptography.hazmat.primitives.serialization.ssh"}
         (f"wait {LEG} --for answered", REQUEST),
         (f"watch {LEG} --for answered", REQUEST),
         ("jwt create", REQUEST),
-        ("profile show", FINGERPRINT),
-        ("profile list", FINGERPRINT),
+        ("profile show", REQUEST),
+        ("profile list", REQUEST),
         ("app show", REQUEST),
         ("app urls", REQUEST),
     ],

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from functools import wraps
 from typing import Annotated, Any, get_type_hints
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import typer
 
@@ -198,3 +198,22 @@ def caller_id(given: str | None, default: str | None) -> str:
             hint="Add --from NUMBER, store a number in the profile, or set VOICECTL_FROM.",
         )
     return endpoint.caller(given) if given is not None else str(default)
+
+
+def refuse_password(store: str) -> None:
+    """Check that *store*, the URL of an event store on the command line, contains no password.
+
+    Raises:
+        InputError: The URL contains a password. The message does not repeat it.
+    """
+    try:
+        parts = urlsplit(store)
+        has_password = parts.password is not None or any("password" in name for name in parse_qs(parts.query))
+    except ValueError:
+        has_password = False  # an invalid URL is refused elsewhere
+    if has_password:
+        raise InputError(
+            "A password was given with --store, where it is visible to every user of this host.",
+            hint="Set VOICECTL_STORE to that URL, or keep the password in a file that PGPASSFILE names."
+            " Change the password: others may have seen it.",
+        )

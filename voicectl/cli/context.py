@@ -287,6 +287,10 @@ class App:
 
     def _store_url(self, store: str | None) -> str | None:
         """Return the URL of the event store; None for the file in the state directory."""
+        if store is not None:
+            from voicectl.cli.arguments import refuse_password
+
+            refuse_password(store)
         return None if self.target.is_rehearsal else store or self.environ.get("VOICECTL_STORE") or None
 
     @cached_property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import parse_qs, urlsplit
 
 import typer
 
@@ -12,38 +11,16 @@ from voicectl import times
 from voicectl.cli.output import views
 from voicectl.cli.output.text import remark
 from voicectl.cli.output.writer import Writer
-from voicectl.errors import InputError
 
 if TYPE_CHECKING:
     from voicectl.cli.context import App
     from voicectl.store.events import EventStore, Stored
 
 
-def _refuse_password(store: str | None) -> str | None:
-    """Return *store*, the URL of an event store, if it contains no password.
-
-    Raises:
-        InputError: The URL contains a password. The message does not repeat it.
-    """
-    try:
-        parts = urlsplit(store or "")
-        has_password = parts.password is not None or any("password" in name for name in parse_qs(parts.query))
-    except ValueError:
-        has_password = False  # an invalid URL is refused elsewhere
-    if has_password:
-        raise InputError(
-            "A password was given with --store, where it is visible to every user of this host.",
-            hint="Set VOICECTL_STORE to that URL, or keep the password in a file that PGPASSFILE names."
-            " Change the password: others may have seen it.",
-        )
-    return store
-
-
 Store = Annotated[
     str | None,
     typer.Option(
         metavar="URL",
-        callback=_refuse_password,
         help="Use this event store, postgresql://USER@HOST/DATABASE, instead of the local one.",
     ),
 ]

@@ -251,7 +251,8 @@ class _Matching:
         """Return the legs that match now and have not been taken."""
         app = self.app
         found = find(app.api, self.selection, ages=lambda: app.ages, statuses=self.statuses)
-        return [call for call in found if hyphenated(call.uuid) not in self.seen and self.is_meant(call)]
+        new = {hyphenated(call.uuid): call for call in found if self.is_meant(call)}
+        return [call for uuid, call in new.items() if uuid not in self.seen]
 
     def take(self, found: Iterable[Call]) -> list[str]:
         """Return the ids of *found*, and leave those legs out of later searches."""

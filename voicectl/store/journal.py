@@ -186,12 +186,18 @@ class Journal:
         return _intent(row)
 
     def settle(self, reference: str, state: IntentState, reason: str = "") -> Intent:
-        """Record the outcome of an intent that led to no call with a known id."""
+        """Record the outcome of an intent that led to no call with a known id.
+
+        Raises:
+            JournalError: The journal has no such intent.
+        """
         with self._transaction():
             row = self._db.execute(
                 "UPDATE calls SET state = ?, reason = ?, settled_at = ? WHERE reference = ? RETURNING *",
                 (state, reason, self._clock.time(), reference),
             ).fetchone()
+        if row is None:
+            raise JournalError(f"The journal has no call with the reference {reference}.")
         return _intent(row)
 
     def created(

@@ -148,3 +148,16 @@ def test_many_legs_are_found_in_the_list(tmp_path: Path, application: Applicatio
 
     assert (ran.exit_code, [row[0] for row in ran.rows]) == (0, LEGS)
     assert len(server.requests) <= 4
+
+
+def test_many_legs_that_have_ended_are_requested_at_once(
+    tmp_path: Path, application: Application, verb: str
+) -> None:
+    def answer(request: Request) -> bytes:
+        uuid = request.path.rpartition("/")[2]
+        return says("completed", uuid) if uuid in LEGS else reply(200, page())
+
+    ran, _, took = run(tmp_path, application, f"{verb} {' '.join(LEGS)} --for ended --timeout 1", answer)
+
+    assert (ran.exit_code, [row[:2] for row in ran.rows]) == (0, [[uuid, "completed"] for uuid in LEGS])
+    assert took < 1

@@ -96,7 +96,7 @@ class CallCreator:
                 )
             if earlier and earlier.state.is_open:
                 why = "An earlier attempt with this idempotency key is still in doubt."
-                earlier = finder.find(earlier, why=why)
+                return _placed(order, finder.find(earlier, why=why), is_replay=True)
             if earlier and earlier.uuid:
                 return _placed(order, earlier, is_replay=True)
             return self._create(order, finder, key)

@@ -102,7 +102,7 @@ class Waiter:
         if self.is_late:
             raise WaitTimeout(
                 f"No leg reached '{self._until}' within {self._timeout:g} s.",
-                [],
+                [each.call for each in sights],
                 hint="There were no live legs.",
             )
         return False

@@ -20,15 +20,21 @@ from cryptography.exceptions import InternalError, InvalidSignature, Unsupported
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
 
 from voicectl.errors import ConfigError
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 MIN_BITS = 2048
 MAX_BITS = 16_384
@@ -56,7 +62,7 @@ def parse(content: bytes | str, *, where: str) -> RSAPrivateKey:
     if kind.startswith("OPENSSH"):
         raise _refused(where, "it is in OpenSSH format; convert it: ssh-keygen -p -m PEM -f FILE")
     try:
-        key = _pem_loader()(block, None, unsafe_skip_rsa_key_validation=True)
+        key = load_pem_private_key(block, None, unsafe_skip_rsa_key_validation=True)
     except TypeError:
         raise _refused(where, "it is encrypted; decrypt it: openssl pkey -in FILE -out KEY.pem") from None
     except (ValueError, UnsupportedAlgorithm, OverflowError, InternalError):
@@ -126,31 +132,14 @@ def from_command(command: str, *, within: float = COMMAND_SECONDS) -> RSAPrivate
 
 def fingerprint(key: RSAPublicKey) -> str:
     """Return the hash of the public key's DER form: ``SHA256:`` and 64 hex digits."""
-    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 (see _pem_loader)
-
-    der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return "SHA256:" + hashlib.sha256(der).hexdigest()
 
 
 def to_pem(key: RSAPrivateKey) -> bytes:
     """Return the key as PKCS#8 PEM, the form in which keys are stored."""
-    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 (see _pem_loader)
-
-    form = serialization.PrivateFormat.PKCS8
-    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
-
-
-def _pem_loader() -> Callable[..., PrivateKeyTypes]:
-    """Return ``load_pem_private_key`` without importing its package, whose OpenSSH support takes 5 ms to load."""
-    try:
-        from cryptography.hazmat.bindings._rust import openssl  # noqa: PLC0415 (from where the package imports it)
-
-        found: Callable[..., PrivateKeyTypes] = openssl.keys.load_pem_private_key
-    except (ImportError, AttributeError):
-        from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 (the documented place)
-
-        found = serialization.load_pem_private_key
-    return found
+    form = PrivateFormat.PKCS8
+    return key.private_bytes(Encoding.PEM, form, NoEncryption())
 
 
 def _read_bounded(process: subprocess.Popen[bytes], within: float) -> bytes:

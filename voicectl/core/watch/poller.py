@@ -276,14 +276,18 @@ class Poller:
                     page = []
             yield board.records(page, self._clock.time())
         lost = board.unlisted(listed) if board.named is None else self._still_asked(listed)
-        yield from self._each(lost, most=MOST_LOST)
+        if not self._has_asked_last:
+            known = [each for each in lost if board.sight(each) is not None]
+            yield from self._each(known, most=MOST_LOST)
+            lost = [each for each in lost if board.sight(each) is None]
+        yield from self._each(lost)
 
     def _still_asked(self, listed: Collection[str] = ()) -> list[str]:
         """Return the named legs that may have news which the list did not show."""
         named = self._board.named or ()
         return [each for each in named if not self._board.is_closed(each) and leg_key(each) not in listed]
 
-    def _each(self, uuids: Iterable[str], *, most: int) -> Iterator[list[Change]]:
+    def _each(self, uuids: Iterable[str], *, most: int | None = None) -> Iterator[list[Change]]:
         """Request legs one by one, the one with the oldest request first."""
         for uuid in sorted(uuids, key=lambda uuid: self._asked_at.get(uuid, -math.inf))[:most]:
             self._requests += 1

@@ -309,4 +309,5 @@ def _checking_signing(resources: Resources, application: dict[str, Any] | None, 
     try:
         yield
     finally:
-        checking.is_done(CHECKING_SECONDS)
+        if checking.is_done(CHECKING_SECONDS):
+            checking.wait()
