@@ -248,7 +248,7 @@ def test_a_room_that_is_not_there_is_4_and_the_nearest_are_named(voicectl: Room,
     assert "support-17" in ran.stderr
     assert voicectl.url.removeprefix("http://") in ran.stderr
     assert "application " in ran.stderr
-    assert "It may be in another region" in ran.stderr
+    assert "The room may be in another region" in ran.stderr
     assert voicectl(f"conversation {command.format(CON)}").exit_code == 4
     for text in ("CON-x", "con-1", "''", "-"):
         assert voicectl(f"conversation {command.format(text)}").exit_code == 2

@@ -36,7 +36,7 @@ def conversation_id(api: ConversationApi, text: str) -> str:
     if text.upper().startswith(CONVERSATION_PREFIX) or not text.strip() or text == "-":
         raise InputError(
             f"{text!r} is neither the name of a room nor a conversation id.",
-            hint="Use a room's name, or CON- and a UUID. List them: voicectl conversation list",
+            hint="Use a room's name, or CON- and a UUID. List the conversations: voicectl conversation list",
         )
     names: list[str] = []
     for conversation in api.list():
@@ -47,10 +47,12 @@ def conversation_id(api: ConversationApi, text: str) -> str:
         if conversation.is_room:
             names.append(conversation.name)
     near = get_close_matches(text, names, n=MAX_LISTED, cutoff=0.5) or names[:MAX_LISTED]
-    seen = f"Rooms there: {', '.join(near)}." if near else "List the rooms: voicectl conversation list."
+    seen = (
+        f"Rooms on this host: {', '.join(near)}." if near else "List the rooms: voicectl conversation list."
+    )
     raise LegError(
         f"No conversation has the name {text} on {api.asked}.",
-        hint=f"{seen} It may be in another region: voicectl looks for a room on this host only.",
+        hint=f"{seen} The room may be in another region: voicectl looks on this host only.",
     )
 
 

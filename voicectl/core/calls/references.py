@@ -23,7 +23,7 @@ MAX_LISTED = 10
 
 _PREFIX = re.compile(r"[0-9a-fA-F][0-9a-fA-F-]{3,35}")
 _NUMBER = re.compile(r"(to|from):\+?([0-9]{4,15})")
-_ELSEWHERE = "List them: voicectl call list. To name a leg in another region, give its full id."
+_ELSEWHERE = "List legs: voicectl call list. To name a leg in another region, give its full id."
 _ENDS = {"to": ("goes to", "go to"), "from": ("comes from", "come from")}
 
 
@@ -51,7 +51,7 @@ def resolve(
         created = last()
         if created is None:
             raise LegError(
-                "No call was created on this machine yet.", hint="Name a leg; list them: voicectl call list"
+                "No call was created on this machine yet.", hint="Name a leg. List legs: voicectl call list"
             )
         return created
     if (number := _NUMBER.fullmatch(text)) is not None:

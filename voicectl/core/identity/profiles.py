@@ -288,6 +288,6 @@ def application_id(text: str) -> str:
     if not found or found != text.lower():
         raise ConfigError(
             f"{text!r} is not an application id.",
-            hint="It is a UUID such as 1d2c3b4a-5968-4776-8594-a3b2c1d0e9f8.",
+            hint="Use a UUID such as 1d2c3b4a-5968-4776-8594-a3b2c1d0e9f8.",
         )
     return found
