@@ -104,17 +104,17 @@ def show(
 
 def _seen(app: App, uuid: str, history: History) -> Call:
     """Return a leg as its record and its events show it, or its events alone."""
-    told = history.leg(uuid)
+    reported = history.leg(uuid)
     try:
         call = app.api.get_call(uuid)
     except NotFoundError:
-        if told is None:
+        if reported is None:
             raise
         remark("The API has no record of this leg; it is shown as its stored events report it.")
-        return told.alone()
-    if told is not None and is_terminal(sys.stderr) and (contradiction := told.contradicts(call)):
+        return reported.alone()
+    if reported is not None and is_terminal(sys.stderr) and (contradiction := reported.contradicts(call)):
         remark(contradiction)
-    return history.merged(call, told)
+    return history.merged(call, reported)
 
 
 def _calls(

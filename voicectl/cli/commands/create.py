@@ -25,7 +25,7 @@ from voicectl.cli.arguments import (
     parse_header,
     whole_seconds,
 )
-from voicectl.cli.commands.wait import parse_status, tell_change, wait_for
+from voicectl.cli.commands.wait import parse_status, report_change, wait_for
 from voicectl.cli.context import App, current
 from voicectl.cli.ncco_input import NoLint, check_ncco, read_ncco
 from voicectl.cli.output import views
@@ -282,7 +282,7 @@ def _run(
 ) -> None:
     """Place the calls if the profile allows them all, then wait for them if *waiting* is given."""
     creator = _guarded(app, orders, with_journal=with_journal)
-    is_told_at_once = waiting is None or app.options.quiet
+    is_printed_at_once = waiting is None or app.options.quiet
     placed: dict[str, dict[str, Any]] = {}
     statuses: list[int] = []
     with app.terminal.writer(views.CREATED, is_many=len(orders) > 1) as out:
@@ -293,7 +293,7 @@ def _run(
             for call in _place(app, creator, orders, key, statuses):
                 placed[call.uuid] = call.to_json()
                 app.changed_ids.append(call.uuid)
-                if is_told_at_once:
+                if is_printed_at_once:
                     out.add(placed[call.uuid])
                     out.flush()
                 if call.unrecorded is not None:
@@ -304,7 +304,7 @@ def _run(
         except VoicectlError as exc:
             stop(app, exc, statuses)
         finally:
-            if not is_told_at_once:
+            if not is_printed_at_once:
                 for record in placed.values():
                     out.add(record)
     if statuses:
@@ -365,12 +365,12 @@ def _wait(app: App, placed: dict[str, dict[str, Any]], waiting: _Waiting, status
     def note(call: Call) -> None:
         placed[call.uuid] |= call.raw
 
-    def tell(call: Call) -> None:
+    def report(call: Call) -> None:
         note(call)
-        tell_change(call)
+        report_change(call)
 
     try:
-        for last in wait_for(app, list(placed), waiting.until, waiting.seconds, tell):
+        for last in wait_for(app, list(placed), waiting.until, waiting.seconds, report):
             note(last)
     except VoicectlError as exc:
         for last in getattr(exc, "calls", ()):

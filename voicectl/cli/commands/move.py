@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from voicectl.voice.call import Call
 
-NOBODY = "none"
+NO_LEG = "none"
 
 
 def move(
@@ -119,7 +119,7 @@ def move(
         check_ncco(app.terminal, flow)
     entry = EntryTerms.of(can_hear=hearing, can_speak=speaking, starts=start_on_enter is not False)
     is_many = len(moved) > 1 or moved[0] == "-" or with_partners
-    removal = _Removal(
+    operation = _MoveOperation(
         app,
         room,
         {"type": "ncco", "ncco": flow},
@@ -127,18 +127,18 @@ def move(
         is_watched=not no_wait,
         detail={"room": room} | entry.detail,
     )
-    with targets(app, removal, is_many=is_many) as several:
+    with targets(app, operation, is_many=is_many) as several:
         has_list = "-" in moved
         words = app.legs.words(moved)
         if has_list and not with_partners:
             app.consent.confirm("move", words, limit=max_)
         named = several.legs(words)
-        uuids = removal.gather(list(named), limit=max_, is_list=has_list) if with_partners else named
+        uuids = operation.gather(list(named), limit=max_, is_list=has_list) if with_partners else named
         app.consent.announce()
-        removal.run_each(several, uuids)
+        operation.run_each(several, uuids)
 
 
-class _Removal(LegOperation):
+class _MoveOperation(LegOperation):
     """One run of ``move``: it checks the legs, moves them, and follows where they arrive.
 
     Args:
@@ -196,9 +196,9 @@ class _Removal(LegOperation):
             found = moving.move_group(around, self._room, may_become=may_become)
         self._group = found
         self._calls |= {call.uuid: call for call in found.calls}
-        untold = {each.call.conversation_uuid: each.fault for each in around if each.fault is not None}
+        unread = {each.call.conversation_uuid: each.fault for each in around if each.fault is not None}
         for id_ in found.apart:
-            why = self._why_apart(untold.get(id_), may_become=may_become)
+            why = self._why_apart(unread.get(id_), may_become=may_become)
             remark(
                 f"warning: {why}, so the legs of {id_} are moved one by one; the platform may end the call of the"
                 " last one before it is moved"
@@ -218,14 +218,14 @@ class _Removal(LegOperation):
             except OutcomeUnknown:
                 if self._is_watched:
                     with suppress(Interrupted):  # an unknown outcome matters more than a signal
-                        self._tell_places([uuid])
+                        self._report_places([uuid])
                 raise
         if not self._is_watched:
             return
         try:
             if several.done:
                 self._follow(several)
-            self._tell_places([*failed, *(uuid for uuid in self._left if uuid not in several.done)])
+            self._report_places([*failed, *(uuid for uuid in self._left if uuid not in several.done)])
         except Interrupted as exc:
             several.report(exc)
 
@@ -336,7 +336,7 @@ class _Removal(LegOperation):
             hint=f"See where it is: voicectl call show {uuid}",
         )
 
-    def _tell_places(self, uuids: Iterable[str]) -> None:
+    def _report_places(self, uuids: Iterable[str]) -> None:
         """Report where each leg is."""
         for uuid in dict.fromkeys(uuids):
             remark(f"{self._name(uuid)} {self._arrivals.where(uuid, self._before(uuid))}")
@@ -352,7 +352,7 @@ class _Removal(LegOperation):
 def _audience(app: App, names: list[str] | None) -> list[str] | None:
     if names is None:
         return None
-    if NOBODY in names:
+    if NO_LEG in names:
         if len(names) > 1:
             raise InputError("'none' cannot be combined with other legs.", hint="Give it alone.")
         return []

@@ -29,7 +29,7 @@ _MARK = {LegAction.MUTE: "muted", LegAction.EARMUFF: "earmuffed"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Keeping:
+class HoldOptions:
     """The options of mute and earmuff: for how long, whether to undo it, and for how many legs."""
 
     hold: Annotated[
@@ -41,7 +41,9 @@ class Keeping:
 
 
 @grouped
-def mute(ctx: typer.Context, legs: SomeLegs = None, *, keeping: Keeping, selectors: Selectors) -> None:
+def mute(
+    ctx: typer.Context, legs: SomeLegs = None, *, hold_options: HoldOptions, selectors: Selectors
+) -> None:
     """Keep the others from hearing a leg.
 
     Name the legs, or select them with options: selected legs are listed, and you confirm; without a terminal, add
@@ -53,7 +55,7 @@ def mute(ctx: typer.Context, legs: SomeLegs = None, *, keeping: Keeping, selecto
       $ voicectl mute --conversation room --except "$LEG" --hold 2s --yes
       $ voicectl mute --undo --conversation room --except "$LEG" --yes
     """
-    _keep(current(ctx), legs, selectors, LegAction.MUTE, keeping)
+    _keep(current(ctx), legs, selectors, LegAction.MUTE, hold_options)
 
 
 @grouped
@@ -64,11 +66,13 @@ def unmute(ctx: typer.Context, legs: SomeLegs = None, max_: Max = 10, *, selecto
       $ voicectl unmute "$LEG"
       $ voicectl unmute --conversation room --except "$LEG" --yes
     """
-    _keep(current(ctx), legs, selectors, LegAction.UNMUTE, Keeping(max_=max_))
+    _keep(current(ctx), legs, selectors, LegAction.UNMUTE, HoldOptions(max_=max_))
 
 
 @grouped
-def earmuff(ctx: typer.Context, legs: SomeLegs = None, *, keeping: Keeping, selectors: Selectors) -> None:
+def earmuff(
+    ctx: typer.Context, legs: SomeLegs = None, *, hold_options: HoldOptions, selectors: Selectors
+) -> None:
     """Keep a leg from hearing the others.
 
     Legs are named, selected, held and undone as with 'mute'.
@@ -77,7 +81,7 @@ def earmuff(ctx: typer.Context, legs: SomeLegs = None, *, keeping: Keeping, sele
       $ voicectl earmuff "$LEG"
       $ voicectl earmuff --undo "$LEG"
     """
-    _keep(current(ctx), legs, selectors, LegAction.EARMUFF, keeping)
+    _keep(current(ctx), legs, selectors, LegAction.EARMUFF, hold_options)
 
 
 @grouped
@@ -87,7 +91,7 @@ def unearmuff(ctx: typer.Context, legs: SomeLegs = None, max_: Max = 10, *, sele
     Example:
       $ voicectl unearmuff "$LEG"
     """
-    _keep(current(ctx), legs, selectors, LegAction.UNEARMUFF, Keeping(max_=max_))
+    _keep(current(ctx), legs, selectors, LegAction.UNEARMUFF, HoldOptions(max_=max_))
 
 
 @grouped
@@ -119,7 +123,7 @@ def hangup(
         say = check_text(read_text(app.terminal, "-") if say == "-" else say)
     choose(legs, selectors)
     app.pace.hurry()
-    operation = _HangUp(app, "hangup") if say is None else _Farewell(app, say)
+    operation = _HangUp(app, "hangup") if say is None else _HangUpAfterTalk(app, say)
     each_chosen(app, legs, selectors, operation, limit=max_)
 
 
@@ -134,7 +138,7 @@ class _HangUp(LegOperation):
         return hang_up(app.api, app.clock, uuid, app.history)
 
 
-class _Farewell(_HangUp):
+class _HangUpAfterTalk(_HangUp):
     """Says a text to legs, and ends them when it is finished."""
 
     def __init__(self, app: App, text: str) -> None:
@@ -182,17 +186,17 @@ class _Farewell(_HangUp):
 
 
 def _keep(
-    app: App, legs: Sequence[str] | None, selectors: Selectors, action: LegAction, keeping: Keeping
+    app: App, legs: Sequence[str] | None, selectors: Selectors, action: LegAction, hold_options: HoldOptions
 ) -> None:
     """Mute or earmuff legs, or undo it."""
-    limit, duration = keeping.max_, keeping.hold
-    if duration is not None and (keeping.undo or legs):
-        other = "--undo" if keeping.undo else "LEG"
+    limit, duration = hold_options.max_, hold_options.hold
+    if duration is not None and (hold_options.undo or legs):
+        other = "--undo" if hold_options.undo else "LEG"
         raise InputError(
             f"--hold cannot be used with {other}.",
             hint="It applies to legs that join: --conversation ROOM --hold 10m",
         )
-    if keeping.undo:
+    if hold_options.undo:
         undoing = _Undoing(app, action, is_selected=not legs)
         if legs:
             choose(legs, selectors)

@@ -221,7 +221,7 @@ def _records(kept: Iterable[Stored]) -> list[dict[str, Any]]:
     for recording, stored in announcements(kept):
         names = ("transcription_url",) if recording.is_transcription else RECORDING.columns[:6]
         fields = stored.arrival.fields
-        told = {name: fields[name] for name in names if fields.get(name) is not None}
+        announced_fields = {name: fields[name] for name in names if fields.get(name) is not None}
         first = {
             "id": recording.key[0],
             "recording_uuid": fields.get("recording_uuid"),
@@ -230,7 +230,7 @@ def _records(kept: Iterable[Stored]) -> list[dict[str, Any]]:
             "signed": True,
         }
         known = found.setdefault(recording.key[0], first)
-        known |= told | {"signed": known["signed"] and recording.is_signed}
+        known |= announced_fields | {"signed": known["signed"] and recording.is_signed}
     return list(found.values())
 
 

@@ -208,14 +208,14 @@ def exec_(
     """
     app = current(ctx)
     app.consent.refuse_dry_run()
-    with rehearsal_room(app, behaviour.options()) as environ:
+    with private_sandbox(app, behaviour.options()) as environ:
         code = _run_child(command, environ)
     if code:
         raise typer.Exit(code)
 
 
 @contextmanager
-def rehearsal_room(app: App, options: Options) -> Iterator[dict[str, str]]:
+def private_sandbox(app: App, options: Options) -> Iterator[dict[str, str]]:
     """Run a private sandbox with its own state during the block; yield the environment that uses it."""
     with tempfile.TemporaryDirectory(prefix="voicectl-") as directory:
         room = Path(directory)

@@ -219,25 +219,25 @@ def _summary(entry: dict[str, Any]) -> str:
     """Return a summary of a log entry, in one line."""
     match entry:
         case {"kind": "request", "method": method, "path": path, "status": status}:
-            told = [f"{method} {path} -> {status or 'no answer'}", entry.get("fault")]
+            parts = [f"{method} {path} -> {status or 'no answer'}", entry.get("fault")]
         case {"kind": "webhook", "event": event, "method": method, "url": url, "outcome": outcome}:
-            told = [event, method, f"{url}:", outcome or "under way"]
+            parts = [event, method, f"{url}:", outcome or "under way"]
         case {"kind": "websocket", "event": event}:
-            told = [event, entry.get("url"), entry.get("reason"), entry.get("text")]
+            parts = [event, entry.get("url"), entry.get("reason"), entry.get("text")]
         case {"kind": "party", "what": what}:
-            told = [what, entry.get("digits"), entry.get("text"), entry.get("from"), entry.get("to")]
+            parts = [what, entry.get("digits"), entry.get("text"), entry.get("from"), entry.get("to")]
         case {"kind": "input"}:
             speech = entry.get("speech") or {}
             said = [each.get("text") for each in speech.get("results") or [] if isinstance(each, dict)]
-            told = [(entry.get("dtmf") or {}).get("digits"), *said[:1], speech.get("error")]
+            parts = [(entry.get("dtmf") or {}).get("digits"), *said[:1], speech.get("error")]
         case {"kind": "transfer", "conversation_uuid_to": room}:
-            told = ["to", room]
+            parts = ["to", room]
         case {"kind": "notify", "payload": payload}:
-            told = [to_json(payload)]
+            parts = [to_json(payload)]
         case _:
             fields = ("status", "detail", "sub_state", "reason", "recording_url", "transcription_url", "type")
-            told = [entry.get(name) for name in fields]
-    return " ".join(str(each) for each in told if each)
+            parts = [entry.get(name) for name in fields]
+    return " ".join(str(each) for each in parts if each)
 
 
 def _act(app: App, path: str, body: dict[str, Any]) -> None:

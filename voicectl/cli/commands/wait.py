@@ -50,7 +50,7 @@ def wait(
     with app.terminal.writer(views.SEEN, is_many=is_many) as out:
         uuids = list(dict.fromkeys(map(app.legs.live_leg, named)))
         try:
-            calls = wait_for(app, uuids, status, seconds, tell_change)
+            calls = wait_for(app, uuids, status, seconds, report_change)
         except (WaitTimeout, WaitEnded) as exc:
             for call in exc.calls:
                 out.add(call.raw)
@@ -103,7 +103,7 @@ def parse_status(app: App, text: str) -> Until:
         ) from None
 
 
-def tell_change(call: Call) -> None:
+def report_change(call: Call) -> None:
     """Report a leg's status on standard error, with its source if that may not be the API."""
     status, detection = (_sourced(call, name) for name in ("status", "detection"))
     is_more = detection and call.raw["detection"] != call.status

@@ -122,13 +122,13 @@ def watch(
         if is_screen:
             _show(app, board, poller.status, rounds)
             return
-        tell_troubles = _troubles(app.clock, poller.status)
+        report_troubles = _troubles(app.clock, poller.status)
         for changes in rounds:
             for change in changes:
                 out.add(_record(change))
             if changes:
                 out.flush()
-            tell_troubles()
+            report_troubles()
 
 
 def _watched(
@@ -209,16 +209,16 @@ def _show(app: App, board: Board, status: PollStatus, rounds: Iterator[list[Chan
 
 def _troubles(clock: Clock, status: PollStatus) -> Callable[[], None]:
     """Return a function that reports, once each, that the API or the store failed, and that it works again."""
-    told = {"api": False, "events": False}
+    reported = {"api": False, "events": False}
 
-    def tell() -> None:
+    def report() -> None:
         for name, trouble in (("api", status.trouble), ("events", status.events)):
-            if (trouble is not None) is not told[name]:
-                told[name] = trouble is not None
+            if (trouble is not None) is not reported[name]:
+                reported[name] = trouble is not None
                 again = "The API answers again." if name == "api" else "Stored events can be read again."
                 remark(again if trouble is None else f"warning: {status.text(clock.monotonic())}")
 
-    return tell
+    return report
 
 
 def _record(change: Change) -> dict[str, Any]:

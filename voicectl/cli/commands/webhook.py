@@ -103,23 +103,23 @@ def tail(
         kept = app.events(store)
         shown = 0 if last else max((stored.id for stored in kept.find(Query(last=1))), default=0)
         query = _query(app, kept, leg, conversation, status, kind, after=shown, last=last or None)
-        is_told = False
+        is_reported = False
         while True:
             try:
                 for stored in kept.find(query):
                     out.add(event_options.event_record(stored))
                     shown = stored.id
-                    is_told = False
+                    is_reported = False
                 out.flush()
                 query = replace(query, after=shown, last=None)
                 kept.wait(WAIT_SECONDS)
             except StoreError as exc:
                 query = replace(query, after=shown)
-                if not is_told:
+                if not is_reported:
                     remark(
                         f"{exc.message} Waiting for the store; events that it takes meanwhile are shown later."
                     )
-                is_told = True
+                is_reported = True
                 app.clock.sleep(WAIT_SECONDS)
                 app.interrupts.check()
 
