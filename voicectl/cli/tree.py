@@ -88,7 +88,9 @@ COMMANDS: Tree = {
         "tail": Entry("webhook:tail", "Show the latest events, and each new one as it is stored.", "EVENT"),
         "replay": Entry("webhook:replay", "Send stored events again, to a URL of yours.", ":REPLAYED"),
         "purge": Entry("webhook:purge", "Delete old events permanently.", ":PURGED"),
-        "verify": Entry("webhook:verify", "Check the signature of one request, and explain it.", ":CHECK"),
+        "verify": Entry(
+            "webhook:verify", "Check the signature of a request, and explain the result.", ":CHECK"
+        ),
     },
     "recording": {
         "list": Entry("recording:list_", "List recordings that stored events announce.", ":RECORDING"),

@@ -80,7 +80,7 @@ def list_(
 ) -> None:
     """List conversations with live legs: their names, and the number of legs at each status.
 
-    If the Conversation API does not answer, the names are missing. It lists 5 000 conversations at most.
+    If the Conversation API does not answer, the names are missing. It lists at most 5000 conversations.
 
     Examples:
       $ voicectl conversation list
@@ -96,7 +96,7 @@ def list_(
             out.add({**known, "id": group.id, **found})
         if cuts:
             remark(
-                "There are more than 5 000 conversations: the older ones are left out, or shown without a name."
+                "There are more than 5000 conversations: the older ones are left out, or shown without a name."
             )
 
 

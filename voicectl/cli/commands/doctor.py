@@ -20,8 +20,8 @@ def doctor(ctx: typer.Context) -> None:
     """Check the set-up, from the key to the API.
 
     It checks the key, the application id, file modes, DNS, connection and TLS, this machine's clock, one cheap API
-    read, the rate limiter, the journal and the event store, and prints a line for each, with the fix if one failed.
-    Exit status 3: the credentials failed. 7: the API is not reachable. 1: only local state cannot be used.
+    read, the rate limiter, the journal and the event store. It prints a line for each check, and how to fix it if it
+    failed. Exit status 3: the credentials failed. 7: the API is not reachable. 1: only local state cannot be used.
 
     Example:
       $ voicectl doctor

@@ -99,7 +99,7 @@ def hangup(
     ctx: typer.Context,
     legs: SomeLegs = None,
     say: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Say this to its end first; - reads standard input.")
+        str | None, typer.Option(metavar="TEXT", help="Say this first, to its end; - reads standard input.")
     ] = None,
     max_: Max = 10,
     *,

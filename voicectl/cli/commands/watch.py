@@ -92,7 +92,7 @@ def watch(
 
     If 'webhook serve' stores events here, they are shown at once, and a status that contradicts the API is marked. A
     leg is shown as muted if it was muted from this machine; '?' means unknown. An age of '>3m' means that the leg was
-    first seen 3 minutes ago. JSON has a line for each change. Ctrl-C ends it, with exit status 130.
+    first seen 3 minutes ago. JSON output has a line for each change. Ctrl-C ends it, with exit status 130.
 
     With --for, it ends by itself. Exit status 8: the time ran out. 11: a leg ended in another status. Without LEG, it
     waits for every leg that it sees; if there are none, all count as 'ended'.

@@ -92,7 +92,7 @@ def tail(
 ) -> None:
     """Show the latest events, and each new one as it is stored.
 
-    It shows each event once, and skips none. JSON has a line for each event.
+    It shows each event once, and skips none. JSON output has a line for each event.
 
     Examples:
       $ voicectl webhook tail -o jsonl
@@ -247,7 +247,7 @@ def verify(
     ] = None,
     at: Annotated[str | None, typer.Option(metavar="TIME", help="Check freshness as of this time.")] = None,
 ) -> None:
-    """Check the signature of one request, and explain it.
+    """Check the signature of a request, and explain the result.
 
     It lists each check with its result. Exit status 0: the receiver would accept the request. 2: it would refuse it;
     the error says why.
