@@ -1,9 +1,9 @@
 #!/bin/sh
-# Bring the engineer on call into a customer's call, and tell all who are in it.
+# Bring the engineer on call into a customer's call, and announce it to everyone in the call.
 #
 #   bridge_engineer.sh CUSTOMER ENGINEER ROOM      bridge_engineer.sh 447700900001 447700900600 incident-17
 #
-# Nobody is dropped: whoever the customer talks to comes along. Needs a profile with a number to call from.
+# No call is dropped: the party that the customer talks to is moved too. Needs a profile with a number to call from.
 set -eu
 customer=$1 engineer=$2 room=$3
 
@@ -21,7 +21,7 @@ voicectl move "$leg" "$room" --with-partners --yes >/dev/null
 on_call=$(voicectl call create --to "$engineer" --join "$room" --wait answered --timeout 60 \
   --hangup-on-timeout -q) || {
   status=$?
-  why='could not be called' # voicectl has said why
+  why='could not be called' # voicectl has printed the reason
   case $status in 8 | 11) why='did not answer' ;; 12) why='may or may not be called: see above' ;; esac
   voicectl conversation talk "$room" 'The engineer cannot be reached. Please hold on.' >/dev/null || :
   echo "bridge_engineer: $engineer $why; the others are in $room" >&2
@@ -29,6 +29,6 @@ on_call=$(voicectl call create --to "$engineer" --join "$room" --wait answered -
 }
 voicectl conversation talk "$room" 'The engineer on call has joined.' >/dev/null
 
-# Their beginnings say who is there; the engineer's own leg is the last line.
+# Print the legs in the call; the last line is the engineer's own leg.
 voicectl conversation show "$room" --fields uuid,status,muted
 echo "$on_call"

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Is the IVR well? Call it, press keys, and listen for a word. For cron: silent if all is well.
+# Check an IVR: call it, press keys, and listen for a word. For cron: prints nothing if the check passes.
 #
 #   */10 * * * *  EVENT_URL=https://voice.example.org/webhooks/event  check_ivr.sh 442079460100 12# 'sales'
 #
-# A 'voicectl webhook serve' receives what EVENT_URL leads to, and keeps it where this looks.
+# EVENT_URL must lead to a 'voicectl webhook serve' that stores events where this script reads them.
 set -eu
 number=$1 keys=$2 word=$3 seconds=${4:-30}
 
@@ -20,7 +20,7 @@ said=$(voicectl wait "$leg" --for answered --timeout 30 --fields status 2>&1) ||
   status=$?
   case $status in
   8 | 11) echo "check_ivr: $number did not answer" >&2 ;;
-  *) echo "check_ivr: whether $number answers is not known" >&2 ;;
+  *) echo "check_ivr: could not find out whether $number answers" >&2 ;;
   esac
   printf '%s\n' "$said" >&2
   exit "$status"

@@ -1,15 +1,15 @@
 #!/bin/sh
-# A conference in which one person speaks: everyone else in the room is muted, and whoever joins meanwhile. At the
-# end, on Ctrl-C, or when it is told to stop, all in the room that were muted from this machine may speak again.
+# Moderate a conference in which one person speaks: mute everyone else in the room, and everyone who joins. At the
+# end, on Ctrl-C or a signal, unmute all legs in the room that were muted from this machine.
 #
 #   ROOM=all-hands SPEAKER=63f61863-4a51-4f6b-86e1-46edebcf9356 sh moderated_conference.sh
 #
 # ROOM     the room, or the CON-... of its conversation
-# SPEAKER  the leg of who speaks
+# SPEAKER  the leg of the speaker
 # HOLD     for how long (1h)
 # MOST     how many legs may be muted (200)
 set -eu
-: "${ROOM:?name the room}" "${SPEAKER:?name the leg of who speaks}"
+: "${ROOM:?name the room}" "${SPEAKER:?name the leg of the speaker}"
 
 voicectl mute --conversation "$ROOM" --except "$SPEAKER" --hold "${HOLD:-1h}" --max "${MOST:-200}" --yes &
 hold=$!
@@ -21,7 +21,7 @@ while kill -0 "$hold" 2>/dev/null; do # a signal ended the wait, and then the ho
   wait "$hold" || status=$?
 done
 case $status in
-2 | 3 | 4 | 9) exit "$status" ;; # nobody was muted
+2 | 3 | 4 | 9) exit "$status" ;; # no leg was muted
 esac
 voicectl mute --undo --conversation "$ROOM" --max "${MOST:-200}" --yes
 [ "$status" -gt 128 ] || exit "$status"
