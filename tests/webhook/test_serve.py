@@ -125,7 +125,7 @@ class TestStarting:
         ran = desk(f"webhook serve --host {shlex.quote(host)} --port 0")
 
         assert (ran.exit_code, ran.stdout) == (2, "")
-        assert "cannot be listened at" in ran.stderr
+        assert "Cannot listen on" in ran.stderr
 
     @pytest.mark.parametrize("host", ["0.0.0.0", "::1"])
     def test_without_a_secret_it_says_loudly_whom_it_believes(
@@ -136,7 +136,7 @@ class TestStarting:
             with Client(process.port, host=host.replace("0.0.0.0", "127.0.0.1")) as client:
                 assert client.ask(body=event()).status == 200
             assert process.end() == 0
-        assert any("whoever reaches this is believed" in line for line in process.told)
+        assert any("anyone who reaches this port is believed" in line for line in process.told)
         assert '"signed": false' in desk("webhook list -o jsonl").stdout
 
     @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_a_receiver_that_was_killed_is_followed_by_one_that_serves_at_once(
         finally:
             may_go.set()
         if sets_urls:
-            assert any("so does: voicectl app urls" in line for line in process.told)
+            assert any("To do it now: voicectl app urls" in line for line in process.told)
 
         with served(room, application, options) as process:
             eventually(lambda: address() == BEFORE)
@@ -86,4 +86,4 @@ def test_who_answers_no_calls_takes_only_what_tells_of_them(
         }
         assert process.end() == 0
     assert addresses() == before
-    assert any("No call is answered here" in line for line in process.told)
+    assert any("Calls are not answered" in line for line in process.told)

@@ -400,8 +400,8 @@ LADDER = """\
  02:40:09.000 +-----+--->   |   2 mute (here)
                     |   ?   |   2 gap, end: The API has no record of this leg,
                     |   |   |   and no event reports its end.
-                    |   |   ?   3 gap, answered: The leg is completed, so it must
-                    |   |   |   have been answered.
+                    |   |   ?   3 gap, answered: The leg is completed, so it
+                    |   |   |   must have been answered.
  02:40:19.000       |   |   x   3 completed, duration 9 (event)
  02:40:20.000       x   |       1 completed, duration 17, disconnected_by user
                         |       (event)

@@ -327,7 +327,7 @@ def test_what_is_refused_is_told_and_the_others_are_sent(full: Room) -> None:
         ("failed", 302),
     ]
     assert len(requests) == 3, "no redirect is followed"
-    assert ran.error["message"].startswith("event 2: it was answered with 503")
+    assert ran.error["message"].startswith("event 2: the receiver answered 503")
 
     ran, _ = replay(full, "1 2", reply(500))
     assert ran.exit_code == 7

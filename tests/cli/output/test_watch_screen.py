@@ -81,7 +81,7 @@ def test_the_table_is_kept_up_to_date_and_its_last_state_is_left_behind(live: tu
     assert_is_given_back(tty)
     assert "0 live legs, 1 ended" in tty.text
     assert f"{leg}  completed" in tty.text
-    assert "Asked" not in tty.text
+    assert "Updated" not in tty.text
     assert tty.styles
 
 

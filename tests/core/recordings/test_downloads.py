@@ -144,7 +144,7 @@ class TestAFile:
             if extension is not None:
                 assert into.fetch(recording).name == f"{NAME}.{extension}"
                 return
-            with pytest.raises(TransportError, match="not the file that was announced"):
+            with pytest.raises(TransportError, match="not the announced file"):
                 into.fetch(recording)
 
         assert (tmp_path / f"{UUID}.part").stat().st_size == 0
@@ -236,7 +236,7 @@ WRONG = {
     ),
     "endless": (
         b"HTTP/1.1 200 OK\r\nContent-Type: audio/mpeg\r\n\r\n" + SOUND + b"x" * 99,
-        "it goes on after its end",
+        "it is longer than announced",
     ),
     "cut, of no length": (
         b"HTTP/1.1 200 OK\r\nContent-Type: audio/mpeg\r\n\r\n" + SOUND[:-5],
@@ -245,7 +245,7 @@ WRONG = {
     "no content": (b"HTTP/1.1 204 No Content\r\n\r\n", "the answer is empty"),
     "a part": (
         reply(206, SOUND, content_type="audio/mpeg", content_range=f"bytes 0-{len(SOUND) - 1}/{len(SOUND)}"),
-        "not the part that was asked for",
+        "not the requested range",
     ),
     "not modified": (b"HTTP/1.1 304 Not Modified\r\n\r\n", "redirect"),
     "no HTTP": (b"SSH-2.0-x\r\n", "not valid HTTP"),
@@ -265,7 +265,7 @@ def test_what_is_not_the_file_gets_no_name(tmp_path, application, answer, why):
     "answer", [reply(200, SOUND, content_type="audio/mpeg"), reply(200, b"x", content_type="text/html")]
 )
 def test_a_transcription_is_json(tmp_path, application, answer):
-    with Canned(answer) as server, pytest.raises(TransportError, match="not the file that was announced"):
+    with Canned(answer) as server, pytest.raises(TransportError, match="not the announced file"):
         fetcher(tmp_path, server.url, application).fetch(announced_by(transcribed(server.url)))
 
     assert names(tmp_path) <= {f"{UUID}.transcript.part"}
@@ -276,7 +276,7 @@ def test_a_transcription_without_a_length_might_be_half(tmp_path, application):
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
     with (
         Canned(head + TEXT, keeps=False) as server,
-        pytest.raises(TransportError, match="nobody says how long"),
+        pytest.raises(TransportError, match="its length is not known"),
     ):
         fetcher(tmp_path, server.url, application).fetch(announced_by(transcribed(server.url)))
 
@@ -511,7 +511,7 @@ class TestWhatIsThere:
         mine = b"Z" * len(SOUND)
         (tmp_path / MP3).write_bytes(mine)
 
-        with pytest.raises(GuardError, match="holds something else"):
+        with pytest.raises(GuardError, match="has other content"):
             fetcher(tmp_path, platform.url, application).fetch(announced_by(recorded(platform.url)))
 
         assert (tmp_path / MP3).read_bytes() == mine
@@ -555,7 +555,7 @@ class TestWhatIsThere:
             (tmp_path / MP3).write_bytes(b"mine")
             return whole(request)
 
-        with Canned(answer) as server, pytest.raises(GuardError, match="holds something else"):
+        with Canned(answer) as server, pytest.raises(GuardError, match="has other content"):
             fetcher(tmp_path, server.url, application).fetch(announced_by(recorded(server.url)))
 
         assert (tmp_path / MP3).read_bytes() == b"mine"
@@ -1171,7 +1171,7 @@ class TestTheDownloader:
 
         assert len(server.requests) == 1
         assert len(told) == 2
-        assert "No recording is fetched any more" in told[0]
+        assert "Downloads of recordings stopped" in told[0]
         assert "voicectl recording download" in told[1]
 
     def test_a_full_disk_is_waited_out(self, tmp_path, platform, start, told, clock):
@@ -1202,7 +1202,7 @@ class TestTheDownloader:
             downloader.close(0)
             server.drop()
 
-            assert [remark.split(" left")[0] for remark in told] == ["1 recording"]
+            assert [remark.split(" not fetched")[0] for remark in told] == ["1 recording"]
             assert MP3 not in names(tmp_path)
             found = missed(events, tmp_path)
             assert [each.is_transcription for each in found] == [False, True]

@@ -334,8 +334,8 @@ def test_a_webhook_that_somebody_else_has_changed_is_left_alone_and_told(office:
     assert office.capabilities["rtc"]["webhooks"] == {}
     told = [line for line in office.told if "meanwhile" in line]
     assert told == [
-        "voice.answer_url was changed meanwhile, and stays as it is: https://new.example.org/a",
-        "rtc.event_url was changed meanwhile, and stays as it is: none",
+        "voice.answer_url was changed meanwhile, and is left as it is: https://new.example.org/a",
+        "rtc.event_url was changed meanwhile, and is left as it is: none",
     ]
     assert not office.file.exists()
 
@@ -422,7 +422,7 @@ def test_an_api_that_gives_nothing_back_is_not_believed(office: Office) -> None:
 
     with (
         Canned(answer) as server,
-        pytest.raises(TransportError, match="and still tells ours"),
+        pytest.raises(TransportError, match="but still returns this receiver's"),
         office.borrowed(server.url),
     ):
         pass
@@ -573,7 +573,7 @@ def test_without_a_network_at_the_end_it_is_said_how_to_put_them_back(office: Of
     assert office.addresses == OURS
     assert office.file.exists()
     assert f"application {office.id} still go to {PUBLIC}: No usable answer" in caught.value.message
-    command = str(caught.value.hint).partition("so does: ")[2]
+    command = str(caught.value.hint).partition("To do it now: ")[2]
     assert command.startswith("voicectl app urls ")
     ran = office.room(shlex.split(command)[1:])
     assert ran.exit_code == 0, ran.stderr
@@ -699,7 +699,7 @@ def test_what_another_receiver_took_and_lost_can_be_put_back_by_hand(office: Off
     office.told.clear()
     office.directory = office.directory.with_name("other")
     with office.borrowed(public="http://127.0.0.1:3001"):
-        warned = [line for line in office.told if "another receiver's" in line]
+        warned = [line for line in office.told if "looks like another receiver" in line]
         assert [line.split()[1] for line in warned] == [
             "voice.answer_url",
             "voice.event_url",
@@ -708,7 +708,7 @@ def test_what_another_receiver_took_and_lost_can_be_put_back_by_hand(office: Off
         ]
         office.told.clear()
         first.__exit__(None, None, None)
-        (command,) = (line for line in office.told if line.startswith("As it was before: "))
+        (command,) = (line for line in office.told if line.startswith("To restore the earlier value: "))
     assert office.addresses == OURS  # whose receiver is gone
 
     ran = office.room(shlex.split(command.partition(": ")[2])[1:])
@@ -873,7 +873,7 @@ def test_a_url_that_the_platform_does_not_reach_is_told(office: Office) -> None:
         lambda request: reply(200, request.json | {"id": application} if request.body else answer)
     ) as server:
         with office.borrowed(server.url):
-            assert "is this machine: the platform cannot reach it" in office.told[0]
+            assert "is on this machine, so the platform cannot reach it" in office.told[0]
         office.told.clear()
         with office.borrowed(server.url, public="https://voice.example.org"):
             assert "warning" not in str(office.told)

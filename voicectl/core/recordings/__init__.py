@@ -1,1 +1,1 @@
-"""Recordings: what was announced, fetched, and kept."""
+"""Recordings: announced by events, fetched, and listed in a directory."""

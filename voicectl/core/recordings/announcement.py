@@ -1,6 +1,6 @@
-"""A recording or a transcription, as an event told of it, and the name of its file.
+"""A recording or a transcription, as an event announces it, and the name of its file.
 
-A name is built from parts that were checked, so that nothing an event says can choose where a file goes.
+A name is built from validated parts only, so that no content of an event can choose where a file is written.
 
 Source: webhook reference, "action events".
 """
@@ -36,16 +36,16 @@ _NAME = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """A file that was announced, or asked for by hand.
+    """A file that an event announced, or that the user asked for.
 
     Attributes:
-        url: Where it is said to be; nobody has checked that yet.
-        uuid: Its ``recording_uuid``, in small letters; None if none was told that is one.
-        is_transcription: Whether it is the text of a recording; None if that is not known.
-        start: When the recording began, in Unix seconds; of what nobody told that, when it was announced.
-        conversation: The conversation's id; None if none was told that is one.
-        size: Bytes; None if not told.
-        is_signed: Whether the platform vouches for all of this.
+        url: Its URL, not checked yet.
+        uuid: Its ``recording_uuid``, in lower case; None if there is no valid one.
+        is_transcription: True if it is the text of a recording; None if that is not known.
+        start: The start of the recording, in Unix seconds, or else the time of the announcement.
+        conversation: The conversation's id; None if there is no valid one.
+        size: Its size in bytes; None if it is not known.
+        is_signed: True if all of this comes from a verified event.
     """
 
     url: str
@@ -58,12 +58,12 @@ class Recording:
 
     @property
     def id(self) -> str | None:
-        """Its UUID; that of the file where none was told; None if that has none either."""
+        """Its UUID, or else the one in its URL; None if there is neither."""
         return self.uuid or file_id(self.url)
 
     @property
     def key(self) -> tuple[str, bool | None]:
-        """What tells it from others."""
+        """The key that distinguishes it from other files."""
         return self.id or self.url, self.is_transcription
 
 
@@ -72,9 +72,9 @@ class Name:
     """The name of a file: ``START_CONVERSATION_UUID.EXTENSION``.
 
     Attributes:
-        start: As ``20260203T091500Z``.
-        conversation: An id or :data:`NO_CONVERSATION`.
-        uuid: The recording's, as of :attr:`Recording.id`.
+        start: The start of the recording, such as ``20260203T091500Z``.
+        conversation: The conversation's id or :data:`NO_CONVERSATION`.
+        uuid: The recording's :attr:`~Recording.id`.
         extension: One of :data:`AUDIO`, or :data:`TRANSCRIPT`.
     """
 
@@ -88,7 +88,7 @@ class Name:
 
     @classmethod
     def of(cls, recording: Recording, uuid: str, extension: str) -> Name:
-        """The name of *recording*, whose id is *uuid*."""
+        """Return the name of *recording*, whose id is *uuid*."""
         return cls(
             start=times.utc(recording.start).replace("-", "").replace(":", ""),
             conversation=recording.conversation or NO_CONVERSATION,
@@ -98,26 +98,26 @@ class Name:
 
     @classmethod
     def parse(cls, text: str) -> Name | None:
-        """The parts of *text*; None if no file of ours is called so."""
+        """Split *text* into its parts; None if it is not a name of this form."""
         found = _NAME.fullmatch(text)
         return None if found is None else cls(**found.groupdict())
 
     @property
     def is_transcription(self) -> bool:
-        """Whether it is that of a transcription."""
+        """True if it is the name of a transcription."""
         return self.extension == TRANSCRIPT
 
 
 def announced(events: Iterable[Stored]) -> list[Recording]:
-    """The files that *events* tell of, each once, a transcription named after its recording.
+    """Return the files that *events* announce, each once; transcriptions are named after their recordings.
 
-    Of several that tell of the same file the first counts, or the first that is signed.
+    Of several announcements of a file the first signed one counts, or else the first.
     """
     return [recording for recording, _ in announcements(events)]
 
 
 def announcements(events: Iterable[Stored]) -> list[tuple[Recording, Stored]]:
-    """The same, each with the event that counts."""
+    """Return the same as :func:`announced`, each with the event that counts."""
     found: dict[tuple[str, bool | None], tuple[Recording, Stored]] = {}
     for stored in events:
         recording = of_event(stored)
@@ -131,7 +131,7 @@ def announcements(events: Iterable[Stored]) -> list[tuple[Recording, Stored]]:
 
 
 def of_event(stored: Stored) -> Recording | None:
-    """What an event tells of a file; None if it tells of none."""
+    """Return the file that an event announces; None if it announces no file."""
     arrival = stored.arrival
     is_transcription = arrival.kind == event.Kind.TRANSCRIBED
     if not is_transcription and arrival.kind != event.Kind.RECORD:
@@ -152,9 +152,9 @@ def of_event(stored: Stored) -> Recording | None:
 
 
 def named_after(recording: Recording, audio: Recording | None) -> Recording:
-    """*recording* with the start and the conversation of *audio*, if it is the transcription of that.
+    """Return *recording*, with the start and the conversation of *audio* if it is the transcription of that.
 
-    What the platform vouches for is not named after what nobody does.
+    A verified transcription is not named after an unverified recording.
     """
     if not recording.is_transcription or audio is None or audio.is_signed < recording.is_signed:
         return recording
@@ -162,7 +162,7 @@ def named_after(recording: Recording, audio: Recording | None) -> Recording:
 
 
 def file_id(url: str) -> str | None:
-    """The UUID that ends *url*, in small letters; None if none does."""
+    """Return the UUID at the end of *url*, in lower case; None if there is no UUID."""
     return _checked(_UUID, url.rpartition("/")[2])
 
 
@@ -179,7 +179,7 @@ def _start(fields: dict[str, Any], received: float) -> float:
 
 
 def _checked(pattern: str, value: object) -> str | None:
-    """*value* in small letters but for ``CON``, if it is an id of that form."""
+    """Return *value* in lower case, except ``CON``, if it matches *pattern*; else None."""
     if not isinstance(value, str):
         return None
     text = value.lower()
@@ -188,7 +188,7 @@ def _checked(pattern: str, value: object) -> str | None:
 
 
 def _size(value: object) -> int | None:
-    """Bytes, which a webhook by GET tells as text."""
+    """Return a size in bytes; a webhook by GET has it as text."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= MAX_SIZE_DIGITS:
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -1,7 +1,7 @@
-"""``SHA256SUMS``: which files of a directory are whole, as ``sha256sum -c`` reads it.
+"""``SHA256SUMS``: the list of the complete files of a directory, in the format of ``sha256sum -c``.
 
-A line is added, never changed, and is durable before anybody is told of its file; several processes may share it.
-Of two lines for a recording the later counts.
+Lines are added, never changed, and a line is durable before its file is reported. Several processes may share the
+list. Of two lines for a recording the later counts.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ MANIFEST = "SHA256SUMS"
 
 _LINE = re.compile(rb"([0-9a-f]{64}) [ *]([^\n]+)")
 _BEGUN = re.compile(rb"[0-9a-f]{0,64}|[0-9a-f]{64} {1,2}(?:[0-9]{0,8}|[0-9]{8}T[^\n]*)")
-"""What may be the beginning of a line of ours."""
+"""The beginning of a line that voicectl may have written."""
 
 
 class UnwritableError(VoicectlError):
-    """A directory of recordings cannot be written: a full disk, say. That may pass."""
+    """A directory of recordings cannot be written, because of a full disk for example; a later try may work."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A file that is whole.
+    """A complete file.
 
     Attributes:
-        name: Its own, without a directory.
-        sha256: In hex.
+        name: The file's name, without a directory.
+        sha256: The file's SHA-256 in hex.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Manifest:
     """The manifest of a directory; threads may share it.
 
     Args:
-        directory: It exists.
+        directory: The directory, which exists.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -66,7 +66,7 @@ class Manifest:
         self._listed: dict[tuple[str, bool], Listed] = {}
 
     def find(self, uuid: str, is_transcription: bool | None) -> Listed | None:
-        """The file of the recording *uuid*, or its transcription; None if it is not listed.
+        """Return the listed file of the recording *uuid*, or of its transcription; None if it is not listed.
 
         Raises:
             UnwritableError: The manifest cannot be read.
@@ -82,10 +82,11 @@ class Manifest:
             return next((found for kind in kinds if (found := self._listed.get((uuid, kind)))), None)
 
     def file_of(self, recording: Recording, uuid: str, *, is_wanted: bool = False) -> Listed | None:
-        """The file of *recording*, whose id is *uuid*; None if it is not listed, or another is in its place.
+        """Return the listed file of *recording*, whose id is *uuid*; None if it is to be fetched.
 
-        That is so where nobody vouched for what was listed, and now the platform tells of a file of another size. One
-        that was changed or removed since is its owner's concern; the latter counts as not listed if it *is_wanted*.
+        A listed file is fetched again if it was removed and *is_wanted* is set, or if a verified event announces
+        another size and the file is as listed: then an unsigned event was believed before. A file that was changed
+        since is its owner's concern.
 
         Raises:
             UnwritableError: The manifest, or the file, cannot be read.
@@ -105,10 +106,10 @@ class Manifest:
             return None if hash_file(self._directory / listed.name)[1] == listed.sha256 else listed
 
     def add(self, name: Name, sha256: str) -> None:
-        """List a file, durable on return.
+        """Add a file to the list; the line is durable on return.
 
         Raises:
-            UnwritableError: It cannot be.
+            UnwritableError: The manifest cannot be written.
         """
         with self._threads, self._told(), self._alone() as handle:
             self._read(handle)
@@ -117,7 +118,7 @@ class Manifest:
                 return
             end = os.fstat(handle).st_size
             line = f"{sha256}  {name}\n".encode()
-            if end > self._end:  # whoever wrote a line died before its end, or an editor left that out
+            if end > self._end:  # a writer was killed, or an editor left out the newline
                 if _is_torn(os.pread(handle, end - self._end, self._end)):
                     os.ftruncate(handle, self._end)
                 else:
@@ -135,16 +136,16 @@ class Manifest:
 
     @contextmanager
     def _alone(self) -> Iterator[int]:
-        """Open the file, made if need be, for the one process that may write to it."""
+        """Open the manifest, created if need be, with an exclusive lock."""
         while True:
             with files.opened(self._path, files.OWN | os.O_APPEND | os.O_NONBLOCK) as handle:
                 fcntl.flock(handle, fcntl.LOCK_EX)  # held for a moment only
-                if is_at(handle, self._path):  # or an editor has put another in its place meanwhile
+                if is_at(handle, self._path):  # else an editor has replaced it meanwhile
                     yield handle
                     return
 
     def _read(self, handle: int) -> None:
-        """Read the whole lines that were added since the last time, or all if it is another file now."""
+        """Read the complete lines added since the last time, or all if the file was replaced."""
         found = os.fstat(handle)
         if (found.st_dev, found.st_ino) != self._file or found.st_size < self._end:
             self._forget()
@@ -172,40 +173,41 @@ class Manifest:
 
 
 def _is_torn(tail: bytes) -> bool:
-    """Whether *tail* is the beginning of a line of ours, and not all of it."""
+    """Return True if *tail* is an incomplete line that voicectl may have written."""
     found = _LINE.fullmatch(tail)
     is_whole = found is not None and Name.parse(found[2].decode("utf-8", "replace")) is not None
     return not is_whole and _BEGUN.fullmatch(tail) is not None
 
 
 def unwritable(path: Path, exc: OSError) -> UnwritableError:
-    """The error for *path*, which the file system refuses."""
+    """Return the error for a *path* that the file system refuses."""
     return UnwritableError(
-        f"{path} cannot be used: {exc.strerror}.", hint="Is there room, and is the directory yours?"
+        f"{path} cannot be used: {exc.strerror}.",
+        hint="Check the free disk space, and the owner of the directory.",
     )
 
 
 def taken(path: Path, why: str) -> GuardError:
-    """The error for *path*, where something else is."""
+    """Return the error for a *path* that something else occupies."""
     return GuardError(
         f"{path} {why}.", hint="Nothing was overwritten. Move it away, or choose another --dir."
     )
 
 
 def hash_file(path: Path) -> tuple[int, str]:
-    """Size and SHA-256 of a file.
+    """Return the size and the SHA-256 of a file.
 
     Raises:
-        GuardError: It is none.
+        GuardError: *path* is not a regular file.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as exc:
-        raise taken(path, f"is there, and is not a file ({exc.strerror})") from exc
+        raise taken(path, f"is not a regular file ({exc.strerror})") from exc
     try:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
-            raise taken(path, "is there, and is not a file")
+            raise taken(path, "is not a regular file")
         with os.fdopen(handle, "rb", closefd=False) as file:
             return found.st_size, hashlib.file_digest(file, "sha256").hexdigest()
     finally:
@@ -213,7 +215,7 @@ def hash_file(path: Path) -> tuple[int, str]:
 
 
 def is_at(handle: int, path: Path) -> bool:
-    """Whether the open file is still what *path* names."""
+    """Return True if *path* still names the open file."""
     try:
         found = path.lstat()
     except FileNotFoundError:

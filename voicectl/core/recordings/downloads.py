@@ -1,7 +1,7 @@
-"""The recordings of an application: which were announced, which are missing, and fetching each as it is announced.
+"""Downloads of an application's recordings: as they are announced, or later those that were missed.
 
-Events of recordings are told once, and their files are kept for about a month: what was missed is found again in
-the store.
+The platform sends the event of a recording once, and keeps the file for about a month. Missed recordings are found
+again in the event store.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 KINDS: tuple[str, ...] = (Kind.RECORD, Kind.TRANSCRIBED)
 
 KEPT_SECONDS = 31 * 86_400.0
-"""How long the platform keeps a file, unless it was told otherwise."""
+"""Seconds that the platform keeps a file by default."""
 
 NOT_YET_SECONDS = 60.0
-"""How long a file that was announced may still be unknown where it should be."""
+"""Seconds after an announcement in which the file may not be available yet."""
 
 FIRST_PAUSE_SECONDS = 2.0
 LONGEST_PAUSE_SECONDS = 300.0
@@ -54,16 +54,16 @@ _MAY_PASS = (TransportError, RateLimitedError, UnwritableError)
 
 
 def directory_for(path: Path) -> Path:
-    """*path*, a directory for recordings, made with what is missing above it.
+    """Create the directory *path* for recordings, with missing parents, and return it.
 
     Raises:
-        InputError: It cannot be.
+        InputError: The directory cannot be created.
     """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as exc:
         raise InputError(
-            f"The directory {path} cannot be made: {exc.strerror}.", hint="Choose another."
+            f"The directory {path} cannot be created: {exc.strerror}.", hint="Choose another directory."
         ) from exc
     return path
 
@@ -71,11 +71,11 @@ def directory_for(path: Path) -> Path:
 def missed(
     store: EventStore, directory: Path, *, since: float | None = None, allow_unsigned: bool = False
 ) -> list[Recording]:
-    """What the store's events announced and *directory* does not list.
+    """Return the recordings that events in the store announce and *directory* does not list.
 
     Args:
-        since: Only what was received at or after this time, in Unix seconds.
-        allow_unsigned: Also what nobody vouches for.
+        since: Only events received at or after this time, in Unix seconds.
+        allow_unsigned: Also use unsigned events.
     """
     manifest = Manifest(directory)
     return [
@@ -95,18 +95,18 @@ class _Task:
 
 
 class _Stopped(Exception):
-    """The receiver ends; what was begun is gone on with at the next start."""
+    """The receiver stops; the next start resumes the download."""
 
 
 class Downloader:
-    """Fetches recordings as they are announced, on threads of its own, and again after what may pass.
+    """Fetches recordings as they are announced, on its own threads, and retries after temporary errors.
 
     Args:
-        directory: Where they go; it exists.
-        fetcher: Makes the fetcher of a thread, which tells what it is given of its progress.
-        remark: Told what went wrong for good, in a line; from any of the threads, as *on_saved*.
-        on_saved: Told of each file that has come.
-        allow_unsigned: Fetch what nobody vouches for, too.
+        directory: The directory for the files, which exists.
+        fetcher: Creates the fetcher of a thread, given a callback for its progress.
+        remark: Called with each final error, as one line, from any of the threads.
+        on_saved: Called with each new file, from any of the threads.
+        allow_unsigned: Also fetch recordings that unsigned events announce.
     """
 
     def __init__(
@@ -138,23 +138,23 @@ class Downloader:
 
     @property
     def waiting(self) -> int:
-        """How many are under way, or to be tried again."""
+        """Number of recordings that are being fetched, or will be tried again."""
         with self._changed:
             return len(self._wanted)
 
     def add_missed(self, store: EventStore) -> None:
-        """Fetch in a while what *store* was told of lately and the directory does not list."""
+        """Schedule the recent recordings that *store* has events of and the directory does not list."""
         since = self._clock.time() - KEPT_SECONDS
         try:
             for each in missed(store, self._directory, since=since, allow_unsigned=self._allow_unsigned):
                 self.add(each)
-        except VoicectlError as exc:  # calls come in all the same
+        except VoicectlError as exc:  # the receiver must answer calls all the same
             self._remark(
-                f"warning: {exc.message} What was missed is fetched by 'voicectl recording download'."
+                f"warning: {exc.message} Fetch missed recordings with 'voicectl recording download'."
             )
 
     def announce(self, stored: Stored) -> None:
-        """Fetch what an event tells of, in a while; anything else is no concern."""
+        """Schedule the recording that an event announces, if it announces one."""
         recording = of_event(stored)
         if recording is None or not (recording.is_signed or self._allow_unsigned):
             return
@@ -168,7 +168,7 @@ class Downloader:
         self.add(recording)
 
     def add(self, recording: Recording) -> None:
-        """Fetch *recording* in a while, once; one that is signed takes the place of one that is not."""
+        """Schedule *recording* once; a signed announcement replaces an unsigned one."""
         now = self._clock.monotonic()
         with self._changed:
             if self._is_closing or self._is_refused:
@@ -181,7 +181,7 @@ class Downloader:
             self._changed.notify()
 
     def close(self, seconds: float) -> None:
-        """Finish what can be begun at once, for *seconds* at most; the rest is left for the next start."""
+        """Finish the downloads that are due, within *seconds*; the rest is left for the next start."""
         give_up = time.monotonic() + seconds  # the threads are real, and so is the time they take
         now = self._clock.monotonic()
         with self._changed:
@@ -196,8 +196,8 @@ class Downloader:
             thread.join(LOOK_SECONDS)
         if left := self.waiting:
             self._remark(
-                f"{left} recording{'s' * (left != 1)} left to fetch: the next start does it, or 'voicectl recording"
-                " download'."
+                f"{left} recording{'s' * (left != 1)} not fetched yet: start the receiver again, or use 'voicectl"
+                " recording download'."
             )
 
     def _work(self) -> None:
@@ -212,7 +212,7 @@ class Downloader:
                 self._refuse(exc)
             except VoicectlError as exc:
                 self._failed(task, exc)
-            except Exception as exc:  # noqa: BLE001 (the others are still to be fetched)
+            except Exception as exc:  # noqa: BLE001 (the other recordings must still be fetched)
                 self._give_up(task, f"unexpected internal error: {type(exc).__name__}")
             else:
                 self._drop(task)
@@ -220,7 +220,7 @@ class Downloader:
                     self._on_saved(saved)
 
     def _next(self) -> _Task | None:
-        """The task whose turn it is, once it is; None if there will be none."""
+        """Wait for the next task that is due; None if there will be no more."""
         while True:
             with self._changed:
                 while not self._tasks and not self._is_closing:
@@ -240,7 +240,7 @@ class Downloader:
             raise _Stopped
 
     def _failed(self, task: _Task, exc: VoicectlError) -> None:
-        """Try again later, if that may help."""
+        """Schedule another try, if that may help."""
         now = self._clock.monotonic()
         task.tries += 1
         may_pass = isinstance(exc, _MAY_PASS) or (
@@ -256,14 +256,14 @@ class Downloader:
                 self._changed.notify()
 
     def _refuse(self, exc: VoicectlError) -> None:
-        """Credentials that are no good for one file are good for none; one word about it."""
+        """Stop all downloads, with one remark: credentials that fail for one file fail for every file."""
         with self._changed:
             is_first, self._is_refused = not self._is_refused, True
             self._tasks.clear()
             self._wanted.clear()
         if is_first:
-            self._remark(f"No recording is fetched any more: {exc.message} {exc.hint or ''}".rstrip())
-            self._remark("When that is put right, 'voicectl recording download' fetches what is missing.")
+            self._remark(f"Downloads of recordings stopped: {exc.message} {exc.hint or ''}".rstrip())
+            self._remark("After correcting this, fetch the missing ones with 'voicectl recording download'.")
 
     def _give_up(self, task: _Task, why: str) -> None:
         if not self._drop(task):
@@ -272,7 +272,7 @@ class Downloader:
         self._remark(f"{what} {task.recording.id} was not fetched: {why}")
 
     def _drop(self, task: _Task) -> bool:
-        """Be done with *task*; False if it was not wanted any more."""
+        """Remove *task*; return False if another announcement had replaced it."""
         with self._changed:
             is_wanted = self._is_wanted(task)
             if is_wanted:
@@ -280,10 +280,10 @@ class Downloader:
             return is_wanted
 
     def _is_wanted(self, task: _Task) -> bool:
-        """Whether no other announcement of its recording has taken its place."""
+        """Return True if no other announcement has replaced the task's."""
         return self._wanted.get(task.recording.key) is task.recording
 
 
 def _counts(recording: Recording, known: Recording | None) -> bool:
-    """Whether *recording* is the one that counts, of two announcements; see :func:`announced`."""
+    """Return True if *recording* counts more than the announcement *known*; see :func:`announced`."""
     return known is None or recording.is_signed > known.is_signed

@@ -1,8 +1,8 @@
-"""One recording into a directory: whole and listed, or not there under its name at all.
+"""Fetches one recording into a directory: complete and listed there, or not under its name at all.
 
-It is written to a ``.part`` file, which one process at a time may hold. What a killed one left there is gone on with
-if it came from the same URL, and its end is fetched again and compared. The platform promises no ETag or the like:
-that what precedes the end is of the same file cannot be known, only that each file has a URL of its own.
+It is written to a ``.part`` file, which one process at a time locks. If a process is killed, the next one resumes its
+part if that came from the same URL, and fetches the last bytes again to compare them. The platform documents no ETag
+or similar: that the earlier bytes are of the same file follows only from each file having its own URL.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ BLOCK_BYTES = 1 << 20
 MAX_FILE_BYTES = 1 << 31
 MAX_TRANSCRIPT_BYTES = 1 << 26
 OVERLAP_BYTES = 1 << 18
-"""How much at the end of what is there is fetched again; no more than that is ever written and not durable."""
+"""Bytes at the end of a part that are fetched again; no more than that is ever written but not durable."""
 
 LOCK_POLL_SECONDS = 0.05
 
@@ -57,23 +57,23 @@ _TYPES |= dict.fromkeys(("audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wa
 _TYPES |= dict.fromkeys(("audio/ogg", "application/ogg"), "ogg")
 _TYPES |= {"application/json": TRANSCRIPT}
 _ANY_TYPE = frozenset({"application/octet-stream", "binary/octet-stream"})
-"""What stores of files say who do not know: the first bytes tell then."""
+"""Types that say nothing about the content: the first bytes of the file decide."""
 
 _NOTE = ".origin"
-"""How the record of where a part comes from ends, in place of ``.part``."""
+"""Suffix of the file that records where a part comes from, in place of ``.part``."""
 
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saved:
-    """A file that is in the directory, whole.
+    """A complete file in the directory.
 
     Attributes:
-        uuid: The recording's.
-        name: The file's, without a directory.
-        size: Bytes; None if the file was listed and has been taken away since.
-        outcome: ``done``, or ``already`` if it was there.
+        uuid: The recording's id.
+        name: The file's name, without a directory.
+        size: Its size in bytes; None if the file is listed but has been removed.
+        outcome: ``done``, or ``already`` if it was there before.
     """
 
     uuid: str
@@ -84,7 +84,7 @@ class Saved:
 
     @property
     def is_new(self) -> bool:
-        """Whether it came just now."""
+        """True if it was fetched just now."""
         return self.outcome == DONE
 
 
@@ -92,10 +92,10 @@ class Fetcher:
     """Fetches files into a directory, for one thread.
 
     Args:
-        directory: It exists.
-        on_progress: Told of the bytes that are there and, if known, of all; also while another process is waited for
-            that fetches the same file. What it raises ends the work.
-        overlap: Bytes, see :data:`OVERLAP_BYTES`; a file that has no more is never gone on with.
+        directory: The directory, which exists.
+        on_progress: Called with the bytes fetched so far and the total, if known; also while waiting for another
+            process that fetches the same file. An exception from it stops the download.
+        overlap: See :data:`OVERLAP_BYTES`; a file that is not larger is never resumed.
     """
 
     def __init__(
@@ -115,27 +115,30 @@ class Fetcher:
         self._manifest = Manifest(directory)
 
     def fetch(self, recording: Recording, *, is_wanted: bool = False) -> Saved:
-        """Have the file of *recording* in the directory; what the manifest lists is not fetched again.
+        """Fetch the file of *recording* into the directory, unless the manifest lists it.
 
         Args:
-            is_wanted: It is fetched again if it was removed.
+            is_wanted: Fetch a listed file again if it was removed.
 
         Raises:
-            GuardError: Its URL is none that a token may go to, it is too large, or something else has its name:
-                a file of another content, say, which is never listed.
-            ApiError: It was refused; NotFoundError: it has expired.
-            TransportError: No usable answer, or not the file that was announced.
-            UnwritableError: It cannot be written.
+            GuardError: No token may be sent to its URL, the file is too large, or its name is taken, for example by
+                a file with other content.
+            NotFoundError: The file has expired.
+            ApiError: The platform refused the request.
+            TransportError: There was no usable answer, or it is not the announced file.
+            UnwritableError: The directory cannot be written.
         """
         place = file_url(recording.url, self._hosts)
         if (recording.size or 0) > MAX_FILE_BYTES:
-            raise GuardError(f"The recording is said to have {recording.size} bytes: more than 2 GiB.")
+            raise GuardError(
+                f"The recording is too large: {recording.size} bytes were announced, more than 2 GiB."
+            )
         uuid = recording.uuid or place.file_id
         path = self._directory / f"{uuid}{'.transcript' * bool(recording.is_transcription)}.part"
         try:
             while (listed := self._manifest.file_of(recording, uuid, is_wanted=is_wanted)) is None:
                 with _held(path) as handle:
-                    if handle is None:  # another process is at it
+                    if handle is None:  # another process is fetching it
                         self._on_progress(0, recording.size)
                         time.sleep(LOCK_POLL_SECONDS)
                     elif self._manifest.file_of(recording, uuid, is_wanted=is_wanted) is None:
@@ -169,10 +172,10 @@ class Fetcher:
         return Saved(uuid=uuid, name=str(name), size=size, sha256=sha256, outcome=outcome)
 
     def _check_there(self, recording: Recording, uuid: str) -> None:
-        """Refuse at once what would be refused in the end; what may be the file itself is compared with what comes.
+        """Refuse a taken name before the download; a file of the right size is compared after it.
 
         Raises:
-            GuardError: What has a name that *recording* may get is no file, or of another size.
+            GuardError: A name that *recording* may get is taken by a file of another size, or something else.
         """
         if recording.size is None:
             return
@@ -182,21 +185,21 @@ class Fetcher:
                 continue
             found = path.lstat()
             if not stat.S_ISREG(found.st_mode):
-                raise taken(path, "is there, and is not a file")
+                raise taken(path, "is not a regular file")
             if found.st_size not in (0, recording.size):
                 raise taken(path, f"has {found.st_size} bytes, not {recording.size}")
 
     def _name(self, recording: Recording, uuid: str, extension: str) -> Name:
-        """Its name; a transcription's is that of its recording, if that is there."""
+        """Return the name of the file; a transcription is named after its recording, if that is listed."""
         name = Name.of(recording, uuid, extension)
         listed = self._manifest.find(uuid, is_transcription=False) if name.is_transcription else None
         audio = None if listed is None else Name.parse(listed.name)
         return name if audio is None else replace(audio, extension=extension)
 
     def _put(self, path: Path, final: Path, sha256: str) -> str:
-        """Give the whole file its name, whatever happens never that of another; ``done`` or ``already``.
+        """Move the complete part to its final name without overwriting; return ``done`` or ``already``.
 
-        An empty file is none: whoever was killed where there are no links has left it.
+        An empty file may be overwritten: a process killed on a file system without links leaves one.
         """
         outcome = DONE
         try:
@@ -206,16 +209,16 @@ class Fetcher:
             if found == sha256:
                 outcome = ALREADY
             elif size:
-                raise taken(final, "holds something else") from None
+                raise taken(final, "has other content") from None
             else:
                 path.replace(final)
         except OSError as exc:
             if exc.errno not in _NO_LINKS:
                 raise
-            try:  # a file system without links: the name is taken first, then given
+            try:  # a file system without links: reserve the name first, then replace it
                 os.close(os.open(final, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             except FileExistsError:
-                raise taken(final, "came there meanwhile") from None
+                raise taken(final, "was created meanwhile") from None
             path.replace(final)
         files.sync_directory(self._directory)
         return outcome
@@ -223,7 +226,7 @@ class Fetcher:
 
 @dataclass(slots=True)
 class _Intake:
-    """What comes of one file, over one or more tries, into one open file."""
+    """The download of one file into an open file, over one or more tries."""
 
     handle: int
     recording: Recording
@@ -233,7 +236,7 @@ class _Intake:
     _begin: int = 0
 
     def headers(self) -> dict[str, str]:
-        """Ask for what is missing, and for the end of what is there, if it was told how much there is in all."""
+        """Return the headers of the next try, which resume the part if the total size is known."""
         size = self.recording.size
         self._begin = 0
         if size is not None and self._may_resume:
@@ -241,7 +244,7 @@ class _Intake:
         return {"Accept": "*/*"} | ({"Range": f"bytes={self._begin}-"} if self._begin else {})
 
     def take(self, answer: Incoming) -> tuple[str, int, str]:
-        """Write what comes; the extension of its type, the bytes of the whole file and their SHA-256."""
+        """Write the answer to the file, and return its extension, its size and its SHA-256."""
         begin = self._judge_status(answer)
         media_type = self._judge_type(answer)
         expected = self._judge_length(answer, begin)
@@ -255,14 +258,14 @@ class _Intake:
             there = os.pread(self.handle, len(part), done)
             if there != part[: len(there)]:
                 os.ftruncate(self.handle, 0)
-                raise NoAnswer("what was there is not the beginning of the file")
+                raise NoAnswer("the part on disk differs from the file")
             if done + len(part) - durable > self.overlap:
                 os.fsync(self.handle)
                 durable = done
             done += len(part)
             if done > (most if expected is None else expected):
                 os.ftruncate(self.handle, 0)
-                raise _not_it("it goes on after its end" if expected is not None else "it is too long")
+                raise _not_it("it is longer than announced" if expected is not None else "it is too long")
             files.write_whole(self.handle, part)
             digest.update(part)
             self.on_progress(done, expected)
@@ -272,14 +275,14 @@ class _Intake:
         extension = _TYPES.get(media_type) or _sniff(os.pread(self.handle, 12, 0))
         if extension is None or self.recording.is_transcription not in (None, extension == TRANSCRIPT):
             os.ftruncate(self.handle, 0)
-            raise _not_it("its content is of another kind")
+            raise _not_it("its content is of another type")
         return extension, done, digest.hexdigest()
 
     def _judge_status(self, answer: Incoming) -> int:
-        """Where in the file the answer begins.
+        """Return the position in the file at which the answer begins.
 
         Raises:
-            NoAnswer: It answers another question; the next try asks for all.
+            NoAnswer: The answer is not the requested range; the next try requests the whole file.
         """
         size = self.recording.size
         if answer.status == 200:
@@ -289,12 +292,12 @@ class _Intake:
             if answer.headers.get("Content-Range") == told:
                 return self._begin
         self._may_resume = False
-        raise NoAnswer("the answer is not the part that was asked for")
+        raise NoAnswer("the answer is not the requested range")
 
     def _judge_type(self, answer: Incoming) -> str:
         media_type = answer.headers.get_content_type()
         if answer.headers.get("Content-Encoding", "identity") != "identity":
-            raise _not_it("it is compressed, which was not asked for")
+            raise _not_it("it is compressed, although the request did not allow that")
         extension = _TYPES.get(media_type)
         is_right = self.recording.is_transcription in (None, extension == TRANSCRIPT)
         if media_type in _ANY_TYPE or (extension is not None and is_right):
@@ -302,13 +305,13 @@ class _Intake:
         raise _not_it(f"it is {media_type[:80]}")
 
     def _judge_length(self, answer: Incoming, begin: int) -> int | None:
-        """Bytes of the whole file; None if only its end tells."""
+        """Return the size of the whole file in bytes; None if it is not known in advance."""
         total = None if answer.length is None else begin + answer.length
         size = self.recording.size
         if size is not None and total not in (None, size):
             raise _not_it(f"it has {total} bytes, not {size}")
         if size is None and not answer.is_framed:
-            raise _not_it("nobody says how long it is")
+            raise _not_it("its length is not known")
         most = MAX_TRANSCRIPT_BYTES if self.recording.is_transcription else MAX_FILE_BYTES
         if (total or 0) > most:
             raise _not_it("it is too long")
@@ -317,10 +320,10 @@ class _Intake:
 
 @contextmanager
 def _held(path: Path) -> Iterator[int | None]:
-    """Open the file at *path* for this process alone, made if need be; None if another one holds it.
+    """Open and lock the file at *path*, created if need be; yield None if another process has locked it.
 
     Raises:
-        GuardError: What is there is no file of this user.
+        GuardError: *path* is not a regular file of this user.
     """
     flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
     try:
@@ -331,18 +334,20 @@ def _held(path: Path) -> Iterator[int | None]:
         except FileNotFoundError:
             handle = None
         except OSError as exc:
-            raise taken(path, f"is there, and is not a file ({exc.strerror})") from exc
+            raise taken(path, f"is not a regular file ({exc.strerror})") from exc
     if handle is None:  # it has just been finished
         yield None
         return
     try:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
-            raise taken(path, "is there, and is no file of yours")
+            raise taken(path, "is not a regular file of yours")
         if not files.try_lock(handle):
             yield None
             return
-        if os.fstat(handle).st_nlink > 1:  # it has its name already: whoever gave it that was killed
+        if (
+            os.fstat(handle).st_nlink > 1
+        ):  # it already has its final name: the process was killed just after that
             path.unlink(missing_ok=True)
         yield handle if is_at(handle, path) else None
     finally:
@@ -350,12 +355,12 @@ def _held(path: Path) -> Iterator[int | None]:
 
 
 def _claim(handle: int, path: Path, origin: str | None) -> None:
-    """Leave in the part at *path* only what came from *origin*, if anything may be gone on with.
+    """Empty the part at *path* unless it came from *origin*; None means that it must not be resumed.
 
-    The origin is recorded beside the part, durable before any of it is written.
+    The origin is recorded in a file beside the part, which is durable before any of the part is written.
 
     Raises:
-        GuardError: Something else has the name of that record.
+        GuardError: The name of that file is taken.
     """
     note = path.with_suffix(_NOTE)
     known = hash_file(note)[1] if os.path.lexists(note) else None
@@ -372,13 +377,13 @@ def _claim(handle: int, path: Path, origin: str | None) -> None:
 
 
 def _clear(path: Path) -> None:
-    """Remove a part that is done with, which the caller holds."""
+    """Remove a finished part, which the caller has locked."""
     path.unlink(missing_ok=True)
     path.with_suffix(_NOTE).unlink(missing_ok=True)
 
 
 def _blocks(handle: int, size: int) -> Iterator[bytes]:
-    """The first *size* bytes of a file, after which it is written to."""
+    """Yield the first *size* bytes of a file, and leave its position after them."""
     os.lseek(handle, 0, os.SEEK_SET)
     while size > 0 and (block := os.read(handle, min(size, BLOCK_BYTES))):
         size -= len(block)
@@ -386,7 +391,7 @@ def _blocks(handle: int, size: int) -> Iterator[bytes]:
 
 
 def _sniff(begin: bytes) -> str | None:
-    """The extension of what begins so; None if it is of no kind that is recorded."""
+    """Return the extension for a file that begins with these bytes; None if it is not a known type."""
     if begin.startswith(b"RIFF") and begin[8:12] == b"WAVE":
         return "wav"
     if begin.startswith(b"OggS"):
@@ -398,8 +403,8 @@ def _sniff(begin: bytes) -> str | None:
 
 def _not_it(why: str) -> TransportError:
     return TransportError(
-        f"What came is not the file that was announced: {why}.",
-        hint="Nothing was kept under its name. Try again; a proxy may answer in the platform's place.",
+        f"The answer is not the announced file: {why}.",
+        hint="The file was not saved. Try again; a proxy may have answered instead of the platform.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Checking the URLs of files: they come from outside, and the token of their request goes wherever they lead."""
+"""Checks of the URLs of files: they come from outside, and a request to them carries a token."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ FILE_HOSTS = HOSTS | {
     f"{name}.nexmo.com"
     for name in ("api-us", "api-eu", "api-us-1", "api-us-2", "api-eu-1", "api-eu-2", "api-sg-1")
 }
-"""Where recordings and transcriptions are."""
+"""The hosts of recordings and transcriptions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileUrl:
-    """Where a recording or transcription is, once it is certain that a token may go there.
+    """The URL of a recording or transcription to which a token may be sent.
 
     Attributes:
-        origin: Scheme, host and port, as of :func:`voicectl.core.hosts.base_url`.
-        path: ``/v1/files/UUID``, or of ``v3``.
-        file_id: The UUID, in small letters.
+        origin: Scheme, host and port, in the form of :func:`voicectl.core.hosts.base_url`.
+        path: ``/v1/files/UUID`` or ``/v3/files/UUID``.
+        file_id: The UUID, in lower case.
     """
 
     origin: str
@@ -45,19 +45,17 @@ def file_url(url: str, hosts: Hosts) -> FileUrl:
     """Check the URL of a file.
 
     Raises:
-        GuardError: It is not exactly a file's on the profile's base URL or, for a profile off loopback, on port 443
-            of a listed host.
+        GuardError: The URL is not that of a file on the profile's base URL or, for a profile off loopback, on port
+            443 of a listed host.
     """
     found = _FILE_URL.fullmatch(url)
     if found is None:
-        raise _no_file(url, "it is not written as https://HOST/v1/files/UUID")
+        raise _no_file(url, "it does not have the form https://HOST/v1/files/UUID")
     scheme, host, port, path, file_id = found.groups()
     origin = without_default_port(f"{scheme}://{host}" + (f":{port}" if port else ""))
     if not hosts.is_home(origin):
         if hosts.is_here:
-            hint = (
-                "A sandbox has its files on its regions' addresses, which 'sandbox exec' and -p sandbox know."
-            )
+            hint = "A sandbox has its files on its regions' addresses; use 'voicectl sandbox exec' or -p sandbox."
             raise _no_file(url, f"it is not on {hosts.base_url}, where this profile's files are", hint)
         if scheme != "https" or port not in (None, DEFAULT_PORTS["https"]):
             raise _no_file(url, "it is not https on port 443")
@@ -67,7 +65,7 @@ def file_url(url: str, hosts: Hosts) -> FileUrl:
 
 
 def _no_file(
-    url: str, why: str, hint: str = "A profile lists further hosts: 'profile add --host'."
+    url: str, why: str, hint: str = "To allow a host, use 'voicectl profile add --host'."
 ) -> GuardError:
     shown = url if len(url) <= MAX_SHOWN else url[:MAX_SHOWN] + "..."
-    return GuardError(f"No token is sent to {shown}: {why}.", hint=f"The file was not asked for. {hint}")
+    return GuardError(f"No token is sent to {shown}: {why}.", hint=f"The file was not requested. {hint}")

@@ -1,1 +1,1 @@
-"""The webhooks of an application: where they go, who lent them out, and sending kept ones again."""
+"""The webhooks of an application: their URLs, the lease of them by a receiver, and replay of stored events."""

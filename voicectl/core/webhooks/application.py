@@ -1,7 +1,7 @@
-"""An application's webhooks: reading them, and changing some so that all else stays as it is.
+"""The webhooks of an application: reading them, and changing some of them without changing anything else.
 
-The API replaces applications whole, without a condition. So the application is read, read again just before it is put
-back, and put back as it was read but for what was asked: what this program does not know goes back too.
+The API replaces an application as a whole, without a condition. So the application is read, read again just before it
+is written, and written as it was read except for the changes. Unknown fields are written back too.
 
 Source: Application API v2 reference, "application object".
 """
@@ -24,15 +24,16 @@ REPEAT_SECONDS = 3.0
 MAX_REPEATS = 2
 PAUSE_SECONDS = 0.5
 MAX_READS = 5
-"""How often an application that somebody else is changing is looked at."""
+"""Most times that an application is read while someone else keeps changing it."""
 
 
 class Webhook(NamedTuple):
     """One of an application's webhooks.
 
     Attributes:
-        capability: Where it is; so is ``name``.
-        usual: The method of one that is new.
+        capability: The capability that it belongs to.
+        name: Its name in that capability.
+        usual: The HTTP method of a new one.
     """
 
     capability: str
@@ -41,7 +42,7 @@ class Webhook(NamedTuple):
 
     @property
     def path(self) -> str:
-        """How it is called: ``voice.answer_url``."""
+        """Its full name, such as ``voice.answer_url``."""
         return f"{self.capability}.{self.name}"
 
 
@@ -54,12 +55,12 @@ WEBHOOKS = (ANSWER, FALLBACK, EVENT, RTC_EVENT)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What is asked of the webhooks.
+    """The changes to make to the webhooks.
 
     Attributes:
-        addresses: The URLs to set; an empty one takes the webhook away.
+        addresses: The URLs to set; an empty one removes the webhook.
         methods: The HTTP methods to set.
-        signed: Whether they are to be signed; None leaves that as it is.
+        signed: True or False turns signing on or off; None leaves it as it is.
     """
 
     addresses: Mapping[Webhook, str] = field(default_factory=dict)
@@ -67,14 +68,15 @@ class Wish:
     signed: bool | None = None
 
     def __bool__(self) -> bool:
-        """Whether anything is asked."""
+        """Return True if there is a change to make."""
         return bool(self.addresses or self.methods or self.signed is not None)
 
     def applied_to(self, application: dict[str, Any]) -> dict[str, Any]:
-        """*application* as it is to be; the same if it is so already.
+        """Return *application* with the changes made; an equal one if there is nothing to change.
 
         Raises:
-            InputError: A method was given for a webhook that is not there, or signing where there is nothing to sign.
+            InputError: A method was given for a webhook that is not set, or signing for an application without voice
+                and rtc.
         """
         changed = copy.deepcopy(application)
         for webhook, address in self.addresses.items():
@@ -90,7 +92,7 @@ class Wish:
             hook = find(changed, webhook) or {}
             if not hook.get("address"):
                 raise InputError(
-                    f"There is no {webhook.path} whose method could be set.", hint="Give its URL as well."
+                    f"{webhook.path} is not set, so it has no method to change.", hint="Give its URL as well."
                 )
             hook["http_method"] = method
         if self.signed is not None:
@@ -107,12 +109,13 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What came of a wish.
+    """The outcome of an update.
 
     Attributes:
-        before: The application as it was when it was put; so is ``after``, as the API told it then.
-        is_changed: Whether it was put at all; if not, the two are the same.
-        is_as_asked: Whether what the API told is what was asked for.
+        before: The application before the update.
+        after: The application after it, as the API returned it.
+        is_changed: True if an update was sent; if not, *before* and *after* are the same.
+        is_as_asked: True if the API returned the webhooks as requested.
     """
 
     before: dict[str, Any]
@@ -122,7 +125,7 @@ class Update:
 
 
 def webhooks(application: dict[str, Any]) -> list[dict[str, Any]]:
-    """The four webhooks, there or not: ``webhook`` names it, ``signed_callbacks`` is its capability's."""
+    """Return the four webhooks, set or not: ``webhook`` is its name, ``signed_callbacks`` that of its capability."""
     capabilities = _capabilities(application)
     return [
         {"webhook": webhook.path, "address": None}
@@ -136,17 +139,17 @@ def webhooks(application: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def update(api: ApplicationApi, clock: Clock, application_id: str, wish: Wish) -> Update:
-    """Have an application be as *wish* asks, and else as it is.
+    """Change an application as *wish* says, and nothing else in it.
 
-    Where no usable answer comes it is looked at again, and put again if it still is not so: twice within 3 s, since
-    nothing happens twice by that.
+    If there is no usable answer, the application is read again, and the update is sent again if need be: up to twice
+    within 3 s. That is safe, since an update that is sent twice has the same effect.
 
     Raises:
         InputError: See :meth:`Wish.applied_to`.
-        GuardError: Somebody else changes it all the time, or its public key is not told.
-        ApiError: Refused: nothing was changed.
-        TransportError: No usable answer: it may be changed.
-        DryRun: Nothing may be sent.
+        GuardError: Someone else keeps changing the application, or the API did not return its public key.
+        ApiError: The API refused the update; nothing was changed.
+        TransportError: There was no usable answer; the application may have been changed.
+        DryRun: This is a dry run, which sends nothing.
     """
     give_up = clock.monotonic() + REPEAT_SECONDS
     put: dict[str, Any] | None = None
@@ -176,26 +179,26 @@ def update(api: ApplicationApi, clock: Clock, application_id: str, wish: Wish) -
 
 
 def keeps_changing(application_id: str) -> GuardError:
-    """Return the error for an application that is another at each look."""
+    """Return the error for an application that differs at each read."""
     return GuardError(
-        f"Somebody else keeps changing application {application_id}.", hint="Look at it: voicectl app show"
+        f"Someone else keeps changing application {application_id}.", hint="Show it with: voicectl app show"
     )
 
 
 def find(application: dict[str, Any], webhook: Webhook) -> dict[str, Any] | None:
-    """Return the webhook of an application; None if it is not there."""
+    """Return the webhook of an application; None if it is not set."""
     capability = _capabilities(application).get(webhook.capability) or {}
     found: dict[str, Any] | None = (capability.get("webhooks") or {}).get(webhook.name)
     return found
 
 
 def address_of(application: dict[str, Any], webhook: Webhook) -> Any:
-    """Return where the webhook goes; None if it is not there or goes nowhere."""
+    """Return the URL of the webhook; None if it is not set."""
     return (find(application, webhook) or {}).get("address")
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """What became of the webhooks and their signing, a line for each that is another now."""
+    """Return a line for each webhook, and each setting of signing, that differs."""
     old, new = _told(before), _told(after)
     return [f"{name}: {old[name]} -> {told}" for name, told in new.items() if told != old[name]]
 
@@ -219,10 +222,10 @@ def _grants(wish: Wish, application: dict[str, Any]) -> bool:
 
 
 def _check_key(application: dict[str, Any]) -> None:
-    """See that the public key goes back with the rest: without one the platform may make another pair."""
+    """Check that the public key can be written back: without it the platform may generate a new pair."""
     if not (application.get("keys") or {}).get("public_key"):
         raise GuardError(
-            "The API did not tell the application's public key, and putting the rest back may take it away.",
+            "The API did not return the application's public key, so an update could remove the key.",
             hint="Change the URLs in the dashboard.",
         )
 
@@ -232,7 +235,7 @@ def _capabilities(application: dict[str, Any]) -> dict[str, Any]:
 
 
 def _inside(container: dict[str, Any], name: str) -> dict[str, Any]:
-    """The object in the field *name*, made if it is absent or null."""
+    """Return the object in the field *name*, created if it is absent or null."""
     if container.get(name) is None:
         container[name] = {}
     found: dict[str, Any] = container[name]

@@ -1,7 +1,7 @@
-"""An application's webhooks, pointed at a receiver for as long as it runs, and put back however it ends.
+"""The lease of an application's webhooks: they point to a receiver while it runs, and are restored at its end.
 
-What was there before is on disk before anything is sent. So after a crash the next start puts it back, and whatever
-somebody else has changed meanwhile stays as they want it.
+The old webhooks are on disk before anything is sent, so that the next start can restore them after a crash. Changes
+that someone else makes meanwhile are kept.
 
 Source: Application API v2 reference, "application object".
 """
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 FILE = "webhooks.lease"
 LOCK = "webhooks.lock"
 END_SECONDS = 5.0
-"""How long putting back may take at the end: whoever ends a receiver, or its supervisor, does not wait for long."""
+"""Longest time to restore the webhooks at the end, in seconds: supervisors wait only a short time for an exit."""
 
 _URL = re.compile(r"[\x21-\x7e]+")
 
@@ -58,30 +58,32 @@ def urls(
     is_answering: bool = True,
     interrupts: Interrupts | None = None,
 ) -> Iterator[dict[str, Any] | None]:
-    """Point an application's webhooks at ``PUBLIC_URL/webhooks/...`` inside, and put them back at the end.
+    """Point an application's webhooks at ``PUBLIC_URL/webhooks/...`` for the block, and restore them at the end.
 
-    Yields the application as it is then; or None where a receiver was killed that had the webhooks. They may have
-    pointed here all the time, and calls come in. So the block begins at once; beside it what that one left is put
-    back, and the webhooks are taken anew; what goes wrong with that is told. Where there was no such receiver nobody
-    calls here yet, and whoever starts the block wants to know first that the webhooks are its own.
+    Without a lease on disk, the webhooks are set first, and the block gets the application as it is then: no call
+    arrives before that, and the caller must know that the webhooks are its own.
 
-    What cannot be put back within :data:`END_SECONDS` stays on disk: the next start puts it back.
+    A lease on disk means that an earlier receiver was killed. The webhooks may still point here, and calls may arrive
+    at any time, so the block starts at once and gets None. Meanwhile a thread restores the webhooks and sets them
+    anew; its errors are remarks.
+
+    If the webhooks cannot be restored within :data:`END_SECONDS`, the lease stays on disk for the next start.
 
     Args:
-        api: For threads: of a session of its own, that holds back no signals.
-        directory: Where the lease is kept: the application's state.
-        public_url: Where the platform reaches us; see :func:`check_public_url`.
-        remark: Told what was changed, and what is doubtful.
-        is_answering: Calls are answered there; else only the webhooks of events are taken.
-        interrupts: What catches signals. One that ends the block does not keep the webhooks from being put back;
-            another one does.
+        api: The API, for use in threads: it has its own session, and does not hold back signals.
+        directory: The directory of the application's state, for the lease.
+        public_url: The URL at which the platform reaches the receiver; see :func:`check_public_url`.
+        remark: Called with each change and each warning.
+        is_answering: True if the receiver answers calls; else only the webhooks of events are set.
+        interrupts: The signals that are caught. The first one ends the block, and the webhooks are restored; a second
+            one stops that.
 
     Raises:
-        InputError: *public_url* is none.
+        InputError: *public_url* is not usable.
         GuardError: Another receiver has the webhooks; or see :func:`~voicectl.core.webhooks.application.update`.
-        ConfigError: The lease cannot be written: nothing was sent.
-        ApiError: Refused; at the end too, with the command that puts them back.
-        TransportError: No usable answer; at the end too.
+        ConfigError: The lease cannot be written; nothing was sent.
+        ApiError: The API refused an update; at the end, the hint is the command that restores the webhooks.
+        TransportError: There was no usable answer, at the start or at the end.
     """
     public_url = check_public_url(public_url)
     _warn(application_id, public_url, remark)
@@ -107,13 +109,13 @@ def urls(
 def restore_left(
     api: ApplicationApi, clock: Clock, application_id: str, directory: Path, remark: Remark
 ) -> None:
-    """Put back the webhooks of a receiver that ended without doing so; nothing to do if none did.
+    """Restore the webhooks of a receiver that was killed, if there is a lease on disk.
 
     Raises:
-        GuardError: That receiver runs.
+        GuardError: That receiver is running.
         ConfigError: The directory cannot be used.
-        ApiError: Refused.
-        TransportError: No usable answer; the lease stays.
+        ApiError: The API refused the update; the lease stays.
+        TransportError: There was no usable answer; the lease stays.
     """
     with _only_one(directory, application_id):
         loan = _Loan(api, clock, directory / FILE, remark)
@@ -128,7 +130,7 @@ def restore_left(
 
 
 def is_left(directory: Path) -> bool:
-    """Whether there is a lease whose receiver is gone: cheap, and asks nobody."""
+    """Return True if there is a lease whose receiver does not run; makes no request."""
     if not os.path.lexists(directory / FILE):
         return False
     try:
@@ -139,10 +141,10 @@ def is_left(directory: Path) -> bool:
 
 
 def check_public_url(text: str) -> str:
-    """*text* without a slash at its end, if the platform, or a sandbox on this machine, can be given it.
+    """Check a public URL, and return it without a slash at its end.
 
     Raises:
-        InputError: It is not https (or http to this machine), or has more than host, port and path.
+        InputError: The URL is neither https nor http to this machine, or has more than host, port and path.
     """
     hint = "Write it as https://voice.example.org: scheme, host, port and path."
     try:
@@ -156,7 +158,7 @@ def check_public_url(text: str) -> str:
         raise InputError("The public URL has a password, query or fragment.", hint=hint)
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise InputError(
-            f"The public URL {text} is not https: what passes there could be read and changed on the way.",
+            f"The public URL {text} is not https: others could read and change the webhooks on the way.",
             hint=hint,
         )
     return text.rstrip("/")
@@ -164,7 +166,7 @@ def check_public_url(text: str) -> str:
 
 @dataclass(slots=True)
 class _Loan:
-    """Takes webhooks and gives them back, with the lease on disk for as long as they may be ours."""
+    """Sets and restores webhooks, and keeps the lease on disk as long as they may point to this receiver."""
 
     api: ApplicationApi
     clock: Clock
@@ -174,7 +176,7 @@ class _Loan:
     lease: Lease | None = field(default=None, init=False)
 
     def take(self, application_id: str, public_url: str) -> dict[str, Any]:
-        """Set the webhooks, and return the application as it is then."""
+        """Set the webhooks, and return the application after that."""
         for _ in range(MAX_READS):
             application = self.api.get_application(application_id)
             lease = Lease.of(application, public_url, now=self.clock.time(), is_answering=self.is_answering)
@@ -189,28 +191,28 @@ class _Loan:
             for each in (lent for lent in lease.lent if lent.was_anothers):
                 address = (each.before or {}).get("address")
                 self.remark(
-                    f"warning: {each.webhook.path} went to {address}, another receiver's by the look of it. End this"
-                    " one before that one, or what was there before both is lost"
+                    f"warning: {each.webhook.path} was {address}, which looks like another receiver. Stop this one"
+                    " before that one, or the original URL is lost"
                 )
             return update.after
         raise keeps_changing(application_id)
 
     def take_again(self, left: Lease, public_url: str) -> None:
-        """Put back what a receiver that was killed has left, and take the webhooks anew; tell what goes wrong."""
+        """Restore the webhooks of a receiver that was killed, then set them again; errors are remarks."""
         try:
             self.give_back(left)
             self.take(left.application_id, public_url)
         except VoicectlError as exc:
             if self.lease is None:
-                self.remark(f"warning: the webhooks were put back, and could not be taken: {exc.message}")
+                self.remark(f"warning: the webhooks were restored, but could not be set again: {exc.message}")
             else:
                 self.tell_left(self.lease, exc)
 
     def give_back(self, lease: Lease) -> None:
-        """Put back what is still ours, and forget the lease.
+        """Restore the webhooks that still point to this receiver, and delete the lease.
 
         Raises:
-            VoicectlError: It could not be done, or not for certain; the lease stays.
+            VoicectlError: The webhooks are not restored, or may not be; the lease stays.
         """
         self.lease = lease
         update = update_application(self.api, self.clock, lease.application_id, Return(lease=lease))
@@ -219,23 +221,27 @@ class _Loan:
             if each.was_ours:
                 continue
             if each.is_ours(update.after):
-                raise TransportError(f"The API took the old {each.webhook.path}, and still tells ours.")
+                raise TransportError(
+                    f"The API accepted the old {each.webhook.path}, but still returns this receiver's."
+                )
             if not each.is_ours(update.before) and find(update.after, each.webhook) != each.before:
                 now = address_of(update.after, each.webhook)
-                self.remark(f"{each.webhook.path} was changed meanwhile, and stays as it is: {now or 'none'}")
+                self.remark(
+                    f"{each.webhook.path} was changed meanwhile, and is left as it is: {now or 'none'}"
+                )
                 gone.append(each)
         if gone:
-            self.remark(f"As it was before: {replace(lease, lent=tuple(gone)).by_hand()}")
+            self.remark(f"To restore the earlier value: {replace(lease, lent=tuple(gone)).by_hand()}")
         self._tell(update)
         self.path.unlink(missing_ok=True)
         self.lease = None
 
     def end(self, taking: Beside[Any] | None, *, is_told: bool) -> None:
-        """Give back, within :data:`END_SECONDS` in all, or say what is left to be done.
+        """Restore the webhooks within :data:`END_SECONDS` in all, or say what is left to do.
 
         Args:
-            taking: What takes the webhooks; it may still be at it.
-            is_told: Tell it, since something else ends the block; else raise it.
+            taking: The thread that sets the webhooks, which may still be running.
+            is_told: Report an error as a remark, because another exception ends the block; else raise it.
         """
         until = time.monotonic() + END_SECONDS
         try:
@@ -256,13 +262,13 @@ class _Loan:
                 raise
 
     def tell_left(self, lease: Lease, exc: BaseException) -> None:
-        """Say that the webhooks may still be ours, and what to do."""
+        """Warn that the webhooks may still point to this receiver, and say what to do."""
         message, hint = _left(lease, exc)
         self.remark(f"warning: {message}")
         self.remark(hint)
 
     def read(self, application_id: str) -> Lease | None:
-        """The lease on disk; one that cannot be read is told and set aside."""
+        """Return the lease on disk; an unreadable one is renamed, with a remark."""
         if not os.path.lexists(self.path):
             return None
         try:
@@ -274,11 +280,11 @@ class _Loan:
             self.path.replace(aside)
         except OSError as exc:
             raise ConfigError(
-                f"{self.path} is no lease, and cannot be set aside: {exc.strerror}.",
-                hint="Remove it, and look where the webhooks go: voicectl app urls",
+                f"{self.path} is not a valid lease, and cannot be renamed: {exc.strerror}.",
+                hint="Remove it, then check the webhooks with: voicectl app urls",
             ) from exc
-        self.remark(f"warning: {self.path} cannot be used ({why}); it is {aside.name} now")
-        self.remark("What the webhooks were before is not known. Look where they go: voicectl app urls")
+        self.remark(f"warning: {self.path} cannot be used ({why}); it was renamed to {aside.name}")
+        self.remark("The earlier webhooks are not known. Check the present ones with: voicectl app urls")
         return None
 
     def _write(self, lease: Lease) -> None:
@@ -291,22 +297,22 @@ class _Loan:
                 self.remark(line)
             if not update.is_as_asked:
                 self.remark(
-                    "warning: the API took it, and answered with other webhooks than it was asked for"
+                    "warning: the API accepted the update, but returned other webhooks than requested"
                 )
 
 
 def _left(lease: Lease, exc: BaseException) -> tuple[str, str]:
-    """That the webhooks may still be ours, and what to do."""
+    """Return a warning that the webhooks may still point to this receiver, and a hint."""
     why = exc.message if isinstance(exc, VoicectlError) else type(exc).__name__
     return (
         f"the webhooks of application {lease.application_id} still go to {lease.public_url}: {why}",
-        f"The next 'voicectl webhook serve' puts them back, and so does: {lease.by_hand()}",
+        f"The next 'voicectl webhook serve' restores them. To do it now: {lease.by_hand()}",
     )
 
 
 @contextmanager
 def _only_one(directory: Path, application_id: str) -> Iterator[None]:
-    """One receiver at a time. A lock says so, which no crash leaves behind: ids of processes are given again."""
+    """Allow one receiver at a time, by a lock: unlike a file with a process id, it cannot outlive a crash."""
     try:
         files.private_directory(directory)
         handle = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -318,7 +324,7 @@ def _only_one(directory: Path, application_id: str) -> Iterator[None]:
         except BlockingIOError as exc:
             raise GuardError(
                 f"Another receiver{_holder(directory, application_id)} has this application's webhooks.",
-                hint="Stop that one first, or start this one without --set-urls.",
+                hint="Stop that receiver first, or start this one without --set-urls.",
             ) from exc
         except OSError as exc:
             raise ConfigError(f"{directory / LOCK} cannot be locked: {exc.strerror}.") from exc
@@ -337,7 +343,7 @@ def _holder(directory: Path, application_id: str) -> str:
 
 @contextmanager
 def _calm(interrupts: Interrupts | None) -> Iterator[None]:
-    """Let the end be done though a signal has ended the rest; another signal ends this as well."""
+    """Let the cleanup finish although a signal has ended the block; another signal ends the cleanup as well."""
     if interrupts is None:
         yield
         return
@@ -350,13 +356,13 @@ def _calm(interrupts: Interrupts | None) -> Iterator[None]:
 
 
 def _warn(application_id: str, public_url: str, remark: Remark) -> None:
-    """Say what is doubtful about a URL that the platform, or a sandbox, is to use."""
+    """Warn about a URL that the platform, or a sandbox, cannot reach."""
     host = urlsplit(public_url).hostname or ""
     is_sandbox = application_id.lower().startswith(SANDBOX_PREFIX)
     if is_sandbox and not is_loopback(host):
         remark(
-            f"warning: {public_url} is not this machine: a sandbox's webhooks go to loopback only, unless it was"
-            f" started with 'sandbox start --allow-host {host}'"
+            f"warning: {public_url} is not on this machine, and a sandbox sends webhooks to loopback only, unless it"
+            f" was started with 'voicectl sandbox start --allow-host {host}'"
         )
     elif not is_sandbox and is_loopback(host):
-        remark(f"warning: {public_url} is this machine: the platform cannot reach it")
+        remark(f"warning: {public_url} is on this machine, so the platform cannot reach it")

@@ -1,4 +1,4 @@
-"""What a lease of webhooks says: which ones are lent, what they were before, and how both are wished for.
+"""The record of a lease of webhooks: the old and the new ones, and the updates that set and restore them.
 
 Source: Application API v2 reference, "application object".
 """
@@ -36,16 +36,16 @@ METHOD = "POST"
 _ROUTES = {ANSWER: "answer", EVENT: "event", FALLBACK: "fallback", RTC_EVENT: "rtc"}
 _OPTIONS = {ANSWER: "--answer", EVENT: "--event", FALLBACK: "--fallback", RTC_EVENT: "--rtc-event"}
 _FILLED_IN = frozenset({"webhooks", "signed_callbacks", "conversations_ttl", "leg_persistence_time"})
-"""What the platform itself puts into a capability that had nothing but webhooks."""
+"""Fields that the platform adds to a capability that was created with webhooks only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lent:
-    """One of the webhooks that are lent.
+    """One of the leased webhooks.
 
     Attributes:
-        before: The webhook as it was; None if there was none.
-        ours: The addresses that are ours: the one that was asked for, and the same as the API tells it.
+        before: The webhook before the lease; None if it was not set.
+        ours: The addresses of this receiver: the one requested, and the same in the form that the API returns.
     """
 
     webhook: Webhook
@@ -53,11 +53,11 @@ class Lent:
     ours: tuple[str, ...]
 
     def is_ours(self, application: dict[str, Any]) -> bool:
-        """Whether it still goes to us."""
+        """Return True if the webhook still points to this receiver."""
         return address_of(application, self.webhook) in self.ours
 
     def with_told(self, application: dict[str, Any]) -> Lent:
-        """The same after it was set to ours: as *application* tells that address, it is ours too."""
+        """Return the webhook with the address in *application*, as the API returned it, added to *ours*."""
         told = address_of(application, self.webhook)
         if not told or told in self.ours or told == (self.before or {}).get("address"):
             return self
@@ -65,24 +65,24 @@ class Lent:
 
     @property
     def was_anothers(self) -> bool:
-        """Whether it went to another receiver before, by the look of it."""
+        """True if it seems to have pointed to another receiver before."""
         address = (self.before or {}).get("address") or ""
         return not self.was_ours and address.endswith(f"/webhooks/{_ROUTES[self.webhook]}")
 
     @property
     def was_ours(self) -> bool:
-        """Whether it went to us before, so that nothing is to be put back."""
+        """True if it pointed to this receiver before, so that there is nothing to restore."""
         return self.before is not None and self.before.get("address") in self.ours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """Which webhooks of an application are lent, to whom, and what they were before.
+    """The leased webhooks of an application, their values before, and the receiver that has them.
 
     Attributes:
-        pid: Of the receiver.
-        since: When it took them, RFC 3339.
-        created: The capabilities that the application did not have.
+        pid: The receiver's process id.
+        since: The start of the lease, in RFC 3339.
+        created: The capabilities that the lease added to the application.
     """
 
     application_id: str
@@ -96,10 +96,10 @@ class Lease:
     def of(
         cls, application: dict[str, Any], public_url: str, *, now: float, is_answering: bool = True
     ) -> Lease:
-        """A lease of the webhooks of *application*: those of voice, and that of rtc if it has that.
+        """Return a lease of the webhooks of *application*: those of voice, and that of rtc if it has rtc.
 
         Args:
-            is_answering: Calls are answered there; else the webhooks that ask for an answer stay as they are.
+            is_answering: True if the receiver answers calls; else the webhooks that ask for an NCCO are not leased.
         """
         capabilities = application.get("capabilities") or {}
         has_rtc = capabilities.get("rtc") is not None
@@ -121,11 +121,11 @@ class Lease:
         )
 
     def with_told(self, application: dict[str, Any]) -> Lease:
-        """The same after it was set: an address that the API writes in its own way is ours too."""
+        """Return the lease with the addresses in *application* added: the API may write them in its own form."""
         return replace(self, lent=tuple(each.with_told(application) for each in self.lent))
 
     def by_hand(self) -> str:
-        """The command that puts back what was there before."""
+        """Return the command that restores the webhooks."""
         words = ["voicectl", "app", "urls"]
         for each in self.lent:
             if each.was_ours:
@@ -137,7 +137,7 @@ class Lease:
         return shlex.join(words)
 
     def to_json(self) -> bytes:
-        """What the file holds."""
+        """Return the content of the lease file."""
         content = {
             "version": VERSION,
             "application_id": self.application_id,
@@ -156,7 +156,7 @@ class Lease:
         """Read what :meth:`to_json` wrote.
 
         Raises:
-            ValueError: It is something else, or about another application.
+            ValueError: The content is not a lease, or not of this application.
         """
         try:
             raw = strict_json.loads(content.decode(), has_unique_keys=True)
@@ -164,15 +164,15 @@ class Lease:
             texts = [raw[name] for name in ("application_id", "public_url", "since")] + raw["created"]
             is_right = raw["version"] == VERSION and isinstance(raw["pid"], int) and _are_texts(texts)
         except (KeyError, TypeError, RecursionError) as exc:
-            raise ValueError("it is no lease") from exc
+            raise ValueError("it is not a lease") from exc
         names = {webhook.path: webhook for webhook in WEBHOOKS}
         if not is_right or not all(
             isinstance(name, str) and name in names and _is_hook(before) and _are_texts(ours)
             for name, before, ours in lent
         ):
-            raise ValueError("it is no lease, or one of another version")
+            raise ValueError("it is not a lease, or of another version")
         if raw["application_id"].lower() != application_id.lower():
-            raise ValueError("it is about another application")
+            raise ValueError("it is for another application")
         return cls(
             application_id=raw["application_id"],
             public_url=raw["public_url"],
@@ -186,18 +186,18 @@ class Lease:
 
 
 class Moved(InputError):
-    """A webhook is neither as the lease says it was, nor ours."""
+    """A webhook is neither as recorded in the lease, nor that of this receiver."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Take(Wish):
-    """Wishes that the webhooks be ours, as long as they are what the lease says they were."""
+    """The update that sets the webhooks to this receiver, if they are still as recorded in the lease."""
 
     lease: Lease
 
     @classmethod
     def of(cls, lease: Lease) -> Take:
-        """What *lease* is to bring about."""
+        """Return the update for *lease*."""
         return cls(
             lease=lease,
             addresses={each.webhook: each.ours[0] for each in lease.lent},
@@ -214,7 +214,7 @@ class Take(Wish):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Return(Wish):
-    """Wishes that what is ours be again what it was; what somebody else has changed stays."""
+    """The update that restores the webhooks of this receiver; those that someone else changed are kept."""
 
     lease: Lease
 
@@ -237,7 +237,7 @@ class Return(Wish):
 
 
 def _drop_if_blank(application: dict[str, Any], capability: str, lease: Lease) -> None:
-    """Take away a capability that came with our webhooks and has nothing of anybody else's."""
+    """Remove a capability that the lease added, unless it has settings of someone else."""
     found = application["capabilities"][capability]
     if capability in lease.created and not found["webhooks"] and found.keys() <= _FILLED_IN:
         del application["capabilities"][capability]

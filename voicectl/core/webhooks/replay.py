@@ -1,4 +1,4 @@
-"""Sending kept webhooks again, as they came."""
+"""Replay of stored webhooks, as they were received."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from voicectl.store.events import Arrival
 
     Sign = Callable[[str, bytes, bytes], str]
-    """The token for a method, a query and a body."""
+    """Returns the token for a method, a query and a body."""
 
 SUCCESSES = range(200, 300)
 
@@ -23,11 +23,11 @@ _QUERY_CHARACTERS = "".join(map(chr, range(0x21, 0x7F)))
 
 
 class Sent(NamedTuple):
-    """What came of one.
+    """The outcome of a replayed webhook.
 
     Attributes:
-        status: The HTTP status; None if none came.
-        trouble: Why it did not arrive; None if it did.
+        status: The HTTP status; None if there was no answer.
+        trouble: The reason of a failure; None if the webhook was accepted.
     """
 
     status: int | None
@@ -35,28 +35,28 @@ class Sent(NamedTuple):
 
 
 class Replayer:
-    """Sends webhooks to one URL: method, query and body as they came. It follows no redirect.
+    """Sends webhooks to one URL, with their original method, query and body. It follows no redirects.
 
     Args:
-        wire: To the URL's origin.
-        url: Its own query goes before that of each webhook.
-        timeout: Seconds that each may take.
-        sign: Makes a token for each; None: they go unsigned.
+        wire: The connection to the URL's origin.
+        url: The URL; its own query is put before that of each webhook.
+        timeout: Longest time for each webhook, in seconds.
+        sign: Signs each webhook; None sends them unsigned.
 
     Raises:
-        InputError: The URL has a user name or a password in it.
+        InputError: The URL contains a user name or a password.
     """
 
     def __init__(self, wire: Wire, url: str, *, timeout: float, sign: Sign | None) -> None:
         self._parts = urlsplit(url)
         if self._parts.username is not None:
-            raise InputError("--to has a user name in it.", hint="Write it as http://HOST:PORT/PATH.")
+            raise InputError("The --to URL contains a user name.", hint="Write it as http://HOST:PORT/PATH.")
         self._wire = wire
         self._timeout = timeout
         self._sign = sign
 
     def send(self, arrival: Arrival) -> Sent:
-        """Send one again, once."""
+        """Send one webhook, in one try."""
         query = self._query(arrival)
         headers = {"Content-Type": "application/json"} if arrival.body else {}
         if self._sign is not None:
@@ -75,10 +75,10 @@ class Replayer:
         if reply.status in SUCCESSES:
             return Sent(reply.status, None)
         what = "a redirect, which is not followed" if 300 <= reply.status < 400 else "refused"
-        return Sent(reply.status, f"it was answered with {reply.status}: {what}")
+        return Sent(reply.status, f"the receiver answered {reply.status}: {what}")
 
     def curl(self, arrival: Arrival) -> str:
-        """What sends one, in a POSIX shell; unsigned."""
+        """Return a shell command (POSIX) that sends one webhook, unsigned."""
         url = self._wire.origin + self._target(self._query(arrival))
         words = ["curl", "-X", arrival.method, shlex.quote(url)]
         if not arrival.body:

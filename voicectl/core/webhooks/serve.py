@@ -1,4 +1,4 @@
-"""A receiver put together from what its user asks for and what their application gives it, and run until a signal."""
+"""Assembles a receiver from the options of ``webhook serve`` and the application's resources, and runs it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     Showing = Callable[[Warnings], AbstractContextManager[Callable[[Stored], None]]]
 
 FETCHING_SECONDS = 1.0
-"""How long is waited at the end for recordings under way."""
+"""Seconds to wait at the end for recordings that are being fetched."""
 
 CHECKING_SECONDS = 1.0
 RESTORING_SECONDS = 1.0
@@ -56,10 +56,10 @@ class ServeOptions:
     """The options of ``webhook serve``.
 
     Attributes:
-        answer: The NCCO, or the rules, that answer calls.
+        answer: The file with the NCCO or the rules that answer calls.
         forward_to: The URL of the user's own app.
-        public_url: Where the platform reaches the receiver, if the application's webhooks are to be set to it.
-        store: The URL of the store of events.
+        public_url: The URL to set the application's webhooks to; None leaves them as they are.
+        store: The URL of the event store.
         recordings: The directory for recordings.
         proxies: The addresses of proxies.
     """
@@ -76,7 +76,7 @@ class ServeOptions:
 
 
 class Resources(Protocol):
-    """The user's and the application's: state, credentials and APIs."""
+    """The state, credentials and APIs of the user and the application."""
 
     clock: Clock
     interrupts: Interrupts
@@ -87,33 +87,33 @@ class Resources(Protocol):
 
     @property
     def state_directory(self) -> Path:
-        """Where the application's state is kept."""
+        """The directory of the application's state."""
 
     def events(self, store: str | None) -> EventStore:
-        """Open the store of events."""
+        """Open the event store."""
 
     def spool(self, store: str | None) -> Spool:
-        """Return where events are put aside while their store cannot be used."""
+        """Return the spool, which holds events while the store cannot be used."""
 
     def application_api(self, interrupts: Interrupts) -> ApplicationApi:
         """Return the Application API, for one thread."""
 
     def fetcher(self, directory: Path, on_progress: Progress | None, *, threaded: bool = False) -> Fetcher:
-        """Return what fetches recordings, for one thread."""
+        """Return a fetcher of recordings, for one thread."""
 
     def check_reach(self, url: str) -> None:
-        """Refuse a URL that may not be sent to."""
+        """Check that webhooks may be sent to a URL."""
 
 
 def serve(options: ServeOptions, resources: Resources, say: Say, showing: Showing) -> None:
     """Receive webhooks until a signal.
 
     Args:
-        say: Takes remarks, from any thread; returns at once.
-        showing: Gives what takes each new event, and returns at once, for as long as it is entered.
+        say: Called with each remark, from any thread; must return at once.
+        showing: Returns a context that yields a callback for each new event; the callback must return at once.
 
     Raises:
-        VoicectlError: An option is wrong, or the application's webhooks cannot be set or put back.
+        VoicectlError: An option is invalid, or the application's webhooks cannot be set or restored.
     """
     target, clock = resources.target, resources.clock
     allow_unsigned = options.allow_unsigned
@@ -172,17 +172,17 @@ def serve(options: ServeOptions, resources: Resources, say: Say, showing: Showin
 
 def _greet(settings: Settings, sock: socket.socket, say: Say) -> None:
     url = http_server.url(sock)
-    say(f"Receiving at {url}/webhooks/answer, .../event, .../fallback and .../rtc; Ctrl-C ends it.")
+    say(f"Receiving at {url}/webhooks/answer, .../event, .../fallback and .../rtc; press Ctrl-C to stop.")
     if settings.answers is None and settings.forwarder is None:
-        say("No call is answered here: there is neither --answer nor --forward-to.")
+        say("Calls are not answered: neither --answer nor --forward-to is given.")
     if settings.verifier is None:
-        say("warning: --allow-unsigned and no signature secret: whoever reaches this is believed")
+        say("warning: --allow-unsigned without a signature secret: anyone who reaches this port is believed")
     elif settings.is_unsigned_allowed:
-        say("warning: --allow-unsigned: what nobody vouches for is kept too, and marked")
+        say("warning: --allow-unsigned: unsigned events are stored too, and marked as such")
 
 
 def _opened(resources: Resources, store: str | None) -> list[EventStore]:
-    """The store; none if it cannot be used yet: the writer says so, and spools, for calls come in all the same."""
+    """Open the store; an empty list if that fails: the event writer reports it, and spools events meanwhile."""
     try:
         return [resources.events(store)]
     except StoreError:
@@ -193,9 +193,9 @@ def _secrets(target: Target, *, is_needed: bool) -> Secrets | None:
     secrets = signature_secrets.load(target.signature)
     if secrets is None and is_needed:
         raise ConfigError(
-            "No signature secret is known, so nobody could tell the platform's webhooks from anybody else's.",
-            hint="Store it (profile add --replace NAME ... --signature-secret-file FILE), set"
-            " VOICECTL_SIGNATURE_SECRET, or give --allow-unsigned to keep what anybody sends.",
+            "No signature secret is known, so the platform's webhooks cannot be verified.",
+            hint="Store it (voicectl profile add --replace NAME ... --signature-secret-file FILE), set"
+            " VOICECTL_SIGNATURE_SECRET, or use --allow-unsigned to accept unsigned webhooks too.",
         )
     return secrets
 
@@ -205,12 +205,12 @@ def _address(text: str) -> str:
         return str(ipaddress.ip_address(text))
     except ValueError as exc:
         raise InputError(
-            f"--proxy: {text!r} is not an address.", hint="Write it as 10.0.0.5 or 2001:db8::5."
+            f"--proxy: {text!r} is not an IP address.", hint="Write it as 10.0.0.5 or 2001:db8::5."
         ) from exc
 
 
 def _answers(path: Path, policy: Policy, say: Say) -> Answers:
-    """The NCCOs of *path*, which dial only whom the profile allows."""
+    """Read the answers in *path*, and check that they dial only numbers that the profile allows."""
     return Answers(path, say, allows=lambda flow: policy.check_dialled(ncco.dialled(flow)))
 
 
@@ -227,8 +227,8 @@ def _listening(host: str, port: int) -> socket.socket:
     except (OSError, ValueError) as exc:
         why = exc.strerror if isinstance(exc, OSError) else exc
         raise InputError(
-            f"{host!r} port {port} cannot be listened at: {why}.",
-            hint="Choose another with --port, or --host with an address of this machine.",
+            f"Cannot listen on {host!r} port {port}: {why}.",
+            hint="Choose another port with --port, or an address of this machine with --host.",
         ) from exc
 
 
@@ -247,9 +247,9 @@ def _downloader(directory: Path, resources: Resources, say: Say, *, allow_unsign
 def _webhooks(
     public_url: str | None, resources: Resources, say: Say, *, is_answering: bool
 ) -> Iterator[dict[str, Any] | None]:
-    """Give with --set-urls the application as it is meanwhile; what a receiver that was killed left is put back, too.
+    """With --set-urls, lease the webhooks and yield the application; else restore those of a killed receiver.
 
-    Nobody waits for the latter: what it left may lead here, and calls are answered while the API is asked.
+    The latter runs beside the block: the webhooks may point here, and calls must be answered meanwhile.
     """
     clock, application_id = resources.clock, resources.target.application_id
     directory = resources.state_directory
@@ -274,9 +274,9 @@ def _webhooks(
         try:
             api = resources.application_api(Interrupts())
         except VoicectlError as exc:
-            say(f"warning: what a receiver left that was killed cannot be put back: {exc.message}")
+            say(f"warning: the webhooks of a killed receiver cannot be restored: {exc.message}")
             return
-        with suppress(VoicectlError):  # it says so itself, and the next start tries again
+        with suppress(VoicectlError):  # restore_left reports it, and the next start tries again
             lease.restore_left(api, clock, application_id, directory, say)
 
     restoring = Beside(restore)
@@ -284,25 +284,25 @@ def _webhooks(
         yield None
     finally:
         if not restoring.is_done(RESTORING_SECONDS):
-            say("warning: what a receiver left that was killed is not put back yet; the next start does that")
+            say("warning: the webhooks of a killed receiver are not restored yet; the next start tries again")
 
 
 @contextmanager
 def _checking_signing(resources: Resources, application: dict[str, Any] | None, say: Say) -> Iterator[None]:
-    """Meanwhile find out whether the platform signs, where there are credentials for that; nobody waits for it."""
+    """Warn, beside the block, if the platform does not sign the webhooks; needs credentials of the API."""
     target = resources.target
     if application is None and target.account.name == account.NOWHERE:
         yield
         return
 
     def check() -> None:
-        with suppress(VoicectlError):  # where it cannot be found out, signatures decide all the same
+        with suppress(VoicectlError):  # only a warning depends on it: signatures are verified anyway
             found = application
             if found is None:
                 found = resources.application_api(Interrupts()).get_application(target.application_id)
             if any(each["address"] and each["signed_callbacks"] is False for each in webhooks(found)):
                 say(
-                    "warning: the application's webhooks are not signed. Turn that on: voicectl app urls --signed"
+                    "warning: the application's webhooks are not signed. Turn signing on: voicectl app urls --signed"
                 )
 
     checking = Beside(check)
