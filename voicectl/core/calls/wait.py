@@ -88,7 +88,7 @@ class Waiter:
         if poller.is_about_to_ask or (is_asking and self._left > -LAST_SECONDS):
             return False
         for sight in missing:
-            if sight.is_gone and not sight.is_told:
+            if sight.is_gone and not sight.has_events:
                 raise WaitEnded(
                     f"The API no longer has a record of leg {sight.call.uuid}, which did not reach '{self._until}'.",
                     [each.call for each in sights],
@@ -113,9 +113,9 @@ class Waiter:
             return True
         if sight.ended is None or sight.is_gone:
             return False
-        is_told_by_both = sight.is_settled and sight.is_told
+        is_ended_by_both = sight.is_settled and sight.has_events
         is_old = self._clock.time() - sight.ended > LATE_SECONDS
-        return is_told_by_both or is_old or not self._poller.status.has_events
+        return is_ended_by_both or is_old or not self._poller.status.has_events
 
     def _fail(self, sights: Sequence[Sight], missing: Sequence[Sight]) -> NoReturn:
         """Raise the error that says why the *missing* legs have not reached the status."""
@@ -137,7 +137,7 @@ class Waiter:
         live = missing[0].call
         if until != HUMAN:
             hint = f"The call continues. Wait longer with --timeout, or end it: voicectl hangup {live.uuid}"
-        elif missing[0].is_told:
+        elif missing[0].has_events:
             hint = "The platform reports this only for calls created with --machine-detection."
         else:
             hint = (

@@ -157,7 +157,7 @@ class Poller:
         self._notes = notes
         self._check = check
         self._is_strict = is_strict
-        self._is_told = False
+        self._has_events = False
         self._notes_stamp: object = None
         self._give_up = math.inf
         self._has_asked_last = False
@@ -236,7 +236,7 @@ class Poller:
                 yield self._hear()
         except (TransportError, RateLimitedError) as exc:
             now = self._clock.monotonic()
-            if self._is_strict and not self._is_told and now < self._give_up:
+            if self._is_strict and not self._has_events and now < self._give_up:
                 raise
             self.failure = exc
             self._schedule.failed(now)
@@ -258,7 +258,7 @@ class Poller:
         if board.named is not None and len(still := self._still_asked()) <= FEW:
             yield from self._each(still, most=FEW)
             return
-        self._is_told = board.named is not None and all(map(self._has_told, board.named))
+        self._has_events = board.named is not None and all(map(self._leg_has_events, board.named))
         listed: set[str] = set()
         for status in LIVE:
             page: list[Call] = []
@@ -292,7 +292,7 @@ class Poller:
         for uuid in sorted(uuids, key=lambda uuid: self._asked_at.get(uuid, -math.inf))[:most]:
             self._requests += 1
             self._asked_at[uuid] = self._clock.monotonic()
-            self._is_told = self._has_told(uuid)
+            self._has_events = self._leg_has_events(uuid)
             try:
                 call = self._api.get_call(uuid, within=self._within)
             except NotFoundError:
@@ -306,14 +306,14 @@ class Poller:
     def _within(self) -> float:
         """Longest time for the next request to the API, in seconds."""
         left = max(self._give_up - self._clock.monotonic(), LEAST_SECONDS)
-        if self._is_told:
+        if self._has_events:
             return min(left, BESIDE_EVENTS_SECONDS)
         return left if self._is_strict else min(left, WITHIN_SECONDS)
 
-    def _has_told(self, uuid: str) -> bool:
+    def _leg_has_events(self, uuid: str) -> bool:
         """Return True if a leg has events."""
         sight = self._board.sight(uuid)
-        return sight is not None and sight.is_told
+        return sight is not None and sight.has_events
 
     def _count(self, _: bool) -> None:
         self._requests += 1

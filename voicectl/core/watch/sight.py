@@ -83,7 +83,7 @@ class Sight:
         ended: The time of its end, or of noticing it, in Unix seconds; None if the leg is live.
         is_gone: True if the API has no record of it any more.
         disagreement: The contradiction between the API and the events; None if there is none.
-        is_told: True if the leg has events.
+        has_events: True if the leg has events.
         is_settled: True if every source that knows the leg reports its end.
     """
 
@@ -93,7 +93,7 @@ class Sight:
     ended: float | None = None
     is_gone: bool = False
     disagreement: str | None = None
-    is_told: bool = False
+    has_events: bool = False
     is_settled: bool = False
 
     @property
@@ -203,7 +203,7 @@ class TrackedLeg:
             marks=marks,
             ended=ended,
             disagreement=disagreement,
-            is_told=self.told is not None,
+            has_events=self.told is not None,
             is_settled=self.is_settled,
         )
         if before is None:
