@@ -88,7 +88,7 @@ def traced(
     return trace(
         happenings,
         calls={} if call is None else {LEG: call},
-        told={} if found is None else {LEG: found},
+        reported={} if found is None else {LEG: found},
         gone={LEG: "No leg there. Profile other has it."} if is_gone else {},
         has_events=has_events,
     )
@@ -356,7 +356,7 @@ def test_what_may_have_been_done_or_not_is_a_gap() -> None:
 def test_a_call_in_doubt_is_proved_by_its_events() -> None:
     doubtful = intent(0, IntentState.IN_DOUBT, None)
     found = traced(event(1, "started", 1), ours=[doubtful])
-    alone = trace(of_intent(doubtful, None), calls={}, told={}, has_events=True)
+    alone = trace(of_intent(doubtful, None), calls={}, reported={}, has_events=True)
 
     assert whats(found) == ["create", "in-doubt", "started"]
     assert gaps(found) == []
@@ -402,7 +402,7 @@ def worlds(draw: st.DrawFn) -> list[Happening]:
 
 
 def ordered(happenings: Iterable[Happening]) -> Trace:
-    return trace(happenings, calls={}, told={}, has_events=True)
+    return trace(happenings, calls={}, reported={}, has_events=True)
 
 
 @given(worlds(), st.randoms(use_true_random=False))

@@ -212,7 +212,7 @@ def of_intent(intent: Intent, uuid: str | None) -> Iterator[Happening]:
     """
     leg = None if uuid is None else leg_key(uuid)
 
-    def told(
+    def reported(
         sort: Sort, at: float | None, what: str, facts: dict[str, str | None], outcome: str
     ) -> Happening:
         return Happening(
@@ -229,11 +229,11 @@ def of_intent(intent: Intent, uuid: str | None) -> Iterator[Happening]:
 
     is_open = intent.state is IntentState.INTENT
     asked = {"to": intent.to, "from": intent.from_}
-    yield told(Sort.ASKED, intent.asked_at, CREATE, asked, UNKNOWN if is_open else DONE)
+    yield reported(Sort.ASKED, intent.asked_at, CREATE, asked, UNKNOWN if is_open else DONE)
     if not is_open:
         found = {"certainty": intent.certainty, "reason": intent.reason}
         outcome = UNKNOWN if intent.state.is_open else DONE
-        yield told(Sort.SETTLED, intent.settled_at, intent.state.value, found, outcome)
+        yield reported(Sort.SETTLED, intent.settled_at, intent.state.value, found, outcome)
 
 
 def merged(same: Iterable[Happening]) -> Happening:
@@ -268,8 +268,8 @@ def _identified(arrival: Arrival, at: float | None) -> tuple[Sort, str, tuple[st
     """Return the place of an event in the order of causes, its name, and its identity."""
     fields = arrival.fields
     if arrival.kind == Kind.STATUS and arrival.leg is not None and arrival.status is not None:
-        told = ("status", arrival.status, _text(fields.get("sub_state") or ""))
-        return Sort.STATUS, _cut(arrival.status), told if at is None else (*told, repr(at))
+        reported = ("status", arrival.status, _text(fields.get("sub_state") or ""))
+        return Sort.STATUS, _cut(arrival.status), reported if at is None else (*reported, repr(at))
     what = arrival.status if arrival.kind in (Kind.STATUS, Route.RTC) and arrival.status else arrival.kind
     if is_about_event(fields):  # the fallback URL got an event that the event URL did not accept
         fields = {each: value for each, value in fields.items() if each not in _ADDED_BY_FALLBACK}

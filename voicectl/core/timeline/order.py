@@ -155,7 +155,7 @@ def trace(
     happenings: Iterable[Happening],
     *,
     calls: Mapping[str, Call],
-    told: Mapping[str, EventSummary],
+    reported: Mapping[str, EventSummary],
     gone: Mapping[str, str] | None = None,
     has_events: bool,
     gaps: Iterable[Gap] = (),
@@ -164,7 +164,7 @@ def trace(
 
     Args:
         calls: The API's records, by the names of their legs.
-        told: Summaries of events, by the names of their legs.
+        reported: Summaries of events, by the names of their legs.
         gone: The names of the legs that the API has no record of, each with the API's error message, which may be
             empty.
         has_events: True if there is an event store that answers.
@@ -181,7 +181,7 @@ def trace(
     for uuid, each in own.items():
         call = calls.get(uuid)
         if has_events:
-            found += _missing(uuid, each, call, told.get(uuid))
+            found += _missing(uuid, each, call, reported.get(uuid))
         if gone is not None and uuid in gone:
             found += _ended(uuid, each, gone[uuid])
         found += _unmoved(uuid, each, call)
@@ -338,7 +338,7 @@ def _level(happening: Happening) -> float:
 
 
 def _missing(
-    uuid: str, own: Sequence[_Numbered], call: Call | None, told: EventSummary | None
+    uuid: str, own: Sequence[_Numbered], call: Call | None, reported: EventSummary | None
 ) -> Iterator[_Placed]:
     """Yield the gaps in the statuses of a leg."""
     first, after = own[0][0], own[-1][0] + 1
@@ -347,18 +347,20 @@ def _missing(
         return
     statuses = [(number, each.what) for number, each in own if each.sort is Sort.STATUS]
     known = {what for _, what in statuses}
-    fields = {} if told is None else told.state.fields
+    fields = {} if reported is None else reported.state.fields
     if statuses and not known & {CallStatus.STARTED, CallStatus.RINGING}:
         detail = f"The first known status is {statuses[0][1]}."
         yield statuses[0][0], Gap(uuid=uuid, what=CallStatus.STARTED, detail=detail)
-    was_answered = (told is not None and told.state.was_answered) or (call is not None and call.was_answered)
+    was_answered = (reported is not None and reported.state.was_answered) or (
+        call is not None and call.was_answered
+    )
     if was_answered and CallStatus.ANSWERED not in known:
         later = (each for each in statuses if rank(each[1]) > _ANSWERED)
         place, what = next(later, (after, "over"))
         detail = f"The leg is {what}, so it must have been answered."
         began = moment(fields.get("start_time"))
         yield place, Gap(uuid=uuid, what=CallStatus.ANSWERED, detail=detail, at=began)
-    if call is not None and told is not None and (contradiction := told.contradicts(call)):
+    if call is not None and reported is not None and (contradiction := reported.contradicts(call)):
         yield after, Gap(uuid=uuid, what="contradiction", detail=contradiction)
 
 
@@ -404,14 +406,14 @@ def _unmoved(uuid: str, own: Sequence[_Numbered], call: Call | None) -> Iterator
 
 def _untold_moves(own: Sequence[_Numbered]) -> list[_Numbered]:
     """Return the moves made from this machine whose effect no event reports."""
-    told = {id(deed) for deed, _ in _Own([each for _, each in own]).effects()}
+    reported = {id(deed) for deed, _ in _Own([each for _, each in own]).effects()}
     return [
         (number, each)
         for number, each in own
         if each.sort is Sort.DEED
         and each.outcome == DONE
         and _EFFECTS.get(each.what) == Kind.TRANSFER
-        and id(each) not in told
+        and id(each) not in reported
     ]
 
 

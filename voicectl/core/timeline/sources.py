@@ -85,20 +85,20 @@ class Gathered:
     @property
     def legs(self) -> list[str]:
         """The names of all legs in records, events or the action log."""
-        told = (each.arrival.leg for each in self.events.values())
-        keys = (leg_key(leg) for leg in told if leg is not None)
+        reported = (each.arrival.leg for each in self.events.values())
+        keys = (leg_key(leg) for leg in reported if leg is not None)
         return list(dict.fromkeys(chain(self.calls, keys, (each.uuid for each in self.notes))))
 
     def ids(self) -> dict[str, str]:
         """Return each leg's id as reported, by the leg's name: the API accepts no other form of it."""
         named = [] if self.asked_for is None else [self.asked_for]
         created = (intent.uuid for intent, _ in self.intents.values())
-        told = (stored.arrival.leg for _, stored in sorted(self.events.items()))
+        reported = (stored.arrival.leg for _, stored in sorted(self.events.items()))
         recorded = (call.uuid for call in self.calls.values())
-        every = chain(named, created, told, recorded)  # a record counts most
+        every = chain(named, created, reported, recorded)  # a record counts most
         return {leg_key(uuid): uuid for uuid in every if uuid is not None}
 
-    def told(self) -> dict[str, EventSummary]:
+    def reported(self) -> dict[str, EventSummary]:
         """Return the summary of each leg's events."""
         return {leg_key(leg): found for leg, found in summaries(self.events.values()).items()}
 
@@ -116,7 +116,7 @@ class Gathered:
         found = trace(
             self.happenings(),
             calls=self.calls,
-            told=self.told(),
+            reported=self.reported(),
             gone=self.gone,
             has_events=self.has_events,
             gaps=self.gaps,
@@ -125,9 +125,9 @@ class Gathered:
 
     def records(self) -> dict[str, Call]:
         """Return each leg, merged from its record and its events, by its id as reported."""
-        told, ids = self.told(), self.ids()
-        found = {uuid: History.merged(call, told.get(uuid)) for uuid, call in self.calls.items()}
-        found = {uuid: each.alone() for uuid, each in told.items()} | found
+        reported, ids = self.reported(), self.ids()
+        found = {uuid: History.merged(call, reported.get(uuid)) for uuid, call in self.calls.items()}
+        found = {uuid: each.alone() for uuid, each in reported.items()} | found
         return {ids[uuid]: call for uuid, call in found.items()}
 
 
@@ -276,11 +276,11 @@ class Gatherer:
         ids = self._found.ids()
         for leg in legs[:MAX_LEGS]:
             self._read_leg(ids[leg])
-        told = self._found.told()
+        reported = self._found.reported()
         asked = [
             leg
             for leg in legs[:MAX_LEGS]
-            if leg not in self._found.calls and is_leg_id(leg) and not _is_over(told.get(leg))
+            if leg not in self._found.calls and is_leg_id(leg) and not _is_over(reported.get(leg))
         ]
         for leg in asked[:MAX_ASKED]:
             self._ask_leg(ids[leg])
@@ -294,8 +294,8 @@ class Gatherer:
         first, last = began - APART_SECONDS, ended + APART_SECONDS
         self._drop({leg for leg, (start, end) in spans.items() if end < first or start > last})
         for number, stored in list(self._found.events.items()):
-            told = of_event(stored)
-            if told.uuid is None and not first <= told.time <= ended + LATE_SECONDS:
+            reported = of_event(stored)
+            if reported.uuid is None and not first <= reported.time <= ended + LATE_SECONDS:
                 del self._found.events[number]
 
     def _spans(self) -> dict[str, tuple[float, float]]:
@@ -345,10 +345,10 @@ class Gatherer:
             arrival = stored.arrival
             if arrival.reference is not None and arrival.leg is not None and arrival.is_signed:
                 legs.setdefault(arrival.reference, {})[leg_key(arrival.leg)] = arrival.fields.get("to")
-        for reference, told in legs.items():
+        for reference, reported in legs.items():
             intent = journal.get(reference)
             if intent is not None and intent.uuid is None:
-                same = [leg for leg, to in told.items() if to == intent.to]
+                same = [leg for leg, to in reported.items() if to == intent.to]
                 self._found.intents[reference] = intent, same[0] if len(same) == 1 else None
 
     def _miss(self, what: str, detail: str) -> None:
@@ -374,8 +374,8 @@ def kept_legs(events: EventStore, text: str) -> Iterator[Call]:
         yield from legs_that_begin(events, text)
         return
     end, _, number = text.partition(":")
-    for told in summaries(events.find(Query(kinds=(Kind.STATUS,), last=MAX_EVENTS))).values():
-        call = told.alone()
+    for reported in summaries(events.find(Query(kinds=(Kind.STATUS,), last=MAX_EVENTS))).values():
+        call = reported.alone()
         party = endpoint.label(call.to if end == "to" else call.from_) or ""
         if party.removeprefix("+").startswith(number.removeprefix("+")):
             yield call
@@ -387,6 +387,6 @@ def _forms(uuid: str) -> list[str]:
     return list(dict.fromkeys([*forms(uuid), *plain]))
 
 
-def _is_over(told: EventSummary | None) -> bool:
+def _is_over(reported: EventSummary | None) -> bool:
     """Return True if verified events report the end of a leg."""
-    return told is not None and told.verified is not None and told.verified.is_final
+    return reported is not None and reported.verified is not None and reported.verified.is_final

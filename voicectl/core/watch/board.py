@@ -199,7 +199,7 @@ class Board:
         if len(leg.events) == before:
             return
         found = list(leg.events.values())
-        leg.told = EventSummary.read(found[0].arrival.leg or "", found)
+        leg.reported = EventSummary.read(found[0].arrival.leg or "", found)
         if leg.birth.source is not Since.JOURNAL:
             times = [
                 (min(each.arrival.told - self._offset, self._latest), each.arrival.status)

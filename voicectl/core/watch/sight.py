@@ -134,7 +134,7 @@ class TrackedLeg:
     record: Call | None = None
     farthest: int = 0
     events: dict[int, Stored] = field(default_factory=dict)
-    told: EventSummary | None = None
+    reported: EventSummary | None = None
     sight: Sight | None = None
     contradicted: float | None = None
 
@@ -142,8 +142,8 @@ class TrackedLeg:
     def known(self) -> Call | None:
         """The leg as merged from its record and its events; None if it has neither."""
         if self.record is None:
-            return None if self.told is None else self.told.alone()
-        return History.merged(self.record, self.told)
+            return None if self.reported is None else self.reported.alone()
+        return History.merged(self.record, self.reported)
 
     @property
     def is_closed(self) -> bool:
@@ -153,7 +153,7 @@ class TrackedLeg:
     @property
     def is_settled(self) -> bool:
         """True if its record has ended and so have its events, if it has any."""
-        return self.is_closed and (self.told is None or self.told.state.is_final)
+        return self.is_closed and (self.reported is None or self.reported.state.is_final)
 
     def is_as_before(self, call: Call) -> bool:
         """Return True if a record has no news."""
@@ -203,7 +203,7 @@ class TrackedLeg:
             marks=marks,
             ended=ended,
             disagreement=disagreement,
-            has_events=self.told is not None,
+            has_events=self.reported is not None,
             is_settled=self.is_settled,
         )
         if before is None:
@@ -217,7 +217,9 @@ class TrackedLeg:
 
     def _disagreement(self, at: float, *, is_asked: bool) -> str | None:
         """Return the contradiction between the API and the events, if it has lasted and the API was asked again."""
-        found = None if self.told is None or self.record is None else self.told.contradicts(self.record)
+        found = (
+            None if self.reported is None or self.record is None else self.reported.contradicts(self.record)
+        )
         if found is None:
             self.contradicted = None
             return None
