@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.support.kept import CONVERSATION, LEG, arrival
 from voicectl.core.history import EventSummary
-from voicectl.core.timeline.entries import Happening, Sort, Teller, of_call, of_event, of_intent, of_note
+from voicectl.core.timeline.entries import Happening, Sort, Source, of_call, of_event, of_intent, of_note
 from voicectl.core.timeline.order import Gap, Trace, trace
 from voicectl.store.action_log import Note
 from voicectl.store.events import Stored
@@ -192,7 +192,7 @@ def test_somebody_elses_transfer_is_not_what_ours_led_to() -> None:
     stored = [event(1, "started", 1), moved(2, 5), moved(3, 3000, ELSEWHERE, CONVERSATION)]
     found = traced(*stored, ours=[note("move", 2999.9, room="a")])
 
-    assert [step.happening.tellers[0] for step in found.steps] == ["event", "event", "here", "event"]
+    assert [step.happening.sources[0] for step in found.steps] == ["event", "event", "here", "event"]
 
 
 # each thing once
@@ -203,7 +203,7 @@ def test_a_status_that_two_tell_is_told_once_and_names_both() -> None:
     found = traced(event(1, "started", 0), event(2, "answered", 6), event(3, "completed", 20.3), call=call)
 
     assert whats(found) == ["started", "answered", "completed"]
-    assert [step.happening.tellers for step in found.steps] == [
+    assert [step.happening.sources for step in found.steps] == [
         ("event",),
         ("api", "event"),
         ("api", "event"),
@@ -216,7 +216,7 @@ def test_a_record_joins_the_first_event_that_tells_its_status() -> None:
     early, late = event(1, "answered", 3), event(2, "answered", 9)
     for stored in ([early, late], [late, early]):
         found = traced(*stored, call=record("answered"))
-        assert [step.happening.tellers for step in found.steps] == [("api", "event"), ("event",)]
+        assert [step.happening.sources for step in found.steps] == [("api", "event"), ("event",)]
 
 
 def test_an_event_that_the_fallback_was_told_too_is_told_once() -> None:
@@ -236,12 +236,12 @@ def test_that_a_call_was_created_stands_in_the_journal_and_in_our_notes() -> Non
     found = traced(event(1, "started", 1), ours=[intent(0), note("create", 0.6)])
 
     assert whats(found) == ["create", "created", "started"]
-    assert found.steps[1].happening.tellers == ("journal", "here")
+    assert found.steps[1].happening.sources == ("journal", "here")
 
 
 def test_nobody_who_signed_it_is_told_apart() -> None:
     found = traced(event(1, "started", 1), event(2, "answered", 2, is_signed=False))
-    assert [step.happening.tellers for step in found.steps] == [("event",), ("unsigned event",)]
+    assert [step.happening.sources for step in found.steps] == [("event",), ("unsigned event",)]
 
 
 # gaps
@@ -424,9 +424,9 @@ def test_nothing_that_is_told_is_lost(told: list[Happening]) -> None:
     ]
     for each in told:
         assert any(
-            (same.uuid, same.what) == (each.uuid, each.what) and set(each.tellers) <= set(same.tellers)
+            (same.uuid, same.what) == (each.uuid, each.what) and set(each.sources) <= set(same.sources)
             for same in found
-        ) or (each.what, each.tellers) == ("create", (Teller.HERE,))
+        ) or (each.what, each.sources) == ("create", (Source.HERE,))
     assert len(found) <= len(told)
 
 

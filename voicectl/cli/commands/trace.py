@@ -154,7 +154,7 @@ def _entry(step: Step, records: Mapping[str, Call]) -> dict[str, Any]:
         "uuid": uuid,
         "who": None if uuid is None else far_end(records.get(uuid)),
         "what": happening.what,
-        "source": ", ".join(happening.tellers),
+        "source": ", ".join(happening.sources),
         "detail": ", ".join(f"{each} {value}" for each, value in happening.facts.items()) or None,
         "facts": dict(happening.facts),
         "conversation_uuid": happening.conversation,

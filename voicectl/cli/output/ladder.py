@@ -188,7 +188,7 @@ def _step_line(step: Step, lanes: Mapping[str, Lane]) -> tuple[str | None, Line]
     date, time = _date_and_time(happening.at if happening.at is not None else happening.by)
     facts = "".join(f", {each} {value}" for each, value in happening.facts.items())
     again = f", reported {happening.repeats + 1} times" if happening.repeats else ""
-    text = clean(f"{happening.what}{facts}{again} ({', '.join(happening.tellers)})")
+    text = clean(f"{happening.what}{facts}{again} ({', '.join(happening.sources)})")
     lane = None if happening.uuid is None else lanes[happening.uuid]
     return date, Line(None, sign, time, lane, _mark(happening), text)
 

@@ -51,7 +51,7 @@ _FIRST_TIME = -62_135_596_800.0
 _LAST_TIME = 253_402_300_799.0  # the years 1 to 9999
 
 
-class Teller(StrEnum):
+class Source(StrEnum):
     """A source of reports."""
 
     API = "api"
@@ -61,7 +61,7 @@ class Teller(StrEnum):
     HERE = "here"
 
 
-_TELLERS = list(Teller)
+_SOURCES = list(Source)
 
 
 class Sort(IntEnum):
@@ -103,7 +103,7 @@ class Happening:
     conversation: str | None = None
     left: str | None = None
     outcome: str | None = None
-    tellers: tuple[Teller, ...]
+    sources: tuple[Source, ...]
     events: tuple[int, ...] = ()
     repeats: int = 0
     reference: str | None = None
@@ -111,7 +111,7 @@ class Happening:
     @property
     def is_ours(self) -> bool:
         """True if its time is by this machine's clock."""
-        return self.tellers[0] in (Teller.JOURNAL, Teller.HERE)
+        return self.sources[0] in (Source.JOURNAL, Source.HERE)
 
     @property
     def time(self) -> float:
@@ -128,7 +128,7 @@ class Happening:
             self.uuid or "",
             self.what,
             self.identity,
-            [_TELLERS.index(each) for each in self.tellers],
+            [_SOURCES.index(each) for each in self.sources],
             self.events,
             json.dumps([dict(self.facts), self.outcome, self.reference, self.conversation], sort_keys=True),
         )
@@ -153,7 +153,7 @@ def of_call(call: Call, asked_at: float) -> Iterator[Happening]:
             identity=("api", what),
             facts=facts,
             conversation=conversation,
-            tellers=(Teller.API,),
+            sources=(Source.API,),
         )
 
     began = _calendar(moment(call.raw.get("start_time")))
@@ -180,7 +180,7 @@ def of_event(stored: Stored) -> Happening:
         facts=_event_facts(arrival.kind, fields),
         conversation=arrival.conversation,
         left=arrival.conversation_from,
-        tellers=(Teller.EVENT if arrival.is_signed else Teller.UNSIGNED,),
+        sources=(Source.EVENT if arrival.is_signed else Source.UNSIGNED,),
         events=(stored.id,),
         repeats=stored.repeats,
     )
@@ -200,7 +200,7 @@ def of_note(note: Note) -> Happening:
         identity=(repr(note.at), note.what, note.outcome, detail),
         facts=facts,
         outcome=note.outcome,
-        tellers=(Teller.HERE,),
+        sources=(Source.HERE,),
     )
 
 
@@ -223,7 +223,7 @@ def of_intent(intent: Intent, uuid: str | None) -> Iterator[Happening]:
             identity=(intent.reference, what),
             facts={each: _cut(value) for each, value in facts.items() if value},
             outcome=outcome,
-            tellers=(Teller.JOURNAL,),
+            sources=(Source.JOURNAL,),
             reference=intent.reference,
         )
 
@@ -257,7 +257,7 @@ def merged(same: Iterable[Happening]) -> Happening:
         facts=facts,
         conversation=next((each.conversation for each in every if each.conversation), None),
         left=next((each.left for each in every if each.left), None),
-        tellers=tuple(sorted({teller for each in every for teller in each.tellers}, key=_TELLERS.index)),
+        sources=tuple(sorted({source for each in every for source in each.sources}, key=_SOURCES.index)),
         events=tuple(sorted({number for each in every for number in each.events})),
         repeats=sum({each.events: each.repeats for each in every}.values()),
         reference=next((each.reference for each in every if each.reference), None),

@@ -9,7 +9,7 @@
 #    API's record of a status joins the event of that status, and a "create" of the action log joins the journal's.
 # 2. The offset (_clock_ahead). Causality bounds it: a call is asked for before its first verified report, an action
 #    is noted at most NOTED_SECONDS after its effect, and a leg begins before an action on it succeeds. Only an offset
-#    that these bounds force, and that exceeds TOLD_SECONDS, is used. It is reported as a gap.
+#    that these bounds force, and that exceeds CLOCK_DIFFERENCE_SECONDS, is used. It is reported as a gap.
 # 3. Times (_ordered). Each entry gets the time of its own clock, minus the offset if that is this machine's. Then a
 #    cause that is later than its effect is moved back to the effect's time, never the effect forward:
 #      - a status is no later than any status of higher rank of the same leg;
@@ -33,7 +33,7 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from voicectl.core.timeline.entries import ALREADY, CREATE, DONE, UNKNOWN, Happening, Sort, Teller, merged
+from voicectl.core.timeline.entries import ALREADY, CREATE, DONE, UNKNOWN, Happening, Sort, Source, merged
 from voicectl.store.journal import IntentState
 from voicectl.voice.call import FINAL, HUMAN, CallStatus
 from voicectl.voice.event import Kind, moment, rank
@@ -50,7 +50,7 @@ NOTED_SECONDS = 20.0
 PAIRED_SECONDS = 60.0
 """Most seconds between an action and its effect, if there are more of one kind than of the other."""
 
-TOLD_SECONDS = 2.0
+CLOCK_DIFFERENCE_SECONDS = 2.0
 """Least difference of clocks that is reported, in seconds: rounded times and latency explain smaller ones."""
 
 _END = "end"
@@ -70,7 +70,7 @@ _EFFECTS: dict[str, str] = {
 
 _KEY = attrgetter("key")
 _DONE = (DONE, ALREADY)
-_VOUCHING = frozenset({Teller.API, Teller.EVENT})
+_VERIFIED = frozenset({Source.API, Source.EVENT})
 _RINGING, _ANSWERED = rank(CallStatus.RINGING), rank(CallStatus.ANSWERED)
 _DETECTED, _FINAL = rank(HUMAN), rank(CallStatus.COMPLETED)
 
@@ -208,7 +208,7 @@ def _collapsed(happenings: Iterable[Happening]) -> list[Happening]:
             fuller.setdefault((each.uuid, CREATE), each)
     same: defaultdict[_Place, list[Happening]] = defaultdict(list)
     for each in every:
-        is_brief = each.tellers == (Teller.API,) or (each.tellers == (Teller.HERE,) and each.what == CREATE)
+        is_brief = each.sources == (Source.API,) or (each.sources == (Source.HERE,) and each.what == CREATE)
         same[_place(fuller.get((each.uuid, each.what), each) if is_brief else each)].append(each)
     return [merged(each) for each in same.values()]
 
@@ -246,17 +246,17 @@ def _clock_ahead(happenings: Sequence[Happening]) -> float:
     """Return the seconds that this machine's clock was ahead of the platform's; 0 if nothing shows a difference."""
     at_least, at_most = -math.inf, math.inf
     for own in _by_leg(happenings):
-        vouched = _moments(each for each in own.all if not _VOUCHING.isdisjoint(each.tellers))
+        verified = _moments(each for each in own.all if not _VERIFIED.isdisjoint(each.sources))
         for asked in _moments(own.asked):
-            at_least = max(at_least, asked - min(vouched, default=math.inf))
+            at_least = max(at_least, asked - min(verified, default=math.inf))
         for deed, effect in own.effects():
             if deed.at is not None and effect.at is not None:
                 at_least = max(at_least, deed.at - NOTED_SECONDS - effect.at)
         deeds = _moments(each for each in own.deeds if each.outcome in _DONE)
         at_most = min(at_most, min(deeds, default=math.inf) - max(_moments(own.begun), default=-math.inf))
-    if at_least > TOLD_SECONDS:
+    if at_least > CLOCK_DIFFERENCE_SECONDS:
         return at_least
-    return at_most if at_most < -TOLD_SECONDS else 0.0
+    return at_most if at_most < -CLOCK_DIFFERENCE_SECONDS else 0.0
 
 
 class _Own:
@@ -377,7 +377,7 @@ def _ended(uuid: str, own: Sequence[_Numbered], refusal: str) -> Iterator[_Place
 
 def _unmoved(uuid: str, own: Sequence[_Numbered], call: Call | None) -> Iterator[_Placed]:
     """Yield a gap for each change of conversation that neither an event nor an action from this machine explains."""
-    unspent = _untold_moves(own)
+    unspent = _unreported_moves(own)
     current: str | None = None
     since = -1
 
@@ -404,7 +404,7 @@ def _unmoved(uuid: str, own: Sequence[_Numbered], call: Call | None) -> Iterator
         yield own[-1][0] + 1, Gap(uuid=uuid, what="transfer", detail=detail)
 
 
-def _untold_moves(own: Sequence[_Numbered]) -> list[_Numbered]:
+def _unreported_moves(own: Sequence[_Numbered]) -> list[_Numbered]:
     """Return the moves made from this machine whose effect no event reports."""
     reported = {id(deed) for deed, _ in _Own([each for _, each in own]).effects()}
     return [
