@@ -15,7 +15,7 @@ from vonage_jwt.verify_jwt import verify_signature
 
 from voicectl import tokens
 from voicectl.errors import SignatureError
-from voicectl.webhook.signature import MAX_AGE_SECONDS, MAX_AHEAD_SECONDS, Verified, Verifier, vouched
+from voicectl.webhook.signature import MAX_AGE_SECONDS, MAX_AHEAD_SECONDS, Verified, Verifier, signed_content
 
 from .signing import API_KEY, APPLICATION, GONE, NOW, SECRET, bearer, claims, event, segment, signed, token
 
@@ -281,15 +281,15 @@ class TestGet:
     """The documented ordered form: the parameters as one object of JSON, without spaces."""
 
     def test_the_form(self) -> None:
-        assert vouched("GET", QUERY, b"") == (
+        assert signed_content("GET", QUERY, b"") == (
             b'{"to":"447700900456","from":"447700900789","uuid":"x y","a":["1","2"],"empty":""}'
         )
 
     def test_it_is_believed(self) -> None:
-        assert verify(bearer(vouched("GET", QUERY, b"")), b"", method="GET", query=QUERY)
+        assert verify(bearer(signed_content("GET", QUERY, b"")), b"", method="GET", query=QUERY)
 
     def test_order_and_values_count(self) -> None:
-        authorization = bearer(vouched("GET", b"a=1&b=2", b""))
+        authorization = bearer(signed_content("GET", b"a=1&b=2", b""))
         for query in (b"b=2&a=1", b"a=1", b"a=1&b=3", b"a=1&b=2&c="):
             assert "query" in refusal(authorization, b"", method="GET", query=query).message
 

@@ -326,13 +326,13 @@ class App:
     def _sign(self) -> Sign:
         """Return a function that signs a webhook."""
         from voicectl import tokens
-        from voicectl.webhook.signature import vouched
+        from voicectl.webhook.signature import signed_content
 
         api_key, (secret, *_) = next(iter(self.signature_secrets().items()))
 
         def sign(method: str, query: bytes, body: bytes) -> str:
             return tokens.webhook_token(
-                vouched(method, query, body),
+                signed_content(method, query, body),
                 secret=secret,
                 api_key=api_key or ANY_ACCOUNT,
                 application_id=self.target.application_id,

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from voicectl.errors import VoicectlError
-from voicectl.webhook.rules import MAX_TOLD, Reading, stamp
+from voicectl.webhook.rules import MAX_LISTED, Reading, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -51,7 +51,7 @@ class Answers:
         reading = Reading(path, self._allows)
         self._rules: tuple[Rule, ...] = reading.rules()
         self._stamps = reading.stamps
-        self._told: tuple[str, Mapping[Path, Stamp | None]] | None = None
+        self._reported: tuple[str, Mapping[Path, Stamp | None]] | None = None
         self._warn(reading)
 
     def answer(self, fields: Mapping[str, Any], *, direction: str) -> bytes | None:
@@ -84,17 +84,17 @@ class Answers:
         except Exception as exc:  # noqa: BLE001 (the old answers stay in use, whatever is wrong with the file)
             self._stay(reading, f"{self._path} cannot be used: {type(exc).__name__}")
         else:
-            self._told = None
+            self._reported = None
             self._warn(reading)
         self._stamps = reading.stamps
 
     def _stay(self, reading: Reading, why: str) -> None:
-        if (why, reading.stamps) != self._told:  # a file that cannot be opened is tried at each check
-            self._told = why, reading.stamps
+        if (why, reading.stamps) != self._reported:  # a file that cannot be opened is tried at each check
+            self._reported = why, reading.stamps
             self._on_trouble(f"the changed answers are not used, and the old ones stay: {why}")
 
     def _warn(self, reading: Reading) -> None:
-        for line in reading.warnings[:MAX_TOLD]:
+        for line in reading.warnings[:MAX_LISTED]:
             self._on_trouble(line)
-        if (more := len(reading.warnings) - MAX_TOLD) > 0:
+        if (more := len(reading.warnings) - MAX_LISTED) > 0:
             self._on_trouble(f"... and {more} more warnings")

@@ -40,7 +40,7 @@ MAX_BYTES = 1 << 20
 
 MAX_RULES = 500
 MAX_PATTERN = 256
-MAX_TOLD = 10
+MAX_LISTED = 10
 
 Stamp = tuple[int, int, int, int]
 """A file's version: the times of its last change of content and of metadata in nanoseconds, its size, its inode."""
@@ -206,7 +206,7 @@ class Reading:
         self._judge(
             before,
             [
-                (finding.is_error, f"{line}:{column}: {_told(finding)}")
+                (finding.is_error, f"{line}:{column}: {_finding_line(finding)}")
                 for finding, line, column in lint_file(content)
             ],
         )
@@ -223,17 +223,17 @@ class Reading:
     def _flow(self, value: Any, where: str) -> Flow:
         """Return the NCCO that is written in a rule."""
         _check_is_json(value, where)
-        self._judge(f"{where}: ", [(finding.is_error, _told(finding)) for finding in lint(value)])
+        self._judge(f"{where}: ", [(finding.is_error, _finding_line(finding)) for finding in lint(value)])
         return self._prepare(value, lambda _: where)
 
     def _judge(self, before: str, findings: list[tuple[bool, str]]) -> None:
         """Add the warnings, and raise the errors."""
-        self.warnings += [before + told for is_error, told in findings if not is_error]
-        errors = [told for is_error, told in findings if is_error]
+        self.warnings += [before + text for is_error, text in findings if not is_error]
+        errors = [text for is_error, text in findings if is_error]
         if errors:
-            more = len(errors) - MAX_TOLD
-            told = "; ".join(errors[:MAX_TOLD]) + (f"; and {more} more" if more > 0 else "")
-            raise InputError(before + told, hint="'voicectl ncco lint FILE' checks an NCCO.")
+            more = len(errors) - MAX_LISTED
+            text = "; ".join(errors[:MAX_LISTED]) + (f"; and {more} more" if more > 0 else "")
+            raise InputError(before + text, hint="'voicectl ncco lint FILE' checks an NCCO.")
 
     def _prepare(self, flow: Ncco, place: Callable[[json_places.Path], str]) -> Flow:
         """Prepare a *flow* in which the linter found no error; *place* returns the position of a path in it."""
@@ -372,7 +372,7 @@ def _check_is_json(value: Any, where: str) -> None:
     )
 
 
-def _told(finding: Finding) -> str:
+def _finding_line(finding: Finding) -> str:
     return f"{finding.severity}: {show(finding.path)}: {finding.message} {finding.hint}"
 
 

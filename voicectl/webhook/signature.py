@@ -179,7 +179,7 @@ def _jws() -> jwt.PyJWS:
 _JWS = _jws()
 
 
-def vouched(method: str, query: bytes, body: bytes) -> bytes:
+def signed_content(method: str, query: bytes, body: bytes) -> bytes:
     """Return the content that a token's hash covers: the body, or the parameters of a GET as compact JSON.
 
     The parameters keep their order, and their values are strings; one that occurs several times is an array.
@@ -218,7 +218,7 @@ def _check_hash(given: object, method: str, query: bytes, body: bytes) -> None:
         raise SignatureError("The token has no 'payload_hash', so it does not cover the content.", hint=hint)
     if not isinstance(given, str) or not _HASH.fullmatch(given):
         raise SignatureError("The token's 'payload_hash' is not 64 hexadecimal digits in lower case.")
-    if hmac.compare_digest(given, hashlib.sha256(vouched(method, query, body)).hexdigest()):
+    if hmac.compare_digest(given, hashlib.sha256(signed_content(method, query, body)).hexdigest()):
         return
     if method == "GET" and given == _EMPTY_HASH:
         raise SignatureError("The token covers an empty body, but not the query of the URL.", hint=hint)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from voicectl import tokens
 from voicectl.errors import InputError
 from voicectl.store.events import MAX_INDEXED
-from voicectl.webhook.signature import ALGORITHM, ISSUER, MAX_AGE_SECONDS, MAX_AHEAD_SECONDS, vouched
+from voicectl.webhook.signature import ALGORITHM, ISSUER, MAX_AGE_SECONDS, MAX_AHEAD_SECONDS, signed_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -120,7 +120,7 @@ def examine(
         application_id: The application that the webhooks must be for.
         now: The time for the check of freshness, in Unix seconds.
     """
-    yield Check("request", None, f"{request.method} {_told(request.path)}")
+    yield Check("request", None, f"{request.method} {_shortened(request.path)}")
     values = request.authorization
     if len(values) != 1:
         yield Check("token", False, f"{len(values) or 'no'} Authorization header{'s' * (len(values) != 1)}")
@@ -131,26 +131,30 @@ def examine(
     except tokens.TokenError as exc:
         yield Check("token", False, str(exc))
         return
-    yield Check("token", scheme.lower() == "bearer", f"{_told(scheme)}, with {len(claims)} claims")
+    yield Check("token", scheme.lower() == "bearer", f"{_shortened(scheme)}, with {len(claims)} claims")
     yield Check(
-        "algorithm", header.get("alg") == ALGORITHM, f"{_told(header.get('alg'))}, expected {ALGORITHM}"
+        "algorithm", header.get("alg") == ALGORITHM, f"{_shortened(header.get('alg'))}, expected {ALGORITHM}"
     )
     api_key = claims.get("api_key")
     known = (secrets.get(api_key) if isinstance(api_key, str) else None) or secrets.get(None, ())
     whose = "a signature secret is known for it" if known else "no signature secret is known for it"
-    yield Check("account", isinstance(api_key, str) and bool(known), f"api_key {_told(api_key)}: {whose}")
+    yield Check(
+        "account", isinstance(api_key, str) and bool(known), f"api_key {_shortened(api_key)}: {whose}"
+    )
     is_signed = any(_is_made_with(secret, token.strip(" \t")) for secret in known)
     yield Check(
         "signature", is_signed, f"{'made' if is_signed else 'not made'} with a known signature secret"
     )
-    yield Check("issuer", claims.get("iss") == ISSUER, f"iss {_told(claims.get('iss'))}, expected {ISSUER}")
+    yield Check(
+        "issuer", claims.get("iss") == ISSUER, f"iss {_shortened(claims.get('iss'))}, expected {ISSUER}"
+    )
     named = claims.get("application_id")
     is_ours = "application_id" not in claims or named == application_id
-    yield Check("application", is_ours, f"{_told(named or 'not named')}; this is {application_id}")
+    yield Check("application", is_ours, f"{_shortened(named or 'not named')}; this is {application_id}")
     yield _payload(request, claims)
     yield _time(claims, now)
     jti = claims.get("jti")
-    yield Check("id", isinstance(jti, str) and 0 < len(jti) <= MAX_INDEXED, f"jti {_told(jti)}")
+    yield Check("id", isinstance(jti, str) and 0 < len(jti) <= MAX_INDEXED, f"jti {_shortened(jti)}")
 
 
 def claims_of(request: RecordedRequest) -> Mapping[str, Any]:
@@ -164,16 +168,18 @@ def claims_of(request: RecordedRequest) -> Mapping[str, Any]:
 def _payload(request: RecordedRequest, claims: Mapping[str, Any]) -> Check:
     claim = claims.get("payload_hash")
     body = request.body(claim)
-    content = vouched(request.method, request.query, body)
+    content = signed_content(request.method, request.query, body)
     found = hashlib.sha256(content).hexdigest()
     what = "the query as JSON" if request.method == "GET" else f"the body, {len(body)} bytes,"
-    return Check("payload", claim == found, f"payload_hash {_told(claim)}; {what} has the hash {found}")
+    return Check("payload", claim == found, f"payload_hash {_shortened(claim)}; {what} has the hash {found}")
 
 
 def _time(claims: Mapping[str, Any], now: float) -> Check:
     issued = moment(claims.get("iat"))
     if issued is None:
-        return Check("time", False, f"iat {_told(claims.get('iat'))}, which is not a time in whole seconds")
+        return Check(
+            "time", False, f"iat {_shortened(claims.get('iat'))}, which is not a time in whole seconds"
+        )
     age = now - issued
     ends, begins = claims.get("exp", now + 1), claims.get("nbf", now)
     is_good = -MAX_AHEAD_SECONDS <= age <= MAX_AGE_SECONDS
@@ -194,7 +200,7 @@ def moment(value: object) -> int | None:
     return value if 0 <= value < _LAST_SECOND else None
 
 
-def _told(value: object) -> str:
+def _shortened(value: object) -> str:
     """Return a claim as text, shortened if it is long: an unverified token may claim anything."""
     text = str(value)
     return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}..."

@@ -18,25 +18,25 @@ class Warnings:
     Threads may share it.
 
     Args:
-        tell: Called with each line to show.
+        report: Called with each line to show.
     """
 
     def __init__(
-        self, tell: Callable[[str], None], *, monotonic: Callable[[], float] = time.monotonic
+        self, report: Callable[[str], None], *, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        self._tell = tell
+        self._report = report
         self._monotonic = monotonic
-        self._told: dict[str, float] = {}
-        self._untold: dict[str, int] = {}
+        self._reported_at: dict[str, float] = {}
+        self._left_out: dict[str, int] = {}
 
     def __call__(self, kind: str, line: str) -> None:
         """Report *line*, unless one of its *kind* was reported just now."""
-        now, last = self._monotonic(), self._told.get(kind)
+        now, last = self._monotonic(), self._reported_at.get(kind)
         if last is not None and now - last < PAUSE_SECONDS:
-            self._untold[kind] = self._untold.get(kind, 0) + 1
+            self._left_out[kind] = self._left_out.get(kind, 0) + 1
             return
-        if len(self._told) >= MAX_KINDS:
-            self._told.clear()
-        self._told[kind] = now
-        more = self._untold.pop(kind, 0)
-        self._tell(f"{line} ({more} more like this since the last warning)" if more else line)
+        if len(self._reported_at) >= MAX_KINDS:
+            self._reported_at.clear()
+        self._reported_at[kind] = now
+        more = self._left_out.pop(kind, 0)
+        self._report(f"{line} ({more} more like this since the last warning)" if more else line)
