@@ -167,8 +167,8 @@ def file_id(url: str) -> str | None:
 
 
 def _start(fields: dict[str, Any], received: float) -> float:
-    told = (event.moment(fields.get(name)) for name in ("start_time", "timestamp"))
-    for each in told:
+    times_given = (event.moment(fields.get(name)) for name in ("start_time", "timestamp"))
+    for each in times_given:
         if each is not None:
             try:
                 times.utc(each)

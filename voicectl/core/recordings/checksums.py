@@ -71,7 +71,7 @@ class Manifest:
         Raises:
             UnwritableError: The manifest cannot be read.
         """
-        with self._threads, self._told():
+        with self._threads, self._file_errors():
             try:
                 with files.opened(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK) as handle:
                     self._read(handle)
@@ -94,7 +94,7 @@ class Manifest:
         listed = self.find(uuid, recording.is_transcription)
         if listed is None:
             return None
-        with self._told():
+        with self._file_errors():
             try:
                 found = (self._directory / listed.name).lstat()
             except FileNotFoundError:
@@ -111,7 +111,7 @@ class Manifest:
         Raises:
             UnwritableError: The manifest cannot be written.
         """
-        with self._threads, self._told(), self._alone() as handle:
+        with self._threads, self._file_errors(), self._alone() as handle:
             self._read(handle)
             listed = self._listed.get((name.uuid, name.is_transcription))
             if listed is not None and listed.name == str(name):
@@ -165,7 +165,7 @@ class Manifest:
         self._listed = {}
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _file_errors(self) -> Iterator[None]:
         try:
             yield
         except OSError as exc:

@@ -110,7 +110,7 @@ class Fetcher:
         self._directory = directory
         self._files = files
         self._hosts = hosts
-        self._on_progress = on_progress or _tell_nobody
+        self._on_progress = on_progress or _ignore_progress
         self._overlap = overlap
         self._manifest = Manifest(directory)
 
@@ -288,8 +288,8 @@ class _Intake:
         if answer.status == 200:
             return 0
         if answer.status == 206 and self._begin and size is not None:
-            told = f"bytes {self._begin}-{size - 1}/{size}"
-            if answer.headers.get("Content-Range") == told:
+            expected_range = f"bytes {self._begin}-{size - 1}/{size}"
+            if answer.headers.get("Content-Range") == expected_range:
                 return self._begin
         self._may_resume = False
         raise NoAnswer("the answer is not the requested range")
@@ -408,5 +408,5 @@ def _not_it(why: str) -> TransportError:
     )
 
 
-def _tell_nobody(_done: int, _all: int | None) -> None:
+def _ignore_progress(_done: int, _all: int | None) -> None:
     return

@@ -198,20 +198,20 @@ def address_of(application: dict[str, Any], webhook: Webhook) -> Any:
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """Return a line for each webhook, and each setting of signing, that differs."""
-    old, new = _told(before), _told(after)
-    return [f"{name}: {old[name]} -> {told}" for name, told in new.items() if told != old[name]]
+    """Return a line for each webhook, and each shown of signing, that differs."""
+    old, new = _settings(before), _settings(after)
+    return [f"{name}: {old[name]} -> {shown}" for name, shown in new.items() if shown != old[name]]
 
 
-def _told(application: dict[str, Any]) -> dict[str, str]:
-    told = {}
+def _settings(application: dict[str, Any]) -> dict[str, str]:
+    shown = {}
     for each in webhooks(application):
         method = f" ({each['http_method']})" if each.get("http_method") else ""
-        told[each["webhook"]] = f"{each['address']}{method}" if each["address"] else "none"
+        shown[each["webhook"]] = f"{each['address']}{method}" if each["address"] else "none"
         signed = each["signed_callbacks"]
         capability = each["webhook"].partition(".")[0]
-        told[f"{capability} signed"] = "yes" if signed is True else "no" if signed is False else "not set"
-    return told
+        shown[f"{capability} signed"] = "yes" if signed is True else "no" if signed is False else "not set"
+    return shown
 
 
 def _grants(wish: Wish, application: dict[str, Any]) -> bool:

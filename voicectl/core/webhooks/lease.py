@@ -103,7 +103,7 @@ def urls(
             is_over = True
         finally:
             with _calm(interrupts):
-                loan.end(taking, is_told=not is_over)
+                loan.end(taking, is_remark_only=not is_over)
 
 
 def restore_left(
@@ -125,7 +125,7 @@ def restore_left(
         try:
             loan.give_back(lease)
         except VoicectlError as exc:
-            loan.tell_left(lease, exc)
+            loan.warn_left(lease, exc)
             raise
 
 
@@ -185,9 +185,9 @@ class _Loan:
                 update = update_application(self.api, self.clock, application_id, Take.of(lease))
             except Moved:
                 continue
-            if (told := lease.with_told(update.after)) != lease:
-                self._write(told)
-            self._tell(update)
+            if (returned := lease.with_returned(update.after)) != lease:
+                self._write(returned)
+            self._remark_changes(update)
             for each in (lent for lent in lease.lent if lent.was_anothers):
                 address = (each.before or {}).get("address")
                 self.remark(
@@ -206,7 +206,7 @@ class _Loan:
             if self.lease is None:
                 self.remark(f"warning: the webhooks were restored, but could not be set again: {exc.message}")
             else:
-                self.tell_left(self.lease, exc)
+                self.warn_left(self.lease, exc)
 
     def give_back(self, lease: Lease) -> None:
         """Restore the webhooks that still point to this receiver, and delete the lease.
@@ -232,16 +232,16 @@ class _Loan:
                 gone.append(each)
         if gone:
             self.remark(f"To restore the earlier value: {replace(lease, lent=tuple(gone)).by_hand()}")
-        self._tell(update)
+        self._remark_changes(update)
         self.path.unlink(missing_ok=True)
         self.lease = None
 
-    def end(self, taking: Beside[Any] | None, *, is_told: bool) -> None:
+    def end(self, taking: Beside[Any] | None, *, is_remark_only: bool) -> None:
         """Restore the webhooks within :data:`END_SECONDS` in all, or say what is left to do.
 
         Args:
             taking: The thread that sets the webhooks, which may still be running.
-            is_told: Report an error as a remark, because another exception ends the block; else raise it.
+            is_remark_only: Report an error as a remark, because another exception ends the block; else raise it.
         """
         until = time.monotonic() + END_SECONDS
         try:
@@ -252,16 +252,16 @@ class _Loan:
         except BaseException as exc:
             lease = self.lease
             is_fault = isinstance(exc, VoicectlError) and not isinstance(exc, Interrupted)
-            if isinstance(exc, VoicectlError) and lease is not None and is_fault and not is_told:
+            if isinstance(exc, VoicectlError) and lease is not None and is_fault and not is_remark_only:
                 message, exc.hint = _left(lease, exc)
                 exc.message = message[0].upper() + message[1:]
                 raise
             if lease is not None:
-                self.tell_left(lease, exc)
+                self.warn_left(lease, exc)
             if not is_fault:
                 raise
 
-    def tell_left(self, lease: Lease, exc: BaseException) -> None:
+    def warn_left(self, lease: Lease, exc: BaseException) -> None:
         """Warn that the webhooks may still point to this receiver, and say what to do."""
         message, hint = _left(lease, exc)
         self.remark(f"warning: {message}")
@@ -291,7 +291,7 @@ class _Loan:
         files.write_private(self.path, lease.to_json())
         self.lease = lease
 
-    def _tell(self, update: Update) -> None:
+    def _remark_changes(self, update: Update) -> None:
         if update.is_changed:
             for line in differences(update.before, update.after):
                 self.remark(line)

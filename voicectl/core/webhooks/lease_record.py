@@ -56,12 +56,12 @@ class Lent:
         """Return True if the webhook still points to this receiver."""
         return address_of(application, self.webhook) in self.ours
 
-    def with_told(self, application: dict[str, Any]) -> Lent:
+    def with_returned(self, application: dict[str, Any]) -> Lent:
         """Return the webhook with the address in *application*, as the API returned it, added to *ours*."""
-        told = address_of(application, self.webhook)
-        if not told or told in self.ours or told == (self.before or {}).get("address"):
+        returned = address_of(application, self.webhook)
+        if not returned or returned in self.ours or returned == (self.before or {}).get("address"):
             return self
-        return replace(self, ours=(*self.ours, told))
+        return replace(self, ours=(*self.ours, returned))
 
     @property
     def was_anothers(self) -> bool:
@@ -120,9 +120,9 @@ class Lease:
             created=() if capabilities.get("voice") is not None else ("voice",),
         )
 
-    def with_told(self, application: dict[str, Any]) -> Lease:
+    def with_returned(self, application: dict[str, Any]) -> Lease:
         """Return the lease with the addresses in *application* added: the API may write them in its own form."""
-        return replace(self, lent=tuple(each.with_told(application) for each in self.lent))
+        return replace(self, lent=tuple(each.with_returned(application) for each in self.lent))
 
     def by_hand(self) -> str:
         """Return the command that restores the webhooks."""
