@@ -137,8 +137,8 @@ class Gatherer:
     If the API or the store does not answer, that is a gap, and the other sources are used.
 
     Args:
-        events: The event store; None if there is none that works.
-        journal: The journal; None if there is none that works.
+        events: The event store, if one works; else None.
+        journal: The journal, if it works; else None.
         gaps: The sources that could not be opened.
     """
 

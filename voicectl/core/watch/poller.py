@@ -63,7 +63,7 @@ class Tail:
     """The stored events of legs, from now on; after a failure of the store it is tried again.
 
     Args:
-        open_: Returns the store, or None if there is none.
+        open_: Returns the store, or None without one.
         clock: Measures the time until the next try.
         is_needed: Raise the errors of the store: only events show what is waited for.
 

@@ -67,12 +67,12 @@ class PollStatus:
 
     Attributes:
         began: The start of the polling.
-        asking: The start of the request that is under way; None if there is none.
+        asking: The start of the request that is under way, or None.
         answered: The time of the API's last answer.
         trouble: The error of the last poll; None if it succeeded.
         is_limited: True if that error was a rate limit.
         pause: Seconds from one poll to the next.
-        events: The error of the event store; None if it works, or there is none.
+        events: The error of the event store, or None.
         has_events: True if there is an event store.
     """
 

@@ -82,7 +82,7 @@ class Sight:
         call: Its record and its events, as :class:`~voicectl.core.history.History` merges them.
         ended: The time of its end, or of noticing it, in Unix seconds; None if the leg is live.
         is_gone: True if the API has no record of it any more.
-        disagreement: The contradiction between the API and the events; None if there is none.
+        disagreement: The contradiction between the API and the events, or None.
         has_events: True if the leg has events.
         is_settled: True if every source that knows the leg reports its end.
     """

@@ -198,7 +198,7 @@ def address_of(application: dict[str, Any], webhook: Webhook) -> Any:
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """Return a line for each webhook, and each shown of signing, that differs."""
+    """Return a line for each webhook, and each setting of signing, that differs."""
     old, new = _settings(before), _settings(after)
     return [f"{name}: {old[name]} -> {shown}" for name, shown in new.items() if shown != old[name]]
 
