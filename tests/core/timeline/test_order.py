@@ -185,7 +185,7 @@ def test_of_several_moves_each_comes_before_its_transfer() -> None:
     found = traced(*stored, ours=[note("move", 10.2, room="a"), note("transfer", 20.2)])
 
     assert whats(found) == ["started", "move", "transfer", "transfer", "transfer"]
-    assert [step.happening.sort for step in found.steps][1:] == [Sort.DEED, Sort.OTHER] * 2
+    assert [step.happening.sort for step in found.steps][1:] == [Sort.ACTION, Sort.OTHER] * 2
 
 
 def test_somebody_elses_transfer_is_not_what_ours_led_to() -> None:
@@ -439,7 +439,9 @@ def test_causes_come_before_effects(told: list[Happening]) -> None:
         assert ranks == sorted(ranks)
         asked = [place for place, each in enumerate(own) if each.sort is Sort.ASKED]
         assert asked in ([], [0])
-        deeds = [place for place, each in enumerate(own) if each.sort is Sort.DEED and each.outcome == "done"]
+        deeds = [
+            place for place, each in enumerate(own) if each.sort is Sort.ACTION and each.outcome == "done"
+        ]
         begun = [
             place for place, each in enumerate(own) if each.sort is Sort.STATUS and 0 < rank(each.what) < 3
         ]

@@ -208,7 +208,7 @@ def _date_and_time(moment: float | None) -> tuple[str | None, str]:
 
 
 def _mark(happening: Happening) -> str:
-    if happening.sort in (Sort.ASKED, Sort.DEED):
+    if happening.sort in (Sort.ASKED, Sort.ACTION):
         return ACTION
     if happening.sort is Sort.STATUS:
         return END if _is_end(happening) else STATUS

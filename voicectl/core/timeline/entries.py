@@ -70,7 +70,7 @@ class Sort(IntEnum):
     ASKED = 0
     SETTLED = 1
     STATUS = 2
-    DEED = 3
+    ACTION = 3
     OTHER = 4
 
 
@@ -193,7 +193,7 @@ def of_note(note: Note) -> Happening:
     if note.outcome != DONE:
         facts = {"outcome": _cut(note.outcome)} | facts
     return Happening(
-        sort=Sort.OTHER if note.what == REGION else Sort.DEED,
+        sort=Sort.OTHER if note.what == REGION else Sort.ACTION,
         at=_calendar(note.at),
         uuid=leg_key(note.uuid),
         what=_cut(note.what),

@@ -230,11 +230,13 @@ def _ordered(happenings: Sequence[Happening], ahead: float) -> list[Step]:
             for each in group:
                 times[id(each)] = min(times[id(each)], latest)
             latest = min(latest, *(times[id(each)] for each in group))
-        for deed, effect in own.effects():
-            times[id(deed)] = min(times[id(deed)], times[id(effect)])
-        first_deed = min((times[id(each)] for each in own.deeds if each.outcome in _DONE), default=math.inf)
+        for action, effect in own.effects():
+            times[id(action)] = min(times[id(action)], times[id(effect)])
+        first_action = min(
+            (times[id(each)] for each in own.actions if each.outcome in _DONE), default=math.inf
+        )
         for each in own.begun:
-            times[id(each)] = min(times[id(each)], first_deed)
+            times[id(each)] = min(times[id(each)], first_action)
         first = min(times[id(each)] for each in own.all)
         for each in own.asked:
             times[id(each)] = first
@@ -249,11 +251,11 @@ def _clock_ahead(happenings: Sequence[Happening]) -> float:
         verified = _moments(each for each in own.all if not _VERIFIED.isdisjoint(each.sources))
         for asked in _moments(own.asked):
             at_least = max(at_least, asked - min(verified, default=math.inf))
-        for deed, effect in own.effects():
-            if deed.at is not None and effect.at is not None:
-                at_least = max(at_least, deed.at - NOTED_SECONDS - effect.at)
-        deeds = _moments(each for each in own.deeds if each.outcome in _DONE)
-        at_most = min(at_most, min(deeds, default=math.inf) - max(_moments(own.begun), default=-math.inf))
+        for action, effect in own.effects():
+            if action.at is not None and effect.at is not None:
+                at_least = max(at_least, action.at - NOTED_SECONDS - effect.at)
+        actions = _moments(each for each in own.actions if each.outcome in _DONE)
+        at_most = min(at_most, min(actions, default=math.inf) - max(_moments(own.begun), default=-math.inf))
     if at_least > CLOCK_DIFFERENCE_SECONDS:
         return at_least
     return at_most if at_most < -CLOCK_DIFFERENCE_SECONDS else 0.0
@@ -265,7 +267,7 @@ class _Own:
     def __init__(self, happenings: Sequence[Happening]) -> None:
         self.all = happenings
         self.asked = [each for each in happenings if each.sort is Sort.ASKED]
-        self.deeds = [each for each in happenings if each.sort is Sort.DEED]
+        self.actions = [each for each in happenings if each.sort is Sort.ACTION]
         self.begun = [
             each for each in happenings if each.sort is Sort.STATUS and 0 < rank(each.what) <= _RINGING
         ]
@@ -280,34 +282,34 @@ class _Own:
 
     def effects(self) -> Iterator[tuple[Happening, Happening]]:
         """Yield the successful actions that have an effect, each with that effect."""
-        deeds: defaultdict[str, list[Happening]] = defaultdict(list)
-        for each in self.deeds:
+        actions: defaultdict[str, list[Happening]] = defaultdict(list)
+        for each in self.actions:
             if each.outcome == DONE:
-                deeds[_EFFECTS.get(each.what, "")].append(each)
+                actions[_EFFECTS.get(each.what, "")].append(each)
         effects: defaultdict[str, list[Happening]] = defaultdict(list)
-        if deeds:
+        if actions:
             for each in self.all:
                 if each.sort is Sort.OTHER and each.events:
                     effects[each.what].append(each)
             ends = [each for each in self.all if each.sort is Sort.STATUS and rank(each.what) == _FINAL]
             effects[_END] = sorted(ends, key=_KEY)[:1]
-        for what, done in deeds.items():
+        for what, done in actions.items():
             yield from _paired(sorted(done, key=_KEY), sorted(effects[what], key=_KEY))
 
 
 def _paired(
-    deeds: Sequence[Happening], effects: Sequence[Happening]
+    actions: Sequence[Happening], effects: Sequence[Happening]
 ) -> Iterator[tuple[Happening, Happening]]:
     """Pair actions with effects: in order if there are equally many, else those that are near in time."""
-    if len(deeds) == len(effects):
-        yield from zip(deeds, effects, strict=True)
+    if len(actions) == len(effects):
+        yield from zip(actions, effects, strict=True)
         return
     left = deque(effects)
-    for deed in deeds:
-        while left and left[0].time < deed.time - PAIRED_SECONDS:
+    for action in actions:
+        while left and left[0].time < action.time - PAIRED_SECONDS:
             left.popleft()
-        if left and left[0].time <= deed.time + PAIRED_SECONDS:
-            yield deed, left.popleft()
+        if left and left[0].time <= action.time + PAIRED_SECONDS:
+            yield action, left.popleft()
 
 
 def _by_leg(happenings: Iterable[Happening]) -> list[_Own]:
@@ -329,7 +331,7 @@ def _level(happening: Happening) -> float:
             return 0.0
         case Sort.SETTLED:
             return 0.5
-        case Sort.DEED:
+        case Sort.ACTION:
             return _RINGING + 0.5
         case Sort.STATUS if rank(happening.what):
             return float(rank(happening.what))
@@ -383,8 +385,8 @@ def _unmoved(uuid: str, own: Sequence[_Numbered], call: Call | None) -> Iterator
 
     def is_ours(before: float, by: float) -> bool:
         """Return True if an action explains a change after *since*, and use that action up."""
-        for place, (number, deed) in enumerate(unspent):
-            if number > since and (number < before or deed.time - NOTED_SECONDS <= by):
+        for place, (number, action) in enumerate(unspent):
+            if number > since and (number < before or action.time - NOTED_SECONDS <= by):
                 del unspent[: place + 1]
                 return True
         return False
@@ -406,11 +408,11 @@ def _unmoved(uuid: str, own: Sequence[_Numbered], call: Call | None) -> Iterator
 
 def _unreported_moves(own: Sequence[_Numbered]) -> list[_Numbered]:
     """Return the moves made from this machine whose effect no event reports."""
-    reported = {id(deed) for deed, _ in _Own([each for _, each in own]).effects()}
+    reported = {id(action) for action, _ in _Own([each for _, each in own]).effects()}
     return [
         (number, each)
         for number, each in own
-        if each.sort is Sort.DEED
+        if each.sort is Sort.ACTION
         and each.outcome == DONE
         and _EFFECTS.get(each.what) == Kind.TRANSFER
         and id(each) not in reported
