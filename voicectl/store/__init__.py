@@ -1,1 +1,1 @@
-"""What happened, kept: the journal of what this machine asked for, and its shared pace."""
+"""Files and databases of voicectl: the journal, the event stores, the rate limiter and caches."""
