@@ -22,7 +22,7 @@ from tests.support.servers import Canned, Request, page, reply
 from tests.support.terminal import converse
 from tests.support.waiting import PATIENCE_SECONDS, eventually
 from voicectl.clock import SystemClock
-from voicectl.store.rate_limiter import OTHERS_PER_SECOND, SharedPace
+from voicectl.store.rate_limiter import OTHERS_PER_SECOND, RateLimiter
 from voicectl.voice import speech
 
 OTHER = "447700900002"
@@ -446,8 +446,8 @@ def fill_the_pace(room: Room, seconds: float) -> None:
     """Have other processes wait for their turns, for so long."""
     assert room.sandbox is not None
     directory = room.state / room.sandbox.identity.application_id
-    pace = SharedPace(directory / "pace", room.clock, pytest.fail)
-    pace._reserve(0, round(OTHERS_PER_SECOND * (seconds + 1)), urgent=True, budget=0)
+    rate_limiter = RateLimiter(directory / "pace", room.clock, pytest.fail)
+    rate_limiter._reserve(0, round(OTHERS_PER_SECOND * (seconds + 1)), urgent=True, budget=0)
 
 
 @pytest.mark.parametrize(

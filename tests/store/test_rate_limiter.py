@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.support.clock import FakeClock
 from voicectl.errors import RateLimitedError
 from voicectl.sandbox.limits import Limits
-from voicectl.store.rate_limiter import SharedPace
+from voicectl.store.rate_limiter import RateLimiter
 
 about = partial(pytest.approx, abs=1e-4)  # the file holds microseconds
 Take = Callable[..., float]
@@ -37,8 +37,8 @@ def take(tmp_path: Path, clock: FakeClock, remarks: list[str]) -> Take:
     """Takes a turn; each time as another process would."""
 
     def take(*, creates: int = 0, others: int = 0, urgent: bool = False, budget: float = 60.0) -> float:
-        pace = SharedPace(tmp_path / "pace", clock, remarks.append)
-        return pace.take(creates=creates, others=others, urgent=urgent, budget=budget)
+        rate_limiter = RateLimiter(tmp_path / "pace", clock, remarks.append)
+        return rate_limiter.take(creates=creates, others=others, urgent=urgent, budget=budget)
 
     return take
 
@@ -123,9 +123,9 @@ def test_without_its_file_requests_go_on_and_it_is_told_once(tmp_path: Path, kin
     else:
         path = tmp_path / "nowhere" / "pace"
     remarks: list[str] = []
-    pace = SharedPace(path, FakeClock(), remarks.append)
+    rate_limiter = RateLimiter(path, FakeClock(), remarks.append)
 
-    assert [pace.take(creates=1, others=0, urgent=False, budget=60) for _ in range(3)] == [0, 0, 0]
+    assert [rate_limiter.take(creates=1, others=0, urgent=False, budget=60) for _ in range(3)] == [0, 0, 0]
     assert len(remarks) == 1
     assert str(path) in remarks[0]
     assert not (tmp_path / "victim").exists()
@@ -151,7 +151,7 @@ def test_what_it_lets_through_the_platform_takes(
     limits = Limits(clock.monotonic, enabled=True)
     for creates, others, urgent, pause in steps:
         clock.sleep(pause)
-        SharedPace(path, clock, pytest.fail).take(
+        RateLimiter(path, clock, pytest.fail).take(
             creates=creates, others=others, urgent=urgent and not creates, budget=INFINITE
         )
         if not urgent or creates:
@@ -170,8 +170,8 @@ def test_no_two_take_the_same_turn(tmp_path: Path) -> None:
     waits: list[float] = []
 
     def run() -> None:
-        pace = SharedPace(tmp_path / "pace", clock, pytest.fail)
-        waits.extend(pace.take(creates=1, others=0, urgent=False, budget=INFINITE) for _ in range(50))
+        rate_limiter = RateLimiter(tmp_path / "pace", clock, pytest.fail)
+        waits.extend(rate_limiter.take(creates=1, others=0, urgent=False, budget=INFINITE) for _ in range(50))
 
     threads = [threading.Thread(target=run) for _ in range(8)]
     interval = sys.getswitchinterval()

@@ -36,7 +36,7 @@ STREAMED = frozenset({200, 206, 416, *REDIRECTS})
 """The statuses of answers that a download reads as a stream."""
 
 
-class Pace(Protocol):
+class Limiter(Protocol):
     """A rate limiter for all voicectl processes of a user."""
 
     def take(self, *, creates: int, others: int, urgent: bool, budget: float) -> float:
@@ -74,7 +74,7 @@ class Session:
         self,
         wire: Wire,
         credentials: Credentials,
-        pace: Pace,
+        limiter: Limiter,
         clock: Clock,
         *,
         request_timeout: float = REQUEST_SECONDS,
@@ -91,7 +91,7 @@ class Session:
         self.timeout = request_timeout
         self._wire = wire
         self._credentials = credentials
-        self._pace = pace
+        self._limiter = limiter
         self._clock = clock
         self._dry_run = dry_run
         self._identify = identify
@@ -174,7 +174,7 @@ class Session:
         failures = limited = 0
         while True:
             with self._interrupts.waiting():
-                waited += self._pace.take(
+                waited += self._limiter.take(
                     creates=request.dials,
                     others=int(request.method != "POST"),
                     urgent=request.is_urgent,

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from voicectl.store.events import EventStore
     from voicectl.store.events_spool import Spool
     from voicectl.store.journal import Journal
-    from voicectl.store.rate_limiter import SharedPace
+    from voicectl.store.rate_limiter import RateLimiter
     from voicectl.voice.call import Call
 
 ANY_ACCOUNT = "voicectl"
@@ -144,7 +144,7 @@ class App:
             environ=self.environ,
             clock=self.clock,
             interrupts=self.interrupts,
-            pace=self.pace,
+            rate_limiter=self.rate_limiter,
             offset=self.clock_offset,
             on_offset=partial(clock_offset.write, self._offset_path),
             identify=self._identify,
@@ -231,11 +231,11 @@ class App:
         return ApplicationApi(self.sessions.make(url, basic, lambda: identify, interrupts=interrupts))
 
     @cached_property
-    def pace(self) -> SharedPace:
+    def rate_limiter(self) -> RateLimiter:
         """The rate limiter that this user's processes share."""
-        from voicectl.store.rate_limiter import SharedPace
+        from voicectl.store.rate_limiter import RateLimiter
 
-        return SharedPace(self.state_directory / "pace", self.clock, remark)
+        return RateLimiter(self.state_directory / "pace", self.clock, remark)
 
     @cached_property
     def journal(self) -> Journal:

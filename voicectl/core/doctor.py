@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from voicectl.store.events import EventStore
     from voicectl.store.events_spool import Spool
     from voicectl.store.journal import Journal
-    from voicectl.store.rate_limiter import SharedPace
+    from voicectl.store.rate_limiter import RateLimiter
 
 CONNECT_SECONDS = 5.0
 MAX_CLOCK_SECONDS = 30.0
@@ -64,7 +64,7 @@ def examine(
     target: Target,
     *,
     api: Callable[[], VoiceApi],
-    pace: Callable[[], SharedPace],
+    rate_limiter: Callable[[], RateLimiter],
     journal: Callable[[], Journal],
     events: Callable[[], EventStore | None],
     spool: Callable[[], Spool],
@@ -83,7 +83,7 @@ def examine(
         yield Check("read", "network", CheckOutcome.SKIPPED, "the host cannot be reached")
     else:
         yield _read(api)
-    yield _pace(pace)
+    yield _rate_limiter(rate_limiter)
     yield _journal(journal)
     yield from _events(events, spool)
 
@@ -141,9 +141,9 @@ def _read(api: Callable[[], VoiceApi]) -> Check:
     return Check("read", "credentials", CheckOutcome.OK, "the API accepts the token")
 
 
-def _pace(pace: Callable[[], SharedPace]) -> Check:
+def _rate_limiter(rate_limiter: Callable[[], RateLimiter]) -> Check:
     try:
-        pace().check()
+        rate_limiter().check()
     except (OSError, ConfigError) as exc:
         why = exc.strerror if isinstance(exc, OSError) else exc.message
         fix = "Make the state directory writable, or set another with VOICECTL_STATE_DIR."

@@ -46,7 +46,7 @@ BOOT_SECONDS = 60
 LOCK_POLL_SECONDS = 0.005
 
 
-class SharedPace:
+class RateLimiter:
     """A rate limiter that shares a file with other processes.
 
     Args:
@@ -65,7 +65,7 @@ class SharedPace:
         self._is_urgent = True
 
     def take(self, *, creates: int, others: int, urgent: bool, budget: float) -> float:
-        """Wait for the turn of one request; see :class:`voicectl.api.session.Pace`."""
+        """Wait for the turn of one request; see :class:`voicectl.api.session.Limiter`."""
         try:
             wait = self._reserve(creates, others, urgent=urgent or self._is_urgent, budget=budget)
         except OSError as exc:

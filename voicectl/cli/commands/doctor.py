@@ -32,7 +32,7 @@ def doctor(ctx: typer.Context) -> None:
         for check in examine(
             app.target,
             api=lambda: app.api,
-            pace=lambda: app.pace,
+            rate_limiter=lambda: app.rate_limiter,
             journal=lambda: app.journal,
             events=lambda: app.event_store,
             spool=lambda: app.spool(None),

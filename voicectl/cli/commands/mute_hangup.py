@@ -122,7 +122,7 @@ def hangup(
     if say is not None:
         say = check_text(read_text(app.terminal, "-") if say == "-" else say)
     choose(legs, selectors)
-    app.pace.hurry()
+    app.rate_limiter.hurry()
     operation = _HangUp(app, "hangup") if say is None else _HangUpAfterTalk(app, say)
     each_chosen(app, legs, selectors, operation, limit=max_)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from voicectl.api.auth import Credentials
     from voicectl.clock import Clock
     from voicectl.core.identity.target import Target
-    from voicectl.store.rate_limiter import SharedPace
+    from voicectl.store.rate_limiter import RateLimiter
 
 
 @dataclass(kw_only=True)
@@ -42,7 +42,7 @@ class Sessions:
     environ: Mapping[str, str]
     clock: Clock
     interrupts: Interrupts
-    pace: SharedPace
+    rate_limiter: RateLimiter
     timeout: float
     dry_run: bool
     offset: float
@@ -97,7 +97,7 @@ class Sessions:
         return Session(
             self.wire(origin, ca_file=ca_file, closing=closing),
             credentials,
-            self.pace,
+            self.rate_limiter,
             self.clock,
             request_timeout=self.timeout,
             dry_run=self.dry_run,
