@@ -14,7 +14,7 @@ from tests.support.machines import Application, machine
 from tests.support.room import PERSON, Ran, Room
 from tests.support.servers import LEG, Canned, page, reply
 from voicectl.core.identity.profiles import ProfileStore
-from voicectl.store.action_log import Notes
+from voicectl.store.action_log import ActionLog
 
 from .test_regions import Watch, ring
 
@@ -190,7 +190,7 @@ def test_rooms_that_legs_were_moved_to_complete(room: Room) -> None:
 
 def test_where_only_a_leg_may_stand_no_room_is_offered_and_many_rooms_keep_no_leg_away(room: Room) -> None:
     leg, other = room.call(PERSON), room.call(OTHER)
-    notes = Notes(state(room))
+    notes = ActionLog(state(room))
     for number in range(300):
         notes.add(room.clock.time(), LEG, "move", detail={"room": f"room-{number}"})
 

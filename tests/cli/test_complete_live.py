@@ -21,7 +21,7 @@ from tests.support.room import PERSON, Room
 from tests.support.waiting import PATIENCE_SECONDS
 from voicectl.clock import SystemClock
 from voicectl.core.identity.profiles import ProfileStore
-from voicectl.store.action_log import Notes
+from voicectl.store.action_log import ActionLog
 
 COMPLETIONS = Path(__file__).parent.parent.parent / "completions"
 OTHER = "447700900002"
@@ -169,7 +169,7 @@ def test_what_comes_from_outside_is_never_run(shell: str, start_room: StartRoom)
 
     calls = [["call", "create", "--to", f"app:{each}", "--talk", "Hi", "-q"] for each in (evil, "b", "c")]
     legs = [room(call).stdout.strip() for call in calls]
-    Notes(room.state / ProfileStore(room.config).get("test").application_id).add(
+    ActionLog(room.state / ProfileStore(room.config).get("test").application_id).add(
         time.time(), legs[0], "move", detail={"room": evil}
     )
     with at(shell, room) as terminal:
@@ -184,7 +184,7 @@ def moved_to(room: Room, *names: str) -> None:
     directory = room.state / ProfileStore(room.config).get("test").application_id
     directory.mkdir(parents=True)
     for name in names:
-        Notes(directory).add(time.time(), OTHER_LEG, "move", detail={"room": name})
+        ActionLog(directory).add(time.time(), OTHER_LEG, "move", detail={"room": name})
 
 
 @pytest.mark.parametrize("shell", SHELLS)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.kept import arrival, status
 from voicectl.core.completion import LIFE_SECONDS, LISTED_SECONDS, live_legs, rooms
-from voicectl.store.action_log import Note, Notes
+from voicectl.store.action_log import ActionLog, Note
 from voicectl.store.event_stores import open_events
 from voicectl.store.live_cache import Sightings
 from voicectl.voice.call import Call
@@ -81,7 +81,7 @@ def test_one_leg_written_in_two_ways_is_one_leg(tmp_path: Path) -> None:
     told(tmp_path, (LEG.format(1), "answered", NOW))
 
     assert live(tmp_path) == {plain}
-    Notes(tmp_path).add(NOW, plain, "hangup")
+    ActionLog(tmp_path).add(NOW, plain, "hangup")
     assert live(tmp_path) == set()
 
 
@@ -93,7 +93,7 @@ def test_more_legs_than_are_kept_make_no_listing_whole(tmp_path: Path) -> None:
 
 
 def test_the_latest_room_comes_first_and_a_failed_move_makes_none(tmp_path: Path) -> None:
-    notes = Notes(tmp_path)
+    notes = ActionLog(tmp_path)
     for at, room, outcome in ((1, "a", "done"), (2, "b", "done"), (3, "a", "unknown"), (4, "c", "failed")):
         notes.add(NOW + at, LEG.format(1), "move", outcome, {"room": room})
 
@@ -101,7 +101,7 @@ def test_the_latest_room_comes_first_and_a_failed_move_makes_none(tmp_path: Path
 
 
 def test_full_notes_are_not_taken_apart_for_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    notes = Notes(tmp_path)
+    notes = ActionLog(tmp_path)
     listed(tmp_path, NOW, LEG.format(1), LEG.format(2))
     lines = [
         Note(at=NOW, uuid=LEG.format(number), what="move", detail={"room": f"room-{number}"}).line
@@ -127,9 +127,9 @@ def test_full_notes_are_not_taken_apart_for_a_word(tmp_path: Path, monkeypatch: 
 
 
 def test_the_old_notes_count_while_the_new_ones_are_few(tmp_path: Path) -> None:
-    Notes(tmp_path).add(NOW, LEG.format(1), "move", detail={"room": "before"})
+    ActionLog(tmp_path).add(NOW, LEG.format(1), "move", detail={"room": "before"})
     (tmp_path / "notes").rename(tmp_path / "notes.old")
-    Notes(tmp_path).add(NOW, LEG.format(1), "move", detail={"room": "after"})
+    ActionLog(tmp_path).add(NOW, LEG.format(1), "move", detail={"room": "after"})
 
     assert list(rooms(tmp_path, NOW)) == ["after", "before"]
 

@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 
 from voicectl.store import action_log
-from voicectl.store.action_log import Marks, Notes
+from voicectl.store.action_log import ActionLog, Marks
 
 LEG = "9a8b7c6d-5e4f-4321-8fed-cba987654321"
 OTHER = "11111111-5e6f-4788-99aa-bbccddeeff00"
 
 
 def test_what_was_done_to_a_leg_is_found_by_any_form_of_its_id(tmp_path: Path) -> None:
-    kept = Notes(tmp_path)
+    kept = ActionLog(tmp_path)
     kept.add(1.5, LEG.upper(), "mute")
     kept.add(2.0, OTHER, "hangup", "already")
     kept.add(3.0, LEG.replace("-", ""), "move", "unknown", {"room": "support-17"})
 
-    found = Notes(tmp_path).of(LEG)
+    found = ActionLog(tmp_path).of(LEG)
     assert [(each.at, each.what, each.outcome, each.detail) for each in found] == [
         (1.5, "mute", "done", {}),
         (3.0, "move", "unknown", {"room": "support-17"}),
@@ -29,7 +29,7 @@ def test_what_was_done_to_a_leg_is_found_by_any_form_of_its_id(tmp_path: Path) -
 
 
 def test_the_last_word_says_who_is_muted(tmp_path: Path) -> None:
-    kept = Notes(tmp_path)
+    kept = ActionLog(tmp_path)
     for what in ("mute", "earmuff", "unmute", "hangup"):
         kept.add(1.0, LEG, what)
     kept.add(2.0, OTHER, "mute", "failed")
@@ -40,7 +40,7 @@ def test_the_last_word_says_who_is_muted(tmp_path: Path) -> None:
 
 
 def test_a_region_is_remembered(tmp_path: Path) -> None:
-    kept = Notes(tmp_path)
+    kept = ActionLog(tmp_path)
     assert kept.region(LEG) is None
     for url in ("https://api-us-3.vonage.com", "https://api-eu-3.vonage.com"):
         kept.add(1.0, LEG, action_log.REGION, detail={"url": url})
@@ -48,7 +48,7 @@ def test_a_region_is_remembered(tmp_path: Path) -> None:
 
 
 def test_only_its_owner_reads_them(tmp_path: Path) -> None:
-    Notes(tmp_path).add(1.0, LEG, "mute")
+    ActionLog(tmp_path).add(1.0, LEG, "mute")
     assert [path.stat().st_mode & 0o777 for path in tmp_path.iterdir()] == [0o600]
 
 
@@ -56,9 +56,9 @@ def test_it_grows_no_further_than_twice_its_bound_and_keeps_the_newest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(action_log, "MAX_BYTES", 2_000)
-    kept = Notes(tmp_path)
+    kept = ActionLog(tmp_path)
     with ThreadPoolExecutor(8) as threads:  # as processes do
-        list(threads.map(lambda number: Notes(tmp_path).add(number, LEG, "mute"), range(200)))
+        list(threads.map(lambda number: ActionLog(tmp_path).add(number, LEG, "mute"), range(200)))
     for number in range(200, 300):
         kept.add(number, LEG, "mute")
 
@@ -71,7 +71,7 @@ def test_it_grows_no_further_than_twice_its_bound_and_keeps_the_newest(
 )
 def test_what_is_torn_or_foreign_is_passed_over(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "notes").write_bytes(content + b"\n" + LEG.encode() + b"\n")
-    kept = Notes(tmp_path)
+    kept = ActionLog(tmp_path)
     kept.add(1.0, LEG, "mute")
 
     assert [each.what for each in kept.since(0)] == ["mute"]
@@ -80,9 +80,9 @@ def test_what_is_torn_or_foreign_is_passed_over(tmp_path: Path, content: bytes) 
 
 def test_what_cannot_be_kept_or_read_is_done_without(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
-    elsewhere = Notes(tmp_path / "missing")
+    elsewhere = ActionLog(tmp_path / "missing")
     (tmp_path / "notes.old").symlink_to("/dev/null")
-    for kept in (Notes(tmp_path), elsewhere):
+    for kept in (ActionLog(tmp_path), elsewhere):
         kept.add(1.0, LEG, "mute")
         assert kept.of(LEG) == []
         assert kept.region(LEG) is None

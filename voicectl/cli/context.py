@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from voicectl.core.sandbox_control import SandboxControl
     from voicectl.core.webhooks.replay import Replayer, Sign
     from voicectl.interrupts import Interrupts
-    from voicectl.store.action_log import Notes
+    from voicectl.store.action_log import ActionLog
     from voicectl.store.events import EventStore
     from voicectl.store.events_spool import Spool
     from voicectl.store.journal import Journal
@@ -251,11 +251,11 @@ class App:
         return journal
 
     @cached_property
-    def notes(self) -> Notes:
+    def notes(self) -> ActionLog:
         """The log of what this machine did to legs, and where it found them."""
-        from voicectl.store.action_log import Notes
+        from voicectl.store.action_log import ActionLog
 
-        return Notes(self.state_directory)
+        return ActionLog(self.state_directory)
 
     def events(self, store: str | None) -> EventStore:
         """Open the store of webhook events, creating it if necessary.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from voicectl.store.action_log import Notes
+from voicectl.store.action_log import ActionLog
 from voicectl.store.live_cache import Sightings
 from voicectl.voice.call import FINAL, hyphenated, is_leg_id
 from voicectl.voice.event import DISCONNECTED, moment
@@ -89,7 +89,7 @@ def live_legs(directory: Path, now: float) -> list[Leg]:
                 leg = Leg(uuid=call.uuid, first=call.asked_at, heard=call.asked_at, began=call.asked_at)
                 legs[uuid] = replace(leg, direction="outbound", to=call.to, from_=call.from_)
         _hear(legs, completion_reads.recent_statuses(directory, since), listing)
-    for note in Notes(directory).latest("hangup"):
+    for note in ActionLog(directory).latest("hangup"):
         if note.at >= since and note.what == "hangup" and note.outcome in ("done", "already"):
             legs.pop(note.uuid, None)
     return sorted(legs.values(), key=lambda leg: -(leg.began or leg.first))
@@ -98,7 +98,7 @@ def live_legs(directory: Path, now: float) -> list[Leg]:
 def rooms(directory: Path, now: float) -> dict[str, float]:
     """Return the rooms into which this machine moved legs, latest first, each with the time in Unix seconds."""
     found: dict[str, float] = {}
-    for note in Notes(directory).latest("room"):
+    for note in ActionLog(directory).latest("room"):
         room = note.detail.get("room")
         is_recent = note.at >= now - ROOM_SECONDS and note.outcome != "failed"
         if is_recent and isinstance(room, str) and room.isprintable():

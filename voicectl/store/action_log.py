@@ -25,7 +25,7 @@ MAX_BYTES = 1 << 20
 """Size at which the log is rotated; the previous old file is deleted."""
 
 TAIL_BYTES = 1 << 16
-"""Number of bytes that :meth:`Notes.latest` reads."""
+"""Number of bytes that :meth:`ActionLog.latest` reads."""
 
 REGION = "region"
 """The ``what`` of a note that records the base URL of a leg in ``detail["url"]``."""
@@ -79,7 +79,7 @@ class Marks:
     earmuffed: bool | None = None
 
 
-class Notes:
+class ActionLog:
     """The action log of one application; several processes may share it.
 
     Args:

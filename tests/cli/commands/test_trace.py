@@ -24,7 +24,7 @@ from tests.support.servers import Canned, Request, page, reply
 from voicectl.cli.output.ladder_text import columns, wrapped
 from voicectl.clock import SystemClock
 from voicectl.core.identity.profiles import Profile, ProfileStore
-from voicectl.store.action_log import Notes
+from voicectl.store.action_log import ActionLog
 
 SVG = "{http://www.w3.org/2000/svg}"
 OTHER = "9a8b1111-5e6f-4788-99aa-bbccddeeff00"
@@ -190,10 +190,10 @@ def test_a_leg_whose_record_is_gone_is_traced_from_events_and_notes_alone(
         room = machine(tmp_path, application, server.url)
         keep(room, status("answered", second=2), status("completed", second=20, duration="18"))
         (directory,) = room.state.iterdir()
-        Notes(directory).add(1_770_000_010.0, LEG, "mute")
+        ActionLog(directory).add(1_770_000_010.0, LEG, "mute")
         ran = room(f"trace {LEG} -o json")
         noted = room(f"trace {LEG} -o json", env={})
-        Notes(directory).add(1_770_000_010.0, OTHER, "mute")
+        ActionLog(directory).add(1_770_000_010.0, OTHER, "mute")
         only_noted = room(f"trace {OTHER} -o json")
 
     assert entries(ran) == [("answered", "event"), ("mute", "here"), ("completed", "event")]
@@ -379,7 +379,7 @@ def full(room: Room) -> Room:
         of(room, LEG, "completed", 20, duration="17", disconnected_by="user"),
     )
     (directory,) = room.state.iterdir()
-    Notes(directory).add(room.clock.time() + 9, OTHER, "mute")
+    ActionLog(directory).add(room.clock.time() + 9, OTHER, "mute")
     return room
 
 

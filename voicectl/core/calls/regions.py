@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from voicectl.api.session import Session
     from voicectl.core.identity.profiles import ProfileStore
     from voicectl.core.identity.sessions import Sessions
-    from voicectl.store.action_log import Notes
+    from voicectl.store.action_log import ActionLog
     from voicectl.store.events import EventStore
     from voicectl.voice.call import Call
 
@@ -70,7 +70,7 @@ class RegionFinder:
         self,
         sessions: Sessions,
         profiles: ProfileStore,
-        notes: Notes,
+        notes: ActionLog,
         *,
         events: Callable[[], EventStore | None],
         on_found: Callable[[str], None],

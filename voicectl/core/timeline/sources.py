@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from voicectl.api.client import VoiceApi
     from voicectl.clock import Clock
     from voicectl.errors import VoicectlError
-    from voicectl.store.action_log import Note, Notes
+    from voicectl.store.action_log import ActionLog, Note
     from voicectl.store.events import EventStore, Stored
     from voicectl.store.journal import Intent, Journal
     from voicectl.voice.call import Call
@@ -146,7 +146,7 @@ class Gatherer:
         self,
         api: VoiceApi,
         clock: Clock,
-        notes: Notes,
+        notes: ActionLog,
         *,
         events: EventStore | None,
         journal: Journal | None,

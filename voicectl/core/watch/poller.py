@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from voicectl.clock import Clock
     from voicectl.core.watch.board import Board
     from voicectl.core.watch.sight import Change
-    from voicectl.store.action_log import Notes
+    from voicectl.store.action_log import ActionLog
     from voicectl.store.events import EventStore, Stored
     from voicectl.voice.call import Call
 
@@ -143,7 +143,7 @@ class Poller:
         schedule: PollSchedule,
         *,
         tail: Tail | None,
-        notes: Notes | None = None,
+        notes: ActionLog | None = None,
         check: Callable[[], None],
         is_strict: bool = False,
     ) -> None:
