@@ -11,7 +11,7 @@ from tests.support.kept import arrival, status
 from voicectl.core.completion import LIFE_SECONDS, LISTED_SECONDS, live_legs, rooms
 from voicectl.store.action_log import ActionLog, Note
 from voicectl.store.event_stores import open_events
-from voicectl.store.live_cache import Sightings
+from voicectl.store.live_cache import LiveCache
 from voicectl.voice.call import Call
 
 NOW = 1_770_000_000.0
@@ -19,7 +19,7 @@ LEG = "63f61863-4a51-4f6b-86e1-46edebcf{:04x}"
 
 
 def listed(directory: Path, at: float, *uuids: str) -> None:
-    Sightings(directory).keep(at, [Call.from_json({"uuid": uuid, "status": "answered"}) for uuid in uuids])
+    LiveCache(directory).keep(at, [Call.from_json({"uuid": uuid, "status": "answered"}) for uuid in uuids])
 
 
 def told(directory: Path, *events: tuple[str, str, float]) -> None:

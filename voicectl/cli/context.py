@@ -402,10 +402,10 @@ class App:
     def live(self) -> list[Call]:
         """All live legs, requested once per command and cached for completion."""
         from voicectl.core.calls.live import live_calls
-        from voicectl.store.live_cache import Sightings
+        from voicectl.store.live_cache import LiveCache
 
         found = live_calls(self.api)
-        Sightings(self.state_directory).keep(self.clock.time(), found)
+        LiveCache(self.state_directory).keep(self.clock.time(), found)
         return found
 
     def _identify(self) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from voicectl.store.action_log import ActionLog
-from voicectl.store.live_cache import Sightings
+from voicectl.store.live_cache import LiveCache
 from voicectl.voice.call import FINAL, hyphenated, is_leg_id
 from voicectl.voice.event import DISCONNECTED, moment
 
@@ -73,7 +73,7 @@ def live_legs(directory: Path, now: float) -> list[Leg]:
     Args:
         directory: The application's state directory.
     """
-    listing = Sightings(directory).last()
+    listing = LiveCache(directory).last()
     if listing is not None and not 0 <= now - listing.at <= LISTED_SECONDS:
         listing = None
     legs = {hyphenated(leg.uuid): leg for leg in _listed(listing)}

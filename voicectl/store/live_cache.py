@@ -55,7 +55,7 @@ class Listing:
     legs: tuple[Sighting, ...]
 
 
-class Sightings:
+class LiveCache:
     """The last listing of one application.
 
     Args:
