@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Beside(Generic[T]):
+class BackgroundThread(Generic[T]):
     """A background thread that starts *work* at once; the process does not wait for it when it exits."""
 
     def __init__(self, work: Callable[[], T]) -> None:

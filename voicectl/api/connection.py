@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from voicectl.background import Beside
+from voicectl.background import BackgroundThread
 from voicectl.errors import ConfigError, NoAnswer, NotSent
 from voicectl.loopback import is_loopback, is_public
 
@@ -259,7 +259,7 @@ def _open(host: str, port: int, deadline: float, *, is_public_only: bool = False
 def _resolve(host: str, port: int, deadline: float) -> list[Any]:
     """Look up *host* in a thread of its own, since the system's resolver accepts no deadline."""
     name = host.encode() if is_loopback(host) else host  # a text loads IDNA (1 ms)
-    looking = Beside(partial(socket.getaddrinfo, name, port, type=socket.SOCK_STREAM))
+    looking = BackgroundThread(partial(socket.getaddrinfo, name, port, type=socket.SOCK_STREAM))
     if not looking.is_done(_remaining(deadline)):
         raise NotSent(f"the name {host} could not be looked up in time")
     try:

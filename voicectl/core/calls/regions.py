@@ -189,7 +189,7 @@ class RegionFinder:
         """
         from queue import Empty, SimpleQueue  # noqa: PLC0415 (as the next: most legs are at the first host)
 
-        from voicectl.background import Beside  # noqa: PLC0415
+        from voicectl.background import BackgroundThread  # noqa: PLC0415
 
         answers: SimpleQueue[tuple[str, Call | VoicectlError]] = SimpleQueue()
         seconds = max(until - time.monotonic(), 0.1)
@@ -202,7 +202,7 @@ class RegionFinder:
                 answers.put((name, exc))
 
         for name, reader in readers.items():
-            Beside(partial(ask, name, reader))
+            BackgroundThread(partial(ask, name, reader))
         found: dict[str, Call | VoicectlError] = {}
         while len(found) < len(readers):
             try:

@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from voicectl.background import Beside
+from voicectl.background import BackgroundThread
 from voicectl.core.hosts import SANDBOX_PREFIX
 from voicectl.core.webhooks.application import MAX_READS, address_of, differences, find, keeps_changing
 from voicectl.core.webhooks.application import update as update_application
@@ -91,14 +91,14 @@ def urls(
         loan = _Loan(api, clock, directory / FILE, remark, is_answering=is_answering)
         left = loan.read(application_id)
         is_over = False
-        taking: Beside[Any] | None = None
+        taking: BackgroundThread[Any] | None = None
         try:
             if left is None:
-                taking = Beside(partial(loan.take, application_id, public_url))
+                taking = BackgroundThread(partial(loan.take, application_id, public_url))
                 yield taking.wait()
             else:
                 loan.lease = left
-                taking = Beside(partial(loan.take_again, left, public_url))
+                taking = BackgroundThread(partial(loan.take_again, left, public_url))
                 yield None
             is_over = True
         finally:
@@ -236,7 +236,7 @@ class _Loan:
         self.path.unlink(missing_ok=True)
         self.lease = None
 
-    def end(self, taking: Beside[Any] | None, *, is_remark_only: bool) -> None:
+    def end(self, taking: BackgroundThread[Any] | None, *, is_remark_only: bool) -> None:
         """Restore the webhooks within :data:`END_SECONDS` in all, or say what is left to do.
 
         Args:
@@ -248,7 +248,7 @@ class _Loan:
             if taking is not None:
                 taking.end(END_SECONDS)
             if self.lease is not None:
-                Beside(partial(self.give_back, self.lease)).wait(until - time.monotonic())
+                BackgroundThread(partial(self.give_back, self.lease)).wait(until - time.monotonic())
         except BaseException as exc:
             lease = self.lease
             is_fault = isinstance(exc, VoicectlError) and not isinstance(exc, Interrupted)

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from voicectl import http_server
-from voicectl.background import Beside
+from voicectl.background import BackgroundThread
 from voicectl.core.identity import account, signature_secrets
 from voicectl.core.recordings.downloads import Downloader, directory_for
 from voicectl.core.webhooks import lease
@@ -279,7 +279,7 @@ def _webhooks(
         with suppress(VoicectlError):  # restore_left reports it, and the next start tries again
             lease.restore_left(api, clock, application_id, directory, say)
 
-    restoring = Beside(restore)
+    restoring = BackgroundThread(restore)
     try:
         yield None
     finally:
@@ -305,7 +305,7 @@ def _checking_signing(resources: Resources, application: dict[str, Any] | None, 
                     "warning: the application's webhooks are not signed. Turn signing on: voicectl app urls --signed"
                 )
 
-    checking = Beside(check)
+    checking = BackgroundThread(check)
     try:
         yield
     finally:
