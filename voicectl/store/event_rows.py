@@ -86,14 +86,14 @@ class Batch:
 
     def sort(self, ids: Mapping[bytes, int], tokens: Mapping[str, bytes]) -> None:
         """Sort the arrivals into new, repeated and replayed ones, given the answers of the database."""
-        vouched = dict(tokens)
+        signed = dict(tokens)
         found: dict[bytes, EventRow] = {}
         for arrival, key in self._arrivals:
             if jti := _token_of(arrival):
-                if jti not in vouched:
-                    vouched[jti] = key
+                if jti not in signed:
+                    signed[jti] = key
                     self.tokens.append((jti, key, arrival.received))
-                elif vouched[jti] != key:
+                elif signed[jti] != key:
                     self._outcomes.append((Outcome.REPLAYED, None))
                     continue
             row = found.get(key)
