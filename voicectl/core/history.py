@@ -88,7 +88,7 @@ class EventSummary:
         raw = _filled({"uuid": state.uuid, "status": state.status}, self) | {
             "status_source": self.source.value
         }
-        return replace(Call.from_json(raw), told=_reported(state, was_answered=state.was_answered))
+        return replace(Call.from_json(raw), reported=_reported(state, was_answered=state.was_answered))
 
     def contradicts(self, call: Call) -> str | None:
         """Return how the events contradict the API's record; None if one only knows more than the other."""
@@ -142,7 +142,7 @@ class History:
         raw["status"] = state.status if is_from_events else call.status
         raw["status_source"] = (reported.source if is_from_events else StatusSource.API).value
         was_answered = state.was_answered or call.was_answered
-        return replace(Call.from_json(raw), told=_reported(state, was_answered=was_answered) | {call.status})
+        return replace(Call.from_json(raw), reported=_reported(state, was_answered=was_answered) | {call.status})
 
     def proof(self, reference: str, to: str) -> Call | None:
         """Return the call whose signed events carried *reference* to its ``event_url``; None if none did.
@@ -264,7 +264,7 @@ def _party(value: object) -> object:
 
 
 def _reported(state: LegState, *, was_answered: bool) -> frozenset[str]:
-    return state.told | ({CallStatus.ANSWERED} if was_answered else set())
+    return state.reported | ({CallStatus.ANSWERED} if was_answered else set())
 
 
 def _source(is_verified: bool) -> StatusSource:

@@ -112,7 +112,7 @@ class Call:
         to: The endpoint object as received, ``{}`` if the record has none.
         from_: The endpoint object of the caller; withheld callers have no number.
         raw: The record as received, with every field.
-        told: Statuses that events reported, including :data:`HUMAN`.
+        reported: Statuses that events reported, including :data:`HUMAN`.
     """
 
     uuid: str
@@ -123,7 +123,7 @@ class Call:
     from_: dict[str, Any]
     duration: str | None
     raw: dict[str, Any]
-    told: frozenset[str] = frozenset()
+    reported: frozenset[str] = frozenset()
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> Call:
@@ -179,7 +179,7 @@ class Call:
 
     @property
     def _been(self) -> frozenset[str]:
-        return self.told | {self.status}
+        return self.reported | {self.status}
 
 
 def is_leg_id(text: str) -> bool:

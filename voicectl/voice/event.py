@@ -160,7 +160,7 @@ class LegState:
         was_answered: True if an event proves that a person or a machine answered.
         detection: ``human`` or ``machine``, whichever was reported last.
         sub_state: The last sub-state of a machine: ``beep_start`` or ``beep_timeout``.
-        told: Every reported status.
+        reported: Every reported status.
         fields: Every field of the status events, with its latest value.
     """
 
@@ -171,7 +171,7 @@ class LegState:
     detection: str | None
     sub_state: str | None
     conversation_uuid: str | None
-    told: frozenset[str]
+    reported: frozenset[str]
     fields: dict[str, Any]
 
     @property
@@ -185,8 +185,8 @@ def fold(uuid: str, events: Iterable[Fields]) -> LegState | None:
 
     The result is the same for every order of the events, and with repeated ones.
     """
-    told = sorted((each for each in events if leg_of(each) == uuid), key=_order)
-    statuses = [each for each in told if kind_of(each) is Kind.STATUS and isinstance(each["status"], str)]
+    reported = sorted((each for each in events if leg_of(each) == uuid), key=_order)
+    statuses = [each for each in reported if kind_of(each) is Kind.STATUS and isinstance(each["status"], str)]
     if not statuses:
         return None
     was_answered = any(map(_proves_answer, statuses))
@@ -196,7 +196,7 @@ def fold(uuid: str, events: Iterable[Fields]) -> LegState | None:
     farthest = max((each["status"] for each in reversed(statuses)), key=rank)
     detections = [each["status"] for each in statuses if each["status"] in (HUMAN, CallStatus.MACHINE)]
     sub_states = [each["sub_state"] for each in statuses if isinstance(each.get("sub_state"), str)]
-    conversations = [found for each in told if (found := conversation_of(each))]
+    conversations = [found for each in reported if (found := conversation_of(each))]
     return LegState(
         uuid=uuid,
         status=reasons[0] if reasons else CallStatus.COMPLETED if farthest in FINAL else farthest,
@@ -205,7 +205,7 @@ def fold(uuid: str, events: Iterable[Fields]) -> LegState | None:
         detection=detections[-1] if detections else None,
         sub_state=sub_states[-1] if sub_states else None,
         conversation_uuid=conversations[-1] if conversations else None,
-        told=frozenset(each["status"] for each in statuses),
+        reported=frozenset(each["status"] for each in statuses),
         fields={name: value for each in statuses for name, value in each.items() if value is not None},
     )
 
