@@ -51,7 +51,7 @@ class Connection:
 
         Raises:
             NotSent: Nothing was sent.
-            NoAnswer: It was sent and no usable answer came.
+            NoAnswer: The request was sent, and no usable answer came.
         """
         self.has_sent = self.has_read = False
         with self.failures():

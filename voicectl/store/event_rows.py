@@ -129,7 +129,7 @@ def paged(
         mark: The placeholder of a value: ``?`` or ``%s``.
     """
     oldest: int | None = 1
-    ((newest,),) = select(f"SELECT max(id) FROM {among}", [*given])  # noqa: S608 (ours, as all below)
+    ((newest,),) = select(f"SELECT max(id) FROM {among}", [*given])  # noqa: S608 (no outside text, here and below)
     if query.since is not None:
         # + 0 keeps the planner from searching the index of ids for times, from the very first event on.
         bounds, times = Query(since=query.since, before=query.before).where(mark)

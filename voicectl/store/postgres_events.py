@@ -307,7 +307,7 @@ class PostgresEvents:
             return
         arrays = ", ".join(f"%b::{_TYPES[column]}[]" for column in columns)
         link.execute(
-            f"INSERT INTO voicectl_events.{table} (application, {', '.join(columns)})"  # noqa: S608 (ours)
+            f"INSERT INTO voicectl_events.{table} (application, {', '.join(columns)})"  # noqa: S608 (no outside text)
             f" SELECT %s, told.* FROM unnest({arrays}) AS told",
             [self._application, *_columns(rows)],
         )

@@ -290,7 +290,7 @@ def _insert(
     into, row = f"{table} ({', '.join(columns)})", f"({', '.join('?' * len(columns))})"
     for part in _parts(rows):
         values = [value for each in part for value in each]
-        db.execute(f"INSERT OR ROLLBACK INTO {into} VALUES {', '.join([row] * len(part))}", values)  # noqa: S608 (ours)
+        db.execute(f"INSERT OR ROLLBACK INTO {into} VALUES {', '.join([row] * len(part))}", values)  # noqa: S608 (no outside text)
 
 
 def _parts(whole: Sequence[T]) -> Iterator[Sequence[T]]:
