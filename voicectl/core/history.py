@@ -142,7 +142,9 @@ class History:
         raw["status"] = state.status if is_from_events else call.status
         raw["status_source"] = (reported.source if is_from_events else StatusSource.API).value
         was_answered = state.was_answered or call.was_answered
-        return replace(Call.from_json(raw), reported=_reported(state, was_answered=was_answered) | {call.status})
+        return replace(
+            Call.from_json(raw), reported=_reported(state, was_answered=was_answered) | {call.status}
+        )
 
     def proof(self, reference: str, to: str) -> Call | None:
         """Return the call whose signed events carried *reference* to its ``event_url``; None if none did.
