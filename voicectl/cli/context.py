@@ -194,7 +194,7 @@ class App:
         from voicectl.core.calls.regions import RegionFinder
 
         finder = RegionFinder(
-            self.sessions, self.profiles, self.notes, events=lambda: self.event_store, on_found=remark
+            self.sessions, self.profiles, self.action_log, events=lambda: self.event_store, on_found=remark
         )
         return VoiceApi(self.sessions.home, finder)
 
@@ -251,7 +251,7 @@ class App:
         return journal
 
     @cached_property
-    def notes(self) -> ActionLog:
+    def action_log(self) -> ActionLog:
         """The log of what this machine did to legs, and where it found them."""
         from voicectl.store.action_log import ActionLog
 

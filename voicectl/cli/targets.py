@@ -208,14 +208,14 @@ def noted(app: App, id_: str, action: str, detail: Detail) -> Iterator[None]:
         raise
     except VoicectlError as exc:
         outcome = "unknown" if isinstance(exc, OutcomeUnknown | TransportError) else "failed"
-        app.notes.add(app.clock.time(), id_, action, outcome, detail)
+        app.action_log.add(app.clock.time(), id_, action, outcome, detail)
         raise
 
 
 def note_done(app: App, acted: ActionRecord, action: str, detail: Detail) -> None:
     """Log what was done, and remember the id in case its record cannot be written."""
     app.changed_ids.append(acted.id)
-    app.notes.add(app.clock.time(), acted.id, action, acted.outcome, detail)
+    app.action_log.add(app.clock.time(), acted.id, action, acted.outcome, detail)
 
 
 def stops_all(exc: VoicectlError) -> bool:

@@ -146,7 +146,12 @@ def show(ctx: typer.Context, room: Room) -> None:
                 remark(f"Muted legs are unknown because the Conversation API failed: {fault.message}")
         if is_deep:
             participants = conversations.participants(
-                app.conversations, id_, conversation, live, app.notes.since(0), check=app.interrupts.check
+                app.conversations,
+                id_,
+                conversation,
+                live,
+                app.action_log.since(0),
+                check=app.interrupts.check,
             )
             heard = list(participants.matrix())
         else:

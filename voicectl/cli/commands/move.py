@@ -259,7 +259,7 @@ class _MoveOperation(LegOperation):
                     hint="Its legs were not moved. Run the command again to move them one by one.",
                 )
             self._has_become = True
-            app.notes.add(app.clock.time(), id_, moving.NAMED, detail=detail)
+            app.action_log.add(app.clock.time(), id_, moving.NAMED, detail=detail)
         return True
 
     def _why_apart(self, fault: ApiError | TransportError | None, *, may_become: bool) -> str:
@@ -272,7 +272,7 @@ class _MoveOperation(LegOperation):
 
     def _surroundings(self, uuid: str) -> moving.Surroundings:
         app = self.app
-        return moving.surroundings(app.api, app.conversations, app.clock, uuid, notes_of=app.notes.of)
+        return moving.surroundings(app.api, app.conversations, app.clock, uuid, notes_of=app.action_log.of)
 
     def _look(self, uuid: str) -> None:
         """Warn of a leg that *uuid* leaves behind; a failure does not prevent the move."""

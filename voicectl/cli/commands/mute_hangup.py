@@ -181,7 +181,7 @@ class _HangUpAfterTalk(_HangUp):
             remark(f"{uuid} is not connected and cannot hear the text. It is hung up at once.")
             return False
         else:
-            app.notes.add(app.clock.time(), uuid, "talk", detail=detail)
+            app.action_log.add(app.clock.time(), uuid, "talk", detail=detail)
         return True
 
 
@@ -247,8 +247,8 @@ class _Undoing(_Modifying):
         reverse = LegAction(f"un{action}")
         super().__init__(app, reverse, is_selected=is_selected)
         self._past = _MARK[action]
-        notes = [note for note in app.notes.since(0) if note.what in (action, reverse)]
-        marks = app.notes.marks(notes)
+        notes = [note for note in app.action_log.since(0) if note.what in (action, reverse)]
+        marks = app.action_log.marks(notes)
         self._marks: dict[str, bool | None] = {
             uuid: getattr(each, self._past) for uuid, each in marks.items()
         }

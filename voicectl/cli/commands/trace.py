@@ -102,7 +102,7 @@ def _gathered(app: App, which: str) -> tuple[Gathered, str]:
     conversation = check_conversation(which) if which.upper().startswith("CON-") else None
     gaps: list[Gap] = []
     events, journal = _events(app, gaps), _journal(app, gaps)
-    gatherer = Gatherer(app.api, app.clock, app.notes, events=events, journal=journal, gaps=gaps)
+    gatherer = Gatherer(app.api, app.clock, app.action_log, events=events, journal=journal, gaps=gaps)
     if conversation is not None:
         return gatherer.of_conversation(conversation), conversation
     uuid = app.legs.any_leg(which) if events is None else app.legs.any_leg(which, partial(kept_legs, events))

@@ -151,7 +151,7 @@ def _watched(
     )
     schedule = PollSchedule(pause, clock.monotonic(), is_steady=is_steady)
     return board, Poller(
-        app.api, clock, board, schedule, tail=tail, notes=app.notes, check=app.interrupts.check
+        app.api, clock, board, schedule, tail=tail, notes=app.action_log, check=app.interrupts.check
     )
 
 
