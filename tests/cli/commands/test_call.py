@@ -114,6 +114,22 @@ def test_without_a_room_the_call_ends_when_the_speech_does(voicectl: Room) -> No
     assert ran.json["status"] == "completed"
 
 
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ("--to sip:desk@sip.example.org --dtmf-answer zz", "--dtmf-answer is for phone endpoints, not sip."),
+        (f"--to {PERSON} --header X-A", "--header is for sip and websocket endpoints, not phone."),
+    ],
+)
+def test_an_option_of_another_endpoint_is_refused_before_its_value(
+    voicectl: Room, options: str, named: str
+) -> None:
+    ran = voicectl(f"call create --talk Hi {options}")
+
+    assert ran.exit_code == 2
+    assert named in ran.stderr
+
+
 @pytest.mark.parametrize("command", ["wait {leg}", "watch {leg}"])
 def test_the_api_is_asked_once_more_when_time_is_up(voicectl: Room, command: str) -> None:
     leg = voicectl.call(wait=None)  # answered after 2.5 s, asked for at 0, 1 and 2

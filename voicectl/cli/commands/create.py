@@ -170,14 +170,14 @@ def create(
         ringing_timer=_timer("--ringing-timer", ringing_timer, MAX_RINGING_SECONDS),
         length_timer=app.target.policy.length_for(_timer("--length-timer", length_timer, MAX_LENGTH_SECONDS)),
     )
-    options = {
-        "dtmf-answer": None if dtmf_answer is None else dtmf.check(dtmf_answer),
-        "header": dict(map(parse_header, header)) if header else None,
+    special = {
+        "dtmf-answer": dtmf_answer,
+        "header": header or None,
         "content-type": content_type,
         "authorization": _authorization(app, authorization),
     }
-    given = {name: value for name, value in options.items() if value is not None}
-    orders = [order(to=_endpoint(each, given)) for each in to]
+    special = {name: value for name, value in special.items() if value is not None}
+    orders = [order(to=_endpoint(each, special)) for each in to]
     _refuse_twice(orders)
     if hangup_on_timeout and wait is None:
         raise InputError(
@@ -259,13 +259,18 @@ def _authorization(app: App, what: str | None) -> dict[str, str] | None:
     return endpoint.websocket_authorization(header.decode("ascii", "replace").strip())
 
 
-def _endpoint(text: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Return an endpoint of ``--to`` with *options*, by name, that only some types of endpoint take."""
+def _endpoint(text: str, special: dict[str, Any]) -> dict[str, Any]:
+    """Return an endpoint of ``--to`` with the *special* options, by name, that only some types of endpoint take."""
     to = endpoint.parse(text)
-    for name in options:
+    for name in special:
         types = endpoint.OPTIONS[name].types
         if to["type"] not in types:
             raise InputError(f"--{name} is for {' and '.join(types)} endpoints, not {to['type']}.")
+    options = dict(special)
+    if "dtmf-answer" in special:
+        options["dtmf-answer"] = dtmf.check(special["dtmf-answer"])
+    if "header" in special:
+        options["header"] = dict(map(parse_header, special["header"]))
     return endpoint.with_options(to, options)
 
 
