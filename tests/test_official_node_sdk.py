@@ -84,7 +84,7 @@ def room(start_room: StartRoom) -> Room:
 
 @pytest.fixture
 def node(modules: Path, room: Room, application: tuple[Identity, RSAPrivateKey], tmp_path: Path) -> Script:
-    """Runs the body of an async function; what it returns, as JSON."""
+    """Return a function that runs the body of an async function and returns its result, parsed from JSON."""
     identity, key = application
     pem = tmp_path / "sandbox.pem"
     pem.write_bytes(keys.to_pem(key))

@@ -31,7 +31,7 @@ PLATFORM = "https://api.nexmo.com"
 
 
 class Plain(HTTPAdapter):
-    """Takes what is meant for the platform to the sandbox at *url*, which speaks http; the SDK speaks https only."""
+    """A transport that sends requests for the platform to the sandbox at *url* by http; the SDK uses https only."""
 
     def __init__(self, url: str) -> None:
         super().__init__()

@@ -31,7 +31,7 @@ def test_the_tour_prints_what_the_readme_says(tmp_path: Path) -> None:
 
 
 def tour(text: str) -> list[tuple[str, str]]:
-    """Each command of the console blocks, and what is printed below it."""
+    """Return each command of the console blocks with the output printed below it."""
     steps: list[tuple[list[str], list[str]]] = []
     for block in BLOCK.findall(text):
         for line in block.splitlines():
@@ -45,7 +45,7 @@ def tour(text: str) -> list[tuple[str, str]]:
 
 
 def in_terminal(commands: list[str], home: Path) -> list[tuple[str, int]]:
-    """Run the commands in one shell on a terminal; what each printed, and its exit status."""
+    """Run the commands in one shell on a terminal; return the output and exit status of each."""
     port = {"sandbox start --detach": "sandbox start --detach --port 0"}  # the usual one may be taken here
     script = "".join(f"printf '\\036'\n{command}\nprintf '\\037%d\\036' $?\n" for command in commands)
     for usual, free in port.items():
@@ -81,7 +81,7 @@ def read_all(descriptor: int) -> str:
 
 
 def steady(text: str) -> str:
-    """*text* without what is another each time."""
+    """Return *text* without the parts that differ in each run."""
     for pattern, name in CHANGING:
         text = pattern.sub(name, text)
     return "\n".join(line.rstrip() for line in text.strip().splitlines())

@@ -35,7 +35,7 @@ def test_a_body_comes_in_parts_and_the_connection_ends_with_it() -> None:
 
 
 def got(url: str, **limits: float) -> bytes:
-    """The body of what is there."""
+    """The body of the file."""
     with Wire(url, environ={}).download(PATH, **LIMITS | limits) as answer:
         return whole(answer)
 

@@ -201,7 +201,7 @@ def test_a_leg_id_of_32_hex_digits_is_used_as_it_is(tmp_path: Path, application:
 
 
 def assert_plain(request: Request, server: Canned) -> None:
-    """The headers of every request: who asks, for what, and nothing that the server did not ask for."""
+    """Every request says who sends it and what it accepts, and has no header that the server does not need."""
     headers = dict(request.headers)
     assert re.fullmatch(
         r"Bearer [A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", headers.pop("authorization")

@@ -92,11 +92,11 @@ def test_netrc_is_never_used(tmp_path: Path, application: Application) -> None:
 
 
 class ConnectProxy(Listener):
-    """An HTTP proxy that makes tunnels, all to one port of loopback, or refuses to.
+    """An HTTP proxy that opens all tunnels to one loopback port, or refuses them.
 
     Attributes:
-        heads: What it was asked.
-        overheard: What went through the tunnel to the server.
+        heads: The requests for tunnels.
+        overheard: The bytes that went through the tunnel to the server.
     """
 
     def __init__(self, port: int = 0, *, refusal: bytes = b"") -> None:

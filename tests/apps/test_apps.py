@@ -52,7 +52,7 @@ class Desk:
         ]
 
     def wait(self, seconds: float) -> None:
-        """Let call time pass, and every webhook of it be told."""
+        """Advance the call clock, and wait until all webhooks are sent."""
         self.client.advance(seconds)
         self.client.log()
 

@@ -184,7 +184,7 @@ def test_a_connection_that_is_refused_was_not_used_so_the_call_may_be_tried_agai
 
 
 def test_the_machinery_sees_a_client_that_sends_again(room: Room, line: FaultProxy) -> None:
-    """The control: what these tests count would show a naive client."""
+    """The control: these counts would expose a naive client."""
     create(room)
     (request,) = line.posts
     line.requests.clear()
@@ -224,7 +224,7 @@ def test_one_of_several_calls_in_doubt_prints_the_others_and_ends_in_12(room: Ro
 def test_two_lost_replies_to_one_number_are_never_matched_to_each_others_call(
     room: Room, line: FaultProxy
 ) -> None:
-    """The first cannot be told; while it is open, a record to that number may be its call or the other's."""
+    """The first cannot be found; while it is in doubt, a record to that number may be its call or the other's."""
     line.fault = cut(Side.REQUEST, 10)
     assert_told_how_to_go_on(create(room))
     line.fault = cut(Side.REPLY, 10)

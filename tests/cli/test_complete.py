@@ -36,7 +36,7 @@ def words(room: Room, line: str, **env: str) -> list[str]:
 
 
 def about(room: Room, line: str, **env: str) -> dict[str, str]:
-    """Each word, and what is said of it."""
+    """Return each word with its description."""
     return dict(complete(room, line, **env).rows)
 
 

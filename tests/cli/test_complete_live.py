@@ -50,7 +50,7 @@ class Terminal:
     """A shell at a terminal.
 
     Attributes:
-        shown: What it has shown since it was last waited for, without its control sequences.
+        shown: The output since the last wait, without control sequences.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -62,7 +62,7 @@ class Terminal:
         os.write(self._descriptor, text.encode())
 
     def wait_for(self, text: str) -> str:
-        """Read until *text* is shown, and return what was shown before it."""
+        """Read until *text* is shown, and return the output before it."""
         self._read_until(re.escape(text))
         before, _, self.shown = self.shown.partition(text)
         return before

@@ -33,7 +33,7 @@ def run(
     later: tuple[tuple[float, Callable[[Room], object]], ...] = (),
     **options: Any,
 ) -> tuple[Ran, list[str], float]:
-    """Run a command against canned answers: how it ends, what was asked, and how long it took.
+    """Run a command against canned answers, and return its result, the requests and the time taken.
 
     Args:
         before: Done first, as ``later`` is once so many seconds have passed.
@@ -296,7 +296,7 @@ def test_a_human_who_hung_up_was_a_human(tmp_path: Path, application: Applicatio
 def test_what_the_api_knows_first_has_an_event_a_moment_later(
     tmp_path: Path, application: Application
 ) -> None:
-    """The call is over by its record, and what tells of the human is on its way."""
+    """The call has ended by its record, and the event with the human is on its way."""
     ran, _, took = run(
         tmp_path,
         application,

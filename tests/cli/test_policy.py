@@ -24,7 +24,7 @@ HOME, JAMAICA, PREMIUM, MOBILE = "447700900001", "18765550100", "449012345678", 
 
 
 def answer(request: Request) -> bytes:
-    """A platform that does whatever it is asked."""
+    """A platform that accepts every request."""
     answer.counter += 1  # type: ignore[attr-defined]
     if request.method == "POST":
         uuid = f"{LEG[:-12]}{answer.counter:012}"  # type: ignore[attr-defined]

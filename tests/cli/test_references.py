@@ -241,7 +241,7 @@ HOSTILE_IDS = [
 def world(
     tmp_path_factory: pytest.TempPathFactory, application: Application
 ) -> Iterator[tuple[Room, Canned]]:
-    """A machine, and a server that would do whatever it is asked."""
+    """A machine, and a server that accepts every request."""
     with Canned(legs(*LEGS)) as server:
         yield machine(tmp_path_factory.mktemp("ids"), application, server.url), server
 

@@ -233,7 +233,7 @@ def test_a_lost_reply_of_the_region_is_an_unknown_outcome_and_nothing_is_repeate
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> str:
-    """The option with which a search waits for ever for who does not answer."""
+    """The option that makes a search wait forever for a host that does not answer."""
     for name in ("SECONDS", "REGIONS_SECONDS"):
         monkeypatch.setattr(regions, name, FOR_EVER)
     return "--request-timeout 600"

@@ -356,7 +356,7 @@ def output(ran: Ran) -> str:
 
 
 def test_the_answers_are_what_they_are_called() -> None:
-    """Each way of failing above is told from the others, or the search would look at one of them only."""
+    """The failures above must differ, or the search would examine only one of them."""
     requests = [Request(b"GET /v1/calls HTTP/1.1\r\n\r\n"), Request(b"POST /v1/calls HTTP/1.1\r\n\r\n")]
 
     assert len({answer(request) for answer in ANSWERS.values() for request in requests}) == len(ANSWERS) + 1

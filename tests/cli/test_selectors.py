@@ -65,10 +65,10 @@ def add_fault(room: Room, **fault: object) -> None:
 
 
 class Platform:
-    """Lists answered legs of one conversation, and does what it is asked to.
+    """A server that lists answered legs of one conversation and performs every change.
 
     Args:
-        on_change: Told of each change, with the leg and the action; what it returns is the answer.
+        on_change: Called for each change with the leg and the action; returns the answer.
     """
 
     def __init__(self, *legs: str, on_change: Callable[[str, str], bytes | None] = lambda *_: None) -> None:
@@ -443,7 +443,7 @@ def test_refused_credentials_stop_a_selection(tmp_path: Path, application: Appli
 
 
 def fill_the_pace(room: Room, seconds: float) -> None:
-    """Have other processes wait for their turns, for so long."""
+    """Make other processes wait for the limiter for the given time."""
     assert room.sandbox is not None
     directory = room.state / room.sandbox.identity.application_id
     rate_limiter = RateLimiter(directory / "pace", room.clock, pytest.fail)
@@ -511,7 +511,7 @@ class Undated(Platform):
 
 
 def test_what_this_machine_knows_of_a_leg_rules_it_out(tmp_path: Path, application: Application) -> None:
-    """Its own call, and one of which an event told that it began: the platform says that both are old."""
+    """Its own call, and one whose start an event reported: the platform says that both are old."""
     with Canned(Undated(*LEGS[:3])) as server:
         room = machine(tmp_path, application, server.url)
         room(f"call create --to {PERSON} --talk Hello")

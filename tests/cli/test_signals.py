@@ -82,7 +82,7 @@ def line(room: Room) -> Iterator[FaultProxy]:
 
 
 def rows(room: Room) -> list[tuple[str, str]]:
-    """To whom, and in what state, each intent of the journal is."""
+    """Return the number and the state of each intent in the journal."""
     (path,) = room.state.rglob("journal.db")
     with sqlite3.connect(path) as db:
         found = db.execute('SELECT "to", state FROM calls ORDER BY rowid').fetchall()

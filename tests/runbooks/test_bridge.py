@@ -30,7 +30,7 @@ def machine(start_room: StartRoom) -> Room:
 
 
 def bridge(room: Room, customer: str = PERSON, engineer: str = ENGINEER) -> tuple[int, list[str], str]:
-    """Its exit status, the lines of its result, and what it says."""
+    """Return the exit status, the lines on standard output, and the remarks."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     ran = subprocess.run(
         ["sh", str(SCRIPT), customer, engineer, ROOM],
@@ -50,7 +50,7 @@ def heard(room: Room, leg: str) -> list[dict[str, Any]]:
 
 
 def pair(room: Room) -> tuple[str, str]:
-    """A customer and an agent whom a ``connect`` joined."""
+    """A customer and an agent, joined by a ``connect``."""
     return connected(room, wait=lambda: len(room("call list --status answered").rows) == 2)
 
 

@@ -39,7 +39,7 @@ def begin(room: Room, process: Process, number: str, seconds: int) -> subprocess
 
 
 def ended(script: subprocess.Popen[str]) -> tuple[int, str]:
-    """Its exit status and what it says, but that it is a rehearsal; it has no result."""
+    """Return the exit status and the remarks, except the one about the rehearsal; there is no other output."""
     out, err = script.communicate(timeout=PATIENCE_SECONDS)
     assert out == ""
     said = [line for line in err.splitlines() if not line.startswith("rehearsal: ")]

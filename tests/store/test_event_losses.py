@@ -64,7 +64,7 @@ def acknowledged_by_the_killed(
 
 @contextmanager
 def tail(events: Stores) -> Iterator[list[int]]:
-    """The numbers of all events, as one who asks again and again for larger ids only comes to see them."""
+    """Return the numbers of all events as seen by a reader that repeatedly asks for larger ids only."""
     found: list[int] = []
     is_over = threading.Event()
 
@@ -107,7 +107,7 @@ def test_what_was_acknowledged_survives_a_kill_and_a_tail_misses_nothing(events:
 
 
 def test_one_that_acknowledges_first_is_caught(events: Stores) -> None:
-    """The control: what the test above looks at would show a naive receiver."""
+    """The control: the test above would expose a naive receiver."""
     chance, store = random.Random(SEED), events()
     assert any(  # mostly at once
         acknowledged_by_the_killed(events, chance, first=round * WRITERS, naive=True) - set(numbers(store))
@@ -179,7 +179,7 @@ def test_a_lock_is_told_soon_and_readers_do_not_mind_it(tmp_path: Path) -> None:
 
 
 def test_a_store_that_was_removed_is_made_anew(tmp_path: Path) -> None:
-    """Its bytes would go where nobody finds them."""
+    """Otherwise its bytes would go to a file that no process finds."""
     path = tmp_path / "events.db"
     with closing(SqliteEvents(path)) as store, closing(SqliteEvents(path)) as reader:
         store.add([arrival(1)])

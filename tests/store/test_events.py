@@ -154,7 +154,7 @@ def test_an_exact_repeat_is_no_replay(store: EventStore) -> None:
 
 
 def test_a_token_that_nobody_signed_counts_for_nothing(store: EventStore) -> None:
-    """Or whoever reaches the port could spoil the tokens that are yet to come."""
+    """Otherwise any client of the port could make later tokens invalid."""
     store.add([replace(arrival(1), is_signed=False, jti="token-2")])
     assert outcomes(store.add([arrival(2)])) == [NEW]
 
@@ -494,7 +494,7 @@ def test_a_purge_leaves_nothing_in_the_statistics_of_postgres(postgres: Postgres
 
 
 def test_a_purge_leaves_nothing_between_what_it_keeps(tmp_path: Path) -> None:
-    """SQLite overwrites what is deleted, but not all that it moves from one page to another."""
+    """SQLite overwrites deleted data, but not all data that it moves between pages."""
     chance = random.Random(18)
     old, added = [], []
     for number in range(1000):

@@ -341,7 +341,7 @@ def crash(writer: str, directory: Path) -> int:
 
 
 def follow(hint: str | None) -> None:
-    """Do what a hint says."""
+    """Run the command of a hint."""
     command = shlex.split((hint or "").partition(": ")[2])
     assert command[0] == "chmod"
     subprocess.run(command, check=True)

@@ -127,7 +127,7 @@ def test_the_witness_catches_a_journal_that_records_after_the_reply(
     kind: type[Journal],
     is_caught: bool,
 ) -> None:
-    """The control: what the tests above look at would show a naive journal."""
+    """The control: the tests above would expose a naive journal."""
     witness = Witness(line, lambda: tmp_path / "journal.db")
     with closing(kind(tmp_path, room.clock)) as journal:
         place(journal, line, application, room.clock)
@@ -432,7 +432,7 @@ def test_many_processes_may_open_a_new_one_at_once(tmp_path: Path) -> None:
 
 
 def opening(directory: Path, reference: str, *, at: float = 1_770_000_000.0) -> subprocess.Popen[bytes]:
-    """A process that opens the journal when it is told to, writes an intent, and ends."""
+    """A process that opens the journal on demand, writes an intent, and ends."""
     program = f"""
 import pathlib
 from tests.support.clock import FakeClock

@@ -107,7 +107,7 @@ def test_a_file_that_makes_no_sense_is_begun_anew(
 
 
 def test_a_restart_of_the_machine_is_no_queue(tmp_path: Path, take: Take, clock: FakeClock) -> None:
-    """The monotonic clock begins again: what was written before it lies far in the future."""
+    """The monotonic clock starts again, so times written before lie far in the future."""
     later = clock.monotonic() + 1_000_000
     (tmp_path / "pace").write_text(f"{later:20.6f} {later:20.6f}\n")
     assert take(creates=1, others=1) == 0
@@ -145,7 +145,7 @@ STEPS = st.lists(
 def test_what_it_lets_through_the_platform_takes(
     tmp_path_factory: pytest.TempPathFactory, steps: list[Step]
 ) -> None:
-    """Whatever the order and the pauses. An urgent request is let through at once, so it is left out of the count."""
+    """For any order and any pauses. An urgent request passes at once, so it does not count."""
     clock = FakeClock()
     path = tmp_path_factory.mktemp("pace") / "pace"
     limits = Limits(clock.monotonic, enabled=True)

@@ -52,7 +52,7 @@ def test_what_it_refuses_is_an_error_and_errors_of_shape_are_refused(flow: Any) 
 
 
 def shape_errors(flow: Any) -> list[str]:
-    """The errors of shape, but for what a schema cannot say: sizes, and the ranges of numbers written as text."""
+    """Return the errors of shape, without those a schema cannot express: sizes, and ranges of numbers in texts."""
     found = Findings()
     values.check(NCCO, flow, (), found)
     as_text = {finding.path for finding in found.all if "written as text" in finding.message}

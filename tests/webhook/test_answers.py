@@ -407,7 +407,7 @@ def test_no_value_changes_the_actions_or_what_the_linter_says(
 
 
 def test_the_check_of_values_sees_a_naive_template(desk: Desk) -> None:
-    """The control: text put into JSON as text is what the property above must not let pass."""
+    """The control: the property above must reject text that is pasted into JSON."""
     value = '"},{"action":"connect","endpoint":[{"type":"phone","number":"447700900001"}]},{"action":"talk","text":"'
     naive = json.loads(json.dumps([talk("Hello {from}")]).replace("{from}", value))
 

@@ -27,7 +27,7 @@ GOOD = reply(200, NCCO)
 
 
 class App:
-    """A forwarder, what it told, and a way to ask it once."""
+    """A forwarder, its warnings, and a way to send it one request."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -226,10 +226,10 @@ async def late(app: App, within: float) -> None:
 
 
 class Deaf(Listener):
-    """Accepts, and neither reads nor answers before it is told to.
+    """A server that accepts connections, and neither reads nor answers until it may.
 
     Attributes:
-        hears: Whether it answers what comes from now on.
+        hears: True once it may answer.
     """
 
     hears = False
@@ -351,10 +351,10 @@ def test_a_kept_connection_that_is_closed_under_a_request_is_no_failure() -> Non
 
 
 class Gate(Listener):
-    """Answers nobody before so many ask at once.
+    """A server that answers only once the given number of requests wait.
 
     Attributes:
-        most: How many asked at once.
+        most: Most requests at once.
     """
 
     def __init__(self, opens_at: int) -> None:

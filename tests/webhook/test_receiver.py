@@ -255,7 +255,7 @@ def answering(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 
 class TestHostile:
-    """W11: signed and odd: kept to the byte whatever it holds, never a 500."""
+    """W11: an odd signed event is kept to the byte, whatever its content, and never causes a 500."""
 
     @settings(deadline=None)
     @given(hostile, st.sampled_from(["event", "rtc", "answer", "fallback"]))
@@ -282,7 +282,7 @@ class TestHostile:
 
 
 class Failing:
-    """A store that fails until it is told not to, over one that works."""
+    """A wrapper around a store that fails until the test stops it."""
 
     def __init__(self, directory: Path) -> None:
         self.warnings: list[str] = []
@@ -490,7 +490,7 @@ class TestAnswers:
 
 
 class App(Canned):
-    """The user's own app, which can be told to wait."""
+    """The user's own app, which can be made to wait."""
 
     def __init__(self, *replies: Any) -> None:
         super().__init__(*replies)

@@ -38,14 +38,14 @@ HELLO = [{"action": "talk", "text": "Hello"}]
 
 @pytest.fixture
 def desk(tmp_path: Path, application: Application) -> Room:
-    """A machine with an application and a signature secret, whose API nobody answers for."""
+    """A machine with an application and a signature secret, but no server for its API."""
     room = machine(tmp_path / "home", application, "http://127.0.0.1:9")
     room.environ["VOICECTL_SIGNATURE_SECRET"] = SECRET
     return room
 
 
 class Process:
-    """A receiver that runs as a process.
+    """A receiver in a process of its own.
 
     Attributes:
         told: The lines of its standard error so far.

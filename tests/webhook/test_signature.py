@@ -81,7 +81,7 @@ def test_the_hash_is_of_the_bytes_documented() -> None:
 
 
 class TestWhoIsBelieved:
-    """W1, W3: each class of forgery, and what is said of it."""
+    """W1, W3: each class of forgery, with its message."""
 
     @pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer "])
     def test_the_scheme_in_any_letters(self, scheme: str) -> None:
@@ -343,7 +343,7 @@ json_values = st.recursive(
 
 
 class TestForgeries:
-    """0 accepted, whatever somebody without the secret makes; and a naive verifier is seen to accept some."""
+    """No forgery without the secret is accepted; and a naive verifier accepts some."""
 
     @given(bits(GOOD))
     def test_a_token_that_was_altered_anywhere(self, made: str) -> None:

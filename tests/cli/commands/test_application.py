@@ -55,19 +55,19 @@ WHOLE: dict[str, Any] = {
 
 
 def changed(address: str = "https://new.example.com/answer", **more: Any) -> dict[str, Any]:
-    """A copy of the application with another answer URL, and what *more* says in its webhook."""
+    """Return a copy of the application with another answer URL, and *more* fields in its webhook."""
     copy: dict[str, Any] = json.loads(json.dumps(WHOLE))
     copy["capabilities"]["voice"]["webhooks"]["answer_url"] |= {"address": address, **more}
     return copy
 
 
 class Keeper:
-    """A server that keeps one application, as the platform does; somebody else may change it as well.
+    """A server that keeps one application, as the platform does, and that can change it by itself.
 
     Attributes:
-        meanwhile: What it turns into after so many reads.
-        replies: What a PUT is answered with, each once, in place of the application.
-        puts: The bodies that were put.
+        meanwhile: The application that replaces it, by the number of reads before.
+        replies: Answers to PUTs, each used once, in place of the application.
+        puts: The bodies of the PUTs.
     """
 
     def __init__(self, application: dict[str, Any] = WHOLE) -> None:

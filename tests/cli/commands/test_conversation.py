@@ -91,7 +91,7 @@ def test_show_tells_who_hears_whom(voicectl: Room) -> None:
 
 
 def test_in_a_room_it_is_known_of_those_whom_we_brought_in(voicectl: Room) -> None:
-    """Of the third, and what its flow let it hear, nobody tells."""
+    """No source reports the third leg or what its flow let it hear."""
     agent, caller, third = voicectl.call(), voicectl.call(PARTNER), voicectl.call(THIRD, "--join support-17")
     assert voicectl(f"move {agent} {caller} support-17").exit_code == 0
     coach = voicectl.call("447700900004")

@@ -299,11 +299,11 @@ def test_no_wait_is_the_move_alone(voicectl: Room) -> None:
 
 
 class Platform:
-    """Takes a move, and tells of the leg what *seen* says, in turn and then for ever.
+    """A server that accepts a move, then reports each of *seen* for the leg in turn, and repeats the last.
 
     Args:
-        seen: Conversations, or the status of a leg that is over.
-        names: Of conversations; the Conversation API refuses to tell of others.
+        seen: Conversations, or the status of a leg that has ended.
+        names: Names of conversations; the Conversation API refuses requests for others.
     """
 
     def __init__(self, *seen: str, names: dict[str, str], change: bytes | None = None) -> None:
@@ -451,7 +451,7 @@ def test_a_room_of_the_same_name_in_another_region_is_another_room(start_room: S
 
 @pytest.fixture
 def away(start_room: StartRoom) -> tuple[Room, str, str]:
-    """A pair in a region that the profile does not ask: the caller, who came in, and whom it was connected to."""
+    """A pair in a region that the profile does not ask: an inbound caller, and the leg connected to it."""
     room = start_room()
     assert room.sandbox is not None
     regions = dict(room.sandbox.region_urls)

@@ -198,7 +198,7 @@ def test_list_shows_each_recording_once_with_all_that_was_told(
 def test_list_calls_signed_what_is_signed_in_all_that_is_shown(
     home: Room, platform: Canned, sound: bool, words: bool
 ) -> None:
-    """Whichever came first; and what is signed takes the place of what is not."""
+    """Whichever arrived first; and a signed event replaces an unsigned one."""
     forged = {"is_signed": False, "received": 1_769_980_000.0}
     keep(home, transcribed("https://evil.example"), **forged)
     keep(home, recorded("https://evil.example", end_time="forged"), **forged)

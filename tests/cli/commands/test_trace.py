@@ -34,7 +34,7 @@ GONE = reply(404, {"title": "Not Found"})
 
 
 def at(room: Room, seconds: float) -> str:
-    """A time so many seconds from now, as the platform writes it."""
+    """Return the time a number of seconds from now, as the platform writes it."""
     found = datetime.fromtimestamp(room.clock.time() + seconds, UTC)
     return found.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -254,7 +254,7 @@ def test_without_the_api_the_others_are_gone_on_with(tmp_path: Path, application
 def test_without_the_api_a_leg_is_named_among_what_is_kept(
     tmp_path: Path, application: Application, text: str
 ) -> None:
-    """And what none, or several, of those that are kept may be is told as such."""
+    """A prefix that matches no kept leg, or several, is reported as such."""
 
     def ran(home: str, *events: dict[str, Any], which: str = text) -> Ran:
         with Canned(lambda _: reply(503)) as server:
@@ -276,7 +276,7 @@ def test_without_the_api_a_leg_is_named_among_what_is_kept(
 def test_a_leg_of_another_profile_is_told_as_that_though_there_is_no_store(
     tmp_path: Path, application: Application
 ) -> None:
-    """Only the note of what failed knows it here."""
+    """Here only the action log's entry of a failure names the leg."""
 
     def here(request: Request) -> bytes:
         return reply(body=page()) if request.path == "/v1/calls" else GONE

@@ -37,7 +37,7 @@ def run(
     kept: list[dict[str, Any]] | None = None,
     later: Later | None = None,
 ) -> tuple[Ran, Canned, float]:
-    """Run a command against canned answers: how it ends, what was asked, and how long it took."""
+    """Run a command against canned answers, and return its result, the requests and the time taken."""
     with Canned(*answers) as server:
         room = machine(home, application, server.url)
         room.clock = clock = EventfulClock()

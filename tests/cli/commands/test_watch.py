@@ -31,7 +31,7 @@ def interrupt() -> None:
 
 
 def watch(room: Room, line: str, *happenings: Happening, seconds: float = 30) -> Ran:
-    """Run ``watch`` until Ctrl-C after so many seconds; each of *happenings* comes after some of them."""
+    """Run ``watch`` until Ctrl-C after the given seconds; run each of *happenings* at its own time before."""
     clock = room.clock
     assert isinstance(clock, EventfulClock)
     for after, happen in (*happenings, (seconds, interrupt)):

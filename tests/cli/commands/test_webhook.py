@@ -173,7 +173,7 @@ def test_a_password_on_the_command_line_is_refused_and_not_repeated(room: Room) 
 def tailing(
     room: Room, options: str = "", *, remarks: int = 0, **env: str
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A ``webhook tail`` that is ended at the end, as by Ctrl-C; it makes so many *remarks*."""
+    """Run ``webhook tail`` inside the block, end it as Ctrl-C does, and expect the given number of *remarks*."""
     room.clock = SystemClock()  # type: ignore[assignment]
     with room.spawn(f"webhook tail {options}", env=env, bufsize=0) as child:
         try:

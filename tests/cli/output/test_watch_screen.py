@@ -139,7 +139,7 @@ def test_it_stays_up_and_says_that_it_is_rate_limited(tmp_path: Path, applicatio
 
 
 class Silent(Listener):
-    """Answers what is asked first, and nothing after."""
+    """A server that answers the first request only."""
 
     def __init__(self, *answers: Answer) -> None:
         super().__init__()
@@ -171,7 +171,7 @@ def test_ages_go_on_while_an_answer_is_waited_for(tmp_path: Path, application: A
 
 
 def legs(number: int) -> Callable[[object], bytes]:
-    """The API with so many answered legs, two in a conversation, the last one the newest."""
+    """An API with the given number of answered legs, two in each conversation, the newest last."""
     calls = [
         record(each, conversation_uuid=f"CON-{each // 2:08x}-5e6f-4788-99aa-bbccddeeff00")
         for each in range(1, number + 1)

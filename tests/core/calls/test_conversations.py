@@ -64,7 +64,7 @@ def participant_lists(draw: st.DrawFn) -> list[Participant]:
 
 
 def completions(leg: Participant) -> Sequence[Participant]:
-    """A leg as it may be in truth, where not all of it is told."""
+    """A leg as it really is, though reports may be incomplete."""
     mutes = (True, False) if leg.muted is None else (leg.muted,)
     earmuffs = (True, False) if leg.earmuffed is None else (leg.earmuffed,)
     terms = (EntryTerms(), EntryTerms(can_hear=frozenset(), can_speak=frozenset(), starts=False))

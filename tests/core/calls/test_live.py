@@ -104,7 +104,7 @@ def test_a_status_of_one_page_is_asked_once(tmp_path: Path, application: Applica
 
 
 def test_a_list_that_never_stands_still_ends_all_the_same(tmp_path: Path, application: Application) -> None:
-    """A busy platform has a new leg in every page; whoever presses the button wants an answer."""
+    """A busy platform has a new leg in every page, and the user still needs an answer."""
     ran, requests = listing(tmp_path, application, Moving(150, arriving=True), "call list")
 
     assert ran.exit_code == 0

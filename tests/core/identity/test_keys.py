@@ -195,7 +195,7 @@ def as_pem(der: bytes | bytearray, label: str) -> bytes:
 
 
 def assert_not_echoed(content: bytes, refused: ConfigError) -> None:
-    """No run of 8 characters of a word of *content* is in the error, but for the name of what is missing."""
+    """No 8 consecutive characters of a word in *content* are in the error, except the name of a missing part."""
     told = f"{refused.message} {refused.hint}".replace("-----BEGIN PRIVATE KEY-----", "")
     for word in set(re.findall(rb"[A-Za-z0-9+/=_-]{8,}", content[:100_000])):
         for start in range(0, len(word) - 7, 4):

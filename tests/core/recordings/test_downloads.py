@@ -272,7 +272,7 @@ def test_a_transcription_is_json(tmp_path, application, answer):
 
 
 def test_a_transcription_without_a_length_might_be_half(tmp_path, application):
-    """An unframed reply ends where the connection does, whoever cut it."""
+    """An unframed reply ends with the connection, for any reason."""
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
     with (
         Canned(head + TEXT, keeps=False) as server,
@@ -376,7 +376,7 @@ class TestCutShort:
 
     @pytest.mark.parametrize(("torn", "tries"), [(1, 2), (OVERLAP, 2), (5000, 2), (0, 1)])
     def test_a_torn_end_begins_it_anew(self, tmp_path, platform, application, torn, tries):
-        """After a power cut the end of what was not durable yet may be zeros."""
+        """After a power cut, data that was not yet durable may end in zeros."""
         recording = announced_by(recorded(platform.url))
         leave(tmp_path, recording.url, SOUND[: 5000 - torn] + bytes(torn))
 
@@ -496,7 +496,7 @@ class TestCutShort:
 class TestWhatIsThere:
     @pytest.mark.parametrize("is_linked", [True, False])
     def test_a_whole_file_is_listed_once_it_is_compared(self, tmp_path, platform, application, is_linked):
-        """Whoever fetched it was killed before it was listed, or it was copied here."""
+        """Its downloader was killed before listing it, or it was copied here."""
         (tmp_path / MP3).write_bytes(SOUND)
         if is_linked:
             os.link(tmp_path / MP3, tmp_path / f"{UUID}.part")
@@ -607,7 +607,7 @@ class TestWhatNobodyVouchedFor:
 
     @pytest.fixture
     def forged(self, tmp_path, platform, application) -> Callable[..., Stored]:
-        """Fetches what a forged announcement tells of, which it returns."""
+        """Return a function that makes a forged announcement, downloads its file, and returns it."""
 
         def fetch(**fields: Any) -> Stored:
             other = f"{platform.url}/v1/files/{TEXT_ID}"
@@ -679,7 +679,7 @@ def test_a_manifest_that_cannot_grow_lists_nothing_and_loses_nothing(tmp_path):
 
 
 def test_two_at_once_fetch_a_file_once(tmp_path, application):
-    """Eight receivers that were told of the same recording, each with a directory handle of its own."""
+    """Eight receivers with the same recording, each with its own directory handle."""
     whole = ranged()(Request(b"GET / HTTP/1.1\r\n\r\n"))
     with Canned(Drip(whole, 0.005, step=1000), keeps=False) as server:
         recording = announced_by(recorded(server.url))
@@ -769,7 +769,7 @@ class TestRedirects:
         ],
     )
     def test_none_leads_from_the_platform_to_this_network(self, tmp_path, application, elsewhere, location):
-        """The host is the platform's by name; what answers for it here is ours."""
+        """The host has the platform's name; a server of the test answers for it."""
         with Canned(reply(302, b"", location=location.format(port=elsewhere.port))) as server:
             into = fetcher(tmp_path, "https://api.nexmo.com", application, api=server.url)
             with pytest.raises(TransportError, match="was not followed"):

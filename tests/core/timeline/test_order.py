@@ -121,7 +121,7 @@ def test_what_happened_is_told_in_the_order_of_its_times() -> None:
 
 @pytest.mark.parametrize("ahead", [-7200.0, -30.0, 0.0, 5.0, 3600.0])
 def test_no_clock_puts_an_effect_before_its_cause(ahead: float) -> None:
-    """This machine's clock is *ahead* of the platform's by so many seconds."""
+    """This machine's clock is *ahead* seconds ahead of the platform's."""
     found = traced(
         event(1, "started", 1),
         event(2, "answered", 6),

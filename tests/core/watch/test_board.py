@@ -136,7 +136,7 @@ def test_what_was_told_already_changes_nothing(both: tuple[list[Call | Stored], 
 
 
 def test_without_the_guard_against_late_records_a_leg_would_go_back() -> None:
-    """The control: what the properties above would find."""
+    """The control: the faults that the properties above would find."""
     come = [record("answered"), record("ringing")]
     naive = [each.status for each in come]
 

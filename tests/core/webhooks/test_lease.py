@@ -245,7 +245,7 @@ def test_the_webhooks_are_ours_inside_and_afterwards_what_they_were(office: Offi
 
 
 def what_was_set(capabilities: dict[str, Any]) -> dict[str, Any]:
-    """Without what the platform fills in by itself."""
+    """Return the settings without the platform's defaults."""
     filled_in = ("signed_callbacks", "conversations_ttl", "leg_persistence_time")
     return {
         name: {field: value for field, value in fields.items() if field not in filled_in}
@@ -612,7 +612,7 @@ def test_a_lease_that_cannot_be_restored_at_the_start_stays(office: Office) -> N
 
 
 class Stuck(Listener):
-    """Takes connections, and answers nobody."""
+    """A server that accepts connections and never answers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -627,7 +627,7 @@ class Stuck(Listener):
 def test_an_api_that_hangs_holds_nobody_up_where_a_receiver_was_killed(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Calls may come in all the time, so the block begins; and what ends it does not wait long either."""
+    """Calls may arrive at any time, so the block begins; and its end does not take long either."""
     monkeypatch.setattr(lease, "END_SECONDS", 0.3)
     office.set(FULL)
     with office.child() as child:

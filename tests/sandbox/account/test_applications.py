@@ -92,7 +92,7 @@ def unauthorized(reply) -> None:
 
 
 def errors(reply) -> list[str]:
-    """The dotted paths of what a refused body has wrong."""
+    """Return the dotted paths of the wrong fields in a refused body."""
     body = refused(reply, 400, "/application#payload-validation", "Bad Request")
     assert all(each["reason"] for each in body["invalid_parameters"])
     return [each["name"] for each in body["invalid_parameters"]]

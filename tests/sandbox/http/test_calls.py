@@ -112,7 +112,7 @@ class TestStates:
 
 
 def persist(client: Client, *, days: int) -> None:
-    """Have the records of the application's legs be kept for so many days."""
+    """Keep the records of the application's legs for the given number of days."""
     applications = client.sandbox.applications
     own = applications.by_id[applications.own]
     applications.by_id[own.id] = replace(own, capabilities={"voice": {"leg_persistence_time": days}})

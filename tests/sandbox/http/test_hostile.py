@@ -192,7 +192,7 @@ def test_odd_requests_are_refused_or_served_but_do_no_harm(client: Client, head,
     ),
 )
 def test_any_json_gets_a_whole_answer(client: Client, body, where):
-    """One sandbox and one clock for all examples: what they leave behind is part of the test."""
+    """One sandbox and one clock for all examples, so that the state they leave is part of the test."""
     uuid = client.call()
     client.advance(2.5)
     method, path = where

@@ -17,7 +17,7 @@ def documented(name: str) -> dict:
 
 
 def shape(value: object) -> object:
-    """Names and types; of a text, what it looks like; of a link, whether it may be relative or absolute is open."""
+    """Return names and types, with the pattern of each text; links may be relative or absolute."""
     if isinstance(value, dict):
         return {name: shape(each) for name, each in value.items()}
     if isinstance(value, list):

@@ -466,7 +466,7 @@ def test_the_sandbox_refuses_a_little_that_the_linter_lets_pass(why):
 
 
 def tried(values: list[Any]) -> st.SearchStrategy[Any]:
-    """Values at the edges of what is allowed, as they are and as text."""
+    """Values at the limits, as numbers and as text."""
     as_text = [str(each).lower() for each in values if isinstance(each, bool | int | float)]
     return st.sampled_from(values + as_text)
 

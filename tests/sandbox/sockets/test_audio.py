@@ -129,7 +129,7 @@ class TestFeed:
 
 
 class Speaker:
-    """A bot that says what it is given, heard by a person."""
+    """A bot that says the given samples, heard by a person."""
 
     def __init__(self) -> None:
         self.line = line()

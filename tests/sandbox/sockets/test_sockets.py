@@ -51,7 +51,7 @@ def order(uri: str) -> dict[str, Any]:
 
 
 def meet(client: Client, uri: str, rate: int = 16_000, **options: Any) -> tuple[str, str]:
-    """A person who is connected to a bot, and stays when it is gone; the legs of both."""
+    """Connect a person, who stays after the bot has left, to a bot; return both legs."""
     person = client.answered(PERSON, connect(uri, rate, **options), ROOM)
     return person, leg_of(client, uri)
 

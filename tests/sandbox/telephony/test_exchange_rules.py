@@ -133,7 +133,7 @@ class ExchangeRules(RuleBasedStateMachine):
         self.log: tuple[list[Effect], list[Effect]] = ([], [])
 
     def both(self, do: Callable[[Line], None]) -> None:
-        """Do it to both exchanges; what one refuses, the other does too, and neither is changed by it."""
+        """Apply an operation to both exchanges; both refuse the same ones, and a refusal changes neither."""
         refused = []
         for each, log in zip(self.lines, self.log, strict=True):
             before = snapshot(each.exchange)

@@ -23,7 +23,7 @@ def _order_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def called(client: Client, receiver: Receiver, number: str = PERSON, **options: object) -> list[str]:
-    """Let a call run from start to end; the statuses that the receiver was told."""
+    """Run a call from start to end, and return the statuses that the receiver got."""
     set_up(client, event=receiver.url + "/event", **options)  # type: ignore[arg-type]
     client.call(number, HELLO)
     client.advance(10)

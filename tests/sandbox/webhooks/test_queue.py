@@ -16,7 +16,7 @@ from voicectl.sandbox.webhooks.queue import AT_ONCE, QueuedRequest, WebhookQueue
 
 
 class Requests:
-    """Requests that end when they are told to; what began, in order."""
+    """Requests that end on demand, and the order in which they began."""
 
     def __init__(self, queue: WebhookQueue) -> None:
         self.queue = queue
@@ -168,7 +168,7 @@ def test_cancelled_nothing_begins_any_more():
 
 @contextmanager
 def descriptors(more: int) -> Iterator[int]:
-    """Let this process open so many files more; what that makes in all."""
+    """Let this process open the given number of further files; return the new limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     free = [os.dup(0) for _ in range(more)]
     for each in free:
@@ -190,8 +190,8 @@ def outcomes(url: str, count: int) -> set[str]:
     async def main() -> None:
         application = SimpleNamespace(id="", fallback=None)
         rest = {"effect": None, "hook": hook, "fields": {}, "line": "", "is_signed": False}
-        told = [Delivery(application=application, entry=entry, **rest) for entry in entries]
-        await asyncio.gather(*map(client.request_ncco, told))
+        deliveries = [Delivery(application=application, entry=entry, **rest) for entry in entries]
+        await asyncio.gather(*map(client.request_ncco, deliveries))
 
     asyncio.run(main())
     return {entry["outcome"] for entry in entries}

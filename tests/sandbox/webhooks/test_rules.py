@@ -290,7 +290,7 @@ class TestAReceiverThatIsDead:
 
 @contextlib.contextmanager
 def full() -> Iterator[str]:
-    """The URL of a server that accepts nobody and has a full queue."""
+    """The URL of a server with a full queue that accepts no connection."""
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(socket.socket())
         server.bind(("127.0.0.1", 0))
