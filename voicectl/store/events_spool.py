@@ -136,7 +136,7 @@ def _to_json(arrival: Arrival) -> dict[str, Any]:
 
 
 def _from_json(line: Any) -> Arrival | None:
-    """Return the arrival in a line; None if there is none."""
+    """Return the arrival in a line, or None."""
     if not isinstance(line, dict) or set(line) != set(COLUMNS):
         return None
     line |= {name: base64.b64decode(line[name]) for name in _BYTES}

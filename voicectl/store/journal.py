@@ -94,7 +94,7 @@ class Intent:
         to: The number, URI, user or extension dialled.
         from_: The caller id that was sent, None if the platform chose it.
         body_hash: SHA-256 of the request without its reference.
-        reply: The API's reply or record of the call, ``{}`` if there is none.
+        reply: The API's reply or record of the call, or ``{}``.
         certainty: ``matched`` if the call was found by a search, not reported by the API.
         settled_at: Time at which the outcome became known, in Unix seconds; None if it is unknown.
     """

@@ -83,7 +83,7 @@ class LiveCache:
                 new.unlink(missing_ok=True)
 
     def last(self) -> Listing | None:
-        """Return the last listing, None if there is none that can be read."""
+        """Return the last listing, or None if it cannot be read."""
         try:
             at, is_whole, legs = json.loads(self._path.read_bytes())
             found = tuple(Sighting._make([*map(str, texts), float(first)]) for *texts, first in legs)

@@ -112,10 +112,10 @@ _TYPES = dict.fromkeys(COLUMNS, "text") | {
 
 _AGAIN = """
 UPDATE voicectl_events.events AS kept
-SET repeats = kept.repeats + told.count, is_signed = kept.is_signed OR told.is_signed,
-    jti = coalesce(kept.jti, told.jti)
-FROM unnest(%s::bigint[], %s::bigint[], %s::boolean[], %s::text[]) AS told (id, count, is_signed, jti)
-WHERE application = %s AND kept.id = told.id
+SET repeats = kept.repeats + incoming.count, is_signed = kept.is_signed OR incoming.is_signed,
+    jti = coalesce(kept.jti, incoming.jti)
+FROM unnest(%s::bigint[], %s::bigint[], %s::boolean[], %s::text[]) AS incoming (id, count, is_signed, jti)
+WHERE application = %s AND kept.id = incoming.id
 """
 
 # LATERAL looks up each key by itself: for key = ANY(...) the planner would read the whole table.
@@ -259,9 +259,9 @@ class PostgresEvents:
                 link.is_listening = True
                 return
             link.deadline = math.inf
-            with closing(link.notifies(timeout=seconds)) as told:
-                is_told = any(each.payload == self._application for each in told)
-            if is_told:
+            with closing(link.notifies(timeout=seconds)) as notices:
+                is_notified = any(each.payload == self._application for each in notices)
+            if is_notified:
                 list(link.notifies(timeout=0))  # drop those for events that the caller will find now
 
     def purge(self, before: float) -> int:
@@ -308,7 +308,7 @@ class PostgresEvents:
         arrays = ", ".join(f"%b::{_TYPES[column]}[]" for column in columns)
         link.execute(
             f"INSERT INTO voicectl_events.{table} (application, {', '.join(columns)})"  # noqa: S608 (no outside text)
-            f" SELECT %s, told.* FROM unnest({arrays}) AS told",
+            f" SELECT %s, incoming.* FROM unnest({arrays}) AS incoming",
             [self._application, *_columns(rows)],
         )
 

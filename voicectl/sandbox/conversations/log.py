@@ -55,7 +55,7 @@ class ConversationLogs:
         return iter(self._logs.values())
 
     def get(self, conversation_uuid: str) -> ConversationLog | None:
-        """Return the log of a conversation; None if there is none."""
+        """Return the log of a conversation, or None."""
         return self._logs.get(conversation_uuid)
 
     def new_member_id(self) -> str:

@@ -56,7 +56,7 @@ class Users:
         return (application_id, region, name) in self._by_name
 
     def find(self, reference: str, application_id: str, region: str) -> User | None:
-        """Return the user with this id or name, in this application and region; None if there is none."""
+        """Return the user with this id or name, in this application and region, or None."""
         user = self.by_id.get(reference)
         if user is not None and (user.application_id, user.region) == (application_id, region):
             return user

@@ -101,7 +101,7 @@ class Base:
             kind: The kind of event, for the log.
             fields: The body of the event.
             webhook: The webhook; None: that of the leg's events.
-            on_reply: Given if the reply may carry an NCCO: called with it, or with None if there is none.
+            on_reply: Given if the reply may carry an NCCO: called with it, or with None.
         """
         event = Event(
             at=self.now,

@@ -35,7 +35,7 @@ class Rooms:
         self._named: dict[tuple[str, str, str | None], Conversation] = {}
 
     def find(self, name: str, application_id: str, region: str) -> Conversation | None:
-        """Return the room *name*; None if there is none yet."""
+        """Return the room *name*, or None."""
         return self._named.get((application_id, region, name))
 
     def new(self, application_id: str, region: str, name: str | None = None) -> Conversation:
