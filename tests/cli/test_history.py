@@ -166,7 +166,7 @@ def test_a_store_that_is_none_stops_no_command_that_can_do_without(room: Room) -
     env = {"VOICECTL_STORE": "mysql://somewhere/else"}
     ran = room(f"call show {leg} -o json", env=env)
     assert (ran.exit_code, ran.json["status"]) == (0, "answered")
-    assert "is not a URL of PostgreSQL" in ran.stderr
+    assert "is not a PostgreSQL URL" in ran.stderr
     assert room(f"hangup {leg}", env=env).exit_code == 0
 
 

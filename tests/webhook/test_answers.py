@@ -160,7 +160,7 @@ def test_a_pattern_is_no_regular_expression(desk: Desk) -> None:
         ("[rule]\nto = '1'", ["double brackets"]),
         ("rule = 3", ["double brackets"]),
         ("rules = []", ["'rules'"]),
-        ("[[rule]]\nanswer = []", ["rule 1 (line 1): answer", "array holds nothing"]),
+        ("[[rule]]\nanswer = []", ["rule 1 (line 1): answer", "array has no items"]),
         ("[[rule]]\n", ["rule 1 (line 1)", "neither ncco nor answer"]),
         ("[[rule]]\nncco = 'a'\nanswer = []", ["both ncco and answer"]),
         (rule("a", "form = '1'"), ["'form'", "Did you mean from?"]),
@@ -178,7 +178,7 @@ def test_a_pattern_is_no_regular_expression(desk: Desk) -> None:
         ("[[rule]]\nncco = 'no.json'", ["rule 1 (line 1)", "no.json cannot be read: No such file"]),
         ("[[rule]]\nncco = '.'", ["is not a file"]),
         ('[[rule]]\nncco = "a\\u0000b"', ["cannot be read"]),
-        ("[[rule]]\nanswer = 'Hello'", ["rule 1 (line 1): answer", "$: This is a text"]),
+        ("[[rule]]\nanswer = 'Hello'", ["rule 1 (line 1): answer", "$: This is a string"]),
         (
             "[[rule]]\nanswer = [{ action = 'talk', text = 2026-01-01 }]",
             ["2026-01-01", "JSON does not support"],
@@ -189,7 +189,7 @@ def test_a_pattern_is_no_regular_expression(desk: Desk) -> None:
         ("x = '" + "a" * (1 << 20) + "'", ["too large", "1 MiB in all"]),
         ('[{"action": "talk"}]', ["error: $[0]", '"text"']),
         ('{"action": "talk", "text": "a"}', ["$: This is an object"]),
-        ('\n [ {"action": "talk", "text": "a",}]', [":2:34: ", "comma too many"]),
+        ('\n [ {"action": "talk", "text": "a",}]', [":2:34: ", "extra comma"]),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(desk: Desk, content: str, told: list[str]) -> None:
