@@ -1,1 +1,1 @@
-"""Calls and their legs: create, find, select, follow, move and end them."""
+"""Calls and their legs: creating, finding, selecting, following, moving and ending them."""

@@ -1,4 +1,4 @@
-"""The age of legs, as far as this machine knows it from its journal and its stored events."""
+"""The age of legs, as far as the journal and the event store of this machine show it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Ages:
-    """Times at which legs were created, from the journal and the event store; each is opened on first use.
+    """The ages of legs, from the journal and the event store, which are opened on first use.
 
-    After an error in one of them, it is reported once and not used again.
+    If the journal or the event store fails, the failure is reported once, and that source is not used again.
 
     Attributes:
-        offset: Seconds that the platform's clock, which dates events, is ahead of *clock*, which dates the journal.
-        on_trouble: Called with a warning when one of them cannot be used.
+        clock: The clock of this machine, which dates the journal.
+        offset: How far the platform's clock, which dates events, is ahead of *clock*, in seconds.
+        journal: Returns the journal, or None if there is none.
+        events: Returns the event store, or None if there is none.
+        on_trouble: Called with a warning when the journal or the event store fails.
     """
 
     clock: Clock
@@ -38,13 +41,13 @@ class Ages:
 
     @property
     def platform_now(self) -> float:
-        """The time by the platform's clock, in Unix seconds."""
+        """The current time on the platform's clock, in Unix seconds."""
         return self.clock.time() + self.offset
 
     def is_younger(self, uuid: str, seconds: float) -> bool:
         """Return True if the journal or a ``started`` event shows that a leg was created less than *seconds* ago.
 
-        Unsigned events count too: the worst that a forged one can do is to exclude a leg from a selection.
+        Unsigned events count too: a forged event can only exclude a leg from a selection.
         """
         return any(age < seconds for age in self._known(uuid))
 

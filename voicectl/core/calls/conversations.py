@@ -1,4 +1,4 @@
-"""Conversations: finding them by name, the legs in them, and which leg hears which."""
+"""Finding conversations by name, listing their legs, and working out which leg hears which."""
 
 from __future__ import annotations
 
@@ -25,11 +25,13 @@ MAX_LISTED = 10
 
 
 def conversation_id(api: ConversationApi, text: str) -> str:
-    """Return the id of the conversation that *text* names: a ``CON-...`` id unchanged, or a room's name looked up.
+    """Return the id of the conversation that *text* names.
+
+    A ``CON-...`` id is returned unchanged. Any other text is looked up as the name of a room.
 
     Raises:
-        InputError: *text* is neither an id nor a possible name.
-        LegError: No conversation has that name; the hint lists rooms with similar names, or the first rooms.
+        InputError: *text* is neither a conversation id nor a possible room name.
+        LegError: No conversation has that name. The hint lists rooms with similar names, or else the first rooms.
     """
     if is_conversation_id(text):
         return text
@@ -57,9 +59,11 @@ def conversation_id(api: ConversationApi, text: str) -> str:
 
 
 def stop_recording(api: ConversationApi, id_: str) -> bool:
-    """Stop the recording of a conversation, and return False if it was not being recorded.
+    """Stop the recording of a conversation.
 
-    After a lost reply a repeated request also finds no recording.
+    Returns:
+        False if the conversation was not being recorded. This is also the result if the first reply was lost and the
+        repeated request finds that the recording has stopped.
 
     Raises:
         NotFoundError: There is no such conversation.
@@ -77,9 +81,9 @@ class ConversationLegs:
     """A conversation with its live legs.
 
     Attributes:
-        id: ``CON-...``.
-        conversation: Its record in the Conversation API, or None.
-        calls: The live legs.
+        id: The conversation's id: ``CON-...``.
+        conversation: The conversation's record in the Conversation API, or None if it was not listed.
+        calls: The conversation's live legs.
     """
 
     id: str
@@ -88,7 +92,7 @@ class ConversationLegs:
 
     @property
     def since(self) -> str | None:
-        """Time of its creation, or, if that is unknown, of the first answer among its legs."""
+        """The time when the conversation was created, or else when the first of its legs was answered."""
         if self.conversation is not None and self.conversation.created is not None:
             return self.conversation.created
         answered = [call.raw.get("start_time") for call in self.calls]
@@ -96,7 +100,7 @@ class ConversationLegs:
 
     @property
     def statuses(self) -> str:
-        """Number of its legs in each status: ``answered:2 ringing:1``."""
+        """The number of live legs in each status: ``answered:2 ringing:1``."""
         counted = Counter(call.status for call in self.calls)
         return " ".join(f"{status}:{count}" for status, count in sorted(counted.items()))
 
@@ -104,10 +108,10 @@ class ConversationLegs:
 def grouped(
     live: Iterable[Call], listed: Iterable[Conversation], *, with_empty: bool = False
 ) -> Iterator[ConversationLegs]:
-    """Yield conversations with their live legs, in the order of the list.
+    """Yield conversations with their live legs, in the order of *listed*.
 
-    Conversations of live legs that are missing from the list come last. Unless *with_empty* is set, the list is read
-    only until every conversation with live legs has been found.
+    If *listed* lacks the conversation of a live leg, that conversation comes last. Unless *with_empty* is set,
+    *listed* is read only until every conversation with live legs has been found.
     """
     calls: dict[str, list[Call]] = {}
     for call in live:
@@ -125,7 +129,7 @@ def grouped(
 
 
 class Hears(StrEnum):
-    """Answer to the question whether one leg hears another."""
+    """Whether one leg hears another."""
 
     YES = "yes"
     NO = "no"
@@ -133,7 +137,7 @@ class Hears(StrEnum):
 
 
 class Heard(NamedTuple):
-    """A :class:`Hears` verdict with its reason; the reason is empty for ``YES``."""
+    """A :class:`Hears` verdict and the reason for it, which is empty for ``YES``."""
 
     hears: Hears
     why: str
@@ -144,9 +148,9 @@ class EntryTerms:
     """The options with which voicectl moved a leg into a room.
 
     Attributes:
-        can_hear: The legs that it hears, as hyphenated lower-case ids; None for all.
-        can_speak: The legs that hear it; None for all.
-        starts: True if the conference starts when the leg enters.
+        can_hear: The legs that the moved leg hears, as hyphenated lower-case ids; None if it hears all legs.
+        can_speak: The legs that hear the moved leg, as such ids; None if all legs hear it.
+        starts: True if the conference starts when the moved leg enters.
     """
 
     can_hear: frozenset[str] | None = None
@@ -157,12 +161,12 @@ class EntryTerms:
     def of(
         cls, *, can_hear: Sequence[str] | None, can_speak: Sequence[str] | None, starts: bool
     ) -> EntryTerms:
-        """Return the terms that options of ``move`` ask for."""
+        """Return the terms for the given options of ``move``."""
         return cls(can_hear=_ids(can_hear), can_speak=_ids(can_speak), starts=starts)
 
     @property
     def detail(self) -> dict[str, Any]:
-        """The terms in the form kept in the action log."""
+        """The terms in the format of the action log."""
         return {
             name: sorted(legs)
             for name, legs in (("can_hear", self.can_hear), ("can_speak", self.can_speak))
@@ -171,7 +175,7 @@ class EntryTerms:
 
     @classmethod
     def from_detail(cls, detail: Mapping[str, Any]) -> EntryTerms:
-        """Return the terms from what :attr:`detail` returned."""
+        """Build the terms from the action log's format; the inverse of :attr:`detail`."""
         return cls.of(
             can_hear=detail.get("can_hear"),
             can_speak=detail.get("can_speak"),
@@ -184,8 +188,9 @@ class Participant:
     """A leg in a conversation.
 
     Attributes:
-        member: Its member record; None if it could not be read.
-        entry: The terms on which it entered; None if they are unknown.
+        call: The leg's record in the Voice API.
+        member: The leg's member record in the Conversation API; None if it could not be read.
+        entry: The terms on which the leg entered the room; None if they are unknown.
     """
 
     call: Call
@@ -194,23 +199,23 @@ class Participant:
 
     @property
     def muted(self) -> bool | None:
-        """True if the others cannot hear it; None if unknown."""
+        """True if the leg is muted, so that the other legs cannot hear it; None if unknown."""
         return None if self.member is None else self.member.muted
 
     @property
     def earmuffed(self) -> bool | None:
-        """True if it cannot hear the others; None if unknown."""
+        """True if the leg is earmuffed, so that it cannot hear the other legs; None if unknown."""
         return None if self.member is None else self.member.earmuffed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Participants:
-    """The live legs of a conversation, and what decides who hears whom.
+    """The live legs of a conversation, and the facts that decide which leg hears which.
 
     Attributes:
-        is_room: True if it was given a name; None if unknown.
-        legs: The live legs.
-        has_started: True if one of them is known to have started the conference.
+        is_room: True if the conversation is a room, which has a name; None if unknown.
+        legs: The conversation's live legs.
+        has_started: True if one of *legs* is known to have started the conference.
     """
 
     is_room: bool | None
@@ -218,16 +223,16 @@ class Participants:
     has_started: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        """Compute ``has_started`` once rather than for each pair of legs."""
+        """Compute ``has_started`` here, once, rather than for each pair of legs."""
         starters = (leg.entry for leg in self.legs if leg.entry is not None)
         object.__setattr__(self, "has_started", any(entry.starts for entry in starters))
 
     def hears(self, listener: Participant, speaker: Participant) -> Heard:
         """Return whether *listener* hears *speaker*, and why.
 
-        In a call's own conversation every leg hears every other. A leg may have entered a room with ``canHear`` or
-        ``canSpeak``, and a moderated room may not have started. The API reports neither, so in a room the verdict is
-        known only for legs that voicectl moved there.
+        In a call's own conversation every leg hears every other leg. In a room, a leg may have entered with
+        ``canHear`` or ``canSpeak``, and a moderated conference may not have started. The API reports neither, so in a
+        room the verdict is known only for legs that voicectl moved there.
         """
         obstacles = [
             _answered("the listener", listener),
@@ -245,7 +250,7 @@ class Participants:
         return Heard(Hears.YES, "")
 
     def matrix(self) -> Iterator[tuple[Participant, Participant, Heard]]:
-        """Yield each ordered pair of legs, listener first, with whether the listener hears the speaker."""
+        """Yield the listener, the speaker and the verdict for each ordered pair of legs."""
         for listener, speaker in permutations(self.legs, 2):
             yield listener, speaker, self.hears(listener, speaker)
 
@@ -274,13 +279,14 @@ def participants(
     *,
     check: Callable[[], None],
 ) -> Participants:
-    """Return the live legs of a conversation with their member records, which take one request each.
+    """Return the live legs of a conversation with their member records. Reading each record takes one request.
 
     Args:
-        conversation: Its record in the API; without one, no members are requested.
-        live: Its live legs.
+        id_: The conversation's id.
+        conversation: The conversation's record in the API, or None. Without a record, no members are requested.
+        live: The conversation's live legs.
         notes: The action log of this machine.
-        check: Called before each request; raises to stop the work.
+        check: Called before each request; raises an exception to stop the work.
     """
     members: dict[str, Member] = {}
     if conversation is not None:
@@ -294,7 +300,7 @@ def participants(
             try:
                 member = api.member(id_, listed.id)
             except (ApiError, TransportError):
-                continue  # the member has just left, or its record stays unknown
+                continue  # the member may have just left; its record remains unknown
             if member.leg_uuid is not None:
                 members[member.leg_uuid] = member
     entries = entered(notes, "" if conversation is None else conversation.name)
@@ -310,7 +316,10 @@ def participants(
 
 
 def entered(notes: Iterable[Note], room: str) -> dict[str, EntryTerms]:
-    """Return the terms on which legs entered *room*, for the legs that this machine last moved there."""
+    """Return the terms on which legs entered *room*, by leg id.
+
+    The legs are those that this machine moved to *room*, and has not moved to another place since.
+    """
     found: dict[str, EntryTerms] = {}
     for note in notes:
         if note.what not in ("move", "transfer") or note.outcome == "failed":

@@ -31,10 +31,11 @@ class PlacedCall:
     """A call that exists.
 
     Attributes:
-        raw: The API's reply, or the record that was found.
-        certainty: ``matched`` if a search found the call, and neither a reply nor an event named it.
-        is_replay: True if an earlier command with the same idempotency key created it.
-        unrecorded: The error with which the journal refused its id; None if there was none.
+        raw: The API's reply, or the call's record if a search found the call.
+        reference: The reference under which the journal has the call; None if the call is not in the journal.
+        certainty: ``matched`` if only a search found the call: neither a reply nor an event named it.
+        is_replay: True if an earlier command with the same idempotency key created the call.
+        unrecorded: The error that kept the journal from recording the call's id; None if there was none.
     """
 
     order: CallOrder
@@ -56,8 +57,8 @@ class CallCreator:
     """Creates calls, each at most once.
 
     Args:
-        finder: Looks for calls in doubt, and holds the journal; None for no journal, or for a dry run.
-        hourly_limit: Most phones that may be rung in an hour.
+        finder: Looks for calls in doubt, and has the journal. None if no journal is used, as in a dry run.
+        hourly_limit: How many phones may be rung in an hour, at most; None if there is no limit.
     """
 
     def __init__(
@@ -72,8 +73,8 @@ class CallCreator:
         """Place the call, or return the call that an earlier command placed with the same *key*.
 
         Args:
-            order: The call.
-            key: The idempotency key; needs a journal.
+            order: The call to place.
+            key: The idempotency key, or None. A key has an effect only if there is a journal.
 
         Raises:
             InputError: *key* was used for another call.
@@ -117,7 +118,7 @@ class CallCreator:
             try:
                 created = self._api.create_call(order.body_with(reference), dials=len(order.dialled))
             except VoicectlError as exc:
-                with suppress(JournalError):  # the intent then stays open, which does not dial again
+                with suppress(JournalError):  # if this fails, the intent stays open: the call is in doubt
                     journal.settle(reference, *_outcome(exc))
                 if not isinstance(exc, OutcomeUnknown):
                     raise
@@ -162,7 +163,7 @@ def _placed(order: CallOrder, intent: Intent, *, is_replay: bool = False) -> Pla
 
 
 def _outcome(exc: VoicectlError) -> tuple[IntentState, str]:
-    """Return the state and the reason for an intent whose request failed with *exc*."""
+    """Return the new state of an intent whose request failed with *exc*, and the reason to record with it."""
     if isinstance(exc, OutcomeUnknown):
         return IntentState.IN_DOUBT, exc.message
     if isinstance(exc, ApiError):

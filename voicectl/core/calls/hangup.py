@@ -1,6 +1,6 @@
-"""Hanging up, with repeated attempts: it is what people use when something has gone wrong.
+"""Hanging up legs, with repeated attempts, since users hang up when something has gone wrong.
 
-A message may be spoken first; the legs are ended once it has been heard.
+A message may be spoken first. The legs are then ended after they have heard the message.
 """
 
 from __future__ import annotations
@@ -24,34 +24,37 @@ LOOK_SECONDS = 2.0
 BAD_REQUEST = 400
 
 LEAD_SECONDS = 1.0
-"""Seconds from the API's reply until the voice begins."""
+"""How long after the API's reply the voice begins, in seconds."""
 
 SLOWNESS = 1.25
-"""Factor by which speech may take longer than estimated: voices and languages differ."""
+"""How many times as long as estimated speech may take, since voices and languages differ."""
 
 MAX_SPEECH_SECONDS = 180.0
-"""Longest time to wait for speech. The longest text takes about two minutes, but SSML breaks have no limit."""
+"""The longest time to wait for speech, in seconds: the longest text takes 120, but SSML breaks have no limit."""
 
 LEAST_SECONDS = 0.01
 
 
 def hang_up(api: VoiceApi, clock: Clock, uuid: str, history: History | None = None) -> bool:
-    """End a leg, and return False if it had already ended.
+    """End a leg.
 
-    The API answers 400 for a leg that is only a second or two old, and may do so for a ringing one. voicectl then
-    reads the leg and, unless it has ended, tries again until 20 seconds after the first attempt. After a 404 it looks
-    for the leg in every region, and ends it where it is found. A leg counts as ended if its record, or, without a
-    record, a signed event shows it.
+    The API answers 400 for a leg that is only a second or two old, and may do so for a leg that is ringing. voicectl
+    then reads the leg's record and, unless the leg has ended, tries again until 20 seconds after the first attempt.
+    After a 404, voicectl looks for the leg in every region, and ends the leg in the region where it is found. A leg
+    counts as ended if its record shows the end, or, if there is no record, if a signed event does.
 
     Args:
-        history: The stored events, if there are any.
+        history: The stored events, or None if there is no event store.
+
+    Returns:
+        False if the leg had already ended.
 
     Raises:
-        NotFoundError: No region knows the leg, and no signed event shows that it has ended.
+        NotFoundError: No region knows the leg, and no signed event shows that the leg has ended.
         ApiError: The API still refused after 20 seconds.
-        TransportError: There was no usable answer in that time, or, after a 404, none that shows whether the leg has
-            ended.
-        RateLimitedError: The API limited the requests that would show whether the leg has ended.
+        TransportError: The API gave no usable answer in 20 seconds; or, after a 404, no answer showed whether the leg
+            has ended.
+        RateLimitedError: The API rate-limited the requests that would show whether the leg has ended.
     """
     give_up = clock.monotonic() + HANGUP_SECONDS
     while True:
@@ -68,7 +71,7 @@ def hang_up(api: VoiceApi, clock: Clock, uuid: str, history: History | None = No
             except (TransportError, RateLimitedError) as silence:
                 unread = silence
             if clock.monotonic() + PAUSE_SECONDS > give_up:
-                if unread is not None:  # a 404 from one host proves little
+                if unread is not None:  # a 404 from one host does not show that the leg has ended
                     raise unread from exc
                 exc.hint = (
                     f"The API refused for {HANGUP_SECONDS:.0f} s. See the leg: voicectl call show {uuid}"
@@ -81,10 +84,14 @@ def hang_up(api: VoiceApi, clock: Clock, uuid: str, history: History | None = No
 
 
 def _is_over(api: VoiceApi, uuid: str, refusal: ApiError, history: History | None) -> bool:
-    """Return True if the leg has ended: by its record, or by a signed event if it was not found and has no record.
+    """Return True if the leg's record shows that the leg has ended.
+
+    If *refusal* is a 404 and no record can be read, return True if a signed event shows that the leg has ended.
 
     Raises:
-        ApiError, TransportError: The leg was not found, and neither a record nor an event shows that it has ended.
+        AuthError: The API refused the credentials.
+        NotFoundError, TransportError, RateLimitedError: *refusal* is a 404, no record could be read, and no signed
+            event shows that the leg has ended.
     """
     within = regions.SECONDS if isinstance(refusal, NotFoundError) else LOOK_SECONDS
     try:
@@ -103,14 +110,19 @@ def _is_over(api: VoiceApi, uuid: str, refusal: ApiError, history: History | Non
 
 
 def speech_seconds(text: str) -> float:
-    """Return the seconds to wait for *text* to be spoken, from the request on."""
+    """Return how long to wait for *text* to be spoken after it is requested, in seconds."""
     return min(LEAD_SECONDS + SLOWNESS * speech.seconds(text), MAX_SPEECH_SECONDS)
 
 
 def let_finish(api: VoiceApi, clock: Clock, uuids: Sequence[str], *, until: float) -> None:
-    """Wait until the monotonic time *until*, or until all legs have ended.
+    """Wait until all legs have ended, but not beyond *until*.
 
-    One leg is read each second, until it has ended; a leg that cannot be read counts as live.
+    Each second, the record of the first leg not known to have ended is read. A leg whose record cannot be read counts
+    as live.
+
+    Args:
+        uuids: The ids of the legs.
+        until: The time at which to stop waiting, on the monotonic clock.
     """
     listening = list(uuids)
     while listening and (left := until - clock.monotonic()) > 0:

@@ -1,26 +1,28 @@
 """Calls in doubt: the reply to a create request was lost, so the call may or may not exist.
 
-Sending the request again could ring a second phone, so voicectl looks for the call instead. It accepts one only on
-evidence that cannot mean another call: after a wrong match the user could hang up on another party.
+Sending the request again could ring a phone a second time, so voicectl looks for the call instead. It accepts a call
+only if the evidence cannot belong to another call, since after a wrong match the user could hang up on another party.
 
-Evidence comes in two strengths:
+There are two kinds of evidence:
 
 1. Proof. Before the POST, the intent (reference, number, caller, time) is written to the journal. If the request has
-   an ``event_url``, the reference is added to it as query parameter ``vc``. A signed event that arrives with that
-   parameter proves that the call exists, and names its id: that is as certain as a reply.
-2. A match. Without such an event (no ``event_url``, or no receiver that stored it) the API's call records are
-   compared with the intent. A candidate is an outbound record since one minute before the intent, to the same number
-   and, if a caller id was sent, from it. The minute allows for clocks that differ.
+   an ``event_url``, the reference is added to the URL as query parameter ``vc``. A signed event that arrives with
+   this parameter proves that the call exists, and contains the call's id. Such an event is as certain as a reply.
+2. A match. If there is no such event, because there is no ``event_url`` or no receiver stored the event, the API's
+   call records are compared with the intent. A candidate is the record of an outbound call to the same number that
+   began at most one minute before the intent. If a caller id was sent, the record must have the same caller id. The
+   minute allows for clocks that differ.
 
 A match counts only if it cannot be confused with another call:
 
-- no other intent to the number is open, since one record could then belong to either of them;
-- no other intent has claimed the record; the journal checks both and writes the claim in one transaction;
-- exactly one candidate is left. Several of them leave the call in doubt.
+- No other intent to the number is open, since a record could then belong to either intent.
+- No other intent has claimed the record. The journal checks this and the previous condition, and writes the claim, in
+  one transaction.
+- Exactly one candidate is left. If there are several, the call remains in doubt.
 
-Records appear late, so the search repeats every second for up to eight seconds; ``call reconcile`` looks once. If
-nothing is found, the call may still appear later: the outcome is then "in doubt" (exit status 12), never "not
-created". Only the user can decide that (``call reconcile REF --assume``).
+Records appear late, so the search is repeated every second for up to eight seconds; ``call reconcile`` searches once.
+If nothing is found, the call may still appear later. The outcome is then "in doubt" (exit status 12), never "not
+created". Only the user can decide that the call was not created (``call reconcile REF --assume``).
 """
 
 from __future__ import annotations
@@ -48,10 +50,10 @@ class LostCallFinder:
     """Looks for the calls of open intents.
 
     Args:
-        history: The stored events, if there are any.
+        history: The stored events, or None if there is no event store.
 
     Attributes:
-        journal: The journal of the intents.
+        journal: The journal that contains the intents.
     """
 
     def __init__(self, api: VoiceApi, journal: Journal, clock: Clock, history: History | None) -> None:
@@ -61,11 +63,11 @@ class LostCallFinder:
         self._history = history
 
     def find(self, intent: Intent, *, seconds: float = LOOK_SECONDS, why: str) -> Intent:
-        """Look for the call of an open intent, record it in the journal, and return the settled intent.
+        """Look for the call of an open intent, record the call in the journal, and return the settled intent.
 
         Args:
-            seconds: Seconds to keep looking while nothing is found; 0 to look once.
-            why: The beginning of the error message.
+            seconds: How long to keep looking while nothing is found, in seconds; 0 to look once.
+            why: The text with which the error message begins.
 
         Raises:
             OutcomeUnknown: No call was found, more than one matches, or the search failed.
@@ -91,14 +93,17 @@ class LostCallFinder:
             raise in_doubt(intent, f"{why} Looking for the call failed: {exc.message}") from exc
 
     def find_again(self, intent: Intent) -> Intent:
-        """Look once for the call of an open intent whose process is gone; raises the errors of :meth:`find`."""
+        """Look once for the call of an open intent whose process has ended, and return the settled intent.
+
+        Raises the errors of :meth:`find`.
+        """
         if intent.state is IntentState.INTENT:
             why = "the process that requested it ended"
             self.journal.settle(intent.reference, IntentState.IN_DOUBT, why)
         return self.find(intent, seconds=0, why="voicectl looked for the call again.")
 
     def _proved(self, intent: Intent) -> Intent | None:
-        """Return the intent with the call that signed events prove; None if there is no proof."""
+        """Return the intent, settled with the call that signed events prove, or None if there is no proof."""
         call = None if self._history is None else self._history.proof(intent.reference, intent.to)
         if call is None:
             return None
@@ -120,7 +125,7 @@ class LostCallFinder:
 
 
 def in_doubt(intent: Intent, why: str) -> OutcomeUnknown:
-    """Return the error for a call in doubt, with the commands that can settle it."""
+    """Return the error for a call in doubt; its hint has the commands that can settle the intent."""
     command = f"voicectl call reconcile {intent.reference}"
     return OutcomeUnknown(
         f"{why} The call to {intent.to} may or may not exist; the request was not sent again.",

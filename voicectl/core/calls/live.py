@@ -1,7 +1,7 @@
-"""Listing live legs: the API lists one status at a time, while legs move from one to the next.
+"""Listing live legs: the API lists one status at a time, while legs move from one status to the next.
 
-Source: Voice API reference, ``GET /v1/calls``: ``status`` takes one value, and a leg that leaves it between two pages
-shifts the rest forward, so that some legs are never shown.
+Source: Voice API reference, ``GET /v1/calls``: ``status`` takes one value. If a leg leaves that status between the
+requests for two pages, the remaining legs move forward in the list, so that some legs are on neither page.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ def live_calls(
     within: Callable[[], float] = lambda: math.inf,
     on_cut: Callable[[], None] | None = None,
 ) -> list[Call]:
-    """Return all legs in the live *statuses*, each once, as last seen.
+    """Return the legs in the live *statuses*, with each leg once, as last seen.
 
-    The statuses are listed in the order in which a leg passes through them, so that a leg that moves on meanwhile is
-    seen twice rather than missed. A status with several pages is listed again until a round shows no new leg, at most
-    :data:`MAX_ROUNDS` times, since new calls may never stop coming.
+    The statuses are listed in the order in which a leg passes through them, so that a leg that changes its status
+    meanwhile is seen twice rather than missed. If a status has several pages, it is listed again until a round shows
+    no new leg, but at most :data:`MAX_ROUNDS` times, since new calls may keep arriving.
 
     Args:
-        within: Returns, before each round, the seconds that each of its pages may take.
-        on_cut: Called if the last round still showed a new leg, so that there may be more.
+        within: Called before each round; returns how long the request for each page may take, in seconds.
+        on_cut: Called if the last round for a status still showed a new leg, so that there may be more legs.
     """
     found: dict[str, Call] = {}
     for status in statuses:

@@ -1,20 +1,20 @@
-"""Moving legs into rooms: the effect on the legs that stay behind, and checking where a moved leg arrived.
+"""Moving legs into rooms: the effect on the legs that stay behind, and checking where the moved legs arrived.
 
-Legs of a call that share a conversation do so in one of two ways. Those joined by a ``connect`` depend on each other:
-when one of two leaves, the platform ends the other's call. Those in a room (a named conversation) do not: each stays
-when others leave. A conversation made by ``connect`` can become a room by being renamed, but its legs remain joined,
-so the action log of this machine keeps a note of each rename.
+Legs share a conversation in one of two ways. Legs joined by a ``connect`` depend on each other: when one of two such
+legs leaves, the platform ends the call of the other leg. Legs in a room (a named conversation) do not: a leg stays
+when other legs leave. Renaming a conversation made by ``connect`` turns it into a room, but its legs remain joined,
+so the action log of this machine records each rename.
 
-Before a move, :func:`surroundings` finds out which of the two applies, and which leg would be left alone. Moving all
-legs of a conversation together (:func:`move_group`) works in one of two ways:
+Before a move, :func:`surroundings` finds out in which way the legs share their conversation, and which leg would be
+left alone. Moving all legs of a conversation together (:func:`move_group`) works in one of two ways:
 
-- If no conversation has the room's name, one conversation made by ``connect`` is renamed to it: its legs are in the
-  room without being moved, so no call ends.
-- Other legs are moved one by one. A leg that was connected ends with the leg that connected it, so it moves first;
-  the platform may still end the last leg of such a conversation before its turn.
+- If no conversation has the room's name, one conversation made by ``connect`` is given that name. The legs of this
+  conversation are then in the room without being moved, so no call ends.
+- Other legs are moved one by one. A connected leg would end with the leg that connected it, so the connected leg
+  moves first. The platform may still end the last leg of such a conversation before that leg is moved.
 
-A move is accepted before it is carried out, and may pass through a conversation of the leg's own. So
-:class:`ArrivalCheck` reads each leg until it is in the room, has ended, or time is up.
+The platform accepts a move before it carries the move out, and the leg may pass through a conversation of its own. So
+:class:`ArrivalCheck` reads each leg until the leg is in the room, the leg has ended, or time is up.
 
 Source: Conversation API reference, "moving legs between conversations"; Voice API reference, "regions".
 """
@@ -43,15 +43,15 @@ if TYPE_CHECKING:
     from voicectl.voice.conversation import Conversation
 
 ARRIVAL_SECONDS = 5.0
-"""Seconds to wait for a leg to be in the room: the platform accepts a move before it carries it out."""
+"""How long to wait for a leg to arrive in the room, in seconds: a move is accepted before it is carried out."""
 
 LOOK_SECONDS = 3.0
-"""Seconds that all reads before a move may take together: they must not delay the move."""
+"""How long all reads before a move may take together, in seconds, so that they do not delay the move."""
 
 POLL_SECONDS = 0.25
 
 NAMED = "name"
-"""Action log entry for a conversation that was renamed to become a room; its legs remain joined by ``connect``."""
+"""The type of action log entry that records the renaming of a conversation whose legs a ``connect`` joined."""
 
 CONFLICT = 409
 
@@ -64,11 +64,12 @@ class Surroundings:
 
     Attributes:
         call: The leg.
-        legs: The live legs of its conversation including itself, newest first.
+        legs: The live legs of the conversation, including *call*, newest first.
         conversation: The record of the conversation; None if it could not be read.
-        is_joined: True if the legs were joined by a ``connect``; in a room each leg stays when others leave.
-        doubt: The reason why *legs* may be incomplete; empty if they are complete.
-        fault: The error with which the conversation could not be read.
+        is_joined: True if there are several legs and a ``connect`` joined them. In a room, a leg stays when other
+            legs leave.
+        doubt: The reason why *legs* may be incomplete; empty if *legs* is complete.
+        fault: The error that prevented reading the conversation's record, or None.
     """
 
     call: Call
@@ -80,20 +81,23 @@ class Surroundings:
 
     @property
     def left_alone(self) -> Call | None:
-        """The other of two legs joined by a ``connect``: the platform ends its call if this leg leaves."""
+        """The other leg if a ``connect`` joined exactly two legs; None otherwise.
+
+        The platform ends the call of the other leg if this leg leaves.
+        """
         others = [each for each in self.legs if each.uuid != self.call.uuid]
         return others[0] if self.is_joined and len(others) == 1 else None
 
 
 class TimeLimit:
-    """A limit of :data:`LOOK_SECONDS`, from now on, that several reads share."""
+    """A time limit that several reads share: :data:`LOOK_SECONDS` after the limit is created."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._until = clock.monotonic() + LOOK_SECONDS
 
     def left(self) -> float:
-        """Return the seconds that are left.
+        """Return how much time is left, in seconds.
 
         Raises:
             TransportError: No time is left.
@@ -112,17 +116,18 @@ def surroundings(
     *,
     notes_of: Callable[[str], Iterable[Note]],
 ) -> Surroundings:
-    """Find out which conversation a leg is in, and which legs are with it.
+    """Find out which conversation a leg is in, and which other legs are in that conversation.
 
-    If the list of calls lacks the leg itself, because the list is another region's or is out of date, the other legs
-    are in doubt.
+    The list of calls may lack the leg itself, if the list is that of another region or is out of date. The other legs
+    are then unknown, and the result's ``doubt`` gives the reason.
 
     Args:
-        notes_of: Returns the action log entries about a conversation.
+        uuid: The leg's id.
+        notes_of: Returns the action log entries about a conversation, given the conversation's id.
 
     Raises:
         ApiError: The API refused a request.
-        TransportError: There was no usable answer in time.
+        TransportError: The API gave no usable answer in time.
     """
     limit = TimeLimit(clock)
     call = api.get_call(uuid, within=limit.left())
@@ -163,7 +168,7 @@ def _answered_at(call: Call) -> str:
 
 
 def room_exists(conversations: ConversationApi, clock: Clock, room: str) -> bool:
-    """Return True if a conversation has that name; False also if the answer does not come in time."""
+    """Return True if a conversation has the name *room*. Return False also if the list cannot be read in time."""
     limit = TimeLimit(clock)
     with suppress(ApiError, TransportError):
         for each in conversations.list(within=limit.left()):
@@ -179,12 +184,13 @@ class MoveGroup:
 
     Attributes:
         calls: The legs in the order in which they are moved. A leg that a ``connect`` created moves before the leg
-            whose flow created it: that flow then continues, while in the other order the connected leg would end.
+            whose flow contains the ``connect``, since that flow then continues. In the other order, the connected leg
+            would end.
         in_room: The ids of the legs that are already in the room.
-        joined: The conversation made by ``connect`` that can be renamed to the room, or None.
-        stays: The ids of its legs.
-        apart: The other conversations made by ``connect``: their legs are moved one by one, and the platform may end
-            the last call before its turn.
+        joined: The conversation made by ``connect`` that can be renamed to become the room, or None.
+        stays: The ids of the legs in *joined*.
+        apart: The ids of the other conversations made by ``connect``. Their legs are moved one by one, and the
+            platform may end the call of the last leg before that leg is moved.
     """
 
     calls: Sequence[Call]
@@ -195,13 +201,16 @@ class MoveGroup:
 
 
 def move_group(around: Iterable[Surroundings], room: str, *, may_become: bool = True) -> MoveGroup:
-    """Return the legs to move together with all legs in their conversations.
+    """Return the group that consists of the chosen legs and all other legs in their conversations.
 
-    Legs that are still ringing are not moved. One of the conversations made by ``connect`` can be renamed to the
-    room, even if it was renamed before.
+    The other legs are included only if they have been answered. The first conversation made by ``connect`` whose
+    record could be read can be renamed to become the room, even if it was renamed before.
 
     Args:
-        may_become: True if one may: the room does not exist yet, and no leg enters it with ``canHear`` or the like.
+        around: The chosen legs, with their conversations.
+        room: The room's name.
+        may_become: True if a conversation may be renamed to become the room: the room does not exist yet, and no leg
+            enters it with options such as ``canHear``.
     """
     seen: dict[str, Call] = {}
     in_room: set[str] = set()
@@ -233,10 +242,10 @@ def move_group(around: Iterable[Surroundings], room: str, *, may_become: bool = 
 
 
 def rename_to_room(conversations: ConversationApi, conversation: Conversation, room: str) -> bool:
-    """Rename a conversation to *room*: its legs are then in the room without being moved.
+    """Give a conversation the name *room*, so that its legs are in the room without being moved.
 
     Returns:
-        False if another conversation already has that name.
+        False if another conversation already has the name *room*.
     """
     try:
         conversations.rename(conversation, room)
@@ -259,11 +268,12 @@ class Place(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A leg after a move, as last read.
+    """The last reading of a leg after a move.
 
     Attributes:
-        call: Its record; None if it could not be read.
-        why: The reason why it could not be read.
+        place: The place where the leg was found.
+        call: The leg's record; None if it could not be read.
+        why: The reason why the record could not be read; empty otherwise.
     """
 
     place: Place
@@ -272,11 +282,11 @@ class Found:
 
     @property
     def conversation_uuid(self) -> str:
-        """The conversation that it is in; empty if unknown."""
+        """The id of the conversation that the leg is in; empty if unknown."""
         return "" if self.call is None else self.call.conversation_uuid
 
     def __str__(self) -> str:
-        """Return the predicate of a remark: "is in the room, CON-...", for example."""
+        """Return the predicate of a remark about the leg, such as "is in the room, CON-..."."""
         match self.place:
             case Place.OVER:
                 return f"has ended: {self.call.status if self.call else 'gone'}"
@@ -302,11 +312,12 @@ class ArrivalCheck:
         self._names: dict[str, str | None] = {}
 
     def where(self, uuid: str, before: str, *, within: float = LOOK_SECONDS) -> Found:
-        """Read a leg and return where it is.
+        """Read a leg's record, and return where the leg is.
 
         Args:
-            before: The conversation that it was in before the move.
-            within: Seconds that each request may take.
+            uuid: The leg's id.
+            before: The id of the conversation that the leg was in before the move.
+            within: How long the request for the record may take, in seconds.
         """
         try:
             call = self._api.get_call(uuid, within=within)
@@ -322,14 +333,15 @@ class ArrivalCheck:
         return Found(place=Place.SAME if id_ == before else Place.ELSEWHERE, call=call)
 
     def wait(self, before: dict[str, str], *, check: Callable[[], None]) -> dict[str, Found]:
-        """Wait until each leg is in the room or has ended, at most :data:`ARRIVAL_SECONDS`, and return where it is.
+        """Wait until each leg is in the room or has ended, and return where the legs are, by leg id.
 
-        On its way to the room a leg may pass through a conversation of its own. If the name of a leg's conversation
-        cannot be read, the leg is no longer waited for once it was found there twice.
+        The wait takes at most :data:`ARRIVAL_SECONDS`. On the way to the room, a leg may pass through a conversation
+        of its own. If the name of the conversation cannot be read, the wait for the leg ends when the leg has been
+        found in that conversation twice in succession.
 
         Args:
-            before: The conversation that each leg was in, by the leg's id.
-            check: Called before each request; raises to stop the wait.
+            before: The id of the conversation that each leg was in before the move, by leg id.
+            check: Called before each request; raises an exception to stop the wait.
         """
         deadline = self._clock.monotonic() + ARRIVAL_SECONDS
         found: dict[str, Found] = {}
@@ -346,7 +358,10 @@ class ArrivalCheck:
             self._clock.sleep(POLL_SECONDS)
 
     def rooms(self, found: Iterable[Found]) -> list[str]:
-        """Return the conversations of the legs in a room: more than one if the legs are in several regions."""
+        """Return the ids of the conversations into which the legs were moved.
+
+        There is more than one conversation if the legs are in several regions.
+        """
         ids = {each.conversation_uuid: None for each in found if each.place in (Place.ROOM, Place.ELSEWHERE)}
         if ids and all(self._names.get(id_) is None for id_ in ids):
             with suppress(ApiError, TransportError):
@@ -355,14 +370,17 @@ class ArrivalCheck:
         return list(ids)
 
     def _is_settled(self, found: Found, last: Found | None) -> bool:
-        """Return True if waiting longer is useless: the leg arrived, ended, or stays where no name can be read."""
+        """Return True if there is no need to wait longer for a leg.
+
+        The leg has arrived, has ended, or was found twice in a conversation whose name cannot be read.
+        """
         if found.place is Place.ELSEWHERE and last is not None:
             is_same = last.conversation_uuid == found.conversation_uuid
             return is_same and self._name(found.conversation_uuid) is None
         return found.place in (Place.ROOM, Place.OVER)
 
     def has_name(self, found: Found) -> bool:
-        """Return True if the name of the conversation that a leg is in could be read."""
+        """Return True if the name of the leg's conversation could be read."""
         return self._names.get(found.conversation_uuid) is not None
 
     def _name(self, id_: str) -> str | None:
@@ -374,7 +392,7 @@ class ArrivalCheck:
 
 
 def label(call: Call) -> str:
-    """Return the name of a leg for remarks: its party and its id."""
+    """Return a leg's label for remarks: the party at its other end, and its id."""
     whose = call.from_ if call.direction == "inbound" else call.to
     name = endpoint.label(whose)
     return f"{name} ({call.uuid})" if name else call.uuid

@@ -1,4 +1,4 @@
-"""A call to place: its request body, and the numbers that it dials."""
+"""Orders for calls: the request body of a new call, and the numbers that the call dials."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ REFERENCE_PARAMETER = "vc"
 
 @dataclass(frozen=True, kw_only=True)
 class CallOrder:
-    """A call to one person.
+    """A call to place.
 
     Attributes:
         to: The endpoint object to dial.
-        from_: The caller: one of your numbers, or a SIP URI; None for any number of the application.
-        ncco: The flow of the call; None if the platform fetches it from *answer_url*.
+        from_: The caller: a number of the account, or a SIP URI. None to let the platform choose any number of the
+            application.
+        ncco: The call's flow; None if the platform fetches the flow from *answer_url*.
         advanced_machine_detection: The object that :func:`voicectl.voice.amd.parse` returns.
-        ringing_timer: Seconds.
-        length_timer: Seconds.
+        ringing_timer: How long the call may ring, in seconds.
+        length_timer: How long the call may last, in seconds.
 
     Source: Voice API reference, ``POST /v1/calls``.
     """
@@ -46,7 +47,7 @@ class CallOrder:
 
     @cached_property
     def body(self) -> dict[str, Any]:
-        """The body of the request, without the reference."""
+        """The body of the "create call" request, without the reference."""
         fields = {
             "to": [self.to],
             "from": self.from_ and {"type": "phone", "number": self.from_},
@@ -65,27 +66,30 @@ class CallOrder:
 
     @cached_property
     def body_hash(self) -> str:
-        """SHA-256 of the body, equal for orders of the same call."""
+        """The SHA-256 hash of the body in hex, which is the same for orders with equal bodies."""
         content = json.dumps(self.body, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()
 
     @cached_property
     def dialled(self) -> tuple[str, ...]:
-        """All parties that the call makes ring: its endpoint, then the ``connect`` actions of its NCCO."""
+        """All parties that the call rings: the party called, then the endpoints of the NCCO's ``connect`` actions."""
         return (endpoint.label(self.to) or "", *ncco.dialled(self.ncco))
 
     @property
     def label(self) -> str:
-        """The number, URI, user or extension called."""
+        """The number, URI, user or extension that is called."""
         return self.dialled[0]
 
     @property
     def shown_to(self) -> dict[str, Any]:
-        """The endpoint as records show it, without secrets."""
+        """The endpoint *to* in the form that call records have, without secrets."""
         return endpoint.shown(self.to)
 
     def body_with(self, reference: str) -> dict[str, Any]:
-        """Return the body with *reference* as a query parameter of its ``event_url``, if that is POSTed to."""
+        """Return the body, with *reference* as a query parameter of its ``event_url``.
+
+        The body is unchanged if there is no ``event_url``, or if events are not sent to it by POST.
+        """
         if self.event_url is None or self.event_method not in (None, "POST"):
             return self.body
         parts = urlsplit(self.event_url)
@@ -94,7 +98,7 @@ class CallOrder:
 
 
 def greeting(text: str | None, audio_url: str | None, room: str | None, **voice: Any) -> Ncco:
-    """Return the NCCO that says *text*, plays the file at *audio_url* and joins *room*, whichever are given.
+    """Return the NCCO that says *text*, plays the file at *audio_url* and joins *room*; None omits an action.
 
     Args:
         voice: Keyword arguments for :func:`voicectl.voice.ncco.talk`.

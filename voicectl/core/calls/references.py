@@ -1,6 +1,6 @@
-"""LEG references: a full id, the beginning of one, ``@last``, or the number at one of its ends.
+"""LEG references: a leg's full id, the beginning of its id, ``@last``, or the number at one of its ends.
 
-Only text in one of the two forms of a full id is ever put into a URL, so ``../x`` never is.
+Only text that has one of the two forms of a full id is put into a URL. Text such as ``../x`` is refused.
 """
 
 from __future__ import annotations
@@ -37,13 +37,14 @@ def resolve(
     """Return the full id of the leg that *text* names; a full id is returned without a look-up.
 
     Args:
-        candidates: Returns the legs to match with the beginning of an id or a number; called for these only.
-        last: Returns the id of the last call created, or raises if ``@last`` may not be used.
-        what: A name for the candidates in errors.
+        candidates: Returns the legs among which to look. It is called only if *text* is the beginning of an id, or a
+            number.
+        last: Returns the id of the call created last, or None; raises an exception if ``@last`` may not be used.
+        what: The term for a candidate in error messages, in the singular.
 
     Raises:
         InputError: *text* is not a leg reference.
-        LegError: It names no leg, or several; the hint lists several.
+        LegError: *text* names no leg, or several legs; if several, the hint lists them.
     """
     if is_leg_id(text):
         return text
@@ -73,7 +74,7 @@ def resolve(
 
 
 def each_once(*several: Iterable[Call]) -> Iterator[Call]:
-    """Yield the legs of *several* lists, each once, from the first list that has it."""
+    """Yield the legs of *several* lists without duplicates; a duplicate is dropped from the later list."""
     seen: set[str] = set()
     for call in chain(*several):
         plain = call.uuid.replace("-", "").lower()
@@ -83,12 +84,18 @@ def each_once(*several: Iterable[Call]) -> Iterator[Call]:
 
 
 def is_number_reference(text: str) -> bool:
-    """Return True if *text* names a leg by a number: ``to:447700900001`` or ``from:...``."""
+    """Return True if *text* refers to a leg by a number, as ``to:447700900001`` or ``from:...`` do."""
     return _NUMBER.fullmatch(text) is not None
 
 
 def _by_number(end: str, digits: str, candidates: Iterable[Call], what: str) -> str:
-    """Return the id of the only leg whose *end* has that number or, if no leg has, begins with it."""
+    """Return the id of the only leg whose number at *end* equals *digits*.
+
+    If no leg's number equals *digits*, return the id of the only leg whose number begins with *digits*.
+
+    Raises:
+        LegError: No leg matches, or several legs do.
+    """
     exact: list[Call] = []
     begins: list[Call] = []
     for call in candidates:

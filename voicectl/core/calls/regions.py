@@ -1,18 +1,19 @@
-"""Finding the region of a leg: every other region answers 404 for it, just as for a leg that has ended.
+"""Finding the region of a leg: every other region answers 404 for the leg, just as for a leg that has ended.
 
-A request goes to the host where the leg was last found (the action log has it), or else to the base URL. After a 404
-the search reads the leg, and never changes it:
+A request goes to the host where the leg was last found, which is recorded in the action log, or else to the base URL.
+After a 404, the search tries to read the leg's record, and changes nothing. The record is requested:
 
-1. at the host where the previous leg of this command was found, since legs of one command often live together;
-2. at the host that was asked, if the request was a change: the leg may exist there and only refuse the change;
-3. at all other hosts at once: the one that an event names as the leg's region, the base URL, and the other regions.
-   The first that knows the leg ends the search.
+1. from the host where the previous leg of this command was found, since legs of one command are often in one region;
+2. from the host that was asked, if the request was a change, since the leg may exist there and only refuse the
+   change;
+3. from all other hosts at once: the host that an event names as the leg's region, the base URL, and the other
+   regions. The search ends when the first of them returns the record.
 
 All reads together take at most :data:`SECONDS`. A host that does not answer in time may still have the leg, so "not
 found" is reported only if every host answered 404; otherwise the result is unknown.
 
-If no region has the leg, the other profiles are tried, so that the error can name the right one. Their keys are used
-to read, and for nothing else.
+If no region has the leg, the other profiles are tried, so that the error can name the right profile. The keys of the
+other profiles are used only to read.
 
 Source: Voice API reference, "regions".
 """
@@ -47,23 +48,24 @@ if TYPE_CHECKING:
     Reader: TypeAlias = Callable[[], AbstractContextManager[VoiceApi]]
 
 SECONDS = 5.0
-"""Seconds that all reads of a search may take together."""
+"""How long all reads of a search may take together, in seconds."""
 
 HERE_SECONDS = 2.0
 REGIONS_SECONDS = 3.0
-"""Seconds of these that one host, and all regions together, may take."""
+"""How long the reads from all regions together may take, in seconds; ``HERE_SECONDS`` is for a single host."""
 
 MOST_TIMES = 4.0
-"""Largest factor by which a longer ``--request-timeout`` extends these limits."""
+"""The largest factor by which a longer ``--request-timeout`` can extend these limits."""
 
 
 class RegionFinder:
     """Finds the regions of one application's legs; see :class:`voicectl.api.client.Places`.
 
     Args:
-        profiles: The profiles of this user: another one may know the leg.
-        events: Returns the event store, which may name the region of a leg, or None.
-        on_found: Called with a remark the first time that a leg is found on a host.
+        profiles: The profiles of this user. The application of another profile may have the leg.
+        notes: The action log, which records where legs were found.
+        events: Returns the event store, whose events may name a leg's region, or None if there is none.
+        on_found: Called with a remark the first time that a leg is found on a particular host.
     """
 
     def __init__(
@@ -89,7 +91,7 @@ class RegionFinder:
         self._times = min(max(sessions.timeout / REQUEST_SECONDS, 1.0), MOST_TIMES)
 
     def of(self, uuid: str) -> Session:
-        """Return a session with the host where the leg was last found, or else with the base URL."""
+        """Return a session with the host where a leg was last found, or else with the base URL."""
         leg = hyphenated(uuid)
         if leg not in self._known:
             url = self._notes.region(leg)
@@ -97,19 +99,27 @@ class RegionFinder:
         return self._known[leg]
 
     def find(self, uuid: str, refusal: NotFoundError, *, is_read: bool, within: float) -> Session:
-        """Look for a leg that was not at the host of :meth:`of`; a leg that was not found is not looked for again.
+        """Look for a leg that the host of :meth:`of` does not have, and return a session with the host that has it.
+
+        If every host answered 404 for the leg, a later call raises the same error without asking the regions again.
+
+        Args:
+            uuid: The leg's id.
+            refusal: The 404 from the host of :meth:`of`.
+            is_read: True if the refused request was a read of the leg's record.
+            within: How long the search may take, in seconds.
 
         Raises:
-            NotFoundError: No host has the leg; or the host has it, but cannot make the change.
-            TransportError: A host that may have the leg gave no usable answer.
+            NotFoundError: No host has the leg; or the host that was asked has the leg, but cannot make the change.
+            TransportError: No host is known to have the leg, and a host gave no usable answer.
         """
-        # Waiting for threads takes real time, which a test's clock does not measure.
+        # The wait for threads takes real time, which the clock of a test does not measure.
         give_up = time.monotonic() + min(SECONDS * self._times, within)
         with self._sessions.interrupts.waiting():
             here = self.of(uuid)
             found: dict[str, Call | VoicectlError] = {here.origin: refusal}
             last, self._last = self._last, None
-            if last is not None and last != here.origin:  # the legs of one command often live together
+            if last is not None and last != here.origin:  # legs of one command are often in one region
                 found[last] = self._ask_alone(last, uuid, give_up)
                 if not isinstance(found[last], VoicectlError):
                     return self._remember(uuid, last)
@@ -128,7 +138,7 @@ class RegionFinder:
             raise self._unknown(uuid, refusal, found, give_up)
 
     def _others(self, uuid: str) -> Iterable[str]:
-        """Yield the hosts to ask: first the one that an event names, then the base URL and the other regions."""
+        """Yield the hosts to ask: first the host that an event names, then the base URL and the other regions."""
         reported = self._reported(uuid)
         if reported is not None and (session := self._at(reported)) is not None:
             yield session.origin
@@ -136,8 +146,8 @@ class RegionFinder:
         yield from self._hosts.elsewhere
 
     def _reported(self, uuid: str) -> str | None:
-        """Return the URL of a leg's region from its events; None if they do not name one."""
-        from voicectl.core import history  # noqa: PLC0415 (as below: needed only for a leg that was not found)
+        """Return the URL of the region that a leg's events name, or None if they name no region."""
+        from voicectl.core import history  # noqa: PLC0415 (needed only for a leg that was not found)
 
         try:
             events = self._events()
@@ -149,7 +159,7 @@ class RegionFinder:
         return {url: partial(self._sessions.reader, url) for url in urls}
 
     def _at(self, url: str) -> Session | None:
-        """Return a session with *url*, which a note or an event names; None if tokens may not be sent there."""
+        """Return a session with *url*, which a note or an event names, or None if tokens may not be sent there."""
         try:
             checked = self._hosts.check(url)
         except ConfigError:
@@ -181,13 +191,17 @@ class RegionFinder:
         *,
         is_first_enough: bool = False,
     ) -> dict[str, Call | VoicectlError]:
-        """Read the leg with all *readers* at once, and return their answers; late answers count as none.
+        """Read the leg's record with all *readers* at once, and return their answers by name.
+
+        The answer of a reader that does not finish in time is an error.
 
         Args:
-            until: A time of the system's monotonic clock.
-            is_first_enough: Stop waiting once one of them knows the leg.
+            readers: The readers, by name.
+            uuid: The leg's id.
+            until: The time at which to stop waiting, on the system's monotonic clock.
+            is_first_enough: Stop waiting when one of the readers has returned the record.
         """
-        from queue import Empty, SimpleQueue  # noqa: PLC0415 (as the next: most legs are at the first host)
+        from queue import Empty, SimpleQueue  # noqa: PLC0415 (like the next import: most legs are at the first host)
 
         from voicectl.background import BackgroundThread  # noqa: PLC0415
 
@@ -218,14 +232,17 @@ class RegionFinder:
     def _unknown(
         self, uuid: str, refusal: NotFoundError, found: Mapping[str, Any], give_up: float
     ) -> NotFoundError | TransportError:
-        """Return the error for a leg that was not found, and remember it unless a host gave no answer."""
+        """Return the error for a leg that was not found.
+
+        The error is remembered, except if it is a TransportError, since a later search may succeed.
+        """
         neighbours = self._neighbours()
         readers = {name: reader for name, reader in neighbours.items() if reader}
         answers = self._ask(readers, uuid, give_up, is_first_enough=True)
         theirs = next((name for name, each in answers.items() if not isinstance(each, VoicectlError)), None)
         absent = [_name(url) for url, answer in found.items() if isinstance(answer, NotFoundError)]
         silent = [_name(url) for url, answer in found.items() if not isinstance(answer, NotFoundError)]
-        # *absent* includes the host that refused
+        # *absent* includes the host of *refusal*
         message = f"No leg {uuid} for {self._home.whose} on {', '.join(absent)}."
         if silent:
             message += f" It may be on {', '.join(silent)}, which gave no usable answer."
@@ -244,10 +261,11 @@ class RegionFinder:
         return error
 
     def _neighbours(self) -> dict[str, Reader | None]:
-        """Return readers for the other profiles that may know a leg; none in a rehearsal.
+        """Return readers for other profiles whose applications may have a leg, by profile name.
 
-        A profile on loopback is tried only beside another on loopback, and likewise for the platform. A profile with
-        a key command has None for its reader: it is not tried, since the command may prompt the user.
+        The result is empty in a rehearsal. Otherwise it has the profiles on loopback if the current target is on
+        loopback, and the profiles on the platform if not. The reader of a profile with a key command is None: the
+        profile is not tried, since the command may prompt the user.
         """
         ours, profiles = self._sessions.target, self._profiles
         found: dict[str, Reader | None] = {}
@@ -255,7 +273,7 @@ class RegionFinder:
             try:
                 profile = profiles.get(name)
                 theirs = resolve(self._sessions.environ, profiles, profile=name)
-            except VoicectlError:  # a malformed profile, or one for another host, cannot help
+            except VoicectlError:  # a profile that is malformed, or is for another host, cannot help
                 continue
             is_here, are_here = (
                 is_loopback(urlsplit(each.base_url).hostname or "") for each in (ours, theirs)
@@ -267,7 +285,7 @@ class RegionFinder:
 
 
 def _not_possible(refusal: NotFoundError, uuid: str, seen: Call) -> NotFoundError:
-    """Return the refusal of a change to a leg that does exist, with its status in the hint."""
+    """Return *refusal*, of a change to a leg that does exist, with the leg's status in the hint."""
     refusal.hint = f"The leg is there, and its status is {seen.status}" + (
         ": it has ended." if seen.is_final else f". See its record: voicectl call show {uuid}"
     )
@@ -275,7 +293,7 @@ def _not_possible(refusal: NotFoundError, uuid: str, seen: Call) -> NotFoundErro
 
 
 def _advice(neighbours: Iterable[str], answers: Mapping[str, Any]) -> str:
-    """Return a hint: where else the leg may be, and which other profiles were tried."""
+    """Return a hint that says where else the leg may be, and which other profiles were tried."""
     text = "The leg may have ended, or belong to another application. See: voicectl call list --all."
     absent = [name for name, answer in answers.items() if isinstance(answer, NotFoundError)]
     unsure = [name for name in neighbours if name not in absent]

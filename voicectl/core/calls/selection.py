@@ -1,7 +1,7 @@
 """Selecting live legs by their records, and by their age, which the record of a live leg does not show.
 
-Source: Voice API reference, ``GET /v1/calls`` and "call record": a leg that has not completed has no time field, and
-what ``date_start`` and ``date_end`` mean for it is not documented.
+Source: Voice API reference, ``GET /v1/calls`` and "call record": the record of a leg that has not completed has no
+time fields. The meaning of ``date_start`` and ``date_end`` for such a leg is not documented.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from voicectl.core.calls.ages import Ages
 
 BEFORE_ALL_CALLS = "2000-01-01T00:00:00Z"
-"""A time before all calls: a server that lists a leg as older does not date live legs."""
+"""A time before all calls: a server that lists a leg as older than this does not know the ages of live legs."""
 
 PICKED_UP = (CallStatus.ANSWERED, CallStatus.MACHINE)
 """The statuses in which a leg can be muted and earmuffed."""
 
 
 class Direction(StrEnum):
-    """Direction of a call, seen from the application."""
+    """The direction of a call, as seen from the application."""
 
     INBOUND = "inbound"
     OUTBOUND = "outbound"
@@ -42,12 +42,13 @@ class Selection:
     """The conditions that selected live legs meet; without any, all live legs are selected.
 
     Attributes:
-        conversation: The id of the conversation that they are in now.
-        status: One of the live statuses.
-        match_to: A pattern for the number, URI, user or extension called: ``4477*``.
-        match_from: The same for the caller.
-        older_than: Seconds since their creation, at least.
-        except_: Legs to leave out, as hyphenated ids.
+        conversation: The id of the conversation that the legs are in now.
+        status: The status of the legs.
+        direction: The direction of the legs' calls.
+        match_to: A pattern for the number, URI, user or extension called, such as ``4477*``.
+        match_from: A pattern for the caller.
+        older_than: How long ago the legs were created, at least, in seconds.
+        except_: The hyphenated ids of legs to leave out.
     """
 
     conversation: str | None = None
@@ -60,7 +61,7 @@ class Selection:
 
 
 def matches(call: Call, selection: Selection) -> bool:
-    """Return True if a live leg's record meets all conditions of *selection* except its age."""
+    """Return True if a leg is live, and its record meets all conditions of *selection* except ``older_than``."""
     return (
         is_leg_id(call.uuid)
         and not call.is_final
@@ -74,7 +75,10 @@ def matches(call: Call, selection: Selection) -> bool:
 
 
 def is_like(shown: str | None, glob: str | None) -> bool:
-    """Return True if a number from a record matches ``4477*`` or ``+4477*``; a withheld one matches only ``*``."""
+    """Return True if a number from a record matches *glob*, or if *glob* is None.
+
+    A ``+`` at the beginning of *glob* is ignored. A withheld number, which is None, matches only ``*``.
+    """
     return glob is None or fnmatchcase(shown or "", glob.removeprefix("+"))
 
 
@@ -85,20 +89,21 @@ def find(
     ages: Callable[[], Ages],
     statuses: Sequence[CallStatus] = LIVE,
 ) -> list[Call]:
-    """Return the live legs that *selection* selects, each once, as last seen.
+    """Return the live legs that *selection* selects, with each leg once, as last seen.
 
-    The request filters by conversation and status, and the records are checked again, since a server that ignores a
-    filter lists other legs too.
+    The requests filter by conversation and status. The records are then checked again, since a server that ignores a
+    filter also lists other legs.
 
-    The age of a live leg is known only from filters by date, and a server may treat every live leg, or none, as
-    matching them. So a leg counts as old enough only if it is listed before the cut-off, not listed from the cut-off
-    on, and not listed before :data:`BEFORE_ALL_CALLS`. A server that does not date live legs, dates them all 1970, or
-    knows only their day then lists none that may be younger. What this machine knows of a leg's creation can exclude
-    the leg, and never includes one.
+    The API shows the age of a live leg only through its date filters, and a server may treat every live leg, or no
+    live leg, as matching a date filter. So a leg counts as old enough only if three conditions are met: it is listed
+    as older than the cut-off, it is not listed as younger, and it is not listed as older than
+    :data:`BEFORE_ALL_CALLS`. No leg that may be younger is then selected, even if the server does not date live legs,
+    dates them all to 1970, or knows only the day. The creation times that this machine knows can exclude a leg, but
+    never include a leg.
 
     Args:
-        ages: Returns what this machine knows of the age of legs; called only if *selection* has an age.
-        statuses: The statuses to look in.
+        ages: Returns what this machine knows about the ages of legs. It is called only if ``older_than`` is set.
+        statuses: The statuses of the legs to look for.
     """
     ask = partial(live_calls, api, conversation_uuid=selection.conversation)
     wanted = [status for status in statuses if selection.status in (None, status)]
@@ -109,7 +114,7 @@ def find(
     old = [call for call in ask(statuses=wanted, date_end=cut_off) if matches(call, selection)]
     if not old:
         return []
-    # list every live status, so as not to miss a leg that has moved on meanwhile
+    # list every live status, so as not to miss a leg whose status has changed meanwhile
     undated = {call.uuid for call in ask(statuses=LIVE, date_end=BEFORE_ALL_CALLS)}
     younger = {call.uuid for call in ask(statuses=LIVE, date_start=cut_off)}
     return [

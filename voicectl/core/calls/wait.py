@@ -1,8 +1,9 @@
 """Waiting for legs to reach a status: the rules that ``wait``, ``call create --wait`` and ``watch --for`` share.
 
-A leg has reached a status if its API record or its events put it there or past it. It never will once it has ended
-otherwise; but the two sources may report the end a moment apart, and the later one may show that the call was
-answered. So a leg counts as ended only if both have reported the end, or if events had a second to arrive.
+A leg has reached a status if its API record or its events show that status or a later one. A leg that ends without
+reaching the status can no longer reach it. But the API and the events may report the end a moment apart, and the
+later report may show that the call was answered. So a leg counts as ended only if both have reported the end, or if a
+second has passed since the first report, or if there is no event store.
 """
 
 from __future__ import annotations
@@ -27,23 +28,25 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 1.0
 REQUESTS_PER_SECOND = 15.0
-"""The whole rate that the limiter allows: a wait does not last long."""
+"""How many requests a wait may send per second: all that the rate limiter allows, since a wait is short."""
 
 LAST_SECONDS = 1.0
-"""Seconds to wait for answers that are outstanding when time is up."""
+"""How long to wait for outstanding answers when time is up, in seconds."""
 
 LATE_SECONDS = 1.0
-"""Seconds by which an event about the end of a leg may be late."""
+"""How late an event about the end of a leg may arrive, in seconds."""
 
 
 class Waiter:
-    """Polls until legs are at a status or past it: the legs that the board names, else every live leg.
+    """Polls until legs have reached a status or a later one.
 
-    If the board names no leg and none is live, all have ended.
+    The legs are those that the board names, or every live leg if the board names none. If the board names none and no
+    leg is live, the status ``ended`` counts as reached.
 
     Args:
-        until: A status of the record, ``ended`` for any final one, or ``human``, which only events report.
-        timeout: Seconds to wait in all, from now on.
+        until: The status to wait for: a status of API records; ``ended``, for any final status; or ``human``,
+            a result of machine detection that only events report.
+        timeout: How long to wait in all, in seconds, from the creation of the waiter.
     """
 
     def __init__(self, poller: Poller, board: Board, clock: Clock, until: Until, timeout: float) -> None:
@@ -56,7 +59,7 @@ class Waiter:
 
     @property
     def is_late(self) -> bool:
-        """True once the time to wait is up."""
+        """True if time is up."""
         return self._left < SOON_SECONDS
 
     @property
@@ -64,11 +67,14 @@ class Waiter:
         return self._deadline - self._clock.monotonic()
 
     def rounds(self) -> Iterator[list[Change]]:
-        """Yield the changes, or an empty list, one to several times a second, until the status is reached.
+        """Yield the latest changes, at least once a second, until the legs have reached the status.
+
+        If nothing has changed, an empty list is yielded.
 
         Raises:
-            WaitTimeout: Time is up, and the legs might still reach it.
-            WaitEnded: A leg ended in another status, so that not all can reach it; the others were waited for.
+            WaitTimeout: Time is up, and the legs may still reach the status.
+            WaitEnded: A leg can no longer reach the status, for example because it has ended. The error is raised
+                after the wait for the other legs.
             NotFoundError: Neither the API nor an event knows one of the named legs.
             TransportError, RateLimitedError: Time is up, and the API did not answer for one of the legs.
         """
@@ -108,7 +114,7 @@ class Waiter:
         return False
 
     def _is_over(self, sight: Sight) -> bool:
-        """Return True if no further report can bring the leg to the status."""
+        """Return True if no report that may still arrive can show that the leg has reached the status."""
         if sight.call.rules_out(self._until):
             return True
         if sight.ended is None or sight.is_gone:
@@ -118,7 +124,7 @@ class Waiter:
         return is_ended_by_both or is_old or not self._poller.status.has_events
 
     def _fail(self, sights: Sequence[Sight], missing: Sequence[Sight]) -> NoReturn:
-        """Raise the error that says why the *missing* legs have not reached the status."""
+        """Raise an error that says why the *missing* legs have not reached the status."""
         until = self._until
         calls = [each.call for each in sights]
         for call in (each.call for each in missing if each.call.is_final):
@@ -164,23 +170,25 @@ def follow(
     offset: float,
     check: Callable[[], None],
 ) -> list[Call]:
-    """Wait until every leg is at *until* or past it, and return each as last seen.
+    """Wait until every leg has reached *until* or a later status, and return the legs as last seen.
 
-    The API is polled once a second, so a status shorter than that may go unseen. Stored events are read first and
-    more often, and count at once.
+    The API is polled once a second, so a status that lasts less than a second may be missed. Stored events are read
+    first, and then more often than the API.
 
     Args:
-        uuids: The legs, in the order of the result.
+        uuids: The ids of the legs, in the order of the result.
         until: The status to wait for, as for :class:`Waiter`.
-        timeout: Seconds to wait in all.
-        on_change: Called with each leg when it is first seen and at each change of its status.
-        on_trouble: Called with a warning, once each, when the API or the store fails and the wait goes on without it.
-        events: Returns the event store; None to use the API only.
-        offset: Seconds that the platform's clock is ahead of *clock*.
-        check: Raises if a signal arrived.
+        timeout: How long to wait in all, in seconds.
+        on_change: Called with a leg when the leg is first seen, and whenever its status or its machine detection
+            result changes.
+        on_trouble: Called with a warning the first time that the API fails, and the first time that the event store
+            fails, if the wait continues.
+        events: Returns the event store, or None if no store exists. Pass None for *events* to use only the API.
+        offset: How far the platform's clock is ahead of *clock*, in seconds.
+        check: Called regularly; raises an exception if a signal has arrived.
 
     Raises:
-        TransportError, RateLimitedError: The API does not answer for a leg that has no event.
+        TransportError, RateLimitedError: The API did not answer for a leg that has no stored events.
         StoreError: The store failed, and only events report *until*.
         WaitTimeout, WaitEnded, NotFoundError: As for :meth:`Waiter.rounds`.
     """
