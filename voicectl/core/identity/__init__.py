@@ -1,1 +1,1 @@
-"""The identity that a command acts with: profile, keys, account and hosts; and the guards of a profile."""
+"""The identity with which a command acts (profile, keys, account and hosts), and the guards of profiles."""

@@ -1,7 +1,7 @@
-"""The account of an application: its API key and secret, for the APIs that do not accept tokens.
+"""The account of an application: the API key and secret, for APIs that do not accept tokens.
 
-Both come from one source, the first that sets them: the chosen profile, ``VOICECTL_API_*``, ``VONAGE_API_*``, the
-default profile.
+The key and the secret come from the same source: the first of the chosen profile, ``VOICECTL_API_*``,
+``VONAGE_API_*`` and the default profile that sets them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOWHERE = "nowhere"
-"""Name of the source when no source sets a key and secret."""
+"""The name of the source if no source sets an API key and secret."""
 
 _FAMILIES = ("VOICECTL", "VONAGE")
 
@@ -29,8 +29,8 @@ class Account:
     """An API key with its secret.
 
     Attributes:
-        source: The source of both, for messages.
-        secret_in_shell: A word for a POSIX shell that expands to the secret without containing it.
+        source: The name of the source of the key and secret, for messages.
+        secret_in_shell: A word of POSIX shell code that expands to the secret but does not contain it.
     """
 
     key: str
@@ -40,14 +40,14 @@ class Account:
 
 
 class AccountSource(NamedTuple):
-    """The source of an API key and secret; the secret is not read before ``load`` is called."""
+    """The source of an API key and secret. The secret is read only when ``load`` is called."""
 
     name: str
     load: Callable[[], Account]
 
 
 def of_environment(environ: Mapping[str, str]) -> AccountSource | None:
-    """Return the source ``VOICECTL_API_*`` or ``VONAGE_API_*``; None if neither is set."""
+    """Return the source for ``VOICECTL_API_*`` or else ``VONAGE_API_*``, or None if neither is set."""
     for family in _FAMILIES:
         names = f"{family}_API_KEY", f"{family}_API_SECRET"
         if any(environ.get(name) for name in names):
@@ -56,12 +56,12 @@ def of_environment(environ: Mapping[str, str]) -> AccountSource | None:
 
 
 def beside(private_key: Path, api_key: str, source: str) -> AccountSource:
-    """Return the source of an account whose secret is stored next to *private_key*."""
+    """Return the source for the account *api_key* whose secret is stored next to *private_key*."""
     return AccountSource(source, partial(_from_file, api_key, private_key, source))
 
 
 def nowhere() -> AccountSource:
-    """Return a source that fails when it is loaded: no key and secret are set."""
+    """Return the source to use if no API key and secret are set. The source raises ConfigError when it is loaded."""
     return AccountSource(NOWHERE, _missing)
 
 
@@ -77,7 +77,7 @@ def _from_variables(key_name: str, secret_name: str, environ: Mapping[str, str])
 
 
 def _from_file(key: str, private_key: Path, source: str) -> Account:
-    """Read the secret from the file next to the profile's private key, which has the same stem."""
+    """Read the account's secret from the file next to *private_key* that has the same stem."""
     path = private_key.with_suffix(".api-secret")
     if not path.exists():
         raise ConfigError(
@@ -89,7 +89,13 @@ def _from_file(key: str, private_key: Path, source: str) -> Account:
 
 
 def _checked(key: str, secret: str, source: str, in_shell: str) -> Account:
-    """Return the account if its key and secret can be sent: HTTP joins them with a colon."""
+    """Check that *key* and *secret* can be sent in HTTP Basic authentication, and return the account.
+
+    Basic authentication joins the key and the secret with a colon, so the key must not contain one.
+
+    Raises:
+        ConfigError: The key or the secret is malformed.
+    """
     is_key = key and not any(character in ": " for character in key)
     if not is_key or not secret or not all(text.isascii() and text.isprintable() for text in (key, secret)):
         raise ConfigError(

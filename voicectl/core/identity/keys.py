@@ -1,6 +1,7 @@
-"""Private keys: reading an RSA key from any common form of PEM, without showing a byte of it in an error.
+"""Private keys: reading an RSA key from any common form of PEM. No error message contains any part of a key.
 
-Source: Vonage documentation on JWT, "keys": PKCS#8 as the platform hands out, PKCS#1 as ``ssh-keygen`` makes.
+Source: Vonage documentation on JWT, "keys": keys are in PKCS#8 form if the platform generated them, and in PKCS#1
+form if ``ssh-keygen`` did.
 """
 
 from __future__ import annotations
@@ -45,15 +46,18 @@ _BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,64})-----")
 
 
 def parse(content: bytes | str, *, where: str) -> RSAPrivateKey:
-    r"""Read a private key in any common form: PKCS#1 or PKCS#8, CRLF, a byte order mark, literal ``\n``, or base64.
+    r"""Parse a private key in any common form of PEM.
 
-    The key's numbers are not checked against each other (25 ms at 2048 bits): :func:`check` does that once.
+    The key may be in PKCS#1 or PKCS#8 form. The text may have CRLF line ends, a byte order mark or literal ``\n``,
+    and may be encoded in base64. Whether the key's numbers match each other is not checked, since that takes 25 ms
+    for 2048 bits; :func:`check` checks a key once.
 
     Args:
-        where: Name of the source, for the error.
+        where: The name of the source, for the error message.
 
     Raises:
-        ConfigError: It is not an RSA private key of 2048 bits or more. The message has no byte of it.
+        ConfigError: *content* is not an RSA private key of 2048 to 16,384 bits. The message contains no part of
+            *content*.
     """
     data = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
     kind, block = _find_block(data, where)
@@ -79,10 +83,13 @@ def parse(content: bytes | str, *, where: str) -> RSAPrivateKey:
 
 
 def check(key: RSAPrivateKey, *, where: str) -> None:
-    """Check that the public half of a key verifies what the key signs; done once, when a key is stored.
+    """Check that signatures by a private key verify with its public key.
+
+    Args:
+        where: The name of the source, for the error message.
 
     Raises:
-        ConfigError: It does not, since the numbers in the file do not belong together.
+        ConfigError: The signatures do not verify, since the key's numbers do not match each other.
     """
     probe = b"voicectl"
     try:
@@ -93,19 +100,20 @@ def check(key: RSAPrivateKey, *, where: str) -> None:
 
 
 def from_command(command: str, *, within: float = COMMAND_SECONDS) -> RSAPrivateKey:
-    """Run *command* without a shell and read the key that it prints, at most 64 KiB.
+    """Run *command* without a shell, and return the private key that the command prints.
 
     Args:
-        within: Seconds after which the command and its children are killed.
+        within: How long the command may take, in seconds, before it is killed together with its children.
 
     Raises:
-        ConfigError: The command cannot be run, fails, takes too long, prints too much, or prints no key.
+        ConfigError: The command cannot be run, fails, takes too long, prints more than 64 KiB, or prints no usable
+            key.
     """
-    import shlex  # noqa: PLC0415 (with subprocess: few keys come from a command)
+    import shlex  # noqa: PLC0415 (like the next import: few keys come from a command)
     import subprocess  # noqa: PLC0415
 
     try:
-        process = subprocess.Popen(  # noqa: S603 (the user's own command, word by word)
+        process = subprocess.Popen(  # noqa: S603 (the user's own command, split into words)
             shlex.split(command),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -120,7 +128,7 @@ def from_command(command: str, *, within: float = COMMAND_SECONDS) -> RSAPrivate
     with process:
         try:
             content = _read_bounded(process, within)
-        except BaseException:  # on a signal too: do not wait for a command that hangs
+        except BaseException:  # this includes signals: do not wait for a command that hangs
             _end(process)
             raise
     if process.returncode:
@@ -131,19 +139,23 @@ def from_command(command: str, *, within: float = COMMAND_SECONDS) -> RSAPrivate
 
 
 def fingerprint(key: RSAPublicKey) -> str:
-    """Return the hash of the public key's DER form: ``SHA256:`` and 64 hex digits."""
+    """Return the fingerprint of a public key: ``SHA256:`` and the hash of its DER encoding, in hex."""
     der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return "SHA256:" + hashlib.sha256(der).hexdigest()
 
 
 def to_pem(key: RSAPrivateKey) -> bytes:
-    """Return the key as PKCS#8 PEM, the form in which keys are stored."""
+    """Return the key in PKCS#8 PEM form, in which keys are stored."""
     form = PrivateFormat.PKCS8
     return key.private_bytes(Encoding.PEM, form, NoEncryption())
 
 
 def _read_bounded(process: subprocess.Popen[bytes], within: float) -> bytes:
-    """Return the output of *process* once it has closed its output and ended."""
+    """Wait until *process* has closed its output and ended, and return the output.
+
+    Raises:
+        ConfigError: The output is larger than 64 KiB, or the process did not end in time.
+    """
     import subprocess  # noqa: PLC0415 (see from_command)
 
     assert process.stdout is not None  # noqa: S101 (it is a pipe)
@@ -167,16 +179,21 @@ def _read_bounded(process: subprocess.Popen[bytes], within: float) -> bytes:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill a command and its children. It has not been waited for, so its process group is still its own."""
+    """Kill a command and its children.
+
+    The command must not have been waited for, so that no other process group can have its id.
+    """
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 
 
 def _find_block(data: bytes, where: str) -> tuple[str, bytes]:
-    """Return the kind and text of the first private key among the PEM blocks of *data*, or else of the first block.
+    """Return the kind and text of a PEM block in *data*.
+
+    The block is the first one that is a private key, or else the first one.
 
     Raises:
-        ConfigError: There is no complete block.
+        ConfigError: *data* is larger than 64 KiB, or contains no complete PEM block.
     """
     if len(data) > MAX_PEM_BYTES:
         raise _refused(where, "it is larger than 64 KiB")
@@ -197,7 +214,7 @@ def _find_block(data: bytes, where: str) -> tuple[str, bytes]:
 
 
 def _plain(data: bytes) -> bytes:
-    """Return *data* with plain line ends; UTF-16, which some Windows editors write, becomes UTF-8."""
+    """Return *data* with LF line ends. UTF-16, which some Windows editors write, is converted to UTF-8."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         data = data.decode("utf-16", "replace").encode()
     data = data.replace(b"\\r", b"").replace(b"\\n", b"\n")
@@ -205,7 +222,7 @@ def _plain(data: bytes) -> bytes:
 
 
 def _blocks(text: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield the kind and text of each complete PEM block, in time linear in *text*."""
+    """Yield the kind and text of each complete PEM block. The time is linear in the length of *text*."""
     at = 0
     while begin := _BEGIN.search(text, at):
         mark = b"-----END " + begin[1] + b"-----"

@@ -1,4 +1,4 @@
-"""The guards of a profile: numbers it may call, how often and for how long, and the API hosts it adds."""
+"""The guards of a profile: the numbers that may be called, limits for calls, and additional API hosts."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ class Policy:
     """The guards of a profile.
 
     Attributes:
-        allow: Prefixes of numbers that may be called; empty for all.
-        deny: Prefixes of numbers that may not; the longest matching prefix wins, and ``deny`` at equal length.
-        max_calls_per_hour: Phones that this machine may ring in an hour for this application.
-        length_timer: Longest duration of a call, in seconds.
-        hosts: API hosts in addition to the built-in list.
+        allow: The prefixes of numbers that may be called; empty to allow all numbers.
+        deny: The prefixes of numbers that may not be called. If prefixes in both lists match a number, the longer
+            prefix applies; if they are equal, *deny* applies.
+        max_calls_per_hour: How many phones this machine may ring in an hour for the application; None for no limit.
+        length_timer: The longest duration of a call, in seconds; None for no limit.
+        hosts: The API hosts to which tokens may be sent in addition to the built-in list.
     """
 
     allow: tuple[str, ...] = ()
@@ -37,13 +38,13 @@ class Policy:
     hosts: tuple[str, ...] = ()
 
     def check_dialled(self, dialled: Iterable[str]) -> None:
-        """Refuse numbers that may not be called.
+        """Check that all numbers in *dialled* may be called.
 
-        With a list, text that only resembles an E.164 number is refused too: a lenient platform may dial ``0044...``
-        or ``44 7700``, and the prefixes would not match it.
+        If there is an *allow* or *deny* list, a number that is not in E.164 format is refused, since the prefixes
+        would not match it. A lenient platform may dial a number such as ``0044...`` or ``44 7700``.
 
         Raises:
-            GuardError: A number may not be called; the message names it and the rule.
+            GuardError: A number may not be called. The message contains the number and the rule.
         """
         if not self.allow and not self.deny:
             return
@@ -61,7 +62,7 @@ class Policy:
                 raise _forbidden(each, f"it allows only numbers that begin with {', '.join(self.allow)}")
 
     def length_for(self, asked: int | None) -> int | None:
-        """Return the length timer to send: *asked*, or the profile's if that is None.
+        """Return the length timer to send: *asked*, or the profile's length timer if *asked* is None.
 
         Raises:
             GuardError: *asked* is more than the profile allows.
@@ -75,11 +76,11 @@ class Policy:
 
     @property
     def connect_limit(self) -> int | None:
-        """The ``limit`` of a ``connect`` action that voicectl writes, in seconds."""
+        """The ``limit`` for ``connect`` actions that voicectl writes, in seconds; None for no limit."""
         return None if self.length_timer is None else min(self.length_timer, MAX_CONNECT_SECONDS)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields that are set."""
+        """Return the guards that are set, in the format of ``profiles.json``."""
         fields = {
             name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()
         }
@@ -87,11 +88,13 @@ class Policy:
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> Policy:
-        """Read the output of :meth:`to_json`, and check it again: a guard must not be lost when the file is edited.
+        """Build the guards from the output of :meth:`to_json`.
+
+        All fields are checked, since users may edit the file, and a mistake must not remove a guard.
 
         Raises:
             InputError: A prefix or host is malformed.
-            TypeError: A field has the wrong type, or is unknown.
+            TypeError: A field is unknown, or has the wrong type.
         """
         if unknown := raw.keys() - asdict(cls()).keys():
             raise TypeError(f"unknown guards {unknown}")
@@ -105,7 +108,7 @@ class Policy:
 
 
 def prefix(text: str) -> str:
-    """Check a prefix of ``allow`` or ``deny``, and return it without ``+``: the first digits of E.164 numbers.
+    """Check a prefix for ``allow`` or ``deny``, and return the prefix without ``+``.
 
     Raises:
         InputError: *text* is not the beginning of an E.164 number.
@@ -120,7 +123,7 @@ def prefix(text: str) -> str:
 
 
 def host_name(text: str) -> str:
-    """Check the name of a host that may receive tokens, and return it in lower case.
+    """Check the name of an additional API host, and return the name in lower case.
 
     Raises:
         InputError: *text* is not a host name.

@@ -1,6 +1,7 @@
 """Profiles: named applications with their keys and guards, stored in the configuration directory.
 
-``profiles.json`` contains everything but secrets; each secret has a file of its own in ``keys/``, 0600 in 0700.
+``profiles.json`` contains everything except secrets. Each secret is in a file of its own, which has mode 0600, in the
+directory ``keys/``, which has mode 0700.
 """
 
 from __future__ import annotations
@@ -33,11 +34,13 @@ class Profile:
     """A stored profile.
 
     Attributes:
+        base_url: The base URL of requests: the URL that the user gave, or the URL of a region, or the platform's URL.
+        regions: The base URLs of a sandbox's regions, by region name; empty for a profile on the platform.
         key_command: A command that prints the private key; None if the key is stored.
-        base_url: The base URL of requests: the one given, a region's host, or the platform's.
-        regions: A sandbox's base URLs by region name; empty for the platform, whose hosts are known.
-        from_: The caller id of new calls.
-        api_key: The account's API key, for the APIs that take a key and secret.
+        from_: The caller id for new calls, or None.
+        api_key: The account's API key, for APIs that require a key and secret, or None.
+        ca_file: A file of CA certificates for TLS, or None.
+        policy: The guards.
     """
 
     name: str
@@ -51,7 +54,7 @@ class Profile:
     policy: Policy = field(default_factory=Policy)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the form in ``profiles.json``."""
+        """Return the profile in the format of ``profiles.json``."""
         fields = {
             "application_id": self.application_id,
             "base_url": self.base_url,
@@ -66,12 +69,12 @@ class Profile:
 
     @classmethod
     def from_json(cls, name: str, raw: dict[str, Any]) -> Profile:
-        """Read the output of :meth:`to_json`, and check it again, since users edit the file.
+        """Build a profile from the output of :meth:`to_json`. All fields are checked, since users may edit the file.
 
         Raises:
-            ConfigError: The application id, base URL or a region is malformed.
+            ConfigError: The application id, the base URL or a region is malformed.
             InputError: The caller id or a guard is malformed.
-            KeyError: There is no application id.
+            KeyError: The application id is missing.
             TypeError, AttributeError: A field has the wrong type.
         """
         policy = Policy.from_json(raw.get("guards", {}))
@@ -95,7 +98,7 @@ class ProfileStore:
     """The profiles of this user.
 
     Args:
-        directory: The configuration directory, which is created when something is stored.
+        directory: The configuration directory. It is created when a profile is first stored.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -108,15 +111,15 @@ class ProfileStore:
 
     @property
     def default(self) -> str | None:
-        """The name of the default profile, or None."""
+        """The name of the default profile, or None if there is no default."""
         name = self._load().get("default")
         return name if isinstance(name, str) else None
 
     def get(self, name: str) -> Profile:
-        """Return the profile *name*.
+        """Return the profile with the given name.
 
         Raises:
-            ConfigError: There is no such profile, or its entry is malformed.
+            ConfigError: There is no such profile, or its entry in the file is malformed.
             InputError: *name* is not a valid profile name.
         """
         raw = self._load()["profiles"].get(check_name(name))
@@ -140,12 +143,20 @@ class ProfileStore:
         signature_secret: str | None = None,
         replace: bool = False,
     ) -> None:
-        """Store *profile* and its secrets; the first profile other than ``sandbox`` becomes the default.
+        """Store *profile* and its secrets.
 
-        A secret that is None keeps its stored value; see :meth:`forget`.
+        If there is no default profile, *profile* becomes the default, unless it is ``sandbox``. A secret that is None
+        does not change the stored secret; :meth:`forget` deletes stored secrets.
+
+        Args:
+            profile: The profile to store.
+            key: The private key, or None.
+            api_secret: The account's API secret, or None.
+            signature_secret: The signature secret, or None.
+            replace: True to replace an existing profile of the same name.
 
         Raises:
-            InputError: The name is taken and *replace* is false.
+            InputError: A profile of that name exists, and *replace* is false.
             ConfigError: A file could not be written.
         """
         content = self._load()
@@ -168,11 +179,11 @@ class ProfileStore:
         self._save(content)
 
     def use(self, name: str) -> None:
-        """Make *name* the default.
+        """Make a profile the default.
 
         Raises:
-            ConfigError: There is no such profile.
-            InputError: It is ``sandbox``, which cannot be the default.
+            ConfigError: There is no such profile, or its entry in the file is malformed.
+            InputError: *name* is not a valid profile name, or is ``sandbox``, which cannot be the default.
         """
         self.get(name)
         if name == SANDBOX:
@@ -183,10 +194,13 @@ class ProfileStore:
         self._save(self._load() | {"default": name})
 
     def remove(self, name: str) -> None:
-        """Remove a profile, even a malformed one, and its secrets; if it was the default, there is no default then.
+        """Remove a profile and its secrets.
+
+        A malformed profile can be removed too. If the profile was the default, there is no default afterwards.
 
         Raises:
             ConfigError: There is no such profile, or a file could not be changed.
+            InputError: *name* is not a valid profile name.
         """
         content = self._load()
         if check_name(name) not in content["profiles"]:
@@ -198,7 +212,11 @@ class ProfileStore:
         self.forget(name, *SECRETS)
 
     def forget(self, name: str, *kinds: str) -> None:
-        """Delete stored secrets of profile *name*.
+        """Delete stored secrets of a profile; secrets that are not stored are ignored.
+
+        Args:
+            name: The profile's name.
+            kinds: The kinds of secrets to delete, as in :data:`SECRETS`.
 
         Raises:
             ConfigError: A file could not be deleted.
@@ -211,15 +229,15 @@ class ProfileStore:
                 raise ConfigError(f"{path} cannot be deleted: {exc.strerror}.") from exc
 
     def key_path(self, name: str) -> Path:
-        """Return the path of the stored private key of profile *name*."""
+        """Return the path of the file for a profile's private key."""
         return self._secret(name, "pem")
 
     def has_secret(self, name: str, kind: str) -> bool:
-        """Return True if profile *name* has a stored ``api-secret`` or ``signature-secret``."""
+        """Return True if a secret of a profile is stored; *kind* is as in :data:`SECRETS`."""
         return self._secret(name, kind).exists()
 
     def secret(self, name: str, kind: str) -> str | None:
-        """Return a stored secret, or None."""
+        """Return a stored secret of a profile, or None if it is not stored; *kind* is as in :data:`SECRETS`."""
         path = self._secret(name, kind)
         return files.read_private(path, what=kind).decode() if path.exists() else None
 
@@ -265,7 +283,8 @@ def check_name(name: str) -> str:
     """Return *name* if it is a valid profile name.
 
     Raises:
-        InputError: It is empty, too long, or has characters other than letters, digits, ``.``, ``_`` and ``-``.
+        InputError: *name* is empty, is longer than 64 characters, does not begin with a letter or digit, or contains
+            characters other than letters, digits, ``.``, ``_`` and ``-``.
     """
     if _NAME.fullmatch(name):
         return name
@@ -276,7 +295,7 @@ def check_name(name: str) -> str:
 
 
 def application_id(text: str) -> str:
-    """Return an application id in lower case.
+    """Check an application id, and return it in lower case.
 
     Raises:
         ConfigError: *text* is not a UUID with hyphens.

@@ -1,4 +1,4 @@
-"""Sessions with the hosts of the API, each authenticated as an application or as its account."""
+"""Sessions with the API's hosts. A session is authenticated as an application or as the application's account."""
 
 from __future__ import annotations
 
@@ -27,14 +27,16 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class Sessions:
-    """Creates sessions that share the rate limiter, options and clock offset of one command.
+    """Creates the sessions of one command, which share the rate limiter, the options and the clock offset.
 
     Attributes:
-        timeout: Seconds that a request may take.
-        offset: Seconds that the API's clock was last seen ahead of this machine's.
-        on_offset: Called with the offset when it is seen to have changed.
-        identify: Returns a description of the application and its key, for errors.
-        debug: Called with a line about every request and reply.
+        target: The application and host on which the command acts.
+        timeout: How long a request may take, in seconds.
+        dry_run: True if the command is a dry run.
+        offset: How far the API's clock was ahead of this machine's when last seen, in seconds.
+        on_offset: Called with the new offset when the offset has changed.
+        identify: Returns a description of the application and its key, for error messages.
+        debug: Called with one line of text for every request and reply.
         closing: Closes the connections when the command ends.
     """
 
@@ -53,23 +55,26 @@ class Sessions:
     _known: dict[str, Session] = field(default_factory=dict, init=False)
 
     def bearer(self, target: Target) -> Bearer:
-        """Return credentials of *target*'s application, for one thread."""
+        """Return credentials for *target*'s application. They may be used in one thread only."""
         return Bearer(target.application_id, target.load_key, self.clock, offset=self.offset)
 
     @property
     def home(self) -> Session:
-        """The session with the base URL, authenticated as the application."""
+        """The session with the base URL's host, authenticated as the application."""
         return self.at(self.target.base_url)
 
     def at(self, origin: str) -> Session:
-        """Return a session with a host, authenticated as the application."""
+        """Return the session with the host at *origin*, authenticated as the application."""
         if origin not in self._known:
             self._known[origin] = self.make(origin, self._bearer, self.identify)
         return self._known[origin]
 
     @contextmanager
     def reader(self, origin: str, target: Target | None = None) -> Iterator[VoiceApi]:
-        """Yield an API client for reads in another thread, authenticated as the application or that of *target*."""
+        """Yield an API client for reads in another thread.
+
+        The client is authenticated as *target*'s application, or as the command's application if *target* is None.
+        """
         bearer = self._bearer if target is None else self.bearer(target)
         ca_file = None if target is None else target.ca_file
         with ExitStack() as closing:
@@ -87,11 +92,14 @@ class Sessions:
         ca_file: str | None = None,
         closing: ExitStack | None = None,
     ) -> Session:
-        """Return a session with a host.
+        """Return a new session with the host at *origin*.
 
         Args:
-            identify: Returns a description of the credentials, for errors.
-            interrupts: A new object if the session is used outside the main thread, where no signals arrive.
+            identify: Returns a description of the credentials, for error messages.
+            interrupts: The object that handles signals; None to use the command's own. Outside the main thread, where
+                no signals arrive, a new object is needed.
+            ca_file: A file of CA certificates for TLS; None to use the file of the command's target.
+            closing: Closes the connection; None to close the connection when the command ends.
         """
         is_sandbox = self.target.profile == SANDBOX and is_loopback(urlsplit(origin).hostname or "")
         return Session(
@@ -109,7 +117,7 @@ class Sessions:
         )
 
     def wire(self, origin: str, *, ca_file: str | None = None, closing: ExitStack | None = None) -> Wire:
-        """Return an unauthenticated connection to a host."""
+        """Return an unauthenticated connection to the host at *origin*, with arguments as for :meth:`make`."""
         wire = Wire(origin, ca_file=ca_file or self.target.ca_file, environ=self.environ)
         (closing or self.closing).callback(wire.close)
         return wire

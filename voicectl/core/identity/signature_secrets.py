@@ -1,7 +1,8 @@
 """The signature secrets with which webhooks are verified, by account.
 
-They come from the chosen profile, ``VOICECTL_SIGNATURE_SECRET``, ``VONAGE_SIGNATURE_SECRET``, or the default profile;
-in a rehearsal, from its sandbox. There are one or two, one per line: two while the secret is being changed.
+The secrets come from the first of these sources that has them: the chosen profile, ``VOICECTL_SIGNATURE_SECRET``,
+``VONAGE_SIGNATURE_SECRET`` and the default profile. In a rehearsal, the secrets come from the sandbox. A source has
+one secret, or two while the secret is being changed. Each secret is on a line of its own.
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ _FAMILIES = ("VOICECTL", "VONAGE")
 
 
 class SignatureSource(NamedTuple):
-    """The source of signature secrets, which are not read before :func:`load`.
+    """The source of signature secrets. The secrets in a file are read only when :func:`load` is called.
 
     Attributes:
-        name: Name of the source, for messages.
-        api_key: The account of the secrets, if the source names it.
-        text: The secrets, or None if they are in the file *path*.
+        name: The name of the source, for messages.
+        api_key: The API key of the account that has the secrets; None if the source does not name the account.
+        text: The secrets; None if they are in the file *path*.
+        path: The file that contains the secrets; None if they are in *text*.
     """
 
     name: str
@@ -39,7 +41,7 @@ class SignatureSource(NamedTuple):
 
 
 def of_environment(environ: Mapping[str, str]) -> SignatureSource | None:
-    """Return the source ``VOICECTL_SIGNATURE_SECRET`` or ``VONAGE_SIGNATURE_SECRET``; None if neither is set."""
+    """Return the source for ``VOICECTL_SIGNATURE_SECRET`` or else ``VONAGE_SIGNATURE_SECRET``, or None."""
     for family in _FAMILIES:
         name = f"{family}_SIGNATURE_SECRET"
         if environ.get(name):
@@ -50,19 +52,22 @@ def of_environment(environ: Mapping[str, str]) -> SignatureSource | None:
 
 
 def beside(private_key: Path, api_key: str | None, source: str) -> SignatureSource | None:
-    """Return the source of a secret next to *private_key*, which need not exist; None if there is no secret."""
+    """Return the source for the signature secrets stored next to *private_key*, or None if none are stored.
+
+    The file *private_key* itself need not exist.
+    """
     path = private_key.with_suffix(".signature-secret")
     return SignatureSource(source, api_key, path=path) if path.exists() else None
 
 
 def load(source: SignatureSource | None) -> Callable[[], Secrets] | None:
-    """Return a function that returns the secrets of *source* by account; None if there is no source.
+    """Return a function that returns the secrets of *source* by account, or None if *source* is None.
 
-    The function is cheap enough to call for each webhook: it reads the file again only when that has changed, and
-    returns the last secrets while the file cannot be read.
+    The function is fast enough to be called for each webhook, since it reads the file again only if the file has
+    changed. While the file cannot be read, the function returns the secrets that it read last.
 
     Raises:
-        ConfigError: The secrets are malformed, or others can read their file.
+        ConfigError: The secrets are malformed, or other users can read the file that contains them.
     """
     if source is None:
         return None
@@ -73,7 +78,7 @@ def load(source: SignatureSource | None) -> Callable[[], Secrets] | None:
 
 
 class _File:
-    """The secrets in a file; calling it returns them."""
+    """A callable that returns the secrets in a file, by account."""
 
     def __init__(self, path: Path, api_key: str | None) -> None:
         self._path = path

@@ -1,8 +1,9 @@
-"""The application and host that a command acts on, with the source of each setting.
+"""The application and host on which a command acts, with the source of each setting.
 
-Order: ``--profile``, ``VOICECTL_PROFILE``, ``VOICECTL_*``, ``VONAGE_*``, the default profile. The first source that
-names an application supplies both its id and its key; later sources may supply settings that it lacks.
-``VOICECTL_SANDBOX`` overrides all of them. No file in the working directory is ever read.
+The sources are used in this order: ``--profile``, ``VOICECTL_PROFILE``, ``VOICECTL_*``, ``VONAGE_*``, the default
+profile. The first source that names an application supplies both its id and its key. Later sources may supply
+settings that the first source lacks. ``VOICECTL_SANDBOX`` overrides all these sources. Files in the working
+directory are never read.
 """
 
 from __future__ import annotations
@@ -40,15 +41,18 @@ _KEY_VARIABLES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """The application and host that a command acts on.
+    """The application and host on which a command acts.
 
     Attributes:
         profile: The profile's name; None if the environment names the application.
-        regions: A sandbox's base URLs by region name; empty if there are none.
-        sources: The source of each setting.
-        load_key: Reads the private key; its errors name the source.
-        account: The source of the API key and secret.
-        signature: The source of the secrets that sign webhooks, or None.
+        regions: The base URLs of a sandbox's regions, by region name; empty for a target on the platform.
+        load_key: Returns the private key; its error messages name the source.
+        from_: The caller id for new calls, or None.
+        policy: The guards of the profile; without limits if there is no profile.
+        ca_file: A file of CA certificates for TLS, or None.
+        sources: The names of the sources of the settings, by setting.
+        account: The source of the account's API key and secret.
+        signature: The source of the secrets that verify webhooks, or None.
     """
 
     profile: str | None
@@ -65,23 +69,26 @@ class Target:
 
     @property
     def account_url(self) -> str:
-        """The only URL to which the API key and secret may be sent: loopback, or the host that serves all regions."""
+        """The only URL to which the API key and secret may be sent.
+
+        This is the base URL if it is on loopback, and otherwise the platform's default URL, which serves all regions.
+        """
         return self.base_url if self.hosts.is_here else hosts.DEFAULT_BASE_URL
 
     @property
     def hosts(self) -> Hosts:
-        """The hosts where its legs and files may be."""
+        """The hosts that may have the application's legs and files."""
         regions = tuple(self.regions.values())
         return Hosts(base_url=self.base_url, extra_hosts=self.policy.hosts, regions=regions)
 
     @property
     def name(self) -> str:
-        """Its name in remarks and errors: ``profile prod``, or the variable that names the application."""
+        """The name of the target in messages: ``profile prod``, or the variable that names the application."""
         return f"profile {self.profile}" if self.profile else self.sources["application_id"]
 
     @property
     def is_rehearsal(self) -> bool:
-        """True if ``VOICECTL_SANDBOX`` chose it."""
+        """True if ``VOICECTL_SANDBOX`` determined the target."""
         return self.sources["application_id"] == "VOICECTL_SANDBOX"
 
 
@@ -92,15 +99,15 @@ def resolve(
     profile: str | None = None,
     ca_file: str | None = None,
 ) -> Target:
-    """Find out which application and host to act on.
+    """Return the target: the application and host on which a command acts.
 
     Args:
-        profile: The value of ``--profile``.
-        ca_file: The value of ``--ca-file``.
+        profile: The value of ``--profile``, or None.
+        ca_file: The value of ``--ca-file``, or None.
 
     Raises:
-        ConfigError: No source names an application, or the source is malformed or incomplete.
-        GuardError: A sandbox's application would be used on the platform.
+        ConfigError: No source names an application, or the source that does is malformed or incomplete.
+        GuardError: The application belongs to a sandbox, but the base URL is not on loopback.
     """
     if environ.get("VOICECTL_SANDBOX"):
         return _rehearsal(environ["VOICECTL_SANDBOX"])
@@ -129,20 +136,26 @@ def resolve(
 
 
 def config_directory(environ: Mapping[str, str]) -> Path:
-    """Return the directory of profiles and keys."""
+    """Return the configuration directory, which contains profiles and keys."""
     return _directory(environ, "VOICECTL_CONFIG_DIR", "XDG_CONFIG_HOME", ".config", "user_config_path")
 
 
 def state_directory(environ: Mapping[str, str]) -> Path:
-    """Return the directory of journals and rate limiters, which has a subdirectory for each application."""
+    """Return the state directory, which contains journals and rate limiters.
+
+    The directory has a subdirectory for each application.
+    """
     return _directory(environ, "VOICECTL_STATE_DIR", "XDG_STATE_HOME", ".local/state", "user_state_path")
 
 
 def request_timeout(environ: Mapping[str, str], option: str | None) -> float | None:
-    """Return the seconds from the option or ``VOICECTL_REQUEST_TIMEOUT`` that a request may take; None if unset.
+    """Return how long a request may take, in seconds, from the option or else from ``VOICECTL_REQUEST_TIMEOUT``.
+
+    Returns:
+        None if neither is set.
 
     Raises:
-        InputError: The value is not a DURATION above 0 and up to 10 minutes.
+        InputError: The value is not a DURATION of more than 0 and at most 10 minutes.
     """
     text = option if option is not None else environ.get("VOICECTL_REQUEST_TIMEOUT")
     if not text and option is None:
@@ -159,7 +172,7 @@ def request_timeout(environ: Mapping[str, str], option: str | None) -> float | N
 
 
 def _rehearsal(url: str) -> Target:
-    from voicectl.core import sandbox_control  # noqa: PLC0415 (only a rehearsal needs the identity of its sandbox)
+    from voicectl.core import sandbox_control  # noqa: PLC0415 (needed only in a rehearsal)
 
     identity = sandbox_control.SandboxControl(url, source="VOICECTL_SANDBOX").identity()
     path = Path(identity["private_key"])
@@ -230,7 +243,14 @@ def _from_profile(
 
 
 def _from_environment(family: str, environ: Mapping[str, str], ca_file: str | None) -> Target | None:
-    """Return the target that ``VOICECTL_*`` or ``VONAGE_*`` names; None if neither variable is set."""
+    """Return the target that the variables of *family* name, or None if they name no target.
+
+    Args:
+        family: ``VOICECTL`` or ``VONAGE``, the first word of the variables' names.
+
+    Raises:
+        ConfigError: A value is malformed, or the variables set an application id without a key, or the reverse.
+    """
     id_variable = f"{family}_APPLICATION_ID"
     key_variable = next((name for name in _KEY_VARIABLES[family] if environ.get(name)), None)
     if not environ.get(id_variable) and key_variable is None:
@@ -285,7 +305,13 @@ def _read_key(path: Path) -> RSAPrivateKey:
 
 
 def _key_from_variable(variable: str, content: str) -> RSAPrivateKey:
-    """Read a key from a path, PEM text or base64 of it; an error does not show *content*, which may be a key."""
+    """Return the private key from the value of an environment variable.
+
+    Args:
+        variable: The name of the variable, for error messages.
+        content: The value: the path of a PEM file, PEM text, or PEM text encoded in base64. Error messages do not
+            contain the value, since it may be a key.
+    """
     from voicectl.core.identity import keys  # noqa: PLC0415 (loads cryptography)
 
     if "-----BEGIN" in content or content.strip().startswith(_BASE64_BEGIN):
@@ -306,6 +332,6 @@ def _directory(environ: Mapping[str, str], ours: str, xdg: str, home: str, other
         return Path(environ[xdg]) / "voicectl"
     if sys.platform == "linux" and environ.get("HOME"):
         return Path(environ["HOME"]) / home / "voicectl"
-    import platformdirs  # noqa: PLC0415 (where the rules above do not apply; 9 ms)
+    import platformdirs  # noqa: PLC0415 (takes 9 ms, and is needed only if no rule above applies)
 
     return Path(getattr(platformdirs, otherwise)("voicectl", appauthor=False))
