@@ -1,1 +1,1 @@
-"""Operations that take more than one request, or apply a rule."""
+"""Operations that need several requests or stored data, or that apply a rule."""

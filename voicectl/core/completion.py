@@ -1,7 +1,7 @@
-"""Legs that are probably live, from local data only, for shell completion.
+"""Legs that are probably live, for shell completion, which uses only data on this machine.
 
-The sources are the last listing, the journal, the event store and the action log. Legs that one of them knows to have
-ended are left out; the others may have ended too, so each comes with its age.
+The sources are the last listing of live legs, the journal, the event store and the action log. Legs that have ended
+according to a source are left out. The remaining legs may have ended too, so the result shows when each leg began.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from voicectl.store.live_cache import Listing
 
 LISTED_SECONDS = 900.0
-"""Age in seconds up to which a listing is used."""
+"""How old a listing may be to be used, in seconds."""
 
 LIFE_SECONDS = 7200.0
-"""Longest duration of a call in seconds, unless its ``length_timer`` is longer."""
+"""How long a call may last, in seconds, unless it has a longer ``length_timer``."""
 
 ROOM_SECONDS = 30 * 86_400.0
-"""Seconds for which a room is offered after the last move into it."""
+"""How long a room is offered after the last move into it, in seconds."""
 
 SETTLE_SECONDS = 5.0
-"""Seconds after its creation during which a call may be missing from a listing."""
+"""How long after its creation a call may be missing from a listing, in seconds."""
 
 _OVER = FINAL | {DISCONNECTED}
 
@@ -41,12 +41,15 @@ class Leg:
     """A leg that may be live.
 
     Attributes:
-        uuid: Its id as received; that of an inbound leg has no hyphens.
-        status: Its last known status; empty if unknown.
-        to: A number, URI, user or extension, like ``from_``; empty if unknown.
-        began: The time when it began, in Unix seconds; None if unknown.
-        first: The time of the first report of it, in Unix seconds; it began before that.
-        heard: The time of the last report.
+        uuid: The leg's id as received. The id of an inbound leg has no hyphens.
+        first: The time of the first report of the leg, in Unix seconds. The leg began at this time or earlier.
+        heard: The time of the last report of the leg's status, in Unix seconds.
+        status: The last known status; empty if unknown.
+        direction: ``inbound`` or ``outbound``; empty if unknown.
+        to: The number, URI, user or extension called; empty if unknown.
+        from_: The number, URI, user or extension of the caller; empty if unknown.
+        conversation_uuid: The id of the leg's conversation; empty if unknown.
+        began: The time when the leg began, in Unix seconds; None if unknown.
     """
 
     uuid: str
@@ -61,17 +64,18 @@ class Leg:
 
     @property
     def other_end(self) -> str:
-        """The party that it connects: ``to 447700900001``; empty if unknown."""
+        """The party at the other end of the leg, such as ``to 447700900001``; empty if unknown."""
         if self.direction == "inbound" and self.from_:
             return f"from {self.from_}"
         return f"to {self.to}" if self.to else ""
 
 
 def live_legs(directory: Path, now: float) -> list[Leg]:
-    """Return the legs that may be live at *now*, in Unix seconds, latest first.
+    """Return the legs that may be live, newest first.
 
     Args:
         directory: The application's state directory.
+        now: The current time, in Unix seconds.
     """
     listing = LiveCache(directory).last()
     if listing is not None and not 0 <= now - listing.at <= LISTED_SECONDS:
@@ -96,7 +100,14 @@ def live_legs(directory: Path, now: float) -> list[Leg]:
 
 
 def rooms(directory: Path, now: float) -> dict[str, float]:
-    """Return the rooms into which this machine moved legs, latest first, each with the time in Unix seconds."""
+    """Return the rooms into which this machine moved legs recently, with the times of the last moves in Unix seconds.
+
+    The room of the latest move comes first.
+
+    Args:
+        directory: The application's state directory.
+        now: The current time, in Unix seconds.
+    """
     found: dict[str, float] = {}
     for note in ActionLog(directory).latest("room"):
         room = note.detail.get("room")
@@ -125,7 +136,7 @@ def _listed(listing: Listing | None) -> Iterator[Leg]:
 
 
 def _hear(legs: dict[str, Leg], reported: Iterable[RecentStatus], listing: Listing | None) -> None:
-    """Update *legs* with the statuses that events reported, newest first."""
+    """Update *legs* with the statuses that events reported. *reported* has the newest status first."""
     heard: set[str] = set()
     for event in reported:
         if not is_leg_id(event.uuid):
@@ -155,7 +166,7 @@ def _hear(legs: dict[str, Leg], reported: Iterable[RecentStatus], listing: Listi
 
 
 def _is_missed(listing: Listing | None, since: float) -> bool:
-    """Return True if a leg that began at *since* and is still live would be in the listing."""
+    """Return True if *listing* would contain a leg that began at *since*, were the leg still live."""
     return listing is not None and listing.is_whole and listing.at > since + SETTLE_SECONDS
 
 

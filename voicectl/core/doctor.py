@@ -1,4 +1,4 @@
-"""Checking a setup one part at a time, from the key to the API."""
+"""Checks of a setup, one part at a time: the key, the network, the API, and the files of this machine."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MAX_CLOCK_SECONDS = 30.0
 
 
 class CheckOutcome(StrEnum):
-    """Outcome of a check."""
+    """The outcome of a check."""
 
     OK = "ok"
     FAIL = "fail"
@@ -46,11 +46,13 @@ class CheckOutcome(StrEnum):
 
 
 class Check(NamedTuple):
-    """Result of one check.
+    """The result of one check.
 
     Attributes:
-        kind: The kind of problem that a failure is: ``credentials``, ``network`` or ``state``.
-        fix: Advice for a failure.
+        name: The name of the check.
+        kind: The kind of problem that a failure indicates: ``credentials``, ``network`` or ``state``.
+        detail: What was found.
+        fix: How to correct a failure; None if there is no advice.
     """
 
     name: str
@@ -71,7 +73,7 @@ def examine(
     clock: Clock,
     environ: Mapping[str, str],
 ) -> Iterator[Check]:
-    """Check everything that a command needs, continuing after failures."""
+    """Check everything that a command needs, and yield the results. A failure does not stop the other checks."""
     yield Check("application", "credentials", CheckOutcome.OK, f"{target.application_id} from {target.name}")
     key = _key(target)
     yield key
@@ -100,7 +102,7 @@ def _key(target: Target) -> Check:
 
 
 def _network(target: Target, clock: Clock, environ: Mapping[str, str]) -> Iterator[Check]:
-    """Check DNS, connection, TLS and clock with one request without a token."""
+    """Check DNS, the connection, TLS and the clock, with a single request that contains no token."""
     host = urlsplit(target.base_url).netloc
     wire = Wire(target.base_url, ca_file=target.ca_file, environ=environ)
     try:
@@ -161,7 +163,7 @@ def _journal(journal: Callable[[], Journal]) -> Check:
 
 
 def _events(events: Callable[[], EventStore | None], spool: Callable[[], Spool]) -> Iterator[Check]:
-    """Check the event store, if one is in use."""
+    """Check the event store, if there is one."""
     try:
         found, waiting = events(), len(spool().files())
     except (StoreError, InputError) as exc:

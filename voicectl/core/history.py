@@ -1,8 +1,9 @@
 """Merging the stored events of a leg with its record in the API.
 
-Events arrive at once, while the API is polled once a second, and they report what the API never does: whether a human
-answered, and why a call ended. The fields of the API's record stay as they are; events only fill in fields that it
-lacks. Of the two statuses, the one further along in a call's life counts.
+Events arrive at once, while the API is polled only once a second. Events also report facts that the API never
+reports: whether a human answered, and why a call ended. The fields of the API's record are not changed; events only
+fill in fields that the record lacks. The merged status is that of the record or that of the events, whichever is
+later in the course of a call.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _FILLED = (
     "sip_code",
     "disconnected_by",
 )
-"""Fields of a status event that are added to a record that lacks them."""
+"""The fields of status events that are added to a record if the record lacks them."""
 
 
 class StatusSource(StrEnum):
@@ -55,8 +56,8 @@ class EventSummary:
     """The state of a leg according to its events.
 
     Attributes:
-        state: The state by all events.
-        verified: The state by verified events only; None if there are none.
+        state: The state of the leg according to all its events, signed or not.
+        verified: The state of the leg according to its signed events alone; None if no signed event reports a status.
     """
 
     state: LegState
@@ -64,7 +65,7 @@ class EventSummary:
 
     @classmethod
     def read(cls, uuid: str, events: Iterable[Stored]) -> EventSummary | None:
-        """Summarize the *events* of a leg; return None if none of them reports its status."""
+        """Return a summary of the *events* of a leg, or None if none of the events reports a status."""
         found = list(events)
         state = fold(uuid, [each.arrival.fields for each in found])
         if state is None:
@@ -74,16 +75,16 @@ class EventSummary:
 
     @property
     def source(self) -> StatusSource:
-        """The source of the status."""
+        """The source of the status: ``EVENT`` if signed events alone give the same status, or else ``UNSIGNED``."""
         return _source(self.verified is not None and self.verified.status == self.state.status)
 
     @property
     def detection_source(self) -> StatusSource:
-        """The source of the machine detection result."""
+        """The source of the machine detection result: ``EVENT`` or ``UNSIGNED``, as for :attr:`source`."""
         return _source(self.verified is not None and self.verified.detection == self.state.detection)
 
     def alone(self) -> Call:
-        """Return a record of a leg made from its events only."""
+        """Return a call record for the leg, built from its events alone."""
         state = self.state
         raw = _filled({"uuid": state.uuid, "status": state.status}, self) | {
             "status_source": self.source.value
@@ -91,7 +92,12 @@ class EventSummary:
         return replace(Call.from_json(raw), reported=_reported(state, was_answered=state.was_answered))
 
     def contradicts(self, call: Call) -> str | None:
-        """Return how the events contradict the API's record; None if one only knows more than the other."""
+        """Return a message that says how the events contradict the API's record *call*, or None if they do not.
+
+        The events contradict the record if they report an end that the record does not report, or a different end.
+        There is no contradiction if one source gives a reason such as ``busy`` and the other only ``completed``,
+        unless the call was answered.
+        """
         state = self.state
         if not state.is_final or state.status == call.status:
             return None
@@ -102,11 +108,13 @@ class EventSummary:
 
 
 class History:
-    """The stored events of one application; after an error of the store, it is reported once and not used again.
+    """The stored events of one application.
+
+    If the event store fails, the failure is reported once, and the store is not used again.
 
     Args:
-        open_: Opens the store, on first use.
-        on_trouble: Called with a warning when the store cannot be used.
+        open_: Opens the event store. It is called when the store is first used.
+        on_trouble: Called with a warning when the store fails.
     """
 
     def __init__(self, open_: Callable[[], EventStore], on_trouble: Callable[[str], None]) -> None:
@@ -116,23 +124,28 @@ class History:
         self._has_failed = False
 
     def leg(self, uuid: str) -> EventSummary | None:
-        """Return the summary of a leg's events; None if there are none."""
+        """Return the summary of a leg's events, or None if no event reports the leg's status."""
         for name in forms(uuid):
             if found := self._find(Query(leg=name, kinds=(Kind.STATUS, Kind.TRANSFER))):
                 return EventSummary.read(name, found)
         return None
 
     def seen(self, call: Call) -> Call:
-        """Return a record merged with the events of its leg."""
+        """Return an API record merged with the stored events of the same leg."""
         return self.merged(call, self.leg(call.uuid))
 
     @staticmethod
     def merged(call: Call, reported: EventSummary | None) -> Call:
-        """Return a record of the API merged with the summary of its leg's events.
+        """Return an API record merged with the summary of the same leg's events.
 
-        The result has a ``status_source`` and the fields that only events report. A leg that has ended by either
-        source has ended. If both report an end, the record's counts, unless it is ``completed`` without an answer:
-        the platform also reports that after ``busy``, which gives the reason.
+        The result has a ``status_source`` and the fields that only events report. A leg has ended if the record or
+        the events say so. If both do, the result has the status of the record, with one exception. The platform also
+        reports ``completed`` after a status such as ``busy``, which gives the reason. So if the record's status is
+        ``completed``, the call was not answered, and events give a reason, the result has the status of the events.
+
+        Args:
+            call: The API record.
+            reported: The summary, or None if there is none.
         """
         if reported is None:
             return replace(call, raw=call.raw | {"status_source": StatusSource.API.value})
@@ -147,10 +160,16 @@ class History:
         )
 
     def proof(self, reference: str, to: str) -> Call | None:
-        """Return the call whose signed events carried *reference* to its ``event_url``; None if none did.
+        """Return the call that signed events with *reference* prove to exist, or None if there is no proof.
 
-        Legs that the call connected may send events there too. So the call is the only outbound leg to *to* among
-        them, or, since a number may be written in another way, the only outbound leg.
+        The reference is part of the call's ``event_url``. The legs that the call connects may send events to this URL
+        too, so events of several legs may have the reference. The call is the only outbound leg to *to* among these
+        legs. If there is no such leg, since a number can be written in several ways, the call is the only outbound
+        leg.
+
+        Args:
+            reference: The reference of the call's intent.
+            to: The party that the intent calls.
         """
         found = self._find(Query(reference=reference, kinds=(Kind.STATUS,)))
         signed = (each for each in found if each.arrival.is_signed and each.arrival.route is Route.EVENT)
@@ -174,7 +193,12 @@ class History:
 
 
 def legs_that_begin(events: EventStore, text: str) -> Iterator[Call]:
-    """Yield the legs in a store whose ids begin with *text* (hex digits and hyphens), as records made from events."""
+    """Yield call records, built from stored events, for the legs whose ids begin with *text*.
+
+    Args:
+        events: The event store.
+        text: The beginning of the ids, in hex digits and hyphens.
+    """
     begins = dict.fromkeys((text, text.lower()))
     for uuid, found in _by_leg(chain.from_iterable(events.find(Query(leg_begins=each)) for each in begins)):
         reported = EventSummary.read(uuid, found)
@@ -182,13 +206,16 @@ def legs_that_begin(events: EventStore, text: str) -> Iterator[Call]:
 
 
 def summaries(events: Iterable[Stored]) -> dict[str, EventSummary]:
-    """Summarize the events of each leg, by its id; legs without a status event are left out."""
+    """Return a summary of each leg's events, by leg id. Legs without a status event are left out."""
     legs = ((uuid, EventSummary.read(uuid, found)) for uuid, found in _by_leg(events))
     return {uuid: reported for uuid, reported in legs if reported is not None}
 
 
 def region_url(events: EventStore, uuid: str) -> str | None:
-    """Return the ``region_url`` of a leg's last answer webhook, unchecked, or None."""
+    """Return the ``region_url`` of a leg's latest answer webhook that has this field, or None if there is none.
+
+    The value is not checked, although it comes from outside.
+    """
     for name in forms(uuid):
         for stored in reversed(list(events.find(Query(leg=name, kinds=(Route.ANSWER,))))):
             url = stored.arrival.fields.get("region_url")
@@ -198,17 +225,17 @@ def region_url(events: EventStore, uuid: str) -> str | None:
 
 
 def known_as(events: EventStore, uuid: str) -> str:
-    """Return a full id in the form under which a store has the leg; unchanged if it does not have it."""
+    """Return a leg's full id in the form that the event store has. If the store lacks the leg, return *uuid*."""
     return next((name for name in forms(uuid) if any(events.find(Query(leg=name, last=1)))), uuid)
 
 
 def forms(uuid: str) -> list[str]:
-    """Return the forms of a leg's id: as given, in lower case, and with hyphens."""
+    """Return the forms in which a leg's id may be stored: as given, in lower case, and with hyphens."""
     return list(dict.fromkeys((uuid, uuid.lower(), hyphenated(uuid))))
 
 
 def leg_key(uuid: str) -> str:
-    """Return a leg's id in the form in which ids are compared; text that is not an id is returned unchanged."""
+    """Return a leg's id in the form that is used to compare ids. Text that is not a full id is returned unchanged."""
     return hyphenated(uuid) if is_leg_id(uuid) else uuid
 
 
@@ -221,7 +248,7 @@ def _by_leg(events: Iterable[Stored]) -> ItemsView[str, list[Stored]]:
 
 
 def _is_farther(state: LegState, call: Call) -> bool:
-    """Return True if the status from events counts rather than the record's."""
+    """Return True if the merged record should have the status from events rather than the record's own status."""
     if call.is_final:
         return _is_reason(call, state)
     if state.is_final or not call.status:
@@ -235,12 +262,12 @@ def _is_reason(call: Call, state: LegState) -> bool:
 
 
 def _is_denied(call: Call, state: LegState) -> bool:
-    """Return True if events give a reason for a call not being answered, although it was."""
+    """Return True if events give a reason why the call was not answered, although the call was answered."""
     return state.reason is not None and (call.was_answered or state.was_answered)
 
 
 def _filled(raw: Fields, reported: EventSummary) -> Fields:
-    """Return a record with the fields that it lacks filled in from events."""
+    """Return a copy of a record in which missing fields are filled in from events."""
     state = reported.state
     fields = {name: state.fields[name] for name in _FILLED if name in state.fields}
     fields |= {name: _party(state.fields[name]) for name in _PARTIES if name in state.fields}
@@ -256,7 +283,7 @@ def _filled(raw: Fields, reported: EventSummary) -> Fields:
 
 
 def _party(value: object) -> object:
-    """Return the party of an event as an endpoint object like those in records."""
+    """Convert a party in an event to an endpoint object, the form that parties have in call records."""
     if not isinstance(value, str):
         return value
     try:

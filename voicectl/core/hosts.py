@@ -1,6 +1,7 @@
 """The hosts to which tokens may be sent, in all regions.
 
-Host names are compared whole, never by suffix: a subdomain that was taken over must not receive a token.
+A host name must be equal to a listed name. A common suffix is not enough, since a subdomain that was taken over must
+not receive a token.
 """
 
 from __future__ import annotations
@@ -34,13 +35,15 @@ HOSTS = frozenset(
 
 
 def base_url(url: str, *, extra_hosts: Iterable[str] = ()) -> str:
-    """Check the URL to which requests and tokens are sent, and return its scheme, host and port.
+    """Check that requests and tokens may be sent to a base URL, and return its scheme, host and port as a URL.
+
+    The URL must have a loopback host, with http or https; or it must have a listed host, with https and port 443.
 
     Args:
-        extra_hosts: Hosts that the profile adds to the list.
+        extra_hosts: The hosts that a profile adds to the list.
 
     Raises:
-        ConfigError: The URL is neither loopback (http or https) nor https on port 443 of a listed host.
+        ConfigError: The URL is malformed, or does not meet these conditions.
     """
     hint = (
         "Use https://api.nexmo.com, a regional host, or a loopback address; 'profile add --host' adds others."
@@ -68,12 +71,12 @@ def base_url(url: str, *, extra_hosts: Iterable[str] = ()) -> str:
 
 
 class Hosts(NamedTuple):
-    """The hosts of a profile's calls and files: a call lives in one region, and other regions do not know it.
+    """The hosts that may have a profile's calls and files. A call is in one region, and other regions do not know it.
 
     Attributes:
         base_url: The profile's base URL, as returned by :func:`base_url`.
-        extra_hosts: API hosts in addition to the built-in list.
-        regions: The base URLs of a sandbox's regions, from a profile on loopback.
+        extra_hosts: The API hosts that the profile adds to the built-in list.
+        regions: The base URLs of the sandbox's regions; empty if the profile is not on loopback.
     """
 
     base_url: str
@@ -82,15 +85,15 @@ class Hosts(NamedTuple):
 
     @property
     def is_here(self) -> bool:
-        """True if the base URL is on this machine."""
+        """True if the base URL is on loopback, which means on this machine."""
         return is_loopback_url(self.base_url)
 
     @property
     def elsewhere(self) -> tuple[str, ...]:
         """The base URLs of the other regions.
 
-        For a profile on loopback these are the sandbox's. A profile on an extra host has none, since that host is not
-        known to have the platform's regions.
+        For a profile on loopback, these are the sandbox's regions. For a profile on an additional host there are
+        none, since such a host may not have the platform's regions.
         """
         if self.is_here:
             return tuple(url for url in self.regions if url != self.base_url)
@@ -99,16 +102,18 @@ class Hosts(NamedTuple):
         return tuple(url for host in REGIONS.values() if (url := f"https://{host}") != self.base_url)
 
     def is_home(self, origin: str) -> bool:
-        """Return True if *origin* is the base URL or, for a profile on loopback, one of the sandbox's regions."""
+        """Return True if *origin* is the base URL or, for a profile on loopback, the URL of a sandbox region."""
         homes = (self.base_url, *(self.regions if self.is_here else ()))
         return without_default_port(origin) in map(without_default_port, homes)
 
     def check(self, url: str) -> str:
-        """Check that tokens may be sent to *url*, which comes from outside, and return it like :func:`base_url`.
+        """Check that tokens may be sent to a URL from outside, and return its scheme, host and port as a URL.
+
+        Apart from the base URL, a profile on loopback may use the sandbox's regions, and another profile may use
+        https on port 443 of a listed host.
 
         Raises:
-            ConfigError: It is not the profile's base URL, nor https on port 443 of a listed host (for a profile off
-                loopback), nor one of the sandbox's regions (for a profile on loopback).
+            ConfigError: Tokens may not be sent to *url*.
         """
         found = base_url(url, extra_hosts=self.extra_hosts)
         if not self.is_home(found) and (self.is_here or is_loopback_url(found)):
@@ -117,13 +122,13 @@ class Hosts(NamedTuple):
 
 
 def without_default_port(origin: str) -> str:
-    """Return *origin* without the default port of its scheme."""
+    """Return *origin* without its port if that is the default port of its scheme."""
     scheme, _, rest = origin.partition("://")
     return f"{scheme}://{rest.removesuffix(':' + DEFAULT_PORTS[scheme])}"
 
 
 def region_url(region: str) -> str:
-    """Return the base URL of a region.
+    """Return the base URL of a region of the platform.
 
     Raises:
         ConfigError: There is no such region.
@@ -137,10 +142,10 @@ def region_url(region: str) -> str:
 
 
 def sandbox_regions(urls: dict[str, Any]) -> dict[str, str]:
-    """Check the base URLs of a sandbox's regions, by name, and return them.
+    """Check the base URLs of a sandbox's regions, and return them, by region name.
 
     Raises:
-        ConfigError: A name is not a region's, or a URL is not loopback, where tokens will be sent.
+        ConfigError: A name is not the name of a region, or a URL is not on loopback.
     """
     checked = {region: base_url(str(url)) for region, url in urls.items()}
     for region, url in checked.items():
@@ -156,7 +161,7 @@ def check_application(application_id: str, url: str) -> None:
     """Refuse to use a sandbox's application on the platform.
 
     Raises:
-        GuardError: The application is a sandbox's, and *url* is not loopback.
+        GuardError: The application belongs to a sandbox, and *url* is not on loopback.
     """
     if application_id.lower().startswith(SANDBOX_PREFIX) and not is_loopback_url(url):
         raise GuardError(

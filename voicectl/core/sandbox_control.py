@@ -1,4 +1,4 @@
-"""Client of a sandbox's control routes, which ``voicectl sandbox ...`` uses."""
+"""The client for a sandbox's control routes, which the ``voicectl sandbox`` commands use."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 CONTROL_SECONDS = 10.0
 ACT_SECONDS = 60.0
-"""Seconds that a change may take: a frozen sandbox first waits for its webhooks and their retries."""
+"""How long a change may take, in seconds. A frozen sandbox first waits for its webhooks and their retries."""
 
 MAX_LOG_BYTES = 1 << 28
 
@@ -35,16 +35,17 @@ _TOO_EARLY = ("not answered yet", "not ring yet", "it is started")
 
 
 class SandboxControl:
-    """The control routes of one sandbox.
+    """A client for the control routes of one sandbox.
 
     Args:
-        url: Its base URL.
-        source: The source of the URL, for errors.
-        application_id: The application that the sandbox must serve before anything is changed there; None for any.
-        dry_run: Raise :class:`~voicectl.errors.DryRun` instead of sending a change.
+        url: The sandbox's base URL.
+        source: The source of the URL, for error messages.
+        application_id: The id of the application that the sandbox must serve; otherwise, changes are refused. None to
+            allow any application.
+        dry_run: True to raise :class:`~voicectl.errors.DryRun` instead of sending a change.
 
     Raises:
-        ConfigError: *url* is not loopback.
+        ConfigError: *url* is not on loopback.
     """
 
     def __init__(
@@ -68,8 +69,8 @@ class SandboxControl:
     def identity(self, *, timeout: float = CONTROL_SECONDS) -> dict[str, Any]:
         """Return the identity of the sandbox.
 
-        Its fields are ``application_id``, ``private_key`` (a path), ``from``, ``api_key``, ``regions`` (base URLs by
-        region name) and ``answer_url`` (None while its application has none).
+        The result has the fields ``application_id``, ``private_key`` (a path), ``from``, ``api_key``, ``regions``
+        (base URLs by region name) and ``answer_url`` (None if the application has no answer URL).
 
         Raises:
             TransportError: No sandbox answers at the URL.
@@ -84,24 +85,31 @@ class SandboxControl:
         return found
 
     def get(self, path: str, *, timeout: float = CONTROL_SECONDS) -> Any:
-        """Return the JSON of a control route."""
+        """Send a GET request to a control route, and return the JSON value of the reply."""
         return self._read(self._exchange("GET", path, None, timeout))
 
     def post(self, path: str, body: dict[str, Any] | None = None, *, timeout: float = ACT_SECONDS) -> Any:
-        """Send a change to a control route, and return the JSON of the reply.
+        """Send a POST request to a control route, and return the JSON value of the reply.
 
         Raises:
             DryRun: This is a dry run.
-            InputError: The sandbox serves another application, or refused.
+            InputError: The sandbox serves another application, or refused the request.
+            LegError, NotFoundError: The sandbox does not have what the request names.
+            TransportError: No sandbox gave a usable answer.
         """
         return self._change("POST", path, body or {}, timeout)
 
     def delete(self, path: str) -> Any:
-        """Send a DELETE to a control route; raises the errors of :meth:`post`."""
+        """Send a DELETE request to a control route, and return the JSON value of the reply.
+
+        Raises the errors of :meth:`post`.
+        """
         return self._change("DELETE", path, None, ACT_SECONDS)
 
     def stop(self) -> bool:
-        """Stop the sandbox; raises the errors of :meth:`post`.
+        """Stop the sandbox.
+
+        Raises the errors of :meth:`post`, except that it is no error if no sandbox is running.
 
         Returns:
             False if no sandbox was running.
@@ -115,11 +123,11 @@ class SandboxControl:
         return True
 
     def hear(self, leg: str) -> list[dict[str, Any]]:
-        """Return what the party of a leg heard, in order."""
+        """Return what the party at the other end of a leg has heard, in order of time."""
         return list(self.get(f"/sandbox/hear/{quote(leg, safe='')}"))
 
     def log(self) -> Iterator[dict[str, Any]]:
-        """Yield the entries of the sandbox's log, in order: requests, webhooks and changes of legs."""
+        """Yield the entries of the sandbox's log (requests, webhooks and changes of legs) in order of time."""
         for line in self._exchange("GET", "/sandbox/log", None, CONTROL_SECONDS).splitlines():
             yield self._read(line)
 
@@ -130,7 +138,12 @@ class SandboxControl:
         return self._read(self._exchange(method, path, body, timeout))
 
     def _require_own(self) -> None:
-        """Refuse to change a sandbox of another application, which may have taken over the port."""
+        """Check that the sandbox serves the expected application. Another sandbox may have taken over the port.
+
+        Raises:
+            InputError: The sandbox serves another application.
+            TransportError: No sandbox answers at the URL.
+        """
         if self._expected is None:
             return
         found = self.identity()["application_id"]
@@ -175,7 +188,7 @@ class SandboxControl:
 
 
 def _refusal(reply: Reply, path: str) -> InputError | LegError | NotFoundError:
-    """Return the error for a sandbox's refusal, with a hint."""
+    """Return the error for a reply in which the sandbox refuses a request. The error has a hint."""
     try:
         said = json.loads(reply.body)
     except ValueError:
@@ -196,7 +209,7 @@ def _refusal(reply: Reply, path: str) -> InputError | LegError | NotFoundError:
 
 
 def candidates(legs: list[dict[str, Any]]) -> str:
-    """Return a line that lists legs to choose from."""
+    """Return a line of text that lists live legs from which the user can choose."""
     shown = [f"{leg.get('uuid')} ({leg.get('status')}, to {leg.get('to')})" for leg in legs[:10]]
     more = f" and {len(legs) - 10} more" if len(legs) > 10 else ""
     return (
