@@ -129,7 +129,7 @@ def grouped(
 
 
 class Hears(StrEnum):
-    """Whether one leg hears another."""
+    """A verdict on whether one leg hears another leg."""
 
     YES = "yes"
     NO = "no"
@@ -148,8 +148,8 @@ class EntryTerms:
     """The options with which voicectl moved a leg into a room.
 
     Attributes:
-        can_hear: The legs that the moved leg hears, as hyphenated lower-case ids; None if it hears all legs.
-        can_speak: The legs that hear the moved leg, as such ids; None if all legs hear it.
+        can_hear: The legs that the moved leg hears, as hyphenated lower-case ids, or None if it hears all legs.
+        can_speak: The legs that hear the moved leg, as hyphenated lower-case ids, or None if all legs hear it.
         starts: True if the conference starts when the moved leg enters.
     """
 
@@ -189,8 +189,8 @@ class Participant:
 
     Attributes:
         call: The leg's record in the Voice API.
-        member: The leg's member record in the Conversation API; None if it could not be read.
-        entry: The terms on which the leg entered the room; None if they are unknown.
+        member: The leg's member record in the Conversation API, or None if it could not be read.
+        entry: The terms on which the leg entered the room, or None if they are unknown.
     """
 
     call: Call
@@ -199,12 +199,12 @@ class Participant:
 
     @property
     def muted(self) -> bool | None:
-        """True if the leg is muted, so that the other legs cannot hear it; None if unknown."""
+        """True if the other legs cannot hear the leg, or None if unknown."""
         return None if self.member is None else self.member.muted
 
     @property
     def earmuffed(self) -> bool | None:
-        """True if the leg is earmuffed, so that it cannot hear the other legs; None if unknown."""
+        """True if the leg cannot hear the other legs, or None if unknown."""
         return None if self.member is None else self.member.earmuffed
 
 
@@ -213,7 +213,7 @@ class Participants:
     """The live legs of a conversation, and the facts that decide which leg hears which.
 
     Attributes:
-        is_room: True if the conversation is a room, which has a name; None if unknown.
+        is_room: True if the conversation is a room, which has a name, or None if unknown.
         legs: The conversation's live legs.
         has_started: True if one of *legs* is known to have started the conference.
     """

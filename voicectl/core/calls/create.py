@@ -32,10 +32,10 @@ class PlacedCall:
 
     Attributes:
         raw: The API's reply, or the call's record if a search found the call.
-        reference: The reference under which the journal has the call; None if the call is not in the journal.
+        reference: The reference under which the journal has the call, or None if the call is not in the journal.
         certainty: ``matched`` if only a search found the call: neither a reply nor an event named it.
         is_replay: True if an earlier command with the same idempotency key created the call.
-        unrecorded: The error that kept the journal from recording the call's id; None if there was none.
+        unrecorded: The error that kept the journal from recording the call's id, or None if there was none.
     """
 
     order: CallOrder
@@ -58,7 +58,7 @@ class CallCreator:
 
     Args:
         finder: Looks for calls in doubt, and has the journal. None if no journal is used, as in a dry run.
-        hourly_limit: How many phones may be rung in an hour, at most; None if there is no limit.
+        hourly_limit: The largest number of phones that may be rung in an hour, or None if there is no limit.
     """
 
     def __init__(

@@ -65,7 +65,7 @@ class Surroundings:
     Attributes:
         call: The leg.
         legs: The live legs of the conversation, including *call*, newest first.
-        conversation: The record of the conversation; None if it could not be read.
+        conversation: The record of the conversation, or None if it could not be read.
         is_joined: True if there are several legs and a ``connect`` joined them. In a room, a leg stays when other
             legs leave.
         doubt: The reason why *legs* may be incomplete; empty if *legs* is complete.
@@ -81,7 +81,7 @@ class Surroundings:
 
     @property
     def left_alone(self) -> Call | None:
-        """The other leg if a ``connect`` joined exactly two legs; None otherwise.
+        """The other leg if a ``connect`` joined exactly two legs, or None.
 
         The platform ends the call of the other leg if this leg leaves.
         """
@@ -272,7 +272,7 @@ class Found:
 
     Attributes:
         place: The place where the leg was found.
-        call: The leg's record; None if it could not be read.
+        call: The leg's record, or None if it could not be read.
         why: The reason why the record could not be read; empty otherwise.
     """
 

@@ -25,7 +25,7 @@ class CallOrder:
         to: The endpoint object to dial.
         from_: The caller: a number of the account, or a SIP URI. None to let the platform choose any number of the
             application.
-        ncco: The call's flow; None if the platform fetches the flow from *answer_url*.
+        ncco: The call's flow, or None if the platform fetches the flow from *answer_url*.
         advanced_machine_detection: The object that :func:`voicectl.voice.amd.parse` returns.
         ringing_timer: How long the call may ring, in seconds.
         length_timer: How long the call may last, in seconds.
@@ -98,7 +98,9 @@ class CallOrder:
 
 
 def greeting(text: str | None, audio_url: str | None, room: str | None, **voice: Any) -> Ncco:
-    """Return the NCCO that says *text*, plays the file at *audio_url* and joins *room*; None omits an action.
+    """Return the NCCO that says *text*, plays the file at *audio_url* and joins *room*.
+
+    An action whose argument is None is left out.
 
     Args:
         voice: Keyword arguments for :func:`voicectl.voice.ncco.talk`.
