@@ -190,7 +190,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _find_block(data: bytes, where: str) -> tuple[str, bytes]:
     """Return the kind and text of a PEM block in *data*.
 
-    The block is the first one that is a private key, or else the first one.
+    The result is the first block that is a private key, or else the first block.
 
     Raises:
         ConfigError: *data* is larger than 64 KiB, or contains no complete PEM block.

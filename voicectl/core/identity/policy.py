@@ -26,8 +26,9 @@ class Policy:
         allow: The prefixes of numbers that may be called; empty to allow all numbers.
         deny: The prefixes of numbers that may not be called. If prefixes in both lists match a number, the longer
             prefix applies; if they are equal, *deny* applies.
-        max_calls_per_hour: How many phones this machine may ring in an hour for the application; None for no limit.
-        length_timer: The longest duration of a call, in seconds; None for no limit.
+        max_calls_per_hour: How many phones this machine may ring in an hour for the application, or None if there is
+            no limit.
+        length_timer: The longest duration of a call, in seconds, or None if there is no limit.
         hosts: The API hosts to which tokens may be sent in addition to the built-in list.
     """
 
@@ -76,7 +77,7 @@ class Policy:
 
     @property
     def connect_limit(self) -> int | None:
-        """The ``limit`` for ``connect`` actions that voicectl writes, in seconds; None for no limit."""
+        """The ``limit`` for ``connect`` actions that voicectl writes, in seconds, or None if there is no limit."""
         return None if self.length_timer is None else min(self.length_timer, MAX_CONNECT_SECONDS)
 
     def to_json(self) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class Profile:
     Attributes:
         base_url: The base URL of requests: the URL that the user gave, or the URL of a region, or the platform's URL.
         regions: The base URLs of a sandbox's regions, by region name; empty for a profile on the platform.
-        key_command: A command that prints the private key; None if the key is stored.
+        key_command: A command that prints the private key, or None if the key is stored.
         from_: The caller id for new calls, or None.
         api_key: The account's API key, for APIs that require a key and secret, or None.
         ca_file: A file of CA certificates for TLS, or None.

@@ -96,10 +96,10 @@ class Sessions:
 
         Args:
             identify: Returns a description of the credentials, for error messages.
-            interrupts: The object that handles signals; None to use the command's own. Outside the main thread, where
-                no signals arrive, a new object is needed.
-            ca_file: A file of CA certificates for TLS; None to use the file of the command's target.
-            closing: Closes the connection; None to close the connection when the command ends.
+            interrupts: The object that handles signals, or None to use the command's own. Outside the main thread,
+                where no signals arrive, a new object is needed.
+            ca_file: A file of CA certificates for TLS, or None to use the file of the command's target.
+            closing: The stack that closes the connection, or None to close it when the command ends.
         """
         is_sandbox = self.target.profile == SANDBOX and is_loopback(urlsplit(origin).hostname or "")
         return Session(

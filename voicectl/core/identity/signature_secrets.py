@@ -29,9 +29,9 @@ class SignatureSource(NamedTuple):
 
     Attributes:
         name: The name of the source, for messages.
-        api_key: The API key of the account that has the secrets; None if the source does not name the account.
-        text: The secrets; None if they are in the file *path*.
-        path: The file that contains the secrets; None if they are in *text*.
+        api_key: The API key of the account that has the secrets, or None if the source does not name the account.
+        text: The secrets, or None if they are in the file *path*.
+        path: The file that contains the secrets, or None if they are in *text*.
     """
 
     name: str

@@ -44,7 +44,7 @@ class Target:
     """The application and host on which a command acts.
 
     Attributes:
-        profile: The profile's name; None if the environment names the application.
+        profile: The profile's name, or None if the environment names the application.
         regions: The base URLs of a sandbox's regions, by region name; empty for a target on the platform.
         load_key: Returns the private key; its error messages name the source.
         from_: The caller id for new calls, or None.
