@@ -49,7 +49,7 @@ class Leg:
         to: The number, URI, user or extension called; empty if unknown.
         from_: The number, URI, user or extension of the caller; empty if unknown.
         conversation_uuid: The id of the leg's conversation; empty if unknown.
-        began: The time when the leg began, in Unix seconds; None if unknown.
+        began: The time when the leg began, in Unix seconds, or None if unknown.
     """
 
     uuid: str

@@ -52,7 +52,7 @@ class Check(NamedTuple):
         name: The name of the check.
         kind: The kind of problem that a failure indicates: ``credentials``, ``network`` or ``state``.
         detail: What was found.
-        fix: How to correct a failure; None if there is no advice.
+        fix: How to correct a failure, or None if there is no advice.
     """
 
     name: str

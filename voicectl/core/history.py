@@ -57,7 +57,8 @@ class EventSummary:
 
     Attributes:
         state: The state of the leg according to all its events, signed or not.
-        verified: The state of the leg according to its signed events alone; None if no signed event reports a status.
+        verified: The state of the leg according to its signed events alone, or None if no signed event reports a
+            status.
     """
 
     state: LegState
