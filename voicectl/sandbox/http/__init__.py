@@ -1,1 +1,1 @@
-"""The HTTP routes of the sandbox, one file for each part of the platform's API."""
+"""The HTTP routes of the sandbox, with one module for each part of the platform's API."""

@@ -1,4 +1,4 @@
-"""The conversation that a request names, and the user or member who sent it."""
+"""Finding the conversation that a request names, and the user or member who sent the request."""
 
 from __future__ import annotations
 
@@ -21,20 +21,26 @@ def base(request: Request) -> str:
 
 
 def region_of(request: Request) -> str:
-    """Return the region of a resource that *request* creates."""
+    """Return the region for a resource that *request* creates."""
     return str(request.state.region or request.state.application.region)
 
 
 def media_answer(name: str, playing: object, uuid: str) -> Json:
-    """Return the answer to a request that starts media, or stops it (*playing* is None), in a leg or conversation."""
+    """Return the answer to a request that starts or stops media in a leg or conversation.
+
+    Args:
+        name: The kind of media, such as ``Talk``.
+        playing: The media to start, or None if the request stops the media.
+        uuid: The id of the leg or conversation.
+    """
     return Json({"message": f"{name} {'stopped' if playing is None else 'started'}", "uuid": uuid})
 
 
 def requested_log(sandbox: Sandbox, request: Request) -> ConversationLog:
-    """Return the conversation that the path names.
+    """Return the log of the conversation that the path names.
 
     Raises:
-        Problem: It does not exist, or the request may not see it.
+        Problem: The conversation does not exist, or *request* may not see it.
     """
     log = sandbox.conversations.get(request.path_params["conversation"])
     if log is not None and is_there(sandbox, request, log):
@@ -43,7 +49,10 @@ def requested_log(sandbox: Sandbox, request: Request) -> ConversationLog:
 
 
 def is_there(sandbox: Sandbox, request: Request, log: ConversationLog) -> bool:
-    """Return True if *request* may see a conversation. Delete one that has been empty for its ``ttl``."""
+    """Return True if the conversation still exists and *request* may see it.
+
+    A conversation that has been empty for its ``ttl`` is deleted here.
+    """
     conversation = log.conversation
     ttl = log.settings.get("properties", {}).get("ttl")
     since = None if ttl is None else sandbox.conversations.empty_since(log)
@@ -54,29 +63,32 @@ def is_there(sandbox: Sandbox, request: Request, log: ConversationLog) -> bool:
 
 
 def token_user(request: Request) -> str | None:
-    """Return the name of the user whose token was sent; None for an admin token."""
+    """Return the name of the user whose token was sent, or None for an admin token."""
     _, claims = tokens.read(request.headers["authorization"].removeprefix("Bearer "))
     sub = claims.get("sub")
     return None if sub is None else str(sub)
 
 
 def own_member(request: Request, log: ConversationLog) -> Member | None:
-    """Return the member for the token's user, a joined one before an invited one; None if there is no such member."""
+    """Return the member of the user whose token was sent, or None if the user is not a member.
+
+    A joined member is preferred to an invited one.
+    """
     name = token_user(request)
     mine = [each for each in log.present() if each.user is not None and each.user.name == name]
     return next((each for each in mine if each.state is MemberState.JOINED), mine[0] if mine else None)
 
 
 def speaker(request: Request, log: ConversationLog, from_: str | None) -> Member | None:
-    """Return the member who acts; None if the application acts itself.
+    """Return the member who acts, or None if the application itself acts.
 
     Args:
-        request: With a user's token, only that user can act.
-        log: The conversation.
-        from_: The member that the body names.
+        request: The request. If it has a user's token, only that user can act.
+        log: The log of the conversation.
+        from_: The id of the member that the body names, or None.
 
     Raises:
-        Problem: The user has not joined, or *from_* names another member or an unknown one.
+        Problem: The user has not joined, or *from_* names an unknown member or another user's member.
     """
     named = None
     if from_ is not None:
@@ -96,7 +108,15 @@ def speaker(request: Request, log: ConversationLog, from_: str | None) -> Member
 def note_of(
     sandbox: Sandbox, log: ConversationLog, type_: str, author: str | None, body: dict[str, Any]
 ) -> Note:
-    """Return an event that a request causes in a conversation now; *author* is the id of a member or leg."""
+    """Return an event that a request causes in a conversation now.
+
+    Args:
+        sandbox: The sandbox.
+        log: The log of the conversation.
+        type_: The type of the event.
+        author: The id of the member or leg that causes the event, or None.
+        body: The body of the event.
+    """
     return Note(
         at=sandbox.exchange.now,
         application_id=log.conversation.application_id,

@@ -1,7 +1,7 @@
-"""The Application API: ``/v2/applications``, with the account's key and secret in place of a token.
+"""The Application API (``/v2/applications``), which takes the account's key and secret instead of a token.
 
-Source: Application API v2 reference, "calls" and "errors"; Vonage documentation on authentication: Basic, and only
-one method in a request.
+Source: Application API v2 reference, "calls" and "errors"; Vonage documentation on authentication (Basic
+authentication, and only one method in each request).
 """
 
 from __future__ import annotations
@@ -60,10 +60,12 @@ def routes(sandbox: Sandbox) -> list[Route]:
 
 
 def _admit(sandbox: Sandbox, request: Request) -> None:
-    """Check that a request has the account's key and secret, accepts JSON, and sends nothing else.
+    """Check the credentials, host and content types of a request.
+
+    The request must have the account's key and secret, accept JSON, and have a JSON body or no body.
 
     Raises:
-        Problem: The request is refused: 401, 404 (on a regional host), 406 or 415.
+        Problem: The request is refused, with status 401, 404 (on a regional host), 406 or 415.
     """
     _forget_private_key(request.state.entry)
     if _signs_twice(request):
@@ -133,7 +135,7 @@ def _list(sandbox: Sandbox, request: Request, _body: Any) -> Response:
 async def _create(sandbox: Sandbox, _request: Request, body: Any) -> Response:
     draft, private_key = _read(body), None
     if (key := draft.key) is None:
-        private_key, public = await asyncio.to_thread(new_key_pair)  # takes 50 ms; calls must go on meanwhile
+        private_key, public = await asyncio.to_thread(new_key_pair)  # takes 50 ms, in which calls must go on
         key = read_public_key(public)
     shown = sandbox.applications.create(draft, key).to_json()
     if private_key is not None:  # the sandbox keeps no copy
@@ -179,7 +181,7 @@ def _read(body: Any) -> Draft:
 
 
 def _links(size: int, page: int, pages: int) -> dict[str, dict[str, str]]:
-    """Return the links to other pages, on this host; a list of one page links to itself only."""
+    """Return the links to other pages, as paths on this host. A list of one page links only to itself."""
     numbers = {"self": page}
     if pages > 1:
         numbers |= {"first": 1, "last": pages}
@@ -221,7 +223,7 @@ def _not_found(detail: str) -> Problem:
 
 
 def _problem(status: int, kind: str, title: str, detail: str, **more: Any) -> Problem:
-    """Return an error in the shape of the Application API; ``instance`` is filled in when it is sent."""
+    """Return an error in the format of the Application API. ``instance`` is filled in when the error is sent."""
     return Problem(
         status, {"type": f"{_TYPES}{kind}", "title": title, "detail": detail, **more, "instance": ""}
     )

@@ -21,7 +21,7 @@ from voicectl.sandbox.telephony.state import Leg
 
 
 def routes(sandbox: Sandbox) -> list[Route]:
-    """Return the routes of ``/v1/calls`` and ``/v1/files``; some clients use ``/v3/files``."""
+    """Return the routes of ``/v1/calls``, ``/v1/files``, and ``/v3/files``, which some clients use instead."""
     return routes_of(
         sandbox,
         (Operation.GET_CALLS, "GET", "/v1/calls", _get_calls),
@@ -48,13 +48,16 @@ def _leg(sandbox: Sandbox, request: Request) -> Leg:
 
 
 def _may_read(sandbox: Sandbox, request: Request, leg: Leg) -> bool:
-    """Return True if *request* may see *leg* and its record is still kept."""
+    """Return True if *request* may see *leg* and the record of *leg* is still kept."""
     may = may_see(request, leg.application_id, leg.region)
     return may and record.is_kept(leg, request.state.application, sandbox.exchange.now)
 
 
 def _changeable(sandbox: Sandbox, request: Request) -> Leg:
-    """Return the leg to change; refuse one younger than the settling time, as the platform refuses a new leg."""
+    """Return the leg to change.
+
+    A leg younger than the settling time is refused, as the platform refuses a new leg.
+    """
     leg = _leg(sandbox, request)
     if not leg.is_over and sandbox.exchange.now - leg.created < sandbox.options.settle * 1000:
         raise wrong_state()

@@ -1,4 +1,6 @@
-"""The routes of the Conversation API for events. Posting an audio event acts on one leg or on all legs.
+"""The routes of the Conversation API for events.
+
+An audio event that is posted acts on one leg or on all legs.
 
 Source: Conversation API reference, "events".
 """
@@ -122,7 +124,7 @@ async def _act(sandbox: Sandbox, log: ConversationLog, posted: PostedEvent) -> t
     for number, note in log.events(before + 1):
         if note.type == posted.type and uuid in (None, note.uuid):
             return number, note
-    # It changed nothing (a second mute, for example), but still makes an event.
+    # The request changed nothing (a second mute, for example), but it still causes an event.
     note = note_of(sandbox, log, posted.type, uuid, posted.body)
     sandbox.note(note)
     return log.last_id, note
@@ -183,7 +185,7 @@ def _required(leg: Leg | None, fields: Fields) -> Leg:
 
 
 def _asked(request: Request, log: ConversationLog) -> tuple[int, Note]:
-    """Return the event whose number is in the path."""
+    """Return the number in the path, and the event that has this number."""
     text = request.path_params["event"]
     is_number = text.isascii() and text.isdigit() and len(text) <= len(str(searches.LAST_ID))
     note = log.event(int(text)) if is_number else None

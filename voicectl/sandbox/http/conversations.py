@@ -1,4 +1,4 @@
-"""The routes of the Conversation API for conversations and for media played to a whole conversation.
+"""The routes of the Conversation API for conversations, and for media played to a whole conversation.
 
 Source: Conversation API reference, "conversations" and "whole-conversation media".
 """
@@ -118,7 +118,7 @@ def start_recording(sandbox: Sandbox, log: ConversationLog, order: Record, reten
     """Record a whole conversation.
 
     Raises:
-        Problem: No leg in it is answered.
+        Problem: No leg in the conversation has been answered.
     """
     try:
         sandbox.exchange.record_all(log.conversation, order, retention_days=retention_days)
@@ -130,7 +130,7 @@ def stop_recording(sandbox: Sandbox, log: ConversationLog) -> None:
     """End the recordings of a whole conversation.
 
     Raises:
-        Problem: It is not being recorded.
+        Problem: The conversation is not being recorded.
     """
     if not log.conversation.recordings:
         raise refused(404, "audio:error:not-found", "The conversation is not being recorded.")
@@ -144,6 +144,6 @@ def _require_free(sandbox: Sandbox, request: Request, name: str, application_id:
     taken = sandbox.exchange.rooms.find(name, application_id, region)
     log = None if taken is None else sandbox.conversations.get(taken.uuid)
     if log is not None:
-        is_there(sandbox, request, log)  # deletes the other one if its ttl has passed
+        is_there(sandbox, request, log)  # deletes that conversation if its ttl has passed
     if sandbox.exchange.rooms.find(name, application_id, region) is not None:
         raise refused(409, "conversation:error:duplicate-name", "There is a conversation of this name.")

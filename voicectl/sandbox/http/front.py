@@ -1,4 +1,7 @@
-"""The first stage of every request: the Host check, the region, the trace id and Date of the answer, the log."""
+"""The first stage of every request.
+
+It checks ``Host``, finds the region, adds the trace id and ``Date`` to the answer, and logs the request.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +31,9 @@ _LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.IGN
 
 
 class Front:
-    """An ASGI application around *app*.
+    """An ASGI application that checks and logs each request before *app* handles it.
 
-    It refuses any ``Host`` that is not a loopback name, which stops a web page whose domain was re-pointed at
+    Any ``Host`` that is not a loopback name is refused. This stops a web page whose domain was changed to resolve to
     127.0.0.1 (DNS rebinding).
     """
 
@@ -39,7 +42,7 @@ class Front:
         self._sandbox = sandbox
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it."""
+        """Pass a request on to the application, or refuse the request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -70,9 +73,9 @@ class Front:
         try:
             await self._app(scope, receive, send)
         except ClientDisconnect:
-            pass  # the client left before it had sent the whole body: there is no one to answer
+            pass  # the client left before it had sent the whole body, so no answer is possible
         except Exception:
-            # A bug in the sandbox. The client received a 500; keep the connection open.
+            # This is a bug in the sandbox. The client has received a 500; keep the connection open.
             logger.exception("Could not answer a request to %s", scope["path"])
 
 
@@ -84,7 +87,10 @@ class DropConnection(Response):
         self._connections = sandbox.connections
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 (nothing is sent)
-        """Close the connection and wait until it is closed: on an earlier return the server would send an answer."""
+        """Close the connection, and wait until it is closed.
+
+        If this method returned earlier, the server would send an answer.
+        """
         connection = self._connections.get((scope["client"], scope["server"]))
         if connection is not None:  # None if the client closed it first
             connection.close()
@@ -93,8 +99,8 @@ class DropConnection(Response):
 
 
 def refusal(problem: Problem, trace_id: str) -> Response:
-    """Return the answer for *problem*; *trace_id* is empty for control routes, which have none."""
-    if problem.status == HTTPStatus.NOT_MODIFIED:  # HTTP allows no body, and the server refuses one
+    """Return the answer for *problem*. *trace_id* is empty for control routes, which have no trace ids."""
+    if problem.status == HTTPStatus.NOT_MODIFIED:  # HTTP allows no body, and the server refuses to send one
         return Response(status_code=problem.status, headers=problem.headers)
     body = problem.body | ({"instance": trace_id} if "instance" in problem.body else {})
     return Json(body, problem.status, problem.headers)
@@ -116,7 +122,10 @@ def refuse(request: Request, exc: Exception) -> Response:
 
 
 def _region(scope: Scope, sandbox: Sandbox) -> str | None:
-    """Return the region of the port that was connected to, ignoring ``Host``; None for the global port."""
+    """Return the region of the port that received the request, or None for the global port.
+
+    ``Host`` is ignored.
+    """
     port = f":{scope['server'][1]}"
     return next((region for region, url in sandbox.region_urls.items() if url.endswith(port)), None)
 

@@ -1,6 +1,6 @@
 """The routes of the Conversation API for members.
 
-The legs of calls are members too, so a change to such a member changes its leg.
+The legs of calls are members too, so a change to such a member also changes the leg.
 
 Source: Conversation API reference, "members".
 """
@@ -39,7 +39,7 @@ def routes(sandbox: Sandbox) -> list[Route]:
         (Operation.GET_ME, "GET", ME, _get_me),
         (Operation.GET_MEMBER, "GET", ONE, _get),
         (Operation.UPDATE_MEMBER, "PATCH", ONE, _update),
-        (Operation.UPDATE_MEMBER, "PUT", ONE, _update),  # used by the 2021 version and by its examples
+        (Operation.UPDATE_MEMBER, "PUT", ONE, _update),  # used by the API's 2021 version and its examples
     )
 
 
@@ -117,14 +117,14 @@ async def _update(sandbox: Sandbox, request: Request, body: Any) -> Response:
             sandbox.exchange.pick_up(leg)
     except (IllegalState, ExchangeError) as exc:
         raise refused(400, "conversation:error:invalid-member-state", f"{exc}.".replace("..", ".")) from exc
-    await sandbox.catch_up()  # the member follows its leg
+    await sandbox.catch_up()  # updates the member to the state of its leg
     return _shown(sandbox, request, log, member)
 
 
 def _note_step(
     sandbox: Sandbox, request: Request, log: ConversationLog, member: Member, state: MemberState
 ) -> None:
-    """Put *member*, which has no leg, into *state*, and write the event."""
+    """Record the event that changes *member*, which has no leg, to *state*."""
     own = own_member(request, log) or member if token_user(request) is not None else None
     if own is not None and own.user is not None:
         by = {"isSystem": False, "user_id": own.user.id, "member_id": own.id}

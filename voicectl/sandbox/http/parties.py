@@ -1,4 +1,4 @@
-"""The control routes that act as the outside parties: calling, answering, pressing keys, speaking, hanging up."""
+"""The control routes that make the outside parties call, answer, press keys, speak, listen and hang up."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from voicectl.voice.endpoint import label
 from voicectl.voice.speech import MAX_CHARACTERS
 
 LOBBY: Actions = (Join(name="lobby"),)
-"""NCCO of an inbound call that brings none, while the application has no ``answer_url``."""
+"""NCCO of an inbound call if the request has no ``ncco`` and the application has no ``answer_url``."""
 
 CALLER = "447700900000"
-"""Number of the caller if the request names none."""
+"""Phone number of the caller if the request has no ``from``."""
 
 MAX_SIP_HEADER = 256
-"""Longest value of a SIP header, in characters."""
+"""Maximum length of the value of a SIP header, in characters."""
 
 _SIP_HEADER = re.compile(r"[Xx]-[A-Za-z0-9-]{1,100}|User-to-User")
 _KEPT_BACK = "x-nexmo"
@@ -38,11 +38,11 @@ _KEPT_BACK = "x-nexmo"
 
 SHORTEST_PREFIX = 4
 CANDIDATES = 100
-"""Most legs that are listed as candidates when none was found."""
+"""Maximum number of legs that are listed as candidates if the named leg was not found."""
 
 
 async def ring(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
-    """Make a party call the sandbox's own application: ``POST /sandbox/ring``."""
+    """Make an outside party call the sandbox's own application (``POST /sandbox/ring``)."""
     application = sandbox.applications.by_id.get(sandbox.applications.own)
     if application is None:
         raise refused_control(
@@ -65,7 +65,7 @@ async def ring(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
 
 
 def _sip_headers(fields: Fields) -> dict[str, str]:
-    """Return ``sip_headers`` as the answer webhook shows them: ``SipHeader_X-...``, ``SipHeader_User-to-User``."""
+    """Return ``sip_headers`` with the answer webhook's names: ``SipHeader_X-...`` and ``SipHeader_User-to-User``."""
     given = fields.inside("sip_headers")
     if given is None:
         return {}
@@ -114,13 +114,16 @@ async def hangup(sandbox: Sandbox, _request: Request, fields: Fields) -> Respons
 
 
 async def hear(sandbox: Sandbox, request: Request, _fields: Fields) -> Response:
-    """List the sounds that the party has heard and hears now."""
+    """List the sounds that the party has heard, including those that the party hears now."""
     leg = _find(sandbox, request.path_params["leg"])
     return Json([heard.to_json(sandbox.exchange.now) for heard in leg.audio.heard])
 
 
 def _logged(sandbox: Sandbox, leg: Leg, what: str, status: int = 200, **how: Any) -> Json:
-    """Log an action of a party, before its effects, and answer with the record of its leg."""
+    """Log an action of a party, and return an answer with the record of the party's leg.
+
+    The log entry comes before the entries for the effects of the action.
+    """
     sandbox.log.add("party", uuid=leg.uuid, what=what, **how)
     return Json(call_record(leg), status)
 
@@ -132,7 +135,10 @@ def _named(sandbox: Sandbox, fields: Fields) -> Leg:
 
 
 def _find(sandbox: Sandbox, reference: str) -> Leg:
-    """Return the leg with this id or unique beginning of an id, among the live legs first, then among all."""
+    """Return the leg whose id is *reference*, or the only leg whose id begins with *reference*.
+
+    Live legs are searched first, then all legs.
+    """
     exchange, wanted = sandbox.exchange, reference.lower()
     if wanted in exchange.legs:
         return exchange.legs[wanted]

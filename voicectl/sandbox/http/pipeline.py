@@ -1,4 +1,4 @@
-"""The stages of each request to the platform's APIs: authentication, faults, rate limits, then the operation."""
+"""The stages of each request to the platform's APIs: authentication, faults, rate limits, and the operation."""
 
 from __future__ import annotations
 
@@ -31,13 +31,14 @@ def routes_of(
     """Return the routes of some operations.
 
     Args:
-        sandbox: The sandbox that they act on.
-        operations: Each with its method, path and handler. The handler is called with the sandbox, the request and
-            its JSON body (None without one). ``request.state`` has ``application``, whose token was sent, and
-            ``region``, whose port received the request: None for the global one. A handler may raise
-            :class:`Problem`, :class:`Invalid` and the errors of the exchange.
-        admit: Checks a request in place of the token check, and raises :class:`Problem` to refuse it; such a request
-            has no ``application``.
+        sandbox: The sandbox that the operations act on.
+        operations: Tuples of an operation, its method, its path and its handler. The handler is called with the
+            sandbox, the request and the JSON body, or None if there is no body. ``request.state.application`` is the
+            application whose token was sent. ``request.state.region`` is the region whose port received the request,
+            or None for the global port. A handler may raise :class:`Problem`, :class:`Invalid` and the errors of the
+            exchange.
+        admit: Checks a request instead of the token check, and raises :class:`Problem` to refuse the request. With
+            *admit*, requests have no ``request.state.application``.
     """
     return [
         Route(path, _endpoint(sandbox, operation, do, admit), methods=[method])
@@ -92,7 +93,7 @@ def _endpoint(
 def may_see(request: Request, application_id: str, region: str) -> bool:
     """Return True if *request* may see a resource of an application in a region.
 
-    The global host sees all regions, unless a fault hides each region from all hosts but its own.
+    Requests to the global host may see all regions, unless a fault limits each region to its own host.
     """
     if request.state.is_out_of_region:
         return False
@@ -100,7 +101,10 @@ def may_see(request: Request, application_id: str, region: str) -> bool:
 
 
 async def _body(request: Request) -> Any:
-    """Return the body as JSON; None without a body; a Problem, to be raised later, if it cannot be read."""
+    """Return the parsed JSON body, or None if there is no body.
+
+    If the body cannot be read, return a Problem that the caller raises later.
+    """
     try:
         data = await read_body(request)
     except BodyTooLarge as exc:

@@ -37,7 +37,7 @@ def routes(sandbox: Sandbox) -> list[Route]:
         (Operation.CREATE_USER, "POST", ALL, _create),
         (Operation.GET_USER, "GET", ONE, _get),
         (Operation.UPDATE_USER, "PATCH", ONE, _update),
-        (Operation.UPDATE_USER, "PUT", ONE, _update),  # used by the 2021 version and by some clients
+        (Operation.UPDATE_USER, "PUT", ONE, _update),  # used by the 2021 version of the API and some clients
         (Operation.DELETE_USER, "DELETE", ONE, _delete),
         (Operation.LIST_USER_CONVERSATIONS, "GET", f"{ONE}/conversations", _list_conversations),
         (Operation.LIST_SESSIONS, "GET", f"{ONE}/sessions", _list_sessions),
