@@ -1,1 +1,1 @@
-"""The applications and their account, as the platform keeps them: settings, secrets, tokens."""
+"""The account and its applications, as the platform stores them, and the checks of their tokens."""

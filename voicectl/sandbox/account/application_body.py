@@ -1,6 +1,6 @@
-"""Reading the body that creates or replaces an application, with the platform's checks.
+"""Reading the body of a request that creates or replaces an application, with the platform's checks.
 
-Fields that the reference does not name are kept as they were sent.
+Fields that the reference does not mention are kept as they were sent.
 
 Source: Application API v2 reference, "application object".
 """
@@ -19,10 +19,10 @@ from voicectl.sandbox.parsing.fields import METHODS, Fields
 from voicectl.voice.call import Region
 
 CONVERSATIONS_TTL = 48
-"""Lifetime of a named conversation, in hours."""
+"""Default lifetime of a named conversation, in hours."""
 
 LEG_PERSISTENCE_TIME = 2
-"""Days for which the record of a leg can be read."""
+"""How long the record of a leg can be read by default, in days."""
 
 MIN_KEY_BITS = 2048
 MAX_KEY_BITS = 16_384
@@ -32,7 +32,7 @@ _OURS = ("id", "name", "keys", "capabilities", "_links")
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """The public key of an application, as PEM and as read from it."""
+    """The public key of an application, as PEM text and as a key object."""
 
     pem: str
     rsa: RSAPublicKey
@@ -43,9 +43,9 @@ class Draft:
     """The settings of an application, as read from a body.
 
     Attributes:
-        key: The public key; None if none was sent.
-        capabilities: Checked, with defaults filled in.
-        more: The other fields: ``privacy``, and fields that the reference does not name.
+        key: The public key, or None if no key was sent.
+        capabilities: The capabilities, which are checked and have defaults filled in.
+        more: The other fields: ``privacy``, and fields that the reference does not mention.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Draft:
 
 
 def read_application(raw: object) -> Draft:
-    """Read a body.
+    """Return the settings in the parsed body *raw*.
 
     Raises:
         Invalid: A field breaks the rules.
@@ -76,10 +76,10 @@ def read_application(raw: object) -> Draft:
 
 
 def read_public_key(pem: str) -> PublicKey:
-    """Return the key in *pem*.
+    """Return the public key in *pem*.
 
     Raises:
-        ValueError: It is not an RSA key, or it is too short to be safe or too long to check quickly.
+        ValueError: The key is not an RSA key, is too short to be safe, or is too long to check quickly.
     """
     try:
         key = load_pem_public_key(pem.encode())
@@ -145,14 +145,14 @@ _CAPABILITIES: dict[str, Callable[[Fields], dict[str, Any]]] = {
 
 
 def _webhooks(fields: Fields, methods: tuple[str, ...] = METHODS, **longest: int | None) -> dict[str, Any]:
-    """Read the webhooks of a capability.
+    """Return the webhooks of a capability, with time-outs checked.
 
-    An empty address, as the dashboard writes it, means no webhook.
+    An empty address, which the dashboard writes, means that there is no webhook.
 
     Args:
         fields: The capability.
         methods: The allowed HTTP methods.
-        longest: The longest ``socket_timeout`` of each webhook, in milliseconds; None if it has no time-outs.
+        longest: The longest ``socket_timeout`` of each webhook, in milliseconds, or None for no time-outs.
     """
     webhooks = fields.inside("webhooks") or Fields({})
     read = dict(webhooks.raw)
@@ -167,7 +167,10 @@ def _webhooks(fields: Fields, methods: tuple[str, ...] = METHODS, **longest: int
 
 
 def _timed(fields: Fields, longest: int) -> dict[str, Any]:
-    """Read a webhook with time-outs. Older documentation calls ``connect_timeout`` ``connection_timeout``."""
+    """Return a webhook that can have time-outs.
+
+    ``connection_timeout`` is the name of ``connect_timeout`` in older documentation.
+    """
     read = dict(fields.raw)
     older = fields.integer("connection_timeout", 300, 1000, default=None)
     if read.pop("connection_timeout", None) is not None:

@@ -1,4 +1,4 @@
-"""The applications of the account: the keys that check their tokens, and their webhooks.
+"""The applications of the account, with their public keys and webhooks.
 
 Source: Application API v2 reference.
 """
@@ -21,13 +21,13 @@ from voicectl.sandbox.account.identity import APPLICATION_ID_PREFIX, Identity
 from voicectl.sandbox.telephony.state import DEFAULT_REGION
 
 ROOM_HOURS = CONVERSATIONS_TTL
-"""Hours for which rooms stay if their application was deleted or has no ``voice`` capability."""
+"""Lifetime of a room, in hours, if the room's application was deleted or has no ``voice`` capability."""
 
 ANSWER_SECONDS = 5.0
-"""Longest time an ``answer_url`` may take, in seconds of the host clock, unless its application sets another."""
+"""Default time limit for the answer of an ``answer_url``, in seconds of the host clock."""
 
 EVENT_SECONDS = 10.0
-"""Longest time an ``event_url`` may take, likewise."""
+"""Default time limit for the answer of an ``event_url``, in seconds of the host clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +35,8 @@ class Hook:
     """A webhook of an application.
 
     Attributes:
-        connect_seconds: Longest time to connect, on the host clock.
-        read_seconds: Longest time to wait for the answer after that.
+        connect_seconds: The time limit for connecting, in seconds of the host clock.
+        read_seconds: The time limit for the answer after connecting, in seconds of the host clock.
     """
 
     url: str
@@ -50,10 +50,10 @@ class Application:
     """One application.
 
     Attributes:
-        id: A UUID, the ``application_id`` of tokens.
-        key: The key that checks its tokens.
-        capabilities: As in the Application API, checked: ``voice``, ``rtc`` ...
-        more: The other fields: ``privacy``, and fields that the reference does not name.
+        id: The id, a UUID, which is the ``application_id`` in tokens.
+        key: The public key that checks the application's tokens.
+        capabilities: The capabilities as in the Application API, such as ``voice`` and ``rtc``, after the checks.
+        more: The other fields: ``privacy``, and fields that the reference does not mention.
     """
 
     id: str
@@ -69,12 +69,12 @@ class Application:
 
     @property
     def fallback(self) -> Hook | None:
-        """The webhook to ask after ``answer_url`` failed, or after an ``event_url`` whose reply may bring an NCCO."""
+        """The webhook to use if ``answer_url`` fails, or if an ``event_url`` fails whose reply may be an NCCO."""
         return self._hook("voice", "fallback_answer_url", "GET", ANSWER_SECONDS)
 
     @property
     def event(self) -> Hook | None:
-        """The webhook for events of calls that name no URL of their own."""
+        """The webhook for events of calls that have no event URL of their own."""
         return self._hook("voice", "event_url", "POST", EVENT_SECONDS)
 
     @property
@@ -84,7 +84,7 @@ class Application:
 
     @property
     def room_hours(self) -> int:
-        """Lifetime of its named conversations, in hours (``conversations_ttl``)."""
+        """The lifetime of the application's named conversations, in hours (``conversations_ttl``)."""
         return int(self.capabilities.get("voice", {}).get("conversations_ttl", ROOM_HOURS))
 
     def signs(self, capability: str) -> bool:
@@ -120,16 +120,17 @@ class Application:
 
 
 class Applications:
-    """The applications of the account; at first only the sandbox's own, whose keys its profile holds.
+    """The applications of the account.
 
-    They are settings, so a reset of the sandbox keeps them.
+    At first, there is only the sandbox's own application, whose keys are in the sandbox's profile. Applications are
+    settings, so a reset of the sandbox keeps them.
 
     Args:
-        identity: The sandbox's own application, and the account.
-        seed: Determines the ids of new applications.
+        identity: The identity of the sandbox's own application and of the account.
+        seed: The seed for the ids of new applications.
 
     Attributes:
-        by_id: The applications by their ids, in the order of their creation.
+        by_id: The applications by id, in the order of their creation.
         own: The id of the sandbox's own application.
     """
 
@@ -141,19 +142,22 @@ class Applications:
         self.by_id = {self.own: self._first}
 
     def create(self, draft: Draft, key: PublicKey) -> Application:
-        """Create an application from *draft*, whose tokens are checked with *key*."""
+        """Create an application from *draft*, with *key* to check the application's tokens."""
         return self._add(_application(self._new_id(), draft, key))
 
     def replace(self, application: Application, draft: Draft) -> Application:
-        """Replace the settings of *application* by *draft*; keep its key if *draft* has none."""
+        """Replace the settings of *application* with *draft*. Keep the key if *draft* has no key."""
         return self._add(_application(application.id, draft, draft.key or application.key))
 
     def remove(self, application: Application) -> None:
-        """Remove *application*; its tokens are refused from now on."""
+        """Remove *application*. Its tokens are refused from now on."""
         del self.by_id[application.id]
 
     def restore(self) -> None:
-        """Restore the sandbox's own application, as it was at first, if it was removed: the profile names it."""
+        """Restore the sandbox's own application with its first settings if it was removed.
+
+        The sandbox's profile refers to this application.
+        """
         if self.own not in self.by_id:
             self.by_id = {self.own: self._first, **self.by_id}
 
@@ -172,7 +176,7 @@ class Applications:
         return application
 
     def _new_id(self) -> str:
-        """Return a UUID with the prefix that no real application has."""
+        """Return a new UUID that begins with :data:`APPLICATION_ID_PREFIX`."""
         made = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
         return APPLICATION_ID_PREFIX + made[len(APPLICATION_ID_PREFIX) :]
 

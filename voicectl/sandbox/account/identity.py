@@ -1,4 +1,4 @@
-"""The identity of a sandbox (one application of one account, with its own keys), and its options."""
+"""The identity of a sandbox (an account and one application, with new keys), and the options of a sandbox."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from voicectl.loopback import is_loopback
 
 APPLICATION_ID_PREFIX = "5a4db0c5-"
-"""Prefix of every sandbox application id, which no real application has."""
+"""Prefix of the ids of all sandbox applications. No real application has an id with this prefix."""
 
 NUMBER = "442079460000"
 KEY_BITS = 2048
@@ -24,10 +24,11 @@ class Identity:
     """An application and its account.
 
     Attributes:
-        public_key: The key that checks the application's tokens, as PEM.
-        private_key_path: Reported to clients on this machine; the sandbox never opens it.
-        api_key: The account's, as are ``api_secret`` and ``signature_secret``.
-        number: The account's one number, E.164 without ``+``.
+        public_key: The public key that checks the application's tokens, as PEM.
+        private_key_path: The path of the private key. The sandbox reports the path to clients on this machine, but
+            never opens the file.
+        api_key: The key of the account. ``api_secret`` and ``signature_secret`` also belong to the account.
+        number: The only phone number of the account, in E.164 format without ``+``.
     """
 
     application_id: str
@@ -44,10 +45,10 @@ class Options:
     """The options of a sandbox.
 
     Attributes:
-        seed: Determines ids, trace ids and random choices.
-        speed: How many times faster than the host clock the call clock runs; above 0.
+        seed: The seed for ids, trace ids and random choices.
+        speed: The speed of the call clock relative to the host clock; above 0.
         frozen: True if only ``advance`` moves the call clock.
-        settle: Seconds of the call clock for which a new leg refuses to be changed.
+        settle: How long a new leg refuses changes, in seconds of the call clock.
         limits: True to apply the rate limits.
         allow_hosts: Hosts other than loopback that webhooks and WebSockets may reach.
     """
@@ -73,13 +74,13 @@ class Options:
 
 
 def new_identity(private_key_path: str = "") -> tuple[Identity, str]:
-    """Create an application with new keys and secrets.
+    """Create an identity with new keys and secrets.
 
     Args:
         private_key_path: The path where the caller will save the private key.
 
     Returns:
-        The identity, and its private key as PKCS#8 PEM.
+        The identity, and the application's private key as PKCS#8 PEM.
     """
     private, public = new_key_pair()
     identity = Identity(
@@ -94,7 +95,11 @@ def new_identity(private_key_path: str = "") -> tuple[Identity, str]:
 
 
 def new_key_pair() -> tuple[str, str]:
-    """Create a key pair: the private key as PKCS#8 PEM, the public key as SubjectPublicKeyInfo PEM."""
+    """Create a key pair.
+
+    Returns:
+        The private key as PKCS#8 PEM, and the public key as SubjectPublicKeyInfo PEM.
+    """
     key = rsa.generate_private_key(public_exponent=65_537, key_size=KEY_BITS)
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

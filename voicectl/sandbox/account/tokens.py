@@ -1,4 +1,4 @@
-"""Checking the JWT of a request, in the platform's order of checks.
+"""Checking the JWT of a request, with the checks in the same order as on the platform.
 
 Times are compared with the host clock.
 
@@ -15,10 +15,10 @@ from voicectl.sandbox.account.applications import Application
 from voicectl.sandbox.problems import gateway
 
 MAX_SECONDS = 2**53
-"""Upper bound of the times in a token; larger floating-point numbers are not exact."""
+"""Upper bound of the times in a token, in seconds. Larger floating-point numbers are not exact."""
 
 SKEW_SECONDS = 60
-"""Seconds that a token's ``iat`` may be ahead of the host clock."""
+"""How far a token's ``iat`` may be ahead of the host clock, in seconds."""
 
 _SCHEME = "Bearer "
 
@@ -29,17 +29,17 @@ def check_token(
     """Check the token of a request.
 
     Args:
-        authorization: The value of the Authorization header; None without one.
+        authorization: The value of the Authorization header, or None if there is no such header.
         method: The HTTP method, to check the token's ``acl``.
-        path: The path without the query, likewise.
-        applications: All applications, by their ids.
-        now: Unix seconds of the host clock.
+        path: The path without the query, to check the token's ``acl``.
+        applications: All applications, by id.
+        now: The time of the host clock, in Unix seconds.
 
     Returns:
-        The application that signed it.
+        The application that signed the token.
 
     Raises:
-        Problem: The token is refused: 403 if only its ``acl`` forbids the request, else 401.
+        Problem: The token is refused, with status 403 if only its ``acl`` forbids the request, otherwise with 401.
     """
     if authorization is None:
         raise gateway(401, "No Authorization header was sent.")
@@ -85,5 +85,5 @@ def _check_claims(claims: dict[str, Any], now: float) -> None:
 def _seconds(claims: dict[str, Any], claim: str) -> float | None:
     value = claims.get(claim)
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < MAX_SECONDS:
-        return None  # NaN as well
+        return None  # also for NaN
     return value
