@@ -1,7 +1,8 @@
 """The sounds of a call as samples.
 
-Nothing is downloaded. Keys are the tones of a telephone, and speech is spoken by ``espeak-ng`` if that is installed.
-All else is a pattern of tones that depends on the text or URL, and on the speaker, so that sounds can be identified.
+Nothing is downloaded. Keys become telephone tones. Text is spoken by ``espeak-ng`` if that program is installed.
+Every other sound becomes a pattern of tones that depends on the text or URL, and on the speaker, so that tests can
+identify the sound.
 """
 
 from __future__ import annotations
@@ -18,43 +19,43 @@ from voicectl.sandbox.recordings.sentences import CHARACTER_SECONDS, Sentence, s
 from voicectl.sandbox.recordings.tones import DTMF, WIDTH, clip, from_bytes, resample, tone
 from voicectl.sandbox.telephony.sounds import KEY_SECONDS, PAUSE_SECONDS, PLATFORM, Heard, Prompt, Sound
 
-Piece = tuple[int, bytes]  # the number of its first sample, and its samples
+Piece = tuple[int, bytes]  # the number of the first sample, and all samples
 
 
 TONE_SECONDS = 0.2
-"""Seconds of :data:`KEY_SECONDS` for which a key sounds; the rest is the gap that separates equal keys."""
+"""How long the tone of a key lasts, in seconds. The rest of :data:`KEY_SECONDS` is a gap between equal keys."""
 
 BEEP_HERTZ = 1000
 
 _PLATFORM_HERTZ = 1700
-_SPEAKER_HERTZ, _SPEAKER_STEP, _SPEAKERS = 1800, 12, 128  # above what keys use, below half of the lowest rate
-_LETTER_HERTZ, _LETTER_STEP, _LETTERS = 200, 5, 96  # below what keys use
+_SPEAKER_HERTZ, _SPEAKER_STEP, _SPEAKERS = 1800, 12, 128  # above the tones of keys, below half the rate
+_LETTER_HERTZ, _LETTER_STEP, _LETTERS = 200, 5, 96  # below the tones of keys
 _SCALE = (523, 587, 659, 784, 880, 1047, 1175, 1319)
 _ROOTS = (131, 147, 165, 175, 196, 220, 247, 262)
 _NOTE_SECONDS, _CHORD_SECONDS = 0.25, 0.5
 
 _KEY, _SPEECH, _AUDIO, _MUSIC, _BEEP = 0.2, 0.12, 0.2, 0.06, 0.2  # the amplitude of each tone
 _VOICE_GAIN = 0.6
-_LOUDER = 4.0  # by which the highest level multiplies
+_LOUDER = 4.0  # the volume factor of the highest level
 
 
 def mix(
     heards: Iterable[Heard], start_ms: int, end_ms: int, rate: int, *, espeak: Espeak = INSTALLED
 ) -> bytes:
-    """Mix *heards* between two times: sum them, clip the sum, and fill the rest with silence.
+    """Mix the sounds between two times: sum the sounds, clip the sum, and fill gaps with silence.
 
-    A given time always sounds the same, whatever window contains it. ``espeak-ng`` takes some 20 ms for each new
-    sentence: call this from a thread where that matters.
+    The result for a given time does not depend on the window that contains this time. ``espeak-ng`` takes some 20 ms
+    for each new sentence, so call this function from a thread if that is too slow.
 
     Args:
-        heards: Sounds in any order and of any time.
+        heards: The sounds, in any order. Sounds outside the window are ignored.
         start_ms: The beginning, in milliseconds of the call clock.
-        end_ms: The end, likewise; not before *start_ms*.
-        rate: Samples a second: whole thousands, such as 8000, 16000 or 24000.
+        end_ms: The end, in milliseconds of the call clock; not before *start_ms*.
+        rate: The sample rate in samples per second, a multiple of 1000, such as 8000, 16000 or 24000.
         espeak: The speech synthesizer.
 
     Returns:
-        Signed 16-bit little-endian samples, one channel: *rate* / 1000 a millisecond.
+        Signed 16-bit little-endian samples of one channel, *rate* / 1000 samples for each millisecond.
     """
     mixed = bytearray(WIDTH * (end_ms - start_ms) * rate // 1000)
     pieces = sorted(
@@ -68,7 +69,7 @@ def mix(
 
 
 def _sounds(heard: Heard, start_ms: int, end_ms: int, rate: int, espeak: Espeak) -> Iterator[Piece]:
-    """Yield the pieces of *heard* in a window, cut to it and numbered from its start."""
+    """Yield the pieces of *heard* in a window, cut to the window and numbered from the start of the window."""
     first_ms = max(start_ms, heard.at)
     last_ms = end_ms if heard.until is None else min(end_ms, heard.until)
     if first_ms >= last_ms:
@@ -82,7 +83,7 @@ def _sounds(heard: Heard, start_ms: int, end_ms: int, rate: int, espeak: Espeak)
 
 
 def _playing(heard: Heard, first: int, last: int, rate: int, espeak: Espeak) -> Iterator[Piece]:
-    """Yield the pieces of *heard* that overlap its samples from *first* to *last*, repeated as its loop says."""
+    """Yield the pieces of *heard* that overlap the samples from *first* to *last*, with the repetitions of a loop."""
     prompt = heard.prompt
     if prompt.pcm is not None:
         yield first, resample(prompt.pcm.samples, prompt.pcm.rate, rate, first, last)
@@ -178,7 +179,7 @@ def _pitch(source: str) -> int:
 
 
 def _gain(prompt: Prompt) -> float:
-    """Return the factor for a prompt's ``level``: from a quarter at -1 to four times at 1."""
+    """Return the volume factor for a prompt's ``level``: from 1/4 at level -1 to 4 at level 1."""
     try:
         level = float(prompt.options.get("level") or 0)
     except (TypeError, ValueError):
@@ -191,7 +192,10 @@ def _digest(content: str) -> bytes:
 
 
 def _overlapping(pieces: Iterable[Piece]) -> Iterator[tuple[int, list[Piece]]]:
-    """Group *pieces*, sorted by their beginnings, so that groups do not overlap; yield each with its first sample."""
+    """Yield groups of overlapping pieces, with the number of the first sample of each group.
+
+    *pieces* must be sorted by their beginnings. Different groups do not overlap.
+    """
     together: list[Piece] = []
     begin = end = 0
     for piece in pieces:
@@ -208,7 +212,7 @@ def _overlapping(pieces: Iterable[Piece]) -> Iterator[tuple[int, list[Piece]]]:
 
 
 def _sum(first: int, pieces: list[Piece]) -> bytes:
-    """Return the sum of *pieces*, from sample *first* to the end of the last one."""
+    """Return the sum of *pieces*, from the sample *first* to the end of the piece that ends last."""
     end = max(at + len(sound) // WIDTH for at, sound in pieces)
     sums = [0] * (end - first)
     for at, sound in pieces:

@@ -1,7 +1,7 @@
-"""Writing sound to files: WAV by the standard library, MP3 and OGG by soundfile, from the extra ``audio``.
+"""Writing sound to files: WAV with the standard library, MP3 and OGG with soundfile (from the extra ``audio``).
 
-Sound is an iterable of ``bytes`` (16-bit little-endian samples, channels interleaved) and of integers, each of which
-is a number of frames of silence; a *frame* is one sample of each channel.
+Sound is an iterable of ``bytes`` and integers. The ``bytes`` are 16-bit little-endian samples, with the channels
+interleaved. An integer is a number of frames of silence. A *frame* is one sample of each channel.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ Audio = Iterable[bytes | int]
 
 
 RATE = 16_000
-"""Samples a second of every recording."""
+"""Sample rate of every recording, in samples per second."""
 
 MEDIA_TYPES = {Format.WAV: "audio/wav", Format.MP3: "audio/mpeg", Format.OGG: "audio/ogg"}
 
 MAX_WAV_BYTES = 2**32 - 1 - 36
-"""Most bytes of samples that the header of a WAV file can describe."""
+"""Maximum size of the samples in a WAV file, in bytes; the header cannot describe more."""
 
 _BLOCK = RATE  # frames of silence written at once
-_MP3_SAMPLES, _MP3_BYTES = 576, 144  # in an MP3 frame, which is not a frame as defined above
+_MP3_SAMPLES, _MP3_BYTES = 576, 144  # size of an MP3 frame, which is not a *frame* as defined above
 _MP3_COMPRESSION = 1 - (32 - 8) / (160 - 8)  # 32 kbit/s in libsndfile, whose range is 8 to 160
-_MP3_FED = 64  # frames of a silence that the encoder gets
-_MP3_SAME = 8  # frames on either side of the repeated one that must equal it
+_MP3_FED = 64  # MP3 frames of each silence that the encoder receives
+_MP3_SAME = 8  # MP3 frames on either side of the repeated frame that must be equal to it
 
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _OGG_SERIAL = b"vctl"
 
 
 def find_library() -> ModuleType | None:
-    """Return the module soundfile; None if it, or the library that it needs, is not installed."""
+    """Return the module soundfile, or None if the module or the library that it needs is not installed."""
     try:
         return importlib.import_module("soundfile")
     except (ImportError, OSError):
@@ -63,14 +63,14 @@ def write(
 
     Args:
         path: The path of the file.
-        make: Returns the sound, from its beginning on each call.
-        wanted: The format; all but WAV need *library*.
-        channels: Channels in each frame; at most 2, except for WAV.
-        frames: Number of frames that *make* returns in all; they must fit into a WAV file.
-        library: The module soundfile.
+        make: Returns the sound. Each call must return the sound from the beginning.
+        wanted: The format. All formats except WAV need *library*.
+        channels: The number of channels; at most 2, except for WAV.
+        frames: The total number of frames in the sound, which must fit into a WAV file.
+        library: The module soundfile, or None if it is not installed.
 
     Raises:
-        OSError: The file could not be written; part of it may exist.
+        OSError: The file could not be written. A part of the file may exist.
     """
     if wanted is Format.WAV:
         _write_wav(path, make(), channels, frames)
@@ -79,7 +79,7 @@ def write(
         raise ValueError(f"{wanted} needs the module soundfile")
     try:
         if wanted is Format.MP3:
-            # Without any sound the encoder writes no file, so give it one sample.
+            # The encoder writes no file for a sound without samples, so give it one frame.
             _write_mp3(path, make if frames else lambda: [1], channels, library)
         else:
             _write_ogg(path, make(), channels, library)
@@ -108,10 +108,13 @@ def _write_ogg(path: Path, audio: Audio, channels: int, library: ModuleType) -> 
 
 
 def _renumber(path: Path) -> None:
-    """Give the pages of an OGG file a fixed serial number: the library picks a random one, and files must repeat.
+    """Give the pages of an OGG file a fixed serial number.
 
-    Source: RFC 3533, section 6: in a page's header of 27 bytes the serial number is at 14, the checksum at 22 and the
-    number of segments at 26; after it comes the length of each segment.
+    The library picks a random number, but runs with the same seed must make the same files. In the header of a page,
+    which has 27 bytes, the serial number is at offset 14, the checksum at 22 and the number of segments at 26. The
+    lengths of the segments follow the header.
+
+    Source: RFC 3533, section 6.
     """
     with path.open("r+b") as file:
         while page := bytearray(file.read(27)):
@@ -125,17 +128,21 @@ def _renumber(path: Path) -> None:
 
 
 def _ogg_checksum(page: bytearray) -> bytes:
-    """Return the CRC of a page: that of zlib, but with the bits reversed, and starting from 0 instead of ones."""
+    """Return the checksum of a page.
+
+    It is zlib's CRC, but with the bits reversed and with a start value of 0 instead of all ones.
+    """
     crc = zlib.crc32(page.translate(_REVERSED), 0xFFFF_FFFF) ^ 0xFFFF_FFFF
     return crc.to_bytes(4, "big").translate(_REVERSED)
 
 
 def _write_mp3(path: Path, make: Callable[[], Audio], channels: int, library: ModuleType) -> None:
-    """Write MP3 at 32 kbit/s; encode only the beginning of a long silence, and repeat its last frame.
+    """Write an MP3 file at 32 kbit/s.
 
-    The encoder takes some 7 s for an hour, even of silence. After a few frames of silence its output repeats.
+    The encoder takes some 7 s for each hour of sound, even for silence, but after a few frames of silence all its
+    frames are equal. So only the beginning of a long silence is encoded, and one of the encoded frames is repeated.
     """
-    copies: list[tuple[int, int]] = []  # an MP3 frame, and how many were left out after it
+    copies: list[tuple[int, int]] = []  # the number of an MP3 frame, and how many copies to insert
     _encode_mp3(path, _without_long_silence(make(), channels, copies), channels, library)
     if not copies:
         return
@@ -171,7 +178,10 @@ def _without_long_silence(audio: Audio, channels: int, copies: list[tuple[int, i
 
 
 def _with_copies(data: bytes, copies: list[tuple[int, int]]) -> list[tuple[bytes, int]] | None:
-    """Return the parts of an MP3 file, each with its number of repetitions; None if its silence does not repeat."""
+    """Return the parts of an MP3 file, each with the number of times to write the part.
+
+    Return None if the encoded silence does not consist of equal frames.
+    """
     if len(data) % _MP3_BYTES or b"Xing" in data[:_MP3_BYTES] or b"Info" in data[:_MP3_BYTES]:
         return None
     parts = []
@@ -204,9 +214,9 @@ def _blocks(audio: Audio, channels: int) -> Iterator[bytes]:
 
 
 def _wide(block: bytes) -> bytes:
-    """Return *block* with 32 bits a sample, in the machine's byte order.
+    """Return *block* with 32 bits per sample, in the machine's byte order.
 
-    libsndfile writes noise for MP3 with two channels of 16 bits (its pull request 1106).
+    For MP3 with two channels of 16 bits per sample, libsndfile writes noise (libsndfile pull request 1106).
     """
     wide = array("h", bytes(2 * len(block)))
     wide[1 if sys.byteorder == "little" else 0 :: 2] = from_bytes(block)

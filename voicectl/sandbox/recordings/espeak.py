@@ -1,4 +1,4 @@
-"""Speech by the program ``espeak-ng``, if it is installed."""
+"""Speech from the program ``espeak-ng``, if it is installed."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from voicectl.sandbox.recordings.tones import WIDTH, resample, scale
 
 PROGRAM = "espeak-ng"
 LIMIT_SECONDS = 5.0
-"""Longest time for one sentence, which usually takes some 20 ms."""
+"""Time limit for one sentence, in seconds. The program usually takes some 20 ms."""
 
 CACHE_BYTES = 16 * 1024 * 1024
 CACHE_SENTENCES = 1000
 DEFAULT_LANGUAGE = "en-US"
 
-_PACE, _FASTEST = 160, 450  # words a minute
+_PACE, _FASTEST = 160, 450  # words per minute
 _SPARE_VOICE = "en-us"
-_QUIET = 64  # of 32,767: the end of a sentence is not quite silent
+_QUIET = 64  # out of 32,767; samples below this count as silence at the end of a sentence
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8}){0,3}", re.IGNORECASE)
 
 logger = logging.getLogger(__name__)
@@ -37,9 +37,9 @@ class SpeechVoice:
     """The voice that says a sentence.
 
     Attributes:
-        language: A BCP 47 tag; a language that the program does not know is spoken as English.
-        pitch: From 0 to 99.
-        gain: A factor for the volume of the program.
+        language: The language, as a BCP 47 tag. A language that the program does not know is spoken as English.
+        pitch: The pitch, from 0 to 99.
+        gain: The factor by which the program's output is multiplied.
     """
 
     language: str
@@ -51,8 +51,8 @@ class Espeak:
     """A speech synthesizer with a cache of the latest sentences.
 
     Args:
-        program: The path of the program; None if it is not installed.
-        limit: Longest time for one sentence, in seconds; a program that takes longer is not used again.
+        program: The path of the program, or None if it is not installed.
+        limit: The time limit for one sentence, in seconds. A program that takes longer is not used again.
     """
 
     def __init__(self, program: str | None, *, limit: float = LIMIT_SECONDS) -> None:
@@ -63,16 +63,18 @@ class Espeak:
         self._lock = Lock()
 
     def say(self, text: str, manner: SpeechVoice, *, samples: int, rate: int) -> bytes | None:
-        """Return *text* as speech of a given length: sped up and then cut, or padded with silence.
+        """Return *text* as speech of a given length.
+
+        Speech that is too long is sped up and then cut. Speech that is too short is padded with silence.
 
         Args:
             text: The text, without tags.
             manner: The voice.
-            samples: The length of the result, at *rate* samples a second.
-            rate: The sample rate of the result.
+            samples: The length of the result, in samples.
+            rate: The sample rate of the result, in samples per second.
 
         Returns:
-            16-bit little-endian samples; None if the program cannot speak it.
+            16-bit little-endian samples, or None if the program cannot speak the text.
         """
         if self._program is None:
             return None
@@ -134,7 +136,10 @@ class _Spoken:
 
 
 def _read(file: bytes) -> _Spoken | None:
-    """Read the program's output, a WAV file with a wrong length in its header; None if it is something else."""
+    """Return the speech in the program's output, without the silence at the end, or None if there is no speech.
+
+    The output is a WAV file with a wrong length in its header.
+    """
     try:
         with wave.open(io.BytesIO(file)) as reader:
             if (reader.getnchannels(), reader.getsampwidth()) != (1, WIDTH):
@@ -154,4 +159,4 @@ def _printable(text: str) -> str:
 
 
 INSTALLED = Espeak(shutil.which(PROGRAM))
-"""The program on this machine's PATH, if there is one."""
+"""The synthesizer with the program on this machine's PATH, if the program is installed."""

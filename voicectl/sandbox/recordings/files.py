@@ -1,4 +1,6 @@
-"""The files of recordings: made when a recording ends, kept for its retention time, and found by their ids.
+"""The files of recordings.
+
+Files are made when a recording ends, kept for the recording's retention time, and found by id.
 
 Source: Vonage documentation on recordings (formats, channels); see also docs/sandbox-choices.md.
 """
@@ -30,10 +32,10 @@ from voicectl.sandbox.telephony.actions import Format
 from voicectl.sandbox.telephony.recording import Recording
 
 MOST_BYTES = 2 * 10**9
-"""Most bytes that the files of one sandbox may take on the disk; silence takes almost none."""
+"""Maximum size of all files of one sandbox on the disk, in bytes. Silence takes almost no space."""
 
 _NAME = "voicectl-recordings-{pid}-"
-_MAX_CHANNELS_COMPRESSED = 2  # a recording with more is always WAV
+_MAX_CHANNELS_COMPRESSED = 2  # a recording with more channels is always WAV
 _NO_LIBRARY = "the recording was saved as WAV: {0} needs the extra 'audio' (pip install 'voicectl[audio]')"
 _TOO_LONG = "the end of the recording was cut: a WAV file can hold at most 4 GiB"
 
@@ -43,11 +45,11 @@ class File:
     """An audio file or a transcription.
 
     Attributes:
-        application_id: The application that owns it.
+        application_id: The id of the application that owns the file.
         region: The region of the recording, such as ``na-east``.
         media_type: ``audio/mpeg``, ``audio/wav``, ``audio/ogg`` or ``application/json``.
-        taken: Bytes of the budget that it takes.
-        expires: The time of its deletion, in milliseconds of the call clock.
+        taken: How much of the budget the file uses, in bytes.
+        expires: The time at which the file is deleted, in milliseconds of the call clock.
     """
 
     path: Path
@@ -63,8 +65,8 @@ class RecordingResult:
     """The result of making a recording's files.
 
     Attributes:
-        size: Size of the audio file in bytes; 0 if it could not be written.
-        remark: The reason why it differs from the order; None if it does not.
+        size: The size of the audio file in bytes, or 0 if the file could not be written.
+        remark: The reason why the file differs from the order, or None if it does not.
     """
 
     size: int
@@ -73,7 +75,7 @@ class RecordingResult:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Budget:
-    """Bytes that may still be written, shared by several threads."""
+    """The number of bytes that may still be written, shared by several threads."""
 
     left: int
     most: int
@@ -91,17 +93,17 @@ class _Budget:
 
 
 class _OverBudget(OSError):
-    """The budget of the files is used up."""
+    """A file does not fit into the rest of the budget."""
 
 
 class Files:
-    """The files, in a directory of their own that only this user can read.
+    """The files of a sandbox's recordings, in a directory that only this user can read.
 
     Args:
         call_time: Returns the time of the call clock, in milliseconds.
         espeak: The speech synthesizer.
-        find_library: Returns the module soundfile, or None.
-        most_bytes: Most bytes that all of them together may take; see :data:`MOST_BYTES`.
+        find_library: Returns the module soundfile, or None if it is not installed.
+        most_bytes: The maximum size of all files together, in bytes; by default :data:`MOST_BYTES`.
     """
 
     def __init__(
@@ -122,10 +124,12 @@ class Files:
         self._threads = ThreadPoolExecutor(min(4, os.cpu_count() or 1), "recordings")
 
     async def make(self, recording: Recording) -> RecordingResult | None:
-        """Make the files of *recording*, which has ended: the audio, and the transcription if it was ordered.
+        """Make the files of *recording*, which must have ended.
+
+        The files are the audio and, if it was ordered, the transcription.
 
         Returns:
-            The result; None if :meth:`clear` or :meth:`close` was called before the files were ready.
+            The result, or None if :meth:`clear` or :meth:`close` was called before the files were ready.
         """
         cleared = self._cleared
         if cleared.is_set():
@@ -144,10 +148,10 @@ class Files:
         return made
 
     def get(self, file_id: str) -> File | None:
-        """Return the file *file_id*; None if it does not exist or has expired."""
+        """Return the file *file_id*, or None if it does not exist or has expired."""
         self._delete_expired()
         file = self._files.get(file_id)
-        if file is not None and not file.path.exists():  # something else deleted it
+        if file is not None and not file.path.exists():  # another program deleted it
             self._delete([self._files.pop(file_id)])
             return None
         return file
@@ -160,7 +164,7 @@ class Files:
         self._files = {}
 
     def close(self) -> None:
-        """Delete all files and the directory; no more files can be made."""
+        """Delete all files and the directory. Afterwards, no more files can be made."""
         self._cleared.set()
         self._threads.shutdown(cancel_futures=True)
         self._files = {}
@@ -178,7 +182,7 @@ class Files:
             self._budget.give_back(file.taken)
 
     def _open(self) -> Path:
-        """Return the directory; create it for the first file, and again if it was removed."""
+        """Return the directory, which is created for the first file, and again if it was removed."""
         if self._folder is None:
             self._threads.submit(_sweep)
         if self._folder is None or not _is_own(self._folder):
@@ -188,7 +192,7 @@ class Files:
     def _make(
         self, recording: Recording, folder: Path, cleared: Event
     ) -> tuple[RecordingResult, dict[str, File]]:
-        """Make the files of *recording*, in a thread; leave all or none of them in *folder*."""
+        """Make the files of *recording* in *folder*: all of them, or none if one fails. Runs in a thread."""
         if recording.ended is None:
             raise ValueError("the recording has not ended")
         channels, expires = split(recording), recording.ended + recording.retention_days * DAY_MS
@@ -240,7 +244,7 @@ class Files:
     def _plan(
         self, recording: Recording, ended: int, channels: int
     ) -> tuple[Format, ModuleType | None, int, str | None]:
-        """Return the format, the module that writes it, the end of the sound, and a remark on deviations."""
+        """Return the format, the module for it, the end of the sound, and a remark if these differ from the order."""
         wanted, remark = recording.order.format, None
         if wanted is not Format.WAV and channels <= _MAX_CHANNELS_COMPRESSED:
             library = self._find_library()
@@ -258,7 +262,7 @@ def _unwritten(exc: Exception) -> str:
 
 
 def _is_own(folder: Path) -> bool:
-    """Return True if *folder* exists and belongs to this user, since another user may have replaced it."""
+    """Return True if *folder* exists and belongs to this user. Another user may have replaced the folder."""
     try:
         found = folder.lstat()
     except OSError:

@@ -1,4 +1,4 @@
-"""A recording as sound: its channels, and their samples from beginning to end.
+"""The sound of a recording: the sounds in each channel, and the samples of all channels.
 
 Source: NCCO reference, "record" (``split``, ``channels``); see also docs/sandbox-choices.md.
 """
@@ -17,25 +17,26 @@ from voicectl.sandbox.telephony.recording import Recording
 from voicectl.sandbox.telephony.sounds import Heard
 
 BLOCK_MS = 2_000
-"""Milliseconds of sound that are in memory at once."""
+"""How much sound is in memory at once, in milliseconds."""
 
 SILENCE_MS = 600_000
-"""Milliseconds of silence that are yielded at once: writing can be stopped in between."""
+"""How much silence is yielded at once, in milliseconds. Writing can be stopped after each part."""
 
 PER_MS = RATE // 1000
-"""Samples in a millisecond."""
+"""Samples per millisecond."""
 
 
 class Stopped(Exception):
-    """The sound is no longer needed."""
+    """The sound of a recording is no longer needed."""
 
 
 def split(recording: Recording) -> list[list[Heard]]:
     """Return the sounds of each channel.
 
-    The first channel has the party of the leg that the recording names; the last has the remaining parties and the
-    platform's prompts. With two channels, the second is what that party hears, so it has no prompts for others.
-    A sound that is on several tracks, for several listeners, is in a channel once.
+    The first channel contains the party whose leg the recording names. The last channel contains the remaining
+    parties and the platform's prompts. With two channels, the second channel contains only the sounds that the party
+    of the first channel hears, so prompts for other parties are left out. A sound that is on several tracks, one for
+    each listener, appears only once in a channel.
     """
     count = recording.order.channels if recording.order.is_split else 1
     channels: list[dict[Heard, None]] = [{} for _ in range(count)]
@@ -60,17 +61,17 @@ def sound(
     espeak: Espeak,
     is_stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[bytes | int]:
-    """Yield the sound between two times, in the form of :mod:`voicectl.sandbox.recordings.encoding`.
+    """Yield the sound between two times, in the format of :mod:`voicectl.sandbox.recordings.encoding`.
 
     Args:
         channels: The sounds of each channel.
         start_ms: The beginning, in milliseconds of the call clock.
-        end_ms: The end, likewise.
+        end_ms: The end, in milliseconds of the call clock.
         espeak: The speech synthesizer.
-        is_stopped: Called before each block; True stops.
+        is_stopped: Called before each block. Returns True to stop.
 
     Yields:
-        Samples, a few seconds at most; or a number of frames of silence, for some minutes.
+        Samples for a few seconds at most, or a number of frames of silence, which may last several minutes.
 
     Raises:
         Stopped: *is_stopped* returned True.

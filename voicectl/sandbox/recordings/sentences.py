@@ -1,6 +1,7 @@
-"""The times of the words in a spoken text: the text at an even pace, SSML breaks as silence.
+"""The times of the words in a spoken text.
 
-The pace is that of :mod:`voicectl.voice.speech`, so that the words fill exactly the time of the whole text.
+The text is spoken at an even pace, and SSML breaks are silence. The pace is that of :mod:`voicectl.voice.speech`, so
+the words fill exactly the time that this module computes for the whole text.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from voicectl.voice import speech
 
 CHARACTER_SECONDS = 1 / speech.CHARACTERS_PER_SECOND
 LONGEST = 300
-"""Most characters of one sentence; a longer one is split."""
+"""Maximum length of a sentence, in characters. A longer sentence is split."""
 
 _TAG = re.compile(r"(<[^<>]*>)")
 _SENTENCE = re.compile(
@@ -28,8 +29,8 @@ class Word:
     """A word, with the punctuation that touches it.
 
     Attributes:
-        start: Seconds from the beginning of the text.
-        end: Likewise.
+        start: The beginning of the word, in seconds from the beginning of the text.
+        end: The end of the word, in seconds from the beginning of the text.
     """
 
     text: str
@@ -39,11 +40,11 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A stretch of text without a break.
+    """A sentence, or a part of a sentence between SSML breaks.
 
     Attributes:
-        text: As it was written, entities of SSML included: each character takes :data:`CHARACTER_SECONDS`.
-        start: Seconds from the beginning of the whole text.
+        text: The text as it was written, including SSML entities. Each character takes :data:`CHARACTER_SECONDS`.
+        start: The beginning, in seconds from the beginning of the whole text.
         is_ssml: True if the text has entities to decode.
     """
 
@@ -79,7 +80,7 @@ class Sentence:
 
 @lru_cache(maxsize=32)
 def sentences(text: str) -> tuple[Sentence, ...]:
-    """Return the sentences of *text*, plain or SSML, in order; empty for an empty text."""
+    """Return the sentences of *text*, which is plain text or SSML, in order. An empty text has no sentences."""
     if not speech.is_ssml(text):
         return tuple(_split(text, 0.0, is_ssml=False))
     found: list[Sentence] = []

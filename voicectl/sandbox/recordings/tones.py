@@ -1,6 +1,6 @@
 """Generating tones and resampling sound, with the standard library only.
 
-Samples are signed 16-bit little-endian, one channel, in ``bytes``.
+Sound is ``bytes`` that contain signed 16-bit little-endian samples of one channel.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ WIDTH = 2
 
 LOUDEST = 32_767
 RAMP_SECONDS = 0.004
-"""Seconds in which a tone fades in and out; without that it would begin and end with a click."""
+"""How long a tone fades in and fades out, in seconds. Otherwise, the tone would begin and end with a click."""
 
 _ROWS, _COLUMNS = (697, 770, 852, 941), (1209, 1336, 1477, 1633)
 
@@ -35,9 +35,9 @@ def tone(frequencies: tuple[int, ...], amplitude: float, samples: int, rate: int
 
     Args:
         frequencies: The frequencies, in hertz.
-        amplitude: The amplitude of each tone, from 0 to 1; reduced if their sum would exceed 1.
+        amplitude: The amplitude of each tone, from 0 to 1. It is reduced if the sum of the amplitudes exceeds 1.
         samples: The length, in samples.
-        rate: Samples a second.
+        rate: The sample rate, in samples per second.
     """
     peak = LOUDEST * min(amplitude, 1 / len(frequencies))
     wave = [0.0] * samples
@@ -52,17 +52,17 @@ def tone(frequencies: tuple[int, ...], amplitude: float, samples: int, rate: int
 
 
 def resample(sound: bytes | bytearray, rate: int, wanted: int, first: int, last: int) -> bytes:
-    """Return the samples from *first* to before *last* of *sound* at another rate.
+    """Return a part of *sound* at another sample rate.
 
-    Each sample is the mean of *sound* over the time that it covers; after the end of *sound* there is silence.
-    A sample does not depend on the range that was asked for.
+    Each sample is the mean of *sound* over the time that the sample covers. After the end of *sound*, there is
+    silence. The value of a sample does not depend on the range that was asked for.
 
     Args:
-        sound: Samples at *rate* a second; another thread may extend it meanwhile.
-        rate: The rate of *sound*.
-        wanted: The rate of the result, in which *first* and *last* count.
-        first: The first sample, 0 or more.
-        last: The end of the range, *first* or more.
+        sound: The sound. Another thread may extend it meanwhile.
+        rate: The sample rate of *sound*, in samples per second.
+        wanted: The sample rate of the result, in samples per second.
+        first: The number of the first sample of the result, at the rate *wanted*; at least 0.
+        last: The number of the sample after the last sample of the result; at least *first*.
     """
     low, high = first * rate // wanted, -(-last * rate // wanted)
     part = bytes(sound[WIDTH * low : WIDTH * high])
@@ -80,12 +80,12 @@ def resample(sound: bytes | bytearray, rate: int, wanted: int, first: int, last:
 
 
 def scale(sound: bytes, factor: float) -> bytes:
-    """Return *sound* multiplied by *factor*, and clipped."""
+    """Return *sound* multiplied by *factor* and clipped to 16 bits."""
     return clip([int(sample * factor) for sample in from_bytes(sound)])
 
 
 def clip(samples: Sequence[int]) -> bytes:
-    """Return *samples*, clipped to 16 bits."""
+    """Return *samples* as sound, clipped to 16 bits."""
     try:
         return to_bytes(array("h", samples))
     except OverflowError:
@@ -93,7 +93,7 @@ def clip(samples: Sequence[int]) -> bytes:
 
 
 def from_bytes(sound: bytes) -> array[int]:
-    """Return the samples in *sound*."""
+    """Return the samples of *sound* as an array."""
     samples = array("h", sound)
     if sys.byteorder == "big":
         samples.byteswap()
@@ -101,7 +101,7 @@ def from_bytes(sound: bytes) -> array[int]:
 
 
 def to_bytes(samples: array[int]) -> bytes:
-    """Return *samples* as little-endian bytes; may change *samples* in place."""
+    """Return *samples* as little-endian bytes. This may change *samples* in place."""
     if sys.byteorder == "big":
         samples.byteswap()
     return samples.tobytes()

@@ -1,4 +1,4 @@
-"""The transcription of a recording, in which speech recognition understands every word.
+"""The transcription of a recording, as if speech recognition understood every word.
 
 Source: Vonage documentation on recordings, the transcription's JSON.
 """
@@ -21,14 +21,14 @@ def transcript(
     """Return the transcription of a recording.
 
     Args:
-        request_id: A UUID.
+        request_id: The id of the transcription, a UUID.
         channels: The sounds of each channel.
         start_ms: The beginning of the recording, in milliseconds of the call clock.
-        end_ms: Its end, likewise.
+        end_ms: The end of the recording, in milliseconds of the call clock.
 
     Returns:
-        ``ver``, ``request_id`` and ``channels``; times are milliseconds from the beginning of the recording. Words
-        that were cut off, or are only partly in the recording, are left out.
+        The fields ``ver``, ``request_id`` and ``channels``. Times are in milliseconds from the beginning of the
+        recording. Words that were cut off, or that are only partly in the recording, are left out.
     """
     return {
         "ver": VERSION,
@@ -51,7 +51,7 @@ def _spoken(heards: Iterable[Heard], start_ms: int, end_ms: int) -> list[dict[st
 
 
 def _heard(heard: Heard, start_ms: int, end_ms: int) -> Iterator[list[tuple[str, int, int]]]:
-    """Yield, for each sentence, the words that are heard completely, with their times."""
+    """For each sentence, yield the words that are heard completely, with their start and end times."""
     prompt, at = heard.prompt, heard.at - start_ms
     first = max(0, -at)
     last = min(end_ms, end_ms if heard.until is None else heard.until) - heard.at
@@ -87,5 +87,5 @@ def _sentence(words: list[tuple[str, int, int]]) -> dict[str, Any]:
 
 
 def _bare(text: str) -> str:
-    """Return *text* as recognition writes it: in lower case, without the punctuation around it."""
+    """Return *text* as speech recognition writes it: in lower case, without punctuation at the beginning and end."""
     return text.strip("".join(each for each in text if not each.isalnum())).lower()
