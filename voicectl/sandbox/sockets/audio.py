@@ -1,7 +1,9 @@
-"""The audio of a WebSocket endpoint on the call clock, in both directions, without an event loop or sockets.
+"""The audio of a WebSocket endpoint in both directions, timed by the call clock.
 
-Source: Vonage WebSocket documentation: 16-bit linear PCM in messages of 20 ms, of which up to 1,024 may be sent
-ahead; keys are text messages.
+This module uses no event loop and no sockets. Audio is 16-bit linear PCM in messages of 20 ms, and a server may send
+up to 1,024 messages ahead. Keys are text messages.
+
+Source: Vonage WebSocket documentation.
 """
 
 from __future__ import annotations
@@ -21,32 +23,32 @@ BUFFERED_MS = BUFFERED_FRAMES * FRAME_MS
 FRAMES_AT_ONCE = 50
 
 QUIET_MS = 500
-"""Milliseconds of silence after which a party has stopped speaking."""
+"""How long a party must be silent before its sound ends, in milliseconds."""
 
 LONGEST_UTTERANCE_MS = 60_000
-"""Longest sound; a party that goes on speaking begins a new one, so that no sound grows without end."""
+"""Maximum length of a sound, in milliseconds. A party that goes on speaking begins a new sound."""
 
 CACHE_BYTES = 64 * 1024 * 1024
-"""Most bytes of sound from all WebSockets that are kept for recordings; the oldest becomes silence."""
+"""Maximum size of the WebSocket sounds that are kept for recordings, in bytes. Older sounds become silence."""
 
 
 def frame_bytes(rate: int) -> int:
-    """Return the size of an audio message: 320 bytes at 8000 samples a second, 640 at 16000, 960 at 24000."""
+    """Return the size of an audio message: 320 bytes at 8000 samples per second, 640 at 16000, 960 at 24000."""
     return rate * FRAME_MS // 1000 * WIDTH
 
 
 class Feed:
-    """The messages for a WebSocket: the sound that the party of its leg hears, in order and without a gap.
+    """The messages for the server of a WebSocket: the sound that the server hears, in order and without gaps.
 
-    All times are milliseconds of the call clock.
+    All times are in milliseconds of the call clock.
 
     Args:
-        leg: The leg.
-        rate: Samples a second.
-        now: The beginning of the first message.
+        leg: The leg that called the WebSocket.
+        rate: The sample rate, in samples per second.
+        now: The time at which the first message begins.
 
     Attributes:
-        lost_ms: Milliseconds that were skipped because the server fell too far behind.
+        lost_ms: How much sound was skipped because the server fell too far behind, in milliseconds.
     """
 
     def __init__(self, leg: Leg, rate: int, now: int) -> None:
@@ -59,7 +61,7 @@ class Feed:
         self._keys: deque[tuple[int, str, Heard]] = deque()
 
     def press(self, heard: Heard) -> None:
-        """Queue a message for each key of *heard*, due when its tone begins."""
+        """Queue a message for each key of *heard*. The message is due when the tone of the key begins."""
         at = float(heard.at)
         for digit in heard.prompt.content["digits"]:
             if digit != "p":
@@ -72,7 +74,10 @@ class Feed:
 
     @property
     def has_sound(self) -> bool:
-        """True if the next messages are not only silence. :meth:`take` is then slow, so call it from a thread."""
+        """True if the next messages contain more than silence.
+
+        :meth:`take` is slow in this case, so call it from a thread.
+        """
         heard = self._leg.audio.heard
         self._on += heard[self._seen :]
         self._seen = len(heard)
@@ -80,9 +85,10 @@ class Feed:
         return bool(self._on)
 
     def take(self, now: int) -> list[bytes | str]:
-        """Return the next messages up to *now*, at most :data:`FRAMES_AT_ONCE` of sound; call it until it is empty.
+        """Return the next messages up to *now*, with at most :data:`FRAMES_AT_ONCE` frames of sound.
 
-        A server that is more than :data:`BUFFERED_FRAMES` behind loses the oldest frames.
+        Call this method again until it returns an empty list. A server that is more than :data:`BUFFERED_FRAMES`
+        frames behind loses the oldest frames.
         """
         behind = now - self._position - BUFFERED_MS
         if behind > 0:
@@ -120,10 +126,10 @@ class Feed:
 
 
 class SoundCache:
-    """The sounds of parties that have stopped speaking, up to a limit.
+    """The sounds of parties that have stopped speaking, up to a maximum size.
 
     Args:
-        limit: The limit, in bytes.
+        limit: The maximum size of all sounds together, in bytes.
     """
 
     def __init__(self, limit: int = CACHE_BYTES) -> None:
@@ -132,7 +138,7 @@ class SoundCache:
         self._bytes = 0
 
     def add(self, sound: Pcm) -> None:
-        """Keep *sound*; drop the samples of the oldest sounds beyond the limit."""
+        """Keep *sound*. If the limit is exceeded, drop the samples of the oldest sounds."""
         self._sounds.append(sound)
         self._bytes += len(sound.samples)
         while self._bytes > self._limit:
@@ -142,15 +148,15 @@ class SoundCache:
 
 
 class Playout:
-    """The audio from the server of a WebSocket, played by the party of its leg at the pace of the call clock.
+    """The audio from the server of a WebSocket, played to the other parties in time with the call clock.
 
-    Frames of zeros are silence: they take their time, and make no sound.
+    Frames that contain only zeros are played as silence.
 
     Args:
-        exchange: The exchange that plays the sound to others.
-        leg: The leg.
-        rate: Samples a second.
-        cache: Receives the sounds that have ended.
+        exchange: The exchange that plays the sound to other parties.
+        leg: The leg that called the WebSocket.
+        rate: The sample rate, in samples per second.
+        cache: The cache for the sounds that have ended.
     """
 
     def __init__(self, exchange: Exchange, leg: Leg, rate: int, cache: SoundCache) -> None:
@@ -168,14 +174,14 @@ class Playout:
 
     @property
     def is_idle(self) -> bool:
-        """True if no audio waits to be played."""
+        """True if no audio is waiting to be played."""
         return not self._waiting
 
     def receive(self, samples: bytes) -> int:
-        """Buffer *samples*, without half a sample at the end.
+        """Buffer *samples*, dropping an incomplete sample at the end.
 
         Returns:
-            The number of bytes dropped, since at most :data:`BUFFERED_FRAMES` can wait.
+            The number of bytes that were dropped because the buffer holds at most :data:`BUFFERED_FRAMES` frames.
         """
         if not self._waiting:
             self._position = max(self._position, self._exchange.now)
@@ -201,7 +207,7 @@ class Playout:
             self._end()
 
     def stop(self) -> None:
-        """End the sound and drop the audio that waits."""
+        """End the sound, and drop the audio that is waiting to be played."""
         self._waiting.clear()
         self._end()
 
@@ -214,20 +220,23 @@ class Playout:
         if self._heard is not None:
             elapsed = round((self._position - self._heard.at) / 1000 * self._rate) * WIDTH
             samples = self._sound.samples
-            samples += bytes(max(0, elapsed - len(samples)))  # silence for the time in which nothing came
+            samples += bytes(max(0, elapsed - len(samples)))  # silence while no audio arrived
             samples += frame
         self._position += len(frame) / WIDTH / self._rate * 1000
         if has_sound:
             self._quiet_since = self._position
 
     def _may_go_on(self, heard: Heard, now: int) -> bool:
-        """Return True if the sound can continue: its listeners, fixed when it began, must be the same now."""
+        """Return True if the sound can continue.
+
+        The sound ends if it was cut, if it reaches the maximum length, or if its listeners have changed.
+        """
         return (
             heard.is_on(now) and now - heard.at < LONGEST_UTTERANCE_MS and self._audience == self._listeners()
         )
 
     def _listeners(self) -> set[str]:
-        """Return the ids of the legs and recordings that hear this party."""
+        """Return the id of the conversation, and those of the legs and recordings that hear this party."""
         conversation = self._leg.conversation
         others = conversation.legs.values()
         recordings = [*conversation.recordings, *(each for leg in others for each in leg.audio.recordings)]

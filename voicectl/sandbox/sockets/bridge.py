@@ -1,4 +1,4 @@
-"""The WebSockets that legs call: opened, kept in step with the call clock, and closed.
+"""The WebSockets that legs call: opening them, timing their audio by the call clock, and closing them.
 
 Source: Vonage WebSocket documentation; see also docs/sandbox-choices.md.
 """
@@ -23,16 +23,16 @@ from voicectl.sandbox.telephony.sounds import Sound
 from voicectl.sandbox.telephony.state import Leg
 
 CONNECT_SECONDS = 5.0
-"""Longest handshake, in seconds of the host clock."""
+"""Time limit for the handshake, in seconds of the host clock."""
 
 PATIENCE_SECONDS = 5.0
-"""Longest time :meth:`Sockets.pump` waits for a server, in seconds of the host clock, before it goes on."""
+"""Longest time that :meth:`Sockets.pump` waits for a server, in seconds of the host clock."""
 
 CLOSE_SECONDS = 2.0
-"""Longest time to close all WebSockets, in seconds of the host clock."""
+"""Time limit for closing all WebSockets, in seconds of the host clock."""
 
 SHORTEST_WAIT_SECONDS = 0.002
-"""Shortest time between two ticks, on the host clock, so that a very fast call clock makes no busy loop."""
+"""Shortest time between two ticks, in seconds of the host clock. It prevents a busy loop on a fast call clock."""
 
 GOING_AWAY = 1001
 
@@ -41,16 +41,16 @@ class Sockets:
     """All WebSockets of one exchange.
 
     Args:
-        exchange: The exchange whose legs call them.
+        exchange: The exchange whose legs call the WebSockets.
         call_clock: The clock that times the messages.
-        log: Gets a ``websocket`` entry for each change of a connection, but not for each message.
-        sign: Returns the signed token of the application with this id, for the handshake.
+        log: The log. Each change of a connection has a ``websocket`` entry, but not each message.
+        sign: Returns a signed token for the handshake, given the application's id.
         catch_up: Runs the exchange up to now, and performs its effects.
         may_reach: Returns True if a URI is on a host that the sandbox may reach.
 
     Attributes:
-        connect_seconds: See :data:`CONNECT_SECONDS`, the default.
-        patience_seconds: See :data:`PATIENCE_SECONDS`, the default.
+        connect_seconds: The time limit for the handshake; by default :data:`CONNECT_SECONDS`.
+        patience_seconds: The longest time that :meth:`pump` waits for a server; by default :data:`PATIENCE_SECONDS`.
     """
 
     def __init__(
@@ -81,17 +81,17 @@ class Sockets:
 
     @property
     def next_due(self) -> int | None:
-        """The time of the call clock at which :meth:`pump` is due, in milliseconds; None if no WebSocket is open.
+        """The time on the call clock at which :meth:`pump` is due, in milliseconds, or None if no WebSocket is open.
 
-        It is one frame ahead, so that a server can answer in time even while the clock is advanced.
+        This is the time of the next frame, so that a server can answer in time even while the clock is advanced.
         """
         return (self._exchange.now // FRAME_MS + 1) * FRAME_MS if self._open else None
 
     async def open(self, effect: Open) -> Callable[[], None]:
-        """Connect, and send the first message.
+        """Connect to the WebSocket that a leg calls, and send the first message.
 
         Returns:
-            A function that reports the result to the exchange; call it next.
+            A function that reports the result to the exchange. The caller must call this function next.
         """
         leg = self._exchange.legs[effect.uuid]
         reason = self._why_not(leg.to["uri"])
@@ -103,7 +103,7 @@ class Sockets:
         return partial(self._refused, leg, reason)
 
     def close_leg(self, uuid: str) -> None:
-        """Close the WebSocket of a leg that has ended, if it has one, in the background."""
+        """Close the WebSocket of a leg that has ended, in the background. Do nothing if the leg has no WebSocket."""
         if uuid in self._dialling:
             self._dialling[uuid].cancel()
         socket = self._open.pop(uuid, None)
@@ -112,25 +112,25 @@ class Sockets:
             self._see_off(socket)
 
     def sounding(self, effect: SendSound) -> None:
-        """Send a server the keys that its leg's party hears; it receives other sounds as audio only."""
+        """Send the keys of a sound to the server that hears it. Other sounds are sent only as audio."""
         socket = self._open.get(effect.uuid)
         if socket is not None and effect.heard.prompt.sound is Sound.KEYS:
             socket.press(effect.heard)
 
     async def pump(self) -> None:
-        """Play the audio that servers sent, and send them the audio that they hear, both up to now.
+        """Play the audio from all servers, and send each server the audio that it hears, up to the present time.
 
-        A server that did not receive it in time is not waited for again until it has.
+        If a server does not receive the audio in time, do not wait for this server again until it has.
         """
         self._play()
         sockets = list(self._open.values())
         await asyncio.gather(*(socket.hand_over(self.patience_seconds) for socket in sockets))
-        self._play()  # the immediate answers of the servers
+        self._play()  # plays the immediate answers of the servers
         if self._ending:
             await asyncio.wait(self._ending)
 
     async def close(self) -> None:
-        """Close all WebSockets, within :data:`CLOSE_SECONDS`."""
+        """Close all WebSockets, which takes at most :data:`CLOSE_SECONDS`."""
         self._is_closed = True
         for dialling in self._dialling.values():
             dialling.cancel()
@@ -152,7 +152,7 @@ class Sockets:
         return None
 
     async def _dial(self, leg: Leg) -> Callable[[], None]:
-        from voicectl.sandbox.sockets.websocket import Refused, dial  # noqa: PLC0415 (an extra, which may be missing)
+        from voicectl.sandbox.sockets.websocket import Refused, dial  # noqa: PLC0415 (the extra may be missing)
 
         authorization = leg.to.get("authorization", {})
         is_custom = authorization.get("type") == "custom"
@@ -163,7 +163,7 @@ class Sockets:
             await asyncio.wait([dialling])
             connection = dialling.result()
         except asyncio.CancelledError:
-            if not dialling.cancelled():  # this task was cancelled, not the dialling
+            if not dialling.cancelled():  # this task was cancelled, not the dialling task
                 dialling.cancel()
                 raise
             return partial(self._refused, leg, "the call ended before the connection was open")
@@ -198,14 +198,14 @@ class Sockets:
     def _opened(self, leg: Leg) -> None:
         self._exchange.socket_opened(leg)
         if leg.uuid not in self._open:
-            self._exchange.socket_closed(leg)  # its server has closed it already
+            self._exchange.socket_closed(leg)  # the server has closed it already
 
     def _refused(self, leg: Leg, reason: str) -> None:
         self._log.add("websocket", uuid=leg.uuid, event="not connected", url=leg.to["uri"], reason=reason)
         self._exchange.socket_refused(leg, reason)
 
     def _closed(self, socket: WebSocket) -> None:
-        """Handle a WebSocket that its server or the network has closed."""
+        """Handle a WebSocket that the server or the network has closed."""
         self._open.pop(socket.leg.uuid, None)
         socket.playout.stop()
         self._exchange.socket_closed(socket.leg)
@@ -221,7 +221,10 @@ class Sockets:
             socket.playout.play()
 
     async def _tick(self) -> None:
-        """Keep all going while one is open: on each frame while the call clock runs, else on each arrival."""
+        """Play and send audio while any WebSocket is open.
+
+        This is done on each frame while the call clock runs, and otherwise whenever audio arrives.
+        """
         while self._open:
             self._woken.clear()
             await self._catch_up()
@@ -232,7 +235,7 @@ class Sockets:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._host_seconds_to_wait()):
                     await self._woken.wait()
-        await self._catch_up()  # its server may have closed the last one
+        await self._catch_up()  # the server of the last WebSocket may have closed it
 
     def _host_seconds_to_wait(self) -> float | None:
         due = self.next_due

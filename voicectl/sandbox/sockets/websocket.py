@@ -1,6 +1,7 @@
 """One open WebSocket: the connection to a server that is the party of a leg.
 
-Needs the extra ``websocket``; :mod:`voicectl.sandbox.sockets.bridge` imports this only when a leg calls one.
+This module needs the extra ``websocket``, so :mod:`voicectl.sandbox.sockets.bridge` imports this module only when a
+leg calls a WebSocket.
 
 Source: Vonage WebSocket documentation.
 """
@@ -24,17 +25,20 @@ from voicectl.sandbox.telephony.sounds import Heard
 from voicectl.sandbox.telephony.state import Leg
 
 MAX_MESSAGE = 1024 * 1024
-"""Largest message in bytes (about 1,024 frames at 24,000 samples a second); more ends the connection."""
+"""Maximum size of a message, in bytes. A larger message ends the connection.
+
+The limit is about 1,024 frames at 24,000 samples per second.
+"""
 
 CLOSE_SECONDS = 1.0
-"""Longest time the server may take to answer a close, in seconds of the host clock."""
+"""How long the server may take to answer a close message, in seconds of the host clock."""
 
 SEND_BUFFER = 128 * 1024
-"""Bytes that the system buffers for a server that does not read: seconds of audio, where its default is minutes."""
+"""Size of the system's send buffer, in bytes. It holds some seconds of audio; the default size holds minutes."""
 
 TEXTS_LOGGED = 20
 TEXT_SHOWN = 200
-"""Most characters of a server's text that one entry of the log shows."""
+"""Maximum number of characters of a server's text that a log entry shows."""
 
 NORMAL = 1000
 
@@ -44,14 +48,19 @@ class Refused(Exception):
 
 
 class _Connect(connect):
-    """A connection that follows no redirect, which could lead away from the allowed host."""
+    """A connection that does not follow redirects, since these could lead away from the allowed host."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         return exc
 
 
 async def dial(leg: Leg, authorization: str, seconds: float) -> ClientConnection:
-    """Connect to the WebSocket that *leg* calls, within *seconds* of the host clock, and send the first message.
+    """Connect to the WebSocket that *leg* calls, and send the first message.
+
+    Args:
+        leg: The leg.
+        authorization: The value of the Authorization header.
+        seconds: The time limit for the handshake, in seconds of the host clock.
 
     Raises:
         Refused: The connection failed.
@@ -65,10 +74,10 @@ async def dial(leg: Leg, authorization: str, seconds: float) -> ClientConnection
             proxy=None,  # the user's proxies are not for loopback
             open_timeout=seconds,
             close_timeout=CLOSE_SECONDS,
-            ping_interval=None,  # a server stopped in a debugger must not be cut off
+            ping_interval=None,  # a server that is stopped in a debugger must stay connected
             max_size=MAX_MESSAGE,
         )
-        with suppress(ConnectionClosed, OSError):  # closed already: the receiving task will notice
+        with suppress(ConnectionClosed, OSError):  # if it is closed already, the receiving task will notice
             raw: socket.socket = connection.transport.get_extra_info("socket")
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
             await connection.send(json.dumps(_connected(leg)))
@@ -78,13 +87,14 @@ async def dial(leg: Leg, authorization: str, seconds: float) -> ClientConnection
 
 
 class WebSocket:
-    """The party of a leg, which hears and speaks through a connection.
+    """The party of a leg, which hears and speaks through a WebSocket connection.
 
-    Two tasks of its own move the messages, so that a slow server delays no other.
+    Each WebSocket has two tasks, one to send and one to receive messages, so a slow server does not delay other
+    servers.
 
     Args:
         leg: The leg.
-        on_change: Called when audio to be played has arrived.
+        on_change: Called when audio arrives while no other audio is waiting to be played.
         on_close: Called with this WebSocket when the connection is closed, unless :meth:`end` closed it.
     """
 
@@ -132,9 +142,10 @@ class WebSocket:
             self._woken.set()
 
     async def hand_over(self, seconds: float) -> None:
-        """Send the messages that are due, and wait until the server has answered pings sent after them.
+        """Send the messages that are due, and wait until the server has answered pings sent after the messages.
 
-        Wait at most *seconds* of the host clock; after that, do not wait again until the server has answered.
+        Wait at most *seconds* of the host clock. If the server has not answered by then, do not wait for it again
+        until it has answered.
         """
         self.wake()
         if self._handing_over is not None and not self._handing_over.done():
@@ -150,7 +161,7 @@ class WebSocket:
         self.wake()
 
     async def wait_closed(self, seconds: float) -> None:
-        """Wait until the connection is closed; cut it after *seconds* of the host clock."""
+        """Wait until the connection is closed. Abort the connection after *seconds* of the host clock."""
         await asyncio.wait([self._sending, self._receiving], timeout=seconds)
         self._connection.transport.abort()
         await asyncio.wait([self._sending, self._receiving])
@@ -175,7 +186,7 @@ class WebSocket:
                     self._remark("fell behind", f"the server reads too slowly: {frames} frames were not sent")
             await self._connection.close(self._close_code)
         except ConnectionClosed:
-            pass  # the other task handles it
+            pass  # the receiving task handles this
         finally:
             self._has_sent.set()
 
@@ -207,7 +218,7 @@ class WebSocket:
             self._on_close(self)
 
     def _how(self, closed: ConnectionClosed) -> dict[str, Any]:
-        """Return who closed the connection, and the reason."""
+        """Return the log fields that say who closed the connection, with which code, and for which reason."""
         if closed.rcvd is not None and closed.rcvd_then_sent:
             by, code, reason = "server", int(closed.rcvd.code), closed.rcvd.reason
         elif self._close_code is not None:
@@ -242,7 +253,7 @@ class WebSocket:
             self._remark("text ignored", "further text messages are not logged")
 
     def _remark(self, event: str, reason: str) -> None:
-        """Log *event* the first time that it happens."""
+        """Log *event* the first time that the event happens."""
         if event not in self._remarked:
             self._remarked.add(event)
             fields: dict[str, Any] = {"reason": reason} if reason else {}
@@ -250,6 +261,9 @@ class WebSocket:
 
 
 def _connected(leg: Leg) -> dict[str, Any]:
-    """Return the first message: the platform's two fields, and the leg's ``headers``, which cannot replace them."""
+    """Return the first message: the platform's two fields and the leg's ``headers``.
+
+    A header with the name of one of the two fields is left out.
+    """
     own = {"event": "websocket:connected", "content-type": leg.to["content-type"]}
     return own | {name: value for name, value in leg.to.get("headers", {}).items() if name not in own}
