@@ -1,1 +1,1 @@
-"""Webhooks: sending events and requesting NCCOs, with the time-outs and second attempts of the platform."""
+"""Webhooks: sending events and requesting NCCOs, with the platform's time-outs and second attempts."""

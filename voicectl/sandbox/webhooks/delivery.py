@@ -1,4 +1,4 @@
-"""Delivering one event or NCCO request to its webhook: attempts, fallback, and reading the reply.
+"""Delivering one event or NCCO request to its webhook: the attempts, the fallback, and the reply.
 
 Source: Vonage webhook reference, "delivery rules"; Application API v2 reference, ``fallback_answer_url``.
 """
@@ -24,19 +24,19 @@ from voicectl.sandbox.telephony.effects import Event, Fetch
 from voicectl.sandbox.webhooks.request import NO_ANSWER, Reply, Unsendable, build, send, without_password
 
 ATTEMPTS = 2
-"""Most requests to one URL."""
+"""Maximum number of requests to one URL for one delivery."""
 
 SENDS_AT_ONCE = 512
-"""Most requests under way, to all receivers together; fewer if the process has few file descriptors."""
+"""Maximum number of requests under way to all receivers. It is lower if the process has few file descriptors."""
 
 OFF_LIMITS = "not delivered: the host is neither loopback nor an --allow-host"
 
 _PASSING = (429, 503, 504)
-"""The statuses after which a request for an NCCO is sent a second time."""
+"""The HTTP statuses after which a request for an NCCO is sent a second time."""
 
 _SERVER_ERRORS = range(500, 600)
 
-_MOST_OF_REASON = 500  # characters of the errors in an NCCO, which go into the URL of a fallback
+_MOST_OF_REASON = 500  # characters of an NCCO's errors, which are sent to the fallback
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +44,9 @@ class Answer:
     """The result of a request for an NCCO.
 
     Attributes:
-        actions: The NCCO, which is empty if an ``answer_url`` replied with an empty one; None without an NCCO.
-        reason: The reason why no NCCO came.
-        bad: The errors of each reply that should have been an NCCO but is not valid.
+        actions: The NCCO, or None if there is no NCCO. It is empty if an ``answer_url`` replied with an empty NCCO.
+        reason: The reason why there is no NCCO.
+        bad: The errors of each reply that should have been an NCCO but was not valid.
     """
 
     actions: Actions | None = None
@@ -59,15 +59,15 @@ class Delivery:
     """One event or NCCO request on its way.
 
     Attributes:
-        effect: The event or the request; None for an event of the Conversation API.
-        hook: The webhook that it goes to.
+        effect: The event or the request, or None for an event of the Conversation API.
+        hook: The webhook to send it to.
         fields: The fields to send.
-        line: The uuid of a leg or conversation; requests of one line are sent in order.
-        application: Its application, which may have a fallback.
-        is_signed: True if it carries a token.
-        entry: Its entry in the log, which gets ``attempts`` and ``outcome``.
-        fault: The fault that strikes it.
-        answer: The future that receives the answer; None if nothing waits for one.
+        line: The uuid of a leg or conversation. Requests with the same line are sent in order.
+        application: The application that owns the webhook. It may have a fallback.
+        is_signed: True if the requests carry a signed token.
+        entry: The log entry, whose ``attempts`` and ``outcome`` the client fills in.
+        fault: The fault that affects the delivery, or None.
+        answer: The future that receives the answer, or None if nothing waits for the answer.
     """
 
     effect: Event | Fetch | None
@@ -88,15 +88,15 @@ class Delivery:
 
     @property
     def place(self) -> tuple[str, str]:
-        """The receiver and the line, within which deliveries keep their order."""
+        """The receiver and the line. Deliveries with the same receiver and line keep their order."""
         return self.receiver, self.line
 
 
 class WebhookClient:
-    """A client that makes the requests of deliveries, many at a time.
+    """A client that sends the requests of many deliveries at a time.
 
     Args:
-        sign: Returns the token of a payload, for the application with this id.
+        sign: Returns a signed token for a payload, given the application's id.
         may_reach: Returns True if a URL is on a host that the sandbox may reach.
     """
 
@@ -105,20 +105,23 @@ class WebhookClient:
         self._may_reach = may_reach
 
     async def tell(self, delivery: Delivery) -> None:
-        """Deliver an event and ignore the body of the reply.
+        """Deliver an event, and ignore the body of the reply.
 
-        Send it again only if the receiver took too long; after any other failure the event is lost.
+        The event is sent again only if the receiver took too long. After any other failure, the event is lost.
         """
         reply = await self._try(delivery, delivery.hook, delivery.fields, _took_too_long)
         delivery.entry["outcome"] = "delivered" if reply.has_arrived else f"failed: {reply.reason}"
 
     async def request_ncco(self, delivery: Delivery) -> Answer:
-        """Deliver an NCCO request, or an event whose reply may be an NCCO; ask the fallback if it fails."""
+        """Deliver an NCCO request, or an event whose reply may be an NCCO, and return the answer.
+
+        If this fails, send a request to the application's fallback.
+        """
         is_question = isinstance(delivery.effect, Fetch)
         hook, fallback = delivery.hook, delivery.application.fallback
         reply = await self._try(delivery, hook, delivery.fields, _may_pass)
         answer = self._read(delivery, reply)
-        # Any bad reply of an answer_url leads to the fallback, but only a missing reply of an event_url.
+        # The fallback is used after any failure of an answer_url, but only after a temporary one of an event_url.
         has_failed = answer.actions is None and (is_question or _may_pass(reply))
         if fallback is None or not has_failed:
             return answer
@@ -134,13 +137,16 @@ class WebhookClient:
 
     @cached_property
     def _slots(self) -> asyncio.Semaphore:
-        """A semaphore for the requests under way, which leaves half of the descriptors to clients of the sandbox."""
+        """A semaphore that limits the requests under way.
+
+        It leaves half of the file descriptors for the sandbox's clients.
+        """
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         is_unbounded = soft == resource.RLIM_INFINITY
         return asyncio.Semaphore(SENDS_AT_ONCE if is_unbounded else max(1, min(SENDS_AT_ONCE, soft // 2)))
 
     async def _send(self, request: httpx.Request) -> Reply:
-        """Send *request* once a slot is free; that wait does not count towards its time-out."""
+        """Send *request* when a slot is free. The wait for a slot does not count towards the time-out."""
         async with self._slots:
             return await send(request)
 
@@ -151,7 +157,10 @@ class WebhookClient:
         fields: dict[str, Any],
         is_worth_repeating: Callable[[Reply], bool],
     ) -> Reply:
-        """Make up to two attempts at one URL, and log them. Faults strike only the delivery's own URL."""
+        """Make up to two attempts at one URL, and log the attempts.
+
+        Faults affect only the delivery's own URL, not the fallback.
+        """
         fault = delivery.fault.what if delivery.fault and hook is delivery.hook else None
         where = {} if hook is delivery.hook else {"url": without_password(hook.url)}
         attempts = delivery.entry["attempts"]
@@ -171,7 +180,7 @@ class WebhookClient:
                 if fault is FaultType.ANSWER_TIMEOUT:
                     reply = NO_ANSWER
             made |= reply.to_json()
-            # After a server error an unsigned webhook is sent again, signed (documentation of signed webhooks).
+            # After a server error, an unsigned webhook is sent again with a token (documentation of signed webhooks).
             needs_signing = is_unsigned and reply.status in _SERVER_ERRORS
             if not needs_signing and not is_worth_repeating(reply):
                 break
@@ -182,7 +191,7 @@ class WebhookClient:
         return (lambda payload: self._sign(payload, application_id)) if delivery.is_signed else None
 
     def _read(self, delivery: Delivery, reply: Reply) -> Answer:
-        """Return the answer in *reply*, and log its ``outcome``."""
+        """Return the answer in *reply*, and log the ``outcome`` of the delivery."""
         entry, is_event = delivery.entry, isinstance(delivery.effect, Event)
         if reply.trouble or not reply.has_arrived:
             entry["outcome"] = f"failed: {reply.reason}"
@@ -203,7 +212,7 @@ class WebhookClient:
 
 
 class _BadNcco(Exception):
-    """A reply is not a valid NCCO; the message says why."""
+    """A reply is not a valid NCCO. The message says why."""
 
 
 def _actions(body: bytes) -> Actions:

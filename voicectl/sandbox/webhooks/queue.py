@@ -1,9 +1,11 @@
-"""The queue of requests to webhooks.
+"""The queues of requests to webhooks.
 
-Each receiver (a host and port) has its own queue, so a slow or dead receiver delays no other, unless so many calls
-wait for its replies that all slots of the client are taken. In a queue, each leg has a line. Its requests are sent in
-order, each after the reply to the one before, but a late reply delays the next request only briefly. The platform
-promises no order; tests may rely on this one if their receiver replies in time.
+Each receiver (a host and port) has its own queue, so a slow or dead receiver does not delay other receivers, unless
+so many calls wait for its replies that they take all slots of the client.
+
+In a queue, each leg or conversation has a line. The requests of a line are sent in order, each after the reply to the
+previous request. A late reply delays the next request only briefly. The platform does not guarantee any order, but
+tests may rely on this order if their receiver replies in time.
 """
 
 from __future__ import annotations
@@ -15,13 +17,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 PATIENCE_SECONDS = 0.5
-"""Longest time a request waits for the one before it in its line, in seconds of the host clock."""
+"""Longest time that a request waits for the previous request of its line, in seconds of the host clock."""
 
 AT_ONCE = 8
-"""Most requests to one receiver at a time, except those that a call waits for: a simple server queues five."""
+"""Maximum number of requests to one receiver at a time, except the requests that a call waits for.
+
+A simple server queues only five connections.
+"""
 
 MAX_QUEUED = 50_000
-"""Most unfinished requests for one receiver; beyond it, only requests that a call waits for are queued."""
+"""Maximum number of unfinished requests to one receiver, except the requests that a call waits for."""
 
 
 @dataclass(slots=True, eq=False)
@@ -30,8 +35,8 @@ class QueuedRequest:
 
     Attributes:
         make: Makes the request.
-        is_awaited: True if a call waits for the reply; such a request is sent within ``PATIENCE_SECONDS``.
-        task: The request under way; None before it is sent.
+        is_awaited: True if a call waits for the reply. Such a request is sent within ``PATIENCE_SECONDS``.
+        task: The task that makes the request, or None before the request is sent.
     """
 
     make: Callable[[], Coroutine[Any, Any, None]]
@@ -50,7 +55,7 @@ class WebhookQueue:
     """The queues of all receivers.
 
     Args:
-        most: See :data:`MAX_QUEUED`.
+        most: The maximum number of unfinished requests to one receiver; by default :data:`MAX_QUEUED`.
     """
 
     def __init__(self, most: int = MAX_QUEUED) -> None:
@@ -61,19 +66,19 @@ class WebhookQueue:
 
     @property
     def unfinished(self) -> int:
-        """Number of requests that wait or are under way."""
+        """The number of requests that are waiting or under way."""
         return sum(receiver.unfinished for receiver in self._receivers.values())
 
     def add(self, name: str, line: str, turn: QueuedRequest) -> bool:
-        """Queue a turn.
+        """Add a request to the queue of a receiver.
 
         Args:
             name: The receiver, as ``host:port``.
-            line: The line, named after a leg or conversation by its uuid.
+            line: The line of the request: the uuid of a leg or conversation.
             turn: The request.
 
         Returns:
-            False if the receiver's queue is full.
+            True if the request was queued, or False if the queue is full.
         """
         receiver = self._receivers.setdefault(name, _Receiver())
         if receiver.unfinished >= self._most and not turn.is_awaited:
@@ -89,7 +94,7 @@ class WebhookQueue:
         return True
 
     def cancel(self) -> list[asyncio.Task[None]]:
-        """Drop what waits, and cancel what is under way; return the tasks that have yet to end."""
+        """Drop the waiting requests and cancel those under way. Return the cancelled tasks, which have yet to end."""
         self._is_closed = True
         self._receivers.clear()
         cancelled = list(self._tasks)
@@ -112,7 +117,7 @@ class WebhookQueue:
             self._begin(name, receiver, turn)
 
     def _begin(self, name: str, receiver: _Receiver, turn: QueuedRequest) -> asyncio.Task[None]:
-        """Start *turn* if it has not started, and return its task."""
+        """Start the request *turn* if it has not started, and return its task."""
         if turn.task is None:
             turn.task = self._spawn(turn.make())
             turn.task.add_done_callback(lambda _task: self._end(name, receiver, turn))

@@ -1,4 +1,4 @@
-"""One request to a webhook: its encoding, its signature, sending it, and its reply.
+"""One request to a webhook: encoding, signing and sending the request, and the reply to it.
 
 Source: Vonage webhook reference, "delivery rules"; Vonage documentation on verifying signed webhooks.
 """
@@ -26,21 +26,21 @@ Sign = Callable[[bytes], str]
 
 
 SUCCESSES = range(200, 206)
-"""The statuses that count as delivered."""
+"""The HTTP statuses that mean that the request was delivered."""
 
-_PARTS_AT_ONCE = 100  # of a body, read before other tasks run: a receiver may send it byte by byte
+_PARTS_AT_ONCE = 100  # of a body, read before other tasks run, since a receiver may send single bytes
 
 _HEADERS = {
     "User-Agent": "voicectl-sandbox",
     "Accept": "application/json",
     "Accept-Encoding": "identity",
-    # Use a new connection for each request: a single-threaded server would block on one that is kept open.
+    # Use a new connection for each request: a connection that is kept open would block a single-threaded server.
     "Connection": "close",
 }
 
 
 class Unsendable(Exception):
-    """The request cannot be built from its fields or URL; the message says why."""
+    """The request cannot be built from its fields or URL. The message says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +48,9 @@ class Reply:
     """The result of one attempt.
 
     Attributes:
-        status: The HTTP status; None if none came.
-        body: The body, cut one byte after ``MAX_BODY``, so that it is still seen to be too long.
-        trouble: The error that kept the status or a part of the body away, in the platform's words; empty for none.
+        status: The HTTP status, or None if no status was received.
+        body: The body, cut one byte after ``MAX_BODY``, so that a body that is too long can be recognized.
+        trouble: The error that prevented receiving the whole reply, in the platform's words, or an empty string.
         is_timeout: True if the error is a time-out.
     """
 
@@ -75,23 +75,23 @@ class Reply:
 
 
 NO_ANSWER = Reply(trouble="Read timed out.", is_timeout=True)
-"""The reply of a receiver that does not answer in time."""
+"""The result if a receiver does not reply in time."""
 
 
 def build(hook: Hook, fields: dict[str, Any], sign: Sign | None) -> httpx.Request:
-    """Put *fields* into a request: as JSON for POST, into the query for GET.
+    """Build a request with *fields*: as a JSON body for POST, or in the query for GET.
 
-    The query of the URL is kept, but for parameters of the same names. In a query a scalar is its text, ``null``
-    an empty one, and an object or array its JSON.
+    The query of the URL is kept, except for parameters with the names of fields. In a query, a string is sent as it
+    is, ``null`` as an empty string, and any other value as JSON.
 
     Args:
         hook: The webhook, with its time-outs.
         fields: The fields to send.
-        sign: Returns the token of a payload; None for an unsigned request. The payload of a POST is its body; that
-            of a GET is the parameters as a JSON object, in their order and without spaces.
+        sign: Returns a signed token for a payload. If None, the request is not signed. The payload of a POST is the
+            body. The payload of a GET is a JSON object of the query's parameters, in order and without spaces.
 
     Raises:
-        Unsendable: A text is not valid Unicode, or the URL is not valid.
+        Unsendable: A field is not valid Unicode, or the URL is not valid.
     """
     try:
         url = httpx.URL(hook.url)
@@ -113,9 +113,10 @@ def build(hook: Hook, fields: dict[str, Any], sign: Sign | None) -> httpx.Reques
 
 
 async def send(request: httpx.Request) -> Reply:
-    """Send *request* once, over a new connection; follow no redirect, and raise no error of the receiver's.
+    """Send *request* once, over a new connection, without following redirects.
 
-    The whole exchange takes at most the connect and the read time-out together.
+    The reply describes any error of the receiver; no exception is raised for it. The whole exchange takes at most the
+    sum of the connect and read time-outs.
     """
     times = request.extensions["timeout"]
     status, body = None, bytearray()
@@ -149,20 +150,23 @@ async def send(request: httpx.Request) -> Reply:
 
 
 def without_password(url: str) -> str:
-    """Return *url* without user and password, for the log."""
+    """Return *url* without the user and password, for the log."""
     scheme, slashes, rest = url.partition("//")
     authority, slash, path = rest.partition("/")
     return f"{scheme}{slashes}{authority.rpartition('@')[2]}{slash}{path}"
 
 
 def compact(value: object) -> bytes:
-    """Return *value* as JSON without spaces, in UTF-8: the same bytes as ``JSON.stringify`` of the parsed value."""
-    # UTF-8 cannot encode half a surrogate pair, so it stays an escape.
+    """Return *value* as JSON without spaces, in UTF-8.
+
+    The bytes are the same as those that ``JSON.stringify`` returns for the parsed value.
+    """
+    # UTF-8 cannot encode half a surrogate pair, so this half stays an escape sequence.
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(errors="backslashreplace")
 
 
 def _cause(exc: BaseException, otherwise: str) -> str:
-    """Return the error of the sandbox's own side (DNS, descriptors) that caused *exc*, else *otherwise*."""
+    """Return a message for the local error (DNS, file descriptors) that caused *exc*, or *otherwise* if none did."""
     for each in causes(exc):
         if isinstance(each, socket.gaierror):
             return "The name cannot be resolved."
@@ -185,7 +189,7 @@ def _text(value: object) -> str:
 
 
 def _as_object(pairs: list[tuple[str, str]]) -> dict[str, str | list[str]]:
-    """Return the parameters as an object; a repeated one becomes an array, as common servers parse it."""
+    """Return the parameters as an object. A repeated parameter becomes an array, as common servers parse it."""
     found: dict[str, list[str]] = {}
     for name, value in pairs:
         found.setdefault(name, []).append(value)
@@ -194,5 +198,5 @@ def _as_object(pairs: list[tuple[str, str]]) -> dict[str, str | list[str]]:
 
 @cache
 def _tls() -> ssl.SSLContext:
-    """Return a TLS context, shared because making one takes longer than sending a request."""
+    """Return a TLS context. It is cached because creating a context takes longer than sending a request."""
     return httpx.create_ssl_context()

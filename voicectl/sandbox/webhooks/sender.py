@@ -1,6 +1,6 @@
 """Sending events to webhooks, and requesting NCCOs from them.
 
-Source: Vonage webhook reference, "delivery rules"; Application API v2 reference: URLs, methods, time-outs.
+Source: Vonage webhook reference, "delivery rules"; Application API v2 reference (URLs, methods, time-outs).
 """
 
 from __future__ import annotations
@@ -29,28 +29,28 @@ from voicectl.sandbox.webhooks.request import without_password
 from voicectl.voice.call import CallStatus
 
 REORDER_SECONDS = 1.0
-"""Longest time a reordered event waits for the next event of its leg, in seconds of the host clock."""
+"""Longest time that a reordered event waits for the next event of its leg, in seconds of the host clock."""
 
 _NEVER_ANSWERED = {"busy": "user", "unanswered": "user", "timeout": "platform", "failed": "platform"} | {
     "cancelled": "platform"
 }
-"""The statuses that no ``completed`` follows, and ``disconnected_by`` of the one that the fault adds."""
+"""The statuses that no ``completed`` follows, with ``disconnected_by`` for the ``completed`` that a fault adds."""
 
 
 class Webhooks:
-    """Sender of events and NCCO requests, in the background and many at once.
+    """A sender of events and NCCO requests, which sends many at a time in the background.
 
-    Nothing here raises an error of a receiver's. Each event and each request has one entry in the log, of the kind
-    ``webhook``, from the time at which it is queued; its ``attempts`` and ``outcome`` follow.
+    Errors of receivers are not raised. For each event and each request, one entry of the kind ``webhook`` is added to
+    the log when the event or request is queued. The ``attempts`` and the ``outcome`` are filled in later.
 
     Args:
         applications: The applications that own the webhooks.
-        sign: Returns the token of a payload, for the application with this id.
+        sign: Returns a signed token for a payload, given the application's id.
         faults: The faults to apply.
         log: The log.
         may_reach: Returns True if a URL is on a host that the sandbox may reach.
         region_url: Returns the base URL of a region, such as ``na-east``.
-        queue: The queue of waiting requests.
+        queue: The queue of requests, or None to create a queue.
     """
 
     def __init__(
@@ -72,16 +72,16 @@ class Webhooks:
         self._may_reach = may_reach
         self._queue = queue or WebhookQueue()
         self._held: dict[Delivery, asyncio.TimerHandle] = {}
-        self._behind: dict[tuple[str, str], Delivery] = {}  # those held until the next of their leg is sent
+        self._behind: dict[tuple[str, str], Delivery] = {}  # held until the next event of the leg is sent
         self._asked: set[asyncio.Future[Answer]] = set()
 
     @property
     def pending(self) -> int:
-        """Number of requests that are queued, held back or under way."""
+        """The number of requests that are queued, held back or under way."""
         return self._queue.unfinished + len(self._held)
 
     def send(self, event: Event) -> None:
-        """Send an event to its webhook, if there is one; ignore the reply."""
+        """Send an event to its webhook, if the event has a webhook, and ignore the reply."""
         delivery = self._addressed(event)
         if delivery is not None:
             self._post(delivery)
@@ -101,7 +101,7 @@ class Webhooks:
             self._post(self._delivery(entry, None, application, application.rtc_event, fields, line))
 
     async def ask(self, effect: Event | Fetch) -> Answer:
-        """Send an event or NCCO request and wait for the answer; return at once if there is no webhook."""
+        """Send an event or NCCO request, and wait for the answer. Return at once if there is no webhook."""
         delivery = self._addressed(effect)
         if delivery is None:
             return Answer(reason="there is no webhook")
@@ -116,7 +116,7 @@ class Webhooks:
             self._asked.discard(delivery.answer)
 
     def abandon(self) -> list[asyncio.Task[None]]:
-        """Drop all requests that are queued or under way; end every wait for a reply.
+        """Drop all requests that are queued, held back or under way, and end every wait for an answer.
 
         Returns:
             The tasks that are being cancelled.
@@ -142,7 +142,7 @@ class Webhooks:
         await asyncio.gather(*self.abandon(), return_exceptions=True)
 
     def _addressed(self, effect: Event | Fetch) -> Delivery | None:
-        """Return the delivery of *effect*; None if there is no webhook for it."""
+        """Return the delivery of *effect*, or None if there is no webhook for *effect*."""
         application = self._applications.by_id.get(effect.application_id)
         if application is None:
             return None
@@ -184,7 +184,7 @@ class Webhooks:
         )
 
     def _complete(self, event: Event) -> None:
-        """Send a ``completed`` after a call that was never answered, if a fault says so."""
+        """Send ``completed`` after the final status of a call that was never answered, if a fault requires this."""
         ended_by = _NEVER_ANSWERED.get(event.fields.get("status", ""))
         if event.kind is not Kind.STATUS or ended_by is None:
             return
@@ -224,7 +224,7 @@ class Webhooks:
     def _release(self, delivery: Delivery) -> None:
         timer = self._held.pop(delivery, None)
         if timer is None:
-            return  # it was dropped: too many were held back
+            return  # the delivery was dropped: too many were held back
         timer.cancel()
         if self._behind.get(delivery.place) is delivery:
             del self._behind[delivery.place]
@@ -254,7 +254,10 @@ class Webhooks:
 
 
 def _hook(own: Webhook | None, applications: Hook | None, read_seconds: float) -> Hook | None:
-    """Return the call's or action's *own* webhook, with the application's time-outs, else that of the application."""
+    """Return the webhook *own* of a call or action, with the application's time-outs, or the application's webhook.
+
+    The application's webhook is returned if *own* is None.
+    """
     if own is None:
         return applications
     times = applications or Hook(url=own.url, method=own.method, read_seconds=read_seconds)
