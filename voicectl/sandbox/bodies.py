@@ -1,4 +1,4 @@
-"""Reading JSON bodies, bounded in size and depth, and writing them."""
+"""Reading JSON bodies of limited size and depth, and writing JSON bodies."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ MAX_DEPTH = 64
 MASK = "***"
 
 MOST_LOGGED = 16_384
-"""Size of the largest body that the log keeps, in bytes."""
+"""Maximum size of a body that the log keeps, in bytes."""
 
 _SECRETS = {"api_secret", "authorization", "jwt", "password", "private_key", "token"}
 _USER_OF_URL = re.compile(r"(://)[^/?#\s]*@")
 
 
 class UnreadableBody(Exception):
-    """The body is not JSON, or it exceeds a limit; the message says why."""
+    """The body is not JSON, or exceeds a limit. The message says why."""
 
 
 class BodyTooLarge(Exception):
@@ -31,7 +31,10 @@ class BodyTooLarge(Exception):
 
 
 class Json(Response):
-    """A JSON answer in ASCII, so that half a surrogate pair in a text is returned as it was sent."""
+    """A JSON answer.
+
+    The answer is in ASCII, so that half a surrogate pair in a text is returned as it was sent.
+    """
 
     media_type = "application/json"
 
@@ -41,10 +44,10 @@ class Json(Response):
 
 
 def parse_json(data: bytes) -> Any:
-    """Read *data* strictly: UTF-8, no ``NaN``, at most :data:`MAX_DEPTH` deep.
+    """Parse *data* as strict JSON: in UTF-8, without ``NaN``, and nested at most :data:`MAX_DEPTH` deep.
 
     Raises:
-        UnreadableBody: The body breaks one of these rules.
+        UnreadableBody: *data* breaks one of these rules, or is larger than :data:`MAX_BODY` bytes.
     """
     if len(data) > MAX_BODY:
         raise UnreadableBody(f"larger than {MAX_BODY} bytes")
@@ -61,12 +64,17 @@ def parse_json(data: bytes) -> Any:
 
 
 def logged(value: Any, size: int) -> Any:
-    """Return a body of *size* bytes for the log: with credentials masked, or only its size if it is too large."""
+    """Return a body for the log, with secrets masked, or only the body's size if the body is too large.
+
+    Args:
+        value: The parsed body.
+        size: The size of the body, in bytes.
+    """
     return without_secrets(value) if size <= MOST_LOGGED else f"({size} bytes, not kept)"
 
 
 def without_secrets(value: Any) -> Any:
-    """Return *value* with secrets masked: fields that are named like one, and users and passwords in URLs."""
+    """Return *value* with secrets masked: fields with names such as ``token``, and users and passwords in URLs."""
     match value:
         case list():
             return [without_secrets(each) for each in value]
@@ -81,16 +89,16 @@ def without_secrets(value: Any) -> Any:
 
 
 def is_json(request: Request) -> bool:
-    """Return True if the Content-Type is JSON."""
+    """Return True if the Content-Type of *request* is JSON."""
     media_type = request.headers.get("content-type", "").partition(";")[0]
     return media_type.strip().lower() == "application/json"
 
 
 async def read_body(request: Request) -> bytes:
-    """Read the whole body.
+    """Return the whole body of *request*.
 
     Raises:
-        BodyTooLarge: The body is larger than :data:`MAX_BODY`; the rest of it is not read.
+        BodyTooLarge: The body is larger than :data:`MAX_BODY` bytes. The rest of the body is not read.
     """
     body = bytearray()
     async for part in request.stream():

@@ -1,6 +1,6 @@
 """The call clock, which times ringing, speech, timers and the far ends.
 
-It follows the host clock, faster if asked, or is frozen and moves only when it is advanced.
+The call clock runs at a multiple of the speed of the host clock. A frozen call clock moves only when it is advanced.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from voicectl.clock import Clock
 DAY_MS = 86_400_000
 
 FROZEN_START = 1_767_225_600_000
-"""Start of a frozen clock, 2026-01-01T00:00:00Z: the same in every run, so that logs can be compared."""
+"""Start of a frozen clock: 2026-01-01T00:00:00Z, in milliseconds since 1970.
+
+All runs have the same start, so that logs can be compared.
+"""
 
 
 class CallClock:
@@ -18,7 +21,7 @@ class CallClock:
 
     Args:
         clock: The host clock.
-        speed: How many times faster than the host clock this one runs.
+        speed: The speed of this clock relative to the host clock.
         frozen: True if only :meth:`skip_to` moves it.
     """
 
@@ -29,13 +32,13 @@ class CallClock:
         self._offset = FROZEN_START if frozen else round(clock.time() * 1000)
 
     def now(self) -> int:
-        """Return the current time of this clock."""
+        """Return the current time of this clock, in milliseconds since 1970."""
         return self._offset + round((self._clock.monotonic() - self._origin) * 1000 * self._speed)
 
     def skip_to(self, moment: int) -> None:
-        """Jump forward to *moment*; do nothing if it has passed."""
+        """Jump forward to *moment*. Do nothing if *moment* has passed."""
         self._offset += max(0, moment - self.now())
 
     def host_seconds_until(self, moment: int) -> float | None:
-        """Return the seconds of the host clock until *moment*; None if this clock is frozen."""
+        """Return the seconds on the host clock until *moment*, or None if this clock is frozen."""
         return max(0, moment - self.now()) / 1000 / self._speed if self._speed else None

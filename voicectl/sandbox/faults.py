@@ -15,10 +15,10 @@ from voicectl.sandbox.telephony.effects import Kind
 ANY = "any"
 
 ANSWER = "answer"
-"""The kind of webhook that stands for all requests for an NCCO, beside the kinds of event."""
+"""The kind of webhook for all requests for an NCCO. The other kinds of webhook are kinds of event."""
 
 RTC = "rtc"
-"""The kind of webhook that stands for all events of conversations."""
+"""The kind of webhook for all events of conversations."""
 
 
 class FaultType(StrEnum):
@@ -42,7 +42,7 @@ class FaultType(StrEnum):
 
 _OPERATIONS = tuple(Operation)
 _BY_TOKEN = tuple(operation for operation in Operation if "Application" not in operation)
-"""Operations that take a token; the Application API takes the account's key and secret instead."""
+"""Operations that take a token. The Application API takes the account's key and secret instead."""
 
 _EVENTS = (*Kind, RTC)
 _WEBHOOKS = (*_EVENTS, ANSWER)
@@ -63,13 +63,13 @@ _STRIKES: dict[FaultType, tuple[str, ...]] = {
     FaultType.WEBHOOK_COMPLETED: (Kind.STATUS,),
     FaultType.ANSWER_TIMEOUT: (ANSWER,),
 }
-"""The places that each fault can strike: operations of the API, or kinds of webhook."""
+"""The operations of the API, or the kinds of webhook, that each fault can affect."""
 
 REQUEST_FAULTS = frozenset(what for what, places in _STRIKES.items() if places[0] in set(Operation))
-"""The faults that strike a request to the platform."""
+"""The faults that affect a request to the platform."""
 
 WEBHOOK_FAULTS = frozenset(_STRIKES) - REQUEST_FAULTS - {FaultType.WEBHOOK_COMPLETED}
-"""The faults that strike a request to a webhook; ``webhook-completed`` sends an extra one instead."""
+"""The faults that affect a request to a webhook. ``webhook-completed`` is not included: it sends an extra request."""
 
 _BELONGS_TO = {
     "code": (FaultType.STATUS,),
@@ -82,20 +82,21 @@ _SHOWN = ("what", "on", "code", "seconds", "retry_after", "times", "probability"
 
 @dataclass(slots=True, kw_only=True)
 class Fault:
-    """One fault, and how often it has struck.
+    """A fault, and the number of times it has been triggered.
 
     Attributes:
-        on: The operation or kind of webhook that it strikes; ``any`` for all that it can strike.
-        code: The HTTP status that ``status`` returns.
-        seconds: Seconds for which ``delay`` holds back the answer, or ``webhook-delay`` the request (host clock).
-        retry_after: The ``Retry-After`` of ``rate-limit``, in seconds; None for no such header.
-        times: How often it can strike; None for no limit.
-        probability: The chance that it strikes, from 0 to 1.
-        after: Seconds from its addition until it begins to strike, as given.
-        lasting: Seconds for which it strikes from then on, as given; None for no end.
-        begins: The time at which it begins to strike, on the host's monotonic clock.
-        chance: Its own random generator, so that other faults do not affect when it strikes.
-        struck: How often it has struck.
+        on: The operation or kind of webhook that the fault affects, or ``any`` for all that the fault can affect.
+        code: The HTTP status that a ``status`` fault returns.
+        seconds: How long ``delay`` holds back the answer, or ``webhook-delay`` the request, in seconds of the host
+            clock.
+        retry_after: The ``Retry-After`` header of ``rate-limit``, in seconds, or None for no such header.
+        times: The maximum number of times the fault can be triggered, or None for no limit.
+        probability: The probability that the fault is triggered, from 0 to 1.
+        after: The delay before the fault becomes active, in seconds, or None if no delay was given.
+        lasting: How long the fault stays active, in seconds, or None for no end.
+        begins: The time at which the fault becomes active, on the host's monotonic clock.
+        chance: The random generator for this fault alone, so that other faults do not affect when it is triggered.
+        struck: The number of times the fault has been triggered.
     """
 
     id: int
@@ -113,7 +114,12 @@ class Fault:
     struck: int = 0
 
     def strikes(self, place: str, now: float) -> bool:
-        """Return True if it strikes *place*, an operation or kind of webhook, this time, and count the strike."""
+        """Return True if the fault is triggered, and count this time.
+
+        Args:
+            place: The operation or kind of webhook.
+            now: The time on the host's monotonic clock.
+        """
         can_strike = self.on in (ANY, place) and place in _STRIKES[self.what]
         if not can_strike or now < self.begins or self.is_spent(now):
             return False
@@ -123,7 +129,7 @@ class Fault:
         return True
 
     def is_spent(self, now: float) -> bool:
-        """Return True if it will not strike again."""
+        """Return True if the fault cannot be triggered again."""
         used_up = self.times is not None and self.struck >= self.times
         return used_up or (self.lasting is not None and now >= self.begins + self.lasting)
 
@@ -134,11 +140,11 @@ class Fault:
 
 
 class Faults:
-    """The faults that were added, in that order.
+    """All faults, in the order in which they were added.
 
     Args:
-        seed: Determines the random choices.
-        monotonic: The host clock, by which faults begin and end.
+        seed: The seed for the random choices.
+        monotonic: Returns the time of the host's monotonic clock, by which faults begin and end.
     """
 
     def __init__(self, seed: int, monotonic: Callable[[], float]) -> None:
@@ -152,13 +158,13 @@ class Faults:
 
         Args:
             raw: ``what``, and optionally ``on``, ``code``, ``seconds``, ``retry_after``, ``times``,
-                ``probability``, ``after`` (seconds from now) and ``lasting`` (seconds from then).
+                ``probability``, ``after`` (in seconds) and ``lasting`` (in seconds from the end of ``after``).
 
         Returns:
             The fault as :meth:`Fault.to_json` shows it.
 
         Raises:
-            Invalid: The description breaks the rules.
+            Invalid: A field breaks the rules.
         """
         fields = Fields(raw)
         what = fields.choice("what", FaultType, required=True)
@@ -193,7 +199,7 @@ class Faults:
         return fault.to_json(self._monotonic())
 
     def strike(self, place: str, among: Collection[FaultType] = REQUEST_FAULTS) -> Fault | None:
-        """Return the first fault that strikes now, or None, and count the strike.
+        """Return the first fault that is triggered now, or None, and count this time.
 
         Args:
             place: An operation of the API, or a kind of webhook.
@@ -207,10 +213,10 @@ class Faults:
         self._faults.clear()
 
     def remove(self, id_: int) -> bool:
-        """Remove one fault.
+        """Remove the fault *id_*.
 
         Returns:
-            False if there is no fault with this id.
+            True if the fault was removed, or False if there is no fault with the id *id_*.
         """
         kept = [fault for fault in self._faults if fault.id != id_]
         is_found = len(kept) < len(self._faults)
@@ -218,11 +224,11 @@ class Faults:
         return is_found
 
     def to_json(self) -> list[dict[str, Any]]:
-        """Return all faults, including those that will not strike again."""
+        """Return all faults, including those that cannot be triggered again."""
         return [fault.to_json(self._monotonic()) for fault in self._faults]
 
     @property
     def pending(self) -> int:
-        """Number of faults that can still strike."""
+        """The number of faults that can still be triggered."""
         now = self._monotonic()
         return sum(not fault.is_spent(now) for fault in self._faults)

@@ -1,4 +1,7 @@
-"""Rate limits, on the host clock: per second 3 new calls (``connect`` counts as one) and 15 other requests."""
+"""The rate limits: 3 new calls and 15 other requests per second of the host clock.
+
+A call that ``connect`` places counts as a new call.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,13 @@ from collections.abc import Callable
 CREATES_PER_SECOND = 3
 OTHERS_PER_SECOND = 15
 GRACE_SECONDS = 0.1
-"""Seconds by which a request may come too early, since clocks and networks jitter."""
+"""How early a request may arrive without being refused, in seconds, since clocks and networks jitter."""
 
 
 class TokenBucket:
-    """A bucket that holds as many tokens as it receives in a second, and starts full.
+    """A token bucket, which starts full and holds as many tokens as it receives in a second.
 
-    Its whole state is one number: the time at which it will be full again.
+    The only state is the time at which the bucket will be full again.
     """
 
     def __init__(self, per_second: int, monotonic: Callable[[], float]) -> None:
@@ -23,7 +26,7 @@ class TokenBucket:
         self._full_at = monotonic()
 
     def take(self) -> bool:
-        """Take a token; return False if the bucket is empty."""
+        """Take a token and return True, or return False if the bucket is empty."""
         now = self._monotonic()
         if self._full_at - now > self._depth:
             return False
@@ -32,16 +35,16 @@ class TokenBucket:
 
 
 class Limits:
-    """The rate limits, shared by all applications; without *enabled*, nothing is limited."""
+    """The rate limits, which all applications share. If *enabled* is False, nothing is limited."""
 
     def __init__(self, monotonic: Callable[[], float], *, enabled: bool) -> None:
         self._creates = TokenBucket(CREATES_PER_SECOND, monotonic) if enabled else None
         self._others = TokenBucket(OTHERS_PER_SECOND, monotonic) if enabled else None
 
     def allow_create(self) -> bool:
-        """Return True if one more call may be placed now, by a request or by ``connect``, and count it."""
+        """Return True if another call may be placed now, by a request or by ``connect``, and count the call."""
         return self._creates is None or self._creates.take()
 
     def allow_other(self) -> bool:
-        """Return True if one more request of another kind is allowed now, and count it."""
+        """Return True if another request of a different kind is allowed now, and count the request."""
         return self._others is None or self._others.take()

@@ -1,4 +1,4 @@
-"""The log: every request, event and webhook, changes of WebSockets, and remarks, numbered from 1."""
+"""The log of requests, events, webhooks, WebSocket changes, actions of parties, and remarks."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from typing import Any
 from voicectl.times import rfc3339
 
 KEPT = 100_000
-"""Most entries that are kept; the oldest are dropped first."""
+"""Maximum number of entries that are kept. The oldest entries are dropped first."""
 
 
 class Log:
-    """The entries of a log, each a JSON object with ``n``, ``kind``, ``host_time`` and ``call_time``.
+    """A log, whose entries are JSON objects with ``n``, ``kind``, ``host_time``, ``call_time`` and other fields.
+
+    ``n`` is the number of the entry; the first entry has the number 1.
 
     Args:
         host_time: Returns the time of the host clock, in Unix seconds.
@@ -28,12 +30,15 @@ class Log:
         self._call_time = call_time
 
     def add(self, kind: str, *, at: int | None = None, **fields: Any) -> dict[str, Any]:
-        """Add an entry and return it; its fields may change later (a request's ``status``, once it is answered).
+        """Add an entry, and return it.
+
+        The caller may change the entry later: for example, it sets the ``status`` of a request after the answer.
 
         Args:
-            kind: ``request``, ``webhook``, ``websocket``, ``party``, ``remark``, or an event's: ``status`` ...
-            at: The time of the call clock; None means now.
-            fields: The other fields; None becomes ``null``.
+            kind: ``request``, ``webhook``, ``websocket``, ``party``, ``remark``, or the kind of an event, such as
+                ``status``.
+            at: The time on the call clock, in milliseconds, or None for the current time.
+            fields: The other fields. None becomes ``null``.
         """
         self._written += 1
         entry = {
@@ -47,6 +52,6 @@ class Log:
         return entry
 
     def since(self, n: int) -> Iterator[dict[str, Any]]:
-        """Return the entries after number *n* that are still kept, in order."""
+        """Return the entries after the entry with number *n*, in order. Dropped entries are missing."""
         first = self._written - len(self._entries)
         return islice(self._entries, max(0, n - first), None)

@@ -1,4 +1,4 @@
-"""The operations of the platform's APIs, by their names in the OpenAPI descriptions."""
+"""The operations of the platform's APIs, with their names in the OpenAPI descriptions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from enum import StrEnum
 
 
 class Operation(StrEnum):
-    """An operation of an API. The descriptions lack the two for real-time digits, named here by analogy."""
+    """An operation of an API.
+
+    The OpenAPI descriptions lack the two operations for real-time digits, which are named by analogy here.
+    """
 
     GET_CALLS = "getCalls"
     CREATE_CALL = "createCall"

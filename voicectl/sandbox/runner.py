@@ -1,4 +1,4 @@
-"""Serving a sandbox on loopback ports (one global, one for each region), in the foreground or from a thread."""
+"""Serving a sandbox on loopback ports (one global port, one for each region), in the foreground or in a thread."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from voicectl.sandbox.platform import Sandbox
 from voicectl.voice.call import Region
 
 LOOPBACK = ("127.0.0.1", "::1")
-"""The only addresses to serve on, since any client can act as every outside party."""
+"""The only addresses on which a sandbox may be served, since any client can act as the outside parties."""
 
 PORT = 4010
 MAX_PORT = 65_535 - len(Region)
 """Highest base port that leaves enough ports after it for the regions."""
 
 GRACE_SECONDS = 2.0
-"""Seconds for which a request under way may go on when the server stops."""
+"""How long a request under way may continue after the server begins to stop, in seconds."""
 
 
 class PortTaken(OSError):
-    """A port is not free; nothing was started.
+    """A port is not free, so nothing was started.
 
     Attributes:
-        port: The port, one of the seven that a sandbox needs.
+        port: The port that is not free, one of the seven that a sandbox needs.
     """
 
     def __init__(self, port: int, exc: OSError) -> None:
@@ -48,20 +48,20 @@ def serve(
     port: int = PORT,
     on_ready: Callable[[str], None] = lambda _url: None,
 ) -> int | None:
-    """Serve until SIGINT, SIGTERM or ``POST /sandbox/stop``.
+    """Serve *sandbox* until SIGINT, SIGTERM or ``POST /sandbox/stop``.
 
     Args:
         sandbox: The sandbox, which can be served only once.
         host: A loopback address.
-        port: The port of the base URL, at most ``MAX_PORT``; the regions use the ports after it, in the order of
-            :class:`Region`. 0 means any free ports.
+        port: The port of the base URL, at most ``MAX_PORT``. The regions use the ports after it, in the order of
+            :class:`Region`. If *port* is 0, free ports are chosen.
         on_ready: Called with the base URL once the server answers requests.
 
     Returns:
-        The signal that ended it; None if a request stopped it.
+        The signal that stopped the server, or None if a request stopped the server.
 
     Raises:
-        PortTaken: A port is not free; nothing was started.
+        PortTaken: A port is not free, so nothing was started.
         ValueError: *host* is not a loopback address.
     """
     caught: list[int] = []
@@ -88,14 +88,14 @@ def serve(
 
 @contextmanager
 def running(sandbox: Sandbox, *, port: int = 0) -> Iterator[str]:
-    """Serve from a thread while the block runs, and yield the base URL.
+    """Serve *sandbox* in a thread while the ``with`` block runs, and yield the base URL.
 
     Args:
         sandbox: The sandbox, which can be served only once.
-        port: See :func:`serve`.
+        port: The port of the base URL, as for :func:`serve`.
 
     Raises:
-        PortTaken: A port is not free; nothing was started.
+        PortTaken: A port is not free, so nothing was started.
     """
 
     async def main(on_ready: Callable[[Callable[[], None]], None]) -> None:
@@ -107,7 +107,7 @@ def running(sandbox: Sandbox, *, port: int = 0) -> Iterator[str]:
 
 @contextmanager
 def _all_descriptors() -> Iterator[None]:
-    """Raise the limit of open files to its maximum, since each connection needs a file descriptor."""
+    """Raise the limit on open files to its maximum, since each connection needs a file descriptor."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):  # some systems have a lower limit of their own
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -119,7 +119,7 @@ def _all_descriptors() -> Iterator[None]:
 
 @contextmanager
 def _listening(host: str, port: int) -> Iterator[list[socket.socket]]:
-    """Open the socket of the base URL and then one for each region; open all of them or none."""
+    """Open the socket of the base URL, and one socket for each region. If one cannot be opened, close all of them."""
     if host not in LOOPBACK:
         raise ValueError(f"{host!r} is not a loopback address: {' or '.join(LOOPBACK)}")
     ports = range(port, port + 1 + len(Region)) if port else [0] * (1 + len(Region))
@@ -148,10 +148,10 @@ async def _serve(sandbox: Sandbox, sockets: list[socket.socket], on_ready: Calla
     answering = app_of(sandbox)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        with suppress(asyncio.CancelledError):  # cancelled on shutdown; the server would log it as an error
+        with suppress(asyncio.CancelledError):  # raised on shutdown; the server would log an error
             await answering(scope, receive, send)
 
-    # The front writes Date from the host clock of the sandbox.
+    # The front sets the Date header from the host clock of the sandbox.
     http_config = config(app, _protocol(sandbox), loop="asyncio", date_header=False)
     server = _Server(http_config, sandbox, on_ready)
     async with asyncio.TaskGroup() as tasks:
@@ -161,7 +161,10 @@ async def _serve(sandbox: Sandbox, sockets: list[socket.socket], on_ready: Calla
 
 
 class _Server(Server):
-    """Uvicorn's server, stopped at once by ``sandbox.stopping``; its own main loop only checks every 100 ms."""
+    """Uvicorn's server, which stops as soon as ``sandbox.stopping`` is set.
+
+    Uvicorn's own main loop checks only every 100 ms whether to stop.
+    """
 
     def __init__(self, config: uvicorn.Config, sandbox: Sandbox, on_ready: Callable[[str], None]) -> None:
         super().__init__(config)
@@ -176,7 +179,7 @@ class _Server(Server):
         loop, tasks = asyncio.get_running_loop(), self.server_state.tasks
         for sock in (sock for server in self.servers for sock in server.sockets):
             loop.remove_reader(sock)
-        # Let a socket that was just accepted become a connection first: a closed server would lose it.
+        # Let a socket that was just accepted become a connection first: a closed server would lose the socket.
         for _ in range(2):
             await asyncio.sleep(0)
         for server in self.servers:
@@ -189,7 +192,7 @@ class _Server(Server):
 
 
 def _protocol(sandbox: Sandbox) -> type[H11Protocol]:
-    """Return Uvicorn's protocol, registering each connection with the sandbox so that a fault can close it."""
+    """Return Uvicorn's protocol, extended to register each connection with *sandbox*, so that faults can close it."""
 
     class Protocol(H11Protocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
