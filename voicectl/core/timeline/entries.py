@@ -1,7 +1,7 @@
 """Entries of a timeline, from each source: the API, webhook events, the journal and the action log.
 
-One :class:`Happening` is one report from one source. Speech and keypresses may be secret, and users share traces: an
-entry has only their length. The event store has the content, under the event's id.
+Each :class:`Happening` is one report from one source. Speech and keypresses may be secret, and users share traces, so
+an entry has only their length. Their content stays in the event store, under the event's id.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from voicectl.voice.call import Call
 
 MAX_TEXT = 160
-"""Most characters of a text that a trace shows; the store has the whole text."""
+"""The maximum number of characters of a text that a trace shows. The event store has the whole text."""
 
 CREATE = "create"
 DONE = "done"
@@ -48,7 +48,7 @@ _FACTS: dict[str, tuple[str, ...]] = {
     Route.RTC: ("from", "reason"),
 }
 _FIRST_TIME = -62_135_596_800.0
-_LAST_TIME = 253_402_300_799.0  # the years 1 to 9999
+_LAST_TIME = 253_402_300_799.0  # _FIRST_TIME and _LAST_TIME: the years 1 to 9999
 
 
 class Source(StrEnum):
@@ -65,7 +65,7 @@ _SOURCES = list(Source)
 
 
 class Sort(IntEnum):
-    """The place of an entry in the order of cause and effect, which holds whatever the clocks say."""
+    """The sort of an entry, for the order of cause and effect. This order holds even if the clocks contradict it."""
 
     ASKED = 0
     SETTLED = 1
@@ -79,18 +79,19 @@ class Happening:
     """One thing that happened to a leg, or in a conversation.
 
     Attributes:
-        at: The time in Unix seconds by the source's clock; None if no source gives it.
-        by: If *at* is None, the time by which it had happened; None if that is not known either.
-        uuid: The leg, in the form of :func:`.leg_key`, in a finished trace as reported; None if it concerns no leg.
+        at: The time in Unix seconds, by the source's clock, or None if no source gives a time.
+        by: If *at* is None, a time by which the thing had already happened, or None if that is not known either.
+        uuid: The leg's id, or None if no leg is concerned. The id has the form of :func:`.leg_key`, but in a finished
+            trace the form in which it was reported.
         what: A status, a kind of event, or an action from this machine such as ``mute``.
-        identity: Equal for repeated reports of the same thing.
-        facts: Details, as texts by name.
-        conversation: The conversation that it happened in, or that the leg went to.
+        identity: A value that is equal in all reports of the same thing.
+        facts: The details: texts by name.
+        conversation: The conversation in which the thing happened, or to which the leg was moved.
         left: The conversation that the leg left.
-        outcome: The outcome of an action: ``done``, ``already``, ``unknown``, ``failed``.
-        events: The ids of the events that reported it.
-        repeats: Number of times that one of these events was received again.
-        reference: The reference of a call that this machine asked for.
+        outcome: The outcome of an action, such as ``done``, ``already``, ``unknown`` or ``failed``.
+        events: The ids of the events that reported the thing.
+        repeats: How often these events were received again.
+        reference: The reference of the call, if this machine asked for the call.
     """
 
     sort: Sort
@@ -110,18 +111,18 @@ class Happening:
 
     @property
     def is_ours(self) -> bool:
-        """True if its time is by this machine's clock."""
+        """True if the time was taken from this machine's clock."""
         return self.sources[0] in (Source.JOURNAL, Source.HERE)
 
     @property
     def time(self) -> float:
-        """The best known time; infinite if none is known."""
+        """The best known time, in Unix seconds, or infinity if no time is known."""
         known = self.at if self.at is not None else self.by
         return math.inf if known is None else known
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """Sort key of a total order, independent of the order of reading."""
+        """The sort key of the entry. It defines a total order, which does not depend on the order of reading."""
         return (
             self.time,
             self.sort,
@@ -135,10 +136,10 @@ class Happening:
 
 
 def of_call(call: Call, asked_at: float) -> Iterator[Happening]:
-    """Yield the entries of a record: its status and, if the leg has ended, the time of its answer.
+    """Yield the entries of an API record: the leg's status and, for an ended leg, the time of the answer.
 
     Args:
-        asked_at: The time at which the API returned it, in Unix seconds.
+        asked_at: The time at which the API returned the record, in Unix seconds.
     """
     uuid = leg_key(call.uuid)
     conversation = call.conversation_uuid or None
@@ -165,7 +166,7 @@ def of_call(call: Call, asked_at: float) -> Iterator[Happening]:
 
 
 def of_event(stored: Stored) -> Happening:
-    """Return the entry of a stored event."""
+    """Return the entry for a stored event."""
     arrival = stored.arrival
     fields = arrival.fields
     at = _calendar(arrival.told)
@@ -187,7 +188,7 @@ def of_event(stored: Stored) -> Happening:
 
 
 def of_note(note: Note) -> Happening:
-    """Return the entry of an action from this machine."""
+    """Return the entry for an action from this machine."""
     facts = {each: _cut(_text(value)) for each, value in note.detail.items()}
     detail = json.dumps(note.detail, sort_keys=True, default=str)
     if note.outcome != DONE:
@@ -205,10 +206,10 @@ def of_note(note: Note) -> Happening:
 
 
 def of_intent(intent: Intent, uuid: str | None) -> Iterator[Happening]:
-    """Yield the entries of a request for a call: the request, and its outcome if that is known.
+    """Yield the entries for a request for a call: the request itself and, if known, its outcome.
 
     Args:
-        uuid: The leg that it created; None if that is not known.
+        uuid: The id of the leg that the request created, or None if the leg is not known.
     """
     leg = None if uuid is None else leg_key(uuid)
 
@@ -237,9 +238,10 @@ def of_intent(intent: Intent, uuid: str | None) -> Iterator[Happening]:
 
 
 def merged(same: Iterable[Happening]) -> Happening:
-    """Merge several reports of one thing, with the same result for every order of them.
+    """Merge several reports of one thing. The result does not depend on the order of the reports.
 
-    An event has more details than a record, and the journal more than the action log, so their values win.
+    Values from events and the journal are preferred: an event has more details than an API record, and the journal
+    has more than the action log.
     """
     every = sorted(same, key=lambda each: (not each.events and each.reference is None, each.key))
     first = every[0]
@@ -265,13 +267,13 @@ def merged(same: Iterable[Happening]) -> Happening:
 
 
 def _identified(arrival: Arrival, at: float | None) -> tuple[Sort, str, tuple[str, ...]]:
-    """Return the place of an event in the order of causes, its name, and its identity."""
+    """Return an event's place in the order of cause and effect, its name, and its identity."""
     fields = arrival.fields
     if arrival.kind == Kind.STATUS and arrival.leg is not None and arrival.status is not None:
         reported = ("status", arrival.status, _text(fields.get("sub_state") or ""))
         return Sort.STATUS, _cut(arrival.status), reported if at is None else (*reported, repr(at))
     what = arrival.status if arrival.kind in (Kind.STATUS, Route.RTC) and arrival.status else arrival.kind
-    if is_about_event(fields):  # the fallback URL got an event that the event URL did not accept
+    if is_about_event(fields):  # the fallback URL received an event that the event URL did not accept
         fields = {each: value for each, value in fields.items() if each not in _ADDED_BY_FALLBACK}
     whole = json.dumps(fields, sort_keys=True, default=str) if fields else arrival.key.hex()
     return Sort.OTHER, _cut(what), (arrival.kind, whole)
@@ -319,5 +321,5 @@ def _cut(text: str) -> str:
 
 
 def _calendar(at: float | None) -> float | None:
-    """Return *at* if it is in the years 1 to 9999; else None."""
+    """Return *at* if it is in the years 1 to 9999, or None."""
     return at if at is not None and _FIRST_TIME <= at <= _LAST_TIME else None

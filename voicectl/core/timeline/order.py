@@ -1,29 +1,35 @@
-"""The order of a trace: reports from several sources become one sequence, and gaps in it are named."""
+"""Orders the reports of several sources into one trace, and finds the gaps in it."""
 
 # How a trace is ordered
 #
-# Two clocks are involved: the platform's (events, records) and this machine's (journal, action log). They differ, and
-# events may carry no time at all, only the time by which they had happened. So causes outrank clocks.
+# Two clocks are involved: the platform's (events, records) and this machine's (journal, action log). The clocks
+# differ. An event may have no time of its own, only the time of its receipt. So cause and effect count more than the
+# clocks.
 #
-# 1. Each thing once (_collapsed). Reports of the same thing share a place (sort, leg, identity) and are merged. The
-#    API's record of a status joins the event of that status, and a "create" of the action log joins the journal's.
-# 2. The offset (_clock_ahead). Causality bounds it: a call is asked for before its first verified report, an action
-#    is noted at most NOTED_SECONDS after its effect, and a leg begins before an action on it succeeds. Only an offset
-#    that these bounds force, and that exceeds CLOCK_DIFFERENCE_SECONDS, is used. It is reported as a gap.
-# 3. Times (_ordered). Each entry gets the time of its own clock, minus the offset if that is this machine's. Then a
-#    cause that is later than its effect is moved back to the effect's time, never the effect forward:
-#      - a status is no later than any status of higher rank of the same leg;
+# 1. Merging (_collapsed). Reports of the same thing have the same place (sort, leg, identity) and are merged. The
+#    API's record of a status is merged with the event of that status, and a "create" of the action log with the
+#    journal's.
+# 2. The offset (_clock_ahead). Cause and effect limit the offset between the clocks: a call is asked for before its
+#    first verified report, an action is noted at most NOTED_SECONDS after its effect, and a leg begins before an
+#    action on it succeeds. An offset is assumed only if these limits require it and it exceeds
+#    CLOCK_DIFFERENCE_SECONDS. The offset is reported as a gap.
+# 3. Times (_ordered). Each entry gets the time of its own clock. If that is this machine's clock, the offset is
+#    subtracted. Then each cause that is later than its effect is moved back to the effect's time. An effect is never
+#    moved forward. The rules are:
+#      - a status is no later than any status of the same leg with a higher rank;
 #      - an action is no later than its effect (_EFFECTS), paired in order (_paired);
 #      - the first statuses of a leg are no later than the first successful action on it;
 #      - the request for a call is no later than anything that happened to its leg.
-# 4. Sorting by (time, level, key). Level breaks ties in the direction of causes: request, its outcome, statuses up to
-#    ringing, actions, statuses up to the detection of a machine, other events, final statuses. Entries without any
-#    time are last. An entry whose time was changed is marked as reordered.
-# 5. Gaps. In the ordered sequence of each leg, find statuses that it implies but does not contain, moves between
-#    conversations that nothing explains, missing ends, and actions in doubt.
+# 4. Sorting by (time, level, key). Entries of the same time are sorted by level, so that causes come before effects:
+#    request, outcome of the request, statuses up to ringing, actions, statuses up to the detection of a machine,
+#    other events, final statuses. Entries without any time come last. An entry whose time was changed is marked as
+#    reordered.
+# 5. Gaps. In the ordered sequence of each leg, these gaps are found: statuses that the sequence implies but does not
+#    contain, moves between conversations that nothing explains, missing ends, and actions in doubt.
 #
-# Invariant: the result depends on the set of reports only, not on the order in which they were read. Every choice
-# among equals therefore goes by Happening.key, which is total, and the input is sorted by it before merging.
+# Invariant: the result depends only on the set of reports, not on the order in which they were read. Therefore every
+# choice among equal entries is made by Happening.key, which is a total order, and the input is sorted by this key
+# before merging.
 
 from __future__ import annotations
 
@@ -45,13 +51,16 @@ if TYPE_CHECKING:
     from voicectl.voice.call import Call
 
 NOTED_SECONDS = 20.0
-"""Longest time from an action to its entry in the action log, in seconds: the entry is made after the answer."""
+"""How long after an action its entry in the action log may be made, in seconds. It is made after the API answers."""
 
 PAIRED_SECONDS = 60.0
-"""Most seconds between an action and its effect, if there are more of one kind than of the other."""
+"""How far an action and its effect may be apart, in seconds, if a leg has more actions than effects or vice versa."""
 
 CLOCK_DIFFERENCE_SECONDS = 2.0
-"""Least difference of clocks that is reported, in seconds: rounded times and latency explain smaller ones."""
+"""The smallest difference between the clocks that is reported, in seconds.
+
+Rounded times and latency explain smaller differences.
+"""
 
 _END = "end"
 _EFFECTS: dict[str, str] = {
@@ -66,7 +75,10 @@ _EFFECTS: dict[str, str] = {
     "stream": "audio:play",
     "dtmf": "audio:dtmf",
 }
-"""The event or status that reports the effect of an action; names with ``audio:`` are RTC events."""
+"""For each action, the event or status that reports its effect.
+
+Names that begin with ``audio:`` are those of RTC events.
+"""
 
 _KEY = attrgetter("key")
 _DONE = (DONE, ALREADY)
@@ -77,13 +89,13 @@ _DETECTED, _FINAL = rank(HUMAN), rank(CallStatus.COMPLETED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """Something that must have happened, or may have, and that no source reports.
+    """Something that no source reports, although it must have happened or may have happened.
 
     Attributes:
-        uuid: The leg; None if the gap concerns the whole trace.
-        what: The missing part: a status, ``transfer``, ``end``, ``events``, ``api``, ``clock`` ...
-        detail: The reason for naming it.
-        at: Its time in Unix seconds; None if that is not known.
+        uuid: The leg's id, or None if the gap concerns the whole trace.
+        what: What is missing: a status, or for example ``transfer``, ``end``, ``events``, ``api`` or ``clock``.
+        detail: The reason for reporting the gap.
+        at: The time of what is missing, in Unix seconds, or None if the time is not known.
     """
 
     uuid: str | None = None
@@ -96,7 +108,7 @@ class Step(NamedTuple):
     """One line of a trace.
 
     Attributes:
-        is_reordered: True if it is not where its own clock would put it.
+        is_reordered: True if the step's place differs from the one that its own clock gives it.
     """
 
     happening: Happening
@@ -110,12 +122,12 @@ _Placed: TypeAlias = tuple[int | None, Gap]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """The ordered steps of one or more legs, and the gaps among them.
+    """The ordered steps of one or more legs, and the gaps between them.
 
     Attributes:
         legs: The names of the legs, in the order of their first steps.
         steps: The steps, in order.
-        gaps: The gaps, each with the number of the step that follows it; None for one of the whole trace.
+        gaps: The gaps, each with the number of the step that follows it, or with None if it concerns the whole trace.
     """
 
     legs: Sequence[str]
@@ -123,7 +135,7 @@ class Trace:
     gaps: Sequence[tuple[int | None, Gap]]
 
     def lines(self) -> Iterator[Step | Gap]:
-        """Yield the steps and the gaps among them, in order; gaps of the whole trace come last."""
+        """Yield the steps and the gaps between them, in order. Gaps that concern the whole trace come last."""
         before: defaultdict[int | None, list[Gap]] = defaultdict(list)
         for place, gap in self.gaps:
             before[place].append(gap)
@@ -134,7 +146,7 @@ class Trace:
         yield from before[None]
 
     def called(self, ids: Mapping[str, str]) -> Trace:
-        """Return the trace with each leg's name replaced by its entry in *ids*, if there is one."""
+        """Return the trace with each leg's name replaced by its id in *ids*, if *ids* has that name."""
         if all(ids.get(leg, leg) == leg for leg in self.legs):
             return self
 
@@ -160,15 +172,15 @@ def trace(
     has_events: bool,
     gaps: Iterable[Gap] = (),
 ) -> Trace:
-    """Put *happenings* in order, each once, and find the gaps.
+    """Merge *happenings* that report the same thing, put them in order, and find the gaps.
 
     Args:
         calls: The API's records, by the names of their legs.
         reported: Summaries of events, by the names of their legs.
-        gone: The names of the legs that the API has no record of, each with the API's error message, which may be
+        gone: The API's error messages, by the names of the legs of which the API has no record. A message may be
             empty.
-        has_events: True if there is an event store that answers.
-        gaps: Gaps that are known already.
+        has_events: True if there is an event store and it answers.
+        gaps: The gaps that are already known.
     """
     each_once = _collapsed(happenings)
     ahead = _clock_ahead(each_once)
@@ -195,9 +207,10 @@ def trace(
 
 
 def _collapsed(happenings: Iterable[Happening]) -> list[Happening]:
-    """Return each thing once, merged from all sources.
+    """Return one entry for each thing that happened, merged from the reports of all sources.
 
-    The API's record and an event may report the same status; the journal and the action log the creation of a call.
+    An API record and an event may report the same status. The journal and the action log may report the same creation
+    of a call.
     """
     every = sorted(happenings, key=_KEY)
     fuller: dict[tuple[str | None, str], Happening] = {}
@@ -218,10 +231,10 @@ def _place(happening: Happening) -> _Place:
 
 
 def _ordered(happenings: Sequence[Happening], ahead: float) -> list[Step]:
-    """Sort by time, with each cause moved before its effect where the clocks say otherwise.
+    """Sort entries by time. A cause that is later than its effect by the clocks is moved before the effect.
 
     Args:
-        ahead: Seconds by which this machine's clock was ahead of the platform's.
+        ahead: How far this machine's clock was ahead of the platform's, in seconds.
     """
     times = {id(each): each.time - ahead if each.is_ours else each.time for each in happenings}
     for own in _by_leg(happenings):
@@ -245,7 +258,7 @@ def _ordered(happenings: Sequence[Happening], ahead: float) -> list[Step]:
 
 
 def _clock_ahead(happenings: Sequence[Happening]) -> float:
-    """Return the seconds that this machine's clock was ahead of the platform's; 0 if nothing shows a difference."""
+    """Return how far this machine's clock was ahead of the platform's, in seconds, or 0 if nothing shows it."""
     at_least, at_most = -math.inf, math.inf
     for own in _by_leg(happenings):
         verified = _moments(each for each in own.all if not _VERIFIED.isdisjoint(each.sources))
@@ -273,7 +286,7 @@ class _Own:
         ]
 
     def by_rank(self) -> list[list[Happening]]:
-        """Return the statuses in groups of equal rank, in the order in which a leg goes through them."""
+        """Return the statuses in groups of equal rank, with the lowest rank first."""
         groups: defaultdict[int, list[Happening]] = defaultdict(list)
         for each in self.all:
             if each.sort is Sort.STATUS and rank(each.what):
@@ -281,7 +294,7 @@ class _Own:
         return [group for _, group in sorted(groups.items())]
 
     def effects(self) -> Iterator[tuple[Happening, Happening]]:
-        """Yield the successful actions that have an effect, each with that effect."""
+        """Yield pairs of a successful action and its effect, for each action whose effect is reported."""
         actions: defaultdict[str, list[Happening]] = defaultdict(list)
         for each in self.actions:
             if each.outcome == DONE:
@@ -300,7 +313,10 @@ class _Own:
 def _paired(
     actions: Sequence[Happening], effects: Sequence[Happening]
 ) -> Iterator[tuple[Happening, Happening]]:
-    """Pair actions with effects: in order if there are equally many, else those that are near in time."""
+    """Yield pairs of an action and its effect.
+
+    If there are as many actions as effects, they are paired in order; otherwise, those that are near in time are.
+    """
     if len(actions) == len(effects):
         yield from zip(actions, effects, strict=True)
         return
@@ -325,7 +341,7 @@ def _moments(happenings: Iterable[Happening]) -> list[float]:
 
 
 def _level(happening: Happening) -> float:
-    """Return the place of an entry among others of the same time."""
+    """Return the place of an entry among entries of the same time."""
     match happening.sort:
         case Sort.ASKED:
             return 0.0
@@ -367,10 +383,12 @@ def _missing(
 
 
 def _ended(uuid: str, own: Sequence[_Numbered], refusal: str) -> Iterator[_Placed]:
-    """Yield a gap if a leg has no record, and no source reports its end: it may have ended, or be another account's.
+    """Yield a gap if no source reports the end of a leg of which the API has no record.
+
+    Such a leg may have ended, or it may belong to another account.
 
     Args:
-        refusal: The API's error message; may be empty.
+        refusal: The API's error message, which may be empty.
     """
     if not any(each.sort is Sort.STATUS and each.what in FINAL for _, each in own):
         detail = f"The API has no record of this leg, and no event reports its end. {refusal}".rstrip()
@@ -384,7 +402,7 @@ def _unmoved(uuid: str, own: Sequence[_Numbered], call: Call | None) -> Iterator
     since = -1
 
     def is_ours(before: float, by: float) -> bool:
-        """Return True if an action explains a change after *since*, and use that action up."""
+        """Return True if an action after *since* explains a change. That action then explains no other change."""
         for place, (number, action) in enumerate(unspent):
             if number > since and (number < before or action.time - NOTED_SECONDS <= by):
                 del unspent[: place + 1]
@@ -420,7 +438,7 @@ def _unreported_moves(own: Sequence[_Numbered]) -> list[_Numbered]:
 
 
 def _in_doubt(steps: Sequence[Step]) -> Iterator[_Placed]:
-    """Yield a gap for each action in doubt: it may have happened or not."""
+    """Yield a gap for each action in doubt, of which it is not known whether it was done."""
     for number, (each, _) in enumerate(steps):
         is_proved = each.sort in (Sort.ASKED, Sort.SETTLED) and each.uuid is not None
         if each.outcome == UNKNOWN and not is_proved:

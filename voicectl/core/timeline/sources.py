@@ -1,7 +1,7 @@
-"""The sources of a trace, of a leg and the legs it was with, or of a conversation.
+"""Gathers the facts for the trace of a leg or a conversation from all sources.
 
-Records and events say which legs shared a conversation, including legs that have left it. Every search has a limit,
-and a trace names whatever was left out.
+The trace of a leg includes the legs that were in a conversation with it. API records and events show which legs those
+were, even if they have left the conversation. Every search has a limit, and the trace names what was left out.
 """
 
 from __future__ import annotations
@@ -43,19 +43,26 @@ MAX_LEGS = 200
 MAX_CONVERSATIONS = 20
 MAX_EVENTS = 10_000
 MAX_ASKED = 10
-"""Most further legs whose records are requested one by one: those that are in no list, and have no known end.
+"""The maximum number of further legs whose records are requested one by one.
 
-The API client looks for a missing record in every region, so each may take several requests.
+Such a leg is in no list that the API returned, and its end is not known. The API client looks for a missing record in
+every region, so one leg may take several requests.
 """
 
 NO_STORE = "store"
-"""The name of the gap that says that there is no event store."""
+"""The name of the gap that is reported if there is no event store."""
 
 APART_SECONDS = 1.0
-"""Most seconds, by the platform's clock, between two legs that count as together in a conversation."""
+"""How far two legs in a conversation may be apart and still count as being there together, in seconds.
+
+The times are taken from the platform's clock.
+"""
 
 LATE_SECONDS = 600.0
-"""Seconds after the end of a leg in which events of its conversation still belong to it, such as transcriptions."""
+"""How long after the end of a leg events of its conversation still belong to the leg, in seconds.
+
+Transcriptions are an example of such events.
+"""
 
 
 @dataclass(slots=True)
@@ -65,11 +72,11 @@ class Gathered:
     Attributes:
         calls: The API's records, by the names of their legs.
         events: The events, by id.
-        gone: The names of the legs that the API has no record of; with the API's error message for the leg asked
-            for, and an empty text for others.
-        gaps: Sources that failed, and limits that were reached.
+        gone: The API's error messages, by the names of the legs of which the API has no record. The message is empty
+            for every leg except the one that the user asked for.
+        gaps: The sources that failed, and the limits that were reached.
         asked_at: The time of the requests to the API, in Unix seconds.
-        asked_for: The leg that the user asked for, as given.
+        asked_for: The id of the leg that the user asked for, as the user wrote it.
     """
 
     asked_at: float
@@ -84,26 +91,26 @@ class Gathered:
 
     @property
     def legs(self) -> list[str]:
-        """The names of all legs in records, events or the action log."""
+        """The names of all legs that occur in API records, events or the action log."""
         reported = (each.arrival.leg for each in self.events.values())
         keys = (leg_key(leg) for leg in reported if leg is not None)
         return list(dict.fromkeys(chain(self.calls, keys, (each.uuid for each in self.notes))))
 
     def ids(self) -> dict[str, str]:
-        """Return each leg's id as reported, by the leg's name: the API accepts no other form of it."""
+        """Return each leg's id as reported, by the leg's name. The API accepts the id in no other form."""
         named = [] if self.asked_for is None else [self.asked_for]
         created = (intent.uuid for intent, _ in self.intents.values())
         reported = (stored.arrival.leg for _, stored in sorted(self.events.items()))
         recorded = (call.uuid for call in self.calls.values())
-        every = chain(named, created, reported, recorded)  # a record counts most
+        every = chain(named, created, reported, recorded)  # later ids replace earlier ones
         return {leg_key(uuid): uuid for uuid in every if uuid is not None}
 
     def reported(self) -> dict[str, EventSummary]:
-        """Return the summary of each leg's events."""
+        """Return the summary of each leg's events, by the leg's name."""
         return {leg_key(leg): found for leg, found in summaries(self.events.values()).items()}
 
     def happenings(self) -> Iterator[Happening]:
-        """Yield the entries of all sources."""
+        """Yield the entries from all sources."""
         for call in self.calls.values():
             yield from of_call(call, self.asked_at)
         yield from map(of_event, self.events.values())
@@ -124,7 +131,7 @@ class Gathered:
         return found.called(self.ids())
 
     def records(self) -> dict[str, Call]:
-        """Return each leg, merged from its record and its events, by its id as reported."""
+        """Return each leg, merged from its API record and its events, by its id as reported."""
         reported, ids = self.reported(), self.ids()
         found = {uuid: History.merged(call, reported.get(uuid)) for uuid, call in self.calls.items()}
         found = {uuid: each.alone() for uuid, each in reported.items()} | found
@@ -134,12 +141,12 @@ class Gathered:
 class Gatherer:
     """Gathers the facts for one trace from all sources.
 
-    If the API or the store does not answer, that is a gap, and the other sources are used.
+    If the API or the event store does not answer, the trace has a gap, and the other sources are used.
 
     Args:
-        events: The event store, if one works; else None.
-        journal: The journal, if it works; else None.
-        gaps: The sources that could not be opened.
+        events: The event store, or None if there is none that works.
+        journal: The journal, or None if it cannot be used.
+        gaps: The gaps for the sources that could not be opened.
     """
 
     def __init__(
@@ -161,10 +168,10 @@ class Gatherer:
         self._absence: NotFoundError | None = None
 
     def of_leg(self, uuid: str) -> Gathered:
-        """Gather a leg, and the legs that were in its conversations at the same time.
+        """Gather the facts about a leg, and about the legs that were in its conversations at the same time.
 
         Args:
-            uuid: The leg's full id, in any form.
+            uuid: The leg's full id, in any of its forms.
 
         Raises:
             NotFoundError: No source knows the leg.
@@ -187,7 +194,7 @@ class Gatherer:
         return self._bounded()
 
     def of_conversation(self, conversation: str) -> Gathered:
-        """Gather a conversation and all its known legs.
+        """Gather the facts about a conversation and all its known legs.
 
         Raises:
             LegError: No source knows the conversation.
@@ -206,7 +213,7 @@ class Gatherer:
         return self._bounded()
 
     def _ask_leg(self, uuid: str) -> None:
-        """Request a leg's record."""
+        """Request a leg's record from the API, unless the API has failed before."""
         if self._failure is not None:
             return
         try:
@@ -221,7 +228,7 @@ class Gatherer:
             self._give_up_api(exc)
 
     def _read_conversation(self, conversation: str) -> None:
-        """Read the records of the legs in a conversation, and the events about it."""
+        """Read the API records of the legs in a conversation, and the events about the conversation."""
         self._read(Query(conversation=conversation, last=MAX_EVENTS + 1))
         if self._failure is not None:
             return
@@ -242,7 +249,7 @@ class Gatherer:
             self._read(Query(leg=form, last=MAX_EVENTS + 1))
 
     def _read(self, query: Query) -> None:
-        """Read events; a store that fails is not asked again."""
+        """Read events from the store. If the store fails, it is not used again."""
         if self._events is None:
             return
         try:
@@ -253,7 +260,7 @@ class Gatherer:
             self._miss("events", f"The event store does not answer: {exc.message}")
 
     def _conversations(self, own: str) -> list[str]:
-        """Return the conversations that a leg was in, the latest last."""
+        """Return the conversations that a leg was in, with the latest one last."""
         call = self._found.calls.get(own)
         found = [
             conversation
@@ -268,7 +275,7 @@ class Gatherer:
         return list(dict.fromkeys(reversed(found)))[::-1]
 
     def _read_others(self, own: str | None) -> None:
-        """Read all events of the other legs found, and the records of those that may be live."""
+        """Read all events of the other legs found, and the API records of those legs that may be live."""
         legs = [each for each in self._found.legs if each != own]
         if len(legs) > MAX_LEGS:
             self._drop(set(legs[MAX_LEGS:]))
@@ -288,7 +295,10 @@ class Gatherer:
             self._miss("api", f"The records of {len(asked) - MAX_ASKED} more legs were not requested.")
 
     def _leave_apart(self, own: str) -> None:
-        """Drop legs that were in the same conversation at another time, as in a room that is used every day."""
+        """Drop the legs that were in the same conversation at another time.
+
+        There may be such legs in a conversation that is used every day, for example.
+        """
         spans = self._spans()
         began, ended = spans.get(own, (-math.inf, math.inf))
         first, last = began - APART_SECONDS, ended + APART_SECONDS
@@ -299,7 +309,7 @@ class Gatherer:
                 del self._found.events[number]
 
     def _spans(self) -> dict[str, tuple[float, float]]:
-        """Return the first and last known time of each leg; the end of a live one is infinite."""
+        """Return the first and the last known time of each leg. The last time of a live leg is infinity."""
         spans: dict[str, tuple[float, float]] = {}
         over: set[str] = set()
         for each in self._found.happenings():
@@ -319,7 +329,7 @@ class Gatherer:
                 del found.events[number]
 
     def _read_ours(self, legs: list[str]) -> None:
-        """Read the entries of the journal and the action log about the legs found, and about *legs*."""
+        """Read the entries in the journal and the action log about *legs* and all legs found so far."""
         found = self._found
         names = dict.fromkeys([*found.legs, *legs])
         found.notes = [note for note in self._notes.since(-math.inf) if note.uuid in names]
@@ -335,10 +345,10 @@ class Gatherer:
             self._miss("journal", exc.message)
 
     def _read_in_doubt(self, journal: Journal) -> None:
-        """Read the intents in doubt whose references occur in events.
+        """Read the journal's intents that are in doubt and whose references occur in events.
 
-        Legs that the call connected send events with its reference, too: the call's own leg is the one with the
-        intent's number.
+        Legs that the call connected send events with the call's reference, too. The call's own leg is the leg whose
+        number is that of the intent.
         """
         legs: dict[str, dict[str, object]] = {}
         for stored in self._found.events.values():
@@ -352,7 +362,7 @@ class Gatherer:
                 self._found.intents[reference] = intent, same[0] if len(same) == 1 else None
 
     def _miss(self, what: str, detail: str) -> None:
-        """Add a gap: a source that failed, or a bound that was reached."""
+        """Add a gap for a source that failed, or for a limit that was reached."""
         self._found.gaps.append(Gap(what=what, detail=detail))
 
     def _bounded(self) -> Gathered:
@@ -366,9 +376,12 @@ class Gatherer:
 
 
 def kept_legs(events: EventStore, text: str) -> Iterator[Call]:
-    """Yield the legs in a store that match *text*, the beginning of an id or ``to:NUMBER``, as events describe them.
+    """Yield the legs that match *text*, as the events in a store describe them.
 
     A search by number covers the last :data:`MAX_EVENTS` statuses.
+
+    Args:
+        text: The beginning of an id, or a number written as ``to:NUMBER`` or ``from:NUMBER``.
     """
     if not is_number_reference(text):
         yield from legs_that_begin(events, text)
@@ -382,11 +395,11 @@ def kept_legs(events: EventStore, text: str) -> Iterator[Call]:
 
 
 def _forms(uuid: str) -> list[str]:
-    """Return all forms of a leg's id: events, the journal and the user may each have a different one."""
+    """Return all forms of a leg's id. Events, the journal and the user may each use a different form."""
     plain = [uuid.replace("-", "").lower()] if is_leg_id(uuid) else []
     return list(dict.fromkeys([*forms(uuid), *plain]))
 
 
 def _is_over(reported: EventSummary | None) -> bool:
-    """Return True if verified events report the end of a leg."""
+    """Return True if verified events report the end of the leg that *reported* describes."""
     return reported is not None and reported.verified is not None and reported.verified.is_final
