@@ -1,1 +1,1 @@
-"""Live legs as they change: the board, and what polls for it."""
+"""Watching live legs: the board of watched legs, and the poller that reports their changes."""

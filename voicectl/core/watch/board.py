@@ -1,6 +1,6 @@
-"""The board of watched legs, which turns API records and events into one stream of changes, each reported once.
+"""The board of watched legs, which turns API records and events into one stream of changes.
 
-Nothing here makes requests, and the time is passed in, in Unix seconds.
+Each change is reported once. This module makes no requests. Callers pass in the current time, in Unix seconds.
 """
 
 from __future__ import annotations
@@ -23,13 +23,16 @@ if TYPE_CHECKING:
     from voicectl.voice.call import Call
 
 SHOWN_SECONDS = 10.0
-"""Seconds that a leg stays in the table after its end."""
+"""How long a leg stays in the table after its end, in seconds."""
 
 FORGET_SECONDS = 600.0
-"""Seconds that a leg is remembered after its end, so that a late event does not bring it back."""
+"""How long a leg is remembered after its end, in seconds.
+
+An event that arrives in this time does not show the leg again as a new one.
+"""
 
 LOST_SECONDS = 30.0
-"""Seconds in which the API may not yet know a leg that an event reported."""
+"""How long the API may not know a new leg that an event has reported, in seconds."""
 
 _NOTHING_MARKED = Marks()
 
@@ -38,12 +41,15 @@ class Board:
     """The watched legs.
 
     Args:
-        named: The ids of the legs to watch; None for all.
-        conversation: Watch only legs in this conversation.
-        born: Returns the time at which this machine asked for a leg, in Unix seconds; None if it did not.
-        past: Returns the stored events of a leg that is new to the board.
-        offset: Seconds that the platform's clock, which events use, is ahead of the clock of the times passed in.
-        is_sourced: Add ``status_source`` to each record.
+        named: The ids of the legs to watch, or None to watch all legs.
+        conversation: The conversation whose legs to watch, or None to watch legs in any conversation.
+        born: Returns the time at which this machine asked for the leg with the given key, in Unix seconds, or None
+            if this machine did not ask for the leg.
+        past: Returns the stored events of the leg with the given id. It is called for each leg that is new to the
+            board.
+        offset: How far the platform's clock, which events use, is ahead of the clock of the times passed in, in
+            seconds.
+        is_sourced: True to add ``status_source`` to each record.
     """
 
     def __init__(
@@ -68,11 +74,14 @@ class Board:
 
     @property
     def named(self) -> list[str] | None:
-        """The ids of the legs to watch, each leg once; None for all."""
+        """The ids of the legs to watch, without repetitions, or None if all legs are watched."""
         return None if self._named is None else list(self._named.values())
 
     def records(self, calls: Iterable[Call], at: float) -> list[Change]:
-        """Add records from the API, and return the changes; a record that is behind an earlier one is ignored."""
+        """Add records from the API, and return the changes.
+
+        A record with an older state than an earlier record of the same leg is ignored.
+        """
         at = self._time(at)
         changes: list[Change] = []
         for call in calls:
@@ -83,13 +92,16 @@ class Board:
         return changes
 
     def recall(self, uuid: str, at: float) -> list[Change]:
-        """Add a leg from its stored events alone, and return the changes."""
+        """Add a leg that is known only from its stored events, and return the changes."""
         at = self._time(at)
         leg = self._leg(uuid, at)
         return [] if leg is None else self._see(leg, at, is_asked=False)
 
     def events(self, found: Iterable[Stored], at: float) -> list[Change]:
-        """Add events, each once, in the order in which they happened, and return the changes."""
+        """Add events in the order in which they happened, and return the changes.
+
+        Events that were added before are ignored.
+        """
         at = self._time(at)
         arrived = sorted(found, key=_happened)
         news = {stored.id for stored in arrived}
@@ -108,7 +120,10 @@ class Board:
         return changes
 
     def gone(self, uuid: str, at: float) -> list[Change]:
-        """Mark a leg of which the API has no record as gone, unless it is so new that the API may not know it yet."""
+        """Mark a leg of which the API has no record as gone, and return the changes.
+
+        The leg is not marked if it is so new that the API may not know it yet.
+        """
         at = self._time(at)
         key = leg_key(uuid)
         leg = self._legs.get(key)
@@ -120,7 +135,12 @@ class Board:
         return [Change(at, ChangeKind.GONE, leg.sight)]
 
     def mark(self, marks: Mapping[str, Marks], at: float) -> list[Change]:
-        """Set which legs are known to be muted or earmuffed, by hyphenated ids, and return the changes."""
+        """Set which legs are known to be muted or earmuffed, and return the changes.
+
+        Args:
+            marks: The marks of these legs, by hyphenated ids.
+            at: The current time, in Unix seconds.
+        """
         at = self._time(at)
         self._marks = marks
         changes: list[Change] = []
@@ -132,7 +152,7 @@ class Board:
         return changes
 
     def forget(self, at: float) -> None:
-        """Forget legs that ended long ago."""
+        """Remove the legs that ended more than :data:`FORGET_SECONDS` ago, unless the board watches named legs."""
         if self._named is None:
             self._legs = {
                 key: leg
@@ -141,24 +161,33 @@ class Board:
             }
 
     def sights(self) -> list[Sight]:
-        """Return every known leg: in the order of *named*, or else in the order of first sight."""
+        """Return all known legs, in the order of *named* or, if that is None, in the order of first sight."""
         legs = map(self._legs.get, self._legs if self._named is None else self._named)
         return [leg.sight for leg in legs if leg is not None and leg.sight is not None]
 
     def sight(self, uuid: str) -> Sight | None:
-        """Return a leg as it is known now; None if it is not known."""
+        """Return what is now known of a leg, or None if the leg is not known."""
         leg = self._legs.get(leg_key(uuid))
         return None if leg is None else leg.sight
 
     def is_closed(self, uuid: str) -> bool:
-        """Return True if the API reports the end of a leg, or has no record of it: no more news is expected."""
+        """Return True if the API reports the end of a leg, or has no record of the leg.
+
+        No further news of such a leg is expected.
+        """
         leg = self._legs.get(leg_key(uuid))
         if leg is None or leg.sight is None:
             return False
         return leg.sight.is_gone or leg.is_closed
 
     def unlisted(self, listed: Collection[str]) -> list[str]:
-        """Return the ids of legs that should be live but are not in *listed* (keys), to be requested one by one."""
+        """Return the ids of the legs that should be live but that the API did not list.
+
+        The caller requests these legs one by one.
+
+        Args:
+            listed: The keys of the legs that the API listed, in the form of :func:`.leg_key`.
+        """
         return [
             leg.sight.call.uuid
             for key, leg in self._legs.items()
@@ -169,14 +198,18 @@ class Board:
         """Return the content of a table.
 
         Args:
-            most: Most legs to show; the newest are kept.
-            with_over: Show every remembered leg that has ended, not only those that ended a moment ago.
+            most: The maximum number of legs to show. If there are more legs, the newest ones are shown.
+            with_over: True to show all remembered legs that have ended; False to show only those that ended less than
+                :data:`SHOWN_SECONDS` ago.
         """
         is_all = with_over or self._named is not None
         return Frame.of(self.sights(), most=most, over_since=-math.inf if is_all else at - SHOWN_SECONDS)
 
     def _leg(self, uuid: str, at: float, but: Collection[int] = ()) -> TrackedLeg | None:
-        """Return a leg; a new one gets its stored events, except *but*. None if the leg is not watched."""
+        """Return a leg, or None if the leg is not watched.
+
+        A leg that is new to the board gets its stored events, except those whose ids are in *but*.
+        """
         key = leg_key(uuid)
         if key in self._legs:
             return self._legs[key]
@@ -193,7 +226,7 @@ class Board:
         return leg
 
     def _remember(self, leg: TrackedLeg, events: Iterable[Stored]) -> None:
-        """Add *events* to a leg, and update its summary and its birth."""
+        """Add *events* to a leg, and update the leg's summary of events and its birth."""
         before = len(leg.events)
         leg.events |= {stored.id: stored for stored in events}
         if len(leg.events) == before:
@@ -213,7 +246,11 @@ class Board:
                 leg.birth = Birth(min(times)[0], Since.EVENT, is_exact=False)
 
     def _see(self, leg: TrackedLeg, at: float, *, is_asked: bool) -> list[Change]:
-        """Update what is shown of a leg, and return the changes."""
+        """Update what is shown of a leg, and return the changes.
+
+        Args:
+            is_asked: True if the API has just returned the leg.
+        """
         call = leg.known if self._is_sourced else leg.record
         if call is None:
             return []
@@ -228,7 +265,7 @@ class Board:
         return changes
 
     def _time(self, at: float) -> float:
-        """Return *at*, or the latest earlier time if that is later: a machine's clock may be set back."""
+        """Return *at*, or the latest time seen so far if that is later, because a machine's clock may be set back."""
         self._latest = max(self._latest, at)
         return self._latest
 

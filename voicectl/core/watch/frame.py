@@ -1,4 +1,7 @@
-"""The layout of a table of watched legs: grouped by conversation, oldest first, the newest group on top."""
+"""The layout of a table of watched legs.
+
+Legs are grouped by conversation, and each group begins with its oldest leg. The group with the newest leg is on top.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,13 @@ class Frame:
     """The content of a table of legs.
 
     Attributes:
-        groups: The legs of each conversation, oldest first; the conversation with the newest leg first.
-        hidden: Number of legs that are left out for lack of space.
-        live: Number of all live legs.
-        conversations: Number of conversations with a live leg.
-        over: Number of remembered legs that have ended.
-        disagreements: The id and the disagreement of each leg on which the API and events differ.
+        groups: One group of legs for each conversation. Each group begins with its oldest leg. The group with the
+            newest leg comes first.
+        hidden: The number of legs that are left out for lack of space.
+        live: The number of all live legs.
+        conversations: The number of conversations with a live leg.
+        over: The number of remembered legs that have ended.
+        disagreements: For each leg on which the API and the events differ, the leg's id and the difference.
     """
 
     groups: tuple[tuple[Sight, ...], ...] = ()
@@ -33,11 +37,11 @@ class Frame:
 
     @classmethod
     def of(cls, sights: Sequence[Sight], *, most: int, over_since: float) -> Frame:
-        """Lay out the newest of the legs.
+        """Return the layout of the newest legs.
 
         Args:
-            most: Most legs to show.
-            over_since: Leave out legs that had ended by this time, in Unix seconds.
+            most: The maximum number of legs to show.
+            over_since: The time by which a leg must have ended to be left out, in Unix seconds.
         """
         shown = [each for each in sights if each.ended is None or each.ended > over_since]
         together: dict[str, list[Sight]] = {}
@@ -63,7 +67,10 @@ class Frame:
 
 
 def age_text(seconds: float, *, is_exact: bool) -> str:
-    """Format an age in at most five characters: ``12s``, ``3m``, ``2h``, ``4d``; ``>3m`` if not exact."""
+    """Format an age in at most five characters, such as ``12s``, ``3m``, ``2h`` or ``4d``.
+
+    An age that is not exact begins with ``>``, as in ``>3m``.
+    """
     units = (86_400, "d"), (3600, "h"), (60, "m")
     size, unit = next((each for each in units if seconds >= each[0]), (1, "s"))
     shown = f"{min(int(seconds // size), 999)}{unit}"

@@ -1,4 +1,4 @@
-"""The poller of watched legs: it polls the API, reads stored events in between, and yields the changes."""
+"""The poller of watched legs, which polls the API, reads stored events between the polls, and yields the changes."""
 
 from __future__ import annotations
 
@@ -31,28 +31,31 @@ if TYPE_CHECKING:
     from voicectl.voice.call import Call
 
 LOOK_SECONDS = 0.2
-"""Seconds between two reads of stored events."""
+"""How long the poller waits between two reads of stored events, in seconds."""
 
 STEP_SECONDS = 1.0
-"""Seconds between two rounds where there is no event store."""
+"""How long the poller waits between two rounds if there is no event store, in seconds."""
 
 SOON_SECONDS = 0.001
-"""A time that is nearer than this counts as reached, in seconds."""
+"""How far a time may be in the future and still count as reached, in seconds."""
 
 WITHIN_SECONDS = 5.0
-"""Longest time for a request to the API, in seconds: events are not read meanwhile."""
+"""The longest time for a request to the API, in seconds. No events are read during a request."""
 
 LEAST_SECONDS = 1.0
-"""Shortest limit for a request to the API, in seconds, however little time is left."""
+"""The shortest time limit that a request to the API gets, in seconds, even if less time is left."""
 
 BESIDE_EVENTS_SECONDS = 3.0
-"""Longest time for a request about a leg that has events, in seconds."""
+"""The longest time for a request about a leg that has events, in seconds."""
 
 FEW = 15
-"""Most named legs that are requested one by one: a second's worth of requests. For more, the list is requested."""
+"""The maximum number of named legs that are requested one by one: as many requests as are allowed in one second.
+
+If there are more legs, the list of legs is requested.
+"""
 
 MOST_LOST = 10
-"""Most legs that are missing from the list and requested one by one in a round."""
+"""The maximum number of legs missing from the list that are requested one by one in a round."""
 
 PAGE = 100
 
@@ -60,15 +63,15 @@ _KINDS = (Kind.STATUS, Kind.TRANSFER)
 
 
 class Tail:
-    """The stored events of legs, from now on; after a failure of the store it is tried again.
+    """Reads the events of legs that are stored from now on. If the store fails, it is tried again later.
 
     Args:
-        open_: Returns the store, or None without one.
-        clock: Measures the time until the next try.
-        is_needed: Raise the errors of the store: only events show what is waited for.
+        open_: Returns the event store, or None if there is no event store.
+        clock: The clock that measures the time until the next try.
+        is_needed: True to raise the errors of the store, because only events can show what the caller waits for.
 
     Attributes:
-        trouble: The last error of the store; None if it works.
+        trouble: The message of the store's last error, or None if the store works.
     """
 
     RETRY_SECONDS = 5.0
@@ -88,7 +91,7 @@ class Tail:
             self._after = max((stored.id for stored in found), default=0)
 
     def news(self) -> list[Stored]:
-        """Return the events since the last call, in the order of their ids."""
+        """Return the events that were stored since the last call, in the order of their ids."""
         if self._after is None:
             found = self._find(Query(kinds=_KINDS, since=self._began))
         else:
@@ -98,7 +101,7 @@ class Tail:
         return found
 
     def past(self, uuid: str) -> list[Stored]:
-        """Return all events of a leg."""
+        """Return all stored events of a leg."""
         return next(
             (found for name in forms(uuid) if (found := self._find(Query(leg=name, kinds=_KINDS)))), []
         )
@@ -120,19 +123,20 @@ class Tail:
 
 
 class Poller:
-    """Polls the API and reads stored events in turns, and yields the changes.
+    """Polls the API and reads stored events, by turns, and yields the changes.
 
     Args:
-        board: Collects the records and events, and names the legs to request.
+        board: The board, which collects the records and events and names the legs to request.
         schedule: The schedule of the requests to the API.
-        tail: The stored events; None if there is no event store.
-        notes: The action log; None if it is not shown.
-        check: Raises if a signal was received.
-        is_strict: Give the API all the remaining time, and go on after its errors only for legs that have events.
+        tail: The reader of stored events, or None if there is no event store.
+        notes: The action log, or None if its entries are not shown.
+        check: Raises an exception if a signal was received.
+        is_strict: True to give each request all the remaining time, and to continue after an error of the API only if
+            the leg has events.
 
     Attributes:
         status: The state of the polling.
-        failure: The error of the last request to the API; None if it succeeded.
+        failure: The error of the last poll of the API, or None if that poll succeeded.
     """
 
     def __init__(
@@ -167,33 +171,38 @@ class Poller:
 
     @property
     def knows_all(self) -> bool:
-        """True once every leg to watch has been found."""
+        """True if every leg to watch has been found."""
         named = self._board.named
         return self._has_asked if named is None else all(map(self._board.sight, named))
 
     @property
     def is_about_to_ask(self) -> bool:
-        """True if the next step is a request to the API, or its first answers are not complete."""
+        """True if the next step is a request to the API, or if the first poll of the API is not complete."""
         is_first = not self._has_asked and self.failure is None
         return is_first or (self.status.asking is None and self._is_due)
 
     @property
     def _is_due(self) -> bool:
-        """True if a request to the API is due: as scheduled, and once more when time is up."""
+        """True if a poll of the API is due.
+
+        Polls are due as scheduled. A last one is due when the time is up.
+        """
         due = min(self._schedule.due, self._give_up)
         return not self._has_asked_last and self._clock.monotonic() >= due - SOON_SECONDS
 
     def rounds(self, *, give_up: float = math.inf) -> Iterator[list[Change]]:
-        """Poll without end, and yield the changes of each step, which may be none; at least once a second.
+        """Poll without end, and yield the list of changes of each step.
+
+        A list may be empty. Except during a request, a list is yielded at least once a second.
 
         Args:
-            give_up: The time of the last request to the API, by the monotonic clock.
+            give_up: The time of the last poll of the API, by the monotonic clock.
 
         Raises:
             NotFoundError: Neither the API nor the event store knows one of the named legs.
-            ApiError: The API refused the request.
-            TransportError: A strict poller got no answer for a leg without events.
-            RateLimitedError: A strict poller was rate limited for a leg without events.
+            ApiError: The API refused a request.
+            TransportError: The poller is strict, and got no answer for a leg without events.
+            RateLimitedError: The poller is strict, and was rate limited in a request for a leg without events.
         """
         clock = self._clock
         self._give_up = give_up
@@ -208,7 +217,7 @@ class Poller:
             clock.sleep(max(min(step, self._schedule.due - now, give_up - now), SOON_SECONDS))
 
     def _hear(self) -> list[Change]:
-        """Read new stored events, and new entries of the action log."""
+        """Read new stored events and new entries of the action log, and return the changes."""
         at = self._clock.time()
         changes: list[Change] = []
         if self._notes is not None and self._notes.stamp != self._notes_stamp:
@@ -222,7 +231,7 @@ class Poller:
         return changes
 
     def _ask(self) -> Iterator[list[Change]]:
-        """Poll the API; the answers before an error count."""
+        """Poll the API, and yield the changes. After an error, the answers before the error are still used."""
         began = self._clock.monotonic()
         self._has_asked_last = began >= self._give_up - SOON_SECONDS
         self._requests = 0
@@ -253,7 +262,7 @@ class Poller:
         yield []
 
     def _answers(self) -> Iterator[list[Change]]:
-        """Yield the changes from the API's answers, one page or one leg at a time."""
+        """Yield the changes that the API's answers bring, one page or one leg at a time."""
         board = self._board
         if board.named is not None and len(still := self._still_asked()) <= FEW:
             yield from self._each(still, most=FEW)
@@ -283,12 +292,12 @@ class Poller:
         yield from self._each(lost)
 
     def _still_asked(self, listed: Collection[str] = ()) -> list[str]:
-        """Return the named legs that may have news which the list did not show."""
+        """Return the named legs that are neither closed nor in *listed*, so that they may have other news."""
         named = self._board.named or ()
         return [each for each in named if not self._board.is_closed(each) and leg_key(each) not in listed]
 
     def _each(self, uuids: Iterable[str], *, most: int | None = None) -> Iterator[list[Change]]:
-        """Request legs one by one, the one with the oldest request first."""
+        """Request legs one by one, and yield the changes. The leg whose last request is the oldest comes first."""
         for uuid in sorted(uuids, key=lambda uuid: self._asked_at.get(uuid, -math.inf))[:most]:
             self._requests += 1
             self._asked_at[uuid] = self._clock.monotonic()
@@ -304,7 +313,7 @@ class Poller:
 
     @property
     def _within(self) -> float:
-        """Longest time for the next request to the API, in seconds."""
+        """The longest time for the next request to the API, in seconds."""
         left = max(self._give_up - self._clock.monotonic(), LEAST_SECONDS)
         if self._has_events:
             return min(left, BESIDE_EVENTS_SECONDS)

@@ -1,4 +1,4 @@
-"""The schedule of the requests to the API, and the state of the polling. All times are by the monotonic clock."""
+"""The schedule and the state of the polling of the API. All times are those of the monotonic clock."""
 
 from __future__ import annotations
 
@@ -6,21 +6,25 @@ from dataclasses import dataclass
 
 
 class PollSchedule:
-    """Schedules the polls of the API: often while something happens, less often while nothing does.
+    """Schedules the polls of the API: frequent while legs change, less frequent while they do not.
 
     Args:
-        interval: Seconds between two polls while there are changes.
-        now: The current time, which is the time of the first poll.
-        is_steady: Keep that interval while there are no changes.
-        requests_per_second: Its share of the requests that this user's processes may make.
+        interval: The time between two polls while there are changes, in seconds.
+        now: The current time, which is also the time of the first poll.
+        is_steady: True to keep the same interval while there are no changes.
+        requests_per_second: The maximum average number of requests per second: the poller's share of the requests
+            that all processes of this user may make.
 
     Attributes:
         due: The time of the next poll.
-        pause: Seconds from one poll to the next.
+        pause: The time from one poll to the next, in seconds.
     """
 
     REQUESTS_PER_SECOND = 5.0
-    """The poller's share of the 15 that all processes of a user have; the rest is left to commands that act."""
+    """The poller's share of the 15 requests per second that all processes of a user may make together.
+
+    The rest is left to commands that act on calls.
+    """
 
     SLOWEST_SECONDS = 10.0
     SLOWER = 1.5
@@ -42,7 +46,14 @@ class PollSchedule:
         self._requests_per_second = requests_per_second
 
     def asked(self, began: float, now: float, *, requests: int, is_changed: bool) -> None:
-        """Record a poll that took from *began* to *now* and made that many *requests*."""
+        """Record a poll that succeeded, and schedule the next one.
+
+        Args:
+            began: The time at which the poll began.
+            now: The time at which the poll ended.
+            requests: The number of requests that the poll made.
+            is_changed: True if the poll brought changes.
+        """
         self._asked = began
         self._least = max(self._interval, requests / self._requests_per_second)
         slower = min(self.pause * self.SLOWER, self._slowest)
@@ -50,29 +61,29 @@ class PollSchedule:
         self.due = max(began + self.pause, now)
 
     def failed(self, now: float) -> None:
-        """Record a poll that failed."""
+        """Record a poll that failed, and schedule the next one."""
         self._asked = now
         self.pause = min(max(self.pause, self._interval) * 2, max(self._interval, self.SLOWEST_SECONDS))
         self.due = now + self.pause
 
     def stir(self) -> None:
-        """Make the next poll soon, because an event was received."""
+        """Schedule the next poll as soon as possible, because an event was received."""
         self.pause = self._least
         self.due = min(self.due, self._asked + self._least)
 
 
 @dataclass(slots=True)
 class PollStatus:
-    """The state of the polling, for a line below a table.
+    """The state of the polling, which is shown in a line below the table.
 
     Attributes:
-        began: The start of the polling.
-        asking: The start of the request that is under way, or None.
-        answered: The time of the API's last answer.
-        trouble: The error of the last poll; None if it succeeded.
-        is_limited: True if that error was a rate limit.
-        pause: Seconds from one poll to the next.
-        events: The error of the event store, or None.
+        began: The time at which the polling began.
+        asking: The time at which the current request began, or None if there is no current request.
+        answered: The time of the API's last answer, or None if the API has not answered yet.
+        trouble: The error message of the last poll, or None if that poll succeeded.
+        is_limited: True if the last poll that failed was rate limited.
+        pause: The time from one poll to the next, in seconds.
+        events: The error message of the event store, or None if the store works.
         has_events: True if there is an event store.
     """
 

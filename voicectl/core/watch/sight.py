@@ -1,25 +1,28 @@
-"""A watched leg: its API records and its events are merged into one status, from which changes follow."""
+"""A watched leg, whose API records and events are merged into one state. Changes of this state are reported."""
 
 # How API records and events merge
 #
-# There are two sources for a leg. The API is polled: its records are complete but late, and different servers of the
-# platform may answer with older and newer ones. The event store has what webhooks reported: events are fast, but may
-# be late, repeated, out of order or lost, and may not exist at all. Neither source is right by itself.
+# A leg has two sources. The API is polled: its records are complete but late, and different servers of the platform
+# may answer with older and newer records. The event store has the events that webhooks reported. Events are fast, but
+# they may be late, repeated, out of order or lost, and there may be none at all. Neither source is reliable by
+# itself.
 #
-# 1. Each source is put in order by itself. A record replaces the last one unless it is behind it: a lower rank, a
-#    live status after a final one, or of two final ones the one that says less (TrackedLeg.take). Events are kept by
-#    id, and their summary is computed from all of them, so order and repeats do not matter (Board._remember).
-# 2. The two are merged (History.merged): the status that is farther along counts, and a reason such as "busy" counts
-#    more than a bare "completed".
+# 1. The reports of each source are put in order separately. A new record replaces the last record unless the new one
+#    has an older state: a lower rank, a live status after a final one, or a final status that says less than the last
+#    one (TrackedLeg.take). Events are kept by id, and their summary is computed from all of them, so their order and
+#    repeated events do not matter (Board._remember).
+# 2. The record and the summary are merged (History.merged): the later status counts, and a reason such as "busy"
+#    counts more than "completed", which gives no reason.
 # 3. Changes are the differences between what was shown and what is known now (TrackedLeg.see). Nothing else makes
-#    changes, so each is reported once, and a record or an event without news makes none.
-# 4. A contradiction between the two is normal for seconds, since the API lags behind. It is shown only if it still
-#    holds DISAGREE_SECONDS later, after the API was asked again. Once shown, it stays until it is resolved.
-# 5. A leg without a record is not gone as long as it is so new that the API may not know it yet (LOST_SECONDS). A leg
-#    that was gone comes back if a later record or event shows it.
+#    changes. So each change is reported once, and a record or an event without news makes no change.
+# 4. The record and the events may contradict each other for some seconds, because the API is late. A contradiction is
+#    shown only if it still exists after DISAGREE_SECONDS and after another request to the API. It is then shown until
+#    it is resolved.
+# 5. A leg without a record is not marked as gone while it is so new that the API may not know it yet (LOST_SECONDS).
+#    A leg that was marked as gone is shown as known again if a later record or event reports it.
 #
-# Invariants: the status of a leg does not go back; at most one change of each kind follows from one record or event;
-# the times of changes never decrease, although the machine's clock may (Board._time).
+# Invariants: the status of a leg does not go back; one record or event makes at most one change of each kind; the
+# times of changes never decrease, even if the machine's clock is set back (Board._time).
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
     from voicectl.voice.call import Call
 
 DISAGREE_SECONDS = 3.0
-"""Seconds in which the API and the events may differ on a leg, because one of them is late."""
+"""How long the API and the events may differ on a leg before the difference is shown, in seconds."""
 
 
 class ChangeKind(StrEnum):
@@ -66,7 +69,8 @@ class Birth(NamedTuple):
 
     Attributes:
         at: The time in Unix seconds.
-        is_exact: True if the leg began then; False if it may be older.
+        source: The source of the time.
+        is_exact: True if the leg began at this time; False if the leg may have begun earlier.
     """
 
     at: float
@@ -76,13 +80,13 @@ class Birth(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
-    """A leg as known at one moment.
+    """What is known of a leg at one moment.
 
     Attributes:
-        call: Its record and its events, as :class:`~voicectl.core.history.History` merges them.
-        ended: The time of its end, or of noticing it, in Unix seconds; None if the leg is live.
-        is_gone: True if the API has no record of it any more.
-        disagreement: The contradiction between the API and the events, or None.
+        call: The leg as merged from its API record and its events; see :class:`~voicectl.core.history.History`.
+        ended: The time at which the leg ended or its end was noticed, in Unix seconds, or None if the leg is live.
+        is_gone: True if the API no longer has a record of the leg.
+        disagreement: The contradiction between the API and the events, or None if none is to be shown.
         has_events: True if the leg has events.
         is_settled: True if every source that knows the leg reports its end.
     """
@@ -102,7 +106,7 @@ class Sight:
         return self.ended is not None
 
     def age(self, now: float) -> float:
-        """Return the leg's age in seconds at *now*, or at its end; at least 0."""
+        """Return the leg's age at *now*, or at its end if it has ended, in seconds. The age is at least 0."""
         return max((now if self.ended is None else min(self.ended, now)) - self.birth.at, 0.0)
 
 
@@ -110,7 +114,8 @@ class Change(NamedTuple):
     """A change of a leg.
 
     Attributes:
-        at: The time of noticing it, in Unix seconds; it never decreases within a stream.
+        at: The time at which the change was noticed, in Unix seconds. Within a stream, this time never decreases.
+        kind: The kind of the change.
         sight: The leg after the change.
     """
 
@@ -121,12 +126,16 @@ class Change(NamedTuple):
 
 @dataclass(slots=True)
 class TrackedLeg:
-    """A leg with the reports of each source.
+    """A leg, and what each source has reported about it.
 
     Attributes:
-        key: Its id, in the form of :func:`~voicectl.core.history.leg_key`.
-        farthest: The highest rank among its records; a record below that is ignored.
-        contradicted: The time since which events contradict its record; None if they do not.
+        key: The leg's id, in the form of :func:`~voicectl.core.history.leg_key`.
+        record: The API record in use, or None if the API has not returned the leg yet.
+        farthest: The highest rank of any record so far. A live record of a lower rank is ignored.
+        reported: The summary of the events, or None if there are no events.
+        sight: What was shown of the leg last, or None if the leg has not been shown.
+        contradicted: The time since which the events have contradicted the record, in Unix seconds, or None if they
+            do not contradict it.
     """
 
     key: str
@@ -140,23 +149,23 @@ class TrackedLeg:
 
     @property
     def known(self) -> Call | None:
-        """The leg as merged from its record and its events; None if it has neither."""
+        """The leg as merged from its record and its events, or None if it has neither."""
         if self.record is None:
             return None if self.reported is None else self.reported.alone()
         return History.merged(self.record, self.reported)
 
     @property
     def is_closed(self) -> bool:
-        """True if its record has ended."""
+        """True if the leg's record has a final status."""
         return self.record is not None and self.record.is_final
 
     @property
     def is_settled(self) -> bool:
-        """True if its record has ended and so have its events, if it has any."""
+        """True if the leg's record has a final status, and so have its events if there are any."""
         return self.is_closed and (self.reported is None or self.reported.state.is_final)
 
     def is_as_before(self, call: Call) -> bool:
-        """Return True if a record has no news."""
+        """Return True if a record contains no news."""
         return (
             self.record is not None
             and self.record.raw == call.raw
@@ -166,10 +175,11 @@ class TrackedLeg:
         )
 
     def take(self, call: Call) -> None:
-        """Store a record, unless it is behind an earlier one: servers of the platform may differ.
+        """Store a record, unless it has an older state than an earlier record.
 
-        An unknown status may occur anywhere before the end. Of two final records the one that says more counts: that
-        the leg was answered, or else why it was not.
+        The platform's servers may return different states. An unknown status may occur at any point before the end.
+        Of two final records, the one that says more is kept: that the leg was answered or, if neither says so, why
+        the leg was not answered.
         """
         if self.record is not None and self.record.is_final:
             is_behind = not call.is_final or _end_order(call) < _end_order(self.record)
@@ -180,11 +190,11 @@ class TrackedLeg:
             self.farthest = max(self.farthest, rank(call.status))
 
     def see(self, call: Call, at: float, *, marks: Marks, is_asked: bool, offset: float) -> list[Change]:
-        """Show *call*, and return the changes from what was shown before.
+        """Store *call* as what is shown of the leg, and return the changes from what was shown before.
 
         Args:
             is_asked: True if the API has just returned the leg.
-            offset: Seconds that the platform's clock is ahead of the clock of *at*.
+            offset: How far the platform's clock is ahead of the clock of *at*, in seconds.
         """
         before = self.sight
         disagreement = self._disagreement(at, is_asked=is_asked)
@@ -216,7 +226,10 @@ class TrackedLeg:
         return [Change(at, kind, self.sight) for kind, is_new in found.items() if is_new]
 
     def _disagreement(self, at: float, *, is_asked: bool) -> str | None:
-        """Return the contradiction between the API and the events, if it has lasted and the API was asked again."""
+        """Return the contradiction between the API and the events to show, or None.
+
+        A contradiction is shown only if it has lasted, and if the API has been asked again.
+        """
         found = (
             None if self.reported is None or self.record is None else self.reported.contradicts(self.record)
         )
