@@ -1,1 +1,1 @@
-"""Recordings: announced by events, fetched, and listed in a directory."""
+"""Recordings: reading their announcements in events, fetching their files, and listing the files in a directory."""

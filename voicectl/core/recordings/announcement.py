@@ -1,6 +1,7 @@
-"""A recording or a transcription, as an event announces it, and the name of its file.
+"""The recordings and transcriptions that events announce, and the names of their files.
 
-A name is built from validated parts only, so that no content of an event can choose where a file is written.
+A file's name is built only from validated parts, so that the content of an event cannot determine where the file is
+written.
 
 Source: webhook reference, "action events".
 """
@@ -36,16 +37,17 @@ _NAME = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """A file that an event announced, or that the user asked for.
+    """The file of a recording or transcription that an event announced or the user asked for.
 
     Attributes:
-        url: Its URL, not checked yet.
-        uuid: Its ``recording_uuid``, in lower case; None if there is no valid one.
-        is_transcription: True if it is the text of a recording; None if that is not known.
-        start: The start of the recording, in Unix seconds, or else the time of the announcement.
-        conversation: The conversation's id; None if there is no valid one.
-        size: Its size in bytes; None if it is not known.
-        is_signed: True if all of this comes from a verified event.
+        url: The file's URL, which has not been checked.
+        uuid: The ``recording_uuid``, in lower case, or None if there is no valid one.
+        is_transcription: True if the file is the transcription of a recording, False if it is the recording itself,
+            or None if its kind is not known.
+        start: The start of the recording or, if that is not known, the time of the announcement, in Unix seconds.
+        conversation: The conversation's id, or None if there is no valid one.
+        size: The file's size in bytes, or None if the size is not known.
+        is_signed: False if any of these attributes comes from an unverified event.
     """
 
     url: str
@@ -58,12 +60,12 @@ class Recording:
 
     @property
     def id(self) -> str | None:
-        """Its UUID, or else the one in its URL; None if there is neither."""
+        """The recording's UUID or, if that is not known, the UUID in the URL. None if there is neither."""
         return self.uuid or file_id(self.url)
 
     @property
     def key(self) -> tuple[str, bool | None]:
-        """The key that distinguishes it from other files."""
+        """The key that distinguishes the file from other files."""
         return self.id or self.url, self.is_transcription
 
 
@@ -73,7 +75,7 @@ class Name:
 
     Attributes:
         start: The start of the recording, such as ``20260203T091500Z``.
-        conversation: The conversation's id or :data:`NO_CONVERSATION`.
+        conversation: The conversation's id, or :data:`NO_CONVERSATION`.
         uuid: The recording's :attr:`~Recording.id`.
         extension: One of :data:`AUDIO`, or :data:`TRANSCRIPT`.
     """
@@ -88,7 +90,7 @@ class Name:
 
     @classmethod
     def of(cls, recording: Recording, uuid: str, extension: str) -> Name:
-        """Return the name of *recording*, whose id is *uuid*."""
+        """Return the name of the file of *recording*, whose id is *uuid*."""
         return cls(
             start=times.utc(recording.start).replace("-", "").replace(":", ""),
             conversation=recording.conversation or NO_CONVERSATION,
@@ -98,26 +100,27 @@ class Name:
 
     @classmethod
     def parse(cls, text: str) -> Name | None:
-        """Split *text* into its parts; None if it is not a name of this form."""
+        """Return the name in *text*, or None if *text* is not a name of this form."""
         found = _NAME.fullmatch(text)
         return None if found is None else cls(**found.groupdict())
 
     @property
     def is_transcription(self) -> bool:
-        """True if it is the name of a transcription."""
+        """True if the file is a transcription."""
         return self.extension == TRANSCRIPT
 
 
 def announced(events: Iterable[Stored]) -> list[Recording]:
-    """Return the files that *events* announce, each once; transcriptions are named after their recordings.
+    """Return the files that *events* announce, without repetitions. Transcriptions are named after their recordings.
 
-    Of several announcements of a file the first signed one counts, or else the first.
+    If a file is announced several times, the first signed announcement is used. If no announcement is signed, the
+    first one is used.
     """
     return [recording for recording, _ in announcements(events)]
 
 
 def announcements(events: Iterable[Stored]) -> list[tuple[Recording, Stored]]:
-    """Return the same as :func:`announced`, each with the event that counts."""
+    """Return the same files as :func:`announced`, each with the event whose announcement is used."""
     found: dict[tuple[str, bool | None], tuple[Recording, Stored]] = {}
     for stored in events:
         recording = of_event(stored)
@@ -131,7 +134,7 @@ def announcements(events: Iterable[Stored]) -> list[tuple[Recording, Stored]]:
 
 
 def of_event(stored: Stored) -> Recording | None:
-    """Return the file that an event announces; None if it announces no file."""
+    """Return the file that an event announces, or None if the event announces no file."""
     arrival = stored.arrival
     is_transcription = arrival.kind == event.Kind.TRANSCRIBED
     if not is_transcription and arrival.kind != event.Kind.RECORD:
@@ -152,9 +155,13 @@ def of_event(stored: Stored) -> Recording | None:
 
 
 def named_after(recording: Recording, audio: Recording | None) -> Recording:
-    """Return *recording*, with the start and the conversation of *audio* if it is the transcription of that.
+    """Return *recording*, with the start and the conversation of *audio* if it is a transcription.
 
     A verified transcription is not named after an unverified recording.
+
+    Args:
+        recording: The recording or transcription.
+        audio: The recording with the same id, or None if there is none.
     """
     if not recording.is_transcription or audio is None or audio.is_signed < recording.is_signed:
         return recording
@@ -162,7 +169,7 @@ def named_after(recording: Recording, audio: Recording | None) -> Recording:
 
 
 def file_id(url: str) -> str | None:
-    """Return the UUID at the end of *url*, in lower case; None if there is no UUID."""
+    """Return the UUID at the end of *url*, in lower case, or None if there is no UUID."""
     return _checked(_UUID, url.rpartition("/")[2])
 
 
@@ -179,7 +186,10 @@ def _start(fields: dict[str, Any], received: float) -> float:
 
 
 def _checked(pattern: str, value: object) -> str | None:
-    """Return *value* in lower case, except ``CON``, if it matches *pattern*; else None."""
+    """Return *value* in lower case if it matches *pattern*, or None if it does not.
+
+    A prefix ``CON-`` stays in upper case.
+    """
     if not isinstance(value, str):
         return None
     text = value.lower()
@@ -188,7 +198,7 @@ def _checked(pattern: str, value: object) -> str | None:
 
 
 def _size(value: object) -> int | None:
-    """Return a size in bytes; a webhook by GET has it as text."""
+    """Return a size in bytes, or None if *value* is not a size. In a webhook by GET, the size is a text."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= MAX_SIZE_DIGITS:
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -1,7 +1,7 @@
-"""``SHA256SUMS``: the list of the complete files of a directory, in the format of ``sha256sum -c``.
+"""The manifest ``SHA256SUMS``, which lists the complete files in a directory in the format of ``sha256sum -c``.
 
-Lines are added, never changed, and a line is durable before its file is reported. Several processes may share the
-list. Of two lines for a recording the later counts.
+Lines are added and never changed. A line is durable before its file is reported. Several processes may use the same
+manifest. If there are two lines for a recording, the later one counts.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ MANIFEST = "SHA256SUMS"
 
 _LINE = re.compile(rb"([0-9a-f]{64}) [ *]([^\n]+)")
 _BEGUN = re.compile(rb"[0-9a-f]{0,64}|[0-9a-f]{64} {1,2}(?:[0-9]{0,8}|[0-9]{8}T[^\n]*)")
-"""The beginning of a line that voicectl may have written."""
+"""A pattern that matches the beginning of a line that voicectl may have written."""
 
 
 class UnwritableError(VoicectlError):
-    """A directory of recordings cannot be written, because of a full disk for example; a later try may work."""
+    """A directory of recordings cannot be written, for example because the disk is full. A later try may succeed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A complete file.
+    """A complete file that the manifest lists.
 
     Attributes:
         name: The file's name, without a directory.
-        sha256: The file's SHA-256 in hex.
+        sha256: The file's SHA-256, in hexadecimal.
     """
 
     name: str
@@ -51,22 +51,26 @@ class Listed:
 
 
 class Manifest:
-    """The manifest of a directory; threads may share it.
+    """The manifest of a directory. Several threads may use the same object.
 
     Args:
-        directory: The directory, which exists.
+        directory: The directory, which must exist.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._path = directory / MANIFEST
         self._threads = Lock()
-        self._file = (0, 0)  # device and inode of what was read
-        self._end = 0  # how far it was read
+        self._file = (0, 0)  # device and inode of the file that was read
+        self._end = 0  # position up to which the file was read
         self._listed: dict[tuple[str, bool], Listed] = {}
 
     def find(self, uuid: str, is_transcription: bool | None) -> Listed | None:
-        """Return the listed file of the recording *uuid*, or of its transcription; None if it is not listed.
+        """Return the file of the recording *uuid* or of its transcription, or None if that file is not listed.
+
+        Args:
+            uuid: The recording's id.
+            is_transcription: True to find the transcription, False to find the recording, or None to find either.
 
         Raises:
             UnwritableError: The manifest cannot be read.
@@ -82,11 +86,11 @@ class Manifest:
             return next((found for kind in kinds if (found := self._listed.get((uuid, kind)))), None)
 
     def file_of(self, recording: Recording, uuid: str, *, is_wanted: bool = False) -> Listed | None:
-        """Return the listed file of *recording*, whose id is *uuid*; None if it is to be fetched.
+        """Return the listed file of *recording*, whose id is *uuid*, or None if the file must be fetched.
 
-        A listed file is fetched again if it was removed and *is_wanted* is set, or if a verified event announces
-        another size and the file is as listed: then an unsigned event was believed before. A file that was changed
-        since is its owner's concern.
+        A listed file is fetched again in two cases: if it was removed and *is_wanted* is True, or if a verified event
+        announces another size and the file is unchanged. In the second case, the file was fetched because of an
+        unsigned event with a wrong size. A file that someone has changed is not fetched again.
 
         Raises:
             UnwritableError: The manifest, or the file, cannot be read.
@@ -106,7 +110,7 @@ class Manifest:
             return None if hash_file(self._directory / listed.name)[1] == listed.sha256 else listed
 
     def add(self, name: Name, sha256: str) -> None:
-        """Add a file to the list; the line is durable on return.
+        """Add a file to the manifest. When this method returns, the line is durable.
 
         Raises:
             UnwritableError: The manifest cannot be written.
@@ -118,7 +122,7 @@ class Manifest:
                 return
             end = os.fstat(handle).st_size
             line = f"{sha256}  {name}\n".encode()
-            if end > self._end:  # a writer was killed, or an editor left out the newline
+            if end > self._end:  # a writer was killed, or an editor omitted the newline
                 if _is_torn(os.pread(handle, end - self._end, self._end)):
                     os.ftruncate(handle, self._end)
                 else:
@@ -136,16 +140,16 @@ class Manifest:
 
     @contextmanager
     def _alone(self) -> Iterator[int]:
-        """Open the manifest, created if need be, with an exclusive lock."""
+        """Open the manifest with an exclusive lock. If the manifest does not exist, it is created."""
         while True:
             with files.opened(self._path, files.OWN | os.O_APPEND | os.O_NONBLOCK) as handle:
-                fcntl.flock(handle, fcntl.LOCK_EX)  # held for a moment only
-                if is_at(handle, self._path):  # else an editor has replaced it meanwhile
+                fcntl.flock(handle, fcntl.LOCK_EX)  # the lock is held only for a moment
+                if is_at(handle, self._path):  # otherwise an editor has replaced the file meanwhile
                     yield handle
                     return
 
     def _read(self, handle: int) -> None:
-        """Read the complete lines added since the last time, or all if the file was replaced."""
+        """Read the complete lines that were added since the last call, or all lines if the file was replaced."""
         found = os.fstat(handle)
         if (found.st_dev, found.st_ino) != self._file or found.st_size < self._end:
             self._forget()
@@ -180,7 +184,7 @@ def _is_torn(tail: bytes) -> bool:
 
 
 def unwritable(path: Path, exc: OSError) -> UnwritableError:
-    """Return the error for a *path* that the file system refuses."""
+    """Return the error for a *path* that the file system does not allow to be used."""
     return UnwritableError(
         f"{path} cannot be used: {exc.strerror}.",
         hint="Check the free disk space, and the owner of the directory.",
@@ -188,7 +192,11 @@ def unwritable(path: Path, exc: OSError) -> UnwritableError:
 
 
 def taken(path: Path, why: str) -> GuardError:
-    """Return the error for a *path* that something else occupies."""
+    """Return the error for a *path* that something else already occupies.
+
+    Args:
+        why: What is wrong with the path, for example ``is not a regular file``.
+    """
     return GuardError(
         f"{path} {why}.", hint="Nothing was overwritten. Move it away, or choose another --dir."
     )
@@ -215,7 +223,7 @@ def hash_file(path: Path) -> tuple[int, str]:
 
 
 def is_at(handle: int, path: Path) -> bool:
-    """Return True if *path* still names the open file."""
+    """Return True if *path* is still the path of the open file *handle*."""
     try:
         found = path.lstat()
     except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""Downloads of an application's recordings: as they are announced, or later those that were missed.
+"""Downloads an application's recordings when they are announced, and later the recordings that were missed.
 
-The platform sends the event of a recording once, and keeps the file for about a month. Missed recordings are found
-again in the event store.
+The platform sends the event about a recording once, and keeps the file for about a month. Missed recordings are found
+from the events in the event store.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 KINDS: tuple[str, ...] = (Kind.RECORD, Kind.TRANSCRIBED)
 
 KEPT_SECONDS = 31 * 86_400.0
-"""Seconds that the platform keeps a file by default."""
+"""How long the platform keeps a file by default, in seconds."""
 
 NOT_YET_SECONDS = 60.0
-"""Seconds after an announcement in which the file may not be available yet."""
+"""How long after its announcement a file may not be available yet, in seconds."""
 
 FIRST_PAUSE_SECONDS = 2.0
 LONGEST_PAUSE_SECONDS = 300.0
@@ -54,7 +54,7 @@ _MAY_PASS = (TransportError, RateLimitedError, UnwritableError)
 
 
 def directory_for(path: Path) -> Path:
-    """Create the directory *path* for recordings, with missing parents, and return it.
+    """Create the directory *path* for recordings and any missing parent directories, and return *path*.
 
     Raises:
         InputError: The directory cannot be created.
@@ -71,11 +71,11 @@ def directory_for(path: Path) -> Path:
 def missed(
     store: EventStore, directory: Path, *, since: float | None = None, allow_unsigned: bool = False
 ) -> list[Recording]:
-    """Return the recordings that events in the store announce and *directory* does not list.
+    """Return the recordings that events in the store announce but that the manifest of *directory* does not list.
 
     Args:
-        since: Only events received at or after this time, in Unix seconds.
-        allow_unsigned: Also use unsigned events.
+        since: The time of the receipt of the oldest event to use, in Unix seconds, or None to use all events.
+        allow_unsigned: True to use unsigned events as well.
     """
     manifest = Manifest(directory)
     return [
@@ -95,18 +95,19 @@ class _Task:
 
 
 class _Stopped(Exception):
-    """The receiver stops; the next start resumes the download."""
+    """The receiver is stopping. The next start resumes the download."""
 
 
 class Downloader:
-    """Fetches recordings as they are announced, on its own threads, and retries after temporary errors.
+    """Fetches recordings in its own threads when they are announced, and tries again after temporary errors.
 
     Args:
-        directory: The directory for the files, which exists.
-        fetcher: Creates the fetcher of a thread, given a callback for its progress.
+        directory: The directory for the files, which must exist.
+        fetcher: Returns a new fetcher for a thread. Its argument is the fetcher's progress callback.
         remark: Called with each final error, as one line, from any of the threads.
         on_saved: Called with each new file, from any of the threads.
-        allow_unsigned: Also fetch recordings that unsigned events announce.
+        allow_unsigned: True to fetch recordings that unsigned events announce as well.
+        threads: The number of threads.
     """
 
     def __init__(
@@ -138,12 +139,12 @@ class Downloader:
 
     @property
     def waiting(self) -> int:
-        """Number of recordings that are being fetched, or will be tried again."""
+        """The number of recordings that are being fetched or are still to be fetched."""
         with self._changed:
             return len(self._wanted)
 
     def add_missed(self, store: EventStore) -> None:
-        """Schedule the recent recordings that *store* has events of and the directory does not list."""
+        """Schedule the recent recordings that events in *store* announce but that the manifest does not list."""
         since = self._clock.time() - KEPT_SECONDS
         try:
             for each in missed(store, self._directory, since=since, allow_unsigned=self._allow_unsigned):
@@ -154,7 +155,7 @@ class Downloader:
             )
 
     def announce(self, stored: Stored) -> None:
-        """Schedule the recording that an event announces, if it announces one."""
+        """Schedule the recording that an event announces, if the event announces one."""
         recording = of_event(stored)
         if recording is None or not (recording.is_signed or self._allow_unsigned):
             return
@@ -168,7 +169,7 @@ class Downloader:
         self.add(recording)
 
     def add(self, recording: Recording) -> None:
-        """Schedule *recording* once; a signed announcement replaces an unsigned one."""
+        """Schedule *recording*, unless it is scheduled already. A signed announcement replaces an unsigned one."""
         now = self._clock.monotonic()
         with self._changed:
             if self._is_closing or self._is_refused:
@@ -181,8 +182,8 @@ class Downloader:
             self._changed.notify()
 
     def close(self, seconds: float) -> None:
-        """Finish the downloads that are due, within *seconds*; the rest is left for the next start."""
-        give_up = time.monotonic() + seconds  # the threads are real, and so is the time they take
+        """Wait up to *seconds* for the downloads that are due, then stop. The rest is left for the next start."""
+        give_up = time.monotonic() + seconds  # threads take real time, so the real clock measures it
         now = self._clock.monotonic()
         with self._changed:
             self._is_closing = True
@@ -220,7 +221,7 @@ class Downloader:
                     self._on_saved(saved)
 
     def _next(self) -> _Task | None:
-        """Wait for the next task that is due; None if there will be no more."""
+        """Wait for the next task that is due and return it, or return None if there are no more tasks."""
         while True:
             with self._changed:
                 while not self._tasks and not self._is_closing:
@@ -240,7 +241,7 @@ class Downloader:
             raise _Stopped
 
     def _failed(self, task: _Task, exc: VoicectlError) -> None:
-        """Schedule another try, if that may help."""
+        """Schedule another try if that may succeed; otherwise give up."""
         now = self._clock.monotonic()
         task.tries += 1
         may_pass = isinstance(exc, _MAY_PASS) or (
@@ -256,7 +257,7 @@ class Downloader:
                 self._changed.notify()
 
     def _refuse(self, exc: VoicectlError) -> None:
-        """Stop all downloads, with one remark: credentials that fail for one file fail for every file."""
+        """Stop all downloads, because credentials that fail for one file fail for every file. Remark on this once."""
         with self._changed:
             is_first, self._is_refused = not self._is_refused, True
             self._tasks.clear()
@@ -272,7 +273,7 @@ class Downloader:
         self._remark(f"{what} {task.recording.id} was not fetched: {why}")
 
     def _drop(self, task: _Task) -> bool:
-        """Remove *task*; return False if another announcement had replaced it."""
+        """Remove *task*. Return False if another announcement had replaced the task's announcement."""
         with self._changed:
             is_wanted = self._is_wanted(task)
             if is_wanted:
@@ -280,10 +281,13 @@ class Downloader:
             return is_wanted
 
     def _is_wanted(self, task: _Task) -> bool:
-        """Return True if no other announcement has replaced the task's."""
+        """Return True if no other announcement has replaced the task's announcement."""
         return self._wanted.get(task.recording.key) is task.recording
 
 
 def _counts(recording: Recording, known: Recording | None) -> bool:
-    """Return True if *recording* counts more than the announcement *known*; see :func:`announced`."""
+    """Return True if the announcement *recording* is used instead of the announcement *known*.
+
+    See :func:`.announced`.
+    """
     return known is None or recording.is_signed > known.is_signed

@@ -1,8 +1,9 @@
-"""Fetches one recording into a directory: complete and listed there, or not under its name at all.
+"""Fetches a recording into a directory. The file gets its final name only when it is complete.
 
-It is written to a ``.part`` file, which one process at a time locks. If a process is killed, the next one resumes its
-part if that came from the same URL, and fetches the last bytes again to compare them. The platform documents no ETag
-or similar: that the earlier bytes are of the same file follows only from each file having its own URL.
+The file is first written to a part: a file with the suffix ``.part``, which only one process at a time can lock. If
+that process is killed, the next one resumes the part if it came from the same URL. It fetches the last bytes again to
+compare them. The platform documents no ETag or similar header. Therefore only the URL, which is different for each
+file, shows that the earlier bytes belong to the same file.
 """
 
 from __future__ import annotations
@@ -48,7 +49,10 @@ BLOCK_BYTES = 1 << 20
 MAX_FILE_BYTES = 1 << 31
 MAX_TRANSCRIPT_BYTES = 1 << 26
 OVERLAP_BYTES = 1 << 18
-"""Bytes at the end of a part that are fetched again; no more than that is ever written but not durable."""
+"""The number of bytes at the end of a part that are fetched again when the part is resumed.
+
+No more than this number of bytes is ever written without being durable.
+"""
 
 LOCK_POLL_SECONDS = 0.05
 
@@ -57,10 +61,10 @@ _TYPES |= dict.fromkeys(("audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wa
 _TYPES |= dict.fromkeys(("audio/ogg", "application/ogg"), "ogg")
 _TYPES |= {"application/json": TRANSCRIPT}
 _ANY_TYPE = frozenset({"application/octet-stream", "binary/octet-stream"})
-"""Types that say nothing about the content: the first bytes of the file decide."""
+"""Types that say nothing about the content. For these, the first bytes of the file determine its type."""
 
 _NOTE = ".origin"
-"""Suffix of the file that records where a part comes from, in place of ``.part``."""
+"""The suffix, instead of ``.part``, of the file that records where a part comes from."""
 
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK})
 
@@ -72,8 +76,9 @@ class Saved:
     Attributes:
         uuid: The recording's id.
         name: The file's name, without a directory.
-        size: Its size in bytes; None if the file is listed but has been removed.
-        outcome: ``done``, or ``already`` if it was there before.
+        size: The file's size in bytes, or None if the file is listed but has been removed.
+        sha256: The file's SHA-256, in hexadecimal.
+        outcome: ``done`` if the file was fetched just now, or ``already`` if it was there before.
     """
 
     uuid: str
@@ -84,7 +89,7 @@ class Saved:
 
     @property
     def is_new(self) -> bool:
-        """True if it was fetched just now."""
+        """True if the file was fetched just now."""
         return self.outcome == DONE
 
 
@@ -92,10 +97,11 @@ class Fetcher:
     """Fetches files into a directory, for one thread.
 
     Args:
-        directory: The directory, which exists.
-        on_progress: Called with the bytes fetched so far and the total, if known; also while waiting for another
-            process that fetches the same file. An exception from it stops the download.
-        overlap: See :data:`OVERLAP_BYTES`; a file that is not larger is never resumed.
+        directory: The directory, which must exist.
+        on_progress: Called with the number of bytes fetched so far, and with the file's size or None if the size is
+            not known. It is also called while another process fetches the same file. An exception that it raises
+            stops the download.
+        overlap: A number of bytes; see :data:`OVERLAP_BYTES`. A file that is not larger is never resumed.
     """
 
     def __init__(
@@ -118,14 +124,14 @@ class Fetcher:
         """Fetch the file of *recording* into the directory, unless the manifest lists it.
 
         Args:
-            is_wanted: Fetch a listed file again if it was removed.
+            is_wanted: True to fetch a listed file again if it was removed.
 
         Raises:
-            GuardError: No token may be sent to its URL, the file is too large, or its name is taken, for example by
-                a file with other content.
+            GuardError: No token may be sent to the file's URL, the file is too large, or its name is taken, for
+                example by a file with other content.
             NotFoundError: The file has expired.
             ApiError: The platform refused the request.
-            TransportError: There was no usable answer, or it is not the announced file.
+            TransportError: There was no usable answer, or the answer is not the announced file.
             UnwritableError: The directory cannot be written.
         """
         place = file_url(recording.url, self._hosts)
@@ -138,7 +144,7 @@ class Fetcher:
         try:
             while (listed := self._manifest.file_of(recording, uuid, is_wanted=is_wanted)) is None:
                 with _held(path) as handle:
-                    if handle is None:  # another process is fetching it
+                    if handle is None:  # another process is fetching the file
                         self._on_progress(0, recording.size)
                         time.sleep(LOCK_POLL_SECONDS)
                     elif self._manifest.file_of(recording, uuid, is_wanted=is_wanted) is None:
@@ -172,10 +178,12 @@ class Fetcher:
         return Saved(uuid=uuid, name=str(name), size=size, sha256=sha256, outcome=outcome)
 
     def _check_there(self, recording: Recording, uuid: str) -> None:
-        """Refuse a taken name before the download; a file of the right size is compared after it.
+        """Check before the download that no name that the file may get is taken.
+
+        A file that has such a name and the right size is compared after the download.
 
         Raises:
-            GuardError: A name that *recording* may get is taken by a file of another size, or something else.
+            GuardError: A name that *recording* may get is taken by a file of another size, or by something else.
         """
         if recording.size is None:
             return
@@ -190,16 +198,17 @@ class Fetcher:
                 raise taken(path, f"has {found.st_size} bytes, not {recording.size}")
 
     def _name(self, recording: Recording, uuid: str, extension: str) -> Name:
-        """Return the name of the file; a transcription is named after its recording, if that is listed."""
+        """Return the name of the file. A transcription is named after its recording if the recording is listed."""
         name = Name.of(recording, uuid, extension)
         listed = self._manifest.find(uuid, is_transcription=False) if name.is_transcription else None
         audio = None if listed is None else Name.parse(listed.name)
         return name if audio is None else replace(audio, extension=extension)
 
     def _put(self, path: Path, final: Path, sha256: str) -> str:
-        """Move the complete part to its final name without overwriting; return ``done`` or ``already``.
+        """Move the complete part to its final name without overwriting another file; return the outcome.
 
-        An empty file may be overwritten: a process killed on a file system without links leaves one.
+        An empty file may be overwritten: if a process is killed on a file system without links, it leaves such a
+        file.
         """
         outcome = DONE
         try:
@@ -215,7 +224,7 @@ class Fetcher:
         except OSError as exc:
             if exc.errno not in _NO_LINKS:
                 raise
-            try:  # a file system without links: reserve the name first, then replace it
+            try:  # a file system without links: first create an empty file, then replace it
                 os.close(os.open(final, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             except FileExistsError:
                 raise taken(final, "was created meanwhile") from None
@@ -226,7 +235,7 @@ class Fetcher:
 
 @dataclass(slots=True)
 class _Intake:
-    """The download of one file into an open file, over one or more tries."""
+    """The download of one recording into an open file, in one or more tries."""
 
     handle: int
     recording: Recording
@@ -236,7 +245,7 @@ class _Intake:
     _begin: int = 0
 
     def headers(self) -> dict[str, str]:
-        """Return the headers of the next try, which resume the part if the total size is known."""
+        """Return the headers for the next try. They ask to resume the part if the total size is known."""
         size = self.recording.size
         self._begin = 0
         if size is not None and self._may_resume:
@@ -244,7 +253,7 @@ class _Intake:
         return {"Accept": "*/*"} | ({"Range": f"bytes={self._begin}-"} if self._begin else {})
 
     def take(self, answer: Incoming) -> tuple[str, int, str]:
-        """Write the answer to the file, and return its extension, its size and its SHA-256."""
+        """Write the answer to the open file, and return the file's extension, size in bytes and SHA-256."""
         begin = self._judge_status(answer)
         media_type = self._judge_type(answer)
         expected = self._judge_length(answer, begin)
@@ -282,7 +291,7 @@ class _Intake:
         """Return the position in the file at which the answer begins.
 
         Raises:
-            NoAnswer: The answer is not the requested range; the next try requests the whole file.
+            NoAnswer: The answer is not the requested range. The next try requests the whole file.
         """
         size = self.recording.size
         if answer.status == 200:
@@ -305,7 +314,7 @@ class _Intake:
         raise _not_it(f"it is {media_type[:80]}")
 
     def _judge_length(self, answer: Incoming, begin: int) -> int | None:
-        """Return the size of the whole file in bytes; None if it is not known in advance."""
+        """Return the size of the whole file in bytes, or None if the size is not known in advance."""
         total = None if answer.length is None else begin + answer.length
         size = self.recording.size
         if size is not None and total not in (None, size):
@@ -320,7 +329,9 @@ class _Intake:
 
 @contextmanager
 def _held(path: Path) -> Iterator[int | None]:
-    """Open and lock the file at *path*, created if need be; yield None if another process has locked it.
+    """Open and lock the file at *path*, and yield its handle. If there is no file, it is created.
+
+    If another process has locked the file or has just removed it, None is yielded.
 
     Raises:
         GuardError: *path* is not a regular file of this user.
@@ -335,7 +346,7 @@ def _held(path: Path) -> Iterator[int | None]:
             handle = None
         except OSError as exc:
             raise taken(path, f"is not a regular file ({exc.strerror})") from exc
-    if handle is None:  # it has just been finished
+    if handle is None:  # another process has just finished it
         yield None
         return
     try:
@@ -347,7 +358,7 @@ def _held(path: Path) -> Iterator[int | None]:
             return
         if (
             os.fstat(handle).st_nlink > 1
-        ):  # it already has its final name: the process was killed just after that
+        ):  # it also has its final name: a process was killed just after giving it that name
             path.unlink(missing_ok=True)
         yield handle if is_at(handle, path) else None
     finally:
@@ -355,12 +366,15 @@ def _held(path: Path) -> Iterator[int | None]:
 
 
 def _claim(handle: int, path: Path, origin: str | None) -> None:
-    """Empty the part at *path* unless it came from *origin*; None means that it must not be resumed.
+    """Empty the part at *path* unless it came from *origin*.
 
-    The origin is recorded in a file beside the part, which is durable before any of the part is written.
+    The origin is recorded in a file beside the part. That file is durable before any of the part is written.
+
+    Args:
+        origin: The origin of the file to fetch, or None if the part must not be resumed later.
 
     Raises:
-        GuardError: The name of that file is taken.
+        GuardError: The name of the file that records the origin is taken.
     """
     note = path.with_suffix(_NOTE)
     known = hash_file(note)[1] if os.path.lexists(note) else None
@@ -377,13 +391,13 @@ def _claim(handle: int, path: Path, origin: str | None) -> None:
 
 
 def _clear(path: Path) -> None:
-    """Remove a finished part, which the caller has locked."""
+    """Remove a finished part and the record of its origin. The caller has locked the part."""
     path.unlink(missing_ok=True)
     path.with_suffix(_NOTE).unlink(missing_ok=True)
 
 
 def _blocks(handle: int, size: int) -> Iterator[bytes]:
-    """Yield the first *size* bytes of a file, and leave its position after them."""
+    """Yield the first *size* bytes of an open file in blocks. Its position is after these bytes at the end."""
     os.lseek(handle, 0, os.SEEK_SET)
     while size > 0 and (block := os.read(handle, min(size, BLOCK_BYTES))):
         size -= len(block)
@@ -391,7 +405,7 @@ def _blocks(handle: int, size: int) -> Iterator[bytes]:
 
 
 def _sniff(begin: bytes) -> str | None:
-    """Return the extension for a file that begins with these bytes; None if it is not a known type."""
+    """Return the extension for a file that begins with the bytes *begin*, or None if its type is not known."""
     if begin.startswith(b"RIFF") and begin[8:12] == b"WAVE":
         return "wav"
     if begin.startswith(b"OggS"):

@@ -1,4 +1,4 @@
-"""Checks of the URLs of files: they come from outside, and a request to them carries a token."""
+"""Checks the URLs of files, because these URLs come from outside and the requests to them contain a token."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FILE_HOSTS = HOSTS | {
     f"{name}.nexmo.com"
     for name in ("api-us", "api-eu", "api-us-1", "api-us-2", "api-eu-1", "api-eu-2", "api-sg-1")
 }
-"""The hosts of recordings and transcriptions."""
+"""The hosts that serve recordings and transcriptions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +31,9 @@ class FileUrl:
     """The URL of a recording or transcription to which a token may be sent.
 
     Attributes:
-        origin: Scheme, host and port, in the form of :func:`voicectl.core.hosts.base_url`.
-        path: ``/v1/files/UUID`` or ``/v3/files/UUID``.
-        file_id: The UUID, in lower case.
+        origin: The scheme, host and port, in the form of :func:`voicectl.core.hosts.base_url`.
+        path: The path: ``/v1/files/UUID`` or ``/v3/files/UUID``.
+        file_id: The UUID in the path, in lower case.
     """
 
     origin: str
@@ -42,11 +42,11 @@ class FileUrl:
 
 
 def file_url(url: str, hosts: Hosts) -> FileUrl:
-    """Check the URL of a file.
+    """Check the URL of a file, and return its parts.
 
     Raises:
-        GuardError: The URL is not that of a file on the profile's base URL or, for a profile off loopback, on port
-            443 of a listed host.
+        GuardError: The URL is not that of a file at the profile's base URL. If the base URL is not on this machine,
+            the URL may also be that of a file on port 443 of a listed host.
     """
     found = _FILE_URL.fullmatch(url)
     if found is None:
