@@ -1,1 +1,1 @@
-"""The webhooks of an application: their URLs, the lease of them by a receiver, and replay of stored events."""
+"""The webhooks of an application: setting their URLs, leasing them to a receiver, and replaying stored events."""

@@ -1,7 +1,8 @@
-"""The webhooks of an application: reading them, and changing some of them without changing anything else.
+"""Reads the webhooks of an application, and changes some of them without changing anything else.
 
-The API replaces an application as a whole, without a condition. So the application is read, read again just before it
-is written, and written as it was read except for the changes. Unknown fields are written back too.
+An update replaces the whole application, and the API has no way to make the update depend on the present state. So
+the application is read, read again just before the update, and written back as it was read except for the changes.
+Unknown fields are written back, too.
 
 Source: Application API v2 reference, "application object".
 """
@@ -24,16 +25,16 @@ REPEAT_SECONDS = 3.0
 MAX_REPEATS = 2
 PAUSE_SECONDS = 0.5
 MAX_READS = 5
-"""Most times that an application is read while someone else keeps changing it."""
+"""How often an application is read at most while someone else keeps changing it."""
 
 
 class Webhook(NamedTuple):
     """One of an application's webhooks.
 
     Attributes:
-        capability: The capability that it belongs to.
-        name: Its name in that capability.
-        usual: The HTTP method of a new one.
+        capability: The capability that the webhook belongs to.
+        name: The webhook's name in the capability.
+        usual: The HTTP method that the webhook gets when it is first set.
     """
 
     capability: str
@@ -42,7 +43,7 @@ class Webhook(NamedTuple):
 
     @property
     def path(self) -> str:
-        """Its full name, such as ``voice.answer_url``."""
+        """The webhook's full name, such as ``voice.answer_url``."""
         return f"{self.capability}.{self.name}"
 
 
@@ -55,12 +56,12 @@ WEBHOOKS = (ANSWER, FALLBACK, EVENT, RTC_EVENT)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """The changes to make to the webhooks.
+    """The changes to make to the webhooks of an application.
 
     Attributes:
-        addresses: The URLs to set; an empty one removes the webhook.
+        addresses: The URLs to set. An empty URL removes the webhook.
         methods: The HTTP methods to set.
-        signed: True or False turns signing on or off; None leaves it as it is.
+        signed: True to turn signing on, False to turn it off, or None to leave it unchanged.
     """
 
     addresses: Mapping[Webhook, str] = field(default_factory=dict)
@@ -72,11 +73,11 @@ class Wish:
         return bool(self.addresses or self.methods or self.signed is not None)
 
     def applied_to(self, application: dict[str, Any]) -> dict[str, Any]:
-        """Return *application* with the changes made; an equal one if there is nothing to change.
+        """Return a copy of *application* in which the changes are made.
 
         Raises:
-            InputError: A method was given for a webhook that is not set, or signing for an application without voice
-                and rtc.
+            InputError: There is a method for a webhook that is not set, or signing is to be turned on or off in an
+                application that has neither voice nor rtc.
         """
         changed = copy.deepcopy(application)
         for webhook, address in self.addresses.items():
@@ -113,9 +114,9 @@ class Update:
 
     Attributes:
         before: The application before the update.
-        after: The application after it, as the API returned it.
-        is_changed: True if an update was sent; if not, *before* and *after* are the same.
-        is_as_asked: True if the API returned the webhooks as requested.
+        after: The application after the update, as the API returned it.
+        is_changed: True if an update was sent. If not, *before* and *after* are the same.
+        is_as_asked: True if the API returned the webhooks as they were requested.
     """
 
     before: dict[str, Any]
@@ -125,7 +126,10 @@ class Update:
 
 
 def webhooks(application: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the four webhooks, set or not: ``webhook`` is its name, ``signed_callbacks`` that of its capability."""
+    """Return a record for each of the four webhooks, including those that are not set.
+
+    In each record, ``webhook`` is the webhook's full name, and ``signed_callbacks`` is the setting of its capability.
+    """
     capabilities = _capabilities(application)
     return [
         {"webhook": webhook.path, "address": None}
@@ -139,17 +143,17 @@ def webhooks(application: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def update(api: ApplicationApi, clock: Clock, application_id: str, wish: Wish) -> Update:
-    """Change an application as *wish* says, and nothing else in it.
+    """Make the changes of *wish* to an application, and change nothing else.
 
-    If there is no usable answer, the application is read again, and the update is sent again if need be: up to twice
-    within 3 s. That is safe, since an update that is sent twice has the same effect.
+    If there is no usable answer, the application is read again and, if necessary, the update is sent again, up to
+    twice within 3 s. This is safe, because sending an update twice has the same effect as sending it once.
 
     Raises:
-        InputError: See :meth:`Wish.applied_to`.
+        InputError: The changes cannot be made; see :meth:`Wish.applied_to`.
         GuardError: Someone else keeps changing the application, or the API did not return its public key.
-        ApiError: The API refused the update; nothing was changed.
-        TransportError: There was no usable answer; the application may have been changed.
-        DryRun: This is a dry run, which sends nothing.
+        ApiError: The API refused the update. Nothing was changed.
+        TransportError: There was no usable answer. The application may have been changed.
+        DryRun: This is a dry run, which sends no update.
     """
     give_up = clock.monotonic() + REPEAT_SECONDS
     put: dict[str, Any] | None = None
@@ -179,26 +183,26 @@ def update(api: ApplicationApi, clock: Clock, application_id: str, wish: Wish) -
 
 
 def keeps_changing(application_id: str) -> GuardError:
-    """Return the error for an application that differs at each read."""
+    """Return the error for an application that was different each time it was read."""
     return GuardError(
         f"Someone else keeps changing application {application_id}.", hint="Show it with: voicectl app show"
     )
 
 
 def find(application: dict[str, Any], webhook: Webhook) -> dict[str, Any] | None:
-    """Return the webhook of an application; None if it is not set."""
+    """Return the settings of a webhook of an application, or None if the webhook is not set."""
     capability = _capabilities(application).get(webhook.capability) or {}
     found: dict[str, Any] | None = (capability.get("webhooks") or {}).get(webhook.name)
     return found
 
 
 def address_of(application: dict[str, Any], webhook: Webhook) -> Any:
-    """Return the URL of the webhook; None if it is not set."""
+    """Return the URL of a webhook of an application, or None if the webhook is not set."""
     return (find(application, webhook) or {}).get("address")
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """Return a line for each webhook, and each setting of signing, that differs."""
+    """Return a line for each webhook that differs, and for each capability whose setting of signing differs."""
     old, new = _settings(before), _settings(after)
     return [f"{name}: {old[name]} -> {shown}" for name, shown in new.items() if shown != old[name]]
 
@@ -222,7 +226,7 @@ def _grants(wish: Wish, application: dict[str, Any]) -> bool:
 
 
 def _check_key(application: dict[str, Any]) -> None:
-    """Check that the public key can be written back: without it the platform may generate a new pair."""
+    """Check that *application* has its public key, because an update without it may create a new pair of keys."""
     if not (application.get("keys") or {}).get("public_key"):
         raise GuardError(
             "The API did not return the application's public key, so an update could remove the key.",
@@ -235,7 +239,7 @@ def _capabilities(application: dict[str, Any]) -> dict[str, Any]:
 
 
 def _inside(container: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return the object in the field *name*, created if it is absent or null."""
+    """Return the object in the field *name*. If the field is missing or null, it is set to an empty object."""
     if container.get(name) is None:
         container[name] = {}
     found: dict[str, Any] = container[name]

@@ -1,7 +1,7 @@
-"""The lease of an application's webhooks: they point to a receiver while it runs, and are restored at its end.
+"""Leases an application's webhooks: they point to a receiver while it runs, and are restored when it ends.
 
-The old webhooks are on disk before anything is sent, so that the next start can restore them after a crash. Changes
-that someone else makes meanwhile are kept.
+The old webhooks are written to disk before anything is sent. If the receiver crashes, the next one restores them.
+Changes that someone else makes during the lease are kept.
 
 Source: Application API v2 reference, "application object".
 """
@@ -41,7 +41,10 @@ if TYPE_CHECKING:
 FILE = "webhooks.lease"
 LOCK = "webhooks.lock"
 END_SECONDS = 5.0
-"""Longest time to restore the webhooks at the end, in seconds: supervisors wait only a short time for an exit."""
+"""How long restoring the webhooks at the end may take, in seconds.
+
+The time is short because supervisors wait only a short time for a process to exit.
+"""
 
 _URL = re.compile(r"[\x21-\x7e]+")
 
@@ -58,31 +61,33 @@ def urls(
     is_answering: bool = True,
     interrupts: Interrupts | None = None,
 ) -> Iterator[dict[str, Any] | None]:
-    """Point an application's webhooks at ``PUBLIC_URL/webhooks/...`` for the block, and restore them at the end.
+    """Point an application's webhooks to ``PUBLIC_URL/webhooks/...`` during a ``with`` block, and then restore them.
 
-    Without a lease on disk, the webhooks are set first, and the block gets the application as it is then: no call
-    arrives before that, and the caller must know that the webhooks are its own.
+    If there is no lease on disk, the webhooks are set before the block starts, and the block gets the application
+    after that update. No call arrives before the webhooks are set, and the caller can rely on their being set.
 
-    A lease on disk means that an earlier receiver was killed. The webhooks may still point here, and calls may arrive
-    at any time, so the block starts at once and gets None. Meanwhile a thread restores the webhooks and sets them
-    anew; its errors are remarks.
+    If there is a lease on disk, an earlier receiver was killed. The webhooks may still point to this receiver, and
+    calls may arrive at any time. So the block starts at once and gets None. Meanwhile, a thread restores the webhooks
+    and sets them again. Its errors are reported as remarks.
 
     If the webhooks cannot be restored within :data:`END_SECONDS`, the lease stays on disk for the next start.
 
     Args:
-        api: The API, for use in threads: it has its own session, and does not hold back signals.
-        directory: The directory of the application's state, for the lease.
+        api: The Application API, for use in threads. It must have its own session, and must not hold back signals.
+        directory: The directory of the application's state, in which the lease is stored.
         public_url: The URL at which the platform reaches the receiver; see :func:`check_public_url`.
         remark: Called with each change and each warning.
-        is_answering: True if the receiver answers calls; else only the webhooks of events are set.
-        interrupts: The signals that are caught. The first one ends the block, and the webhooks are restored; a second
-            one stops that.
+        is_answering: True if the receiver answers calls. If it does not, only the webhooks of events are set.
+        interrupts: The signals that are caught. The first signal ends the block, and the webhooks are restored. A
+            second signal stops the restoring.
 
     Raises:
         InputError: *public_url* is not usable.
-        GuardError: Another receiver has the webhooks; or see :func:`~voicectl.core.webhooks.application.update`.
-        ConfigError: The lease cannot be written; nothing was sent.
-        ApiError: The API refused an update; at the end, the hint is the command that restores the webhooks.
+        GuardError: Another receiver has the webhooks, or one of the reasons in
+            :func:`~voicectl.core.webhooks.application.update` applies.
+        ConfigError: The lease cannot be written. Nothing was sent.
+        ApiError: The API refused an update. If that happens at the end, the hint names the command that restores the
+            webhooks.
         TransportError: There was no usable answer, at the start or at the end.
     """
     public_url = check_public_url(public_url)
@@ -112,10 +117,10 @@ def restore_left(
     """Restore the webhooks of a receiver that was killed, if there is a lease on disk.
 
     Raises:
-        GuardError: That receiver is running.
+        GuardError: Another receiver of this application is running.
         ConfigError: The directory cannot be used.
-        ApiError: The API refused the update; the lease stays.
-        TransportError: There was no usable answer; the lease stays.
+        ApiError: The API refused the update. The lease stays on disk.
+        TransportError: There was no usable answer. The lease stays on disk.
     """
     with _only_one(directory, application_id):
         loan = _Loan(api, clock, directory / FILE, remark)
@@ -130,7 +135,7 @@ def restore_left(
 
 
 def is_left(directory: Path) -> bool:
-    """Return True if there is a lease whose receiver does not run; makes no request."""
+    """Return True if there is a lease on disk whose receiver is not running. No request is sent."""
     if not os.path.lexists(directory / FILE):
         return False
     try:
@@ -141,10 +146,11 @@ def is_left(directory: Path) -> bool:
 
 
 def check_public_url(text: str) -> str:
-    """Check a public URL, and return it without a slash at its end.
+    """Check a public URL, and return it without slashes at its end.
 
     Raises:
-        InputError: The URL is neither https nor http to this machine, or has more than host, port and path.
+        InputError: The URL is neither an https URL nor an http URL of this machine, or it has a password, query or
+            fragment.
     """
     hint = "Write it as https://voice.example.org: scheme, host, port and path."
     try:
@@ -166,7 +172,7 @@ def check_public_url(text: str) -> str:
 
 @dataclass(slots=True)
 class _Loan:
-    """Sets and restores webhooks, and keeps the lease on disk as long as they may point to this receiver."""
+    """Sets and restores webhooks. The lease stays on disk as long as the webhooks may point to this receiver."""
 
     api: ApplicationApi
     clock: Clock
@@ -176,7 +182,7 @@ class _Loan:
     lease: Lease | None = field(default=None, init=False)
 
     def take(self, application_id: str, public_url: str) -> dict[str, Any]:
-        """Set the webhooks, and return the application after that."""
+        """Set the webhooks, and return the application after the update."""
         for _ in range(MAX_READS):
             application = self.api.get_application(application_id)
             lease = Lease.of(application, public_url, now=self.clock.time(), is_answering=self.is_answering)
@@ -198,7 +204,7 @@ class _Loan:
         raise keeps_changing(application_id)
 
     def take_again(self, left: Lease, public_url: str) -> None:
-        """Restore the webhooks of a receiver that was killed, then set them again; errors are remarks."""
+        """Restore the webhooks of a receiver that was killed, and set them again. Errors are reported as remarks."""
         try:
             self.give_back(left)
             self.take(left.application_id, public_url)
@@ -212,7 +218,8 @@ class _Loan:
         """Restore the webhooks that still point to this receiver, and delete the lease.
 
         Raises:
-            VoicectlError: The webhooks are not restored, or may not be; the lease stays.
+            VoicectlError: The webhooks are not restored, or it is not known whether they are. The lease stays on
+                disk.
         """
         self.lease = lease
         update = update_application(self.api, self.clock, lease.application_id, Return(lease=lease))
@@ -237,11 +244,12 @@ class _Loan:
         self.lease = None
 
     def end(self, taking: BackgroundThread[Any] | None, *, is_remark_only: bool) -> None:
-        """Restore the webhooks within :data:`END_SECONDS` in all, or say what is left to do.
+        """Restore the webhooks within :data:`END_SECONDS`, or tell the user how to restore them.
 
         Args:
-            taking: The thread that sets the webhooks, which may still be running.
-            is_remark_only: Report an error as a remark, because another exception ends the block; else raise it.
+            taking: The thread that sets the webhooks, which may still be running, or None if there is no such thread.
+            is_remark_only: True to report an error as a remark, because another exception ends the block; False to
+                raise the error.
         """
         until = time.monotonic() + END_SECONDS
         try:
@@ -262,13 +270,13 @@ class _Loan:
                 raise
 
     def warn_left(self, lease: Lease, exc: BaseException) -> None:
-        """Warn that the webhooks may still point to this receiver, and say what to do."""
+        """Warn that the webhooks may still point to this receiver, and tell the user how to restore them."""
         message, hint = _left(lease, exc)
         self.remark(f"warning: {message}")
         self.remark(hint)
 
     def read(self, application_id: str) -> Lease | None:
-        """Return the lease on disk; an unreadable one is renamed, with a remark."""
+        """Return the lease on disk, or None if there is no valid lease. An invalid file is renamed, with a remark."""
         if not os.path.lexists(self.path):
             return None
         try:
@@ -302,7 +310,7 @@ class _Loan:
 
 
 def _left(lease: Lease, exc: BaseException) -> tuple[str, str]:
-    """Return a warning that the webhooks may still point to this receiver, and a hint."""
+    """Return a warning that the webhooks may still point to this receiver, and a hint that says how to restore them."""
     why = exc.message if isinstance(exc, VoicectlError) else type(exc).__name__
     return (
         f"the webhooks of application {lease.application_id} still go to {lease.public_url}: {why}",
@@ -312,7 +320,7 @@ def _left(lease: Lease, exc: BaseException) -> tuple[str, str]:
 
 @contextmanager
 def _only_one(directory: Path, application_id: str) -> Iterator[None]:
-    """Allow one receiver at a time, by a lock: unlike a file with a process id, it cannot outlive a crash."""
+    """Allow only one receiver at a time. This uses a lock, since a file with a process id would outlive a crash."""
     try:
         files.private_directory(directory)
         handle = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -343,7 +351,7 @@ def _holder(directory: Path, application_id: str) -> str:
 
 @contextmanager
 def _calm(interrupts: Interrupts | None) -> Iterator[None]:
-    """Let the cleanup finish although a signal has ended the block; another signal ends the cleanup as well."""
+    """Let the cleanup finish even though a signal has ended the block. A further signal ends the cleanup, too."""
     if interrupts is None:
         yield
         return
@@ -356,7 +364,7 @@ def _calm(interrupts: Interrupts | None) -> Iterator[None]:
 
 
 def _warn(application_id: str, public_url: str, remark: Remark) -> None:
-    """Warn about a URL that the platform, or a sandbox, cannot reach."""
+    """Warn if the platform or the sandbox cannot reach *public_url*."""
     host = urlsplit(public_url).hostname or ""
     is_sandbox = application_id.lower().startswith(SANDBOX_PREFIX)
     if is_sandbox and not is_loopback(host):

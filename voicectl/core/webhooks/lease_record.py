@@ -1,4 +1,4 @@
-"""The record of a lease of webhooks: the old and the new ones, and the updates that set and restore them.
+"""The record of a lease of webhooks: the old and the new webhooks, and the updates that set and restore them.
 
 Source: Application API v2 reference, "application object".
 """
@@ -36,7 +36,7 @@ METHOD = "POST"
 _ROUTES = {ANSWER: "answer", EVENT: "event", FALLBACK: "fallback", RTC_EVENT: "rtc"}
 _OPTIONS = {ANSWER: "--answer", EVENT: "--event", FALLBACK: "--fallback", RTC_EVENT: "--rtc-event"}
 _FILLED_IN = frozenset({"webhooks", "signed_callbacks", "conversations_ttl", "leg_persistence_time"})
-"""Fields that the platform adds to a capability that was created with webhooks only."""
+"""The fields of a capability that was created with webhooks only, including those that the platform adds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +44,9 @@ class Lent:
     """One of the leased webhooks.
 
     Attributes:
-        before: The webhook before the lease; None if it was not set.
-        ours: The addresses of this receiver: the one requested, and the same in the form that the API returns.
+        webhook: The webhook.
+        before: The settings of the webhook before the lease, or None if it was not set.
+        ours: The URL of this receiver in one or two forms: as requested and, if different, as the API returns it.
     """
 
     webhook: Webhook
@@ -57,7 +58,7 @@ class Lent:
         return address_of(application, self.webhook) in self.ours
 
     def with_returned(self, application: dict[str, Any]) -> Lent:
-        """Return the webhook with the address in *application*, as the API returned it, added to *ours*."""
+        """Return the webhook with its URL in *application*, as the API returned it, added to *ours*."""
         returned = address_of(application, self.webhook)
         if not returned or returned in self.ours or returned == (self.before or {}).get("address"):
             return self
@@ -65,23 +66,24 @@ class Lent:
 
     @property
     def was_anothers(self) -> bool:
-        """True if it seems to have pointed to another receiver before."""
+        """True if the webhook seems to have pointed to another receiver before the lease."""
         address = (self.before or {}).get("address") or ""
         return not self.was_ours and address.endswith(f"/webhooks/{_ROUTES[self.webhook]}")
 
     @property
     def was_ours(self) -> bool:
-        """True if it pointed to this receiver before, so that there is nothing to restore."""
+        """True if the webhook pointed to this receiver before the lease, so that there is nothing to restore."""
         return self.before is not None and self.before.get("address") in self.ours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """The leased webhooks of an application, their values before, and the receiver that has them.
+    """The leased webhooks of an application, their earlier settings, and the receiver that leases them.
 
     Attributes:
         pid: The receiver's process id.
-        since: The start of the lease, in RFC 3339.
+        since: The start of the lease, as an RFC 3339 date-time.
+        lent: The leased webhooks.
         created: The capabilities that the lease added to the application.
     """
 
@@ -96,10 +98,13 @@ class Lease:
     def of(
         cls, application: dict[str, Any], public_url: str, *, now: float, is_answering: bool = True
     ) -> Lease:
-        """Return a lease of the webhooks of *application*: those of voice, and that of rtc if it has rtc.
+        """Return a lease of the webhooks of *application*.
+
+        The webhooks of voice are leased, and that of rtc if the application has rtc.
 
         Args:
-            is_answering: True if the receiver answers calls; else the webhooks that ask for an NCCO are not leased.
+            is_answering: True if the receiver answers calls. If it does not, the webhooks that ask for an NCCO are
+                not leased.
         """
         capabilities = application.get("capabilities") or {}
         has_rtc = capabilities.get("rtc") is not None
@@ -121,11 +126,11 @@ class Lease:
         )
 
     def with_returned(self, application: dict[str, Any]) -> Lease:
-        """Return the lease with the addresses in *application* added: the API may write them in its own form."""
+        """Return the lease with the URLs in *application* added, because the API may return them in another form."""
         return replace(self, lent=tuple(each.with_returned(application) for each in self.lent))
 
     def by_hand(self) -> str:
-        """Return the command that restores the webhooks."""
+        """Return the shell command with which the user can restore the webhooks."""
         words = ["voicectl", "app", "urls"]
         for each in self.lent:
             if each.was_ours:
@@ -153,10 +158,10 @@ class Lease:
 
     @classmethod
     def from_json(cls, content: bytes, application_id: str) -> Lease:
-        """Read what :meth:`to_json` wrote.
+        """Return the lease in a file that :meth:`to_json` wrote.
 
         Raises:
-            ValueError: The content is not a lease, or not of this application.
+            ValueError: The content is not a lease, or it is the lease of another application.
         """
         try:
             raw = strict_json.loads(content.decode(), has_unique_keys=True)
@@ -186,18 +191,18 @@ class Lease:
 
 
 class Moved(InputError):
-    """A webhook is neither as recorded in the lease, nor that of this receiver."""
+    """A webhook is not as the lease recorded it, and does not point to this receiver."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Take(Wish):
-    """The update that sets the webhooks to this receiver, if they are still as recorded in the lease."""
+    """The update that points the webhooks to this receiver, if they are still as the lease recorded them."""
 
     lease: Lease
 
     @classmethod
     def of(cls, lease: Lease) -> Take:
-        """Return the update for *lease*."""
+        """Return the update that sets the webhooks of *lease*."""
         return cls(
             lease=lease,
             addresses={each.webhook: each.ours[0] for each in lease.lent},
@@ -205,7 +210,11 @@ class Take(Wish):
         )
 
     def applied_to(self, application: dict[str, Any]) -> dict[str, Any]:
-        """See :meth:`Wish.applied_to`."""
+        """Return a copy of *application* in which the webhooks point to this receiver.
+
+        Raises:
+            Moved: A webhook was changed meanwhile.
+        """
         for each in self.lease.lent:
             if not each.is_ours(application) and find(application, each.webhook) != each.before:
                 raise Moved(f"{each.webhook.path} was changed meanwhile.")
@@ -214,12 +223,12 @@ class Take(Wish):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Return(Wish):
-    """The update that restores the webhooks of this receiver; those that someone else changed are kept."""
+    """The update that restores the webhooks. Webhooks that someone else changed during the lease are kept."""
 
     lease: Lease
 
     def applied_to(self, application: dict[str, Any]) -> dict[str, Any]:
-        """See :meth:`Wish.applied_to`; raises nothing."""
+        """Return a copy of *application* in which the webhooks that point to this receiver are restored."""
         changed = copy.deepcopy(application)
         for each in self.lease.lent:
             if not each.is_ours(changed):
@@ -237,7 +246,7 @@ class Return(Wish):
 
 
 def _drop_if_blank(application: dict[str, Any], capability: str, lease: Lease) -> None:
-    """Remove a capability that the lease added, unless it has settings of someone else."""
+    """Remove a capability that the lease added, unless someone else has added settings to it."""
     found = application["capabilities"][capability]
     if capability in lease.created and not found["webhooks"] and found.keys() <= _FILLED_IN:
         del application["capabilities"][capability]

@@ -1,4 +1,4 @@
-"""Replay of stored webhooks, as they were received."""
+"""Replays stored webhooks as they were received."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from voicectl.store.events import Arrival
 
     Sign = Callable[[str, bytes, bytes], str]
-    """Returns the token for a method, a query and a body."""
+    """A function that returns the token for a method, a query and a body."""
 
 SUCCESSES = range(200, 300)
 
@@ -26,8 +26,8 @@ class Sent(NamedTuple):
     """The outcome of a replayed webhook.
 
     Attributes:
-        status: The HTTP status; None if there was no answer.
-        trouble: The reason of a failure; None if the webhook was accepted.
+        status: The HTTP status of the answer, or None if there was no answer.
+        trouble: The reason for a failure, or None if the webhook was accepted.
     """
 
     status: int | None
@@ -35,13 +35,13 @@ class Sent(NamedTuple):
 
 
 class Replayer:
-    """Sends webhooks to one URL, with their original method, query and body. It follows no redirects.
+    """Sends webhooks to one URL, with their original method, query and body. Redirects are not followed.
 
     Args:
-        wire: The connection to the URL's origin.
-        url: The URL; its own query is put before that of each webhook.
-        timeout: Longest time for each webhook, in seconds.
-        sign: Signs each webhook; None sends them unsigned.
+        wire: The connection to the origin of the URL.
+        url: The URL. If it has a query, that query is put before the query of each webhook.
+        timeout: The longest time for each webhook, in seconds.
+        sign: Returns the token that signs a webhook, or None to send all webhooks unsigned.
 
     Raises:
         InputError: The URL contains a user name or a password.
@@ -56,7 +56,7 @@ class Replayer:
         self._sign = sign
 
     def send(self, arrival: Arrival) -> Sent:
-        """Send one webhook, in one try."""
+        """Send a webhook once, and return the outcome."""
         query = self._query(arrival)
         headers = {"Content-Type": "application/json"} if arrival.body else {}
         if self._sign is not None:
@@ -78,7 +78,7 @@ class Replayer:
         return Sent(reply.status, f"the receiver answered {reply.status}: {what}")
 
     def curl(self, arrival: Arrival) -> str:
-        """Return a shell command (POSIX) that sends one webhook, unsigned."""
+        """Return a POSIX shell command that sends a webhook, unsigned."""
         url = self._wire.origin + self._target(self._query(arrival))
         words = ["curl", "-X", arrival.method, shlex.quote(url)]
         if not arrival.body:

@@ -1,4 +1,4 @@
-"""Assembles a receiver from the options of ``webhook serve`` and the application's resources, and runs it."""
+"""Sets up a receiver from the options of ``webhook serve`` and the application's resources, and runs it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     Showing = Callable[[Warnings], AbstractContextManager[Callable[[Stored], None]]]
 
 FETCHING_SECONDS = 1.0
-"""Seconds to wait at the end for recordings that are being fetched."""
+"""How long to wait at the end for recordings that are being fetched, in seconds."""
 
 CHECKING_SECONDS = 1.0
 RESTORING_SECONDS = 1.0
@@ -56,12 +56,15 @@ class ServeOptions:
     """The options of ``webhook serve``.
 
     Attributes:
-        answer: The file with the NCCO or the rules that answer calls.
-        forward_to: The URL of the user's own app.
-        public_url: The URL to set the application's webhooks to; None leaves them as they are.
-        store: The URL of the event store.
-        recordings: The directory for recordings.
-        proxies: The addresses of proxies.
+        host: The address to listen on.
+        port: The port to listen on.
+        answer: The file with the NCCO or the rules that answer calls, or None if there is none.
+        forward_to: The URL of the user's own app, or None to forward nothing.
+        public_url: The URL to which the application's webhooks are set, or None to leave them unchanged.
+        allow_unsigned: True to accept unsigned webhooks as well.
+        store: The URL of the event store, or None for the default store.
+        recordings: The directory for recordings, or None to fetch no recordings.
+        proxies: The IP addresses of the proxies before the receiver.
     """
 
     host: str
@@ -76,41 +79,42 @@ class ServeOptions:
 
 
 class Resources(Protocol):
-    """The state, credentials and APIs of the user and the application."""
+    """What a receiver needs of the user and the application: state, credentials and APIs."""
 
     clock: Clock
     interrupts: Interrupts
 
     @property
     def target(self) -> Target:
-        """The application to act on."""
+        """The application whose webhooks are received, and its credentials."""
 
     @property
     def state_directory(self) -> Path:
         """The directory of the application's state."""
 
     def events(self, store: str | None) -> EventStore:
-        """Open the event store."""
+        """Open the event store, and return it."""
 
     def spool(self, store: str | None) -> Spool:
-        """Return the spool, which holds events while the store cannot be used."""
+        """Return the spool, which holds events while the event store cannot be used."""
 
     def application_api(self, interrupts: Interrupts) -> ApplicationApi:
-        """Return the Application API, for one thread."""
+        """Return a client of the Application API, for use in one thread."""
 
     def fetcher(self, directory: Path, on_progress: Progress | None, *, threaded: bool = False) -> Fetcher:
-        """Return a fetcher of recordings, for one thread."""
+        """Return a fetcher of recordings, for use in one thread."""
 
     def check_reach(self, url: str) -> None:
-        """Check that webhooks may be sent to a URL."""
+        """Check that webhooks may be sent to a URL, and raise an exception if they may not."""
 
 
 def serve(options: ServeOptions, resources: Resources, say: Say, showing: Showing) -> None:
-    """Receive webhooks until a signal.
+    """Receive webhooks until the process gets a signal to end.
 
     Args:
-        say: Called with each remark, from any thread; must return at once.
-        showing: Returns a context that yields a callback for each new event; the callback must return at once.
+        say: Called with each remark, from any thread. It must return at once.
+        showing: Returns a context manager for a callback that is called with each new event. The callback must return
+            at once.
 
     Raises:
         VoicectlError: An option is invalid, or the application's webhooks cannot be set or restored.
@@ -182,7 +186,10 @@ def _greet(settings: Settings, sock: socket.socket, say: Say) -> None:
 
 
 def _opened(resources: Resources, store: str | None) -> list[EventStore]:
-    """Open the store; an empty list if that fails: the event writer reports it, and spools events meanwhile."""
+    """Open the event store, and return a list of only this store, or an empty list if it cannot be opened.
+
+    The event writer reports the failure, and keeps events in the spool meanwhile.
+    """
     try:
         return [resources.events(store)]
     except StoreError:
@@ -210,12 +217,12 @@ def _address(text: str) -> str:
 
 
 def _answers(path: Path, policy: Policy, say: Say) -> Answers:
-    """Read the answers in *path*, and check that they dial only numbers that the profile allows."""
+    """Return the answers in the file *path*, which may dial only numbers that the profile allows."""
     return Answers(path, say, allows=lambda flow: policy.check_dialled(ncco.dialled(flow)))
 
 
 def _forwarder(url: str, resources: Resources, warn: Warnings) -> Forwarder:
-    from voicectl.webhook.forward import Forwarder  # noqa: PLC0415 (loads httpx, for this only)
+    from voicectl.webhook.forward import Forwarder  # noqa: PLC0415 (this import loads httpx)
 
     resources.check_reach(url)
     return Forwarder(url, on_trouble=lambda line: warn(line, line))
@@ -247,9 +254,11 @@ def _downloader(directory: Path, resources: Resources, say: Say, *, allow_unsign
 def _webhooks(
     public_url: str | None, resources: Resources, say: Say, *, is_answering: bool
 ) -> Iterator[dict[str, Any] | None]:
-    """With --set-urls, lease the webhooks and yield the application; else restore those of a killed receiver.
+    """Lease the webhooks if there is a public URL; otherwise restore the webhooks of a killed receiver, if any.
 
-    The latter runs beside the block: the webhooks may point here, and calls must be answered meanwhile.
+    The lease yields what :func:`.lease.urls` yields. Without a lease, None is yielded. The webhooks of a killed
+    receiver are restored in a thread during the block: they may still point to this receiver, so calls must be
+    answered at once.
     """
     clock, application_id = resources.clock, resources.target.application_id
     directory = resources.state_directory
@@ -276,7 +285,7 @@ def _webhooks(
         except VoicectlError as exc:
             say(f"warning: the webhooks of a killed receiver cannot be restored: {exc.message}")
             return
-        with suppress(VoicectlError):  # restore_left reports it, and the next start tries again
+        with suppress(VoicectlError):  # restore_left reports the error, and the next start tries again
             lease.restore_left(api, clock, application_id, directory, say)
 
     restoring = BackgroundThread(restore)
@@ -289,14 +298,17 @@ def _webhooks(
 
 @contextmanager
 def _checking_signing(resources: Resources, application: dict[str, Any] | None, say: Say) -> Iterator[None]:
-    """Warn, beside the block, if the platform does not sign the webhooks; needs credentials of the API."""
+    """Warn if the platform does not sign the webhooks.
+
+    A thread checks this during the block. The check needs credentials for the API.
+    """
     target = resources.target
     if application is None and target.account.name == account.NOWHERE:
         yield
         return
 
     def check() -> None:
-        with suppress(VoicectlError):  # only a warning depends on it: signatures are verified anyway
+        with suppress(VoicectlError):  # only a warning is lost: signatures are verified in any case
             found = application
             if found is None:
                 found = resources.application_api(Interrupts()).get_application(target.application_id)
