@@ -310,7 +310,7 @@ class _Loan:
 
 
 def _left(lease: Lease, exc: BaseException) -> tuple[str, str]:
-    """Return a warning that the webhooks may still point to this receiver, and a hint that says how to restore them."""
+    """Return a warning that the webhooks may still point to this receiver, and a hint for restoring them."""
     why = exc.message if isinstance(exc, VoicectlError) else type(exc).__name__
     return (
         f"the webhooks of application {lease.application_id} still go to {lease.public_url}: {why}",
