@@ -1,1 +1,1 @@
-"""The receiver of webhooks: it answers calls and stores events."""
+"""The receiver of webhooks, which answers calls and stores events."""

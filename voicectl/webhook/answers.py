@@ -1,4 +1,4 @@
-"""Answers to calls, read from a file that may be edited while calls come in."""
+"""Answers to calls, read from a file that may be edited while calls arrive."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from voicectl.webhook.rules import Rule, Stamp
 
 LOOK_SECONDS = 0.25
-"""Shortest time between two checks of the file for changes, in seconds."""
+"""The shortest time between two checks of the file for changes, in seconds."""
 
 
 class Answers:
-    """The NCCO of each call, from a file that holds one, or rules in TOML.
+    """Finds the NCCO for each call, in a file that contains either one NCCO or rules in TOML.
 
-    When that file, or one that it names, changes, it is read again. A valid version replaces the old answers. An
-    invalid one is reported once, and the old answers stay in use.
+    If the file or another file that it names is changed, all of them are read again. A valid version replaces the old
+    answers. An invalid version is reported once, and the old answers stay in use.
 
     Args:
         path: The file.
-        on_trouble: Called with each warning, and with each error in a change, as one line.
-        allows: Called with each NCCO; raises a ``VoicectlError`` for one that must not be served.
-        monotonic: Returns seconds on a clock that never steps back.
+        on_trouble: Called with each warning, and with each error in a changed file, as one line.
+        allows: Called with each NCCO. It raises a ``VoicectlError`` for an NCCO that must not be used.
+        monotonic: Returns the time in seconds, by a clock that never goes back.
 
     Raises:
-        VoicectlError: The file is invalid; the message says where.
+        VoicectlError: The file is invalid. The message says where.
     """
 
     def __init__(
@@ -55,13 +55,13 @@ class Answers:
         self._warn(reading)
 
     def answer(self, fields: Mapping[str, Any], *, direction: str) -> bytes | None:
-        """Return the NCCO, as JSON, of the first rule that matches; None if no rule does.
+        """Return the NCCO of the first rule that matches, as JSON, or None if no rule matches.
 
-        No content of *fields* makes it raise.
+        No content of *fields* causes an exception.
 
         Args:
             fields: The fields of the request.
-            direction: ``inbound`` or ``outbound``.
+            direction: The direction of the call: ``inbound`` or ``outbound``.
         """
         self._look()
         for rule in self._rules:
@@ -81,7 +81,7 @@ class Answers:
             self._rules = reading.rules()
         except VoicectlError as exc:
             self._stay(reading, exc.message)
-        except Exception as exc:  # noqa: BLE001 (the old answers stay in use, whatever is wrong with the file)
+        except Exception as exc:  # noqa: BLE001 (the old answers stay in use if anything is wrong)
             self._stay(reading, f"{self._path} cannot be used: {type(exc).__name__}")
         else:
             self._reported = None

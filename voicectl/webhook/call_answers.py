@@ -1,4 +1,4 @@
-"""Answers to calls, from ``--answer`` or the user's own app: given at once, since a caller is waiting."""
+"""Answers calls from ``--answer`` or the user's own app. The answer is sent at once, because a caller is waiting."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from voicectl.webhook.user_app import UserApp
 
 MAX_TOKENS = 20_000
-"""Most tokens remembered: more than arrive while a token is fresh."""
+"""The maximum number of remembered tokens. Fewer tokens arrive in the time in which a token is valid."""
 
 MAX_LEGS = 10_000
 REPLAYED = "refused a request: its token was already used for a different request"
 
 
 class SeenTokens:
-    """The tokens of requests for an NCCO, each with the key of its request; the oldest are dropped first."""
+    """The tokens of requests for an NCCO, each with the key of its request. The oldest tokens are dropped first."""
 
     def __init__(self) -> None:
         self._keys: OrderedDict[str, bytes] = OrderedDict()
 
     def is_first(self, jti: str, key: bytes) -> bool:
-        """Return True if a token is new, or comes with the same request as before."""
+        """Return True if a token is new, or comes with the same request as at its first use."""
         known = self._keys.setdefault(jti, key)
         if len(self._keys) > MAX_TOKENS:
             self._keys.popitem(last=False)
@@ -52,8 +52,8 @@ class CallAnswers:
     """Answers the webhooks that ask for an NCCO.
 
     Args:
-        tokens: The tokens accepted so far.
-        app: The user's app; None without ``--forward-to``.
+        tokens: The tokens that were accepted so far.
+        app: The user's app, or None if ``--forward-to`` is not given.
     """
 
     settings: Settings
@@ -65,7 +65,10 @@ class CallAnswers:
     _directions: OrderedDict[str, str] = field(default_factory=OrderedDict, init=False)
 
     def note_direction(self, arrival: Arrival) -> None:
-        """Record a leg's direction from an event, for the rules: a request for an NCCO does not have it."""
+        """Record the direction of a leg from an event.
+
+        The rules need the direction, and a request for an NCCO does not contain it.
+        """
         leg, answers = arrival.leg, self.settings.answers
         if answers is None or leg is None or arrival.kind != Kind.STATUS or leg in self._directions:
             return
@@ -76,7 +79,7 @@ class CallAnswers:
                 self._directions.popitem(last=False)
 
     async def respond(self, arrival: Arrival, request: Request) -> Response:
-        """Return the NCCO, and store the request for it without waiting for that."""
+        """Return the response with the NCCO, and store the request without waiting until it is stored."""
         warn = self.settings.warn
         if arrival.jti is not None and not self.tokens.is_first(arrival.jti, arrival.key):
             warn("replayed", REPLAYED)
@@ -106,7 +109,7 @@ class CallAnswers:
         return NOWHERE
 
     def _flow(self, arrival: Arrival) -> Response | None:
-        """Return the NCCO of ``--answer``; None if no rule matches this call."""
+        """Return the response with the NCCO of ``--answer``, or None if no rule matches the call."""
         if self.settings.answers is None:
             return None
         direction = self._directions.get(arrival.leg or "", "inbound")
@@ -114,8 +117,8 @@ class CallAnswers:
         return None if ncco is None else Response(200, ncco, JSON)
 
     async def _ask(self, app: UserApp, request: Request) -> Response | None:
-        """Return the NCCO of the user's app; None if the app does not send one in time."""
-        from voicectl.webhook.forward import ncco_fault_aside  # noqa: PLC0415 (loads httpx, for this only)
+        """Return the response with the NCCO of the user's app, or None if the app sends no valid NCCO in time."""
+        from voicectl.webhook.forward import ncco_fault_aside  # noqa: PLC0415 (this import loads httpx)
 
         started = time.perf_counter()
         response = await app.ask(request, self.settings.bounds.answer_seconds)

@@ -1,8 +1,8 @@
-"""Limits on connections, and on the heads and bodies of requests, for every client.
+"""Limits on connections, and on the heads and bodies of requests, for all clients.
 
-A request that breaks a limit gets an HTTP error where the client can still read one, and the connection ends. A
-connection that sends nothing, or too slowly, is closed in time. When there are too many connections, the one that has
-gone longest without a complete request is closed for the new one.
+A request that exceeds a limit gets an HTTP error if the client can still read one, and its connection is closed. A
+connection on which the client sends nothing, or sends too slowly, is closed after some time. If there are too many
+connections, the connection without a complete request for the longest time is closed to make room for the new one.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-_HEAD_ENDS = 4  # bytes of a header line beside its name and value
-_FRAMING = 8  # a chunked body may take this many times its size on the wire
+_HEAD_ENDS = 4  # bytes of a header line besides its name and value
+_FRAMING = 8  # a chunked body may be sent in this many times its own size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,13 +33,17 @@ class Limits:
     """The limits of a server.
 
     Attributes:
-        head_bytes: Most bytes of a request line and all headers.
-        head_seconds: Longest time from the first byte of a head to its last.
-        body_seconds: Longest time from the end of the head to the end of the body.
-        idle_seconds: Longest time without a byte.
-        answer_seconds: Longest time from the end of a request to the end of its answer.
-        linger_seconds: Time for a client to read why it was refused.
-        pipelined: Most requests that wait for the answer to an earlier one.
+        head_bytes: The maximum size of a head, which is the request line and all headers, in bytes.
+        headers: The maximum number of headers of a request.
+        body_bytes: The maximum size of a body, in bytes.
+        head_seconds: The longest time from the first byte of a head to its last byte, in seconds.
+        body_seconds: The longest time from the end of a head to the end of the body, in seconds.
+        idle_seconds: The longest time that a connection may be open without a request, in seconds.
+        answer_seconds: The longest time from the end of a request to the end of its answer, in seconds.
+        linger_seconds: The time that a client has to read why its request was refused, in seconds.
+        connections: The maximum number of open connections.
+        per_address: The maximum number of open connections from one address.
+        pipelined: The maximum number of requests on a connection that wait for the answer to an earlier one.
     """
 
     head_bytes: int = 16 << 10
@@ -59,7 +63,7 @@ LIMITS = Limits()
 
 
 class ConnectionState(StrEnum):
-    """The state of a connection; of pipelined requests, that of the last one."""
+    """The state of a connection. If requests are pipelined, this is the state of the last request."""
 
     QUIET = auto()
     HEAD = auto()
@@ -72,11 +76,15 @@ class ConnectionLimiter:
     """The open connections, and the limits on them.
 
     Args:
-        proxies: Addresses of proxies, which the limit per address does not apply to.
-        is_local: Returns True for other such addresses: those of this machine, where a tunnel or proxy ends.
+        limits: The limits.
+        proxies: The addresses of proxies. The limit per address does not apply to them.
+        is_local: Returns True if the argument is an address of this machine. The limit per address does not apply to
+            these addresses either, because a tunnel or proxy may end there.
+        monotonic: Returns the time in seconds, by a clock that never goes back.
 
     Attributes:
-        refused: Number of refused requests by status; under 0, of connections closed to make room.
+        refused: The number of refused requests, by HTTP status. The key 0 has the number of connections that were
+            closed to make room.
     """
 
     def __init__(
@@ -95,12 +103,12 @@ class ConnectionLimiter:
         self._connections: dict[_Connection, str] = {}
 
     def protocol(self, *args: Any, **options: Any) -> HttpToolsProtocol:
-        """Return the protocol for a new connection; uvicorn calls this with its own arguments."""
+        """Return the protocol for a new connection. Uvicorn calls this method with its own arguments."""
         return _Connection(self, *args, **options)
 
     @property
     def connections(self) -> int:
-        """Number of open connections."""
+        """The number of open connections."""
         return len(self._connections)
 
     def states(self) -> list[ConnectionState]:
@@ -108,14 +116,14 @@ class ConnectionLimiter:
         return [each.state for each in self._connections]
 
     def sweep(self) -> None:
-        """Close each connection that is past its deadline; call this a few times a second."""
+        """Close each connection whose deadline has passed. The server must call this a few times per second."""
         now = self.monotonic()
         for connection in list(self._connections):
             if now >= connection.deadline:
                 connection.expire()
 
     def admit(self, connection: _Connection, host: str) -> bool:
-        """Return True if a new *connection* may stay; another one may be closed to make room."""
+        """Return True if a new *connection* may stay open. Another connection may be closed to make room."""
         address = _address(host)
         if not (self._is_local(address) or address in self._proxies):
             own = [each for each, its in self._connections.items() if its == address]
@@ -131,11 +139,18 @@ class ConnectionLimiter:
         self._connections.pop(connection, None)
 
     def count(self, status: int) -> None:
-        """Count a refused request, or under 0 a connection closed to make room."""
+        """Count a refused request, or a connection that was closed to make room.
+
+        Args:
+            status: The HTTP status of the refusal, or 0 for a connection that was closed to make room.
+        """
         self.refused[status] = self.refused.get(status, 0) + 1
 
     def _evict(self, candidates: Iterable[_Connection]) -> bool:
-        """Close the candidate longest without a complete request, but none that waits for an answer."""
+        """Close the candidate that has been without a complete request for the longest time.
+
+        A connection that waits for an answer is not closed. Return False if there is no other candidate.
+        """
         waiting = [each for each in candidates if not each.is_owed]
         if not waiting:
             return False
@@ -147,19 +162,19 @@ class ConnectionLimiter:
 
 
 class _Refused(Exception):
-    """Stops the parser, which then reads no further."""
+    """Raised to stop the parser, which then reads no further."""
 
 
 class _Connection(HttpToolsProtocol):
-    """One connection."""
+    """A connection of a client."""
 
     def __init__(self, limiter: ConnectionLimiter, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._limiter = limiter
         self._limits = limiter.limits
         self._refusal: tuple[int, str] | None = None
-        self._head = 0  # bytes of the complete lines of the head
-        self._read = 0  # bytes received for the head, or for the body
+        self._head = 0  # number of bytes in the complete lines of the head
+        self._read = 0  # number of bytes received for the head, or for the body
         self._length: int | None = None
         self._codings: list[bytes] = []
         self.state = ConnectionState.QUIET
@@ -167,18 +182,22 @@ class _Connection(HttpToolsProtocol):
         self.completed = (
             False,
             0.0,
-        )  # True and the time of the last request; else False and the time of opening
+        )  # True and the time of the last complete request, or False and the time of opening
 
     @property
     def is_owed(self) -> bool:
-        """True if a complete request is not answered yet."""
-        # None before the first request, although uvicorn declares otherwise.
+        """True if a complete request has not been answered yet."""
+        # Before the first request this is None, although uvicorn declares another type.
         cycle: RequestResponseCycle | None = self.cycle
         return bool(self.pipeline) or not (cycle is None or cycle.response_complete or cycle.more_body)
 
     @property
     def worth(self) -> tuple[bool, bool, float]:
-        """Sort key for eviction, lowest first: without a complete request, then inside its first one, then oldest."""
+        """The sort key for closing connections to make room. The connection with the lowest key is closed first.
+
+        Connections without a complete request come first, and among them those that are receiving their first
+        request. Otherwise the order is that of their last complete requests or, without one, of their opening.
+        """
         is_proven, since = self.completed
         return is_proven, is_proven or self.state is ConnectionState.QUIET, since
 
@@ -196,7 +215,7 @@ class _Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """End the connection, once its open requests are answered: the client sends no more."""
+        """Close the connection after its open requests are answered, because the client sends nothing more."""
         if self.state is ConnectionState.REFUSED or not self.is_owed:
             return False
         self.cycle.keep_alive = False
@@ -275,7 +294,7 @@ class _Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         now = self._limiter.monotonic()
         self.completed = (True, now)
-        if self.cycle.response_complete:  # answered before it was complete
+        if self.cycle.response_complete:  # the request was answered before it was complete
             self._rest(now)
         else:
             self.state = ConnectionState.ANSWERING
@@ -288,13 +307,13 @@ class _Connection(HttpToolsProtocol):
             self._rest(self._limiter.monotonic())
         self._unset_keepalive_if_required()  # the limiter has its own idle limit
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (the parser's words, for logs)
-        """Refuse the request at which the parser, or this limiter, stopped."""
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (the parser's message, for logs)
+        """Refuse the request at which the parser stopped, or was stopped by a limit."""
         status, why = self._refusal or (HTTPStatus.BAD_REQUEST.value, "it is no HTTP")
         self._refuse(status, why)
 
     def expire(self) -> None:
-        """Close the connection, or refuse its request: its deadline has passed."""
+        """Close the connection or refuse its request, because its deadline has passed."""
         if self.state in (ConnectionState.HEAD, ConnectionState.BODY):
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, "it takes too long")
         elif self.state is ConnectionState.QUIET and not self.transport.is_closing():
@@ -314,12 +333,15 @@ class _Connection(HttpToolsProtocol):
         self.deadline = now + self._limits.idle_seconds
 
     def _stop(self, status: int, why: str) -> None:
-        """Stop the parser from inside one of its calls; the refusal is sent once it has stopped."""
+        """Stop the parser from one of its callbacks. The refusal is sent after the parser has stopped."""
         self._refusal = status, why
         raise _Refused
 
     def _refuse(self, status: int, why: str) -> None:
-        """Send the reason for the refusal and end; if an earlier answer is owed, end after that one instead."""
+        """Send the reason for the refusal, and close the connection.
+
+        If an earlier request is not answered yet, the connection is closed after that answer, without a reason.
+        """
         state, self.state = self.state, ConnectionState.REFUSED
         if state is ConnectionState.REFUSED or self.transport.is_closing():
             return
@@ -345,7 +367,7 @@ class _Connection(HttpToolsProtocol):
 
 
 def _address(host: str) -> str:
-    """Return *host* in the canonical form of its address."""
+    """Return *host* in canonical form if it is an IP address, or unchanged if it is not."""
     try:
         found = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:

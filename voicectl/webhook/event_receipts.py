@@ -1,4 +1,4 @@
-"""Receipts of events: each is acknowledged once it is stored, or answered with an NCCO of the user's own app."""
+"""Acknowledges events after they are stored, or answers them with an NCCO of the user's own app."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ _ANSWERED_STATUSES = frozenset(
         DISCONNECTED,
     }
 )
-"""Statuses that an NCCO may answer. Source: webhook reference, "which events may be answered with an NCCO"."""
+"""The statuses whose events may be answered with an NCCO.
+
+Source: webhook reference, "which events may be answered with an NCCO".
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +46,7 @@ class EventReceipts:
 
     Args:
         calls: Records the directions of legs from events.
-        app: The user's app; None without ``--forward-to``.
+        app: The user's app, or None if ``--forward-to`` is not given.
     """
 
     settings: Settings
@@ -53,7 +56,7 @@ class EventReceipts:
     cache: ResponseCache
 
     async def respond(self, arrival: Arrival, request: Request) -> Response:
-        """Store an event, and return its acknowledgement."""
+        """Store an event, and return the response to it."""
         warn, started = self.settings.warn, time.perf_counter()
         try:
             kept = await self.writer.keep(arrival)
@@ -83,7 +86,7 @@ class EventReceipts:
 
 def _may_return_ncco(arrival: Arrival) -> bool:
     if arrival.route is Route.FALLBACK:
-        return True  # only such events have one
+        return True  # only events that may be answered with an NCCO have a fallback
     return arrival.kind in _ANSWERED_KINDS or (
         arrival.kind == Kind.STATUS and arrival.status in _ANSWERED_STATUSES
     )

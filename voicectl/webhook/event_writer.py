@@ -1,30 +1,33 @@
-"""The writer of events: a thread that owns the event store and commits waiting arrivals together."""
+"""The writer of events, whose thread owns the event store and commits waiting arrivals together."""
 
 # How arrivals are grouped into commits
 #
-# The event loop accepts webhooks; one thread owns the store, which blocks. An arrival passes through three places:
+# The event loop accepts webhooks. The store blocks its caller, so a thread owns it. An arrival passes through three
+# places:
 #
-#   _gathered   arrivals of the current turn of the loop (loop only)
-#   _queue      one list per turn of the loop, handed over by _hand_over with a single wake-up of the thread
-#   _batch      everything that was queued when the thread became free, up to about MAX_TOGETHER (thread only)
+#   _gathered   the arrivals of the current turn of the loop (used only by the loop)
+#   _queue      one list per turn of the loop; _hand_over adds the list and wakes the thread once
+#   _batch      the arrivals that were queued when the thread became free, up to about MAX_TOGETHER (used only by the
+#               thread)
 #
-# A batch is one commit, and one fsync. There is no timer and no minimum size: while one commit is under way, arrivals
-# queue up and become the next batch. So a lone event is committed at once, and under load the batches grow until the
-# cost of a commit no longer matters. A slow disk makes larger batches, not a longer queue.
+# Each batch is one commit with one fsync. There is no timer and no minimum size: the arrivals that are queued during
+# a commit become the next batch. So a single event is committed at once. Under load, the batches grow until the cost
+# of a commit no longer matters. If the disk is slow, the batches become larger, and the queue does not become longer.
 #
 # Invariants:
 #
-# 1. A future of keep() is resolved only after its arrival is durable, in the store or in the spool; the receiver
-#    acknowledges only then. If neither takes it, the future raises NotKept and the platform sends the event again.
-# 2. Each arrival is settled exactly once: by the thread after its commit, or by close() once the thread is abandoned.
-#    Both happen on the loop, so _waiting and _waiting_bytes, which bound the memory, need no lock.
-# 3. A store that fails is not tried again for retry_seconds. Meanwhile each batch becomes one file of the spool, with
-#    its own fsync, so acknowledgements do not wait for the store.
-# 4. Files of the spool go into the store in their order, some at a time between batches: new arrivals never wait for
-#    the whole backlog. A file is dropped only after its commit. A crash between the two takes the file in twice,
-#    which the store recognises: it counts the second one as a repeat.
-# 5. A file that no store accepts is set aside (_unfit), after its neighbours were tried one by one: it must not keep
-#    the others out.
+# 1. A future of keep() is resolved only after its arrival is durable, in the store or in the spool. The receiver
+#    acknowledges the event only then. If neither accepts the arrival, the future raises NotKept, and the platform
+#    sends the event again.
+# 2. Each arrival is settled exactly once: for the thread after its commit, or by close() after the thread was
+#    abandoned. Both happen on the loop. So _waiting and _waiting_bytes, which limit the use of memory, need no lock.
+# 3. A store that failed is not tried again for retry_seconds. Meanwhile, each batch becomes one file of the spool
+#    with its own fsync, so acknowledgements do not wait for the store.
+# 4. The files of the spool are moved into the store in their order, some at a time between batches. So new arrivals
+#    never wait for all files. A file is deleted only after its commit. After a crash between the two, its arrivals
+#    are added again, and the store counts them as repeats.
+# 5. If the store does not accept some files together, they are tried one by one. A file that is not accepted alone is
+#    set aside (_unfit), so that it does not keep the other files out of the store.
 
 from __future__ import annotations
 
@@ -50,39 +53,41 @@ if TYPE_CHECKING:
     OnKept = Callable[[list[tuple[Arrival, Kept]]], None]
 
 RETRY_SECONDS = 1.0
-"""Seconds between a failure of the store and the next try."""
+"""The time between a failure of the store and the next try, in seconds."""
 
 MAX_WAITING = 10_000
 MAX_WAITING_BYTES = 64 << 20
 MAX_TOGETHER = 1_000
-"""Number of arrivals from which on no more are added to a commit."""
+"""If a batch has at least this number of arrivals, no more are added to it."""
 
 IN_SPOOL = Kept(Outcome.NEW, 0)
-"""The outcome of an arrival in the spool: the store decides later if it is a repeat."""
+"""The outcome of an arrival in the spool. The store determines later whether the arrival is a repeat."""
 
 logger = logging.getLogger(__name__)
 
 
 class NotKept(Exception):
-    """Neither the store nor the spool accepted an arrival, or too many wait already."""
+    """An arrival is not stored: the store and the spool did not accept it, or too many arrivals wait already."""
 
 
 class _Pending(NamedTuple):
-    """An arrival, and the future to resolve once it is stored, if a task waits for that."""
+    """An arrival and, if a task waits until it is stored, the future to resolve then."""
 
     arrival: Arrival
     future: asyncio.Future[Kept] | None
 
 
 class EventWriter:
-    """Stores arrivals. Create, use and close it on one event loop.
+    """Stores arrivals. An event writer must be created, used and closed on the same event loop.
 
     Args:
-        open_store: Opens the store; after a ``StoreError`` it is called again later.
-        spool: Holds arrivals while the store cannot be used.
-        on_kept: Called on the loop with the arrivals of each commit and their outcomes, including those that an
-            earlier process left in the spool.
-        on_trouble: Called with one line, from any thread, when the store fails, and when it works again.
+        open_store: Opens the store. If it fails, it is called again later.
+        spool: The spool, which holds arrivals while the store cannot be used.
+        on_kept: Called on the loop with the arrivals of each commit and their outcomes. These include the new
+            arrivals that an earlier process left in the spool.
+        on_trouble: Called with one line, from any thread, when the store fails and when it works again.
+        monotonic: Returns the time in seconds, by a clock that never goes back.
+        retry_seconds: The time between a failure of the store and the next try, in seconds.
     """
 
     def __init__(
@@ -108,7 +113,7 @@ class EventWriter:
         self._waiting = 0
         self._waiting_bytes = 0
         self._is_closed = False
-        # From here on, only the thread uses these.
+        # Only the thread uses the following attributes.
         self._store: EventStore | None = None
         self._is_down = False
         self._retry_at = 0.0
@@ -122,21 +127,21 @@ class EventWriter:
 
     @property
     def waiting(self) -> int:
-        """Number of arrivals that are not stored yet."""
+        """The number of arrivals that are not stored yet."""
         return self._waiting
 
     @property
     def has_store(self) -> bool:
-        """True if the store worked when last tried."""
+        """True if the store worked when it was last tried."""
         return not self._is_down
 
     @property
     def spooled(self) -> int:
-        """Number of files of the spool that wait for the store, or that it does not accept."""
+        """The number of files in the spool, including those that the store does not accept."""
         return len(self._spooled) + len(self._unfit)
 
     async def keep(self, arrival: Arrival) -> Kept:
-        """Store *arrival*; it is durable on return.
+        """Store *arrival*, and return the outcome. When this method returns, the arrival is durable.
 
         Raises:
             NotKept: The arrival is not stored, and must not be acknowledged.
@@ -146,7 +151,7 @@ class EventWriter:
         return await future
 
     def keep_later(self, arrival: Arrival) -> None:
-        """Store *arrival* some time before :meth:`close` returns, without waiting for it.
+        """Store *arrival* later, without waiting. It is stored before :meth:`close` returns.
 
         Raises:
             NotKept: Too many arrivals wait already.
@@ -154,7 +159,10 @@ class EventWriter:
         self._push(_Pending(arrival, None))
 
     async def close(self, seconds: float) -> None:
-        """Store all waiting arrivals and close the store; after *seconds*, put the rest into the spool."""
+        """Store all waiting arrivals, and close the store.
+
+        The arrivals that are not stored after *seconds* are put into the spool.
+        """
         self._is_closed = True
         self._hand_over()
         self._queue.put(None)
@@ -164,7 +172,7 @@ class EventWriter:
                 return
         self._is_abandoned = True
         left = [*self._batch, *(each for batch in self._drain() for each in batch or ())]
-        if left:  # if the thread commits some of them later, the store recognises the repeats
+        if left:  # the thread may still commit some; the store then recognises the repeats
             self._settle(left, self._to_spool([each.arrival for each in left]))
 
     def _push(self, waiting: _Pending) -> None:
@@ -177,13 +185,17 @@ class EventWriter:
         self._gathered.append(waiting)
 
     def _hand_over(self) -> None:
-        """Give the thread the arrivals of one turn of the loop, with a single wake-up."""
+        """Give the arrivals of one turn of the loop to the thread, which is woken only once."""
         if self._gathered:
             self._queue.put(self._gathered)
             self._gathered = []
 
     def _settle(self, batch: Sequence[_Pending], outcomes: list[Kept] | None) -> None:
-        """Resolve the futures of a batch, on the loop; None means that it was not stored."""
+        """Resolve the futures of a batch. This must run on the loop.
+
+        Args:
+            outcomes: The outcome of each arrival in the batch, or None if the batch was not stored.
+        """
         self._waiting -= len(batch)
         self._waiting_bytes -= sum(_size(each.arrival) for each in batch)
         for index, (_, future) in enumerate(batch):
@@ -197,7 +209,7 @@ class EventWriter:
             arrivals = (each.arrival for each in batch)
             self._on_kept(list(zip(arrivals, outcomes, strict=True)))
 
-    # In the thread
+    # The following methods run in the thread.
 
     def _run(self) -> None:
         self._look_into_spool()
@@ -222,7 +234,10 @@ class EventWriter:
         self._call_soon(self._ended.set)
 
     def _take(self) -> tuple[list[_Pending], bool]:
-        """Return the queued arrivals, and True if they are the last; block while there is nothing else to do."""
+        """Return the queued arrivals, and True if no more will be queued.
+
+        If no arrival is queued, wait for one, unless the thread has something else to do.
+        """
         batch: list[_Pending] = []
         is_last = False
         try:
@@ -254,7 +269,7 @@ class EventWriter:
         if store is not None:
             try:
                 kept = store.add(arrivals)
-            except Exception as exc:  # noqa: BLE001 (a bug must not lose arrivals)
+            except Exception as exc:  # noqa: BLE001 (arrivals must not be lost because of a bug)
                 self._lose(exc)
             else:
                 self._regain()
@@ -274,7 +289,7 @@ class EventWriter:
         return [IN_SPOOL] * len(arrivals)
 
     def _usable_store(self) -> EventStore | None:
-        """Return the store, opened if need be; None if it does not work or must not be tried yet."""
+        """Return the open store, or None if it does not work or must not be tried again yet."""
         if self._monotonic() < self._retry_at:
             return None
         if self._store is None:
@@ -287,7 +302,10 @@ class EventWriter:
         return self._store
 
     def _lose(self, exc: Exception) -> None:
-        """Stop using a store that failed, for a while; a bug in the store is logged, and loses no arrivals either."""
+        """Record that the store failed, so that it is not used for some time.
+
+        An unexpected exception is a bug in the store. It is logged, and no arrivals are lost in this case either.
+        """
         if not isinstance(exc, StoreError):
             logger.error("The event store failed unexpectedly", exc_info=exc)
         if not self._is_down:
@@ -321,7 +339,7 @@ class EventWriter:
             path = self._spooled.popleft()
             try:
                 loaded.append((path, self._spool.load(path)))
-            except Exception as exc:  # noqa: BLE001 (one bad file must not keep out all others)
+            except Exception as exc:  # noqa: BLE001 (one bad file must not block the others)
                 self._leave(path, exc)
             else:
                 count += len(loaded[-1][1])
@@ -331,7 +349,7 @@ class EventWriter:
             self._move(loaded)
 
     def _move(self, loaded: Sequence[tuple[Path, list[Arrival]]]) -> None:
-        """Commit the loaded files together, and delete them."""
+        """Add the arrivals of the loaded files to the store in one commit, and delete the files."""
         assert self._store is not None  # noqa: S101 (_run checks it)
         arrivals = [each for _, found in loaded for each in found]
         try:
@@ -340,7 +358,7 @@ class EventWriter:
             self._spooled.extendleft(path for path, _ in reversed(loaded))
             self._lose(exc)
             return
-        except Exception as exc:  # noqa: BLE001 (a file that the store does not accept must not keep the others out)
+        except Exception as exc:  # noqa: BLE001 (one file that is not accepted must not block the others)
             if len(loaded) == 1:
                 self._leave(loaded[0][0], exc)
             else:
@@ -361,7 +379,7 @@ class EventWriter:
             self._call_soon(self._on_kept, [pair for pair in pairs if pair[1].outcome is Outcome.NEW])
 
     def _leave(self, path: Path, exc: Exception) -> None:
-        """Set a file of the spool aside; the next process tries it again."""
+        """Set a file of the spool aside. The next process tries to move it again."""
         self._unfit.add(path)
         if isinstance(exc, StoreError):
             self._on_trouble(exc.message)

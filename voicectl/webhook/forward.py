@@ -1,8 +1,8 @@
 """Passes webhooks on to the user's own application, and checks its answers.
 
-The platform waits meanwhile: one deadline bounds the whole exchange, and every failure means "no answer", never an
-error. Method, query, body, content type and signature are passed on as received, so that the application can verify
-them itself.
+The platform waits for the answer, so the whole exchange has one deadline. A failure counts as "no answer" and raises
+no exception. The method, query, body, content type and signature are passed on as received, so that the application
+can verify the signature itself.
 """
 
 from __future__ import annotations
@@ -31,13 +31,19 @@ if TYPE_CHECKING:
 MAX_BODY_BYTES = 1 << 20
 LANES = 8
 LANE_WIDTH = 8
-"""Connections of one pool: an httpx pool becomes slow with more than a dozen requests at once."""
+"""The number of connections in a pool. A pool of httpx becomes slow with more than a dozen requests at once."""
 
 KEEP_SECONDS = 1.5
-"""Seconds that an idle connection is kept: fewer than common servers do, so that they do not close it in use."""
+"""How long an idle connection is kept open, in seconds.
+
+Common servers keep connections open for longer, so they do not close a connection that is just being used.
+"""
 
 AT_ONCE_BYTES = 32 << 10
-"""An NCCO up to this size is checked at once, in at most 15 ms; a larger one is checked in a thread."""
+"""The size of the largest NCCO that is checked in the event loop, in bytes. The check takes at most 15 ms.
+
+A larger NCCO is checked in a thread.
+"""
 
 _PASSED = frozenset({b"content-type", b"authorization"})
 _FORWARDED_FOR = b"x-forwarded-for"
@@ -56,11 +62,12 @@ class Forwarder:
     """Passes requests on to an application, over connections that are kept open.
 
     Args:
-        url: ``http`` or ``https``; the name of a request's route is added to its path.
-        on_trouble: Called with the reason if there is no answer: one line, without any content of the request.
+        url: The application's http or https URL. The name of a request's route is added to the path of the URL.
+        on_trouble: Called with the reason if there is no usable answer. The reason is one line without any content of
+            the request.
 
     Raises:
-        InputError: *url* is not an http or https URL, or has more than host, port and path.
+        InputError: *url* is not an http or https URL, or it has a user name, password, query or fragment.
     """
 
     def __init__(self, url: str, *, on_trouble: Callable[[str], None] | None = None) -> None:
@@ -73,11 +80,11 @@ class Forwarder:
         self._tls: ssl.SSLContext | None = None
 
     async def ask(self, asked: Request, *, within: float) -> Response | None:
-        """Pass a request on and return its answer; None if that is late or unusable.
+        """Pass a request on and return the answer, or None if the answer is late or unusable.
 
         Args:
-            asked: The request, of which only a few headers are passed on.
-            within: Seconds from now to the last byte of the answer.
+            asked: The request. Only a few of its headers are passed on.
+            within: The longest time from now to the last byte of the answer, in seconds.
         """
         try:
             request = self._request(asked)
@@ -116,11 +123,14 @@ class Forwarder:
             self._url,
             headers=[*_OURS, *passed],
             content=asked.body or None,
-            extensions={"target": target},  # httpx would re-encode the query, and its hash would not match
+            extensions={"target": target},  # httpx would encode the query again, which breaks its hash
         )
 
     def _lane(self) -> _Lane:
-        """Return the first pool with room, so that requests after one another share a connection."""
+        """Return the first pool with a free connection, or a new pool if there is none.
+
+        Requests that follow one another then use the same connection.
+        """
         for lane in self._lanes:
             if lane.busy < LANE_WIDTH:
                 return lane
@@ -142,7 +152,10 @@ class _Lane:
 
 
 def ncco_fault(body: bytes) -> str | None:
-    """Return why the platform would not run *body*, with the linter's first error; None if it would."""
+    """Return the reason why the platform would not run *body* as an NCCO, or None if the platform would run it.
+
+    For JSON, the reason is the linter's first error.
+    """
     try:
         flow = strict_json.loads(body.decode(), max_depth=MAX_DEPTH)
     except UnicodeDecodeError:
@@ -156,10 +169,10 @@ def ncco_fault(body: bytes) -> str | None:
 
 
 async def ncco_fault_aside(body: bytes, *, within: float) -> str | None:
-    """Return the same as :func:`ncco_fault`, without blocking the event loop however large *body* is.
+    """Return the same as :func:`ncco_fault`, without blocking the event loop even if *body* is large.
 
     Args:
-        within: Longest time for the check, in seconds.
+        within: The longest time for the check of a large *body*, in seconds.
     """
     if len(body) <= AT_ONCE_BYTES:
         return ncco_fault(body)
@@ -171,10 +184,11 @@ async def ncco_fault_aside(body: bytes, *, within: float) -> str | None:
 
 
 async def _exchange(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> Response | str:
-    """Return the answer to *request*, or why there is no usable one.
+    """Return the answer to *request*, or the reason why there is no usable answer.
 
-    The application may close an idle connection just as a request is written to it. It has not read that request,
-    so the request is sent again, at last over a new connection.
+    The application may close an idle connection at the moment when the request is written to it. The application has
+    then not read the request, so the request is sent again over the next connection. The last one is a new
+    connection.
     """
     is_new = False
 
@@ -228,7 +242,7 @@ def _checked(url: str) -> httpx.URL:
 
 
 def _tls(url: httpx.URL) -> ssl.SSLContext:
-    """Return a context with the system's certificates; for http without any, since they are never used."""
+    """Return a TLS context. For an https URL, the context has the system's certificates."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if url.scheme == "https":
@@ -237,7 +251,7 @@ def _tls(url: httpx.URL) -> ssl.SSLContext:
 
 
 def _reason(exc: Exception) -> str:
-    """Describe a failure without any content of the request."""
+    """Return the reason for a failure, without any content of the request."""
     for each in causes(exc):
         match each:
             case socket.gaierror():

@@ -1,4 +1,4 @@
-"""Requests and responses of the receiver."""
+"""The requests to the receiver, and its responses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from voicectl.store.events import Route
 
 SUCCESSES = range(200, 206)
-"""The statuses that the platform accepts as an answer."""
+"""The HTTP statuses that the platform accepts as an answer."""
 
 MAX_REMEMBERED = 4_096
 MAX_REMEMBERED_BYTES = 16 << 20
@@ -24,11 +24,11 @@ TEXT = "text/plain; charset=utf-8"
 
 
 class Request(NamedTuple):
-    """A webhook as received, complete enough to be passed on.
+    """A webhook as received, with everything that is needed to pass it on.
 
     Attributes:
-        headers: The headers, with names in lower case.
-        peer: The address that the request came from.
+        headers: The names and values of the headers. The names are in lower case.
+        peer: The address from which the request came, or None if the address is not known.
     """
 
     route: Route
@@ -59,7 +59,7 @@ class Response(NamedTuple):
 
 
 class ResponseCache:
-    """A bounded cache of successful responses; the oldest are dropped first."""
+    """A cache of successful responses with a limited size. The oldest responses are dropped first."""
 
     def __init__(self) -> None:
         self._responses: OrderedDict[bytes, Response] = OrderedDict()
@@ -67,7 +67,14 @@ class ResponseCache:
         self._pending: dict[bytes, asyncio.Task[Response]] = {}
 
     async def get(self, key: bytes | None, make: Callable[[], Awaitable[Response]]) -> Response:
-        """Return the response for *key*, or the one being made; else make it. None is never cached."""
+        """Return the cached response for *key*, or make one and cache it if it is successful.
+
+        While a response is being made, other calls with the same key wait for it and get the same response.
+
+        Args:
+            key: The key, or None to make a response without caching it.
+            make: Makes the response.
+        """
         if key is None:
             return await make()
         if (known := self._responses.get(key)) is not None:
@@ -78,7 +85,7 @@ class ResponseCache:
         return await asyncio.shield(task)
 
     async def close(self) -> None:
-        """Cancel the responses that are being made."""
+        """Cancel the making of all responses that are not complete."""
         for task in (late := list(self._pending.values())):
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)

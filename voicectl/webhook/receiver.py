@@ -1,6 +1,7 @@
-"""The receiver: verifies webhooks, answers calls from memory, and acknowledges events once they are stored.
+"""The receiver, which verifies webhooks, answers calls, and acknowledges events after they are stored.
 
-It is a plain ASGI application: a framework's routing and response objects would double the cost of a request.
+The receiver is a plain ASGI application, because the routing and the response objects of a framework would double the
+cost of a request.
 """
 
 from __future__ import annotations
@@ -46,10 +47,10 @@ logger = logging.getLogger(__name__)
 
 
 class Receiver:
-    """The ASGI application.
+    """The ASGI application that receives webhooks.
 
     Args:
-        tokens: The tokens of requests for an NCCO that were accepted so far.
+        tokens: The accepted tokens of earlier requests for an NCCO.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Receiver:
             logger.exception("A request to %s went wrong", scope["path"])
             response = BUG
         except asyncio.CancelledError:
-            return  # cancelled at shutdown: the server would report that as an error
+            return  # cancelled at shutdown; the server would report this exception as an error
         if response is None:
             return
         if route is not None:
@@ -91,16 +92,16 @@ class Receiver:
             await send(message)
 
     async def close(self, seconds: float) -> None:
-        """Wait up to *seconds* for the requests to the user's app, then cancel the rest."""
+        """Wait up to *seconds* for the requests to the user's app, and then cancel those that are not complete."""
         if self._app is not None:
             await self._app.close(seconds)
         await self._cache.close()
-        # Last: a request that is still open would count as a failed answer.
+        # This must come last: a request that is still open would count as a failed answer.
         if self._settings.forwarder is not None:
             await self._settings.forwarder.close()
 
     async def _receive(self, route: Route, scope: Scope, receive: Receive) -> Response | None:
-        """Return the answer to a webhook; None if the client left before it sent all of it."""
+        """Return the response to a webhook, or None if the client disconnected before sending all of it."""
         body = await _body(receive)
         if body is None:
             return None
@@ -112,7 +113,7 @@ class Receiver:
     async def _respond(self, request: Request) -> Response:
         route, method, query, _, body, _ = request
         if method == "GET" and body:
-            return UNREADABLE  # a signature would not cover it
+            return UNREADABLE  # a signature would not cover the body
         try:
             jti = self._verify(request)
         except SignatureError as exc:
@@ -137,7 +138,7 @@ class Receiver:
         return await self._events.respond(arrival, request)
 
     def _verify(self, request: Request) -> str | None:
-        """Return the id of the request's token; None if it has no token and needs none."""
+        """Return the id of the request's token, or None if the request is accepted without a token."""
         verifier = self._settings.verifier
         tokens = [value.decode("latin-1") for name, value in request.headers if name == b"authorization"]
         if verifier is None or (self._settings.is_unsigned_allowed and not tokens):
@@ -148,7 +149,10 @@ class Receiver:
 
 
 async def _body(receive: Receive) -> bytes | None:
-    """Return a request's whole body, which the limiter bounds; None if the client left before its end."""
+    """Return the whole body of a request, or None if the client disconnected before its end.
+
+    The connection limiter limits the size of the body.
+    """
     parts: list[bytes] = []
     is_more = True
     while is_more:

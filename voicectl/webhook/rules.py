@@ -1,8 +1,8 @@
-"""Answer rules: one NCCO for all calls, or rules of which the first that matches answers a call.
+"""Reads the answers to calls: one NCCO for all calls, or rules, of which the first that matches answers a call.
 
-Everything is checked and prepared when the file is read, so that a call is answered in microseconds. Only the JSON
-serialiser writes actions, and values of the request go only into the texts of ``talk``: a caller cannot change what
-happens to the call.
+The answers are checked and prepared when their file is read, so that a call can be answered in microseconds. The
+values of a request are inserted only into the texts of ``talk`` actions, and all actions are written as JSON by the
+serialiser. So a caller cannot change what happens to the call.
 """
 
 from __future__ import annotations
@@ -36,16 +36,20 @@ if TYPE_CHECKING:
     from voicectl.webhook.templates import Template
 
 MAX_BYTES = 1 << 20
-"""Largest size of all files together."""
+"""The maximum size of all files together, in bytes."""
 
 MAX_RULES = 500
 MAX_PATTERN = 256
 MAX_LISTED = 10
 
 Stamp = tuple[int, int, int, int]
-"""A file's version: the times of its last change of content and of metadata in nanoseconds, its size, its inode."""
+"""The version of a file.
 
-_MAX_BITS = 1024  # of an integer: readers of JSON that use floats accept no larger one
+It consists of the time of the last change of the content and that of the metadata, both in nanoseconds, the size in
+bytes, and the inode.
+"""
+
+_MAX_BITS = 1024  # of an integer; JSON readers that use floats accept no larger integers
 _CONDITIONS = ("to", "from", "direction", "endpoint_type")
 _NUMBERS = ("to", "from")
 _VALUES = {"direction": ("inbound", "outbound"), "endpoint_type": tuple(ENDPOINT.records)}
@@ -54,8 +58,8 @@ _SHAPE = (
     "Write an NCCO as JSON, or [[rule]] with to, from, direction or endpoint_type,"
     ' and ncco = "FILE" or answer = [...].'
 )
-_BEGINS_AS_JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:\{|\[\s*[{\]])")  # as no TOML does
-_WRITTEN_NUMBER = re.compile(r"\+?[0-9][0-9*?]*(?:[ ()./-]+[0-9*?]+)+")  # as people write one
+_BEGINS_AS_JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:\{|\[\s*[{\]])")  # no TOML document begins like this
+_WRITTEN_NUMBER = re.compile(r"\+?[0-9][0-9*?]*(?:[ ()./-]+[0-9*?]+)+")  # a phone number as people write it
 _HEADER = re.compile(r"^[ \t]*\[\[[ \t]*rule[ \t]*\]\]", re.MULTILINE)
 
 
@@ -64,13 +68,14 @@ class Flow:
     """An NCCO prepared for serving.
 
     Attributes:
-        actions: Each action as JSON; if it has variables, as the action and its text.
+        actions: The actions. An action without variables is JSON. An action with variables is a pair of the action
+            and the template of its text.
     """
 
     actions: tuple[bytes | tuple[Action, Template], ...]
 
     def fill(self, fields: Mapping[str, Any]) -> bytes:
-        """Return the NCCO as JSON, with the values of *fields* in its texts."""
+        """Return the NCCO as JSON, with the values of *fields* inserted into its texts."""
         return b"[%b]" % b",".join(
             each if isinstance(each, bytes) else _json(each[0] | {"text": each[1].fill(fields)})
             for each in self.actions
@@ -79,21 +84,30 @@ class Flow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """A condition on one field of a request: its value equals a text or matches a pattern, in any case."""
+    """A condition on a field of a request.
+
+    The condition is met if the field's value is one of *texts* or matches *patterns*. Upper and lower case count as
+    the same.
+
+    Attributes:
+        name: The name of the field.
+        texts: The values that meet the condition.
+        patterns: A pattern of other values that meet the condition, or None if there are none.
+    """
 
     name: str
     texts: frozenset[str]
     patterns: re.Pattern[str] | None
 
     def fits(self, value: object) -> bool:
-        """Return True if *value* meets the condition; a missing value, or one that is not text, is empty."""
+        """Return True if *value* meets the condition. A value that is not a text counts as an empty text."""
         text = _normal(self.name, value[: MAX_PATTERN * 2] if isinstance(value, str) else "")
         return text in self.texts or (self.patterns is not None and self.patterns.match(text) is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """An answer for the calls that meet all its conditions."""
+    """A rule, which answers the calls that meet all its conditions."""
 
     conditions: tuple[Condition, ...]
     flow: Flow
@@ -108,15 +122,16 @@ class Rule:
 
 @dataclass(slots=True)
 class Reading:
-    """One reading of a file of answers, and of the files that it names.
+    """Reads a file of answers once, and the files that it names.
 
     Args:
-        path: The file.
-        allows: Called with each NCCO; raises for one that must not be served.
+        path: The file of answers.
+        allows: Called with each NCCO. It raises an exception for an NCCO that must not be used.
 
     Attributes:
-        stamps: The version of each file that was read, or None if it could not be; also set if the reading fails.
-        warnings: The linter's warnings, one line each.
+        stamps: The versions of the files, by their paths. The version of a file that could not be opened is None. The
+            versions are also recorded if the reading fails.
+        warnings: The linter's warnings, as one line each.
     """
 
     path: Path
@@ -130,7 +145,7 @@ class Reading:
         """Return the rules, in order.
 
         Raises:
-            VoicectlError: The files are invalid; the message says where.
+            VoicectlError: A file is invalid. The message says where.
         """
         content = self._read(self.path)
         if self.path.suffix.lower() == ".json" or _BEGINS_AS_JSON.match(content):
@@ -201,7 +216,7 @@ class Reading:
         return Rule(conditions=conditions, flow=self._flows[path])
 
     def _flow_in(self, content: bytes, where: str) -> Flow:
-        """Return the NCCO in a file; errors name a line and a column: ``welcome.json:2:43: ...``."""
+        """Return the NCCO in a file. Error messages name the line and the column, as in ``welcome.json:2:43: ...``."""
         before = f"{where}:"
         self._judge(
             before,
@@ -221,13 +236,18 @@ class Reading:
         return self._prepare(document.value, place)
 
     def _flow(self, value: Any, where: str) -> Flow:
-        """Return the NCCO that is written in a rule."""
+        """Return the NCCO that is written in the rule itself."""
         _check_is_json(value, where)
         self._judge(f"{where}: ", [(finding.is_error, _finding_line(finding)) for finding in lint(value)])
         return self._prepare(value, lambda _: where)
 
     def _judge(self, before: str, findings: list[tuple[bool, str]]) -> None:
-        """Add the warnings, and raise the errors."""
+        """Add the warnings to *warnings*, and raise the errors as one exception.
+
+        Args:
+            before: The text to put before each finding.
+            findings: The findings, each with True if it is an error.
+        """
         self.warnings += [before + text for is_error, text in findings if not is_error]
         errors = [text for is_error, text in findings if is_error]
         if errors:
@@ -236,7 +256,12 @@ class Reading:
             raise InputError(before + text, hint="'voicectl ncco lint FILE' checks an NCCO.")
 
     def _prepare(self, flow: Ncco, place: Callable[[json_places.Path], str]) -> Flow:
-        """Prepare a *flow* in which the linter found no error; *place* returns the position of a path in it."""
+        """Prepare an NCCO for serving.
+
+        Args:
+            flow: The NCCO, in which the linter has found no errors.
+            place: Returns the position of a path in the NCCO, for error messages.
+        """
         self.allows(flow)
         actions: list[bytes | tuple[Action, Template]] = []
         for index, action in enumerate(flow):
@@ -258,7 +283,7 @@ class Reading:
         return Flow(actions=tuple(actions))
 
     def _read(self, path: Path) -> bytes:
-        """Read a file, within the limit and without blocking, and record the version that was read."""
+        """Return the content of a file, within the limit and without blocking, and record the file's version."""
         self.stamps[path] = None
         try:
             handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -285,7 +310,7 @@ class Reading:
 
 
 def stamp(path: Path) -> Stamp | None:
-    """Return the version of the file at *path*; None if there is no file."""
+    """Return the version of the file at *path*, or None if there is no such file."""
     try:
         return _stamp(path.stat())
     except (OSError, ValueError):
@@ -324,13 +349,13 @@ def _condition(name: str, value: Any, where: str) -> Condition:
 
 
 def _normal(name: str, text: str) -> str:
-    """Return *text* in the form for comparisons: in lower case, and a number without its ``+``."""
+    """Return *text* in the form for comparisons: in lower case and, for a number, without a leading ``+``."""
     lowered = text.lower()
     return lowered.removeprefix("+") if name in _NUMBERS else lowered
 
 
 def _texts(value: Any, path: json_places.Path) -> list[tuple[json_places.Path, str]]:
-    """Return every string in *value*, with its path; a key has the path of its value."""
+    """Return all strings in *value*, including keys, with their paths. A key has the path of its value."""
     found: list[tuple[json_places.Path, str]] = []
     left = [(path, value)]
     while left:
@@ -346,7 +371,10 @@ def _texts(value: Any, path: json_places.Path) -> list[tuple[json_places.Path, s
 
 
 def _check_is_json(value: Any, where: str) -> None:
-    """Check that a TOML value can be sent as JSON: TOML also has dates, and numbers and nesting without limits."""
+    """Check that a TOML value can be sent as JSON.
+
+    This is not always possible: TOML has dates, and does not limit the size of numbers or the depth of nesting.
+    """
     level = [value]
     for _ in range(json_places.MAX_DEPTH + 1):
         for each in level:

@@ -33,18 +33,18 @@ HOST = "127.0.0.1"
 PORT = 3000
 
 KEEPING_SHARE = 0.3
-"""Least share of the grace time that is kept for writing events to the store."""
+"""The share of the grace time that is always left for writing events to the store."""
 
-_TICK_SECONDS = 0.1  # as uvicorn counts it
+_TICK_SECONDS = 0.1  # the same as uvicorn's
 _BACKLOG = 1024
 
 
 def listen(host: str = HOST, port: int = PORT) -> socket.socket:
-    """Listen on *port* of an address of this machine; 0 takes any free port.
+    """Return a socket that listens on *port* of *host*, an address of this machine. Port 0 means any free port.
 
     Raises:
         OSError: The address or port is not available.
-        ValueError: *host* is not an address; an empty one would mean all addresses.
+        ValueError: *host* is not an address. An empty text is refused, because it would mean all addresses.
     """
     if not host.isprintable() or not host or " " in host:
         raise ValueError("no address")
@@ -59,11 +59,14 @@ def serve(
     *,
     echoes: Echoes | None = None,
 ) -> None:
-    """Serve at *sock* until SIGINT, SIGTERM or SIGHUP, then close it; a second signal ends the process at once.
+    """Serve at *sock* until SIGINT, SIGTERM or SIGHUP, and then close the socket.
+
+    A second signal ends the process at once.
+
 
     Args:
-        on_ready: Called once requests are answered.
-        echoes: The echoes of the code that catches signals before and after.
+        on_ready: Called when the server begins to answer requests.
+        echoes: The filter for repeated signals, which the calling code uses before and after this function.
     """
     caught: list[int] = []
     echoes = echoes or Echoes()
@@ -98,7 +101,7 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 async def serve_until(
     settings: Settings, sock: socket.socket, on_ready: Callable[[], None], stopping: asyncio.Event
 ) -> None:
-    """Serve at *sock* until *stopping* is set."""
+    """Serve at *sock* until *stopping* is set, and then store the events that are waiting."""
     metrics = Metrics()
     tokens = SeenTokens()
     writer = _writer(settings, metrics, tokens)
@@ -116,7 +119,7 @@ async def serve_until(
 
 
 def _writer(settings: Settings, metrics: Metrics, tokens: SeenTokens) -> EventWriter:
-    """Return the event writer; once its store is open, the tokens stored there are added to *tokens*."""
+    """Return the event writer. When its store is open, the tokens in the store are added to *tokens*."""
     loop = asyncio.get_running_loop()
 
     def open_store() -> EventStore:
@@ -160,7 +163,7 @@ def _show_state(metrics: Metrics, limiter: ConnectionLimiter, writer: EventWrite
 
 
 class _Server(Server):
-    """Uvicorn's server, stopped at once by an event; it sweeps the limiter's connections at each tick."""
+    """Uvicorn's server, which stops as soon as an event is set, and enforces the limiter's deadlines at each tick."""
 
     def __init__(
         self,
@@ -198,6 +201,6 @@ class _Server(Server):
         loop = asyncio.get_running_loop()
         until = self.stopped_at + self._grace_seconds
         while (tasks or connections) and loop.time() < until:
-            await asyncio.sleep(0.005)  # answers may still be on their way
+            await asyncio.sleep(0.005)  # some answers may not be sent yet
             self._limiter.sweep()
         await self.break_off(turns=3)

@@ -1,4 +1,4 @@
-"""The settings of a receiver: its collaborators and its limits."""
+"""The settings of a receiver: the objects that it uses, and its limits."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """Limits on waiting for the user's app, and on events waiting for it.
+    """The limits on waiting for the user's app, and on the number of events that wait to be passed on.
 
     Attributes:
-        answer_seconds: Longest wait for the NCCO of a call; the platform waits 5 s for it.
-        event_seconds: Longest wait for the answer to an event; the platform waits 10 s.
-        behind: Most events that may wait to be passed on.
+        answer_seconds: The longest wait for the NCCO for a call, in seconds. The platform waits 5 s.
+        event_seconds: The longest wait for the answer to an event, in seconds. The platform waits 10 s.
+        behind: The maximum number of events that may wait to be passed on.
     """
 
     answer_seconds: float = 4.0
@@ -37,18 +37,24 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The parts that a receiver works with.
+    """The objects that a receiver uses, and its limits.
 
     Attributes:
-        open_store: Opens the event store, in the thread that uses it.
-        verifier: Verifies signatures; None if no secret is known: then no request counts as signed.
-        is_unsigned_allowed: True to keep unsigned events.
-        answers: The NCCOs of calls.
-        forwarder: Passes webhooks on to the user's own app; closed when the server stops.
-        on_kept: Called on the loop with the stored events; must return at once.
-        retry_seconds: Seconds between a failure of the store and the next try.
-        grace_seconds: Longest time that open requests and writes may take after the server is asked to stop.
-        warn: Called with each warning, from any thread; must return at once, too.
+        open_store: Opens the event store. It is called in the thread that uses the store.
+        spool: The spool, which holds events while the store cannot be used.
+        verifier: The verifier of signatures, or None if no secret is known. Without a verifier, no request counts as
+            signed.
+        is_unsigned_allowed: True to accept unsigned webhooks.
+        answers: The answers to calls, or None if there are none.
+        forwarder: Passes webhooks on to the user's own app, or None if there is no such app. The forwarder is closed
+            when the server stops.
+        limiter: The limiter of connections.
+        bounds: The limits on waiting for the user's app.
+        retry_seconds: The time between a failure of the store and the next try, in seconds.
+        grace_seconds: The longest time that open requests and writes may take after the server is told to stop, in
+            seconds.
+        on_kept: Called on the event loop with the stored events and their outcomes. It must return at once.
+        warn: Called with each warning, from any thread. It must return at once, too.
     """
 
     open_store: Callable[[], EventStore]

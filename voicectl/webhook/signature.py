@@ -1,7 +1,7 @@
-"""Verification of signed webhooks: signed by the platform, for this application, recently, and unaltered.
+"""Verifies signed webhooks: the platform must have signed them recently, for this application, and unaltered.
 
-Source: Vonage documentation on signed webhooks, "verification procedure". Where it leaves a choice, the strict one is
-made: a token is fresh for a few minutes only, and it must have a hash of the signed content.
+Source: Vonage documentation on signed webhooks, "verification procedure". If the documentation allows a choice, the
+stricter one is made: a token is valid only for a few minutes, and it must contain a hash of the signed content.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ISSUER = "Vonage"
 
 MAX_AGE_SECONDS = 300
 MAX_AHEAD_SECONDS = 60
-"""Most seconds that the signer's clock may be ahead of this machine's."""
+"""How far the signer's clock may be ahead of this machine's, in seconds."""
 
 MAX_TOKEN_BYTES = 8192
 
@@ -46,9 +46,9 @@ class Verified(NamedTuple):
     """The claims of a verified signature.
 
     Attributes:
-        jti: The token's id.
-        iat: The time of signing, in Unix seconds.
-        api_key: The account whose secret signed it.
+        jti: The id of the token.
+        iat: The time at which the token was signed, in Unix seconds.
+        api_key: The account whose secret signed the token.
     """
 
     jti: str
@@ -60,9 +60,10 @@ class Verifier:
     """Verifies the signatures of webhooks.
 
     Args:
-        secrets: Returns the one or two secrets of each account; called for each webhook. The account None means any.
-        application_id: The application that the webhooks must be for.
-        now: Returns the time in Unix seconds.
+        secrets: Returns the secrets of each account, of which there are one or two. It is called for each webhook.
+            The account None stands for any account.
+        application_id: The application to which the webhooks must belong.
+        now: Returns the current time, in Unix seconds.
     """
 
     def __init__(self, secrets: Secrets, *, application_id: str, now: Callable[[], float]) -> None:
@@ -74,14 +75,14 @@ class Verifier:
         """Verify the signature of a request, and return its claims.
 
         Args:
-            method: ``GET`` or ``POST``.
+            method: The method: ``GET`` or ``POST``.
             query: The query of the URL, as received.
-            body: The body, byte for byte.
+            body: The body, exactly as received.
             authorization: The values of all ``Authorization`` headers.
 
         Raises:
-            SignatureError: The signature is not valid; the message says why, and contains no part of the token or
-                of a secret.
+            SignatureError: The signature is not valid. The message says why. It contains no part of the token or of a
+                secret.
         """
         token = _token(authorization)
         claims = self._signed_claims(token)
@@ -100,7 +101,7 @@ class Verifier:
         return Verified(jti, issued, claims["api_key"])
 
     def _signed_claims(self, token: str) -> dict[str, Any]:
-        """Return the claims of *token*, after checking that one of the account's secrets signed it."""
+        """Check that *token* was signed with one of the account's secrets, and return its claims."""
         parts = _TOKEN.fullmatch(token)
         if parts is None:
             raise _malformed()
@@ -129,7 +130,7 @@ class Verifier:
             )
         for secret in secrets:
             try:
-                # PyJWT accepts only tokens with a single reading, so its payload is the one parsed above.
+                # PyJWT accepts only unambiguous tokens, so its payload is the same as the one parsed above.
                 if _JWS.decode(token, secret.encode(), algorithms=[ALGORITHM]) == payload:
                     return claims
             except jwt.InvalidSignatureError:
@@ -161,12 +162,15 @@ class Verifier:
 
 
 class _ReadyHmac(HMACAlgorithm):
-    """HMAC that uses a secret as it is, without PyJWT's checks at each webhook if it could be another kind of key."""
+    """An HMAC algorithm that uses a secret unchanged.
+
+    PyJWT would check for each webhook whether the secret could be another kind of key.
+    """
 
     def prepare_key(self, key: str | bytes) -> bytes:
         return key if isinstance(key, bytes) else key.encode()
 
-    def check_key_length(self, key: Any) -> str | None:  # noqa: ARG002 (the account decides on the length)
+    def check_key_length(self, key: Any) -> str | None:  # noqa: ARG002 (the account determines the length)
         return None
 
 
@@ -180,9 +184,10 @@ _JWS = _jws()
 
 
 def signed_content(method: str, query: bytes, body: bytes) -> bytes:
-    """Return the content that a token's hash covers: the body, or the parameters of a GET as compact JSON.
+    """Return the content that a token's hash covers: the body or, for a GET request, the parameters as compact JSON.
 
-    The parameters keep their order, and their values are strings; one that occurs several times is an array.
+    The parameters keep their order, and their values are strings. The value of a parameter that occurs several times
+    is an array of strings.
     """
     if method != "GET":
         return body

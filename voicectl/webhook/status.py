@@ -1,4 +1,4 @@
-"""The state of a receiver: its Prometheus metrics, and the pages ``/healthz`` and ``/metrics``."""
+"""The state of a receiver: Prometheus metrics, and the pages ``/healthz`` and ``/metrics``."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Metrics:
         self._answered = Counter(
             "requests", "Requests answered, by route and status.", ("route", "status"), **names
         )
-        # A look-up by labels takes longer than counting.
+        # Looking a counter up by its labels takes longer than counting.
         self._by_status: dict[tuple[Route, int], Counter] = {}
         seconds = Histogram(
             "seconds", "From a request's head to its answer.", ("route",), buckets=_BUCKETS, **names
@@ -67,11 +67,17 @@ class Metrics:
         self._together = Histogram("commit_events", text, buckets=_COMMIT_BUCKETS, **names)
 
     def show(self, name: str, text: str, value: Callable[[], float]) -> None:
-        """Show a *value* that another object keeps, as a gauge."""
+        """Add a gauge that shows a value of another object.
+
+        Args:
+            name: The name of the metric.
+            text: The description of the metric.
+            value: Returns the current value.
+        """
         Gauge(name, text, **self._names).set_function(value)
 
     def answered(self, route: Route, status: int, seconds: float) -> None:
-        """Count an answered request."""
+        """Count a request that was answered, and record its time in seconds."""
         child = self._by_status.get((route, status))
         if child is None:
             child = self._by_status[route, status] = self._answered.labels(route, status)
@@ -83,13 +89,13 @@ class Metrics:
         self._forwarded.labels(route, "answered" if is_answered else "failed").inc()
 
     def kept(self, pairs: Sequence[tuple[Arrival, Kept]]) -> None:
-        """Count the arrivals of one commit."""
+        """Count the arrivals of a commit, by outcome."""
         self._together.observe(len(pairs))
         for _, kept in pairs:
             self._outcomes[kept.outcome].inc()
 
     def dropped(self, what: str) -> None:
-        """Count something that was dropped because of too much load."""
+        """Count an item that was dropped because of too much load. *what* is its kind."""
         self._dropped.labels(what).inc()
 
     def text(self) -> bytes:
@@ -98,7 +104,10 @@ class Metrics:
 
 
 def status_page(scope: Scope, writer: EventWriter, metrics: Metrics) -> Response:
-    """Return a status page, but only to a request by IP address, or ``localhost``: that defeats DNS rebinding."""
+    """Return the response to a request for a status page.
+
+    The ``Host`` of the request must be an IP address or ``localhost``. This prevents attacks by DNS rebinding.
+    """
     path = scope["path"]
     if path not in (HEALTH, METRICS):
         return NOWHERE
@@ -118,7 +127,7 @@ def status_page(scope: Scope, writer: EventWriter, metrics: Metrics) -> Response
 
 
 def _is_address(hosts: list[bytes]) -> bool:
-    """Return True if ``Host`` is an IP address or ``localhost``."""
+    """Return True if there is one ``Host`` header, and its host is an IP address or ``localhost``."""
     if len(hosts) != 1:
         return False
     found = _HOST.fullmatch(hosts[0].decode("latin-1").strip().lower())

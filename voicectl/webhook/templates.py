@@ -1,7 +1,7 @@
-"""Templates: texts with variables of a request, parsed once and filled for each call.
+"""Templates: texts with variables, which are parsed once and filled with the values of a request for each call.
 
-The values come from strangers: a caller chooses the content of ``SipHeader_X-...`` or ``custom_data``. So a value is
-only ever spoken: it never becomes a tag, never ends the text, and never makes it too long.
+Callers control some of the values, such as those of ``SipHeader_X-...`` or ``custom_data``. So a value is only
+spoken. It cannot become a tag, cannot end the text, and cannot make the text too long.
 
 Source: Vonage webhook reference, "answer webhook"; NCCO reference, "talk".
 """
@@ -19,13 +19,13 @@ from xml.parsers import expat
 from voicectl.voice import speech
 
 VARIABLES = ("from", "to", "uuid", "conversation_uuid", "from_user", "endpoint_type", "region_url")
-"""The fields that a text may name, besides each ``SipHeader_NAME`` and each ``custom_data.KEY``."""
+"""The fields that a text may name, besides any ``SipHeader_NAME`` and any ``custom_data.KEY``."""
 
 MAX_VALUE = 256
-"""Most characters of a value that are spoken; a User-to-User header has no more."""
+"""The maximum number of characters of a value that are spoken. A User-to-User header has no more characters."""
 
 MIN_VALUE = 40
-"""Fewest characters that a text must leave for each variable: the length of a conversation's id."""
+"""The number of characters that a text must leave for each variable, which is the length of a conversation's id."""
 
 _SIP_HEADER = "SipHeader_"
 _CUSTOM_DATA = "custom_data."
@@ -33,7 +33,7 @@ _MAX_WHOLE = 10**15
 
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _VARIABLE = re.compile(rf"\{{(?:{'|'.join(VARIABLES)}|{_SIP_HEADER}[^{{}}]+|custom_data\.[^{{}}]+)\}}")
-_UNSPEAKABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")  # XML allows few of them
+_UNSPEAKABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")  # XML does not allow most of them
 _TAGGISH = re.compile("[<>]")
 _XML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&apos;"})
 _MARKS = range(0xE000, 0xF8FF)
@@ -43,7 +43,7 @@ class TemplateError(ValueError):
     """A text is not a valid template.
 
     Attributes:
-        hint: How to correct it.
+        hint: How to correct the text.
     """
 
     def __init__(self, message: str, hint: str) -> None:
@@ -57,10 +57,10 @@ class Template:
     """A text with variables.
 
     Attributes:
-        literals: The text before, between and after the variables: one more item than *names*.
-        names: The variables, in order.
-        is_ssml: True if it is a ``<speak>`` document, for all values.
-        most: Most characters of each value.
+        literals: The parts of the text before, between and after the variables. There is one more part than *names*.
+        names: The names of the variables, in order.
+        is_ssml: True if the text is a ``<speak>`` document, which does not depend on the values.
+        most: The maximum number of characters of each value that are used.
     """
 
     literals: tuple[str, ...]
@@ -69,7 +69,7 @@ class Template:
     most: int
 
     def fill(self, fields: Mapping[str, Any]) -> str:
-        """Return the text with the values of *fields*; a missing one is empty. No value makes it raise."""
+        """Return the text with the values of *fields*. A missing value is empty. No value causes an exception."""
         parts = [self.literals[0]]
         for name, literal in zip(self.names, self.literals[1:], strict=True):
             parts += (self._said(_value(fields, name)), literal)
@@ -83,7 +83,7 @@ class Template:
         if len(escaped) <= self.most:
             return escaped
         said = ""
-        for character in kept:  # an entity is kept whole, or dropped
+        for character in kept:  # an entity is kept whole or dropped
             said, before = said + character.translate(_XML), said
             if len(said) > self.most:
                 return before
@@ -91,11 +91,11 @@ class Template:
 
 
 def read(text: str) -> Template:
-    """Parse a text in which ``{from}`` is a variable, and ``{{`` and ``}}`` are braces.
+    """Parse a text in which ``{from}`` is a variable, and in which ``{{`` and ``}}`` stand for braces.
 
     Raises:
-        TemplateError: The text names an unknown variable, has a single brace, has a variable where a value could
-            become markup, or leaves too little room for its variables.
+        TemplateError: The text names an unknown variable, has a single brace, has nothing but variables, has a
+            variable where a value could become markup, or leaves too little room for its variables.
     """
     literals, names = _split(text)
     is_ssml = speech.is_ssml(literals[0])

@@ -1,4 +1,4 @@
-"""The user's own app, to which a receiver with ``--forward-to`` passes webhooks on."""
+"""The user's own app, to which a receiver that was started with ``--forward-to`` passes webhooks on."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 AT_ONCE = 8
-"""Most events that are passed on at the same time."""
+"""The maximum number of events that are passed on at the same time."""
 
 
 class UserApp:
-    """Passes webhooks on to the app; those that need no answer in the background."""
+    """Passes webhooks on to the app. Webhooks that need no answer are passed on in the background."""
 
     def __init__(self, forwarder: Forwarder, settings: Settings, metrics: Metrics) -> None:
         self._forwarder = forwarder
@@ -28,13 +28,13 @@ class UserApp:
         self._passing = asyncio.Semaphore(AT_ONCE)
 
     async def ask(self, request: Request, seconds: float) -> Response | None:
-        """Return the app's answer; None if it is late or unusable."""
+        """Pass *request* on and return the app's answer, or None if there is no usable answer within *seconds*."""
         response = await self._forwarder.ask(request, within=seconds)
         self._metrics.forwarded(request.route, is_answered=response is not None)
         return response
 
     def pass_on(self, request: Request) -> None:
-        """Pass *request* on in the background."""
+        """Pass *request* on in the background, unless too many requests wait already."""
         if len(self._behind) >= self._bounds.behind:
             self._metrics.dropped("forward")
             self._warn("behind", "did not pass an event on: your app is too slow. The event is stored")
@@ -44,7 +44,7 @@ class UserApp:
         task.add_done_callback(self._behind.discard)
 
     async def close(self, seconds: float) -> None:
-        """Wait up to *seconds* for the requests in the background, then cancel the rest."""
+        """Wait up to *seconds* for the requests in the background, and then cancel those that are not complete."""
         if self._behind:
             await asyncio.wait(self._behind, timeout=seconds)
         for task in (late := list(self._behind)):

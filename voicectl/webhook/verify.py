@@ -1,6 +1,7 @@
-"""Checks of a recorded request: if it is signed, by which account, and why the receiver would refuse it.
+"""Checks a recorded request: whether it is signed, by which account, and why the receiver would refuse it.
 
-The verdict is the receiver's own. Beside it, each check lists the claim and the finding.
+These checks only explain: the receiver's own verification determines the result. Each check lists a claim of the
+token and what was found.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ class RecordedRequest:
     """A request read from a file.
 
     Attributes:
-        target: Path and query, or a whole URL.
-        headers: The headers, with names in lower case.
-        bodies: The possible bodies; two if a newline at the end may belong to the file only.
+        target: The path and the query, or a whole URL.
+        headers: The names and values of the headers. The names are in lower case.
+        bodies: The possible bodies. There are two if a newline at the end may not belong to the body.
     """
 
     method: str
@@ -48,13 +49,13 @@ class RecordedRequest:
 
     @property
     def path(self) -> str:
-        """The path of its URL, as recorded."""
+        """The path of the request's URL, as recorded."""
         begun = _ORIGIN.match(self.target)
         return re.split(r"[?#]", self.target[begun.end() if begun else 0 :], maxsplit=1)[0]
 
     @property
     def query(self) -> bytes:
-        """The query of its URL, as recorded."""
+        """The query of the request's URL, as recorded."""
         return self.target.partition("#")[0].partition("?")[2].encode("latin-1")
 
     @property
@@ -63,7 +64,7 @@ class RecordedRequest:
         return [value for name, value in self.headers if name == "authorization"]
 
     def body(self, payload_hash: object) -> bytes:
-        """Return the possible body with this hash; else the likeliest."""
+        """Return the possible body with the hash *payload_hash* or, if none has it, the most likely body."""
         if self.method == "GET":
             return self.bodies[0]
         fitting = (each for each in self.bodies if hashlib.sha256(each).hexdigest() == payload_hash)
@@ -71,11 +72,12 @@ class RecordedRequest:
 
 
 class Check(NamedTuple):
-    """One check.
+    """A check of a request.
 
     Attributes:
-        is_good: True if it passed; None if there is nothing to compare.
-        detail: The claim and the finding.
+        check: The name of the check.
+        is_good: True if the check passed, False if it failed, or None if there is nothing to compare.
+        detail: The claim, and what was found.
     """
 
     check: str
@@ -84,17 +86,21 @@ class Check(NamedTuple):
 
 
 def read_request(content: bytes, body: bytes | None = None) -> RecordedRequest:
-    """Read a request as sent over the wire, or as ``curl -v`` shows it; lines may end in LF alone.
+    """Read a request as it was sent, or as ``curl -v`` shows it.
+
+    Lines may end in CR LF or in LF.
+
 
     Args:
-        body: The request's body, if that is not in *content*.
+        content: The recorded request.
+        body: The request's body, or None if the body is in *content*.
 
     Raises:
-        InputError: The content is not a request; the message names the line.
+        InputError: The content is not a request. The message contains the number of the line.
     """
     lines, rest = _split(content)
     is_curl = lines[:1] != [] and lines[0][1].startswith((b"> ", b"* "))
-    if is_curl:  # curl's own remarks and the answer are on other lines
+    if is_curl:  # other lines have curl's own remarks, and the answer
         lines, rest = _sent_by_curl(content), b""
     if not lines:
         raise InputError("The file has no request.", hint=_HINT)
@@ -113,12 +119,14 @@ def read_request(content: bytes, body: bytes | None = None) -> RecordedRequest:
 def examine(
     request: RecordedRequest, secrets: Secrets, *, application_id: str, now: float
 ) -> Iterator[Check]:
-    """Check the claims of *request*, one after another; the checks contain no secret, and not the token.
+    """Check the claims of *request* one after another, and yield the checks.
+
+    The checks contain neither a secret nor the token.
 
     Args:
-        secrets: The one or two secrets of each account; the account None means any.
-        application_id: The application that the webhooks must be for.
-        now: The time for the check of freshness, in Unix seconds.
+        secrets: The secrets of each account, of which there are one or two. The account None stands for any account.
+        application_id: The application to which the webhooks must belong.
+        now: The time with which the token's times are compared, in Unix seconds.
     """
     yield Check("request", None, f"{request.method} {_shortened(request.path)}")
     values = request.authorization
@@ -158,7 +166,7 @@ def examine(
 
 
 def claims_of(request: RecordedRequest) -> Mapping[str, Any]:
-    """Return the claims of the token, unverified; empty if there is no readable token."""
+    """Return the unverified claims of the request's token, or no claims if there is no readable token."""
     try:
         return tokens.read(request.authorization[0].partition(" ")[2].strip(" \t"))[1]
     except (IndexError, tokens.TokenError):
@@ -194,14 +202,14 @@ def _time(claims: Mapping[str, Any], now: float) -> Check:
 
 
 def moment(value: object) -> int | None:
-    """Return *value* if it is a valid time in Unix seconds, before the year 10000; else None."""
+    """Return *value* if it is a valid time in Unix seconds before the year 10000, or None if it is not."""
     if not isinstance(value, int) or isinstance(value, bool):
         return None
     return value if 0 <= value < _LAST_SECOND else None
 
 
 def _shortened(value: object) -> str:
-    """Return a claim as text, shortened if it is long: an unverified token may claim anything."""
+    """Return a claim as text. Long text is shortened, because a claim of an unverified token may have any length."""
     text = str(value)
     return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}..."
 
@@ -213,7 +221,7 @@ def _is_made_with(secret: str, token: str) -> bool:
 
 
 def _split(content: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
-    """Return the numbered lines of the head, without line ends, and the rest after the empty line."""
+    """Return the numbered lines of the head, without line ends, and the content after the empty line."""
     lines: list[tuple[int, bytes]] = []
     number = 0
     rest = content
@@ -229,7 +237,7 @@ def _split(content: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
 
 
 def _sent_by_curl(content: bytes) -> list[tuple[int, bytes]]:
-    """Return the lines of the head that ``curl -v`` shows as sent."""
+    """Return the numbered lines of the head that ``curl -v`` shows as sent."""
     sent = (
         (number, line.removesuffix(b"\r")[1:].removeprefix(b" "))
         for number, line in enumerate(content.split(b"\n"), start=1)
@@ -251,7 +259,14 @@ def _header(number: int, line: bytes) -> tuple[str, str]:
 
 
 def _bodies(rest: bytes, length: str | None) -> tuple[bytes, ...]:
-    """Return the possible bodies: an editor may have added a newline at the end of the file."""
+    """Return the possible bodies.
+
+    Without a length there may be two, because an editor may have added a newline at the end of the file.
+
+    Args:
+        rest: The content after the head.
+        length: The value of ``Content-Length``, or None if there is no such header.
+    """
     if length is not None and length.isascii() and length.isdigit():
         size = int(length[:9])
         if len(rest) >= size and not rest[size:].strip(b"\r\n"):

@@ -1,4 +1,4 @@
-"""Warnings, limited in how often each kind is repeated."""
+"""Warnings, with a limit on how often each kind of warning is repeated."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ MAX_KINDS = 1_000
 
 
 class Warnings:
-    """Reports each kind of trouble at once, then at most every :data:`PAUSE_SECONDS`, with a count of those left out.
+    """Reports warnings, but each kind of warning at most once every :data:`PAUSE_SECONDS`.
 
-    Threads may share it.
+    The first warning of a kind is reported at once. A later report contains the number of warnings that were left out
+    before it. Several threads may use the same object.
 
     Args:
         report: Called with each line to show.
+        monotonic: Returns the time in seconds, by a clock that never goes back.
     """
 
     def __init__(
@@ -30,7 +32,7 @@ class Warnings:
         self._left_out: dict[str, int] = {}
 
     def __call__(self, kind: str, line: str) -> None:
-        """Report *line*, unless one of its *kind* was reported just now."""
+        """Report *line*, unless a warning of the same *kind* was reported less than :data:`PAUSE_SECONDS` ago."""
         now, last = self._monotonic(), self._reported_at.get(kind)
         if last is not None and now - last < PAUSE_SECONDS:
             self._left_out[kind] = self._left_out.get(kind, 0) + 1
