@@ -216,7 +216,7 @@ class Reading:
         return Rule(conditions=conditions, flow=self._flows[path])
 
     def _flow_in(self, content: bytes, where: str) -> Flow:
-        """Return the NCCO in a file. Error messages name the line and the column, as in ``welcome.json:2:43: ...``."""
+        """Return the NCCO in a file. Error messages name the line and column, as in ``welcome.json:2:43: ...``."""
         before = f"{where}:"
         self._judge(
             before,
