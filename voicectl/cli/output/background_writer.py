@@ -14,18 +14,21 @@ T = TypeVar("T")
 
 MAX_TOGETHER = 1_000
 GATHER_SECONDS = 0.02
-"""Seconds to gather items between two writes; two busy threads then hinder each other less often."""
+"""How long items are gathered between two writes, in seconds.
+
+With fewer writes, two busy threads interrupt each other less often.
+"""
 
 
 class BackgroundWriter(Generic[T]):
     """Accepts items from any thread without blocking, and writes them in batches.
 
     Args:
-        write: Writes a batch. An ``OSError`` ends the writing.
-        most: Number of items that may wait; further ones are dropped.
+        write: A function that writes a batch of items. No more items are written after it raises ``OSError``.
+        most: The greatest number of items that may wait. Further items are dropped.
 
     Attributes:
-        dropped: Number of items dropped.
+        dropped: The number of dropped items.
         failure: The error that ended the writing, if any.
     """
 

@@ -1,12 +1,12 @@
 """A trace laid out as a ladder: a lane for each leg, a line for each happening and each gap.
 
 The steps and gaps of the trace become numbered lines, in the order of the trace. A lane covers the lines from the
-first to the last that concern its leg; it runs to the end of the ladder unless one of them is a final status. Each
-line puts one mark into the lane of its leg: a status, the end, another event, an action (drawn as an arrow from the
-extra lane ``here``), or a gap. Gaps that concern no single leg are listed below the ladder instead.
+first to the last that concern its leg. If none of these lines is a final status, the lane runs to the end of the
+ladder. Each line puts one mark into the lane of its leg: a status, the end, another event, an action (drawn as an
+arrow from the extra lane ``here``), or a gap. Gaps that concern no single leg are listed below the ladder instead.
 
-The layout knows nothing of widths or pixels. :mod:`ladder_text` and :mod:`ladder_svg` draw it; all text from outside
-is already escaped here.
+The layout does not depend on widths or pixels. :mod:`ladder_text` and :mod:`ladder_svg` draw it. All text from
+outside is escaped in this module.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ class Lane:
     """A leg in a ladder.
 
     Attributes:
-        number: The number that names it in the lines, from 1.
-        far_end: The callee of an outbound leg, the caller of an inbound one; ``-`` if unknown.
+        number: The number that identifies the leg in the lines, from 1.
+        far_end: The callee of an outbound leg or the caller of an inbound leg, or ``-`` if unknown.
         about: The direction and status of the leg.
-        first: The index of the line where it begins.
-        last: The index of the line where it ends; the number of lines if it does not end.
+        first: The index of the line where the lane begins.
+        last: The index of the line where the lane ends, or the number of lines if it does not end.
     """
 
     number: int
@@ -75,10 +75,10 @@ class Line(NamedTuple):
     """A line of a ladder.
 
     Attributes:
-        day: The date, if it differs from that of the line before.
+        day: The date, or None if it is the same as on the previous line.
         sign: A qualifier of the time: :data:`REORDERED`, :data:`KNOWN_BY`, or a space.
         time: The time as shown.
-        lane: The lane of the leg; None if the line concerns no leg.
+        lane: The lane of the leg, or None if the line concerns no leg.
         mark: The mark in the lane.
     """
 
@@ -91,7 +91,7 @@ class Line(NamedTuple):
 
     @property
     def numbered_text(self) -> str:
-        """The text, after the number of the leg."""
+        """The text, preceded by the number of the leg if the line concerns one."""
         return self.text if self.lane is None else f"{self.lane.number} {self.text}"
 
 
@@ -110,10 +110,10 @@ class Ladder:
     rest: Sequence[str]
 
     def key(self, shapes: Mapping[str, str] | None = None) -> str:
-        """Return the meaning of the marks and signs that occur.
+        """Return an explanation of the marks and signs that occur in the ladder.
 
         Args:
-            shapes: The name of each mark's shape, if it is not drawn as a character.
+            shapes: The name of each mark's shape, or None if marks are drawn as characters.
         """
         marks, signs = {line.mark for line in self.lines}, {line.sign for line in self.lines}
         shown = [
@@ -125,7 +125,7 @@ class Ladder:
 
 
 def far_end(call: Call | None) -> str | None:
-    """Return the far end of a leg: its callee or its caller."""
+    """Return the caller of an inbound leg or the callee of an outbound leg, or None if unknown."""
     return None if call is None else endpoint.label(call.from_ if call.direction == "inbound" else call.to)
 
 
@@ -133,7 +133,7 @@ def ladder(trace: Trace, records: Mapping[str, Call]) -> Ladder:
     """Lay out a trace for drawing.
 
     Args:
-        records: The record of each leg, by its id.
+        records: The records of the legs, by leg id.
     """
     every = list(trace.lines())
     shown = [each for each in every if not (isinstance(each, Gap) and each.uuid is None)]

@@ -1,9 +1,9 @@
 """Draw a ladder as plain text of any width.
 
-From left to right a line has the time, the lanes and the text. The text gets at least :data:`LEAST_TEXT` columns; the
-lanes get what is left. If they do not all fit, the last column of lanes is shared by the remaining legs (``+``); if
-none fits, lines are drawn without lanes. Long text continues on further lines, where the rails go on. Nothing is cut,
-because a shortened id is of no use.
+A line consists of the time, the lanes and the text, from left to right. The text gets at least :data:`LEAST_TEXT`
+columns, and the lanes get the rest. If some lanes do not fit, the remaining legs share the last lane (``+``). If no
+lane fits, lines are drawn without lanes. Long text continues on further lines, beside which the rails continue.
+Nothing is cut off, because a shortened id is useless.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ LANE_WIDTH = 4
 HERE_WIDTH = 6
 LEAST_WIDTH = 16
 LEAST_TEXT = 26
-"""Least number of columns for text beside lanes."""
+"""The least number of columns for text beside lanes."""
 
 
 def draw(ladder: Ladder, width: int) -> str:
-    """Return *ladder* as lines of at most *width* columns, but at least :data:`LEAST_WIDTH`."""
+    """Return *ladder* as lines of at most *width* columns. A width below :data:`LEAST_WIDTH` is raised to it."""
     width = max(width, LEAST_WIDTH)
     rails = Rails(ladder, width - TIME_WIDTH - LEAST_TEXT)
     text = list(_legend(ladder, width))
@@ -49,14 +49,14 @@ def draw(ladder: Ladder, width: int) -> str:
 
 
 class Rails:
-    """The lanes of a ladder that fit; the other legs share the last one.
+    """The lanes of a ladder that fit. Legs that have no lane of their own share the last one.
 
     Args:
-        room: Number of columns available.
+        room: The number of columns available.
 
     Attributes:
         head: The names of the lanes.
-        width: Number of columns used; 0 if no lane fits.
+        width: The number of columns used, or 0 if no lane fits.
     """
 
     def __init__(self, ladder: Ladder, room: int) -> None:
@@ -73,7 +73,7 @@ class Rails:
         self._places = {lane.number: place for place, lane in enumerate(self._lanes)}
 
     def at(self, number: int, line: Line) -> str:
-        """Return the lanes beside *line*, with its mark; an action has an arrow to its leg."""
+        """Return the lanes beside *line*, with its mark and, for an action, an arrow to the mark."""
         there = self._there(lane.first <= number <= lane.last for lane in self._lanes)
         if line.lane is None:
             return self._joined(there)
@@ -114,7 +114,7 @@ def wrapped(text: str, width: int) -> list[str]:
 
 
 def hung(head: str, text: str, width: int) -> list[str]:
-    """Return *text* beside *head*, or below it if there is no room for both."""
+    """Return lines with *text* beside *head*, or below *head* if there is no room for both."""
     start = columns(head) + 1
     if width - start < LEAST_TEXT:
         return [head, *(f"  {part}" for part in wrapped(text, width - 2))]

@@ -1,4 +1,4 @@
-"""Show progress on a terminal: one line for the current file, removed at the end."""
+"""Show the progress of downloads on a terminal, in one line that is removed after each file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Bars:
     """Shows the progress of one file at a time.
 
     Args:
-        count: Number of files.
+        count: The number of files.
     """
 
     def __init__(self, stream: TextIO, count: int) -> None:
@@ -47,7 +47,7 @@ class Bars:
 
     @contextmanager
     def showing(self, name: str) -> Iterator[None]:
-        """Show the next file, called *name*, while the block runs."""
+        """Show the progress of the next file, *name*, while the block runs."""
         self._number += 1
         self._task = self._progress.add_task(f"{self._number}/{self._count} {clean(name)}", total=None)
         self._progress.start()
@@ -58,6 +58,6 @@ class Bars:
             self._progress.remove_task(self._task)
 
     def update(self, done: int, total: int | None) -> None:
-        """Show that *done* of *total* bytes have arrived; a *total* of None is unknown."""
+        """Show that *done* of *total* bytes have arrived. *total* is None if it is unknown."""
         if self._task is not None:
             self._progress.update(self._task, completed=done, total=total)

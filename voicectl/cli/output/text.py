@@ -17,14 +17,14 @@ _UNSAFE = re.compile(
     "\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     "\U000e0000-\U000e0fff]"
 )
-"""Control, format, surrogate and line-separating characters, and all invisible ones."""
+"""Control, format, surrogate and line-separating characters, and all invisible characters."""
 
 _NAMED = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 
 def clean(text: str) -> str:
-    """Make *text* from outside safe to show, by escaping control, zero-width and bidi characters."""
-    if text.isascii() and text.isprintable():  # most text; four times as fast
+    """Return *text* with control, zero-width and bidi characters escaped, so that it is safe to show."""
+    if text.isascii() and text.isprintable():  # true of most text, and four times as fast
         return text
     return _UNSAFE.sub(_escape, text)
 
@@ -38,7 +38,7 @@ def _escape(found: re.Match[str]) -> str:
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:
-    """Return *value* as JSON, with all control characters (also DEL) escaped, and infinite numbers as null."""
+    """Return *value* as JSON. All control characters, including DEL, are escaped, and infinite numbers are null."""
     try:
         text = json.dumps(value, indent=indent, allow_nan=False)
     except ValueError:
@@ -47,7 +47,10 @@ def to_json(value: Any, *, indent: int | None = None) -> str:
 
 
 def _finite(value: Any) -> Any:
-    """Replace infinite numbers, which JSON lacks, by None; ``1e999`` is read as one."""
+    """Return *value* with None in place of infinite numbers, which JSON lacks.
+
+    An infinite number can come from JSON input, because ``1e999`` is parsed as infinity.
+    """
     if isinstance(value, dict):
         return {name: _finite(each) for name, each in value.items()}
     if isinstance(value, list):
@@ -56,7 +59,7 @@ def _finite(value: Any) -> Any:
 
 
 def block(columns: Sequence[str], row: Sequence[str]) -> str:
-    """Return a record as lines of name and value, without empty values."""
+    """Return a record as lines with the name and value of each column. Empty values are left out."""
     shown = [(name, cell) for name, cell in zip(columns, row, strict=True) if cell != "-"]
     width = max((len(name) for name, _ in shown), default=0)
     return "".join(f"{name:{width}}  {cell}\n" for name, cell in shown)
@@ -75,7 +78,7 @@ def may_color(environ: Mapping[str, str], stream: TextIO | None) -> bool:
 
 
 def remark(text: str) -> None:
-    """Write a line to standard error, escaped by :func:`clean`; do nothing if that is closed."""
+    """Write a line to standard error, escaped by :func:`clean`. Do nothing if standard error is closed."""
     if sys.stderr is not None:
         try:
             print(clean(text), file=sys.stderr, flush=True)  # noqa: T201 (all remarks are printed here)

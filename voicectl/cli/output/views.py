@@ -1,4 +1,4 @@
-"""The columns of each kind of record. New ones are only appended, because scripts read TSV by position."""
+"""The columns of each kind of record. New columns are only appended, because scripts read TSV by position."""
 
 from dataclasses import replace
 
@@ -83,4 +83,4 @@ EVENT = View(
     table=("id", "received_at", "kind", "status", "uuid", "event.from", "event.to", "signed"),
 )
 EVENT_LINE = replace(EVENT, line="{received_at}  {id}  {kind} {status}  {uuid}  {event_from} {event_to}")
-"""Events shown as they come, a line each instead of a table."""
+"""The view of events that are shown as they arrive, one line for each event instead of a table."""

@@ -1,16 +1,19 @@
-"""The screen of ``watch``: a live table of legs that fills the terminal, and leaves its last state there.
+"""The screen of ``watch``: a live table of legs that fills the terminal.
 
-The command's own thread waits for the API and hands each new frame to :meth:`Screen.show`, which only stores it. A
-second thread draws: when a frame arrived, when the size of the terminal changed, or after a second, so that ages go
-on while the first thread waits. Two drawings are at least 0.2 s apart, which bounds the CPU time of a busy board.
-Signals go to the main thread only, so none can split an escape sequence.
+When the command ends, the last state of the table stays on the terminal.
 
-A drawing costs time in proportion to the rows on the screen, not to the number of legs: the newest legs that fit are
-chosen before any cell is formatted. If the columns do not fit, ids, numbers and headings are shortened first; then
-columns are left out in the order of ``_DROPPED``; at last the status is cut or left out.
+The main thread waits for the API and passes each new frame to :meth:`Screen.show`, which only stores it. A second
+thread draws when a frame has arrived, when the size of the terminal has changed, and otherwise once a second, so that
+ages advance while the main thread waits. Two drawings are at least 0.2 s apart, which limits the CPU time if legs
+change often. Only the main thread receives signals, so no signal can interrupt an escape sequence.
 
-While the screen is taken, remarks on standard error are collected. They are shown below the table, and printed when
-the screen is given back.
+The time that a drawing takes depends on the number of rows on the screen, not on the number of legs, because the
+newest legs that fit are chosen before any cell is formatted. If the columns do not fit, ids, numbers and headings are
+shortened first. If they still do not fit, columns are left out in the order of ``_DROPPED``. Finally, the status is
+cut or left out.
+
+While the screen is in use, remarks on standard error are collected. The latest is shown below the table, and all of
+them are printed when the screen is closed.
 """
 
 from __future__ import annotations
@@ -49,16 +52,16 @@ if TYPE_CHECKING:
     from voicectl.core.watch.sight import Sight
 
 LOOK_SECONDS = 0.25
-"""Seconds between two checks of the size of the terminal."""
+"""The time between two checks of the size of the terminal, in seconds."""
 
 REDRAW_SECONDS = 1.0
 LEAST_SECONDS = 0.2
-"""Least time between two drawings, in seconds."""
+"""The least time between two drawings, in seconds."""
 
 REMARK_SECONDS = 30.0
 MOST_FOOT_LINES = 4
 MOST_PRINTED = 200
-"""Greatest number of legs in the last state that stays on the terminal."""
+"""The greatest number of legs in the last state of the table, which stays on the terminal."""
 
 SHORT_PARTY = 15
 LONG_TEXT = 40
@@ -68,7 +71,7 @@ SHORT_ID = 8
 LEAST_STATUS = 3
 
 _DROPPED = ("earmuffed", "muted", "direction", "conversation", "from", "age", "to")
-"""The columns to leave out on a narrow terminal, in this order; the status is cut or left out last."""
+"""The columns to leave out on a narrow terminal, in this order. The status is cut or left out last."""
 
 _WIDE = ("conversation", "leg", "status", "direction", "from", "to", "age", "muted", "earmuffed")
 _HEADS = {"direction": "dir", "muted": "mut", "earmuffed": "ear"}
@@ -76,9 +79,10 @@ _HEADS = {"direction": "dir", "muted": "mut", "earmuffed": "ear"}
 
 
 class Screen:
-    """Shows frames on the alternate screen of a terminal; use it in a ``with`` block.
+    """Shows frames on the alternate screen of a terminal during a ``with`` block.
 
-    Remarks on standard error are shown below the table meanwhile, and written when the block ends.
+    In the block, the latest remark on standard error is shown below the table. All remarks are written when the block
+    ends.
 
     Args:
         stream: The terminal.
@@ -126,10 +130,10 @@ class Screen:
         return self
 
     def show(self, frame: Frame) -> None:
-        """Show *frame* with the next drawing.
+        """Store *frame* for the next drawing.
 
         Raises:
-            OSError: The terminal is closed.
+            OSError: An earlier drawing failed because the terminal is closed.
         """
         with self._changed:
             self._frame = frame
@@ -162,7 +166,7 @@ class Screen:
                 if self._is_done:
                     return
                 is_dirty, self._is_dirty = self._is_dirty, False
-            now, before = time.monotonic(), size  # the real time, for the person at the terminal
+            now, before = time.monotonic(), size  # real time, because a person watches the screen
             size = self._console.size
             if not is_dirty and size == before and now - drawn < REDRAW_SECONDS:
                 continue
@@ -195,7 +199,10 @@ class Screen:
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Block signals, so that the screen is not left half restored; threads started inside receive none."""
+    """Block signals during the block, so that the screen is not left half restored.
+
+    Threads that are started in the block receive no signals.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     try:
         yield
@@ -204,7 +211,7 @@ def _signals_blocked() -> Iterator[None]:
 
 
 def console(stream: TextIO, environ: Mapping[str, str], *, is_colored: bool) -> Console:
-    """Return a console with the current size of the terminal; ``COLUMNS`` may be out of date."""
+    """Return a console that asks the terminal for its size, because ``COLUMNS`` may be out of date."""
     return Console(
         file=stream,
         force_terminal=True,
@@ -220,12 +227,13 @@ def console(stream: TextIO, environ: Mapping[str, str], *, is_colored: bool) -> 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sheet:
-    """One drawing: a heading, the table, and the lines below it.
+    """One drawing: a heading, the table, and the messages below the table.
 
     Attributes:
-        now: Unix seconds.
-        messages: The lines below the table; with ``is_bad`` they are warnings.
-        most: Greatest number of legs, if not limited by the height of the screen.
+        now: The current time, in Unix seconds.
+        messages: The messages below the table.
+        is_bad: True if the first message is a warning.
+        most: The greatest number of legs to draw, or None if the height of the screen limits it.
     """
 
     frame: Frame
@@ -237,7 +245,7 @@ class Sheet:
     most: int | None = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw the legs that fit on the screen or, without a screen, up to :attr:`most`."""
+        """Draw the legs that fit on the screen or, if :attr:`most` is set, at most that many legs."""
         width = options.max_width
         height = None if self.most is not None else options.height or console.height
         cut = "…" if not options.ascii_only else "~"
@@ -246,7 +254,7 @@ class Sheet:
         room = (self.most or 0) if height is None else max(height - len(above) - len(below) - 1, 0)
         rows, left_out = _newest(self.frame.groups, room)
         hidden = self.frame.hidden + left_out
-        if hidden and height is not None and rows:  # the line with their number takes one
+        if hidden and height is not None and rows:  # the line with the number of hidden legs takes one row
             rows, left_out = _newest(self.frame.groups, room - 1)
             hidden = self.frame.hidden + left_out
         lines = [*above, *self._table(rows, width, cut)]
@@ -326,7 +334,7 @@ class _Remarks(io.TextIOBase):
     """Stands in for standard error while the screen is in use.
 
     Attributes:
-        lines: The lines written.
+        lines: The lines written so far.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -349,21 +357,24 @@ class _Remarks(io.TextIOBase):
         return len(text)
 
     def latest(self) -> list[str]:
-        """Return the last line, if it is recent."""
+        """Return a list with the last line, or an empty list if that line is not recent."""
         return self.lines[-1:] if self._clock.monotonic() - self._last < REMARK_SECONDS else []
 
 
 _Line = tuple[str, str] | list[tuple[str, str]]
-"""Pieces of text with their styles."""
+"""A line as one piece of text with its style, or as a list of such pieces."""
 
 
 def counted(number: int, what: str) -> str:
-    """Return ``1 leg``, ``2 legs``."""
+    """Return *number* and *what* as text, such as ``1 leg`` or ``2 legs``."""
     return f"{number:,} {what}{'s' * (number != 1)}".replace(",", " ")
 
 
 def _newest(groups: Sequence[Sequence[Sight]], room: int) -> tuple[list[tuple[Sight, bool]], int]:
-    """Return the newest legs that fit, each marked if first of its conversation, and the number of the others."""
+    """Return the newest legs that fit, and the number of the other legs.
+
+    Each leg is paired with True if it is the first leg of its conversation in the result.
+    """
     rows: list[tuple[Sight, bool]] = []
     for group in groups:
         left = room - len(rows)
@@ -374,7 +385,7 @@ def _newest(groups: Sequence[Sequence[Sight]], room: int) -> tuple[list[tuple[Si
 
 
 def _cells(sight: Sight, now: float, cut: str, *, is_first: bool) -> dict[str, str]:
-    """Return the cells of a leg, with text from outside escaped, and only very long text cut."""
+    """Return the cells of a leg. Text from outside is escaped, and very long text is cut."""
     call = sight.call
     found = {
         "conversation": (call.conversation_uuid or "-") if is_first else "",

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""The first characters of a cell that a spreadsheet would evaluate."""
+"""The first characters of cells that a spreadsheet would evaluate."""
 
 
 class Format(StrEnum):
-    """The values of ``-o``."""
+    """The output formats, which are the values of ``-o``."""
 
     AUTO = "auto"
     TABLE = "table"
@@ -38,13 +38,13 @@ class View:
     """The columns and formats of one kind of record.
 
     Attributes:
-        columns: The dotted paths of the columns, in order. TSV may only gain columns at the end.
-        id: The path that ``-q`` prints.
-        more: Further paths that ``--fields`` knows.
-        times: The paths that hold times of the API.
-        table: The paths of a table on a terminal, if all columns would be too wide.
-        line: A template, with ``_`` for the dot of a path. If set, a terminal shows each record as such a line at
-            once, instead of a table.
+        columns: The dotted paths of the columns, in order. New columns may only be appended, because of TSV.
+        id: The path of the value that ``-q`` prints.
+        more: Further paths that ``--fields help`` lists.
+        times: The paths of values that are times from the API.
+        table: The paths of the columns of a table on a terminal, if all columns would be too wide.
+        line: A template for a line, with ``_`` for the dots of a path. If it is set, a terminal shows each record at
+            once as such a line, instead of a table.
     """
 
     columns: tuple[str, ...]
@@ -56,11 +56,11 @@ class View:
 
 
 class Writer:
-    """Writes the records of one command; use it in a ``with`` block.
+    """Writes the records of one command during a ``with`` block.
 
     Args:
-        is_many: True if JSON is an array. The command line decides this, never the data.
-        fields: The paths given with ``--fields``.
+        is_many: True if JSON output is an array. This depends only on the command line, never on the data.
+        fields: The paths given with ``--fields``, or None.
         is_quiet: True to print only ids (``-q``).
     """
 
@@ -93,7 +93,7 @@ class Writer:
         return self
 
     def add(self, record: Mapping[str, Any]) -> None:
-        """Write one record; a table is written at the end."""
+        """Write one record or, if the output is a table, keep the record until the end."""
         self._begin_csv()
         self._count += 1
         if self._is_quiet:
@@ -121,9 +121,10 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Close the JSON array or show the table, also after a failure.
+        """Close the JSON array or write the table, even after a failure.
 
-        After a failure without any record, no empty array is written: it would mean that there are no records.
+        If the command failed before the first record, no empty array is written, because it would mean that there are
+        no records.
         """
         if isinstance(value, OSError):  # standard output is closed
             return
@@ -183,7 +184,7 @@ class Writer:
 
 
 def find(record: Mapping[str, Any], path: str) -> Any:
-    """Return the value at a dotted path, or None."""
+    """Return the value at a dotted path, or None if there is none."""
     if "." not in path:
         return record.get(path)
     value: Any = record
@@ -209,7 +210,7 @@ def parse_fields(text: str) -> list[str]:
 
 
 def _csv_line(cells: Sequence[str]) -> str:
-    import csv  # noqa: PLC0415 (with io: for this format only)
+    import csv  # noqa: PLC0415 (like io: for this format only)
     import io  # noqa: PLC0415
 
     line = io.StringIO()
@@ -218,5 +219,8 @@ def _csv_line(cells: Sequence[str]) -> str:
 
 
 def _unformula(cell: str) -> str:
-    """Keep a spreadsheet from evaluating a cell; a single hyphen marks an empty value."""
+    """Return *cell*, with a quote before it if a spreadsheet would evaluate it.
+
+    A single hyphen stays as it is, because it marks an empty value.
+    """
     return f"'{cell}" if cell.startswith(_FORMULA) and cell != "-" else cell
