@@ -159,7 +159,7 @@ def _update(app: App, wish: Wish) -> dict[str, Any]:
 
 
 def _warn_sandbox(address: str) -> None:
-    """Warn of a URL that a sandbox does not send webhooks to."""
+    """Warn if a sandbox does not send webhooks to the URL *address*."""
     host = urlsplit(address).hostname or ""
     if not is_loopback(host):
         remark(
@@ -169,7 +169,7 @@ def _warn_sandbox(address: str) -> None:
 
 
 def _warn(address: str) -> None:
-    """Warn of a URL that the platform cannot reach, or that is not encrypted."""
+    """Warn if the platform cannot reach the URL *address*, or if requests to it are not encrypted."""
     parts = urlsplit(address)
     if is_loopback(parts.hostname or ""):
         remark(f"warning: {address} is on this machine: the platform cannot reach it")

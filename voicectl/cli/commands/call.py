@@ -103,7 +103,7 @@ def show(
 
 
 def _seen(app: App, uuid: str, history: History) -> Call:
-    """Return a leg as its record and its events show it, or its events alone."""
+    """Return a leg as its record and its events describe it, or only its events if it has no record."""
     reported = history.leg(uuid)
     try:
         call = app.api.get_call(uuid)

@@ -1,7 +1,7 @@
 """``completion``: scripts that let a shell complete voicectl's commands, options and values.
 
-They pass the line up to the cursor to ``voicectl`` itself, and show what it prints: :mod:`voicectl.cli.complete`.
-Scripts only read text from outside, such as the name of a user; they never evaluate it.
+A script passes the line up to the cursor to ``voicectl``, and shows the words that :mod:`voicectl.cli.complete`
+prints. Scripts only read text from outside, such as the name of a user, and never evaluate it.
 """
 
 from __future__ import annotations

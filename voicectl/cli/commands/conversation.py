@@ -1,4 +1,4 @@
-"""``conversation``: list conversations, show who hears whom, and talk, play or record for everyone in one."""
+"""``conversation``: list conversations, show who hears whom, and talk, play or record in a conversation."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from voicectl.voice.conversation import Conversation
 
 OF_MEMBERS = ("muted", "earmuffed", "member", "member_state", "hears", "hears_not", "hears_unknown")
-"""Fields of a leg that need its member record: a request for each leg."""
+"""The fields of a leg that come from its member record, which takes one request for each leg."""
 
 LISTED = View(
     columns=("id", "name", "legs", "statuses", "since", "state"),
@@ -48,7 +48,7 @@ ACTED = View(columns=("id", "action", "outcome"), id="id", line="{id}  {action} 
 
 ROOM_HELP = "The conversation: the name of a room, or an id that begins with CON-."
 SHORT = 8
-"""Characters of a leg's id that name it in the table of who hears whom."""
+"""The number of characters of a leg's id that are shown in the table of who hears whom."""
 
 MAX_DAYS = 400
 MAX_SECONDS = 7200
@@ -60,7 +60,7 @@ _HEARS = {Hears.YES: "hears", Hears.NO: "hears_not", Hears.UNKNOWN: "hears_unkno
 
 
 class RecordFormat(StrEnum):
-    """``format`` of a recording."""
+    """The values of ``format`` for a recording."""
 
     MP3 = "mp3"
     WAV = "wav"
@@ -68,7 +68,7 @@ class RecordFormat(StrEnum):
 
 
 class EventMethod(StrEnum):
-    """``event_method`` of a recording or a transcription."""
+    """The values of ``event_method`` for a recording or a transcription."""
 
     POST = "POST"
     GET = "GET"
@@ -101,7 +101,11 @@ def list_(
 
 
 def _listed(api: ConversationApi, cuts: list[bool]) -> Iterator[Conversation]:
-    """Yield conversations up to the first failure, which is reported; *cuts* gets an item if there are more."""
+    """Yield conversations. If the API fails, report the failure and stop.
+
+    Args:
+        cuts: A list to which True is added if there are more conversations than can be listed.
+    """
     try:
         yield from api.list(on_cut=lambda: cuts.append(True))
     except (ApiError, TransportError) as exc:
@@ -190,13 +194,13 @@ def _leg(leg: Participant) -> dict[str, Any]:
 
 
 def _row(leg: Participant, heard: list[tuple[Participant, Participant, Heard]]) -> dict[str, Any]:
-    """Return the record of a leg for one line."""
+    """Return the record of a leg, as it is shown in one line."""
     member = None if leg.member is None else leg.member.id
     return {**_leg(leg), "member": member, **_ears(leg, heard)}
 
 
 def _ears(leg: Participant, heard: list[tuple[Participant, Participant, Heard]]) -> dict[str, str]:
-    """Return the ids of the legs that this one hears, does not hear, and may hear, separated by commas."""
+    """Return the ids of the legs that *leg* hears, does not hear, and may hear, separated by commas."""
     speakers = [(what.hears, speaker.call.uuid) for listener, speaker, what in heard if listener is leg]
     return {
         name: ",".join(uuid for hears, uuid in speakers if hears is each) for each, name in _HEARS.items()
@@ -213,7 +217,7 @@ def _pair(listener: Participant, speaker: Participant, heard: Heard) -> dict[str
 
 
 def _draw(app: App, participants: Participants) -> None:
-    """Draw a table of who hears whom: a row for each listener, a column for each speaker."""
+    """Draw a table of who hears whom, with a row for each listener and a column for each speaker."""
     if len(participants.legs) < 2:
         return
     from voicectl.cli.output import table  # noqa: PLC0415 (loads rich, for a table on a terminal only)
@@ -357,7 +361,7 @@ def _urls(url: str | None, option: str) -> list[str] | None:
 def _one_conversation(
     app: App, room: str, action: str, **detail: Any
 ) -> AbstractContextManager[ActionRecord]:
-    """Run the block for the conversation *room*; then note the action and write its record."""
+    """Yield a record with the id of the conversation *room*. After the block, log the action and write the record."""
     return one_target(
         app, ACTED, lambda: conversations.conversation_id(app.conversations, room), action, detail
     )

@@ -191,7 +191,7 @@ def create(
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """The status, the time and the action of ``--wait``."""
+    """The status to wait for, the time limit in seconds, and whether to hang up if the wait does not succeed."""
 
     until: Until
     seconds: float
@@ -208,7 +208,7 @@ def _flow(
     *,
     is_linted: bool,
 ) -> Ncco | None:
-    """Return the NCCO that the options describe, checked if *is_linted*; None if they describe none."""
+    """Return the NCCO that the options describe, or None if they describe none. If *is_linted*, check it."""
     if ncco_file is not None:
         if (talk, stream, join) != (None, None, None):
             raise InputError(
@@ -250,7 +250,10 @@ def _timer(option: str, value: str | None, most: int) -> int | None:
 
 
 def _authorization(app: App, what: str | None) -> dict[str, str] | None:
-    """Return the authorization of a WebSocket; a secret is read from a file, never from the command line."""
+    """Return the authorization of a WebSocket, or None if the option *what* is not given.
+
+    A secret is read from a file, never from the command line.
+    """
     if what is None:
         return None
     if what == "vonage":
@@ -260,7 +263,11 @@ def _authorization(app: App, what: str | None) -> dict[str, str] | None:
 
 
 def _endpoint(text: str, special: dict[str, Any]) -> dict[str, Any]:
-    """Return an endpoint of ``--to`` with the *special* options, by name, that only some types of endpoint take."""
+    """Return the endpoint that *text*, a value of ``--to``, describes.
+
+    Args:
+        special: The given options, by name, that only some types of endpoint take.
+    """
     to = endpoint.parse(text)
     for name in special:
         types = endpoint.OPTIONS[name].types
@@ -275,7 +282,7 @@ def _endpoint(text: str, special: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refuse_twice(orders: list[CallOrder]) -> None:
-    """Refuse an endpoint that is named twice: it would ring twice."""
+    """Refuse an endpoint that is named twice, because it would be called twice."""
     named = [order.label for order in orders]
     for each in named:
         if named.count(each) > 1:
@@ -285,7 +292,7 @@ def _refuse_twice(orders: list[CallOrder]) -> None:
 def _run(
     app: App, orders: list[CallOrder], key: str | None, waiting: _Waiting | None, *, with_journal: bool
 ) -> None:
-    """Place the calls if the profile allows them all, then wait for them if *waiting* is given."""
+    """Place the calls if the profile allows all of them, and then wait for them if *waiting* is given."""
     creator = _guarded(app, orders, with_journal=with_journal)
     is_printed_at_once = waiting is None or app.options.quiet
     placed: dict[str, dict[str, Any]] = {}
@@ -317,10 +324,10 @@ def _run(
 
 
 def _guarded(app: App, orders: list[CallOrder], *, with_journal: bool) -> CallCreator:
-    """Return the creator of the calls if the profile allows them all; a dry run writes no journal.
+    """Return the creator of the calls, if the profile allows all of them. A dry run does not write to the journal.
 
     Raises:
-        GuardError: The profile does not allow all of them.
+        GuardError: The profile does not allow all of the calls.
     """
     dialled = [each for order in orders for each in order.dialled]
     app.target.policy.check_dialled(dialled)
@@ -333,7 +340,7 @@ def _guarded(app: App, orders: list[CallOrder], *, with_journal: bool) -> CallCr
     finder = None
     if with_journal and not app.options.dry_run:
         finder = LostCallFinder(app.api, app.journal, app.clock, app.history)
-    if limit is not None and (len(orders) > 1 or app.options.dry_run):  # all or none
+    if limit is not None and (len(orders) > 1 or app.options.dry_run):  # check all calls before the first
         app.journal.check_dials(dialled, limit)
     return CallCreator(app.api, finder, app.interrupts, limit)
 
@@ -341,10 +348,12 @@ def _guarded(app: App, orders: list[CallOrder], *, with_journal: bool) -> CallCr
 def _place(
     app: App, creator: CallCreator, orders: list[CallOrder], key: str | None, statuses: list[int]
 ) -> Iterator[PlacedCall]:
-    """Place the calls one after another; only refused credentials stop the rest.
+    """Place the calls one after another, and yield each placed call.
+
+    If a call fails, the others are still placed, unless the credentials were refused.
 
     Args:
-        statuses: Receives the exit status of each failed call.
+        statuses: A list to which the exit status of each failed call is added.
     """
     for order in orders:
         app.interrupts.check()
@@ -360,11 +369,11 @@ def _place(
 
 
 def _wait(app: App, placed: dict[str, dict[str, Any]], waiting: _Waiting, statuses: list[int]) -> None:
-    """Wait for the calls; a failure ends the command, unless other calls failed before.
+    """Wait for the calls. If the wait fails, the command ends with its error, unless a call failed before.
 
     Args:
-        placed: The record of each call by its id; updated as calls change.
-        statuses: The exit status of each failed call; a failed wait is added.
+        placed: The record of each call, by id. The records are updated as calls change.
+        statuses: The exit statuses of failed calls. If the wait fails, its status is added.
     """
 
     def note(call: Call) -> None:
@@ -381,7 +390,7 @@ def _wait(app: App, placed: dict[str, dict[str, Any]], waiting: _Waiting, status
         for last in getattr(exc, "calls", ()):
             note(last)
         if waiting.hangs_up:
-            app.interrupts.pending = None  # the signal was noticed: the hang-ups are still sent
+            app.interrupts.pending = None  # the signal has been handled; the hang-ups are still sent
             exc.hint = "The call was hung up, as --hangup-on-timeout asks."
             for uuid in placed:
                 _hang_up(app, uuid, note)
@@ -394,7 +403,7 @@ def _wait(app: App, placed: dict[str, dict[str, Any]], waiting: _Waiting, status
 
 
 def _hang_up(app: App, uuid: str, note: Callable[[Call], None]) -> None:
-    """End one of several calls and read its record; a failure is reported, and does not stop the others."""
+    """End a call and read its record. If this fails, report the failure, so that other calls are still ended."""
     try:
         hang_up(app.api, app.clock, uuid, app.history)
         record = app.api.get_call(uuid)

@@ -130,7 +130,7 @@ def _state(claims: dict[str, Any], now: float) -> str:
 
 
 def _signature(app: App, token: str) -> str:
-    """Return whether the key in force signed *token*; without a key, return why this is unknown."""
+    """Return text that says whether the key in force signed *token*, or why this was not checked."""
     try:
         target = app.target
         public = target.load_key().public_key()

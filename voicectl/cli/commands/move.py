@@ -1,4 +1,4 @@
-"""``move``: move legs into a room, and check the legs that they leave and where they arrive."""
+"""``move``: move legs into a room, warn of the legs that they leave behind, and check where they arrive."""
 
 from __future__ import annotations
 
@@ -139,12 +139,12 @@ def move(
 
 
 class _MoveOperation(LegOperation):
-    """One run of ``move``: it checks the legs, moves them, and follows where they arrive.
+    """The operation of ``move``, which also checks the legs before and after the move.
 
     Args:
-        destination: The ``destination`` of each transfer.
-        is_plain: No option such as ``--mute`` is set, so that a renamed conversation can serve as the room.
-        is_watched: Check the legs before and after the move.
+        destination: The field ``destination`` of each transfer request.
+        is_plain: True if no option such as ``--mute`` is set. Only then can a renamed conversation serve as the room.
+        is_watched: True if the legs are checked before and after the move.
     """
 
     def __init__(
@@ -173,11 +173,11 @@ class _MoveOperation(LegOperation):
         return moving.ArrivalCheck(self.app.api, self.app.conversations, self.app.clock, self._room)
 
     def gather(self, uuids: Sequence[str], *, limit: int, is_list: bool) -> Sequence[str]:
-        """Return the legs and all that share a conversation with one of them, after a confirmation.
+        """Return the legs and all other legs in their conversations, and ask for confirmation if necessary.
 
         Raises:
-            GuardError: The user does not confirm, there are too many legs, or they are not known for certain.
-            TransportError: It cannot be read whether a ``connect`` joined the legs.
+            GuardError: The user does not confirm, there are too many legs, or the other legs are uncertain.
+            TransportError: The API did not tell whether a ``connect`` joined the legs.
         """
         app = self.app
         around = [self._surroundings(uuid) for uuid in uuids]
@@ -241,7 +241,7 @@ class _MoveOperation(LegOperation):
         return True
 
     def _takes_name(self, uuid: str) -> bool:
-        """Make the conversation of *uuid* the room if possible; return True if it is the room, now or before."""
+        """Rename the conversation of *uuid* to the room if possible, and return True if it is now the room."""
         found = self._group
         if found is None or found.joined is None or uuid not in found.stays or not self._is_plain:
             return False
@@ -263,7 +263,7 @@ class _MoveOperation(LegOperation):
         return True
 
     def _why_apart(self, fault: ApiError | TransportError | None, *, may_become: bool) -> str:
-        """Return the reason why legs that a connect joined do not stay together."""
+        """Return the reason why legs that a ``connect`` joined are moved one by one."""
         if not self._is_plain:
             return "options are set for each leg that enters"
         if fault is not None:
@@ -275,14 +275,14 @@ class _MoveOperation(LegOperation):
         return moving.surroundings(app.api, app.conversations, app.clock, uuid, notes_of=app.action_log.of)
 
     def _look(self, uuid: str) -> None:
-        """Warn of a leg that *uuid* leaves behind; a failure does not prevent the move."""
+        """Warn of the leg that the leg *uuid* leaves behind, if any. If the check fails, the move goes on."""
         if self._is_blind:
             remark(f"The partners of {uuid} were not checked: the API did not answer the last check.")
             return
         try:
             around = self._surroundings(uuid)
         except AuthError:
-            return  # the move will fail alike
+            return  # the move will fail for the same reason
         except (ApiError, TransportError) as exc:
             self._is_blind = isinstance(exc, TransportError)
             remark(f"The partners of {uuid} could not be checked: {exc.message}")
@@ -300,7 +300,7 @@ class _MoveOperation(LegOperation):
             )
 
     def _follow(self, several: Targets) -> None:
-        """Wait until the legs are in the room; report each that is not as a failure."""
+        """Wait for the legs to arrive in the room, and report each leg that does not arrive as a failure."""
         app = self.app
         before = {uuid: self._before(uuid) for uuid in several.done}
         found = self._arrivals.wait(before, check=app.interrupts.check)
@@ -323,7 +323,7 @@ class _MoveOperation(LegOperation):
         for uuid, fault in faults.items():
             if not several.is_many:
                 raise fault
-            several.done.remove(uuid)  # sent, but not where it should be
+            several.done.remove(uuid)  # the move was sent, but the leg is not in the room
             several.report(fault, uuid)
 
     def _fault(self, uuid: str, found: moving.Found) -> VoicectlError:
@@ -342,7 +342,7 @@ class _MoveOperation(LegOperation):
             remark(f"{self._name(uuid)} {self._arrivals.where(uuid, self._before(uuid))}")
 
     def _before(self, uuid: str) -> str:
-        """Return the conversation that a leg was in; empty if it was not read."""
+        """Return the conversation that a leg was in, or an empty string if the leg was not read."""
         return self._calls[uuid].conversation_uuid if uuid in self._calls else ""
 
     def _name(self, uuid: str) -> str:

@@ -30,7 +30,7 @@ _MARK = {LegAction.MUTE: "muted", LegAction.EARMUFF: "earmuffed"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldOptions:
-    """The options of mute and earmuff: for how long, whether to undo it, and for how many legs."""
+    """The options of ``mute`` and ``earmuff``, besides those that choose the legs."""
 
     hold: Annotated[
         str | None,
@@ -131,22 +131,22 @@ class _HangUp(LegOperation):
     """Ends legs."""
 
     def run(self, uuid: str) -> bool:
-        """End a leg; return False if it had already ended."""
-        from voicectl.core.calls.hangup import hang_up  # noqa: PLC0415 (loads the API's client, not for completion)
+        """End a leg, and return False if it had already ended."""
+        from voicectl.core.calls.hangup import hang_up  # noqa: PLC0415 (completion needs no API client)
 
         app = self.app
         return hang_up(app.api, app.clock, uuid, app.history)
 
 
 class _HangUpAfterTalk(_HangUp):
-    """Says a text to legs, and ends them when it is finished."""
+    """Says a text to legs, and ends the legs when the text is finished."""
 
     def __init__(self, app: App, text: str) -> None:
         super().__init__(app, "hangup")
         self._text = text
 
     def run_each(self, several: Targets, uuids: Iterable[str]) -> None:
-        """Say the text on all legs, end those that cannot hear it, and end the others afterwards."""
+        """Say the text on all legs, end the legs that cannot hear it, and end the others when it is finished."""
         from voicectl.core.calls.hangup import let_finish, speech_seconds  # noqa: PLC0415 (as above)
 
         app, all_ = self.app, list(uuids)
@@ -164,7 +164,10 @@ class _HangUpAfterTalk(_HangUp):
         super().run_each(several, talking)
 
     def _starts_to_talk(self, several: Targets, uuid: str) -> bool:
-        """Say the text; return False if the leg cannot hear it, and report why it does not or may not."""
+        """Start to say the text on a leg, and return False if the leg cannot hear the text.
+
+        If the text is not said, or if that is uncertain, report the reason.
+        """
         app, detail = self.app, {"characters": len(self._text)}
         try:
             app.interrupts.check()
@@ -188,7 +191,7 @@ class _HangUpAfterTalk(_HangUp):
 def _keep(
     app: App, legs: Sequence[str] | None, selectors: Selectors, action: LegAction, hold_options: HoldOptions
 ) -> None:
-    """Mute or earmuff legs, or undo it."""
+    """Mute, unmute, earmuff or unearmuff legs, or undo an earlier action."""
     limit, duration = hold_options.max_, hold_options.hold
     if duration is not None and (hold_options.undo or legs):
         other = "--undo" if hold_options.undo else "LEG"
@@ -215,7 +218,8 @@ class _Modifying(LegOperation):
     """Mutes, unmutes, earmuffs or unearmuffs legs.
 
     Args:
-        is_selected: The legs were selected, so they were live a moment ago: an ended one is not a failure.
+        is_selected: True if the legs were selected. They were live a moment ago, so it is not a failure if a leg has
+            ended.
     """
 
     def __init__(self, app: App, action: LegAction, *, is_selected: bool) -> None:
@@ -224,7 +228,7 @@ class _Modifying(LegOperation):
         self._is_selected = is_selected
 
     def run(self, uuid: str) -> bool | None:
-        """Send the action."""
+        """Send the action for a leg."""
         api = self.app.api
         try:
             api.modify(uuid, self._action)
@@ -241,7 +245,7 @@ class _Modifying(LegOperation):
 
 
 class _Undoing(_Modifying):
-    """Reverses an action on legs for which it is the last one that the action log has."""
+    """Reverses an action on the legs for which the action log contains the action but no later reversal."""
 
     def __init__(self, app: App, action: LegAction, *, is_selected: bool) -> None:
         reverse = LegAction(f"un{action}")
@@ -254,7 +258,7 @@ class _Undoing(_Modifying):
         }
 
     def is_meant(self, call: Call) -> bool:
-        """Return True if the action was done to a selected leg; report a doubt once."""
+        """Return True if the action should be reversed on a selected leg. If that is uncertain, report it once."""
         name = hyphenated(call.uuid)
         if self._marks.get(name, False) is None:
             self._leave(call.uuid)
@@ -262,7 +266,7 @@ class _Undoing(_Modifying):
         return self._marks.get(name) is True
 
     def run(self, uuid: str) -> bool | None:
-        """Reverse the action, if it was done to the leg."""
+        """Reverse the action if the action log contains it for the leg."""
         if self._marks.get(hyphenated(uuid)):
             return super().run(uuid)
         self._leave(uuid)
@@ -275,5 +279,5 @@ class _Undoing(_Modifying):
 
 
 def _says_not_answered(exc: VoicectlError) -> bool:
-    """Return True if a refusal means that a leg is not answered: it rings, or has ended."""
+    """Return True if *exc* means that the leg is not answered: it is still ringing, or it has ended."""
     return isinstance(exc, ApiError) and exc.status in (BAD_REQUEST, NOT_FOUND)

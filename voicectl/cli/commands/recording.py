@@ -153,7 +153,7 @@ def _fetch_each(
     is_many: bool,
     is_named: bool,
 ) -> None:
-    """Fetch the files one after the other; only refused credentials stop the rest."""
+    """Fetch the files one after another. If one fails, go on unless the credentials were refused."""
     statuses: list[int] = []
     for recording in wanted:
         shown = recording.id or recording.url
@@ -186,7 +186,9 @@ def _record(saved: Saved) -> dict[str, Any]:
 
 
 def _find(app: App, kept: EventStore | None, named: Sequence[str]) -> list[Recording]:
-    """Return the files that *named* means: all of a recording, an announced one, or one without an event.
+    """Return the files that *named* stands for.
+
+    A name stands for all files of a recording, for one file that an event announced, or for a file without an event.
 
     Raises:
         InputError: A name is neither a UUID nor a URL.
@@ -209,14 +211,17 @@ def _find(app: App, kept: EventStore | None, named: Sequence[str]) -> list[Recor
 
 
 def _show(app: App, wanted: Iterable[Recording]) -> None:
-    """Print each request as a curl command, if its URL is allowed."""
+    """Print the request for each file as a curl command, and refuse a URL that is not allowed."""
     for recording in wanted:
         place = file_url(recording.url, app.target.hosts)
         app.consent.show_request(DryRun("GET", place.origin + place.path, None))
 
 
 def _records(kept: Iterable[Stored]) -> list[dict[str, Any]]:
-    """Return a record for each recording and its transcription; ``signed`` if all their events are."""
+    """Return a record for each recording, which includes its transcription.
+
+    ``signed`` is true if all events of the recording and of the transcription are signed.
+    """
     found: dict[str, dict[str, Any]] = {}
     for recording, stored in announcements(kept):
         names = ("transcription_url",) if recording.is_transcription else RECORDING.columns[:6]
@@ -235,7 +240,7 @@ def _records(kept: Iterable[Stored]) -> list[dict[str, Any]]:
 
 
 def _bars(app: App, count: int) -> Bars | None:
-    """Return progress bars, if standard error is a terminal that shows them."""
+    """Return progress bars, or None if there are no files or the output is not a terminal that can show bars."""
     is_seen = is_terminal(sys.stdout) and is_terminal(sys.stderr)
     if not count or not is_seen or not may_color(app.environ, sys.stderr):
         return None

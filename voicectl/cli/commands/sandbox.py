@@ -83,7 +83,7 @@ class Behaviour:
         """Return the options for the sandbox.
 
         Raises:
-            InputError: An option is out of bounds, or two contradict each other.
+            InputError: An option is out of bounds, or two options contradict each other.
         """
         if not 0 < self.speed <= 10_000:
             raise InputError("--speed must be above 0 and at most 10000.")
@@ -216,7 +216,7 @@ def exec_(
 
 @contextmanager
 def private_sandbox(app: App, options: Options) -> Iterator[dict[str, str]]:
-    """Run a private sandbox with its own state during the block; yield the environment that uses it."""
+    """Run a private sandbox with its own state during the block, and yield environment variables for using it."""
     with tempfile.TemporaryDirectory(prefix="voicectl-") as directory:
         room = Path(directory)
         key_path = room / "sandbox.pem"
@@ -238,7 +238,10 @@ def private_sandbox(app: App, options: Options) -> Iterator[dict[str, str]]:
 
 
 def _run_child(command: list[str], environ: Mapping[str, str]) -> int:
-    """Run *command*; the terminal sends it Ctrl-C, and other signals are passed on."""
+    """Run *command* and return its exit status.
+
+    The terminal itself sends SIGINT to the command. SIGTERM and SIGHUP are passed on.
+    """
     try:
         child = subprocess.Popen(command, env=environ)  # noqa: S603 (it is what the user asked to run)
     except OSError as exc:
@@ -257,7 +260,7 @@ def _run_child(command: list[str], environ: Mapping[str, str]) -> int:
 
 
 def _stored_identity(store: ProfileStore) -> Identity:
-    """Return the identity of the profile ``sandbox``; create the profile if it does not exist."""
+    """Return the identity of the profile ``sandbox``, which is created if it does not exist."""
     path = store.key_path(SANDBOX)
     if SANDBOX not in store.names():
         identity, private_key = new_identity(str(path))
@@ -288,7 +291,11 @@ def _stored_identity(store: ProfileStore) -> Identity:
 
 
 def _refuse_second(store: ProfileStore) -> None:
-    """Refuse a second sandbox: the one profile would lose the address of the first, and could not stop it."""
+    """Refuse to start a second sandbox.
+
+    The address of the second sandbox would replace that of the first in the profile. After that, ``sandbox stop``
+    could not stop the first sandbox.
+    """
     if SANDBOX not in store.names():
         return
     profile = store.get(SANDBOX)
@@ -302,7 +309,7 @@ def _refuse_second(store: ProfileStore) -> None:
 
 
 def _start_detached(app: App, port: int, options: Options) -> None:
-    """Run the same command in a new process, and wait until it answers."""
+    """Run ``sandbox start`` in a new process, and wait until the sandbox answers."""
     _stored_identity(app.profiles)  # before the child, so that errors are reported here
     log = files.private_directory(target.state_directory(app.environ)) / "sandbox.log"
     words = [sys.executable, "-m", "voicectl", "sandbox", "start", "--port", str(port), "-q"]
@@ -312,7 +319,7 @@ def _start_detached(app: App, port: int, options: Options) -> None:
         words += ["--allow-host", host]
     log.unlink(missing_ok=True)
     with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as output:
-        child = subprocess.Popen(  # noqa: S603 (this very program)
+        child = subprocess.Popen(  # noqa: S603 (it is this program)
             words,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -322,7 +329,7 @@ def _start_detached(app: App, port: int, options: Options) -> None:
             cwd="/",
         )
     assert child.stdout is not None  # noqa: S101 (it is a pipe)
-    url = child.stdout.readline().decode().strip()  # printed once it answers; empty if it ended
+    url = child.stdout.readline().decode().strip()  # printed once the sandbox answers; empty if it ended
     if not url:
         child.wait(START_SECONDS)
         for line in log.read_text(errors="replace").splitlines():

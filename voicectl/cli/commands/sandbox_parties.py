@@ -203,7 +203,7 @@ def log(
 
 
 def _of_leg(entries: list[dict[str, Any]], leg: str) -> list[dict[str, Any]]:
-    """Return the entries of the one leg whose id begins with *leg*."""
+    """Return the log entries of the only leg whose id begins with *leg*."""
     uuids = {str(entry["uuid"]): None for entry in entries if entry.get("uuid")}
     found = [uuid for uuid in uuids if uuid.startswith(leg)] if len(leg) >= SHORTEST_PREFIX else []
     if len(found) != 1:
@@ -216,7 +216,7 @@ def _of_leg(entries: list[dict[str, Any]], leg: str) -> list[dict[str, Any]]:
 
 
 def _summary(entry: dict[str, Any]) -> str:
-    """Return a summary of a log entry, in one line."""
+    """Return a one-line summary of a log entry."""
     match entry:
         case {"kind": "request", "method": method, "path": path, "status": status}:
             parts = [f"{method} {path} -> {status or 'no answer'}", entry.get("fault")]
@@ -241,6 +241,6 @@ def _summary(entry: dict[str, Any]) -> str:
 
 
 def _act(app: App, path: str, body: dict[str, Any]) -> None:
-    """Act as a party, and print the record of its leg."""
+    """Act as the party of a leg, and print the record of the leg."""
     with app.terminal.writer(views.CALL, is_many=False) as out:
         out.add(app.control.post(path, body))

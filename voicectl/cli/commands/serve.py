@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     Say = Callable[[str], None]
 
 MAX_LINES = 10_000
-"""Events that may wait to be shown; ``MAX_REMARKS`` is the same for remarks."""
+"""The greatest number of events that may wait to be shown. ``MAX_REMARKS`` is the same for remarks."""
 
 MAX_REMARKS = 1_000
 SHOWING_SECONDS = 1.0
-"""Seconds to wait at the end for what is not shown yet."""
+"""How long the command waits at the end for output that is not shown yet, in seconds."""
 
 
 def serve(
@@ -111,12 +111,15 @@ def serve(
 
 @contextmanager
 def _showing(out: Writer, say: Say, warn: Warnings) -> Iterator[Callable[[Stored], None]]:
-    """Yield a function that shows events in the background: no sender waits for a terminal or a pipe."""
+    """Yield a function that prints events in the background.
+
+    As a result, a slow terminal or pipe does not delay the acknowledgement of webhooks.
+    """
 
     def write(batch: list[Stored]) -> None:
         for stored in batch:
             event_record = event_options.event_record(stored)
-            out.add(event_record if stored.id else event_record | {"id": None})  # spooled: it has no id yet
+            out.add(event_record if stored.id else event_record | {"id": None})  # no id while it is spooled
         out.flush()
 
     outlet = BackgroundWriter(write, most=MAX_LINES)
@@ -138,12 +141,12 @@ def _showing(out: Writer, say: Say, warn: Warnings) -> Iterator[Callable[[Stored
         if outlet.dropped:
             say(f"{outlet.dropped} events were stored but not shown. To list them: voicectl webhook list")
         if not is_done:
-            sys.stdout = None  # anything else written to it would wait as well
+            sys.stdout = None  # further writes would block as well
 
 
 @contextmanager
 def _saying() -> Iterator[Say]:
-    """Yield a function that makes remarks in the background."""
+    """Yield a function that writes remarks to standard error in the background."""
 
     def write(lines: list[str]) -> None:
         for line in lines:
@@ -158,4 +161,4 @@ def _saying() -> Iterator[Say]:
         yield say
     finally:
         if not outlet.close(SHOWING_SECONDS):
-            sys.stderr = None  # as for stdout
+            sys.stderr = None  # further writes would block as well

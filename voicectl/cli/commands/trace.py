@@ -98,7 +98,7 @@ def trace(
 
 
 def _gathered(app: App, which: str) -> tuple[Gathered, str]:
-    """Return everything known about *which*, and the full id of that leg or conversation."""
+    """Return everything that is known about the leg or conversation *which*, and its full id."""
     conversation = check_conversation(which) if which.upper().startswith("CON-") else None
     gaps: list[Gap] = []
     events, journal = _events(app, gaps), _journal(app, gaps)
@@ -110,7 +110,7 @@ def _gathered(app: App, which: str) -> tuple[Gathered, str]:
 
 
 def _events(app: App, gaps: list[Gap]) -> EventStore | None:
-    """Return the event store, if there is one and it can be used."""
+    """Return the event store, or None if there is none. If the store cannot be used, add a gap and return None."""
     try:
         return app.event_store
     except StoreError as exc:
@@ -119,7 +119,7 @@ def _events(app: App, gaps: list[Gap]) -> EventStore | None:
 
 
 def _journal(app: App, gaps: list[Gap]) -> Journal | None:
-    """Return the journal, if it exists and can be used."""
+    """Return the journal, or None if there is none. If the journal cannot be used, add a gap and return None."""
     if not (app.state_directory / "journal.db").exists():
         return None
     try:
@@ -130,7 +130,11 @@ def _journal(app: App, gaps: list[Gap]) -> Journal | None:
 
 
 def _object(traced: Trace, records: Mapping[str, Call], fields: str | None) -> dict[str, Any]:
-    """Return the trace as one record; *fields* are the fields of its entries that ``--fields`` selects."""
+    """Return the trace as one record.
+
+    Args:
+        fields: The value of ``--fields``, which selects fields of the entries, or None.
+    """
     entries = [_entry(step, records) for step in traced.steps]
     if fields:
         paths = writer.parse_fields(fields)
@@ -167,7 +171,7 @@ def _entry(step: Step, records: Mapping[str, Call]) -> dict[str, Any]:
 
 
 def _gap_row(gap: Gap, records: Mapping[str, Call]) -> dict[str, Any]:
-    """Return a gap as a line among entries."""
+    """Return the record of a gap, with fields like those of an entry."""
     party = None if gap.uuid is None else far_end(records.get(gap.uuid))
     detail = f"{gap.what}: {gap.detail}"
     return {"at": _time(gap.at), "uuid": gap.uuid, "who": party, "what": GAP, "detail": detail}
@@ -178,7 +182,7 @@ def _time(moment: float | None) -> str | None:
 
 
 def _check_new(path: Path) -> None:
-    """Refuse a file that exists: it may be the report of an earlier incident.
+    """Refuse to replace an existing file, because it may be the report of an earlier incident.
 
     Raises:
         InputError: The file exists.
@@ -192,7 +196,7 @@ def _there(path: Path) -> InputError:
 
 
 def _write_svg(path: Path, found: Ladder, title: str, *, is_dry: bool) -> None:
-    """Write a ladder to a new file; a dry run does not.
+    """Write a ladder to a new SVG file. In a dry run, do not write the file, and say so.
 
     Raises:
         InputError: The file cannot be written.

@@ -1,4 +1,4 @@
-"""``transfer``: move a leg from its flow to another one."""
+"""``transfer``: move a leg from its flow to another flow."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ def transfer(
 
 
 def _count(app: App, rung: list[str]) -> None:
-    """Count the numbers that a flow dials, which a profile may limit.
+    """Count the numbers that a flow dials, because a profile may limit the calls per hour.
 
     Raises:
-        GuardError: The profile does not allow that many in an hour.
+        GuardError: The profile does not allow that many calls per hour.
     """
     limit = app.target.policy.max_calls_per_hour
     if rung and not app.options.dry_run:

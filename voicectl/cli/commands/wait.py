@@ -62,7 +62,7 @@ def wait(
 def wait_for(
     app: App, uuids: Sequence[str], until: Until, seconds: float, on_change: Callable[[Call], None]
 ) -> list[Call]:
-    """Call :func:`~voicectl.core.calls.wait.follow` with the parts that *app* holds."""
+    """Call :func:`~voicectl.core.calls.wait.follow` with the parts of *app*."""
     from voicectl.core.calls.wait import follow  # noqa: PLC0415 (for 'call create', which seldom waits)
 
     return follow(
@@ -80,10 +80,10 @@ def wait_for(
 
 
 def parse_status(app: App, text: str) -> Until:
-    """Return the value of ``--for`` or ``--wait``.
+    """Convert the value of ``--for`` or ``--wait`` to a status.
 
     Raises:
-        InputError: There is no such status, or no event store that could report it.
+        InputError: There is no such status, or there is no event store that could report it.
     """
     if text == ENDED:
         return "ended"
@@ -104,7 +104,7 @@ def parse_status(app: App, text: str) -> Until:
 
 
 def report_change(call: Call) -> None:
-    """Report a leg's status on standard error, with its source if that may not be the API."""
+    """Report a leg's status on standard error, and the source of the status if it may not be the API."""
     status, detection = (_sourced(call, name) for name in ("status", "detection"))
     is_more = detection and call.raw["detection"] != call.status
     remark(f"{call.uuid} {status or call.status}" + (f", {detection}" if is_more else ""))

@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
 WAIT_SECONDS = 90.0
 MOST_ROWS = 500
-"""Legs in a table at most: more than any terminal has lines."""
+"""The greatest number of legs in a table. No terminal has as many lines."""
 
 FRAME_SECONDS = 1.0
-"""Seconds between redraws while nothing changes; ended legs leave the table then."""
+"""The time between redraws while nothing changes, in seconds. Redraws remove legs that have ended."""
 
 VIEW = View(
     columns=(
@@ -134,7 +134,7 @@ def watch(
 def _watched(
     app: App, legs: Sequence[str], conversation: str | None, pause: float, *, is_steady: bool
 ) -> tuple[Board, Poller]:
-    """Make the board of the legs to watch and the poller that fills it."""
+    """Return the board of the legs to watch, and the poller that updates the board."""
     named = _named(app.legs, legs)
     if conversation is not None:
         from voicectl.core.calls.conversations import conversation_id  # noqa: PLC0415 (for this option only)
@@ -156,7 +156,7 @@ def _watched(
 
 
 def _named(legs: NamedLegs, words: Sequence[str]) -> list[str] | None:
-    """Return the ids of the legs that *words* name; None if there are no words."""
+    """Return the ids of the legs that *words* name, or None if there are no words."""
     if not words:
         return None
     named = legs.words(words)
@@ -166,7 +166,10 @@ def _named(legs: NamedLegs, words: Sequence[str]) -> list[str] | None:
 
 
 def _births(directory: Path, journal: Callable[[], Journal]) -> Callable[[str], float | None]:
-    """Return a function that finds when this machine requested a leg; without a usable journal, it finds nothing."""
+    """Return a function that looks up in the journal when this machine requested a leg.
+
+    The function returns None if the journal does not contain the leg or cannot be used.
+    """
     if not (directory / "journal.db").exists():
         return lambda _: None
     is_usable = True
@@ -208,7 +211,10 @@ def _show(app: App, board: Board, status: PollStatus, rounds: Iterator[list[Chan
 
 
 def _troubles(clock: Clock, status: PollStatus) -> Callable[[], None]:
-    """Return a function that reports, once each, that the API or the store failed, and that it works again."""
+    """Return a function that reports when the API or the event store fails, and when it works again.
+
+    Each failure and each recovery is reported once.
+    """
     reported = {"api": False, "events": False}
 
     def report() -> None:
@@ -222,7 +228,7 @@ def _troubles(clock: Clock, status: PollStatus) -> Callable[[], None]:
 
 
 def _record(change: Change) -> dict[str, Any]:
-    """Return the record of a change: the leg after it, and what changed."""
+    """Return the record of a change, which describes the leg after the change and what changed."""
     sight = change.sight
     age = age_text(sight.age(change.at), is_exact=sight.birth.is_exact)
     return sight.call.raw | {

@@ -1,4 +1,4 @@
-"""``webhook list|tail|replay|purge|verify``: find stored events, send them again, delete and verify them."""
+"""``webhook list|tail|replay|purge|verify``: find, replay and delete stored events, and verify signatures."""
 
 from __future__ import annotations
 
@@ -319,7 +319,7 @@ def _all(kept: EventStore, query: Query) -> list[Stored]:
     """Return the events that *query* names by id.
 
     Raises:
-        LegError: Some of them are not in the store.
+        LegError: Some of the events are not in the store.
     """
     found = list(kept.find(query))
     missing = set(query.ids or ()) - {stored.id for stored in found}
@@ -343,7 +343,7 @@ def _replayed(stored: Stored, sent: Sent) -> dict[str, Any]:
 
 
 def _leg(app: App, kept: EventStore, text: str) -> str:
-    """Return the id of the leg that *text* names, matched with the stored events."""
+    """Return the id of the leg that *text* names, in the form in which the stored events contain it."""
     if is_leg_id(text):
         return history.known_as(kept, text)
     return references.resolve(
