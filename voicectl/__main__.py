@@ -1,8 +1,8 @@
 """The entry point of the program, which starts and ends the process quickly.
 
-``--version`` is answered before anything else is loaded. The garbage collector rarely runs, because a command ends
-before there is garbage worth collecting (saves 6 ms). At the end the process exits without finalizing the
-interpreter (saves 15 ms); every file is closed by then.
+``--version`` is handled before the rest of the program is loaded. The garbage collector rarely runs, which saves
+6 ms: a command ends before there is much garbage to collect. The process exits without finalizing the interpreter,
+which saves 15 ms. All files are closed by then.
 """
 
 import gc
@@ -20,8 +20,8 @@ def main() -> NoReturn:
     """Run ``voicectl`` with the arguments of the command line, and exit with its status."""
     gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS)
     if sys.argv[1:] == ["--version"] and sys.stdout is not None:
-        with suppress(OSError):  # the command below reports the error
-            print(f"voicectl {__version__}", flush=True)  # noqa: T201 (before the output edge is loaded)
+        with suppress(OSError):  # run(), below, reports the error
+            print(f"voicectl {__version__}", flush=True)  # noqa: T201 (the output modules are not loaded yet)
             os._exit(0)
     from voicectl.errors import Interrupted  # noqa: PLC0415 (see above)
     from voicectl.interrupts import Interrupts  # noqa: PLC0415
@@ -30,7 +30,7 @@ def main() -> NoReturn:
     interrupts.install()
     status = None
     try:
-        from voicectl.cli.app import run  # noqa: PLC0415 (takes longest: a signal may come meanwhile)
+        from voicectl.cli.app import run  # noqa: PLC0415 (slow: a signal may arrive during this import)
 
         status = run(sys.argv[1:], interrupts=interrupts)
         if sys.stderr is not None:

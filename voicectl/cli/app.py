@@ -1,4 +1,7 @@
-"""Run one command, from its arguments to its exit status; every error is caught and reported here."""
+"""Run one command: parse its arguments, report its errors, and return its exit status.
+
+Every error is caught and reported in this module.
+"""
 
 from __future__ import annotations
 
@@ -41,9 +44,9 @@ def run(
 
     Args:
         argv: The arguments after ``voicectl``.
-        clock: The system clock, unless a test passes another one.
-        environ: The environment of the process, unless a test passes another one.
-        interrupts: The signal handlers, which the caller has installed if signals should be caught.
+        clock: The clock. The default is the system clock.
+        environ: The environment variables. The default is the environment of the process.
+        interrupts: The signal handlers. To catch signals, the caller installs them first.
     """
     app = App(
         clock=clock or SystemClock(),
@@ -124,12 +127,15 @@ def _refuse_secrets(argv: Sequence[str]) -> None:
 
 
 def _is_text(word: str) -> bool:
-    """Return True if *word* is valid in the encoding of this machine; a file name need not be."""
+    """Return True if *word* is valid text in this machine's encoding. File names can be invalid."""
     return not any("\ud800" <= character <= "\udfff" for character in word)
 
 
 def _has_json_errors(app: App, argv: Sequence[str]) -> bool:
-    """Return True if errors are written as JSON, even if parsing failed before it reached ``-o json``."""
+    """Return True if errors should be written as JSON.
+
+    If the options have not been parsed yet, the output option is looked for in *argv*.
+    """
     if app.options.output is not None:
         return app.terminal.has_json_errors
     return re.search(r"(?:^|\0)(?:-o[\0=]?|--output[\0=])jsonl?(?:\0|$)", "\0".join(argv)) is not None
@@ -149,16 +155,16 @@ def _usage_failed(exc: TyperException, *, as_json: bool) -> int:
 
 
 def _output_failed(app: App, exc: OSError) -> int:
-    """Report on standard error what was changed, and return the exit status, if standard output cannot be written.
+    """Handle a failure to write to standard output: report what was changed, and return the exit status.
 
-    A reader that closed the pipe is not an error.
+    If nothing was changed, it is not an error that the reader closed the pipe.
     """
     has_left = isinstance(exc, BrokenPipeError)
     for uuid in app.changed_ids:
         remark(f"done, but could not be written to standard output: {uuid}")
     if not has_left and not app.changed_ids:
         remark(f"{PROGRAM}: {exc.strerror or exc}")
-    if sys.stdout is not None:  # else the interpreter would try, and fail, once more at exit
+    if sys.stdout is not None:  # otherwise the interpreter would try again at exit, and fail
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
@@ -166,7 +172,10 @@ def _output_failed(app: App, exc: OSError) -> int:
 
 
 def _prepare_streams() -> None:
-    """Escape characters that an encoding lacks, and keep files from becoming descriptor 0, 1 or 2."""
+    """Make the standard streams escape characters that their encoding lacks, and open closed descriptors.
+
+    If descriptor 0, 1 or 2 stayed closed, the next opened file would get it.
+    """
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
@@ -178,6 +187,6 @@ def _prepare_streams() -> None:
 
 
 def _target_name(app: App) -> str | None:
-    """Return the name of the target, if the command has chosen one."""
+    """Return the name of the target, or None if the command has not chosen a target yet."""
     target = app.__dict__.get("target")
     return target.name if target else None

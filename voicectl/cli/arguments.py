@@ -21,10 +21,10 @@ LEGS_HELP = "The legs: ids or their first characters, to:NUMBER, from:NUMBER, @l
 
 
 def check_once(words: list[str]) -> list[str]:
-    """Return *words* if they read standard input at most once.
+    """Return *words* if ``-``, which stands for standard input, occurs at most once.
 
     Raises:
-        InputError: They read it more than once. Nothing was read or done yet.
+        InputError: ``-`` occurs more than once. Nothing has been read or done yet.
     """
     if words.count("-") > 1:
         raise InputError("Standard input can be read only once.", hint="Use - only once.")
@@ -62,7 +62,7 @@ _URL = re.compile(r"https?://[\x21-\x2e\x30-\x7e][\x21-\x7e]*", re.IGNORECASE)
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn each field of the dataclasses among the parameters of *command* into an option."""
+    """Wrap *command* so that each field of its dataclass parameters is a parameter of its own."""
     hints = get_type_hints(command, include_extras=True)
     groups = {name: kind for name, kind in hints.items() if isinstance(kind, type) and is_dataclass(kind)}
     parameters: dict[str, inspect.Parameter] = {}
@@ -88,7 +88,7 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def given(**options: Any) -> dict[str, Any]:
-    """Return the options that have a value."""
+    """Return the options that are not None."""
     return {name: value for name, value in options.items() if value is not None}
 
 
@@ -116,7 +116,7 @@ def check_url(text: str, option: str) -> str:
     """Return *text* if it is an http or https URL.
 
     Raises:
-        InputError: *text* is not such a URL.
+        InputError: *text* is not an http or https URL.
     """
     try:
         parts = urlsplit(text)
@@ -132,7 +132,7 @@ def parse_header(text: str) -> tuple[str, str]:
     """Parse a header written as ``NAME=VALUE`` into its name and value.
 
     Raises:
-        InputError: *text* is not a header.
+        InputError: *text* is not in this format.
     """
     name, equals, value = text.partition("=")
     if not name.strip() or not equals or not text.isprintable():
@@ -157,7 +157,7 @@ def check_room(name: str) -> str:
     """Return *name* if it can name a room.
 
     Raises:
-        InputError: *name* is empty, the id of a conversation, or looks like a leg.
+        InputError: *name* is empty or not printable, is the id of a conversation, or looks like a leg.
     """
     if not name.strip() or not name.isprintable() or name in ("-", LAST):
         raise InputError(f"{name!r} is not a valid room name.", hint="Use a word, such as support-17.")
@@ -175,7 +175,7 @@ def check_room(name: str) -> str:
 
 
 def whole_seconds(text: str, option: str, least: int, most: int) -> int:
-    """Parse a DURATION that the API takes in whole seconds.
+    """Convert *text*, a DURATION, to the whole number of seconds that the API requires.
 
     Raises:
         InputError: *text* is not a duration of whole seconds from *least* to *most*.

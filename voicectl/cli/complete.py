@@ -1,8 +1,10 @@
-"""Complete a word on the command line: quickly, from data on this machine, and never with an error.
+"""Complete a word on the command line.
 
 The shell's script (see :mod:`voicectl.cli.commands.completion`) passes the line up to the cursor. The metavar of an
-argument or option selects its completer, so commands contain no code for completion. Completion sends no request,
-reads no key and waits for no lock.
+argument or option selects its completer, so commands contain no code for completion.
+
+To be fast, completion uses only data on this machine: it sends no request, reads no key and waits for no lock. It
+never shows an error.
 """
 
 from __future__ import annotations
@@ -28,16 +30,16 @@ if TYPE_CHECKING:
     from voicectl.core.completion import Leg
 
 LINE_VARIABLE = f"{COMPLETION_VARIABLE}_LINE"
-"""Name of the environment variable with the line up to the cursor."""
+"""The environment variable that contains the command line up to the cursor."""
 
 VALUES = 0
 FILES = 1
-"""The exit statuses: words were printed; the shell should complete file names itself."""
+"""The exit statuses: ``VALUES`` if words were printed, ``FILES`` if the shell should complete file names itself."""
 
 MAX_VALUES = 100
 
 MAX_ROOMS = 20
-"""Number of rooms that are offered beside legs."""
+"""The greatest number of rooms that are offered together with legs."""
 
 SANDBOX_PREFIX = "5a4db0c5-"
 
@@ -47,7 +49,7 @@ _FOR = ("--for", "--wait")
 
 
 class Word(NamedTuple):
-    """A word to choose, and its description."""
+    """A word that can be chosen, and its description."""
 
     value: str
     about: str = ""
@@ -58,10 +60,10 @@ class Completion(NamedTuple):
 
     Attributes:
         param: The Typer object of the argument or option.
-        group: The first word of the command; empty if not typed yet.
-        begun: The part of the word that is typed.
-        taken: The words that the argument or option already has.
-        now: Unix seconds.
+        group: The first word of the command, or an empty string if it has not been typed yet.
+        begun: The part of the word that has been typed.
+        taken: The values that the argument or option already has.
+        now: The current time, in Unix seconds.
     """
 
     app: App
@@ -73,11 +75,11 @@ class Completion(NamedTuple):
 
 
 def answer(app: App) -> int:
-    """Print each word that may end the line with its description, one per line, and return the exit status."""
+    """Print the words that can complete the line, each with its description, and return the exit status."""
     try:
         with redirect_stderr(StringIO()):
             words = _words(app, app.environ.get(LINE_VARIABLE, ""))
-    except Exception:  # noqa: BLE001 (a shell that completes shows no errors)
+    except Exception:  # noqa: BLE001 (completion must not show errors)
         return VALUES
     if words is None:
         return FILES
@@ -86,7 +88,7 @@ def answer(app: App) -> int:
 
 
 def _words(app: App, line: str) -> list[Word] | None:
-    """Return the words that may end *line*; None if a file name may."""
+    """Return the words that can complete *line*, or None if file names can."""
     typed = split_arg_string(line)
     while typed and _ASSIGNMENT.match(typed[0]):
         del typed[0]
@@ -113,7 +115,7 @@ def _words(app: App, line: str) -> list[Word] | None:
 
 
 def _completer(metavar: str, param: Any) -> Callable[[Completion], Iterable[Word]] | None:
-    """Return the completer of an argument or option."""
+    """Return the completer for an argument or option, or None if this module has none for it."""
     if getattr(param.type, "choices", None) if hasattr(param, "type") else None:
         return None  # Typer knows the words
     if metavar.strip("[].") == "LEG":
@@ -143,7 +145,7 @@ def _legs(place: Completion) -> Iterator[Word]:
 
 
 def _legs_and_rooms(place: Completion) -> Iterator[Word]:
-    """Yield rooms and legs, but only legs while none is given yet."""
+    """Yield rooms and legs, or only legs if no leg has been given yet."""
     if place.taken:
         fitting = (word for word in _rooms(place) if word.value.startswith(place.begun))
         yield from islice(fitting, MAX_ROOMS)
@@ -151,8 +153,8 @@ def _legs_and_rooms(place: Completion) -> Iterator[Word]:
 
 
 def _rooms(place: Completion) -> Iterator[Word]:
-    """Yield the rooms that legs were moved to, and conversations if their ids are accepted."""
-    from voicectl.core import completion  # noqa: PLC0415 (as all below: only for words of this kind)
+    """Yield the rooms that legs were moved to, and conversations if the argument accepts their ids."""
+    from voicectl.core import completion  # noqa: PLC0415 (like those below: only for such words)
 
     if (directory := _state(place)) is not None:
         for room, at in completion.rooms(directory, place.now).items():
@@ -218,9 +220,9 @@ def _live(place: Completion) -> list[Leg]:
 
 
 def _state(place: Completion) -> Path | None:
-    """Return the state directory of the application; None if it does not exist yet.
+    """Return the state directory of the application, or None if a rehearsal has none yet.
 
-    In a rehearsal only the sandbox knows the application, and it is not asked: the directory used last is taken.
+    In a rehearsal, only the sandbox knows the application id. To avoid a request, return the directory used last.
     """
     from voicectl.core.identity import target  # noqa: PLC0415
     from voicectl.core.identity.profiles import SANDBOX  # noqa: PLC0415
@@ -235,9 +237,10 @@ def _state(place: Completion) -> Path | None:
 
 
 def _about(leg: Leg, now: float) -> str:
-    """Describe a leg as ``to 447700900001, answered, 3m``.
+    """Return a description of a leg, such as ``to 447700900001, answered, 3m``.
 
-    ``>3m`` counts from when the leg was first seen. A status older than 10 seconds is followed by its age.
+    ``>3m`` means that the leg was first seen 3 minutes ago. If the leg was last seen 10 or more seconds ago, the
+    description says so.
     """
     age = f">{_ago(now - leg.first)}" if leg.began is None else _ago(now - leg.began)
     heard = f"last seen {_ago(now - leg.heard)} ago" if leg.status and now - leg.heard >= 10 else ""

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from voicectl.core.identity.target import Target
 
 MAX_SHOWN = 20
-"""Number of legs to show if there are too many to act on."""
+"""The greatest number of legs to show if there are too many to act on."""
 
 
 class Consent:
     """Announces the target of a change, asks for confirmation, and prints the requests of a dry run.
 
     Args:
-        target: Returns the application and host to act on.
+        target: A function that returns the application and host to act on.
     """
 
     def __init__(self, terminal: Terminal, options: Options, target: Callable[[], Target]) -> None:
@@ -33,10 +33,10 @@ class Consent:
         self._target = target
 
     def announce(self, url: str | None = None) -> None:
-        """On a terminal, name the application that a change acts for.
+        """On a terminal, print which application and host a command is about to change.
 
         Args:
-            url: The URL that the change is sent to, if not the base URL.
+            url: The URL that the change is sent to, if it is not the base URL.
         """
         if is_terminal(sys.stderr) and not self._options.dry_run:
             target = self._target()
@@ -48,11 +48,11 @@ class Consent:
         """Ask for confirmation before acting on legs from a list or a selection.
 
         Args:
-            action: The verb.
-            legs: A line for each leg.
-            limit: ``--max``.
-            is_selected: The legs come from a selection, so they are shown even with ``--yes``.
-            besides: Further legs to act on, in words; confirmed even if there are no *legs* yet.
+            action: The verb for the action, such as ``hangup``.
+            legs: A line of text for each leg.
+            limit: The greatest number of legs, from ``--max``.
+            is_selected: True if the legs come from a selection. They are then shown even with ``--yes``.
+            besides: A description of further legs to act on. It needs confirmation even if there are no *legs* yet.
 
         Raises:
             GuardError: There are too many legs, or the user does not confirm.
@@ -85,7 +85,7 @@ class Consent:
             raise GuardError("Nothing was done.")
 
     def show_request(self, dry: DryRun, account: Account | None = None) -> None:
-        """Print the request that ``--dry-run`` held back, as a curl command that runs.
+        """Print the request that was not sent because of ``--dry-run``, as a curl command that can be run.
 
         Args:
             account: The account whose key and secret replace the token. curl reads them from standard input, so

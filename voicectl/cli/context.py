@@ -1,6 +1,7 @@
-"""The parts of a running command, each created on first use; deferred imports belong in this file.
+"""The parts of a running command, each created on first use.
 
-Deferring them keeps HTTP, cryptography and rich out of ``--help``, and SQLite out of ``dtmf``.
+Deferred imports belong in this file. With them, ``--help`` does not load HTTP, cryptography or rich, and ``dtmf``
+does not load SQLite.
 """
 
 from __future__ import annotations
@@ -47,9 +48,9 @@ if TYPE_CHECKING:
     from voicectl.voice.call import Call
 
 ANY_ACCOUNT = "voicectl"
-"""The account named in tokens signed with a secret of unknown account.
+"""The API key that a token contains if the account of its signature secret is unknown.
 
-A receiver that does not know the account of the secret either accepts any.
+A receiver that does not know the account either accepts any API key.
 """
 
 
@@ -57,12 +58,13 @@ class App:
     """The parts that a command works with.
 
     Args:
-        clock: The clock; tests pass their own.
+        clock: The clock, which tests replace.
         environ: The environment variables.
         interrupts: The signal handlers.
 
     Attributes:
-        changed_ids: The ids of the legs changed so far, written to standard error if standard output fails.
+        changed_ids: The ids of the legs and conversations changed so far. They are written to standard error if
+            standard output fails.
         closing: The resources to close when the command ends.
     """
 
@@ -76,7 +78,11 @@ class App:
         self.terminal = Terminal(environ, self.options, _read_hidden)
 
     def report(self, exc: VoicectlError, about: str = "") -> None:
-        """Write an error about one of several targets to standard error."""
+        """Write an error to standard error.
+
+        Args:
+            about: The leg or other item that the error concerns, if the command acts on several.
+        """
         errors.report(exc, profile=self.target.name, as_json=self.terminal.has_json_errors, about=about)
 
     @cached_property
@@ -119,7 +125,7 @@ class App:
     def state_directory(self) -> Path:
         """The directory of this application's journal, rate limiter and events.
 
-        If it cannot be created, the first part that uses it reports that.
+        If the directory cannot be created, the first part that uses it reports the error.
         """
         from voicectl.core.identity.target import state_directory
         from voicectl.store import files
@@ -153,10 +159,10 @@ class App:
         )
 
     def fetcher(self, directory: Path, on_progress: Progress | None, *, threaded: bool = False) -> Fetcher:
-        """Return a fetcher of recordings into *directory*, for use by one thread.
+        """Return a fetcher that saves recordings to *directory*. Only one thread may use it.
 
         Args:
-            threaded: True for a thread other than the main one, which receives no signals.
+            threaded: True if this thread is not the main thread. Only the main thread receives signals.
         """
         from voicectl.api.files import FileApi
         from voicectl.api.wire import Wire
@@ -178,7 +184,7 @@ class App:
 
     @cached_property
     def clock_offset(self) -> float:
-        """Seconds that the clock of the API was ahead of this machine's when last seen."""
+        """How far the API's clock was ahead of this machine's when last measured, in seconds."""
         from voicectl.store import clock_offset
 
         return clock_offset.read(self._offset_path)
@@ -189,7 +195,7 @@ class App:
 
     @cached_property
     def api(self) -> VoiceApi:
-        """The Voice API; a leg that the base URL does not know is looked for in the other regions."""
+        """The Voice API. A leg that is unknown at the base URL is looked for in the other regions."""
         from voicectl.api.client import VoiceApi
         from voicectl.core.calls.regions import RegionFinder
 
@@ -220,7 +226,11 @@ class App:
         return self.application_api(self.interrupts)
 
     def application_api(self, interrupts: Interrupts) -> ApplicationApi:
-        """Return the Application API for one thread; a thread other than the main one passes new *interrupts*."""
+        """Return the Application API for use by one thread.
+
+        Args:
+            interrupts: The signal handlers of the command, or new ones if the thread is not the main thread.
+        """
         from voicectl.api.applications import ApplicationApi
         from voicectl.api.auth import Basic
 
@@ -252,7 +262,7 @@ class App:
 
     @cached_property
     def action_log(self) -> ActionLog:
-        """The log of what this machine did to legs, and where it found them."""
+        """The log of this machine's actions on legs, and of the regions where it found legs."""
         from voicectl.store.action_log import ActionLog
 
         return ActionLog(self.state_directory)
@@ -261,8 +271,8 @@ class App:
         """Open the store of webhook events, creating it if necessary.
 
         Args:
-            store: The value of ``--store``. The default is ``VOICECTL_STORE``, else a file in the state directory. A
-                rehearsal always uses that file, because it reaches no other host.
+            store: The value of ``--store``. The default is ``VOICECTL_STORE`` or, if that is not set, a file in the
+                state directory. A rehearsal always uses the file, because it must not reach other hosts.
 
         Raises:
             InputError: The URL is malformed, or contains a password on the command line.
@@ -280,13 +290,17 @@ class App:
         return found
 
     def spool(self, store: str | None) -> Spool:
-        """Return the spool for events while their *store* (see :meth:`events`) cannot be used."""
+        """Return the spool that takes events while the event store cannot be used.
+
+        Args:
+            store: The value of ``--store``, as for :meth:`events`.
+        """
         from voicectl.store.event_stores import spool_of
 
         return spool_of(self._store_url(store), self.state_directory)
 
     def _store_url(self, store: str | None) -> str | None:
-        """Return the URL of the event store; None for the file in the state directory."""
+        """Return the URL of the event store, or None if it is the file in the state directory."""
         if store is not None:
             from voicectl.cli.arguments import refuse_password
 
@@ -295,7 +309,7 @@ class App:
 
     @cached_property
     def signature_secrets(self) -> Callable[[], Secrets]:
-        """The secrets with which the platform signs webhooks.
+        """A function that returns the secrets with which the platform signs webhooks.
 
         Raises:
             ConfigError: No secret is set, or the secrets are malformed.
@@ -312,10 +326,10 @@ class App:
         return found
 
     def replayer(self, url: str, *, is_signed: bool) -> Replayer:
-        """Return a replayer of stored webhooks to *url*.
+        """Return a replayer that sends stored webhooks to *url*.
 
         Raises:
-            ConfigError: The webhooks should be signed, and no valid secret is set.
+            ConfigError: The webhooks should be signed, but no valid secret is set.
         """
         from voicectl.core.webhooks.replay import Replayer
 
@@ -343,16 +357,19 @@ class App:
 
     @cached_property
     def event_store(self) -> EventStore | None:
-        """The store of webhook events, if it exists; raises the errors of :meth:`events`."""
+        """The store of webhook events, or None if there is none.
+
+        Opening the store raises the errors of :meth:`events`.
+        """
         return self.events(None) if self._has_events else None
 
     @property
     def _has_events(self) -> bool:
-        """True if there is a store of webhook events, which is not opened."""
+        """True if there is a store of webhook events. The store is not opened to find out."""
         return self._store_url(None) is not None or (self.state_directory / "events.db").exists()
 
     def check_reach(self, url: str) -> None:
-        """Refuse to send to *url* on another host in a rehearsal.
+        """Check that the command may send to *url*, because a rehearsal must not reach other hosts.
 
         Raises:
             GuardError: This is a rehearsal, and *url* is on another host.
@@ -364,7 +381,10 @@ class App:
 
     @cached_property
     def history(self) -> History | None:
-        """The history of legs in stored events; None if there is no store, which is opened on first use."""
+        """The history of legs in stored events, or None if there is no store.
+
+        The store is opened when the history is first used.
+        """
         if not self._has_events:
             return None
         from voicectl.core.history import History
@@ -400,7 +420,7 @@ class App:
 
     @cached_property
     def live(self) -> list[Call]:
-        """All live legs, requested once per command and cached for completion."""
+        """All live legs. They are requested once per command, and cached for completion."""
         from voicectl.core.calls.live import live_calls
         from voicectl.store.live_cache import LiveCache
 
@@ -422,7 +442,7 @@ def _read_hidden(question: str) -> str:
 
 
 def current(ctx: typer.Context) -> App:
-    """Return the parts of the command that *ctx* runs."""
+    """Return the :class:`App` of the command to which *ctx* belongs."""
     app = ctx.find_object(App)
-    assert app is not None  # noqa: S101 (set by main)
+    assert app is not None  # noqa: S101 (the caller of the command sets it)
     return app

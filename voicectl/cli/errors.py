@@ -1,4 +1,4 @@
-"""The exit statuses, and the output of errors.
+"""The exit statuses of commands, and the output of errors.
 
 | status | meaning |
 | --- | --- |
@@ -74,8 +74,8 @@ def report(exc: errors.VoicectlError, *, profile: str | None, as_json: bool, abo
     """Write an error to standard error, in at most three lines or as one JSON object.
 
     Args:
-        profile: The name of the target, which distinguishes a rehearsal from the platform.
-        about: The target that failed, if there are several.
+        profile: Where the credentials come from, such as ``profile prod`` or, in a rehearsal, ``VOICECTL_SANDBOX``.
+        about: The leg or other item that the error concerns, if the command acts on several.
     """
     trace_id = getattr(exc, "trace_id", None)
     if as_json:
@@ -99,6 +99,6 @@ def report(exc: errors.VoicectlError, *, profile: str | None, as_json: bool, abo
 
 
 def _code(exc: errors.VoicectlError) -> str:
-    """Return the code of an error: ``not_found`` for ``NotFoundError``."""
+    """Return the code of an error, such as ``not_found`` for ``NotFoundError``."""
     name = type(exc).__name__.removesuffix("Error")
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")

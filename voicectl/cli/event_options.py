@@ -1,4 +1,4 @@
-"""The options and output that the commands on stored webhook events share."""
+"""The options and output that are common to the commands for stored webhook events."""
 
 from __future__ import annotations
 
@@ -27,9 +27,13 @@ Store = Annotated[
 
 
 def open_store(app: App, store: str | None, *, is_needed: bool = True) -> EventStore | None:
-    """Open the event store named by *store*, else the existing default one.
+    """Open the event store at the URL *store* or, if it is None, the default store.
 
-    Returns None if there is no store, and says so on standard error if it *is_needed*.
+    Args:
+        is_needed: True if a missing store should be reported on standard error.
+
+    Returns:
+        The store, or None if *store* is None and the default store does not exist.
     """
     found = app.event_store if store is None else app.events(store)
     if found is None and is_needed:
@@ -38,25 +42,25 @@ def open_store(app: App, store: str | None, *, is_needed: bool = True) -> EventS
 
 
 def event_writer(app: App) -> Writer:
-    """Return a writer that shows each event as it comes: as JSON lines or lines of text, never as a table."""
+    """Return a writer that shows each event as it arrives, in one line and never in a table."""
     app.terminal.stream_records()
     return app.terminal.writer(views.EVENT_LINE, is_many=True)
 
 
 def parse_time(app: App, text: str) -> float:
-    """Parse a TIME into Unix seconds.
+    """Convert a TIME to Unix seconds.
 
     Raises:
-        InputError: *text* is not a TIME.
+        InputError: *text* is not a valid TIME.
     """
     return datetime.fromisoformat(times.moment(text, now=app.clock.time())).timestamp()
 
 
 def event_record(stored: Stored) -> dict[str, Any]:
-    """Return the record that commands show of a stored event.
+    """Return the record of a stored event, as commands show it.
 
-    ``event`` holds every field of the webhook. If the fields could not be read, ``body`` holds the request body and
-    ``fault`` the reason. ``signed`` is false for an unsigned event.
+    ``event`` contains all fields of the webhook. If the fields could not be read, ``body`` contains the request body,
+    and ``fault`` says why. ``signed`` is false if the event was not signed.
     """
     arrival = stored.arrival
     fields = arrival.fields

@@ -34,7 +34,9 @@ class Speech:
     stop: Annotated[bool, typer.Option("--stop", help="Stop the speech.")] = False
 
     def body(self, terminal: Terminal) -> dict[str, Any] | None:
-        """Return the request body, reading the text if necessary; None to stop the speech.
+        """Return the request body, or None if the speech should be stopped.
+
+        If the text was not given as an argument, it is read from a file, standard input or the terminal.
 
         Raises:
             InputError: The text or a value is invalid, or an option is combined with ``--stop``.
@@ -74,7 +76,7 @@ class Playback:
     stop: Annotated[bool, typer.Option("--stop", help="Stop the playback.")] = False
 
     def body(self) -> dict[str, Any] | None:
-        """Return the request body; None to stop the playback.
+        """Return the request body, or None if the playback should be stopped.
 
         Raises:
             InputError: The URL or a value is missing or invalid, or an option is combined with ``--stop``.
@@ -88,7 +90,7 @@ class Playback:
 
 
 def read_text(terminal: Terminal, name: str) -> str:
-    """Read the text to speak from the file *name*, or from standard input if it is ``-``."""
+    """Read the text to speak from the file *name*, or from standard input if *name* is ``-``."""
     try:
         return terminal.read_input(name, "the text to say").decode("utf-8-sig").strip()
     except UnicodeDecodeError as exc:
@@ -107,7 +109,7 @@ def refuse_with_stop(**others: object) -> None:
 
 
 def _level(level: float | None) -> str | None:
-    """Return a level as text, because a strict server refuses a number."""
+    """Return a volume level as text, because a server that checks types refuses a number."""
     if level is None:
         return None
     if not math.isfinite(level):

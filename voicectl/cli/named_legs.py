@@ -22,9 +22,9 @@ class NamedLegs:
     """Resolves leg arguments to ids.
 
     Args:
-        api: Returns the API, whose records an argument may name.
-        live: Returns all live legs.
-        journal: Returns the journal, which knows ``@last``.
+        api: A function that returns the API, to search its records.
+        live: A function that returns all live legs.
+        journal: A function that returns the journal, to look up ``@last``.
     """
 
     def __init__(
@@ -40,15 +40,15 @@ class NamedLegs:
         self._journal = journal
 
     def live_leg(self, text: str) -> str:
-        """Return the full id of the leg that *text* names; ``-`` reads it from standard input."""
+        """Return the full id of the live leg that *text* names, or that standard input names if *text* is ``-``."""
         return references.resolve(self._word(text), candidates=self._live, last=self.last_created)
 
     def any_leg(self, text: str, kept: Callable[[str], Iterable[Call]] = lambda _: ()) -> str:
         """Return the full id of the leg that *text* names, live or ended.
 
         Args:
-            kept: Returns further legs that *text* may name, such as stored ones without a record. If the API does
-                not answer, only these are searched.
+            kept: A function that returns further legs that *text* may name, such as stored legs without a record. If
+                the API does not answer, only these legs are searched.
         """
         text = self._word(text)
 
@@ -68,7 +68,7 @@ class NamedLegs:
             return found
 
     def last_created(self) -> str | None:
-        """Return the id of the call created last here, for ``@last``.
+        """Return the id of the last call created on this machine (``@last``), or None if there is none.
 
         Raises:
             InputError: Standard input is not a terminal. A script must name the leg.

@@ -26,13 +26,13 @@ NoLint = Annotated[bool, typer.Option("--no-lint", help="Send the NCCO without c
 
 
 def read_ncco(terminal: Terminal, name: str, *, is_linted: bool = False) -> Ncco:
-    """Read the NCCO in the file *name*, or on standard input if it is ``-``.
+    """Read an NCCO from the file *name*, or from standard input if *name* is ``-``.
 
     Args:
-        is_linted: Refuse an NCCO with errors.
+        is_linted: True to check the NCCO, and refuse it if it has errors.
 
     Raises:
-        InputError: The content is not JSON, not an array of actions, or has errors. The message says where.
+        InputError: The content is not JSON, is not an array of actions, or has errors. The message says where.
     """
     where = "Standard input" if name == "-" else name
     content = terminal.read_input(name, "an NCCO").removeprefix(codecs.BOM_UTF8)
@@ -56,7 +56,7 @@ def read_ncco(terminal: Terminal, name: str, *, is_linted: bool = False) -> Ncco
 
 
 def check_ncco(terminal: Terminal, flow: Ncco) -> None:
-    """Check *flow*, an NCCO made from the options of a command.
+    """Check *flow*, an NCCO built from the options of a command.
 
     Raises:
         InputError: The NCCO has an error.
@@ -67,7 +67,7 @@ def check_ncco(terminal: Terminal, flow: Ncco) -> None:
 
 
 def _refuse(terminal: Terminal, where: str, findings: Iterable[tuple[Finding, str]]) -> None:
-    """Report findings: errors always, warnings only on a terminal.
+    """Report the findings. Errors are always reported, and warnings only on a terminal.
 
     Raises:
         InputError: One of the findings is an error.

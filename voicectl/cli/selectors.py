@@ -38,7 +38,7 @@ SomeLegs = Annotated[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selectors:
-    """The options that select legs, as given."""
+    """The options that select legs, as given on the command line."""
 
     conversation: Annotated[
         str | None, typer.Option(metavar="ROOM|CON-ID", help="Select legs in this conversation.")
@@ -84,7 +84,7 @@ class Selectors:
         """Return the selection, after looking up the room and the legs that the options name.
 
         Args:
-            may_be_all: Select every live leg if no option is given.
+            may_be_all: True to select every live leg if no option is given.
 
         Raises:
             InputError: The options contradict each other, or one is invalid.
@@ -119,10 +119,10 @@ class Selectors:
 
 
 def choose(legs: Sequence[str] | None, selectors: Selectors) -> bool:
-    """Return True if legs are selected, False if they are named.
+    """Return True if legs are selected by options, or False if they are named.
 
     Raises:
-        InputError: Legs are neither named nor selected, or both.
+        InputError: Legs are neither named nor selected, or they are both named and selected.
     """
     if legs and selectors.are_given:
         raise InputError("LEG... and options that select legs cannot be combined.", hint="Use one of them.")
@@ -137,7 +137,7 @@ def choose(legs: Sequence[str] | None, selectors: Selectors) -> bool:
 def each_chosen(
     app: App, legs: Sequence[str] | None, selectors: Selectors, operation: LegOperation, *, limit: int
 ) -> None:
-    """Run *operation* on every named leg or, without any, on every selected leg."""
+    """Run *operation* on every named leg or, if no leg is named, on every selected leg."""
     if legs:
         each_leg(app, legs, operation, limit=limit)
     else:
@@ -153,14 +153,15 @@ def each_selected(
     is_meant: Callable[[Call], bool] = lambda _: True,
     may_be_all: bool = False,
 ) -> None:
-    """Run *operation* on every selected leg, after confirmation, and then on legs that match meanwhile.
+    """Run *operation* on every selected leg, after confirmation, and then on legs that have matched since.
 
-    It ends when no new leg matches. If the new legs would exceed the limit, it ends without acting on them.
+    The function returns when no new leg matches. If the new legs would exceed the limit, it returns without acting on
+    them.
 
     Args:
-        limit: ``--max``, for all legs together.
-        is_meant: Returns True for the legs to act on, among those selected.
-        may_be_all: Select every live leg if no option is given.
+        limit: The value of ``--max``, which applies to all legs together.
+        is_meant: A function that returns True for each selected leg to act on.
+        may_be_all: True to select every live leg if no option is given.
     """
     with targets(app, operation, is_many=True) as several:
         matching = _Matching(app, selectors.read(app, may_be_all=may_be_all), LIVE, is_meant)
@@ -186,9 +187,10 @@ def each_selected(
 def hold_selected(
     app: App, selectors: Selectors, operation: LegOperation, *, limit: int, duration: str
 ) -> None:
-    """Run *operation* on every selected leg and, for *duration*, on each new one; a failed leg is tried again.
+    """Run *operation* on every selected leg and, for *duration*, on each leg that matches later.
 
-    Only answered legs are touched, because the platform refuses the operation for others.
+    If the operation fails for a leg, it is tried again. Only answered legs are selected, because the platform refuses
+    the operation for other legs.
     """
     seconds = times.duration(duration)
     if selectors.older_than is not None:
@@ -233,12 +235,12 @@ def hold_selected(
 
 @dataclass(slots=True)
 class _Matching:
-    """The legs that a selection finds, each once.
+    """Finds the legs that match a selection, each only once.
 
     Attributes:
-        statuses: The statuses to search.
-        is_meant: Returns True for the legs to act on.
-        seen: The hyphenated ids of the legs already taken.
+        statuses: The statuses to search for.
+        is_meant: A function that returns True for each leg to act on.
+        seen: The hyphenated ids of the legs that have been taken.
     """
 
     app: App
@@ -255,7 +257,7 @@ class _Matching:
         return [call for uuid, call in new.items() if uuid not in self.seen]
 
     def take(self, found: Iterable[Call]) -> list[str]:
-        """Return the ids of *found*, and leave those legs out of later searches."""
+        """Return the ids of the legs *found*, and leave these legs out of later searches."""
         uuids = [call.uuid for call in found]
         self.seen |= set(map(hyphenated, uuids))
         return uuids
@@ -280,7 +282,9 @@ class _Matching:
 
 
 def _excepted(app: App, name: str) -> str:
-    """Return the hyphenated id of a leg to leave out; looking it up catches a mistyped id.
+    """Return the hyphenated id of a leg to leave out.
+
+    The leg is looked up, so that a mistyped id is noticed.
 
     Raises:
         LegError: *name* matches no leg, or several.

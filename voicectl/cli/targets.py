@@ -23,12 +23,12 @@ DONE = "done"
 ALREADY = "already"
 
 Detail = dict[str, Any]
-"""Further facts of an action, for the action log: ``{"room": "support-17"}``."""
+"""Further facts about an action for the action log, such as ``{"room": "support-17"}``."""
 
 
 @dataclass(slots=True)
 class ActionRecord:
-    """The id of a leg or conversation that is acted on, and the outcome."""
+    """The id of the leg or conversation that an action was sent for, and the outcome of the action."""
 
     id: str
     outcome: str = DONE
@@ -36,7 +36,7 @@ class ActionRecord:
 
 @contextmanager
 def one_leg(app: App, leg: str, action: str, **detail: Any) -> Iterator[str]:
-    """Run the block with the id of the named leg, then log the action and write its record."""
+    """Yield the id of the leg named *leg*. After the block, log the action and write a record of it."""
     with one_target(app, views.LEG, lambda: app.legs.live_leg(leg), action, detail) as acted:
         yield acted.id
 
@@ -45,7 +45,7 @@ def one_leg(app: App, leg: str, action: str, **detail: Any) -> Iterator[str]:
 def one_target(
     app: App, view: View, find: Callable[[], str], action: str, detail: Detail
 ) -> Iterator[ActionRecord]:
-    """Run the block with the target that *find* returns, then log the action and write its record."""
+    """Yield a record with the id that *find* returns. After the block, log the action and write the record."""
     with app.terminal.writer(view, is_many=False) as out:
         acted = ActionRecord(find())
         app.consent.announce()
@@ -56,10 +56,10 @@ def one_target(
 
 
 class LegOperation:
-    """An operation on legs, one after another.
+    """An operation that a command runs on one leg after another.
 
     Args:
-        name: The verb, as in records and the action log.
+        name: The verb for the operation, as written to records and to the action log.
         detail: Further facts for the action log.
     """
 
@@ -72,13 +72,13 @@ class LegOperation:
         """Run the operation on a leg.
 
         Returns:
-            True if it changed the leg, False if the leg was already in that state, None if there was nothing to do
-            and the operation has said why.
+            True if the leg was changed, False if it was already in the requested state, or None if there was nothing
+            to do. Before returning None, the operation reports why.
         """
         raise NotImplementedError
 
     def run_each(self, several: Targets, uuids: Iterable[str]) -> None:
-        """Run the operation on legs that were found together, through *several*."""
+        """Run the operation on each of the legs, by calling :meth:`Targets.do` of *several*."""
         for uuid in uuids:
             several.do(uuid)
 
@@ -86,11 +86,11 @@ class LegOperation:
 def each_leg(app: App, legs: Sequence[str], operation: LegOperation, *, limit: int) -> None:
     """Run *operation* on every named leg, and write a record for each.
 
-    A failed leg does not stop the others, unless the credentials were refused.
+    If the operation fails for one leg, it is still run on the others, unless the credentials were refused.
 
     Args:
-        legs: The arguments; ``-`` stands for a list on standard input, which needs confirmation.
-        limit: ``--max``.
+        legs: The arguments. ``-`` stands for a list on standard input, which needs confirmation.
+        limit: The greatest number of legs in such a list, from ``--max``.
     """
     with targets(app, operation, is_many=len(legs) > 1 or legs[0] == "-") as several:
         words = app.legs.words(legs)
@@ -102,7 +102,7 @@ def each_leg(app: App, legs: Sequence[str], operation: LegOperation, *, limit: i
 
 @contextmanager
 def targets(app: App, operation: LegOperation, *, is_many: bool) -> Iterator[Targets]:
-    """Yield the targets of one command, which ends with the combined exit status of their failures."""
+    """Yield the targets of one command. After the block, exit with the combined status if some of them failed."""
     with app.terminal.writer(views.LEG, is_many=is_many) as out:
         several = Targets(app, out, operation, is_many=is_many)
         yield several
@@ -112,15 +112,15 @@ def targets(app: App, operation: LegOperation, *, is_many: bool) -> Iterator[Tar
 
 
 class Targets:
-    """The legs of one command: acts on each once, writes its record, reports its failure and counts it.
+    """The legs of one command. The class acts on each leg once, writes records, and reports and counts failures.
 
     Args:
         out: The writer of the records.
-        is_many: True if the command may have several targets. The failure of a single one ends the command.
+        is_many: True if the command may have several targets. If it has only one, a failure ends the command.
 
     Attributes:
-        done: The ids of the legs that were changed, or were already as requested.
-        lost: The error that prevented a record from being written.
+        done: The ids of the legs that were changed, or were already in the requested state.
+        lost: The error that prevented a record from being written, or None.
     """
 
     def __init__(self, app: App, out: Writer, operation: LegOperation, *, is_many: bool) -> None:
@@ -134,7 +134,7 @@ class Targets:
         self.lost: OSError | None = None
 
     def legs(self, names: Iterable[str]) -> Iterator[str]:
-        """Yield the ids of the legs that *names* stand for, each once; report those that are not found."""
+        """Yield the id of each leg that *names* stand for, only once, and report names that match no leg."""
         for name in dict.fromkeys(names):
             try:
                 self._app.interrupts.check()
@@ -149,7 +149,7 @@ class Targets:
     def do(self, uuid: str) -> bool:
         """Run the operation on a leg, and return False if it failed.
 
-        A failed leg may be tried again; its failure is reported once.
+        After a failure, the leg may be tried again. Only its first failure is reported.
         """
         if uuid in self.done:
             return True
@@ -195,7 +195,7 @@ class Targets:
         try:
             self._out.add({"uuid": acted.id, "action": self._operation.name, "outcome": acted.outcome})
             self._out.flush()
-        except OSError as exc:  # the reader has gone; still act on the other legs
+        except OSError as exc:  # the reader has closed the pipe; still act on the other legs
             self.lost = exc
 
 
@@ -213,7 +213,7 @@ def noted(app: App, id_: str, action: str, detail: Detail) -> Iterator[None]:
 
 
 def note_done(app: App, acted: ActionRecord, action: str, detail: Detail) -> None:
-    """Log what was done, and remember the id in case its record cannot be written."""
+    """Log a completed action, and remember the id in case the record cannot be written."""
     app.changed_ids.append(acted.id)
     app.action_log.add(app.clock.time(), acted.id, action, acted.outcome, detail)
 
@@ -224,7 +224,7 @@ def stops_all(exc: VoicectlError) -> bool:
 
 
 def stop(app: App, exc: VoicectlError, statuses: Sequence[int]) -> NoReturn:
-    """End a command of several targets with *exc*, or with status 12 if an earlier outcome is unknown."""
+    """End a command with several targets: raise *exc*, or exit with 12 if an earlier outcome is unknown."""
     if errors.UNKNOWN not in statuses:
         raise exc
     if not isinstance(exc, Interrupted):

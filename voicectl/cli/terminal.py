@@ -43,7 +43,7 @@ class Terminal:
 
     Args:
         environ: The environment variables.
-        read_hidden: Asks for a line that is not echoed.
+        read_hidden: A function that asks for a line without echoing it.
     """
 
     def __init__(
@@ -65,10 +65,10 @@ class Terminal:
         return may_color(self._environ, sys.stdout)
 
     def ask(self, question: str, *, is_hidden: bool = False) -> str:
-        """Ask a question on standard error, which leaves standard output for results, and return the answer.
+        """Ask a question and return the answer. Use standard error, because standard output is for results.
 
         Args:
-            is_hidden: Do not echo the answer.
+            is_hidden: True if the answer should not be echoed.
         """
         if is_hidden:
             with suppress(EOFError):
@@ -85,10 +85,10 @@ class Terminal:
         return line.strip()
 
     def read_stdin(self, what: str) -> bytes:
-        """Read all of standard input; a command can do so once.
+        """Read all of standard input. A command can do this only once.
 
         Args:
-            what: The content that is expected, for error messages.
+            what: A description of the expected content, for error messages.
 
         Raises:
             InputError: Standard input was already read, is closed, or is over 1 MiB.
@@ -106,7 +106,7 @@ class Terminal:
         return content
 
     def read_input(self, name: str, what: str) -> bytes:
-        """Read the file *name*, or standard input if it is ``-``.
+        """Read the file *name*, or standard input if *name* is ``-``.
 
         Raises:
             InputError: The file cannot be read, or is over 1 MiB.
@@ -135,7 +135,7 @@ class Terminal:
             remark("debug: " + _PHONE_NUMBER.sub("<number>", line))
 
     def writer(self, view: View, *, is_many: bool) -> Writer:
-        """Return the writer of this command's records; with ``--fields help``, print the fields and exit.
+        """Return a writer for the command's records. With ``--fields help``, print the fields and exit instead.
 
         Raises:
             InputError: ``--fields`` is malformed.
@@ -154,7 +154,7 @@ class Terminal:
         )
 
     def stream_records(self) -> None:
-        """Write each record as it comes, without an array or table, for a command that runs until stopped."""
+        """Select a format that shows each record at once, for a command that runs until it is stopped."""
         if self.format is Format.JSON:
             self._options.output = Format.JSONL
         elif self.format is Format.TABLE and self._options.fields:
@@ -162,7 +162,10 @@ class Terminal:
 
     @property
     def format(self) -> Format:
-        """The output format: the option, else ``VOICECTL_OUTPUT`` or a table on a terminal, TSV in a pipe."""
+        """The output format, from the option or, on a terminal, from ``VOICECTL_OUTPUT``.
+
+        The default is a table on a terminal, and TSV elsewhere.
+        """
         chosen = self._options.output
         is_read_by_people = is_terminal(sys.stdout)
         if chosen is None and is_read_by_people and self._environ.get("VOICECTL_OUTPUT"):

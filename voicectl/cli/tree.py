@@ -1,7 +1,7 @@
 """The command tree: the name and summary of every command.
 
-A command's module is only named here, and loaded when the command runs. ``dtmf`` does not load ``profile add``, and
-``--help`` loads no command.
+The tree only names the module of each command, which is loaded when the command runs. For example, ``dtmf`` does not
+load ``profile add``, and ``--help`` loads no command.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Entry(NamedTuple):
     """A command.
 
     Attributes:
-        function: ``module:function``, in ``commands``.
-        summary: The first sentence of that function's docstring.
-        view: The view of its records, whose columns the help lists: ``NAME`` in ``views``, or ``:NAME`` in the
-            module of the function.
-        is_wrapper: The command runs another one, whose options are passed through.
+        function: The function of the command, as ``MODULE:FUNCTION`` in the package ``commands``.
+        summary: The first sentence of the function's docstring.
+        view: The name of the view whose columns the help lists, or None. It is written as ``NAME`` if the view is in
+            ``views``, or as ``:NAME`` if it is in the module of the function.
+        is_wrapper: True if the command runs another command, whose options are passed through.
     """
 
     function: str
@@ -206,7 +206,7 @@ _CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 
 
 class Command(TyperCommand):
-    """A command that also takes the common options, listed last in its help."""
+    """A command that also takes the common options. Its help lists them last."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -236,18 +236,18 @@ class Group(TyperGroup):
             self.params.append(_version_option())
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (the signature is Typer's)
-        """Return the names, in the order of the tree."""
+        """Return the names of the commands, in the order of the tree."""
         return list(self.tree)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 (as above)
-        """Load the command or group *cmd_name*; None if it does not exist."""
+        """Load and return the command or group *cmd_name*, or return None if it does not exist."""
         entry = self.tree.get(cmd_name)
         if isinstance(entry, dict):
             return Group(cmd_name, entry, (*self.path, cmd_name))
         return None if entry is None else _load(cmd_name, entry)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command, or fail and suggest the nearest one."""
+        """Find the command, or fail and suggest the most similar one."""
         if args[0] not in self.tree and not args[0].startswith("-") and not ctx.resilient_parsing:
             nearest = _nearest(args[0], self.path)
             ctx.fail(
@@ -273,12 +273,12 @@ class Group(TyperGroup):
 
 @cache
 def root() -> Group:
-    """Return the tree as one command."""
+    """Return the command tree as a Typer group."""
     return Group(PROGRAM, COMMANDS)
 
 
 def all_commands(tree: Tree = COMMANDS, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Yield the words of every command."""
+    """Yield the words that each command consists of."""
     for name, entry in tree.items():
         if isinstance(entry, Entry):
             yield (*path, name)
@@ -308,15 +308,16 @@ def _summary(name: str, entry: Entry | Tree) -> str:
 
 
 def _keep_examples(text: str) -> str:
-    """Mark the paragraphs with indented lines, so that the help does not wrap them."""
+    """Mark the paragraphs that contain indented lines, so that the help does not wrap them."""
     paragraphs = inspect.cleandoc(text).split("\n\n")
     return "\n\n".join(f"\b\n{each}" if "\n  " in each else each for each in paragraphs)
 
 
 def _nearest(word: str, path: tuple[str, ...]) -> str | None:
-    """Return the command that was probably meant.
+    """Return the command that was probably meant, or None if no command is similar.
 
-    The same word in another group is preferred, then a similar word in this group, then one elsewhere.
+    The same word in another group is preferred, then a similar word in this group, then a similar word in another
+    group.
     """
     commands = list(all_commands())
     prefixes = [words[:depth] for words in commands for depth in range(1, len(words) + 1)]
@@ -333,7 +334,7 @@ def _nearest(word: str, path: tuple[str, ...]) -> str | None:
 def _option(
     *names: str, text: str, metavar: str | None = None, read: Callable[[str], Any] = str
 ) -> TyperOption:
-    """Return an option that stores its value in the field of the same name of ``app.options``."""
+    """Return an option that stores its value in the field of ``app.options`` with the same name."""
     field = names[-1].removeprefix("--").replace("-", "_")
 
     def remember(ctx: typer.Context, _param: Any, value: Any) -> None:
