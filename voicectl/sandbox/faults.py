@@ -15,7 +15,7 @@ from voicectl.sandbox.telephony.effects import Kind
 ANY = "any"
 
 ANSWER = "answer"
-"""The kind of webhook for all requests for an NCCO. The other kinds of webhook are kinds of event."""
+"""The kind of webhook for all requests for an NCCO, in addition to the kinds of event."""
 
 RTC = "rtc"
 """The kind of webhook for all events of conversations."""
@@ -114,7 +114,7 @@ class Fault:
     struck: int = 0
 
     def strikes(self, place: str, now: float) -> bool:
-        """Return True if the fault is triggered, and count this time.
+        """Return True if the fault is triggered now, and add 1 to :attr:`struck`.
 
         Args:
             place: The operation or kind of webhook.
@@ -199,7 +199,7 @@ class Faults:
         return fault.to_json(self._monotonic())
 
     def strike(self, place: str, among: Collection[FaultType] = REQUEST_FAULTS) -> Fault | None:
-        """Return the first fault that is triggered now, or None, and count this time.
+        """Trigger the first fault that applies now. Return this fault, or None if no fault applies.
 
         Args:
             place: An operation of the API, or a kind of webhook.

@@ -52,6 +52,6 @@ class Log:
         return entry
 
     def since(self, n: int) -> Iterator[dict[str, Any]]:
-        """Return the entries after the entry with number *n*, in order. Dropped entries are missing."""
+        """Return the entries with numbers above *n* that are still kept, in order."""
         first = self._written - len(self._entries)
         return islice(self._entries, max(0, n - first), None)

@@ -47,7 +47,7 @@ class Hook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """One application.
+    """An application of the account.
 
     Attributes:
         id: The id, a UUID, which is the ``application_id`` in tokens.
@@ -69,7 +69,7 @@ class Application:
 
     @property
     def fallback(self) -> Hook | None:
-        """The webhook to use if ``answer_url`` fails, or if an ``event_url`` fails whose reply may be an NCCO."""
+        """The webhook to use if ``answer_url`` fails, or an ``event_url`` whose reply may be an NCCO."""
         return self._hook("voice", "fallback_answer_url", "GET", ANSWER_SECONDS)
 
     @property

@@ -1,4 +1,4 @@
-"""The identity of a sandbox (an account and one application, with new keys), and the options of a sandbox."""
+"""The identity of a sandbox (an account and an application, with keys of their own), and the options of a sandbox."""
 
 from __future__ import annotations
 

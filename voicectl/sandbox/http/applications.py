@@ -206,7 +206,7 @@ def _has_body(request: Request) -> bool:
 
 
 def _forget_private_key(entry: dict[str, Any]) -> None:
-    """Remove a private key that was sent by mistake from the log entry."""
+    """Remove the private key from the log entry of a request that contains one by mistake."""
     body = entry["body"]
     keys = body.get("keys") if isinstance(body, dict) else None
     if isinstance(keys, dict) and "private_key" in keys:

@@ -23,7 +23,7 @@ Piece = tuple[int, bytes]  # the number of the first sample, and all samples
 
 
 TONE_SECONDS = 0.2
-"""How long the tone of a key lasts, in seconds. The rest of :data:`KEY_SECONDS` is a gap between equal keys."""
+"""How long the tone of a key lasts, in seconds. The rest of :data:`KEY_SECONDS` is a gap that separates keys."""
 
 BEEP_HERTZ = 1000
 
@@ -83,7 +83,7 @@ def _sounds(heard: Heard, start_ms: int, end_ms: int, rate: int, espeak: Espeak)
 
 
 def _playing(heard: Heard, first: int, last: int, rate: int, espeak: Espeak) -> Iterator[Piece]:
-    """Yield the pieces of *heard* that overlap the samples from *first* to *last*, with the repetitions of a loop."""
+    """Yield the pieces of *heard* that overlap the samples from *first* to *last*, repeating a looped prompt."""
     prompt = heard.prompt
     if prompt.pcm is not None:
         yield first, resample(prompt.pcm.samples, prompt.pcm.rate, rate, first, last)

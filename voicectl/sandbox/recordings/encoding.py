@@ -139,8 +139,8 @@ def _ogg_checksum(page: bytearray) -> bytes:
 def _write_mp3(path: Path, make: Callable[[], Audio], channels: int, library: ModuleType) -> None:
     """Write an MP3 file at 32 kbit/s.
 
-    The encoder takes some 7 s for each hour of sound, even for silence, but after a few frames of silence all its
-    frames are equal. So only the beginning of a long silence is encoded, and one of the encoded frames is repeated.
+    The encoder takes some 7 s for each hour of sound, even for silence, but after a few frames of silence the
+    encoded frames are equal. So only the beginning of a long silence is encoded, and one of its frames is repeated.
     """
     copies: list[tuple[int, int]] = []  # the number of an MP3 frame, and how many copies to insert
     _encode_mp3(path, _without_long_silence(make(), channels, copies), channels, library)

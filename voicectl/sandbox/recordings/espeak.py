@@ -136,7 +136,7 @@ class _Spoken:
 
 
 def _read(file: bytes) -> _Spoken | None:
-    """Return the speech in the program's output, without the silence at the end, or None if there is no speech.
+    """Return the speech in the program's output, without the silence at the end, or None if the output is invalid.
 
     The output is a WAV file with a wrong length in its header.
     """
@@ -159,4 +159,4 @@ def _printable(text: str) -> str:
 
 
 INSTALLED = Espeak(shutil.which(PROGRAM))
-"""The synthesizer with the program on this machine's PATH, if the program is installed."""
+"""The synthesizer that uses the program on this machine's PATH, if the program is installed."""

@@ -93,7 +93,7 @@ class _Budget:
 
 
 class _OverBudget(OSError):
-    """A file does not fit into the rest of the budget."""
+    """A file exceeds the budget that is left."""
 
 
 class Files:

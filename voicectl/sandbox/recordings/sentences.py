@@ -1,7 +1,7 @@
 """The times of the words in a spoken text.
 
 The text is spoken at an even pace, and SSML breaks are silence. The pace is that of :mod:`voicectl.voice.speech`, so
-the words fill exactly the time that this module computes for the whole text.
+the words together take exactly the time that is computed there for the whole text.
 """
 
 from __future__ import annotations

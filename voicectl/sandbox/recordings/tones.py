@@ -17,7 +17,7 @@ WIDTH = 2
 
 LOUDEST = 32_767
 RAMP_SECONDS = 0.004
-"""How long a tone fades in and fades out, in seconds. Otherwise, the tone would begin and end with a click."""
+"""How long a tone fades in and fades out, in seconds. Without fading, it would begin and end with a click."""
 
 _ROWS, _COLUMNS = (697, 770, 852, 941), (1209, 1336, 1477, 1633)
 

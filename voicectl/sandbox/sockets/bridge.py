@@ -43,7 +43,7 @@ class Sockets:
     Args:
         exchange: The exchange whose legs call the WebSockets.
         call_clock: The clock that times the messages.
-        log: The log. Each change of a connection has a ``websocket`` entry, but not each message.
+        log: The log, which gets a ``websocket`` entry for each change of a connection, but not for each message.
         sign: Returns a signed token for the handshake, given the application's id.
         catch_up: Runs the exchange up to now, and performs its effects.
         may_reach: Returns True if a URI is on a host that the sandbox may reach.
@@ -120,7 +120,7 @@ class Sockets:
     async def pump(self) -> None:
         """Play the audio from all servers, and send each server the audio that it hears, up to the present time.
 
-        If a server does not receive the audio in time, do not wait for this server again until it has.
+        A server that does not receive its audio in time is not waited for again until it has caught up.
         """
         self._play()
         sockets = list(self._open.values())

@@ -144,8 +144,8 @@ class WebSocket:
     async def hand_over(self, seconds: float) -> None:
         """Send the messages that are due, and wait until the server has answered pings sent after the messages.
 
-        Wait at most *seconds* of the host clock. If the server has not answered by then, do not wait for it again
-        until it has answered.
+        Wait at most *seconds* of the host clock. A server that takes longer is not waited for again until it has
+        answered.
         """
         self.wake()
         if self._handing_over is not None and not self._handing_over.done():

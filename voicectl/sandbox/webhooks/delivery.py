@@ -56,11 +56,11 @@ class Answer:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Delivery:
-    """One event or NCCO request on its way.
+    """One event or NCCO request to be delivered.
 
     Attributes:
         effect: The event or the request, or None for an event of the Conversation API.
-        hook: The webhook to send it to.
+        hook: The webhook that receives the event or the request.
         fields: The fields to send.
         line: The uuid of a leg or conversation. Requests with the same line are sent in order.
         application: The application that owns the webhook. It may have a fallback.
@@ -115,7 +115,7 @@ class WebhookClient:
     async def request_ncco(self, delivery: Delivery) -> Answer:
         """Deliver an NCCO request, or an event whose reply may be an NCCO, and return the answer.
 
-        If this fails, send a request to the application's fallback.
+        If the delivery fails, request an NCCO from the application's fallback.
         """
         is_question = isinstance(delivery.effect, Fetch)
         hook, fallback = delivery.hook, delivery.application.fallback

@@ -26,7 +26,7 @@ A simple server queues only five connections.
 """
 
 MAX_QUEUED = 50_000
-"""Maximum number of unfinished requests to one receiver, except the requests that a call waits for."""
+"""Maximum number of unfinished requests to a receiver. Beyond it, only requests that a call waits for are queued."""
 
 
 @dataclass(slots=True, eq=False)
