@@ -1,1 +1,1 @@
-"""The telephony of the sandbox: legs, conversations and flows. Pure: no HTTP, no files, no clock of its own."""
+"""The telephony of the sandbox: legs, conversations and flows. It uses no HTTP, no files and no clock of its own."""

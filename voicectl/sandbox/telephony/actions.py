@@ -1,6 +1,6 @@
-"""The actions of an NCCO, and the orders that make calls.
+"""The classes of NCCO actions, and the orders that make calls.
 
-Source: NCCO reference; there is one class for each action.
+Source: NCCO reference.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from voicectl.sandbox.telephony.detection import Detection
 from voicectl.sandbox.telephony.sounds import Prompt
 
 RINGING_TIMER = 60
-"""Default time for which a call rings, in seconds."""
+"""How long a call rings by default, in seconds."""
 
 LENGTH_TIMER = 7200
-"""Default maximum length of a call from its answer, in seconds."""
+"""The default maximum duration of a call, counted from its answer, in seconds."""
 
 LONGEST_RECORDING = 7200
-"""Default and maximum length of a recording, in seconds."""
+"""The default and maximum duration of a recording, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +33,10 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Play:
-    """``talk`` or ``stream``.
+    """The ``talk`` or ``stream`` action: play a prompt.
 
     Attributes:
-        barge_in: ``bargeIn``: a key or speech stops it, and counts for the next ``input``.
+        barge_in: ``bargeIn``. True if a key or speech stops the prompt and counts for the next ``input``.
     """
 
     prompt: Prompt
@@ -45,10 +45,10 @@ class Play:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transcription:
-    """``transcription`` of a recording.
+    """The ``transcription`` option of a recording.
 
     Attributes:
-        events: Webhook of the ``transcribed`` event; None: that of the ``record`` event.
+        events: The webhook of the ``transcribed`` event, or None for the webhook of the ``record`` event.
     """
 
     language: str = "en-US"
@@ -66,15 +66,17 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """``record``, and ``record: true`` of ``conversation``.
+    """The ``record`` action, or ``record: true`` of the ``conversation`` action.
 
     Attributes:
-        is_split: Record each party on its own channel: the caller left, what the caller hears right.
-        channels: 1 unless split; then 2 or more, the last one shared by the remaining parties.
-        end_on_silence: Seconds of silence after which it stops; None: silence does not stop it.
-        end_on_key: The key that stops it.
-        time_out: Longest duration, in seconds.
-        events: Webhook of the ``record`` event; None: that of the leg's events.
+        is_split: True to record the parties on separate channels. With two channels, the left one holds the caller,
+            and the right one holds what the caller hears.
+        channels: The number of channels: 1, or 2 or more if the recording is split. All parties that have no channel
+            of their own share the last one.
+        end_on_silence: How many seconds of silence end the recording. None if silence does not end it.
+        end_on_key: The key that ends the recording, or None if no key does.
+        time_out: The maximum duration, in seconds.
+        events: The webhook of the ``record`` event, or None for the webhook of the leg's events.
     """
 
     format: Format = Format.MP3
@@ -89,22 +91,22 @@ class Record:
 
     @property
     def is_synchronous(self) -> bool:
-        """True if the flow waits for the recording to end; a time-out alone does not make it wait."""
+        """True if the flow waits for the recording to end. A time-out alone does not make the flow wait."""
         return self.end_on_silence is not None or self.end_on_key is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Join:
-    """``conversation``: join a room and stay there.
+    """The ``conversation`` action: join a room and stay there.
 
     Attributes:
-        starts: ``startOnEnter``: the conversation starts when this leg enters.
-        ends: ``endOnExit``: the conversation ends for all legs when this one leaves.
-        mute: Enter muted; False leaves the leg as it is.
-        can_hear: The legs that this one hears; None for all.
-        can_speak: The legs that hear this one; None for all.
-        music: URL of the music to play until the conversation starts.
-        record: The recording to make of the room; None for none.
+        starts: ``startOnEnter``. True if the conversation starts when this leg enters.
+        ends: ``endOnExit``. True if the conversation ends for all legs when this leg leaves.
+        mute: True to mute the leg as it enters. False does not unmute a muted leg.
+        can_hear: The legs that this leg hears, or None for all legs.
+        can_speak: The legs that hear this leg, or None for all legs.
+        music: The URL of the music to play until the conversation starts, or None for no music.
+        record: The settings for recording the room, or None for no recording.
     """
 
     name: str
@@ -119,18 +121,19 @@ class Join:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A call as requested by ``POST /v1/calls``, by ``connect``, or by a party that calls in.
+    """A call that is requested by ``POST /v1/calls``, by ``connect``, or by a party that calls in.
 
     Attributes:
-        to: The callee, as records show it; a websocket's has ``headers``, ``content-type`` and ``authorization`` too.
-        from_: The caller, as records show it; empty for a number of the account.
-        flow: The flow to run when answered; None for the callee of a ``connect``, and to ask the application's
-            ``answer_url``.
-        detection: Machine detection, for phones only.
-        events: ``event_url`` and ``event_method``; None: the application's.
-        is_synchronous: The reply to the event of its failure may carry another NCCO for the caller (``connect``).
-        on_answer: Webhook of the NCCO that only the callee hears before it joins its caller (``connect``).
-        sip_headers: ``SipHeader_X-...`` parameters of the answer webhook (a party that calls in).
+        to: The callee, in the format of call records. A WebSocket also has ``headers``, ``content-type`` and
+            ``authorization``.
+        from_: The caller, in the format of call records. Empty for a number of the account.
+        flow: The flow to run when the call is answered. None for the callee of a ``connect``, and for a call whose
+            NCCO comes from the application's ``answer_url``.
+        detection: The machine detection of a call to a phone, or None for no detection.
+        events: The webhook of ``event_url`` and ``event_method``, or None for the application's webhook.
+        is_synchronous: True if the reply to the event of a failed ``connect`` may carry another NCCO for the caller.
+        on_answer: The webhook of an NCCO that the callee of a ``connect`` hears alone before it joins its caller.
+        sip_headers: The ``SipHeader_X-...`` parameters of the answer webhook, for a party that calls in.
     """
 
     to: dict[str, Any]
@@ -148,12 +151,12 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dial:
-    """``connect``: call a party into the leg's own conversation.
+    """The ``connect`` action: call a party into the leg's own conversation.
 
     Attributes:
-        order: The call without its ``from_``; without ``events``, the caller's webhook gets its events.
-        caller: The ``from`` number; None for the account's own.
-        ringback: URL of the tone that the caller hears until the callee answers.
+        order: The call, without its ``from_``. If ``events`` is None, the caller's webhook gets the call's events.
+        caller: The ``from`` number, or None for the account's own number.
+        ringback: The URL of the tone that the caller hears until the callee answers, or None for no tone.
     """
 
     order: Order
@@ -163,10 +166,10 @@ class Dial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DtmfTerms:
-    """``dtmf`` of ``input``: the conditions that complete the digits.
+    """The ``dtmf`` option of ``input``: the conditions that complete the digits.
 
     Attributes:
-        time_out: Seconds to wait for the first key, and for each further one.
+        time_out: How long to wait for the first key, and for each key after that, in seconds.
     """
 
     time_out: int = 3
@@ -176,14 +179,14 @@ class DtmfTerms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeechTerms:
-    """``speech`` of ``input``.
+    """The ``speech`` option of ``input``.
 
     Attributes:
-        uuid: The leg to listen to; None: the leg that runs the flow.
-        end_on_silence: Seconds of silence that complete the speech.
-        start_timeout: Seconds to wait for speech to begin.
-        max_duration: Longest speech, in seconds.
-        save_audio: Keep the speech as a recording.
+        uuid: The leg to listen to, or None for the leg that runs the flow.
+        end_on_silence: How many seconds of silence complete the speech.
+        start_timeout: How long to wait for speech to begin, in seconds.
+        max_duration: The maximum duration of the speech, in seconds.
+        save_audio: True to keep the speech as a recording.
     """
 
     uuid: str | None = None
@@ -197,13 +200,13 @@ class SpeechTerms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """``input``: wait for keys, speech or whichever comes first.
+    """The ``input`` action: wait for keys, for speech, or for whichever comes first.
 
     Attributes:
-        dtmf: None: ignore keys.
-        speech: None: ignore speech.
-        is_asynchronous: Report each key at once, while the flow goes on.
-        events: Webhook of the ``input`` event; None: that of the leg's events.
+        dtmf: The conditions for keys, or None to ignore keys.
+        speech: The conditions for speech, or None to ignore speech.
+        is_asynchronous: True to report each key at once while the flow goes on.
+        events: The webhook of the ``input`` event, or None for the webhook of the leg's events.
     """
 
     dtmf: DtmfTerms | None = None
@@ -214,7 +217,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notify:
-    """``notify``: send a payload of the NCCO to a webhook; the reply may carry another NCCO."""
+    """The ``notify`` action: send the NCCO's payload to a webhook. The reply may carry another NCCO."""
 
     payload: dict[str, Any]
     events: Webhook
@@ -222,19 +225,20 @@ class Notify:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """``wait``: pause for *seconds*, already limited to 0.1 to 7200."""
+    """The ``wait`` action: pause for *seconds*, which the reader of the NCCO has limited to 0.1 to 7200."""
 
     seconds: float = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoveAll:
-    """``transfer``: move all legs of the conversation to another existing one.
+    """The ``transfer`` action: move all legs of the conversation to another existing conversation.
 
     Attributes:
-        conversation_uuid: ``CON-...``.
-        mute: Mute the legs as they enter; False leaves them as they are.
-        can_hear: As in :class:`Join`; so is ``can_speak``.
+        conversation_uuid: The id of the other conversation, ``CON-...``.
+        mute: True to mute the legs as they enter. False does not unmute muted legs.
+        can_hear: The legs that the moved legs hear, or None for all legs.
+        can_speak: The legs that hear the moved legs, or None for all legs.
     """
 
     conversation_uuid: str
@@ -250,4 +254,4 @@ Actions = tuple[Action, ...]
 Flow = Actions | Webhook
 
 OnReply = Callable[[Actions | None], None]
-"""A function that takes the NCCO from the reply to an event, or None if the reply has none."""
+"""A function that receives the NCCO from the reply to an event, or None if the reply has none."""

@@ -1,4 +1,4 @@
-"""The timers of the call clock: a heap, run in order of time."""
+"""The timers of the call clock, which run in order of time."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from dataclasses import dataclass
 
 @dataclass(slots=True, eq=False)
 class Timer:
-    """A function to call at a moment of the call clock, unless cancelled before."""
+    """A function to call at a moment of the call clock, unless the timer is cancelled before."""
 
     do: Callable[[], object] | None
 
     def cancel(self) -> None:
-        """Cancel the timer. Cancelling it twice, or after it ran, has no effect."""
+        """Cancel the timer. This has no effect if the timer has run or was cancelled before."""
         self.do = None
 
 
 class Agenda:
-    """Timers in order of time. Moments are whole milliseconds since 1970, so that sums of them stay exact.
+    """The pending timers, in order of time.
+
+    Moments are whole milliseconds since 1970, so that sums of moments stay exact.
 
     Attributes:
-        now: The moment up to which all timers have run; while a timer runs, the moment of that timer.
+        now: The moment up to which all timers have run or, while a timer runs, the moment of that timer.
     """
 
     def __init__(self, now: int) -> None:
@@ -32,20 +34,23 @@ class Agenda:
         self._count = itertools.count()
 
     def after(self, seconds: float, do: Callable[[], object]) -> Timer:
-        """Call *do* in *seconds*, 0 or more. Timers of the same moment run in the order in which they were set."""
+        """Call *do* after *seconds*, which must be 0 or more, and return the timer.
+
+        Timers of the same moment run in the order in which they were set.
+        """
         timer = Timer(do)
         heapq.heappush(self._heap, (self.now + round(seconds * 1000), next(self._count), timer))
         return timer
 
     @property
     def next_due(self) -> int | None:
-        """The moment of the next timer; None if none is set."""
+        """The moment of the next timer, or None if no timer is set."""
         while self._heap and self._heap[0][2].do is None:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
     def run(self, until: int) -> None:
-        """Run the timers due by *until*, those that they set included, each at its own moment."""
+        """Run all timers that are due by *until*, each at its own moment, including timers that are set meanwhile."""
         while (due := self.next_due) is not None and due <= until:
             do = heapq.heappop(self._heap)[2].do
             self.now = max(self.now, due)

@@ -1,27 +1,29 @@
-"""The base of the exchange's parts: the agenda, the ids, the records, and the effects left for others to perform."""
+"""The parts that the whole exchange shares: the agenda, the ids, the records, and the effects to be performed."""
 
-# The exchange is pure. It opens no socket, reads no file and no clock, so tests can drive it by hand and one run
-# equals the next.
+# The exchange is pure. It opens no socket and reads no file or clock. Tests can therefore drive it by hand, and the
+# same input always gives the same result.
 #
 # Input: the operations of the exchange (an API request, an act of an outside party, the reply of a webhook) and
-# run(until), which alone moves the call clock. Each operation happens at the present moment of that clock.
+# run(until). Only run() moves the call clock. Each operation happens at the present moment of that clock.
 #
-# Time: everything that happens later is a timer in the agenda. Timers run in order of their moments, then of their
-# setting, each at its own moment however far run() goes: one run of an hour equals 3,600 runs of a second. Moments
-# are whole milliseconds, since sums of floats would make the order depend on the size of the steps. A leg's timers
-# end with the leg (schedule()); those that outlive it are set on the agenda itself.
+# Time: everything that happens later is a timer in the agenda. Timers run in order of their moments, and timers of
+# the same moment run in the order in which they were set. Each timer runs at its own moment however far run() goes,
+# so one run of an hour equals 3,600 runs of a second. Moments are whole milliseconds, because with sums of floats
+# the order would depend on the size of the steps. A leg's timers end with the leg (schedule()). Timers that must
+# outlive a leg are set on the agenda itself.
 #
-# Output: effects, appended by emit() in the order in which they happen, taken away by collect(). The performer
-# carries them out: it sends events, fetches NCCOs, writes files, opens WebSockets. What takes time comes back as
-# another operation, at the moment at which it comes.
+# Output: effects, which emit() appends in the order in which they happen, and which collect() takes away. The
+# performer carries the effects out: it sends events, fetches NCCOs, writes files and opens WebSockets. The outcome
+# of a slow effect comes back later, as another operation.
 #
-# Replies: an event whose reply may carry an NCCO waits in _waiting with the function to call. The performer must hand
-# back each such event exactly once (replied()), also if there was no URL or no answer: the flow waits for it. The key
-# is the identity of the event; the entry holds the event too, so that no other can get the same id.
+# Replies: an event whose reply may carry an NCCO waits in _waiting, with the function to call. The performer must
+# hand back each such event exactly once (replied()), even if there was no URL or no answer, because a flow waits for
+# the reply. The key of an entry is the identity of the event. The entry also holds the event itself, so that no
+# other object can get the same identity.
 #
-# Determinism: ids come from one random generator, seeded, in the order in which things are made. With the same seed,
-# and the same operations at the same moments, ids, effects and their order are the same. The host clock is read for
-# ``made_at`` of new records only, which decides nothing in here.
+# Determinism: ids come from one seeded random generator, in the order in which objects are created. With the same
+# seed, and the same operations at the same moments, the ids, the effects and the order of effects are the same. The
+# host clock is read only for ``made_at`` of new records, and nothing in the exchange depends on that value.
 
 from __future__ import annotations
 
@@ -38,17 +40,17 @@ from voicectl.sandbox.telephony.state import Conversation, Leg
 
 
 class Base:
-    """The records, the call clock, and the effects so far.
+    """The records, the call clock, and the effects that are not performed yet.
 
     Args:
-        seed: The seed of ids: the same seed and the same operations give the same ids.
+        seed: The seed of the ids. The same seed and the same operations give the same ids.
         now: The present moment of the call clock, in milliseconds since 1970.
-        host_time: Returns the Unix seconds of the host clock, kept with each new record.
+        host_time: Returns the time of the host clock in Unix seconds, which is kept with each new record.
 
     Attributes:
-        legs: Every leg, by uuid, in the order they were made. Records are kept for ever.
+        legs: All legs by UUID, in the order of their creation. Legs are never removed.
         live: The legs that have not ended.
-        conversations: The conversations that exist, by uuid.
+        conversations: The conversations that exist, by UUID.
         agenda: The timers.
     """
 
@@ -68,21 +70,21 @@ class Base:
         return self.agenda.now
 
     def new_uuid(self) -> str:
-        """Make the next id."""
+        """Return a new UUID from the seeded generator."""
         return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
 
     def schedule(self, leg: Leg, seconds: float, do: Callable[[], object]) -> Timer:
-        """Call *do* in *seconds* unless *leg* has ended by then."""
+        """Call *do* after *seconds*, unless *leg* has ended by then, and return the timer."""
         timer = self.agenda.after(seconds, do)
         leg.timers.append(timer)
         return timer
 
     def emit(self, effect: Effect) -> None:
-        """Add *effect* to those to be performed."""
+        """Add *effect* to the effects that are to be performed."""
         self._effects.append(effect)
 
     def collect(self) -> list[Effect]:
-        """Return the effects so far, in order, and forget them."""
+        """Return the effects since the last call of this method, in order."""
         effects, self._effects = self._effects, []
         return effects
 
@@ -100,8 +102,9 @@ class Base:
             leg: The leg that the event is about.
             kind: The kind of event, for the log.
             fields: The body of the event.
-            webhook: The webhook; None: that of the leg's events.
-            on_reply: Given if the reply may carry an NCCO: called with it, or with None.
+            webhook: The webhook to use, or None for the webhook of the leg's events.
+            on_reply: Called with the NCCO from the reply, or with None if the reply has none. Leave this out if the
+                reply cannot carry an NCCO.
         """
         event = Event(
             at=self.now,
@@ -117,17 +120,20 @@ class Base:
         self.emit(event)
 
     def replied(self, event: Event, actions: Actions | None) -> None:
-        """Pass on the NCCO from the reply to *event*; None if there was none. An empty NCCO counts as none."""
+        """Call the function that waits for the reply to *event*.
+
+        *actions* is the NCCO from the reply, or None if the reply has no NCCO. An empty NCCO counts as none.
+        """
         _, on_reply = self._waiting.pop(id(event))
         on_reply(actions)
 
     def send_error(self, uuid: str, reason: str) -> None:
-        """Send an ``error`` event: the flow of the leg cannot go on as it was written."""
+        """Send an ``error`` event for the leg *uuid*, whose flow cannot go on as written."""
         leg = self.legs[uuid]
         self.send_event(leg, Kind.ERROR, events.error(leg, self.now, reason))
 
     def note(self, conversation: Conversation, type_: str, leg: Leg | None, **body: Any) -> None:
-        """Record an event of *conversation*, caused by *leg* or, if that is None, by the platform."""
+        """Record an event of *conversation* that was caused by *leg*, or by the platform if *leg* is None."""
         self.emit(
             Note(
                 at=self.now,
@@ -140,5 +146,5 @@ class Base:
         )
 
     def remark(self, leg: Leg, reason: str) -> None:
-        """Log why the flow of *leg* did not go as it was written."""
+        """Log why the flow of *leg* did not run as written."""
         self.emit(Remark(at=self.now, uuid=leg.uuid, reason=reason))

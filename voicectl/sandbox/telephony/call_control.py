@@ -1,7 +1,6 @@
-"""The life of a leg: made, ringing, answered, running its flow, ended.
+"""The life of a leg: its creation, ringing, answer, flow and end.
 
-Call control does what follows from a request by itself; the :mod:`~voicectl.sandbox.telephony.exchange` takes the
-requests.
+The :mod:`~voicectl.sandbox.telephony.exchange` accepts the requests, and call control does what follows from them.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from voicectl.voice.call import FINAL, NEXT, CallStatus
 from voicectl.voice.endpoint import label
 
 MAY_BRING_FALLBACK = FINAL - {CallStatus.COMPLETED, CallStatus.CANCELLED}
-"""The ends of a synchronous ``connect`` after which the reply to the event may carry another NCCO."""
+"""The final statuses of a synchronous ``connect`` for which the reply to the event may carry another NCCO."""
 
 _REASON = {
     CallStatus.COMPLETED: "ok",
@@ -39,23 +38,23 @@ _REASON = {
 }
 
 INBOUND_ANSWERED_AFTER = 1.0
-"""Seconds of ringing before the platform answers an inbound call."""
+"""How long an inbound call rings before the platform answers it, in seconds."""
 
 
 class IllegalMove(Exception):
-    """The new status may not follow the present one; nothing was changed."""
+    """The new status may not follow the present status. Nothing was changed."""
 
 
 class CallControl:
-    """The legs, from their creation to their end.
+    """The control of all legs, from their creation to their end.
 
     Args:
         base: The records and the call clock.
         media: The sounds.
         rooms: The conversations.
         number: The account's own number, the default caller.
-        may_dial: Called before each ``connect`` dials; returns False over the rate limit.
-        knows_user: Returns True if an application has an app user of this name, in this region.
+        may_dial: Called before each ``connect`` dials. Returns False if the rate limit is exceeded.
+        knows_user: Takes a user name, an application id and a region. Returns True if there is such an app user.
     """
 
     def __init__(
@@ -76,7 +75,10 @@ class CallControl:
         self._knows_user = knows_user
 
     def place(self, order: Order, conversation: Conversation, *, dialled_by: FlowRun | None = None) -> Leg:
-        """Call the party of *order*: it rings or declines, or its WebSocket is opened."""
+        """Place the outbound call of *order*, and return its leg.
+
+        The party then rings or declines. If the party is a WebSocket, a connection to it is opened.
+        """
         leg = self._new_leg(order, conversation, Direction.OUTBOUND)
         leg.flow.pending, leg.flow.dialled_by = order.flow, dialled_by
         refusal = leg.far_end.refusal
@@ -93,7 +95,7 @@ class CallControl:
         return leg
 
     def receive(self, order: Order, conversation: Conversation) -> Leg:
-        """Receive the call of a party, which rings at once."""
+        """Receive the inbound call of *order*, which rings at once, and return its leg."""
         leg = self._new_leg(order, conversation, Direction.INBOUND)
         self._set_status(leg, CallStatus.RINGING)
         if order.flow is None or isinstance(order.flow, Webhook):
@@ -103,7 +105,11 @@ class CallControl:
         return leg
 
     def dial(self, caller: Leg, dial: Dial, run: FlowRun) -> Leg | None:
-        """Call a party into the conversation of *caller*, for *run*; return None over the rate limit."""
+        """Call a party into the conversation of *caller*, for *run*.
+
+        Returns:
+            The leg of the party, or None if the rate limit is exceeded.
+        """
         if not self._may_dial():
             self._base.send_error(caller.uuid, "connect: over the limit of new calls per second")
             return None
@@ -114,7 +120,7 @@ class CallControl:
         return self.place(order, caller.conversation, dialled_by=run)
 
     def fetch(self, leg: Leg, webhook: Webhook | None, purpose: Purpose) -> None:
-        """Ask *webhook*, or the ``answer_url`` of the application, for an NCCO for *leg*."""
+        """Ask *webhook* for an NCCO for *leg*. If *webhook* is None, ask the application's ``answer_url``."""
         leg.flow.pending = None
         leg.flow.awaiting = Fetch(
             at=self._base.now,
@@ -128,7 +134,7 @@ class CallControl:
         self._base.emit(leg.flow.awaiting)
 
     def fetched(self, fetch: Fetch) -> Leg | None:
-        """Return the leg that *fetch* is for; None if it has ended or was given another NCCO since."""
+        """Return the leg that *fetch* is for, or None if the leg has ended or was given another NCCO since."""
         leg = self._base.live.get(fetch.uuid)
         if leg is None or leg.flow.awaiting is not fetch:
             return None
@@ -136,7 +142,7 @@ class CallControl:
         return leg
 
     def answer(self, leg: Leg) -> None:
-        """Answer an outbound *leg*: its party picks up."""
+        """Answer the outbound *leg*, whose party picks up."""
         leg.cancel_timers()
         self._set_answered(leg)
         detection = leg.detection
@@ -150,12 +156,15 @@ class CallControl:
             self._begin_pending(leg)
 
     def pick_up_for(self, leg: Leg) -> None:
-        """Answer an inbound call that still rings: its flow has reached an action that needs an answered call."""
+        """Answer *leg* if it is inbound and still rings.
+
+        This is called when the flow of *leg* has reached an action that needs an answered call.
+        """
         if leg.direction is Direction.INBOUND and leg.status is CallStatus.RINGING:
             self._set_answered(leg)
 
     def begin(self, leg: Leg, actions: Actions) -> None:
-        """Run *actions* on *leg*; on an inbound leg, after its ringing time."""
+        """Run *actions* on *leg*. An inbound leg runs them after its ringing time."""
         if leg.direction is Direction.INBOUND:
             rung = (self._base.now - leg.created) / 1000
             self._base.schedule(leg, max(0, INBOUND_ANSWERED_AFTER - rung), partial(self._run, leg, actions))
@@ -163,7 +172,10 @@ class CallControl:
             self._run(leg, actions)
 
     def run_instead(self, leg: Leg, actions: Actions) -> None:
-        """Replace the NCCO of *leg* with *actions*; it leaves its conversation and its partner."""
+        """Replace the NCCO of *leg* with *actions*.
+
+        The leg leaves its conversation, and any ``connect`` between it and another leg ends.
+        """
         leg.flow.pending = leg.flow.awaiting = None
         leg.flow.abandon()
         leg.flow.leave_caller()
@@ -172,7 +184,7 @@ class CallControl:
         self._run(leg, actions)
 
     def whisper(self, leg: Leg, actions: Actions) -> None:
-        """Run *actions* for the callee of a ``connect`` alone, before it joins its caller."""
+        """Run *actions* for the callee of a ``connect`` alone, before the callee joins its caller."""
         self._start(leg, actions, partial(self.join_caller, leg))
 
     def join_caller(self, leg: Leg) -> None:
@@ -183,22 +195,22 @@ class CallControl:
             leg.flow.dialled_by.callee_joined()
 
     def finish(self, leg: Leg) -> None:
-        """End *leg* from the platform's side: ``cancelled`` before the answer, ``completed`` after it."""
+        """End *leg* from the platform's side, as ``cancelled`` before the answer and as ``completed`` after it."""
         if leg.is_up:
             self.end(leg, CallStatus.COMPLETED, disconnected_by="platform", sip_code=200)
         else:
             self.end(leg, CallStatus.CANCELLED)
 
     def refuse(self, leg: Leg, refusal: Refusal) -> None:
-        """End *leg*, whose party does not answer, as *refusal* says."""
+        """End *leg*, whose party does not answer, with the status and the reason in *refusal*."""
         self.end(leg, refusal.status, detail=refusal.detail, sip_code=refusal.sip_code)
 
     def party_hangs_up(self, leg: Leg) -> None:
-        """End *leg*, which is answered: its party hangs up."""
+        """End the answered *leg*, whose party hangs up."""
         self.end(leg, CallStatus.COMPLETED, disconnected_by="user", sip_code=200)
 
     def end(self, leg: Leg, status: CallStatus, **why: Any) -> None:
-        """End *leg* with *status*, and everything it is doing."""
+        """End *leg* with *status*, and stop everything that the leg is doing."""
         on_reply = None
         if leg.order.is_synchronous and status in MAY_BRING_FALLBACK:
             on_reply = leg.flow.leave_caller_waiting()
@@ -239,7 +251,7 @@ class CallControl:
 
     def _ring(self, leg: Leg) -> None:
         self._set_status(leg, CallStatus.RINGING)
-        # Set before the timer of the answer, so that the time-out wins at the same moment.
+        # This timer is set before that of the answer, so that the time-out comes first if both are due together.
         self._base.schedule(leg, leg.order.ringing_timer, partial(self.end, leg, CallStatus.TIMEOUT))
         if leg.far_end.refusal is not None:
             self._refuse_in(leg, leg.far_end.refusal)
@@ -266,7 +278,7 @@ class CallControl:
     def _report_detection(
         self, leg: Leg, detection: Detection, event: DetectionEvent, *, starts_flow: bool
     ) -> None:
-        """Report a result of machine detection; the flow may wait for the reply."""
+        """Report a result of machine detection. The flow may wait for the reply."""
         is_advanced = detection.mode is not None
         if event.status == CallStatus.MACHINE:
             leg.status = CallStatus.MACHINE
@@ -279,9 +291,9 @@ class CallControl:
             self.finish(leg)
 
     def _run_if_given(self, leg: Leg, actions: Actions | None, *, starts_flow: bool) -> None:
-        """Run the NCCO of a reply in place of the present one, in the same conversation.
+        """Run the NCCO of a reply in place of the present NCCO, in the same conversation.
 
-        If the reply has none and *starts_flow* is set, begin the flow that waits for the reply.
+        If the reply has no NCCO and *starts_flow* is set, begin the flow that waits for the reply.
         """
         if not leg.is_up:
             return
@@ -336,5 +348,5 @@ class CallControl:
 
 
 def _kind(leg: Leg) -> str:
-    """Return the prefix of the conversation events about the connection of *leg*."""
+    """Return ``rtc`` or ``sip``, the prefix of the conversation events about the connection of *leg*."""
     return "rtc" if leg.to["type"] == "app" else "sip"

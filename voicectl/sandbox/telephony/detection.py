@@ -1,4 +1,4 @@
-"""Machine detection: the events that report a person or a machine, and their times.
+"""Machine detection: the events that report a person or a machine, and when these events happen.
 
 Source: Voice API reference, "machine detection" (standard and advanced).
 """
@@ -23,7 +23,7 @@ class Behavior(StrEnum):
 
 
 class Mode(StrEnum):
-    """The modes of advanced detection; the standard one acts like ``default`` without the beep."""
+    """The modes of advanced detection. Standard detection acts like ``default`` but does not report the beep."""
 
     DETECT = "detect"
     DETECT_BEEP = "detect_beep"
@@ -32,10 +32,10 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectionEvent:
-    """One event of machine detection.
+    """An event of machine detection.
 
     Attributes:
-        after: Seconds from the answer.
+        after: How long after the answer the event happens, in seconds.
         status: ``human`` or ``machine``.
         sub_state: ``beep_start``, ``beep_timeout`` or None.
     """
@@ -50,9 +50,9 @@ class Detection:
     """The machine detection that a call requests.
 
     Attributes:
-        behavior: ``hangup`` ends the call at the first machine event.
-        mode: None for the standard detection.
-        beep_timeout: Seconds to wait for the beep, from the verdict on.
+        behavior: ``hangup`` to end the call at the first machine event, or ``continue`` to go on.
+        mode: The mode of advanced detection, or None for standard detection.
+        beep_timeout: How long to wait for the beep after a machine is detected, in seconds.
     """
 
     behavior: Behavior
@@ -61,11 +61,11 @@ class Detection:
 
     @property
     def waits(self) -> bool:
-        """True if the flow starts only after the last event."""
+        """True if the flow starts only after the last detection event."""
         return self.mode in (Mode.DETECT, Mode.DETECT_BEEP)
 
     def expected_events(self, far_end: FarEnd) -> list[DetectionEvent]:
-        """Return the events for a call that *far_end* answers, in order; at least one."""
+        """Return the detection events of a call that *far_end* answers, in order. There is always at least one."""
         if not far_end.is_machine:
             return [DetectionEvent(after=HUMAN_AFTER, status="human")]
         verdict = DetectionEvent(after=MACHINE_AFTER, status="machine")

@@ -1,6 +1,6 @@
-"""Effects: the actions that the exchange leaves to others, since it knows neither files nor sockets.
+"""Effects: actions that the exchange leaves to others, because it uses no files or sockets itself.
 
-``Exchange.collect`` returns them in the order in which they must be performed.
+``Exchange.collect`` returns the effects in the order in which they must be performed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Purpose(StrEnum):
 
 
 class Kind(StrEnum):
-    """The kinds of event, in the words of the log."""
+    """The kinds of events, as the sandbox's log names them."""
 
     STATUS = "status"
     TRANSFER = "transfer"
@@ -39,12 +39,13 @@ class Event:
     """Send an event to a webhook.
 
     Attributes:
-        at: Milliseconds of the call clock.
-        uuid: The leg that the event is about, even if *fields* do not name it.
+        at: The moment of the effect, in milliseconds of the call clock.
+        uuid: The UUID of the leg that the event is about, even if *fields* do not contain it.
         application_id: The application of the leg.
         fields: The body of the event.
-        webhook: The webhook; None: the application's ``event_url``.
-        may_bring_ncco: True if the flow waits for the reply. Call ``Exchange.replied`` then, even without a URL.
+        webhook: The webhook to use, or None for the application's ``event_url``.
+        may_bring_ncco: True if the flow waits for the reply. ``Exchange.replied`` must then be called, even if there
+            is no URL.
     """
 
     at: int
@@ -61,11 +62,11 @@ class Fetch:
     """Ask a webhook for an NCCO, and pass the result to ``Exchange.resume`` or ``Exchange.give_up``.
 
     Attributes:
-        at: Milliseconds of the call clock.
-        region: The region of the leg, such as ``na-east``: its host is the ``region_url`` of the request.
-        webhook: The webhook; None: the application's ``answer_url``.
-        parameters: The answer parameters except ``region_url``: ``to``, ``from``, ``uuid``, ``conversation_uuid``,
-            ``endpoint_type`` ...
+        at: The moment of the effect, in milliseconds of the call clock.
+        region: The region of the leg, such as ``na-east``. The URL of this region is the request's ``region_url``.
+        webhook: The webhook to ask, or None for the application's ``answer_url``.
+        parameters: The parameters of the request except ``region_url``, such as ``to``, ``from``, ``uuid``,
+            ``conversation_uuid`` and ``endpoint_type``.
     """
 
     at: int
@@ -79,7 +80,7 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remark:
-    """Log why a flow did not go as it was written."""
+    """Log why a flow did not run as written."""
 
     at: int
     uuid: str
@@ -91,12 +92,13 @@ class Note:
     """Record an event of a conversation (Conversation API), and send it to the application's RTC webhook.
 
     Attributes:
-        at: Milliseconds of the call clock.
-        conversation_uuid: ``CON-...``; the conversation may be gone when this is performed.
-        type: ``member:joined``, ``audio:say:done`` ...
-        uuid: The leg whose member caused the event; None: the platform did.
-        body: The part of the body that only the exchange knows, in the platform's field names: ids, texts, digits,
-            reasons.
+        at: The moment of the effect, in milliseconds of the call clock.
+        conversation_uuid: The id of the conversation, ``CON-...``. The conversation may have ended before this effect
+            is performed.
+        type: The type of the event, such as ``member:joined`` or ``audio:say:done``.
+        uuid: The UUID of the leg whose member caused the event, or None if the platform caused it.
+        body: The part of the body that only the exchange knows, such as ids, texts, digits and reasons. The field
+            names are those of the platform.
     """
 
     at: int
@@ -124,14 +126,14 @@ class Open:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Close:
-    """Close the WebSocket of the leg *uuid*, which the platform has ended."""
+    """Close the WebSocket of the leg *uuid*, because the leg has ended."""
 
     uuid: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendSound:
-    """Begin to send *heard* to the WebSocket of the leg *uuid*; keys are sent as messages."""
+    """Begin to send *heard* to the WebSocket of the leg *uuid*. Keys are sent as messages."""
 
     uuid: str
     heard: Heard

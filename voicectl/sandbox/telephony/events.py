@@ -16,10 +16,10 @@ from voicectl.voice.call import CallStatus
 from voicectl.voice.endpoint import label
 
 RATE = Decimal("0.01270000")
-"""Price of every call, in EUR per minute."""
+"""The price of every call, in EUR per minute."""
 
 NETWORK = "23410"
-"""Mobile country and network code (MCCMNC) of every far end."""
+"""The mobile country and network code (MCCMNC) of every far end."""
 
 BAD_NCCO = "Syntax error in NCCO. Invalid value type or action."
 """The ``reason`` of the ``error`` event for an NCCO that cannot be run."""
@@ -28,25 +28,25 @@ _PENNY = Decimal("0.00000001")
 
 
 def duration(leg: Leg) -> int:
-    """Return the billed seconds of a leg that was answered and has ended, rounded up; 0 if it was never answered."""
+    """Return the billed duration of *leg* in seconds, rounded up, or 0 if it was not answered or has not ended."""
     if leg.answered_at is None or leg.ended_at is None:
         return 0
     return max(1, math.ceil((leg.ended_at - leg.answered_at) / 1000))
 
 
 def price(seconds: int) -> str:
-    """Return the price of *seconds* of a call, in EUR."""
+    """Return the price of a call that lasted *seconds*, in EUR."""
     return f"{(RATE * seconds / 60).quantize(_PENNY):f}"  # str() would write 0E-8
 
 
 def parties(leg: Leg) -> dict[str, str]:
-    """Return ``from`` and ``to`` as webhooks show them, as plain text."""
+    """Return ``from`` and ``to`` as plain text, in the format of webhooks."""
     caller, callee = label(leg.from_), label(leg.to)
     return {"from": caller or "Unknown", "to": callee or "Unknown"}
 
 
 def answer(leg: Leg) -> dict[str, str]:
-    """Return the answer parameters except ``region_url``, which only the sender knows."""
+    """Return the parameters of the answer webhook except ``region_url``, which only the sender knows."""
     callers = (
         {"from_user": leg.from_["user"]} if leg.from_.get("type") == "app" else {"from": parties(leg)["from"]}
     )
@@ -62,12 +62,12 @@ def answer(leg: Leg) -> dict[str, str]:
 
 
 def status(leg: Leg, at: int, **more: Any) -> dict[str, Any]:
-    """Return a status event for the present status of *leg*.
+    """Return the event that reports the present status of *leg*.
 
     Args:
-        leg: The leg, already changed.
-        at: Milliseconds of the call clock.
-        more: ``detail``, ``sip_code``, ``disconnected_by``; values of None are left out.
+        leg: The leg, whose status has already changed.
+        at: The moment of the event, in milliseconds of the call clock.
+        more: ``detail``, ``sip_code`` and ``disconnected_by``. Values of None are left out.
     """
     fields: dict[str, Any] = {
         "headers": leg.to.get("headers", {}) if leg.is_socket else {},
@@ -94,7 +94,7 @@ def status(leg: Leg, at: int, **more: Any) -> dict[str, Any]:
 
 
 def detection(leg: Leg, at: int, verdict: str, sub_state: str | None) -> dict[str, Any]:
-    """Return a ``human`` or ``machine`` event of machine detection; it names the leg ``call_uuid``."""
+    """Return a ``human`` or ``machine`` event of machine detection, whose ``call_uuid`` is the UUID of *leg*."""
     fields = {
         "call_uuid": leg.uuid,
         **parties(leg),
@@ -106,7 +106,7 @@ def detection(leg: Leg, at: int, verdict: str, sub_state: str | None) -> dict[st
 
 
 def disconnected(leg: Leg, at: int) -> dict[str, Any]:
-    """Return the event of a WebSocket that its application closed."""
+    """Return the event for a WebSocket that the application closed."""
     return {
         **parties(leg),
         "uuid": leg.uuid,
@@ -118,7 +118,7 @@ def disconnected(leg: Leg, at: int) -> dict[str, Any]:
 
 
 def transfer(leg: Leg, at: int, left: str, entered: str) -> dict[str, Any]:
-    """Return the event of a leg that moved from one conversation to another."""
+    """Return the event for a leg that moved from one conversation to another."""
     return {
         "conversation_uuid_from": left,
         "conversation_uuid_to": entered,
@@ -141,7 +141,7 @@ def taken(leg: Leg, at: int, dtmf: dict[str, Any], speech: dict[str, Any]) -> di
 
 
 def pressed(leg: Leg, at: int, digit: str) -> dict[str, Any]:
-    """Return an ``input`` event of a single key, reported at once."""
+    """Return an ``input`` event for a single key, which is reported at once."""
     return taken(leg, at, {"digits": digit, "timed_out": False}, {"results": []})
 
 
@@ -159,10 +159,10 @@ def recorded(recording: Recording, at: int, url: str, size: int) -> dict[str, An
     """Return a ``record`` event.
 
     Args:
-        recording: A recording that has ended.
-        at: Milliseconds of the call clock.
-        url: ``recording_url``.
-        size: Size of the file, in bytes.
+        recording: The recording, which has ended.
+        at: The moment of the event, in milliseconds of the call clock.
+        url: The ``recording_url`` of the event.
+        size: The size of the file, in bytes.
     """
     return {
         "start_time": rfc3339(recording.started),
@@ -176,7 +176,7 @@ def recorded(recording: Recording, at: int, url: str, size: int) -> dict[str, An
 
 
 def transcribed(recording: Recording, url: str) -> dict[str, Any]:
-    """Return a ``transcribed`` event; it has no timestamp."""
+    """Return a ``transcribed`` event, which has no timestamp."""
     return {
         "conversation_uuid": recording.conversation_uuid,
         "type": "record",

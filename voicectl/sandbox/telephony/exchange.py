@@ -1,7 +1,8 @@
 """The telephone exchange: the operations of the API and of the outside parties.
 
-Pure: it knows no HTTP, no event loop and no clock except the moments it is given. Each operation either succeeds or
-raises and changes nothing. It leaves the rest of the work as effects, which the performer collects.
+The exchange is pure: it uses no HTTP, no event loop and no clock, and knows only the moments that it is given. Each
+operation either succeeds, or raises an exception and changes nothing. The exchange leaves the rest of the work as
+effects, which the performer collects.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from voicectl.voice.call import CallStatus
 
 
 class ExchangeError(Exception):
-    """The leg's state does not allow the operation; nothing was changed."""
+    """The present state does not allow the operation. Nothing was changed."""
 
 
 class LegOver(ExchangeError):
@@ -31,30 +32,30 @@ class LegOver(ExchangeError):
 
 
 class LegNotAnswered(ExchangeError):
-    """The leg is not answered yet, or (where ringing is needed) not ringing."""
+    """The leg is not answered yet or, if the operation needs a ringing leg, does not ring."""
 
 
 class NoAnsweredLeg(ExchangeError):
-    """The conversation has no leg that is answered."""
+    """No leg of the conversation is answered."""
 
 
 class Exchange:
-    """The exchange: its parts, and the operations on its legs.
+    """The telephone exchange, with its parts and the operations on its legs.
 
     Args:
-        seed: The seed of ids: the same seed and the same operations give the same ids.
+        seed: The seed of the ids. The same seed and the same operations give the same ids.
         number: The account's own number, the default caller.
         now: The present moment of the call clock, in milliseconds since 1970.
-        host_time: Returns the Unix seconds of the host clock, kept with each new record.
-        may_dial: Called before each ``connect`` dials; returns False over the rate limit.
-        knows_user: Returns True if an application has an app user of this name, in this region.
-        room_hours: Returns the hours for which an application's rooms stay.
+        host_time: Returns the time of the host clock in Unix seconds, which is kept with each new record.
+        may_dial: Called before each ``connect`` dials. Returns False if the rate limit is exceeded.
+        knows_user: Takes a user name, an application id and a region. Returns True if there is such an app user.
+        room_hours: Takes an application id. Returns how many hours the rooms of that application are kept.
 
     Attributes:
-        legs: Every leg, by uuid, in the order they were made. Records are kept for ever.
+        legs: All legs by UUID, in the order of their creation. Legs are never removed.
         live: The legs that have not ended.
-        conversations: The conversations that exist, by uuid.
-        base: Sends events, and passes on the replies.
+        conversations: The conversations that exist, by UUID.
+        base: Sends events and passes on their replies.
         media: Plays and records sounds.
         rooms: Makes and ends conversations.
         calls: Makes and ends legs.
@@ -86,30 +87,34 @@ class Exchange:
 
     @property
     def next_due(self) -> int | None:
-        """The moment of the next timer; None if none is set."""
+        """The moment of the next timer, or None if no timer is set."""
         return self.base.agenda.next_due
 
     def run(self, until: int) -> None:
-        """Move the call clock to *until*, running the timers on the way in order."""
+        """Move the call clock to *until*, and run the timers that are due by then, in order."""
         self.base.agenda.run(until)
 
     def collect(self) -> list[Effect]:
-        """Return the effects so far, in order, and forget them."""
+        """Return the effects since the last call of this method, in order."""
         return self.base.collect()
 
     def create(self, order: Order, *, application_id: str, region: str = DEFAULT_REGION) -> Leg:
-        """Place an outbound call for an application; it is ``started``, in a conversation of its own."""
+        """Place an outbound call for an application, and return its leg.
+
+        The leg has the status ``started``, and is in a conversation of its own.
+        """
         return self.calls.place(order, self.rooms.new(application_id, region))
 
     def ring(self, order: Order, *, application_id: str, region: str = DEFAULT_REGION) -> Leg:
-        """Receive the call of a party. It rings at once; its flow answers it, after a second at the earliest.
+        """Receive the call of a party, and return its leg.
 
-        The flow is that of the *order*, or comes from the application's ``answer_url``.
+        The call rings at once, and its flow answers it after a second at the earliest. The flow is that of *order*,
+        or comes from the application's ``answer_url`` if *order* has none.
         """
         return self.calls.receive(order, self.rooms.new(application_id, region))
 
     def hangup(self, leg: Leg) -> None:
-        """End *leg*: ``cancelled`` before the answer, ``completed`` after it.
+        """End *leg*, as ``cancelled`` before the answer and as ``completed`` after it.
 
         Raises:
             LegOver: The leg has ended.
@@ -118,7 +123,9 @@ class Exchange:
         self.calls.finish(leg)
 
     def mute(self, leg: Leg, *, on: bool) -> None:
-        """Mute *leg* for the others, or unmute it. A transfer keeps this; repeating it changes nothing.
+        """Mute *leg* for the others, or unmute it.
+
+        A transfer keeps the setting. Repeating the operation changes nothing.
 
         Raises:
             LegOver: The leg has ended.
@@ -128,15 +135,19 @@ class Exchange:
         self.rooms.mute(leg, on=on)
 
     def earmuff(self, leg: Leg, *, on: bool) -> None:
-        """Stop *leg* from hearing the others, or let it hear them again. Lasts and raises as :meth:`mute`."""
+        """Stop *leg* from hearing the others, or let it hear them again.
+
+        A transfer keeps the setting. Raises the same exceptions as :meth:`mute`.
+        """
         self._require_up(leg)
         self.rooms.earmuff(leg, on=on)
 
     def transfer(self, leg: Leg, flow: Flow) -> None:
-        """Replace the NCCO of *leg*; it moves alone, to the room that the new NCCO names or to a new conversation.
+        """Replace the NCCO of *leg*.
 
-        With a :class:`~voicectl.sandbox.telephony.actions.Webhook` the present NCCO goes on until the new one is
-        there. Raises as :meth:`mute`.
+        The leg moves alone, to the room that the new NCCO names or to a new conversation. If *flow* is a
+        :class:`~voicectl.sandbox.telephony.actions.Webhook`, the present NCCO goes on until the new NCCO arrives.
+        Raises the same exceptions as :meth:`mute`.
         """
         self._require_up(leg)
         if isinstance(flow, Webhook):
@@ -145,30 +156,34 @@ class Exchange:
             self.calls.run_instead(leg, flow)
 
     def talk(self, leg: Leg, prompt: Prompt | None) -> None:
-        """Speak *prompt* to the party of *leg* alone, replacing the last text from REST; None stops it.
+        """Speak *prompt* to the party of *leg* alone, in place of the last text from REST.
 
-        The prompts of its NCCO go on at the same time. Raises as :meth:`mute`.
+        If *prompt* is None, only stop that text. The prompts of the leg's NCCO go on at the same time. Raises the
+        same exceptions as :meth:`mute`.
         """
         self._require_up(leg)
         self.media.play_instead(leg, Sound.SPEECH, prompt)
 
     def stream(self, leg: Leg, prompt: Prompt | None) -> None:
-        """Play an audio file to the party of *leg* alone, as :meth:`talk` speaks a text."""
+        """Play an audio file to the party of *leg* alone, in the same way as :meth:`talk` speaks a text."""
         self._require_up(leg)
         self.media.play_instead(leg, Sound.AUDIO, prompt)
 
     def dtmf(self, leg: Leg, digits: str) -> None:
-        """Play the tones of *digits* to the party of *leg*. Raises as :meth:`mute`."""
+        """Play the tones of *digits* to the party of *leg*. Raises the same exceptions as :meth:`mute`."""
         self._require_up(leg)
         self.media.play(leg, keys(digits))
 
     def listen(self, leg: Leg, url: str | None) -> None:
-        """Set the URL that receives each key that the party presses; None for no URL. Raises as :meth:`mute`."""
+        """Set the URL that receives each key that the party of *leg* presses, or None for no URL.
+
+        Raises the same exceptions as :meth:`mute`.
+        """
         self._require_up(leg)
         self.media.forward_keys(leg, url)
 
     def pick_up(self, leg: Leg) -> None:
-        """Answer a ringing *leg* for its called party.
+        """Answer a ringing *leg* as its called party.
 
         Raises:
             LegOver: The leg has ended.
@@ -182,17 +197,25 @@ class Exchange:
         self.calls.answer(leg)
 
     def press(self, leg: Leg, digits: str) -> None:
-        """Press keys as the party of *leg*; the legs that hear it hear them. Raises as :meth:`mute`."""
+        """Press keys as the party of *leg*, for all legs that hear this leg.
+
+        Raises the same exceptions as :meth:`mute`.
+        """
         self._require_up(leg)
         self.media.press(leg, digits)
 
     def say(self, leg: Leg, text: str) -> None:
-        """Say *text* as the party of *leg*; the legs that hear it hear the text. Raises as :meth:`mute`."""
+        """Say *text* as the party of *leg*, for all legs that hear this leg.
+
+        Raises the same exceptions as :meth:`mute`.
+        """
         self._require_up(leg)
         self.media.speak(leg, speech(text, options={}))
 
     def party_hangs_up(self, leg: Leg) -> None:
-        """Hang up as the party of *leg*. Before the answer, a called party declines and a caller cancels.
+        """Hang up as the party of *leg*.
+
+        Before the answer, a called party declines the call, and a calling party cancels it.
 
         Raises:
             LegOver: The leg has ended.
@@ -209,11 +232,11 @@ class Exchange:
             self.calls.refuse(leg, DECLINED)
 
     def replied(self, event: Event, actions: Actions | None) -> None:
-        """Pass on the NCCO from the reply to *event*; None if there was none."""
+        """Pass on the NCCO from the reply to *event*, or None if the reply has none."""
         self.base.replied(event, actions)
 
     def resume(self, fetch: Fetch, actions: Actions) -> None:
-        """Run the NCCO that *fetch* brought, unless its leg has ended or was given another since."""
+        """Run the NCCO that *fetch* brought, unless the leg has ended or was given another NCCO since."""
         leg = self.calls.fetched(fetch)
         if leg is None:
             return
@@ -225,7 +248,7 @@ class Exchange:
             self.calls.begin(leg, actions)
 
     def give_up(self, fetch: Fetch, reason: str) -> None:
-        """End the call for which *fetch* brought no NCCO, unless it has ended or was given another since.
+        """End the call for which *fetch* brought no NCCO, unless the call has ended or was given another NCCO since.
 
         The callee of a ``connect`` with ``onAnswer`` joins its caller instead.
         """
@@ -239,18 +262,21 @@ class Exchange:
             self.calls.finish(leg)
 
     def socket_opened(self, leg: Leg) -> None:
-        """Answer *leg*: the WebSocket that it calls is connected."""
+        """Answer *leg*, whose WebSocket is connected."""
         if leg.status is CallStatus.STARTED:
             self.calls.answer(leg)
 
     def socket_refused(self, leg: Leg, reason: str) -> None:
-        """End *leg* as ``failed``: the WebSocket that it calls could not be opened."""
+        """End *leg*, whose WebSocket could not be opened, as ``failed``."""
         if leg.status is CallStatus.STARTED:
             self.base.remark(leg, f"websocket: {reason}")
             self.calls.end(leg, CallStatus.FAILED, detail="cannot_route", sip_code=404)
 
     def socket_closed(self, leg: Leg) -> None:
-        """End *leg*, whose WebSocket the application closed; the reply to the event may carry an NCCO."""
+        """End *leg*, whose WebSocket the application closed.
+
+        The reply to the event may carry an NCCO for the caller of the leg.
+        """
         if not leg.is_up:
             return
         on_reply = leg.flow.leave_caller_waiting() or (lambda _actions: None)
@@ -258,7 +284,7 @@ class Exchange:
         self.calls.party_hangs_up(leg)
 
     def record_all(self, conversation: Conversation, order: Record, *, retention_days: int = 31) -> Recording:
-        """Record *conversation* from now on.
+        """Start to record *conversation*, and return the recording.
 
         Raises:
             NoAnsweredLeg: No leg of the conversation is answered.

@@ -1,7 +1,8 @@
-"""The outside party, whose behaviour follows from the last three digits of its number.
+"""The outside party, whose behaviour depends on the last three digits of its number.
 
-Numbers 447700900000-447700900999 are reserved for fiction, so dialling a rehearsal's number for real rings no phone.
-A number outside them, and digits without a rule of their own, act like 000: a person.
+The numbers 447700900000 to 447700900999 are reserved for fiction. If a number from a rehearsal is dialled on the
+real network by mistake, no phone rings. All other numbers, and digits without a rule of their own, act like 000,
+which is a person.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from voicectl.sandbox.telephony.sounds import Prompt, Sound
 from voicectl.voice.call import CallStatus
 
 RINGING_AFTER = 0.5
-"""Seconds from ``started`` to ``ringing``."""
+"""The time from ``started`` to ``ringing``, in seconds."""
 
 PHRASES = (
     "yes",
@@ -28,20 +29,20 @@ PHRASES = (
     "I would like to speak to somebody",
     "please call me back tomorrow",
 )
-"""The phrases of numbers that end in 700, 701 ..., repeated from 710 on."""
+"""The phrases of the numbers that end in 700 to 709. The phrases repeat from 710 on."""
 
 _FICTION = "447700900"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """The failure of a call before it is answered.
+    """The way in which a call fails before it is answered.
 
     Attributes:
-        after: Seconds from ``ringing``, or from ``started`` if it never rings.
+        after: The time until the failure, in seconds, counted from ``ringing`` or, without ringing, from ``started``.
         rings: True if the far end rings first.
-        detail: The platform's word for the reason.
-        sip_code: The carrier's code for the reason.
+        detail: The platform's word for the reason, or None.
+        sip_code: The carrier's SIP code for the reason, or None.
     """
 
     status: CallStatus
@@ -56,13 +57,13 @@ class FarEnd:
     """The behaviour of one outside party.
 
     Attributes:
-        answers_after: Seconds of ringing; None: it does not answer by itself.
-        refusal: The failure of a call to it; None: it can answer.
-        hangs_up_after: Seconds from the answer; None: it stays until the flow ends.
+        answers_after: How long the party rings before it answers, in seconds. None if it does not answer by itself.
+        refusal: The way in which a call to the party fails, or None if the party can answer.
+        hangs_up_after: When the party hangs up, in seconds after the answer. None if it stays until the flow ends.
         is_machine: True if voicemail picks up.
-        beeps_after: Seconds from the answer; None: it never beeps.
-        keys: The keys that it presses when asked, one each time, in turn; empty for none.
-        phrase: The phrase that it says when asked to speak; None for none.
+        beeps_after: When voicemail beeps, in seconds after the answer. None if it never beeps.
+        keys: The keys that the party presses, one each time it is asked, in this order. Empty if it presses none.
+        phrase: The phrase that the party says when it is asked to speak, or None if it says nothing.
     """
 
     answers_after: float | None = 2
@@ -75,7 +76,7 @@ class FarEnd:
 
 
 PERSON = FarEnd()
-"""A person: answers after 2 s, says nothing, stays."""
+"""A person, who answers after 2 s, says nothing and stays on the line."""
 
 DECLINED = Refusal(status=CallStatus.REJECTED, after=2, rings=True, detail="declined", sip_code=603)
 """The failure of a call that its party declines."""
@@ -88,7 +89,7 @@ GREETING = Prompt(
     content={"text": "Nobody can take your call now. Please leave a message after the tone, and hang up."},
     once=6.0,
 )
-"""The greeting of voicemail, before its beep if there is one."""
+"""The greeting of voicemail, which is followed by a beep if there is one."""
 
 _BY_DIGITS = {
     "200": FarEnd(refusal=Refusal(status=CallStatus.BUSY, after=1, sip_code=486)),
@@ -106,8 +107,8 @@ _BY_DIGITS = {
 def called(endpoint: dict[str, Any]) -> FarEnd:
     """Return the behaviour of the party at *endpoint* when it is called.
 
-    For SIP URIs and extensions it follows from the last three digits of the user part, wherever they stand. An app
-    user of any name answers after 1 s; a WebSocket when it is connected.
+    For SIP URIs and extensions, the behaviour depends on the last three digits in the user part, wherever they
+    stand. An app user of any name answers after 1 s. A WebSocket answers when it is connected.
     """
     match endpoint["type"]:
         case "phone":
@@ -119,13 +120,13 @@ def called(endpoint: dict[str, Any]) -> FarEnd:
             user = endpoint.get("user") or endpoint["uri"].partition(":")[2].partition("@")[0]
             return _by_digits(_last_digits(user))
         case "websocket":
-            return FarEnd(answers_after=None)  # it answers when the connection opens
+            return FarEnd(answers_after=None)  # a WebSocket answers when the connection opens
         case _:
             return _by_digits(_last_digits(endpoint["extension"]))
 
 
 def calling(number: str) -> FarEnd:
-    """Return the behaviour of the party at *number* once its own call is answered."""
+    """Return the behaviour of the party at *number* when that party is the caller, after the call is answered."""
     digits = number[-3:] if _is_fiction(number) else ""
     return _by_digits(digits) if digits[:1] in ("1", "5", "7") else PERSON
 

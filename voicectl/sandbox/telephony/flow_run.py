@@ -1,33 +1,37 @@
-"""One leg's run of an NCCO, action by action."""
+"""The run of one leg's NCCO, action by action."""
 
 # How a flow runs
 #
-# A run holds the actions still to come and performs one at a time. go_on() takes the next action and starts it; the
-# end of the action calls go_on() again. Actions end in different ways:
+# A run holds the actions that are still to come, and performs one action at a time. go_on() takes the next action
+# and starts it. When the action ends, go_on() is called again. Actions end in different ways:
 #
-#   - after a time (talk, stream, wait) or at once (asynchronous record and input): a timer on the call clock;
-#   - when a webhook has replied: notify, synchronous input, a synchronous connect whose callee failed or left;
-#   - when something else in the exchange says so: the callee of another connect left, a recording's file is made;
-#   - not by themselves: conversation, transfer and an endless prompt keep the leg until something else moves it.
+#   - After a time (talk, stream, wait) or at once (asynchronous record and input): a timer on the call clock ends
+#     the action.
+#   - When a webhook has replied: notify, synchronous input, and a synchronous connect whose callee failed or left.
+#   - When another part of the exchange reports it: the callee of any other connect has left, or the file of a
+#     synchronous recording has been made.
+#   - Not by themselves: conversation, transfer and an endless prompt keep the leg until something else moves it.
 #
-# After the last action, finished() ends the call; for an onAnswer NCCO it joins the callee to its caller instead.
+# After the last action, finished() ends the call. For an onAnswer NCCO, it joins the callee to its caller instead.
 #
-# Turns: each go_on() and each abandon() begins a new turn. What answers later (a reply, a finished file) is given a
-# function made by _in_this_turn(), which remembers its turn and does nothing in a later one. So a late reply cannot
-# start an action twice or revive a run that was replaced. Timers need no turn: they are cancelled.
+# Turns: each go_on() and each abandon() begins a new turn. A reply or a finished file calls a function made by
+# _in_this_turn(), which remembers its turn and does nothing in a later turn. A late reply can therefore neither start
+# an action twice nor revive a run that was replaced. Timers need no turn, because they are cancelled.
 #
-# Synchronous events: the run sends the event with a function for the reply, and waits. The performer passes on each
-# reply, also an empty or failed one. Without an NCCO the run goes on with its next action; an NCCO replaces the
-# remaining actions. An asynchronous input does not wait: each key is an event of its own while the flow goes on, and
-# an NCCO in a reply interrupts the action under way (replace()), as long as the same input still listens.
+# Synchronous events: the run sends the event with a function for the reply, and waits. The performer passes on every
+# reply, even an empty or failed one. An NCCO in the reply replaces the remaining actions. Without an NCCO, the run
+# goes on with its next action. An asynchronous input does not wait: each key is an event of its own while the flow
+# goes on. An NCCO in a reply to such an event interrupts the present action (replace()), as long as the same input
+# still listens.
 #
-# A connect is two legs. The callee points at the run that dialled it (flow.dialled_by) and reports once: that it has
-# joined, that it has left, or that it has left and the reply to its event decides (callee_asks()).
+# A connect has two legs. The callee refers to the run that dialled it (flow.dialled_by), and reports to that run that
+# it has joined (callee_joined()) and that it has left (callee_left()). If the reply to the callee's last event may
+# carry an NCCO, callee_asks() is called in place of callee_left().
 #
-# bargeIn: the first prompt with bargeIn already listens for the next input. A key or speech stops the prompt and
-# skips those that follow it; the keys and the speech so far count for that input.
+# bargeIn: the first prompt with bargeIn already listens for the next input. A key or speech stops the prompt, and the
+# prompts that follow it are skipped. The keys and the speech so far count for that input.
 #
-# A run ends for good by abandon(): the leg ended, was given another NCCO, or was moved by a transfer action.
+# abandon() ends a run for good: its leg has ended, was given another NCCO, or was moved by a transfer action.
 
 from __future__ import annotations
 
@@ -64,17 +68,17 @@ from voicectl.sandbox.telephony.state import Leg
 P = ParamSpec("P")
 
 MAX_FLOWS = 100
-"""Maximum number of NCCOs that replies may give a leg at one moment of the call clock."""
+"""The maximum number of NCCOs that replies may give a leg at one moment of the call clock."""
 
 
 class Calls(Protocol):
     """The part of call control that a run uses."""
 
     def dial(self, caller: Leg, dial: Dial, run: FlowRun) -> Leg | None:
-        """Call a party into the conversation of *caller*, for *run*; return None if that is refused."""
+        """Call a party into the conversation of *caller*, for *run*; return its leg, or None if refused."""
 
     def pick_up_for(self, leg: Leg) -> None:
-        """Answer an inbound call that still rings."""
+        """Answer *leg* if it is inbound and still rings."""
 
     def finish(self, leg: Leg) -> None:
         """End *leg* from the platform's side."""
@@ -83,11 +87,11 @@ class Calls(Protocol):
 class FlowRun:
     """The run of *actions* on *leg*, one after the other.
 
-    :meth:`abandon` stops it when the leg ends or is transferred.
+    :meth:`abandon` stops the run when the leg ends or is transferred.
 
     Args:
-        leg: The leg that runs them.
-        actions: The actions; the reply to an event may replace them.
+        leg: The leg that runs the actions.
+        actions: The actions. The reply to an event may replace them.
         base: The records and the call clock.
         media: The sounds.
         rooms: The conversations.
@@ -112,7 +116,7 @@ class FlowRun:
         self._rooms = rooms
         self._calls = calls
         self._finished = finished
-        self._turn = 0  # replies to requests of an earlier turn come too late
+        self._turn = 0  # replies to requests from an earlier turn are ignored
         self._action: Action | None = None
         self._timer: Timer | None = None
         self._playing: Heard | None = None
@@ -123,7 +127,7 @@ class FlowRun:
         self._key_listener: Callable[[str], None] | None = None
 
     def go_on(self) -> None:
-        """Begin the next action, or finish after the last one."""
+        """Begin the next action, or finish the run if there is none."""
         self._turn += 1
         self._playing = None
         self._action = action = self._rest.popleft() if self._rest else None
@@ -156,24 +160,30 @@ class FlowRun:
                     self._go_on_in(0)
 
     def callee_joined(self) -> None:
-        """Stop the ringback tone: the callee of the present ``connect`` has joined."""
+        """Stop the ringback tone, because the callee of the present ``connect`` has joined."""
         self._cut()
         self._calls.pick_up_for(self._leg)
 
     def callee_left(self) -> None:
-        """Go on: the callee of the present ``connect`` did not answer, or has left."""
+        """Go on, because the callee of the present ``connect`` did not answer or has left."""
         self._callee = None
         self._cut()
         self._go_on_in(0)
 
     def callee_asks(self) -> OnReply:
-        """Wait for a reply: the callee did not answer, or has left, and the reply to its event may carry an NCCO."""
+        """Wait for a reply, because the callee of the present ``connect`` did not answer or has left.
+
+        The reply to the callee's event may carry an NCCO.
+
+        Returns:
+            The function to call with that NCCO, or with None if the reply has none.
+        """
         self._callee = None
         self._cut()
         return self._in_this_turn(self._replied)
 
     def room_closed(self) -> None:
-        """Go on alone, or end the leg: its conversation has ended."""
+        """Go on alone, or end the leg, because its conversation has ended."""
         if self._rest and self._callee is None:
             self._rooms.leave_room(self._leg)
             self._go_on_in(0)
@@ -181,15 +191,15 @@ class FlowRun:
             self._calls.finish(self._leg)
 
     def replace(self, actions: Actions) -> None:
-        """Stop the action under way, and run *actions* in its place.
+        """Stop the present action, and run *actions* in place of the rest of the NCCO.
 
-        The call of a callee ends with that, unless the first of *actions* moves all legs together.
+        This ends the call of a callee, unless the first of *actions* moves all legs together.
         """
         self.abandon(keep_callee=bool(actions) and isinstance(actions[0], MoveAll))
         self._begin_anew(actions)
 
     def abandon(self, *, keep_callee: bool = False) -> None:
-        """Stop the run, and end the call of its callee; with *keep_callee*, unless the callee has answered."""
+        """Stop the run, and end the call of its callee. With *keep_callee*, a callee that has answered stays."""
         self._turn += 1
         self._cut()
         if self._timer is not None:
@@ -220,7 +230,7 @@ class FlowRun:
             self._go_on_in(action.prompt.seconds)
 
     def _barged_in(self) -> None:
-        """Stop the prompt that plays and go to the ``input``: a key or speech came."""
+        """Stop the present prompt and go on to the ``input``, because a key was pressed or speech was heard."""
         if not isinstance(self._action, Play):
             return
         self._cut()
@@ -310,7 +320,7 @@ class FlowRun:
             self.go_on()
 
     def _in_this_turn(self, do: Callable[P, None]) -> Callable[P, None]:
-        """Return *do* as a function that does nothing once the run is in a later turn."""
+        """Return a function that calls *do*, but does nothing once the run is in a later turn."""
         turn = self._turn
 
         def later(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -322,7 +332,7 @@ class FlowRun:
     def _begin_anew(self, actions: Actions) -> None:
         """Run *actions*, or end the call after *MAX_FLOWS* NCCOs at one moment.
 
-        Replies that bring the same NCCO again and take no time would stop the clock for ever.
+        Without this limit, replies that take no time and always bring the same NCCO would stop the clock for ever.
         """
         self._rest = deque(actions)
         moment, count = self._leg.flow.given
@@ -342,7 +352,7 @@ class FlowRun:
 
 
 def _needs_answer(action: Action) -> bool:
-    """Return True if *action* answers an inbound call; the others leave it ringing."""
+    """Return True if *action* answers an inbound call, and False if it leaves the call ringing."""
     if isinstance(action, Record):
         return action.is_synchronous
     return not isinstance(action, Dial | Notify | Wait)

@@ -1,4 +1,4 @@
-"""``input``: listening to a party until its keys, or its speech, are complete.
+"""The ``input`` action: listen to a party until its keys or its speech are complete.
 
 Source: NCCO reference, "input" and "bargeIn rules".
 """
@@ -19,21 +19,22 @@ from voicectl.sandbox.telephony.state import Leg
 from voicectl.voice.speech import CHARACTERS_PER_SECOND
 
 CONFIDENCE = "0.92"
-"""The confidence of every recognised phrase; a text, as the platform writes it."""
+"""The confidence of every recognised phrase. It is a string because the platform sends a string."""
 
 
 class InputCollector:
     """A collector of the keys or the speech of a party.
 
-    It listens from the moment it is made; its time-outs run from :meth:`begin` on.
+    The collector listens from its creation on. Its time-outs start with :meth:`begin`.
 
     Args:
         leg: The leg that runs the flow.
-        terms: A synchronous ``input``.
+        terms: The settings of a synchronous ``input``.
         base: The records and the call clock.
         media: The sounds.
-        noticed: Called at each key, and each time the party speaks.
-        done: Called once, never before :meth:`begin`, with the ``dtmf`` and the ``speech`` of the event.
+        noticed: Called at each key and each phrase of the party.
+        done: Called once, and never before :meth:`begin`, with the ``dtmf`` and the ``speech`` of the event, and
+            with the recording of the speech or None.
     """
 
     def __init__(
@@ -77,11 +78,11 @@ class InputCollector:
 
     @property
     def is_open(self) -> bool:
-        """True while it listens."""
+        """True while the collector listens."""
         return self._key_pressed in self._leg.audio.key_listeners
 
     def begin(self) -> None:
-        """Start the time-outs: the flow has reached the ``input``."""
+        """Start the time-outs, because the flow has reached the ``input``."""
         self._has_begun = True
         if self._result is not None:
             self._done(*self._result, self._recording)

@@ -19,10 +19,10 @@ _NOTED = {Sound.SPEECH: ("audio:say", "say_id"), Sound.AUDIO: ("audio:play", "pl
 """The conversation event of each kind of prompt, and the name of its id field."""
 
 _REACTION_SECONDS = 1.0
-"""Seconds that a party takes to react, if it is given enough time."""
+"""How long a party takes to react if it has enough time, in seconds."""
 
 _HASH_SECONDS = 0.5
-"""Seconds from a party's key to its ``#``."""
+"""The time between a party's key and the ``#`` after it, in seconds."""
 
 
 class Media:
@@ -32,20 +32,26 @@ class Media:
         self._base = base
 
     def play(self, leg: Leg, prompt: Prompt) -> Heard:
-        """Play *prompt* to the party of *leg*, from now on.
+        """Start to play *prompt* to the party of *leg*, and return the sound.
 
-        An earmuffed leg hears it too: earmuffs only exclude the other legs.
+        An earmuffed leg hears the prompt too, because earmuffs exclude only the other legs.
         """
         return self._play_to(leg.conversation, [leg], prompt, leg)
 
     def play_instead(self, leg: Leg, sound: Sound, prompt: Prompt | None) -> None:
-        """Play *prompt* to the party of *leg* in place of the last one of its kind; None only stops that one."""
+        """Play *prompt* to the party of *leg*, in place of the last prompt of the same kind.
+
+        If *prompt* is None, only stop that last prompt.
+        """
         self.cut(leg.audio.playing.pop(sound, None))
         if prompt is not None:
             leg.audio.playing[sound] = self.play(leg, prompt)
 
     def play_to_all(self, conversation: Conversation, sound: Sound, prompt: Prompt | None) -> None:
-        """Play *prompt* to all parties of *conversation* in place of the last one of its kind; None only stops it."""
+        """Play *prompt* to all parties of *conversation*, in place of the last prompt of the same kind.
+
+        If *prompt* is None, only stop that last prompt.
+        """
         self.cut(conversation.playing.pop(sound, None))
         if prompt is not None:
             legs = [leg for leg in conversation.legs.values() if leg.is_up and leg.is_joined]
@@ -59,7 +65,10 @@ class Media:
                 heard.on_end("stop")
 
     def make_sound(self, leg: Leg, prompt: Prompt) -> Heard:
-        """Make a sound as the party of *leg*, for the legs that hear it; :meth:`end_sound` ends an endless one."""
+        """Make the sound of *prompt* as the party of *leg*, for the legs that hear this leg.
+
+        An endless sound lasts until :meth:`end_sound` is called.
+        """
         heard = self._sound(prompt, leg.uuid)
         leg.audio.said = [each for each in leg.audio.said if each.is_on(self._base.now)] + [heard]
         self._let_hear([other for other in leg.conversation.legs.values() if other.hears(leg)], heard)
@@ -70,30 +79,30 @@ class Media:
         return heard
 
     def end_sound(self, heard: Heard) -> None:
-        """End *heard*: the party that made it is silent again."""
+        """End *heard*, because the party that made it is silent again."""
         heard.cut(self._base.now)
         leg = self._base.live.get(heard.source)
         if leg is not None:
             self._sounds_until(leg, heard.until)
 
     def disconnect(self, leg: Leg) -> None:
-        """Stop the sounds between *leg*, which leaves its conversation, and the others there."""
+        """Stop the sounds between *leg*, which leaves its conversation, and the other legs there."""
         for heard in leg.audio.said:
             self.cut(heard)
         shared = leg.conversation.playing.values()
         for i, heard in enumerate(leg.audio.heard):
             if heard.is_on(self._base.now) and (heard.source != PLATFORM or heard in shared):
-                # End a copy, since other legs may go on hearing the original.
+                # End a copy, because other legs may go on hearing the original.
                 leg.audio.heard[i] = replace(heard, until=self._base.now, on_end=None)
 
     def silence(self, leg: Leg) -> None:
-        """Stop all sounds to and from the party of *leg*, which ends."""
+        """Stop all sounds to and from the party of *leg*, because the leg ends."""
         self.disconnect(leg)
         for heard in leg.audio.heard:
             self.cut(heard)
 
     def speak(self, leg: Leg, prompt: Prompt) -> None:
-        """Say *prompt* as the party of *leg*; the ``input`` actions that listen to it recognise the text."""
+        """Say *prompt* as the party of *leg*. The ``input`` actions that listen to the party recognise the text."""
         heard = self.make_sound(leg, prompt)
         self._base.note(leg.conversation, "audio:speaking:on", leg)
         if prompt.seconds is not None:
@@ -118,17 +127,18 @@ class Media:
                 listener(digit)
 
     def forward_keys(self, leg: Leg, url: str | None) -> None:
-        """Report each key that the party of *leg* presses to *url*; None stops that."""
+        """Report each key that the party of *leg* presses to *url*, or report none if *url* is None."""
         leg.audio.dtmf_url = url
 
     def asked_for_keys(self, leg: Leg, *, within: float, then_hash: bool, while_: Callable[[], bool]) -> None:
-        """Make the party of *leg* press the next of its keys.
+        """Make the party of *leg* press its next key.
 
         Args:
             leg: The leg.
-            within: Seconds that the party has; it reacts after half of them if they are few.
-            then_hash: Press ``#`` afterwards.
-            while_: Returns True while the keys are still wanted; after that the party presses nothing.
+            within: How long the party has to press the key, in seconds. The party reacts after 1 s, or after half of
+                *within* if that is shorter.
+            then_hash: True to press ``#`` afterwards.
+            while_: Returns True while keys are still wanted. The party presses nothing after that.
         """
         pressed = leg.far_end.keys
         if not pressed:
@@ -141,7 +151,7 @@ class Media:
             self._later(leg, after + _HASH_SECONDS, while_, partial(self.press, leg, "#"))
 
     def asked_for_each_key(self, leg: Leg, while_: Callable[[], bool]) -> None:
-        """Make the party of *leg* press all its keys, 1 s apart; it does so once in a call."""
+        """Make the party of *leg* press all its keys, 1 s apart. The party does this only once in a call."""
         if leg.audio.has_pressed_all:
             return
         leg.audio.has_pressed_all = True
@@ -169,14 +179,14 @@ class Media:
         only: str | None = None,
         retention_days: int = 30,
     ) -> Recording:
-        """Start a recording.
+        """Start a recording, and return it.
 
         Args:
-            leg: The leg whose flow records; the recording follows it.
+            leg: The leg whose flow records. Without *of*, the recording follows this leg between conversations.
             order: The settings of the recording.
-            of: A conversation to record instead of following the leg.
-            only: The uuid of the one leg whose party is recorded; None for all.
-            retention_days: Days for which the file is kept.
+            of: The conversation to record, or None to follow the leg.
+            only: The UUID of the only leg whose party is recorded, or None to record all parties.
+            retention_days: How many days the file is kept.
         """
         conversation = of or leg.conversation
         recording = Recording(
@@ -209,7 +219,7 @@ class Media:
         return recording
 
     def stop_recording(self, recording: Recording) -> None:
-        """End a recording and order its file; do nothing if it has ended."""
+        """End *recording* and order its audio file. Do nothing if the recording has ended."""
         if recording.ended is not None:
             return
         recording.ended = self._base.now
@@ -219,12 +229,12 @@ class Media:
         self._base.emit(SaveRecording(recording=recording))
 
     def stop_recordings(self, recordings: list[Recording]) -> None:
-        """End all *recordings* of a leg or of a conversation."""
+        """End all *recordings*, which are those of one leg or of one conversation."""
         for recording in list(recordings):
             self.stop_recording(recording)
 
     def recorded(self, recording: Recording, *, url: str, size: int) -> None:
-        """Report the file of *recording*, of *size* bytes; 0 means that it could not be made."""
+        """Report the file of *recording*, which has *size* bytes. A size of 0 means that it could not be made."""
         leg = self._base.legs[recording.leg_uuid]
         recording.is_kept = True
         if size:
@@ -233,7 +243,7 @@ class Media:
         recording.kept()
 
     def _report_file(self, leg: Leg, recording: Recording, fields: dict[str, Any]) -> None:
-        if recording.only is None:  # else the input event has its URL
+        if recording.only is None:  # otherwise the input event carries the URL
             self._base.send_event(leg, Kind.RECORD, fields, recording.events)
         conversation = self._base.conversations.get(recording.conversation_uuid)
         if conversation is not None:
@@ -249,14 +259,14 @@ class Media:
             )
 
     def transcribed(self, recording: Recording, *, url: str) -> None:
-        """Report the transcription of *recording*."""
+        """Report the transcription of *recording*, which is served at *url*."""
         wanted = recording.order.transcription
         webhook = recording.events if wanted is None else wanted.events or recording.events
         fields = events.transcribed(recording, url)
         self._base.send_event(self._base.legs[recording.leg_uuid], Kind.TRANSCRIBED, fields, webhook)
 
     def _current_sounds(self, leg: Leg, only: str | None) -> Iterator[Track]:
-        """Yield the sounds to and from *leg* that are under way as a recording begins."""
+        """Yield the sounds to and from *leg* that are under way when a recording begins."""
         for heard in leg.audio.heard:
             if heard.source == PLATFORM and heard.is_on(self._base.now) and only is None:
                 yield Track(heard=heard, speaker=None, listener=leg.uuid)
@@ -302,7 +312,7 @@ class Media:
                 self._base.emit(SendSound(uuid=leg.uuid, heard=heard))
 
     def _recordings_of(self, leg: Leg) -> list[Recording]:
-        """Return the recordings of the conversation of *leg* that include its party."""
+        """Return the running recordings that include the party of *leg*."""
         found = list(leg.conversation.recordings)
         for other in leg.conversation.legs.values():
             found += (each for each in other.audio.recordings if each.only in (None, leg.uuid))
@@ -313,7 +323,10 @@ class Media:
             self._await_silence(leg, recording, until)
 
     def _await_silence(self, leg: Leg, recording: Recording, until: int | None) -> None:
-        """Stop *recording* once the party of *leg*, which makes a sound *until* then, is silent for long enough."""
+        """Stop *recording* once the party of *leg* has been silent for long enough.
+
+        The present sound of the party ends at *until*, or has no known end if *until* is None.
+        """
         silence = recording.order.end_on_silence
         if silence is None:
             return

@@ -1,4 +1,4 @@
-"""A recording: the sounds of a conversation that it holds, and its start and end."""
+"""A recording: the sounds that it holds, and its start and end."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Track:
     """One sound in a recording.
 
     Attributes:
-        heard: The sound; it may have begun before the recording and end after it.
-        speaker: The uuid of the leg whose party made it; None for the platform's own prompts.
-        listener: For a prompt of the platform, the leg that it was played to; None: all legs.
+        heard: The sound, which may begin before the recording and end after it.
+        speaker: The UUID of the leg whose party made the sound, or None for a prompt of the platform.
+        listener: The UUID of the leg to which a prompt of the platform was played, or None for all legs.
     """
 
     heard: Heard
@@ -30,24 +30,26 @@ class Recording:
     """A recording of one conversation, or of one party.
 
     Attributes:
-        uuid: ``recording_uuid``.
+        uuid: The ``recording_uuid``.
         file_id: The UUID at the end of ``recording_url``.
-        transcription_id: The UUID at the end of ``transcription_url``; None without a transcription.
-        conversation_uuid: The conversation in which it began.
-        leg_uuid: The leg whose flow began it; for a room, the leg that entered first. The left channel when split.
-        order: The format, channels, transcription and so on.
-        events: Webhook of its events; None: the application's ``event_url``.
-        started: Milliseconds of the call clock.
-        ended: Milliseconds of the call clock; None while it goes on.
-        among: The current recordings of its leg or its conversation, itself included until it ends.
-        tracks: Its sounds, in the order in which they began.
-        only: The one leg whose party is recorded, for ``saveAudio``; None: all.
-        retention_days: Days of the call clock for which the file is kept.
-        url: The URL of its file; None until the file is made, and if making it fails.
-        is_kept: True once its file is made, or making it has failed.
-        kept: Called at that moment.
-        silence: The timer that stops it after enough silence.
-        timers: Its other timers.
+        transcription_id: The UUID at the end of ``transcription_url``, or None without a transcription.
+        conversation_uuid: The id of the conversation in which the recording began.
+        leg_uuid: The UUID of the leg whose flow began the recording or, for a room, of the leg that entered first. A
+            split recording has the party of this leg on its left channel.
+        order: The settings: format, channels, transcription and so on.
+        events: The webhook of the recording's events, or None for the application's ``event_url``.
+        started: The start, in milliseconds of the call clock.
+        ended: The end, in milliseconds of the call clock, or None while the recording goes on.
+        among: The running recordings of the same leg or the same conversation. They include this recording until
+            it ends.
+        tracks: The recorded sounds, in the order in which they began.
+        only: The UUID of the only leg whose party is recorded, for ``saveAudio``. None to record all parties.
+        retention_days: How many days of the call clock the file is kept.
+        url: The URL of the file. None until the file is made, and if making it fails.
+        is_kept: True once the file is made, or could not be made.
+        kept: Called when ``is_kept`` becomes True.
+        silence: The timer that ends the recording after enough silence, or None.
+        timers: The other timers of the recording.
     """
 
     uuid: str

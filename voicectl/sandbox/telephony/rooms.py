@@ -1,4 +1,4 @@
-"""Rooms and other conversations: legs enter them, leave, are moved, or must leave when they end."""
+"""Rooms and other conversations, and how legs enter them, leave them and move between them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ HOURS = 3600
 
 
 class Rooms:
-    """The conversations. A call's own vanishes when its last leg leaves; a room stays, and waits to start again.
+    """The conversations of the exchange.
+
+    The conversation of a single call vanishes when its last leg leaves. A room stays, and can start again.
 
     Args:
         base: The records and the call clock.
         media: The sounds.
         finish: Ends a leg from the platform's side.
-        hours: Returns the hours for which an application's rooms stay.
+        hours: Takes an application id. Returns how many hours the rooms of that application are kept.
     """
 
     def __init__(
@@ -35,11 +37,14 @@ class Rooms:
         self._named: dict[tuple[str, str, str | None], Conversation] = {}
 
     def find(self, name: str, application_id: str, region: str) -> Conversation | None:
-        """Return the room *name*, or None."""
+        """Return the room *name*, or None if there is no such room."""
         return self._named.get((application_id, region, name))
 
     def new(self, application_id: str, region: str, name: str | None = None) -> Conversation:
-        """Make the conversation of one call or, with a *name* that is free in its region, a room."""
+        """Create the conversation of a single call or, if there is a *name*, a room.
+
+        The *name* must be free in the region.
+        """
         conversation = Conversation(
             uuid=f"CON-{self._base.new_uuid()}",
             application_id=application_id,
@@ -55,13 +60,19 @@ class Rooms:
         return conversation
 
     def create(self, name: str | None, *, application_id: str, region: str) -> Conversation:
-        """Make a room for the Conversation API. Its *name* must be free; None: generate one."""
+        """Create a room for the Conversation API.
+
+        The *name* must be free in the region. If it is None, a name is generated.
+        """
         return self.new(application_id, region, name or f"NAM-{self._base.new_uuid()}")
 
     def rename(self, conversation: Conversation, name: str) -> None:
-        """Give *conversation* a *name* that is free in its region. A call's own conversation becomes a room."""
+        """Give *conversation* a *name* that is free in its region.
+
+        The conversation of a single call thereby becomes a room.
+        """
         place = conversation.application_id, conversation.region
-        if conversation.name is None:  # a room expires some hours after it becomes one
+        if conversation.name is None:  # a conversation expires some hours after it becomes a room
             seconds = self._hours(conversation.application_id) * HOURS
             self._base.agenda.after(seconds, lambda: self._expire(conversation))
         else:
@@ -70,7 +81,7 @@ class Rooms:
         self._named[*place, name] = conversation
 
     def delete(self, conversation: Conversation) -> None:
-        """End all legs of *conversation*, and the conversation."""
+        """End all legs of *conversation*, and then the conversation itself."""
         for leg in list(conversation.legs.values()):
             if not leg.is_over:
                 self._finish(leg)
@@ -85,30 +96,39 @@ class Rooms:
         self._base.note(conversation, "member:joined" if leg.is_up else "member:invited", leg)
 
     def leave(self, leg: Leg, reason: str) -> None:
-        """Take *leg* out of its conversation, which may end with it. The record of the leg still names it."""
+        """Take *leg* out of its conversation, which may end as a result.
+
+        The record of the leg still names that conversation.
+        """
         self._clean_up(leg.conversation, self._take_out(leg, reason))
 
     def admit(self, leg: Leg) -> None:
-        """Connect *leg* to the others of its conversation, in both directions."""
+        """Connect *leg* to the other legs of its conversation, in both directions."""
         leg.is_joined = True
 
     def mute(self, leg: Leg, *, on: bool) -> None:
-        """Mute *leg* for the others, or unmute it. A transfer keeps this; repeating it changes nothing."""
+        """Mute *leg* for the others, or unmute it.
+
+        A transfer keeps the setting. Repeating the operation changes nothing.
+        """
         if leg.is_muted is not on:
             leg.is_muted = on
             self._base.note(leg.conversation, f"audio:mute:{'on' if on else 'off'}", leg, rtc_id=leg.uuid)
 
     def earmuff(self, leg: Leg, *, on: bool) -> None:
-        """Stop *leg* from hearing the others, or let it hear them again. Lasts as :meth:`mute`."""
+        """Stop *leg* from hearing the others, or let it hear them again.
+
+        A transfer keeps the setting. Repeating the operation changes nothing.
+        """
         if leg.is_earmuffed is not on:
             leg.is_earmuffed = on
             self._base.note(leg.conversation, f"audio:earmuff:{'on' if on else 'off'}", leg, rtc_id=leg.uuid)
 
     def join(self, leg: Leg, room: Join) -> bool:
-        """Bring *leg* into a room, and start the room if the leg may do that.
+        """Move *leg* to a room, and start the room if the leg may start it.
 
         Returns:
-            False if the room is full; the leg stays where it is.
+            True, or False if the room is full. The leg then stays where it is.
         """
         place = leg.application_id, leg.region
         conversation = self.find(room.name, *place) or self.new(*place, room.name)
@@ -131,14 +151,14 @@ class Rooms:
         return True
 
     def leave_room(self, leg: Leg) -> None:
-        """Bring *leg* into a new conversation of its own."""
+        """Move *leg* to a new conversation of its own."""
         self._move(leg, self.new(leg.application_id, leg.region), Seat())
 
     def move_all(self, leg: Leg, move: MoveAll) -> bool:
-        """Move all legs of the conversation of *leg* to another, whose flow governs them from then on.
+        """Move all legs of the conversation of *leg* to another conversation, where they have no flow of their own.
 
         Returns:
-            False if that conversation does not exist or would be too full; no leg moves.
+            True, or False if the other conversation does not exist or would hold too many legs. Then no leg moves.
         """
         left = leg.conversation
         target = self._base.conversations.get(move.conversation_uuid)
@@ -195,7 +215,7 @@ class Rooms:
         return turned_out
 
     def _clean_up(self, left: Conversation, turned_out: list[Leg]) -> None:
-        """Close a conversation that is empty, and end or continue the legs that had to leave it."""
+        """Close the conversation *left* if it is empty, and end or continue the legs that had to leave it."""
         if not left.legs:
             self._close(left)
         for each in turned_out:
@@ -212,7 +232,10 @@ class Rooms:
                     self._finish(each)
 
     def _close(self, conversation: Conversation) -> None:
-        """Close a conversation whose last leg has left: a call's own vanishes, a room waits to start again."""
+        """Close a conversation whose last leg has left.
+
+        The conversation of a single call vanishes. A room stays, and can start again.
+        """
         self._media.stop_recordings(conversation.recordings)
         for sound in Sound:
             self._media.cut(conversation.playing.get(sound))

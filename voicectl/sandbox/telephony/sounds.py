@@ -1,7 +1,8 @@
-"""The sounds that a party hears: prompts, and the record of each with its start and end.
+"""The sounds that a party hears: prompts, and records of when they were heard.
 
-The sandbox synthesises and downloads nothing. Speech lasts as long as :func:`voicectl.voice.speech.seconds` says, an
-audio file :data:`STREAM_SECONDS` (its length is not known without fetching it), a key :data:`KEY_SECONDS`.
+No sound is synthesised or downloaded during a call, so the durations are estimates. Speech lasts as long as
+:func:`voicectl.voice.speech.seconds` returns, an audio file lasts :data:`STREAM_SECONDS`, and a key lasts
+:data:`KEY_SECONDS`.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ KEY_SECONDS = 0.26
 PAUSE_SECONDS = 0.5
 BEEP_SECONDS = 0.5
 LONGEST_SPEECH_SECONDS = 86_400.0
-"""Limit on the length of a text with SSML breaks: that of the longest call."""
+"""The maximum duration of a text with SSML breaks, in seconds. It equals that of a call."""
 
 PLATFORM = "platform"
-"""The source of sounds that no party makes."""
+"""The source of a sound that no party makes."""
 
 
 class Sound(StrEnum):
@@ -40,8 +41,8 @@ class Pcm:
     """Audio that arrives piece by piece from a WebSocket.
 
     Attributes:
-        rate: Samples a second.
-        samples: Signed 16-bit little-endian, one channel; it grows.
+        rate: The number of samples per second.
+        samples: The audio so far, as signed 16-bit little-endian samples of one channel.
     """
 
     rate: int
@@ -53,11 +54,11 @@ class Prompt:
     """A sound to play to a party, once, several times or for ever.
 
     Attributes:
-        content: Its ``text``, ``url`` or ``digits``.
-        once: Seconds that it takes to play it once.
-        loop: Number of times to play it; 0 for endless.
-        options: ``loop``, ``level``, ``language`` and the like, as they were given.
-        pcm: The audio itself, if it came from a WebSocket.
+        content: The ``text``, ``url`` or ``digits`` of the prompt.
+        once: How long it takes to play the prompt once, in seconds.
+        loop: How many times to play the prompt, or 0 to play it without end.
+        options: Options such as ``loop``, ``level`` and ``language``, as they were given.
+        pcm: The audio itself if it comes from a WebSocket, or None.
     """
 
     sound: Sound
@@ -69,7 +70,7 @@ class Prompt:
 
     @property
     def seconds(self) -> float | None:
-        """Seconds that it plays if nothing stops it; None for endless."""
+        """How long the prompt plays if nothing stops it, in seconds. None if it is endless."""
         return self.once * self.loop if self.loop else None
 
 
@@ -85,7 +86,7 @@ def audio(url: str, *, loop: int = 1, options: dict[str, Any]) -> Prompt:
 
 
 def music(url: str) -> Prompt:
-    """Return an endless prompt of music, or of a tone, to wait with."""
+    """Return an endless prompt that plays music or a tone to a waiting party."""
     return Prompt(sound=Sound.MUSIC, content={"url": url}, once=STREAM_SECONDS, loop=0)
 
 
@@ -94,7 +95,7 @@ BEEP = Prompt(sound=Sound.BEEP, content={"beep": "1000 Hz"}, once=BEEP_SECONDS)
 
 
 def keys(digits: str) -> Prompt:
-    """Return a prompt with the tones of *digits*; ``p`` is a pause."""
+    """Return a prompt with the tones of *digits*, in which ``p`` stands for a pause."""
     pauses = digits.count("p")
     once = (len(digits) - pauses) * KEY_SECONDS + pauses * PAUSE_SECONDS
     return Prompt(sound=Sound.KEYS, content={"digits": digits}, once=once)
@@ -102,13 +103,13 @@ def keys(digits: str) -> Prompt:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Heard:
-    """A sound that a party heard, or hears now.
+    """A sound that a party has heard or hears now.
 
     Attributes:
-        at: Its start, in milliseconds of the call clock.
-        until: Its end, past or future; None: it lasts until it is stopped.
-        source: :data:`PLATFORM`, or the uuid of the leg whose party made the sound.
-        on_end: Called with ``done`` when it ends, or with ``stop`` when it is stopped.
+        at: The start of the sound, in milliseconds of the call clock.
+        until: The past or future end of the sound, or None if it lasts until it is stopped.
+        source: :data:`PLATFORM`, or the UUID of the leg whose party made the sound.
+        on_end: Called with ``done`` when the sound ends by itself, or with ``stop`` when it is stopped.
     """
 
     at: int
@@ -118,16 +119,16 @@ class Heard:
     on_end: Callable[[str], None] | None = None
 
     def is_on(self, now: int) -> bool:
-        """Return True if it can be heard at *now*."""
+        """Return True if the sound can be heard at *now*."""
         return self.until is None or self.until > now
 
     def cut(self, now: int) -> None:
-        """End it at *now*, unless it has ended."""
+        """End the sound at *now*, unless it has ended before."""
         if self.is_on(now):
             self.until = now
 
     def to_json(self, now: int) -> dict[str, Any]:
-        """Return ``at``, ``kind``, ``from``, the content, the ``seconds`` heard so far, and the options."""
+        """Return the sound as JSON: ``at``, ``kind``, ``from``, content, ``seconds`` heard so far, and options."""
         end = now if self.until is None else min(self.until, now)
         return {
             "at": rfc3339(self.at),

@@ -1,27 +1,27 @@
 """The state of legs and of the conversations that they share."""
 
-# How a leg lives, and which part owns which of its fields
+# The life of a leg, and which part of the exchange writes which of its fields
 #
-# A leg is one record; each part of the exchange writes its own group of fields, and reads the others':
+# A leg is one record. Each part of the exchange writes its own group of fields, and may read all fields:
 #
-#   - made by call control, then fixed: uuid, direction, application_id, region, to, from_, order, far_end, created,
-#     made_at;
+#   - set once by call control: uuid, direction, application_id, region, to, from_, order, far_end, created, made_at;
 #   - call control: status, answered_at, ended_at;
-#   - call control and the run (flow_run): flow, that is, what the leg runs, and what it waits for;
+#   - call control and the run (flow_run): flow, which holds what the leg runs and what it waits for;
 #   - rooms: conversation, seat, is_joined, is_muted, is_earmuffed;
 #   - media: audio, except for the listeners, which the input actions add and remove;
 #   - base: timers, which Base.schedule() sets and call control cancels.
 #
 # Status: started -> ringing -> answered (-> machine) -> completed, or another final status before the answer (busy,
-# rejected, timeout, cancelled ...). voicectl.voice.call.NEXT lists the moves; CallControl refuses any other. A
-# WebSocket is answered from started, without ringing; an inbound leg is answered by its flow.
+# rejected, timeout, cancelled ...). voicectl.voice.call.NEXT lists the allowed changes, and CallControl refuses all
+# others. A WebSocket goes from started to answered without ringing. An inbound leg is answered by its flow.
 #
-# A leg is in exactly one conversation from its creation to its end. It may be in it without being joined: then it
-# hears no other leg and is not heard, as a callee that still rings or listens to its onAnswer NCCO.
+# A leg is in exactly one conversation from its creation to its end. It may be in a conversation without being joined.
+# Such a leg hears no other leg and is heard by none. Examples are a callee that still rings, and a callee that
+# listens to its onAnswer NCCO.
 #
-# The end (CallControl.end()) follows a fixed order, since each step may report events: the status and its events; the
-# timers; the sounds; the entry in Base.live; the run, with the callee that it dialled; the caller's run, which goes
-# on; the recordings; the conversation. The record itself stays in Base.legs, for the API.
+# The end of a leg (CallControl.end()) follows a fixed order, because each step may report events: the status and its
+# events; the timers; the sounds; the entry in Base.live; the run, with the callee that it dialled; the caller's run,
+# which goes on; the recordings; the conversation. The leg itself stays in Base.legs, for the API.
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ from voicectl.sandbox.telephony.sounds import Heard, Sound
 from voicectl.voice.call import FINAL, CallStatus
 
 DEFAULT_REGION = "na-east"
-"""Default region of calls, unless the application has another."""
+"""The region of a call, unless the application has another region."""
 
 MAX_LEGS = 200
-"""Maximum number of legs in a conversation."""
+"""The maximum number of legs in a conversation."""
 
 
 class Direction(StrEnum):
-    """The direction of a call, as the application sees it: inbound if the party called."""
+    """The direction of a call, as the application sees it. A call from a party is inbound."""
 
     INBOUND = "inbound"
     OUTBOUND = "outbound"
@@ -55,20 +55,21 @@ class Direction(StrEnum):
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Conversation:
-    """A conversation of legs: a call's own, or a room with a name.
+    """A conversation of legs: that of a single call, or a room, which has a name.
 
     Attributes:
-        application_id: The application that it belongs to.
-        region: Its region; a room of the same name in another region is another room.
-        created: Milliseconds of the call clock.
-        made_at: The same moment in Unix seconds of the host clock.
-        name: None for a call's own conversation, which vanishes when the last leg leaves.
-        is_started: False while a room waits for a leg that may start it; until then no leg hears another.
-        is_expired: True for a room whose time is up; it vanishes like a call's own conversation.
-        legs: Its legs, by uuid.
-        recordings: The recordings of it that are running.
-        to_record: The recording to begin once the room has started, with the leg that asked for it.
-        playing: The last prompt of each kind that the API played to all its legs.
+        application_id: The id of the application that the conversation belongs to.
+        region: The region of the conversation. Rooms of the same name in different regions are different rooms.
+        created: The moment of creation, in milliseconds of the call clock.
+        made_at: The moment of creation, in Unix seconds of the host clock.
+        name: The name of a room. None for the conversation of a single call, which vanishes when its last leg
+            leaves.
+        is_started: False while a room waits for a leg that may start it. Until then, no leg hears another.
+        is_expired: True for a room that has reached its maximum age. It vanishes when the last leg leaves.
+        legs: The legs in the conversation, by UUID.
+        recordings: The running recordings of the conversation.
+        to_record: The recording to begin once the room has started, with the leg that asked for it; or None.
+        playing: The last prompt of each kind that the API played to all legs.
     """
 
     uuid: str
@@ -95,7 +96,8 @@ class Seat:
     """The role of a leg in its present conversation; see :class:`voicectl.sandbox.telephony.actions.Join`.
 
     Attributes:
-        is_guest: True if another leg's ``transfer`` brought it. It has no flow, and ends when only guests are left.
+        is_guest: True if a ``transfer`` action moved the leg here. Such a leg has no flow. In the conversation of a
+            single call, it ends when only guests are left.
     """
 
     ends: bool = False
@@ -105,34 +107,34 @@ class Seat:
 
 
 class RunningFlow(Protocol):
-    """The run of a leg's NCCO, as other parts of the exchange use it."""
+    """The run of a leg's NCCO, as the other parts of the exchange use it."""
 
     def callee_joined(self) -> None:
-        """Note that the callee of the present ``connect`` has joined."""
+        """Tell the run that the callee of the present ``connect`` has joined."""
 
     def callee_left(self) -> None:
-        """Go on: the callee of the present ``connect`` did not answer, or has left."""
+        """Go on, because the callee of the present ``connect`` did not answer or has left."""
 
     def callee_asks(self) -> OnReply:
-        """Act as :meth:`callee_left`, but only when the returned function is called with an NCCO or None."""
+        """Act like :meth:`callee_left`, but go on only when the returned function is called with an NCCO or None."""
 
     def room_closed(self) -> None:
-        """Go on alone, or end the leg: its conversation has ended."""
+        """Go on alone, or end the leg, because its conversation has ended."""
 
     def abandon(self, *, keep_callee: bool = False) -> None:
-        """Stop the run, and end the call of its callee; with *keep_callee*, unless the callee has answered."""
+        """Stop the run, and end the call of its callee. With *keep_callee*, a callee that has answered stays."""
 
 
 @dataclass(slots=True, eq=False)
 class FlowState:
-    """The flow of a leg; call control and the run itself write it.
+    """The flow of a leg, as written by call control and by the run.
 
     Attributes:
-        pending: The flow to run when answered; None once it has begun or was replaced.
-        run: The run of its NCCO.
-        dialled_by: The run whose ``connect`` made the leg, while that run waits for it.
-        awaiting: The present request for an NCCO; answers to earlier requests are ignored.
-        given: The last moment at which a reply gave it an NCCO, and the number of NCCOs at that moment.
+        pending: The flow to run when the leg is answered. None once that flow has begun or was replaced.
+        run: The run of the leg's NCCO, or None.
+        dialled_by: The run whose ``connect`` created the leg, or None if no run waits for the leg.
+        awaiting: The present request for an NCCO, or None. Answers to earlier requests are ignored.
+        given: The last moment at which a reply gave the leg an NCCO, and the number of NCCOs at that moment.
     """
 
     pending: Flow | None = None
@@ -148,31 +150,31 @@ class FlowState:
             run.abandon(keep_callee=keep_callee)
 
     def leave_caller(self) -> None:
-        """Make the run that dialled the leg, if there is one, go on without it."""
+        """Make the run that dialled the leg, if there is one, go on without the leg."""
         run, self.dialled_by = self.dialled_by, None
         if run is not None:
             run.callee_left()
 
     def leave_caller_waiting(self) -> OnReply | None:
-        """Act as :meth:`leave_caller`, but the run goes on only when the returned function gets a reply."""
+        """Act like :meth:`leave_caller`, but let the run go on only when the returned function is called."""
         run, self.dialled_by = self.dialled_by, None
         return None if run is None else run.callee_asks()
 
 
 @dataclass(slots=True, eq=False)
 class Audio:
-    """The sounds to and from the party of a leg; :class:`~voicectl.sandbox.telephony.media.Media` writes it.
+    """The sounds to and from the party of a leg, as written by :class:`~voicectl.sandbox.telephony.media.Media`.
 
     Attributes:
-        heard: All that it heard, in the order in which the sounds began.
-        said: The sounds that it makes now, and the last one that it made.
-        playing: The last prompt of each kind that REST played to it; also the music while it waits.
-        recordings: The running recordings that its leg's flow began; they follow the leg between conversations.
-        key_listeners: The ``input`` actions that wait for its keys; each is called with every key.
-        speech_listeners: The ``input`` actions that wait for its speech; each is called with every phrase.
-        dtmf_url: The URL of a DTMF listener, which receives each key.
-        inputs_seen: The number of times it was asked for a key.
-        has_pressed_all: True once it was asked for each of its keys.
+        heard: All sounds that the party heard, in the order in which they began.
+        said: The sounds that the party makes now, and the last sound that it made.
+        playing: The last prompt of each kind that REST played to the party, and the music while it waits for a room.
+        recordings: The running recordings that the leg's flow began. They follow the leg between conversations.
+        key_listeners: The functions of ``input`` actions that are called with every key of the party.
+        speech_listeners: The functions of ``input`` actions that are called with every phrase of the party.
+        dtmf_url: The URL of a DTMF listener, which receives each key, or None.
+        inputs_seen: How many times the party was asked for its next key.
+        has_pressed_all: True once the party was asked for all its keys.
     """
 
     heard: list[Heard] = field(default_factory=list)
@@ -191,15 +193,16 @@ class Leg:
     """One party's connection.
 
     Attributes:
-        application_id: The application that it belongs to.
-        region: Its region, as applications name it: ``na-east`` ...
-        to: The callee, as records show it; a websocket's has ``headers``, ``content-type`` and ``authorization`` too.
-        from_: The caller, as records show it.
+        application_id: The id of the application that the leg belongs to.
+        region: The region of the leg, as applications name it, such as ``na-east``.
+        to: The callee, in the format of call records. A WebSocket also has ``headers``, ``content-type`` and
+            ``authorization``.
+        from_: The caller, in the format of call records.
         order: The call as requested.
-        created: Its creation, in milliseconds of the call clock, as all times here.
-        made_at: The creation of its record, in Unix seconds of the host clock.
-        timers: Its timers.
-        is_joined: True if it hears, and can be heard by, the others of its conversation.
+        created: The creation of the leg, in milliseconds of the call clock, as are ``answered_at`` and ``ended_at``.
+        made_at: The creation of the leg, in Unix seconds of the host clock.
+        timers: The timers of the leg.
+        is_joined: True if the leg can hear, and be heard by, the other legs of its conversation.
     """
 
     uuid: str
@@ -231,7 +234,7 @@ class Leg:
 
     @property
     def detection(self) -> Detection | None:
-        """The machine detection that the call requested; None for parties other than phones."""
+        """The machine detection that the call requested, or None. It is None for all parties except phones."""
         return self.order.detection if self.to["type"] == "phone" else None
 
     @property
@@ -246,7 +249,7 @@ class Leg:
 
     @property
     def is_up(self) -> bool:
-        """True if a person or a machine has answered and not hung up."""
+        """True if the call has been answered, by a person or a machine, and has not ended."""
         return self.status in (CallStatus.ANSWERED, CallStatus.MACHINE)
 
     def hears(self, other: Leg) -> bool:
