@@ -1,1 +1,1 @@
-"""Conversations as the Conversation API shows them: users, members and events, beside the legs of the exchange."""
+"""Conversations as the Conversation API shows them, with users, members and events in addition to legs."""

@@ -13,11 +13,14 @@ from voicectl.sandbox.telephony.effects import Note
 from voicectl.sandbox.telephony.state import Conversation
 
 KEPT = 10_000
-"""Minimum number of events kept for one conversation; the oldest are dropped first, and the numbers go on."""
+"""The minimum number of events that are kept for one conversation.
+
+When the oldest events are dropped, the other events keep their numbers.
+"""
 
 
 class MemberState(StrEnum):
-    """The states of a member, in the order in which it passes through them; it may leave without having joined."""
+    """The states of a member, in order. A member may leave without having joined."""
 
     INVITED = "INVITED"
     JOINED = "JOINED"
@@ -25,28 +28,29 @@ class MemberState(StrEnum):
 
     @property
     def event(self) -> str:
-        """The type of the event that reports the state: ``member:joined`` ..."""
+        """The type of the event that reports the state, such as ``member:joined``."""
         return f"member:{self.lower()}"
 
 
 class IllegalState(Exception):
-    """The new state may not follow the present one; nothing was changed."""
+    """The new state may not follow the present state. Nothing was changed."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Member:
-    """One stay of one user in one conversation; a user who comes back is another member.
+    """One stay of one user in one conversation. A user who comes back is a new member.
 
     Attributes:
-        id: ``MEM-...``.
-        leg_uuid: The leg of the member; None for a member made by the API, which has no leg.
-        user: None for the automatic user of a leg.
-        since: The number of its first event.
-        previous: The earlier member of the same leg.
-        times: The moments at which it was ``invited``, ``joined`` and ``left``, in milliseconds of the call clock.
-        initiators: The users who caused these changes, by the same names; those of the platform are left out.
+        id: The id of the member, ``MEM-...``.
+        leg_uuid: The UUID of the member's leg. None for a member that the API created, which has no leg.
+        user: The app user, or None for a leg whose party is not an app user.
+        since: The number of the member's first event.
+        previous: The earlier member of the same leg, or None.
+        times: The moments of the changes to ``invited``, ``joined`` and ``left``, in milliseconds of the call clock.
+        initiators: The users who caused the changes in ``times``, by the same names. Changes that the platform caused
+            are left out.
         given: ``channel``, ``media``, ``knocking_id`` and ``invited_by``, as they were given.
-        reason: The given reason for its removal.
+        reason: The reason that was given for the removal of the member, or None.
     """
 
     id: str
@@ -61,23 +65,27 @@ class Member:
 
     @property
     def state(self) -> MemberState:
-        """The present state."""
+        """The present state of the member."""
         if "left" in self.times:
             return MemberState.LEFT
         return MemberState.JOINED if "joined" in self.times else MemberState.INVITED
 
     def require(self, state: MemberState) -> None:
-        """Check that *state* may follow the present one.
+        """Check that *state* may follow the present state.
 
         Raises:
-            IllegalState: *state* may not follow it.
+            IllegalState: *state* may not follow the present state.
         """
         order = list(MemberState)
         if state is MemberState.INVITED or order.index(state) <= order.index(self.state):
             raise IllegalState(f"{state} may not follow {self.state}")
 
     def become(self, state: MemberState, at: int) -> None:
-        """Change to *state*, at *at*. Raises as :meth:`require`."""
+        """Change to *state* at the moment *at*.
+
+        Raises:
+            IllegalState: *state* may not follow the present state.
+        """
         if self.times:
             self.require(state)
         self.times[state.lower()] = at
@@ -85,14 +93,15 @@ class Member:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class ConversationLog:
-    """A conversation with its members and events; :mod:`voicectl.sandbox.conversations.log` fills it.
+    """A conversation with its members and events, as recorded by :mod:`voicectl.sandbox.conversations.log`.
 
     Attributes:
-        number: Its place in the order of creation, from 1.
+        number: The place of the conversation in the order of creation, from 1.
         settings: ``display_name``, ``image_url``, ``properties``, ``numbers`` and ``callback``, as they were given.
-        updated: The last change of the settings or the name, in milliseconds of the call clock; None: never.
-        members: The members by id, in the order in which they came.
-        deleted: The numbers of the deleted events.
+        updated: The last change of the settings or the name, in milliseconds of the call clock. None if neither has
+            changed.
+        members: All present and former members by id, in the order in which they were added.
+        deleted: The numbers of the deleted events, or None if there are none.
     """
 
     conversation: Conversation
@@ -107,16 +116,16 @@ class ConversationLog:
 
     @property
     def name(self) -> str:
-        """The name; that of a call's own conversation is generated."""
+        """The name of the conversation. It is generated for the conversation of a single call."""
         return self.conversation.name or f"NAM-{derived('name', self.conversation.uuid)}"
 
     @property
     def last_id(self) -> int:
-        """The number of the last event; 0 before the first."""
+        """The number of the last event, or 0 if there is none."""
         return self._dropped + len(self._notes)
 
     def append(self, note: Note) -> int:
-        """Append *note* and return its number."""
+        """Append *note* as the next event, and return its number."""
         if len(self._notes) >= 2 * KEPT:
             del self._notes[:KEPT]
             self._dropped += KEPT
@@ -124,19 +133,22 @@ class ConversationLog:
         return self.last_id
 
     def events(self, first: int = 1, last: int | None = None) -> Iterator[tuple[int, Note]]:
-        """Yield the events from number *first* to number *last*, both included; None: to the end."""
+        """Yield the number and the note of each event from *first* to *last* inclusive.
+
+        If *last* is None, continue to the end.
+        """
         start = max(first - self._dropped - 1, 0)
         stop = len(self._notes) if last is None else min(last - self._dropped, len(self._notes))
         for i in range(start, stop):
             yield self._dropped + i + 1, self._notes[i]
 
     def event(self, number: int) -> Note | None:
-        """Return the event with this number; None if it does not exist or was dropped."""
+        """Return the event with the given number, or None if it does not exist or was dropped."""
         at = number - self._dropped - 1
         return self._notes[at] if 0 <= at < len(self._notes) else None
 
     def erase(self, number: int) -> None:
-        """Delete the body of an event; its number and type stay."""
+        """Delete the body of the event with the given number. The number and the type of the event stay."""
         at = number - self._dropped - 1
         self._notes[at] = replace(self._notes[at], body={})
         self.deleted = (self.deleted or set()) | {number}
@@ -150,7 +162,11 @@ class ConversationLog:
         return member
 
     def member(self, reference: str | None, number: int | None = None) -> Member | None:
-        """Return the member with this id, or the member of this leg, now or at the time of event *number*."""
+        """Return the member that *reference* names, or None if there is none.
+
+        *reference* is the id of a member or the UUID of a leg. For a leg that has had several members, return the
+        member at the time of event *number*, or the last member if *number* is None.
+        """
         if reference is None:
             return None
         member = self._by_leg.get(reference)
@@ -166,5 +182,8 @@ class ConversationLog:
 
 
 def derived(kind: str, *parts: str) -> str:
-    """Return a UUID derived from *parts*: the same each time, so that it need not be stored."""
+    """Return a UUID derived from *kind* and *parts*.
+
+    The same arguments always give the same UUID, so the UUID need not be stored.
+    """
     return str(uuid.uuid5(uuid.NAMESPACE_OID, " ".join((kind, *parts))))

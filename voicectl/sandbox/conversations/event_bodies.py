@@ -1,6 +1,7 @@
 """The bodies of a conversation's events, filled from the notes of the exchange and from the legs.
 
-A body is made when it is read, since most never are. Bodies of data that may change until then are made at once.
+A body is built only when it is read, because most bodies are never read. If the data of a body may change before
+then, the body is built at once.
 
 Source: webhook reference, "RTC event webhook".
 """
@@ -21,17 +22,17 @@ from voicectl.voice.endpoint import label
 
 PACKETS_PER_SECOND = 50
 BYTES_PER_SECOND = 8000
-"""The audio of a phone call, one way: 64 kbit/s in packets of 20 ms."""
+"""The size of one second of a phone call's audio in one direction: 64 kbit/s in packets of 20 ms."""
 
 CONFIDENCE = 100
-"""The confidence of machine detection, in per cent."""
+"""The confidence of machine detection, in percent."""
 
 AT_ONCE = ("conversation:updated", "member:media")
-"""The events whose bodies are made at once, since their data may change later."""
+"""The types of events whose bodies are built at once, because their data may change later."""
 
 
 def at_once(log: ConversationLog, note: Note, member: Member | None, leg: Leg | None) -> dict[str, Any]:
-    """Return the body of a *note* of a type in :data:`AT_ONCE`; for the arguments see :func:`body`."""
+    """Return the body for a *note* whose type is in :data:`AT_ONCE`. See :func:`body` for the arguments."""
     if note.type == "conversation:updated":
         return representations.conversation_body(log)
     if member is None:
@@ -42,14 +43,14 @@ def at_once(log: ConversationLog, note: Note, member: Member | None, leg: Leg | 
 def body(
     log: ConversationLog, number: int, note: Note, member: Member | None, leg: Leg | None
 ) -> dict[str, Any]:
-    """Return the whole body of event *number*.
+    """Return the complete body of event *number*.
 
     Args:
         log: The log of the conversation.
         number: The number of the event.
         note: The exchange's note of the event.
-        member: The member who caused the event; None: the platform did.
-        leg: The leg of that member, if it has one.
+        member: The member who caused the event, or None if the platform caused it.
+        leg: The leg of that member, or None if there is no leg.
     """
     if note.type in ("conversation:created", "conversation:deleted"):
         deleted_at = note.at if note.type == "conversation:deleted" else None
@@ -232,7 +233,7 @@ _CODES = {
     "unanswered": "temporarily_unavailable",
     "failed": "failed",
 }
-"""The reason codes of legs that were never answered; other legs leave with ``ok``."""
+"""The reason codes of legs that were never answered. All other legs leave with ``ok``."""
 
 _OPTIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "audio:say": _say,

@@ -1,7 +1,7 @@
-"""The logs of all conversations: they record the notes of the exchange and make the events of RTC webhooks.
+"""The logs of all conversations, which record the exchange's notes and build the events for RTC webhooks.
 
-They keep data that the exchange does not: members, who stay listed after they leave, and numbered events. The
-bodies of events are made when they are read, so that recording one is cheap.
+A log holds data that the exchange does not keep: numbered events, and members, who stay listed after they leave. The
+body of an event is built when it is read, so that recording an event is cheap.
 
 Source: Conversation API reference; webhook reference, "RTC event webhook".
 """
@@ -27,17 +27,18 @@ FindUser = Callable[[str, str, str], User | None]
 
 
 EPHEMERAL = "ephemeral"
-"""The type of events that are sent to webhooks but neither numbered nor kept."""
+"""The type of events that are sent to webhooks but are neither numbered nor kept."""
 
 
 class ConversationLogs:
-    """The log of each conversation that exists.
+    """The logs of all conversations that exist.
 
     Args:
-        seed: The seed of the ids of members without legs.
-        exchange: The legs and conversations; the logs change nothing in it.
-        find_user: Finds an app user by name, application and region.
-        has_rtc_webhook: Returns True if an application has an RTC webhook; events are made for those only.
+        seed: The seed for the ids of members without legs.
+        exchange: The exchange that has the legs and conversations. The logs change nothing in the exchange.
+        find_user: Finds an app user by name, application id and region.
+        has_rtc_webhook: Takes an application id. Returns True if that application has an RTC webhook. Events for
+            webhooks are built only for such applications.
     """
 
     def __init__(
@@ -51,11 +52,11 @@ class ConversationLogs:
         self._opened = 0
 
     def __iter__(self) -> Iterator[ConversationLog]:
-        """Iterate over all logs, oldest first."""
+        """Return an iterator over all logs, oldest first."""
         return iter(self._logs.values())
 
     def get(self, conversation_uuid: str) -> ConversationLog | None:
-        """Return the log of a conversation, or None."""
+        """Return the log of a conversation, or None if there is none."""
         return self._logs.get(conversation_uuid)
 
     def new_member_id(self) -> str:
@@ -63,18 +64,19 @@ class ConversationLogs:
         return f"MEM-{uuid.UUID(int=self._random.getrandbits(128), version=4)}"
 
     def open(self, conversation: Conversation, settings: dict[str, Any] | None = None) -> ConversationLog:
-        """Open a log for a new *conversation*, with the *settings* that it was made with."""
+        """Open a log for a new *conversation* with the given *settings*, and return the log."""
         self._opened += 1
         log = ConversationLog(conversation=conversation, number=self._opened, settings=settings or {})
         self._logs[conversation.uuid] = log
         return log
 
     def write(self, note: Note) -> dict[str, Any] | None:
-        """Record *note* as the next event of its conversation, and update the member it is about.
+        """Record *note* as the next event of its conversation, and update the member that the note is about.
 
         Returns:
-            The event for the application's RTC webhook: ``type``, ``id``, ``from``, ``conversation_id``,
-            ``application_id``, ``timestamp``, ``body``. None without such a webhook, or if the conversation is gone.
+            The event for the application's RTC webhook, with ``type``, ``id``, ``from``, ``conversation_id``,
+            ``application_id``, ``timestamp`` and ``body``. None if the application has no such webhook, or if the
+            conversation no longer exists.
         """
         log = self._logs.get(note.conversation_uuid) or self._open_for(note)
         if log is None:
@@ -90,13 +92,13 @@ class ConversationLogs:
         return rtc_event
 
     def leg(self, member: Member | None) -> Leg | None:
-        """Return the leg of *member*; None if it has none."""
+        """Return the leg of *member*, or None if the member has none."""
         if member is None or member.leg_uuid is None:
             return None
         return self._exchange.legs.get(member.leg_uuid)
 
     def event(self, log: ConversationLog, number: int, note: Note, base: str) -> dict[str, Any]:
-        """Return one event as requests show it."""
+        """Return an event in the format of API responses."""
         fields = self.event_fields(log, number, note)
         member = log.member(note.uuid, number)
         embedded = {}
@@ -106,7 +108,10 @@ class ConversationLogs:
         return {"id": number, **fields, **embedded, "_links": {"self": {"href": href}}}
 
     def event_fields(self, log: ConversationLog, number: int | None, note: Note) -> dict[str, Any]:
-        """Return the fields of one event that webhooks and requests share; *number* is None if it is not kept."""
+        """Return the fields of an event that webhooks and API responses share.
+
+        *number* is None for an event that is not kept.
+        """
         member = log.member(note.uuid, number)
         from_ = {} if member is None else {"from": member.id}
         body = note.body
@@ -117,7 +122,7 @@ class ConversationLogs:
     def empty_since(self, log: ConversationLog) -> int | None:
         """Return the moment since which a conversation has been empty, in milliseconds of the call clock.
 
-        None if it has legs or members.
+        Return None if the conversation has legs or present members.
         """
         if log.conversation.legs or log.present():
             return None
@@ -125,7 +130,10 @@ class ConversationLogs:
         return max(left, default=log.conversation.created)
 
     def _open_for(self, note: Note) -> ConversationLog | None:
-        """Open a log at the first note of a conversation, which may have ended by now if much happened at once."""
+        """Open a log for the conversation of *note*, and return the log, or None if there is no such conversation.
+
+        A conversation whose creation is noted here may have ended already, if much happened at the same moment.
+        """
         conversation = self._exchange.conversations.get(note.conversation_uuid)
         if conversation is None and note.type == "conversation:created":
             conversation = Conversation(
@@ -164,7 +172,7 @@ class ConversationLogs:
         return Member(id=f"MEM-{plain}", leg_uuid=leg.uuid, user=user)
 
     def _completed(self, log: ConversationLog, note: Note) -> Note:
-        """Return *note* with the data that may change later."""
+        """Return *note* with a body that includes the data that may change later."""
         if note.type == "rtc:transfer":
             left = self._logs.get(note.body["transferred_from"])
             was = None if left is None else left.member(note.uuid)

@@ -1,4 +1,4 @@
-"""Lists in pages with cursors: rows that are added or removed between requests do not shift the pages.
+"""Paginated lists with cursors. The pages do not shift when rows are added or removed between requests.
 
 Source: Conversation API reference, list queries and responses.
 """
@@ -24,11 +24,11 @@ MAX_PAGE_SIZE = 100
 Row = TypeVar("Row")
 
 Key = tuple[str, int]
-"""The sort key of a row: a text, often empty, then a number that no other row has."""
+"""The sort key of a row: a text, which is often empty, and a number that no other row has."""
 
 
 class Side(StrEnum):
-    """The side of its key to which a cursor points."""
+    """The side of the key on which the page of a cursor lies."""
 
     AFTER = "after"
     BEFORE = "before"
@@ -36,13 +36,16 @@ class Side(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """A place in a list: right after, or right before, the row with this key, even if that row is gone."""
+    """A place in a list, right before or right after the row with the given key.
+
+    The cursor stays valid if that row is removed.
+    """
 
     side: Side
     key: Key
 
     def __str__(self) -> str:
-        """Return the opaque form for links."""
+        """Return the cursor as opaque text for links."""
         data = json.dumps([self.side, *self.key]).encode()
         return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
@@ -52,8 +55,8 @@ class Window:
     """A request for one page of a list.
 
     Attributes:
-        cursor: None for the first page.
-        parameters: The query parameters except the cursor, as they were given, for the links.
+        cursor: The cursor from the query, or None for the first page.
+        parameters: The query parameters to repeat in links, as they were given. The cursor is not among them.
     """
 
     page_size: int
@@ -63,15 +66,15 @@ class Window:
 
 
 def read_window(fields: Fields, query: Mapping[str, str], *known: str) -> Window:
-    """Read ``page_size``, ``order`` and ``cursor``; errors are noted in *fields*.
+    """Read ``page_size``, ``order`` and ``cursor``, and note errors in *fields*.
 
     Args:
-        fields: The fields of the query.
-        query: The query.
-        known: The other parameters that the list has.
+        fields: The reader of the query.
+        query: The query parameters.
+        known: The names of the other parameters of the list.
 
     Raises:
-        Problem: No list returned this cursor.
+        Problem: The cursor is not one that a list returned.
     """
     order = fields.choice("order", SortOrder, any_case=True) or SortOrder.ASC
     names = ("page_size", "order", *known)
@@ -93,11 +96,11 @@ def listing(
     """Return the response to a request for a list.
 
     Args:
-        found: The rows, with their keys.
+        found: The rows of the list, with their keys.
         window: The page to return.
         url: The URL of the list.
         show: Returns the JSON of a row.
-        name: The name of the rows in ``_embedded``; None: ``_embedded`` is the list of rows itself.
+        name: The name of the field in ``_embedded`` that holds the rows. None if ``_embedded`` is itself the list.
     """
     rows, links = page_of(found, window, url)
     shown = [show(row) for row in rows]
@@ -114,7 +117,7 @@ def page_of(found: Iterable[tuple[Key, Row]], window: Window, url: str) -> tuple
     Args:
         found: All rows of the list, with their keys, in any order.
         window: The page to return.
-        url: The URL of the list, without a query: absolute, since some clients accept no other links.
+        url: The URL of the list, without a query. It must be absolute, because some clients accept no other links.
     """
     rows = sorted(found, key=lambda row: row[0])
     keys = [key for key, _ in rows]
@@ -135,7 +138,7 @@ def page_of(found: Iterable[tuple[Key, Row]], window: Window, url: str) -> tuple
 
 
 def _range(keys: list[Key], window: Window) -> tuple[int, int]:
-    """Return the start and end of the page in ascending order; the side of a cursor refers to that order."""
+    """Return the start and end of the page in ascending order. The side of a cursor refers to the same order."""
     size, cursor = window.page_size, window.cursor
     if cursor is None:
         is_after = window.order is SortOrder.ASC

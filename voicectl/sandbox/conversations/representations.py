@@ -1,4 +1,4 @@
-"""The JSON of legs, members, users and conversations in requests and events, with the platform's field names.
+"""The JSON of legs, members, users and conversations in responses and events, with the platform's field names.
 
 Source: Conversation API reference, "conversations", "members" and "users"; webhook reference, "RTC event webhook".
 """
@@ -13,11 +13,11 @@ from voicectl.sandbox.telephony.state import Direction, Leg
 from voicectl.times import rfc3339
 
 SESSION_SECONDS = 86_400
-"""``ttl`` of a session."""
+"""The ``ttl`` of a session, in seconds."""
 
 
 def party(leg: Leg) -> dict[str, Any]:
-    """Return the endpoint of the outside party: the caller of an inbound leg, the callee of any other."""
+    """Return the endpoint of the outside party: the caller of an inbound leg, or the callee of an outbound leg."""
     return leg.from_ if leg.direction is Direction.INBOUND else leg.to
 
 
@@ -39,7 +39,7 @@ def channel(leg: Leg) -> dict[str, Any]:
 
 
 def person(member: Member) -> dict[str, Any]:
-    """Return the user of *member*; it is generated for a leg whose party is not an app user."""
+    """Return the user of *member*. It is generated for a leg whose party is not an app user."""
     if member.user is not None:
         return _known(member.user)
     leg_uuid = member.leg_uuid or ""
@@ -47,7 +47,7 @@ def person(member: Member) -> dict[str, Any]:
 
 
 def media(member: Member, leg: Leg | None) -> dict[str, Any]:
-    """Return the ``media`` of *member*: the state of its leg or, without a leg, the given value."""
+    """Return the ``media`` of *member*, which is the state of its *leg* or, without a leg, the given value."""
     if leg is None:
         return dict((member.given or {}).get("media", {"audio": False}))
     is_here = member.state is not MemberState.LEFT
@@ -62,13 +62,16 @@ def media(member: Member, leg: Leg | None) -> dict[str, Any]:
 
 
 def initiators(member: Member, until: MemberState) -> dict[str, Any]:
-    """Return the initiator of each state up to *until*: ``isSystem`` for the platform and admin tokens."""
+    """Return the initiator of each state up to *until*.
+
+    The initiator is ``isSystem`` for changes by the platform or with an admin token.
+    """
     by = member.initiators or {}
     return {state: by.get(state, {"isSystem": True}) for state in _happened(member, until)}
 
 
 def moments(member: Member, until: MemberState) -> dict[str, str]:
-    """Return the ``timestamp`` of *member* when it was in state *until*."""
+    """Return the ``timestamp`` of *member*: the times of its states up to *until*."""
     return {state: rfc3339(member.times[state]) for state in _happened(member, until)}
 
 
@@ -90,7 +93,7 @@ def member_record(log: ConversationLog, member: Member, leg: Leg | None, base: s
 
 
 def member_in_list(log: ConversationLog, member: Member, base: str) -> dict[str, Any]:
-    """Return a member as a list shows it, without channel and media."""
+    """Return a member in the format of lists, without channel and media."""
     return {
         "id": member.id,
         "state": member.state,
@@ -100,7 +103,7 @@ def member_in_list(log: ConversationLog, member: Member, base: str) -> dict[str,
 
 
 def conversation_body(log: ConversationLog, *, deleted_at: int | None = None) -> dict[str, Any]:
-    """Return a conversation as its own events show it."""
+    """Return a conversation in the format of its own events."""
     timestamp = _conversation_times(log)
     if deleted_at is not None:
         timestamp["destroyed"] = rfc3339(deleted_at)
@@ -114,7 +117,7 @@ def conversation_body(log: ConversationLog, *, deleted_at: int | None = None) ->
 
 
 def conversation_record(log: ConversationLog, base: str, *, with_custom_data: bool = True) -> dict[str, Any]:
-    """Return a conversation as requests show it."""
+    """Return a conversation in the format of API responses."""
     given = settings(log, "properties", "numbers", "callback")
     if not with_custom_data and "properties" in given:
         properties = given["properties"]
@@ -128,7 +131,7 @@ def conversation_record(log: ConversationLog, base: str, *, with_custom_data: bo
 
 
 def settings(log: ConversationLog, *names: str) -> dict[str, Any]:
-    """Return those settings among *names* that the conversation was given."""
+    """Return the settings among *names* that the conversation was given."""
     return {name: log.settings[name] for name in names if name in log.settings}
 
 
@@ -138,7 +141,7 @@ def user_record(user: User, base: str) -> dict[str, Any]:
 
 
 def user_in_list(user: User, base: str) -> dict[str, Any]:
-    """Return a user as a list shows it."""
+    """Return a user in the format of lists."""
     return {**_known(user), "_links": _self(f"{base}/v1/users/{user.id}")}
 
 

@@ -1,8 +1,9 @@
-"""Readers of request bodies of the Conversation and Users APIs, which check the whole body first.
+"""Readers of request bodies of the Conversation and Users APIs.
 
-Each raises :class:`~voicectl.sandbox.parsing.fields.Invalid` if the body breaks the rules.
+Each reader checks the whole body first, and raises :class:`~voicectl.sandbox.parsing.fields.Invalid` if the body
+breaks the rules.
 
-Source: Conversation API reference, sections on each operation.
+Source: Conversation API reference, the section on each operation.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ _RESERVED = "USR-"
 _MESSAGE = re.compile(r"message(:[a-z]+)?|custom:[\w\-:]+", re.ASCII)
 
 _FORMATS = {"mp3": Format.MP3, "wav": Format.WAV, "vorbis": Format.OGG}
-"""The formats of a recording, by their names in this API."""
+"""The formats of a recording, by their names in the Conversation API."""
 
 
 class AudioEvent(StrEnum):
-    """The events that have an effect when they are posted."""
+    """The types of events that have an effect when they are posted."""
 
     PLAY = "audio:play"
     STOP_PLAY = "audio:play:stop"
@@ -57,8 +58,8 @@ class NewMember:
 
     Attributes:
         user: The id or the name of the user.
-        given: The given fields among ``channel``, ``media`` and ``knocking_id``.
-        inviting: ``member_id_inviting``, or ``from``.
+        given: The fields ``channel``, ``media`` and ``knocking_id``, if they were given.
+        inviting: The id of the inviting member, from ``member_id_inviting`` or ``from``; or None.
     """
 
     state: MemberState
@@ -78,7 +79,7 @@ class MemberChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostedEvent:
-    """The body of ``POST /v1/conversations/{id}/events``; ``from_`` is a member's id."""
+    """The body of ``POST /v1/conversations/{id}/events``, in which ``from`` is the id of a member."""
 
     type: str
     from_: str | None
@@ -87,17 +88,17 @@ class PostedEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingChange:
-    """The body of ``PUT /v1/conversations/{id}/record``; ``order`` is None to stop."""
+    """The body of ``PUT /v1/conversations/{id}/record``. The ``order`` is None if the recording is to stop."""
 
     order: Record | None
     retention_days: int
 
 
 def read_conversation(body: object) -> tuple[str | None, dict[str, Any]]:
-    """Read the body of ``POST`` or ``PUT`` of a conversation.
+    """Read the body of a ``POST`` or ``PUT`` request for a conversation.
 
     Returns:
-        The name, if any, and the settings as they were given.
+        The name or None, and the settings as they were given.
     """
     with Fields({} if body is None else body) as fields:
         name = _name(fields)
@@ -158,10 +159,10 @@ def read_member_change(body: object) -> MemberChange:
 
 
 def read_user(body: object) -> tuple[str | None, dict[str, Any]]:
-    """Read the body of ``POST`` or ``PATCH`` of a user.
+    """Read the body of a ``POST`` or ``PATCH`` request for a user.
 
     Returns:
-        The name, if any, and the details as they were given.
+        The name or None, and the details as they were given.
     """
     with Fields({} if body is None else body) as fields:
         name = _name(fields)
@@ -199,7 +200,7 @@ def read_recording_change(body: object) -> RecordingChange:
 
 
 def read_record(fields: Fields) -> Record:
-    """Read the settings of a recording, in the names of this API; errors are noted in *fields*."""
+    """Read the settings of a recording, as the Conversation API names them, and note errors in *fields*."""
     split = fields.choice("split", SPLITS)
     return Record(
         format=_FORMATS[fields.choice("format", _FORMATS) or "mp3"],
@@ -213,12 +214,12 @@ def read_record(fields: Fields) -> Record:
 
 
 def is_message(type_: str) -> bool:
-    """Return True if events of this type are the application's own, which it can also delete."""
+    """Return True if *type_* is a type of the application's own events, which the application can delete."""
     return _MESSAGE.fullmatch(type_) is not None
 
 
 def is_user_name(name: str) -> bool:
-    """Return True if *name* is allowed for a user; other words stand for ids in paths."""
+    """Return True if *name* is allowed for a user. Names that look like ids in paths are not allowed."""
     return name != "me" and not name.startswith(_RESERVED)
 
 
@@ -239,7 +240,7 @@ def _text(fields: Fields, name: str, longest: int) -> str | None:
 
 
 def _objects(fields: Fields, name: str) -> list[Fields]:
-    """Read a list of objects; empty if absent."""
+    """Read a list of objects. The list is empty if the field is absent."""
     raw = fields.raw.get(name, [])
     if not isinstance(raw, list):
         fields.refuse(name, "Must be a list")

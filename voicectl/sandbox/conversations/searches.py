@@ -1,8 +1,8 @@
-"""Readers of the queries of lists, which ignore unknown parameters.
+"""Readers of the queries of lists. They ignore unknown parameters.
 
-Each raises :class:`~voicectl.sandbox.parsing.fields.Invalid` if the query breaks the rules.
+Each reader raises :class:`~voicectl.sandbox.parsing.fields.Invalid` if the query breaks the rules.
 
-Source: Conversation API reference, sections on each list.
+Source: Conversation API reference, the section on each list.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _SORTINGS = ("created", "custom_sort_key")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversationSearch:
-    """The query of ``GET /v1/conversations``, or ``GET /v1/users/{id}/conversations``.
+    """The query of ``GET /v1/conversations`` or ``GET /v1/users/{id}/conversations``.
 
     Attributes:
-        date_start: Earliest creation, in Unix seconds of the host clock.
-        date_end: Creation before this time, in the same seconds.
-        state: The state of the user's member.
+        date_start: The earliest creation time to find, in Unix seconds of the host clock; or None.
+        date_end: The time before which a conversation must have been created, in the same unit; or None.
+        state: The required state of the user's member, or None for any state.
     """
 
     window: Window
@@ -38,7 +38,7 @@ class ConversationSearch:
     with_custom_data: bool = True
 
     def finds(self, log: ConversationLog) -> bool:
-        """Return True if the conversation was made between the two dates."""
+        """Return True if the conversation was created between the two dates."""
         made_at = log.conversation.made_at
         return (self.date_start is None or made_at >= self.date_start) and (
             self.date_end is None or made_at < self.date_end
@@ -47,7 +47,14 @@ class ConversationSearch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventSearch:
-    """The query of ``GET /v1/conversations/{id}/events``; ``first`` and ``last`` are included."""
+    """The query of ``GET /v1/conversations/{id}/events``.
+
+    Attributes:
+        first: The number of the first event to return.
+        last: The number of the last event to return, or None to return all events from the first on.
+        types: The types of events to return. Empty for all types.
+        without_deleted: True to leave out deleted events.
+    """
 
     window: Window
     first: int
@@ -57,7 +64,7 @@ class EventSearch:
 
 
 def read_conversation_search(query: Mapping[str, str], *, of_user: bool = False) -> ConversationSearch:
-    """Read the query of a list of conversations; with *of_user*, of those of one user."""
+    """Read the query of a list of all conversations or, with *of_user*, of one user's conversations."""
     extra = ("state", "order_by", "include_custom_data") if of_user else ()
     with Fields(dict(query)) as fields:
         return ConversationSearch(
@@ -71,7 +78,7 @@ def read_conversation_search(query: Mapping[str, str], *, of_user: bool = False)
 
 
 def read_list(query: Mapping[str, str], *known: str) -> Window:
-    """Read the query of any other list, which has the parameters *known* beside the usual ones."""
+    """Read the query of any other list, which has the parameters *known* in addition to the usual ones."""
     with Fields(dict(query)) as fields:
         return read_window(fields, query, *known)
 
