@@ -1,1 +1,1 @@
-"""Readers of requests and NCCOs that follow the platform, independent of the client's own code."""
+"""Readers of requests and NCCOs. They follow the platform's rules, independently of the client's own code."""

@@ -1,6 +1,6 @@
-"""Readers of the requests of the Voice API, which check the whole body first.
+"""Readers of Voice API requests. Each reader checks the whole body first.
 
-Source: Voice API reference, sections on each operation.
+Source: Voice API reference, the section on each operation.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Verb(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """The body of ``PUT /v1/calls/{uuid}``; only a transfer has a ``flow``."""
+    """The body of ``PUT /v1/calls/{uuid}``. Only a transfer has a ``flow``."""
 
     verb: Verb
     flow: Flow = ()
@@ -74,7 +74,11 @@ def read_change(body: object) -> Change:
 
 
 def read_rest_talk(body: object) -> Prompt:
-    """Read the body of ``PUT /v1/calls/{uuid}/talk``. Raises as :func:`read_create`."""
+    """Read the body of ``PUT /v1/calls/{uuid}/talk``.
+
+    Raises:
+        Invalid: The body breaks the rules.
+    """
     with Fields(body) as fields:
         prompt = read_talk(fields)
         fields.text("voice_name")
@@ -82,13 +86,21 @@ def read_rest_talk(body: object) -> Prompt:
 
 
 def read_rest_stream(body: object) -> Prompt:
-    """Read the body of ``PUT /v1/calls/{uuid}/stream``. Raises as :func:`read_create`."""
+    """Read the body of ``PUT /v1/calls/{uuid}/stream``.
+
+    Raises:
+        Invalid: The body breaks the rules.
+    """
     with Fields(body) as fields:
         return read_stream(fields, "stream_url")
 
 
 def read_rest_dtmf(body: object) -> str:
-    """Read the digits of ``PUT /v1/calls/{uuid}/dtmf``, a text or a number. Raises as :func:`read_create`."""
+    """Read the body of ``PUT /v1/calls/{uuid}/dtmf``, and return its digits. They may be given as text or a number.
+
+    Raises:
+        Invalid: The body breaks the rules.
+    """
     with Fields(body) as fields:
         raw = fields.raw.get("digits")
         if isinstance(raw, int) and not isinstance(raw, bool):
@@ -97,13 +109,17 @@ def read_rest_dtmf(body: object) -> str:
 
 
 def read_listener(body: object) -> str:
-    """Read the ``event_url`` of ``PUT /v1/calls/{uuid}/input/dtmf``. Raises as :func:`read_create`."""
+    """Read the body of ``PUT /v1/calls/{uuid}/input/dtmf``, and return its ``event_url``.
+
+    Raises:
+        Invalid: The body breaks the rules.
+    """
     with Fields(body) as fields:
         return fields.url("event_url", required=True, or_text=True) or ""
 
 
 def _caller(fields: Fields) -> dict[str, Any]:
-    """Read ``from`` as records show it; empty for a random number of the account."""
+    """Return ``from`` in the format of call records, or an empty object for a random number of the account."""
     if fields.flag("random_from_number"):
         if "from" in fields.raw:
             fields.refuse("from", "Is not supported together with random_from_number")

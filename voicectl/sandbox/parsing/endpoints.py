@@ -24,15 +24,16 @@ _CONTENT_TYPES = ("audio/l16;rate=8000", "audio/l16;rate=16000", "audio/l16;rate
 
 
 def read_endpoint(fields: Fields, standard_headers: str) -> tuple[dict[str, Any], str | None]:
-    """Read one endpoint.
+    """Read an endpoint.
 
     Args:
         fields: The endpoint object.
-        standard_headers: The name of that field: ``standardHeaders``, in REST ``standard_headers``.
+        standard_headers: The name of the field with the standard headers: ``standardHeaders`` in an NCCO, or
+            ``standard_headers`` in REST.
 
     Returns:
-        The endpoint as records show it, a WebSocket's with ``content-type``, ``headers`` and ``authorization``;
-        and the keys to send when it answers.
+        The endpoint in the format of call records; and the keys to send when the party answers, or None. A WebSocket
+        also has ``content-type``, ``headers`` and ``authorization``.
     """
     match fields.text("type", required=True):
         case "phone":
@@ -53,10 +54,11 @@ def read_endpoint(fields: Fields, standard_headers: str) -> tuple[dict[str, Any]
 
 
 def read_on_answer(callee: Fields) -> tuple[Webhook | None, str | None]:
-    """Read ``onAnswer`` of a phone that ``connect`` calls.
+    """Read the ``onAnswer`` option of a phone that ``connect`` calls.
 
     Returns:
-        The webhook of the NCCO that only the callee hears first; and the tone that the caller hears meanwhile.
+        The webhook of the NCCO that the callee first hears alone, and the URL of the tone that the caller hears
+        meanwhile. Either may be None.
     """
     options = callee.inside("onAnswer") if callee.raw.get("type") == "phone" else None
     if options is None:
@@ -67,14 +69,17 @@ def read_on_answer(callee: Fields) -> tuple[Webhook | None, str | None]:
 
 
 def read_event_url(fields: Fields) -> Webhook | None:
-    """Read ``event_url`` and ``event_method``; None if absent."""
+    """Return the webhook that ``event_url`` and ``event_method`` give, or None if there is no URL."""
     url = fields.url("event_url", or_text=True)
     method = fields.choice("event_method", METHODS) or "POST"
     return None if url is None else Webhook(url=url, method=method)
 
 
 def read_ncco_event_url(fields: Fields, *, required: bool = False) -> Webhook | None:
-    """Read ``eventUrl`` and ``eventMethod``; the platform's Node client writes ``[]`` for no URL."""
+    """Return the webhook that ``eventUrl`` and ``eventMethod`` give, or None if there is no URL.
+
+    The platform's Node client sends ``[]`` if there is no URL.
+    """
     is_empty = fields.raw.get("eventUrl") == [] and not required
     url = None if is_empty else fields.url("eventUrl", required=required)
     method = fields.choice("eventMethod", METHODS) or "POST"
@@ -82,7 +87,10 @@ def read_ncco_event_url(fields: Fields, *, required: bool = False) -> Webhook | 
 
 
 def read_tone(fields: Fields) -> str | None:
-    """Read ``ringbackTone`` of ``connect``: documented as a text, but the platform's Python client sends an array."""
+    """Read the ``ringbackTone`` option of ``connect``.
+
+    The option is documented as a text, but the platform's Python client sends an array.
+    """
     if isinstance(fields.raw.get("ringbackTone"), list):
         return fields.url("ringbackTone")
     return fields.link("ringbackTone")

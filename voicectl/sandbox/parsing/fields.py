@@ -1,6 +1,6 @@
-"""Reader of untrusted JSON, which checks each value and collects all errors.
+"""A reader of untrusted JSON, which checks each value and collects all errors.
 
-Source: Voice API reference, "errors", shape A: ``invalid_parameters`` with ``name`` and ``reason``.
+Source: Voice API reference, "errors", format A: ``invalid_parameters`` with ``name`` and ``reason``.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from voicectl.voice import dtmf, endpoint
 
 MISSING = "Missing required parameter"
 MAX_ERRORS = 50
-"""Maximum number of wrong fields that a response lists."""
+"""The maximum number of wrong fields that a response lists."""
 
 WRONG_TYPE = "Invalid type parameter provided"  # the platform's wording, seen for stream_url
 
 LONGEST_SECONDS = 31 * 86_400
-"""Upper limit of any number of seconds: 31 days."""
+"""The upper limit of all durations, in seconds: 31 days."""
 
 METHODS = ("GET", "POST")
-"""The HTTP methods for a webhook."""
+"""The HTTP methods that a webhook may have."""
 
 _WEB = ("http", "https")
 _VISIBLE = re.compile(r"[a-z]+://[\x21-\x7e]{1,2000}", re.IGNORECASE)
@@ -42,7 +42,7 @@ class Invalid(Exception):
     """A request breaks the rules.
 
     Attributes:
-        errors: The errors, ``{"name": ..., "reason": ...}``, in the order of reading.
+        errors: The errors in the order of reading, each as ``{"name": ..., "reason": ...}``.
     """
 
     def __init__(self, errors: list[dict[str, str]]) -> None:
@@ -52,16 +52,16 @@ class Invalid(Exception):
 
 @dataclass(slots=True)
 class Fields:
-    """The fields of one JSON object.
+    """A reader of the fields of one JSON object.
 
-    A value that is absent or wrong reads as its default, and each error is noted. Read all fields, then call
-    :meth:`done`; the end of a ``with`` block calls it too.
+    If a value is absent or wrong, its default is returned. Each error is noted. After all fields have been read, call
+    :meth:`done`, or let the end of a ``with`` block call it.
 
     Args:
-        raw: The object; anything else is noted, once, and reads as empty.
-        at: The path of the object, such as ``ncco[1]``; empty for a body.
-        errors: The errors so far, shared with the objects inside.
-        is_lenient: Accept numbers, ``true`` and ``false`` as text, as the platform does in an NCCO.
+        raw: The object. Any other value is noted as a single error, and treated as an empty object.
+        at: The path of the object, such as ``ncco[1]``. Empty for the body of a request.
+        errors: The errors so far. Readers of inner objects share this list.
+        is_lenient: True to accept numbers, ``true`` and ``false`` as text, as the platform does in an NCCO.
     """
 
     raw: Any
@@ -84,16 +84,16 @@ class Fields:
             self.done()
 
     def done(self) -> None:
-        """Raise the errors, if any.
+        """Raise an exception if there are errors.
 
         Raises:
-            Invalid: There are errors.
+            Invalid: At least one error was noted.
         """
         if self.errors:
             raise Invalid(self.errors)
 
     def refuse(self, name: str, reason: str) -> None:
-        """Note that the field *name* is wrong."""
+        """Note that the field *name* is wrong, and why."""
         if not self._is_void:
             self._note(f"{self.at}.{name}" if self.at else name, reason)
 
@@ -102,7 +102,7 @@ class Fields:
             self.errors.append({"name": name, "reason": reason})
 
     def text(self, name: str, *, required: bool = False) -> str | None:
-        """Read a text; a required one must not be empty."""
+        """Read a text, which must not be empty if it is required."""
         value = self._get(name, required=required)
         if value is None:
             return None
@@ -136,7 +136,7 @@ class Fields:
         return default
 
     def digits(self, name: str, low: int, high: int, *, default: int) -> int:
-        """Read a whole number between *low* and *high* written as text, as in queries."""
+        """Read a whole number between *low* and *high* that is written as text, as in queries."""
         text = self.text(name)
         if text is None:
             return default
@@ -148,9 +148,9 @@ class Fields:
     def amount(
         self, name: str, *, low: float = 0, high: float = LONGEST_SECONDS, is_clamped: bool = False
     ) -> float | None:
-        """Read a number from *low* to *high*, such as seconds; None if absent.
+        """Return a number from *low* to *high*, such as a number of seconds, or None if the field is absent.
 
-        With *is_clamped*, a number outside that range becomes the nearest limit.
+        With *is_clamped*, a number outside that range is replaced by the nearest limit.
         """
         value = self._number(name)
         if value is None:
@@ -161,7 +161,7 @@ class Fields:
         return None
 
     def flag(self, name: str, *, default: bool = False) -> bool:
-        """Read true or false."""
+        """Read a Boolean value."""
         value = self._get(name)
         if self.is_lenient and isinstance(value, str):
             value = {"true": True, "false": False}.get(value, value)
@@ -171,13 +171,16 @@ class Fields:
         return default
 
     def level(self) -> None:
-        """Check ``level``, -1 to 1, a number or a text: the platform's own clients send either."""
+        """Check that ``level`` is between -1 and 1.
+
+        The value may be a number or a text, because the platform's own clients send both.
+        """
         value = self._number("level", _NUMBER, is_lenient=True)
         if value is not None and not -1 <= value <= 1:
             self.refuse("level", "Must be between -1 and 1")
 
     def moment(self, name: str) -> float | None:
-        """Read an RFC 3339 date-time as Unix seconds."""
+        """Read an RFC 3339 date-time, and return it in Unix seconds."""
         text = self.text(name)
         try:
             return None if text is None else unix_seconds(text)
@@ -198,7 +201,10 @@ class Fields:
     def choice(
         self, name: str, choices: Iterable[str], *, required: bool = False, any_case: bool = False
     ) -> str | None:
-        """Read one of *choices*, members of an enumeration or plain words; *any_case* ignores the case."""
+        """Read one of *choices*, which are the members of an enumeration or plain strings.
+
+        With *any_case*, ignore case.
+        """
         value = self.text(name, required=required)
         if value is None:
             return None
@@ -209,12 +215,12 @@ class Fields:
         return None
 
     def url(self, name: str, *, required: bool = False, or_text: bool = False) -> str | None:
-        """Read one http or https URL in an array, as the platform expects it.
+        """Read an array that holds exactly one http or https URL, which is the form that the platform expects.
 
         Args:
-            name: The field.
-            required: Refuse a missing field.
-            or_text: Accept a plain text too.
+            name: The name of the field.
+            required: True to refuse a missing field.
+            or_text: True to accept a string in place of the array.
         """
         if or_text and isinstance(self.raw.get(name), str):
             return self.link(name)
@@ -227,12 +233,15 @@ class Fields:
         return None
 
     def link(self, name: str, *schemes: str, required: bool = False) -> str | None:
-        """Read one URL as a plain text, with one of *schemes* (default http and https)."""
+        """Read a URL that is given as a single string.
+
+        The scheme must be one of *schemes*. Without *schemes*, http and https are allowed.
+        """
         value = self.text(name, required=required)
         return None if value is None else self._url(name, value, schemes or _WEB)
 
     def texts(self, name: str, *, required: bool = False) -> tuple[str, ...] | None:
-        """Read a list of texts; None if absent."""
+        """Return the texts of an array, or None if the field is absent."""
         value = self._get(name, required=required)
         if value is None:
             return None
@@ -242,7 +251,7 @@ class Fields:
         return tuple(value)
 
     def number(self, name: str, *, required: bool = False) -> str | None:
-        """Read a phone number in E.164, with or without ``+``, and return it without."""
+        """Read a phone number in E.164 format, with or without ``+``, and return it without the ``+``."""
         value = self.text(name, required=required)
         if value is None:
             return None
@@ -253,7 +262,7 @@ class Fields:
             return None
 
     def keys(self, name: str, *, required: bool = False) -> str | None:
-        """Read keys to press; an error does not repeat them."""
+        """Read the telephone keys to press. The text of an error does not contain the keys."""
         value = self.text(name, required=required)
         try:
             return None if value is None else dtmf.check(value)
@@ -262,11 +271,11 @@ class Fields:
             return None
 
     def given(self, *names: str) -> dict[str, Any]:
-        """Return those fields among *names* that were sent, unchanged."""
+        """Return the fields among *names* that were sent, with their values unchanged."""
         return {name: self.raw[name] for name in names if name in self.raw}
 
     def inside(self, name: str, *, required: bool = False) -> Fields | None:
-        """Return the object in the field *name*; None if absent."""
+        """Return a reader of the object in the field *name*, or None if the field is absent."""
         if name in self.raw:
             return self.at_path(name, self.raw[name])
         if required:
@@ -274,7 +283,7 @@ class Fields:
         return None
 
     def only(self, name: str) -> Fields | None:
-        """Return the only object in the required array *name*; None if that is wrong."""
+        """Return a reader of the only object in the required array *name*, or None if the array is wrong."""
         value = self._get(name, required=True)
         if value is None:
             return None
@@ -287,7 +296,7 @@ class Fields:
         return None
 
     def at_path(self, name: str, raw: object) -> Fields:
-        """Return a reader of an object inside this one, which shares the errors."""
+        """Return a reader of *raw*, an object inside this one. Both readers share the list of errors."""
         return Fields(raw, f"{self.at}.{name}" if self.at else name, self.errors, self.is_lenient)
 
     def _get(self, name: str, *, required: bool = False) -> Any:
@@ -303,7 +312,7 @@ class Fields:
     def _number(
         self, name: str, form: re.Pattern[str] = _NUMBER, *, is_lenient: bool | None = None
     ) -> int | float | None:
-        """Read a number or, if texts are accepted, a text in that *form*."""
+        """Read a number or, if numbers may be given as text, a text that matches *form*."""
         value = self._get(name)
         if isinstance(value, str) and (self.is_lenient if is_lenient is None else is_lenient):
             value = _as_number(value, form)
@@ -323,25 +332,25 @@ class Fields:
 
 
 def unix_seconds(text: str) -> float:
-    """Read an RFC 3339 date-time.
+    """Convert an RFC 3339 date-time to Unix seconds.
 
     Raises:
-        ValueError: *text* is not one, or is not a valid time.
+        ValueError: *text* is not an RFC 3339 date-time, or names a time that does not exist.
     """
     try:
         if _RFC3339.fullmatch(text):
             return datetime.fromisoformat(text.upper()).timestamp()
     except (ValueError, OverflowError):
-        pass  # the 31st of February; the first hours of the year 1, east of Greenwich
+        pass  # such as the 31st of February, or the first hours of the year 1 east of Greenwich
     raise ValueError("not an RFC 3339 date-time")
 
 
 def _as_number(text: str, form: re.Pattern[str]) -> int | float | str:
-    """Return *text* as a number, or unchanged if it is not one."""
+    """Return *text* as a number, or unchanged if it is not a number."""
     try:
         if form.fullmatch(text):
             return float(text) if "." in text else int(text)
-    except ValueError:  # thousands of digits, which no JSON reader accepts
+    except ValueError:  # a number with thousands of digits, which no JSON reader accepts
         pass
     return text
 

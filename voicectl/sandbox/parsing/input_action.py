@@ -1,4 +1,4 @@
-"""Reader of the ``input`` action.
+"""The reader of the ``input`` action.
 
 Source: NCCO reference, "input".
 """
@@ -9,13 +9,13 @@ from voicectl.sandbox.parsing.fields import Fields
 from voicectl.sandbox.telephony.actions import DtmfTerms, Input, SpeechTerms, Webhook
 
 LANGUAGE = "en-US"
-"""Default language of speech recognition and transcription."""
+"""The default language of speech recognition and transcription."""
 
 
 def read_input(fields: Fields, events: Webhook | None) -> Input:
     """Read the options of ``input``, whose result goes to *events*."""
     terms = fields.inside("dtmf")
-    # The old form without ``type`` collects keys only, and has their settings in the action itself.
+    # The old form, without ``type``, collects only keys. Its settings for keys are in the action itself.
     is_old = any(name in fields.raw for name in ("maxDigits", "timeOut", "submitOnHash"))
     keys = _dtmf_terms(fields if terms is None and is_old else terms or Fields({}))
     speech_terms = _speech_terms(fields.inside("speech") or Fields({}))
@@ -23,7 +23,7 @@ def read_input(fields: Fields, events: Webhook | None) -> Input:
     is_asynchronous = fields.choice("mode", ("synchronous", "asynchronous")) == "asynchronous"
     if is_asynchronous and terms is not None and terms.raw:
         fields.refuse("dtmf", "Is not supported together with mode asynchronous")
-    # Asynchronous mode is for keys only; the flow waits for speech.
+    # Asynchronous mode exists only for keys. For speech alone, the flow waits.
     is_asynchronous = is_asynchronous and "dtmf" in kinds
     return Input(
         dtmf=keys if "dtmf" in kinds else None,
@@ -34,7 +34,7 @@ def read_input(fields: Fields, events: Webhook | None) -> Input:
 
 
 def _kinds(fields: Fields, is_old: bool) -> tuple[str, ...]:
-    """Read ``type``, the kinds of input."""
+    """Read ``type``, which lists the kinds of input."""
     if is_old and "type" not in fields.raw:
         return ("dtmf",)
     kinds = fields.texts("type", required=True)

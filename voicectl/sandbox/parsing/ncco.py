@@ -1,4 +1,4 @@
-"""Reader of NCCOs: every action and option, into the classes of :mod:`voicectl.sandbox.telephony.actions`.
+"""The reader of NCCOs, which converts all actions to the classes of :mod:`voicectl.sandbox.telephony.actions`.
 
 As on the platform, numbers, ``true`` and ``false`` may be written as text, and unknown options are ignored.
 
@@ -36,25 +36,25 @@ from voicectl.sandbox.telephony.sounds import Prompt, audio, speech
 from voicectl.voice.speech import MAX_CHARACTERS, characters
 
 MAX_LOOP = 1_000_000
-"""Limit on ``loop``, longer than the longest call; greater values count as this."""
+"""The maximum value of ``loop``, which lasts longer than any call. Greater values are reduced to this."""
 
 _SPEECH_OPTIONS = ("language", "style", "premium", "loop", "level", "voice_name", "voiceName")
 _AUDIO_OPTIONS = ("loop", "level")
 
 SPLITS = ("conversation",)
-"""The values of ``split`` of a recording."""
+"""The allowed values of a recording's ``split`` option."""
 
 
 def read_ncco(
     raw: object, errors: list[dict[str, str]], at: str = "ncco", *, may_be_empty: bool = False
 ) -> Actions:
-    """Read a whole NCCO; each error names its place.
+    """Read a whole NCCO. Each error names the place at which it was found.
 
     Args:
-        raw: The NCCO, as JSON.
+        raw: The NCCO, as parsed from JSON.
         errors: The list to which errors are added.
-        at: The path of the NCCO in their names.
-        may_be_empty: Accept an array without actions.
+        at: The path of the NCCO, with which the names of errors begin.
+        may_be_empty: True to accept an array without actions.
 
     Returns:
         The actions, which are valid only if no error was added.
@@ -69,7 +69,7 @@ def read_ncco(
 
 
 def read_talk(fields: Fields) -> Prompt:
-    """Read the options of a ``talk`` of an NCCO or of REST."""
+    """Read the options of ``talk``, either in an NCCO or in REST."""
     text = fields.text("text", required=True) or ""
     if characters(text) > MAX_CHARACTERS:
         fields.refuse("text", f"Must be at most {MAX_CHARACTERS} characters long")
@@ -81,14 +81,26 @@ def read_talk(fields: Fields) -> Prompt:
 
 
 def read_stream(fields: Fields, url: str) -> Prompt:
-    """Read the options of a ``stream``; *url* names the field of its URL: ``streamUrl``, in REST ``stream_url``."""
+    """Read the options of ``stream``.
+
+    *url* is the name of the field with the URL: ``streamUrl`` in an NCCO, or ``stream_url`` in REST.
+    """
     source = fields.url(url, required=True) or ""
     fields.level()
     return audio(source, loop=_loop(fields), options=fields.given(*_AUDIO_OPTIONS))
 
 
 def read_detection(fields: Fields, standard: str, *advanced: str) -> Detection | None:
-    """Read machine detection from the fields of these names; the advanced one wins if both are given."""
+    """Read the options of machine detection.
+
+    Args:
+        fields: The object that holds the options.
+        standard: The name of the field for standard detection.
+        advanced: The names of the field for advanced detection. If both kinds are given, the advanced one is used.
+
+    Returns:
+        The detection, or None if no detection is requested.
+    """
     behavior = fields.choice(standard, Behavior)
     given = [name for name in advanced if name in fields.raw]
     options = fields.inside(given[0]) if given else None
@@ -104,12 +116,13 @@ def read_detection(fields: Fields, standard: str, *advanced: str) -> Detection |
 def read_transcription(
     fields: Fields, sentiment: str, read_events: Callable[[Fields], Webhook | None]
 ) -> Transcription | None:
-    """Read ``transcription`` of a recording.
+    """Read the ``transcription`` option of a recording.
 
     Args:
-        fields: The object that holds it.
-        sentiment: The name of its option: ``sentimentAnalysis``, in REST ``sentiment_analysis``.
-        read_events: Reads the webhook of its event.
+        fields: The object that holds the option.
+        sentiment: The name of the field for sentiment analysis: ``sentimentAnalysis`` in an NCCO, or
+            ``sentiment_analysis`` in REST.
+        read_events: Reads the webhook of the ``transcribed`` event.
     """
     options = fields.inside("transcription")
     if options is None:
@@ -155,7 +168,7 @@ def _record(fields: Fields) -> Action:
     if key is not None and (len(key) != 1 or key not in "0123456789*#"):
         fields.refuse("endOnKey", "Must be one of 0-9, * and #")
     return Record(
-        # MP3 holds two channels.
+        # An MP3 file has at most two channels.
         format=Format.WAV if form is Format.MP3 and channels > 2 else form,
         is_split=is_split,
         channels=channels,
@@ -185,7 +198,7 @@ def _conversation(fields: Fields) -> Action:
 
 
 def _audience(fields: Fields) -> dict[str, Any]:
-    """Read ``mute``, ``canHear`` and ``canSpeak`` as arguments."""
+    """Read ``mute``, ``canHear`` and ``canSpeak``, and return them as keyword arguments."""
     mute = fields.flag("mute")
     if mute and "canSpeak" in fields.raw:
         fields.refuse("mute", "Is not supported together with canSpeak")
@@ -203,7 +216,7 @@ def _connect(fields: Fields) -> Action:
     callee = fields.only("endpoint")
     endpoint, digits = ({}, None) if callee is None else read_endpoint(callee, "standardHeaders")
     on_answer, tone = (None, None) if callee is None else read_on_answer(callee)
-    # The order of reading is the order of the errors.
+    # Errors are listed in the order in which the fields are read.
     caller = fields.number("from")
     ringing_timer = fields.integer("timeout", 1, 120, default=RINGING_TIMER)
     length_timer = fields.integer("limit", 1, LENGTH_TIMER, default=LENGTH_TIMER)
@@ -240,7 +253,7 @@ def _wait(fields: Fields) -> Action:
 
 
 def _transfer(fields: Fields) -> Action:
-    # The option table of the reference spells it conversation_id, its example conversationId.
+    # The reference spells the option conversation_id in its table, and conversationId in its example.
     is_other = "conversationId" not in fields.raw and "conversation_id" in fields.raw
     name = "conversation_id" if is_other else "conversationId"
     return MoveAll(conversation_uuid=fields.text(name, required=True) or "", **_audience(fields))
