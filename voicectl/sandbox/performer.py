@@ -1,4 +1,4 @@
-"""The performer of the exchange's effects: webhooks, events of conversations, files and WebSockets."""
+"""The performer of the exchange's effects on webhooks, conversation events, files and WebSockets."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from voicectl.sandbox.webhooks.delivery import Answer
 from voicectl.sandbox.webhooks.sender import Webhooks
 
 Wait = Coroutine[Any, Any, Callable[[], None]]
-"""A slow effect; its result is a function that passes the outcome to the exchange."""
+"""A slow effect, whose result is a function that passes the outcome to the exchange."""
 
 
 class Performer:
     """The performer of the effects of one exchange.
 
     Args:
-        exchange: The exchange; it gets the outcomes.
+        exchange: The exchange, which receives the outcomes of effects.
         webhooks: Sends events and fetches NCCOs.
         conversations: Records the events of conversations.
         files: Stores recordings.
-        sockets: The WebSockets of its legs.
-        log: Gets every event and remark.
-        file_url: Returns the URL of a file, from its region and its id.
+        sockets: The WebSockets of the exchange's legs.
+        log: The log, to which every event and remark is added.
+        file_url: Takes a region and the id of a file. Returns the URL of the file.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Performer:
         self._file_url = file_url
 
     def perform(self) -> list[Wait]:
-        """Perform the effects so far, and return the slow ones, to be awaited."""
+        """Perform the pending effects. Return the slow ones, which the caller must await."""
         waits: list[Wait] = []
         for effect in self._exchange.collect():
             match effect:

@@ -1,4 +1,4 @@
-"""The whole sandbox: it runs the exchange on its clocks and performs the effects."""
+"""The whole sandbox, which runs the exchange on the call clock and performs its effects."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ from voicectl.sandbox.webhooks.sender import Webhooks
 logger = logging.getLogger(__name__)
 
 TIME_SLICE_SECONDS = 0.01
-"""Seconds of the host clock for which advancing the call clock may hold up other requests."""
+"""How long advancing the call clock may delay other requests at a time, in seconds of the host clock."""
 
 
 class Sandbox:
-    """A stand-in for the voice platform; :mod:`voicectl.sandbox.runner` serves it.
+    """A stand-in for the voice platform, which :mod:`voicectl.sandbox.runner` serves.
 
     Args:
-        identity: The application whose tokens it accepts.
+        identity: The application whose tokens the sandbox accepts.
         options: The settings of the sandbox.
         clock: The host clock.
 
     Attributes:
-        url: The URL at which it is served; empty before that.
-        region_urls: The URL of each region, by name; empty before that.
-        connections: The open connections by the addresses of both ends, kept by the server.
-        stopping: Set to stop the server.
+        url: The URL at which the sandbox is served. Empty before it is served.
+        region_urls: The URL of each region, by the region's name. Empty before the sandbox is served.
+        connections: The open connections, by the addresses of both ends. The server updates them.
+        stopping: An event that is set to stop the server.
     """
 
     def __init__(self, identity: Identity, options: Options, *, clock: Clock) -> None:
@@ -67,10 +67,10 @@ class Sandbox:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all calls, faults, limits and the log; restart the call clock and the random generators.
+        """Forget all calls, faults, limits and the log, and restart the call clock and the random generators.
 
-        Keys and applications stay. Ids do not repeat, though they follow from the seed: a client's journal may hold
-        earlier ones.
+        Keys and applications stay. The new ids still follow from the seed, but differ from those before the reset,
+        because a client's journal may hold the earlier ids.
         """
         options, clock = self.options, self.clock
         if self._resets:
@@ -136,11 +136,11 @@ class Sandbox:
         )
 
     def new_trace_id(self) -> str:
-        """Return a new trace id, 32 hex digits."""
+        """Return a new trace id of 32 hexadecimal digits."""
         return f"{self._traces.getrandbits(128):032x}"
 
     def stop(self) -> None:
-        """Stop the server; call this in the server's own thread."""
+        """Stop the server. This must be called in the server's own thread."""
         self.stopping.set()
 
     async def wait(self, seconds: float) -> None:
@@ -150,14 +150,14 @@ class Sandbox:
                 await self.stopping.wait()
 
     def note(self, note: Note) -> None:
-        """Record an event of a conversation that a request caused."""
+        """Record a conversation event that a request caused."""
         self._performer.note(note)
 
     async def catch_up(self) -> None:
-        """Run the timers due by now, and perform the effects.
+        """Run the timers that are due by now, and perform the effects.
 
-        Slow effects, such as fetching an NCCO, run in the background. Under a frozen clock they are awaited, so that
-        the log of one run equals that of the next.
+        Slow effects, such as fetching an NCCO, run in the background. Under a frozen clock, slow effects are awaited
+        instead, so that every run produces the same log.
         """
         self.exchange.run(self.call_clock.now())
         await self._see_to_effects()
@@ -165,10 +165,11 @@ class Sandbox:
             self._woken.set()
 
     async def advance(self, seconds: float) -> None:
-        """Move the call clock forward, from one timer to the next, waiting for webhooks at each.
+        """Move the call clock forward from one timer to the next, and wait for webhooks at each timer.
 
         Raises:
-            ExchangeError: Another request is moving the clock, maybe one that waits for the caller's webhook.
+            ExchangeError: Another request is already moving the clock. It may be waiting for a webhook of the client
+                that made the present request.
         """
         if self._advancing.locked():
             raise ExchangeError("The clock is being advanced already.")
@@ -181,7 +182,7 @@ class Sandbox:
                 if host_time() - slice_began > TIME_SLICE_SECONDS:
                     await asyncio.sleep(0)
                     slice_began = host_time()
-                if self.stopping.is_set() or exchange is not self.exchange:  # reset meanwhile
+                if self.stopping.is_set() or exchange is not self.exchange:  # stopped or reset meanwhile
                     return
                 call_clock.skip_to(due)
                 exchange.run(due)
@@ -191,7 +192,7 @@ class Sandbox:
         await self.catch_up()
 
     async def keep_time(self) -> None:
-        """Run timers when they are due, without waiting for a request; runs until cancelled."""
+        """Run timers when they are due, without waiting for a request. This goes on until it is cancelled."""
         try:
             while True:
                 self._woken.clear()
@@ -219,11 +220,11 @@ class Sandbox:
             task.add_done_callback(self._tasks.discard)
 
     async def _wait_for(self, waits: list[Wait]) -> None:
-        """Await *waits* together, apply their results in order, and repeat for the effects of that."""
+        """Await *waits* together, apply their results in order, and repeat this for the effects that follow."""
         exchange = self.exchange
         while waits:
             done = await asyncio.gather(*waits, return_exceptions=True)
-            if exchange is not self.exchange:  # reset meanwhile
+            if exchange is not self.exchange:  # the sandbox was reset by another request
                 return
             for hand_over in done:
                 if isinstance(hand_over, BaseException):
@@ -236,12 +237,15 @@ class Sandbox:
         exchange = self.exchange
         hand_over = await wait
         if exchange is self.exchange:
-            exchange.run(self.call_clock.now())  # its consequences begin now, not at the time of the request
+            exchange.run(self.call_clock.now())  # the consequences begin now, not when the effect began
             hand_over()
             await self.catch_up()
 
     def _sign(self, payload: bytes, application_id: str) -> str:
-        """Return the token of a webhook with this body, or of a WebSocket's handshake, which has no body."""
+        """Return the token of a webhook request with the body *payload*.
+
+        For the handshake of a WebSocket, *payload* is empty.
+        """
         identity = self.identity
         return tokens.webhook_token(
             payload,
@@ -256,7 +260,7 @@ class Sandbox:
 
     @property
     def _next_due(self) -> int | None:
-        """The moment of the next timer, or of the next 20 ms of a WebSocket's audio."""
+        """The moment of the next timer, or of the next 20 ms of a WebSocket's audio, whichever is earlier."""
         due = [each for each in (self.exchange.next_due, self.sockets.next_due) if each is not None]
         return min(due, default=None)
 
@@ -264,5 +268,5 @@ class Sandbox:
         if self._waiting_for is None:
             return None
         seconds = self.call_clock.host_seconds_until(self._waiting_for)
-        # At least a millisecond: a host clock that stands still must not make this a busy loop.
+        # Wait at least a millisecond, since a host clock that stands still would make this a busy loop.
         return None if seconds is None else max(seconds, 0.001)

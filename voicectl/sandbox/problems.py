@@ -1,6 +1,8 @@
-"""Error responses, in the shapes of the platform.
+"""Error responses, in the formats of the platform.
 
-Source: Voice API reference, "errors": A (validation), B (state of the leg), C (gateway), D (Conversation API).
+The platform has four formats: A (validation), B (state of the leg), C (gateway) and D (Conversation API).
+
+Source: Voice API reference, "errors".
 """
 
 from __future__ import annotations
@@ -46,8 +48,8 @@ class Problem(Exception):
 
     Attributes:
         status: The HTTP status.
-        body: The body; if it has an ``instance``, its value is set when it is sent.
-        headers: Extra headers.
+        body: The body. If it has the field ``instance``, the value of that field is set when the response is sent.
+        headers: Additional headers.
     """
 
     def __init__(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
@@ -58,25 +60,25 @@ class Problem(Exception):
 
 
 def invalid(exc: Invalid) -> Problem:
-    """Return shape A: a body or query breaks the rules; the response names each wrong field."""
+    """Return a response in format A, which names each field of a body or query that breaks the rules."""
     return Problem(400, {"type": 400, "title": "Bad Request", "invalid_parameters": exc.errors})
 
 
 def wrong_state() -> Problem:
-    """Return shape B: the leg exists but is not in the state that the request needs."""
+    """Return a response in format B: the leg exists, but is not in the state that the request needs."""
     return Problem(400, {"type": "BAD_REQUEST", "error_title": "Bad Request"})
 
 
 def gateway(
     status: int, detail: str, *, anchor: str | None = None, headers: dict[str, str] | None = None
 ) -> Problem:
-    """Return shape C: the request is refused before it reaches a leg, or there is no such leg.
+    """Return a response in format C: the request is refused before it reaches a leg, or there is no such leg.
 
     Args:
         status: The HTTP status.
-        detail: The ``detail``; empty for none.
-        anchor: The end of ``type`` where *status* has several, such as ``jwt-expired``.
-        headers: Extra headers, such as ``Retry-After``.
+        detail: The ``detail`` of the body. If it is empty, the field is left out.
+        anchor: The end of the ``type`` URL, such as ``jwt-expired``, or None for the usual one of *status*.
+        headers: Additional headers, such as ``Retry-After``.
     """
     usual, title = _GATEWAY.get(status, ("error", "Error"))
     body = {"type": f"{_TYPES}{anchor or usual}", "title": title}
@@ -86,7 +88,7 @@ def gateway(
 
 
 def no_such_leg() -> Problem:
-    """Return shape C, 404: the leg is unknown here, or has ended."""
+    """Return a response in format C with status 404: the leg does not exist here, or has ended."""
     return gateway(404, "Call does not exist, or you do not have access.")
 
 
@@ -98,14 +100,14 @@ def refused(
     errors: list[dict[str, str]] | None = None,
     headers: dict[str, str] | None = None,
 ) -> Problem:
-    """Return shape D: the Conversation or the Users API refuses the request.
+    """Return a response in format D: the Conversation API or the Users API refuses the request.
 
     Args:
         status: The HTTP status.
-        code: ``<group>:error:<name>``.
-        detail: The ``detail``; empty for none.
-        errors: The fields that break the rules, as in shape A.
-        headers: Extra headers.
+        code: The error code, ``<group>:error:<name>``.
+        detail: The ``detail`` of the body. If it is empty, the field is left out.
+        errors: The fields that break the rules, as in format A, or None.
+        headers: Additional headers.
     """
     _, title = _CONVERSATION.get(status, _CONVERSATION[500])
     body: dict[str, Any] = {"title": title, "type": f"{_CONVERSATION_TYPES}{code}", "code": code}
@@ -117,21 +119,23 @@ def refused(
 
 
 def no_such(name: str, code: str) -> Problem:
-    """Return shape D, 404: the resource is unknown here, or another application's."""
+    """Return a response in format D with status 404: the resource does not exist, or is another application's."""
     return refused(404, code, f"{name} does not exist, or you do not have access.")
 
 
 def refused_control(status: int, title: str, detail: str, **more: Any) -> Problem:
-    """Return the refusal of a control route, which the platform does not have."""
+    """Return an error response of a control route. The platform has no such routes, and hence no format for this."""
     return Problem(status, {"title": title, "detail": detail, **more})
 
 
 def in_shape_of(path: str, problem: Problem, *, is_signed: bool) -> Problem:
-    """Return *problem* in the shape of the requested API: D for conversations and users, else unchanged.
+    """Return *problem* in the format of the API that was requested.
+
+    This is format D for the Conversation and Users APIs. For any other API, *problem* is returned unchanged.
 
     Args:
-        path: The path without the query.
-        problem: The error response, in any shape.
+        path: The path of the request, without the query.
+        problem: The error response, in any format.
         is_signed: True if the request had an ``Authorization`` header.
     """
     api = next((each for each in _CONVERSATION_PATHS if path == each or path.startswith(f"{each}/")), None)

@@ -1,4 +1,4 @@
-"""Call records, single and in pages, as the API shows them.
+"""Call records in the format of the API, single and in pages.
 
 Source: Voice API reference, "call record" and ``GET /v1/calls``.
 """
@@ -26,7 +26,7 @@ MAX_PAGE_SIZE = 100
 
 
 class SortOrder(StrEnum):
-    """Oldest or newest first."""
+    """The orders of a list: oldest first or newest first."""
 
     ASC = "asc"
     DESC = "desc"
@@ -37,10 +37,10 @@ class Search:
     """The query of ``GET /v1/calls``.
 
     Attributes:
-        date_start: Earliest creation of a record, in Unix seconds of the host clock.
-        date_end: Creation before this time, in the same seconds.
+        date_start: The earliest creation time to find, in Unix seconds of the host clock; or None.
+        date_end: The time before which a call must have been created, in the same unit; or None.
         record_index: The number of the page, from 0.
-        filters: The query parameters except those of the page, as given.
+        filters: The query parameters as they were given, except those that select the page.
     """
 
     status: CallStatus | None
@@ -53,7 +53,7 @@ class Search:
     filters: dict[str, str]
 
     def finds(self, leg: Leg) -> bool:
-        """Return True if *leg* matches."""
+        """Return True if *leg* matches the query."""
         return (
             (self.status is None or leg.status is self.status)
             and (self.date_start is None or leg.made_at >= self.date_start)
@@ -63,7 +63,7 @@ class Search:
 
 
 def read_search(query: Mapping[str, str]) -> Search:
-    """Read the query of ``GET /v1/calls``; unknown parameters are ignored.
+    """Read the query of ``GET /v1/calls``, and ignore unknown parameters.
 
     Raises:
         Invalid: The query breaks the rules.
@@ -85,7 +85,7 @@ def read_search(query: Mapping[str, str]) -> Search:
 def is_kept(leg: Leg, application: Application, now: int) -> bool:
     """Return True if the record of *leg* can still be read at *now*, in milliseconds of the call clock.
 
-    ``leg_persistence_time`` of its *application* counts from the end of the call.
+    A record is kept for the ``leg_persistence_time`` of its *application*, counted from the end of the call.
     """
     days = application.capabilities.get("voice", {}).get("leg_persistence_time", LEG_PERSISTENCE_TIME)
     return leg.ended_at is None or now - leg.ended_at < days * DAY_MS
@@ -97,7 +97,7 @@ def page(legs: Iterable[Leg], search: Search, base: str) -> dict[str, Any]:
     Args:
         legs: All legs, oldest first.
         search: The filters, and the page to return.
-        base: ``http://host:port``, since some clients accept absolute links only.
+        base: The beginning of page links, ``http://host:port``. Some clients accept only absolute links.
     """
     found = [leg for leg in legs if search.finds(leg)]
     if search.order is SortOrder.DESC:
@@ -129,7 +129,7 @@ def page(legs: Iterable[Leg], search: Search, base: str) -> dict[str, Any]:
 
 
 def call_record(leg: Leg) -> dict[str, Any]:
-    """Return one record; only ``completed`` ones have times, price and network."""
+    """Return the record of *leg*. Only a ``completed`` call has times, a price and a network in its record."""
     return {
         "uuid": leg.uuid,
         "conversation_uuid": leg.conversation.uuid,
