@@ -37,9 +37,11 @@ Legs = Annotated[
 ]
 Max = Annotated[
     int,
-    typer.Option("--max", min=1, metavar="N", help="Refuse a list or selection of more than N legs."),
+    typer.Option(
+        "--max", min=1, metavar="N", help="Refuse to act on a list or selection of more than N legs."
+    ),
 ]
-Language = Annotated[str | None, typer.Option(metavar="CODE", help="Language to speak, such as en-GB.")]
+Language = Annotated[str | None, typer.Option(metavar="CODE", help="Language of the speech, such as en-GB.")]
 Style = Annotated[
     int | None, typer.Option(min=0, metavar="N", help="Voice style, a number that depends on the language.")
 ]

@@ -23,9 +23,11 @@ class Speech:
 
     text: Annotated[
         str | None,
-        typer.Argument(metavar="TEXT", help="Plain text or one <speak> document; - reads standard input."),
+        typer.Argument(
+            metavar="TEXT", help="Plain text, or SSML in one <speak> element; - reads standard input."
+        ),
     ] = None
-    file: Annotated[str | None, typer.Option(metavar="FILE", help="Say the text in this file.")] = None
+    file: Annotated[str | None, typer.Option(metavar="FILE", help="Read the text from this file.")] = None
     language: Language = None
     style: Style = None
     premium: Premium = False

@@ -51,17 +51,19 @@ class Selectors:
         Direction | None, typer.Option(metavar="DIRECTION", help=f"Select {' or '.join(Direction)} legs.")
     ] = None
     match_to: Annotated[
-        str | None, typer.Option(metavar="GLOB", help="Select legs to numbers like '4477*'.")
+        str | None, typer.Option(metavar="GLOB", help="Select legs to matching numbers, such as '4477*'.")
     ] = None
     match_from: Annotated[
-        str | None, typer.Option(metavar="GLOB", help="Select legs from numbers like '4477*'.")
+        str | None, typer.Option(metavar="GLOB", help="Select legs from matching numbers.")
     ] = None
     older_than: Annotated[
         str | None,
-        typer.Option(metavar="DURATION", help="Select legs at least this old; never legs of unknown age."),
+        typer.Option(
+            metavar="DURATION", help="Select legs at least this old; legs of unknown age never match."
+        ),
     ] = None
     except_: Annotated[
-        list[str] | None, typer.Option("--except", metavar="LEG", help="Leave out this leg. Repeatable.")
+        list[str] | None, typer.Option("--except", metavar="LEG", help="Exclude this leg. Repeatable.")
     ] = None
     all_: Annotated[bool, typer.Option("--all", help="Select every live leg.")] = False
 

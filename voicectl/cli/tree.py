@@ -151,8 +151,8 @@ COMMANDS: Tree = {
 _GROUP_HELP = {
     "": f"""Control live phone calls through the Vonage Voice API.
 
-    A LEG is one party's connection. Name it by its id, the first 4 or more characters of a live leg's id, to:NUMBER
-    or from:NUMBER (the whole number, or its first 4 or more digits), @last (the last call created; on a terminal
+    A LEG is one party's connection. Name it by its id, at least the first 4 characters of a live leg's id, to:NUMBER
+    or from:NUMBER (the whole number, or at least its first 4 digits), @last (the last call created; on a terminal
     only), or - for standard input.
 
     To get started:
@@ -160,18 +160,20 @@ _GROUP_HELP = {
       {PROGRAM} profile add NAME --application-id ID --private-key FILE
       {PROGRAM} doctor                check the set-up
 
-    Exit statuses: 0 done, 1 internal error, 2 usage or input, 3 credentials, 4 not found or ambiguous, 5 rejected by
-    the API, 6 rate limited, 7 no usable answer, 8 a wait timed out, 9 refused by a guard, 10 some targets failed, 11
-    a wait ended in another status, 12 outcome unknown, 130 interrupted, 143 terminated.
+    Exit statuses: 0 done, 1 internal error, 2 invalid usage or input, 3 credentials or configuration, 4 not found or
+    ambiguous, 5 rejected by the API, 6 rate limited, 7 no usable answer from the API, 8 a wait timed out, 9 refused
+    by a guard, 10 some targets failed, 11 a wait ended in another status, 12 outcome unknown, 130 interrupted, 143
+    terminated.
     """,
     "call": "Create calls and show them.",
-    "conversation": "Show conversations, and talk, play or record in them. A ROOM is a name, or CON- and an id.",
+    "conversation": "Show conversations, and speak, play audio or record in them. A ROOM is a name, or an id that"
+    " begins with CON-.",
     "ncco": "Check call flows (NCCOs).",
     "webhook": "Answer calls, and receive and store their events.",
     "recording": "List and download recordings and transcriptions.",
-    "profile": "Manage profiles: applications with their keys and guards.",
-    "jwt": "Create and decode the tokens of an application.",
-    "app": "Show the application on the platform, and set its webhook URLs.",
+    "profile": "Manage profiles: applications, their keys and guards (limits on their calls).",
+    "jwt": "Create and decode an application's tokens.",
+    "app": "Show the application's settings, and set its webhook URLs.",
     "sandbox": """Run a stand-in for the voice platform: no account, no phone, no cost.
 
     The last three digits of a number from 447700900000 to 447700900999 decide what the far end does. All
@@ -198,7 +200,7 @@ _GROUP_HELP = {
 
     docs/sandbox-choices.md lists what the sandbox does where the platform's documentation is silent.
     """,
-    "fault": "Make the sandbox misbehave, to test a runbook against it.",
+    "fault": "Make the sandbox misbehave, to test a runbook against failures.",
     "completion": "Print the completion script for a shell.",
 }
 
@@ -364,12 +366,16 @@ def _common_options() -> tuple[TyperOption, ...]:
         ),
         _option("-q", "--quiet", text="Print only ids, one per line."),
         _option(
-            "--fields", metavar="LIST", text="Show these fields, e.g. uuid,to.number; 'help' lists them."
+            "--fields",
+            metavar="LIST",
+            text="Show these fields ('--fields help' lists all), e.g. uuid,to.number.",
         ),
         _option("--request-timeout", metavar="DURATION", text="Time limit for each request (default 10 s)."),
-        _option("--ca-file", metavar="FILE", text="Trust these certificates instead of the system's."),
-        _option("--dry-run", text="Change nothing; print each request as curl."),
-        _option("-y", "--yes", text="Act on a list or selection without asking."),
+        _option(
+            "--ca-file", metavar="FILE", text="Trust the CA certificates in this file, not the system's."
+        ),
+        _option("--dry-run", text="Change nothing; print each request as a curl command."),
+        _option("-y", "--yes", text="Skip the confirmation for a list or selection."),
         _option("--debug", text="Log requests and replies to standard error."),
     )
 
