@@ -47,26 +47,26 @@ Tree = dict[str, "Entry | Tree"]
 
 COMMANDS: Tree = {
     "call": {
-        "create": Entry("create:create", "Call one or more people, each once.", "CREATED"),
-        "list": Entry("call:list_", "List live legs, or all records.", "CALL"),
+        "create": Entry("create:create", "Call one or more people, at most once each.", "CREATED"),
+        "list": Entry("call:list_", "List live legs, or all call records.", "CALL"),
         "show": Entry("call:show", "Show the record of one leg.", "SEEN"),
         "reconcile": Entry(
             "reconcile:reconcile", "Find out what became of calls whose reply was lost.", "INTENT"
         ),
     },
-    "talk": Entry("talk_stream:talk", "Say a text on a live leg.", "LEG"),
+    "talk": Entry("talk_stream:talk", "Speak a text on a live leg.", "LEG"),
     "stream": Entry("talk_stream:stream", "Play an audio file on a live leg.", "LEG"),
     "dtmf": Entry("dtmf:dtmf", "Press keys on a live leg.", "LEG"),
     "mute": Entry("mute_hangup:mute", "Keep the others from hearing a leg.", "LEG"),
     "unmute": Entry("mute_hangup:unmute", "Let the others hear a leg again.", "LEG"),
     "earmuff": Entry("mute_hangup:earmuff", "Keep a leg from hearing the others.", "LEG"),
     "unearmuff": Entry("mute_hangup:unearmuff", "Let a leg hear the others again.", "LEG"),
-    "hangup": Entry("mute_hangup:hangup", "End legs, also while they ring.", "LEG"),
-    "transfer": Entry("transfer:transfer", "Transfer a leg to another flow.", "LEG"),
+    "hangup": Entry("mute_hangup:hangup", "End legs, even while they are ringing.", "LEG"),
+    "transfer": Entry("transfer:transfer", "Transfer a leg to another call flow.", "LEG"),
     "move": Entry("move:move", "Move legs into a room (a named conversation).", "LEG"),
-    "wait": Entry("wait:wait", "Wait until every leg has reached a status.", "SEEN"),
+    "wait": Entry("wait:wait", "Wait until every leg reaches a status.", "SEEN"),
     "watch": Entry(
-        "watch:watch", "Watch live legs, in a table on a terminal or as a line for each change.", ":VIEW"
+        "watch:watch", "Watch live legs: as a table on a terminal, otherwise one line per change.", ":VIEW"
     ),
     "trace": Entry("trace:trace", "Show what happened to a leg or in a conversation, in order.", ":VIEW"),
     "conversation": {
@@ -74,7 +74,7 @@ COMMANDS: Tree = {
         "show": Entry(
             "conversation:show", "Show who is in a conversation, who is muted, and who hears whom.", ":LEG"
         ),
-        "talk": Entry("conversation:talk", "Say a text to everyone in a conversation.", ":ACTED"),
+        "talk": Entry("conversation:talk", "Speak a text to everyone in a conversation.", ":ACTED"),
         "stream": Entry("conversation:stream", "Play an audio file to everyone in a conversation.", ":ACTED"),
         "record": Entry("conversation:record", "Record everyone in a conversation.", ":ACTED"),
     },

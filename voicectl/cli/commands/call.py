@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 def list_(
     ctx: typer.Context,
     all_: Annotated[
-        bool, typer.Option("--all", help="List all records, newest first, not only live legs.")
+        bool, typer.Option("--all", help="List all call records, newest first, not only live legs.")
     ] = False,
     status: Annotated[
         CallStatus | None,
-        typer.Option(metavar="STATUS", help=f"List only this status: {', '.join(CallStatus)}."),
+        typer.Option(metavar="STATUS", help=f"List only legs with this status: {', '.join(CallStatus)}."),
     ] = None,
     since: Annotated[
         str | None, typer.Option(metavar="TIME", help="List only calls made at or after this time.")
@@ -52,7 +52,7 @@ def list_(
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="List at most this many.")] = None,
 ) -> None:
-    """List live legs, or all records.
+    """List live legs, or all call records.
 
     TIME is an RFC 3339 timestamp, or relative: 10m means 10 minutes ago.
 
@@ -89,8 +89,8 @@ def show(
 ) -> None:
     """Show the record of one leg.
 
-    If 'webhook serve' stores events here, the record includes what they report; status_source names the source of the
-    status.
+    If 'webhook serve' stores events on this machine, the record includes what they report; status_source names the
+    source of the status.
 
     Examples:
       $ voicectl call show "$LEG"

@@ -78,9 +78,9 @@ def list_(
     ctx: typer.Context,
     all_: Annotated[bool, typer.Option("--all", help="Also list conversations without live legs.")] = False,
 ) -> None:
-    """List conversations with live legs: their names, and the number of legs at each status.
+    """List conversations with live legs: their names, and the number of legs in each status.
 
-    If the Conversation API does not answer, the names are missing. It lists at most 5000 conversations.
+    Names are missing if the Conversation API does not answer. At most 5000 conversations are listed.
 
     Examples:
       $ voicectl conversation list
@@ -115,11 +115,11 @@ def _listed(api: ConversationApi, cuts: list[bool]) -> Iterator[Conversation]:
 def show(ctx: typer.Context, room: Room) -> None:
     """Show who is in a conversation, who is muted, and who hears whom.
 
-    This takes one request for each member, unless -q or --fields do without them. On a terminal, a table shows who
-    hears whom. Elsewhere, each leg is a line that lists the legs it hears, those it does not hear, and those for
-    which this is unknown: the platform does not report the canHear and canSpeak with which a leg entered a room, nor
-    whether a moderated room has started. With -o json, the output is one object with "legs", and "hears" for each
-    pair of legs; --fields then selects fields of the legs, and leaves "hears" out.
+    This takes one request per member, unless -q or --fields makes them unnecessary. On a terminal, a table shows who
+    hears whom. Otherwise, each leg's line lists the legs that it hears, does not hear, or may or may not hear: the
+    platform reports neither the canHear and canSpeak settings with which a leg entered, nor whether a moderated room
+    has started. With -o json, the output is one object with "legs", and "hears" for each pair of legs; --fields then
+    selects fields of the legs and omits "hears".
 
     Examples:
       $ voicectl conversation show support-17
@@ -236,10 +236,10 @@ def _draw(app: App, participants: Participants) -> None:
 
 @grouped
 def talk(ctx: typer.Context, room: Room, speech: Speech) -> None:
-    """Say a text to everyone in a conversation.
+    """Speak a text to everyone in a conversation.
 
-    Without TEXT, it is read from standard input. The request is sent once: if the API does not answer, the exit
-    status is 12.
+    Without TEXT, the text is read from standard input. The request is never retried: if the API does not answer, the
+    exit status is 12.
 
     Examples:
       $ voicectl conversation talk support-17 "The engineer on call is here."
@@ -259,7 +259,7 @@ def talk(ctx: typer.Context, room: Room, speech: Speech) -> None:
 def stream(ctx: typer.Context, room: Room, playback: Playback) -> None:
     """Play an audio file to everyone in a conversation.
 
-    The request is sent once: if the API does not answer, the exit status is 12.
+    The request is never retried: if the API does not answer, the exit status is 12.
 
     Examples:
       $ voicectl conversation stream support-17 https://cdn.example.org/hold.mp3
@@ -282,7 +282,7 @@ def record(
         RecordFormat | None,
         typer.Option("--format", metavar="FORMAT", help="Audio format: mp3, wav or vorbis."),
     ] = None,
-    split: Annotated[bool, typer.Option("--split", help="Record each leg on a channel of its own.")] = False,
+    split: Annotated[bool, typer.Option("--split", help="Record each leg on its own channel.")] = False,
     event_url: Annotated[
         str | None, typer.Option(metavar="URL", help="Send the recording event to this URL.")
     ] = None,
@@ -297,11 +297,13 @@ def record(
         typer.Option(min=1, max=MAX_DAYS, metavar="DAYS", help="Keep the recording for this many days."),
     ] = None,
     limit: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Stop recording after this long (at most 2h).")
+        str | None, typer.Option(metavar="DURATION", help="Stop recording after this long (at most 2 h).")
     ] = None,
     transcription_language: Annotated[
         str | None,
-        typer.Option(metavar="CODE", help="Transcribe it in the language spoken, such as en-GB."),
+        typer.Option(
+            metavar="CODE", help="Transcribe the recording, spoken in this language, such as en-GB."
+        ),
     ] = None,
     transcription_sentiment_analysis: Annotated[
         bool,
@@ -314,14 +316,18 @@ def record(
     ] = None,
     transcription_event_method: Annotated[
         EventMethod | None,
-        typer.Option(metavar="METHOD", help="HTTP method for that URL: POST or GET.", case_sensitive=False),
+        typer.Option(
+            metavar="METHOD",
+            help="HTTP method for --transcription-event-url: POST or GET.",
+            case_sensitive=False,
+        ),
     ] = None,
     stop: Annotated[bool, typer.Option("--stop", help="Stop the recording.")] = False,
 ) -> None:
     """Record everyone in a conversation.
 
-    The request is sent once, because a second start might make a second recording: if the API does not answer, the
-    exit status is 12. Once 'webhook serve' has received the recording event, 'recording download' fetches the file.
+    The request is never retried, because that might start a second recording: if the API does not answer, the exit
+    status is 12. Once 'webhook serve' has received the recording event, 'recording download' fetches the file.
 
     Examples:
       $ voicectl conversation record support-17 --format wav --split

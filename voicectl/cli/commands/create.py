@@ -52,13 +52,19 @@ def create(
     ctx: typer.Context,
     to: Annotated[
         list[str],
-        typer.Option(metavar="ENDPOINT", help="Call this endpoint. Repeatable.", show_default=False),
+        typer.Option(
+            metavar="ENDPOINT",
+            help="Number, sip: or ws: URI, app:USER or vbc:EXTENSION to call. Repeatable.",
+            show_default=False,
+        ),
     ],
     talk: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Say this when the call is answered.")
     ] = None,
-    stream: Annotated[str | None, typer.Option(metavar="URL", help="Play this file (after --talk).")] = None,
-    join: Annotated[str | None, typer.Option(metavar="ROOM", help="Then let the leg join this room.")] = None,
+    stream: Annotated[
+        str | None, typer.Option(metavar="URL", help="Play the audio file at this URL (after --talk).")
+    ] = None,
+    join: Annotated[str | None, typer.Option(metavar="ROOM", help="Then join this room.")] = None,
     language: Language = None,
     style: Style = None,
     premium: Premium = False,
@@ -70,7 +76,8 @@ def create(
     ] = None,
     from_: From = None,
     random_from_number: Annotated[
-        bool, typer.Option("--random-from-number", help="Call from a random number of the application.")
+        bool,
+        typer.Option("--random-from-number", help="Call from a random number linked to the application."),
     ] = False,
     event_url: Annotated[
         str | None, typer.Option(metavar="URL", help="Send the events of this call to this URL.")
@@ -79,16 +86,17 @@ def create(
         str | None, typer.Option(metavar="METHOD", help="HTTP method for --event-url: POST or GET.")
     ] = None,
     machine_detection: Annotated[
-        str | None, typer.Option(metavar="WHAT", help="If a machine answers: continue or hangup.")
+        str | None, typer.Option(metavar="WHAT", help="What to do if a machine answers: continue or hangup.")
     ] = None,
     advanced_machine_detection: Annotated[
         str | None,
         typer.Option(
-            metavar="K=V,...", help="Detect machines with settings such as mode=detect_beep,beep_timeout=45."
+            metavar="K=V,...",
+            help="Settings for machine detection, such as mode=detect_beep,beep_timeout=45.",
         ),
     ] = None,
     ringing_timer: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Ring for this long (default 60 s).")
+        str | None, typer.Option(metavar="DURATION", help="Ring for at most this long (default 60 s).")
     ] = None,
     length_timer: Annotated[
         str | None, typer.Option(metavar="DURATION", help="End the call after this long (default 2 h).")
@@ -101,38 +109,41 @@ def create(
         typer.Option(metavar="K=V", help="Send this header to a SIP or WebSocket endpoint. Repeatable."),
     ] = None,
     content_type: Annotated[
-        str | None, typer.Option(metavar="TYPE", help="Audio format of a WebSocket endpoint.")
+        str | None, typer.Option(metavar="TYPE", help="Audio format for a WebSocket endpoint.")
     ] = None,
     authorization: Annotated[
         str | None,
         typer.Option(
-            metavar="WHAT", help="Authorization header of a WebSocket: 'vonage', or a FILE with the value."
+            metavar="WHAT", help="Authorization header for a WebSocket: 'vonage', or a FILE that contains it."
         ),
     ] = None,
     wait: Annotated[
-        str | None, typer.Option(metavar="STATUS", help="Wait for this status; also 'ended' or 'human'.")
+        str | None, typer.Option(metavar="STATUS", help="Wait for this status, or for 'ended' or 'human'.")
     ] = None,
     timeout: Annotated[
-        str, typer.Option(metavar="DURATION", help="Wait at most this long, with --wait.")
+        str, typer.Option(metavar="DURATION", help="With --wait, wait at most this long.")
     ] = "90",
     hangup_on_timeout: Annotated[
         bool, typer.Option("--hangup-on-timeout", help="End the call if --wait does not succeed.")
     ] = False,
     idempotency_key: Annotated[
         str | None,
-        typer.Option(metavar="KEY", help="Never dial twice for the same key within 24 h."),
+        typer.Option(metavar="KEY", help="Never dial twice with the same key within 24 h."),
     ] = None,
     no_journal: Annotated[
-        bool, typer.Option("--no-journal", help="Keep no record; a lost reply cannot be looked up.")
+        bool,
+        typer.Option(
+            "--no-journal", help="Do not record the call here; if the reply is lost, it cannot be looked up."
+        ),
     ] = False,
 ) -> None:
-    """Call one or more people, each once.
+    """Call one or more people, at most once each.
 
-    Each person hears --talk, then --stream, and then joins the room of --join; without --join the call ends there.
-    Give a whole NCCO with --ncco instead, or its URL with --answer-url.
+    Each person hears the --talk text, then the --stream file, and then joins the --join room; without --join, the
+    call ends there. Alternatively, give a complete NCCO with --ncco, or its URL with --answer-url.
 
-    A call is created at most once. If the API's reply is lost, voicectl looks for the call. If the search is not
-    conclusive, it prints nothing and exits with status 12; go on with 'call reconcile'.
+    A call is created at most once. If the API's reply is lost, voicectl looks for the call. If the search is
+    inconclusive, voicectl prints nothing and exits with status 12; continue with 'call reconcile'.
 
     Examples:
       $ voicectl call create --to 447700900001 --talk "Hello" --join support-17

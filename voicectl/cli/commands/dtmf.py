@@ -20,19 +20,21 @@ def dtmf(
         str | None,
         typer.Argument(
             metavar="DIGITS",
-            help="0-9, *, # and p (a pause of half a second), quoted; - reads standard input.",
+            help="Keys to press: 0-9, *, # and p (a half-second pause), quoted; - reads standard input.",
             show_default=False,
         ),
     ] = None,
     listen: Annotated[
-        str | None, typer.Option(metavar="URL", help="Send each key that this leg presses to this URL.")
+        str | None, typer.Option(metavar="URL", help="Send each key pressed on this leg to this URL.")
     ] = None,
-    no_listen: Annotated[bool, typer.Option("--no-listen", help="Stop sending those keys.")] = False,
+    no_listen: Annotated[
+        bool, typer.Option("--no-listen", help="Stop sending pressed keys to a URL.")
+    ] = False,
 ) -> None:
     """Press keys on a live leg; its party hears the tones.
 
-    The keys are sent once: if the API does not answer, the exit status is 12. Quote * and #, which are special to
-    shells.
+    The keys are never sent again: if the API does not answer, the exit status is 12. Quote * and #, which are special
+    to the shell.
 
     Examples:
       $ voicectl dtmf "$LEG" 1234

@@ -49,49 +49,53 @@ def move(
             callback=check_once,
         ),
     ],
-    mute: Annotated[bool, typer.Option("--mute", help="Let no one in the room hear them.")] = False,
+    mute: Annotated[bool, typer.Option("--mute", help="Mute the moved legs in the room.")] = False,
     can_hear: Annotated[
         list[str] | None,
-        typer.Option(metavar="LEG", help="Let them hear only this leg, or 'none'. Repeatable."),
+        typer.Option(
+            metavar="LEG", help="Let the moved legs hear only this leg; 'none' for no one. Repeatable."
+        ),
     ] = None,
     can_speak: Annotated[
         list[str] | None,
-        typer.Option(metavar="LEG", help="Let only this leg hear them, or 'none'. Repeatable."),
+        typer.Option(
+            metavar="LEG", help="Let only this leg hear the moved legs; 'none' for no one. Repeatable."
+        ),
     ] = None,
     start_on_enter: Annotated[
         bool | None,
         typer.Option(
-            "--start-on-enter/--no-start-on-enter", help="Start the conference when they enter, or not."
+            "--start-on-enter/--no-start-on-enter", help="Whether the conversation starts when they enter."
         ),
     ] = None,
     end_on_exit: Annotated[
-        bool, typer.Option("--end-on-exit", help="End the conference when one of them leaves.")
+        bool, typer.Option("--end-on-exit", help="End the conversation when one of them leaves.")
     ] = False,
-    record: Annotated[bool, typer.Option("--record", help="Record the conference.")] = False,
+    record: Annotated[bool, typer.Option("--record", help="Record the conversation.")] = False,
     music: Annotated[
-        str | None, typer.Option(metavar="URL", help="Play this file until the conference starts.")
+        str | None, typer.Option(metavar="URL", help="Play this file until the conversation starts.")
     ] = None,
     with_partners: Annotated[
         bool, typer.Option("--with-partners", help="Also move all legs in the same conversation.")
     ] = False,
     no_wait: Annotated[
-        bool, typer.Option("--no-wait", help="Only send the moves; check nothing before or after.")
+        bool, typer.Option("--no-wait", help="Send the moves without any checks before or after.")
     ] = False,
     no_lint: NoLint = False,
     max_: Max = 10,
 ) -> None:
-    """Move legs into a room (a named conversation); the first leg creates it.
+    """Move legs into a room (a named conversation); the first leg to enter creates it.
 
-    Before each move, voicectl checks which leg stays behind: if a connect joined two legs, the platform ends the call
-    of the one that stays, and you get a warning, also with --dry-run. --with-partners lists all legs in the same
-    conversations and moves them too; if it cannot find them all, it moves none. Legs that a connect joined stay
-    together if the room is new: their conversation gets the room's name, which makes it the room as far as the
-    platform's documentation implies. If the room exists, or with options such as --mute, each leg is moved on its
-    own, and the platform may end the call of one before it is moved.
+    Legs joined by a "connect" action depend on each other: if only one is moved, the platform ends the call of the
+    other, and voicectl warns you first, even with --dry-run. --with-partners also moves all other legs in the same
+    conversations, or none if it cannot find them all. Such legs stay together if the room is new: voicectl gives
+    their conversation the room's name (that this makes it the room is implied, not stated, by the platform's
+    documentation). If the room exists, or with options such as --mute, the legs are moved one by one, and the
+    platform may end a leg's call before its turn.
 
-    Afterwards, voicectl waits up to 5 s for the legs to arrive. Exit status 8: a leg is not in the room. 11: a leg
-    has ended. If something failed, it reports where each leg is. Rooms of the same name in different regions are
-    different rooms. Each move is sent once: if the API does not answer, the exit status is 12.
+    Afterwards, voicectl waits up to 5 s for the legs to arrive. Exit status 8: a leg did not arrive. 11: a leg ended.
+    On failure, voicectl reports where each leg is. Rooms with the same name in different regions are different rooms.
+    No move is retried: if the API does not answer, the exit status is 12.
 
     Examples:
       $ voicectl move "$LEG" support-17

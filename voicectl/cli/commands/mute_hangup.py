@@ -34,9 +34,11 @@ class HoldOptions:
 
     hold: Annotated[
         str | None,
-        typer.Option(metavar="DURATION", help="Also act on legs that join, for this long."),
+        typer.Option(metavar="DURATION", help="For this long, also act on legs that join."),
     ] = None
-    undo: Annotated[bool, typer.Option("--undo", help="Undo it, for legs changed from this machine.")] = False
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Reverse the command, for legs changed from this machine.")
+    ] = False
     max_: Max = 10
 
 
@@ -46,9 +48,9 @@ def mute(
 ) -> None:
     """Keep the others from hearing a leg.
 
-    Name the legs, or select them with options: selected legs are listed, and you confirm; without a terminal, add
-    --yes. --hold also mutes legs that join during that time; all of them stay muted. --undo unmutes the legs that
-    this machine muted: all such live legs, or those that you name or select.
+    Name the legs, or select them with options: voicectl lists the selected legs and asks for confirmation (without a
+    terminal, add --yes). --hold also mutes legs that join during that time; all of them stay muted afterwards. --undo
+    unmutes legs that were muted from this machine: every live one, or those that you name or select.
 
     Examples:
       $ voicectl mute "$LEG"
@@ -75,7 +77,7 @@ def earmuff(
 ) -> None:
     """Keep a leg from hearing the others.
 
-    Legs are named, selected, held and undone as with 'mute'.
+    Naming and selecting legs, --hold and --undo work as for 'mute'.
 
     Examples:
       $ voicectl earmuff "$LEG"
@@ -99,18 +101,19 @@ def hangup(
     ctx: typer.Context,
     legs: SomeLegs = None,
     say: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Say this first, to its end; - reads standard input.")
+        str | None,
+        typer.Option(metavar="TEXT", help="Speak this text in full first; - reads standard input."),
     ] = None,
     max_: Max = 10,
     *,
     selectors: Selectors,
 ) -> None:
-    """End legs, also while they ring; a leg that has already ended counts as done.
+    """End legs, even while they are ringing; a leg that has already ended is not an error.
 
-    voicectl tries again for up to 20 s if the platform refuses, as it does in the first seconds of a call. Name the
-    legs, or select them with options: selected legs are listed, you confirm (without a terminal, add --yes), and legs
-    that match by then are hung up as well. --older-than uses start times from the platform: a leg without one never
-    matches.
+    voicectl retries for up to 20 s if the platform refuses, as it may in the first seconds of a call. Name the legs,
+    or select them with options: voicectl lists the selected legs and asks for confirmation (without a terminal, add
+    --yes); legs that match in the meantime are hung up too. --older-than uses start times from the platform: a leg
+    without one never matches.
 
     Examples:
       $ voicectl hangup "$LEG"

@@ -30,7 +30,9 @@ def reconcile(
     hangup: Annotated[bool, typer.Option("--hangup", help="End the call if it is found.")] = False,
     assume: Annotated[
         str | None,
-        typer.Option(metavar="WHAT", help="Settle it without a search: 'not-created', or a leg's id."),
+        typer.Option(
+            metavar="WHAT", help="Record this outcome without a search: 'not-created', or the leg's id."
+        ),
     ] = None,
     reason: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Reason for --assume, kept in the journal.")
@@ -39,12 +41,12 @@ def reconcile(
     """Find out what became of calls whose reply was lost.
 
     Without REF, it lists all calls in doubt. With REF, it looks for that call: exit status 0 if it is found, 12 if it
-    is still in doubt. A stored event with the reference is proof; otherwise the API's records are compared. It never
-    dials.
+    is still in doubt. A stored event with that reference proves the call; without one, voicectl compares the API's
+    records. It never places a call.
 
     Examples:
       $ voicectl call reconcile
-      $ voicectl call reconcile "$REF" --assume not-created --reason "asked them"
+      $ voicectl call reconcile "$REF" --assume not-created --reason "no call"
     """
     app = current(ctx)
     if reference is None:

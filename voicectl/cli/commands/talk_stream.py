@@ -12,10 +12,10 @@ from voicectl.cli.targets import one_leg
 
 @grouped
 def talk(ctx: typer.Context, leg: Leg, speech: Speech) -> None:
-    """Say a text on a live leg; only that leg's party hears it.
+    """Speak a text on a live leg; only that leg's party hears it.
 
-    Without TEXT, it is read from standard input. The request is sent once: if the API does not answer, the exit
-    status is 12.
+    Without TEXT, the text is read from standard input. The request is never retried: if the API does not answer, the
+    exit status is 12.
 
     Examples:
       $ voicectl talk "$LEG" "Your table is ready."
@@ -36,7 +36,7 @@ def talk(ctx: typer.Context, leg: Leg, speech: Speech) -> None:
 def stream(ctx: typer.Context, leg: Leg, playback: Playback) -> None:
     """Play an audio file on a live leg; only that leg's party hears it.
 
-    The request is sent once: if the API does not answer, the exit status is 12.
+    The request is never retried: if the API does not answer, the exit status is 12.
 
     Examples:
       $ voicectl stream "$LEG" https://cdn.example.org/hold.mp3 --loop 0

@@ -44,25 +44,26 @@ def trace(
         str,
         typer.Argument(
             metavar="LEG|CON-ID",
-            help="The leg, live or ended: its id, the beginning of one, to:NUMBER or from:NUMBER. Or the id of a"
-            " conversation, from 'conversation list'.",
+            help="The leg, live or ended: its id, the beginning of it, to:NUMBER or from:NUMBER; or a conversation's"
+            " id, from 'conversation list'.",
             show_default=False,
         ),
     ],
     svg: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also draw it into this new file, for a report.")
+        Path | None, typer.Option(metavar="FILE", help="Also save the diagram in this new file, as SVG.")
     ] = None,
 ) -> None:
     """Show what happened to a leg or in a conversation, in order.
 
-    The trace combines the API's records, the events that 'webhook serve' stored, the journal of calls created here,
-    and the log of what this machine did to legs; each line names its source. It includes the legs that shared a
-    conversation with the leg. A gap marks something that must or may have happened, but that no source reports.
+    The trace combines the API's records, the events that 'webhook serve' stored, the journal of calls created on this
+    machine, and the log of actions taken from this machine; each line names its source. It includes the legs that
+    shared a conversation with the leg. A gap marks something that must or may have happened, but that no source
+    reports.
 
-    On a terminal, the trace is a ladder diagram with a lane for each leg. In a pipe or with -o jsonl, it is a line
-    for each entry and each gap; with -o json, one object with legs, entries and gaps. It shows only the number of
-    keys pressed and of words said; 'webhook list' shows them, by the event's id. -q prints the legs. An existing FILE
-    is not replaced.
+    On a terminal, the trace is a ladder diagram with a lane for each leg. When piped or with -o jsonl, it is one line
+    per entry or gap; with -o json, it is one object with legs, entries and gaps. It shows only how many keys were
+    pressed and words said; find the event's id in 'webhook list' to read them. -q prints the ids of the legs. --svg
+    does not overwrite a file.
 
     Examples:
       $ voicectl trace "$LEG"

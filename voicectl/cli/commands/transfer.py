@@ -25,9 +25,9 @@ def transfer(
     ] = None,
     from_: From = None,
 ) -> None:
-    """Transfer a leg to another flow; it moves to a conversation of its own.
+    """Transfer a leg to another call flow; it moves to its own conversation.
 
-    The request is sent once: if the API does not answer, the exit status is 12.
+    The request is never retried: if the API does not answer, the exit status is 12.
 
     Examples:
       $ voicectl transfer "$LEG" --connect 447700900002

@@ -28,15 +28,18 @@ def wait(
     until: Annotated[
         str,
         typer.Option(
-            "--for", metavar="STATUS", help=f"The status: {ENDED}, {HUMAN} or {', '.join(CallStatus)}."
+            "--for",
+            metavar="STATUS",
+            help=f"Status to wait for: {ENDED}, {HUMAN} or {', '.join(CallStatus)}.",
         ),
     ],
     timeout: Annotated[str, typer.Option(metavar="DURATION", help="Wait at most this long.")] = "90",
 ) -> None:
-    """Wait until every leg has reached a status; changes on the way go to standard error.
+    """Wait until every leg reaches a status; changes along the way go to standard error.
 
-    voicectl reads the legs once a second. If 'webhook serve' stores events here, they count at once, and you can wait
-    for 'human'. Exit status 8: the time ran out. 11: a leg ended in another status. The records are printed then too.
+    voicectl polls the API once a second. If 'webhook serve' stores events on this machine, they take effect at once,
+    and you can also wait for 'human'. Exit status 8: the wait timed out. 11: a leg ended in another status. The
+    records are printed in these cases too.
 
     Examples:
       $ voicectl wait "$LEG" --for answered --timeout 30

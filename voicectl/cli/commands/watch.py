@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voicectl import times
-from voicectl.cli.arguments import LEGS_HELP, check_once
+from voicectl.cli.arguments import check_once
 from voicectl.cli.commands.wait import parse_status
 from voicectl.cli.context import App, current
 from voicectl.cli.output.text import is_terminal, remark
@@ -66,7 +66,8 @@ def watch(
         list[str] | None,
         typer.Argument(
             metavar="[LEG]...",
-            help=f"Watch only these. {LEGS_HELP}",
+            help="Watch only these legs: ids or their first characters, to:NUMBER, from:NUMBER, @last, or - for a"
+            " list.",
             show_default=False,
             callback=lambda words: check_once(words or []),
         ),
@@ -81,21 +82,22 @@ def watch(
         ),
     ] = None,
     timeout: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Stop after this long, with --for (default 90 s).")
+        str | None, typer.Option(metavar="DURATION", help="With --for, stop after this long (default 90 s).")
     ] = None,
     interval: Annotated[
         str,
-        typer.Option(metavar="DURATION", help="Read from the API this often, or less if nothing changes."),
+        typer.Option(metavar="DURATION", help="Poll the API this often, or less often if nothing changes."),
     ] = "2",
 ) -> None:
-    """Watch live legs, in a table on a terminal or as a line for each change.
+    """Watch live legs: as a table on a terminal, otherwise one line per change.
 
-    If 'webhook serve' stores events here, they are shown at once, and a status that contradicts the API is marked. A
-    leg is shown as muted if it was muted from this machine; '?' means unknown. An age of '>3m' means that the leg was
-    first seen 3 minutes ago. JSON output has a line for each change. Ctrl-C ends it, with exit status 130.
+    If 'webhook serve' stores events on this machine, they are shown at once, and a status that differs from the API's
+    is marked. A leg is shown as muted if it was muted from this machine; '?' means unknown. An age of '>3m' means
+    that the leg was first seen 3 minutes ago, and may be older. JSON output has one line per change. Ctrl-C stops it,
+    with exit status 130.
 
-    With --for, it ends by itself. Exit status 8: the time ran out. 11: a leg ended in another status. Without LEG, it
-    waits for every leg that it sees; if there are none, all count as 'ended'.
+    With --for, it stops by itself. Exit status 8: the wait timed out. 11: a leg ended in another status. Without LEG,
+    it waits for every live leg; if there are none, 'ended' is reached at once.
 
     Examples:
       $ voicectl watch "$ENDING" --for ended
