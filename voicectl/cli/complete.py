@@ -120,8 +120,6 @@ def _completer(metavar: str, param: Any) -> Callable[[Completion], Iterable[Word
         return None  # Typer knows the words
     if metavar.strip("[].") == "LEG":
         return _legs
-    if metavar == "ID" and "--conversation" in param.opts:
-        return _conversations
     return _COMPLETERS.get(metavar)
 
 

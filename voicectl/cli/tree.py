@@ -79,21 +79,21 @@ COMMANDS: Tree = {
         "record": Entry("conversation:record", "Record everyone in a conversation.", ":ACTED"),
     },
     "ncco": {
-        "lint": Entry("ncco:lint", "Check an NCCO, and list each problem with its place.", ":VIEW"),
-        "schema": Entry("ncco:schema", "Print the JSON Schema of NCCOs, for editors."),
+        "lint": Entry("ncco:lint", "Check an NCCO, and list each problem with its location.", ":VIEW"),
+        "schema": Entry("ncco:schema", "Print the JSON Schema for NCCOs, for use in an editor."),
     },
     "webhook": {
         "serve": Entry("serve:serve", "Receive webhooks: answer calls, and store every event.", "EVENT"),
         "list": Entry("webhook:list_", "List stored events.", "EVENT"),
         "tail": Entry("webhook:tail", "Show the latest events, and each new one as it is stored.", "EVENT"),
-        "replay": Entry("webhook:replay", "Send stored events again, to a URL of yours.", ":REPLAYED"),
+        "replay": Entry("webhook:replay", "Resend stored events to a URL of your choice.", ":REPLAYED"),
         "purge": Entry("webhook:purge", "Delete old events permanently.", ":PURGED"),
         "verify": Entry(
             "webhook:verify", "Check the signature of a request, and explain the result.", ":CHECK"
         ),
     },
     "recording": {
-        "list": Entry("recording:list_", "List recordings that stored events announce.", ":RECORDING"),
+        "list": Entry("recording:list_", "List the recordings reported by stored events.", ":RECORDING"),
         "download": Entry("recording:download", "Download recordings and transcriptions.", ":FILE"),
     },
     "profile": {
@@ -104,16 +104,16 @@ COMMANDS: Tree = {
         "remove": Entry("profile:remove", "Delete a profile and its secrets."),
     },
     "jwt": {
-        "create": Entry("jwt:create", "Create a token of the application, and print it."),
+        "create": Entry("jwt:create", "Create a token for the application, and print it."),
         "show": Entry(
-            "jwt:show", "Decode a token: its claims, its times, and whether your key signed it.", ":VIEW"
+            "jwt:show", "Decode a token: show its claims, times, and whether your key signed it.", ":VIEW"
         ),
     },
     "app": {
         "show": Entry("application:show", "Show the application's settings on the platform.", ":VIEW"),
         "urls": Entry("application:urls", "Show or set the application's webhook URLs.", ":URLS"),
     },
-    "doctor": Entry("doctor:doctor", "Check the set-up, from the key to the API.", ":VIEW"),
+    "doctor": Entry("doctor:doctor", "Check the set-up, from the private key to the API.", ":VIEW"),
     "sandbox": {
         "start": Entry("sandbox:start", "Start a sandbox on this machine.", ":VIEW"),
         "stop": Entry("sandbox:stop", "Stop the sandbox."),

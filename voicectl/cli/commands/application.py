@@ -55,11 +55,11 @@ class WebhookMethod(StrEnum):
 
 FirstGet = Annotated[
     WebhookMethod | None,
-    typer.Option(case_sensitive=False, help="Its HTTP method (GET for a new webhook)."),
+    typer.Option(case_sensitive=False, help="HTTP method of this webhook (GET if it is new)."),
 ]
 FirstPost = Annotated[
     WebhookMethod | None,
-    typer.Option(case_sensitive=False, help="Its HTTP method (POST for a new webhook)."),
+    typer.Option(case_sensitive=False, help="HTTP method of this webhook (POST if it is new)."),
 ]
 
 
@@ -84,15 +84,15 @@ def urls(
     ] = None,
     answer_method: FirstGet = None,
     event: Annotated[
-        str | None, typer.Option(metavar="URL", help="Send events here if a call has no event_url.")
+        str | None, typer.Option(metavar="URL", help="Send events to this URL if a call has no event_url.")
     ] = None,
     event_method: FirstPost = None,
     fallback: Annotated[
-        str | None, typer.Option(metavar="URL", help="Fetch the NCCO here if the answer URL fails.")
+        str | None, typer.Option(metavar="URL", help="Fetch the NCCO from this URL if the answer URL fails.")
     ] = None,
     fallback_method: FirstGet = None,
     rtc_event: Annotated[
-        str | None, typer.Option(metavar="URL", help="Send events of conversations to this URL.")
+        str | None, typer.Option(metavar="URL", help="Send conversation (RTC) events to this URL.")
     ] = None,
     rtc_event_method: FirstPost = None,
     signed: Annotated[

@@ -17,11 +17,12 @@ _STATUSES = {"credentials": errors.CREDENTIALS, "network": errors.UNREACHABLE, "
 
 
 def doctor(ctx: typer.Context) -> None:
-    """Check the set-up, from the key to the API.
+    """Check the set-up, from the private key to the API.
 
-    It checks the key, the application id, file modes, DNS, connection and TLS, this machine's clock, one cheap API
-    read, the rate limiter, the journal and the event store. It prints a line for each check, and how to fix it if it
-    failed. Exit status 3: the credentials failed. 7: the API is not reachable. 1: only local state cannot be used.
+    It checks the key, the application id, file permissions, DNS, connection and TLS, this machine's clock, one small
+    API request, the rate limiter, the journal and the event store. It prints one line per check and, if the check
+    failed, how to fix the problem. Exit status 3: the credentials failed. 7: the API is not reachable. 1: only local
+    files are unusable.
 
     Example:
       $ voicectl doctor

@@ -27,21 +27,22 @@ VIEW = View(
 def create(
     ctx: typer.Context,
     ttl: Annotated[
-        str, typer.Option(metavar="DURATION", help="Let it expire after this long, from 30 s to 24 h.")
+        str, typer.Option(metavar="DURATION", help="Lifetime of the token, from 30 s to 24 h.")
     ] = "15m",
     sub: Annotated[
-        str | None, typer.Option(metavar="USER", help="Make it a token of this user, for the Client SDKs.")
+        str | None, typer.Option(metavar="USER", help="Create a token for this user, for the Client SDKs.")
     ] = None,
     acl: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE", help='Allow only these paths, as JSON: {"paths": {...}}; - reads standard input.'
+            metavar="FILE",
+            help='File with the only paths to allow: {"paths": {...}}; - reads standard input.',
         ),
     ] = None,
 ) -> None:
-    """Create a token of the application, and print it.
+    """Create a token for the application, and print it.
 
-    Standard output receives exactly the token and a newline.
+    Only the token and a newline go to standard output.
 
     Examples:
       $ voicectl jwt create
@@ -70,7 +71,7 @@ def show(
         ),
     ] = None,
 ) -> None:
-    """Decode a token: its claims, its times, and whether your key signed it.
+    """Decode a token: show its claims, times, and whether your key signed it.
 
     Examples:
       $ voicectl jwt create | voicectl jwt show

@@ -27,11 +27,11 @@ def lint(
         ),
     ],
 ) -> None:
-    """Check an NCCO, and list each problem with its place.
+    """Check an NCCO, and list each problem with its location.
 
-    An error is something that the platform refuses, or does in another way than the NCCO says. A warning is something
-    that the platform tolerates, that is deprecated, or that is not documented. The exit status is 2 if there is an
-    error. Nothing is sent.
+    An error is something that the platform rejects, or does differently from what the NCCO says. A warning is
+    something that the platform tolerates, that is deprecated, or that is not documented. The exit status is 2 if
+    there is an error. Nothing is sent.
 
     Examples:
       $ echo '[{"action": "talk", "text": "Hello"}]' > flow.json
@@ -64,9 +64,10 @@ def lint(
 
 
 def schema(ctx: typer.Context) -> None:
-    """Print the JSON Schema of NCCOs, for editors.
+    """Print the JSON Schema for NCCOs, for use in an editor.
 
-    'ncco lint' also checks what a schema cannot express: rules between actions, SSML, deprecated and unknown values.
+    'ncco lint' also checks what a schema cannot express: rules across actions, SSML, and deprecated or unknown
+    values.
 
     Examples:
       $ voicectl ncco schema > ncco.schema.json

@@ -45,14 +45,15 @@ class Guards:
     deny: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="PREFIX", help="Never call numbers with this prefix; the longest wins. Repeatable."
+            metavar="PREFIX",
+            help="Never call numbers with this prefix; the longest --allow or --deny wins. Repeatable.",
         ),
     ] = None
     max_calls_per_hour: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="Dial at most this many numbers per hour.")
     ] = None
     length_timer: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="End each call after this long, or earlier.")
+        str | None, typer.Option(metavar="DURATION", help="Maximum length of a call, and the default.")
     ] = None
     host: Annotated[
         list[str] | None, typer.Option(metavar="HOST", help="Also send tokens to this host. Repeatable.")
@@ -81,15 +82,18 @@ def add(
     ctx: typer.Context,
     name: Name,
     application_id: Annotated[
-        str | None, typer.Option(metavar="ID", help="Id of the application (UUID); asked for on a terminal.")
+        str | None,
+        typer.Option(metavar="ID", help="Id of the application (UUID); prompted for on a terminal."),
     ] = None,
     private_key: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Copy the private key (PEM) from here; - reads standard input."),
+        typer.Option(
+            metavar="FILE", help="Copy the private key (PEM) from this file; - reads standard input."
+        ),
     ] = None,
     key_command: Annotated[
         str | None,
-        typer.Option(metavar="CMD", help="Run this, without a shell, to print the key when it is needed."),
+        typer.Option(metavar="CMD", help="Command that prints the key when needed; run without a shell."),
     ] = None,
     api_key: Annotated[str | None, typer.Option(metavar="KEY", help="API key of the account.")] = None,
     api_secret_file: Annotated[
@@ -99,24 +103,30 @@ def add(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="File with the signature secret of webhooks, or two, one a line; - reads standard input.",
+            help="File with the webhook signature secret, or two, one per line; - reads standard input.",
         ),
     ] = None,
     from_: Annotated[
         str | None, typer.Option("--from", metavar="NUMBER", help="Caller id of new calls.")
     ] = None,
-    region: Annotated[str | None, typer.Option(metavar="REGION", help=", ".join(hosts.REGIONS))] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(metavar="REGION", help=f"Region of the API: {', '.join(hosts.REGIONS)}."),
+    ] = None,
     base_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="URL of another API host, or of one on loopback.")
+        str | None, typer.Option(metavar="URL", help="Base URL of another API host, or of a local one.")
     ] = None,
     *,
     guards: Guards,
-    replace: Annotated[bool, typer.Option("--replace", help="Replace the profile of that name.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace an existing profile of that name.")
+    ] = False,
 ) -> None:
     r"""Store an application, its key and its guards under a name.
 
     The key is checked and copied into the configuration directory, where only you can read it. On a terminal,
-    voicectl asks for missing values. The first profile becomes the default. No option takes a secret as its value.
+    voicectl asks for missing values. The first profile becomes the default. Secrets are read from files, commands or
+    the terminal, never from option values.
 
     Examples:
       $ voicectl profile add prod --application-id "$APP_ID" \
@@ -195,7 +205,7 @@ def show(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="NAME", help="The profile (default: the settings in force).", show_default=False
+            metavar="NAME", help="The profile (default: the current settings).", show_default=False
         ),
     ] = None,
 ) -> None:

@@ -62,17 +62,17 @@ def list_(
         str | None, typer.Option(metavar="CON-ID", help="List only recordings of this conversation.")
     ] = None,
     since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="List only recordings announced at or after this time.")
+        str | None, typer.Option(metavar="TIME", help="List only recordings reported at or after this time.")
     ] = None,
     store: Store = None,
     directory: Annotated[
         Path | None, typer.Option("--dir", metavar="DIR", help="Show which recordings are in this directory.")
     ] = None,
 ) -> None:
-    """List recordings that stored events announce.
+    """List the recordings reported by stored events.
 
-    The list comes from the events that 'webhook serve' stored: the platform has no list of recordings. TIME is an
-    RFC 3339 timestamp, or relative: 10m means 10 minutes ago.
+    The list comes from the events that 'webhook serve' stored: the platform cannot list recordings. TIME is an RFC
+    3339 timestamp, or relative: 10m means 10 minutes ago.
 
     Examples:
       $ voicectl recording list
@@ -104,21 +104,21 @@ def download(
         list[str] | None,
         typer.Argument(
             metavar="[URL|UUID...]",
-            help="A recording_uuid, the id of a file, or its URL; - reads a list from standard input.",
+            help="A recording_uuid, a file's id or its URL; - reads a list from standard input.",
             show_default=False,
         ),
     ] = None,
     directory: Annotated[
-        Path, typer.Option("--dir", metavar="DIR", help="Save to this directory; created if necessary.")
+        Path, typer.Option("--dir", metavar="DIR", help="Save to this directory, creating it if necessary.")
     ] = Path(),
     store: Store = None,
 ) -> None:
     """Download recordings and transcriptions.
 
-    Without an argument, it downloads every announced file that DIR does not have yet. Files are named
-    START_CONVERSATION_UUID, with the extension of their type. A complete file is listed in SHA256SUMS, for
-    'sha256sum -c'. A listed file is not downloaded again, unless you name it and it was removed. Nothing is
-    overwritten, and an interrupted download is resumed. voicectl sends its token to the API's own hosts only.
+    Without an argument, it downloads every reported file that is not yet in DIR. Files are named
+    START_CONVERSATION_UUID, with the extension of their type. Complete files are listed in SHA256SUMS, for 'sha256sum
+    -c'. A listed file is downloaded again only if it was removed and you name it. Nothing is overwritten, and an
+    interrupted download is resumed. voicectl sends its token only to the API's own hosts.
 
     Examples:
       $ voicectl recording download --dir recordings

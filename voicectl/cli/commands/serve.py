@@ -37,11 +37,9 @@ SHOWING_SECONDS = 1.0
 
 def serve(
     ctx: typer.Context,
-    host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Listen at this address of this machine.")
-    ] = server.HOST,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Listen on this local address.")] = server.HOST,
     port: Annotated[
-        int, typer.Option(min=0, max=65_535, metavar="PORT", help="Listen at this port (0: any free one).")
+        int, typer.Option(min=0, max=65_535, metavar="PORT", help="Listen on this port (0: any free port).")
     ] = server.PORT,
     answer: Annotated[
         Path | None,
@@ -49,12 +47,14 @@ def serve(
     ] = None,
     forward_to: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Forward each request to your application, and return its answer."),
+        typer.Option(
+            metavar="URL", help="Forward each request to your application, and return its response."
+        ),
     ] = None,
     set_urls: Annotated[
         str | None,
         typer.Option(
-            metavar="PUBLIC_URL", help="Point the application's webhooks to this URL while it runs."
+            metavar="PUBLIC_URL", help="Point the application's webhooks to this URL while serving."
         ),
     ] = None,
     allow_unsigned: Annotated[
@@ -62,12 +62,12 @@ def serve(
     ] = False,
     store: Store = None,
     recordings: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Download each announced recording to this directory.")
+        Path | None, typer.Option(metavar="DIR", help="Download each new recording to this directory.")
     ] = None,
     proxy: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="ADDRESS", help="Address of a proxy, whose connections are not limited. Repeatable."
+            metavar="ADDRESS", help="Address of a proxy to exempt from the connection limit. Repeatable."
         ),
     ] = None,
 ) -> None:
@@ -79,11 +79,11 @@ def serve(
     add --signature-secret-file FILE), or set VOICECTL_SIGNATURE_SECRET.
 
     By default, it listens on loopback only; the platform reaches it through a tunnel or a proxy with TLS. With
-    --forward-to, --answer is the substitute if your application answers late or with an invalid NCCO. Without either
-    option, it stores events but answers no calls, and --set-urls does not change the answer URLs.
+    --forward-to, --answer is used if your application answers late or with an invalid NCCO. Without either option, it
+    stores events but answers no calls, and --set-urls does not change the answer URLs.
 
-    At the end, it restores the webhooks that --set-urls changed. If that fails within 5 s, it prints the command to
-    restore them, the next start tries again, and the exit status is 7 if the API gave no usable answer.
+    On exit, it restores the webhooks that --set-urls changed. If it cannot within 5 s, it prints the command to
+    restore them, and the next start tries again; the exit status is 7 if the API gave no usable answer.
 
     Examples:
       $ voicectl webhook serve --answer answer.toml

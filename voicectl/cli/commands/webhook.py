@@ -34,18 +34,23 @@ PURGED = View(columns=("before", "events", "outcome"), id="events")
 CHECK = View(columns=("check", "outcome", "detail"), id="check", line="{outcome:5}{check:13}{detail}")
 
 Leg = Annotated[
-    str | None, typer.Option(metavar="LEG", help="Only events of this leg: its id, or the beginning of it.")
+    str | None,
+    typer.Option(metavar="LEG", help="Select only events of this leg: its id, or the beginning of it."),
 ]
-Conversation = Annotated[str | None, typer.Option(metavar="ID", help="Only events of this conversation.")]
-Status = Annotated[str | None, typer.Option(metavar="STATUS", help="Only events with this status.")]
+Conversation = Annotated[
+    str | None, typer.Option(metavar="CON-ID", help="Select only events of this conversation.")
+]
+Status = Annotated[str | None, typer.Option(metavar="STATUS", help="Select only events with this status.")]
 Kinds = Annotated[
     list[str] | None,
-    typer.Option(metavar="KIND", help=f"Only events of this kind: {', '.join(KINDS)}. Repeatable."),
+    typer.Option(metavar="KIND", help=f"Select only events of this kind: {', '.join(KINDS)}. Repeatable."),
 ]
 Since = Annotated[
-    str | None, typer.Option(metavar="TIME", help="Only events received at or after this time.")
+    str | None, typer.Option(metavar="TIME", help="Select only events received at or after this time.")
 ]
-Before = Annotated[str | None, typer.Option(metavar="TIME", help="Only events received before this time.")]
+Before = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Select only events received before this time.")
+]
 
 
 def list_(
@@ -57,11 +62,11 @@ def list_(
     since: Since = None,
     before: Before = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="List only this many, the newest.")
+        int | None, typer.Option(min=1, metavar="N", help="List only the newest N events.")
     ] = None,
     store: Store = None,
 ) -> None:
-    """List stored events, the newest last.
+    """List stored events, newest last.
 
     TIME is an RFC 3339 timestamp, or relative: 10m means 10 minutes ago.
 
@@ -82,7 +87,7 @@ def list_(
 def tail(
     ctx: typer.Context,
     last: Annotated[
-        int, typer.Option("-n", "--last", min=0, metavar="N", help="Begin with this many stored events.")
+        int, typer.Option("-n", "--last", min=0, metavar="N", help="Start with the last N stored events.")
     ] = 10,
     leg: Leg = None,
     conversation: Conversation = None,
@@ -92,7 +97,7 @@ def tail(
 ) -> None:
     """Show the latest events, and each new one as it is stored.
 
-    It shows each event once, and skips none. JSON output has a line for each event.
+    It shows each event once, and skips none. JSON output has one line per event.
 
     Examples:
       $ voicectl webhook tail -o jsonl
@@ -126,7 +131,7 @@ def tail(
 
 def replay(
     ctx: typer.Context,
-    to: Annotated[str, typer.Option(metavar="URL", help="Send them to this URL.", show_default=False)],
+    to: Annotated[str, typer.Option(metavar="URL", help="Send the events to this URL.", show_default=False)],
     ids: Annotated[
         list[int] | None,
         typer.Argument(
@@ -134,7 +139,7 @@ def replay(
         ),
     ] = None,
     sign: Annotated[
-        bool, typer.Option("--sign", help="Sign them with a new token, as the platform would.")
+        bool, typer.Option("--sign", help="Sign the events with a new token, as the platform would.")
     ] = False,
     leg: Leg = None,
     conversation: Conversation = None,
@@ -144,11 +149,11 @@ def replay(
     before: Before = None,
     store: Store = None,
 ) -> None:
-    """Send stored events again, to a URL of yours.
+    """Resend stored events to a URL of your choice.
 
     Events are sent in order, one after another, with the method, query and body that were received, and without a
     signature unless you add --sign. Requests for an NCCO, and rtc events, are sent only if you name them by id or
-    --kind. A recording belongs to a conversation, not to a leg: use --conversation. Exit status 7: none arrived. 10:
+    --kind. Recording events belong to no leg: select them with --conversation. Exit status 7: no event arrived. 10:
     some did not.
 
     Examples:
@@ -205,8 +210,8 @@ def purge(
 ) -> None:
     """Delete old events permanently.
 
-    Their bytes are removed from the files too. TIME is an RFC 3339 timestamp, or relative: 90d means 90 days ago.
-    --dry-run only counts them.
+    The data is also erased from the files on disk. TIME is an RFC 3339 timestamp, or relative: 90d means 90 days ago.
+    --dry-run only counts the events.
 
     Examples:
       $ voicectl webhook purge --before 90d --dry-run
@@ -245,7 +250,9 @@ def verify(
     body: Annotated[
         str | None, typer.Option(metavar="FILE", help="File with the body, if it is not in FILE.")
     ] = None,
-    at: Annotated[str | None, typer.Option(metavar="TIME", help="Check freshness as of this time.")] = None,
+    at: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Check the token's age as of this time (default: now).")
+    ] = None,
 ) -> None:
     """Check the signature of a request, and explain the result.
 
