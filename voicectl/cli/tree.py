@@ -124,19 +124,19 @@ COMMANDS: Tree = {
         ),
         "log": Entry(
             "sandbox_parties:log",
-            "List requests, webhooks, actions of parties and changes of legs.",
+            "List requests, webhooks, actions by parties and changes to legs.",
             ":LOG",
         ),
         "ring": Entry("sandbox_parties:ring", "Make an inbound call, as a caller would.", "CALL"),
-        "answer": Entry("sandbox_parties:answer", "Answer a ringing leg, as its party.", "CALL"),
-        "press": Entry("sandbox_parties:press", "Press keys, as a leg's party.", "CALL"),
-        "say": Entry("sandbox_parties:say", "Say something, as a leg's party.", "CALL"),
-        "hangup": Entry("sandbox_parties:hangup", "Hang up, as a leg's party.", "CALL"),
-        "hear": Entry("sandbox_parties:hear", "List what a leg's party heard, in order.", ":HEARD"),
+        "answer": Entry("sandbox_parties:answer", "Answer a ringing leg, as the person called.", "CALL"),
+        "press": Entry("sandbox_parties:press", "Press keys as the person on a leg.", "CALL"),
+        "say": Entry("sandbox_parties:say", "Say something as the person on a leg.", "CALL"),
+        "hangup": Entry("sandbox_parties:hangup", "Hang up as the person on a leg.", "CALL"),
+        "hear": Entry("sandbox_parties:hear", "List what the person on a leg heard, in order.", ":HEARD"),
         "advance": Entry("sandbox_parties:advance", "Advance the sandbox's call clock.", ":CLOCK"),
         "fault": {
-            "add": Entry("fault:add", "Make the sandbox misbehave.", ":VIEW"),
-            "list": Entry("fault:list_", "List the faults in force.", ":VIEW"),
+            "add": Entry("fault:add", "Add a fault that makes the sandbox misbehave.", ":VIEW"),
+            "list": Entry("fault:list_", "List the faults that were added.", ":VIEW"),
             "clear": Entry("fault:clear", "Remove all faults, or one."),
         },
     },
@@ -176,12 +176,13 @@ _GROUP_HELP = {
     "app": "Show the application's settings, and set its webhook URLs.",
     "sandbox": """Run a stand-in for the voice platform: no account, no phone, no cost.
 
-    The last three digits of a number from 447700900000 to 447700900999 decide what the far end does. All
-    other numbers answer after 2 s and stay silent. With 'sandbox ring', the caller does this once answered.
+    The last three digits of a number from 447700900000 to 447700900999 determine how the other party behaves. All
+    other numbers answer after 2 s and stay silent. With 'sandbox ring', callers ending in 1NN, 5NN or 7NN do the same
+    once answered.
 
     Numbers ending in:
       000-099  answers after 2 s         300  is voicemail with a beep
-      1NN      presses N, then N         301  is voicemail without a beep
+      1NN      presses the keys NN       301  is voicemail without a beep
       200      is busy                   4NN  answers after NN s
       201      declines                  5NN  hangs up NN s after the answer
       202      rings until it times out  600  answers on 'sandbox answer'
@@ -189,7 +190,7 @@ _GROUP_HELP = {
       204      is unavailable
       205      is not a valid number
 
-    Keys are pressed and phrases spoken 1 s after the flow starts to listen.
+    Keys (one per prompt) and phrases come 1 s after the flow starts to listen.
 
     Phrases (10 to 99 repeat these):
       00  yes            05  sales

@@ -36,7 +36,7 @@ _WITH_DURATION = ("delay", "webhook-delay")
 def add(
     ctx: typer.Context,
     what: Annotated[
-        str, typer.Argument(metavar="WHAT", help="The fault, one of those above.", show_default=False)
+        str, typer.Argument(metavar="WHAT", help="The fault: one of those above.", show_default=False)
     ],
     value: Annotated[
         str | None,
@@ -45,30 +45,39 @@ def add(
     on: Annotated[
         str,
         typer.Option(
-            metavar="OPERATION", help="Strike only createCall, getCalls, startTalk ..., or a kind of webhook."
+            metavar="OPERATION",
+            help="Affect only this operation (createCall, getCalls ...) or kind of webhook.",
         ),
     ] = "any",
-    times: Annotated[int | None, typer.Option(min=1, metavar="N", help="Strike this many times.")] = None,
+    times: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Occur at most this many times.")
+    ] = None,
     probability: Annotated[
         float | None,
-        typer.Option(min=0, max=1, metavar="P", help="Strike with this probability, from 0 to 1."),
+        typer.Option(min=0, max=1, metavar="P", help="Occur with this probability, from 0 to 1."),
     ] = None,
-    after: Annotated[str | None, typer.Option(metavar="DURATION", help="Begin after this long.")] = None,
-    lasting: Annotated[str | None, typer.Option(metavar="DURATION", help="End after this long.")] = None,
+    after: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Take effect after this long.")
+    ] = None,
+    lasting: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Stay in effect for this long.")
+    ] = None,
     retry_after: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Send this Retry-After with rate-limit.")
+        int | None,
+        typer.Option(min=0, metavar="N", help="With rate-limit, send this Retry-After, in seconds."),
     ] = None,
 ) -> None:
-    """Make the sandbox misbehave.
+    """Add a fault that makes the sandbox misbehave.
 
-    Faults of requests to it: status CODE and rate-limit refuse them; delay DURATION holds the reply back; lost-reply
-    carries out the request and closes the connection without a reply; lost-request closes it before that; region
-    serves each leg on the host of its own region only; key-revoked refuses all tokens.
+    Faults in requests that it receives: status CODE and rate-limit reject them; delay DURATION delays the reply;
+    lost-reply carries out the request but closes the connection without replying; lost-request closes it without
+    carrying out the request; region serves each leg only on its own region's host; key-revoked rejects all tokens.
 
-    Faults of webhooks that it sends: webhook-drop, webhook-duplicate, webhook-delay DURATION and webhook-unsigned
-    strike events (status, transfer, input, record, transcribed, notify, error, rtc) and the requests for an NCCO
-    (answer); webhook-reorder sends an event after the next one of its leg; webhook-completed sends a completed event
-    after busy, timeout, unanswered, failed or cancelled; answer-timeout treats an answer webhook as too late.
+    Faults in webhooks that it sends: webhook-drop, webhook-delay DURATION, webhook-duplicate and webhook-unsigned
+    affect events (status, transfer, input, record, transcribed, notify, error, rtc) and requests for an NCCO
+    (answer); webhook-reorder sends an event after the next one of its leg; webhook-completed also sends a completed
+    event after busy, timeout, unanswered, failed or cancelled; answer-timeout treats the reply to an answer webhook
+    as too late.
 
     Examples:
       $ voicectl sandbox fault add lost-reply --on createCall --times 1
@@ -109,7 +118,7 @@ def add(
 
 
 def list_(ctx: typer.Context) -> None:
-    """List the faults in force.
+    """List the faults that were added.
 
     Example:
       $ voicectl sandbox fault list
@@ -126,7 +135,7 @@ def clear(
         int | None,
         typer.Argument(
             metavar="ID",
-            help="Remove only this fault, numbered as in 'fault list'.",
+            help="Remove only this fault, by its id in 'fault list'.",
             min=1,
             show_default=False,
         ),

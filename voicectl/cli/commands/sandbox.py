@@ -57,25 +57,25 @@ VIEW = View(
 class Behaviour:
     """The options that set how a new sandbox behaves."""
 
-    speed: Annotated[float, typer.Option(metavar="N", help="Run its call clock this many times faster.")] = (
-        1.0
-    )
+    speed: Annotated[float, typer.Option(metavar="N", help="Run the call clock N times as fast.")] = 1.0
     frozen: Annotated[
-        bool, typer.Option("--frozen", help="Move its call clock only with 'sandbox advance'.")
+        bool, typer.Option("--frozen", help="Freeze the call clock; only 'sandbox advance' moves it.")
     ] = False
     seed: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Seed of ids and random choices (default: a new one)."),
+        typer.Option(metavar="N", help="Seed for ids and random choices (default: random)."),
     ] = None
     settle: Annotated[
         str, typer.Option(metavar="DURATION", help="Refuse changes to a new leg for this long.")
     ] = "0"
-    no_limits: Annotated[bool, typer.Option("--no-limits", help="Never answer 429.")] = False
+    no_limits: Annotated[bool, typer.Option("--no-limits", help="Enforce no rate limits (status 429).")] = (
+        False
+    )
     allow_host: Annotated[
         list[str] | None,
         typer.Option(
             metavar="HOST",
-            help="Also let webhooks, streams and WebSockets reach this host. Repeatable.",
+            help="Also allow webhooks, streams and WebSockets to reach this host. Repeatable.",
         ),
     ] = None
 
@@ -103,7 +103,7 @@ class Behaviour:
 def start(
     ctx: typer.Context,
     detach: Annotated[
-        bool, typer.Option("--detach", help="Run it in the background; return once it answers.")
+        bool, typer.Option("--detach", help="Run in the background; return once it is ready.")
     ] = False,
     port: Annotated[
         int,
@@ -111,7 +111,7 @@ def start(
             min=0,
             max=MAX_PORT,
             metavar="PORT",
-            help="Listen at this port and the next six (0: any free ones).",
+            help="Listen on this port and the next six (0: any free ports).",
         ),
     ] = PORT,
     *,
@@ -119,8 +119,8 @@ def start(
 ) -> None:
     """Start a sandbox on this machine.
 
-    The first start creates the profile 'sandbox', with a key of its own, and each start stores the address there; use
-    it with -p sandbox. This address serves the calls of all regions. Each region also has an address, at the next six
+    The first start creates the profile 'sandbox', with its own key, and each start stores the address there; use it
+    with -p sandbox. This address serves the calls of all regions. Each region also has an address, on the next six
     ports, that serves only its own calls: 'sandbox status --fields regions' lists them. The sandbox runs until Ctrl-C
     or 'sandbox stop'.
 
@@ -199,9 +199,9 @@ def exec_(
 ) -> None:
     """Run a command with a private sandbox in place of the platform.
 
-    Every voicectl command in it uses this sandbox, whatever profile it names, and reaches nothing else, so you can
-    rehearse a runbook without changing it. Other programs find VONAGE_APPLICATION_ID, VONAGE_PRIVATE_KEY,
-    VONAGE_API_HOST and the secrets of the account in their environment. The exit status is that of the command.
+    Every voicectl command that it runs uses this sandbox, whatever profile it names, and reaches nothing else, so you
+    can rehearse a runbook unchanged. Other programs find VONAGE_APPLICATION_ID, VONAGE_PRIVATE_KEY, VONAGE_API_HOST
+    and the account's secrets in their environment. The exit status is that of the command.
 
     Example:
       $ voicectl sandbox exec -- voicectl call create --to 447700900001 --talk Hi

@@ -78,8 +78,8 @@ def ring(
 ) -> None:
     """Make an inbound call, as a caller would.
 
-    The call runs the NCCO of --ncco. Without it, the sandbox fetches one from the answer_url of its application, as
-    the platform does, and sends it the SIP headers; if there is no answer_url, the call joins the room 'lobby'.
+    The call runs the --ncco flow. Without --ncco, the sandbox fetches one from its application's answer_url, as the
+    platform does, passing on the SIP headers; if there is no answer_url, the call joins the room 'lobby'.
 
     Example:
       $ voicectl sandbox ring --to 442079460000 --from 447700900001
@@ -101,7 +101,7 @@ def ring(
 
 
 def answer(ctx: typer.Context, leg: Party) -> None:
-    """Answer a ringing leg, as its party.
+    """Answer a ringing leg, as the person called.
 
     Example:
       $ voicectl sandbox answer "$RINGING"
@@ -114,10 +114,13 @@ def press(
     ctx: typer.Context,
     leg: Party,
     digits: Annotated[
-        str, typer.Argument(metavar="DIGITS", help="0-9, *, # and p (a pause), quoted.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="DIGITS", help="Keys to press: 0-9, *, # and p (a pause), quoted.", show_default=False
+        ),
     ],
 ) -> None:
-    """Press keys, as a leg's party; the others in its conversation hear them.
+    """Press keys as the person on a leg; the others in its conversation hear them.
 
     Example:
       $ voicectl sandbox press "$LEG" '12#'
@@ -131,7 +134,7 @@ def say(
     leg: Party,
     text: Annotated[str, typer.Argument(metavar="TEXT", help="The words to say.", show_default=False)],
 ) -> None:
-    """Say something, as a leg's party: the others, speech recognition and recordings hear it.
+    """Say something as the person on a leg: the others, speech recognition and recordings hear it.
 
     Example:
       $ voicectl sandbox say "$LEG" 'I would like to speak to sales'
@@ -141,7 +144,7 @@ def say(
 
 
 def hangup(ctx: typer.Context, leg: Party) -> None:
-    """Hang up, as a leg's party; before the answer, decline the call.
+    """Hang up as the person on a leg; before the answer, this declines the call.
 
     Example:
       $ voicectl sandbox hangup "$LEG"
@@ -151,7 +154,7 @@ def hangup(ctx: typer.Context, leg: Party) -> None:
 
 
 def hear(ctx: typer.Context, leg: Party) -> None:
-    """List what a leg's party heard, in order: speech, audio, keys and music.
+    """List what the person on a leg heard, in order: speech, audio, keys and music.
 
     Example:
       $ voicectl sandbox hear "$LEG"
@@ -168,7 +171,7 @@ def advance(
         str, typer.Argument(metavar="DURATION", help="Advance by this long, such as 45s.", show_default=False)
     ],
 ) -> None:
-    """Advance the sandbox's call clock; everything due until then happens.
+    """Advance the sandbox's call clock; everything due by then happens.
 
     Example:
       $ voicectl sandbox advance 45s
@@ -183,10 +186,10 @@ def log(
     ctx: typer.Context,
     leg: Annotated[
         str | None,
-        typer.Option(metavar="LEG", help="List only entries of this leg: its id, or the beginning."),
+        typer.Option(metavar="LEG", help="List only entries of this leg: its id, or the beginning of it."),
     ] = None,
 ) -> None:
-    """List requests, webhooks, actions of parties and changes of legs.
+    """List requests, webhooks, actions by parties and changes to legs.
 
     The field 'what' summarizes each entry; -o jsonl shows the entries in full.
 
