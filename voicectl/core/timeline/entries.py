@@ -85,7 +85,7 @@ class Happening:
             trace the form in which it was reported.
         what: A status, a kind of event, or an action from this machine such as ``mute``.
         identity: A value that is equal in all reports of the same thing.
-        facts: The details: texts by name.
+        facts: The details, as texts by their names.
         conversation: The conversation in which the thing happened, or to which the leg was moved.
         left: The conversation that the leg left.
         outcome: The outcome of an action, such as ``done``, ``already``, ``unknown`` or ``failed``.

@@ -231,7 +231,7 @@ def _place(happening: Happening) -> _Place:
 
 
 def _ordered(happenings: Sequence[Happening], ahead: float) -> list[Step]:
-    """Sort entries by time. A cause that is later than its effect by the clocks is moved before the effect.
+    """Sort entries by time. If a cause is later than its effect by the clocks, the cause is moved before the effect.
 
     Args:
         ahead: How far this machine's clock was ahead of the platform's, in seconds.
@@ -258,7 +258,10 @@ def _ordered(happenings: Sequence[Happening], ahead: float) -> list[Step]:
 
 
 def _clock_ahead(happenings: Sequence[Happening]) -> float:
-    """Return how far this machine's clock was ahead of the platform's, in seconds, or 0 if nothing shows it."""
+    """Return how far this machine's clock was ahead of the platform's, in seconds.
+
+    The result is negative if this machine's clock was behind, and 0 if the entries show no difference.
+    """
     at_least, at_most = -math.inf, math.inf
     for own in _by_leg(happenings):
         verified = _moments(each for each in own.all if not _VERIFIED.isdisjoint(each.sources))
@@ -315,7 +318,8 @@ def _paired(
 ) -> Iterator[tuple[Happening, Happening]]:
     """Yield pairs of an action and its effect.
 
-    If there are as many actions as effects, they are paired in order; otherwise, those that are near in time are.
+    If there are as many actions as effects, the pairs are made in order. Otherwise, an action and an effect are
+    paired if they are near in time.
     """
     if len(actions) == len(effects):
         yield from zip(actions, effects, strict=True)
@@ -425,7 +429,7 @@ def _unmoved(uuid: str, own: Sequence[_Numbered], call: Call | None) -> Iterator
 
 
 def _unreported_moves(own: Sequence[_Numbered]) -> list[_Numbered]:
-    """Return the moves made from this machine whose effect no event reports."""
+    """Return the moves that were made from this machine and whose effect no event reports."""
     reported = {id(action) for action, _ in _Own([each for _, each in own]).effects()}
     return [
         (number, each)
@@ -438,7 +442,7 @@ def _unreported_moves(own: Sequence[_Numbered]) -> list[_Numbered]:
 
 
 def _in_doubt(steps: Sequence[Step]) -> Iterator[_Placed]:
-    """Yield a gap for each action in doubt, of which it is not known whether it was done."""
+    """Yield a gap for each action in doubt, that is, each action whose outcome is not known."""
     for number, (each, _) in enumerate(steps):
         is_proved = each.sort in (Sort.ASKED, Sort.SETTLED) and each.uuid is not None
         if each.outcome == UNKNOWN and not is_proved:

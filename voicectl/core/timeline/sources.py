@@ -1,7 +1,7 @@
 """Gathers the facts for the trace of a leg or a conversation from all sources.
 
-The trace of a leg includes the legs that were in a conversation with it. API records and events show which legs those
-were, even if they have left the conversation. Every search has a limit, and the trace names what was left out.
+The trace of a leg includes the legs that were in a conversation with it. API records and events show which legs these
+are, including legs that have left the conversation. Every search has a limit, and the trace names what was left out.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ NO_STORE = "store"
 """The name of the gap that is reported if there is no event store."""
 
 APART_SECONDS = 1.0
-"""How far two legs in a conversation may be apart and still count as being there together, in seconds.
+"""The longest time between two legs of a conversation that count as having been in it together, in seconds.
 
-The times are taken from the platform's clock.
+The time is measured by the platform's clock.
 """
 
 LATE_SECONDS = 600.0
-"""How long after the end of a leg events of its conversation still belong to the leg, in seconds.
+"""How long after a leg's end the events of its conversation still belong to the leg, in seconds.
 
 Transcriptions are an example of such events.
 """
@@ -297,7 +297,7 @@ class Gatherer:
     def _leave_apart(self, own: str) -> None:
         """Drop the legs that were in the same conversation at another time.
 
-        There may be such legs in a conversation that is used every day, for example.
+        For example, a conversation that is used every day has such legs.
         """
         spans = self._spans()
         began, ended = spans.get(own, (-math.inf, math.inf))
