@@ -28,11 +28,11 @@ SHOWN_SECONDS = 10.0
 FORGET_SECONDS = 600.0
 """How long a leg is remembered after its end, in seconds.
 
-An event that arrives in this time does not show the leg again as a new one.
+If a late event about the leg arrives in this time, the leg is not reported as a new leg.
 """
 
 LOST_SECONDS = 30.0
-"""How long the API may not know a new leg that an event has reported, in seconds."""
+"""How long it may take until the API knows a leg that an event has reported, in seconds."""
 
 _NOTHING_MARKED = Marks()
 

@@ -41,7 +41,7 @@ class Frame:
 
         Args:
             most: The maximum number of legs to show.
-            over_since: The time by which a leg must have ended to be left out, in Unix seconds.
+            over_since: A time in Unix seconds. Legs that ended at or before this time are left out.
         """
         shown = [each for each in sights if each.ended is None or each.ended > over_since]
         together: dict[str, list[Sight]] = {}

@@ -123,7 +123,7 @@ class Tail:
 
 
 class Poller:
-    """Polls the API and reads stored events, by turns, and yields the changes.
+    """Polls the API, reads stored events between the polls, and yields the changes.
 
     Args:
         board: The board, which collects the records and events and names the legs to request.
@@ -292,7 +292,7 @@ class Poller:
         yield from self._each(lost)
 
     def _still_asked(self, listed: Collection[str] = ()) -> list[str]:
-        """Return the named legs that are neither closed nor in *listed*, so that they may have other news."""
+        """Return the named legs that may have other news: those that are neither closed nor in *listed*."""
         named = self._board.named or ()
         return [each for each in named if not self._board.is_closed(each) and leg_key(each) not in listed]
 

@@ -226,7 +226,7 @@ class TrackedLeg:
         return [Change(at, kind, self.sight) for kind, is_new in found.items() if is_new]
 
     def _disagreement(self, at: float, *, is_asked: bool) -> str | None:
-        """Return the contradiction between the API and the events to show, or None.
+        """Return the contradiction between the API and the events that is to be shown, or None.
 
         A contradiction is shown only if it has lasted, and if the API has been asked again.
         """
