@@ -100,7 +100,7 @@ class Name:
 
     @classmethod
     def parse(cls, text: str) -> Name | None:
-        """Return the name in *text*, or None if *text* is not a name of this form."""
+        """Return the file name *text*, split into its parts, or None if *text* is not a name of this form."""
         found = _NAME.fullmatch(text)
         return None if found is None else cls(**found.groupdict())
 
@@ -155,7 +155,7 @@ def of_event(stored: Stored) -> Recording | None:
 
 
 def named_after(recording: Recording, audio: Recording | None) -> Recording:
-    """Return *recording*, with the start and the conversation of *audio* if it is a transcription.
+    """Return *recording*. If it is a transcription, it gets the start and the conversation of *audio*.
 
     A verified transcription is not named after an unverified recording.
 

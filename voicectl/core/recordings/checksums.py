@@ -184,7 +184,7 @@ def _is_torn(tail: bytes) -> bool:
 
 
 def unwritable(path: Path, exc: OSError) -> UnwritableError:
-    """Return the error for a *path* that the file system does not allow to be used."""
+    """Return the error for a *path* that cannot be used because of *exc*."""
     return UnwritableError(
         f"{path} cannot be used: {exc.strerror}.",
         hint="Check the free disk space, and the owner of the directory.",

@@ -1,9 +1,9 @@
 """Fetches a recording into a directory. The file gets its final name only when it is complete.
 
 The file is first written to a part: a file with the suffix ``.part``, which only one process at a time can lock. If
-that process is killed, the next one resumes the part if it came from the same URL. It fetches the last bytes again to
-compare them. The platform documents no ETag or similar header. Therefore only the URL, which is different for each
-file, shows that the earlier bytes belong to the same file.
+that process is killed, another process can resume the part, provided that the part came from the same URL. The last
+bytes of the part are then fetched again and compared. The platform documents no ETag or similar header. Therefore
+only the URL, which is different for each file, shows that the earlier bytes belong to the same file.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ MAX_TRANSCRIPT_BYTES = 1 << 26
 OVERLAP_BYTES = 1 << 18
 """The number of bytes at the end of a part that are fetched again when the part is resumed.
 
-No more than this number of bytes is ever written without being durable.
+At any time, at most this number of bytes has been written but is not durable yet.
 """
 
 LOCK_POLL_SECONDS = 0.05
@@ -178,7 +178,7 @@ class Fetcher:
         return Saved(uuid=uuid, name=str(name), size=size, sha256=sha256, outcome=outcome)
 
     def _check_there(self, recording: Recording, uuid: str) -> None:
-        """Check before the download that no name that the file may get is taken.
+        """Check before the download that the names that the file may get are free.
 
         A file that has such a name and the right size is compared after the download.
 
@@ -358,7 +358,7 @@ def _held(path: Path) -> Iterator[int | None]:
             return
         if (
             os.fstat(handle).st_nlink > 1
-        ):  # it also has its final name: a process was killed just after giving it that name
+        ):  # the part also has its final name: a process was killed just after linking it
             path.unlink(missing_ok=True)
         yield handle if is_at(handle, path) else None
     finally:
@@ -397,7 +397,7 @@ def _clear(path: Path) -> None:
 
 
 def _blocks(handle: int, size: int) -> Iterator[bytes]:
-    """Yield the first *size* bytes of an open file in blocks. Its position is after these bytes at the end."""
+    """Yield the first *size* bytes of an open file, in blocks. The file's position is then after these bytes."""
     os.lseek(handle, 0, os.SEEK_SET)
     while size > 0 and (block := os.read(handle, min(size, BLOCK_BYTES))):
         size -= len(block)

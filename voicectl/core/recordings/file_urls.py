@@ -45,8 +45,8 @@ def file_url(url: str, hosts: Hosts) -> FileUrl:
     """Check the URL of a file, and return its parts.
 
     Raises:
-        GuardError: The URL is not that of a file at the profile's base URL. If the base URL is not on this machine,
-            the URL may also be that of a file on port 443 of a listed host.
+        GuardError: The URL is not that of a file, or no token may be sent to its host. A token may be sent to the
+            profile's base URL and, if that is not on this machine, to port 443 of the listed hosts over https.
     """
     found = _FILE_URL.fullmatch(url)
     if found is None:
