@@ -58,7 +58,7 @@ class Lent:
         return address_of(application, self.webhook) in self.ours
 
     def with_returned(self, application: dict[str, Any]) -> Lent:
-        """Return the webhook with its URL in *application*, as the API returned it, added to *ours*."""
+        """Return the webhook. The URL that it has in *application*, as the API returned it, is added to *ours*."""
         returned = address_of(application, self.webhook)
         if not returned or returned in self.ours or returned == (self.before or {}).get("address"):
             return self

@@ -64,7 +64,7 @@ class ServeOptions:
         allow_unsigned: True to accept unsigned webhooks as well.
         store: The URL of the event store, or None for the default store.
         recordings: The directory for recordings, or None to fetch no recordings.
-        proxies: The IP addresses of the proxies before the receiver.
+        proxies: The IP addresses of the proxies in front of the receiver.
     """
 
     host: str
@@ -79,7 +79,7 @@ class ServeOptions:
 
 
 class Resources(Protocol):
-    """What a receiver needs of the user and the application: state, credentials and APIs."""
+    """The state, credentials and APIs of the user and the application that a receiver needs."""
 
     clock: Clock
     interrupts: Interrupts
@@ -186,7 +186,7 @@ def _greet(settings: Settings, sock: socket.socket, say: Say) -> None:
 
 
 def _opened(resources: Resources, store: str | None) -> list[EventStore]:
-    """Open the event store, and return a list of only this store, or an empty list if it cannot be opened.
+    """Return a list with the open event store, or an empty list if the store cannot be opened.
 
     The event writer reports the failure, and keeps events in the spool meanwhile.
     """
@@ -217,7 +217,7 @@ def _address(text: str) -> str:
 
 
 def _answers(path: Path, policy: Policy, say: Say) -> Answers:
-    """Return the answers in the file *path*, which may dial only numbers that the profile allows."""
+    """Return the answers in *path*, after checking that they dial only numbers that the profile allows."""
     return Answers(path, say, allows=lambda flow: policy.check_dialled(ncco.dialled(flow)))
 
 
