@@ -2,7 +2,7 @@
 
 A request that exceeds a limit gets an HTTP error if the client can still read one, and its connection is closed. A
 connection on which the client sends nothing, or sends too slowly, is closed after some time. If there are too many
-connections, the connection without a complete request for the longest time is closed to make room for the new one.
+connections, the one that has had no complete request for the longest time is closed to make room for the new one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 _HEAD_ENDS = 4  # bytes of a header line besides its name and value
-_FRAMING = 8  # a chunked body may be sent in this many times its own size
+_FRAMING = 8  # a chunked body may take up to this many times its size when sent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +149,7 @@ class ConnectionLimiter:
     def _evict(self, candidates: Iterable[_Connection]) -> bool:
         """Close the candidate that has been without a complete request for the longest time.
 
-        A connection that waits for an answer is not closed. Return False if there is no other candidate.
+        A connection that waits for an answer is not closed. If there is no other candidate, False is returned.
         """
         waiting = [each for each in candidates if not each.is_owed]
         if not waiting:

@@ -19,7 +19,7 @@
 # 1. A future of keep() is resolved only after its arrival is durable, in the store or in the spool. The receiver
 #    acknowledges the event only then. If neither accepts the arrival, the future raises NotKept, and the platform
 #    sends the event again.
-# 2. Each arrival is settled exactly once: for the thread after its commit, or by close() after the thread was
+# 2. Each arrival is settled exactly once: after the thread has committed it, or by close() if the thread was
 #    abandoned. Both happen on the loop. So _waiting and _waiting_bytes, which limit the use of memory, need no lock.
 # 3. A store that failed is not tried again for retry_seconds. Meanwhile, each batch becomes one file of the spool
 #    with its own fsync, so acknowledgements do not wait for the store.
@@ -71,7 +71,7 @@ class NotKept(Exception):
 
 
 class _Pending(NamedTuple):
-    """An arrival and, if a task waits until it is stored, the future to resolve then."""
+    """An arrival, and the future to resolve when the arrival is stored, or None if no task waits for that."""
 
     arrival: Arrival
     future: asyncio.Future[Kept] | None

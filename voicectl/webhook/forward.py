@@ -154,7 +154,7 @@ class _Lane:
 def ncco_fault(body: bytes) -> str | None:
     """Return the reason why the platform would not run *body* as an NCCO, or None if the platform would run it.
 
-    For JSON, the reason is the linter's first error.
+    If *body* is JSON, the reason is the linter's first error.
     """
     try:
         flow = strict_json.loads(body.decode(), max_depth=MAX_DEPTH)
@@ -187,7 +187,7 @@ async def _exchange(transport: httpx.AsyncHTTPTransport, request: httpx.Request)
     """Return the answer to *request*, or the reason why there is no usable answer.
 
     The application may close an idle connection at the moment when the request is written to it. The application has
-    then not read the request, so the request is sent again over the next connection. The last one is a new
+    then not read the request, so the request is sent again over the next connection. The last try uses a new
     connection.
     """
     is_new = False

@@ -1,4 +1,4 @@
-"""Reads the answers to calls: one NCCO for all calls, or rules, of which the first that matches answers a call.
+"""Reads the answers to calls: one NCCO for all calls, or rules. The first rule that matches a call answers the call.
 
 The answers are checked and prepared when their file is read, so that a call can be answered in microseconds. The
 values of a request are inserted only into the texts of ``talk`` actions, and all actions are written as JSON by the
@@ -122,7 +122,7 @@ class Rule:
 
 @dataclass(slots=True)
 class Reading:
-    """Reads a file of answers once, and the files that it names.
+    """Reads a file of answers and the files that it names, once.
 
     Args:
         path: The file of answers.
@@ -246,7 +246,7 @@ class Reading:
 
         Args:
             before: The text to put before each finding.
-            findings: The findings, each with True if it is an error.
+            findings: The findings, each as a pair of a flag, which is True for an error, and a text.
         """
         self.warnings += [before + text for is_error, text in findings if not is_error]
         errors = [text for is_error, text in findings if is_error]

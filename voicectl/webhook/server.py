@@ -63,7 +63,6 @@ def serve(
 
     A second signal ends the process at once.
 
-
     Args:
         on_ready: Called when the server begins to answer requests.
         echoes: The filter for repeated signals, which the calling code uses before and after this function.
@@ -163,7 +162,7 @@ def _show_state(metrics: Metrics, limiter: ConnectionLimiter, writer: EventWrite
 
 
 class _Server(Server):
-    """Uvicorn's server, which stops as soon as an event is set, and enforces the limiter's deadlines at each tick."""
+    """Uvicorn's server, which stops when *stopping* is set, and enforces the limiter's deadlines at each tick."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Verifies signed webhooks: the platform must have signed them recently, for this application, and unaltered.
+"""Verifies that webhooks were signed by the platform, recently and for this application, and were not altered.
 
 Source: Vonage documentation on signed webhooks, "verification procedure". If the documentation allows a choice, the
 stricter one is made: a token is valid only for a few minutes, and it must contain a hash of the signed content.

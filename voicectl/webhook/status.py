@@ -95,7 +95,7 @@ class Metrics:
             self._outcomes[kept.outcome].inc()
 
     def dropped(self, what: str) -> None:
-        """Count an item that was dropped because of too much load. *what* is its kind."""
+        """Count an item of the kind *what* that was dropped because of too much load."""
         self._dropped.labels(what).inc()
 
     def text(self) -> bytes:

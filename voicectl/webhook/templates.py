@@ -59,7 +59,7 @@ class Template:
     Attributes:
         literals: The parts of the text before, between and after the variables. There is one more part than *names*.
         names: The names of the variables, in order.
-        is_ssml: True if the text is a ``<speak>`` document, which does not depend on the values.
+        is_ssml: True if the text is a ``<speak>`` document. The values have no influence on this.
         most: The maximum number of characters of each value that are used.
     """
 

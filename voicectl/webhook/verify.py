@@ -90,7 +90,6 @@ def read_request(content: bytes, body: bytes | None = None) -> RecordedRequest:
 
     Lines may end in CR LF or in LF.
 
-
     Args:
         content: The recorded request.
         body: The request's body, or None if the body is in *content*.
