@@ -1,1 +1,1 @@
-"""The API client: one method per operation of the Voice API, and the HTTP beneath it."""
+"""Clients of the Vonage APIs, with one method per operation, and the HTTP code that they use."""

@@ -16,13 +16,15 @@ if TYPE_CHECKING:
     from voicectl.api.session import Session
 
 NOT_SENT = ("id", "_links")
-"""The fields that the API adds to an application and that are not sent back."""
+"""The fields that the API adds to an application; updates do not contain them."""
 
 _NOT_OURS = "It may be deleted, or belong to another account: check the application id and the API key."
 
 
 class ApplicationApi:
-    """The two operations. An application is a dictionary as the API sent it, without its private key.
+    """The operations on an application: read and replace.
+
+    An application is the dictionary that the API sent, without the private key.
 
     Both methods raise the errors of :meth:`~voicectl.api.session.Session.send`.
     """
@@ -37,8 +39,8 @@ class ApplicationApi:
     def update_application(self, application_id: str, application: dict[str, Any]) -> dict[str, Any]:
         """Replace the whole application (``PUT /v2/applications/{id}``).
 
-        The request is sent once. Before repeating it, the caller should read the application again: someone else
-        may have changed it.
+        The request is sent only once. Before repeating it, the caller should read the application again, since
+        someone else may have changed it.
 
         Returns:
             The application after the change.
@@ -55,7 +57,7 @@ class ApplicationApi:
 
 
 def _application(application_id: str, body: Any) -> dict[str, Any]:
-    """Return the application in an answer; check the parts that voicectl reads or changes."""
+    """Return the application in a response, after checking the parts that voicectl reads or changes."""
     if not isinstance(body, dict) or not isinstance(body.get("id"), str):
         raise NoAnswer("the answer is not an application")
     if body["id"].lower() != application_id.lower():
@@ -70,7 +72,7 @@ def _application(application_id: str, body: Any) -> dict[str, Any]:
 
 
 def _object(container: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return the object in the field *name*; an empty one if it is absent or null."""
+    """Return the object in the field *name*, or an empty object if the field is absent or null."""
     value = container.get(name)
     if value is None:
         return {}

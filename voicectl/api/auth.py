@@ -1,4 +1,4 @@
-"""Authentication: as an application, with tokens dated by the API's clock, or as an account."""
+"""Authentication of requests, as an application (with tokens dated by the API's clock) or as an account."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ class Credentials(Protocol):
     """A source of ``Authorization`` headers.
 
     Attributes:
-        whose: The application or account that is signed in, in words.
-        offset: Seconds that the API's clock is ahead of this machine's; 0 where no clock is involved.
+        whose: A description of the application or account that is signed in.
+        offset: How far the API's clock is ahead of this machine's, in seconds. It is always 0 for credentials that
+            do not depend on a clock.
     """
 
     whose: str
@@ -36,7 +37,7 @@ class Credentials(Protocol):
         ...
 
     def header(self) -> str:
-        """Return the value of the header."""
+        """Return the value of the ``Authorization`` header."""
         ...
 
     def correct(self, server_time: float | None) -> bool:
@@ -60,11 +61,11 @@ class Basic:
         self._pair = f"{api_key}:{api_secret}".encode()
 
     def header(self) -> str:
-        """Return ``Basic`` with the key and secret."""
+        """Return ``Basic`` followed by the encoded key and secret."""
         return "Basic " + base64.b64encode(self._pair).decode()
 
-    def correct(self, server_time: float | None) -> bool:  # noqa: ARG002 (as of Bearer)
-        """Return False: these credentials depend on no clock."""
+    def correct(self, server_time: float | None) -> bool:  # noqa: ARG002 (part of the protocol)
+        """Return False, since these credentials do not depend on a clock."""
         return False
 
 
@@ -73,7 +74,7 @@ class Bearer:
 
     Args:
         application_id: The application that the tokens are for.
-        load_key: Returns the private key; called on first use.
+        load_key: A function that returns the private key; called only when a token is created.
         offset: See :class:`Credentials`.
     """
 
@@ -88,15 +89,15 @@ class Bearer:
         self.application_id = application_id
         self.whose = f"application {application_id}"
         self.offset = offset
-        self._difference = offset  # as last seen, believed or not
-        self._has_learnt = False  # the last answer corrected the offset
+        self._difference = offset  # the last measured difference, even if it was ignored
+        self._has_learnt = False  # True if the last response corrected the offset
         self._load_key = load_key
         self._clock = clock
         self._token = ""
         self._ends = 0.0
 
     def header(self) -> str:
-        """Return ``Bearer`` and a token that is valid for at least :data:`RENEW_SECONDS` more."""
+        """Return ``Bearer`` and a token that remains valid for at least :data:`RENEW_SECONDS`."""
         now = self._clock.time() + self.offset
         if now > self._ends - RENEW_SECONDS:
             claims = tokens.application_claims(self.application_id, now=now)
@@ -105,13 +106,14 @@ class Bearer:
         return f"Bearer {self._token}"
 
     def correct(self, server_time: float | None) -> bool:
-        """Adopt the API's clock; return True if the offset changed enough to be stored.
+        """Set the offset from the API's clock; return True if the offset changed enough to be stored.
 
-        A difference of a second or two comes from the network and from the whole seconds of the header. A difference
-        of more than a day is ignored: otherwise anyone who can forge a ``Date`` would get tokens for any date.
+        A difference of a second or two is ignored, since it comes from the network and from the whole seconds in the
+        header. A difference of more than a day is also ignored: otherwise, anyone who can forge a ``Date`` header
+        could obtain tokens for any date.
 
         Args:
-            server_time: Unix seconds; None if the answer has no ``Date``.
+            server_time: The API's time in Unix seconds. None if the response has no ``Date`` header.
         """
         self._has_learnt = False
         if server_time is None:
@@ -141,7 +143,7 @@ class Bearer:
 
 
 def _duration(seconds: float) -> str:
-    """Return a duration in words, such as ``7 min 12 s``."""
+    """Return a duration as text, such as ``7 min 12 s``."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     parts = [(hours, "h"), (minutes, "min"), (rest, "s")]

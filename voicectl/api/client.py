@@ -1,4 +1,4 @@
-"""The Voice API: one method per operation, each with the rule for repeating it.
+"""A client of the Voice API, with one method per operation. Each method sets the rule for repeating its request.
 
 Source: Voice API reference.
 """
@@ -27,10 +27,10 @@ MAX_BARREN_PAGES = 3
 
 
 class CreatedCall(NamedTuple):
-    """The reply to "create call".
+    """The reply to a "create call" request.
 
     Attributes:
-        uuid: The leg's id.
+        uuid: The id of the created leg.
         raw: The reply as received.
     """
 
@@ -39,35 +39,40 @@ class CreatedCall(NamedTuple):
 
 
 class Places(Protocol):
-    """A directory of legs and hosts: a call lives in one region, and every other region answers 404."""
+    """A directory of the hosts that have each leg.
+
+    A call exists in one region only, and the hosts of all other regions respond with 404.
+    """
 
     def of(self, uuid: str) -> Session:
-        """Return the session for requests about a leg, without asking any host."""
+        """Return the session for requests about a leg, without sending a request."""
         ...
 
     def find(self, uuid: str, refusal: NotFoundError, *, is_read: bool, within: float) -> Session:
-        """Search other hosts, with reads only, for a leg that the host of :meth:`of` does not know.
+        """Return the session of another host that knows the leg, after a search that only reads.
+
+        The host that :meth:`of` chooses does not know the leg.
 
         Args:
-            refusal: The answer of that host.
+            refusal: The 404 response of the host that :meth:`of` chooses.
             is_read: True if the refused request was a read of the leg's record.
-            within: Seconds that the search may take.
+            within: The time limit for the search, in seconds.
 
         Raises:
             NotFoundError: No other host knows the leg; the error names the hosts that were asked.
-            TransportError: No host that answered knows the leg, and one gave no usable answer.
+            TransportError: At least one host gave no usable response, and none of the others knows the leg.
         """
         ...
 
 
 class VoiceApi:
-    """The eleven operations.
+    """The eleven operations of the Voice API.
 
     Every method raises the errors of :meth:`~voicectl.api.session.Session.send`.
 
     Args:
-        session: Requests to the base URL.
-        places: Finds legs on other hosts; None if there are no others.
+        session: Sends requests to the base URL.
+        places: Finds legs on other hosts. None if there are no other hosts.
     """
 
     def __init__(self, session: Session, places: Places | None = None) -> None:
@@ -85,18 +90,19 @@ class VoiceApi:
         on_page: Callable[[bool], None] | None = None,
         within: float = math.inf,
     ) -> Iterator[Call]:
-        """Search call records, page by page, each leg once (``GET /v1/calls``).
+        """Search call records page by page, and yield each leg once (``GET /v1/calls``).
 
         Args:
-            status: One of the filter values; the API takes one at a time.
-            date_start: RFC 3339 UTC; records from here on.
-            date_end: RFC 3339 UTC; records before.
-            order: ``desc``, newest first, or ``asc``.
-            on_page: Called after each page; its argument is True if another page follows.
-            within: Seconds that each page may take, all tries together.
+            status: The status to search for. The API accepts only one.
+            date_start: The search is limited to records from this time on, in RFC 3339 UTC.
+            date_end: The search is limited to records before this time, in RFC 3339 UTC.
+            order: ``desc`` for the newest records first, ``asc`` for the oldest.
+            on_page: Called after each page, with True if another page follows.
+            within: The time limit for each page, including repeated tries, in seconds.
 
-        Only the query of ``_links.next`` is used, since its path and host cannot be trusted. The search ends at a
-        link to a page that was already read, and after :data:`MAX_BARREN_PAGES` pages in a row without a new leg.
+        Only the query of the link ``_links.next`` is used, since the link's path and host cannot be trusted. The
+        search ends at a link to a page that was already read, or after :data:`MAX_BARREN_PAGES` consecutive pages
+        without a new leg.
         """
         wanted = {
             "status": status,
@@ -131,8 +137,8 @@ class VoiceApi:
         """Fetch one leg (``GET /v1/calls/{uuid}``).
 
         Args:
-            within: Seconds that all tries together may take.
-            urgent: Go before other requests, as a hangup does.
+            within: The time limit for all tries together, in seconds.
+            urgent: True to send the request before others, like a hangup.
         """
 
         def read(body: Any) -> Call:
@@ -146,21 +152,21 @@ class VoiceApi:
         )
 
     def create_call(self, body: dict[str, Any], *, dials: int = 1) -> CreatedCall:
-        """Place a call (``POST /v1/calls``). The request is never repeated once a byte was sent.
+        """Place a call (``POST /v1/calls``). The request is never repeated once a byte of it was sent.
 
         Args:
             body: The request body.
-            dials: Number of phones that will ring: the call's own, and one for each ``connect`` of its NCCO.
+            dials: The number of phones that will ring: the one called, and one for each ``connect`` in the NCCO.
 
         Raises:
-            OutcomeUnknown: No usable answer came; the call may have been placed.
+            OutcomeUnknown: There was no usable response, and the call may have been placed.
         """
         return self._session.send(Request(Repeat.NEVER, "POST", "/v1/calls", _created, body, dials))
 
     def hangup(self, uuid: str, *, within: float = HANGUP_SECONDS) -> None:
-        """End a leg, repeating for *within* seconds (``PUT /v1/calls/{uuid}``).
+        """End a leg; if necessary, repeat the request for *within* seconds (``PUT /v1/calls/{uuid}``).
 
-        After a 404 the caller should check with :meth:`get_call`: the leg may be over.
+        A 404 may mean that the leg is over. The caller should check this with :meth:`get_call`.
         """
         request = Request(
             Repeat.HANGUP, "PUT", _path(uuid), done, {"action": "hangup"}, within=within, is_urgent=True
@@ -172,11 +178,11 @@ class VoiceApi:
         self._send(uuid, Request(Repeat.HARMLESS, "PUT", _path(uuid), done, {"action": action.value}))
 
     def transfer(self, uuid: str, destination: dict[str, Any], *, dials: int = 0) -> None:
-        """Make a leg leave its NCCO and run another (``PUT /v1/calls/{uuid}``).
+        """Replace the NCCO that a leg runs (``PUT /v1/calls/{uuid}``).
 
         Args:
             destination: ``{"type": "ncco", "ncco": [...]}`` or ``{"type": "ncco", "url": [URL]}``.
-            dials: Number of ``connect`` actions in the NCCO.
+            dials: The number of ``connect`` actions in the new NCCO.
         """
         body = {"action": "transfer", "destination": destination}
         self._send(uuid, Request(Repeat.NEVER, "PUT", _path(uuid), done, body, dials=dials))
@@ -186,7 +192,7 @@ class VoiceApi:
         self._send(uuid, Request(Repeat.NEVER, "PUT", _path(uuid, "/talk"), whole_object, body))
 
     def stop_talk(self, uuid: str) -> None:
-        """Stop the speech (``DELETE /v1/calls/{uuid}/talk``)."""
+        """Stop speaking to a leg (``DELETE /v1/calls/{uuid}/talk``)."""
         self._send(uuid, Request(Repeat.HARMLESS, "DELETE", _path(uuid, "/talk"), done))
 
     def start_stream(self, uuid: str, body: dict[str, Any]) -> None:
@@ -194,7 +200,7 @@ class VoiceApi:
         self._send(uuid, Request(Repeat.NEVER, "PUT", _path(uuid, "/stream"), whole_object, body))
 
     def stop_stream(self, uuid: str) -> None:
-        """Stop the audio file (``DELETE /v1/calls/{uuid}/stream``)."""
+        """Stop playing an audio file to a leg (``DELETE /v1/calls/{uuid}/stream``)."""
         self._send(uuid, Request(Repeat.HARMLESS, "DELETE", _path(uuid, "/stream"), done))
 
     def send_dtmf(self, uuid: str, digits: str) -> None:
@@ -202,12 +208,12 @@ class VoiceApi:
         self._send(uuid, Request(Repeat.NEVER, "PUT", _path(uuid, "/dtmf"), whole_object, {"digits": digits}))
 
     def subscribe_dtmf(self, uuid: str, event_url: str) -> None:
-        """Send the keys that a leg presses to *event_url* (``PUT /v1/calls/{uuid}/input/dtmf``)."""
+        """Have the platform send the keys pressed on a leg to *event_url* (``PUT /v1/calls/{uuid}/input/dtmf``)."""
         body = {"event_url": [event_url]}
         self._send(uuid, Request(Repeat.HARMLESS, "PUT", _path(uuid, "/input/dtmf"), done, body))
 
     def unsubscribe_dtmf(self, uuid: str) -> None:
-        """Stop sending pressed keys (``DELETE /v1/calls/{uuid}/input/dtmf``)."""
+        """Stop the sending of the keys pressed on a leg (``DELETE /v1/calls/{uuid}/input/dtmf``)."""
         self._send(uuid, Request(Repeat.HARMLESS, "DELETE", _path(uuid, "/input/dtmf"), done))
 
     def host(self, uuid: str) -> str:
@@ -218,7 +224,7 @@ class VoiceApi:
         return self._session if self._places is None else self._places.of(uuid)
 
     def _send(self, uuid: str, request: Request[T]) -> T:
-        """Send *request* to the leg's host; after a 404, which changed nothing, search other hosts for the leg."""
+        """Send *request* to the leg's host; after a 404, which changes nothing, to another host that has the leg."""
         try:
             return self._at(uuid).send(request)
         except NotFoundError as exc:
@@ -239,7 +245,7 @@ def _path(uuid: str, below: str = "") -> str:
 
 
 def _page(body: Any) -> tuple[list[Call], str | None]:
-    """Return the records of a page and the query of the next one."""
+    """Return the records of a page, and the query for the next page or None."""
     if not isinstance(body, dict):
         raise NoAnswer("the list is not an object")
     calls = fields(body.get("_embedded")).get("calls")

@@ -1,4 +1,4 @@
-"""A connection to one host (name lookup, proxy, TLS) whose operations all share one deadline."""
+"""Connections to a host: name lookup, proxy, TLS, and one deadline for all operations."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Connection:
     """A socket that speaks HTTP and whose operations all share one deadline.
 
     Attributes:
-        deadline: A time of ``time.monotonic()``, since socket timeouts run on the machine's own clock.
-        silence: Longest time without a byte, in seconds, however much time is left until the deadline.
-        has_sent: True once a byte of the current request was sent.
-        has_read: True once a byte of its answer was received.
+        deadline: The deadline as a time of ``time.monotonic()``, since socket timeouts use the machine's own clock.
+        silence: How long to wait for the next byte, in seconds, even if the deadline is later.
+        has_sent: True once a byte of the current request has been sent.
+        has_read: True once a byte of the response to the current request has been received.
         has_ended: True once the other side has closed the connection.
     """
 
@@ -47,11 +47,11 @@ class Connection:
     def ask(
         self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]
     ) -> http.client.HTTPResponse:
-        """Send a request and read the head of its answer.
+        """Send a request and read the headers of its response.
 
         Raises:
             NotSent: Nothing was sent.
-            NoAnswer: The request was sent, and no usable answer came.
+            NoAnswer: The request was sent, but there was no usable response.
         """
         self.has_sent = self.has_read = False
         with self.failures():
@@ -60,7 +60,7 @@ class Connection:
 
     @contextmanager
     def failures(self) -> Iterator[None]:
-        """Translate network errors inside into NotSent or NoAnswer."""
+        """Translate network errors inside the block into NotSent or NoAnswer."""
         try:
             yield
         except (OSError, http.client.HTTPException, ValueError) as exc:
@@ -73,13 +73,13 @@ class Connection:
         self._sock.close()
 
     def send(self, data: memoryview) -> int:
-        """Send a part of *data* and return its length."""
+        """Send a part of *data* and return the number of bytes sent."""
         self._sock.settimeout(_remaining(self.deadline))
         self.has_sent = True
         return self._sock.send(data)
 
     def receive(self, buffer: Any) -> int:
-        """Read received bytes into *buffer* and return their number; 0 at the end."""
+        """Read bytes into *buffer* and return their number, or 0 at the end of the connection."""
         self._sock.settimeout(min(_remaining(self.deadline), self.silence))
         count = self._sock.recv_into(buffer)
         if count:
@@ -90,25 +90,25 @@ class Connection:
 
 
 class _Sender:
-    """The socket that ``http.client`` writes to."""
+    """The object that ``http.client`` uses as its socket."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def sendall(self, data: bytes) -> None:
         left = memoryview(data)
-        while left:  # not the socket's own sendall: over TLS it grants each part the whole timeout again
+        while left:  # over TLS, the socket's own sendall would restart the timeout for each part
             left = left[self._connection.send(left) :]
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         return io.BufferedReader(_Reader(self._connection))
 
     def close(self) -> None:
-        """Leave the connection open: ``http.client`` calls this before the answer is read."""
+        """Do nothing, since ``http.client`` calls this before the response is read."""
 
 
 class _Reader(io.RawIOBase):
-    """The reading side of a connection for one response; closing it leaves the socket open."""
+    """The stream from which one response is read. Closing the stream leaves the socket open."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -121,7 +121,7 @@ class _Reader(io.RawIOBase):
 
 
 class Proxy(NamedTuple):
-    """An HTTP proxy that tunnels to https."""
+    """An HTTP proxy that opens tunnels for HTTPS."""
 
     host: str
     port: int
@@ -137,11 +137,11 @@ def connect(
     proxy: Proxy | None = None,
     is_public_only: bool = False,
 ) -> Connection:
-    """Connect, through *proxy* if there is one, and start TLS.
+    """Connect to *host*, through *proxy* if one is given, and start TLS if *tls* is given.
 
     Args:
-        is_public_only: Connect to public addresses only, since the owner of a name may point it anywhere. Behind a
-            proxy, the proxy must check this.
+        is_public_only: True to connect to public addresses only, since the owner of a host name can point it at any
+            address. If there is a proxy, the proxy must check this.
 
     Raises:
         NotSent: No connection could be made.
@@ -169,13 +169,13 @@ def connect(
 
 
 def tls_context(ca_file: str | None, environ: Mapping[str, str]) -> ssl.SSLContext:
-    """Return the TLS context with its trusted certificates.
+    """Return a TLS context with the trusted certificates.
 
-    A hashed directory is preferred where there is one, since OpenSSL reads it on demand.
+    If the system has a hashed directory of certificates, it is preferred, since OpenSSL reads it on demand.
 
     Args:
-        ca_file: File of certificates to trust instead of the system's.
-        environ: Environment with ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``.
+        ca_file: A file of certificates to trust instead of the system's.
+        environ: The environment, which may contain ``SSL_CERT_FILE`` or ``SSL_CERT_DIR``.
 
     Raises:
         ConfigError: The certificates cannot be read.
@@ -193,7 +193,7 @@ def tls_context(ca_file: str | None, environ: Mapping[str, str]) -> ssl.SSLConte
         else:
             context.load_default_certs()
             if not context.cert_store_stats()["x509_ca"]:
-                import certifi  # noqa: PLC0415 (for a Python built without the system's certificates; httpx brings it)
+                import certifi  # noqa: PLC0415 (for a Python built without the system's certificates; httpx installs it)
 
                 context.load_verify_locations(cafile=certifi.where())
     except OSError as exc:
@@ -205,7 +205,10 @@ def tls_context(ca_file: str | None, environ: Mapping[str, str]) -> ssl.SSLConte
 
 
 def proxy_for(host: str, environ: Mapping[str, str]) -> Proxy | None:
-    """Return the proxy that ``HTTPS_PROXY`` sets for *host*; None without one, or if ``NO_PROXY`` excludes *host*.
+    """Return the proxy that ``HTTPS_PROXY`` sets for *host*.
+
+    Returns:
+        The proxy. None if ``HTTPS_PROXY`` is not set, or if ``NO_PROXY`` excludes *host*.
 
     Raises:
         ConfigError: ``HTTPS_PROXY`` is not the URL of an HTTP proxy.
@@ -235,7 +238,7 @@ def proxy_for(host: str, environ: Mapping[str, str]) -> Proxy | None:
 
 
 def _open(host: str, port: int, deadline: float, *, is_public_only: bool = False) -> socket.socket:
-    """Connect to one of the host's addresses; each try gets an equal share of the time that is left."""
+    """Connect to one of the addresses of *host*; each attempt gets an equal share of the remaining time."""
     addresses = _resolve(host, port, deadline)
     if is_public_only and not all(is_public(address[0]) for *_, address in addresses):
         raise NotSent(f"{host} is not on the public internet")
@@ -257,8 +260,8 @@ def _open(host: str, port: int, deadline: float, *, is_public_only: bool = False
 
 
 def _resolve(host: str, port: int, deadline: float) -> list[Any]:
-    """Look up *host* in a thread of its own, since the system's resolver accepts no deadline."""
-    name = host.encode() if is_loopback(host) else host  # a text loads IDNA (1 ms)
+    """Return the addresses of *host*, looked up in a separate thread, since the resolver accepts no deadline."""
+    name = host.encode() if is_loopback(host) else host  # a str would load IDNA (1 ms)
     looking = BackgroundThread(partial(socket.getaddrinfo, name, port, type=socket.SOCK_STREAM))
     if not looking.is_done(_remaining(deadline)):
         raise NotSent(f"the name {host} could not be looked up in time")
@@ -271,7 +274,7 @@ def _resolve(host: str, port: int, deadline: float) -> list[Any]:
 
 
 def _tunnel(sock: socket.socket, host: str, port: int, proxy: Proxy, deadline: float) -> None:
-    """Ask the proxy for a tunnel, through which the request then goes encrypted."""
+    """Ask the proxy to open a tunnel, through which the encrypted connection then goes."""
     lines = [f"CONNECT {host}:{port} HTTP/1.1", f"Host: {host}:{port}"]
     if proxy.authorization:
         lines.append(f"Proxy-Authorization: {proxy.authorization}")
@@ -280,7 +283,7 @@ def _tunnel(sock: socket.socket, host: str, port: int, proxy: Proxy, deadline: f
     head = b""
     while b"\r\n\r\n" not in head:
         sock.settimeout(_remaining(deadline))
-        part = sock.recv(1)  # read not a byte beyond the head: TLS follows
+        part = sock.recv(1)  # byte by byte, since TLS begins right after the headers
         if not part or len(head) > MAX_PROXY_HEAD_BYTES:
             raise NotSent(f"the proxy {proxy.host}:{proxy.port} gave no answer")
         head += part
@@ -298,7 +301,7 @@ def _remaining(deadline: float) -> float:
 
 
 def _reason(exc: BaseException) -> str:
-    """Describe an error without quoting anything of the request."""
+    """Return a description of an error that quotes no part of the request."""
     match exc:
         case TimeoutError():
             return "no complete answer in time"

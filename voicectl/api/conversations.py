@@ -1,4 +1,4 @@
-"""The part of the Conversation API that voice operators need: one method per operation.
+"""A client of the part of the Conversation API that voice operators need, with one method per operation.
 
 Source: Conversation API reference, sections 2, 3 and 6.
 """
@@ -25,17 +25,17 @@ T = TypeVar("T")
 
 PAGE_SIZE = 100
 MAX_PAGES = 50
-"""Most pages of a list to read: 5,000 conversations or members. The API cannot filter by name."""
+"""The maximum number of pages to read: 5,000 conversations or members. The API cannot filter by name."""
 
 _SETTINGS = ("display_name", "image_url", "properties", "numbers", "callback")
-"""The settings of a conversation besides its name; a PUT that omits one deletes it."""
+"""The settings of a conversation other than its name. A PUT deletes every setting that it omits."""
 
 _ALL = "/v1/conversations"
 _GONE = "It may be over, in another region, or another application's. Look for it: voicectl conversation list"
 
 
 class ConversationApi:
-    """Conversations, their members, and the audio played to all of them.
+    """Operations on conversations, their members, and the audio that all members hear.
 
     Every method raises the errors of :meth:`~voicectl.api.session.Session.send`.
     """
@@ -45,24 +45,24 @@ class ConversationApi:
 
     @property
     def asked(self) -> str:
-        """The host and application of the requests: ``api.nexmo.com for application ...``."""
+        """The host and application of the requests, such as ``api.nexmo.com for application ...``."""
         return f"{urlsplit(self._session.origin).netloc} for {self._session.whose}"
 
     def list(
         self, *, on_cut: Callable[[], None] | None = None, within: float = math.inf
     ) -> Iterator[Conversation]:
-        """List conversations, newest first, page by page, each once (``GET /v1/conversations``).
+        """Yield the conversations once each, newest first, reading page by page (``GET /v1/conversations``).
 
         Args:
-            on_cut: Called if there are more than :data:`MAX_PAGES` pages; the rest is left out.
-            within: Seconds that each page may take, all tries together.
+            on_cut: Called if the list has more than :data:`MAX_PAGES` pages. The remaining pages are not read.
+            within: The time limit for each page, including repeated tries, in seconds.
         """
         return self._rows(_ALL, "conversations", Conversation.from_json, on_cut, within)
 
     def find(self, name: str) -> Conversation | None:
-        """Return the conversation with this name, None if it is not among the newest 5,000.
+        """Return the conversation named *name*, or None if it is not among the newest 5,000.
 
-        The API cannot look up names, so this reads the list until the name appears. It skips deleted conversations.
+        The API cannot look up names, so this method reads the list until the name appears. Deleted ones are skipped.
         """
         for conversation in self.list():
             if conversation.name == name and conversation.state != ConversationState.DELETED:
@@ -73,7 +73,7 @@ class ConversationApi:
         """Fetch one conversation (``GET /v1/conversations/{id}``).
 
         Args:
-            within: Seconds that all tries together may take.
+            within: The time limit for all tries together, in seconds.
         """
 
         def read(body: Any) -> Conversation:
@@ -88,19 +88,20 @@ class ConversationApi:
         """Rename a conversation and keep its other settings (``PUT /v1/conversations/{id}``).
 
         Raises:
-            ApiError: The API refused; status 409 means that another conversation has that name.
+            ApiError: The API refused the request. Status 409 means that another conversation has this name.
         """
         body = {field: conversation.raw[field] for field in _SETTINGS if field in conversation.raw}
         self._change(Repeat.HARMLESS, "PUT", conversation.id, "", done, body | {"name": name})
 
     def members(self, id_: str, *, within: float = math.inf) -> Iterator[Member]:
-        """List the members of a conversation, including those that left (``GET /v1/conversations/{id}/members``).
+        """Yield the members of a conversation, even those that left (``GET /v1/conversations/{id}/members``).
 
-        The list contains neither legs nor mute states; :meth:`member` fetches these for one member. Newest members
-        come first, since in a room that is used often most have left. At most :data:`MAX_PAGES` pages are read.
+        The list contains neither legs nor mute states; :meth:`member` fetches these for one member. The newest
+        members come first, since most of the older members of a busy room have left. At most :data:`MAX_PAGES` pages
+        are read.
 
         Args:
-            within: Seconds that each page may take, all tries together.
+            within: The time limit for each page, including repeated tries, in seconds.
         """
         return self._rows(_path(id_, "/members"), "members", Member.from_json, None, within)
 
@@ -108,7 +109,7 @@ class ConversationApi:
         """Fetch one member with its leg and mute state (``GET /v1/conversations/{id}/members/{id}``).
 
         Args:
-            within: Seconds that all tries together may take.
+            within: The time limit for all tries together, in seconds.
         """
 
         def read(body: Any) -> Member:
@@ -125,7 +126,7 @@ class ConversationApi:
         self._change(Repeat.NEVER, "PUT", id_, "/talk", whole_object, body)
 
     def stop_talk(self, id_: str) -> None:
-        """Stop the speech (``DELETE /v1/conversations/{id}/talk``)."""
+        """Stop speaking to everyone in a conversation (``DELETE /v1/conversations/{id}/talk``)."""
         self._change(Repeat.HARMLESS, "DELETE", id_, "/talk", done)
 
     def start_stream(self, id_: str, body: dict[str, Any]) -> None:
@@ -133,14 +134,14 @@ class ConversationApi:
         self._change(Repeat.NEVER, "PUT", id_, "/stream", whole_object, body)
 
     def stop_stream(self, id_: str) -> None:
-        """Stop the audio file (``DELETE /v1/conversations/{id}/stream``)."""
+        """Stop playing an audio file to everyone (``DELETE /v1/conversations/{id}/stream``)."""
         self._change(Repeat.HARMLESS, "DELETE", id_, "/stream", done)
 
     def start_recording(self, id_: str, options: dict[str, Any]) -> None:
         """Record a conversation (``PUT /v1/conversations/{id}/record``).
 
-        The request is sent once: the documentation does not say whether a second start makes a second recording,
-        and each recording is stored and charged.
+        The request is sent only once, since the documentation does not say whether a repeated request starts a
+        second recording. Each recording is stored and charged.
         """
         self._change(Repeat.NEVER, "PUT", id_, "/record", done, {"action": "start"} | options)
 
@@ -148,7 +149,7 @@ class ConversationApi:
         """End the recording of a conversation (``PUT /v1/conversations/{id}/record``).
 
         Raises:
-            NotFoundError: There is no such conversation, or it is not being recorded.
+            NotFoundError: The conversation does not exist or is not being recorded.
         """
         self._change(Repeat.HARMLESS, "PUT", id_, "/record", done, {"action": "stop"})
 
@@ -177,10 +178,10 @@ class ConversationApi:
         on_cut: Callable[[], None] | None,
         within: float,
     ) -> Iterator[T]:
-        """Yield the rows of a list, each id once.
+        """Yield each row of a list once.
 
-        Only the cursor of ``_links.next`` is used, since its path and host cannot be trusted. A cursor is followed
-        once.
+        Only the cursor in the link ``_links.next`` is used, since the link's path and host cannot be trusted. Each
+        cursor is followed only once.
         """
         query = {"page_size": str(PAGE_SIZE), "order": "desc"}
         seen: set[str] = set()
@@ -204,7 +205,10 @@ def _path(id_: str, below: str = "") -> str:
 
 
 def _page(name: str, body: Any) -> tuple[list[dict[str, Any]], str | None]:
-    """Return the rows of a page and the cursor of the next one. In 2021 the rows were nested one object deeper."""
+    """Return the rows of a page, and the cursor of the next page or None.
+
+    In the format of 2021, the rows are nested one object deeper.
+    """
     embedded = fields(whole_object(body).get("_embedded"))
     rows = embedded.get(name, fields(embedded.get("data")).get(name))
     if not isinstance(rows, list):

@@ -1,4 +1,4 @@
-"""Downloads of recordings and transcriptions. The token goes to the file's host, never to the target of a redirect.
+"""Downloads of recordings and transcriptions. The token is sent only to the file's host, never after a redirect.
 
 Source: webhook reference, "recording and transcription files".
 """
@@ -26,21 +26,21 @@ T = TypeVar("T")
 
 SILENCE_SECONDS = 10.0
 FILE_SECONDS = 1800.0
-"""Longest time for one download, in seconds, whatever its size."""
+"""The time limit for one download, in seconds, whatever the size of the file."""
 
 _LOCATION = re.compile(r"[\x21-\x5b\x5d-\x7e]{1,8192}")  # ASCII without spaces, controls and backslashes
-_NAME = re.compile(r"(?:[a-z0-9_-]{1,63}\.)+[a-z][a-z0-9-]{0,62}")  # the last label of a number is a number
+_NAME = re.compile(r"(?:[a-z0-9_-]{1,63}\.)+[a-z][a-z0-9-]{0,62}")  # a name, not an IP address
 
 
 class FileApi:
     """A client of ``GET /v1/files/{id}`` on any host, for use by one thread.
 
     Args:
-        session: Creates the session for an origin, signed in as the application.
-        wire: Creates the connection to an origin without a token; True as its second argument allows public addresses
-            only.
-        silence: Longest time without a byte, in seconds.
-        within: Longest time for one file, in seconds.
+        session: A function that creates the session for an origin, signed in as the application.
+        wire: A function that creates the connection to an origin, without a token. Its second argument is True if
+            only public addresses are allowed.
+        silence: How long to wait for the next byte, in seconds.
+        within: The time limit for one file, in seconds.
     """
 
     def __init__(
@@ -60,17 +60,17 @@ class FileApi:
     def get(self, origin: str, path: str, take: Callable[[Incoming], T], *, headers: Headers) -> T:
         """Request a file and return the result of *take*; see :meth:`Session.download`.
 
-        One redirect is followed, over https and without the token, to the public internet; from loopback only to
-        loopback.
+        One redirect is followed, without the token. It must lead to an https URL on the public internet. A redirect
+        from a loopback host must lead to a loopback host.
 
         Args:
-            origin: The host of the file, which receives the token; the caller must have checked it.
-            take: Reads an answer of status 200, 206 or 416.
+            origin: The origin of the file. It receives the token, so the caller must have checked it.
+            take: A function that reads a response of status 200, 206 or 416.
 
         Raises:
             AuthError: The credentials were refused.
             NotFoundError: The file has expired, never existed, or belongs to another application.
-            TransportError: There was no usable answer.
+            TransportError: There was no usable response.
         """
         session = self._sessions.get(origin) or self._sessions.setdefault(origin, self._new_session(origin))
 
@@ -98,10 +98,10 @@ class FileApi:
 
 
 def _location(origin: str, path: str, answer: Incoming) -> tuple[str, str]:
-    """Return the origin and the path with query that a redirect leads to.
+    """Return the origin of the URL that a redirect leads to, and its path with the query.
 
     Raises:
-        TransportError: No file may be fetched from there. The error does not quote the URL, which may contain a
+        TransportError: No file may be fetched from the URL. The error does not quote the URL, which may contain a
             signature.
     """
     text = answer.headers.get("Location", "")

@@ -1,22 +1,25 @@
-"""Requests as values, and the decision whether to send one again.
+"""Requests as values, and the decision whether to send a request again.
 
 A request is classified by its effect on people, never by its HTTP method: a PUT may be a harmless "mute" or a
 "transfer" that restarts a flow and dials someone. An attempt ends in one of three ways:
 
-- *Not sent.* Name lookup, connection or TLS failed before the first byte of the request left this machine. Nothing
-  can have happened, so every kind may be sent again, except CALLER, whose caller decides.
-- *Answered.* The answer is complete and well-formed: a success, or a refusal, which is final. Only a 429 is waited
-  out (see ``session``), for it says that nothing was done.
-- *Unknown.* Anything else after the first byte: a timeout, a reset, a 5xx, an unreadable answer. The request may have
-  been carried out or may still be. Then only those kinds are repeated for which twice is the same as once.
+- *Not sent.* Name lookup, connection or TLS failed before the first byte of the request left this machine. The
+  request had no effect, so every kind may be sent again, except CALLER, for which the caller decides.
+- *Answered.* The response is complete and well-formed. It is a success or a refusal, and a refusal is final. The only
+  exception is a 429, which says that nothing was done: ``session`` waits and sends the request again.
+- *Unknown.* Anything else happened after the first byte: a timeout, a reset, a 5xx, an unreadable response. The
+  request may have been carried out, or may be carried out later. It is repeated only if sending it twice has the same
+  effect as sending it once.
 
 A request of kind NEVER (create call, talk, stream, DTMF, transfer, start of a recording) therefore has at most one
-attempt in which a byte leaves. It also gets a fresh connection (see ``wire``): on a kept connection a missing answer
-would not show whether the server had closed it before, or had carried the request out. After an unknown outcome the
-caller gets ``OutcomeUnknown`` and must look for the effect instead of repeating the cause.
+attempt in which a byte is sent. It also uses a new connection (see ``wire``). If there were no response on a kept
+connection, the server could have closed the connection earlier, or could have carried out the request. After an
+unknown outcome, ``OutcomeUnknown`` is raised, and the caller must look for the effect of the request instead of
+repeating it.
 
-A hangup is different: sending it twice does no harm, but a leg that stays up costs money and annoys people, so it is
-repeated for the longest time. Pauses are random ("full jitter"), so that many processes do not repeat in step.
+A hangup is different: sending it twice does no harm, but a leg that stays up costs money and annoys people. So a
+hangup is repeated for longer than any other request. Pauses are random ("full jitter"), so that several processes do
+not repeat their requests at the same time.
 """
 
 from __future__ import annotations
@@ -56,13 +59,13 @@ class Request(NamedTuple, Generic[T]):
     """One request as a value, so that it can be sent again or to another host.
 
     Attributes:
-        target: Path and query.
-        read: Turns the JSON of the answer into a value, or raises :class:`~voicectl.errors.NoAnswer`.
-        dials: Number of phones that it makes ring.
-        within: Seconds that all tries of a read, or of a hangup, may take.
-        is_urgent: True to go before other requests and not to wait for the rate limiter.
-        if_absent: The hint after a 404, if the usual one does not fit.
-        if_unknown: The hint after an unknown outcome, if the usual one (to look at the leg) does not fit.
+        target: The path and query.
+        read: A function that converts the JSON of the response, or raises :class:`~voicectl.errors.NoAnswer`.
+        dials: The number of phones that the request makes ring.
+        within: The time limit for all tries of a read or of a hangup, in seconds.
+        is_urgent: True to send the request before others, without waiting for the rate limiter.
+        if_absent: The hint after a 404. None for the usual hint.
+        if_unknown: The hint after an unknown outcome. None for the usual hint, which is to check the leg.
     """
 
     repeat: Repeat
@@ -83,14 +86,14 @@ class Request(NamedTuple, Generic[T]):
 
     @property
     def leg(self) -> str | None:
-        """The leg in the request's path (``/v1/calls/{uuid}/talk``), None if there is no leg."""
+        """The leg in the request's path (``/v1/calls/{uuid}/talk``), or None if the path names no leg."""
         path = self.target.partition("?")[0]
         return path.removeprefix(_LEGS).partition("/")[0] if path.startswith(_LEGS) else None
 
     def pause_after(
         self, failure: TransportError, failures: int, elapsed: float, rng: random.Random
     ) -> float | None:
-        """Return the seconds to wait after the *failures*-th failure; None if the request must not be sent again."""
+        """Return the pause after the *failures*-th failure, in seconds; None if the request must not be repeated."""
         match self.repeat:
             case Repeat.CALLER:
                 return None

@@ -1,4 +1,4 @@
-"""HTTP answers: head, body, and the JSON in it."""
+"""HTTP responses: the status, the headers, the body, and the JSON in the body."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ MAX_RETRY_AFTER_SECONDS = 1e12
 
 
 class Reply(NamedTuple):
-    """A whole HTTP answer."""
+    """A complete HTTP response."""
 
     status: int
     headers: http.client.HTTPMessage
     body: bytes
 
     def json(self) -> Any:
-        """Return the body as JSON.
+        """Return the JSON value in the body.
 
         Raises:
-            NoAnswer: The body is compressed, is not JSON, contains ``NaN`` or a key twice, or is nested more than
-                :data:`MAX_DEPTH` levels deep (so that every value that was read can be written again).
+            NoAnswer: The body is compressed, is not JSON, contains ``NaN`` or a repeated key, or is nested more than
+                :data:`MAX_DEPTH` levels deep. This limit ensures that every value that was read can also be written.
         """
         if self.headers.get("Content-Encoding", "identity") != "identity":
             raise NoAnswer("the answer is compressed, which was not asked for")
@@ -49,10 +49,10 @@ class Reply(NamedTuple):
 
 
 class Incoming:
-    """An answer whose head has been read, and whose body can be read once.
+    """A response whose headers have been read, and whose body can be read once.
 
     Attributes:
-        length: Length of the body according to ``Content-Length``; None if it is absent.
+        length: The length of the body according to ``Content-Length``, or None if that header is absent.
         is_framed: True if the end of the body can be distinguished from a broken connection.
         will_close: True if the connection cannot be used for another request.
     """
@@ -65,15 +65,13 @@ class Incoming:
         self.will_close = response.will_close
         self._response = response
         self._connection = connection
-        self._has_whole_head = (
-            not connection.has_ended
-        )  # http.client takes an end among the headers for theirs
+        self._has_whole_head = not connection.has_ended  # http.client accepts headers without an end
 
     def whole(self, max_bytes: int = MAX_BODY_BYTES) -> Reply:
-        """Return the answer with its whole body.
+        """Return the response with its whole body.
 
         Raises:
-            NoAnswer: The body is cut short, or longer than *max_bytes*.
+            NoAnswer: The body is cut short or is longer than *max_bytes*.
         """
         with self._connection.failures():
             content = self._response.read(max_bytes + 1)
@@ -101,16 +99,16 @@ class Incoming:
 
 
 def retry_after(reply: Reply) -> float | None:
-    """Return the seconds of ``Retry-After``; None if it is absent or not a number of seconds.
+    """Return the value of ``Retry-After`` in seconds, or None if the header is absent or not a number.
 
-    Dates are ignored: they would depend on two clocks, and the platform does not document them.
+    Dates are ignored, since they would depend on two clocks and the platform does not document them.
     """
     text = (reply.headers.get("Retry-After") or "").strip()
     return min(float(text), MAX_RETRY_AFTER_SECONDS) if text.isascii() and text.isdigit() else None
 
 
 def server_time(reply: Reply | Incoming) -> float | None:
-    """Return the reply's ``Date`` in Unix seconds, None if it is absent or unreadable."""
+    """Return the ``Date`` header of a reply in Unix seconds, or None if the header is absent or unreadable."""
     try:
         return parsedate_to_datetime(reply.headers["Date"]).timestamp()
     except (TypeError, ValueError, OverflowError):
@@ -118,17 +116,17 @@ def server_time(reply: Reply | Incoming) -> float | None:
 
 
 def done(body: Any) -> None:
-    """Check an answer without a result: its body must be empty or an object.
+    """Check a response that contains no result. Its body must be empty or an object.
 
     Raises:
-        NoAnswer: The body is something else, so the API did not send it.
+        NoAnswer: The body is neither, so the response does not come from the API.
     """
     if body is not None:
         whole_object(body)
 
 
 def whole_object(body: Any) -> dict[str, Any]:
-    """Return the body of an answer that must be an object.
+    """Return the body of a response, which must be an object.
 
     Raises:
         NoAnswer: The body is not an object.
@@ -139,7 +137,7 @@ def whole_object(body: Any) -> dict[str, Any]:
 
 
 def record(body: Any, from_json: Callable[[dict[str, Any]], T]) -> T:
-    """Return the value that *from_json* reads from an answer that must be an object.
+    """Return the value that *from_json* reads from the body of a response, which must be an object.
 
     Raises:
         NoAnswer: The body is not an object, or *from_json* cannot read it.
@@ -151,7 +149,7 @@ def record(body: Any, from_json: Callable[[dict[str, Any]], T]) -> T:
 
 
 def next_query(body: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the query of the link to the next page, whose path and host cannot be trusted.
+    """Return the query of the link to the next page. The link's path and host cannot be trusted.
 
     Raises:
         NoAnswer: The link is not a URL.

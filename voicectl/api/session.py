@@ -1,7 +1,7 @@
-"""Sending of requests: the rate limiter, signals, repeated attempts, 429 answers and dry runs.
+"""The sending of requests, with rate limiting, signals, repeated attempts, 429 responses and dry runs.
 
 :mod:`~voicectl.api.repetition` decides whether a request is sent again; :mod:`~voicectl.api.refusals` translates
-refusals. A complete refusal is final, except for 429: the session waits and tries again.
+refusals. A complete refusal is final, except for a 429, after which the session waits and tries again.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ MAX_RATE_LIMIT_WAITS = 3
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 STREAMED = frozenset({200, 206, 416, *REDIRECTS})
-"""The statuses of answers that a download reads as a stream."""
+"""The statuses of responses that a download passes to its *take* function."""
 
 
 class Limiter(Protocol):
-    """A rate limiter for all voicectl processes of a user."""
+    """A rate limiter that all voicectl processes of a user share."""
 
     def take(self, *, creates: int, others: int, urgent: bool, budget: float) -> float:
-        """Wait for the turn of one request; return the seconds waited.
+        """Wait until a request may be sent; return how long this took, in seconds.
 
         Args:
-            creates: Number of phones that the request makes ring, each of which counts as a "create call".
-            others: 1 for any other request, else 0.
-            urgent: Go before all other requests, and never fail.
-            budget: Longest wait, in seconds.
+            creates: The number of phones that the request makes ring, each of which counts as a "create call".
+            others: 1 if the request is not a "create call", else 0.
+            urgent: True to go before all other requests and never fail.
+            budget: The longest time to wait, in seconds.
 
         Raises:
             RateLimitedError: The wait would exceed *budget*.
@@ -55,19 +55,19 @@ class Limiter(Protocol):
 
 
 class Session:
-    """Requests of one application, or of its account, to one host.
+    """A sender of requests to one host, on behalf of one application or its account.
 
     Args:
-        identify: Describes the credentials and their source for the explanation of a 401; called only then.
-        absence_hint: The hint for a host that cannot be reached, if there is a specific one.
-        dry_run: Raise :class:`~voicectl.errors.DryRun` instead of sending a request that changes something.
-        debug: Called with a line for every request and reply, without digits or tokens.
+        identify: A function that describes the credentials and their source; called only to explain a 401.
+        absence_hint: The hint for a host that cannot be reached. None for the general hint.
+        dry_run: True to raise :class:`~voicectl.errors.DryRun` instead of sending a request that changes something.
+        debug: Called with a line about each request and its outcome. The line contains no digits or tokens.
         interrupts: Holds signals back while a request that changes something is in flight.
 
     Attributes:
-        origin: Scheme, host and port of the requests.
-        whose: The application or account that is signed in, in words.
-        timeout: Seconds that one request may take.
+        origin: The scheme, host and port of the requests.
+        whose: A description of the application or account that is signed in.
+        timeout: The time limit for one request, in seconds.
     """
 
     def __init__(
@@ -102,12 +102,12 @@ class Session:
         self._rng = rng or random.Random()  # noqa: S311 (jitter)
 
     def send(self, request: Request[T]) -> T:
-        """Send *request* as often as its kind allows, and return the value read from the answer.
+        """Send *request* as often as its kind allows, and return the value read from the response.
 
         Raises:
             ApiError: The API refused the request; nothing was changed.
-            TransportError: Nothing was sent, or there was no usable answer to a harmless request.
-            OutcomeUnknown: The request must not be repeated and may or may not have been carried out.
+            TransportError: The request was not sent, or a harmless request got no usable response.
+            OutcomeUnknown: The request may or may not have been carried out, and must not be repeated.
             DryRun: The request would change something, and this is a dry run.
         """
         if self._dry_run and not request.is_read:
@@ -127,17 +127,17 @@ class Session:
         """Request a body that may be large, with up to three tries, and return the result of *take*.
 
         Args:
-            target: Path and query.
-            take: Reads the body of an answer of status 200, 206, 416 or a redirect, or raises
-                :class:`~voicectl.errors.NoAnswer`; called at most once per try.
-            headers: Returns the headers for each try.
-            silence: Longest time without a byte of the body, in seconds.
-            within: Seconds that all tries together may take.
+            target: The path and query.
+            take: A function that reads the body of a response of status 200, 206 or 416, or of a redirect, or raises
+                :class:`~voicectl.errors.NoAnswer`. It is called at most once per try.
+            headers: A function that returns the headers for each try.
+            silence: How long to wait for the next byte of the body, in seconds.
+            within: The time limit for all tries together, in seconds.
             if_absent: The hint for a 404.
 
         Raises:
             ApiError: The API refused the request.
-            TransportError: There was no usable answer.
+            TransportError: There was no usable response.
         """
 
         def receive(request: Request[T], elapsed: float) -> T:
@@ -167,7 +167,8 @@ class Session:
         """Attempt *request* as often as its kind allows.
 
         Args:
-            attempt: Sends the request once; its second argument is the seconds since the first attempt.
+            attempt: A function that sends the request once. Its second argument is the time since the first attempt,
+                in seconds.
         """
         started = self._clock.monotonic()
         waited = 0.0
@@ -224,7 +225,7 @@ class Session:
 
     @contextmanager
     def _in_flight(self, request: Request[T]) -> Iterator[list[int]]:
-        """Hold signals back as the request's kind requires; log the status that the caller adds to the list."""
+        """Hold signals back as the request's kind requires, and log the status that the caller adds to the list."""
         if request.is_read:
             shield = self._interrupts.waiting()
         else:
@@ -235,7 +236,7 @@ class Session:
         try:
             with shield:
                 yield statuses
-        except TimeoutError as exc:  # raised by a signal, a moment after the answer
+        except TimeoutError as exc:  # raised by the alarm of a signal, just after the response
             raise NoAnswer("interrupted") from exc
         except (NotSent, NoAnswer) as exc:
             self._log(f"{line}: {exc}")
@@ -244,12 +245,12 @@ class Session:
         self._log(f"{line}: {statuses[0]} after {took * 1000:.0f} ms")
 
     def _learn(self, answer: Reply | Incoming) -> None:
-        """Correct the clock offset from the head of an answer that has just arrived."""
+        """Correct the clock offset according to the headers of a response that has just arrived."""
         if self._credentials.correct(replies.server_time(answer)) and self._on_clock_offset:
             self._on_clock_offset(self._credentials.offset)
 
     def _read(self, request: Request[T], reply: Reply) -> T:
-        """Return the value that *request* reads from its answer; raise the error of a refusal."""
+        """Return the value that *request* reads from its reply, or raise the error for a refusal."""
         if 200 <= reply.status < 300:
             return request.read(reply.json() if reply.body.strip() else None)
         raise refusals.error(
@@ -283,5 +284,5 @@ class Session:
 
 
 def _nothing(_: Any) -> NoReturn:
-    """Reject an answer of success without the requested body."""
+    """Reject a successful response that lacks the requested body."""
     raise NoAnswer("the answer is empty")

@@ -1,8 +1,8 @@
-"""One HTTP exchange at a time: connect, send, read, all within one deadline.
+"""HTTP exchanges, one at a time. Connecting, sending and reading share one deadline.
 
-This uses ``http.client`` rather than httpx for two reasons. Importing httpx would take a third of a command's time.
-And httpx neither reports whether a byte of the request left this machine, nor bounds the time of a whole exchange
-whose answer arrives slowly. Redirects, netrc and content encodings are not supported.
+This module uses ``http.client`` rather than httpx for two reasons. Importing httpx would take a third of a command's
+time. Also, httpx does not report whether a byte of the request left this machine, and does not limit the total time
+of an exchange whose response arrives slowly. Redirects, netrc and content encodings are not supported.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 
 class Wire:
-    """HTTP to one origin.
+    """A sender of HTTP requests to one origin.
 
     Args:
-        origin: ``https://host[:port]``; ``http`` is for loopback, which the caller must have checked.
-        ca_file: File of certificates to trust instead of the system's.
-        environ: Environment with ``HTTPS_PROXY``, ``NO_PROXY`` and ``SSL_CERT_FILE``.
-        is_public_only: Connect to public addresses only, since the owner of a name may point it anywhere. Behind a
-            proxy, the proxy must check this.
+        origin: ``https://host[:port]``. ``http`` is allowed for loopback only, which the caller must have checked.
+        ca_file: A file of certificates to trust instead of the system's.
+        environ: The environment, which may contain ``HTTPS_PROXY``, ``NO_PROXY`` or ``SSL_CERT_FILE``.
+        is_public_only: True to connect to public addresses only, since the owner of a host name can point it at any
+            address. If there is a proxy, the proxy must check this.
     """
 
     def __init__(
@@ -71,18 +71,19 @@ class Wire:
         fresh: bool,
         max_bytes: int = MAX_BODY_BYTES,
     ) -> Reply:
-        """Send one request and read its whole answer.
+        """Send one request and return its whole response.
 
         Args:
-            target: Path and query, encoded.
-            timeout: Seconds from the start of the connection to the last byte.
-            fresh: Open a connection for this request alone, so that a missing answer cannot be due to an old
-                connection. Otherwise a kept connection may be used, and the request is sent again if it is dead.
-            max_bytes: Longest usable answer.
+            target: The path and query, encoded.
+            timeout: The time limit from the start of the connection to the last byte, in seconds.
+            fresh: True to open a connection for this request alone, so that a missing response cannot be due to an
+                old connection. Otherwise a kept connection may be used; if that connection is dead, the request is
+                sent again.
+            max_bytes: The maximum length of the response's body.
 
         Raises:
             NotSent: Nothing was sent.
-            NoAnswer: The request was sent, and no usable answer came.
+            NoAnswer: The request was sent, but there was no usable response.
         """
         deadline = time.monotonic() + timeout
         sent = method, target, body, self._headers(headers, keep=not fresh)
@@ -100,19 +101,19 @@ class Wire:
     def download(
         self, target: str, *, headers: Mapping[str, str], timeout: float, silence: float, within: float
     ) -> Iterator[Incoming]:
-        """Request a body that may be large (``GET``) over a connection of its own.
+        """Request a body that may be large (``GET``) over a separate connection.
 
         The body is read inside the ``with`` block.
 
         Args:
-            target: Path and query, encoded.
-            timeout: Seconds from the start of the connection to the end of the answer's head.
-            silence: Longest time without a byte of the body, in seconds.
-            within: Longest time for the whole answer, in seconds.
+            target: The path and query, encoded.
+            timeout: The time limit from the start of the connection to the end of the response's headers, in seconds.
+            silence: How long to wait for the next byte of the body, in seconds.
+            within: The time limit for the whole response, in seconds.
 
         Raises:
             NotSent: Nothing was sent.
-            NoAnswer: The request was sent, and no usable answer came; reading the body may raise it, too.
+            NoAnswer: The request was sent, but there was no usable response. Reading the body may also raise this.
         """
         started = time.monotonic()
         connection = self._connect(started + timeout)
@@ -126,7 +127,7 @@ class Wire:
             connection.close()
 
     def close(self) -> None:
-        """Close a kept connection."""
+        """Close the kept connection, if there is one."""
         if self._kept:
             self._kept.close()
             self._kept = None
