@@ -1,8 +1,9 @@
-"""The action log: what this machine did to legs and learned about them, one line each, in an append-only file.
+"""The action log: a file with one line for each action on a leg and for each fact learned about a leg.
 
-``trace`` shows the log, ``watch`` reads from it which legs are muted, and commands read from it where a leg's region
-is. The log never gets in the way of a command: errors in writing or reading it are ignored, and no write waits for
-the disk. Spoken texts and pressed digits may be secret, so the log contains only their length.
+Lines are only appended. ``trace`` shows the log, ``watch`` finds the muted legs in it, and other commands find the
+region of a leg in it. The log never makes a command fail or wait: errors in writing or reading are ignored, and
+writes are not flushed to the disk. Spoken texts and pressed digits may be secret, so the log contains only their
+lengths.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_BYTES = 1 << 20
-"""Size at which the log is rotated; the previous old file is deleted."""
+"""The size at which the log is rotated, in bytes. The previous old file is then deleted."""
 
 TAIL_BYTES = 1 << 16
-"""Number of bytes that :meth:`ActionLog.latest` reads."""
+"""The number of bytes that :meth:`ActionLog.latest` reads."""
 
 REGION = "region"
-"""The ``what`` of a note that records the base URL of a leg in ``detail["url"]``."""
+"""The value of ``what`` in a note that records the base URL of a leg in ``detail["url"]``."""
 
 _MARKS = {
     "mute": ("muted", True),
@@ -43,9 +44,9 @@ class Note:
     """One action on a leg, or one fact learned about it.
 
     Attributes:
-        at: Unix seconds.
-        uuid: The leg, hyphenated and in lower case; or a conversation, ``CON-...``.
-        what: The verb, such as ``mute`` or ``transfer``; or :data:`REGION`.
+        at: The time of the action, in Unix seconds.
+        uuid: The id of the leg, hyphenated and in lower case, or of a conversation (``CON-...``).
+        what: The action, such as ``mute`` or ``transfer``, or :data:`REGION`.
         outcome: ``done``, ``already``, ``unknown`` or ``failed``.
         detail: Details as a JSON object, such as ``{"room": "support-17"}``.
     """
@@ -58,7 +59,7 @@ class Note:
 
     @classmethod
     def read(cls, line: bytes) -> Self | None:
-        """Read a note from a line; None if the line is incomplete or not a note."""
+        """Return the note in a line, or None if the line is incomplete or not a note."""
         with suppress(ValueError, TypeError, RecursionError):
             at, uuid, what, outcome, detail = json.loads(line)
             if all(isinstance(each, str) for each in (uuid, what, outcome)) and isinstance(detail, dict):
@@ -73,7 +74,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marks:
-    """Mute and earmuff state of a leg, as far as this machine changed it; None if unknown."""
+    """The mute and earmuff states of a leg, as set by this machine. A state is None if it is unknown."""
 
     muted: bool | None = None
     earmuffed: bool | None = None
@@ -93,7 +94,7 @@ class ActionLog:
     def add(
         self, at: float, uuid: str, what: str, outcome: str = "done", detail: dict[str, Any] | None = None
     ) -> None:
-        """Record that *what* was done to leg (or conversation) *uuid*; ignore errors in writing."""
+        """Record that *what* was done to the leg or conversation *uuid*. Write errors are ignored."""
         note = Note(at=at, uuid=_name(uuid), what=what, outcome=outcome, detail=detail or {})
         with suppress(OSError), files.opened(self._path, files.OWN | os.O_APPEND) as handle:
             os.write(handle, note.line)
@@ -114,13 +115,13 @@ class ActionLog:
         return [note for note in self._read(name.encode()) if note.uuid == name]
 
     def since(self, at: float) -> Iterator[Note]:
-        """Yield the notes since *at*, in Unix seconds, oldest first."""
+        """Yield the notes from the time *at* (Unix seconds) on, oldest first."""
         return (note for note in self._read(b"") if note.at >= at)
 
     def latest(self, word: str) -> Iterator[Note]:
-        """Yield recent notes that contain *word* (a verb, or a key of the detail), oldest first.
+        """Yield recent notes that contain *word* (an action, or a key of the detail), oldest first.
 
-        Only the last :data:`TAIL_BYTES` are read, so this is fast however long the log is.
+        Only the last :data:`TAIL_BYTES` bytes are read, so this method is fast even if the log is long.
         """
         content = b""
         for path in (self._path, self._old):
@@ -128,7 +129,7 @@ class ActionLog:
         return _notes(content, json.dumps(word).encode())
 
     def region(self, uuid: str) -> str | None:
-        """Return the base URL where a leg was found; None if no other region is recorded."""
+        """Return the base URL last recorded for a leg, or None if none is recorded."""
         found = [note.detail.get("url") for note in self.of(uuid) if note.what == REGION]
         return found[-1] if found and isinstance(found[-1], str) else None
 
@@ -142,7 +143,7 @@ class ActionLog:
         return {uuid: Marks(**each) for uuid, each in found.items()}
 
     def _read(self, wanted: bytes) -> Iterator[Note]:
-        """Yield the notes whose lines contain *wanted*; skip a file that does not contain it."""
+        """Yield the notes whose lines contain *wanted*. A file that does not contain *wanted* is skipped."""
         for path in (self._old, self._path):
             content = b""
             with suppress(OSError):
@@ -151,7 +152,10 @@ class ActionLog:
                 yield from _notes(content, wanted)
 
     def _begin_anew(self, handle: int) -> None:
-        """Rotate the log. One process does; others that have the file open still write to it."""
+        """Rotate the log, unless another process has just done so.
+
+        Other processes that have the old file open still write to that file.
+        """
         fcntl.flock(handle, fcntl.LOCK_EX)
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(handle), self._path.stat()):
@@ -164,7 +168,7 @@ def _notes(content: bytes, wanted: bytes) -> Iterator[Note]:
 
 
 def _tail(path: Path, size: int) -> bytes:
-    """Return the last *size* bytes of a file, which may begin within a line; nothing if it cannot be read."""
+    """Return the last *size* bytes of a file, beginning even within a line; or b"" if the file cannot be read."""
     with suppress(OSError), path.open("rb") as file:
         file.seek(max(os.fstat(file.fileno()).st_size - size, 0))
         return file.read(size)

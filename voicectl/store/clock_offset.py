@@ -12,7 +12,7 @@ MAX_SECONDS = 86_460.0
 
 
 def read(path: Path) -> float:
-    """Return the offset in seconds; 0 if none is stored, or an implausible one."""
+    """Return the stored offset in seconds, or 0 if there is none or it is implausible."""
     try:
         seconds = float(path.read_bytes()[:32])
     except (OSError, ValueError):
@@ -21,7 +21,7 @@ def read(path: Path) -> float:
 
 
 def write(path: Path, seconds: float) -> None:
-    """Store the offset; if that fails, the next command finds it out again."""
+    """Store the offset. Errors are ignored, since the next command can determine the offset again."""
     with suppress(OSError):
         if seconds:
             path.write_text(f"{seconds:.3f}")

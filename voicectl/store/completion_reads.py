@@ -1,6 +1,6 @@
-"""Quick reads of the databases for shell completion. They write nothing, wait for nothing and ignore errors.
+"""Quick reads of the databases for shell completion. They write nothing, do not wait, and ignore errors.
 
-SQLite neither waits for a lock nor reads for longer than a moment, since the shell hangs while it completes a word.
+SQLite does not wait for locks and reads only for a short time, since the shell is blocked while it completes a word.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECONDS = 0.04
-"""Longest time for one database."""
+"""The time limit for reading one database, in seconds."""
 
 MAX_ROWS = 400
 
 
 class RecentCall(NamedTuple):
-    """A call that this machine created; ``asked_at`` in Unix seconds."""
+    """A call that this machine created. ``asked_at`` is in Unix seconds."""
 
     uuid: str
     to: str
@@ -31,7 +31,7 @@ class RecentCall(NamedTuple):
 
 
 class RecentStatus(NamedTuple):
-    """A status from an event; ``received`` in Unix seconds, ``fields`` the whole event."""
+    """A status from an event. ``received`` is in Unix seconds, and ``fields`` contains the whole event."""
 
     uuid: str
     status: str
@@ -40,7 +40,10 @@ class RecentStatus(NamedTuple):
 
 
 def recent_calls(directory: Path, since: float) -> list[RecentCall]:
-    """Return the calls with an id in the journal of *directory* that were requested since then, newest first."""
+    """Return the calls in the journal in *directory* that were requested after *since*, newest first.
+
+    Calls without a known id are left out.
+    """
     query = (
         'SELECT uuid, "to", coalesce("from", \'\'), asked_at FROM calls WHERE uuid IS NOT NULL AND asked_at >= ?'
         " ORDER BY rowid DESC LIMIT ?"
@@ -49,7 +52,7 @@ def recent_calls(directory: Path, since: float) -> list[RecentCall]:
 
 
 def recent_statuses(directory: Path, since: float) -> Iterator[RecentStatus]:
-    """Yield the statuses that the event store in *directory* received since then, newest first."""
+    """Yield the statuses that the event store in *directory* received after *since*, newest first."""
     query = (
         "SELECT leg, status, received, body FROM events WHERE kind = 'status' AND leg IS NOT NULL AND received >= ?"
         " ORDER BY id DESC LIMIT ?"
@@ -64,7 +67,7 @@ def recent_statuses(directory: Path, since: float) -> Iterator[RecentStatus]:
 def _rows(path: Path, query: str, since: float) -> Iterator[tuple[Any, ...]]:
     if not path.exists():
         return
-    # Without a WAL file no process has the database open, and an immutable read creates none.
+    # Without a WAL file, no process has the database open. An immutable read does not create that file.
     mode = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, timeout=0)) as db:

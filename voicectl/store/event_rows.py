@@ -1,4 +1,4 @@
-"""The parts common to both event databases: which events of a batch are new, and how rows are written and read."""
+"""Code common to both event databases: it determines which events of a batch are new, and converts rows."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 COLUMNS = tuple(field.name for field in fields(Arrival))
-"""The columns of an arrival."""
+"""The columns that contain the fields of an arrival."""
 
 EVENT_COLUMNS = ("id", "key", "repeats", *COLUMNS)
 TOKEN_COLUMNS = ("jti", "key", "seen")
 PRUNE_SECONDS = 60.0
-"""Shortest time between deletions of expired tokens, in seconds."""
+"""The shortest time between two deletions of expired tokens, in seconds."""
 
 _NARROW = ("leg", "leg_begins", "conversation", "reference")
 
 PAGE = 200
-"""Events per page: at most 13 MiB of bodies."""
+"""The number of events per page. Their bodies take at most 13 MiB."""
 
 
 @dataclass(slots=True)
@@ -31,8 +31,9 @@ class EventRow:
     Attributes:
         id: The id in the database; 0 until it is known.
         arrival: The first arrival of the event.
-        count: Number of arrivals.
-        is_signed: True if one of the arrivals is signed; ``jti`` is the id of its token.
+        count: The number of arrivals.
+        is_signed: True if at least one of the arrivals is signed.
+        jti: The id of the first token that signed an arrival, or None.
     """
 
     key: bytes
@@ -61,17 +62,17 @@ class EventRow:
 
 
 class Batch:
-    """Arrivals for one commit: the questions to ask the database about them, and the rows to write.
+    """Arrivals for one commit: what to look up in the database, and the rows to write.
 
-    Keys are hashed at construction, before a database is locked.
+    Keys are hashed at construction, before the database is locked.
 
     Attributes:
-        keys: The keys of the events, for which the database returns the ids that exist.
-        token_ids: The ids of the tokens, for which the database returns the event keys they came with before.
-        newest: Time at which the last arrival was received.
-        new: The events to insert, still without ids. This and the attributes below are set by :meth:`sort`.
-        again: The events that exist already, with their ids.
-        tokens: The tokens to insert: id, key of the event, and time received.
+        keys: The keys of the events, to look up the ids of the events that are already stored.
+        token_ids: The ids of the tokens, to look up the keys of the events that the tokens came with before.
+        newest: The time of receipt of the latest arrival, in Unix seconds.
+        new: The events to insert, still without ids. :meth:`sort` sets this attribute and those below.
+        again: The events that are already stored, with their ids.
+        tokens: The tokens to insert, each with its id, the key of its event, and the time of receipt.
     """
 
     def __init__(self, arrivals: Sequence[Arrival]) -> None:
@@ -85,7 +86,12 @@ class Batch:
         self.tokens: list[tuple[str, bytes, float]] = []
 
     def sort(self, ids: Mapping[bytes, int], tokens: Mapping[str, bytes]) -> None:
-        """Sort the arrivals into new, repeated and replayed ones, given the answers of the database."""
+        """Sort the arrivals into new, repeated and replayed ones.
+
+        Args:
+            ids: The id of each event that the database contains, by the event's key.
+            tokens: The key of the event that each stored token came with, by the token's id.
+        """
         signed = dict(tokens)
         found: dict[bytes, EventRow] = {}
         for arrival, key in self._arrivals:
@@ -105,7 +111,7 @@ class Batch:
             self._outcomes.append((outcome, row))
 
     def kept(self) -> list[Kept]:
-        """Return the outcome of each arrival, once new events have their ids."""
+        """Return the outcome of each arrival. The new events must have their ids by now."""
         return [Kept(outcome, row.id if row else 0) for outcome, row in self._outcomes]
 
 
@@ -121,17 +127,18 @@ def paged(
     given: Sequence[Any] = (),
     mark: str,
 ) -> Iterator[Stored]:
-    """Yield the events that match *query*, read in pages; between pages no transaction stays open.
+    """Yield the events that match *query*, read in pages. No transaction stays open between pages.
 
     Args:
-        select: Returns the rows of a ``SELECT`` with these values.
-        among: The table and a condition, such as ``events WHERE 1 = 1``; *given* are its values.
-        mark: The placeholder of a value: ``?`` or ``%s``.
+        select: A function that runs a ``SELECT`` statement with values and returns the rows.
+        among: The table and a condition, such as ``events WHERE 1 = 1``.
+        given: The values for the condition in *among*.
+        mark: The placeholder for a value: ``?`` or ``%s``.
     """
     oldest: int | None = 1
     ((newest,),) = select(f"SELECT max(id) FROM {among}", [*given])  # noqa: S608 (no outside text, here and below)
     if query.since is not None:
-        # + 0 keeps the planner from searching the index of ids for times, from the very first event on.
+        # + 0 keeps the planner from reading the index of ids from the first event on to find the times.
         bounds, times = Query(since=query.since, before=query.before).where(mark)
         between = f"SELECT min(id + 0), max(id + 0) FROM {among} AND {bounds}"  # noqa: S608
         ((oldest, newest),) = select(between, [*given, *times])
@@ -140,7 +147,7 @@ def paged(
     condition, values = query.where(mark)
     asked = f"{among} AND {condition} AND id <= {mark}"
     values = [*given, *values, newest]
-    # + 0 where few events match: a planner that expects many would read the whole index of ids
+    # + 0 if few events match: a planner that expects many matches would read the whole index of ids
     order = "id + 0" if any(getattr(query, name) is not None for name in _NARROW) else "id"
     if query.last is not None:
         most = min(query.last, MAX_INTEGER)

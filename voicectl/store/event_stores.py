@@ -18,9 +18,10 @@ _URL = re.compile(r"postgres(?:ql)?://(?P<authority>[^/?#]*)(?P<rest>.*)", re.DO
 
 
 def spool_of(url: str | None, directory: Path) -> Spool:
-    """Return the spool for events while their store, named as in :func:`open_events`, cannot be used.
+    """Return the spool for events whose store cannot be used at the moment.
 
-    Each store has a spool of its own, so that its events never end up in another store.
+    The arguments are those of :func:`open_events`. Each store has a separate spool, so that its events never end up
+    in another store.
     """
     if url is None:
         return Spool(directory / "spool")
@@ -29,18 +30,18 @@ def spool_of(url: str | None, directory: Path) -> Spool:
 
 
 def open_events(url: str | None, directory: Path, application_id: str) -> EventStore:
-    """Open the events of an application.
+    """Open the event store of an application.
 
     Args:
-        url: ``postgresql://USER@HOST:PORT/DATABASE``, as libpq reads it; None for SQLite.
-        directory: The application's state directory, which exists; SQLite's ``events.db`` is in it.
+        url: A URL as libpq reads it, ``postgresql://USER@HOST:PORT/DATABASE``. None for SQLite.
+        directory: The application's state directory, which must exist. SQLite's ``events.db`` is in this directory.
 
     Raises:
         InputError: *url* is malformed. The error does not quote it, since it may contain a password.
         StoreError: The store cannot be used.
     """
     if url is None:
-        from voicectl.store.sqlite_events import SqliteEvents  # noqa: PLC0415 (one of the two is needed)
+        from voicectl.store.sqlite_events import SqliteEvents  # noqa: PLC0415 (only one of the two is needed)
 
         return SqliteEvents(directory / "events.db")
     parts = _URL.fullmatch(url)
@@ -48,7 +49,7 @@ def open_events(url: str | None, directory: Path, application_id: str) -> EventS
         raise InputError(
             "The store is not a PostgreSQL URL.", hint="Write postgresql://USER@HOST:PORT/DATABASE."
         )
-    # Otherwise half of a password would be read as a host name.
+    # Otherwise a part of the password would be read as a host name.
     if parts["authority"].count("@") > 1 or "@" in parts["rest"]:
         raise InputError(
             "The store's URL contains a character that has a special meaning in URLs.",

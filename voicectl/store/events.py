@@ -1,8 +1,8 @@
-"""The event store: webhook events, stored before they are acknowledged, found by leg, conversation, status and time.
+"""The event store, which stores webhook events before they are acknowledged.
 
-There are two databases: SQLite in the state directory, for one machine, and PostgreSQL, shared by several receivers
-and operators. This module defines their common interface. The bytes of a webhook are stored as received; the fields
-read from them are stored beside them as columns to search by.
+Events can be found by leg, conversation, status and time. There are two databases: SQLite in the state directory, for
+one machine, and PostgreSQL, shared by several receivers and operators. This module defines their common interface.
+The bytes of a webhook are stored as received. Some of its fields are also stored as columns, for searching.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 REFERENCE_PARAMETER = "vc"
-"""The query parameter of an ``event_url`` that carries the reference of a call that voicectl created."""
+"""The query parameter of an ``event_url`` with the reference of the call that voicectl created."""
 
 TOKEN_SECONDS = 3600.0
-"""Time to remember the id of a signed token, in seconds: longer than any verifier accepts the token as fresh."""
+"""How long the id of a signed token is remembered, in seconds. Verifiers accept a token for a shorter time."""
 
 MAX_INDEXED = 200
-"""Characters of a text that are stored in a column; the bytes contain all of it."""
+"""The maximum length of a text in a column. The stored bytes of the webhook contain the whole text."""
 
 MAX_INTEGER = 2**63 - 1
-"""The largest integer of both databases."""
+"""The largest integer that both databases can store."""
 
-_UNFIT = re.compile("[\0\ud800-\udfff]")  # characters that no database stores as text
+_UNFIT = re.compile("[\0\ud800-\udfff]")  # characters that databases cannot store in a text
 
 
 class Route(StrEnum):
@@ -57,7 +57,7 @@ class Kept(NamedTuple):
     """The result of adding an arrival.
 
     Attributes:
-        id: Its id, or that of the same event if it came before; 0 for ``replayed``, which is not stored.
+        id: The id of the stored event, whether new or repeated; 0 for ``replayed``, since nothing is stored.
     """
 
     outcome: Outcome
@@ -66,19 +66,19 @@ class Kept(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Arrival:
-    """One webhook, as received and as read.
+    """One webhook: its bytes as received, and the fields read from them.
 
     Attributes:
-        received: Time of receipt, in Unix seconds.
-        query: The query of its URL as received; for a GET it holds all fields.
-        is_signed: True if it has a valid signature.
-        jti: The id of the token that signed it.
-        kind: One of ``voice.event.Kind``, also for an event sent to the fallback route; otherwise the route.
-        status: The status of an event; for the route ``rtc`` the event's type, such as ``member:joined``.
+        received: The time of receipt, in Unix seconds.
+        query: The query of the request's URL as received. For a GET, it contains all fields.
+        is_signed: True if the webhook has a valid signature.
+        jti: The id of the token that signed the webhook.
+        kind: For an event, even one sent to the fallback route, a ``voice.event.Kind``; otherwise the route.
+        status: The status of an event. For the route ``rtc``, the event's type, such as ``member:joined``.
         conversation_from: The conversation that a leg left.
         told: The event's own timestamp, in Unix seconds.
-        reference: The reference in the ``event_url``, if it has one.
-        fault: The reason why the fields could not be read; None if they could.
+        reference: The reference in the ``event_url``, or None if the URL contains none.
+        fault: The reason why the fields could not be read, or None if they were read.
     """
 
     received: float
@@ -109,7 +109,7 @@ class Arrival:
         is_signed: bool,
         jti: str | None = None,
     ) -> Self:
-        """Read a webhook as far as possible; malformed content raises no error."""
+        """Create an arrival from a webhook, with every field that can be read. Malformed content raises no error."""
         fields, fault = read_fields(method, query, body)
         is_event = route is Route.EVENT or (route is Route.FALLBACK and event.is_about_event(fields))
         kind: str = event.kind_of(fields) if is_event else route
@@ -138,15 +138,15 @@ class Arrival:
             reference=_reference(query),
             fault=fault,
         )
-        vars(arrival)["fields"] = fields  # keep them: reading is the most expensive part
+        vars(arrival)["fields"] = fields  # keep the fields: reading is the most expensive part
         return arrival
 
     @property
     def key(self) -> bytes:
         """A hash of 32 bytes that is equal for repeated deliveries, whatever their signatures.
 
-        It includes the route and query, since a token signs only the body: a replayed token with the same body on
-        another route must not count as a repetition.
+        The hash includes the route and query, since a token signs only the body. Otherwise, a replayed token with the
+        same body on another route would count as a repetition.
         """
         parts = (self.route.encode(), self.method.encode(), self.query, self.body)
         whole = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
@@ -162,8 +162,8 @@ class Stored(NamedTuple):
     """An arrival in a store.
 
     Attributes:
-        id: A number that is larger for each event stored later.
-        repeats: Number of repeated deliveries.
+        id: The id of the event. Events that are stored later have larger ids.
+        repeats: The number of repeated deliveries.
     """
 
     id: int
@@ -173,14 +173,15 @@ class Stored(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """Conditions that events must match; None imposes no condition.
+    """Conditions that events must match. An attribute that is None imposes no condition.
 
     Attributes:
         leg_begins: The beginning of the leg's id: hexadecimal digits and hyphens.
         conversation: The conversation that an event is about, or that a leg left.
-        since: Received at or after this time, in Unix seconds; ``before``: received before it.
-        after: The id is larger than this.
-        last: Return only this many, those with the largest ids.
+        since: The earliest time of receipt, in Unix seconds.
+        before: The time, in Unix seconds, before which events must have been received.
+        after: The id that the ids of events must exceed.
+        last: The maximum number of events to return. Those with the largest ids are returned.
     """
 
     ids: tuple[int, ...] | None = None
@@ -196,10 +197,10 @@ class Query:
     last: int | None = None
 
     def where(self, mark: str) -> tuple[str, list[Any]]:
-        """Return the condition in SQL and its values.
+        """Return the conditions as an SQL expression, and the values for its placeholders.
 
         Args:
-            mark: The placeholder of a value: ``?`` or ``%s``.
+            mark: The placeholder for a value: ``?`` or ``%s``.
         """
         conditions, values = ["1 = 1"], list[Any]()
 
@@ -215,7 +216,7 @@ class Query:
                 add(f"{name} = ?", indexed(text))
         if self.leg_begins is not None:
             begins = self.leg_begins.lower()
-            add("(leg >= ? AND leg < ?)", indexed(begins), indexed(f"{begins}~"))  # ~ is beyond every letter
+            add("(leg >= ? AND leg < ?)", indexed(begins), indexed(f"{begins}~"))  # ~ is after all letters
         if self.conversation is not None:
             add("(conversation = ? OR conversation_from = ?)", *[indexed(self.conversation)] * 2)
         if self.kinds is not None:
@@ -231,9 +232,10 @@ class Query:
 
 
 class EventStore(Protocol):
-    """The events of one application. A store is used by one thread; each method may raise ``StoreError``.
+    """A store of the events of one application, for use by one thread.
 
-    After an error the next call tries again, over a new connection if necessary.
+    Each method may raise ``StoreError``. After an error, the next call tries again, over a new connection if
+    necessary.
 
     Attributes:
         warnings: Warnings for the user, such as settings of the database that may lose events.
@@ -244,25 +246,28 @@ class EventStore(Protocol):
     def add(self, arrivals: Sequence[Arrival]) -> list[Kept]:
         """Store all *arrivals* in one commit, durable on return.
 
-        An arrival whose token came before with another event is not stored (``replayed``). A repeated event is not
-        stored twice; it becomes a signed event if this arrival is signed.
+        An arrival whose token came with another event before is not stored; its outcome is ``replayed``. A repeated
+        event is not stored twice, but a stored event without a signature becomes signed if a repetition is signed.
         """
 
     def find(self, query: Query) -> Iterator[Stored]:
-        """Yield the events that match *query* and are stored when the search begins, in order of their ids."""
+        """Yield the events that match *query*, in order of their ids.
+
+        Events that are stored after the search begins are left out.
+        """
 
     def wait(self, seconds: float) -> None:
         """Wait until new events may have been stored since the last call, but no longer than *seconds*."""
 
     def purge(self, before: float) -> int:
-        """Delete the events received before that time, from the disk too; return their number."""
+        """Delete the events received before a time in Unix seconds, also from the disk; return their number."""
 
     def close(self) -> None:
         """Close the store."""
 
 
 def read_fields(method: str, query: bytes, body: bytes) -> tuple[dict[str, Any], str | None]:
-    """Return the fields of a webhook and None, or no fields and the reason why it cannot be read."""
+    """Return the fields of a webhook and None, or no fields and the reason why they cannot be read."""
     if method == "GET":
         return event.from_query(_pairs(query)), None
     try:
@@ -275,7 +280,7 @@ def read_fields(method: str, query: bytes, body: bytes) -> tuple[dict[str, Any],
 
 
 def _token_id(jti: str | None) -> str | None:
-    """Return *jti*, or a hash of it if it is long or cannot be stored, so that two tokens never become one."""
+    """Return *jti*, or its hash if it is too long or cannot be stored. Different ids remain different."""
     if not jti or (len(jti) <= MAX_INDEXED and not _UNFIT.search(jti)):
         return jti or None
     return f"sha256:{hashlib.sha256(jti.encode('utf-8', 'surrogatepass')).hexdigest()}"
@@ -286,7 +291,10 @@ def _reference(query: bytes) -> str | None:
 
 
 def indexed(value: object) -> str | None:
-    """Return *value* as a text that every database accepts, cut to :data:`MAX_INDEXED`; None if it is not a text."""
+    """Return *value* as a text that every database accepts, or None if *value* is empty or not a text.
+
+    A text that is longer than :data:`MAX_INDEXED` characters is cut.
+    """
     return _UNFIT.sub("\ufffd", value[:MAX_INDEXED]) if isinstance(value, str) and value else None
 
 

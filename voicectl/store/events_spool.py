@@ -1,7 +1,8 @@
-"""The spool: webhooks that wait on disk while the event store cannot be used, each batch in a file.
+"""The spool, which keeps webhooks on disk while the event store cannot be used.
 
-A file contains one line per arrival and a last line with their number. Each line begins with its own hash, so that
-the intact lines of a torn or damaged file can be recovered.
+Each batch of arrivals is stored in a separate file. A file contains one line per arrival, and a last line with the
+number of arrivals. Each line begins with a hash of its content, so that the intact lines of an incomplete or damaged
+file can be recovered.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ _BYTES = ("query", "body")
 
 
 class Spool:
-    """The spool in one directory, created on first use; several processes may share it.
+    """A spool in a directory, which is created on first use. Several processes may share the spool.
 
     Attributes:
         directory: The directory of the files.
-        damaged: Damaged files that this object found and set aside, under their new names.
+        damaged: The copies of damaged files that this object has set aside.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -45,7 +46,7 @@ class Spool:
         """Write *arrivals* to a new file, durable on return.
 
         Raises:
-            StoreError: The file cannot be written; no arrival is spooled.
+            StoreError: The file cannot be written. No arrival is spooled.
         """
         lines = [*map(_to_json, arrivals), {"count": len(arrivals)}]
         content = b"".join(_hashed(json.dumps(line).encode()) for line in lines)
@@ -62,7 +63,7 @@ class Spool:
         return path
 
     def files(self) -> list[Path]:
-        """Return the files to load, oldest first."""
+        """Return the files of the spool, oldest first."""
         with _translated(self.directory), suppress(FileNotFoundError):
             return sorted(
                 path for path in self.directory.iterdir() if path.suffix == SUFFIX and path.name[0] != "."
@@ -70,10 +71,10 @@ class Spool:
         return []
 
     def load(self, path: Path) -> list[Arrival]:
-        """Return the arrivals in *path*; none if another process has dropped the file.
+        """Return the arrivals in the file *path*, or an empty list if another process has deleted the file.
 
-        Of a damaged file the intact arrivals are returned. A copy of it is set aside and added to ``damaged``; the
-        caller adds the arrivals and drops *path* as usual.
+        If the file is damaged, the intact arrivals are returned, and a copy of the file is set aside and added to
+        ``damaged``. The caller stores the arrivals and drops *path* as usual.
 
         Raises:
             StoreError: The file cannot be read.
@@ -97,13 +98,13 @@ class Spool:
         """Delete *path*, whose events are now in the store.
 
         Raises:
-            StoreError: The file cannot be deleted. Loading it again later does no harm.
+            StoreError: The file cannot be deleted. Loading the file again later does no harm.
         """
         with _translated(path):
             path.unlink(missing_ok=True)
 
     def purge(self, before: float) -> int:
-        """Delete files written before that time, in Unix seconds, including damaged ones; return their number.
+        """Delete the files written before a time in Unix seconds, including damaged ones; return their number.
 
         Raises:
             StoreError: A file cannot be deleted.
@@ -111,7 +112,7 @@ class Spool:
         count = 0
         for pattern in (f"[!.]*{SUFFIX}", f"[!.]*{DAMAGED}", f".*{SUFFIX}.*{files.NEW}"):
             for path in self.directory.glob(pattern):
-                with _translated(path), suppress(FileNotFoundError):  # another process may be faster
+                with _translated(path), suppress(FileNotFoundError):  # another process may delete it
                     if path.stat().st_mtime < before:
                         path.unlink()
                         count += 1
@@ -123,9 +124,9 @@ class Spool:
             try:
                 aside.hardlink_to(path)
             except FileExistsError:
-                pass  # an earlier load set it aside
+                pass  # an earlier load has set the file aside
             except FileNotFoundError:
-                return  # another process has dropped it
+                return  # another process has dropped the file
         if aside not in self.damaged:
             self.damaged.append(aside)
 
@@ -136,7 +137,7 @@ def _to_json(arrival: Arrival) -> dict[str, Any]:
 
 
 def _from_json(line: Any) -> Arrival | None:
-    """Return the arrival in a line, or None."""
+    """Return the arrival in a line, or None if the line contains something else."""
     if not isinstance(line, dict) or set(line) != set(COLUMNS):
         return None
     line |= {name: base64.b64decode(line[name]) for name in _BYTES}
@@ -148,7 +149,7 @@ def _hashed(line: bytes) -> bytes:
 
 
 def _whole(line: bytes) -> Any:
-    """Return the JSON of a line; None if the line is damaged."""
+    """Return the JSON value in a line, or None if the line is damaged."""
     _, _, text = line.partition(b" ")
     return json.loads(text) if _hashed(text) == line + b"\n" else None
 

@@ -1,4 +1,4 @@
-"""Files that only this user may read: directories 0700, files 0600 from birth."""
+"""Files that only this user may read. Directories are created with mode 0700, and files with mode 0600."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NEW = ".new"
-"""Suffix of a file that is being written, or whose writer was killed."""
+"""The suffix of a file that is being written. It remains if the writing process is killed."""
 
 OWN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
-"""Flags to open a file that only voicectl writes: create it if it is missing, and follow no link."""
+"""The flags to open a file that only voicectl writes. A missing file is created, and no symbolic link is followed."""
 
 MAX_SECRET_BYTES = 65_536
 MAX_SETTINGS_BYTES = 1 << 20
 
 
 def user_path(text: str) -> Path:
-    """Return *text* as a path with a leading ``~`` or ``~USER`` expanded; unchanged if there is no such user."""
+    """Return *text* as a path. A leading ``~`` or ``~USER`` is expanded if that user exists."""
     return Path(os.path.expanduser(text))  # noqa: PTH111 (Path's own raises RuntimeError)
 
 
@@ -49,13 +49,13 @@ def private_directory(path: Path) -> Path:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write *content* to *path* so that a crash leaves the old file or the new one, never a mixture.
+    """Write *content* to *path* so that a crash leaves either the old content or the new, never a mixture.
 
-    The content is written to a new file in the same directory (``O_EXCL``, 0600 from birth), fsynced and renamed; a
-    symbolic link at *path* is replaced, not followed.
+    The content is written to a new file in the same directory, which is created with ``O_EXCL`` and mode 0600. This
+    file is then fsynced and renamed. A symbolic link at *path* is replaced, not followed.
 
     Raises:
-        ConfigError: The file system refused.
+        ConfigError: The file cannot be written.
     """
     new = path.with_name(f".{path.name}.{os.getpid()}{NEW}")
     try:
@@ -77,16 +77,17 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def read_private(path: Path, *, what: str) -> bytes:
-    """Read a secret that only this user may read or replace.
+    """Return the content of a secret file, which only this user may read or replace.
 
-    The file is opened first and checked afterwards: it must be a regular file, not a link, of this user, without
-    access for group and others, at most 64 KiB, and in a directory that others cannot write to.
+    The file is opened first and checked afterwards. It must be a regular file of at most 64 KiB, not a symbolic link.
+    It must belong to this user or to root, and must not be accessible to others. Others must also be unable to write
+    to its directory.
 
     Args:
-        what: Name of the secret for error messages, such as "private key".
+        what: The name of the secret for error messages, such as "private key".
 
     Raises:
-        ConfigError: The file is missing or fails a check; the hint is the command that corrects it.
+        ConfigError: The file is missing or fails a check. The hint says how to correct this.
     """
     try:
         content = _read_judged(path, what, os.O_NOFOLLOW, MAX_SECRET_BYTES, is_secret=True)
@@ -98,18 +99,18 @@ def read_private(path: Path, *, what: str) -> bytes:
 
 
 def read_own(path: Path, *, what: str) -> bytes:
-    """Read a file that only this user may change, since it decides what is run and trusted.
+    """Return the content of a file that only this user may change, since it determines what is run and trusted.
 
     Raises:
         FileNotFoundError: The file is missing.
-        ConfigError: Another user may change the file; the hint is the command that corrects it.
+        ConfigError: The file cannot be read, or another user may change it. The hint says how to correct this.
     """
     return _read_judged(path, what, 0, MAX_SETTINGS_BYTES, is_secret=False)
 
 
 @contextmanager
 def alone(directory: Path) -> Iterator[None]:
-    """Hold a lock on *directory* for a short piece of work. Raises ``OSError``."""
+    """Hold a lock on *directory* inside the block, which should be short. Raises ``OSError``."""
     with opened(directory, os.O_RDONLY | os.O_DIRECTORY) as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
@@ -141,14 +142,14 @@ def try_lock(handle: int) -> bool:
 
 
 def write_whole(handle: int, content: bytes) -> None:
-    """Write all of *content*. Raises ``OSError``."""
+    """Write all of *content* to an open file. Raises ``OSError``."""
     left = memoryview(content)
     while left:
         left = left[os.write(handle, left) :]
 
 
 def _read_judged(path: Path, what: str, flags: int, most: int, *, is_secret: bool) -> bytes:
-    """Open *path* without waiting, check the open file, and return up to *most* + 1 bytes of it."""
+    """Open *path* without blocking, check the open file, and return at most *most* + 1 bytes of its content."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags)
     except FileNotFoundError:

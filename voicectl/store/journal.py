@@ -1,20 +1,22 @@
 """The journal: the calls that this machine asked the API to create, one database per application.
 
-An intent is written before the POST of its call, and the outcome after it; both are durable (SQLite, WAL,
-``synchronous=FULL``). So a call that was placed can be found again after a crash or a power cut, and a second try
-with the same idempotency key finds the first. An intent moves through these states::
+An intent is written before the POST request for its call, and the outcome is written after the request. Both writes
+are durable (SQLite, WAL, ``synchronous=FULL``). So a call that was placed can be found again after a crash or a power
+cut, and a second attempt with the same idempotency key finds the first. An intent moves through these states::
 
     intent ──> created       the API gave the id of the call, or a search found it (certainty "matched")
       │  └───> rejected      the API refused
       │  └───> not-sent      no byte of the request left this machine
       └──> in-doubt ──> created | not-created    a search or the user settled it
 
-An intent is open in the states ``intent`` and ``in-doubt``: a call may exist whose id nothing here knows. A process
-that is killed during the POST leaves ``intent``; once it is gone, or after five minutes, that counts as in doubt.
+An intent is open in the states ``intent`` and ``in-doubt``: a call may exist, but the journal does not know its id.
+If a process is killed during the POST, its intent remains in the state ``intent``. Such an intent counts as in doubt
+once the process has ended, or after five minutes.
 
-A search may claim a call for an intent only if no other open intent to the same number could have led to it, and the
-claim is checked in the transaction that writes it. Ids are unique: a call belongs to one intent. The table ``dials``
-counts every number that was made to ring, for the hourly limit, in the same transaction as the intent.
+A search may claim a call for an intent only if no other open intent to the same number could have led to the call.
+This is checked in the transaction that writes the claim. Ids are unique: a call belongs to one intent. The table
+``dials`` records every number that was made to ring, for the hourly limit. It is written in the same transaction as
+the intent.
 """
 
 from __future__ import annotations
@@ -87,16 +89,16 @@ class IntentState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """One requested call.
+    """A call that was requested.
 
     Attributes:
-        asked_at: Time of the request, in Unix seconds.
+        asked_at: The time of the request, in Unix seconds.
         to: The number, URI, user or extension dialled.
-        from_: The caller id that was sent, None if the platform chose it.
-        body_hash: SHA-256 of the request without its reference.
-        reply: The API's reply or record of the call, or ``{}``.
-        certainty: ``matched`` if the call was found by a search, not reported by the API.
-        settled_at: Time at which the outcome became known, in Unix seconds; None if it is unknown.
+        from_: The caller id that was sent, or None if the platform chose it.
+        body_hash: The SHA-256 hash of the request without its reference.
+        reply: The API's reply to the request or its record of the call, or ``{}`` if there is neither.
+        certainty: ``matched`` if a search found the call, None if the API reported its id.
+        settled_at: The time at which the outcome became known, in Unix seconds, or None while it is unknown.
     """
 
     reference: str
@@ -114,12 +116,12 @@ class Intent:
     settled_at: float | None = None
 
     def is_abandoned(self, now: float) -> bool:
-        """Return True if the process that wrote an open intent has ended."""
+        """Return True if no process is still working on this open intent."""
         if self.state is not IntentState.INTENT or now - self.asked_at > ABANDONED_SECONDS:
             return True
         try:
             os.kill(self.pid, 0)
-        except PermissionError:  # it runs as another user
+        except PermissionError:  # the process runs as another user
             return False
         except ProcessLookupError:
             return True
@@ -130,10 +132,10 @@ class Journal:
     """The journal of one application.
 
     Args:
-        directory: The application's state directory, which exists.
+        directory: The application's state directory, which must exist.
 
     Raises:
-        JournalError: The journal cannot be used. No request was sent yet.
+        JournalError: The journal cannot be used. No request has been sent.
     """
 
     def __init__(self, directory: Path, clock: Clock) -> None:
@@ -166,11 +168,11 @@ class Journal:
         dialled: Sequence[str],
         hourly_limit: int | None = None,
     ) -> Intent:
-        """Write an intent, durable on return.
+        """Write an intent and return it. The write is durable on return.
 
         Args:
             dialled: Every number that the request makes ring, including *to*.
-            hourly_limit: Most numbers that may be dialled per hour.
+            hourly_limit: How many numbers may be dialled per hour. None for no limit.
 
         Raises:
             GuardError: The limit would be exceeded; nothing was written.
@@ -186,10 +188,10 @@ class Journal:
         return _intent(row)
 
     def settle(self, reference: str, state: IntentState, reason: str = "") -> Intent:
-        """Record the outcome of an intent that led to no call with a known id.
+        """Record the outcome of an intent, other than the id of a call, and return the intent.
 
         Raises:
-            JournalError: The journal has no such intent.
+            JournalError: The journal contains no intent with this reference.
         """
         with self._transaction():
             row = self._db.execute(
@@ -211,8 +213,8 @@ class Journal:
     ) -> Intent | None:
         """Record the id of the call that an intent led to; return None if another intent has claimed that id.
 
-        An id that the API itself reported (no *certainty*) replaces an older claim, since a sandbox with the same
-        seed reuses its ids.
+        An id that the API itself reported (*certainty* is None) replaces an older claim, since a sandbox with the
+        same seed reuses its ids.
         """
         with self._transaction():
             if certainty is None:
@@ -223,10 +225,10 @@ class Journal:
             return self._claim(reference, uuid, reply, certainty, reason)
 
     def match(self, intent: Intent, uuid: str, reply: dict[str, Any]) -> Intent | None:
-        """Record the id of a call that a search found; return None if another intent may have led to it.
+        """Record the id of a call that a search found; return None if another intent may have led to the call.
 
-        Rival intents are checked in the same transaction, since one that was written after the search began may have
-        led to the call.
+        The check for other intents is made in the same transaction, since an intent that was written after the search
+        began may have led to the call.
         """
         with self._transaction():
             if self.has_rival(intent):
@@ -234,29 +236,32 @@ class Journal:
             return self._claim(intent.reference, uuid, reply, "matched", None)
 
     def note_dials(self, dialled: Sequence[str], hourly_limit: int | None = None) -> None:
-        """Count numbers that a request other than "create call" makes ring; raises as :meth:`intend` does."""
+        """Record numbers that a request other than "create call" makes ring.
+
+        The arguments and errors are those of :meth:`intend`.
+        """
         with self._transaction():
             self._record_dials(self._clock.time(), dialled, hourly_limit)
 
     def check_dials(self, dialled: Sequence[str], hourly_limit: int | None) -> None:
-        """Check the hourly limit in advance; raises as :meth:`intend` does."""
+        """Check the hourly limit in advance. The arguments and errors are those of :meth:`intend`."""
         with _usable(self._path, sqlite3.Error):
             self._check_dials(self._clock.time(), dialled, hourly_limit)
 
     def get(self, reference: str) -> Intent | None:
-        """Return the intent with that reference."""
+        """Return the intent with this reference, or None."""
         return self._one("reference = ?", reference)
 
     def last_created(self) -> Intent | None:
-        """Return the intent whose call was created last."""
+        """Return the intent whose call was created last, or None if there is none."""
         return self._one("uuid IS NOT NULL ORDER BY asked_at DESC, rowid DESC LIMIT 1")
 
     def by_leg(self, uuid: str) -> Intent | None:
-        """Return the intent that led to the leg with that id, spelled as the API did."""
+        """Return the intent that led to the leg *uuid*, or None. The id must be spelled as the API spells it."""
         return self._one("uuid = ?", uuid)
 
     def by_key(self, key: str) -> Intent | None:
-        """Return the newest intent with that idempotency key that is in doubt or younger than 24 hours."""
+        """Return the newest intent with the idempotency key *key* that is open or younger than 24 hours."""
         return self._one(
             f"key = ? AND (asked_at >= ? OR {_OPEN}) ORDER BY asked_at DESC, rowid DESC LIMIT 1",
             key,
@@ -274,7 +279,7 @@ class Journal:
         return bool(self._all(f'{_OPEN} AND "to" = ? AND reference <> ?', intent.to, intent.reference))
 
     def claimed(self, uuids: list[str]) -> set[str]:
-        """Return those of *uuids* that an intent has claimed."""
+        """Return the subset of *uuids* that intents have claimed."""
         marks = ",".join("?" * len(uuids))
         with _usable(self._path, sqlite3.Error):
             rows = self._db.execute(f"SELECT uuid FROM calls WHERE uuid IN ({marks})", uuids)  # noqa: S608 (placeholders)
@@ -282,7 +287,7 @@ class Journal:
 
     @contextmanager
     def only_one(self, key: str) -> Iterator[None]:
-        """Hold the lock of an idempotency key, waiting for other processes.
+        """Hold the lock of an idempotency key inside the block; wait until other processes release the lock.
 
         Raises:
             TransportError: Another process held the lock for two minutes.

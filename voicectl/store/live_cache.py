@@ -1,6 +1,6 @@
-"""The live cache: the live legs as last listed, for shell completion, which must answer without a request.
+"""The live cache: the last listing of the live legs, for shell completion, which cannot wait for a request.
 
-The cache is one small file that is written whole. Errors in writing it are ignored.
+The cache is a small file that is always replaced as a whole. Write errors are ignored.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from voicectl.voice.call import Call
 
 MAX_LEGS = 1000
-"""Most legs that are stored; a longer listing is cut."""
+"""The maximum number of legs to store. A longer listing is cut."""
 
 
 class Sighting(NamedTuple):
-    """A leg as it was listed; every text but ``uuid`` may be empty.
+    """A leg in a listing. Every text except ``uuid`` may be empty.
 
     Attributes:
-        start_time: The start time as the API wrote it.
-        first: Time of the first listing that contained the leg, in Unix seconds.
+        start_time: The start time in the API's format.
+        first: The time of the first listing that contained the leg, in Unix seconds.
     """
 
     uuid: str
@@ -43,10 +43,10 @@ class Sighting(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The live legs at one time.
+    """The live legs at the time of a listing.
 
     Attributes:
-        at: Time of the listing, in Unix seconds.
+        at: The time of the listing, in Unix seconds.
         is_whole: True if the listing contains all live legs.
     """
 
@@ -66,7 +66,7 @@ class LiveCache:
         self._path = directory / "listed"
 
     def keep(self, at: float, calls: Sequence[Call]) -> None:
-        """Store all live legs as listed at that time, in Unix seconds."""
+        """Store *calls*, the live legs that were listed at the time *at* (Unix seconds)."""
         before = self.last()
         first = {} if before is None else {leg.uuid: leg.first for leg in before.legs}
         legs = [_sighting(call, first.get(call.uuid, at)) for call in calls[:MAX_LEGS]]

@@ -1,7 +1,7 @@
-"""The event store of several receivers and operators, in PostgreSQL; several applications may share a database.
+"""The event store in PostgreSQL, for several receivers and operators. Several applications may share a database.
 
-Commits of an application's events wait for each other, so ids follow the order of commits: a reader that has all
-events up to one id misses none if it then asks for larger ids only.
+The events of an application are committed one batch after the other, so their ids follow the order of the commits.
+A reader that has all events up to some id therefore misses no event if it next asks only for larger ids.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ SCHEMA_VERSION = 1
 
 CONNECT_SECONDS = 2
 ADD_SECONDS = 3.0
-"""Longest time for ``add``, including the connection, in seconds: the sender of a webhook waits 10 s."""
+"""The time limit for ``add``, including the connection, in seconds. The sender of a webhook waits 10 s."""
 
 READ_SECONDS = 30.0
 LOCK_SECONDS = 2.0
 CHANNEL = "voicectl_events"
 
-# Statistics contain values, which would outlive purged rows; so these columns have none. Without statistics the
-# planner assumes that one event in 200 has the requested leg: see _IDS, _TOKENS and event_rows.paged.
+# Statistics contain values that would outlive purged rows, so these columns have no statistics. The planner therefore
+# assumes that one event in 200 has the requested leg: see _IDS, _TOKENS and event_rows.paged.
 _UNCOUNTED = ("key", "query", "body", "jti", "leg", "conversation", "conversation_from", "reference", "fault")
 _SCHEMA = f"""
 CREATE SCHEMA IF NOT EXISTS voicectl_events;
@@ -86,7 +86,7 @@ CREATE INDEX tokens_by_time ON voicectl_events.tokens (application, seen);
 CREATE TABLE voicectl_events.schema_version (version INTEGER NOT NULL);
 """
 
-# Read the catalogue itself: to_regclass may answer with the state from before a lock was obtained.
+# Read the catalogue itself, since to_regclass may return the state from before a lock was obtained.
 _HAS_SCHEMA = """
 SELECT FROM pg_catalog.pg_class AS found JOIN pg_catalog.pg_namespace AS place ON place.oid = found.relnamespace
 WHERE place.nspname = 'voicectl_events' AND found.relname = 'schema_version'
@@ -118,7 +118,7 @@ FROM unnest(%s::bigint[], %s::bigint[], %s::boolean[], %s::text[]) AS incoming (
 WHERE application = %s AND kept.id = incoming.id
 """
 
-# LATERAL looks up each key by itself: for key = ANY(...) the planner would read the whole table.
+# LATERAL looks up each key separately. For key = ANY(...), the planner would read the whole table.
 _IDS = """
 SELECT asked.key, kept.id FROM unnest(%b::bytea[]) AS asked (key), LATERAL (
     SELECT id FROM voicectl_events.events WHERE application = %s AND key = asked.key LIMIT 1
@@ -154,14 +154,14 @@ _HINT = "Check that the server runs and accepts this user: run psql with the sam
 
 
 class _Link(psycopg.Connection[Any]):
-    """A connection that is abandoned if the server does not answer by ``deadline``, a monotonic time."""
+    """A connection that is closed if the server does not respond by ``deadline``, in ``time.monotonic()`` seconds."""
 
     deadline = math.inf
     is_listening = False
 
     @property
     def is_idle(self) -> bool:
-        """True if the connection can be used again."""
+        """True if no transaction is open, so that the connection can be used again."""
         return self.info.transaction_status is TransactionStatus.IDLE
 
     def wait(self, gen: Generator[Any, Any, Any], *args: Any, **kwargs: Any) -> Any:
@@ -173,7 +173,7 @@ class _Link(psycopg.Connection[Any]):
             while True:
                 ready = yield state  # psycopg resumes this ten times a second
                 if time.monotonic() > self.deadline:
-                    self.pgconn.finish()  # so that nothing waits for it any more
+                    self.pgconn.finish()  # so that nothing waits for the server any more
                     raise psycopg.OperationalError("the server does not answer")
                 state = gen.send(ready)
         except StopIteration as done:
@@ -181,13 +181,13 @@ class _Link(psycopg.Connection[Any]):
 
 
 class PostgresEvents:
-    """An ``EventStore`` in a PostgreSQL database, in a schema of its own, created if it is missing.
+    """An ``EventStore`` in a separate schema of a PostgreSQL database. A missing schema is created.
 
-    After a lost connection the next call connects again.
+    After a lost connection, the next call connects again.
 
     Args:
-        url: A URL as libpq reads it; missing parts come from the ``PG...`` variables.
-        add_seconds: Longest time for ``add``.
+        url: A URL as libpq reads it. Missing parts are taken from the ``PG...`` environment variables.
+        add_seconds: The time limit for ``add``, in seconds.
 
     Raises:
         InputError: *url* is malformed.
@@ -213,8 +213,8 @@ class PostgresEvents:
     def add(self, arrivals: Sequence[Arrival]) -> list[Kept]:
         """See ``EventStore``.
 
-        If the connection breaks during the commit, this raises although the events may have been stored. Adding them
-        again does no harm.
+        If the connection breaks during the commit, this method raises an error, but the events may have been stored.
+        Adding them again does no harm.
         """
         if not arrivals:
             return []
@@ -252,7 +252,7 @@ class PostgresEvents:
         return paged(query, select, among=among, given=[self._application], mark="%s")
 
     def wait(self, seconds: float) -> None:
-        """See ``EventStore``. The server notifies at once."""
+        """See ``EventStore``. The server reports new events at once."""
         with self._within(READ_SECONDS) as link:
             if not link.is_listening:
                 link.execute(f"LISTEN {CHANNEL}")
@@ -262,15 +262,15 @@ class PostgresEvents:
             with closing(link.notifies(timeout=seconds)) as notices:
                 is_notified = any(each.payload == self._application for each in notices)
             if is_notified:
-                list(link.notifies(timeout=0))  # drop those for events that the caller will find now
+                list(link.notifies(timeout=0))  # drop notices of events that the caller will find now
 
     def purge(self, before: float) -> int:
-        """See ``EventStore``. The table is rewritten without the deleted rows; meanwhile no event can be added.
+        """See ``EventStore``. The table is rewritten without the deleted rows. No event can be added meanwhile.
 
         The server's own log, its replicas and backups keep deleted rows for a while.
 
         Raises:
-            StoreError: The database failed; or this user is not allowed to rewrite the table, but its owner is.
+            StoreError: The database failed, or this user is not allowed to rewrite the table. Its owner is.
         """
         events = "DELETE FROM voicectl_events.events WHERE application = %s AND received < %s"
         with self._within(math.inf) as link:
@@ -282,7 +282,7 @@ class PostgresEvents:
             # VACUUM only warns a user who lacks the permission.
             link.execute("VACUUM (FULL) voicectl_events.events")
             ((new,),) = self._ask(link, _FILE)
-            link.close()  # since it has no statement timeout now
+            link.close()  # since this connection has no statement timeout now
         if new == old:
             raise StoreError(
                 "The events are deleted, but their bytes are still in the server's files: this user is not allowed"
@@ -314,7 +314,7 @@ class PostgresEvents:
 
     @contextmanager
     def _within(self, seconds: float) -> Iterator[_Link]:
-        """Return a connection for work that must finish within *seconds*; connect if necessary."""
+        """Provide a connection for work that must finish within *seconds*; connect if necessary."""
         deadline = time.monotonic() + seconds
         try:
             if self._link is None:
@@ -337,7 +337,7 @@ class PostgresEvents:
             link.deadline = deadline
             link.isolation_level = (
                 IsolationLevel.READ_COMMITTED
-            )  # see commits made while waiting for the lock
+            )  # to see commits made while waiting for the lock
             self.warnings = self._check(link)
             self._migrate(link)
         except BaseException:

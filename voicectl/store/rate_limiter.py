@@ -6,20 +6,21 @@ other request would be due at an even rate. A process takes its turn like this:
 
 1. It locks the file, reads the two times, and reserves its slot by moving the time on by one interval for each call
    or request: to ``max(time, now) + n / rate``. The ``max`` means that unused slots of the past are lost.
-2. It writes the times back, unlocks, and only then sleeps until its slot. The lock is held for microseconds, however
-   long the queue is.
+2. It writes the times back, unlocks, and only then sleeps until its slot. The lock is held for microseconds, even if
+   the queue is long.
 3. A process that would wait longer than its budget leaves the times unchanged and fails at once. So a request that
    gives up takes no slot from the others.
 
-Calls are spaced evenly (no bursts: the platform counts them over short windows). Other requests may run ahead of the
-even rate by almost a second's worth: a command with a handful of requests then never waits.
+Calls are spaced evenly (no bursts: the platform counts them over short windows). Other requests may be up to
+almost one second ahead of the even rate, so a command that sends only a few requests does not wait.
 
-An urgent request (a hangup) reserves its slot like the others, so that they make room for it, but it waits neither
-for the slot nor for the lock. If the file cannot be used, the process reports that once and continues without a
-limit, since a limiter that fails must not stop a hangup; the platform's own 429 remains as the last resort.
+An urgent request (a hangup) reserves a slot like any other request, so that the others make room for it. It waits
+neither for the slot nor for the lock. If the file cannot be used, the process reports that once and continues without
+a limit, since a failure of the limiter must not stop a hangup. The platform then still responds with a 429 to too
+many requests.
 
-A monotonic clock begins anew at every boot, so the file also contains the (rounded) time of the boot. Times of
-another boot, times further ahead than any queue explains, and damaged content count as "now".
+A monotonic clock starts again at every boot, so the file also contains the (rounded) time of the boot. The current
+time is used in place of times from another boot, times that are too far ahead for any queue, and damaged content.
 
 Source: Voice API reference, "limits": 3 new calls and 15 other requests a second.
 """
@@ -51,7 +52,7 @@ class RateLimiter:
 
     Args:
         path: The file, created on first use.
-        remark: Called once with a remark if the file cannot be used; this process then continues without a limit.
+        remark: Called once with a message if the file cannot be used. This process then continues without a limit.
     """
 
     def __init__(self, path: Path, clock: Clock, remark: Callable[[str], None]) -> None:
@@ -61,16 +62,16 @@ class RateLimiter:
         self._is_urgent = False
 
     def hurry(self) -> None:
-        """Treat every further request of this process as urgent, since its reads serve a hangup, too."""
+        """Treat every further request of this process as urgent, since its reads are part of a hangup."""
         self._is_urgent = True
 
     def take(self, *, creates: int, others: int, urgent: bool, budget: float) -> float:
-        """Wait for the turn of one request; see :class:`voicectl.api.session.Limiter`."""
+        """Wait until a request may be sent. See :class:`voicectl.api.session.Limiter`."""
         try:
             wait = self._reserve(creates, others, urgent=urgent or self._is_urgent, budget=budget)
         except OSError as exc:
             self._remark(f"Requests are not rate limited: {self._path} cannot be used ({exc.strerror}).")
-            self._remark = lambda _: None  # said once
+            self._remark = lambda _: None  # report it only once
             return 0.0
         if wait > 0:
             self._clock.sleep(wait)
@@ -86,7 +87,7 @@ class RateLimiter:
         while not files.try_lock(handle):
             if time.monotonic() >= give_up:
                 return False
-            time.sleep(LOCK_POLL_SECONDS)  # real time, whatever the clock: another process must act
+            time.sleep(LOCK_POLL_SECONDS)  # real time: another process must act
         return True
 
     def _reserve(self, creates: int, others: int, *, urgent: bool, budget: float) -> float:
@@ -119,7 +120,10 @@ class RateLimiter:
 
 
 def _parse(content: bytes, now: float, boot: int) -> tuple[float, float]:
-    """Return the two times; "now" for both if the content is damaged or from another boot, or the clock was set."""
+    """Return the two times in *content*.
+
+    Both are *now* if the content is damaged or from another boot, or if the clock was set.
+    """
     try:
         create, other, theirs = (float(part) for part in content.split())
     except ValueError:

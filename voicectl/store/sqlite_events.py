@@ -1,4 +1,4 @@
-"""The event store of one machine, in SQLite (WAL, ``synchronous=FULL``): added events survive a power cut."""
+"""The event store in SQLite, for one machine. Added events survive a power cut (WAL, ``synchronous=FULL``)."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ T = TypeVar("T")
 SCHEMA_VERSION = 1
 
 LOCK_SECONDS = 0.5
-"""Time that ``add`` waits for another writer before it fails, in seconds; the receiver then uses its spool."""
+"""How long ``add`` waits for another writer before it fails, in seconds. The receiver then uses its spool."""
 
 PURGE_LOCK_SECONDS = 10.0
 POLL_SECONDS = 0.2
 PART = 64
-"""Rows in one statement: a power of two."""
+"""The maximum number of rows in one statement, a power of two."""
 
 LOG_PAGES = 4000
-"""Pages of 4 KiB in the log before a checkpoint; with a large log, pages that change often are copied less often."""
+"""The log size that starts a checkpoint, in pages of 4 KiB. With a large log, changed pages are copied less often."""
 
 PURGE_ROWS = 1000
 
@@ -88,11 +88,11 @@ _HINT = "Correct the problem, or choose another place with VOICECTL_STATE_DIR or
 
 
 class SqliteEvents:
-    """An ``EventStore`` in one file of mode 0600; any thread may use it, but only one at a time.
+    """An ``EventStore`` in a file of mode 0600. Any thread may use the store, but only one at a time.
 
     Args:
-        path: The file, created if it is missing, in an existing directory.
-        purge_lock_seconds: Time that ``purge`` waits for other processes.
+        path: The file, in an existing directory. A missing file is created.
+        purge_lock_seconds: How long ``purge`` waits for other processes, in seconds.
 
     Raises:
         StoreError: The file cannot be used.
@@ -151,11 +151,11 @@ class SqliteEvents:
             time.sleep(min(POLL_SECONDS, rest))
 
     def purge(self, before: float) -> int:
-        """See ``EventStore``. Other processes can write meanwhile, except while the file is rewritten (100 MB: 1 s).
+        """See ``EventStore``. Other processes can write, except while the file is rewritten (1 s for 100 MB).
 
         Raises:
-            StoreError: The store failed; or a reading process keeps deleted bytes in the log, and the purge must be
-                repeated.
+            StoreError: The store failed, or deleted bytes remain in the log because another process is reading it.
+                In the second case, the purge must be repeated.
         """
         count = 0
         with self._patiently():
@@ -183,7 +183,7 @@ class SqliteEvents:
         db = sqlite3.connect(self._path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             db.execute("PRAGMA secure_delete = ON")  # overwrite deleted content
-            db.execute("PRAGMA temp_store = MEMORY")  # and leave no copies elsewhere
+            db.execute("PRAGMA temp_store = MEMORY")  # leave no copies in other files
             db.execute("PRAGMA synchronous = FULL")
             db.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
             self._migrate(db)
@@ -218,7 +218,7 @@ class SqliteEvents:
         except FileNotFoundError:
             is_same = False
         if not is_same:
-            self._db.close()  # first: it would remove the log of the new one
+            self._db.close()  # before opening: closing removes the log file
             self._db = self._open()
             self._seen = ()
         return self._db
@@ -285,7 +285,7 @@ def _insert(
 ) -> None:
     """Insert many rows with each statement.
 
-    With one statement per row, each would wait up to 5 ms for the interpreter's lock while another thread is busy.
+    With one statement per row, each could wait 5 ms for the interpreter's lock if another thread is busy.
     """
     into, row = f"{table} ({', '.join(columns)})", f"({', '.join('?' * len(columns))})"
     for part in _parts(rows):
@@ -294,7 +294,7 @@ def _insert(
 
 
 def _parts(whole: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Split *whole* into parts of few different lengths, so that SQLite can reuse its prepared statements."""
+    """Split *whole* into parts with only a few different lengths, so that SQLite can reuse its prepared statements."""
     start, length = 0, PART
     while start < len(whole):
         while length > len(whole) - start:
