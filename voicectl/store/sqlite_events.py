@@ -32,7 +32,10 @@ PART = 64
 """The maximum number of rows in one statement, a power of two."""
 
 LOG_PAGES = 4000
-"""The log size that starts a checkpoint, in pages of 4 KiB. With a large log, changed pages are copied less often."""
+"""The size of the log that starts a checkpoint, in pages of 4 KiB.
+
+A large log has the effect that pages that change often are copied less often.
+"""
 
 PURGE_ROWS = 1000
 
@@ -294,7 +297,7 @@ def _insert(
 
 
 def _parts(whole: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Split *whole* into parts with only a few different lengths, so that SQLite can reuse its prepared statements."""
+    """Split *whole* into parts with few different lengths, so that SQLite can reuse its prepared statements."""
     start, length = 0, PART
     while start < len(whole):
         while length > len(whole) - start:
