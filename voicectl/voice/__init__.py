@@ -1,1 +1,1 @@
-"""The vocabulary of calls: records, events, endpoints, NCCOs. Pure code without clock, files or HTTP."""
+"""Data types and rules for calls: records, events, endpoints and NCCOs. The code uses no clock, files or HTTP."""

@@ -16,7 +16,7 @@ MAX_BEEP_SECONDS = 120
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Parse ``mode=detect_beep,behavior=continue,beep_timeout=45`` into the API's object.
+    """Convert a text such as ``mode=detect_beep,behavior=continue,beep_timeout=45`` to the API's object.
 
     Raises:
         InputError: A setting is unknown, or its value is out of range.

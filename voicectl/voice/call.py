@@ -1,22 +1,22 @@
 """A leg's record, its statuses, and the transitions between them.
 
-The record of a leg shows one status at a time. A history of statuses is legal if it begins with ``started`` and each
-status is in :data:`NEXT` of the one before::
+The record of a leg shows one status at a time. A history of statuses is legal if it begins with ``started``
+and :data:`NEXT` allows every later status after the status before it::
 
     started ──> ringing ──> answered ──> machine ──> completed
        │           │            └──────────────────> completed
        └───────────┴──> busy, cancelled, failed, rejected, timeout, unanswered
-       └──> answered                     (a far end that picks up at once never rings)
+       └──> answered                     (if the other end picks up without ringing)
 
-Final statuses have no successor. ``machine`` replaces ``answered`` when machine detection decides so; its other
-verdict, ``human``, appears in events only, and the record stays ``answered``.
+Final statuses have no successor. ``machine`` replaces ``answered`` when machine detection recognises a machine.
+Its other result, ``human``, appears only in events, and the record continues to show ``answered``.
 
 Readers rarely see a whole history: polling misses short statuses, and events arrive late or not at all. So
-:meth:`Call.has_reached` does not replay a history. It asks whether the leg must be at or past a status, given the
-statuses that are known: ``answered`` implies ``ringing``, ``machine`` and ``human`` imply ``answered``, and every
+:meth:`Call.has_reached` does not replay a history. It determines from the known statuses whether the leg must have
+reached a status: ``answered`` implies ``ringing``, ``machine`` and ``human`` imply ``answered``, and every
 status implies ``started``. ``completed`` is ambiguous, since the platform also reports it after ``busy`` or
-``timeout``. It implies ``ringing``, but it proves an answer only together with a duration above 0 or with an event
-that shows the answer.
+``timeout``. ``completed`` implies ``ringing``, but proves an answer only together with a duration above 0 or with an
+event that shows the answer.
 
 The sandbox produces only legal histories; ``voicectl.voice.event`` defines what events prove.
 
@@ -53,13 +53,13 @@ LIVE = (CallStatus.STARTED, CallStatus.RINGING, CallStatus.ANSWERED, CallStatus.
 FINAL = frozenset(CallStatus) - frozenset(LIVE)
 
 HUMAN = "human"
-"""A verdict of machine detection that only events report; records never show it."""
+"""A result of machine detection that events report and records never show."""
 
 Until: TypeAlias = CallStatus | Literal["ended", "human"]
-"""A status to wait for; ``ended`` is any final one."""
+"""A status to wait for. ``ended`` means any final status."""
 
 CONVERSATION_PREFIX = "CON-"
-"""Prefix of a conversation's id; a UUID follows."""
+"""The prefix of a conversation's id. A UUID follows the prefix."""
 
 _LEG_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32}")
 
@@ -76,11 +76,11 @@ NEXT: dict[CallStatus, frozenset[CallStatus]] = {
     CallStatus.MACHINE: frozenset({CallStatus.COMPLETED}),
     **{status: frozenset() for status in FINAL},
 }
-"""The statuses that a leg's record may show after each status."""
+"""The statuses that may come next in a leg's record, for each status."""
 
 
 class Region(StrEnum):
-    """A region of the platform, as applications name it. A call lives in one region.
+    """A region of the platform, named as in the settings of an application. A call exists in one region only.
 
     Source: Application API v2 reference, ``capabilities.voice.region``.
     """
@@ -109,10 +109,10 @@ class Call:
     Attributes:
         uuid: The leg's id, a hyphenated UUID or 32 hex digits.
         status: One of :class:`CallStatus`, or a status unknown to this version.
-        to: The endpoint object as received, ``{}`` if the record has none.
-        from_: The endpoint object of the caller; withheld callers have no number.
+        to: The endpoint object as received, or ``{}`` if the record has none.
+        from_: The endpoint object of the caller. It has no number if the caller withheld the number.
         raw: The record as received, with every field.
-        reported: Statuses that events reported, including :data:`HUMAN`.
+        reported: The statuses that events reported, including :data:`HUMAN`.
     """
 
     uuid: str
@@ -127,7 +127,7 @@ class Call:
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> Call:
-        """Read a record liberally: only ``uuid`` is required.
+        """Create a call from a record, in which only ``uuid`` is required.
 
         Raises:
             ValueError: *raw* has no text in ``uuid``.
@@ -160,10 +160,10 @@ class Call:
         return self.status == CallStatus.COMPLETED and _is_positive(self.duration)
 
     def has_reached(self, until: Until) -> bool:
-        """Return True if the leg is at *until* or past it.
+        """Return True if the leg has reached *until*, even if its status has changed since.
 
-        ``completed`` may follow ``busy`` or ``timeout``: it proves ringing, and proves an answer only with a
-        ``duration`` above 0.
+        ``completed`` may follow ``busy`` or ``timeout``. So it proves that the leg rang, but proves an answer only
+        together with a ``duration`` above 0.
         """
         if until == "ended":
             return self.is_final
@@ -174,7 +174,7 @@ class Call:
         return until == CallStatus.ANSWERED and self.was_answered
 
     def rules_out(self, until: Until) -> bool:
-        """Return True if the leg can no longer reach *until*: machine detection reports one verdict, once."""
+        """Return True if the leg cannot reach *until*, since machine detection reported the other result."""
         return _OTHER_VERDICT.get(until) in self._been
 
     @property
@@ -203,7 +203,7 @@ def _text(value: object) -> str:
 
 
 def _party(value: object) -> dict[str, Any]:
-    """Return an endpoint object, which old records wrap in an array and some records give as bare text."""
+    """Return an endpoint object. Old records contain it in an array, and some records contain only its number."""
     if isinstance(value, list):
         value = value[0] if value else None
     if isinstance(value, dict):

@@ -13,9 +13,9 @@ _DIGITS = re.compile(r"[0-9*#p]+")
 
 
 def check(digits: str) -> str:
-    """Return *digits* if they can be sent: ``0-9``, ``*``, ``#`` and ``p``, a pause of 500 ms.
+    """Return *digits* if they can be sent: ``0-9``, ``*``, ``#``, and ``p`` for a pause of 500 ms.
 
-    The message gives the position and never the digits themselves, which may be a PIN.
+    The error message gives the position of the wrong character, but never the digits, which may be a PIN.
 
     Raises:
         InputError: *digits* is empty or contains another character.

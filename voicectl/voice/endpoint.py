@@ -17,7 +17,7 @@ WEBSOCKET_CONTENT_TYPE = "audio/l16;rate=16000"
 
 
 class EndpointOption(NamedTuple):
-    """An option of some types of endpoint: the API field and those types."""
+    """An option of endpoints: its field in the API, and the types of endpoint that support the option."""
 
     field: str
     types: tuple[str, ...]
@@ -39,10 +39,10 @@ _EXTENSION = re.compile(r"[0-9]{1,20}")
 
 
 def number(text: str) -> str:
-    """Normalise a phone number to E.164 digits without ``+``: 7 to 15 ASCII digits, no leading 0.
+    """Return a phone number as E.164 digits without ``+``: 7 to 15 ASCII digits, no leading 0.
 
     Raises:
-        InputError: *text* is not such a number: it has separators, letters, ``00`` or digits of another script.
+        InputError: *text* is not such a number. It may contain separators, letters, ``00`` or non-ASCII digits.
     """
     found = _NUMBER.fullmatch(text)
     if not found:
@@ -54,7 +54,7 @@ def number(text: str) -> str:
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Parse user input into the API's endpoint object.
+    """Convert user input to the API's endpoint object.
 
     Args:
         text: ``447700900001``, ``sip:user@host``, ``ws://...``, ``wss://...``, ``app:NAME`` or ``vbc:EXTENSION``.
@@ -81,22 +81,26 @@ def parse(text: str) -> dict[str, Any]:
 
 
 def caller(text: str) -> str:
-    """Normalise a caller id: one of your numbers, or a SIP URI; raises as :func:`number` does."""
+    """Return a caller id, which is a SIP URI or a phone number, in the format of the API.
+
+    Raises:
+        InputError: *text* is neither.
+    """
     return text if _SIP.fullmatch(text) else number(text)
 
 
 def with_options(endpoint: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an endpoint object with *options* of :data:`OPTIONS` added, which its type must support."""
+    """Return *endpoint* with *options* added, which are named as in :data:`OPTIONS` and must suit its type."""
     return endpoint | {OPTIONS[name].field: value for name, value in options.items()}
 
 
 def websocket_authorization(header: str | None) -> dict[str, str]:
-    """Return the authorization of a WebSocket: *header*, or without one a token of the platform."""
+    """Return the authorization of a WebSocket: *header*, or a token of the platform if *header* is None."""
     return {"type": "vonage"} if header is None else {"type": "custom", "value": header}
 
 
 def dialled(endpoint: dict[str, Any]) -> str | None:
-    """Return the address that the platform dials for an endpoint object; None if it has none."""
+    """Return the address that the platform dials for an endpoint object, or None if the object has no address."""
     field = _DIALLED.get(str(endpoint.get("type")))
     value = endpoint.get(field) if field else None
     return label(endpoint) if value in (None, "") else str(value)
@@ -108,7 +112,7 @@ def shown(endpoint: dict[str, Any]) -> dict[str, Any]:
 
 
 def label(endpoint: dict[str, Any]) -> str | None:
-    """Return the label of an endpoint object for a table: number, URI, user or extension; None if it has none."""
+    """Return an endpoint object's number, URI, user or extension as a label for tables, or None if it has none."""
     for field in _ADDRESSES:
         value = endpoint.get(field)
         if value not in (None, ""):

@@ -1,21 +1,22 @@
-"""Events of calls as webhooks deliver them: their kind, their leg, and the state of a leg that its events prove.
+"""Events of calls, as webhooks deliver them: their kinds and legs, and the state of a leg according to its events.
 
-Webhooks arrive out of order, twice, or never. So the state of a leg is not computed by applying one event after the
-other. :func:`fold` is a function of the *set* of events: it gives the same result for every order and with repeated
-events. It rests on these rules:
+Webhooks may arrive out of order, twice, or not at all. So the state of a leg is not computed by applying one event
+after the other. :func:`fold` is a function of the *set* of events: it returns the same result for every order of the
+events, and even if events are repeated. It follows these rules:
 
 - Statuses have ranks: started < ringing < answered < human and machine < disconnected < final. The leg's status is
-  the one of highest rank; a late ``ringing`` never takes a leg back from ``answered``.
+  the reported status of highest rank, so a late ``ringing`` does not replace ``answered``.
 - A leg ends once, but may report two final statuses: a reason (``busy``, ``timeout``, ``failed`` ...) and
-  ``completed``. The reason wins, since it says why the leg ended. But if one event proves that the leg was answered
-  and another reports ``completed``, a reason for not being answered does not apply, and ``completed`` wins.
+  ``completed``. The leg's status is then the reason, which says why the leg ended. But if one event proves that the
+  leg was answered and another reports ``completed``, a reason for not being answered does not apply, and the leg's
+  status is ``completed``.
 - An answer is proved by ``answered``, ``human``, ``machine`` or ``disconnected``, or by ``completed`` with a duration
   above 0. A ``completed`` without a duration proves nothing.
 - Fields that change (machine detection, its sub-state, the conversation, and all other fields) take the value of the
-  latest event. "Latest" means by the event's own timestamp, then by rank, then by content, so that two events with
-  the same timestamp have a fixed order, too. The time of receipt plays no part.
+  latest event. Events are ordered by their own timestamps, then by rank, then by content, so that events with the
+  same timestamp also have a fixed order. The time of receipt is not used.
 
-Which histories are legal is defined in ``voicectl.voice.call``; nothing here relies on a history being complete.
+``voicectl.voice.call`` defines which histories are legal. This module does not require complete histories.
 
 Source: Vonage webhook reference, "call status events", "action events" and "router order".
 """
@@ -60,13 +61,13 @@ _ROUTER = (
     ("status", Kind.STATUS),
     ("reason", Kind.ERROR),
 )
-"""Fields and kinds. The first field present decides: ``transcribed`` events, for instance, have a status, too."""
+"""The kind of an event for each field. The first field present decides: ``transcribed`` events also have a status."""
 
 _NESTED = frozenset({"dtmf", "speech", "payload", "headers", "custom_data", "original_request"})
 """The fields that a query contains as JSON text."""
 
 MAX_DEPTH = 100
-"""Deepest nesting of an event's fields; the platform's own are nested five levels deep."""
+"""The maximum depth of an event's fields, in levels. The platform's own fields are nested five levels deep."""
 
 DISCONNECTED = "disconnected"
 
@@ -86,21 +87,24 @@ def kind_of(fields: Fields) -> Kind:
 
 
 def leg_of(fields: Fields) -> str | None:
-    """Return an event's leg: ``uuid``, else the ``call_uuid`` of ``human`` and ``machine``; None without one."""
+    """Return the leg of an event, or None.
+
+    The leg is in the field ``uuid``, or in ``call_uuid`` for ``human`` and ``machine``.
+    """
     found = (fields.get(name) for name in ("uuid", "call_uuid"))
     return next((each for each in found if isinstance(each, str) and is_leg_id(each)), None)
 
 
 def conversation_of(fields: Fields) -> str | None:
-    """Return an event's conversation; for a transfer, the one that the leg moved to."""
+    """Return the conversation of an event, or None. For a transfer, this is the one that the leg moved to."""
     found = (fields.get(name) for name in ("conversation_uuid_to", "conversation_uuid"))
     return next((each for each in found if isinstance(each, str) and each), None)
 
 
 def rtc_of(fields: Fields) -> tuple[str | None, str | None, str | None]:
-    """Return the type, leg and conversation of an RTC event, each None if the event does not have it.
+    """Return the type, leg and conversation of an RTC event.
 
-    The leg is that of the ``channel``.
+    A value that the event does not contain is None. The leg is taken from the ``channel`` in the event.
     """
     kind = fields.get("type", fields.get("event_type"))
     conversation = fields.get("conversation_id")
@@ -113,17 +117,20 @@ def rtc_of(fields: Fields) -> tuple[str | None, str | None, str | None]:
 
 
 def is_about_event(fields: Fields) -> bool:
-    """Return True if a request to the fallback URL replaces an event that could not be delivered, not an answer."""
+    """Return True if a request to the fallback URL replaces an undelivered event, rather than an answer request."""
     return strict_json.fields(fields.get("original_request")).get("type") == "event"
 
 
 def time_of(fields: Fields) -> float | None:
-    """Return the ``timestamp`` in Unix seconds; None if it is absent or invalid."""
+    """Return an event's ``timestamp`` in Unix seconds, or None if it is absent or invalid."""
     return moment(fields.get("timestamp"))
 
 
 def moment(value: object) -> float | None:
-    """Return an API time in Unix seconds, UTC if it has no offset; None if it is not a time."""
+    """Convert a time from the API to Unix seconds, or to None if *value* is not a time.
+
+    A time without an offset is in UTC.
+    """
     if not isinstance(value, str):
         return None
     try:
@@ -134,7 +141,7 @@ def moment(value: object) -> float | None:
 
 
 def from_query(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """Return the fields of a webhook sent by GET: texts, and objects that are JSON in one parameter.
+    """Return the fields of a webhook sent by GET. Some parameters contain JSON objects, which are decoded.
 
     A value that is not an object, or that :mod:`voicectl.strict_json` refuses, remains a text.
     """
@@ -155,13 +162,13 @@ class LegState:
     """The state of a leg according to the events that arrived.
 
     Attributes:
-        status: The status of highest rank; of two final ones, the reason why the leg ended.
-        reason: The final status other than ``completed``, if one was reported.
+        status: The status of highest rank; of two final statuses, the reason why the leg ended.
+        reason: The reason why the leg ended, a final status other than ``completed``; or None.
         was_answered: True if an event proves that a person or a machine answered.
-        detection: ``human`` or ``machine``, whichever was reported last.
-        sub_state: The last sub-state of a machine: ``beep_start`` or ``beep_timeout``.
+        detection: The last reported result of machine detection, ``human`` or ``machine``; or None.
+        sub_state: The last reported sub-state of a machine, ``beep_start`` or ``beep_timeout``; or None.
         reported: Every reported status.
-        fields: Every field of the status events, with its latest value.
+        fields: The latest value of every field in the status events.
     """
 
     uuid: str
@@ -181,9 +188,9 @@ class LegState:
 
 
 def fold(uuid: str, events: Iterable[Fields]) -> LegState | None:
-    """Return the state of leg *uuid* according to *events*; None if no event reports its status.
+    """Return the state of leg *uuid* according to *events*, or None if no event reports a status of the leg.
 
-    The result is the same for every order of the events, and with repeated ones.
+    The result does not depend on the order of the events or on repeated events.
     """
     reported = sorted((each for each in events if leg_of(each) == uuid), key=_order)
     statuses = [each for each in reported if kind_of(each) is Kind.STATUS and isinstance(each["status"], str)]
@@ -211,12 +218,12 @@ def fold(uuid: str, events: Iterable[Fields]) -> LegState | None:
 
 
 def rank(status: str) -> int:
-    """Return the rank of *status*; 0 for an unknown status."""
+    """Return the rank of *status*, or 0 if the status is unknown."""
     return _RANKS.get(status, 0)
 
 
 def _order(fields: Fields) -> tuple[float, int, str]:
-    """Return a sort key: the time, then the rank of the status, then the content, for a fixed order."""
+    """Return a sort key for a fixed order: the time, then the rank of the status, then the content."""
     status = fields.get("status")
     how_far = rank(status) if isinstance(status, str) else 0
     return time_of(fields) or 0.0, how_far, json.dumps(fields, sort_keys=True, default=str)

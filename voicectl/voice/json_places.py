@@ -1,4 +1,4 @@
-"""A JSON reader that records the position of each value, so that messages can point at it.
+"""A JSON reader that records the position of each value, so that messages can refer to the position.
 
 :mod:`json` reads the scalars. Arrays and objects are read here, since :mod:`json` records no positions and accepts
 repeated keys.
@@ -17,14 +17,14 @@ from voicectl import strict_json
 MAX_DEPTH = 100
 
 Path = tuple[str | int, ...]
-"""The keys and indexes that lead to a value."""
+"""The keys and indexes that lead from the whole document to a value."""
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _LINE = re.compile(r"\n")
 
 
 class BadJson(ValueError):
-    """A text is not JSON; the error has the reason and the offset."""
+    """The error for a text that is not JSON, with the reason and the offset."""
 
     def __init__(self, message: str, offset: int) -> None:
         super().__init__(message)
@@ -34,12 +34,12 @@ class BadJson(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A JSON text after reading.
+    """The content of a JSON text.
 
     Attributes:
-        value: The value of the text; of a repeated key, the last value.
-        offsets: The offset of each value.
-        repeated: The repeated keys, each with the offset of its later occurrence.
+        value: The value of the text. If a key is repeated, this contains the key's last value.
+        offsets: The offset of each value in the text, by the value's path.
+        repeated: The path of each repeated key, and the offset of the later occurrence.
     """
 
     value: Any
@@ -48,7 +48,7 @@ class Document:
 
 
 def read(text: str) -> Document:
-    """Read one JSON value, and nothing after it.
+    """Read a text that consists of a single JSON value.
 
     Raises:
         BadJson: *text* is not JSON, contains a number that is not valid or not finite, or is nested too deeply.
@@ -74,7 +74,7 @@ class Lines:
 
 
 def show(path: Path) -> str:
-    """Return *path* as JSONPath: ``$[2].dtmf.timeOut``, ``$[0].endpoint[0]['content-type']``."""
+    """Return *path* as JSONPath, such as ``$[2].dtmf.timeOut``, ``$[0].endpoint[0]['content-type']``."""
     return "$" + "".join(map(_step, path))
 
 
@@ -94,12 +94,12 @@ class _Reader:
     repeated: list[tuple[Path, int]] = field(default_factory=list)
 
     def skip(self, at: int) -> int:
-        """Return the offset of the first character from *at* on that is not whitespace."""
+        """Skip whitespace from the offset *at* on, and return the offset of the next character."""
         found = _SPACE.match(self.text, at)
         return found.end() if found else at
 
     def value(self, at: int, path: Path) -> tuple[Any, int]:
-        """Return the value at *at*, and the offset after it."""
+        """Read the value that begins at the offset *at*; return the value and the offset of its end."""
         self.offsets[path] = at
         first = self.text[at : at + 1]
         if first in ("[", "{") and first:
@@ -155,7 +155,7 @@ class _Reader:
                 return members, at
 
     def _next(self, end: int, closing: str) -> tuple[int, bool]:
-        """Return the offset of the next element and False, or the offset after *closing* and True."""
+        """Return the offset of the next element and False, or the offset after *closing* and True at the end."""
         at = self.skip(end)
         if self.text.startswith(closing, at):
             return at + 1, True

@@ -20,7 +20,7 @@ def characters(text: str) -> int:
 
 
 def seconds(text: str) -> float:
-    """Return the approximate seconds to speak *text*, including SSML breaks."""
+    """Return the approximate time to speak *text*, including SSML breaks, in seconds."""
     pause = 0.0
     if is_ssml(text):
         for amount, unit in _BREAK.findall(text):

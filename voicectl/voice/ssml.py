@@ -41,31 +41,31 @@ TAGS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "sub": {},
 }
-"""The documented tags, and the values of attributes that have a fixed list."""
+"""The documented tags. For each tag, the values of those attributes that accept only certain values."""
 
 MAX_DOUBTS = 100
-"""Most doubts to report for one text, since finding each takes a while."""
+"""The maximum number of doubts to report for one text, since finding each doubt takes time."""
 
 _TAG = re.compile(rf"</?(?:{'|'.join(sorted(TAGS, key=len, reverse=True))})(?:\s[^<>]*)?/?>", re.IGNORECASE)
 _PAUSE = re.compile(r"[0-9]+(\.[0-9]+)?(ms|s)")
 
 
 class Doubt(NamedTuple):
-    """A part of a text that the platform may not read as intended."""
+    """A doubt about a part of a text, which the platform may not speak as intended."""
 
     message: str
     hint: str
 
 
 class BadSsml(ValueError):
-    """A text begins as SSML and is not valid SSML."""
+    """The error for a text that begins as SSML but is not valid SSML."""
 
 
 def check(text: str) -> list[Doubt]:
-    """Return the doubts about *text*, each once.
+    """Return the doubts about *text*, without duplicates.
 
     Raises:
-        BadSsml: *text* begins with ``<speak`` and is not one well-formed document.
+        BadSsml: *text* begins with ``<speak`` but is not a single well-formed document.
     """
     if speech.is_ssml(text):
         return _read(text)

@@ -1,4 +1,4 @@
-"""NCCOs, the actions that a leg runs in order: functions to build them and to find the endpoints they dial.
+"""NCCOs, lists of actions that a leg runs in order: functions that build NCCOs and find the endpoints dialled.
 
 Source: NCCO reference.
 """
@@ -45,7 +45,10 @@ def conversation(
     record: bool | None = None,
     music: str | None = None,
 ) -> Action:
-    """Return the action that joins the room *name*; ``[]`` for *can_hear* or *can_speak* means no legs."""
+    """Return the action that joins the room *name*.
+
+    An empty list for *can_hear* or *can_speak* means no legs.
+    """
     return _action(
         "conversation",
         name=name,
@@ -64,8 +67,8 @@ def connect(to: dict[str, Any], *, from_: str | None = None, limit: int | None =
 
     Args:
         to: An endpoint object, as :func:`voicectl.voice.endpoint.parse` returns it.
-        from_: One of your numbers; a string here, not an object as in the REST API.
-        limit: Seconds after which the platform ends the connection, at most 7200.
+        from_: One of the account's numbers, as a string. (The REST API requires an object instead.)
+        limit: The time after which the platform ends the connection, in seconds, at most 7200.
     """
     caller = {} if from_ is None else {"from": from_}
     return _action("connect", limit=limit) | caller | {"endpoint": [to]}
@@ -74,8 +77,8 @@ def connect(to: dict[str, Any], *, from_: str | None = None, limit: int | None =
 def dialled(ncco: object) -> Iterator[str]:
     """Yield the numbers, URIs, users and extensions that the ``connect`` actions of an NCCO dial, in order.
 
-    Malformed actions are skipped. Fields that the type of an endpoint does not use are ignored, such as a ``number``
-    beside the ``uri`` of a SIP endpoint.
+    Malformed actions are skipped. Fields that an endpoint of that type does not use are ignored, such as a
+    ``number`` beside the ``uri`` of a SIP endpoint.
     """
     if not isinstance(ncco, list):
         return

@@ -1,4 +1,4 @@
-"""The endpoints that ``connect`` dials, as data.
+"""Descriptions of the endpoints that ``connect`` can dial.
 
 Source: Voice API reference, "endpoint objects"; NCCO reference, "connect".
 """

@@ -1,4 +1,4 @@
-"""Findings about an NCCO, and the display of values in them."""
+"""Findings about an NCCO, and the formatting of values for their messages."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One fault or doubt.
+    """An error in an NCCO, or a warning about it.
 
     Attributes:
-        path: The value at fault; for a missing option, its object.
+        path: The path of the faulty value. If an option is missing, the path of the object that lacks the option.
         message: The description of the fault.
         hint: The advice on correcting it.
     """
@@ -50,16 +50,16 @@ class Findings:
         self._guesses = _MOST_GUESSED
 
     def may_guess(self) -> bool:
-        """Return True if a similar word may be suggested; only some are, since each search is slow."""
+        """Return True if another slow search for a similar word is allowed. The number of searches is limited."""
         self._guesses -= 1
         return self._guesses >= 0
 
     def error(self, path: Path, message: str, hint: str) -> None:
-        """Add an error: the platform refuses the value, or does not act as intended."""
+        """Add an error about a value that the platform refuses or does not treat as intended."""
         self.all.append(Finding(Severity.ERROR, path, message, hint))
 
     def warn(self, path: Path, message: str, hint: str) -> None:
-        """Add a warning: the value is doubtful, tolerated or deprecated."""
+        """Add a warning about a value that is doubtful, tolerated or deprecated."""
         self.all.append(Finding(Severity.WARNING, path, message, hint))
 
 
@@ -84,6 +84,6 @@ def shown(value: Any) -> str:
     """Return *value* as JSON, shortened if it is long."""
     try:
         text = json.dumps(value, ensure_ascii=False)
-    except (ValueError, RecursionError):  # a number of thousands of digits; an object without end
+    except (ValueError, RecursionError):  # a number with thousands of digits, or endless nesting
         return kind(value)
     return text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 3] + "..."

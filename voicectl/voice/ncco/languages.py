@@ -1,6 +1,7 @@
 """The documented language codes for speech synthesis and recognition, and the styles of each language.
 
-The platform adds codes and styles from release to release, so an unknown one is a warning, not an error.
+The platform adds codes and styles from release to release, so an unknown code or style is reported as a
+warning, not as an error.
 
 Source: Voice API reference, "talk" (the enumeration of the specification, further codes of its SDKs, and the styles
 of the text-to-speech guide); NCCO reference, "input" (the speech recognition guide).

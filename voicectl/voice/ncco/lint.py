@@ -1,4 +1,4 @@
-"""The NCCO linter: finds all faults of a value, or of a file with line and column, without a request."""
+"""The NCCO linter, which finds all faults in a value, or in a file with line and column. It sends no request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BOM = "\ufeff"
 
 
 class Placed(NamedTuple):
-    """A finding, and the line and column in its file, both counted from 1."""
+    """A finding with its line and column in the file, both counted from 1."""
 
     finding: Finding
     line: int
@@ -32,7 +32,7 @@ def lint(value: Any) -> list[Finding]:
 
 
 def first_error(value: Any) -> Finding | None:
-    """Return the first error that :func:`lint` finds, without looking further."""
+    """Return the first error that :func:`lint` would find, or None. The search stops at this error."""
     try:
         _look(value, _FirstError())
     except _Enough as exc:
@@ -41,7 +41,7 @@ def first_error(value: Any) -> Finding | None:
 
 
 def lint_file(content: bytes) -> list[Placed]:
-    """Return the findings about a file in the order of its text; a single one if it is not JSON."""
+    """Return the findings about a file, in the order of their positions. A file that is not JSON has one finding."""
     try:
         text = content.decode()
     except UnicodeDecodeError as exc:
@@ -72,7 +72,7 @@ def lint_file(content: bytes) -> list[Placed]:
 
 
 class _Enough(Exception):
-    """The first error was found."""
+    """Raised to end the search when the first error is found."""
 
     def __init__(self, finding: Finding) -> None:
         super().__init__(finding.message)

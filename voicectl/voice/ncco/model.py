@@ -1,4 +1,4 @@
-"""The actions of an NCCO and their options as data, for the linter and the JSON Schema.
+"""Descriptions of the actions of an NCCO and their options, for the linter and the JSON Schema.
 
 Source: NCCO reference.
 """

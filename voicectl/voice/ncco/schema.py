@@ -1,7 +1,7 @@
-"""The model as JSON Schema 2020-12, for editors.
+"""The conversion of the model to a JSON Schema (2020-12) for editors.
 
-The schema covers types, ranges, choices, and rules within one object. Whatever it refuses is an error for the linter,
-too; the linter alone checks the rules between actions.
+The schema covers types, ranges, choices, and rules within one object. The linter reports an error for every
+value that the schema refuses. Only the linter checks the rules between actions.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _number(shape: shapes.Number) -> Schema:
 
 
 def _variant(shape: shapes.Variant, definitions: dict[str, Schema]) -> Schema:
-    """Return a schema that chooses by the tag, so that an editor reports only errors of the chosen record."""
+    """Return a schema that selects a record by the tag, so that editors report only errors in that record."""
     for name, record in shape.records.items():
         definitions[f"{shape.what}.{name}"] = _record(record, definitions)
     return {

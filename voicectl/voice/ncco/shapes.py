@@ -1,4 +1,4 @@
-"""The shapes of values in an NCCO, with which :mod:`~voicectl.voice.ncco.model` describes every option.
+"""Classes for the shapes of values, with which :mod:`~voicectl.voice.ncco.model` describes every option.
 
 The linter and the JSON Schema depend on these few classes only, not on the options.
 """
@@ -18,10 +18,10 @@ class Text:
     """A string.
 
     Attributes:
-        right: Description of a correct value, to follow "Write".
+        right: A description of a correct value, which completes a sentence that begins with "Write".
         pattern: A regular expression for the whole string, in the syntax common to Python and JSON Schema.
         most: The maximum number of characters.
-        known: The documented values, compared without case; another value is a warning, since the platform grows.
+        known: The documented values, in any case. Other values cause a warning, since the platform may add values.
         tolerated: A prefix that the platform ignores, such as the ``+`` of a number.
     """
 
@@ -37,7 +37,7 @@ class Number:
     """A number; a string of digits is tolerated.
 
     Attributes:
-        step: The value should be a multiple of this.
+        step: The number of which the value should be a multiple.
         is_clamped: True if the platform replaces a value out of range by the nearest valid one.
     """
 
@@ -49,7 +49,7 @@ class Number:
 
     @property
     def right(self) -> str:
-        """Description of a correct value, to follow "Write"."""
+        """A description of a correct value, which completes a sentence that begins with "Write"."""
         kind = "a whole number" if self.whole else "a number"
         if self.least is None:
             return kind
@@ -75,7 +75,7 @@ class Choice:
 
     @property
     def right(self) -> str:
-        """Description of a correct value, to follow "Write"."""
+        """A description of a correct value, which completes a sentence that begins with "Write"."""
         *others, last = (f'"{value}"' for value in self.values)
         return f"{', '.join(others)} or {last}" if others else last
 
@@ -96,7 +96,7 @@ class Free:
 
     Attributes:
         most_bytes: The maximum length as JSON, in UTF-8 and without spaces.
-        values: The shape of each value, if it is restricted.
+        values: The shape of each value, or None if any value is allowed.
     """
 
     most_bytes: int | None = None
@@ -109,14 +109,14 @@ class Option:
     """An option of an action, or a field of an object in an action.
 
     Attributes:
-        shape: The shape of its value.
-        about: One line for the schema.
+        shape: The shape of the option's value.
+        about: A description of one line for the schema.
         required: True if the option is required.
-        unless: Options that replace it: it is not required if one of these is present.
-        default: The value if the option is absent.
-        deprecated: The advice for a deprecated option.
-        alias_of: The option that this is an accepted other spelling of.
-        newer: The source of an option that the public documentation does not describe.
+        unless: Options that can replace this option. If one of them is present, this option is not required.
+        default: The value that applies if the option is absent.
+        deprecated: Advice on what to use instead, if the option is deprecated.
+        alias_of: The documented spelling of the option, if this is another accepted spelling.
+        newer: A note on where the option comes from, if the public documentation does not describe it.
     """
 
     shape: Shape
@@ -158,9 +158,9 @@ class Record:
     """An object with options: an action, or a part of one.
 
     Attributes:
-        name: Its name in messages.
-        about: One line for the schema.
-        deprecated: The advice for a deprecated object.
+        name: The name of the object in messages.
+        about: A description of one line for the schema.
+        deprecated: Advice for the user, if the object is deprecated.
     """
 
     name: str
@@ -173,7 +173,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """An object whose field *tag* selects its record."""
+    """An object whose field *tag* selects the record that describes the object."""
 
     tag: str
     what: str

@@ -1,6 +1,6 @@
-"""Checks of a value against the model: types, ranges, names of options, rules within one object.
+"""Checks of a value against the model: types, ranges, names of options, and rules within one object.
 
-The checks recurse along the model, not the value, so deeply nested values cannot exhaust the stack.
+The depth of recursion depends on the model, not on the value, so deeply nested values cannot exhaust the stack.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 _MOST_COMPARED = 40
 
 _spelt = lru_cache(512)(shapes.spelling)
-"""The cached spelling of an option; names from values are not cached, since there may be any number of them."""
+"""``spelling`` with a cache, for the options of the model. Values may contain too many other names to cache."""
 
 
 def check(shape: shapes.Shape, value: Any, path: Path, found: Findings) -> None:
-    """Add to *found* the places where *value* does not match *shape*."""
+    """Add to *found* a finding for each place where *value* does not match *shape*."""
     match shape:
         case shapes.Text():
             _text(shape, value, path, found)
@@ -49,12 +49,12 @@ def check(shape: shapes.Shape, value: Any, path: Path, found: Findings) -> None:
 
 
 def is_true(value: object) -> bool:
-    """Return True if a flag is set, as true or as ``"true"``."""
+    """Return True if *value* is a flag that is set: True or ``"true"``."""
     return value is True or value == "true"
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:
-    """Return the one of *words* that *word* most likely stands for, None if none is close."""
+    """Return the element of *words* that *word* most likely stands for, or None if no element is similar."""
     if len(word) > _MOST_COMPARED:
         return None
     meant = {shapes.spelling(each): each for each in words}
@@ -218,7 +218,7 @@ def _option(option: shapes.Option, name: str, value: Any, path: Path, found: Fin
 
 
 def _unknown(shape: shapes.Record, name: str, value: dict[str, Any], path: Path, found: Findings) -> None:
-    """Report an unknown option: an error if only its spelling is wrong, else a warning (it may be new)."""
+    """Report an unknown option, as an error if only its spelling is wrong, else as a warning, since it may be new."""
     here = (*path, name)
     spelt = shapes.spelling(name)
     same = next((each for each in shape.options if _spelt(each) == spelt), None)
