@@ -1,4 +1,4 @@
-"""Work in a background thread, with a limit on the time to wait for it."""
+"""Work in a background thread, with a time limit for waiting until it ends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class BackgroundThread(Generic[T]):
-    """A background thread that starts *work* at once; the process does not wait for it when it exits."""
+    """A background thread that starts *work* at once. The process does not wait for the thread when it exits."""
 
     def __init__(self, work: Callable[[], T]) -> None:
         self._work = work
@@ -27,10 +27,10 @@ class BackgroundThread(Generic[T]):
         """Return the result of the work, or raise its exception.
 
         Args:
-            seconds: Longest time to wait; None for no limit.
+            seconds: How long to wait. None for no limit.
 
         Raises:
-            TransportError: The work is not done in time. It continues.
+            TransportError: The work did not end in time. The work continues.
         """
         self.end(seconds)
         if self._failure is not None:
@@ -41,7 +41,7 @@ class BackgroundThread(Generic[T]):
         """Wait for the end of the work, whether it succeeds or fails.
 
         Raises:
-            TransportError: See :meth:`wait`.
+            TransportError: The work did not end in time. The work continues.
         """
         if not self.is_done(seconds):
             raise TransportError("There was no answer in time.")

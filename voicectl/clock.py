@@ -1,4 +1,4 @@
-"""A clock that is passed as an argument, so that a test does not have to wait while a phone rings."""
+"""A clock that is passed as an argument, so that tests can simulate the time that passes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ class Clock(Protocol):
     """The clock of voicectl; its methods are named as in :mod:`time`."""
 
     def time(self) -> float:
-        """Return the seconds since 1970, UTC, of the wall clock."""
+        """Return the time of the wall clock in Unix seconds."""
         ...
 
     def monotonic(self) -> float:
-        """Return the seconds of a clock that never steps back; all processes of this machine share it."""
+        """Return the time in seconds of a clock that never goes back and that all processes of this machine share."""
         ...
 
     def sleep(self, seconds: float) -> None:

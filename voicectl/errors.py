@@ -1,29 +1,29 @@
-"""The deliberate errors of voicectl, as a tree; ``cli.errors`` maps each to its exit status.
+"""The errors that voicectl raises deliberately. ``cli.errors`` maps each class to its exit status.
 
 ::
 
-    VoicectlError            the message, and a ``hint`` on what to do next
+    VoicectlError            a message, and a ``hint`` on what to do next
     ├── ConfigError          a profile, key or setting is missing or malformed
-    ├── InputError           an NCCO, endpoint, id or digits break the rules
+    ├── InputError           an NCCO, an endpoint, an id or digits break the rules
     ├── JournalError         the journal cannot be used
     ├── StoreError           the store of webhook events cannot be used
     ├── SignatureError       a webhook is unsigned, forged, stale or altered
-    ├── ApiError             the API refused: status, title, detail, trace id
+    ├── ApiError             the API refused the request (status, title, trace id)
     │   ├── AuthError        401, 403
     │   ├── NotFoundError    404
     │   └── RateLimitedError 429, after waiting
     ├── LegError             a leg reference names no leg, or several
-    ├── TransportError       no usable answer to a request that may be repeated
-    │   ├── NotSent          not a byte of the request left this machine
-    │   └── NoAnswer         it was sent; it may have been carried out
-    ├── OutcomeUnknown       it may or may not have happened
-    ├── WaitError            a wait ended without the status waited for
-    │   ├── WaitTimeout      it did not come in time
-    │   └── WaitEnded        another final status came instead
-    ├── GuardError           refused by voicectl: confirmation, limit or policy
+    ├── TransportError       a request that may be repeated got no usable response
+    │   ├── NotSent          no byte of the request left this machine
+    │   └── NoAnswer         the request was sent and may have been carried out
+    ├── OutcomeUnknown       the request may or may not have been carried out
+    ├── WaitError            a wait ended without the expected status
+    │   ├── WaitTimeout      the status did not come in time
+    │   └── WaitEnded        a leg ended in another final status
+    ├── GuardError           voicectl refused: confirmation, limit or policy
     └── Interrupted          a signal came before the work was done
 
-``DryRun`` is not part of the tree: it ends a command that was asked to send nothing, and is not a failure.
+``DryRun`` is not part of this tree, since it is not a failure: it ends a command that was asked to send nothing.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class LegRecord(Protocol):
-    """A leg as last seen, as errors carry it; see :class:`voicectl.voice.call.Call`."""
+    """The last known record of a leg, as contained in errors; see :class:`voicectl.voice.call.Call`."""
 
     @property
     def raw(self) -> dict[str, Any]:
@@ -44,7 +44,7 @@ class LegRecord(Protocol):
 
 
 class VoicectlError(Exception):
-    """An error for the user: the message says what failed and why, the ``hint`` what to do next."""
+    """An error for the user: the message says what failed and why, and the ``hint`` says what to do next."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -57,15 +57,15 @@ class ConfigError(VoicectlError):
 
 
 class InputError(VoicectlError):
-    """Input of the user breaks the rules; the message says where."""
+    """The user's input breaks the rules. The message says where."""
 
 
 class JournalError(VoicectlError):
-    """The journal cannot be used: not writable, damaged, or of a newer version."""
+    """The journal cannot be used: it is not writable, is damaged, or has a newer version."""
 
 
 class StoreError(VoicectlError):
-    """The store of webhook events cannot be used: not writable, locked, damaged, gone, or of a newer version."""
+    """The store of webhook events cannot be used: it may be locked, damaged, gone, or of a newer version."""
 
 
 class SignatureError(VoicectlError):
@@ -77,7 +77,7 @@ class SignatureError(VoicectlError):
 
 
 class ApiError(VoicectlError):
-    """The API refused the request with a complete, well-formed answer.
+    """The API refused the request with a complete, well-formed response.
 
     Attributes:
         status: The HTTP status.
@@ -101,7 +101,7 @@ class ApiError(VoicectlError):
 
 
 class AuthError(ApiError):
-    """The API does not accept the credentials (401) or allow the account (403)."""
+    """The API does not accept the credentials (401), or the account is not allowed to send the request (403)."""
 
 
 class NotFoundError(ApiError):
@@ -112,7 +112,7 @@ class RateLimitedError(ApiError):
     """The rate limit is still exceeded after waiting (429).
 
     Attributes:
-        retry_after: Seconds to wait according to the API; None if it does not say.
+        retry_after: How long to wait according to the API, in seconds; None if the API does not say.
     """
 
     retry_after: float | None = None
@@ -123,10 +123,10 @@ class LegError(VoicectlError):
 
 
 class TransportError(VoicectlError):
-    """No usable answer came: name resolution, connection, TLS, timeout, 5xx, redirect.
+    """A request got no usable response, due to name resolution, connection, TLS, timeout, 5xx or redirect.
 
     Attributes:
-        status: The HTTP status of an unusable answer; None if there was no answer.
+        status: The HTTP status of an unusable response, or None if there was no response.
         trace_id: The trace id, which Vonage support asks for.
     """
 
@@ -135,15 +135,15 @@ class TransportError(VoicectlError):
 
 
 class NotSent(TransportError):
-    """No byte of the request left this machine: name lookup, connection or TLS failed. Safe to repeat."""
+    """No byte of the request left this machine: name lookup, connection or TLS failed. It is safe to repeat."""
 
 
 class NoAnswer(TransportError):
-    """The request, or part of it, was sent and no usable answer came. It may have been carried out."""
+    """The request was sent, at least in part, but got no usable response. It may have been carried out."""
 
 
 class OutcomeUnknown(VoicectlError):
-    """A request that must not be repeated got no usable answer: it may or may not have been carried out.
+    """A request that must not be repeated got no usable response. It may or may not have been carried out.
 
     ``status`` and ``trace_id`` are as in :class:`TransportError`.
     """
@@ -157,7 +157,7 @@ class OutcomeUnknown(VoicectlError):
 
 
 class WaitError(VoicectlError):
-    """A wait ended without the status waited for. Carries each leg as last seen."""
+    """A wait ended without the expected status. ``calls`` contains the last known record of each leg."""
 
     def __init__(self, message: str, calls: Sequence[LegRecord], *, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -165,11 +165,11 @@ class WaitError(VoicectlError):
 
 
 class WaitTimeout(WaitError):
-    """The status waited for did not come in time."""
+    """The expected status did not come in time."""
 
 
 class WaitEnded(WaitError):
-    """A leg ended in another final status than the one waited for."""
+    """A leg ended in a final status other than the expected one."""
 
 
 class GuardError(VoicectlError):
@@ -185,7 +185,7 @@ class Interrupted(VoicectlError):
 
 
 class DryRun(Exception):
-    """The request that was not sent because of ``--dry-run``."""
+    """A request was not sent because of ``--dry-run``."""
 
     def __init__(self, method: str, url: str, body: dict[str, Any] | None) -> None:
         super().__init__(f"{method} {url}")
@@ -198,7 +198,7 @@ def causes(exc: BaseException | None) -> Iterator[BaseException]:
     """Yield *exc* and the exceptions that caused it."""
     while exc is not None:
         yield exc
-        if isinstance(exc, BaseExceptionGroup):  # one exception for each address of a name
+        if isinstance(exc, BaseExceptionGroup):  # one exception for each address of a host name
             for each in exc.exceptions:
                 yield from causes(each)
         exc = exc.__cause__ or exc.__context__

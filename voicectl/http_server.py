@@ -1,4 +1,4 @@
-"""Code shared by the two HTTP servers: uvicorn's settings, the address, signals, and serving from a thread."""
+"""Code that the two HTTP servers share: uvicorn's settings, the URL, signals, and running in a thread."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def config(app: Any, http: Any, **more: Any) -> uvicorn.Config:
-    """Return uvicorn's settings for an ASGI application with a protocol class of voicectl."""
+    """Return uvicorn's settings for the ASGI application *app* and voicectl's HTTP protocol class *http*."""
     return uvicorn.Config(
         app,
         http=http,
@@ -41,7 +41,7 @@ def url(sock: socket.socket) -> str:
 
 @contextmanager
 def handlers_restored(signums: Iterable[int]) -> Iterator[None]:
-    """Restore the current handlers of these signals at the end of the block."""
+    """At the end of the block, restore the signal handlers that were installed at its beginning."""
     before = {signum: signal.getsignal(signum) for signum in signums}
     try:
         yield
@@ -56,12 +56,13 @@ def in_thread(
     *,
     run: Callable[[Coroutine[Any, Any, None]], None] = asyncio.run,
 ) -> Iterator[None]:
-    """Serve from a thread while the block runs; the block begins once the server answers requests.
+    """Run a server in a thread during the block. The block begins once the server responds to requests.
 
     Args:
-        serve: Serves, and calls its argument once requests are answered, with a function that stops the server and
-            must be called in the server's event loop.
-        run: Runs a coroutine.
+        serve: A function that returns a coroutine, which runs the server. Once the server responds to requests, the
+            coroutine must call the function's argument with a function that stops the server. That function is
+            called in the server's event loop.
+        run: A function that runs a coroutine.
     """
     ready: Future[tuple[asyncio.AbstractEventLoop, Stop]] = Future()
 
@@ -79,25 +80,25 @@ def in_thread(
         try:
             yield
         finally:
-            with suppress(RuntimeError):  # its loop is closed: it has ended, and result() says how
+            with suppress(RuntimeError):  # the loop is closed: the server has ended, see result()
                 loop.call_soon_threadsafe(stop)
             served.result()
 
 
 class Server(uvicorn.Server):
-    """Uvicorn's server without signal handling, which is left to the caller."""
+    """Uvicorn's server without signal handling, which is the task of the caller."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Capture no signals."""
+        """Run the block without capturing signals."""
         yield
 
     async def break_off(self, turns: int) -> None:
         """Abort the remaining connections, then cancel their tasks.
 
         Args:
-            turns: Turns of the event loop to wait in between, so that the tasks find the connection lost and send
-                no answer.
+            turns: The number of turns of the event loop to wait in between, so that the tasks notice the lost
+                connection and send no response.
         """
         for connection in list(self.server_state.connections):
             connection.transport.abort()

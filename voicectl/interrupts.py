@@ -1,4 +1,4 @@
-"""Signals: the first lets a request in flight finish, the second leaves at once."""
+"""Signal handling. The first signal lets a request in flight finish; the second signal ends the process at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FINISH_SECONDS = 5.0
 OUTCOME_UNKNOWN_STATUS = 12
 
 ECHO_SECONDS = 0.1
-"""A repeated signal within this time counts once: ``timeout`` signals a process and also its process group."""
+"""How long repetitions of a signal are ignored, in seconds. ``timeout`` signals a process and its process group."""
 
 
 class Echoes:
@@ -36,15 +36,17 @@ class Echoes:
 
 
 class Interrupts:
-    """A handler that holds back the first SIGINT, SIGTERM or SIGHUP until a request in flight has been reported.
+    """A signal handler that lets a request in flight finish.
+
+    The handler holds back the first SIGINT, SIGTERM or SIGHUP until the result of the request has been reported.
 
     Until :meth:`install` is called, and outside the main thread, signals are neither caught nor held back.
 
     Args:
-        finish_seconds: Time that a request in flight may take after the signal.
+        finish_seconds: How long a request in flight may continue after the signal, in seconds.
 
     Attributes:
-        echoes: The filter of repeated signals, also for code that replaces this handler for a while.
+        echoes: The filter for repeated signals. Code that temporarily replaces this handler also uses the filter.
     """
 
     def __init__(self, *, finish_seconds: float = FINISH_SECONDS) -> None:
@@ -56,7 +58,7 @@ class Interrupts:
         self.echoes = Echoes()
 
     def install(self) -> None:
-        """Catch the three signals, except those this process was started to ignore (``nohup``)."""
+        """Catch the three signals, except those that this process ignores from the start (``nohup``)."""
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(signum) is not signal.SIG_IGN:
                 signal.signal(signum, self._caught)
@@ -65,17 +67,17 @@ class Interrupts:
     def shield(self, *, in_doubt: bool = False) -> Iterator[None]:
         """Hold signals back inside the block, and then until :meth:`check` or :meth:`waiting` is called.
 
-        So no signal comes between the end of a request and the printing of its result.
+        So no signal interrupts the program between the end of a request and the output of its result.
 
         Args:
-            in_doubt: True if leaving now would leave an outcome unknown; a second signal then exits with 12.
+            in_doubt: True if the outcome would be unknown after an exit. A second signal then causes exit status 12.
         """
         self._shields += 1
         self._in_doubt += in_doubt
         try:
             yield
         except OutcomeUnknown:
-            self._in_doubt += 1  # for good
+            self._in_doubt += 1  # permanently
             raise
         finally:
             self._has_news = True
@@ -86,7 +88,7 @@ class Interrupts:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Let signals end this block at once, even inside a shield, since it only waits or reads."""
+        """Let signals end this block at once, even inside a shield, since the block only waits or reads."""
         held = self._shields, self._in_doubt
         try:
             self._shields = self._in_doubt = 0

@@ -1,4 +1,7 @@
-"""Checks of hosts: loopback, where http and any key are allowed and no proxy is used, and the public internet."""
+"""Checks whether a host is this machine (loopback) or on the public internet.
+
+For loopback hosts, http and any key are allowed, and no proxy is used.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ def is_loopback_url(url: str) -> bool:
 def is_public(address: str) -> bool:
     """Return True if an IP address is public: not in a private, local, reserved or multicast range.
 
-    An IPv6 address that wraps an IPv4 address is classified as that address.
+    If an IPv6 address contains an IPv4 address, the IPv4 address decides.
     """
     try:
         found = ipaddress.ip_address(address)

@@ -1,4 +1,4 @@
-"""A strict JSON reader: it refuses ``NaN``, infinite numbers and, on request, repeated keys."""
+"""A strict JSON reader, which refuses ``NaN``, infinite numbers and, on request, repeated keys."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any
 
 
 def loads(content: bytes | str, *, has_unique_keys: bool = False, max_depth: int | None = None) -> Any:
-    """Parse *content*; the encoding of bytes is detected.
+    """Return the JSON value of *content*. If *content* is bytes, the encoding is detected.
 
     Args:
-        max_depth: Maximum levels of nesting; None for Python's own limit, which depends on the caller's stack.
+        has_unique_keys: True to refuse repeated keys.
+        max_depth: The maximum depth of nesting. None for Python's own limit, which depends on the caller's stack.
 
     Raises:
-        ValueError: *content* is not JSON, or breaks one of the rules.
+        ValueError: *content* is not JSON, or breaks one of the rules of this reader.
         RecursionError: *content* is nested too deeply for Python.
     """
     if isinstance(content, bytes):
@@ -30,7 +31,7 @@ def loads(content: bytes | str, *, has_unique_keys: bool = False, max_depth: int
 
 
 def fields(value: object) -> dict[str, Any]:
-    """Return *value* if it is an object, else an empty one."""
+    """Return *value* if it is an object, otherwise an empty object."""
     return value if isinstance(value, dict) else {}
 
 
@@ -57,7 +58,7 @@ def _refuse(name: str) -> Any:
 
 
 def _finite(text: str) -> float:
-    """Return the number *text*; refuse ``1e999``, which Python reads as infinite."""
+    """Convert *text* to a number; refuse numbers such as ``1e999``, which Python reads as infinite."""
     value = float(text)
     if not math.isfinite(value):
         raise ValueError(text)

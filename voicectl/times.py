@@ -1,4 +1,8 @@
-"""Times as users type them (DURATION is seconds or ``1h30m``, TIME is RFC 3339 or a DURATION ago) and as APIs do."""
+"""Conversion of times, as users type them and as APIs write them.
+
+A DURATION is a number of seconds, or a text such as ``1h30m``. A TIME is an RFC 3339 date-time, or a DURATION before
+the current time.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def duration(text: str) -> float:
-    """Parse a DURATION, such as ``90``, ``1.5``, ``1h30m`` or ``2d``, into seconds.
+    """Convert a DURATION, such as ``90``, ``1.5``, ``1h30m`` or ``2d``, to seconds.
 
     Raises:
         InputError: *text* is not a duration.
@@ -32,11 +36,11 @@ def duration(text: str) -> float:
 
 
 def moment(text: str, *, now: float) -> str:
-    """Parse a TIME into RFC 3339, in whole seconds and UTC.
+    """Convert a TIME to RFC 3339, in whole seconds and UTC.
 
     Args:
-        text: RFC 3339 with an offset or ``Z``, or a DURATION before *now*.
-        now: Unix seconds.
+        text: An RFC 3339 date-time with an offset or ``Z``, or a DURATION before *now*.
+        now: The current time in Unix seconds.
 
     Raises:
         InputError: *text* is neither.
@@ -58,7 +62,7 @@ def moment(text: str, *, now: float) -> str:
 
 
 def utc(seconds: float, *, timespec: str = "seconds") -> str:
-    """Return Unix *seconds* as ``2026-01-31T07:45:14Z``; with ``milliseconds`` as *timespec*, ``...14.250Z``.
+    """Convert Unix *seconds* to ``2026-01-31T07:45:14Z``, or to ``...14.250Z`` if *timespec* is ``milliseconds``.
 
     Raises:
         InputError: The time is out of range.
@@ -72,17 +76,17 @@ def utc(seconds: float, *, timespec: str = "seconds") -> str:
 
 
 def rfc3339(milliseconds: int) -> str:
-    """Return a time as the platform writes it: ``2026-02-03T09:15:00.120Z``."""
+    """Convert Unix *milliseconds* to the format of the platform, ``2026-02-03T09:15:00.120Z``."""
     moment = _EPOCH + timedelta(milliseconds=milliseconds)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def normal(text: str) -> str:
-    """Return an API time, which has one of two forms, as RFC 3339 UTC; return other texts unchanged."""
+    """Convert a time from the API, with or without an offset, to RFC 3339 UTC; return other texts unchanged."""
     try:
         found = datetime.fromisoformat(text)
         found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    except (ValueError, OverflowError):  # OverflowError: out of range once converted to UTC
+    except (ValueError, OverflowError):  # OverflowError: out of range after conversion to UTC
         return text
     precision = "milliseconds" if found.microsecond >= 1000 else "seconds"
     return found.isoformat(timespec=precision).replace("+00:00", "Z")
