@@ -1,4 +1,4 @@
-"""The part of the Application API that voicectl uses: read and replace one application.
+"""A client of the part of the Application API that voicectl uses: reading and replacing an application.
 
 Source: Application API v2 reference.
 """

@@ -49,7 +49,7 @@ class Basic:
     """The credentials of an account.
 
     Args:
-        api_key: The key, which also identifies the account.
+        api_key: The API key, which also identifies the account.
         api_secret: The secret.
     """
 

@@ -46,7 +46,7 @@ _LEGS = "/v1/calls/"
 
 
 class Repeat(Enum):
-    """The effect of sending a request twice, which decides how it is repeated."""
+    """The effect of sending a request twice, which determines whether and how the request is repeated."""
 
     READ = "none, it is a read: up to three tries"
     NEVER = "a phone rings twice, or a person hears something twice: never repeated"
