@@ -103,7 +103,7 @@ class ActionLog:
 
     @property
     def stamp(self) -> tuple[int, int]:
-        """A value that changes with each note, so that an unchanged log need not be read again."""
+        """A value that changes with each note. While it is the same, the log need not be read again."""
         with suppress(OSError):
             found = self._path.stat()
             return found.st_mtime_ns, found.st_size
@@ -168,7 +168,10 @@ def _notes(content: bytes, wanted: bytes) -> Iterator[Note]:
 
 
 def _tail(path: Path, size: int) -> bytes:
-    """Return the last *size* bytes of a file, beginning even within a line; or b"" if the file cannot be read."""
+    """Return the last *size* bytes of a file, or no bytes if the file cannot be read.
+
+    The first line may be incomplete.
+    """
     with suppress(OSError), path.open("rb") as file:
         file.seek(max(os.fstat(file.fileno()).st_size - size, 0))
         return file.read(size)

@@ -1,4 +1,4 @@
-"""The last known offset between this machine's clock and the API's, so that the next command's token is valid."""
+"""Storage of the last known offset between this machine's clock and the API's, for the tokens of later commands."""
 
 from __future__ import annotations
 

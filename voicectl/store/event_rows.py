@@ -44,7 +44,7 @@ class EventRow:
     jti: str | None = None
 
     def add(self, arrival: Arrival) -> None:
-        """Add another arrival of the event."""
+        """Count another arrival of the event, and note its signature."""
         self.count += 1
         self.is_signed = self.is_signed or arrival.is_signed
         self.jti = self.jti or arrival.jti

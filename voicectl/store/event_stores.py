@@ -1,4 +1,4 @@
-"""The choice of the event store: a file on this machine, or a database that several machines share."""
+"""Selection of the event store: a file on this machine, or a database that several machines share."""
 
 from __future__ import annotations
 

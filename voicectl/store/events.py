@@ -46,7 +46,7 @@ class Route(StrEnum):
 
 
 class Outcome(StrEnum):
-    """The outcome of adding an arrival."""
+    """The outcome of adding an arrival to a store."""
 
     NEW = "new"
     REPEATED = "repeated"
@@ -154,7 +154,7 @@ class Arrival:
 
     @cached_property
     def fields(self) -> dict[str, Any]:
-        """The fields of the event; empty if they could not be read."""
+        """The fields of the event, or an empty dictionary if they could not be read."""
         return read_fields(self.method, self.query, self.body)[0]
 
 

@@ -124,7 +124,7 @@ def sync_directory(directory: Path) -> None:
 
 @contextmanager
 def opened(path: Path, flags: int) -> Iterator[int]:
-    """Open *path* as ``os.open`` does, and close it at the end of the block."""
+    """Open *path* like ``os.open``, and close the file at the end of the block."""
     handle = os.open(path, flags | os.O_CLOEXEC, 0o600)
     try:
         yield handle

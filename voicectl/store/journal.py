@@ -83,7 +83,7 @@ class IntentState(StrEnum):
 
     @property
     def is_open(self) -> bool:
-        """True if the call may exist while its id is unknown."""
+        """True if the call may exist, but its id is unknown."""
         return self in (IntentState.INTENT, IntentState.IN_DOUBT)
 
 

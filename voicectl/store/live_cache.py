@@ -56,7 +56,7 @@ class Listing:
 
 
 class LiveCache:
-    """The last listing of one application.
+    """The cache of one application's last listing.
 
     Args:
         directory: The application's state directory.

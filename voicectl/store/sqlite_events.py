@@ -34,7 +34,7 @@ PART = 64
 LOG_PAGES = 4000
 """The size of the log that starts a checkpoint, in pages of 4 KiB.
 
-A large log has the effect that pages that change often are copied less often.
+With a large log, pages that change often are copied to the database less often.
 """
 
 PURGE_ROWS = 1000
@@ -221,7 +221,7 @@ class SqliteEvents:
         except FileNotFoundError:
             is_same = False
         if not is_same:
-            self._db.close()  # before opening: closing removes the log file
+            self._db.close()  # first, since closing would remove the new file's log
             self._db = self._open()
             self._seen = ()
         return self._db
