@@ -28,7 +28,7 @@ class Finding:
     Attributes:
         path: The path of the faulty value. If an option is missing, the path of the object that lacks the option.
         message: The description of the fault.
-        hint: The advice on correcting it.
+        hint: Advice on how to correct the fault.
     """
 
     severity: Severity

@@ -69,7 +69,7 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of several strings."""
+    """A string that must be one of several values."""
 
     values: tuple[str, ...]
 
@@ -139,7 +139,7 @@ class Rule:
         but_empty: True if an empty object counts as absent.
         is_doubt: True if breaking the rule is only a warning.
         message: The message if the rule is broken.
-        hint: The advice on correcting it.
+        hint: Advice on how to correct the value.
     """
 
     option: str
