@@ -61,11 +61,11 @@ class InputError(VoicectlError):
 
 
 class JournalError(VoicectlError):
-    """The journal cannot be used: it is not writable, is damaged, or has a newer version."""
+    """The journal cannot be used: it is not writable, is damaged, or was written by a newer version."""
 
 
 class StoreError(VoicectlError):
-    """The store of webhook events cannot be used: it may be locked, damaged, gone, or of a newer version."""
+    """The store of webhook events cannot be used: it is read-only, locked, damaged, missing or too new."""
 
 
 class SignatureError(VoicectlError):
@@ -105,7 +105,7 @@ class AuthError(ApiError):
 
 
 class NotFoundError(ApiError):
-    """The API knows no such leg for this application on this host (404)."""
+    """The requested object does not exist for this application on this host (404)."""
 
 
 class RateLimitedError(ApiError):
@@ -119,7 +119,7 @@ class RateLimitedError(ApiError):
 
 
 class LegError(VoicectlError):
-    """A leg reference names no leg, or more than one."""
+    """A leg reference matches no leg, or more than one leg."""
 
 
 class TransportError(VoicectlError):

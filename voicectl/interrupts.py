@@ -23,7 +23,7 @@ ECHO_SECONDS = 0.1
 
 
 class Echoes:
-    """A filter for signals that are delivered twice but were sent once."""
+    """A filter for signals that are delivered twice although they were sent only once."""
 
     def __init__(self) -> None:
         self._last = (0, -math.inf)
