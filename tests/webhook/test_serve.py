@@ -136,7 +136,9 @@ class TestStarting:
             with Client(process.port, host=host.replace("0.0.0.0", "127.0.0.1")) as client:
                 assert client.ask(body=event()).status == 200
             assert process.end() == 0
-        assert any("anyone who reaches this port is believed" in line for line in process.told)
+        assert any(
+            "requests from anyone who can reach this port are accepted" in line for line in process.told
+        )
         assert '"signed": false' in desk("webhook list -o jsonl").stdout
 
     @pytest.mark.parametrize(

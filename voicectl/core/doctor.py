@@ -127,10 +127,11 @@ def _network(target: Target, clock: Clock, environ: Mapping[str, str]) -> Iterat
             "credentials",
             CheckOutcome.FAIL,
             detail,
-            "Set the clock: the API may refuse tokens signed at a wrong time.",
+            "Set the clock: the API may refuse tokens that carry a wrong time.",
         )
     else:
-        yield Check("clock", "credentials", CheckOutcome.OK, f"within {abs(offset):.0f} s of {host}")
+        detail = f"this machine's clock is within {abs(offset):.0f} s of {host}"
+        yield Check("clock", "credentials", CheckOutcome.OK, detail)
 
 
 def _read(api: Callable[[], VoiceApi]) -> Check:
@@ -150,7 +151,9 @@ def _rate_limiter(rate_limiter: Callable[[], RateLimiter]) -> Check:
         why = exc.strerror if isinstance(exc, OSError) else exc.message
         fix = "Make the state directory writable, or set another with VOICECTL_STATE_DIR."
         return Check("limiter", "state", CheckOutcome.FAIL, f"requests are not rate limited: {why}", fix)
-    return Check("limiter", "state", CheckOutcome.OK, "shared with your other commands")
+    return Check(
+        "limiter", "state", CheckOutcome.OK, "the rate limit is shared with your other voicectl commands"
+    )
 
 
 def _journal(journal: Callable[[], Journal]) -> Check:
@@ -170,7 +173,7 @@ def _events(events: Callable[[], EventStore | None], spool: Callable[[], Spool])
         yield _failed("events", "state", exc)
         return
     if found is not None:
-        more = f"; {waiting} files of events are waiting for 'voicectl webhook serve'" if waiting else ""
+        more = f"; files of events waiting for 'voicectl webhook serve': {waiting}" if waiting else ""
         yield Check("events", "state", CheckOutcome.OK, f"the event store is usable{more}")
 
 

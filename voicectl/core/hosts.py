@@ -152,7 +152,7 @@ def sandbox_regions(urls: dict[str, Any]) -> dict[str, str]:
         if region not in REGIONS or not is_loopback_url(url):
             raise ConfigError(
                 f"{region!r} at {url} is not a region of a sandbox.",
-                hint="Start the sandbox, which writes its regions again: voicectl sandbox start",
+                hint="Start the sandbox to write its regions again: voicectl sandbox start",
             )
     return checked
 

@@ -178,7 +178,10 @@ class SandboxControl:
                 f"No sandbox answers at {self.url}: {exc}.", hint="Start one: voicectl sandbox start --detach"
             ) from exc
         except NoAnswer as exc:
-            hint = "It may be waiting for a webhook reply, and may have made the change: voicectl sandbox log"
+            hint = (
+                "It may be waiting for a webhook reply, and may have made the change. To check: voicectl sandbox"
+                " log"
+            )
             raise TransportError(
                 f"The sandbox at {self.url} gave no usable answer: {exc}.", hint=hint
             ) from exc

@@ -330,7 +330,7 @@ def test_an_application_that_never_rests_is_left_alone(office: Room, keeper: Kee
     ran = office("app urls --answer https://new.example.com/answer")
 
     assert (ran.exit_code, ran.stdout) == (9, "")
-    assert "Someone else" in ran.stderr
+    assert "is being changed repeatedly by someone else" in ran.stderr
     assert keeper.puts == []
 
 

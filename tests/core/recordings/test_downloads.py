@@ -144,7 +144,7 @@ class TestAFile:
             if extension is not None:
                 assert into.fetch(recording).name == f"{NAME}.{extension}"
                 return
-            with pytest.raises(TransportError, match="not the announced file"):
+            with pytest.raises(TransportError, match="not send the expected file"):
                 into.fetch(recording)
 
         assert (tmp_path / f"{UUID}.part").stat().st_size == 0
@@ -265,7 +265,7 @@ def test_what_is_not_the_file_gets_no_name(tmp_path, application, answer, why):
     "answer", [reply(200, SOUND, content_type="audio/mpeg"), reply(200, b"x", content_type="text/html")]
 )
 def test_a_transcription_is_json(tmp_path, application, answer):
-    with Canned(answer) as server, pytest.raises(TransportError, match="not the announced file"):
+    with Canned(answer) as server, pytest.raises(TransportError, match="not send the expected file"):
         fetcher(tmp_path, server.url, application).fetch(announced_by(transcribed(server.url)))
 
     assert names(tmp_path) <= {f"{UUID}.transcript.part"}
@@ -284,7 +284,7 @@ def test_a_transcription_without_a_length_might_be_half(tmp_path, application):
 def test_what_is_said_to_be_huge_is_not_asked_for(tmp_path, platform, application):
     into = fetcher(tmp_path, platform.url, application)
     for size in (1 << 32, 10**30):
-        with pytest.raises(GuardError, match="more than 2 GiB"):
+        with pytest.raises(GuardError, match="the limit is 2 GiB"):
             into.fetch(announced_by(recorded(platform.url, size=size)))
 
     assert platform.requests == []

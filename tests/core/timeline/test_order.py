@@ -158,7 +158,10 @@ def test_what_took_long_says_nothing_of_clocks() -> None:
 
 def test_a_difference_of_clocks_is_told() -> None:
     (gap,) = (gap for _, gap in traced(event(1, "started", 1), ours=[intent(61)]).gaps)
-    assert gap.detail == "This machine's clock was 60.0 s ahead of the platform's; the order allows for it."
+    assert (
+        gap.detail
+        == "This machine's clock was 60.0 s ahead of the platform's; the order of events allows for this."
+    )
 
 
 def test_statuses_of_one_leg_come_in_their_order_whatever_their_times_say() -> None:

@@ -332,10 +332,10 @@ def test_a_webhook_that_somebody_else_has_changed_is_left_alone_and_told(office:
     assert webhooks["event_url"] == FULL["voice"]["webhooks"]["event_url"]
     assert "fallback_answer_url" not in webhooks
     assert office.capabilities["rtc"]["webhooks"] == {}
-    told = [line for line in office.told if "meanwhile" in line]
+    told = [line for line in office.told if "in the meantime" in line]
     assert told == [
-        "voice.answer_url was changed meanwhile, and is left as it is: https://new.example.org/a",
-        "rtc.event_url was changed meanwhile, and is left as it is: none",
+        "voice.answer_url was changed in the meantime, and was left as it is: https://new.example.org/a",
+        "rtc.event_url was changed in the meantime, and was left as it is: none",
     ]
     assert not office.file.exists()
 
@@ -386,7 +386,7 @@ def test_an_application_that_changes_all_the_time_is_not_taken(office: Office) -
         proxy.on_request = lambda request: office.change(
             "voice", "event_url", address=f"https://ops.example.org/{len(proxy.requests)}"
         )
-        with pytest.raises(GuardError, match="keeps changing"), office.borrowed(proxy.url):
+        with pytest.raises(GuardError, match="being changed repeatedly"), office.borrowed(proxy.url):
             pytest.fail("it was taken")
 
         assert {request.method for request in proxy.requests} == {"GET"}
@@ -422,7 +422,7 @@ def test_an_api_that_gives_nothing_back_is_not_believed(office: Office) -> None:
 
     with (
         Canned(answer) as server,
-        pytest.raises(TransportError, match="but still returns this receiver's"),
+        pytest.raises(TransportError, match="but still returns this receiver's URL"),
         office.borrowed(server.url),
     ):
         pass

@@ -60,7 +60,7 @@ class Ages:
                 found += source(uuid)
             except (JournalError, StoreError) as exc:
                 self._failed.append(source)
-                self.on_trouble(f"warning: the age of legs is not fully checked: {exc.message}")
+                self.on_trouble(f"warning: the age of some legs could not be fully checked: {exc.message}")
         return found
 
     def _since_asked(self, uuid: str) -> list[float]:

@@ -69,7 +69,8 @@ def resolve(
         hint = f"If it is a phone number, write to:{text} or from:{text}" if text.isdigit() else _ELSEWHERE
         raise LegError(f"No {what} has an id that begins with {text}.", hint=hint)
     raise LegError(
-        f"Several {what}s have an id that begins with {text}.", hint=f"Give more of the id: {_listed(found)}"
+        f"Several {what}s have an id that begins with {text}.",
+        hint=f"Give more characters of the id. Matches: {_listed(found)}",
     )
 
 

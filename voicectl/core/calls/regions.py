@@ -286,7 +286,7 @@ class RegionFinder:
 
 def _not_possible(refusal: NotFoundError, uuid: str, seen: Call) -> NotFoundError:
     """Return *refusal*, of a change to a leg that does exist, with the leg's status in the hint."""
-    refusal.hint = f"The leg is there, and its status is {seen.status}" + (
+    refusal.hint = f"The leg exists, and its status is {seen.status}" + (
         ": it has ended." if seen.is_final else f". See its record: voicectl call show {uuid}"
     )
     return refusal

@@ -121,7 +121,7 @@ def from_command(command: str, *, within: float = COMMAND_SECONDS) -> RSAPrivate
             start_new_session=True,
         )
     except (OSError, ValueError, IndexError) as exc:
-        why = exc.strerror if isinstance(exc, OSError) else "it is not a command line"
+        why = exc.strerror if isinstance(exc, OSError) else "it is not a valid command line"
         raise ConfigError(
             f"The key command cannot be run: {why}.", hint="Check the profile's key command."
         ) from exc

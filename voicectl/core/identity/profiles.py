@@ -188,7 +188,7 @@ class ProfileStore:
         self.get(name)
         if name == SANDBOX:
             raise InputError(
-                "The profile 'sandbox' cannot be the default: ask for a rehearsal explicitly.",
+                "The profile 'sandbox' cannot be the default: it must be chosen explicitly.",
                 hint="Use -p sandbox, or run your script inside 'voicectl sandbox exec'.",
             )
         self._save(self._load() | {"default": name})

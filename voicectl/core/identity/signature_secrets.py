@@ -103,7 +103,8 @@ def _parse(text: str, where: str) -> tuple[str, ...]:
     found = tuple(line.strip() for line in text.splitlines() if line.strip())
     if not 0 < len(found) <= MAX_SECRETS or not all(each.isascii() and each.isprintable() for each in found):
         raise ConfigError(
-            f"The signature secret in {where} is malformed: it must be one line of ASCII, or two during a change.",
+            f"The signature secret in {where} is malformed: it must be one line of ASCII, or two lines"
+            " while the secret is being changed.",
             hint="Copy it again from the account's settings in the dashboard.",
         )
     return found

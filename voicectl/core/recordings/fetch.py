@@ -137,7 +137,7 @@ class Fetcher:
         place = file_url(recording.url, self._hosts)
         if (recording.size or 0) > MAX_FILE_BYTES:
             raise GuardError(
-                f"The recording is too large: {recording.size} bytes were announced, more than 2 GiB."
+                f"The recording is too large: its announced size is {recording.size} bytes, and the limit is 2 GiB."
             )
         uuid = recording.uuid or place.file_id
         path = self._directory / f"{uuid}{'.transcript' * bool(recording.is_transcription)}.part"
@@ -417,7 +417,7 @@ def _sniff(begin: bytes) -> str | None:
 
 def _not_it(why: str) -> TransportError:
     return TransportError(
-        f"The answer is not the announced file: {why}.",
+        f"The server did not send the expected file: {why}.",
         hint="The file was not saved. Try again; a proxy may have answered instead of the platform.",
     )
 

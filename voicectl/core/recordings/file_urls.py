@@ -55,7 +55,10 @@ def file_url(url: str, hosts: Hosts) -> FileUrl:
     origin = without_default_port(f"{scheme}://{host}" + (f":{port}" if port else ""))
     if not hosts.is_home(origin):
         if hosts.is_here:
-            hint = "A sandbox has its files on its regions' addresses; use 'voicectl sandbox exec' or -p sandbox."
+            hint = (
+                "A sandbox serves files only from the addresses of its regions; use 'voicectl sandbox exec' or"
+                " -p sandbox."
+            )
             raise _no_file(url, f"it is not on {hosts.base_url}, where this profile's files are", hint)
         if scheme != "https" or port not in (None, DEFAULT_PORTS["https"]):
             raise _no_file(url, "it is not https on port 443")

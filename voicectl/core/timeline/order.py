@@ -201,7 +201,9 @@ def trace(
     found += [(None, gap) for gap in gaps]
     if ahead:
         how = f"{abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} the platform's"
-        gap = Gap(what="clock", detail=f"This machine's clock was {how}; the order allows for it.")
+        gap = Gap(
+            what="clock", detail=f"This machine's clock was {how}; the order of events allows for this."
+        )
         found.append((None, gap))
     return Trace(legs=list(own), steps=steps, gaps=found)
 
@@ -451,6 +453,6 @@ def _in_doubt(steps: Sequence[Step]) -> Iterator[_Placed]:
                 Gap(
                     uuid=each.uuid,
                     what=each.what,
-                    detail="The outcome is unknown: it may have been done or not.",
+                    detail="The outcome is unknown: the action may or may not have been carried out.",
                 ),
             )

@@ -100,7 +100,7 @@ class Wish:
             there = [each for each in map(_capabilities(changed).get, ("voice", "rtc")) if each is not None]
             if not there:
                 raise InputError(
-                    "The application has neither voice nor rtc, so there is nothing to sign.",
+                    "The application has neither the voice nor the rtc capability, so there is nothing to sign.",
                     hint="Give it a URL as well, such as --answer URL.",
                 )
             for capability in there:
@@ -185,7 +185,8 @@ def update(api: ApplicationApi, clock: Clock, application_id: str, wish: Wish) -
 def keeps_changing(application_id: str) -> GuardError:
     """Return the error for an application that was different each time it was read."""
     return GuardError(
-        f"Someone else keeps changing application {application_id}.", hint="Show it with: voicectl app show"
+        f"Application {application_id} is being changed repeatedly by someone else.",
+        hint="Show it with: voicectl app show",
     )
 
 

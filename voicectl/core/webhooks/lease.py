@@ -152,7 +152,7 @@ def check_public_url(text: str) -> str:
         InputError: The URL is neither an https URL nor an http URL of this machine, or it has a password, query or
             fragment.
     """
-    hint = "Write it as https://voice.example.org: scheme, host, port and path."
+    hint = "Write it as https://HOST[:PORT][/PATH], such as https://voice.example.org."
     try:
         parts = urlsplit(text)
         is_url = _URL.fullmatch(text) and parts.hostname and parts.port != 0
@@ -161,7 +161,7 @@ def check_public_url(text: str) -> str:
     if not is_url or parts.scheme not in ("http", "https"):
         raise InputError(f"The public URL {text!r} is not an https URL.", hint=hint)
     if parts.username is not None or "?" in text or "#" in text:
-        raise InputError("The public URL has a password, query or fragment.", hint=hint)
+        raise InputError("The public URL has a user name, password, query or fragment.", hint=hint)
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise InputError(
             f"The public URL {text} is not https: others could read and change the webhooks on the way.",
@@ -197,8 +197,8 @@ class _Loan:
             for each in (lent for lent in lease.lent if lent.was_anothers):
                 address = (each.before or {}).get("address")
                 self.remark(
-                    f"warning: {each.webhook.path} was {address}, which looks like another receiver. Stop this one"
-                    " before that one, or the original URL is lost"
+                    f"warning: {each.webhook.path} was {address}, which looks like another receiver. Stop this"
+                    " receiver before the other one; otherwise the original URL is lost"
                 )
             return update.after
         raise keeps_changing(application_id)
@@ -229,12 +229,12 @@ class _Loan:
                 continue
             if each.is_ours(update.after):
                 raise TransportError(
-                    f"The API accepted the old {each.webhook.path}, but still returns this receiver's."
+                    f"The API accepted the old {each.webhook.path}, but still returns this receiver's URL."
                 )
             if not each.is_ours(update.before) and find(update.after, each.webhook) != each.before:
                 now = address_of(update.after, each.webhook)
                 self.remark(
-                    f"{each.webhook.path} was changed meanwhile, and is left as it is: {now or 'none'}"
+                    f"{each.webhook.path} was changed in the meantime, and was left as it is: {now or 'none'}"
                 )
                 gone.append(each)
         if gone:
@@ -280,7 +280,7 @@ class _Loan:
         if not os.path.lexists(self.path):
             return None
         try:
-            return Lease.from_json(files.read_private(self.path, what="lease"), application_id)
+            return Lease.from_json(files.read_private(self.path, what="record of webhooks"), application_id)
         except (ConfigError, ValueError) as exc:
             why = exc.message if isinstance(exc, ConfigError) else str(exc)
         aside = self.path.with_name(f"{FILE}.damaged")
@@ -288,11 +288,11 @@ class _Loan:
             self.path.replace(aside)
         except OSError as exc:
             raise ConfigError(
-                f"{self.path} is not a valid lease, and cannot be renamed: {exc.strerror}.",
+                f"{self.path} is not a valid record of the original webhooks, and cannot be renamed: {exc.strerror}.",
                 hint="Remove it, then check the webhooks with: voicectl app urls",
             ) from exc
         self.remark(f"warning: {self.path} cannot be used ({why}); it was renamed to {aside.name}")
-        self.remark("The earlier webhooks are not known. Check the present ones with: voicectl app urls")
+        self.remark("The earlier webhooks are not known. Check the current ones with: voicectl app urls")
         return None
 
     def _write(self, lease: Lease) -> None:
@@ -331,7 +331,7 @@ def _only_one(directory: Path, application_id: str) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
             raise GuardError(
-                f"Another receiver{_holder(directory, application_id)} has this application's webhooks.",
+                f"Another receiver{_holder(directory, application_id)} is already using this application's webhooks.",
                 hint="Stop that receiver first, or start this one without --set-urls.",
             ) from exc
         except OSError as exc:
@@ -343,7 +343,9 @@ def _only_one(directory: Path, application_id: str) -> Iterator[None]:
 
 def _holder(directory: Path, application_id: str) -> str:
     try:
-        lease = Lease.from_json(files.read_private(directory / FILE, what="lease"), application_id)
+        lease = Lease.from_json(
+            files.read_private(directory / FILE, what="record of webhooks"), application_id
+        )
     except (ConfigError, ValueError):
         return ""
     return f" (process {lease.pid}, since {lease.since})"

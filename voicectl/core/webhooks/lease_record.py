@@ -169,13 +169,13 @@ class Lease:
             texts = [raw[name] for name in ("application_id", "public_url", "since")] + raw["created"]
             is_right = raw["version"] == VERSION and isinstance(raw["pid"], int) and _are_texts(texts)
         except (KeyError, TypeError, RecursionError) as exc:
-            raise ValueError("it is not a lease") from exc
+            raise ValueError("it is not a record of webhooks") from exc
         names = {webhook.path: webhook for webhook in WEBHOOKS}
         if not is_right or not all(
             isinstance(name, str) and name in names and _is_hook(before) and _are_texts(ours)
             for name, before, ours in lent
         ):
-            raise ValueError("it is not a lease, or of another version")
+            raise ValueError("it is not a record of webhooks, or was written by another version of voicectl")
         if raw["application_id"].lower() != application_id.lower():
             raise ValueError("it is for another application")
         return cls(

@@ -180,7 +180,10 @@ def _greet(settings: Settings, sock: socket.socket, say: Say) -> None:
     if settings.answers is None and settings.forwarder is None:
         say("Calls are not answered: neither --answer nor --forward-to is given.")
     if settings.verifier is None:
-        say("warning: --allow-unsigned without a signature secret: anyone who reaches this port is believed")
+        say(
+            "warning: --allow-unsigned without a signature secret: requests from anyone who can reach this port are"
+            " accepted"
+        )
     elif settings.is_unsigned_allowed:
         say("warning: --allow-unsigned: unsigned events are stored too, and marked as such")
 
@@ -283,7 +286,10 @@ def _webhooks(
         try:
             api = resources.application_api(Interrupts())
         except VoicectlError as exc:
-            say(f"warning: the webhooks of a killed receiver cannot be restored: {exc.message}")
+            say(
+                "warning: the webhooks changed by a receiver that was killed cannot be restored:"
+                f" {exc.message}"
+            )
             return
         with suppress(VoicectlError):  # restore_left reports the error, and the next start tries again
             lease.restore_left(api, clock, application_id, directory, say)
@@ -293,7 +299,10 @@ def _webhooks(
         yield None
     finally:
         if not restoring.is_done(RESTORING_SECONDS):
-            say("warning: the webhooks of a killed receiver are not restored yet; the next start tries again")
+            say(
+                "warning: the webhooks changed by a receiver that was killed are not restored yet; the next"
+                " 'voicectl webhook serve' tries again"
+            )
 
 
 @contextmanager
