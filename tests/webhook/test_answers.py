@@ -186,10 +186,10 @@ def test_a_pattern_is_no_regular_expression(desk: Desk) -> None:
         ("[[rule]]\nanswer = [{ action = 'wait', timeout = inf }]", ["inf", "JSON does not support"]),
         ("[[rule]]\nanswer = [{ action = 'tlak', text = 'a' }]", ["$[0].action", 'mean "talk"?']),
         ("\udcff", ["not UTF-8"]),
-        ("x = '" + "a" * (1 << 20) + "'", ["too large", "1 MiB in all"]),
+        ("x = '" + "a" * (1 << 20) + "'", ["too large", "at most 1 MiB"]),
         ('[{"action": "talk"}]', ["error: $[0]", '"text"']),
         ('{"action": "talk", "text": "a"}', ["$: This is an object"]),
-        ('\n [ {"action": "talk", "text": "a",}]', [":2:34: ", "extra comma"]),
+        ('\n [ {"action": "talk", "text": "a",}]', [":2:34: ", "There is an extra comma"]),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(desk: Desk, content: str, told: list[str]) -> None:
@@ -311,7 +311,7 @@ def test_what_is_missing_or_no_text_is_said_as_nothing(desk: Desk, fields: dict[
         ("<speak>Hello &{from};</speak>", ["$[0].text"]),
         ("<speak>Hello &#{from};</speak>", ["$[0].text"]),
         ("<speak>{from}</speak>x", ["$[0].text"]),
-        ("a" * 1400 + "{from}{to}{uuid}", ["leaves 33 characters", "1500"]),
+        ("a" * 1400 + "{from}{to}{uuid}", ["left for each: 33", "1500"]),
         ("a" * 1501, ["1501 characters"]),
     ],
 )

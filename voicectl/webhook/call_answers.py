@@ -90,7 +90,7 @@ class CallAnswers:
             self.metrics.dropped("answer")
             warn(
                 "answer not kept",
-                "answered a call but did not store its request: too many events wait for the store",
+                "answered a call but did not store its request: too many events are waiting for the store",
             )
         if arrival.fault is not None:
             warn("fault", f"could not answer a call: its request cannot be read: {arrival.fault}")

@@ -304,7 +304,8 @@ class Reading:
         self._size += len(content)
         if self._size > MAX_BYTES:
             raise InputError(
-                f"{path} is too large: the answers may have 1 MiB in all.", hint="Make the files smaller."
+                f"{path} is too large: all answers together may have at most 1 MiB.",
+                hint="Make the files smaller.",
             )
         return content
 
@@ -396,7 +397,7 @@ def _check_is_json(value: Any, where: str) -> None:
         if not level:
             return
     raise InputError(
-        f"{where} is nested more than {json_places.MAX_DEPTH} levels deep.", hint="Make it flatter."
+        f"{where} is nested more than {json_places.MAX_DEPTH} levels deep.", hint="Reduce the nesting."
     )
 
 

@@ -107,7 +107,7 @@ def read(text: str) -> Template:
     elif _TAGGISH.search(whole):
         raise TemplateError(
             "This text has < or > beside a variable, but is not SSML.",
-            "Begin it with <speak>, or remove them: with a value they could become a tag.",
+            "Begin it with <speak>, or remove < and >: together with a value, they could form a tag.",
         )
     elif not whole.strip():
         raise TemplateError(
@@ -117,8 +117,9 @@ def read(text: str) -> Template:
     most = min(MAX_VALUE, (speech.MAX_CHARACTERS - speech.characters(whole)) // len(names))
     if most < MIN_VALUE:
         raise TemplateError(
-            f"This text leaves {max(most, 0)} characters for each of its variables.",
-            f"Shorten it: each variable needs {MIN_VALUE}, of {speech.MAX_CHARACTERS} characters in all.",
+            f"This text leaves too little room for its variables; characters left for each: {max(most, 0)}.",
+            f"Shorten it: each variable needs at least {MIN_VALUE}, and the limit for the whole text is"
+            f" {speech.MAX_CHARACTERS} characters.",
         )
     return Template(literals=literals, names=names, is_ssml=is_ssml, most=most)
 
@@ -188,7 +189,9 @@ def _check_ssml(literals: tuple[str, ...], names: tuple[str, ...]) -> None:
     try:
         parser.Parse(mark.join(literals).strip().encode("utf-8", "replace"), True)
     except expat.ExpatError as exc:
-        raise TemplateError("This SSML is invalid, or would be with a value in it.", hint) from exc
+        raise TemplateError(
+            "This SSML is invalid, or becomes invalid when a variable is replaced by its value.", hint
+        ) from exc
     if spoken != len(names):
         raise TemplateError("A variable is inside a tag, a comment or a CDATA section.", hint)
 

@@ -157,7 +157,8 @@ def examine(
     )
     named = claims.get("application_id")
     is_ours = "application_id" not in claims or named == application_id
-    yield Check("application", is_ours, f"{_shortened(named or 'not named')}; this is {application_id}")
+    shown = _shortened(named or "no application_id")
+    yield Check("application", is_ours, f"{shown}; this profile's is {application_id}")
     yield _payload(request, claims)
     yield _time(claims, now)
     jti = claims.get("jti")
@@ -194,9 +195,9 @@ def _time(claims: Mapping[str, Any], now: float) -> Check:
         is_good = is_good and isinstance(value, int | float) and not isinstance(value, bool)
     is_good = is_good and now < ends and begins <= now + MAX_AHEAD_SECONDS
     ago = f"{age:.0f} s ago" if age >= 0 else f"{-age:.0f} s ahead"
-    allowed = f"{MAX_AGE_SECONDS} s ago to {MAX_AHEAD_SECONDS} s ahead is fresh"
+    allowed = f"accepted: {MAX_AGE_SECONDS} s ago to {MAX_AHEAD_SECONDS} s ahead"
     return Check(
-        "time", is_good, f"made {datetime.fromtimestamp(issued, UTC):%Y-%m-%dT%H:%M:%SZ}, {ago}; {allowed}"
+        "time", is_good, f"issued {datetime.fromtimestamp(issued, UTC):%Y-%m-%dT%H:%M:%SZ}, {ago}; {allowed}"
     )
 
 

@@ -98,7 +98,7 @@ MUTE_RULE = Rule(
     other="canSpeak",
     forbids=True,
     message="mute and canSpeak contradict each other.",
-    hint='Use one of them; with "canSpeak": [], too, no one hears the leg.',
+    hint='Use one of them; "canSpeak": [] also means that no one hears the leg.',
 )
 
 CONVERSATION = Record(

@@ -134,7 +134,8 @@ def _array(shape: shapes.Array, value: Any, path: Path, found: Findings) -> None
     if not _is(list, shape, value, path, found):
         return
     if len(value) < shape.least or (shape.most is not None and len(value) > shape.most):
-        found.error(path, f"This array has {len(value) or 'no'} items.", f"Write {shape.right}.")
+        items = f"{len(value) or 'no'} item{'s' * (len(value) != 1)}"
+        found.error(path, f"This array has {items}.", f"Write {shape.right}.")
     for index, item in enumerate(value):
         check(shape.item, item, (*path, index), found)
 
