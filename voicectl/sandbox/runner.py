@@ -121,7 +121,7 @@ def _all_descriptors() -> Iterator[None]:
 def _listening(host: str, port: int) -> Iterator[list[socket.socket]]:
     """Open the socket of the base URL, and one socket for each region. If one cannot be opened, close all of them."""
     if host not in LOOPBACK:
-        raise ValueError(f"{host!r} is not a loopback address: {' or '.join(LOOPBACK)}")
+        raise ValueError(f"{host!r} is not a loopback address; use {' or '.join(LOOPBACK)}")
     ports = range(port, port + 1 + len(Region)) if port else [0] * (1 + len(Region))
     with ExitStack() as opened:
         yield [opened.enter_context(_listen(host, each)) for each in ports]

@@ -66,7 +66,7 @@ class Front:
         if _LOOPBACK.fullmatch(Headers(scope=scope).get("host", "")):
             await self._serve(scope, receive, stamped)
         else:
-            problem = gateway(403, "The Host header names no loopback address.")
+            problem = gateway(403, "The Host header is not a loopback address.")
             await refusal(problem, trace_id)(scope, receive, stamped)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:

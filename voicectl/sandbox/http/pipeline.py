@@ -122,12 +122,12 @@ async def _body(request: Request) -> Any:
 
 def _refuse_by(fault: Fault) -> None:
     if fault.what is FaultType.STATUS and fault.code is not None:
-        raise gateway(fault.code, "A fault of this sandbox answers so.")
+        raise gateway(fault.code, "This error comes from a fault that was added to this sandbox.")
     if fault.what is FaultType.KEY_REVOKED:
         raise gateway(401, "The token is not signed with the application's private key.")
     if fault.what is FaultType.RATE_LIMIT:
         headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
-        raise gateway(429, "A fault of this sandbox answers so.", headers=headers)
+        raise gateway(429, "This error comes from a fault that was added to this sandbox.", headers=headers)
 
 
 def _count(sandbox: Sandbox, operation: Operation) -> None:

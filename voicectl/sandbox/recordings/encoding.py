@@ -76,7 +76,7 @@ def write(
         _write_wav(path, make(), channels, frames)
         return
     if library is None:
-        raise ValueError(f"{wanted} needs the module soundfile")
+        raise ValueError(f"{wanted} recordings need the Python package soundfile")
     try:
         if wanted is Format.MP3:
             # The encoder writes no file for a sound without samples, so give it one frame.

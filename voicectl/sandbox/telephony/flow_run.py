@@ -340,7 +340,7 @@ class FlowRun:
         if self._leg.flow.given[1] <= MAX_FLOWS:
             self.go_on()
             return
-        self._base.send_error(self._leg.uuid, f"{MAX_FLOWS} NCCOs ran at one moment")
+        self._base.send_error(self._leg.uuid, f"more than {MAX_FLOWS} NCCOs were given at the same moment")
         self._calls.finish(self._leg)
 
     def _go_on_in(self, seconds: float) -> None:

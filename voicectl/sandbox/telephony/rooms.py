@@ -164,11 +164,13 @@ class Rooms:
         target = self._base.conversations.get(move.conversation_uuid)
         place = leg.application_id, leg.region
         if target is None or target is left or (target.application_id, target.region) != place:
-            self._base.send_error(leg.uuid, f"transfer: no conversation {move.conversation_uuid} to go to")
+            self._base.send_error(
+                leg.uuid, f"transfer: there is no other conversation {move.conversation_uuid} to move to"
+            )
             return False
         if len(target.legs) + len(left.legs) > MAX_LEGS:
             self._base.send_error(
-                leg.uuid, f"transfer: {move.conversation_uuid} holds {MAX_LEGS} legs at most"
+                leg.uuid, f"transfer: {move.conversation_uuid} can hold at most {MAX_LEGS} legs"
             )
             return False
         seat = Seat(can_hear=move.can_hear, can_speak=move.can_speak, is_guest=True)
