@@ -394,7 +394,7 @@ def test_who_comes_meanwhile_is_ended_too(tmp_path: Path, application: Applicati
         )
 
     assert (ran.exit_code, done(ran)) == (0, LEGS[:5])
-    assert f"hangup 2 legs more:\n  {LEGS[2]}" in ran.stderr
+    assert f"hangup another 2 legs:\n  {LEGS[2]}" in ran.stderr
 
 
 @pytest.mark.parametrize("verb", ["hangup", "mute"])
@@ -409,7 +409,7 @@ def test_who_comes_counts_against_the_bound(tmp_path: Path, application: Applica
         ran = machine(tmp_path, application, server.url)(f"{verb} --all --yes --max 3 -o json")
 
     assert (ran.exit_code, done(ran)) == (10, LEGS[:3])
-    assert "1 leg more" in ran.error["message"]
+    assert f"{verb} would act on another 1 leg, " in ran.error["message"]
     assert changes(server) == LEGS[:3]
 
 
@@ -734,7 +734,7 @@ def test_a_hold_of_nobody_yet_needs_consent_as_well(voicectl: Room) -> None:
     options = f"mute --conversation room --except {leg} --hold 10s"
 
     assert voicectl(options).exit_code == 9
-    assert "0 legs, and any that match within 10s" in voicectl(options).stderr
+    assert "0 legs, and any others that match in the next 10s" in voicectl(options).stderr
     assert voicectl(f"{options} --yes -o json").json == []
 
 
@@ -781,7 +781,7 @@ def test_undo_of_legs_that_are_named_leaves_the_others_and_those_of_others(voice
 
     assert ran.exit_code == 0
     assert ran.json == [{"uuid": one, "action": "unearmuff", "outcome": "done"}]
-    assert f"{theirs} was not earmuffed from here" in ran.stderr
+    assert f"{theirs} was not earmuffed by voicectl on this machine" in ran.stderr
     assert not is_heard(voicectl, one, two, "1")
     assert voicectl("earmuff --undo --match-to '*2' --yes -o json").json[0]["uuid"] == two
     assert is_heard(voicectl, one, two, "2")
@@ -804,7 +804,7 @@ def test_a_mute_whose_answer_was_lost_is_told_and_left(tmp_path: Path, applicati
         ran = room("mute --undo --yes -o json")
 
     assert (ran.exit_code, ran.json) == (0, [])
-    assert ran.stderr.count(f"{LEGS[0]} may or may not have been muted from here") == 1
+    assert ran.stderr.count(f"{LEGS[0]} may or may not have been muted by voicectl on this machine") == 1
 
 
 @pytest.mark.parametrize("uuid", ["aa6bec1f5c4a4bdc95aee8a4c1b7a1f0"])

@@ -78,7 +78,7 @@ def error(
             hint = (
                 "The account is not allowed to do this: ask its owner, or Vonage support with the trace id."
             )
-            return said.error(AuthError, f"{host} refused the credentials: {said}.", hint)
+            return said.error(AuthError, f"{host} denied the request: {said}.", hint)
         case 404:
             hint = request.if_absent or (
                 "The leg may be over, in another region, or another application's. Look for it:"

@@ -161,7 +161,7 @@ def _output_failed(app: App, exc: OSError) -> int:
     """
     has_left = isinstance(exc, BrokenPipeError)
     for uuid in app.changed_ids:
-        remark(f"done, but could not be written to standard output: {uuid}")
+        remark(f"done, but the result could not be written to standard output: {uuid}")
     if not has_left and not app.changed_ids:
         remark(f"{PROGRAM}: {exc.strerror or exc}")
     if sys.stdout is not None:  # otherwise the interpreter would try again at exit, and fail

@@ -76,9 +76,9 @@ class Consent:
             return
         if not self._terminal.can_ask:
             raise GuardError(
-                "Acting on a selection needs confirmation, and this is not a terminal."
+                "Acting on selected legs needs confirmation, but standard input or standard error is not a terminal."
                 if is_selected
-                else "Acting on a list needs confirmation, and standard input is the list.",
+                else "Acting on a list needs confirmation, but standard input is in use for the list.",
                 hint="Add --yes.",
             )
         if self._terminal.ask("Continue? [y/N]").lower() not in ("y", "yes"):

@@ -282,7 +282,10 @@ class App:
 
         url = self._store_url(store)
         if url is None and (store or self.environ.get("VOICECTL_STORE")):
-            remark("rehearsal: events are stored on this machine, not in the configured store")
+            remark(
+                "rehearsal: VOICECTL_SANDBOX is set, so events are stored on this machine, not in the configured"
+                " store"
+            )
         found = open_events(url, self.state_directory, self.target.application_id)
         self.closing.callback(found.close)
         for warning in found.warnings:
@@ -377,7 +380,10 @@ class App:
         from voicectl.loopback import is_loopback
 
         if self.target.is_rehearsal and not is_loopback(urlsplit(url).hostname or ""):
-            raise GuardError("A rehearsal cannot reach other hosts.", hint="Use a URL of this machine.")
+            raise GuardError(
+                "VOICECTL_SANDBOX is set, so requests can be sent only to this machine.",
+                hint="Use a loopback URL, such as http://127.0.0.1:PORT/PATH.",
+            )
 
     @cached_property
     def history(self) -> History | None:

@@ -63,7 +63,7 @@ def check_ncco(terminal: Terminal, flow: Ncco) -> None:
     """
     from voicectl.voice.ncco.lint import lint  # noqa: PLC0415 (only if an NCCO is sent)
 
-    _refuse(terminal, "The NCCO of these options", ((finding, "") for finding in lint(flow)))
+    _refuse(terminal, "The NCCO built from these options", ((finding, "") for finding in lint(flow)))
 
 
 def _refuse(terminal: Terminal, where: str, findings: Iterable[tuple[Finding, str]]) -> None:
@@ -95,4 +95,6 @@ def _remark_lines(lines: list[str], what: str) -> None:
     for line in lines[:MAX_LINES]:
         remark(line)
     if len(lines) > MAX_LINES:
-        remark(f"... and {len(lines) - MAX_LINES} more {what}: run voicectl ncco lint.")
+        remark(
+            f"... and {len(lines) - MAX_LINES} more {what}. To see all, check the NCCO with voicectl ncco lint."
+        )

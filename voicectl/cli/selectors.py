@@ -105,7 +105,8 @@ class Selectors:
         for option, glob in (("--match-to", self.match_to), ("--match-from", self.match_from)):
             if glob is not None and not glob.strip():
                 raise InputError(
-                    f"{option} is empty.", hint="Write a pattern such as '4477*'. Is a variable unset?"
+                    f"{option} is empty.",
+                    hint="Write a pattern such as '4477*'. If you used a shell variable, check that it is set.",
                 )
         return Selection(
             older_than=None if self.older_than is None else times.duration(self.older_than),
@@ -205,7 +206,7 @@ def hold_selected(
             map(_line, found),
             limit=limit,
             is_selected=True,
-            besides=f", and any that match within {duration}",
+            besides=f", and any others that match in the next {duration}",
         )
         app.consent.announce()
         left_to_do: dict[str, None] = {}
@@ -232,7 +233,7 @@ def hold_selected(
             if several.done:
                 undo = shlex.join(["voicectl", operation.name, "--undo", *selectors.narrowing])
                 past = operation.name + ("d" if operation.name.endswith("e") else "ed")
-                remark(f"Still {past}: {_count(several.done)}. To undo it: {undo}")
+                remark(f"Still {past}: {_count(several.done)}. To undo this: {undo}")
 
 
 @dataclass(slots=True)
@@ -271,13 +272,13 @@ class _Matching:
         if len(self.seen) + len(found) > limit:
             several.report(
                 GuardError(
-                    f"{_count(found)} more to {action}, but --max is {limit} in all.",
-                    hint="They were left alone. Run the command again with a larger --max.",
+                    f"{action} would act on another {_count(found)}, but --max is {limit} in total.",
+                    hint="They were left unchanged. Run the command again with a larger --max.",
                 )
             )
             return False
         if found and is_shown:
-            remark(f"{action} {_count(found)} more:")
+            remark(f"{action} another {_count(found)}:")
             for call in found:
                 remark(f"  {_line(call)}")
         return True

@@ -301,7 +301,7 @@ def test_a_change_that_cannot_be_printed_is_told_elsewhere(voicectl: Room, how: 
 
     assert ran.exit_code == 1
     application_id = kept(voicectl)["id"]
-    assert f"done, but could not be written to standard output: {application_id}" in ran.stderr
+    assert f"done, but the result could not be written to standard output: {application_id}" in ran.stderr
 
 
 def test_a_terminal_is_told_on_whom_it_acts(voicectl: Room) -> None:

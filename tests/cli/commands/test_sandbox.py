@@ -219,7 +219,7 @@ def test_ring_says_where_a_call_goes_that_nobody_answers(party: Room) -> None:
         "sandbox ring --to 442079460000 --ncco - -q", stdin='[{"action":"talk","text":"Welcome"}]'
     )
 
-    assert "the room lobby" in rung.stderr
+    assert "the room 'lobby'" in rung.stderr
     assert "app urls --answer" in rung.stderr
     assert "lobby" not in with_flow.stderr
 

@@ -297,13 +297,13 @@ def test_what_is_remarked_does_not_break_the_table(tmp_path: Path, application: 
         state.mkdir(parents=True)
         (state / "journal.db").write_bytes(b"no database at all, but long enough" * 40)
         with Tty(room, "watch") as tty:
-            shown = tty.until("going on without the journal")
+            shown = tty.until("continuing without the journal")
             assert tty.is_alternate
             assert shown.splitlines()[0].startswith("1 live leg")
             tty.type(CTRL_C)
             assert tty.end() == 130
     assert_is_given_back(tty)
-    assert "going on without the journal" in tty.text
+    assert "continuing without the journal" in tty.text
 
 
 def test_a_thousand_legs_are_shown(tmp_path: Path, application: Application) -> None:

@@ -154,8 +154,8 @@ def create(
     app = current(ctx)
     if idempotency_key is not None and (len(to) != 1 or no_journal or not idempotency_key.strip()):
         raise InputError(
-            "--idempotency-key needs a key, the journal and exactly one --to.",
-            hint="Give a key and one --to.",
+            "--idempotency-key needs a key that is not blank, the journal, and exactly one --to.",
+            hint="Give a key and one --to, and leave out --no-journal.",
         )
     voice = {"language": language, "style": style, "premium": premium or None}
     flow = _flow(app, talk, stream, join, voice, ncco_file, is_linted=not no_lint)
@@ -241,7 +241,9 @@ def _flow(
 
 def _method(option: str, value: str | None, url: str | None) -> str | None:
     if value is not None and (value.upper() not in ("GET", "POST") or url is None):
-        raise InputError(f"{option} must be GET or POST, and needs its URL option.")
+        raise InputError(
+            f"{option} must be GET or POST, and can only be used with the URL option it belongs to."
+        )
     return value and value.upper()
 
 
@@ -375,7 +377,7 @@ def _place(
         except VoicectlError as exc:
             if len(orders) == 1 or stops_all(exc):
                 raise
-            app.report(exc, f"to {order.label}")
+            app.report(exc, f"call to {order.label}")
             statuses.append(errors.exit_status(exc))
 
 
@@ -406,7 +408,7 @@ def _wait(app: App, placed: dict[str, dict[str, Any]], waiting: _Waiting, status
             for uuid in placed:
                 _hang_up(app, uuid, note)
         elif isinstance(exc, Interrupted):
-            remark(f"The call goes on. To end it: voicectl hangup {' '.join(placed)}")
+            remark(f"The call continues. To end it: voicectl hangup {' '.join(placed)}")
         if isinstance(exc, Interrupted) or not statuses:
             raise
         app.report(exc)

@@ -259,7 +259,7 @@ class _MoveOperation(LegOperation):
                 raise
             if not has_become:
                 raise GuardError(
-                    f"The room {self._room} exists by now, so {id_} cannot become it.",
+                    f"A room named {self._room} has been created in the meantime, so {id_} cannot be renamed to it.",
                     hint="Its legs were not moved. Run the command again to move them one by one.",
                 )
             self._has_become = True
@@ -269,10 +269,14 @@ class _MoveOperation(LegOperation):
     def _why_apart(self, fault: ApiError | TransportError | None, *, may_become: bool) -> str:
         """Return the reason why legs that a ``connect`` joined are moved one by one."""
         if not self._is_plain:
-            return "options are set for each leg that enters"
+            return "the given options must be set on each leg separately"
         if fault is not None:
             return f"their conversation cannot be read ({fault.message.rstrip('.')})"
-        return "only one conversation can become the room" if may_become else f"{self._room} already exists"
+        return (
+            "only one conversation can be renamed to the room"
+            if may_become
+            else f"{self._room} already exists"
+        )
 
     def _surroundings(self, uuid: str) -> moving.Surroundings:
         app = self.app
@@ -281,7 +285,7 @@ class _MoveOperation(LegOperation):
     def _look(self, uuid: str) -> None:
         """Warn of the leg that the leg *uuid* leaves behind, if any. If the check fails, the move goes on."""
         if self._is_blind:
-            remark(f"The partners of {uuid} were not checked: the API did not answer the last check.")
+            remark(f"The partners of {uuid} were not checked: the API did not answer the previous check.")
             return
         try:
             around = self._surroundings(uuid)
@@ -299,8 +303,8 @@ class _MoveOperation(LegOperation):
             self._calls[alone.uuid] = alone
             self._left.append(alone.uuid)
             remark(
-                f"warning: {moving.label(alone)} is joined to {moving.label(around.call)} by a connect, and the"
-                " platform ends its call when that leg leaves: --with-partners moves both"
+                f"warning: {moving.label(alone)} and {moving.label(around.call)} are joined by a connect action: when"
+                " the second leg leaves, the platform ends the call of the first. To move both, use --with-partners"
             )
 
     def _follow(self, several: Targets) -> None:
@@ -313,14 +317,14 @@ class _MoveOperation(LegOperation):
             if each.place is moving.Place.ROOM:
                 continue
             if each.place is moving.Place.ELSEWHERE and not self._arrivals.has_name(each):
-                remark(f"{uuid} {each}; it cannot be checked that this is {self._room}")
+                remark(f"{uuid} {each}; voicectl cannot check whether this is {self._room}")
                 continue
             faults[uuid] = self._fault(uuid, each)
         rooms = self._arrivals.rooms(found.values())
         if len(rooms) > 1:
             remark(
-                f"warning: the legs are not together: {self._room} is {' and '.join(rooms)}. Rooms of the same"
-                " name in different regions are separate, and legs in one do not hear legs in the other"
+                f"warning: the legs moved to {self._room} are in separate conversations: {' and '.join(rooms)}. Rooms"
+                " with the same name in different regions are separate, and legs in one cannot hear legs in the other"
             )
             for uuid, each in found.items():
                 remark(f"  {self._name(uuid)} is in {each.conversation_uuid or 'no conversation'}")

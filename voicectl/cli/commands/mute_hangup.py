@@ -179,11 +179,11 @@ class _HangUpAfterTalk(_HangUp):
         except DryRun as dry:
             app.consent.show_request(dry)
         except OutcomeUnknown as exc:
-            exc.hint = "The text was not sent again. The leg is hung up after the time that the text takes."
-            several.report(exc, f"{uuid}: saying the text")
+            exc.hint = "The text was not sent again. The leg will be hung up after the time needed to say it."
+            several.report(exc, f"saying the text on {uuid}")
         except VoicectlError as exc:
             if not _says_not_answered(exc):
-                several.report(exc, f"{uuid}: saying the text")
+                several.report(exc, f"saying the text on {uuid}")
             remark(f"{uuid} is not connected and cannot hear the text. It is hung up at once.")
             return False
         else:
@@ -200,7 +200,8 @@ def _keep(
         other = "--undo" if hold_options.undo else "LEG"
         raise InputError(
             f"--hold cannot be used with {other}.",
-            hint="It applies to legs that join: --conversation ROOM --hold 10m",
+            hint="It also acts on legs that join later, so select legs instead of naming them: --conversation ROOM"
+            " --hold 10m",
         )
     if hold_options.undo:
         undoing = _Undoing(app, action, is_selected=not legs)
@@ -278,7 +279,7 @@ class _Undoing(_Modifying):
     def _leave(self, uuid: str) -> None:
         is_unknown = self._marks.get(hyphenated(uuid), False) is None
         why = "may or may not have been {} (the reply was lost)" if is_unknown else "was not {}"
-        remark(f"{uuid} {why.format(self._past + ' from here')}: it is left as it is.")
+        remark(f"{uuid} {why.format(self._past + ' by voicectl on this machine')}, so it was left unchanged.")
 
 
 def _says_not_answered(exc: VoicectlError) -> bool:

@@ -315,7 +315,8 @@ def _read_secret(terminal: Terminal, file: str | None, what: str, *, lines: int 
     found = [line.strip() for line in content.decode("ascii", "replace").splitlines() if line.strip()]
     if not 0 < len(found) <= lines or not all(each.isascii() and each.isprintable() for each in found):
         raise ConfigError(
-            f"The {what} is empty, or not a line of text.", hint="Put nothing else into the file."
+            f"The {what} is empty, has too many lines, or is not ASCII text.",
+            hint=f"Put only the {what} into the file.",
         )
     return "\n".join(found)
 

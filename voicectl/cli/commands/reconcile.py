@@ -61,7 +61,8 @@ def reconcile(
         return
     if (assume is None) != (reason is None):
         raise InputError(
-            "--assume and --reason go together.", hint="Give both; the journal keeps the reason."
+            "--assume and --reason must be used together.",
+            hint="Give both; the reason is kept in the journal.",
         )
     if assume is not None and hangup:
         raise InputError("--assume and --hangup contradict each other.", hint="Give one of them.")

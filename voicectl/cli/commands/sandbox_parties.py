@@ -96,7 +96,8 @@ def ring(
     _act(app, "/sandbox/ring", given(**body))
     if ncco_file is None and app.control.identity().get("answer_url") is None:
         remark(
-            "The application has no answer_url, so the call joins the room lobby: 'app urls --answer' sets one."
+            "The application has no answer_url, so the call joins the room 'lobby'. To set one: voicectl app urls"
+            " --answer URL"
         )
 
 
@@ -210,7 +211,11 @@ def _of_leg(entries: list[dict[str, Any]], leg: str) -> list[dict[str, Any]]:
     uuids = {str(entry["uuid"]): None for entry in entries if entry.get("uuid")}
     found = [uuid for uuid in uuids if uuid.startswith(leg)] if len(leg) >= SHORTEST_PREFIX else []
     if len(found) != 1:
-        counted = f"{len(found)} legs in the log begin" if found else "No leg in the log begins"
+        counted = (
+            f"{len(found)} legs in the log have an id that begins"
+            if found
+            else "No leg in the log has an id that begins"
+        )
         raise LegError(
             f"{counted} with {leg}.",
             hint=f"Legs in the log: {', '.join((found or list(uuids))[-10:]) or 'none'}",

@@ -139,7 +139,7 @@ def _showing(out: Writer, say: Say, warn: Warnings) -> Iterator[Callable[[Stored
     finally:
         is_done = outlet.close(SHOWING_SECONDS)
         if outlet.dropped:
-            say(f"{outlet.dropped} events were stored but not shown. To list them: voicectl webhook list")
+            say(f"Events stored but not shown: {outlet.dropped}. To list them: voicectl webhook list")
         if not is_done:
             sys.stdout = None  # further writes would block as well
 

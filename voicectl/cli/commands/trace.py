@@ -193,7 +193,7 @@ def _check_new(path: Path) -> None:
 
 
 def _there(path: Path) -> InputError:
-    return InputError(f"{path} already exists, and is not replaced.", hint="Name a new file.")
+    return InputError(f"{path} already exists and was not replaced.", hint="Give the name of a new file.")
 
 
 def _write_svg(path: Path, found: Ladder, title: str, *, is_dry: bool) -> None:
@@ -205,7 +205,7 @@ def _write_svg(path: Path, found: Ladder, title: str, *, is_dry: bool) -> None:
     from voicectl.cli.output import ladder_svg  # noqa: PLC0415 (for this option only)
 
     if is_dry:
-        remark(f"{path} is not written, because of --dry-run.")
+        remark(f"{path} was not written, because of --dry-run.")
         return
     content = ladder_svg.draw(found, title)
     try:

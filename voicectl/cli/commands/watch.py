@@ -182,7 +182,7 @@ def _births(directory: Path, journal: Callable[[], Journal]) -> Callable[[str], 
             intents = [journal().by_leg(name) for name in forms(uuid) if is_usable]
         except JournalError as exc:
             is_usable = False
-            remark(f"warning: going on without the journal: {exc.message}")
+            remark(f"warning: continuing without the journal: {exc.message}")
             return None
         return next((intent.asked_at for intent in intents if intent is not None), None)
 

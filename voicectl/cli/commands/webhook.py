@@ -122,7 +122,7 @@ def tail(
                 query = replace(query, after=shown)
                 if not is_reported:
                     remark(
-                        f"{exc.message} Waiting for the store; events that it takes meanwhile are shown later."
+                        f"{exc.message} Waiting for the store; events stored in the meantime will be shown later."
                     )
                 is_reported = True
                 app.clock.sleep(WAIT_SECONDS)
@@ -180,7 +180,7 @@ def replay(
         for stored in chosen:
             app.terminal.write(replayer.curl(stored.arrival) + "\n")
         if sign:
-            remark("Signatures are not shown: a fresh token is a secret.")
+            remark("Signatures are not shown, because a valid token must be kept secret.")
         return
     statuses: list[int] = []
     count = 0
@@ -232,7 +232,7 @@ def purge(
         else:
             count = kept.purge(until)
         if not app.options.dry_run and (aside := app.spool(store).purge(until)):
-            remark(f"{aside} spool files with events were deleted too.")
+            remark(f"Files with events waiting for the store were deleted too: {aside}")
         outcome = "counted" if app.options.dry_run else "deleted"
         out.add({"before": times.utc(until), "events": count, "outcome": outcome})
 
