@@ -132,10 +132,7 @@ def _is_text(word: str) -> bool:
 
 
 def _has_json_errors(app: App, argv: Sequence[str]) -> bool:
-    """Return True if errors should be written as JSON.
-
-    If the options have not been parsed yet, the output option is looked for in *argv*.
-    """
+    """Return True if errors should be written as JSON, also if the options have not been parsed yet."""
     if app.options.output is not None:
         return app.terminal.has_json_errors
     return re.search(r"(?:^|\0)(?:-o[\0=]?|--output[\0=])jsonl?(?:\0|$)", "\0".join(argv)) is not None

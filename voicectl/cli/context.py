@@ -1,7 +1,6 @@
 """The parts of a running command, each created on first use.
 
-Deferred imports belong in this file. With them, ``--help`` does not load HTTP, cryptography or rich, and ``dtmf``
-does not load SQLite.
+Deferred imports belong in this file: ``--help`` loads no HTTP, cryptography or rich, and ``dtmf`` no SQLite.
 """
 
 from __future__ import annotations
@@ -48,10 +47,7 @@ if TYPE_CHECKING:
     from voicectl.voice.call import Call
 
 ANY_ACCOUNT = "voicectl"
-"""The API key that a token contains if the account of its signature secret is unknown.
-
-A receiver that does not know the account either accepts any API key.
-"""
+"""The API key in a token if the account of its signature secret is unknown; such receivers accept any."""
 
 
 class App:
@@ -387,10 +383,7 @@ class App:
 
     @cached_property
     def history(self) -> History | None:
-        """The history of legs in stored events, or None if there is no store.
-
-        The store is opened when the history is first used.
-        """
+        """The history of legs in stored events, opened on first use; None if there is no store."""
         if not self._has_events:
             return None
         from voicectl.core.history import History

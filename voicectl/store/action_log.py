@@ -152,10 +152,7 @@ class ActionLog:
                 yield from _notes(content, wanted)
 
     def _begin_anew(self, handle: int) -> None:
-        """Rotate the log, unless another process has just done so.
-
-        Other processes that have the old file open still write to that file.
-        """
+        """Rotate the log, unless another process has just done so; others may still write to the old file."""
         fcntl.flock(handle, fcntl.LOCK_EX)
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(handle), self._path.stat()):
@@ -168,10 +165,7 @@ def _notes(content: bytes, wanted: bytes) -> Iterator[Note]:
 
 
 def _tail(path: Path, size: int) -> bytes:
-    """Return the last *size* bytes of a file, or no bytes if the file cannot be read.
-
-    The first line may be incomplete.
-    """
+    """Return the last *size* bytes of a file, whose first line may be incomplete, or no bytes."""
     with suppress(OSError), path.open("rb") as file:
         file.seek(max(os.fstat(file.fileno()).st_size - size, 0))
         return file.read(size)

@@ -40,10 +40,7 @@ class RecentStatus(NamedTuple):
 
 
 def recent_calls(directory: Path, since: float) -> list[RecentCall]:
-    """Return the calls in the journal in *directory* that were requested after *since*, newest first.
-
-    Calls without a known id are left out.
-    """
+    """Return the calls with known ids that were requested after *since*, newest first, from the journal."""
     query = (
         'SELECT uuid, "to", coalesce("from", \'\'), asked_at FROM calls WHERE uuid IS NOT NULL AND asked_at >= ?'
         " ORDER BY rowid DESC LIMIT ?"

@@ -186,10 +186,7 @@ def _start(fields: dict[str, Any], received: float) -> float:
 
 
 def _checked(pattern: str, value: object) -> str | None:
-    """Return *value* in lower case if it matches *pattern*, or None if it does not.
-
-    A prefix ``CON-`` stays in upper case.
-    """
+    """Return *value* in lower case (but for ``CON-``) if it matches *pattern*, or None."""
     if not isinstance(value, str):
         return None
     text = value.lower()

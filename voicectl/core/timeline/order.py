@@ -2,34 +2,28 @@
 
 # How a trace is ordered
 #
-# Two clocks are involved: the platform's (events, records) and this machine's (journal, action log). The clocks
-# differ. An event may have no time of its own, only the time of its receipt. So cause and effect count more than the
-# clocks.
+# The platform's clock (events, records) and this machine's (journal, action log) differ, and an event may have only
+# the time of its receipt. So cause and effect count more than the clocks.
 #
-# 1. Merging (_collapsed). Reports of the same thing have the same place (sort, leg, identity) and are merged. The
-#    API's record of a status is merged with the event of that status, and a "create" of the action log with the
-#    journal's.
+# 1. Merging (_collapsed). Reports of the same thing have the same place (sort, leg, identity) and are merged: the
+#    API's record of a status with the event of it, a "create" of the action log with the journal's.
 # 2. The offset (_clock_ahead). Cause and effect limit the offset between the clocks: a call is asked for before its
 #    first verified report, an action is noted at most NOTED_SECONDS after its effect, and a leg begins before an
-#    action on it succeeds. An offset is assumed only if these limits require it and it exceeds
-#    CLOCK_DIFFERENCE_SECONDS. The offset is reported as a gap.
-# 3. Times (_ordered). Each entry gets the time of its own clock. If that is this machine's clock, the offset is
-#    subtracted. Then each cause that is later than its effect is moved back to the effect's time. An effect is never
-#    moved forward. The rules are:
+#    action on it succeeds. An offset that these limits require is assumed, and reported as a gap, if it is large.
+# 3. Times (_ordered). Each entry gets the time of its own clock, less the offset for this machine's. Then each cause
+#    that is later than its effect is moved back to the effect's time; an effect is never moved forward:
 #      - a status is no later than any status of the same leg with a higher rank;
 #      - an action is no later than its effect (_EFFECTS), paired in order (_paired);
 #      - the first statuses of a leg are no later than the first successful action on it;
 #      - the request for a call is no later than anything that happened to its leg.
-# 4. Sorting by (time, level, key). Entries of the same time are sorted by level, so that causes come before effects:
-#    request, outcome of the request, statuses up to ringing, actions, statuses up to the detection of a machine,
-#    other events, final statuses. Entries without any time come last. An entry whose time was changed is marked as
-#    reordered.
+# 4. Sorting by (time, level, key). Levels put causes before effects at equal times: request, outcome of the request,
+#    statuses up to ringing, actions, statuses up to the detection of a machine, other events, final statuses. Entries
+#    without a time come last. An entry whose time was changed is marked as reordered.
 # 5. Gaps. In the ordered sequence of each leg, these gaps are found: statuses that the sequence implies but does not
 #    contain, moves between conversations that nothing explains, missing ends, and actions in doubt.
 #
-# Invariant: the result depends only on the set of reports, not on the order in which they were read. Therefore every
-# choice among equal entries is made by Happening.key, which is a total order, and the input is sorted by this key
-# before merging.
+# Invariant: the result depends only on the set of reports, not on the order in which they were read. Therefore
+# Happening.key, a total order, sorts the input before merging and decides among equal entries.
 
 from __future__ import annotations
 
@@ -105,11 +99,7 @@ class Gap:
 
 
 class Step(NamedTuple):
-    """One line of a trace.
-
-    Attributes:
-        is_reordered: True if the step's place differs from the one that its own clock gives it.
-    """
+    """One line of a trace, which is reordered if its own clock would give it another place."""
 
     happening: Happening
     is_reordered: bool

@@ -171,10 +171,7 @@ class Board:
         return None if leg is None else leg.sight
 
     def is_closed(self, uuid: str) -> bool:
-        """Return True if the API reports the end of a leg, or has no record of the leg.
-
-        No further news of such a leg is expected.
-        """
+        """Return True if no news of a leg is expected: it has ended, or the API has no record of it."""
         leg = self._legs.get(leg_key(uuid))
         if leg is None or leg.sight is None:
             return False

@@ -67,10 +67,7 @@ class Frame:
 
 
 def age_text(seconds: float, *, is_exact: bool) -> str:
-    """Format an age in at most five characters, such as ``12s``, ``3m``, ``2h`` or ``4d``.
-
-    An age that is not exact begins with ``>``, as in ``>3m``.
-    """
+    """Format an age, such as ``12s``, ``3m``, ``2h`` or ``4d``; ``>3m`` is one that may be higher."""
     units = (86_400, "d"), (3600, "h"), (60, "m")
     size, unit = next((each for each in units if seconds >= each[0]), (1, "s"))
     shown = f"{min(int(seconds // size), 999)}{unit}"

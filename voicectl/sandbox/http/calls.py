@@ -54,10 +54,7 @@ def _may_read(sandbox: Sandbox, request: Request, leg: Leg) -> bool:
 
 
 def _changeable(sandbox: Sandbox, request: Request) -> Leg:
-    """Return the leg to change.
-
-    A leg younger than the settling time is refused, as the platform refuses a new leg.
-    """
+    """Return the leg to change, or refuse one younger than the settling time, as the platform does."""
     leg = _leg(sandbox, request)
     if not leg.is_over and sandbox.exchange.now - leg.created < sandbox.options.settle * 1000:
         raise wrong_state()

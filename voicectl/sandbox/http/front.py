@@ -87,10 +87,7 @@ class DropConnection(Response):
         self._connections = sandbox.connections
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 (nothing is sent)
-        """Close the connection, and wait until it is closed.
-
-        If this method returned earlier, the server would send an answer.
-        """
+        """Close the connection and wait until it is closed, or the server would still send an answer."""
         connection = self._connections.get((scope["client"], scope["server"]))
         if connection is not None:  # None if the client closed it first
             connection.close()

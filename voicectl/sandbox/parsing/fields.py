@@ -171,10 +171,7 @@ class Fields:
         return default
 
     def level(self) -> None:
-        """Check that ``level`` is between -1 and 1.
-
-        The value may be a number or a text, because the platform's own clients send both.
-        """
+        """Check that ``level`` is from -1 to 1: a number or a text, since the platform's clients send both."""
         value = self._number("level", _NUMBER, is_lenient=True)
         if value is not None and not -1 <= value <= 1:
             self.refuse("level", "Must be between -1 and 1")

@@ -81,10 +81,7 @@ def read_talk(fields: Fields) -> Prompt:
 
 
 def read_stream(fields: Fields, url: str) -> Prompt:
-    """Read the options of ``stream``.
-
-    *url* is the name of the field with the URL: ``streamUrl`` in an NCCO, or ``stream_url`` in REST.
-    """
+    """Read the options of ``stream``; *url* names the field with the URL, which differs in REST."""
     source = fields.url(url, required=True) or ""
     fields.level()
     return audio(source, loop=_loop(fields), options=fields.given(*_AUDIO_OPTIONS))

@@ -74,10 +74,7 @@ class Feed:
 
     @property
     def has_sound(self) -> bool:
-        """True if the next messages contain more than silence.
-
-        :meth:`take` is slow in this case, so call it from a thread.
-        """
+        """True if the next messages contain more than silence; then call the slow :meth:`take` from a thread."""
         heard = self._leg.audio.heard
         self._on += heard[self._seen :]
         self._seen = len(heard)
@@ -227,10 +224,7 @@ class Playout:
             self._quiet_since = self._position
 
     def _may_go_on(self, heard: Heard, now: int) -> bool:
-        """Return True if the sound can continue.
-
-        The sound ends if it was cut, if it reaches the maximum length, or if its listeners have changed.
-        """
+        """Return True unless the sound was cut, is too long, or has other listeners now."""
         return (
             heard.is_on(now) and now - heard.at < LONGEST_UTTERANCE_MS and self._audience == self._listeners()
         )

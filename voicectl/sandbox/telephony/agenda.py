@@ -34,10 +34,7 @@ class Agenda:
         self._count = itertools.count()
 
     def after(self, seconds: float, do: Callable[[], object]) -> Timer:
-        """Call *do* after *seconds*, which must be 0 or more, and return the timer.
-
-        Timers of the same moment run in the order in which they were set.
-        """
+        """Call *do* after *seconds* (0 or more); timers of the same moment run in the order they were set."""
         timer = Timer(do)
         heapq.heappush(self._heap, (self.now + round(seconds * 1000), next(self._count), timer))
         return timer

@@ -39,10 +39,7 @@ class Media:
         return self._play_to(leg.conversation, [leg], prompt, leg)
 
     def play_instead(self, leg: Leg, sound: Sound, prompt: Prompt | None) -> None:
-        """Play *prompt* to the party of *leg*, in place of the last prompt of the same kind.
-
-        If *prompt* is None, only stop that last prompt.
-        """
+        """Play *prompt* to the party of *leg* in place of the last of its kind, or only stop that if it is None."""
         self.cut(leg.audio.playing.pop(sound, None))
         if prompt is not None:
             leg.audio.playing[sound] = self.play(leg, prompt)

@@ -107,19 +107,13 @@ class Rooms:
         leg.is_joined = True
 
     def mute(self, leg: Leg, *, on: bool) -> None:
-        """Mute *leg* for the others, or unmute it.
-
-        A transfer keeps the setting. Repeating the operation changes nothing.
-        """
+        """Mute *leg* for the others, or unmute it; a transfer keeps the setting."""
         if leg.is_muted is not on:
             leg.is_muted = on
             self._base.note(leg.conversation, f"audio:mute:{'on' if on else 'off'}", leg, rtc_id=leg.uuid)
 
     def earmuff(self, leg: Leg, *, on: bool) -> None:
-        """Stop *leg* from hearing the others, or let it hear them again.
-
-        A transfer keeps the setting. Repeating the operation changes nothing.
-        """
+        """Stop *leg* from hearing the others, or let it hear them again; a transfer keeps the setting."""
         if leg.is_earmuffed is not on:
             leg.is_earmuffed = on
             self._base.note(leg.conversation, f"audio:earmuff:{'on' if on else 'off'}", leg, rtc_id=leg.uuid)

@@ -137,10 +137,7 @@ class WebhookClient:
 
     @cached_property
     def _slots(self) -> asyncio.Semaphore:
-        """A semaphore that limits the requests under way.
-
-        It leaves half of the file descriptors for the sandbox's clients.
-        """
+        """A semaphore that limits open requests, to leave half of the file descriptors for clients."""
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         is_unbounded = soft == resource.RLIM_INFINITY
         return asyncio.Semaphore(SENDS_AT_ONCE if is_unbounded else max(1, min(SENDS_AT_ONCE, soft // 2)))
