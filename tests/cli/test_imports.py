@@ -150,3 +150,14 @@ def test_a_token_is_read_by_pyjwt_and_made_without_it(desk: Room, tmp_path: Path
     token.write_text(desk("jwt create").stdout)
 
     assert "jwt" in loaded(desk, "jwt", "show", str(token))
+
+
+@pytest.mark.parametrize("extra", ["websockets", "soundfile", "numpy", "psycopg"])
+def test_without_an_extra_everything_else_can_be_imported(extra: str) -> None:
+    code = (
+        f"import sys; sys.modules[{extra!r}] = None; import voicectl.sandbox.runner, voicectl.webhook.server"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert ran.returncode == 0, ran.stderr

@@ -9,18 +9,21 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-from websockets.asyncio.client import ClientConnection
 
 from voicectl.sandbox.call_clock import CallClock
 from voicectl.sandbox.log import Log
 from voicectl.sandbox.sockets.audio import FRAME_MS, SoundCache
-from voicectl.sandbox.sockets.websocket import WebSocket
 from voicectl.sandbox.telephony.effects import Open, SendSound
 from voicectl.sandbox.telephony.exchange import Exchange
 from voicectl.sandbox.telephony.sounds import Sound
 from voicectl.sandbox.telephony.state import Leg
+
+if TYPE_CHECKING:  # the extra "websocket" may be missing
+    from websockets.asyncio.client import ClientConnection
+
+    from voicectl.sandbox.sockets.websocket import WebSocket
 
 CONNECT_SECONDS = 5.0
 """Time limit for the handshake, in seconds of the host clock."""
