@@ -134,7 +134,7 @@ class Targets:
         self.lost: OSError | None = None
 
     def legs(self, names: Iterable[str]) -> Iterator[str]:
-        """Yield the id of each leg that *names* stand for, only once, and report names that match no leg."""
+        """Yield the ids of the legs that *names* stand for, each only once, and report names that match none."""
         for name in dict.fromkeys(names):
             try:
                 self._app.interrupts.check()

@@ -79,7 +79,7 @@ class CallAnswers:
                 self._directions.popitem(last=False)
 
     async def respond(self, arrival: Arrival, request: Request) -> Response:
-        """Return the response with the NCCO, and store the request without waiting until it is stored."""
+        """Return the response with the NCCO, and queue the request to be stored in the background."""
         warn = self.settings.warn
         if arrival.jti is not None and not self.tokens.is_first(arrival.jti, arrival.key):
             warn("replayed", REPLAYED)

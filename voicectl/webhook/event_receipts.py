@@ -1,4 +1,4 @@
-"""Acknowledges events after they are stored, or answers them with an NCCO of the user's own app."""
+"""Acknowledges events after they are stored, or answers them with an NCCO from the user's own app."""
 
 from __future__ import annotations
 

@@ -379,7 +379,7 @@ class EventWriter:
             self._call_soon(self._on_kept, [pair for pair in pairs if pair[1].outcome is Outcome.NEW])
 
     def _leave(self, path: Path, exc: Exception) -> None:
-        """Set a file of the spool aside. The next process tries to move it again."""
+        """Set a spool file aside. The next process tries again to move its events to the store."""
         self._unfit.add(path)
         if isinstance(exc, StoreError):
             self._on_trouble(exc.message)

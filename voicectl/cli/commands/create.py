@@ -337,7 +337,7 @@ def _run(
 
 
 def _guarded(app: App, orders: list[CallOrder], *, with_journal: bool) -> CallCreator:
-    """Return the creator of the calls, if the profile allows all of them. A dry run does not write to the journal.
+    """Return a :class:`CallCreator` if the profile allows all of the calls; in a dry run, one without a journal.
 
     Raises:
         GuardError: The profile does not allow all of the calls.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlacedCall:
-    """A call that exists.
+    """A call that has been created on the platform.
 
     Attributes:
         raw: The API's reply, or the call's record if a search found the call.

@@ -1,4 +1,4 @@
-"""Hanging up legs, with repeated attempts, since users hang up when something has gone wrong.
+"""Hanging up legs. Failed attempts are repeated, because a hang-up is often the answer to an emergency.
 
 A message may be spoken first. The legs are then ended after they have heard the message.
 """

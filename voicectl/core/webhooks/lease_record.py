@@ -191,7 +191,7 @@ class Lease:
 
 
 class Moved(InputError):
-    """A webhook is not as the lease recorded it, and does not point to this receiver."""
+    """A webhook no longer matches the record of the lease, and does not point to this receiver."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

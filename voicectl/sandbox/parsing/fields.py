@@ -39,10 +39,10 @@ Choice = TypeVar("Choice", bound=StrEnum)
 
 
 class Invalid(Exception):
-    """A request breaks the rules.
+    """The request is invalid.
 
     Attributes:
-        errors: The errors in the order of reading, each as ``{"name": ..., "reason": ...}``.
+        errors: The errors, in the order in which the fields were read, each as ``{"name": ..., "reason": ...}``.
     """
 
     def __init__(self, errors: list[dict[str, str]]) -> None:
@@ -238,7 +238,7 @@ class Fields:
         return None if value is None else self._url(name, value, schemes or _WEB)
 
     def texts(self, name: str, *, required: bool = False) -> tuple[str, ...] | None:
-        """Return the texts of an array, or None if the field is absent."""
+        """Return the strings in an array field, or None if the field is absent."""
         value = self._get(name, required=required)
         if value is None:
             return None

@@ -75,7 +75,7 @@ class CallControl:
         self._knows_user = knows_user
 
     def place(self, order: Order, conversation: Conversation, *, dialled_by: FlowRun | None = None) -> Leg:
-        """Place the outbound call of *order*, and return its leg.
+        """Place the outbound call that *order* describes, and return its leg.
 
         The party then rings or declines. If the party is a WebSocket, a connection to it is opened.
         """
@@ -206,7 +206,7 @@ class CallControl:
         self.end(leg, refusal.status, detail=refusal.detail, sip_code=refusal.sip_code)
 
     def party_hangs_up(self, leg: Leg) -> None:
-        """End the answered *leg*, whose party hangs up."""
+        """End the answered *leg* because its party hung up."""
         self.end(leg, CallStatus.COMPLETED, disconnected_by="user", sip_code=200)
 
     def end(self, leg: Leg, status: CallStatus, **why: Any) -> None:

@@ -75,7 +75,7 @@ class Calls(Protocol):
     """The part of call control that a run uses."""
 
     def dial(self, caller: Leg, dial: Dial, run: FlowRun) -> Leg | None:
-        """Call a party into the conversation of *caller*, for *run*; return its leg, or None if refused."""
+        """Dial a party into *caller*'s conversation for *run*; return its leg, or None if the call is refused."""
 
     def pick_up_for(self, leg: Leg) -> None:
         """Answer *leg* if it is inbound and still rings."""

@@ -76,7 +76,7 @@ class Media:
         return heard
 
     def end_sound(self, heard: Heard) -> None:
-        """End *heard*, because the party that made it is silent again."""
+        """End the sound *heard*, because the party that made it is silent again."""
         heard.cut(self._base.now)
         leg = self._base.live.get(heard.source)
         if leg is not None:

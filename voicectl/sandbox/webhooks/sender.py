@@ -184,7 +184,7 @@ class Webhooks:
         )
 
     def _complete(self, event: Event) -> None:
-        """Send ``completed`` after the final status of a call that was never answered, if a fault requires this."""
+        """Send ``completed`` after the final status of a call that was never answered, if a fault is set to do so."""
         ended_by = _NEVER_ANSWERED.get(event.fields.get("status", ""))
         if event.kind is not Kind.STATUS or ended_by is None:
             return

@@ -45,7 +45,7 @@ _STYLES = _words("""
     vi-VN:3 cy-GB:0
 """)
 LAST_STYLE = {code.lower(): int(last) for code, _, last in (pair.partition(":") for pair in _STYLES)}
-"""The highest style of each language, by its code in lower case."""
+"""The highest style number of each language, by its code in lower case."""
 
 _STYLES_WITHOUT_SSML = _words("""
     ar:2,5,6 eu-es:0 ca-es:0,1 yue-cn:0 cmn-cn:3 cmn-tw:0 cs-cz:1,2 en-za:0 fi-fi:1 el-gr:1,2 he-il:0

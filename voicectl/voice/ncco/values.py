@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _MOST_COMPARED = 40
 
 _spelt = lru_cache(512)(shapes.spelling)
-"""``spelling`` with a cache, for the options of the model. Values may contain too many other names to cache."""
+"""A cached ``spelling``, for the model's own names only: user values may contain too many names to cache."""
 
 
 def check(shape: shapes.Shape, value: Any, path: Path, found: Findings) -> None:
