@@ -171,6 +171,13 @@ def test_a_token_is_remembered_for_longer_than_it_is_fresh_and_then_forgotten(st
     assert replayed_after(TOKEN_SECONDS + 121) is NEW
 
 
+def test_tokens_are_forgotten_while_events_keep_coming(store: EventStore) -> None:
+    for seconds in range(0, int(TOKEN_SECONDS) + 150, 30):
+        store.add([replace(arrival(seconds), received=RECEIVED + seconds)])
+    late = replace(arrival(1), received=RECEIVED + TOKEN_SECONDS + 150, jti="token-0")
+    assert outcomes(store.add([late])) == [NEW]
+
+
 def test_long_and_odd_tokens_are_told_apart(store: EventStore) -> None:
     jtis = ["x" * 300, "x" * 300 + "y", "\ud800", "\udfff", "\0", "\0\0"]
     batch = [

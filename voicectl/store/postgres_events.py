@@ -236,9 +236,9 @@ class PostgresEvents:
                 link.execute(_AGAIN, [*_columns(rows), self._application])
             if batch.newest >= self._pruned + PRUNE_SECONDS:
                 link.execute(_PRUNE, [self._application, batch.newest - TOKEN_SECONDS])
+                self._pruned = batch.newest
             if batch.new:
                 link.execute("SELECT pg_notify(%s, %s)", [CHANNEL, self._application])
-        self._pruned = max(self._pruned, batch.newest)
         return batch.kept()
 
     def find(self, query: Query) -> Iterator[Stored]:

@@ -129,7 +129,7 @@ class SqliteEvents:
             db.executemany(_AGAIN, [(row.count, row.is_signed, row.jti, row.id) for row in batch.again])
             if batch.newest >= self._pruned + PRUNE_SECONDS:
                 db.execute("DELETE FROM tokens WHERE seen < ?", (batch.newest - TOKEN_SECONDS,))
-        self._pruned = max(self._pruned, batch.newest)
+                self._pruned = batch.newest
         return batch.kept()
 
     def find(self, query: Query) -> Iterator[Stored]:
