@@ -1,1 +1,1 @@
-"""Operations that need several requests or stored data, or that apply a rule."""
+"""Operations that combine several requests, use stored data, or apply a rule to a request."""

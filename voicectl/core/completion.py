@@ -1,7 +1,7 @@
-"""Legs that are probably live, for shell completion, which uses only data on this machine.
+"""Finding legs that are probably live, for shell completion, from data on this machine only.
 
 The sources are the last listing of live legs, the journal, the event store and the action log. Legs that have ended
-according to a source are left out. The remaining legs may have ended too, so the result shows when each leg began.
+according to any source are left out. The remaining legs may have ended too, so the result shows when each leg began.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from voicectl.store.live_cache import Listing
 
 LISTED_SECONDS = 900.0
-"""How old a listing may be to be used, in seconds."""
+"""The maximum age of a listing that is used, in seconds."""
 
 LIFE_SECONDS = 7200.0
-"""How long a call may last, in seconds, unless it has a longer ``length_timer``."""
+"""How long a call can last, in seconds, unless the call has a longer ``length_timer``."""
 
 ROOM_SECONDS = 30 * 86_400.0
-"""How long a room is offered after the last move into it, in seconds."""
+"""How long a room is offered for completion after the last move into the room, in seconds."""
 
 SETTLE_SECONDS = 5.0
-"""How long after its creation a call may be missing from a listing, in seconds."""
+"""How long a new call may be missing from a listing, in seconds."""
 
 _OVER = FINAL | {DISCONNECTED}
 
@@ -41,7 +41,7 @@ class Leg:
     """A leg that may be live.
 
     Attributes:
-        uuid: The leg's id as received. The id of an inbound leg has no hyphens.
+        uuid: The leg's id as received: without hyphens for an inbound leg.
         first: The time of the first report of the leg, in Unix seconds. The leg began at this time or earlier.
         heard: The time of the last report of the leg's status, in Unix seconds.
         status: The last known status; empty if unknown.
@@ -100,9 +100,9 @@ def live_legs(directory: Path, now: float) -> list[Leg]:
 
 
 def rooms(directory: Path, now: float) -> dict[str, float]:
-    """Return the rooms into which this machine moved legs recently, with the times of the last moves in Unix seconds.
+    """Return the rooms into which this machine recently moved legs, each with the Unix time of the last move.
 
-    The room of the latest move comes first.
+    The room into which a leg was moved last comes first.
 
     Args:
         directory: The application's state directory.
@@ -136,7 +136,7 @@ def _listed(listing: Listing | None) -> Iterator[Leg]:
 
 
 def _hear(legs: dict[str, Leg], reported: Iterable[RecentStatus], listing: Listing | None) -> None:
-    """Update *legs* with the statuses that events reported. *reported* has the newest status first."""
+    """Update *legs* with the statuses that events *reported*, which are sorted from newest to oldest."""
     heard: set[str] = set()
     for event in reported:
         if not is_leg_id(event.uuid):
@@ -166,7 +166,7 @@ def _hear(legs: dict[str, Leg], reported: Iterable[RecentStatus], listing: Listi
 
 
 def _is_missed(listing: Listing | None, since: float) -> bool:
-    """Return True if *listing* would contain a leg that began at *since*, were the leg still live."""
+    """Return True if *listing* would contain a leg that began at the time *since* if the leg were still live."""
     return listing is not None and listing.is_whole and listing.at > since + SETTLE_SECONDS
 
 

@@ -1,4 +1,4 @@
-"""Checks of a setup, one part at a time: the key, the network, the API, and the files of this machine."""
+"""Checks of the parts of a setup: the key, the network, the API, and the files on this machine."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Check(NamedTuple):
     Attributes:
         name: The name of the check.
         kind: The kind of problem that a failure indicates: ``credentials``, ``network`` or ``state``.
-        detail: What was found.
+        detail: What the check found, as text.
         fix: How to correct a failure, or None if there is no advice.
     """
 
@@ -73,7 +73,7 @@ def examine(
     clock: Clock,
     environ: Mapping[str, str],
 ) -> Iterator[Check]:
-    """Check everything that a command needs, and yield the results. A failure does not stop the other checks."""
+    """Check everything that a command needs, and yield the results. The checks continue after a failure."""
     yield Check("application", "credentials", CheckOutcome.OK, f"{target.application_id} from {target.name}")
     key = _key(target)
     yield key
@@ -102,7 +102,7 @@ def _key(target: Target) -> Check:
 
 
 def _network(target: Target, clock: Clock, environ: Mapping[str, str]) -> Iterator[Check]:
-    """Check DNS, the connection, TLS and the clock, with a single request that contains no token."""
+    """Check DNS, the connection, TLS and the clock with a single request that contains no token."""
     host = urlsplit(target.base_url).netloc
     wire = Wire(target.base_url, ca_file=target.ca_file, environ=environ)
     try:

@@ -1,9 +1,9 @@
-"""Merging the stored events of a leg with its record in the API.
+"""Merging a leg's stored events with the leg's record in the API.
 
-Events arrive at once, while the API is polled only once a second. Events also report facts that the API never
-reports: whether a human answered, and why a call ended. The fields of the API's record are not changed; events only
-fill in fields that the record lacks. The merged status is that of the record or that of the events, whichever is
-later in the course of a call.
+Events arrive immediately, while the API is polled only once a second. Events also report facts that the API never
+reports: whether a human answered, and why a call ended. Apart from the status, the fields of the API's record are not
+changed: events only fill in fields that the record lacks. The merged status is the status in the record or the status
+from the events, whichever comes later in the course of a call.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class EventSummary:
 
     @property
     def source(self) -> StatusSource:
-        """The source of the status: ``EVENT`` if signed events alone give the same status, or else ``UNSIGNED``."""
+        """The source of the status: ``EVENT`` if signed events alone give the same status, otherwise ``UNSIGNED``."""
         return _source(self.verified is not None and self.verified.status == self.state.status)
 
     @property
@@ -140,9 +140,9 @@ class History:
         """Return an API record merged with the summary of the same leg's events.
 
         The result has a ``status_source`` and the fields that only events report. A leg has ended if the record or
-        the events say so. If both do, the result has the status of the record, with one exception. The platform also
-        reports ``completed`` after a status such as ``busy``, which gives the reason. So if the record's status is
-        ``completed``, the call was not answered, and events give a reason, the result has the status of the events.
+        the events say so. If both say so, the result has the record's status, with one exception: the platform may
+        report ``completed`` after a status such as ``busy``, which gives the reason. So if the record's status is
+        ``completed``, the call was not answered, and events give a reason, the result has the status from the events.
 
         Args:
             call: The API record.
@@ -165,8 +165,8 @@ class History:
 
         The reference is part of the call's ``event_url``. The legs that the call connects may send events to this URL
         too, so events of several legs may have the reference. The call is the only outbound leg to *to* among these
-        legs. If there is no such leg, since a number can be written in several ways, the call is the only outbound
-        leg.
+        legs. If no outbound leg is to *to*, for example because the number is written in another way, the call is the
+        only outbound leg.
 
         Args:
             reference: The reference of the call's intent.
@@ -198,7 +198,7 @@ def legs_that_begin(events: EventStore, text: str) -> Iterator[Call]:
 
     Args:
         events: The event store.
-        text: The beginning of the ids, in hex digits and hyphens.
+        text: The beginning of the ids: hexadecimal digits and hyphens.
     """
     begins = dict.fromkeys((text, text.lower()))
     for uuid, found in _by_leg(chain.from_iterable(events.find(Query(leg_begins=each)) for each in begins)):
@@ -213,9 +213,9 @@ def summaries(events: Iterable[Stored]) -> dict[str, EventSummary]:
 
 
 def region_url(events: EventStore, uuid: str) -> str | None:
-    """Return the ``region_url`` of a leg's latest answer webhook that has this field, or None if there is none.
+    """Return the ``region_url`` of a leg's latest answer webhook that has this field, or None if none has it.
 
-    The value is not checked, although it comes from outside.
+    The value comes from outside, and is not checked here.
     """
     for name in forms(uuid):
         for stored in reversed(list(events.find(Query(leg=name, kinds=(Route.ANSWER,))))):
@@ -226,7 +226,7 @@ def region_url(events: EventStore, uuid: str) -> str | None:
 
 
 def known_as(events: EventStore, uuid: str) -> str:
-    """Return a leg's full id in the form that the event store has. If the store lacks the leg, return *uuid*."""
+    """Return a leg's full id in the form used in the event store, or *uuid* if the store has no event of the leg."""
     return next((name for name in forms(uuid) if any(events.find(Query(leg=name, last=1)))), uuid)
 
 
@@ -236,7 +236,7 @@ def forms(uuid: str) -> list[str]:
 
 
 def leg_key(uuid: str) -> str:
-    """Return a leg's id in the form that is used to compare ids. Text that is not a full id is returned unchanged."""
+    """Return a leg's id in the form used for comparing ids. Text that is not a full id is returned unchanged."""
     return hyphenated(uuid) if is_leg_id(uuid) else uuid
 
 
@@ -249,7 +249,7 @@ def _by_leg(events: Iterable[Stored]) -> ItemsView[str, list[Stored]]:
 
 
 def _is_farther(state: LegState, call: Call) -> bool:
-    """Return True if the merged record should have the status from events rather than the record's own status."""
+    """Return True if the merged record should take its status from the events rather than from the API record."""
     if call.is_final:
         return _is_reason(call, state)
     if state.is_final or not call.status:
@@ -258,12 +258,12 @@ def _is_farther(state: LegState, call: Call) -> bool:
 
 
 def _is_reason(call: Call, state: LegState) -> bool:
-    """Return True if events give the reason for the end of a call that the record shows only as completed."""
+    """Return True if events give the reason why a call ended, while the record shows only that it is completed."""
     return call.status == CallStatus.COMPLETED and state.reason is not None and not _is_denied(call, state)
 
 
 def _is_denied(call: Call, state: LegState) -> bool:
-    """Return True if events give a reason why the call was not answered, although the call was answered."""
+    """Return True if events give a reason why the call was not answered, but other reports show that it was."""
     return state.reason is not None and (call.was_answered or state.was_answered)
 
 
@@ -284,7 +284,7 @@ def _filled(raw: Fields, reported: EventSummary) -> Fields:
 
 
 def _party(value: object) -> object:
-    """Convert a party in an event to an endpoint object, the form that parties have in call records."""
+    """Convert a party from an event to an endpoint object, the format of parties in call records."""
     if not isinstance(value, str):
         return value
     try:

@@ -1,7 +1,7 @@
 """The hosts to which tokens may be sent, in all regions.
 
-A host name must be equal to a listed name. A common suffix is not enough, since a subdomain that was taken over must
-not receive a token.
+A host's name must be equal to a listed name. A common suffix is not enough: if an attacker took over a subdomain, the
+subdomain must not receive a token.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ HOSTS = frozenset(
 def base_url(url: str, *, extra_hosts: Iterable[str] = ()) -> str:
     """Check that requests and tokens may be sent to a base URL, and return its scheme, host and port as a URL.
 
-    The URL must have a loopback host, with http or https; or it must have a listed host, with https and port 443.
+    The URL must have either a loopback host, with http or https, or a listed host, with https and port 443.
 
     Args:
         extra_hosts: The hosts that a profile adds to the list.
@@ -71,7 +71,7 @@ def base_url(url: str, *, extra_hosts: Iterable[str] = ()) -> str:
 
 
 class Hosts(NamedTuple):
-    """The hosts that may have a profile's calls and files. A call is in one region, and other regions do not know it.
+    """The hosts that may have a profile's calls and files. A call is known only in its own region.
 
     Attributes:
         base_url: The profile's base URL, as returned by :func:`base_url`.
@@ -85,15 +85,15 @@ class Hosts(NamedTuple):
 
     @property
     def is_here(self) -> bool:
-        """True if the base URL is on loopback, which means on this machine."""
+        """True if the base URL is on loopback, that is, on this machine."""
         return is_loopback_url(self.base_url)
 
     @property
     def elsewhere(self) -> tuple[str, ...]:
         """The base URLs of the other regions.
 
-        For a profile on loopback, these are the sandbox's regions. For a profile on an additional host there are
-        none, since such a host may not have the platform's regions.
+        For a profile on loopback, these are the sandbox's regions. For a profile on an additional host, the result is
+        empty, since such a host may not have the platform's regions.
         """
         if self.is_here:
             return tuple(url for url in self.regions if url != self.base_url)
@@ -109,8 +109,8 @@ class Hosts(NamedTuple):
     def check(self, url: str) -> str:
         """Check that tokens may be sent to a URL from outside, and return its scheme, host and port as a URL.
 
-        Apart from the base URL, a profile on loopback may use the sandbox's regions, and another profile may use
-        https on port 443 of a listed host.
+        Besides the base URL, tokens may be sent to the sandbox's regions for a profile on loopback, and to port 443
+        of the listed hosts over https for any other profile.
 
         Raises:
             ConfigError: Tokens may not be sent to *url*.
@@ -142,7 +142,7 @@ def region_url(region: str) -> str:
 
 
 def sandbox_regions(urls: dict[str, Any]) -> dict[str, str]:
-    """Check the base URLs of a sandbox's regions, and return them, by region name.
+    """Check the base URLs of a sandbox's regions, and return the URLs by region name.
 
     Raises:
         ConfigError: A name is not the name of a region, or a URL is not on loopback.
@@ -158,7 +158,7 @@ def sandbox_regions(urls: dict[str, Any]) -> dict[str, str]:
 
 
 def check_application(application_id: str, url: str) -> None:
-    """Refuse to use a sandbox's application on the platform.
+    """Check that a sandbox's application is not used on the platform.
 
     Raises:
         GuardError: The application belongs to a sandbox, and *url* is not on loopback.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 CONTROL_SECONDS = 10.0
 ACT_SECONDS = 60.0
-"""How long a change may take, in seconds. A frozen sandbox first waits for its webhooks and their retries."""
+"""How long a change may take, in seconds. A frozen sandbox replies only after its webhooks and their retries."""
 
 MAX_LOG_BYTES = 1 << 28
 
@@ -40,8 +40,8 @@ class SandboxControl:
     Args:
         url: The sandbox's base URL.
         source: The source of the URL, for error messages.
-        application_id: The id of the application that the sandbox must serve; otherwise, changes are refused. None to
-            allow any application.
+        application_id: The id of the application that the sandbox must serve for changes to be allowed, or None to
+            allow changes for any application.
         dry_run: True to raise :class:`~voicectl.errors.DryRun` instead of sending a change.
 
     Raises:
@@ -94,7 +94,7 @@ class SandboxControl:
         Raises:
             DryRun: This is a dry run.
             InputError: The sandbox serves another application, or refused the request.
-            LegError, NotFoundError: The sandbox does not have what the request names.
+            LegError, NotFoundError: The sandbox does not have the leg or the other item that the request names.
             TransportError: No sandbox gave a usable answer.
         """
         return self._change("POST", path, body or {}, timeout)
@@ -109,10 +109,10 @@ class SandboxControl:
     def stop(self) -> bool:
         """Stop the sandbox.
 
-        Raises the errors of :meth:`post`, except that it is no error if no sandbox is running.
+        Raises the errors of :meth:`post`, but no error if no sandbox is running.
 
         Returns:
-            False if no sandbox was running.
+            True if the sandbox was stopped, False if no sandbox was running.
         """
         try:
             self.post("/sandbox/stop")
@@ -123,11 +123,11 @@ class SandboxControl:
         return True
 
     def hear(self, leg: str) -> list[dict[str, Any]]:
-        """Return what the party at the other end of a leg has heard, in order of time."""
+        """Return what the party at the other end of a leg has heard, in chronological order."""
         return list(self.get(f"/sandbox/hear/{quote(leg, safe='')}"))
 
     def log(self) -> Iterator[dict[str, Any]]:
-        """Yield the entries of the sandbox's log (requests, webhooks and changes of legs) in order of time."""
+        """Yield the entries in the sandbox's log (requests, webhooks, changes to legs) in chronological order."""
         for line in self._exchange("GET", "/sandbox/log", None, CONTROL_SECONDS).splitlines():
             yield self._read(line)
 
@@ -191,7 +191,7 @@ class SandboxControl:
 
 
 def _refusal(reply: Reply, path: str) -> InputError | LegError | NotFoundError:
-    """Return the error for a reply in which the sandbox refuses a request. The error has a hint."""
+    """Return the error, with a hint, for a reply in which the sandbox refuses a request."""
     try:
         said = json.loads(reply.body)
     except ValueError:
@@ -212,7 +212,7 @@ def _refusal(reply: Reply, path: str) -> InputError | LegError | NotFoundError:
 
 
 def candidates(legs: list[dict[str, Any]]) -> str:
-    """Return a line of text that lists live legs from which the user can choose."""
+    """Return a one-line list of live legs from which the user can choose."""
     shown = [f"{leg.get('uuid')} ({leg.get('status')}, to {leg.get('to')})" for leg in legs[:10]]
     more = f" and {len(legs) - 10} more" if len(legs) > 10 else ""
     return (

@@ -1,1 +1,1 @@
-"""Calls and their legs: creating, finding, selecting, following, moving and ending them."""
+"""Creating calls, and finding, selecting, following, moving and ending their legs."""

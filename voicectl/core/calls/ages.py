@@ -1,4 +1,4 @@
-"""The age of legs, as far as the journal and the event store of this machine show it."""
+"""The ages of legs, as far as this machine's journal and event store show them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Ages:
-    """The ages of legs, from the journal and the event store, which are opened on first use.
+    """Determines the ages of legs from the journal and the event store, which are opened on first use.
 
     If the journal or the event store fails, the failure is reported once, and that source is not used again.
 
     Attributes:
-        clock: The clock of this machine, which dates the journal.
-        offset: How far the platform's clock, which dates events, is ahead of *clock*, in seconds.
+        clock: This machine's clock. The times in the journal come from this clock.
+        offset: How far the platform's clock, from which the times of events come, is ahead of *clock*, in seconds.
         journal: Returns the journal, or None if there is none.
         events: Returns the event store, or None if there is none.
         on_trouble: Called with a warning when the journal or the event store fails.
@@ -47,7 +47,7 @@ class Ages:
     def is_younger(self, uuid: str, seconds: float) -> bool:
         """Return True if the journal or a ``started`` event shows that a leg was created less than *seconds* ago.
 
-        Unsigned events count too: a forged event can only exclude a leg from a selection.
+        Unsigned events count too, since a forged event can only exclude a leg from a selection.
         """
         return any(age < seconds for age in self._known(uuid))
 

@@ -1,4 +1,4 @@
-"""Finding conversations by name, listing their legs, and working out which leg hears which."""
+"""Finding conversations by name, listing their legs, and working out which legs hear which other legs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def conversation_id(api: ConversationApi, text: str) -> str:
 
     Raises:
         InputError: *text* is neither a conversation id nor a possible room name.
-        LegError: No conversation has that name. The hint lists rooms with similar names, or else the first rooms.
+        LegError: No conversation has that name. The hint lists up to ten rooms, with similar names if possible.
     """
     if is_conversation_id(text):
         return text
@@ -59,11 +59,11 @@ def conversation_id(api: ConversationApi, text: str) -> str:
 
 
 def stop_recording(api: ConversationApi, id_: str) -> bool:
-    """Stop the recording of a conversation.
+    """Stop recording a conversation.
 
     Returns:
-        False if the conversation was not being recorded. This is also the result if the first reply was lost and the
-        repeated request finds that the recording has stopped.
+        True if the recording was stopped, False if the conversation was not being recorded. The result is also False
+        if the reply to the first request was lost and the repeated request found no recording to stop.
 
     Raises:
         NotFoundError: There is no such conversation.
@@ -82,7 +82,7 @@ class ConversationLegs:
 
     Attributes:
         id: The conversation's id: ``CON-...``.
-        conversation: The conversation's record in the Conversation API, or None if it was not listed.
+        conversation: The conversation's record in the Conversation API, or None if the API did not list one.
         calls: The conversation's live legs.
     """
 
@@ -92,7 +92,7 @@ class ConversationLegs:
 
     @property
     def since(self) -> str | None:
-        """The time when the conversation was created, or else when the first of its legs was answered."""
+        """The time when the conversation was created or, if unknown, when the first of its legs was answered."""
         if self.conversation is not None and self.conversation.created is not None:
             return self.conversation.created
         answered = [call.raw.get("start_time") for call in self.calls]
@@ -100,7 +100,7 @@ class ConversationLegs:
 
     @property
     def statuses(self) -> str:
-        """The number of live legs in each status: ``answered:2 ringing:1``."""
+        """The number of live legs in each status, for example ``answered:2 ringing:1``."""
         counted = Counter(call.status for call in self.calls)
         return " ".join(f"{status}:{count}" for status, count in sorted(counted.items()))
 
@@ -110,8 +110,8 @@ def grouped(
 ) -> Iterator[ConversationLegs]:
     """Yield conversations with their live legs, in the order of *listed*.
 
-    If *listed* lacks the conversation of a live leg, that conversation comes last. Unless *with_empty* is set,
-    *listed* is read only until every conversation with live legs has been found.
+    Conversations that have live legs but are not in *listed* come last. Conversations without live legs are yielded
+    only if *with_empty* is set; otherwise, *listed* is read only until all conversations with live legs are found.
     """
     calls: dict[str, list[Call]] = {}
     for call in live:
@@ -148,8 +148,8 @@ class EntryTerms:
     """The options with which voicectl moved a leg into a room.
 
     Attributes:
-        can_hear: The legs that the moved leg hears, as hyphenated lower-case ids, or None if it hears all legs.
-        can_speak: The legs that hear the moved leg, as hyphenated lower-case ids, or None if all legs hear it.
+        can_hear: The hyphenated lower-case ids of the legs that the moved leg hears, or None if it hears all legs.
+        can_speak: The hyphenated lower-case ids of the legs that hear the moved leg, or None if all legs hear it.
         starts: True if the conference starts when the moved leg enters.
     """
 
@@ -161,12 +161,12 @@ class EntryTerms:
     def of(
         cls, *, can_hear: Sequence[str] | None, can_speak: Sequence[str] | None, starts: bool
     ) -> EntryTerms:
-        """Return the terms for the given options of ``move``."""
+        """Return the terms for the given options of a move."""
         return cls(can_hear=_ids(can_hear), can_speak=_ids(can_speak), starts=starts)
 
     @property
     def detail(self) -> dict[str, Any]:
-        """The terms in the format of the action log."""
+        """The terms, in the format in which the action log stores them."""
         return {
             name: sorted(legs)
             for name, legs in (("can_hear", self.can_hear), ("can_speak", self.can_speak))
@@ -175,7 +175,7 @@ class EntryTerms:
 
     @classmethod
     def from_detail(cls, detail: Mapping[str, Any]) -> EntryTerms:
-        """Build the terms from the action log's format; the inverse of :attr:`detail`."""
+        """Return the terms that the action log stores as *detail*; the inverse of :attr:`detail`."""
         return cls.of(
             can_hear=detail.get("can_hear"),
             can_speak=detail.get("can_speak"),
@@ -189,7 +189,7 @@ class Participant:
 
     Attributes:
         call: The leg's record in the Voice API.
-        member: The leg's member record in the Conversation API, or None if it could not be read.
+        member: The leg's member record in the Conversation API, or None if the record could not be read.
         entry: The terms on which the leg entered the room, or None if they are unknown.
     """
 
@@ -199,21 +199,21 @@ class Participant:
 
     @property
     def muted(self) -> bool | None:
-        """True if the other legs cannot hear the leg, or None if unknown."""
+        """True if the leg is muted, so that the other legs cannot hear it; None if this is unknown."""
         return None if self.member is None else self.member.muted
 
     @property
     def earmuffed(self) -> bool | None:
-        """True if the leg cannot hear the other legs, or None if unknown."""
+        """True if the leg is earmuffed, so that it cannot hear the other legs; None if this is unknown."""
         return None if self.member is None else self.member.earmuffed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Participants:
-    """The live legs of a conversation, and the facts that decide which leg hears which.
+    """The live legs of a conversation, and the facts that determine which legs hear which other legs.
 
     Attributes:
-        is_room: True if the conversation is a room, which has a name, or None if unknown.
+        is_room: True if the conversation is a room (a named conversation), or None if this is unknown.
         legs: The conversation's live legs.
         has_started: True if one of *legs* is known to have started the conference.
     """
@@ -223,7 +223,7 @@ class Participants:
     has_started: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        """Compute ``has_started`` here, once, rather than for each pair of legs."""
+        """Compute ``has_started`` once, rather than for each pair of legs."""
         starters = (leg.entry for leg in self.legs if leg.entry is not None)
         object.__setattr__(self, "has_started", any(entry.starts for entry in starters))
 
@@ -285,7 +285,7 @@ def participants(
         id_: The conversation's id.
         conversation: The conversation's record in the API, or None. Without a record, no members are requested.
         live: The conversation's live legs.
-        notes: The action log of this machine.
+        notes: The entries in this machine's action log.
         check: Called before each request; raises an exception to stop the work.
     """
     members: dict[str, Member] = {}
@@ -318,7 +318,7 @@ def participants(
 def entered(notes: Iterable[Note], room: str) -> dict[str, EntryTerms]:
     """Return the terms on which legs entered *room*, by leg id.
 
-    The legs are those that this machine moved to *room*, and has not moved to another place since.
+    The legs are those that this machine moved to *room* and has not since moved elsewhere.
     """
     found: dict[str, EntryTerms] = {}
     for note in notes:

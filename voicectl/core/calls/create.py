@@ -1,4 +1,4 @@
-"""Creating a call at most once: the intent is written to disk before the POST, and the outcome after it."""
+"""Creating each call at most once: the intent is written to disk before the POST, and the outcome after the POST."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class PlacedCall:
 
     Attributes:
         raw: The API's reply, or the call's record if a search found the call.
-        reference: The reference under which the journal has the call, or None if the call is not in the journal.
-        certainty: ``matched`` if only a search found the call: neither a reply nor an event named it.
+        reference: The call's reference in the journal, or None if the call is not in the journal.
+        certainty: ``matched`` if the call was found only by a search, None if a reply or an event gave the call's id.
         is_replay: True if an earlier command with the same idempotency key created the call.
-        unrecorded: The error that kept the journal from recording the call's id, or None if there was none.
+        unrecorded: The error that prevented the call's id from being recorded in the journal, or None.
     """
 
     order: CallOrder
@@ -57,8 +57,8 @@ class CallCreator:
     """Creates calls, each at most once.
 
     Args:
-        finder: Looks for calls in doubt, and has the journal. None if no journal is used, as in a dry run.
-        hourly_limit: The largest number of phones that may be rung in an hour, or None if there is no limit.
+        finder: Finds calls in doubt, and gives access to the journal. None to use no journal, as in a dry run.
+        hourly_limit: The maximum number of phones that may be rung per hour, or None if there is no limit.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class CallCreator:
             key: The idempotency key, or None. A key has an effect only if there is a journal.
 
         Raises:
-            InputError: *key* was used for another call.
+            InputError: *key* was already used for a different call.
             OutcomeUnknown: The call may or may not exist.
             ApiError: The API refused the call.
             TransportError: The request could not be sent.
@@ -163,7 +163,7 @@ def _placed(order: CallOrder, intent: Intent, *, is_replay: bool = False) -> Pla
 
 
 def _outcome(exc: VoicectlError) -> tuple[IntentState, str]:
-    """Return the new state of an intent whose request failed with *exc*, and the reason to record with it."""
+    """Return the new state of an intent whose request failed with *exc*, and the reason to record for this state."""
     if isinstance(exc, OutcomeUnknown):
         return IntentState.IN_DOUBT, exc.message
     if isinstance(exc, ApiError):

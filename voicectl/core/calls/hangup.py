@@ -1,6 +1,6 @@
 """Hanging up legs. Failed attempts are repeated, because a hang-up is often the answer to an emergency.
 
-A message may be spoken first. The legs are then ended after they have heard the message.
+A message can be spoken to the legs first. The legs are then ended after they have heard the message.
 """
 
 from __future__ import annotations
@@ -24,13 +24,16 @@ LOOK_SECONDS = 2.0
 BAD_REQUEST = 400
 
 LEAD_SECONDS = 1.0
-"""How long after the API's reply the voice begins, in seconds."""
+"""How long after the API's reply the voice starts to speak, in seconds."""
 
 SLOWNESS = 1.25
-"""How many times as long as estimated speech may take, since voices and languages differ."""
+"""The factor by which speech may take longer than estimated, since voices and languages differ."""
 
 MAX_SPEECH_SECONDS = 180.0
-"""The longest time to wait for speech, in seconds: the longest text takes 120, but SSML breaks have no limit."""
+"""The longest time to wait for speech to end, in seconds.
+
+The longest text takes 120 seconds, but SSML can add breaks of any length.
+"""
 
 LEAST_SECONDS = 0.01
 
@@ -41,13 +44,13 @@ def hang_up(api: VoiceApi, clock: Clock, uuid: str, history: History | None = No
     The API answers 400 for a leg that is only a second or two old, and may do so for a leg that is ringing. voicectl
     then reads the leg's record and, unless the leg has ended, tries again until 20 seconds after the first attempt.
     After a 404, voicectl looks for the leg in every region, and ends the leg in the region where it is found. A leg
-    counts as ended if its record shows the end, or, if there is no record, if a signed event does.
+    counts as ended if its record or, if there is no record, a signed event shows that the leg has ended.
 
     Args:
         history: The stored events, or None if there is no event store.
 
     Returns:
-        False if the leg had already ended.
+        True if the leg was hung up, False if it had already ended.
 
     Raises:
         NotFoundError: No region knows the leg, and no signed event shows that the leg has ended.
@@ -103,7 +106,7 @@ def _is_over(api: VoiceApi, uuid: str, refusal: ApiError, history: History | Non
         if isinstance(refusal, NotFoundError):
             reported = None if history is None else history.leg(uuid)
             if reported is None or reported.verified is None or not reported.verified.is_final:
-                raise  # an unsigned event may be forged, so it does not count
+                raise  # an unsigned event does not count, since it may be forged
             return True
     except ApiError:
         pass
@@ -111,15 +114,15 @@ def _is_over(api: VoiceApi, uuid: str, refusal: ApiError, history: History | Non
 
 
 def speech_seconds(text: str) -> float:
-    """Return how long to wait for *text* to be spoken after it is requested, in seconds."""
+    """Return how long to wait until *text* has been spoken, in seconds from the API's reply."""
     return min(LEAD_SECONDS + SLOWNESS * speech.seconds(text), MAX_SPEECH_SECONDS)
 
 
 def let_finish(api: VoiceApi, clock: Clock, uuids: Sequence[str], *, until: float) -> None:
-    """Wait until all legs have ended, but not beyond *until*.
+    """Wait until all legs have ended, or until the time *until* if that comes first.
 
-    Each second, the record of the first leg not known to have ended is read. A leg whose record cannot be read counts
-    as live.
+    Each second, the record of the first leg that is not known to have ended is read. A leg whose record cannot be
+    read counts as live.
 
     Args:
         uuids: The ids of the legs.

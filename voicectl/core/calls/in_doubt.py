@@ -1,21 +1,21 @@
 """Calls in doubt: the reply to a create request was lost, so the call may or may not exist.
 
 Sending the request again could ring a phone a second time, so voicectl looks for the call instead. It accepts a call
-only if the evidence cannot belong to another call, since after a wrong match the user could hang up on another party.
+only if the evidence cannot belong to another call, since a wrong match could lead the user to end another call.
 
 There are two kinds of evidence:
 
 1. Proof. Before the POST, the intent (reference, number, caller, time) is written to the journal. If the request has
-   an ``event_url``, the reference is added to the URL as query parameter ``vc``. A signed event that arrives with
-   this parameter proves that the call exists, and contains the call's id. Such an event is as certain as a reply.
+   an ``event_url``, the reference is added to the URL as the query parameter ``vc``. A signed event that arrives with
+   this parameter proves that the call exists, and contains the call's id. Such an event is as conclusive as a reply.
 2. A match. If there is no such event, because there is no ``event_url`` or no receiver stored the event, the API's
    call records are compared with the intent. A candidate is the record of an outbound call to the same number that
-   began at most one minute before the intent. If a caller id was sent, the record must have the same caller id. The
-   minute allows for clocks that differ.
+   did not begin more than one minute before the intent was written. The minute allows for differences between clocks.
+   If a caller id was sent, the record must have the same caller id.
 
 A match counts only if it cannot be confused with another call:
 
-- No other intent to the number is open, since a record could then belong to either intent.
+- No other intent for the same number is open; otherwise, a record could belong to either intent.
 - No other intent has claimed the record. The journal checks this and the previous condition, and writes the claim, in
   one transaction.
 - Exactly one candidate is left. If there are several, the call remains in doubt.
@@ -70,7 +70,7 @@ class LostCallFinder:
             why: The text with which the error message begins.
 
         Raises:
-            OutcomeUnknown: No call was found, more than one matches, or the search failed.
+            OutcomeUnknown: No matching call was found, several calls matched, or the search failed.
         """
         give_up = self._clock.monotonic() + seconds
         try:
@@ -100,7 +100,7 @@ class LostCallFinder:
         return self.find(intent, seconds=0, why="voicectl looked for the call again.")
 
     def _proved(self, intent: Intent) -> Intent | None:
-        """Return the intent, settled with the call that signed events prove, or None if there is no proof."""
+        """Settle and return the intent if signed events prove that its call exists; otherwise, return None."""
         call = None if self._history is None else self._history.proof(intent.reference, intent.to)
         if call is None:
             return None
@@ -122,7 +122,7 @@ class LostCallFinder:
 
 
 def in_doubt(intent: Intent, why: str) -> OutcomeUnknown:
-    """Return the error for a call in doubt; its hint has the commands that can settle the intent."""
+    """Return the error for a call in doubt, with a hint that lists the commands that can settle the intent."""
     command = f"voicectl call reconcile {intent.reference}"
     return OutcomeUnknown(
         f"{why} The call to {intent.to} may or may not exist; the request was not sent again.",

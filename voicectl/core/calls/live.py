@@ -29,15 +29,15 @@ def live_calls(
     within: Callable[[], float] = lambda: math.inf,
     on_cut: Callable[[], None] | None = None,
 ) -> list[Call]:
-    """Return the legs in the live *statuses*, with each leg once, as last seen.
+    """Return the latest record of each leg that is in one of the live *statuses*.
 
-    The statuses are listed in the order in which a leg passes through them, so that a leg that changes its status
-    meanwhile is seen twice rather than missed. If a status has several pages, it is listed again until a round shows
-    no new leg, but at most :data:`MAX_ROUNDS` times, since new calls may keep arriving.
+    The statuses are listed in the order in which a leg passes through them, so that a leg whose status changes
+    meanwhile is seen twice rather than missed. If the list for a status has several pages, it is read again until it
+    contains no new leg, but at most :data:`MAX_ROUNDS` times in all, since new calls may keep arriving.
 
     Args:
-        within: Called before each round; returns how long the request for each page may take, in seconds.
-        on_cut: Called if the last round for a status still showed a new leg, so that there may be more legs.
+        within: Called before a list is read; returns how long the request for each page may take, in seconds.
+        on_cut: Called if the last reading for a status still found a new leg. The result may then be incomplete.
     """
     found: dict[str, Call] = {}
     for status in statuses:

@@ -1,4 +1,4 @@
-"""Moving legs into rooms: the effect on the legs that stay behind, and checking where the moved legs arrived.
+"""Moving legs into rooms, finding out which legs a move would leave alone, and checking where moved legs arrived.
 
 Legs share a conversation in one of two ways. Legs joined by a ``connect`` depend on each other: when one of two such
 legs leaves, the platform ends the call of the other leg. Legs in a room (a named conversation) do not: a leg stays
@@ -6,15 +6,15 @@ when other legs leave. Renaming a conversation made by ``connect`` turns it into
 so the action log of this machine records each rename.
 
 Before a move, :func:`surroundings` finds out in which way the legs share their conversation, and which leg would be
-left alone. Moving all legs of a conversation together (:func:`move_group`) works in one of two ways:
+left alone. All legs in a conversation can be moved together (:func:`move_group`) in one of two ways:
 
 - If no conversation has the room's name, one conversation made by ``connect`` is given that name. The legs of this
   conversation are then in the room without being moved, so no call ends.
-- Other legs are moved one by one. A connected leg would end with the leg that connected it, so the connected leg
-  moves first. The platform may still end the last leg of such a conversation before that leg is moved.
+- Other legs are moved one by one. A connected leg ends if the leg that connected it leaves first, so the connected
+  leg is moved first. The platform may still end the last leg in such a conversation before that leg is moved.
 
 The platform accepts a move before it carries the move out, and the leg may pass through a conversation of its own. So
-:class:`ArrivalCheck` reads each leg until the leg is in the room, the leg has ended, or time is up.
+:class:`ArrivalCheck` reads each leg's record until the leg is in the room, the leg has ended, or time is up.
 
 Source: Conversation API reference, "moving legs between conversations"; Voice API reference, "regions".
 """
@@ -43,10 +43,10 @@ if TYPE_CHECKING:
     from voicectl.voice.conversation import Conversation
 
 ARRIVAL_SECONDS = 5.0
-"""How long to wait for a leg to arrive in the room, in seconds: a move is accepted before it is carried out."""
+"""How long to wait for a leg to arrive in the room after a move has been accepted, in seconds."""
 
 LOOK_SECONDS = 3.0
-"""How long all reads before a move may take together, in seconds, so that they do not delay the move."""
+"""How long all reads before a move may take together, in seconds."""
 
 POLL_SECONDS = 0.25
 
@@ -60,14 +60,14 @@ _UP = (CallStatus.ANSWERED, CallStatus.MACHINE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """A leg with its conversation and the other legs in it.
+    """A leg, its conversation, and the other legs in that conversation.
 
     Attributes:
         call: The leg.
-        legs: The live legs of the conversation, including *call*, newest first.
-        conversation: The record of the conversation, or None if it could not be read.
-        is_joined: True if there are several legs and a ``connect`` joined them. In a room, a leg stays when other
-            legs leave.
+        legs: The live legs in the conversation, including *call*; the leg that was answered last comes first.
+        conversation: The conversation's record, or None if the record could not be read.
+        is_joined: True if there are several legs and a ``connect`` joined them, so that the platform may end the call
+            of a leg when another leg leaves.
         doubt: The reason why *legs* may be incomplete; empty if *legs* is complete.
         fault: The error that prevented reading the conversation's record, or None.
     """
@@ -83,14 +83,14 @@ class Surroundings:
     def left_alone(self) -> Call | None:
         """The other leg if a ``connect`` joined exactly two legs, or None.
 
-        The platform ends the call of the other leg if this leg leaves.
+        If the leg *call* leaves the conversation, the platform ends the other leg's call.
         """
         others = [each for each in self.legs if each.uuid != self.call.uuid]
         return others[0] if self.is_joined and len(others) == 1 else None
 
 
 class TimeLimit:
-    """A time limit that several reads share: :data:`LOOK_SECONDS` after the limit is created."""
+    """A time limit that several reads share. It expires :data:`LOOK_SECONDS` after it is created."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -116,10 +116,10 @@ def surroundings(
     *,
     notes_of: Callable[[str], Iterable[Note]],
 ) -> Surroundings:
-    """Find out which conversation a leg is in, and which other legs are in that conversation.
+    """Return a leg's surroundings: the leg's conversation, and the other legs in that conversation.
 
-    The list of calls may lack the leg itself, if the list is that of another region or is out of date. The other legs
-    are then unknown, and the result's ``doubt`` gives the reason.
+    The API's list of calls may lack the leg itself if the list is out of date or comes from another region. The other
+    legs are then unknown, and the result's ``doubt`` gives the reason.
 
     Args:
         uuid: The leg's id.
@@ -168,7 +168,7 @@ def _answered_at(call: Call) -> str:
 
 
 def room_exists(conversations: ConversationApi, clock: Clock, room: str) -> bool:
-    """Return True if a conversation has the name *room*. Return False also if the list cannot be read in time."""
+    """Return True if a conversation has the name *room*, or False if none has or the list cannot be read in time."""
     limit = TimeLimit(clock)
     with suppress(ApiError, TransportError):
         for each in conversations.list(within=limit.left()):
@@ -201,16 +201,16 @@ class MoveGroup:
 
 
 def move_group(around: Iterable[Surroundings], room: str, *, may_become: bool = True) -> MoveGroup:
-    """Return the group that consists of the chosen legs and all other legs in their conversations.
+    """Return the group of legs to move: the chosen legs, and all answered legs in the same conversations.
 
-    The other legs are included only if they have been answered. The first conversation made by ``connect`` whose
-    record could be read can be renamed to become the room, even if it was renamed before.
+    If a conversation may be renamed to become the room, the group's ``joined`` is the first conversation made by
+    ``connect`` whose record could be read, even if that conversation was renamed before.
 
     Args:
         around: The chosen legs, with their conversations.
         room: The room's name.
-        may_become: True if a conversation may be renamed to become the room: the room does not exist yet, and no leg
-            enters it with options such as ``canHear``.
+        may_become: True if a conversation may be renamed to become the room. This requires that the room does not
+            exist yet, and that no leg enters the room with options such as ``canHear``.
     """
     seen: dict[str, Call] = {}
     in_room: set[str] = set()
@@ -245,7 +245,7 @@ def rename_to_room(conversations: ConversationApi, conversation: Conversation, r
     """Give a conversation the name *room*, so that its legs are in the room without being moved.
 
     Returns:
-        False if another conversation already has the name *room*.
+        True if the conversation now has the name *room*, False if another conversation already has that name.
     """
     try:
         conversations.rename(conversation, room)
@@ -268,11 +268,11 @@ class Place(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """The last reading of a leg after a move.
+    """The result of the latest attempt to find out where a leg is after a move.
 
     Attributes:
         place: The place where the leg was found.
-        call: The leg's record, or None if it could not be read.
+        call: The leg's record, or None if the record was not found or could not be read.
         why: The reason why the record could not be read; empty otherwise.
     """
 
@@ -286,7 +286,7 @@ class Found:
         return "" if self.call is None else self.call.conversation_uuid
 
     def __str__(self) -> str:
-        """Return the predicate of a remark about the leg, such as "is in the room, CON-..."."""
+        """Return the end of a sentence about the leg, such as "is in the room, CON-..."."""
         match self.place:
             case Place.OVER:
                 return f"has ended: {self.call.status if self.call else 'gone'}"
@@ -336,8 +336,8 @@ class ArrivalCheck:
         """Wait until each leg is in the room or has ended, and return where the legs are, by leg id.
 
         The wait takes at most :data:`ARRIVAL_SECONDS`. On the way to the room, a leg may pass through a conversation
-        of its own. If the name of the conversation cannot be read, the wait for the leg ends when the leg has been
-        found in that conversation twice in succession.
+        of its own. If a leg is in a conversation whose name cannot be read, the wait for the leg ends when the leg
+        has been found in that conversation twice in succession.
 
         Args:
             before: The id of the conversation that each leg was in before the move, by leg id.
@@ -360,7 +360,7 @@ class ArrivalCheck:
     def rooms(self, found: Iterable[Found]) -> list[str]:
         """Return the ids of the conversations into which the legs were moved.
 
-        There is more than one conversation if the legs are in several regions.
+        There are several conversations if the legs are in several regions.
         """
         ids = {each.conversation_uuid: None for each in found if each.place in (Place.ROOM, Place.ELSEWHERE)}
         if ids and all(self._names.get(id_) is None for id_ in ids):
@@ -392,7 +392,7 @@ class ArrivalCheck:
 
 
 def label(call: Call) -> str:
-    """Return a leg's label for remarks: the party at its other end, and its id."""
+    """Return a leg's label for messages: the party at the other end, if known, and the leg's id."""
     whose = call.from_ if call.direction == "inbound" else call.to
     name = endpoint.label(whose)
     return f"{name} ({call.uuid})" if name else call.uuid

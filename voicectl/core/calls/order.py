@@ -23,10 +23,10 @@ class CallOrder:
 
     Attributes:
         to: The endpoint object to dial.
-        from_: The caller: a number of the account, or a SIP URI. None to let the platform choose any number of the
-            application.
+        from_: The caller: one of the account's numbers, or a SIP URI. None to let the platform choose one of the
+            application's numbers.
         ncco: The call's flow, or None if the platform fetches the flow from *answer_url*.
-        advanced_machine_detection: The object that :func:`voicectl.voice.amd.parse` returns.
+        advanced_machine_detection: The machine detection options, as :func:`voicectl.voice.amd.parse` returns them.
         ringing_timer: How long the call may ring, in seconds.
         length_timer: How long the call may last, in seconds.
 
@@ -66,7 +66,7 @@ class CallOrder:
 
     @cached_property
     def body_hash(self) -> str:
-        """The SHA-256 hash of the body in hex, which is the same for orders with equal bodies."""
+        """The SHA-256 hash of the body, in hexadecimal. Orders with equal bodies have equal hashes."""
         content = json.dumps(self.body, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()
 
@@ -82,13 +82,13 @@ class CallOrder:
 
     @property
     def shown_to(self) -> dict[str, Any]:
-        """The endpoint *to* in the form that call records have, without secrets."""
+        """The endpoint *to* in the format of call records, without secrets."""
         return endpoint.shown(self.to)
 
     def body_with(self, reference: str) -> dict[str, Any]:
-        """Return the body, with *reference* as a query parameter of its ``event_url``.
+        """Return the body with *reference* added to ``event_url`` as a query parameter.
 
-        The body is unchanged if there is no ``event_url``, or if events are not sent to it by POST.
+        The body is unchanged if there is no ``event_url``, or if events are sent by a method other than POST.
         """
         if self.event_url is None or self.event_method not in (None, "POST"):
             return self.body

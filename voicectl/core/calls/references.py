@@ -1,6 +1,6 @@
-"""LEG references: a leg's full id, the beginning of its id, ``@last``, or the number at one of its ends.
+"""References to legs: a leg's full id, the beginning of the id, ``@last``, or the number at one end of the leg.
 
-Only text that has one of the two forms of a full id is put into a URL. Text such as ``../x`` is refused.
+Only a full id, with or without hyphens, is put into a URL. Text such as ``../x`` is refused.
 """
 
 from __future__ import annotations
@@ -37,14 +37,13 @@ def resolve(
     """Return the full id of the leg that *text* names; a full id is returned without a look-up.
 
     Args:
-        candidates: Returns the legs among which to look. It is called only if *text* is the beginning of an id, or a
-            number.
+        candidates: Returns the legs to search. It is called only if *text* is the beginning of an id, or a number.
         last: Returns the id of the call created last, or None; raises an exception if ``@last`` may not be used.
         what: The term for a candidate in error messages, in the singular.
 
     Raises:
         InputError: *text* is not a leg reference.
-        LegError: *text* names no leg, or several legs; if several, the hint lists them.
+        LegError: *text* names no leg, or several legs. If there are several, the hint lists them.
     """
     if is_leg_id(text):
         return text
@@ -75,7 +74,7 @@ def resolve(
 
 
 def each_once(*several: Iterable[Call]) -> Iterator[Call]:
-    """Yield the legs of *several* lists without duplicates; a duplicate is dropped from the later list."""
+    """Yield the legs from *several* lists without duplicates. Of each leg, only the first record is yielded."""
     seen: set[str] = set()
     for call in chain(*several):
         plain = call.uuid.replace("-", "").lower()
@@ -85,12 +84,12 @@ def each_once(*several: Iterable[Call]) -> Iterator[Call]:
 
 
 def is_number_reference(text: str) -> bool:
-    """Return True if *text* refers to a leg by a number, as ``to:447700900001`` or ``from:...`` do."""
+    """Return True if *text* refers to a leg by a number, such as ``to:447700900001`` or ``from:447700900001``."""
     return _NUMBER.fullmatch(text) is not None
 
 
 def _by_number(end: str, digits: str, candidates: Iterable[Call], what: str) -> str:
-    """Return the id of the only leg whose number at *end* equals *digits*.
+    """Return the id of the only leg whose number at *end* (``to`` or ``from``) equals *digits*.
 
     If no leg's number equals *digits*, return the id of the only leg whose number begins with *digits*.
 

@@ -3,17 +3,17 @@
 A request goes to the host where the leg was last found, which is recorded in the action log, or else to the base URL.
 After a 404, the search tries to read the leg's record, and changes nothing. The record is requested:
 
-1. from the host where the previous leg of this command was found, since legs of one command are often in one region;
+1. from the host where the command's previous leg was found, since a command's legs are often in the same region;
 2. from the host that was asked, if the request was a change, since the leg may exist there and only refuse the
    change;
-3. from all other hosts at once: the host that an event names as the leg's region, the base URL, and the other
+3. from all other hosts in parallel: the host that an event names as the leg's region, the base URL, and the other
    regions. The search ends when the first of them returns the record.
 
 All reads together take at most :data:`SECONDS`. A host that does not answer in time may still have the leg, so "not
 found" is reported only if every host answered 404; otherwise the result is unknown.
 
 If no region has the leg, the other profiles are tried, so that the error can name the right profile. The keys of the
-other profiles are used only to read.
+other profiles are used only for reads.
 
 Source: Voice API reference, "regions".
 """
@@ -48,24 +48,24 @@ if TYPE_CHECKING:
     Reader: TypeAlias = Callable[[], AbstractContextManager[VoiceApi]]
 
 SECONDS = 5.0
-"""How long all reads of a search may take together, in seconds."""
+"""How long all reads in a search may take together, in seconds."""
 
 HERE_SECONDS = 2.0
 REGIONS_SECONDS = 3.0
-"""How long the reads from all regions together may take, in seconds; ``HERE_SECONDS`` is for a single host."""
+"""How long the reads from all other regions may take together, in seconds; one host may take ``HERE_SECONDS``."""
 
 MOST_TIMES = 4.0
-"""The largest factor by which a longer ``--request-timeout`` can extend these limits."""
+"""The largest factor by which a longer ``--request-timeout`` can extend the limits above."""
 
 
 class RegionFinder:
     """Finds the regions of one application's legs; see :class:`voicectl.api.client.Places`.
 
     Args:
-        profiles: The profiles of this user. The application of another profile may have the leg.
+        profiles: This user's profiles. If a leg is not found, it may belong to another profile's application.
         notes: The action log, which records where legs were found.
-        events: Returns the event store, whose events may name a leg's region, or None if there is none.
-        on_found: Called with a remark the first time that a leg is found on a particular host.
+        events: Returns the event store, whose events may name a leg's region, or None if there is no event store.
+        on_found: Called with a message the first time that a leg is found on a particular host.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class RegionFinder:
         self._times = min(max(sessions.timeout / REQUEST_SECONDS, 1.0), MOST_TIMES)
 
     def of(self, uuid: str) -> Session:
-        """Return a session with the host where a leg was last found, or else with the base URL."""
+        """Return a session with the host where a leg was last found, or else with the host of the base URL."""
         leg = hyphenated(uuid)
         if leg not in self._known:
             url = self._notes.region(leg)
@@ -99,7 +99,7 @@ class RegionFinder:
         return self._known[leg]
 
     def find(self, uuid: str, refusal: NotFoundError, *, is_read: bool, within: float) -> Session:
-        """Look for a leg that the host of :meth:`of` does not have, and return a session with the host that has it.
+        """Look for a leg for which the host of :meth:`of` answered 404, and return a session with the leg's host.
 
         If every host answered 404 for the leg, a later call raises the same error without asking the regions again.
 
@@ -110,16 +110,16 @@ class RegionFinder:
             within: How long the search may take, in seconds.
 
         Raises:
-            NotFoundError: No host has the leg; or the host that was asked has the leg, but cannot make the change.
+            NotFoundError: No host has the leg, or the host that was asked has the leg but cannot make the change.
             TransportError: No host is known to have the leg, and a host gave no usable answer.
         """
-        # The wait for threads takes real time, which the clock of a test does not measure.
+        # Waiting for threads takes real time, which a test's clock does not measure.
         give_up = time.monotonic() + min(SECONDS * self._times, within)
         with self._sessions.interrupts.waiting():
             here = self.of(uuid)
             found: dict[str, Call | VoicectlError] = {here.origin: refusal}
             last, self._last = self._last, None
-            if last is not None and last != here.origin:  # legs of one command are often in one region
+            if last is not None and last != here.origin:  # a command's legs are often in the same region
                 found[last] = self._ask_alone(last, uuid, give_up)
                 if not isinstance(found[last], VoicectlError):
                     return self._remember(uuid, last)
@@ -159,7 +159,7 @@ class RegionFinder:
         return {url: partial(self._sessions.reader, url) for url in urls}
 
     def _at(self, url: str) -> Session | None:
-        """Return a session with *url*, which a note or an event names, or None if tokens may not be sent there."""
+        """Return a session with the host at *url*, or None if tokens may not be sent to this host."""
         try:
             checked = self._hosts.check(url)
         except ConfigError:
@@ -191,9 +191,9 @@ class RegionFinder:
         *,
         is_first_enough: bool = False,
     ) -> dict[str, Call | VoicectlError]:
-        """Read the leg's record with all *readers* at once, and return their answers by name.
+        """Read the leg's record with all *readers* in parallel, and return their answers by name.
 
-        The answer of a reader that does not finish in time is an error.
+        If a reader does not finish in time, an error takes the place of its answer.
 
         Args:
             readers: The readers, by name.
@@ -201,7 +201,7 @@ class RegionFinder:
             until: The time at which to stop waiting, on the system's monotonic clock.
             is_first_enough: Stop waiting when one of the readers has returned the record.
         """
-        from queue import Empty, SimpleQueue  # noqa: PLC0415 (like the next import: most legs are at the first host)
+        from queue import Empty, SimpleQueue  # noqa: PLC0415 (rarely needed, like the next import)
 
         from voicectl.background import BackgroundThread  # noqa: PLC0415
 
@@ -234,7 +234,7 @@ class RegionFinder:
     ) -> NotFoundError | TransportError:
         """Return the error for a leg that was not found.
 
-        The error is remembered, except if it is a TransportError, since a later search may succeed.
+        A NotFoundError is remembered. A TransportError is not, since a later search may succeed.
         """
         neighbours = self._neighbours()
         readers = {name: reader for name, reader in neighbours.items() if reader}
@@ -263,9 +263,9 @@ class RegionFinder:
     def _neighbours(self) -> dict[str, Reader | None]:
         """Return readers for other profiles whose applications may have a leg, by profile name.
 
-        The result is empty in a rehearsal. Otherwise it has the profiles on loopback if the current target is on
-        loopback, and the profiles on the platform if not. The reader of a profile with a key command is None: the
-        profile is not tried, since the command may prompt the user.
+        The result is empty in a rehearsal. Otherwise, it contains the profiles on loopback if the current target is
+        on loopback, and the profiles on the platform if not. The reader for a profile with a key command is None, and
+        the profile is not tried, since the command could prompt the user.
         """
         ours, profiles = self._sessions.target, self._profiles
         found: dict[str, Reader | None] = {}
@@ -285,7 +285,7 @@ class RegionFinder:
 
 
 def _not_possible(refusal: NotFoundError, uuid: str, seen: Call) -> NotFoundError:
-    """Return *refusal*, of a change to a leg that does exist, with the leg's status in the hint."""
+    """Return *refusal*, the error for a change to a leg that exists, with the leg's status in its hint."""
     refusal.hint = f"The leg exists, and its status is {seen.status}" + (
         ": it has ended." if seen.is_final else f". See its record: voicectl call show {uuid}"
     )

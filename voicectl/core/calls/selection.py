@@ -1,4 +1,4 @@
-"""Selecting live legs by their records, and by their age, which the record of a live leg does not show.
+"""Selecting live legs by their records and by their ages, which the records of live legs do not show.
 
 Source: Voice API reference, ``GET /v1/calls`` and "call record": the record of a leg that has not completed has no
 time fields. The meaning of ``date_start`` and ``date_end`` for such a leg is not documented.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from voicectl.core.calls.ages import Ages
 
 BEFORE_ALL_CALLS = "2000-01-01T00:00:00Z"
-"""A time before all calls: a server that lists a leg as older than this does not know the ages of live legs."""
+"""A time before all calls. A server that lists a leg as older than this time does not know the ages of live legs."""
 
 PICKED_UP = (CallStatus.ANSWERED, CallStatus.MACHINE)
 """The statuses in which a leg can be muted and earmuffed."""
@@ -39,7 +39,7 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """The conditions that selected live legs meet; without any, all live legs are selected.
+    """The conditions that live legs must meet to be selected. A condition that is None is met by all live legs.
 
     Attributes:
         conversation: The id of the conversation that the legs are in now.
@@ -47,7 +47,7 @@ class Selection:
         direction: The direction of the legs' calls.
         match_to: A pattern for the number, URI, user or extension called, such as ``4477*``.
         match_from: A pattern for the caller.
-        older_than: How long ago the legs were created, at least, in seconds.
+        older_than: The minimum age of the legs, in seconds.
         except_: The hyphenated ids of legs to leave out.
     """
 
@@ -89,7 +89,7 @@ def find(
     ages: Callable[[], Ages],
     statuses: Sequence[CallStatus] = LIVE,
 ) -> list[Call]:
-    """Return the live legs that *selection* selects, with each leg once, as last seen.
+    """Return the latest record of each live leg that meets the conditions of *selection*.
 
     The requests filter by conversation and status. The records are then checked again, since a server that ignores a
     filter also lists other legs.

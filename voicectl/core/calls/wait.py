@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 1.0
 REQUESTS_PER_SECOND = 15.0
-"""How many requests a wait may send per second: all that the rate limiter allows, since a wait is short."""
+"""How many requests per second a wait may send: as many as the rate limiter allows, since a wait is short."""
 
 LAST_SECONDS = 1.0
 """How long to wait for outstanding answers when time is up, in seconds."""
 
 LATE_SECONDS = 1.0
-"""How late an event about the end of a leg may arrive, in seconds."""
+"""How long to wait for an event about the end of a leg after the end was first reported, in seconds."""
 
 
 class Waiter:
@@ -59,7 +59,7 @@ class Waiter:
 
     @property
     def is_late(self) -> bool:
-        """True if time is up."""
+        """True if the timeout has passed."""
         return self._left < SOON_SECONDS
 
     @property
@@ -75,8 +75,8 @@ class Waiter:
             WaitTimeout: Time is up, and the legs may still reach the status.
             WaitEnded: A leg can no longer reach the status, for example because it has ended. The error is raised
                 after the wait for the other legs.
-            NotFoundError: Neither the API nor an event knows one of the named legs.
-            TransportError, RateLimitedError: Time is up, and the API did not answer for one of the legs.
+            NotFoundError: The API has no record of one of the named legs, and no event mentions the leg.
+            TransportError, RateLimitedError: Time is up, and the API gave no answer about one of the legs.
         """
         for changes in self._poller.rounds(give_up=self._deadline):
             yield changes
@@ -114,7 +114,7 @@ class Waiter:
         return False
 
     def _is_over(self, sight: Sight) -> bool:
-        """Return True if no report that may still arrive can show that the leg has reached the status."""
+        """Return True if the leg cannot reach the status any more, and no later report can show that it did."""
         if sight.call.rules_out(self._until):
             return True
         if sight.ended is None or sight.is_gone:
@@ -183,12 +183,12 @@ def follow(
             result changes.
         on_trouble: Called with a warning the first time that the API fails, and the first time that the event store
             fails, if the wait continues.
-        events: Returns the event store, or None if no store exists. Pass None for *events* to use only the API.
+        events: Returns the event store, or None if no store exists. If *events* itself is None, only the API is used.
         offset: How far the platform's clock is ahead of *clock*, in seconds.
         check: Called regularly; raises an exception if a signal has arrived.
 
     Raises:
-        TransportError, RateLimitedError: The API did not answer for a leg that has no stored events.
+        TransportError, RateLimitedError: The API gave no answer about a leg that has no stored events.
         StoreError: The store failed, and only events report *until*.
         WaitTimeout, WaitEnded, NotFoundError: As for :meth:`Waiter.rounds`.
     """

@@ -1,7 +1,7 @@
 """The account of an application: the API key and secret, for APIs that do not accept tokens.
 
-The key and the secret come from the same source: the first of the chosen profile, ``VOICECTL_API_*``,
-``VONAGE_API_*`` and the default profile that sets them.
+The key and the secret come from the same source. The sources are tried in this order: the chosen profile,
+``VOICECTL_API_*``, ``VONAGE_API_*``, the default profile.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOWHERE = "nowhere"
-"""The name of the source if no source sets an API key and secret."""
+"""The name that is shown as the source if no source sets an API key and secret."""
 
 _FAMILIES = ("VOICECTL", "VONAGE")
 
@@ -29,7 +29,7 @@ class Account:
     """An API key with its secret.
 
     Attributes:
-        source: The name of the source of the key and secret, for messages.
+        source: The name of the source of the key and the secret, for messages.
         secret_in_shell: A word of POSIX shell code that expands to the secret but does not contain it.
     """
 
@@ -61,7 +61,7 @@ def beside(private_key: Path, api_key: str, source: str) -> AccountSource:
 
 
 def nowhere() -> AccountSource:
-    """Return the source to use if no API key and secret are set. The source raises ConfigError when it is loaded."""
+    """Return the source to use if no API key and secret are set. Its ``load`` raises ConfigError."""
     return AccountSource(NOWHERE, _missing)
 
 
@@ -77,7 +77,7 @@ def _from_variables(key_name: str, secret_name: str, environ: Mapping[str, str])
 
 
 def _from_file(key: str, private_key: Path, source: str) -> Account:
-    """Read the account's secret from the file next to *private_key* that has the same stem."""
+    """Return the account *key*, with its secret from the file next to *private_key* that has the same stem."""
     path = private_key.with_suffix(".api-secret")
     if not path.exists():
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Private keys: reading an RSA key from any common form of PEM. No error message contains any part of a key.
+"""Private keys: reading RSA keys in any common form of PEM. No error message contains any part of a key.
 
 Source: Vonage documentation on JWT, "keys": keys are in PKCS#8 form if the platform generated them, and in PKCS#1
 form if ``ssh-keygen`` did.
@@ -49,8 +49,8 @@ def parse(content: bytes | str, *, where: str) -> RSAPrivateKey:
     r"""Parse a private key in any common form of PEM.
 
     The key may be in PKCS#1 or PKCS#8 form. The text may have CRLF line ends, a byte order mark or literal ``\n``,
-    and may be encoded in base64. Whether the key's numbers match each other is not checked, since that takes 25 ms
-    for 2048 bits; :func:`check` checks a key once.
+    and may be encoded in base64. Whether the key's numbers match each other is not checked, since this takes 25 ms
+    for a key of 2048 bits; use :func:`check` to check a key once.
 
     Args:
         where: The name of the source, for the error message.
@@ -83,13 +83,13 @@ def parse(content: bytes | str, *, where: str) -> RSAPrivateKey:
 
 
 def check(key: RSAPrivateKey, *, where: str) -> None:
-    """Check that signatures by a private key verify with its public key.
+    """Check that signatures made with a private key can be verified with its public key.
 
     Args:
         where: The name of the source, for the error message.
 
     Raises:
-        ConfigError: The signatures do not verify, since the key's numbers do not match each other.
+        ConfigError: The signatures cannot be verified, because the key's numbers do not match each other.
     """
     probe = b"voicectl"
     try:
@@ -109,7 +109,7 @@ def from_command(command: str, *, within: float = COMMAND_SECONDS) -> RSAPrivate
         ConfigError: The command cannot be run, fails, takes too long, prints more than 64 KiB, or prints no usable
             key.
     """
-    import shlex  # noqa: PLC0415 (like the next import: few keys come from a command)
+    import shlex  # noqa: PLC0415 (rarely needed, like the next import)
     import subprocess  # noqa: PLC0415
 
     try:
@@ -128,7 +128,7 @@ def from_command(command: str, *, within: float = COMMAND_SECONDS) -> RSAPrivate
     with process:
         try:
             content = _read_bounded(process, within)
-        except BaseException:  # this includes signals: do not wait for a command that hangs
+        except BaseException:  # including signals, so that voicectl does not wait for a command that hangs
             _end(process)
             raise
     if process.returncode:
@@ -139,13 +139,13 @@ def from_command(command: str, *, within: float = COMMAND_SECONDS) -> RSAPrivate
 
 
 def fingerprint(key: RSAPublicKey) -> str:
-    """Return the fingerprint of a public key: ``SHA256:`` and the hash of its DER encoding, in hex."""
+    """Return the fingerprint of a public key: ``SHA256:`` and the SHA-256 of its DER encoding, in hexadecimal."""
     der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return "SHA256:" + hashlib.sha256(der).hexdigest()
 
 
 def to_pem(key: RSAPrivateKey) -> bytes:
-    """Return the key in PKCS#8 PEM form, in which keys are stored."""
+    """Return the key as PEM in PKCS#8 form, the format in which keys are stored."""
     form = PrivateFormat.PKCS8
     return key.private_bytes(Encoding.PEM, form, NoEncryption())
 
@@ -158,7 +158,7 @@ def _read_bounded(process: subprocess.Popen[bytes], within: float) -> bytes:
     """
     import subprocess  # noqa: PLC0415 (see from_command)
 
-    assert process.stdout is not None  # noqa: S101 (it is a pipe)
+    assert process.stdout is not None  # noqa: S101 (stdout is a pipe)
     give_up = time.monotonic() + within
     content = b""
     output = process.stdout.fileno()
@@ -181,7 +181,7 @@ def _read_bounded(process: subprocess.Popen[bytes], within: float) -> bytes:
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Kill a command and its children.
 
-    The command must not have been waited for, so that no other process group can have its id.
+    The command must not have been waited for yet; otherwise, another process group could already have its id.
     """
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
@@ -190,7 +190,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _find_block(data: bytes, where: str) -> tuple[str, bytes]:
     """Return the kind and text of a PEM block in *data*.
 
-    The result is the first block that is a private key, or else the first block.
+    This is the first block that contains a private key or, if there is none, the first block.
 
     Raises:
         ConfigError: *data* is larger than 64 KiB, or contains no complete PEM block.
@@ -222,7 +222,7 @@ def _plain(data: bytes) -> bytes:
 
 
 def _blocks(text: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield the kind and text of each complete PEM block. The time is linear in the length of *text*."""
+    """Yield the kind and text of each complete PEM block in *text*, in time linear in the length of *text*."""
     at = 0
     while begin := _BEGIN.search(text, at):
         mark = b"-----END " + begin[1] + b"-----"

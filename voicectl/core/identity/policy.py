@@ -1,4 +1,4 @@
-"""The guards of a profile: the numbers that may be called, limits for calls, and additional API hosts."""
+"""A profile's guards: the numbers that may be called, limits on calls, and additional API hosts."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _HOST = re.compile(r"(?!-)[a-z0-9-]{1,63}(\.(?!-)[a-z0-9-]{1,63})+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """The guards of a profile.
+    """A profile's guards, which limit what commands may do.
 
     Attributes:
         allow: The prefixes of numbers that may be called; empty to allow all numbers.
         deny: The prefixes of numbers that may not be called. If prefixes in both lists match a number, the longer
-            prefix applies; if they are equal, *deny* applies.
-        max_calls_per_hour: How many phones this machine may ring in an hour for the application, or None if there is
-            no limit.
-        length_timer: The longest duration of a call, in seconds, or None if there is no limit.
+            prefix applies; if both are equally long, *deny* applies.
+        max_calls_per_hour: How many phones this machine may ring per hour for the application, or None if there is no
+            limit.
+        length_timer: The maximum duration of a call, in seconds, or None if there is no limit.
         hosts: The API hosts to which tokens may be sent in addition to the built-in list.
     """
 
@@ -41,8 +41,8 @@ class Policy:
     def check_dialled(self, dialled: Iterable[str]) -> None:
         """Check that all numbers in *dialled* may be called.
 
-        If there is an *allow* or *deny* list, a number that is not in E.164 format is refused, since the prefixes
-        would not match it. A lenient platform may dial a number such as ``0044...`` or ``44 7700``.
+        If there is an *allow* or *deny* list, a number that is not in E.164 format, such as ``0044...`` or
+        ``44 7700``, is refused: the prefixes would not match the number, but the platform might still dial it.
 
         Raises:
             GuardError: A number may not be called. The message contains the number and the rule.
@@ -63,7 +63,7 @@ class Policy:
                 raise _forbidden(each, f"it allows only numbers that begin with {', '.join(self.allow)}")
 
     def length_for(self, asked: int | None) -> int | None:
-        """Return the length timer to send: *asked*, or the profile's length timer if *asked* is None.
+        """Return the length timer to send, in seconds: *asked*, or the profile's length timer if *asked* is None.
 
         Raises:
             GuardError: *asked* is more than the profile allows.

@@ -1,7 +1,7 @@
 """Profiles: named applications with their keys and guards, stored in the configuration directory.
 
-``profiles.json`` contains everything except secrets. Each secret is in a file of its own, which has mode 0600, in the
-directory ``keys/``, which has mode 0700.
+``profiles.json`` contains everything except secrets. Each secret is in a file of its own (mode 0600) in the directory
+``keys/`` (mode 0700).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Profile:
     """A stored profile.
 
     Attributes:
-        base_url: The base URL of requests: the URL that the user gave, or the URL of a region, or the platform's URL.
+        base_url: The base URL for requests: the URL that the user gave, the URL of a region, or the platform's URL.
         regions: The base URLs of a sandbox's regions, by region name; empty for a profile on the platform.
         key_command: A command that prints the private key, or None if the key is stored.
         from_: The caller id for new calls, or None.
@@ -95,7 +95,7 @@ class Profile:
 
 
 class ProfileStore:
-    """The profiles of this user.
+    """The stored profiles of this user, and their secrets.
 
     Args:
         directory: The configuration directory. It is created when a profile is first stored.
@@ -156,7 +156,7 @@ class ProfileStore:
             replace: True to replace an existing profile of the same name.
 
         Raises:
-            InputError: A profile of that name exists, and *replace* is false.
+            InputError: A profile of that name already exists, and *replace* is false.
             ConfigError: A file could not be written.
         """
         content = self._load()
@@ -212,11 +212,11 @@ class ProfileStore:
         self.forget(name, *SECRETS)
 
     def forget(self, name: str, *kinds: str) -> None:
-        """Delete stored secrets of a profile; secrets that are not stored are ignored.
+        """Delete secrets of a profile. Secrets that are not stored are ignored.
 
         Args:
             name: The profile's name.
-            kinds: The kinds of secrets to delete, as in :data:`SECRETS`.
+            kinds: The kinds of secrets to delete: any of :data:`SECRETS`.
 
         Raises:
             ConfigError: A file could not be deleted.
@@ -233,11 +233,11 @@ class ProfileStore:
         return self._secret(name, "pem")
 
     def has_secret(self, name: str, kind: str) -> bool:
-        """Return True if a secret of a profile is stored; *kind* is as in :data:`SECRETS`."""
+        """Return True if the profile's secret of the given kind, one of :data:`SECRETS`, is stored."""
         return self._secret(name, kind).exists()
 
     def secret(self, name: str, kind: str) -> str | None:
-        """Return a stored secret of a profile, or None if it is not stored; *kind* is as in :data:`SECRETS`."""
+        """Return the profile's secret of the given kind, one of :data:`SECRETS`, or None if it is not stored."""
         path = self._secret(name, kind)
         return files.read_private(path, what=kind).decode() if path.exists() else None
 

@@ -33,7 +33,7 @@ class Sessions:
         target: The application and host on which the command acts.
         timeout: How long a request may take, in seconds.
         dry_run: True if the command is a dry run.
-        offset: How far the API's clock was ahead of this machine's when last seen, in seconds.
+        offset: How far the API's clock is ahead of this machine's clock, in seconds, as last measured.
         on_offset: Called with the new offset when the offset has changed.
         identify: Returns a description of the application and its key, for error messages.
         debug: Called with one line of text for every request and reply.
@@ -55,7 +55,7 @@ class Sessions:
     _known: dict[str, Session] = field(default_factory=dict, init=False)
 
     def bearer(self, target: Target) -> Bearer:
-        """Return credentials for *target*'s application. They may be used in one thread only."""
+        """Return credentials for *target*'s application. The credentials must be used in one thread only."""
         return Bearer(target.application_id, target.load_key, self.clock, offset=self.offset)
 
     @property
@@ -96,8 +96,8 @@ class Sessions:
 
         Args:
             identify: Returns a description of the credentials, for error messages.
-            interrupts: The object that handles signals, or None to use the command's own. Outside the main thread,
-                where no signals arrive, a new object is needed.
+            interrupts: The object that handles signals, or None to use the command's own. A session that is
+                used outside the main thread needs a new object, since signals arrive only in the main thread.
             ca_file: A file of CA certificates for TLS, or None to use the file of the command's target.
             closing: The stack that closes the connection, or None to close it when the command ends.
         """
@@ -117,7 +117,7 @@ class Sessions:
         )
 
     def wire(self, origin: str, *, ca_file: str | None = None, closing: ExitStack | None = None) -> Wire:
-        """Return an unauthenticated connection to the host at *origin*, with arguments as for :meth:`make`."""
+        """Return an unauthenticated connection to the host at *origin*. The arguments are as for :meth:`make`."""
         wire = Wire(origin, ca_file=ca_file or self.target.ca_file, environ=self.environ)
         (closing or self.closing).callback(wire.close)
         return wire

@@ -2,7 +2,7 @@
 
 The secrets come from the first of these sources that has them: the chosen profile, ``VOICECTL_SIGNATURE_SECRET``,
 ``VONAGE_SIGNATURE_SECRET`` and the default profile. In a rehearsal, the secrets come from the sandbox. A source has
-one secret, or two while the secret is being changed. Each secret is on a line of its own.
+one secret, or two secrets, each on a line of its own, while the secret is being changed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class SignatureSource(NamedTuple):
 
     Attributes:
         name: The name of the source, for messages.
-        api_key: The API key of the account that has the secrets, or None if the source does not name the account.
+        api_key: The API key of the account to which the secrets belong, or None if the source does not name it.
         text: The secrets, or None if they are in the file *path*.
         path: The file that contains the secrets, or None if they are in *text*.
     """
@@ -41,7 +41,7 @@ class SignatureSource(NamedTuple):
 
 
 def of_environment(environ: Mapping[str, str]) -> SignatureSource | None:
-    """Return the source for ``VOICECTL_SIGNATURE_SECRET`` or else ``VONAGE_SIGNATURE_SECRET``, or None."""
+    """Return the source for ``VOICECTL_SIGNATURE_SECRET`` or ``VONAGE_SIGNATURE_SECRET``; None if neither is set."""
     for family in _FAMILIES:
         name = f"{family}_SIGNATURE_SECRET"
         if environ.get(name):

@@ -1,6 +1,6 @@
 """The application and host on which a command acts, with the source of each setting.
 
-The sources are used in this order: ``--profile``, ``VOICECTL_PROFILE``, ``VOICECTL_*``, ``VONAGE_*``, the default
+The sources are tried in this order: ``--profile``, ``VOICECTL_PROFILE``, ``VOICECTL_*``, ``VONAGE_*``, the default
 profile. The first source that names an application supplies both its id and its key. Later sources may supply
 settings that the first source lacks. ``VOICECTL_SANDBOX`` overrides all these sources. Files in the working
 directory are never read.
@@ -46,9 +46,9 @@ class Target:
     Attributes:
         profile: The profile's name, or None if the environment names the application.
         regions: The base URLs of a sandbox's regions, by region name; empty for a target on the platform.
-        load_key: Returns the private key; its error messages name the source.
+        load_key: Returns the private key, or raises an error that names the source of the key.
         from_: The caller id for new calls, or None.
-        policy: The guards of the profile; without limits if there is no profile.
+        policy: The profile's guards. If there is no profile, the policy sets no limits.
         ca_file: A file of CA certificates for TLS, or None.
         sources: The names of the sources of the settings, by setting.
         account: The source of the account's API key and secret.
@@ -149,13 +149,13 @@ def state_directory(environ: Mapping[str, str]) -> Path:
 
 
 def request_timeout(environ: Mapping[str, str], option: str | None) -> float | None:
-    """Return how long a request may take, in seconds, from the option or else from ``VOICECTL_REQUEST_TIMEOUT``.
+    """Return how long a request may take, in seconds, as set by *option* or else by ``VOICECTL_REQUEST_TIMEOUT``.
 
     Returns:
         None if neither is set.
 
     Raises:
-        InputError: The value is not a DURATION of more than 0 and at most 10 minutes.
+        InputError: The value is not a duration of more than 0 and at most 10 minutes.
     """
     text = option if option is not None else environ.get("VOICECTL_REQUEST_TIMEOUT")
     if not text and option is None:
@@ -249,7 +249,7 @@ def _from_environment(family: str, environ: Mapping[str, str], ca_file: str | No
         family: ``VOICECTL`` or ``VONAGE``, the first word of the variables' names.
 
     Raises:
-        ConfigError: A value is malformed, or the variables set an application id without a key, or the reverse.
+        ConfigError: A value is malformed, or the variables set only one of the application id and the key.
     """
     id_variable = f"{family}_APPLICATION_ID"
     key_variable = next((name for name in _KEY_VARIABLES[family] if environ.get(name)), None)

@@ -41,11 +41,11 @@ class Recording:
 
     Attributes:
         url: The file's URL, which has not been checked.
-        uuid: The ``recording_uuid``, in lower case, or None if there is no valid one.
+        uuid: The ``recording_uuid``, in lower case, or None if it is missing or not valid.
         is_transcription: True if the file is the transcription of a recording, False if it is the recording itself,
             or None if its kind is not known.
         start: The start of the recording or, if that is not known, the time of the announcement, in Unix seconds.
-        conversation: The conversation's id, or None if there is no valid one.
+        conversation: The conversation's id, or None if it is missing or not valid.
         size: The file's size in bytes, or None if the size is not known.
         is_signed: False if any of these attributes comes from an unverified event.
     """
@@ -60,12 +60,12 @@ class Recording:
 
     @property
     def id(self) -> str | None:
-        """The recording's UUID or, if that is not known, the UUID in the URL. None if there is neither."""
+        """The recording's UUID or, if that is not known, the UUID in the file's URL; None if there is neither."""
         return self.uuid or file_id(self.url)
 
     @property
     def key(self) -> tuple[str, bool | None]:
-        """The key that distinguishes the file from other files."""
+        """The key that identifies the file: its :attr:`id` or else its *url*, and *is_transcription*."""
         return self.id or self.url, self.is_transcription
 
 
@@ -77,7 +77,7 @@ class Name:
         start: The start of the recording, such as ``20260203T091500Z``.
         conversation: The conversation's id, or :data:`NO_CONVERSATION`.
         uuid: The recording's :attr:`~Recording.id`.
-        extension: One of :data:`AUDIO`, or :data:`TRANSCRIPT`.
+        extension: The extension without its dot: one of :data:`AUDIO`, or :data:`TRANSCRIPT`.
     """
 
     start: str
@@ -90,7 +90,7 @@ class Name:
 
     @classmethod
     def of(cls, recording: Recording, uuid: str, extension: str) -> Name:
-        """Return the name of the file of *recording*, whose id is *uuid*."""
+        """Return the name for the file of *recording*, whose id is *uuid*."""
         return cls(
             start=times.utc(recording.start).replace("-", "").replace(":", ""),
             conversation=recording.conversation or NO_CONVERSATION,
@@ -100,7 +100,7 @@ class Name:
 
     @classmethod
     def parse(cls, text: str) -> Name | None:
-        """Return the file name *text*, split into its parts, or None if *text* is not a name of this form."""
+        """Split the file name *text* into its parts, or return None if *text* does not have this form."""
         found = _NAME.fullmatch(text)
         return None if found is None else cls(**found.groupdict())
 
@@ -155,9 +155,9 @@ def of_event(stored: Stored) -> Recording | None:
 
 
 def named_after(recording: Recording, audio: Recording | None) -> Recording:
-    """Return *recording*. If it is a transcription, it gets the start and the conversation of *audio*.
+    """Return *recording*, with the start and the conversation of *audio* if *recording* is a transcription.
 
-    A verified transcription is not named after an unverified recording.
+    A verified transcription does not get the start and the conversation of an unverified recording.
 
     Args:
         recording: The recording or transcription.
@@ -186,7 +186,7 @@ def _start(fields: dict[str, Any], received: float) -> float:
 
 
 def _checked(pattern: str, value: object) -> str | None:
-    """Return *value* in lower case (but for ``CON-``) if it matches *pattern*, or None."""
+    """Return *value* in lower case, except for a prefix ``CON-``, if it matches *pattern*, or else None."""
     if not isinstance(value, str):
         return None
     text = value.lower()
@@ -195,7 +195,7 @@ def _checked(pattern: str, value: object) -> str | None:
 
 
 def _size(value: object) -> int | None:
-    """Return a size in bytes, or None if *value* is not a size. In a webhook by GET, the size is a text."""
+    """Return *value* as a size in bytes, or None if it is not a size. Webhooks sent by GET give sizes as strings."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= MAX_SIZE_DIGITS:
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -1,7 +1,7 @@
 """The manifest ``SHA256SUMS``, which lists the complete files in a directory in the format of ``sha256sum -c``.
 
-Lines are added and never changed. A line is durable before its file is reported. Several processes may use the same
-manifest. If there are two lines for a recording, the later one counts.
+Lines are added and never changed. A line has been written to disk before its file is reported as fetched. Several
+processes may use the same manifest. If there are two lines for a recording, the later line counts.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ MANIFEST = "SHA256SUMS"
 
 _LINE = re.compile(rb"([0-9a-f]{64}) [ *]([^\n]+)")
 _BEGUN = re.compile(rb"[0-9a-f]{0,64}|[0-9a-f]{64} {1,2}(?:[0-9]{0,8}|[0-9]{8}T[^\n]*)")
-"""A pattern that matches the beginning of a line that voicectl may have written."""
+"""A pattern that matches every beginning of a line that voicectl writes."""
 
 
 class UnwritableError(VoicectlError):
-    """A directory of recordings cannot be written, for example because the disk is full. A later try may succeed."""
+    """A directory of recordings cannot be used, for example because the disk is full. A later try may succeed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A complete file that the manifest lists.
+    """An entry in the manifest, for a complete file.
 
     Attributes:
         name: The file's name, without a directory.
@@ -51,7 +51,7 @@ class Listed:
 
 
 class Manifest:
-    """The manifest of a directory. Several threads may use the same object.
+    """The manifest of a directory. An instance can be used by several threads.
 
     Args:
         directory: The directory, which must exist.
@@ -66,7 +66,7 @@ class Manifest:
         self._listed: dict[tuple[str, bool], Listed] = {}
 
     def find(self, uuid: str, is_transcription: bool | None) -> Listed | None:
-        """Return the file of the recording *uuid* or of its transcription, or None if that file is not listed.
+        """Return the entry for the recording *uuid* or for its transcription, or None if there is no such entry.
 
         Args:
             uuid: The recording's id.
@@ -86,11 +86,11 @@ class Manifest:
             return next((found for kind in kinds if (found := self._listed.get((uuid, kind)))), None)
 
     def file_of(self, recording: Recording, uuid: str, *, is_wanted: bool = False) -> Listed | None:
-        """Return the listed file of *recording*, whose id is *uuid*, or None if the file must be fetched.
+        """Return the entry for the file of *recording*, whose id is *uuid*, or None if the file must be fetched.
 
-        A listed file is fetched again in two cases: if it was removed and *is_wanted* is True, or if a verified event
-        announces another size and the file is unchanged. In the second case, the file was fetched because of an
-        unsigned event with a wrong size. A file that someone has changed is not fetched again.
+        A listed file must be fetched again in two cases: if it was removed and *is_wanted* is True, or if a verified
+        event announces another size and the file is unchanged. In the second case, the file was fetched because of an
+        unsigned event that announced a wrong size. A file that someone has changed is not fetched again.
 
         Raises:
             UnwritableError: The manifest, or the file, cannot be read.
@@ -110,10 +110,10 @@ class Manifest:
             return None if hash_file(self._directory / listed.name)[1] == listed.sha256 else listed
 
     def add(self, name: Name, sha256: str) -> None:
-        """Add a file to the manifest. When this method returns, the line is durable.
+        """Add an entry for a file. The line has been written to disk when this method returns.
 
         Raises:
-            UnwritableError: The manifest cannot be written.
+            UnwritableError: The manifest cannot be written to.
         """
         with self._threads, self._file_errors(), self._alone() as handle:
             self._read(handle)
@@ -140,11 +140,11 @@ class Manifest:
 
     @contextmanager
     def _alone(self) -> Iterator[int]:
-        """Open the manifest with an exclusive lock. If the manifest does not exist, it is created."""
+        """Open or create the manifest, lock it exclusively, and yield its file descriptor."""
         while True:
             with files.opened(self._path, files.OWN | os.O_APPEND | os.O_NONBLOCK) as handle:
-                fcntl.flock(handle, fcntl.LOCK_EX)  # the lock is held only for a moment
-                if is_at(handle, self._path):  # otherwise an editor has replaced the file meanwhile
+                fcntl.flock(handle, fcntl.LOCK_EX)  # each process holds the lock only for a moment
+                if is_at(handle, self._path):  # if not, an editor has replaced the file meanwhile
                     yield handle
                     return
 
@@ -184,7 +184,7 @@ def _is_torn(tail: bytes) -> bool:
 
 
 def unwritable(path: Path, exc: OSError) -> UnwritableError:
-    """Return the error for a *path* that cannot be used because of *exc*."""
+    """Return the error to raise if *path* cannot be used because of *exc*."""
     return UnwritableError(
         f"{path} cannot be used: {exc.strerror}.",
         hint="Check the free disk space, and the owner of the directory.",
@@ -192,10 +192,10 @@ def unwritable(path: Path, exc: OSError) -> UnwritableError:
 
 
 def taken(path: Path, why: str) -> GuardError:
-    """Return the error for a *path* that something else already occupies.
+    """Return the error to raise if something else already exists at *path*.
 
     Args:
-        why: What is wrong with the path, for example ``is not a regular file``.
+        why: The end of the error message after the path, for example ``is not a regular file``.
     """
     return GuardError(
         f"{path} {why}.", hint="Nothing was overwritten. Move it away, or choose another --dir."
@@ -203,7 +203,7 @@ def taken(path: Path, why: str) -> GuardError:
 
 
 def hash_file(path: Path) -> tuple[int, str]:
-    """Return the size and the SHA-256 of a file.
+    """Return a file's size in bytes, and its SHA-256 in hexadecimal.
 
     Raises:
         GuardError: *path* is not a regular file.
@@ -223,7 +223,7 @@ def hash_file(path: Path) -> tuple[int, str]:
 
 
 def is_at(handle: int, path: Path) -> bool:
-    """Return True if *path* is still the path of the open file *handle*."""
+    """Return True if the file at *path* is the open file *handle*, and has not been removed or replaced."""
     try:
         found = path.lstat()
     except FileNotFoundError:

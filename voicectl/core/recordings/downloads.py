@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 KINDS: tuple[str, ...] = (Kind.RECORD, Kind.TRANSCRIBED)
 
 KEPT_SECONDS = 31 * 86_400.0
-"""How long the platform keeps a file by default, in seconds."""
+"""How long the platform keeps a recording's file by default, in seconds."""
 
 NOT_YET_SECONDS = 60.0
-"""How long after its announcement a file may not be available yet, in seconds."""
+"""How long a file may still be unavailable after its announcement, in seconds."""
 
 FIRST_PAUSE_SECONDS = 2.0
 LONGEST_PAUSE_SECONDS = 300.0
@@ -54,7 +54,7 @@ _MAY_PASS = (TransportError, RateLimitedError, UnwritableError)
 
 
 def directory_for(path: Path) -> Path:
-    """Create the directory *path* for recordings and any missing parent directories, and return *path*.
+    """Create the directory *path* for recordings, with any missing parent directories, and return *path*.
 
     Raises:
         InputError: The directory cannot be created.
@@ -74,7 +74,7 @@ def missed(
     """Return the recordings that events in the store announce but that the manifest of *directory* does not list.
 
     Args:
-        since: The time of the receipt of the oldest event to use, in Unix seconds, or None to use all events.
+        since: Use only events received at this time or later, in Unix seconds; None to use all events.
         allow_unsigned: True to use unsigned events as well.
     """
     manifest = Manifest(directory)
@@ -95,17 +95,17 @@ class _Task:
 
 
 class _Stopped(Exception):
-    """The receiver is stopping. The next start resumes the download."""
+    """Raised to stop a download because the receiver is stopping. The download is resumed at the next start."""
 
 
 class Downloader:
-    """Fetches recordings in its own threads when they are announced, and tries again after temporary errors.
+    """Fetches recordings in threads of its own when they are announced, and tries again after temporary errors.
 
     Args:
         directory: The directory for the files, which must exist.
-        fetcher: Returns a new fetcher for a thread. Its argument is the fetcher's progress callback.
-        remark: Called with each final error, as one line, from any of the threads.
-        on_saved: Called with each new file, from any of the threads.
+        fetcher: Returns a new fetcher for a thread, given the fetcher's progress callback.
+        remark: Called with a one-line message about each final error, from any of the threads.
+        on_saved: Called with each newly fetched file, from any of the threads.
         allow_unsigned: True to fetch recordings that unsigned events announce as well.
         threads: The number of threads.
     """
@@ -149,13 +149,13 @@ class Downloader:
         try:
             for each in missed(store, self._directory, since=since, allow_unsigned=self._allow_unsigned):
                 self.add(each)
-        except VoicectlError as exc:  # the receiver must answer calls all the same
+        except VoicectlError as exc:  # the receiver must still answer calls
             self._remark(
                 f"warning: {exc.message} Fetch missed recordings with 'voicectl recording download'."
             )
 
     def announce(self, stored: Stored) -> None:
-        """Schedule the recording that an event announces, if the event announces one."""
+        """Schedule the recording or transcription that an event announces; do nothing if it announces none."""
         recording = of_event(stored)
         if recording is None or not (recording.is_signed or self._allow_unsigned):
             return
@@ -182,7 +182,7 @@ class Downloader:
             self._changed.notify()
 
     def close(self, seconds: float) -> None:
-        """Wait up to *seconds* for the downloads that are due, then stop. The rest is left for the next start."""
+        """Wait up to *seconds* for the downloads that are due, then stop. Other downloads wait for the next start."""
         give_up = time.monotonic() + seconds  # threads take real time, so the real clock measures it
         now = self._clock.monotonic()
         with self._changed:
@@ -241,7 +241,7 @@ class Downloader:
             raise _Stopped
 
     def _failed(self, task: _Task, exc: VoicectlError) -> None:
-        """Schedule another try if that may succeed; otherwise give up."""
+        """Schedule another try of a failed download if another try may succeed; otherwise, give up."""
         now = self._clock.monotonic()
         task.tries += 1
         may_pass = isinstance(exc, _MAY_PASS) or (
@@ -257,7 +257,7 @@ class Downloader:
                 self._changed.notify()
 
     def _refuse(self, exc: VoicectlError) -> None:
-        """Stop all downloads, because credentials that fail for one file fail for every file. Remark on this once."""
+        """Stop all downloads, since credentials that fail for one file fail for all files. Report this only once."""
         with self._changed:
             is_first, self._is_refused = not self._is_refused, True
             self._tasks.clear()
@@ -273,7 +273,7 @@ class Downloader:
         self._remark(f"{what} {task.recording.id} was not fetched: {why}")
 
     def _drop(self, task: _Task) -> bool:
-        """Remove *task*. Return False if another announcement had replaced the task's announcement."""
+        """Remove *task* and return True, or return False if another announcement has replaced the task's own."""
         with self._changed:
             is_wanted = self._is_wanted(task)
             if is_wanted:
@@ -286,8 +286,8 @@ class Downloader:
 
 
 def _counts(recording: Recording, known: Recording | None) -> bool:
-    """Return True if the announcement *recording* is used instead of the announcement *known*.
+    """Return True if the announcement *recording* takes precedence over *known*, the announcement used so far.
 
-    See :func:`.announced`.
+    See :func:`.announced` for the rule.
     """
     return known is None or recording.is_signed > known.is_signed

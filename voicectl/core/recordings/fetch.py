@@ -2,8 +2,8 @@
 
 The file is first written to a part: a file with the suffix ``.part``, which only one process at a time can lock. If
 that process is killed, another process can resume the part, provided that the part came from the same URL. The last
-bytes of the part are then fetched again and compared. The platform documents no ETag or similar header. Therefore
-only the URL, which is different for each file, shows that the earlier bytes belong to the same file.
+bytes of the part are then fetched again and compared. Since the platform documents no ETag or similar header, only
+the URL, which is different for each file, shows that the earlier bytes belong to the same file.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ MAX_TRANSCRIPT_BYTES = 1 << 26
 OVERLAP_BYTES = 1 << 18
 """The number of bytes at the end of a part that are fetched again when the part is resumed.
 
-At any time, at most this number of bytes has been written but is not durable yet.
+The part is written through to disk so often that a crash can lose at most this number of bytes.
 """
 
 LOCK_POLL_SECONDS = 0.05
@@ -61,10 +61,10 @@ _TYPES |= dict.fromkeys(("audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wa
 _TYPES |= dict.fromkeys(("audio/ogg", "application/ogg"), "ogg")
 _TYPES |= {"application/json": TRANSCRIPT}
 _ANY_TYPE = frozenset({"application/octet-stream", "binary/octet-stream"})
-"""Types that say nothing about the content. For these, the first bytes of the file determine its type."""
+"""Media types that say nothing about the content. The type is then determined from the file's first bytes."""
 
 _NOTE = ".origin"
-"""The suffix, instead of ``.part``, of the file that records where a part comes from."""
+"""The suffix, in place of ``.part``, of the file that records from which URL a part was fetched."""
 
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK})
 
@@ -78,7 +78,7 @@ class Saved:
         name: The file's name, without a directory.
         size: The file's size in bytes, or None if the file is listed but has been removed.
         sha256: The file's SHA-256, in hexadecimal.
-        outcome: ``done`` if the file was fetched just now, or ``already`` if it was there before.
+        outcome: ``done`` if the file was fetched just now, or ``already`` if it existed before.
     """
 
     uuid: str
@@ -94,14 +94,15 @@ class Saved:
 
 
 class Fetcher:
-    """Fetches files into a directory, for one thread.
+    """Fetches files into a directory. Each thread needs a fetcher of its own.
 
     Args:
         directory: The directory, which must exist.
         on_progress: Called with the number of bytes fetched so far, and with the file's size or None if the size is
             not known. It is also called while another process fetches the same file. An exception that it raises
             stops the download.
-        overlap: A number of bytes; see :data:`OVERLAP_BYTES`. A file that is not larger is never resumed.
+        overlap: How many bytes to fetch again when a part is resumed, as for :data:`OVERLAP_BYTES`. A part is resumed
+            only if the complete file is larger than this.
     """
 
     def __init__(
@@ -132,7 +133,7 @@ class Fetcher:
             NotFoundError: The file has expired.
             ApiError: The platform refused the request.
             TransportError: There was no usable answer, or the answer is not the announced file.
-            UnwritableError: The directory cannot be written.
+            UnwritableError: The directory cannot be written to.
         """
         place = file_url(recording.url, self._hosts)
         if (recording.size or 0) > MAX_FILE_BYTES:
@@ -178,9 +179,9 @@ class Fetcher:
         return Saved(uuid=uuid, name=str(name), size=size, sha256=sha256, outcome=outcome)
 
     def _check_there(self, recording: Recording, uuid: str) -> None:
-        """Check before the download that the names that the file may get are free.
+        """Check before the download that the names that the file may get are not taken by other files.
 
-        A file that has such a name and the right size is compared after the download.
+        If a file with such a name already has the right size, its content is compared after the download.
 
         Raises:
             GuardError: A name that *recording* may get is taken by a file of another size, or by something else.
@@ -198,17 +199,17 @@ class Fetcher:
                 raise taken(path, f"has {found.st_size} bytes, not {recording.size}")
 
     def _name(self, recording: Recording, uuid: str, extension: str) -> Name:
-        """Return the name of the file. A transcription is named after its recording if the recording is listed."""
+        """Return the name for the file. A transcription is named after its recording if the recording is listed."""
         name = Name.of(recording, uuid, extension)
         listed = self._manifest.find(uuid, is_transcription=False) if name.is_transcription else None
         audio = None if listed is None else Name.parse(listed.name)
         return name if audio is None else replace(audio, extension=extension)
 
     def _put(self, path: Path, final: Path, sha256: str) -> str:
-        """Move the complete part to its final name without overwriting another file; return the outcome.
+        """Move the complete part to its final name, and return the outcome. Other files are not overwritten.
 
-        An empty file may be overwritten: if a process is killed on a file system without links, it leaves such a
-        file.
+        Only empty files are an exception, since a process that is killed on a file system without hard links can
+        leave one.
         """
         outcome = DONE
         try:
@@ -224,7 +225,7 @@ class Fetcher:
         except OSError as exc:
             if exc.errno not in _NO_LINKS:
                 raise
-            try:  # a file system without links: first create an empty file, then replace it
+            try:  # a file system without hard links: first create an empty file, then replace it
                 os.close(os.open(final, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             except FileExistsError:
                 raise taken(final, "was created meanwhile") from None
@@ -245,7 +246,7 @@ class _Intake:
     _begin: int = 0
 
     def headers(self) -> dict[str, str]:
-        """Return the headers for the next try. They ask to resume the part if the total size is known."""
+        """Return the headers for the next try, which ask to resume the part if the total size is known."""
         size = self.recording.size
         self._begin = 0
         if size is not None and self._may_resume:
@@ -288,7 +289,7 @@ class _Intake:
         return extension, done, digest.hexdigest()
 
     def _judge_status(self, answer: Incoming) -> int:
-        """Return the position in the file at which the answer begins.
+        """Return the position in the file, in bytes, at which the answer's content begins.
 
         Raises:
             NoAnswer: The answer is not the requested range. The next try requests the whole file.
@@ -329,7 +330,7 @@ class _Intake:
 
 @contextmanager
 def _held(path: Path) -> Iterator[int | None]:
-    """Open and lock the file at *path*, and yield its handle. If there is no file, it is created.
+    """Open or create the file at *path*, lock it, and yield its file descriptor.
 
     If another process has locked the file or has just removed it, None is yielded.
 
@@ -346,7 +347,7 @@ def _held(path: Path) -> Iterator[int | None]:
             handle = None
         except OSError as exc:
             raise taken(path, f"is not a regular file ({exc.strerror})") from exc
-    if handle is None:  # another process has just finished it
+    if handle is None:  # another process has just finished the download and removed the part
         yield None
         return
     try:
@@ -358,7 +359,7 @@ def _held(path: Path) -> Iterator[int | None]:
             return
         if (
             os.fstat(handle).st_nlink > 1
-        ):  # the part also has its final name: a process was killed just after linking it
+        ):  # the file also has its final name: a process was killed just after it linked the file to this name
             path.unlink(missing_ok=True)
         yield handle if is_at(handle, path) else None
     finally:
@@ -368,13 +369,13 @@ def _held(path: Path) -> Iterator[int | None]:
 def _claim(handle: int, path: Path, origin: str | None) -> None:
     """Empty the part at *path* unless it came from *origin*.
 
-    The origin is recorded in a file beside the part. That file is durable before any of the part is written.
+    The origin is recorded in a file next to the part. That file is on disk before any of the part is written.
 
     Args:
         origin: The origin of the file to fetch, or None if the part must not be resumed later.
 
     Raises:
-        GuardError: The name of the file that records the origin is taken.
+        GuardError: The path of the file that records the origin is taken by something else.
     """
     note = path.with_suffix(_NOTE)
     known = hash_file(note)[1] if os.path.lexists(note) else None
@@ -391,13 +392,13 @@ def _claim(handle: int, path: Path, origin: str | None) -> None:
 
 
 def _clear(path: Path) -> None:
-    """Remove a finished part and the record of its origin. The caller has locked the part."""
+    """Remove a finished part and the record of its origin. The caller must have locked the part."""
     path.unlink(missing_ok=True)
     path.with_suffix(_NOTE).unlink(missing_ok=True)
 
 
 def _blocks(handle: int, size: int) -> Iterator[bytes]:
-    """Yield the first *size* bytes of an open file, in blocks. The file's position is then after these bytes."""
+    """Yield the first *size* bytes of an open file in blocks, and leave the file's position after these bytes."""
     os.lseek(handle, 0, os.SEEK_SET)
     while size > 0 and (block := os.read(handle, min(size, BLOCK_BYTES))):
         size -= len(block)
@@ -405,7 +406,7 @@ def _blocks(handle: int, size: int) -> Iterator[bytes]:
 
 
 def _sniff(begin: bytes) -> str | None:
-    """Return the extension for a file that begins with the bytes *begin*, or None if its type is not known."""
+    """Return the extension for a file whose first bytes are *begin*, or None if the type is not recognized."""
     if begin.startswith(b"RIFF") and begin[8:12] == b"WAVE":
         return "wav"
     if begin.startswith(b"OggS"):

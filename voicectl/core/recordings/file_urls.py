@@ -1,4 +1,4 @@
-"""Checks the URLs of files, because these URLs come from outside and the requests to them contain a token."""
+"""Checks the URLs of files. These URLs come from events or from the user, and requests to them contain a token."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class FileUrl:
     """The URL of a recording or transcription to which a token may be sent.
 
     Attributes:
-        origin: The scheme, host and port, in the form of :func:`voicectl.core.hosts.base_url`.
+        origin: The scheme, host and port as a URL, in the form that :func:`voicectl.core.hosts.base_url` returns.
         path: The path: ``/v1/files/UUID`` or ``/v3/files/UUID``.
         file_id: The UUID in the path, in lower case.
     """
@@ -45,7 +45,7 @@ def file_url(url: str, hosts: Hosts) -> FileUrl:
     """Check the URL of a file, and return its parts.
 
     Raises:
-        GuardError: The URL is not that of a file, or no token may be sent to its host. A token may be sent to the
+        GuardError: *url* is not the URL of a file, or no token may be sent to its host. A token may be sent to the
             profile's base URL and, if that is not on this machine, to port 443 of the listed hosts over https.
     """
     found = _FILE_URL.fullmatch(url)
