@@ -1,7 +1,8 @@
-"""Entries of a timeline, from each source: the API, webhook events, the journal and the action log.
+"""The entries of a timeline, which come from the API, webhook events, the journal and the action log.
 
-Each :class:`Happening` is one report from one source. Speech and keypresses may be secret, and users share traces, so
-an entry has only their length. Their content stays in the event store, under the event's id.
+Each :class:`Happening` is one report from one source, or several reports of the same thing, merged. Speech and
+keypresses may be secret, and users share traces. So an entry contains only the number of words or keys. The content
+stays in the event store, under the event's id.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from voicectl.voice.call import Call
 
 MAX_TEXT = 160
-"""The maximum number of characters of a text that a trace shows. The event store has the whole text."""
+"""The maximum length of a text in a trace, in characters. The event store has the texts of events in full."""
 
 CREATE = "create"
 DONE = "done"
@@ -48,11 +49,11 @@ _FACTS: dict[str, tuple[str, ...]] = {
     Route.RTC: ("from", "reason"),
 }
 _FIRST_TIME = -62_135_596_800.0
-_LAST_TIME = 253_402_300_799.0  # _FIRST_TIME and _LAST_TIME: the years 1 to 9999
+_LAST_TIME = 253_402_300_799.0  # the end of the year 9999; _FIRST_TIME is the start of the year 1
 
 
 class Source(StrEnum):
-    """A source of reports."""
+    """A source of reports. ``HERE`` is this machine's action log."""
 
     API = "api"
     EVENT = "event"
@@ -65,7 +66,7 @@ _SOURCES = list(Source)
 
 
 class Sort(IntEnum):
-    """The sort of an entry, for the order of cause and effect. This order holds even if the clocks contradict it."""
+    """The kind of an entry. Kinds help to put causes before their effects, even if the clocks disagree."""
 
     ASKED = 0
     SETTLED = 1
@@ -80,18 +81,18 @@ class Happening:
 
     Attributes:
         at: The time in Unix seconds, by the source's clock, or None if no source gives a time.
-        by: If *at* is None, a time by which the thing had already happened, or None if that is not known either.
-        uuid: The leg's id, or None if no leg is concerned. The id has the form of :func:`.leg_key`, but in a finished
-            trace the form in which it was reported.
-        what: A status, a kind of event, or an action from this machine such as ``mute``.
+        by: The time by which the thing had happened, in Unix seconds, if only that is known; otherwise None.
+        uuid: The id of the leg concerned, or None if there is none. The id has the form of :func:`.leg_key` until
+            :meth:`.Trace.called` changes it to the form in which it was reported.
+        what: A status, a kind of event, or an action requested from this machine, such as ``mute``.
         identity: A value that is equal in all reports of the same thing.
-        facts: The details, as texts by their names.
-        conversation: The conversation in which the thing happened, or to which the leg was moved.
-        left: The conversation that the leg left.
+        facts: The details, as a mapping of names to texts.
+        conversation: The id of the conversation in which the thing happened, or to which the leg was moved.
+        left: The id of the conversation that the leg left, or None if it left none.
         outcome: The outcome of an action, such as ``done``, ``already``, ``unknown`` or ``failed``.
         events: The ids of the events that reported the thing.
-        repeats: How often these events were received again.
-        reference: The reference of the call, if this machine asked for the call.
+        repeats: The number of times that these events were received again.
+        reference: The reference of the call if this machine requested the call, or None.
     """
 
     sort: Sort
@@ -116,13 +117,13 @@ class Happening:
 
     @property
     def time(self) -> float:
-        """The best known time, in Unix seconds, or infinity if no time is known."""
+        """The time in Unix seconds: *at* or, if that is None, *by*, or infinity if both are None."""
         known = self.at if self.at is not None else self.by
         return math.inf if known is None else known
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """The sort key of the entry. It defines a total order, which does not depend on the order of reading."""
+        """The entry's sort key, for a total order that does not depend on the order in which reports are read."""
         return (
             self.time,
             self.sort,
@@ -136,7 +137,7 @@ class Happening:
 
 
 def of_call(call: Call, asked_at: float) -> Iterator[Happening]:
-    """Yield the entries of an API record: the leg's status and, for an ended leg, the time of the answer.
+    """Yield the entries for a leg's API record: its answer, if it was answered and has ended, and its status.
 
     Args:
         asked_at: The time at which the API returned the record, in Unix seconds.
@@ -188,7 +189,7 @@ def of_event(stored: Stored) -> Happening:
 
 
 def of_note(note: Note) -> Happening:
-    """Return the entry for an action from this machine."""
+    """Return the entry for an action in the action log."""
     facts = {each: _cut(_text(value)) for each, value in note.detail.items()}
     detail = json.dumps(note.detail, sort_keys=True, default=str)
     if note.outcome != DONE:
@@ -206,7 +207,7 @@ def of_note(note: Note) -> Happening:
 
 
 def of_intent(intent: Intent, uuid: str | None) -> Iterator[Happening]:
-    """Yield the entries for a request for a call: the request itself and, if known, its outcome.
+    """Yield the entries for a call that was requested: the request and, unless it is still under way, its outcome.
 
     Args:
         uuid: The id of the leg that the request created, or None if the leg is not known.
@@ -238,7 +239,7 @@ def of_intent(intent: Intent, uuid: str | None) -> Iterator[Happening]:
 
 
 def merged(same: Iterable[Happening]) -> Happening:
-    """Merge several reports of one thing. The result does not depend on the order of the reports.
+    """Merge several reports of the same thing into one. The result does not depend on the order of the reports.
 
     Values from events and the journal are preferred: an event has more details than an API record, and the journal
     has more than the action log.
@@ -267,7 +268,7 @@ def merged(same: Iterable[Happening]) -> Happening:
 
 
 def _identified(arrival: Arrival, at: float | None) -> tuple[Sort, str, tuple[str, ...]]:
-    """Return an event's place in the order of cause and effect, its name, and its identity."""
+    """Return the kind, the name and the identity of the entry for an event."""
     fields = arrival.fields
     if arrival.kind == Kind.STATUS and arrival.leg is not None and arrival.status is not None:
         reported = ("status", arrival.status, _text(fields.get("sub_state") or ""))
@@ -321,5 +322,5 @@ def _cut(text: str) -> str:
 
 
 def _calendar(at: float | None) -> float | None:
-    """Return *at* if it is in the years 1 to 9999, or None."""
+    """Return the time *at* if it is in the years 1 to 9999, or None if it is not."""
     return at if at is not None and _FIRST_TIME <= at <= _LAST_TIME else None

@@ -1,4 +1,4 @@
-"""Orders the reports of several sources into one trace, and finds the gaps in it."""
+"""Orders the reports from several sources into one trace, and finds the gaps in the trace."""
 
 # How a trace is ordered
 #
@@ -6,24 +6,25 @@
 # the time of its receipt. So cause and effect count more than the clocks.
 #
 # 1. Merging (_collapsed). Reports of the same thing have the same place (sort, leg, identity) and are merged: the
-#    API's record of a status with the event of it, a "create" of the action log with the journal's.
+#    API's record of a status with the event that reports it, and a "create" in the action log with the journal's.
 # 2. The offset (_clock_ahead). Cause and effect limit the offset between the clocks: a call is asked for before its
 #    first verified report, an action is noted at most NOTED_SECONDS after its effect, and a leg begins before an
-#    action on it succeeds. An offset that these limits require is assumed, and reported as a gap, if it is large.
-# 3. Times (_ordered). Each entry gets the time of its own clock, less the offset for this machine's. Then each cause
-#    that is later than its effect is moved back to the effect's time; an effect is never moved forward:
+#    action on it succeeds. If the limits require a large offset, this offset is assumed, and reported as a gap.
+# 3. Times (_ordered). Each entry gets the time by its own clock. The offset is subtracted from this machine's times.
+#    Then each cause that is later than its effect is moved to the effect's time. An effect is never moved to a later
+#    time. The rules are:
 #      - a status is no later than any status of the same leg with a higher rank;
-#      - an action is no later than its effect (_EFFECTS), paired in order (_paired);
+#      - an action is no later than its effect (_EFFECTS), with which it is paired (_paired);
 #      - the first statuses of a leg are no later than the first successful action on it;
 #      - the request for a call is no later than anything that happened to its leg.
 # 4. Sorting by (time, level, key). Levels put causes before effects at equal times: request, outcome of the request,
-#    statuses up to ringing, actions, statuses up to the detection of a machine, other events, final statuses. Entries
+#    statuses up to ringing, actions, statuses up to machine detection, other events, final statuses. Entries
 #    without a time come last. An entry whose time was changed is marked as reordered.
 # 5. Gaps. In the ordered sequence of each leg, these gaps are found: statuses that the sequence implies but does not
 #    contain, moves between conversations that nothing explains, missing ends, and actions in doubt.
 #
-# Invariant: the result depends only on the set of reports, not on the order in which they were read. Therefore
-# Happening.key, a total order, sorts the input before merging and decides among equal entries.
+# Invariant: the result depends only on the set of reports, not on the order in which they were read. So the input is
+# sorted by Happening.key, a total order, before it is merged, and the key also decides between equal entries.
 
 from __future__ import annotations
 
@@ -45,10 +46,10 @@ if TYPE_CHECKING:
     from voicectl.voice.call import Call
 
 NOTED_SECONDS = 20.0
-"""How long after an action its entry in the action log may be made, in seconds. It is made after the API answers."""
+"""The longest time until an action is noted in the action log, in seconds. It is noted after the API answers."""
 
 PAIRED_SECONDS = 60.0
-"""How far an action and its effect may be apart, in seconds, if a leg has more actions than effects or vice versa."""
+"""The longest time between an action and its effect, in seconds, if the numbers of actions and effects differ."""
 
 CLOCK_DIFFERENCE_SECONDS = 2.0
 """The smallest difference between the clocks that is reported, in seconds.
@@ -69,9 +70,9 @@ _EFFECTS: dict[str, str] = {
     "stream": "audio:play",
     "dtmf": "audio:dtmf",
 }
-"""For each action, the event or status that reports its effect.
+"""The event or status that reports the effect of each action.
 
-Names that begin with ``audio:`` are those of RTC events.
+Names that begin with ``audio:`` are names of RTC events.
 """
 
 _KEY = attrgetter("key")
@@ -83,13 +84,13 @@ _DETECTED, _FINAL = rank(HUMAN), rank(CallStatus.COMPLETED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """Something that no source reports, although it must have happened or may have happened.
+    """Something that must have happened, or may have happened, but that no source reports.
 
     Attributes:
         uuid: The leg's id, or None if the gap concerns the whole trace.
-        what: What is missing: a status, or for example ``transfer``, ``end``, ``events``, ``api`` or ``clock``.
-        detail: The reason for reporting the gap.
-        at: The time of what is missing, in Unix seconds, or None if the time is not known.
+        what: The missing status, or another kind of gap, such as ``transfer``, ``end``, ``events`` or ``clock``.
+        detail: A sentence that explains the gap.
+        at: The time at which the missing status was reached, in Unix seconds, or None if the time is not known.
     """
 
     uuid: str | None = None
@@ -99,7 +100,7 @@ class Gap:
 
 
 class Step(NamedTuple):
-    """One line of a trace, which is reordered if its own clock would give it another place."""
+    """An entry of a trace. *is_reordered* is True if the entry's time was changed to put it in order."""
 
     happening: Happening
     is_reordered: bool
@@ -115,9 +116,9 @@ class Trace:
     """The ordered steps of one or more legs, and the gaps between them.
 
     Attributes:
-        legs: The names of the legs, in the order of their first steps.
+        legs: The ids of the legs, in the order of their first steps.
         steps: The steps, in order.
-        gaps: The gaps, each with the number of the step that follows it, or with None if it concerns the whole trace.
+        gaps: The gaps, each with the index of the step that follows it, or with None if it concerns the whole trace.
     """
 
     legs: Sequence[str]
@@ -136,7 +137,7 @@ class Trace:
         yield from before[None]
 
     def called(self, ids: Mapping[str, str]) -> Trace:
-        """Return the trace with each leg's name replaced by its id in *ids*, if *ids* has that name."""
+        """Return the trace with each leg's id replaced by the value for that id in *ids*, if there is one."""
         if all(ids.get(leg, leg) == leg for leg in self.legs):
             return self
 
@@ -162,14 +163,14 @@ def trace(
     has_events: bool,
     gaps: Iterable[Gap] = (),
 ) -> Trace:
-    """Merge *happenings* that report the same thing, put them in order, and find the gaps.
+    """Return the trace of *happenings*, with its gaps. Happenings that report the same thing are merged.
 
     Args:
-        calls: The API's records, by the names of their legs.
-        reported: Summaries of events, by the names of their legs.
-        gone: The API's error messages, by the names of the legs of which the API has no record. A message may be
-            empty.
-        has_events: True if there is an event store and it answers.
+        calls: The API records of the legs, keyed by :func:`.leg_key`.
+        reported: The summaries of the legs' events, keyed by :func:`.leg_key`.
+        gone: The API's error messages about legs of which it has no record, keyed by :func:`.leg_key`. A message may
+            be empty.
+        has_events: True if there is an event store that can be read.
         gaps: The gaps that are already known.
     """
     each_once = _collapsed(happenings)
@@ -199,7 +200,7 @@ def trace(
 
 
 def _collapsed(happenings: Iterable[Happening]) -> list[Happening]:
-    """Return one entry for each thing that happened, merged from the reports of all sources.
+    """Return one entry for each thing that happened, merged from all reports of it.
 
     An API record and an event may report the same status. The journal and the action log may report the same creation
     of a call.
@@ -223,7 +224,7 @@ def _place(happening: Happening) -> _Place:
 
 
 def _ordered(happenings: Sequence[Happening], ahead: float) -> list[Step]:
-    """Sort entries by time. If a cause is later than its effect by the clocks, the cause is moved before the effect.
+    """Return the entries in order of time. A cause that the clocks put after its effect is moved before that effect.
 
     Args:
         ahead: How far this machine's clock was ahead of the platform's, in seconds.
@@ -252,7 +253,7 @@ def _ordered(happenings: Sequence[Happening], ahead: float) -> list[Step]:
 def _clock_ahead(happenings: Sequence[Happening]) -> float:
     """Return how far this machine's clock was ahead of the platform's, in seconds.
 
-    The result is negative if this machine's clock was behind, and 0 if the entries show no difference.
+    The result is negative if this machine's clock was behind, and 0 if the entries show no large difference.
     """
     at_least, at_most = -math.inf, math.inf
     for own in _by_leg(happenings):
@@ -270,7 +271,7 @@ def _clock_ahead(happenings: Sequence[Happening]) -> float:
 
 
 class _Own:
-    """The entries of one leg, by sort."""
+    """The entries of one leg, grouped by kind."""
 
     def __init__(self, happenings: Sequence[Happening]) -> None:
         self.all = happenings
@@ -289,7 +290,7 @@ class _Own:
         return [group for _, group in sorted(groups.items())]
 
     def effects(self) -> Iterator[tuple[Happening, Happening]]:
-        """Yield pairs of a successful action and its effect, for each action whose effect is reported."""
+        """Yield each successful action whose effect was reported, together with the effect."""
         actions: defaultdict[str, list[Happening]] = defaultdict(list)
         for each in self.actions:
             if each.outcome == DONE:
@@ -310,8 +311,8 @@ def _paired(
 ) -> Iterator[tuple[Happening, Happening]]:
     """Yield pairs of an action and its effect.
 
-    If there are as many actions as effects, the pairs are made in order. Otherwise, an action and an effect are
-    paired if they are near in time.
+    If there are as many actions as effects, they are paired in order. Otherwise, an action is paired with the next
+    effect that is at most :data:`PAIRED_SECONDS` before or after the action.
     """
     if len(actions) == len(effects):
         yield from zip(actions, effects, strict=True)
@@ -337,7 +338,7 @@ def _moments(happenings: Iterable[Happening]) -> list[float]:
 
 
 def _level(happening: Happening) -> float:
-    """Return the place of an entry among entries of the same time."""
+    """Return the number by which an entry is sorted among entries with the same time."""
     match happening.sort:
         case Sort.ASKED:
             return 0.0
@@ -354,7 +355,7 @@ def _level(happening: Happening) -> float:
 def _missing(
     uuid: str, own: Sequence[_Numbered], call: Call | None, reported: EventSummary | None
 ) -> Iterator[_Placed]:
-    """Yield the gaps in the statuses of a leg."""
+    """Yield the gaps in a leg's statuses, and any contradiction between its record and its events."""
     first, after = own[0][0], own[-1][0] + 1
     if not any(each.events for _, each in own):
         yield first, Gap(uuid=uuid, what="events", detail="The event store has no event of this leg.")
@@ -379,7 +380,7 @@ def _missing(
 
 
 def _ended(uuid: str, own: Sequence[_Numbered], refusal: str) -> Iterator[_Placed]:
-    """Yield a gap if no source reports the end of a leg of which the API has no record.
+    """Yield a gap for a leg of which the API has no record, unless another source reports the leg's end.
 
     Such a leg may have ended, or it may belong to another account.
 
@@ -398,7 +399,7 @@ def _unmoved(uuid: str, own: Sequence[_Numbered], call: Call | None) -> Iterator
     since = -1
 
     def is_ours(before: float, by: float) -> bool:
-        """Return True if an action after *since* explains a change. That action then explains no other change."""
+        """Return True if a move from this machine explains a change of conversation, and then use up that move."""
         for place, (number, action) in enumerate(unspent):
             if number > since and (number < before or action.time - NOTED_SECONDS <= by):
                 del unspent[: place + 1]
@@ -421,7 +422,7 @@ def _unmoved(uuid: str, own: Sequence[_Numbered], call: Call | None) -> Iterator
 
 
 def _unreported_moves(own: Sequence[_Numbered]) -> list[_Numbered]:
-    """Return the moves that were made from this machine and whose effect no event reports."""
+    """Return the moves that were requested from this machine and whose effects no event reports."""
     reported = {id(action) for action, _ in _Own([each for _, each in own]).effects()}
     return [
         (number, each)
@@ -434,7 +435,7 @@ def _unreported_moves(own: Sequence[_Numbered]) -> list[_Numbered]:
 
 
 def _in_doubt(steps: Sequence[Step]) -> Iterator[_Placed]:
-    """Yield a gap for each action in doubt, that is, each action whose outcome is not known."""
+    """Yield a gap for each action with an unknown outcome, but not for a requested call whose leg is known."""
     for number, (each, _) in enumerate(steps):
         is_proved = each.sort in (Sort.ASKED, Sort.SETTLED) and each.uuid is not None
         if each.outcome == UNKNOWN and not is_proved:

@@ -1,7 +1,7 @@
 """Gathers the facts for the trace of a leg or a conversation from all sources.
 
-The trace of a leg includes the legs that were in a conversation with it. API records and events show which legs these
-are, including legs that have left the conversation. Every search has a limit, and the trace names what was left out.
+The trace of a leg includes the legs that were in a conversation with it, even if they have left the conversation. API
+records and events show which legs these are. Every search has a limit, and the trace reports what was left out.
 """
 
 from __future__ import annotations
@@ -43,25 +43,25 @@ MAX_LEGS = 200
 MAX_CONVERSATIONS = 20
 MAX_EVENTS = 10_000
 MAX_ASKED = 10
-"""The maximum number of further legs whose records are requested one by one.
+"""The maximum number of other legs whose records are requested one by one.
 
-Such a leg is in no list that the API returned, and its end is not known. The API client looks for a missing record in
-every region, so one leg may take several requests.
+Such a leg is not in any list that the API returned, and its end is not known. The API client looks for a missing
+record in every region, so one leg may take several requests.
 """
 
 NO_STORE = "store"
-"""The name of the gap that is reported if there is no event store."""
+"""The kind of gap that is reported if there is no event store."""
 
 APART_SECONDS = 1.0
-"""The longest time between two legs of a conversation that count as having been in it together, in seconds.
+"""The longest time between two legs that still count as having been in a conversation together, in seconds.
 
-The time is measured by the platform's clock.
+It is measured from the end of one leg to the beginning of the other, by the platform's clock.
 """
 
 LATE_SECONDS = 600.0
-"""How long after a leg's end the events of its conversation still belong to the leg, in seconds.
+"""How long after a leg's end the events about its conversation still belong to the leg's trace, in seconds.
 
-Transcriptions are an example of such events.
+For example, transcriptions arrive after the end.
 """
 
 
@@ -70,11 +70,11 @@ class Gathered:
     """The facts gathered from each source.
 
     Attributes:
-        calls: The API's records, by the names of their legs.
+        calls: The API records of the legs, keyed by :func:`.leg_key`.
         events: The events, by id.
-        gone: The API's error messages, by the names of the legs of which the API has no record. The message is empty
-            for every leg except the one that the user asked for.
-        gaps: The sources that failed, and the limits that were reached.
+        gone: The API's error messages about legs of which it has no record, keyed by :func:`.leg_key`. The message is
+            empty for every leg except the one that the user asked for.
+        gaps: The gaps for sources that failed, and for limits that were reached.
         asked_at: The time of the requests to the API, in Unix seconds.
         asked_for: The id of the leg that the user asked for, as the user wrote it.
     """
@@ -91,13 +91,13 @@ class Gathered:
 
     @property
     def legs(self) -> list[str]:
-        """The names of all legs that occur in API records, events or the action log."""
+        """The ids of all legs in API records, events or the action log, in the form of :func:`.leg_key`."""
         reported = (each.arrival.leg for each in self.events.values())
         keys = (leg_key(leg) for leg in reported if leg is not None)
         return list(dict.fromkeys(chain(self.calls, keys, (each.uuid for each in self.notes))))
 
     def ids(self) -> dict[str, str]:
-        """Return each leg's id as reported, by the leg's name. The API accepts the id in no other form."""
+        """Return the reported form of each leg's id, keyed by :func:`.leg_key`. The API accepts no other form."""
         named = [] if self.asked_for is None else [self.asked_for]
         created = (intent.uuid for intent, _ in self.intents.values())
         reported = (stored.arrival.leg for _, stored in sorted(self.events.items()))
@@ -106,7 +106,7 @@ class Gathered:
         return {leg_key(uuid): uuid for uuid in every if uuid is not None}
 
     def reported(self) -> dict[str, EventSummary]:
-        """Return the summary of each leg's events, by the leg's name."""
+        """Return the summary of each leg's events, keyed by :func:`.leg_key`."""
         return {leg_key(leg): found for leg, found in summaries(self.events.values()).items()}
 
     def happenings(self) -> Iterator[Happening]:
@@ -119,7 +119,7 @@ class Gathered:
             yield from of_intent(intent, uuid)
 
     def trace(self) -> Trace:
-        """Return the trace, with each leg's id as reported."""
+        """Return the trace, with the legs' ids in the form in which they were reported."""
         found = trace(
             self.happenings(),
             calls=self.calls,
@@ -131,7 +131,7 @@ class Gathered:
         return found.called(self.ids())
 
     def records(self) -> dict[str, Call]:
-        """Return each leg, merged from its API record and its events, by its id as reported."""
+        """Return the legs, each merged from its API record and its events, keyed by the reported form of the id."""
         reported, ids = self.reported(), self.ids()
         found = {uuid: History.merged(call, reported.get(uuid)) for uuid, call in self.calls.items()}
         found = {uuid: each.alone() for uuid, each in reported.items()} | found
@@ -144,7 +144,7 @@ class Gatherer:
     If the API or the event store does not answer, the trace has a gap, and the other sources are used.
 
     Args:
-        events: The event store, or None if there is none that works.
+        events: The event store, or None if there is no working event store.
         journal: The journal, or None if it cannot be used.
         gaps: The gaps for the sources that could not be opened.
     """
@@ -213,7 +213,7 @@ class Gatherer:
         return self._bounded()
 
     def _ask_leg(self, uuid: str) -> None:
-        """Request a leg's record from the API, unless the API has failed before."""
+        """Request the record of a leg from the API, unless an earlier request failed."""
         if self._failure is not None:
             return
         try:
@@ -236,7 +236,7 @@ class Gatherer:
             for call in islice(self._api.get_calls(conversation_uuid=conversation), MAX_LEGS + 1):
                 self._found.calls.setdefault(leg_key(call.uuid), call)
         except NotFoundError:
-            pass  # the same as an empty list
+            pass  # treated like an empty list
         except (TransportError, RateLimitedError) as exc:
             self._give_up_api(exc)
 
@@ -260,7 +260,7 @@ class Gatherer:
             self._miss("events", f"The event store does not answer: {exc.message}")
 
     def _conversations(self, own: str) -> list[str]:
-        """Return the conversations that a leg was in, with the latest one last."""
+        """Return the ids of the conversations that a leg was in, with the latest one last."""
         call = self._found.calls.get(own)
         found = [
             conversation
@@ -275,7 +275,7 @@ class Gatherer:
         return list(dict.fromkeys(reversed(found)))[::-1]
 
     def _read_others(self, own: str | None) -> None:
-        """Read all events of the other legs found, and the API records of those legs that may be live."""
+        """Read all events about the other legs that were found, and the API records of those that may be live."""
         legs = [each for each in self._found.legs if each != own]
         if len(legs) > MAX_LEGS:
             self._drop(set(legs[MAX_LEGS:]))
@@ -295,7 +295,7 @@ class Gatherer:
             self._miss("api", f"The records of {len(asked) - MAX_ASKED} more legs were not requested.")
 
     def _leave_apart(self, own: str) -> None:
-        """Drop the legs that were in the same conversation at another time.
+        """Drop the legs that were in the leg's conversations at other times.
 
         For example, a conversation that is used every day has such legs.
         """
@@ -309,7 +309,7 @@ class Gatherer:
                 del self._found.events[number]
 
     def _spans(self) -> dict[str, tuple[float, float]]:
-        """Return the first and the last known time of each leg. The last time of a live leg is infinity."""
+        """Return each leg's first and last known times, in Unix seconds. The last time of a live leg is infinity."""
         spans: dict[str, tuple[float, float]] = {}
         over: set[str] = set()
         for each in self._found.happenings():
@@ -329,7 +329,7 @@ class Gatherer:
                 del found.events[number]
 
     def _read_ours(self, legs: list[str]) -> None:
-        """Read the entries in the journal and the action log about *legs* and all legs found so far."""
+        """Read what the journal and the action log report about *legs* and all legs found so far."""
         found = self._found
         names = dict.fromkeys([*found.legs, *legs])
         found.notes = [note for note in self._notes.since(-math.inf) if note.uuid in names]
@@ -345,10 +345,10 @@ class Gatherer:
             self._miss("journal", exc.message)
 
     def _read_in_doubt(self, journal: Journal) -> None:
-        """Read the journal's intents that are in doubt and whose references occur in events.
+        """Read the intents that are in doubt and whose references occur in events.
 
-        Legs that the call connected send events with the call's reference, too. The call's own leg is the leg whose
-        number is that of the intent.
+        Events about other legs that the call connected have the same reference. The call's own leg is the only leg
+        to the number that the intent calls.
         """
         legs: dict[str, dict[str, object]] = {}
         for stored in self._found.events.values():
@@ -376,12 +376,12 @@ class Gatherer:
 
 
 def kept_legs(events: EventStore, text: str) -> Iterator[Call]:
-    """Yield the legs that match *text*, as the events in a store describe them.
+    """Yield the legs that match *text*, as described by stored events.
 
-    A search by number covers the last :data:`MAX_EVENTS` statuses.
+    A search by number covers the last :data:`MAX_EVENTS` status events.
 
     Args:
-        text: The beginning of an id, or a number written as ``to:NUMBER`` or ``from:NUMBER``.
+        text: The beginning of a leg's id, or of a number, written as ``to:NUMBER`` or ``from:NUMBER``.
     """
     if not is_number_reference(text):
         yield from legs_that_begin(events, text)
@@ -395,11 +395,11 @@ def kept_legs(events: EventStore, text: str) -> Iterator[Call]:
 
 
 def _forms(uuid: str) -> list[str]:
-    """Return all forms of a leg's id. Events, the journal and the user may each use a different form."""
+    """Return all forms of a leg's id. Events, the journal and the user may use different forms."""
     plain = [uuid.replace("-", "").lower()] if is_leg_id(uuid) else []
     return list(dict.fromkeys([*forms(uuid), *plain]))
 
 
 def _is_over(reported: EventSummary | None) -> bool:
-    """Return True if verified events report the end of the leg that *reported* describes."""
+    """Return True if the verified events in a summary report the end of the leg."""
     return reported is not None and reported.verified is not None and reported.verified.is_final

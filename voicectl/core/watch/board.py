@@ -28,28 +28,28 @@ SHOWN_SECONDS = 10.0
 FORGET_SECONDS = 600.0
 """How long a leg is remembered after its end, in seconds.
 
-If a late event about the leg arrives in this time, the leg is not reported as a new leg.
+If a late event about the leg arrives within this time, the leg is not reported as a new leg.
 """
 
 LOST_SECONDS = 30.0
-"""How long it may take until the API knows a leg that an event has reported, in seconds."""
+"""The longest time that the API may take to know a leg that an event has reported, in seconds."""
 
 _NOTHING_MARKED = Marks()
 
 
 class Board:
-    """The watched legs.
+    """The legs that are watched, and what is known about them.
 
     Args:
         named: The ids of the legs to watch, or None to watch all legs.
-        conversation: The conversation whose legs to watch, or None to watch legs in any conversation.
-        born: Returns the time at which this machine asked for the leg with the given key, in Unix seconds, or None
-            if this machine did not ask for the leg.
-        past: Returns the stored events of the leg with the given id. It is called for each leg that is new to the
+        conversation: The id of the conversation whose legs to watch, or None to watch legs in any conversation.
+        born: Returns the time at which this machine requested the leg with the given key, in Unix seconds, or None
+            if this machine did not request the leg.
+        past: Returns the stored events about the leg with the given id. It is called for each leg that is new to the
             board.
-        offset: How far the platform's clock, which events use, is ahead of the clock of the times passed in, in
+        offset: How far the platform's clock, from which the times in events come, is ahead of the caller's clock, in
             seconds.
-        is_sourced: True to add ``status_source`` to each record.
+        is_sourced: True to merge records with events and add ``status_source``; False to show API records unchanged.
     """
 
     def __init__(
@@ -120,9 +120,9 @@ class Board:
         return changes
 
     def gone(self, uuid: str, at: float) -> list[Change]:
-        """Mark a leg of which the API has no record as gone, and return the changes.
+        """Mark a leg as gone because the API has no record of it, and return the changes.
 
-        The leg is not marked if it is so new that the API may not know it yet.
+        A leg that is so new that the API may not know it yet is not marked.
         """
         at = self._time(at)
         key = leg_key(uuid)
@@ -138,7 +138,7 @@ class Board:
         """Set which legs are known to be muted or earmuffed, and return the changes.
 
         Args:
-            marks: The marks of these legs, by hyphenated ids.
+            marks: The mute and earmuff states of these legs, by hyphenated id.
             at: The current time, in Unix seconds.
         """
         at = self._time(at)
@@ -161,24 +161,24 @@ class Board:
             }
 
     def sights(self) -> list[Sight]:
-        """Return all known legs, in the order of *named* or, if that is None, in the order of first sight."""
+        """Return the states of all known legs, in the order of *named* or, if that is None, of their appearance."""
         legs = map(self._legs.get, self._legs if self._named is None else self._named)
         return [leg.sight for leg in legs if leg is not None and leg.sight is not None]
 
     def sight(self, uuid: str) -> Sight | None:
-        """Return what is now known of a leg, or None if the leg is not known."""
+        """Return the current state of a leg, or None if the leg is not known."""
         leg = self._legs.get(leg_key(uuid))
         return None if leg is None else leg.sight
 
     def is_closed(self, uuid: str) -> bool:
-        """Return True if no news of a leg is expected: it has ended, or the API has no record of it."""
+        """Return True if no more news of a leg is expected: the API has reported its end, or has no record of it."""
         leg = self._legs.get(leg_key(uuid))
         if leg is None or leg.sight is None:
             return False
         return leg.sight.is_gone or leg.is_closed
 
     def unlisted(self, listed: Collection[str]) -> list[str]:
-        """Return the ids of the legs that should be live but that the API did not list.
+        """Return the ids of the legs that are not known to have ended, but that the API did not list.
 
         The caller requests these legs one by one.
 
@@ -192,7 +192,7 @@ class Board:
         ]
 
     def frame(self, at: float, *, most: int, with_over: bool = False) -> Frame:
-        """Return the content of a table.
+        """Return the content of the table of legs at the time *at*.
 
         Args:
             most: The maximum number of legs to show. If there are more legs, the newest ones are shown.
@@ -205,7 +205,7 @@ class Board:
     def _leg(self, uuid: str, at: float, but: Collection[int] = ()) -> TrackedLeg | None:
         """Return a leg, or None if the leg is not watched.
 
-        A leg that is new to the board gets its stored events, except those whose ids are in *but*.
+        If the leg is new to the board, its stored events are added to it, except the events whose ids are in *but*.
         """
         key = leg_key(uuid)
         if key in self._legs:
@@ -223,7 +223,7 @@ class Board:
         return leg
 
     def _remember(self, leg: TrackedLeg, events: Iterable[Stored]) -> None:
-        """Add *events* to a leg, and update the leg's summary of events and its birth."""
+        """Add *events* to a leg, and update the summary of the leg's events and the time at which the leg began."""
         before = len(leg.events)
         leg.events |= {stored.id: stored for stored in events}
         if len(leg.events) == before:
@@ -243,7 +243,7 @@ class Board:
                 leg.birth = Birth(min(times)[0], Since.EVENT, is_exact=False)
 
     def _see(self, leg: TrackedLeg, at: float, *, is_asked: bool) -> list[Change]:
-        """Update what is shown of a leg, and return the changes.
+        """Update the state that is shown for a leg, and return the changes.
 
         Args:
             is_asked: True if the API has just returned the leg.

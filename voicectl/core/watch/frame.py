@@ -21,7 +21,7 @@ class Frame:
     Attributes:
         groups: One group of legs for each conversation. Each group begins with its oldest leg. The group with the
             newest leg comes first.
-        hidden: The number of legs that are left out for lack of space.
+        hidden: The number of legs that are left out because there is no space for them.
         live: The number of all live legs.
         conversations: The number of conversations with a live leg.
         over: The number of remembered legs that have ended.
@@ -37,7 +37,7 @@ class Frame:
 
     @classmethod
     def of(cls, sights: Sequence[Sight], *, most: int, over_since: float) -> Frame:
-        """Return the layout of the newest legs.
+        """Return a table of the newest legs in *sights*.
 
         Args:
             most: The maximum number of legs to show.
@@ -67,7 +67,7 @@ class Frame:
 
 
 def age_text(seconds: float, *, is_exact: bool) -> str:
-    """Format an age, such as ``12s``, ``3m``, ``2h`` or ``4d``; ``>3m`` is one that may be higher."""
+    """Return an age as text, such as ``12s``, ``3m``, ``2h`` or ``4d``, with ``>`` before it if it may be higher."""
     units = (86_400, "d"), (3600, "h"), (60, "m")
     size, unit = next((each for each in units if seconds >= each[0]), (1, "s"))
     shown = f"{min(int(seconds // size), 999)}{unit}"

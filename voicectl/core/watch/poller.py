@@ -1,4 +1,4 @@
-"""The poller of watched legs, which polls the API, reads stored events between the polls, and yields the changes."""
+"""The poller, which polls the API for watched legs, reads stored events between polls, and yields the changes."""
 
 from __future__ import annotations
 
@@ -40,22 +40,22 @@ SOON_SECONDS = 0.001
 """How far a time may be in the future and still count as reached, in seconds."""
 
 WITHIN_SECONDS = 5.0
-"""The longest time for a request to the API, in seconds. No events are read during a request."""
+"""The time limit for a request to the API, in seconds. No events are read during a request."""
 
 LEAST_SECONDS = 1.0
-"""The shortest time limit that a request to the API gets, in seconds, even if less time is left."""
+"""The shortest time limit for a request to the API, in seconds, even if less time is left."""
 
 BESIDE_EVENTS_SECONDS = 3.0
-"""The longest time for a request about a leg that has events, in seconds."""
+"""The time limit for a request about a leg that has events, in seconds."""
 
 FEW = 15
-"""The maximum number of named legs that are requested one by one: as many requests as are allowed in one second.
+"""The maximum number of named legs that are requested one by one.
 
-If there are more legs, the list of legs is requested.
+This is the number of requests that are allowed in one second. If there are more legs, the list of legs is requested.
 """
 
 MOST_LOST = 10
-"""The maximum number of legs missing from the list that are requested one by one in a round."""
+"""The maximum number of legs missing from the API's list that are requested one by one in each poll."""
 
 PAGE = 100
 
@@ -63,12 +63,12 @@ _KINDS = (Kind.STATUS, Kind.TRANSFER)
 
 
 class Tail:
-    """Reads the events of legs that are stored from now on. If the store fails, it is tried again later.
+    """Reads new events about legs from the event store. If the store fails, it is tried again later.
 
     Args:
         open_: Returns the event store, or None if there is no event store.
         clock: The clock that measures the time until the next try.
-        is_needed: True to raise the errors of the store, because only events can show what the caller waits for.
+        is_needed: True to raise the store's errors, because the caller waits for something that only events report.
 
     Attributes:
         trouble: The message of the store's last error, or None if the store works.
@@ -91,7 +91,7 @@ class Tail:
             self._after = max((stored.id for stored in found), default=0)
 
     def news(self) -> list[Stored]:
-        """Return the events that were stored since the last call, in the order of their ids."""
+        """Return the events that were stored since the last call of this method, in the order of their ids."""
         if self._after is None:
             found = self._find(Query(kinds=_KINDS, since=self._began))
         else:
@@ -101,7 +101,7 @@ class Tail:
         return found
 
     def past(self, uuid: str) -> list[Stored]:
-        """Return all stored events of a leg."""
+        """Return all stored events about a leg."""
         return next(
             (found for name in forms(uuid) if (found := self._find(Query(leg=name, kinds=_KINDS)))), []
         )
@@ -126,17 +126,17 @@ class Poller:
     """Polls the API, reads stored events between the polls, and yields the changes.
 
     Args:
-        board: The board, which collects the records and events and names the legs to request.
+        board: The board, which collects records and events, and determines the legs to request.
         schedule: The schedule of the requests to the API.
         tail: The reader of stored events, or None if there is no event store.
         notes: The action log, or None if its entries are not shown.
         check: Raises an exception if a signal was received.
-        is_strict: True to give each request all the remaining time, and to continue after an error of the API only if
-            the leg has events.
+        is_strict: True to give each request all the remaining time, and to stop at an error from the API unless the
+            leg has events.
 
     Attributes:
-        status: The state of the polling.
-        failure: The error of the last poll of the API, or None if that poll succeeded.
+        status: The state of polling.
+        failure: The error that ended the last poll of the API, or None if that poll succeeded.
     """
 
     def __init__(
@@ -185,21 +185,21 @@ class Poller:
     def _is_due(self) -> bool:
         """True if a poll of the API is due.
 
-        Polls are due as scheduled. A last one is due when the time is up.
+        Polls are due as scheduled, and a last poll is due when the time is up.
         """
         due = min(self._schedule.due, self._give_up)
         return not self._has_asked_last and self._clock.monotonic() >= due - SOON_SECONDS
 
     def rounds(self, *, give_up: float = math.inf) -> Iterator[list[Change]]:
-        """Poll without end, and yield the list of changes of each step.
+        """Poll endlessly, and yield the list of changes after each step.
 
         A list may be empty. Except during a request, a list is yielded at least once a second.
 
         Args:
-            give_up: The time of the last poll of the API, by the monotonic clock.
+            give_up: The time of the last poll of the API, in seconds by the monotonic clock.
 
         Raises:
-            NotFoundError: Neither the API nor the event store knows one of the named legs.
+            NotFoundError: A named leg is known neither to the API nor to the event store.
             ApiError: The API refused a request.
             TransportError: The poller is strict, and got no answer for a leg without events.
             RateLimitedError: The poller is strict, and was rate limited in a request for a leg without events.
@@ -217,7 +217,7 @@ class Poller:
             clock.sleep(max(min(step, self._schedule.due - now, give_up - now), SOON_SECONDS))
 
     def _hear(self) -> list[Change]:
-        """Read new stored events and new entries of the action log, and return the changes."""
+        """Read new stored events and new entries in the action log, and return the changes."""
         at = self._clock.time()
         changes: list[Change] = []
         if self._notes is not None and self._notes.stamp != self._notes_stamp:
@@ -231,7 +231,7 @@ class Poller:
         return changes
 
     def _ask(self) -> Iterator[list[Change]]:
-        """Poll the API, and yield the changes. After an error, the answers before the error are still used."""
+        """Poll the API, and yield the changes. If an error occurs, the answers received before it are still used."""
         began = self._clock.monotonic()
         self._has_asked_last = began >= self._give_up - SOON_SECONDS
         self._requests = 0
@@ -262,7 +262,7 @@ class Poller:
         yield []
 
     def _answers(self) -> Iterator[list[Change]]:
-        """Yield the changes that the API's answers bring, one page or one leg at a time."""
+        """Request the watched legs from the API, and yield the changes after each page of the list or each leg."""
         board = self._board
         if board.named is not None and len(still := self._still_asked()) <= FEW:
             yield from self._each(still, most=FEW)
@@ -292,12 +292,12 @@ class Poller:
         yield from self._each(lost)
 
     def _still_asked(self, listed: Collection[str] = ()) -> list[str]:
-        """Return the named legs that may have other news: those that are neither closed nor in *listed*."""
+        """Return the ids of the named legs that must still be requested: those neither closed nor in *listed*."""
         named = self._board.named or ()
         return [each for each in named if not self._board.is_closed(each) and leg_key(each) not in listed]
 
     def _each(self, uuids: Iterable[str], *, most: int | None = None) -> Iterator[list[Change]]:
-        """Request legs one by one, and yield the changes. The leg whose last request is the oldest comes first."""
+        """Request legs one by one, and yield the changes. The leg that was requested least recently comes first."""
         for uuid in sorted(uuids, key=lambda uuid: self._asked_at.get(uuid, -math.inf))[:most]:
             self._requests += 1
             self._asked_at[uuid] = self._clock.monotonic()
@@ -313,14 +313,14 @@ class Poller:
 
     @property
     def _within(self) -> float:
-        """The longest time for the next request to the API, in seconds."""
+        """The time limit for the next request to the API, in seconds."""
         left = max(self._give_up - self._clock.monotonic(), LEAST_SECONDS)
         if self._has_events:
             return min(left, BESIDE_EVENTS_SECONDS)
         return left if self._is_strict else min(left, WITHIN_SECONDS)
 
     def _leg_has_events(self, uuid: str) -> bool:
-        """Return True if a leg has events."""
+        """Return True if the board has events about a leg."""
         sight = self._board.sight(uuid)
         return sight is not None and sight.has_events
 

@@ -1,4 +1,4 @@
-"""The schedule and the state of the polling of the API. All times are those of the monotonic clock."""
+"""The schedule for polling the API, and the state of polling. All times are in seconds by the monotonic clock."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 
 class PollSchedule:
-    """Schedules the polls of the API: frequent while legs change, less frequent while they do not.
+    """Schedules the polls of the API, which are frequent while legs change and less frequent while they do not.
 
     Args:
         interval: The time between two polls while there are changes, in seconds.
         now: The current time, which is also the time of the first poll.
         is_steady: True to keep the same interval while there are no changes.
-        requests_per_second: The maximum average number of requests per second: the poller's share of the requests
-            that all processes of this user may make.
+        requests_per_second: The maximum average number of requests per second, which is the poller's share of the
+            requests that all processes of this user may make.
 
     Attributes:
         due: The time of the next poll.
@@ -52,7 +52,7 @@ class PollSchedule:
             began: The time at which the poll began.
             now: The time at which the poll ended.
             requests: The number of requests that the poll made.
-            is_changed: True if the poll brought changes.
+            is_changed: True if the poll showed changes.
         """
         self._asked = began
         self._least = max(self._interval, requests / self._requests_per_second)
@@ -67,23 +67,23 @@ class PollSchedule:
         self.due = now + self.pause
 
     def stir(self) -> None:
-        """Schedule the next poll as soon as possible, because an event was received."""
+        """Schedule the next poll as early as the limits allow, because an event was received."""
         self.pause = self._least
         self.due = min(self.due, self._asked + self._least)
 
 
 @dataclass(slots=True)
 class PollStatus:
-    """The state of the polling, which is shown in a line below the table.
+    """The state of polling, which is shown in a line below the table.
 
     Attributes:
-        began: The time at which the polling began.
+        began: The time at which polling began.
         asking: The time at which the current request began, or None if there is no current request.
         answered: The time of the API's last answer, or None if the API has not answered yet.
-        trouble: The error message of the last poll, or None if that poll succeeded.
-        is_limited: True if the last poll that failed was rate limited.
+        trouble: The error message from the last poll, or None if that poll succeeded.
+        is_limited: True if the last failed poll was rate limited.
         pause: The time from one poll to the next, in seconds.
-        events: The error message of the event store, or None if the store works.
+        events: The error message from the event store, or None if the store works.
         has_events: True if there is an event store.
     """
 

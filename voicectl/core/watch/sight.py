@@ -1,9 +1,9 @@
-"""A watched leg, whose API records and events are merged into one state. Changes of this state are reported."""
+"""A watched leg. Its API records and events are merged into one state, and changes to this state are reported."""
 
 # How API records and events merge
 #
-# A leg has two sources. The API is polled: its records are complete but late, and different servers of the platform
-# may answer with older and newer records. The event store has the events that webhooks reported. Events are fast, but
+# A leg has two sources. The API is polled: its records are complete but late, and some of the platform's servers may
+# answer with older records than others. The event store has the events that webhooks reported. Events are fast, but
 # they may be late, repeated, out of order or lost, and there may be none at all. Neither source is reliable by
 # itself.
 #
@@ -13,15 +13,15 @@
 #    repeated events do not matter (Board._remember).
 # 2. The record and the summary are merged (History.merged): the later status counts, and a reason such as "busy"
 #    counts more than "completed", which gives no reason.
-# 3. Changes are the differences between what was shown and what is known now (TrackedLeg.see). Nothing else makes
-#    changes. So each change is reported once, and a record or an event without news makes no change.
+# 3. Changes are the differences between what was shown and what is known now (TrackedLeg.see). Nothing else counts
+#    as a change. So each change is reported once, and a record or an event without news causes no change.
 # 4. The record and the events may contradict each other for some seconds, because the API is late. A contradiction is
 #    shown only if it still exists after DISAGREE_SECONDS and after another request to the API. It is then shown until
 #    it is resolved.
 # 5. A leg without a record is not marked as gone while it is so new that the API may not know it yet (LOST_SECONDS).
 #    A leg that was marked as gone is shown as known again if a later record or event reports it.
 #
-# Invariants: the status of a leg does not go back; one record or event makes at most one change of each kind; the
+# Invariants: the status of a leg does not go back; one record or event causes at most one change of each kind; the
 # times of changes never decrease, even if the machine's clock is set back (Board._time).
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ DISAGREE_SECONDS = 3.0
 
 
 class ChangeKind(StrEnum):
-    """The kind of a change."""
+    """The kind of a change to a watched leg."""
 
     SEEN = "seen"
     STATUS = "status"
@@ -80,13 +80,13 @@ class Birth(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
-    """What is known of a leg at one moment.
+    """The known state of a leg at one moment.
 
     Attributes:
         call: The leg as merged from its API record and its events; see :class:`~voicectl.core.history.History`.
         ended: The time at which the leg ended or its end was noticed, in Unix seconds, or None if the leg is live.
         is_gone: True if the API no longer has a record of the leg.
-        disagreement: The contradiction between the API and the events, or None if none is to be shown.
+        disagreement: A message about a contradiction between the API and the events, or None if none is shown.
         has_events: True if the leg has events.
         is_settled: True if every source that knows the leg reports its end.
     """
@@ -111,7 +111,7 @@ class Sight:
 
 
 class Change(NamedTuple):
-    """A change of a leg.
+    """A change to a leg.
 
     Attributes:
         at: The time at which the change was noticed, in Unix seconds. Within a stream, this time never decreases.
@@ -131,11 +131,11 @@ class TrackedLeg:
     Attributes:
         key: The leg's id, in the form of :func:`~voicectl.core.history.leg_key`.
         record: The API record in use, or None if the API has not returned the leg yet.
-        farthest: The highest rank of any record so far. A live record of a lower rank is ignored.
+        farthest: The highest status rank in any record so far. A live record with a lower rank is ignored.
         reported: The summary of the events, or None if there are no events.
-        sight: What was shown of the leg last, or None if the leg has not been shown.
-        contradicted: The time since which the events have contradicted the record, in Unix seconds, or None if they
-            do not contradict it.
+        sight: The state of the leg that was last shown, or None if the leg has not been shown yet.
+        contradicted: The time at which the events were first found to contradict the record, in Unix seconds, or None
+            if there is no contradiction.
     """
 
     key: str
@@ -161,11 +161,11 @@ class TrackedLeg:
 
     @property
     def is_settled(self) -> bool:
-        """True if the leg's record has a final status, and so have its events if there are any."""
+        """True if the leg's record has a final status and its events, if there are any, report a final status too."""
         return self.is_closed and (self.reported is None or self.reported.state.is_final)
 
     def is_as_before(self, call: Call) -> bool:
-        """Return True if a record contains no news."""
+        """Return True if *call* is the same as the record in use, and nothing else requires an update."""
         return (
             self.record is not None
             and self.record.raw == call.raw
@@ -178,8 +178,8 @@ class TrackedLeg:
         """Store a record, unless it has an older state than an earlier record.
 
         The platform's servers may return different states. An unknown status may occur at any point before the end.
-        Of two final records, the one that says more is kept: that the leg was answered or, if neither says so, why
-        the leg was not answered.
+        Of two final records, the more informative one is kept: one that says that the leg was answered or, if neither
+        does, one that says why the leg was not answered.
         """
         if self.record is not None and self.record.is_final:
             is_behind = not call.is_final or _end_order(call) < _end_order(self.record)
@@ -190,11 +190,11 @@ class TrackedLeg:
             self.farthest = max(self.farthest, rank(call.status))
 
     def see(self, call: Call, at: float, *, marks: Marks, is_asked: bool, offset: float) -> list[Change]:
-        """Store *call* as what is shown of the leg, and return the changes from what was shown before.
+        """Make *call* the state that is shown for the leg, and return the changes from the state shown before.
 
         Args:
             is_asked: True if the API has just returned the leg.
-            offset: How far the platform's clock is ahead of the clock of *at*, in seconds.
+            offset: How far the platform's clock is ahead of the clock that *at* was read from, in seconds.
         """
         before = self.sight
         disagreement = self._disagreement(at, is_asked=is_asked)
@@ -226,9 +226,9 @@ class TrackedLeg:
         return [Change(at, kind, self.sight) for kind, is_new in found.items() if is_new]
 
     def _disagreement(self, at: float, *, is_asked: bool) -> str | None:
-        """Return the contradiction between the API and the events that is to be shown, or None.
+        """Return a message about the contradiction between the API and the events, or None if there is none to show.
 
-        A contradiction is shown only if it has lasted, and if the API has been asked again.
+        A contradiction is shown only if it has lasted, and still exists after another request to the API.
         """
         found = (
             None if self.reported is None or self.record is None else self.reported.contradicts(self.record)

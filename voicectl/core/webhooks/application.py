@@ -1,8 +1,8 @@
 """Reads the webhooks of an application, and changes some of them without changing anything else.
 
-An update replaces the whole application, and the API has no way to make the update depend on the present state. So
-the application is read, read again just before the update, and written back as it was read except for the changes.
-Unknown fields are written back, too.
+An update replaces the whole application, and the API cannot make an update conditional on the current state. So the
+application is read, read again just before the update to detect other changes, and written back with only the wanted
+changes made. Unknown fields are written back, too.
 
 Source: Application API v2 reference, "application object".
 """
@@ -25,11 +25,11 @@ REPEAT_SECONDS = 3.0
 MAX_REPEATS = 2
 PAUSE_SECONDS = 0.5
 MAX_READS = 5
-"""How often an application is read at most while someone else keeps changing it."""
+"""The maximum number of times that an application is read while someone else keeps changing it."""
 
 
 class Webhook(NamedTuple):
-    """One of an application's webhooks.
+    """A kind of webhook that an application may have.
 
     Attributes:
         capability: The capability that the webhook belongs to.
@@ -59,8 +59,8 @@ class Wish:
     """The changes to make to the webhooks of an application.
 
     Attributes:
-        addresses: The URLs to set. An empty URL removes the webhook.
-        methods: The HTTP methods to set.
+        addresses: The URLs to set, by webhook. An empty URL removes the webhook.
+        methods: The HTTP methods to set, by webhook.
         signed: True to turn signing on, False to turn it off, or None to leave it unchanged.
     """
 
@@ -73,11 +73,11 @@ class Wish:
         return bool(self.addresses or self.methods or self.signed is not None)
 
     def applied_to(self, application: dict[str, Any]) -> dict[str, Any]:
-        """Return a copy of *application* in which the changes are made.
+        """Return a copy of *application* with the changes made.
 
         Raises:
             InputError: There is a method for a webhook that is not set, or signing is to be turned on or off in an
-                application that has neither voice nor rtc.
+                application that has neither the voice nor the rtc capability.
         """
         changed = copy.deepcopy(application)
         for webhook, address in self.addresses.items():
@@ -128,7 +128,7 @@ class Update:
 def webhooks(application: dict[str, Any]) -> list[dict[str, Any]]:
     """Return a record for each of the four webhooks, including those that are not set.
 
-    In each record, ``webhook`` is the webhook's full name, and ``signed_callbacks`` is the setting of its capability.
+    In each record, ``webhook`` is the full name, and ``signed_callbacks`` is the setting of the webhook's capability.
     """
     capabilities = _capabilities(application)
     return [
@@ -143,14 +143,14 @@ def webhooks(application: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def update(api: ApplicationApi, clock: Clock, application_id: str, wish: Wish) -> Update:
-    """Make the changes of *wish* to an application, and change nothing else.
+    """Make the changes in *wish* to an application, and change nothing else.
 
     If there is no usable answer, the application is read again and, if necessary, the update is sent again, up to
     twice within 3 s. This is safe, because sending an update twice has the same effect as sending it once.
 
     Raises:
         InputError: The changes cannot be made; see :meth:`Wish.applied_to`.
-        GuardError: Someone else keeps changing the application, or the API did not return its public key.
+        GuardError: Someone else keeps changing the application, or the API did not return the public key.
         ApiError: The API refused the update. Nothing was changed.
         TransportError: There was no usable answer. The application may have been changed.
         DryRun: This is a dry run, which sends no update.
@@ -191,19 +191,19 @@ def keeps_changing(application_id: str) -> GuardError:
 
 
 def find(application: dict[str, Any], webhook: Webhook) -> dict[str, Any] | None:
-    """Return the settings of a webhook of an application, or None if the webhook is not set."""
+    """Return the settings of a webhook in an application, or None if the webhook is not set."""
     capability = _capabilities(application).get(webhook.capability) or {}
     found: dict[str, Any] | None = (capability.get("webhooks") or {}).get(webhook.name)
     return found
 
 
 def address_of(application: dict[str, Any], webhook: Webhook) -> Any:
-    """Return the URL of a webhook of an application, or None if the webhook is not set."""
+    """Return the URL of a webhook in an application, or None if the webhook is not set."""
     return (find(application, webhook) or {}).get("address")
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """Return a line for each webhook that differs, and for each capability whose setting of signing differs."""
+    """Return a line of text for each webhook and each signing setting that differs between *before* and *after*."""
     old, new = _settings(before), _settings(after)
     return [f"{name}: {old[name]} -> {shown}" for name, shown in new.items() if shown != old[name]]
 
@@ -227,7 +227,7 @@ def _grants(wish: Wish, application: dict[str, Any]) -> bool:
 
 
 def _check_key(application: dict[str, Any]) -> None:
-    """Check that *application* has its public key, because an update without it may create a new pair of keys."""
+    """Check that *application* has its public key, because an update without it may create a new key pair."""
     if not (application.get("keys") or {}).get("public_key"):
         raise GuardError(
             "The API did not return the application's public key, so an update could remove the key.",
@@ -240,7 +240,7 @@ def _capabilities(application: dict[str, Any]) -> dict[str, Any]:
 
 
 def _inside(container: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return the object in the field *name*. If the field is missing or null, it is set to an empty object."""
+    """Return the object in the field *name*. A field that is missing or null is first set to an empty object."""
     if container.get(name) is None:
         container[name] = {}
     found: dict[str, Any] = container[name]

@@ -1,7 +1,7 @@
 """Leases an application's webhooks: they point to a receiver while it runs, and are restored when it ends.
 
-The old webhooks are written to disk before anything is sent. If the receiver crashes, the next one restores them.
-Changes that someone else makes during the lease are kept.
+The old webhooks are written to disk before any update is sent. If the receiver crashes, the next receiver restores
+them. Changes that someone else makes during the lease are kept.
 
 Source: Application API v2 reference, "application object".
 """
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 FILE = "webhooks.lease"
 LOCK = "webhooks.lock"
 END_SECONDS = 5.0
-"""How long restoring the webhooks at the end may take, in seconds.
+"""The longest time for restoring the webhooks at the end, in seconds.
 
 The time is short because supervisors wait only a short time for a process to exit.
 """
@@ -63,32 +63,33 @@ def urls(
 ) -> Iterator[dict[str, Any] | None]:
     """Point an application's webhooks to ``PUBLIC_URL/webhooks/...`` during a ``with`` block, and then restore them.
 
-    If there is no lease on disk, the webhooks are set before the block starts, and the block gets the application
-    after that update. No call arrives before the webhooks are set, and the caller can rely on their being set.
+    If there is no lease on disk, no calls can arrive yet. So the webhooks are set before the block starts, and the
+    block gets the updated application.
 
-    If there is a lease on disk, an earlier receiver was killed. The webhooks may still point to this receiver, and
-    calls may arrive at any time. So the block starts at once and gets None. Meanwhile, a thread restores the webhooks
-    and sets them again. Its errors are reported as remarks.
+    If there is a lease on disk, an earlier receiver was killed. The webhooks may still point to the URL of this
+    receiver, and calls may arrive at any time. So the block starts immediately, and gets None. Meanwhile, a thread
+    restores the webhooks and sets them again. Errors in the thread are reported as remarks.
 
     If the webhooks cannot be restored within :data:`END_SECONDS`, the lease stays on disk for the next start.
 
     Args:
-        api: The Application API, for use in threads. It must have its own session, and must not hold back signals.
-        directory: The directory of the application's state, in which the lease is stored.
+        api: The client for the Application API, for use in threads. It must have its own session, and must not hold
+            back signals.
+        directory: The directory with the application's state, in which the lease is stored.
         public_url: The URL at which the platform reaches the receiver; see :func:`check_public_url`.
-        remark: Called with each change and each warning.
-        is_answering: True if the receiver answers calls. If it does not, only the webhooks of events are set.
-        interrupts: The signals that are caught. The first signal ends the block, and the webhooks are restored. A
-            second signal stops the restoring.
+        remark: Called with a line of text about each change, and with each warning.
+        is_answering: True if the receiver answers calls. If it does not, only the event webhooks are set.
+        interrupts: The signal handler, or None if there is none. The first signal ends the block, and the webhooks
+            are restored. A second signal stops the restoring.
 
     Raises:
         InputError: *public_url* is not usable.
-        GuardError: Another receiver has the webhooks, or one of the reasons in
-            :func:`~voicectl.core.webhooks.application.update` applies.
+        GuardError: Another receiver is using the webhooks, or
+            :func:`~voicectl.core.webhooks.application.update` raised this error.
         ConfigError: The lease cannot be written. Nothing was sent.
         ApiError: The API refused an update. If that happens at the end, the hint names the command that restores the
             webhooks.
-        TransportError: There was no usable answer, at the start or at the end.
+        TransportError: There was no usable answer from the API, at the start or at the end.
     """
     public_url = check_public_url(public_url)
     _warn(application_id, public_url, remark)
@@ -114,7 +115,7 @@ def urls(
 def restore_left(
     api: ApplicationApi, clock: Clock, application_id: str, directory: Path, remark: Remark
 ) -> None:
-    """Restore the webhooks of a receiver that was killed, if there is a lease on disk.
+    """Restore the webhooks that a killed receiver leased, if there is a lease on disk.
 
     Raises:
         GuardError: Another receiver of this application is running.
@@ -135,7 +136,7 @@ def restore_left(
 
 
 def is_left(directory: Path) -> bool:
-    """Return True if there is a lease on disk whose receiver is not running. No request is sent."""
+    """Return True if there is a lease on disk whose receiver is no longer running. No request is sent."""
     if not os.path.lexists(directory / FILE):
         return False
     try:
@@ -149,8 +150,8 @@ def check_public_url(text: str) -> str:
     """Check a public URL, and return it without slashes at its end.
 
     Raises:
-        InputError: The URL is neither an https URL nor an http URL of this machine, or it has a password, query or
-            fragment.
+        InputError: The URL is neither an https URL nor an http URL of this machine, or it has a user name,
+            password, query or fragment.
     """
     hint = "Write it as https://HOST[:PORT][/PATH], such as https://voice.example.org."
     try:
@@ -204,7 +205,7 @@ class _Loan:
         raise keeps_changing(application_id)
 
     def take_again(self, left: Lease, public_url: str) -> None:
-        """Restore the webhooks of a receiver that was killed, and set them again. Errors are reported as remarks."""
+        """Restore the webhooks that a killed receiver leased, and set them again. Errors are reported as remarks."""
         try:
             self.give_back(left)
             self.take(left.application_id, public_url)
@@ -218,7 +219,7 @@ class _Loan:
         """Restore the webhooks that still point to this receiver, and delete the lease.
 
         Raises:
-            VoicectlError: The webhooks are not restored, or it is not known whether they are. The lease stays on
+            VoicectlError: The webhooks were not restored, or it is not known whether they were. The lease stays on
                 disk.
         """
         self.lease = lease
@@ -276,7 +277,7 @@ class _Loan:
         self.remark(hint)
 
     def read(self, application_id: str) -> Lease | None:
-        """Return the lease on disk, or None if there is no valid lease. An invalid file is renamed, with a remark."""
+        """Return the lease on disk, or None if there is no valid lease. An invalid file is renamed, and reported."""
         if not os.path.lexists(self.path):
             return None
         try:
@@ -310,7 +311,7 @@ class _Loan:
 
 
 def _left(lease: Lease, exc: BaseException) -> tuple[str, str]:
-    """Return a warning that the webhooks may still point to this receiver, and a hint for restoring them."""
+    """Return a warning that the webhooks still point to this receiver, and a hint that says how to restore them."""
     why = exc.message if isinstance(exc, VoicectlError) else type(exc).__name__
     return (
         f"the webhooks of application {lease.application_id} still go to {lease.public_url}: {why}",
@@ -320,7 +321,7 @@ def _left(lease: Lease, exc: BaseException) -> tuple[str, str]:
 
 @contextmanager
 def _only_one(directory: Path, application_id: str) -> Iterator[None]:
-    """Allow only one receiver at a time. This uses a lock, since a file with a process id would outlive a crash."""
+    """Hold a lock that only one receiver can have. Unlike a file with a process id, it does not outlive a crash."""
     try:
         files.private_directory(directory)
         handle = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -353,7 +354,7 @@ def _holder(directory: Path, application_id: str) -> str:
 
 @contextmanager
 def _calm(interrupts: Interrupts | None) -> Iterator[None]:
-    """Let the cleanup finish even though a signal has ended the block. A further signal ends the cleanup, too."""
+    """Let the cleanup in the block finish even if a signal has been received. A further signal ends the cleanup."""
     if interrupts is None:
         yield
         return

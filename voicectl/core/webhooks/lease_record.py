@@ -1,4 +1,4 @@
-"""The record of a lease of webhooks: the old and the new webhooks, and the updates that set and restore them.
+"""The record of a webhook lease: the old and the new webhooks, and the updates that set and restore them.
 
 Source: Application API v2 reference, "application object".
 """
@@ -58,7 +58,7 @@ class Lent:
         return address_of(application, self.webhook) in self.ours
 
     def with_returned(self, application: dict[str, Any]) -> Lent:
-        """Return the webhook. The URL that it has in *application*, as the API returned it, is added to *ours*."""
+        """Return the leased webhook, with its URL in *application*, as the API returned it, added to *ours*."""
         returned = address_of(application, self.webhook)
         if not returned or returned in self.ours or returned == (self.before or {}).get("address"):
             return self
@@ -78,7 +78,7 @@ class Lent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """The leased webhooks of an application, their earlier settings, and the receiver that leases them.
+    """The leased webhooks of an application, their earlier settings, and the receiver that leased them.
 
     Attributes:
         pid: The receiver's process id.
@@ -100,10 +100,10 @@ class Lease:
     ) -> Lease:
         """Return a lease of the webhooks of *application*.
 
-        The webhooks of voice are leased, and that of rtc if the application has rtc.
+        The voice webhooks are leased and, if the application has the rtc capability, the rtc webhook.
 
         Args:
-            is_answering: True if the receiver answers calls. If it does not, the webhooks that ask for an NCCO are
+            is_answering: True if the receiver answers calls. If it does not, the webhooks that request an NCCO are
                 not leased.
         """
         capabilities = application.get("capabilities") or {}
@@ -158,7 +158,7 @@ class Lease:
 
     @classmethod
     def from_json(cls, content: bytes, application_id: str) -> Lease:
-        """Return the lease in a file that :meth:`to_json` wrote.
+        """Return the lease from the content of a file that :meth:`to_json` wrote.
 
         Raises:
             ValueError: The content is not a lease, or it is the lease of another application.
@@ -191,12 +191,12 @@ class Lease:
 
 
 class Moved(InputError):
-    """A webhook no longer matches the record of the lease, and does not point to this receiver."""
+    """A webhook no longer matches the record in the lease, and does not point to this receiver."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Take(Wish):
-    """The update that points the webhooks to this receiver, if they are still as the lease recorded them."""
+    """The update that points the webhooks to this receiver, if they still match the record in the lease."""
 
     lease: Lease
 
@@ -213,7 +213,7 @@ class Take(Wish):
         """Return a copy of *application* in which the webhooks point to this receiver.
 
         Raises:
-            Moved: A webhook was changed meanwhile.
+            Moved: A webhook was changed after the lease was recorded.
         """
         for each in self.lease.lent:
             if not each.is_ours(application) and find(application, each.webhook) != each.before:
@@ -223,7 +223,7 @@ class Take(Wish):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Return(Wish):
-    """The update that restores the webhooks. Webhooks that someone else changed during the lease are kept."""
+    """The update that restores the webhooks. Webhooks that someone else changed are left as they are."""
 
     lease: Lease
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from voicectl.store.events import Arrival
 
     Sign = Callable[[str, bytes, bytes], str]
-    """A function that returns the token for a method, a query and a body."""
+    """A function that returns the token that signs a request with the given method, query and body."""
 
 SUCCESSES = range(200, 300)
 
@@ -23,7 +23,7 @@ _QUERY_CHARACTERS = "".join(map(chr, range(0x21, 0x7F)))
 
 
 class Sent(NamedTuple):
-    """The outcome of a replayed webhook.
+    """The outcome of replaying a webhook.
 
     Attributes:
         status: The HTTP status of the answer, or None if there was no answer.
@@ -40,8 +40,8 @@ class Replayer:
     Args:
         wire: The connection to the origin of the URL.
         url: The URL. If it has a query, that query is put before the query of each webhook.
-        timeout: The longest time for each webhook, in seconds.
-        sign: Returns the token that signs a webhook, or None to send all webhooks unsigned.
+        timeout: The time limit for each webhook, in seconds.
+        sign: The function that signs webhooks, or None to send all webhooks unsigned.
 
     Raises:
         InputError: The URL contains a user name or a password.
@@ -78,7 +78,7 @@ class Replayer:
         return Sent(reply.status, f"the receiver answered {reply.status}: {what}")
 
     def curl(self, arrival: Arrival) -> str:
-        """Return a POSIX shell command that sends a webhook, unsigned."""
+        """Return a POSIX shell command that sends a webhook without a signature."""
         url = self._wire.origin + self._target(self._query(arrival))
         words = ["curl", "-X", arrival.method, shlex.quote(url)]
         if not arrival.body:

@@ -79,7 +79,7 @@ class ServeOptions:
 
 
 class Resources(Protocol):
-    """The state, credentials and APIs of the user and the application that a receiver needs."""
+    """The clock, credentials, state and API clients that a receiver needs."""
 
     clock: Clock
     interrupts: Interrupts
@@ -90,31 +90,31 @@ class Resources(Protocol):
 
     @property
     def state_directory(self) -> Path:
-        """The directory of the application's state."""
+        """The directory with the application's state."""
 
     def events(self, store: str | None) -> EventStore:
-        """Open the event store, and return it."""
+        """Open the event store with the URL *store*, or the default store, and return it."""
 
     def spool(self, store: str | None) -> Spool:
-        """Return the spool, which holds events while the event store cannot be used."""
+        """Return the spool, which keeps events while the event store cannot be used."""
 
     def application_api(self, interrupts: Interrupts) -> ApplicationApi:
-        """Return a client of the Application API, for use in one thread."""
+        """Return a client for the Application API, for use in one thread."""
 
     def fetcher(self, directory: Path, on_progress: Progress | None, *, threaded: bool = False) -> Fetcher:
-        """Return a fetcher of recordings, for use in one thread."""
+        """Return a fetcher that saves recordings to *directory*, for use in one thread."""
 
     def check_reach(self, url: str) -> None:
         """Check that webhooks may be sent to a URL, and raise an exception if they may not."""
 
 
 def serve(options: ServeOptions, resources: Resources, say: Say, showing: Showing) -> None:
-    """Receive webhooks until the process gets a signal to end.
+    """Receive webhooks until the process receives a signal to stop.
 
     Args:
-        say: Called with each remark, from any thread. It must return at once.
-        showing: Returns a context manager for a callback that is called with each new event. The callback must return
-            at once.
+        say: Called with each remark, from any thread. It must not block.
+        showing: Returns a context manager for a callback that is called with each new event. The callback must not
+            block.
 
     Raises:
         VoicectlError: An option is invalid, or the application's webhooks cannot be set or restored.
@@ -259,9 +259,9 @@ def _webhooks(
 ) -> Iterator[dict[str, Any] | None]:
     """Lease the webhooks if there is a public URL; otherwise restore the webhooks of a killed receiver, if any.
 
-    The lease yields what :func:`.lease.urls` yields. Without a lease, None is yielded. The webhooks of a killed
-    receiver are restored in a thread during the block: they may still point to this receiver, so calls must be
-    answered at once.
+    With a public URL, this yields what :func:`.lease.urls` yields; otherwise it yields None. The webhooks of a killed
+    receiver may still point to this receiver. So they are restored in a thread, and the block can answer calls
+    meanwhile.
     """
     clock, application_id = resources.clock, resources.target.application_id
     directory = resources.state_directory
@@ -309,7 +309,7 @@ def _webhooks(
 def _checking_signing(resources: Resources, application: dict[str, Any] | None, say: Say) -> Iterator[None]:
     """Warn if the platform does not sign the webhooks.
 
-    A thread checks this during the block. The check needs credentials for the API.
+    A thread checks this during the block, unless there are no credentials for the API.
     """
     target = resources.target
     if application is None and target.account.name == account.NOWHERE:
