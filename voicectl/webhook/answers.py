@@ -22,7 +22,7 @@ LOOK_SECONDS = 0.25
 class Answers:
     """Finds the NCCO for each call, in a file that contains either one NCCO or rules in TOML.
 
-    If the file or another file that it names is changed, all of them are read again. A valid version replaces the old
+    If the file or another file that it names is changed, all files are read again. A valid version replaces the old
     answers. An invalid version is reported once, and the old answers stay in use.
 
     Args:
@@ -55,9 +55,9 @@ class Answers:
         self._warn(reading)
 
     def answer(self, fields: Mapping[str, Any], *, direction: str) -> bytes | None:
-        """Return the NCCO of the first rule that matches, as JSON, or None if no rule matches.
+        """Return the NCCO from the first rule that matches, as JSON, or None if no rule matches.
 
-        No content of *fields* causes an exception.
+        Whatever *fields* contains, no exception is raised.
 
         Args:
             fields: The fields of the request.

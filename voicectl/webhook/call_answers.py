@@ -1,4 +1,4 @@
-"""Answers calls from ``--answer`` or the user's own app. The answer is sent at once, because a caller is waiting."""
+"""Answers calls with NCCOs from ``--answer`` or the user's own app, without delay, because callers are waiting."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from voicectl.webhook.user_app import UserApp
 
 MAX_TOKENS = 20_000
-"""The maximum number of remembered tokens. Fewer tokens arrive in the time in which a token is valid."""
+"""The maximum number of remembered tokens. It is higher than the number that arrives while a token is valid."""
 
 MAX_LEGS = 10_000
 REPLAYED = "refused a request: its token was already used for a different request"
@@ -35,7 +35,7 @@ class SeenTokens:
         self._keys: OrderedDict[str, bytes] = OrderedDict()
 
     def is_first(self, jti: str, key: bytes) -> bool:
-        """Return True if a token is new, or comes with the same request as at its first use."""
+        """Return True if a token is new, or was first used for the same request."""
         known = self._keys.setdefault(jti, key)
         if len(self._keys) > MAX_TOKENS:
             self._keys.popitem(last=False)
@@ -52,7 +52,7 @@ class CallAnswers:
     """Answers the webhooks that ask for an NCCO.
 
     Args:
-        tokens: The tokens that were accepted so far.
+        tokens: The tokens that have been accepted so far.
         app: The user's app, or None if ``--forward-to`` is not given.
     """
 
@@ -65,9 +65,9 @@ class CallAnswers:
     _directions: OrderedDict[str, str] = field(default_factory=OrderedDict, init=False)
 
     def note_direction(self, arrival: Arrival) -> None:
-        """Record the direction of a leg from an event.
+        """Record the direction of a leg that an event reports.
 
-        The rules need the direction, and a request for an NCCO does not contain it.
+        The rules need the direction, but a request for an NCCO does not contain it.
         """
         leg, answers = arrival.leg, self.settings.answers
         if answers is None or leg is None or arrival.kind != Kind.STATUS or leg in self._directions:
@@ -109,7 +109,7 @@ class CallAnswers:
         return NOWHERE
 
     def _flow(self, arrival: Arrival) -> Response | None:
-        """Return the response with the NCCO of ``--answer``, or None if no rule matches the call."""
+        """Return the response with the NCCO from ``--answer``, or None if no rule matches the call."""
         if self.settings.answers is None:
             return None
         direction = self._directions.get(arrival.leg or "", "inbound")
@@ -117,7 +117,7 @@ class CallAnswers:
         return None if ncco is None else Response(200, ncco, JSON)
 
     async def _ask(self, app: UserApp, request: Request) -> Response | None:
-        """Return the response with the NCCO of the user's app, or None if the app sends no valid NCCO in time."""
+        """Return the response with the NCCO from the user's app, or None if the app sends no valid NCCO in time."""
         from voicectl.webhook.forward import ncco_fault_aside  # noqa: PLC0415 (this import loads httpx)
 
         started = time.perf_counter()

@@ -1,8 +1,9 @@
-"""Limits on connections, and on the heads and bodies of requests, for all clients.
+"""Limits on connections, and on the heads and bodies of requests.
 
-A request that exceeds a limit gets an HTTP error if the client can still read one, and its connection is closed. A
-connection on which the client sends nothing, or sends too slowly, is closed after some time. If there are too many
-connections, the one that has had no complete request for the longest time is closed to make room for the new one.
+A request that exceeds a limit is answered with an HTTP error, if the client can still read one, and the connection is
+closed. A connection on which the client sends nothing, or sends too slowly, is closed after some time. If there are
+too many connections, the one that has had no complete request for the longest time is closed to make room for the new
+one.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-_HEAD_ENDS = 4  # bytes of a header line besides its name and value
-_FRAMING = 8  # a chunked body may take up to this many times its size when sent
+_HEAD_ENDS = 4  # bytes in a header line besides the name and the value
+_FRAMING = 8  # a chunked body, as sent, may have up to this many times the maximum size of a body
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,16 +35,16 @@ class Limits:
 
     Attributes:
         head_bytes: The maximum size of a head, which is the request line and all headers, in bytes.
-        headers: The maximum number of headers of a request.
+        headers: The maximum number of headers in a request.
         body_bytes: The maximum size of a body, in bytes.
         head_seconds: The longest time from the first byte of a head to its last byte, in seconds.
         body_seconds: The longest time from the end of a head to the end of the body, in seconds.
         idle_seconds: The longest time that a connection may be open without a request, in seconds.
         answer_seconds: The longest time from the end of a request to the end of its answer, in seconds.
-        linger_seconds: The time that a client has to read why its request was refused, in seconds.
+        linger_seconds: The time that a client has for reading why its request was refused, in seconds.
         connections: The maximum number of open connections.
         per_address: The maximum number of open connections from one address.
-        pipelined: The maximum number of requests on a connection that wait for the answer to an earlier one.
+        pipelined: The maximum number of requests on a connection that wait for the answer to an earlier request.
     """
 
     head_bytes: int = 16 << 10
@@ -63,7 +64,7 @@ LIMITS = Limits()
 
 
 class ConnectionState(StrEnum):
-    """The state of a connection. If requests are pipelined, this is the state of the last request."""
+    """The state of a connection. If requests are pipelined, this is the state of the latest request."""
 
     QUIET = auto()
     HEAD = auto()
@@ -73,7 +74,7 @@ class ConnectionState(StrEnum):
 
 
 class ConnectionLimiter:
-    """The open connections, and the limits on them.
+    """Keeps track of the open connections, and enforces limits on them.
 
     Args:
         limits: The limits.
@@ -83,8 +84,8 @@ class ConnectionLimiter:
         monotonic: Returns the time in seconds, by a clock that never goes back.
 
     Attributes:
-        refused: The number of refused requests, by HTTP status. The key 0 has the number of connections that were
-            closed to make room.
+        refused: The number of refused requests, by HTTP status. The value for the key 0 is the number of connections
+            that were closed to make room.
     """
 
     def __init__(
@@ -123,7 +124,7 @@ class ConnectionLimiter:
                 connection.expire()
 
     def admit(self, connection: _Connection, host: str) -> bool:
-        """Return True if a new *connection* may stay open. Another connection may be closed to make room."""
+        """Add a new *connection*, if necessary by closing another one. Return False if that is not possible."""
         address = _address(host)
         if not (self._is_local(address) or address in self._proxies):
             own = [each for each, its in self._connections.items() if its == address]
@@ -135,7 +136,7 @@ class ConnectionLimiter:
         return True
 
     def forget(self, connection: _Connection) -> None:
-        """Remove a closed connection."""
+        """Stop keeping track of a closed connection."""
         self._connections.pop(connection, None)
 
     def count(self, status: int) -> None:
@@ -149,7 +150,7 @@ class ConnectionLimiter:
     def _evict(self, candidates: Iterable[_Connection]) -> bool:
         """Close the candidate that has been without a complete request for the longest time.
 
-        A connection that waits for an answer is not closed. If there is no other candidate, False is returned.
+        Candidates that wait for an answer are not closed. Return False if there are no other candidates.
         """
         waiting = [each for each in candidates if not each.is_owed]
         if not waiting:
@@ -162,11 +163,11 @@ class ConnectionLimiter:
 
 
 class _Refused(Exception):
-    """Raised to stop the parser, which then reads no further."""
+    """The exception that a callback raises to stop the parser."""
 
 
 class _Connection(HttpToolsProtocol):
-    """A connection of a client."""
+    """A connection from a client."""
 
     def __init__(self, limiter: ConnectionLimiter, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -196,7 +197,7 @@ class _Connection(HttpToolsProtocol):
         """The sort key for closing connections to make room. The connection with the lowest key is closed first.
 
         Connections without a complete request come first, and among them those that are receiving their first
-        request. Otherwise the order is that of their last complete requests or, without one, of their opening.
+        request. Otherwise, the time of the last complete request counts or, if there is none, the time of opening.
         """
         is_proven, since = self.completed
         return is_proven, is_proven or self.state is ConnectionState.QUIET, since
@@ -215,7 +216,7 @@ class _Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Close the connection after its open requests are answered, because the client sends nothing more."""
+        """Close the connection after its open requests are answered, because the client will send nothing more."""
         if self.state is ConnectionState.REFUSED or not self.is_owed:
             return False
         self.cycle.keep_alive = False
@@ -308,12 +309,12 @@ class _Connection(HttpToolsProtocol):
         self._unset_keepalive_if_required()  # the limiter has its own idle limit
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (the parser's message, for logs)
-        """Refuse the request at which the parser stopped, or was stopped by a limit."""
+        """Refuse the request that the parser could not read, or that exceeded a limit."""
         status, why = self._refusal or (HTTPStatus.BAD_REQUEST.value, "it is no HTTP")
         self._refuse(status, why)
 
     def expire(self) -> None:
-        """Close the connection or refuse its request, because its deadline has passed."""
+        """Close the connection or refuse its request, because the deadline has passed."""
         if self.state in (ConnectionState.HEAD, ConnectionState.BODY):
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, "it takes too long")
         elif self.state is ConnectionState.QUIET and not self.transport.is_closing():
@@ -338,9 +339,9 @@ class _Connection(HttpToolsProtocol):
         raise _Refused
 
     def _refuse(self, status: int, why: str) -> None:
-        """Send the reason for the refusal, and close the connection.
+        """Refuse the current request with an HTTP error, and close the connection.
 
-        If an earlier request is not answered yet, the connection is closed after that answer, without a reason.
+        If an earlier request is not answered yet, no error is sent, and the connection is closed after that answer.
         """
         state, self.state = self.state, ConnectionState.REFUSED
         if state is ConnectionState.REFUSED or self.transport.is_closing():
@@ -359,7 +360,7 @@ class _Connection(HttpToolsProtocol):
         text = f"{phrase}: {why}\n"
         head = f"content-type: text/plain\r\ncontent-length: {len(text)}\r\nconnection: close\r\n\r\n"
         self.transport.write(f"HTTP/1.1 {status} {phrase}\r\n{head}{text}".encode())
-        if state is ConnectionState.BODY:  # the application that reads the body gives up
+        if state is ConnectionState.BODY:  # makes the application stop reading the body
             cycle.disconnected = True
             cycle.message_event.set()
         self.transport.write_eof()

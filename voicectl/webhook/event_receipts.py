@@ -42,10 +42,10 @@ Source: webhook reference, "which events may be answered with an NCCO".
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventReceipts:
-    """Stores events and acknowledges them.
+    """Stores events, and answers them after they are stored.
 
     Args:
-        calls: Records the directions of legs from events.
+        calls: The answers to calls, which need the directions of legs that events report.
         app: The user's app, or None if ``--forward-to`` is not given.
     """
 
@@ -56,7 +56,7 @@ class EventReceipts:
     cache: ResponseCache
 
     async def respond(self, arrival: Arrival, request: Request) -> Response:
-        """Store an event, and return the response to it."""
+        """Store an event, and return the response to the event."""
         warn, started = self.settings.warn, time.perf_counter()
         try:
             kept = await self.writer.keep(arrival)
@@ -86,7 +86,7 @@ class EventReceipts:
 
 def _may_return_ncco(arrival: Arrival) -> bool:
     if arrival.route is Route.FALLBACK:
-        return True  # only events that may be answered with an NCCO have a fallback
+        return True  # only events that may be answered with an NCCO are sent to the fallback URL
     return arrival.kind in _ANSWERED_KINDS or (
         arrival.kind == Kind.STATUS and arrival.status in _ANSWERED_STATUSES
     )

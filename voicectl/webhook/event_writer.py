@@ -1,4 +1,4 @@
-"""The writer of events, whose thread owns the event store and commits waiting arrivals together."""
+"""The event writer. Its thread owns the event store, and commits waiting arrivals (received webhooks) together."""
 
 # How arrivals are grouped into commits
 #
@@ -16,16 +16,16 @@
 #
 # Invariants:
 #
-# 1. A future of keep() is resolved only after its arrival is durable, in the store or in the spool. The receiver
+# 1. A future in keep() is resolved only after its arrival is durable, in the store or in the spool. The receiver
 #    acknowledges the event only then. If neither accepts the arrival, the future raises NotKept, and the platform
 #    sends the event again.
 # 2. Each arrival is settled exactly once: after the thread has committed it, or by close() if the thread was
 #    abandoned. Both happen on the loop. So _waiting and _waiting_bytes, which limit the use of memory, need no lock.
-# 3. A store that failed is not tried again for retry_seconds. Meanwhile, each batch becomes one file of the spool
+# 3. A store that failed is not tried again for retry_seconds. Meanwhile, each batch becomes one spool file
 #    with its own fsync, so acknowledgements do not wait for the store.
-# 4. The files of the spool are moved into the store in their order, some at a time between batches. So new arrivals
-#    never wait for all files. A file is deleted only after its commit. After a crash between the two, its arrivals
-#    are added again, and the store counts them as repeats.
+# 4. The spool files are moved into the store in order, some at a time between batches. So new arrivals never wait for
+#    all files. A file is deleted only after its commit. After a crash between commit and deletion, the arrivals in
+#    the file are added again, and the store counts them as repeats.
 # 5. If the store does not accept some files together, they are tried one by one. A file that is not accepted alone is
 #    set aside (_unfit), so that it does not keep the other files out of the store.
 
@@ -58,16 +58,16 @@ RETRY_SECONDS = 1.0
 MAX_WAITING = 10_000
 MAX_WAITING_BYTES = 64 << 20
 MAX_TOGETHER = 1_000
-"""If a batch has at least this number of arrivals, no more are added to it."""
+"""The number of arrivals at which a batch is full. It may become larger, because arrivals are added in groups."""
 
 IN_SPOOL = Kept(Outcome.NEW, 0)
-"""The outcome of an arrival in the spool. The store determines later whether the arrival is a repeat."""
+"""The outcome for an arrival in the spool. The store determines later whether the arrival is a repeat."""
 
 logger = logging.getLogger(__name__)
 
 
 class NotKept(Exception):
-    """An arrival is not stored: the store and the spool did not accept it, or too many arrivals wait already."""
+    """An arrival cannot be stored: neither the store nor the spool accepted it, or too many arrivals are waiting."""
 
 
 class _Pending(NamedTuple):
@@ -82,9 +82,9 @@ class EventWriter:
 
     Args:
         open_store: Opens the store. If it fails, it is called again later.
-        spool: The spool, which holds arrivals while the store cannot be used.
-        on_kept: Called on the loop with the arrivals of each commit and their outcomes. These include the new
-            arrivals that an earlier process left in the spool.
+        spool: The spool, which keeps arrivals while the store cannot be used.
+        on_kept: Called on the event loop with the stored arrivals and their outcomes. Arrivals that an earlier
+            process left in the spool are included if they are new.
         on_trouble: Called with one line, from any thread, when the store fails and when it works again.
         monotonic: Returns the time in seconds, by a clock that never goes back.
         retry_seconds: The time between a failure of the store and the next try, in seconds.
@@ -154,14 +154,14 @@ class EventWriter:
         """Store *arrival* later, without waiting. It is stored before :meth:`close` returns.
 
         Raises:
-            NotKept: Too many arrivals wait already.
+            NotKept: Too many arrivals are waiting.
         """
         self._push(_Pending(arrival, None))
 
     async def close(self, seconds: float) -> None:
         """Store all waiting arrivals, and close the store.
 
-        The arrivals that are not stored after *seconds* are put into the spool.
+        Arrivals that are not stored within *seconds* are put into the spool.
         """
         self._is_closed = True
         self._hand_over()
@@ -185,13 +185,13 @@ class EventWriter:
         self._gathered.append(waiting)
 
     def _hand_over(self) -> None:
-        """Give the arrivals of one turn of the loop to the thread, which is woken only once."""
+        """Queue the arrivals from one turn of the loop for the thread, which wakes up only once for all of them."""
         if self._gathered:
             self._queue.put(self._gathered)
             self._gathered = []
 
     def _settle(self, batch: Sequence[_Pending], outcomes: list[Kept] | None) -> None:
-        """Resolve the futures of a batch. This must run on the loop.
+        """Resolve the futures in a batch. This method must run on the event loop.
 
         Args:
             outcomes: The outcome of each arrival in the batch, or None if the batch was not stored.
@@ -234,7 +234,7 @@ class EventWriter:
         self._call_soon(self._ended.set)
 
     def _take(self) -> tuple[list[_Pending], bool]:
-        """Return the queued arrivals, and True if no more will be queued.
+        """Return the queued arrivals, and a flag that is True if no more will be queued.
 
         If no arrival is queued, wait for one, unless the thread has something else to do.
         """
@@ -289,13 +289,13 @@ class EventWriter:
         return [IN_SPOOL] * len(arrivals)
 
     def _usable_store(self) -> EventStore | None:
-        """Return the open store, or None if it does not work or must not be tried again yet."""
+        """Return the open store, or None if the store does not work or must not be tried again yet."""
         if self._monotonic() < self._retry_at:
             return None
         if self._store is None:
             try:
                 self._store = self._open_store()
-            except Exception as exc:  # noqa: BLE001 (as above)
+            except Exception as exc:  # noqa: BLE001 (arrivals must not be lost because of a bug)
                 self._lose(exc)
             else:
                 self._regain()
@@ -304,7 +304,7 @@ class EventWriter:
     def _lose(self, exc: Exception) -> None:
         """Record that the store failed, so that it is not used for some time.
 
-        An unexpected exception is a bug in the store. It is logged, and no arrivals are lost in this case either.
+        An unexpected exception is a bug in the store. The exception is logged, and no arrivals are lost.
         """
         if not isinstance(exc, StoreError):
             logger.error("The event store failed unexpectedly", exc_info=exc)
@@ -332,7 +332,7 @@ class EventWriter:
             self._on_trouble(exc.message)
 
     def _take_in(self) -> None:
-        """Move some files of the spool into the store."""
+        """Move the arrivals in some spool files to the store."""
         loaded: list[tuple[Path, list[Arrival]]] = []
         count = 0
         while self._spooled and count < MAX_TOGETHER:
@@ -349,7 +349,7 @@ class EventWriter:
             self._move(loaded)
 
     def _move(self, loaded: Sequence[tuple[Path, list[Arrival]]]) -> None:
-        """Add the arrivals of the loaded files to the store in one commit, and delete the files."""
+        """Add the arrivals from the loaded files to the store in one commit, and delete the files."""
         assert self._store is not None  # noqa: S101 (_run checks it)
         arrivals = [each for _, found in loaded for each in found]
         try:
@@ -379,7 +379,7 @@ class EventWriter:
             self._call_soon(self._on_kept, [pair for pair in pairs if pair[1].outcome is Outcome.NEW])
 
     def _leave(self, path: Path, exc: Exception) -> None:
-        """Set a spool file aside. The next process tries again to move its events to the store."""
+        """Set a spool file aside. The next process tries again to move the arrivals in it to the store."""
         self._unfit.add(path)
         if isinstance(exc, StoreError):
             self._on_trouble(exc.message)

@@ -1,4 +1,4 @@
-"""Passes webhooks on to the user's own application, and checks its answers.
+"""Passes webhooks on to the user's own application, and checks the application's answers.
 
 The platform waits for the answer, so the whole exchange has one deadline. A failure counts as "no answer" and raises
 no exception. The method, query, body, content type and signature are passed on as received, so that the application
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
 MAX_BODY_BYTES = 1 << 20
 LANES = 8
 LANE_WIDTH = 8
-"""The number of connections in a pool. A pool of httpx becomes slow with more than a dozen requests at once."""
+"""The number of connections in a pool. An httpx pool is slow with more than a dozen simultaneous requests."""
 
 KEEP_SECONDS = 1.5
 """How long an idle connection is kept open, in seconds.
 
-Common servers keep connections open for longer, so they do not close a connection that is just being used.
+Common servers keep idle connections open for longer. So they rarely close a connection just when it is used again.
 """
 
 AT_ONCE_BYTES = 32 << 10
-"""The size of the largest NCCO that is checked in the event loop, in bytes. The check takes at most 15 ms.
+"""The maximum size of an NCCO that is checked in the event loop, in bytes. The check takes at most 15 ms.
 
 A larger NCCO is checked in a thread.
 """
@@ -63,8 +63,8 @@ class Forwarder:
 
     Args:
         url: The application's http or https URL. The name of a request's route is added to the path of the URL.
-        on_trouble: Called with the reason if there is no usable answer. The reason is one line without any content of
-            the request.
+        on_trouble: Called with the reason if there is no usable answer. The reason is one line, without any content
+            from the request.
 
     Raises:
         InputError: *url* is not an http or https URL, or it has a user name, password, query or fragment.
@@ -84,7 +84,7 @@ class Forwarder:
 
         Args:
             asked: The request. Only a few of its headers are passed on.
-            within: The longest time from now to the last byte of the answer, in seconds.
+            within: The time limit for receiving the complete answer, in seconds.
         """
         try:
             request = self._request(asked)
@@ -123,13 +123,13 @@ class Forwarder:
             self._url,
             headers=[*_OURS, *passed],
             content=asked.body or None,
-            extensions={"target": target},  # httpx would encode the query again, which breaks its hash
+            extensions={"target": target},  # httpx would encode the query again, which would change its hash
         )
 
     def _lane(self) -> _Lane:
         """Return the first pool with a free connection, or a new pool if there is none.
 
-        Requests that follow one another then use the same connection.
+        So consecutive requests use the same connection.
         """
         for lane in self._lanes:
             if lane.busy < LANE_WIDTH:
@@ -169,10 +169,10 @@ def ncco_fault(body: bytes) -> str | None:
 
 
 async def ncco_fault_aside(body: bytes, *, within: float) -> str | None:
-    """Return the same as :func:`ncco_fault`, without blocking the event loop even if *body* is large.
+    """Return the result of :func:`ncco_fault`, without blocking the event loop even if *body* is large.
 
     Args:
-        within: The longest time for the check of a large *body*, in seconds.
+        within: The time limit for checking a large *body*, in seconds.
     """
     if len(body) <= AT_ONCE_BYTES:
         return ncco_fault(body)
@@ -242,7 +242,7 @@ def _checked(url: str) -> httpx.URL:
 
 
 def _tls(url: httpx.URL) -> ssl.SSLContext:
-    """Return a TLS context. For an https URL, the context has the system's certificates."""
+    """Return a TLS context. For an https URL, the context trusts the system's certificate authorities."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if url.scheme == "https":
@@ -251,7 +251,7 @@ def _tls(url: httpx.URL) -> ssl.SSLContext:
 
 
 def _reason(exc: Exception) -> str:
-    """Return the reason for a failure, without any content of the request."""
+    """Return the reason for a failure, without any content from the request."""
     for each in causes(exc):
         match each:
             case socket.gaierror():

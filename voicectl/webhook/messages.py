@@ -1,4 +1,4 @@
-"""The requests to the receiver, and its responses."""
+"""Requests to the receiver, and the receiver's responses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from voicectl.store.events import Route
 
 SUCCESSES = range(200, 206)
-"""The HTTP statuses that the platform accepts as an answer."""
+"""The HTTP statuses of the answers that the platform accepts."""
 
 MAX_REMEMBERED = 4_096
 MAX_REMEMBERED_BYTES = 16 << 20
@@ -24,10 +24,10 @@ TEXT = "text/plain; charset=utf-8"
 
 
 class Request(NamedTuple):
-    """A webhook as received, with everything that is needed to pass it on.
+    """A webhook as received, with all that is needed to pass it on to the user's app.
 
     Attributes:
-        headers: The names and values of the headers. The names are in lower case.
+        headers: The headers, as pairs of a name in lower case and a value.
         peer: The address from which the request came, or None if the address is not known.
     """
 
@@ -40,7 +40,7 @@ class Request(NamedTuple):
 
 
 class Response(NamedTuple):
-    """A response of the receiver or of the user's own app."""
+    """A response from the receiver or from the user's own app."""
 
     status: int
     body: bytes = b""

@@ -50,7 +50,7 @@ class Receiver:
     """The ASGI application that receives webhooks.
 
     Args:
-        tokens: The accepted tokens of earlier requests for an NCCO.
+        tokens: The tokens that were accepted in earlier requests for an NCCO.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Receiver:
         if self._app is not None:
             await self._app.close(seconds)
         await self._cache.close()
-        # This must come last: a request that is still open would count as a failed answer.
+        # This must come last, because it would make a request that is still open count as failed.
         if self._settings.forwarder is not None:
             await self._settings.forwarder.close()
 
@@ -113,7 +113,7 @@ class Receiver:
     async def _respond(self, request: Request) -> Response:
         route, method, query, _, body, _ = request
         if method == "GET" and body:
-            return UNREADABLE  # a signature would not cover the body
+            return UNREADABLE  # the signature of a GET request does not cover a body
         try:
             jti = self._verify(request)
         except SignatureError as exc:
@@ -149,7 +149,7 @@ class Receiver:
 
 
 async def _body(receive: Receive) -> bytes | None:
-    """Return the whole body of a request, or None if the client disconnected before its end.
+    """Return the whole body of a request, or None if the client disconnected before sending all of it.
 
     The connection limiter limits the size of the body.
     """

@@ -1,8 +1,8 @@
-"""Reads the answers to calls: one NCCO for all calls, or rules. The first rule that matches a call answers the call.
+"""Reads the answers to calls from a file: one NCCO for all calls, or rules, of which the first match is used.
 
-The answers are checked and prepared when their file is read, so that a call can be answered in microseconds. The
-values of a request are inserted only into the texts of ``talk`` actions, and all actions are written as JSON by the
-serialiser. So a caller cannot change what happens to the call.
+The answers are checked and prepared when the file is read, so that a call can be answered in microseconds. Values
+from a request are inserted only into the texts of ``talk`` actions, and the JSON serialiser writes all actions. So a
+caller cannot change which actions are run.
 """
 
 from __future__ import annotations
@@ -36,20 +36,19 @@ if TYPE_CHECKING:
     from voicectl.webhook.templates import Template
 
 MAX_BYTES = 1 << 20
-"""The maximum size of all files together, in bytes."""
+"""The maximum total size of the file of answers and the files that it names, in bytes."""
 
 MAX_RULES = 500
 MAX_PATTERN = 256
 MAX_LISTED = 10
 
 Stamp = tuple[int, int, int, int]
-"""The version of a file.
+"""The version of a file: its modification time, metadata change time, size and inode number.
 
-It consists of the time of the last change of the content and that of the metadata, both in nanoseconds, the size in
-bytes, and the inode.
+The times are in nanoseconds, and the size is in bytes.
 """
 
-_MAX_BITS = 1024  # of an integer; JSON readers that use floats accept no larger integers
+_MAX_BITS = 1024  # in an integer; JSON readers that use floats accept no larger integers
 _CONDITIONS = ("to", "from", "direction", "endpoint_type")
 _NUMBERS = ("to", "from")
 _VALUES = {"direction": ("inbound", "outbound"), "endpoint_type": tuple(ENDPOINT.records)}
@@ -69,13 +68,13 @@ class Flow:
 
     Attributes:
         actions: The actions. An action without variables is JSON. An action with variables is a pair of the action
-            and the template of its text.
+            and the template for its text.
     """
 
     actions: tuple[bytes | tuple[Action, Template], ...]
 
     def fill(self, fields: Mapping[str, Any]) -> bytes:
-        """Return the NCCO as JSON, with the values of *fields* inserted into its texts."""
+        """Return the NCCO as JSON, with values from *fields* inserted into its texts."""
         return b"[%b]" % b",".join(
             each if isinstance(each, bytes) else _json(each[0] | {"text": each[1].fill(fields)})
             for each in self.actions
@@ -86,13 +85,12 @@ class Flow:
 class Condition:
     """A condition on a field of a request.
 
-    The condition is met if the field's value is one of *texts* or matches *patterns*. Upper and lower case count as
-    the same.
+    The condition is met if the field's value is one of *texts* or matches *patterns*. Case is ignored.
 
     Attributes:
         name: The name of the field.
         texts: The values that meet the condition.
-        patterns: A pattern of other values that meet the condition, or None if there are none.
+        patterns: A regular expression that other values may match, or None if there is none.
     """
 
     name: str
@@ -100,20 +98,20 @@ class Condition:
     patterns: re.Pattern[str] | None
 
     def fits(self, value: object) -> bool:
-        """Return True if *value* meets the condition. A value that is not a text counts as an empty text."""
+        """Return True if *value* meets the condition. A value that is not a string counts as an empty string."""
         text = _normal(self.name, value[: MAX_PATTERN * 2] if isinstance(value, str) else "")
         return text in self.texts or (self.patterns is not None and self.patterns.match(text) is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """A rule, which answers the calls that meet all its conditions."""
+    """A rule, with the NCCO that answers the calls that meet all its conditions."""
 
     conditions: tuple[Condition, ...]
     flow: Flow
 
     def fits(self, fields: Mapping[str, Any], direction: str) -> bool:
-        """Return True if the call meets all conditions."""
+        """Return True if a request with *fields* for a call in *direction* meets all conditions."""
         return all(
             each.fits(direction if each.name == "direction" else fields.get(each.name))
             for each in self.conditions
@@ -129,9 +127,9 @@ class Reading:
         allows: Called with each NCCO. It raises an exception for an NCCO that must not be used.
 
     Attributes:
-        stamps: The versions of the files, by their paths. The version of a file that could not be opened is None. The
-            versions are also recorded if the reading fails.
-        warnings: The linter's warnings, as one line each.
+        stamps: The versions of the files, by path. The version of a file that could not be opened is None. The
+            versions are also recorded if reading fails.
+        warnings: The linter's warnings, each as one line.
     """
 
     path: Path
@@ -216,7 +214,7 @@ class Reading:
         return Rule(conditions=conditions, flow=self._flows[path])
 
     def _flow_in(self, content: bytes, where: str) -> Flow:
-        """Return the NCCO in a file. Error messages name the line and column, as in ``welcome.json:2:43: ...``."""
+        """Return the prepared NCCO in a file. Error messages give the line and column: ``welcome.json:2:43: ...``."""
         before = f"{where}:"
         self._judge(
             before,
@@ -236,17 +234,17 @@ class Reading:
         return self._prepare(document.value, place)
 
     def _flow(self, value: Any, where: str) -> Flow:
-        """Return the NCCO that is written in the rule itself."""
+        """Return the prepared NCCO from *value*, which is written in the rule itself."""
         _check_is_json(value, where)
         self._judge(f"{where}: ", [(finding.is_error, _finding_line(finding)) for finding in lint(value)])
         return self._prepare(value, lambda _: where)
 
     def _judge(self, before: str, findings: list[tuple[bool, str]]) -> None:
-        """Add the warnings to *warnings*, and raise the errors as one exception.
+        """Add the warnings to :attr:`warnings`, and raise one exception for all errors.
 
         Args:
             before: The text to put before each finding.
-            findings: The findings, each as a pair of a flag, which is True for an error, and a text.
+            findings: The findings, as pairs of a flag and a text. The flag is True for an error.
         """
         self.warnings += [before + text for is_error, text in findings if not is_error]
         errors = [text for is_error, text in findings if is_error]
@@ -256,11 +254,11 @@ class Reading:
             raise InputError(before + text, hint="'voicectl ncco lint FILE' checks an NCCO.")
 
     def _prepare(self, flow: Ncco, place: Callable[[json_places.Path], str]) -> Flow:
-        """Prepare an NCCO for serving.
+        """Return an NCCO prepared for serving.
 
         Args:
             flow: The NCCO, in which the linter has found no errors.
-            place: Returns the position of a path in the NCCO, for error messages.
+            place: Returns a text for the position of a path in the NCCO, for error messages.
         """
         self.allows(flow)
         actions: list[bytes | tuple[Action, Template]] = []
@@ -283,7 +281,7 @@ class Reading:
         return Flow(actions=tuple(actions))
 
     def _read(self, path: Path) -> bytes:
-        """Return the content of a file, within the limit and without blocking, and record the file's version."""
+        """Return the content of a file, and record its version. The size is limited, and reading does not block."""
         self.stamps[path] = None
         try:
             handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -350,7 +348,7 @@ def _condition(name: str, value: Any, where: str) -> Condition:
 
 
 def _normal(name: str, text: str) -> str:
-    """Return *text* in the form for comparisons: in lower case and, for a number, without a leading ``+``."""
+    """Return *text* in the form used for comparisons: in lower case and, for a number, without a leading ``+``."""
     lowered = text.lower()
     return lowered.removeprefix("+") if name in _NUMBERS else lowered
 

@@ -33,7 +33,7 @@ HOST = "127.0.0.1"
 PORT = 3000
 
 KEEPING_SHARE = 0.3
-"""The share of the grace time that is always left for writing events to the store."""
+"""The fraction of the grace time that is reserved for writing events to the store."""
 
 _TICK_SECONDS = 0.1  # the same as uvicorn's
 _BACKLOG = 1024
@@ -44,7 +44,7 @@ def listen(host: str = HOST, port: int = PORT) -> socket.socket:
 
     Raises:
         OSError: The address or port is not available.
-        ValueError: *host* is not an address. An empty text is refused, because it would mean all addresses.
+        ValueError: *host* is not an address. An empty string is refused, because it would mean all addresses.
     """
     if not host.isprintable() or not host or " " in host:
         raise ValueError("no address")
@@ -59,13 +59,13 @@ def serve(
     *,
     echoes: Echoes | None = None,
 ) -> None:
-    """Serve at *sock* until SIGINT, SIGTERM or SIGHUP, and then close the socket.
+    """Serve requests on *sock* until SIGINT, SIGTERM or SIGHUP is received, and then close the socket.
 
-    A second signal ends the process at once.
+    A second signal ends the process immediately.
 
     Args:
         on_ready: Called when the server begins to answer requests.
-        echoes: The filter for repeated signals, which the calling code uses before and after this function.
+        echoes: The filter for repeated signals that the caller also uses, or None to use a new filter.
     """
     caught: list[int] = []
     echoes = echoes or Echoes()
@@ -100,7 +100,7 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 async def serve_until(
     settings: Settings, sock: socket.socket, on_ready: Callable[[], None], stopping: asyncio.Event
 ) -> None:
-    """Serve at *sock* until *stopping* is set, and then store the events that are waiting."""
+    """Serve requests on *sock* until *stopping* is set, and then store the events that are waiting."""
     metrics = Metrics()
     tokens = SeenTokens()
     writer = _writer(settings, metrics, tokens)
@@ -118,7 +118,7 @@ async def serve_until(
 
 
 def _writer(settings: Settings, metrics: Metrics, tokens: SeenTokens) -> EventWriter:
-    """Return the event writer. When its store is open, the tokens in the store are added to *tokens*."""
+    """Return the event writer. When the writer opens the store, the tokens in the store are added to *tokens*."""
     loop = asyncio.get_running_loop()
 
     def open_store() -> EventStore:

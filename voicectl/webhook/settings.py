@@ -27,7 +27,7 @@ class Bounds:
     Attributes:
         answer_seconds: The longest wait for the NCCO for a call, in seconds. The platform waits 5 s.
         event_seconds: The longest wait for the answer to an event, in seconds. The platform waits 10 s.
-        behind: The maximum number of events that may wait to be passed on.
+        behind: The maximum number of events that may wait to be passed on to the app.
     """
 
     answer_seconds: float = 4.0
@@ -41,7 +41,7 @@ class Settings:
 
     Attributes:
         open_store: Opens the event store. It is called in the thread that uses the store.
-        spool: The spool, which holds events while the store cannot be used.
+        spool: The spool, which keeps events while the store cannot be used.
         verifier: The verifier of signatures, or None if no secret is known. Without a verifier, no request counts as
             signed.
         is_unsigned_allowed: True to accept unsigned webhooks.
@@ -53,8 +53,8 @@ class Settings:
         retry_seconds: The time between a failure of the store and the next try, in seconds.
         grace_seconds: The longest time that open requests and writes may take after the server is told to stop, in
             seconds.
-        on_kept: Called on the event loop with the stored events and their outcomes. It must return at once.
-        warn: Called with each warning, from any thread. It must return at once, too.
+        on_kept: Called on the event loop with the stored events and their outcomes. It must not block.
+        warn: Called with each warning, from any thread. It must not block either.
     """
 
     open_store: Callable[[], EventStore]

@@ -1,7 +1,7 @@
-"""Verifies that webhooks were signed by the platform, recently and for this application, and were not altered.
+"""Verifies that the platform recently signed a webhook for this application, and that the webhook was not altered.
 
 Source: Vonage documentation on signed webhooks, "verification procedure". If the documentation allows a choice, the
-stricter one is made: a token is valid only for a few minutes, and it must contain a hash of the signed content.
+stricter option is used: a token is valid only for a few minutes, and must contain a hash of the signed content.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ _CLOCK = "Check this machine's clock: date -u"
 
 
 class Verified(NamedTuple):
-    """The claims of a verified signature.
+    """The claims in a verified token.
 
     Attributes:
         jti: The id of the token.
         iat: The time at which the token was signed, in Unix seconds.
-        api_key: The account whose secret signed the token.
+        api_key: The API key of the account whose secret signed the token.
     """
 
     jti: str
@@ -60,8 +60,8 @@ class Verifier:
     """Verifies the signatures of webhooks.
 
     Args:
-        secrets: Returns the secrets of each account, of which there are one or two. It is called for each webhook.
-            The account None stands for any account.
+        secrets: Returns the one or two secrets of each account, by API key. It is called for each webhook. The key
+            None stands for any account.
         application_id: The application to which the webhooks must belong.
         now: Returns the current time, in Unix seconds.
     """
@@ -72,7 +72,7 @@ class Verifier:
         self._now = now
 
     def verify(self, *, method: str, query: bytes, body: bytes, authorization: Sequence[str]) -> Verified:
-        """Verify the signature of a request, and return its claims.
+        """Verify the signature of a request, and return the claims in its token.
 
         Args:
             method: The method: ``GET`` or ``POST``.
@@ -81,8 +81,8 @@ class Verifier:
             authorization: The values of all ``Authorization`` headers.
 
         Raises:
-            SignatureError: The signature is not valid. The message says why. It contains no part of the token or of a
-                secret.
+            SignatureError: The signature is not valid. The message says why, and contains no part of the token or of
+                a secret.
         """
         token = _token(authorization)
         claims = self._signed_claims(token)
@@ -101,7 +101,7 @@ class Verifier:
         return Verified(jti, issued, claims["api_key"])
 
     def _signed_claims(self, token: str) -> dict[str, Any]:
-        """Check that *token* was signed with one of the account's secrets, and return its claims."""
+        """Check that *token* was signed with one of the account's secrets, and return the claims in the token."""
         parts = _TOKEN.fullmatch(token)
         if parts is None:
             raise _malformed()
@@ -162,9 +162,9 @@ class Verifier:
 
 
 class _ReadyHmac(HMACAlgorithm):
-    """An HMAC algorithm that uses a secret unchanged.
+    """An HMAC algorithm that does not check the secret.
 
-    PyJWT would check for each webhook whether the secret could be another kind of key.
+    PyJWT's own algorithm would check for each webhook whether the secret looks like another kind of key.
     """
 
     def prepare_key(self, key: str | bytes) -> bytes:
@@ -184,7 +184,7 @@ _JWS = _jws()
 
 
 def signed_content(method: str, query: bytes, body: bytes) -> bytes:
-    """Return the content that a token's hash covers: the body or, for a GET request, the parameters as compact JSON.
+    """Return the content that a token's hash covers: the body or, for a GET, the query parameters as compact JSON.
 
     The parameters keep their order, and their values are strings. The value of a parameter that occurs several times
     is an array of strings.

@@ -50,7 +50,7 @@ class Metrics:
         self._answered = Counter(
             "requests", "Requests answered, by route and status.", ("route", "status"), **names
         )
-        # Looking a counter up by its labels takes longer than counting.
+        # Looking up a counter by its labels takes longer than incrementing the counter.
         self._by_status: dict[tuple[Route, int], Counter] = {}
         seconds = Histogram(
             "seconds", "From a request's head to its answer.", ("route",), buckets=_BUCKETS, **names
@@ -77,7 +77,7 @@ class Metrics:
         Gauge(name, text, **self._names).set_function(value)
 
     def answered(self, route: Route, status: int, seconds: float) -> None:
-        """Count a request that was answered, and record its time in seconds."""
+        """Count an answered request, and record how long it took, in seconds."""
         child = self._by_status.get((route, status))
         if child is None:
             child = self._by_status[route, status] = self._answered.labels(route, status)
@@ -89,7 +89,7 @@ class Metrics:
         self._forwarded.labels(route, "answered" if is_answered else "failed").inc()
 
     def kept(self, pairs: Sequence[tuple[Arrival, Kept]]) -> None:
-        """Count the arrivals of a commit, by outcome."""
+        """Record the size of a commit, and count its arrivals by outcome."""
         self._together.observe(len(pairs))
         for _, kept in pairs:
             self._outcomes[kept.outcome].inc()
@@ -99,14 +99,14 @@ class Metrics:
         self._dropped.labels(what).inc()
 
     def text(self) -> bytes:
-        """Return all metrics in the text format of Prometheus."""
+        """Return all metrics in Prometheus text format."""
         return generate_latest(self._registry)
 
 
 def status_page(scope: Scope, writer: EventWriter, metrics: Metrics) -> Response:
     """Return the response to a request for a status page.
 
-    The ``Host`` of the request must be an IP address or ``localhost``. This prevents attacks by DNS rebinding.
+    The host in the ``Host`` header must be an IP address or ``localhost``. This prevents DNS rebinding attacks.
     """
     path = scope["path"]
     if path not in (HEALTH, METRICS):

@@ -1,7 +1,7 @@
-"""Templates: texts with variables, which are parsed once and filled with the values of a request for each call.
+"""Templates: texts with variables, which are parsed once and filled with values from the request for each call.
 
-Callers control some of the values, such as those of ``SipHeader_X-...`` or ``custom_data``. So a value is only
-spoken. It cannot become a tag, cannot end the text, and cannot make the text too long.
+Callers control some of the values, such as those of ``SipHeader_X-...`` or ``custom_data``. So a value can only be
+spoken. It cannot become a tag, end the text early, or make the text too long.
 
 Source: Vonage webhook reference, "answer webhook"; NCCO reference, "talk".
 """
@@ -19,13 +19,13 @@ from xml.parsers import expat
 from voicectl.voice import speech
 
 VARIABLES = ("from", "to", "uuid", "conversation_uuid", "from_user", "endpoint_type", "region_url")
-"""The fields that a text may name, besides any ``SipHeader_NAME`` and any ``custom_data.KEY``."""
+"""The fields that may be variables in a text, besides any ``SipHeader_NAME`` and any ``custom_data.KEY``."""
 
 MAX_VALUE = 256
-"""The maximum number of characters of a value that are spoken. A User-to-User header has no more characters."""
+"""The maximum number of characters spoken from a value, which is the maximum length of a User-to-User header."""
 
 MIN_VALUE = 40
-"""The number of characters that a text must leave for each variable, which is the length of a conversation's id."""
+"""The minimum number of characters that a text must leave for each variable: the length of a conversation id."""
 
 _SIP_HEADER = "SipHeader_"
 _CUSTOM_DATA = "custom_data."
@@ -43,7 +43,7 @@ class TemplateError(ValueError):
     """A text is not a valid template.
 
     Attributes:
-        hint: How to correct the text.
+        hint: Advice on how to correct the text.
     """
 
     def __init__(self, message: str, hint: str) -> None:
@@ -57,10 +57,10 @@ class Template:
     """A text with variables.
 
     Attributes:
-        literals: The parts of the text before, between and after the variables. There is one more part than *names*.
+        literals: The parts of the text before, between and after the variables: one more than there are names.
         names: The names of the variables, in order.
-        is_ssml: True if the text is a ``<speak>`` document. The values have no influence on this.
-        most: The maximum number of characters of each value that are used.
+        is_ssml: True if the text is a ``<speak>`` document. This does not depend on the values.
+        most: The maximum number of characters that are used from each value.
     """
 
     literals: tuple[str, ...]
@@ -69,7 +69,7 @@ class Template:
     most: int
 
     def fill(self, fields: Mapping[str, Any]) -> str:
-        """Return the text with the values of *fields*. A missing value is empty. No value causes an exception."""
+        """Return the text with values from *fields*. A missing value is empty, and no value causes an exception."""
         parts = [self.literals[0]]
         for name, literal in zip(self.names, self.literals[1:], strict=True):
             parts += (self._said(_value(fields, name)), literal)
@@ -91,10 +91,10 @@ class Template:
 
 
 def read(text: str) -> Template:
-    """Parse a text in which ``{from}`` is a variable, and in which ``{{`` and ``}}`` stand for braces.
+    """Parse a text with variables such as ``{from}``, in which ``{{`` and ``}}`` stand for literal braces.
 
     Raises:
-        TemplateError: The text names an unknown variable, has a single brace, has nothing but variables, has a
+        TemplateError: The text has an unknown variable, has a single brace, has nothing but variables, has a
             variable where a value could become markup, or leaves too little room for its variables.
     """
     literals, names = _split(text)
@@ -125,7 +125,7 @@ def read(text: str) -> Template:
 
 
 def has_variable(text: str) -> bool:
-    """Return True if *text* names a variable."""
+    """Return True if *text* contains a variable."""
     return _VARIABLE.search(text) is not None
 
 

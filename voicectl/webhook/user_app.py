@@ -1,4 +1,4 @@
-"""The user's own app, to which a receiver that was started with ``--forward-to`` passes webhooks on."""
+"""The user's own app, to which a receiver with the option ``--forward-to`` passes webhooks on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AT_ONCE = 8
 
 
 class UserApp:
-    """Passes webhooks on to the app. Webhooks that need no answer are passed on in the background."""
+    """Passes webhooks on to the user's app. Webhooks that need no answer are passed on in the background."""
 
     def __init__(self, forwarder: Forwarder, settings: Settings, metrics: Metrics) -> None:
         self._forwarder = forwarder
@@ -34,7 +34,7 @@ class UserApp:
         return response
 
     def pass_on(self, request: Request) -> None:
-        """Pass *request* on in the background, unless too many requests wait already."""
+        """Pass *request* on in the background, unless too many requests are already waiting."""
         if len(self._behind) >= self._bounds.behind:
             self._metrics.dropped("forward")
             self._warn("behind", "did not pass an event on: your app is too slow. The event is stored")
@@ -44,7 +44,7 @@ class UserApp:
         task.add_done_callback(self._behind.discard)
 
     async def close(self, seconds: float) -> None:
-        """Wait up to *seconds* for the requests in the background, and then cancel those that are not complete."""
+        """Wait up to *seconds* for the background requests, and then cancel those that are not complete."""
         if self._behind:
             await asyncio.wait(self._behind, timeout=seconds)
         for task in (late := list(self._behind)):

@@ -1,7 +1,7 @@
-"""Checks a recorded request: whether it is signed, by which account, and why the receiver would refuse it.
+"""Checks whether a recorded request is signed, by which account, and why the receiver would refuse the request.
 
-These checks only explain: the receiver's own verification determines the result. Each check lists a claim of the
-token and what was found.
+The checks only explain the result, which the receiver's own verification determines. Each check shows a claim in the
+token, and what was found.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _REQUEST_LINE = re.compile(r"(GET|POST) (\S+)(?: HTTP/[0-9](?:\.[0-9])?)?")
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*")
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _MOST_SHOWN = 80
-_LAST_SECOND = 253402300800  # the year 10000
+_LAST_SECOND = 253402300800  # the beginning of the year 10000
 _HINT = "Expected a request line, headers, an empty line and the body, as they were sent."
 
 
@@ -38,7 +38,7 @@ class RecordedRequest:
 
     Attributes:
         target: The path and the query, or a whole URL.
-        headers: The names and values of the headers. The names are in lower case.
+        headers: The headers, as pairs of a name in lower case and a value.
         bodies: The possible bodies. There are two if a newline at the end may not belong to the body.
     """
 
@@ -64,7 +64,7 @@ class RecordedRequest:
         return [value for name, value in self.headers if name == "authorization"]
 
     def body(self, payload_hash: object) -> bytes:
-        """Return the possible body with the hash *payload_hash* or, if none has it, the most likely body."""
+        """Return the possible body with the hash *payload_hash* or, if no body has that hash, the most likely one."""
         if self.method == "GET":
             return self.bodies[0]
         fitting = (each for each in self.bodies if hashlib.sha256(each).hexdigest() == payload_hash)
@@ -72,12 +72,12 @@ class RecordedRequest:
 
 
 class Check(NamedTuple):
-    """A check of a request.
+    """The result of one check of a request.
 
     Attributes:
         check: The name of the check.
         is_good: True if the check passed, False if it failed, or None if there is nothing to compare.
-        detail: The claim, and what was found.
+        detail: A text that shows the claim and what was found.
     """
 
     check: str
@@ -86,7 +86,7 @@ class Check(NamedTuple):
 
 
 def read_request(content: bytes, body: bytes | None = None) -> RecordedRequest:
-    """Read a request as it was sent, or as ``curl -v`` shows it.
+    """Return the request in *content*, which is a request as it was sent or the output of ``curl -v``.
 
     Lines may end in CR LF or in LF.
 
@@ -95,11 +95,11 @@ def read_request(content: bytes, body: bytes | None = None) -> RecordedRequest:
         body: The request's body, or None if the body is in *content*.
 
     Raises:
-        InputError: The content is not a request. The message contains the number of the line.
+        InputError: The content is not a request. The message contains the line number.
     """
     lines, rest = _split(content)
     is_curl = lines[:1] != [] and lines[0][1].startswith((b"> ", b"* "))
-    if is_curl:  # other lines have curl's own remarks, and the answer
+    if is_curl:  # the other lines are curl's own remarks and the answer
         lines, rest = _sent_by_curl(content), b""
     if not lines:
         raise InputError("The file has no request.", hint=_HINT)
@@ -118,12 +118,12 @@ def read_request(content: bytes, body: bytes | None = None) -> RecordedRequest:
 def examine(
     request: RecordedRequest, secrets: Secrets, *, application_id: str, now: float
 ) -> Iterator[Check]:
-    """Check the claims of *request* one after another, and yield the checks.
+    """Check the claims in the token of *request* one after another, and yield the results.
 
-    The checks contain neither a secret nor the token.
+    The results contain neither a secret nor the token.
 
     Args:
-        secrets: The secrets of each account, of which there are one or two. The account None stands for any account.
+        secrets: The one or two secrets of each account, by API key. The key None stands for any account.
         application_id: The application to which the webhooks must belong.
         now: The time with which the token's times are compared, in Unix seconds.
     """
@@ -166,7 +166,7 @@ def examine(
 
 
 def claims_of(request: RecordedRequest) -> Mapping[str, Any]:
-    """Return the unverified claims of the request's token, or no claims if there is no readable token."""
+    """Return the unverified claims in the request's token, or an empty dict if there is no readable token."""
     try:
         return tokens.read(request.authorization[0].partition(" ")[2].strip(" \t"))[1]
     except (IndexError, tokens.TokenError):
@@ -209,7 +209,7 @@ def moment(value: object) -> int | None:
 
 
 def _shortened(value: object) -> str:
-    """Return a claim as text. Long text is shortened, because a claim of an unverified token may have any length."""
+    """Return a claim as text. Long text is shortened, because a claim in an unverified token may have any length."""
     text = str(value)
     return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}..."
 
@@ -221,7 +221,7 @@ def _is_made_with(secret: str, token: str) -> bool:
 
 
 def _split(content: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
-    """Return the numbered lines of the head, without line ends, and the content after the empty line."""
+    """Return the numbered lines of the head, without line endings, and the content after the empty line."""
     lines: list[tuple[int, bytes]] = []
     number = 0
     rest = content
@@ -259,9 +259,9 @@ def _header(number: int, line: bytes) -> tuple[str, str]:
 
 
 def _bodies(rest: bytes, length: str | None) -> tuple[bytes, ...]:
-    """Return the possible bodies.
+    """Return the possible bodies of a recorded request.
 
-    Without a length there may be two, because an editor may have added a newline at the end of the file.
+    If *length* is None, there may be two, because an editor may have added a newline at the end of the file.
 
     Args:
         rest: The content after the head.

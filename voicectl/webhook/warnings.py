@@ -13,10 +13,10 @@ MAX_KINDS = 1_000
 
 
 class Warnings:
-    """Reports warnings, but each kind of warning at most once every :data:`PAUSE_SECONDS`.
+    """Reports each kind of warning at most once in :data:`PAUSE_SECONDS`.
 
-    The first warning of a kind is reported at once. A later report contains the number of warnings that were left out
-    before it. Several threads may use the same object.
+    The first warning of a kind is reported immediately. A later report includes the number of warnings that were left
+    out since the last one. Several threads may use the same object.
 
     Args:
         report: Called with each line to show.
