@@ -1,6 +1,6 @@
 """Run one command: parse its arguments, report its errors, and return its exit status.
 
-Every error is caught and reported in this module.
+Errors that end the command are caught and reported in this module.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ def run(
     environ: Mapping[str, str] | None = None,
     interrupts: Interrupts | None = None,
 ) -> int:
-    """Run one command on the standard streams of the process, and return its exit status.
+    """Run one command, which uses the standard streams of the process, and return its exit status.
 
     Args:
         argv: The arguments after ``voicectl``.
         clock: The clock. The default is the system clock.
         environ: The environment variables. The default is the environment of the process.
-        interrupts: The signal handlers. To catch signals, the caller installs them first.
+        interrupts: The signal handlers. They catch signals only if the caller has installed them.
     """
     app = App(
         clock=clock or SystemClock(),
@@ -88,9 +88,7 @@ def _invoke(app: App, argv: Sequence[str]) -> int:
         remark("Nothing was done.")
         return 128 + signal.SIGINT
     except SystemExit as exc:
-        if isinstance(
-            exc.__context__, BrokenPipeError
-        ):  # Typer would exit with 1, even if something was done
+        if isinstance(exc.__context__, BrokenPipeError):  # Typer would exit without reporting what was done
             raise exc.__context__ from None
         raise
     except TyperException as exc:
@@ -116,7 +114,7 @@ def _refuse_secrets(argv: Sequence[str]) -> None:
     """Refuse secrets on the command line, where other users of the machine can read them.
 
     Raises:
-        InputError: An argument contains a private key, or is a token.
+        InputError: An argument contains a private key or is a token.
     """
     for word in argv:
         if _SECRET.search(word):
@@ -127,12 +125,12 @@ def _refuse_secrets(argv: Sequence[str]) -> None:
 
 
 def _is_text(word: str) -> bool:
-    """Return True if *word* is valid text in this machine's encoding. File names can be invalid."""
+    """Return True if the argument *word* could be decoded. Bytes that cannot be decoded become surrogates."""
     return not any("\ud800" <= character <= "\udfff" for character in word)
 
 
 def _has_json_errors(app: App, argv: Sequence[str]) -> bool:
-    """Return True if errors should be written as JSON, also if the options have not been parsed yet."""
+    """Return True if errors should be written as JSON. This works even before the options are parsed."""
     if app.options.output is not None:
         return app.terminal.has_json_errors
     return re.search(r"(?:^|\0)(?:-o[\0=]?|--output[\0=])jsonl?(?:\0|$)", "\0".join(argv)) is not None
@@ -154,14 +152,14 @@ def _usage_failed(exc: TyperException, *, as_json: bool) -> int:
 def _output_failed(app: App, exc: OSError) -> int:
     """Handle a failure to write to standard output: report what was changed, and return the exit status.
 
-    If nothing was changed, it is not an error that the reader closed the pipe.
+    If the reader closed the pipe before anything was changed, the exit status is 0.
     """
     has_left = isinstance(exc, BrokenPipeError)
     for uuid in app.changed_ids:
         remark(f"done, but the result could not be written to standard output: {uuid}")
     if not has_left and not app.changed_ids:
         remark(f"{PROGRAM}: {exc.strerror or exc}")
-    if sys.stdout is not None:  # otherwise the interpreter would try again at exit, and fail
+    if sys.stdout is not None:  # otherwise, the interpreter would flush it at exit, and fail
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
@@ -169,9 +167,9 @@ def _output_failed(app: App, exc: OSError) -> int:
 
 
 def _prepare_streams() -> None:
-    """Make the standard streams escape characters that their encoding lacks, and open closed descriptors.
+    """Make standard output and error escape characters that they cannot encode, and open closed descriptors.
 
-    If descriptor 0, 1 or 2 stayed closed, the next opened file would get it.
+    If descriptor 0, 1 or 2 stayed closed, the next file that is opened would get its number.
     """
     for descriptor in (0, 1, 2):
         try:
@@ -184,6 +182,6 @@ def _prepare_streams() -> None:
 
 
 def _target_name(app: App) -> str | None:
-    """Return the name of the target, or None if the command has not chosen a target yet."""
+    """Return the name of the target, or None if the target has not been determined yet."""
     target = app.__dict__.get("target")
     return target.name if target else None

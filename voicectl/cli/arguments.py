@@ -24,7 +24,7 @@ def check_once(words: list[str]) -> list[str]:
     """Return *words* if ``-``, which stands for standard input, occurs at most once.
 
     Raises:
-        InputError: ``-`` occurs more than once. Nothing has been read or done yet.
+        InputError: ``-`` occurs more than once.
     """
     if words.count("-") > 1:
         raise InputError("Standard input can be read only once.", hint="Use - only once.")
@@ -64,7 +64,7 @@ _URL = re.compile(r"https?://[\x21-\x2e\x30-\x7e][\x21-\x7e]*", re.IGNORECASE)
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
-    """Wrap *command* so that each field of its dataclass parameters is a parameter of its own."""
+    """Wrap *command* so that every field of its dataclass parameters becomes a separate parameter."""
     hints = get_type_hints(command, include_extras=True)
     groups = {name: kind for name, kind in hints.items() if isinstance(kind, type) and is_dataclass(kind)}
     parameters: dict[str, inspect.Parameter] = {}
@@ -90,7 +90,7 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def given(**options: Any) -> dict[str, Any]:
-    """Return the options that are not None."""
+    """Return the options whose values are not None, by name."""
     return {name: value for name, value in options.items() if value is not None}
 
 
@@ -123,7 +123,7 @@ def check_url(text: str, option: str) -> str:
     try:
         parts = urlsplit(text)
         is_url = _URL.fullmatch(text) and parts.hostname and parts.port != 0
-    except ValueError:  # brackets without an address, or an invalid port
+    except ValueError:  # the URL has brackets without an address, or an invalid port
         is_url = False
     if is_url:
         return text
@@ -131,10 +131,10 @@ def check_url(text: str, option: str) -> str:
 
 
 def parse_header(text: str) -> tuple[str, str]:
-    """Parse a header written as ``NAME=VALUE`` into its name and value.
+    """Split a header that is written as ``NAME=VALUE`` into its name and its value.
 
     Raises:
-        InputError: *text* is not in this format.
+        InputError: *text* is not in this format, or is not printable.
     """
     name, equals, value = text.partition("=")
     if not name.strip() or not equals or not text.isprintable():
@@ -143,7 +143,7 @@ def parse_header(text: str) -> tuple[str, str]:
 
 
 def check_conversation(text: str) -> str:
-    """Return *text* if it is the id of a conversation.
+    """Return *text* if it is a conversation id.
 
     Raises:
         InputError: *text* is not ``CON-`` followed by a UUID.
@@ -156,10 +156,10 @@ def check_conversation(text: str) -> str:
 
 
 def check_room(name: str) -> str:
-    """Return *name* if it can name a room.
+    """Return *name* if it is a valid name for a room.
 
     Raises:
-        InputError: *name* is empty or not printable, is the id of a conversation, or looks like a leg.
+        InputError: *name* is empty or not printable, or looks like a conversation id or a leg argument.
     """
     if not name.strip() or not name.isprintable() or name in ("-", LAST):
         raise InputError(f"{name!r} is not a valid room name.", hint="Use a word, such as support-17.")
@@ -177,10 +177,10 @@ def check_room(name: str) -> str:
 
 
 def whole_seconds(text: str, option: str, least: int, most: int) -> int:
-    """Convert *text*, a DURATION, to the whole number of seconds that the API requires.
+    """Convert *text*, a duration such as ``1h30m``, to the whole number of seconds that the API requires.
 
     Raises:
-        InputError: *text* is not a duration of whole seconds from *least* to *most*.
+        InputError: *text* is not a duration, or is not a whole number of seconds from *least* to *most*.
     """
     seconds = times.duration(text)
     if seconds != int(seconds) or not least <= seconds <= most:
@@ -189,10 +189,10 @@ def whole_seconds(text: str, option: str, least: int, most: int) -> int:
 
 
 def caller_id(given: str | None, default: str | None) -> str:
-    """Return the number to call from.
+    """Return the number to call from: *given* or, if it is None, *default*.
 
     Raises:
-        InputError: No number was given, and the profile has no default.
+        InputError: No number was given, and there is no default.
     """
     if given is None and default is None:
         raise InputError(
@@ -203,10 +203,10 @@ def caller_id(given: str | None, default: str | None) -> str:
 
 
 def refuse_password(store: str) -> None:
-    """Check that *store*, the URL of an event store on the command line, contains no password.
+    """Check that *store*, the URL of an event store given on the command line, contains no password.
 
     Raises:
-        InputError: The URL contains a password. The message does not repeat it.
+        InputError: The URL contains a password, which the error message does not repeat.
     """
     try:
         parts = urlsplit(store)

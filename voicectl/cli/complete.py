@@ -1,10 +1,10 @@
 """Complete a word on the command line.
 
-The shell's script (see :mod:`voicectl.cli.commands.completion`) passes the line up to the cursor. The metavar of an
-argument or option selects its completer, so commands contain no code for completion.
+The shell's script (see :mod:`voicectl.cli.commands.completion`) passes the command line up to the cursor. The
+metavar of an argument or option selects its completer, so commands contain no code for completion.
 
-To be fast, completion uses only data on this machine: it sends no request, reads no key and waits for no lock. It
-never shows an error.
+To be fast, completion uses only data on this machine: it sends no requests, reads no keys and waits for no locks.
+Errors are never shown.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from voicectl.core.completion import Leg
 
 LINE_VARIABLE = f"{COMPLETION_VARIABLE}_LINE"
-"""The environment variable that contains the command line up to the cursor."""
+"""The name of the environment variable that contains the command line up to the cursor."""
 
 VALUES = 0
 FILES = 1
-"""The exit statuses: ``VALUES`` if words were printed, ``FILES`` if the shell should complete file names itself."""
+"""The exit statuses: ``VALUES`` if words are printed, ``FILES`` if the shell itself should complete file names."""
 
 MAX_VALUES = 100
 
@@ -49,7 +49,7 @@ _FOR = ("--for", "--wait")
 
 
 class Word(NamedTuple):
-    """A word that can be chosen, and its description."""
+    """A word that completion offers, and its description."""
 
     value: str
     about: str = ""
@@ -59,10 +59,10 @@ class Completion(NamedTuple):
     """The word to complete.
 
     Attributes:
-        param: The Typer object of the argument or option.
+        param: The Typer parameter, which is the argument or option that the word belongs to.
         group: The first word of the command, or an empty string if it has not been typed yet.
         begun: The part of the word that has been typed.
-        taken: The values that the argument or option already has.
+        taken: The values that have already been given for the argument or option.
         now: The current time, in Unix seconds.
     """
 
@@ -88,7 +88,7 @@ def answer(app: App) -> int:
 
 
 def _words(app: App, line: str) -> list[Word] | None:
-    """Return the words that can complete *line*, or None if file names can."""
+    """Return the words that can complete *line*, or None if the shell should complete file names."""
     typed = split_arg_string(line)
     while typed and _ASSIGNMENT.match(typed[0]):
         del typed[0]
@@ -117,14 +117,14 @@ def _words(app: App, line: str) -> list[Word] | None:
 def _completer(metavar: str, param: Any) -> Callable[[Completion], Iterable[Word]] | None:
     """Return the completer for an argument or option, or None if this module has none for it."""
     if getattr(param.type, "choices", None) if hasattr(param, "type") else None:
-        return None  # Typer knows the words
+        return None  # Typer completes choices itself
     if metavar.strip("[].") == "LEG":
         return _legs
     return _COMPLETERS.get(metavar)
 
 
 def _legs(place: Completion) -> Iterator[Word]:
-    """Yield the ids of live legs, or their numbers after ``to:`` or ``from:``."""
+    """Yield the ids of live legs or, after ``to:`` or ``from:``, the numbers of their callees or callers."""
     found = _live(place)
     for end in ("to:", "from:"):
         if place.begun.startswith(end):
@@ -151,7 +151,7 @@ def _legs_and_rooms(place: Completion) -> Iterator[Word]:
 
 
 def _rooms(place: Completion) -> Iterator[Word]:
-    """Yield the rooms that legs were moved to, and conversations if the argument accepts their ids."""
+    """Yield the names of rooms that legs were moved to, and conversation ids if the argument accepts them."""
     from voicectl.core import completion  # noqa: PLC0415 (like those below: only for such words)
 
     if (directory := _state(place)) is not None:
@@ -162,7 +162,7 @@ def _rooms(place: Completion) -> Iterator[Word]:
 
 
 def _conversations(place: Completion) -> Iterator[Word]:
-    """Yield the conversations of live legs."""
+    """Yield the ids of the conversations of live legs."""
     numbers: dict[str, int] = {}
     for leg in _live(place):
         name = leg.conversation_uuid
@@ -220,7 +220,8 @@ def _live(place: Completion) -> list[Leg]:
 def _state(place: Completion) -> Path | None:
     """Return the state directory of the application, or None if a rehearsal has none yet.
 
-    In a rehearsal, only the sandbox knows the application id. To avoid a request, return the directory used last.
+    In a rehearsal, only the sandbox knows the application id. To avoid a request, return the directory that was last
+    used.
     """
     from voicectl.core.identity import target  # noqa: PLC0415
     from voicectl.core.identity.profiles import SANDBOX  # noqa: PLC0415
@@ -237,8 +238,8 @@ def _state(place: Completion) -> Path | None:
 def _about(leg: Leg, now: float) -> str:
     """Return a description of a leg, such as ``to 447700900001, answered, 3m``.
 
-    ``>3m`` means that the leg was first seen 3 minutes ago. If the leg was last seen 10 or more seconds ago, the
-    description says so.
+    An age of ``>3m`` means that the leg was first seen 3 minutes ago and may be older. If the leg was last seen 10
+    or more seconds ago, the description says so.
     """
     age = f">{_ago(now - leg.first)}" if leg.began is None else _ago(now - leg.began)
     heard = f"last seen {_ago(now - leg.heard)} ago" if leg.status and now - leg.heard >= 10 else ""

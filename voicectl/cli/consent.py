@@ -1,4 +1,4 @@
-"""Announce and confirm changes before they are made, or print their requests in a dry run."""
+"""Announce changes and ask for confirmation before they are made or, in a dry run, print the requests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_SHOWN = 20
 
 
 class Consent:
-    """Announces the target of a change, asks for confirmation, and prints the requests of a dry run.
+    """Announces the target of a change, asks for confirmation, and prints requests in a dry run.
 
     Args:
         target: A function that returns the application and host to act on.
@@ -36,7 +36,7 @@ class Consent:
         """On a terminal, print which application and host a command is about to change.
 
         Args:
-            url: The URL that the change is sent to, if it is not the base URL.
+            url: The URL to which the change is sent, or None for the target's base URL.
         """
         if is_terminal(sys.stderr) and not self._options.dry_run:
             target = self._target()
@@ -50,9 +50,9 @@ class Consent:
         Args:
             action: The verb for the action, such as ``hangup``.
             legs: A line of text for each leg.
-            limit: The greatest number of legs, from ``--max``.
+            limit: The greatest number of legs to act on, from ``--max``.
             is_selected: True if the legs come from a selection. They are then shown even with ``--yes``.
-            besides: A description of further legs to act on. It needs confirmation even if there are no *legs* yet.
+            besides: A description of further legs to act on, which need confirmation even if *legs* is empty.
 
         Raises:
             GuardError: There are too many legs, or the user does not confirm.
@@ -88,11 +88,11 @@ class Consent:
         """Print the request that was not sent because of ``--dry-run``, as a curl command that can be run.
 
         Args:
-            account: The account whose key and secret replace the token. curl reads them from standard input, so
-                they are not among the arguments of a process.
+            account: The account whose key and secret are used instead of a token. curl gets both from standard input,
+                because other users can see the arguments of a process.
         """
         words = ["curl", "-X", dry.method, shlex.quote(dry.url)]
-        # The control routes of the sandbox take no token.
+        # The sandbox's control routes take no token.
         is_signed = account is not None or "/sandbox/" not in dry.url
         if account:
             pair = f"{shlex.quote(account.key)} {account.secret_in_shell}"

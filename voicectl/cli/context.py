@@ -1,6 +1,6 @@
 """The parts of a running command, each created on first use.
 
-Deferred imports belong in this file: ``--help`` loads no HTTP, cryptography or rich, and ``dtmf`` no SQLite.
+Imports are deferred here, so that ``--help`` loads no HTTP client, cryptography or rich, and ``dtmf`` no SQLite.
 """
 
 from __future__ import annotations
@@ -47,19 +47,19 @@ if TYPE_CHECKING:
     from voicectl.voice.call import Call
 
 ANY_ACCOUNT = "voicectl"
-"""The API key in a token if the account of its signature secret is unknown; such receivers accept any."""
+"""The API key in replayed webhooks' tokens if the secret's account is unknown. Receivers then accept any key."""
 
 
 class App:
-    """The parts that a command works with.
+    """The objects that a command works with, each created on first use.
 
     Args:
-        clock: The clock, which tests replace.
+        clock: The clock, which is the system clock except in tests.
         environ: The environment variables.
         interrupts: The signal handlers.
 
     Attributes:
-        changed_ids: The ids of the legs and conversations changed so far. They are written to standard error if
+        changed_ids: The ids of everything changed so far, such as legs. They are written to standard error if
             standard output fails.
         closing: The resources to close when the command ends.
     """
@@ -83,21 +83,21 @@ class App:
 
     @cached_property
     def consent(self) -> Consent:
-        """The announcements, confirmations and dry-run output of changes."""
+        """The object that announces changes, asks for confirmation, and prints requests in a dry run."""
         from voicectl.cli.consent import Consent
 
         return Consent(self.terminal, self.options, lambda: self.target)
 
     @cached_property
     def legs(self) -> NamedLegs:
-        """The resolver of leg arguments."""
+        """The resolver that converts leg arguments to leg ids."""
         from voicectl.cli.named_legs import NamedLegs
 
         return NamedLegs(self.terminal, lambda: self.api, lambda: self.live, lambda: self.journal)
 
     @cached_property
     def profiles(self) -> ProfileStore:
-        """The stored profiles."""
+        """The store of profiles."""
         from voicectl.core.identity.profiles import ProfileStore
         from voicectl.core.identity.target import config_directory
 
@@ -119,7 +119,7 @@ class App:
 
     @cached_property
     def state_directory(self) -> Path:
-        """The directory of this application's journal, rate limiter and events.
+        """The directory for the application's journal, rate limiter and events.
 
         If the directory cannot be created, the first part that uses it reports the error.
         """
@@ -133,7 +133,7 @@ class App:
 
     @cached_property
     def sessions(self) -> Sessions:
-        """The sessions with the hosts of the API."""
+        """The HTTP sessions with the API's hosts."""
         from voicectl.api.session import REQUEST_SECONDS
         from voicectl.core.identity.sessions import Sessions
         from voicectl.core.identity.target import request_timeout
@@ -155,10 +155,10 @@ class App:
         )
 
     def fetcher(self, directory: Path, on_progress: Progress | None, *, threaded: bool = False) -> Fetcher:
-        """Return a fetcher that saves recordings to *directory*. Only one thread may use it.
+        """Return a fetcher that saves recordings to *directory*, for use by one thread.
 
         Args:
-            threaded: True if this thread is not the main thread. Only the main thread receives signals.
+            threaded: True if the thread is not the main thread. Only the main thread receives signals.
         """
         from voicectl.api.files import FileApi
         from voicectl.api.wire import Wire
@@ -202,7 +202,7 @@ class App:
 
     @cached_property
     def conversations(self) -> ConversationApi:
-        """The Conversation API, which shares the host and token of the Voice API."""
+        """The Conversation API, which uses the same host and token as the Voice API."""
         from voicectl.api.conversations import ConversationApi
 
         return ConversationApi(self.sessions.home)
@@ -212,13 +212,13 @@ class App:
         """The API key and secret of the application's account.
 
         Raises:
-            ConfigError: The key, the secret or both are missing.
+            ConfigError: The key or the secret is missing.
         """
         return self.target.account.load()
 
     @cached_property
     def applications(self) -> ApplicationApi:
-        """The Application API, authenticated as the account."""
+        """The Application API, which is used with the account's key and secret."""
         return self.application_api(self.interrupts)
 
     def application_api(self, interrupts: Interrupts) -> ApplicationApi:
@@ -238,7 +238,7 @@ class App:
 
     @cached_property
     def rate_limiter(self) -> RateLimiter:
-        """The rate limiter that this user's processes share."""
+        """The rate limiter, which all of the user's processes share."""
         from voicectl.store.rate_limiter import RateLimiter
 
         return RateLimiter(self.state_directory / "pace", self.clock, remark)
@@ -258,7 +258,7 @@ class App:
 
     @cached_property
     def action_log(self) -> ActionLog:
-        """The log of this machine's actions on legs, and of the regions where it found legs."""
+        """The log of actions on legs from this machine, and of the regions in which legs were found."""
         from voicectl.store.action_log import ActionLog
 
         return ActionLog(self.state_directory)
@@ -268,7 +268,7 @@ class App:
 
         Args:
             store: The value of ``--store``. The default is ``VOICECTL_STORE`` or, if that is not set, a file in the
-                state directory. A rehearsal always uses the file, because it must not reach other hosts.
+                state directory. Rehearsals always use the file, because they must not reach other hosts.
 
         Raises:
             InputError: The URL is malformed, or contains a password on the command line.
@@ -289,7 +289,7 @@ class App:
         return found
 
     def spool(self, store: str | None) -> Spool:
-        """Return the spool that takes events while the event store cannot be used.
+        """Return the spool, which stores events while the event store cannot be used.
 
         Args:
             store: The value of ``--store``, as for :meth:`events`.
@@ -299,7 +299,7 @@ class App:
         return spool_of(self._store_url(store), self.state_directory)
 
     def _store_url(self, store: str | None) -> str | None:
-        """Return the URL of the event store, or None if it is the file in the state directory."""
+        """Return the URL of the event store, or None for the file in the state directory."""
         if store is not None:
             from voicectl.cli.arguments import refuse_password
 
@@ -337,7 +337,7 @@ class App:
         return Replayer(wire, url, timeout=self.sessions.timeout, sign=self._sign() if is_signed else None)
 
     def _sign(self) -> Sign:
-        """Return a function that signs a webhook."""
+        """Return a function that returns the token with which a webhook is signed."""
         from voicectl import tokens
         from voicectl.webhook.signature import signed_content
 
@@ -358,17 +358,17 @@ class App:
     def event_store(self) -> EventStore | None:
         """The store of webhook events, or None if there is none.
 
-        Opening the store raises the errors of :meth:`events`.
+        This can raise the same errors as :meth:`events`.
         """
         return self.events(None) if self._has_events else None
 
     @property
     def _has_events(self) -> bool:
-        """True if there is a store of webhook events. The store is not opened to find out."""
+        """True if there is a store of webhook events. This check does not open the store."""
         return self._store_url(None) is not None or (self.state_directory / "events.db").exists()
 
     def check_reach(self, url: str) -> None:
-        """Check that the command may send to *url*, because a rehearsal must not reach other hosts.
+        """Check that the command may send requests to *url*. In a rehearsal, it must not reach other hosts.
 
         Raises:
             GuardError: This is a rehearsal, and *url* is on another host.
@@ -383,7 +383,7 @@ class App:
 
     @cached_property
     def history(self) -> History | None:
-        """The history of legs in stored events, opened on first use; None if there is no store."""
+        """The history of legs from stored events, or None if there is no store. First use opens the store."""
         if not self._has_events:
             return None
         from voicectl.core.history import History
@@ -402,7 +402,7 @@ class App:
 
     @cached_property
     def control(self) -> SandboxControl:
-        """The sandbox that ``sandbox ...`` commands act on."""
+        """The sandbox on which the ``sandbox`` commands act."""
         from voicectl.core.identity.profiles import SANDBOX
         from voicectl.core.sandbox_control import SandboxControl
 
@@ -419,7 +419,7 @@ class App:
 
     @cached_property
     def live(self) -> list[Call]:
-        """All live legs. They are requested once per command, and cached for completion."""
+        """All live legs. They are requested once per command, and cached on disk for completion."""
         from voicectl.core.calls.live import live_calls
         from voicectl.store.live_cache import LiveCache
 

@@ -62,7 +62,7 @@ def exit_status(exc: errors.VoicectlError) -> int:
 
 
 def combined_status(statuses: Sequence[int], targets: int) -> int:
-    """Return the exit status of a command with several *targets*, given the *statuses* of those that failed."""
+    """Return the exit status of a command, given the number of its *targets* and the *statuses* of failed ones."""
     if not statuses:
         return 0
     if UNKNOWN in statuses:
@@ -74,7 +74,7 @@ def report(exc: errors.VoicectlError, *, profile: str | None, as_json: bool, abo
     """Write an error to standard error, in at most three lines or as one JSON object.
 
     Args:
-        profile: Where the credentials come from, such as ``profile prod`` or, in a rehearsal, ``VOICECTL_SANDBOX``.
+        profile: The source of the credentials, such as ``profile prod`` or, in a rehearsal, ``VOICECTL_SANDBOX``.
         about: The leg or other item that the error concerns, if the command acts on several.
     """
     trace_id = getattr(exc, "trace_id", None)
@@ -99,6 +99,6 @@ def report(exc: errors.VoicectlError, *, profile: str | None, as_json: bool, abo
 
 
 def _code(exc: errors.VoicectlError) -> str:
-    """Return the code of an error, such as ``not_found`` for ``NotFoundError``."""
+    """Return the code for an error, such as ``not_found`` for ``NotFoundError``."""
     name = type(exc).__name__.removesuffix("Error")
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")

@@ -1,4 +1,4 @@
-"""The options and output that are common to the commands for stored webhook events."""
+"""The options and output shared by the commands for stored webhook events."""
 
 from __future__ import annotations
 
@@ -42,25 +42,25 @@ def open_store(app: App, store: str | None, *, is_needed: bool = True) -> EventS
 
 
 def event_writer(app: App) -> Writer:
-    """Return a writer that shows each event as it arrives, in one line and never in a table."""
+    """Return a writer that shows each event as it arrives, on a line of its own instead of in a table."""
     app.terminal.stream_records()
     return app.terminal.writer(views.EVENT_LINE, is_many=True)
 
 
 def parse_time(app: App, text: str) -> float:
-    """Convert a TIME to Unix seconds.
+    """Convert a time, such as a timestamp or ``10m`` (10 minutes ago), to Unix seconds.
 
     Raises:
-        InputError: *text* is not a valid TIME.
+        InputError: *text* is not a valid time.
     """
     return datetime.fromisoformat(times.moment(text, now=app.clock.time())).timestamp()
 
 
 def event_record(stored: Stored) -> dict[str, Any]:
-    """Return the record of a stored event, as commands show it.
+    """Return the record with which commands show a stored event.
 
     ``event`` contains all fields of the webhook. If the fields could not be read, ``body`` contains the request body,
-    and ``fault`` says why. ``signed`` is false if the event was not signed.
+    and ``fault`` the reason. ``signed`` is false if the event was not signed.
     """
     arrival = stored.arrival
     fields = arrival.fields

@@ -1,4 +1,4 @@
-"""The options for speech and playback, shared by the commands on legs and on conversations."""
+"""The options for speech and playback, shared by the commands for legs and for conversations."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Speech:
         If the text was not given as an argument, it is read from a file, standard input or the terminal.
 
         Raises:
-            InputError: The text or a value is invalid, or an option is combined with ``--stop``.
+            InputError: The text or the value of an option is invalid, or an option is combined with ``--stop``.
         """
         if self.stop:
             refuse_with_stop(**asdict(self) | {"stop": None})
@@ -81,7 +81,7 @@ class Playback:
         """Return the request body, or None if the playback should be stopped.
 
         Raises:
-            InputError: The URL or a value is missing or invalid, or an option is combined with ``--stop``.
+            InputError: The URL is missing, a value is invalid, or an option is combined with ``--stop``.
         """
         if self.stop:
             refuse_with_stop(**asdict(self) | {"stop": None})
@@ -103,7 +103,7 @@ def refuse_with_stop(**others: object) -> None:
     """Refuse options that cannot be combined with ``--stop``.
 
     Raises:
-        InputError: One of *others* is given.
+        InputError: One of the options *others* is given.
     """
     for name, value in others.items():
         if value is not None and value is not False:
@@ -111,7 +111,7 @@ def refuse_with_stop(**others: object) -> None:
 
 
 def _level(level: float | None) -> str | None:
-    """Return a volume level as text, because a server that checks types refuses a number."""
+    """Return a volume level as a string, because servers that check types refuse a number."""
     if level is None:
         return None
     if not math.isfinite(level):

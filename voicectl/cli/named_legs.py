@@ -1,4 +1,4 @@
-"""Resolve the leg arguments of a command to ids."""
+"""Convert a command's leg arguments to leg ids."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 class NamedLegs:
-    """Resolves leg arguments to ids.
+    """Converts leg arguments, such as ``@last``, to leg ids.
 
     Args:
-        api: A function that returns the API, to search its records.
+        api: A function that returns the API, which is searched for records of legs.
         live: A function that returns all live legs.
-        journal: A function that returns the journal, to look up ``@last``.
+        journal: A function that returns the journal, in which ``@last`` is looked up.
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class NamedLegs:
         return references.resolve(self._word(text), candidates=self._live, last=self.last_created)
 
     def any_leg(self, text: str, kept: Callable[[str], Iterable[Call]] = lambda _: ()) -> str:
-        """Return the full id of the leg that *text* names, live or ended.
+        """Return the full id of the live or ended leg that *text* names.
 
         Args:
-            kept: A function that returns further legs that *text* may name, such as stored legs without a record. If
-                the API does not answer, only these legs are searched.
+            kept: A function that returns further legs that *text* could name, such as those known from stored events.
+                If the API does not answer, only these legs are searched.
         """
         text = self._word(text)
 
@@ -68,10 +68,10 @@ class NamedLegs:
             return found
 
     def last_created(self) -> str | None:
-        """Return the id of the last call created on this machine (``@last``), or None if there is none.
+        """Return the id of the last call created from this machine (``@last``), or None if there is none.
 
         Raises:
-            InputError: Standard input is not a terminal. A script must name the leg.
+            InputError: Standard input is not a terminal. Scripts must not rely on ``@last``.
         """
         if not is_terminal(sys.stdin):
             raise InputError(
@@ -82,7 +82,7 @@ class NamedLegs:
         return intent.uuid if intent else None
 
     def words(self, names: Sequence[str]) -> list[str]:
-        """Return *names*, with ``-`` replaced by the ids on standard input."""
+        """Return *names*, with ``-`` replaced by the ids read from standard input."""
         if "-" not in names:
             return list(names)
         at = names.index("-")

@@ -29,10 +29,10 @@ def read_ncco(terminal: Terminal, name: str, *, is_linted: bool = False) -> Ncco
     """Read an NCCO from the file *name*, or from standard input if *name* is ``-``.
 
     Args:
-        is_linted: True to check the NCCO, and refuse it if it has errors.
+        is_linted: True to check the NCCO and refuse it if it has errors.
 
     Raises:
-        InputError: The content is not JSON, is not an array of actions, or has errors. The message says where.
+        InputError: The content is not JSON, is not an array of actions, or has errors. The message names the place.
     """
     where = "Standard input" if name == "-" else name
     content = terminal.read_input(name, "an NCCO").removeprefix(codecs.BOM_UTF8)
@@ -67,7 +67,7 @@ def check_ncco(terminal: Terminal, flow: Ncco) -> None:
 
 
 def _refuse(terminal: Terminal, where: str, findings: Iterable[tuple[Finding, str]]) -> None:
-    """Report the findings. Errors are always reported, and warnings only on a terminal.
+    """Report the errors in *findings* and, on a terminal, also the warnings.
 
     Raises:
         InputError: One of the findings is an error.

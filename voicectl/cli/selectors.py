@@ -90,7 +90,7 @@ class Selectors:
 
         Raises:
             InputError: The options contradict each other, or one is invalid.
-            LegError: A room or leg that an option names is not known.
+            LegError: A room or leg that an option names was not found, or the name is ambiguous.
         """
         if self.all_ and self.narrowing:
             raise InputError(f"--all cannot be combined with {self.narrowing[0]}.", hint="Use one of them.")
@@ -156,14 +156,14 @@ def each_selected(
     is_meant: Callable[[Call], bool] = lambda _: True,
     may_be_all: bool = False,
 ) -> None:
-    """Run *operation* on every selected leg, after confirmation, and then on legs that have matched since.
+    """Run *operation* on every selected leg, after confirmation, and then on legs that match in the meantime.
 
     The function returns when no new leg matches. If the new legs would exceed the limit, it returns without acting on
     them.
 
     Args:
         limit: The value of ``--max``, which applies to all legs together.
-        is_meant: A function that returns True for each selected leg to act on.
+        is_meant: A function that returns True if *operation* should be run on a selected leg.
         may_be_all: True to select every live leg if no option is given.
     """
     with targets(app, operation, is_many=True) as several:
@@ -192,8 +192,8 @@ def hold_selected(
 ) -> None:
     """Run *operation* on every selected leg and, for *duration*, on each leg that matches later.
 
-    If the operation fails for a leg, it is tried again. Only answered legs are selected, because the platform refuses
-    the operation for other legs.
+    If the operation fails for a leg, the leg is tried again. Only answered legs are selected, because the platform
+    refuses the operation for other legs.
     """
     seconds = times.duration(duration)
     if selectors.older_than is not None:
@@ -242,7 +242,7 @@ class _Matching:
 
     Attributes:
         statuses: The statuses to search for.
-        is_meant: A function that returns True for each leg to act on.
+        is_meant: A function that returns True if a matching leg should be acted on.
         seen: The hyphenated ids of the legs that have been taken.
     """
 
@@ -268,7 +268,7 @@ class _Matching:
     def admits(
         self, several: Targets, action: str, found: Sequence[Call], limit: int, *, is_shown: bool = True
     ) -> bool:
-        """Show the new legs and return True, or report that they exceed *limit* and return False."""
+        """Show the new legs *found* and return True, or report that they exceed *limit* and return False."""
         if len(self.seen) + len(found) > limit:
             several.report(
                 GuardError(
@@ -285,12 +285,12 @@ class _Matching:
 
 
 def _excepted(app: App, name: str) -> str:
-    """Return the hyphenated id of a leg to leave out.
+    """Return the hyphenated id of the leg that an ``--except`` option names.
 
     The leg is looked up, so that a mistyped id is noticed.
 
     Raises:
-        LegError: *name* matches no leg, or several.
+        LegError: *name* matches no leg or several legs.
         NotFoundError: The API knows no such leg.
     """
     uuid = app.legs.live_leg(name)

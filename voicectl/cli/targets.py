@@ -28,7 +28,7 @@ Detail = dict[str, Any]
 
 @dataclass(slots=True)
 class ActionRecord:
-    """The id of the leg or conversation that an action was sent for, and the outcome of the action."""
+    """The id of the leg or conversation that an action concerns, and the outcome of the action."""
 
     id: str
     outcome: str = DONE
@@ -36,7 +36,7 @@ class ActionRecord:
 
 @contextmanager
 def one_leg(app: App, leg: str, action: str, **detail: Any) -> Iterator[str]:
-    """Yield the id of the leg named *leg*. After the block, log the action and write a record of it."""
+    """Yield the id of the leg that *leg* names. After the block, log the action and write a record of the action."""
     with one_target(app, views.LEG, lambda: app.legs.live_leg(leg), action, detail) as acted:
         yield acted.id
 
@@ -45,7 +45,7 @@ def one_leg(app: App, leg: str, action: str, **detail: Any) -> Iterator[str]:
 def one_target(
     app: App, view: View, find: Callable[[], str], action: str, detail: Detail
 ) -> Iterator[ActionRecord]:
-    """Yield a record with the id that *find* returns. After the block, log the action and write the record."""
+    """Yield an action record with the id from *find*. After the block, log the action and write the record."""
     with app.terminal.writer(view, is_many=False) as out:
         acted = ActionRecord(find())
         app.consent.announce()
@@ -78,7 +78,7 @@ class LegOperation:
         raise NotImplementedError
 
     def run_each(self, several: Targets, uuids: Iterable[str]) -> None:
-        """Run the operation on each of the legs, by calling :meth:`Targets.do` of *several*."""
+        """Run the operation on each of the legs by calling :meth:`Targets.do` on *several*."""
         for uuid in uuids:
             several.do(uuid)
 
@@ -89,7 +89,7 @@ def each_leg(app: App, legs: Sequence[str], operation: LegOperation, *, limit: i
     If the operation fails for one leg, it is still run on the others, unless the credentials were refused.
 
     Args:
-        legs: The arguments. ``-`` stands for a list on standard input, which needs confirmation.
+        legs: The leg arguments. ``-`` stands for a list on standard input, which needs confirmation.
         limit: The greatest number of legs in such a list, from ``--max``.
     """
     with targets(app, operation, is_many=len(legs) > 1 or legs[0] == "-") as several:
@@ -102,7 +102,7 @@ def each_leg(app: App, legs: Sequence[str], operation: LegOperation, *, limit: i
 
 @contextmanager
 def targets(app: App, operation: LegOperation, *, is_many: bool) -> Iterator[Targets]:
-    """Yield the targets of one command. After the block, exit with the combined status if some of them failed."""
+    """Yield the targets of one command. After the block, exit with the combined status if some targets failed."""
     with app.terminal.writer(views.LEG, is_many=is_many) as out:
         several = Targets(app, out, operation, is_many=is_many)
         yield several
@@ -112,11 +112,11 @@ def targets(app: App, operation: LegOperation, *, is_many: bool) -> Iterator[Tar
 
 
 class Targets:
-    """The legs of one command. The class acts on each leg once, writes records, and reports and counts failures.
+    """Runs an operation on each leg of a command once, writes records, and reports and counts failures.
 
     Args:
         out: The writer of the records.
-        is_many: True if the command may have several targets. If it has only one, a failure ends the command.
+        is_many: True if the command can have several targets. Otherwise, a failure ends the command.
 
     Attributes:
         done: The ids of the legs that were changed, or were already in the requested state.
@@ -149,7 +149,7 @@ class Targets:
     def do(self, uuid: str) -> bool:
         """Run the operation on a leg, and return False if it failed.
 
-        After a failure, the leg may be tried again. Only its first failure is reported.
+        After a failure, the operation can be run on the leg again. Only the leg's first failure is reported.
         """
         if uuid in self.done:
             return True
@@ -172,7 +172,7 @@ class Targets:
         return True
 
     def report(self, exc: VoicectlError, about: str = "") -> None:
-        """Report a failure that does not stop the other targets, and count it for the exit status."""
+        """Report a failure and count it for the exit status, or end the command if the failure stops all targets."""
         if stops_all(exc):
             stop(self._app, exc, list(self._statuses.values()))
         if about not in self._statuses:
@@ -201,7 +201,7 @@ class Targets:
 
 @contextmanager
 def noted(app: App, id_: str, action: str, detail: Detail) -> Iterator[None]:
-    """Log the action if the block fails, or if its outcome is unknown."""
+    """Log the action if the block fails or leaves the outcome of the action unknown."""
     try:
         yield
     except (DryRun, Interrupted):
@@ -213,18 +213,18 @@ def noted(app: App, id_: str, action: str, detail: Detail) -> Iterator[None]:
 
 
 def note_done(app: App, acted: ActionRecord, action: str, detail: Detail) -> None:
-    """Log a completed action, and remember the id in case the record cannot be written."""
+    """Log a completed action, and remember the changed id in case the record cannot be written."""
     app.changed_ids.append(acted.id)
     app.action_log.add(app.clock.time(), acted.id, action, acted.outcome, detail)
 
 
 def stops_all(exc: VoicectlError) -> bool:
-    """Return True if no further target should be tried: after a signal, or if the credentials were refused."""
+    """Return True if no further target should be tried after *exc*: a signal arrived, or credentials were refused."""
     return isinstance(exc, Interrupted) or errors.exit_status(exc) == errors.CREDENTIALS
 
 
 def stop(app: App, exc: VoicectlError, statuses: Sequence[int]) -> NoReturn:
-    """End a command with several targets: raise *exc*, or exit with 12 if an earlier outcome is unknown."""
+    """End a command with several targets: raise *exc*, or exit with status 12 if an earlier outcome is unknown."""
     if errors.UNKNOWN not in statuses:
         raise exc
     if not isinstance(exc, Interrupted):

@@ -43,7 +43,7 @@ class Terminal:
 
     Args:
         environ: The environment variables.
-        read_hidden: A function that asks for a line without echoing it.
+        read_hidden: A function that asks a question and returns the answer without echoing it.
     """
 
     def __init__(
@@ -61,11 +61,11 @@ class Terminal:
 
     @property
     def may_color(self) -> bool:
-        """True if escape sequences may be written to standard output."""
+        """True if colors and other escape sequences may be written to standard output."""
         return may_color(self._environ, sys.stdout)
 
     def ask(self, question: str, *, is_hidden: bool = False) -> str:
-        """Ask a question and return the answer. Use standard error, because standard output is for results.
+        """Ask a question on standard error, because standard output is for results, and return the answer.
 
         Args:
             is_hidden: True if the answer should not be echoed.
@@ -85,13 +85,13 @@ class Terminal:
         return line.strip()
 
     def read_stdin(self, what: str) -> bytes:
-        """Read all of standard input. A command can do this only once.
+        """Read and return all of standard input. A command can do this only once.
 
         Args:
             what: A description of the expected content, for error messages.
 
         Raises:
-            InputError: Standard input was already read, is closed, or is over 1 MiB.
+            InputError: Standard input has already been read, is closed, or is larger than 1 MiB.
         """
         if self._stdin_user:
             raise InputError(
@@ -106,10 +106,10 @@ class Terminal:
         return content
 
     def read_input(self, name: str, what: str) -> bytes:
-        """Read the file *name*, or standard input if *name* is ``-``.
+        """Return the content of the file *name*, or of standard input if *name* is ``-``.
 
         Raises:
-            InputError: The file cannot be read, or is over 1 MiB.
+            InputError: The input cannot be read, or is larger than 1 MiB.
         """
         if name == "-":
             return self.read_stdin(what)
@@ -130,7 +130,7 @@ class Terminal:
         sys.stdout.flush()
 
     def debug(self, line: str) -> None:
-        """With ``--debug``, write *line* to standard error with telephone numbers masked."""
+        """If ``--debug`` is given, write *line* to standard error, with telephone numbers masked."""
         if self._options.debug:
             remark("debug: " + _PHONE_NUMBER.sub("<number>", line))
 
@@ -154,7 +154,7 @@ class Terminal:
         )
 
     def stream_records(self) -> None:
-        """Select a format that shows each record at once, for a command that runs until it is stopped."""
+        """Choose a format that shows each record immediately, for a command that runs until it is stopped."""
         if self.format is Format.JSON:
             self._options.output = Format.JSONL
         elif self.format is Format.TABLE and self._options.fields:
@@ -162,7 +162,7 @@ class Terminal:
 
     @property
     def format(self) -> Format:
-        """The output format, from the option or, on a terminal, from ``VOICECTL_OUTPUT``.
+        """The output format, from ``--output`` or, on a terminal, from ``VOICECTL_OUTPUT``.
 
         The default is a table on a terminal, and TSV elsewhere.
         """

@@ -1,7 +1,7 @@
 """The command tree: the name and summary of every command.
 
-The tree only names the module of each command, which is loaded when the command runs. For example, ``dtmf`` does not
-load ``profile add``, and ``--help`` loads no command.
+The tree contains only the name of each command's module. The module is loaded when the command runs. For example,
+``dtmf`` does not load ``profile add``, and ``--help`` loads no command.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ COMPLETION_VARIABLE = "_VOICECTL_COMPLETE"
 
 
 class Entry(NamedTuple):
-    """A command.
+    """A command in the tree.
 
     Attributes:
         function: The function of the command, as ``MODULE:FUNCTION`` in the package ``commands``.
@@ -209,7 +209,7 @@ _CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 
 
 class Command(TyperCommand):
-    """A command that also takes the common options. Its help lists them last."""
+    """A command that also takes the common options, which its help lists last."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -217,7 +217,7 @@ class Command(TyperCommand):
         self.params = [*self.params, *_common_options()]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the arguments and options of the command, then the common options."""
+        """Write the help on the arguments and options of the command, and then on the common options."""
         _format_options(self, ctx, formatter)
 
 
@@ -250,7 +250,7 @@ class Group(TyperGroup):
         return None if entry is None else _load(cmd_name, entry)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command, or fail and suggest the most similar one."""
+        """Find the command, or fail and suggest the most similar command."""
         if args[0] not in self.tree and not args[0].startswith("-") and not ctx.resilient_parsing:
             nearest = _nearest(args[0], self.path)
             ctx.fail(
@@ -259,7 +259,7 @@ class Group(TyperGroup):
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
-        """Complete an option, or the name of a command without loading it."""
+        """Return the completions of an option or of a command name. Commands are not loaded for this."""
         from typer._click.shell_completion import CompletionItem  # noqa: PLC0415 (for completion only)
 
         if incomplete.startswith("-"):
@@ -268,7 +268,7 @@ class Group(TyperGroup):
         return [CompletionItem(name, help=_summary(name, self.tree[name])) for name in names]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the commands, then the options."""
+        """Write the help on the commands, and then on the options."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, _summary(name, entry)) for name, entry in self.tree.items()])
         _format_options(self, ctx, formatter)
@@ -281,7 +281,7 @@ def root() -> Group:
 
 
 def all_commands(tree: Tree = COMMANDS, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Yield the words that each command consists of."""
+    """Yield each command as a tuple of its words, such as ``("call", "list")``."""
     for name, entry in tree.items():
         if isinstance(entry, Entry):
             yield (*path, name)
@@ -311,7 +311,7 @@ def _summary(name: str, entry: Entry | Tree) -> str:
 
 
 def _keep_examples(text: str) -> str:
-    """Mark the paragraphs that contain indented lines, so that the help does not wrap them."""
+    """Mark the paragraphs that contain indented lines, such as examples, so that the help does not wrap them."""
     paragraphs = inspect.cleandoc(text).split("\n\n")
     return "\n\n".join(f"\b\n{each}" if "\n  " in each else each for each in paragraphs)
 
@@ -399,7 +399,7 @@ def _version_option() -> TyperOption:
 
 
 def _format_options(command: Any, ctx: Any, formatter: Any) -> None:
-    """Write the sections of the help: arguments, options, and the common options."""
+    """Write three sections of the help: arguments, options, and common options."""
     sections: dict[str, list[tuple[str, str]]] = {
         "Arguments": [],
         "Options": [],

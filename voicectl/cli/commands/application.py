@@ -47,7 +47,7 @@ URLS = View(
 
 
 class WebhookMethod(StrEnum):
-    """The HTTP method of a webhook."""
+    """The HTTP methods with which webhooks can be sent."""
 
     GET = "GET"
     POST = "POST"
@@ -132,7 +132,7 @@ def _read(app: App) -> dict[str, Any]:
 
 
 def _update(app: App, wish: Wish) -> dict[str, Any]:
-    """Change the application as *wish* asks, and report what changed."""
+    """Change the application's settings as *wish* describes, report the differences, and return the application."""
     target = app.target
     app.consent.announce(target.account_url)
     is_here = is_loopback(urlsplit(target.account_url).hostname or "")
@@ -159,7 +159,7 @@ def _update(app: App, wish: Wish) -> dict[str, Any]:
 
 
 def _warn_sandbox(address: str) -> None:
-    """Warn if a sandbox does not send webhooks to the URL *address*."""
+    """Warn if a sandbox would not send webhooks to the URL *address* by default."""
     host = urlsplit(address).hostname or ""
     if not is_loopback(host):
         remark(

@@ -1,4 +1,4 @@
-"""``call list`` and ``call show``."""
+"""``call list`` and ``call show``: list legs or call records, and show the record of one leg."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def show(
 
 
 def _seen(app: App, uuid: str, history: History) -> Call:
-    """Return a leg as its record and its events describe it, or only its events if it has no record."""
+    """Return a leg as described by its record and its stored events, or by its events alone if it has no record."""
     reported = history.leg(uuid)
     try:
         call = app.api.get_call(uuid)

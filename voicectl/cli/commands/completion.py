@@ -1,7 +1,7 @@
 """``completion``: scripts that let a shell complete voicectl's commands, options and values.
 
-A script passes the line up to the cursor to ``voicectl``, and shows the words that :mod:`voicectl.cli.complete`
-prints. Scripts only read text from outside, such as the name of a user, and never evaluate it.
+Each script passes the command line up to the cursor to ``voicectl``, and offers the words that
+:mod:`voicectl.cli.complete` prints. The scripts never evaluate text from outside, such as the name of a user.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from voicectl.voice.conversation import Conversation
 
 OF_MEMBERS = ("muted", "earmuffed", "member", "member_state", "hears", "hears_not", "hears_unknown")
-"""The fields of a leg that come from its member record, which takes one request for each leg."""
+"""The fields of a leg's record that require its member record. Reading that takes one request per leg."""
 
 LISTED = View(
     columns=("id", "name", "legs", "statuses", "since", "state"),
@@ -48,7 +48,7 @@ ACTED = View(columns=("id", "action", "outcome"), id="id", line="{id}  {action} 
 
 ROOM_HELP = "The conversation: the name of a room, or an id that begins with CON-."
 SHORT = 8
-"""The number of characters of a leg's id that are shown in the table of who hears whom."""
+"""The number of characters to which leg ids are shortened in the table of who hears whom."""
 
 MAX_DAYS = 400
 MAX_SECONDS = 7200
@@ -60,7 +60,7 @@ _HEARS = {Hears.YES: "hears", Hears.NO: "hears_not", Hears.UNKNOWN: "hears_unkno
 
 
 class RecordFormat(StrEnum):
-    """The values of ``format`` for a recording."""
+    """The audio formats in which a conversation can be recorded."""
 
     MP3 = "mp3"
     WAV = "wav"
@@ -68,7 +68,7 @@ class RecordFormat(StrEnum):
 
 
 class EventMethod(StrEnum):
-    """The values of ``event_method`` for a recording or a transcription."""
+    """The HTTP methods with which recording and transcription events can be sent."""
 
     POST = "POST"
     GET = "GET"
@@ -101,7 +101,7 @@ def list_(
 
 
 def _listed(api: ConversationApi, cuts: list[bool]) -> Iterator[Conversation]:
-    """Yield conversations. If the API fails, report the failure and stop.
+    """Yield the conversations that the API lists. If the API fails, report the failure and stop.
 
     Args:
         cuts: A list to which True is added if there are more conversations than can be listed.
@@ -194,13 +194,13 @@ def _leg(leg: Participant) -> dict[str, Any]:
 
 
 def _row(leg: Participant, heard: list[tuple[Participant, Participant, Heard]]) -> dict[str, Any]:
-    """Return the record of a leg, as it is shown in one line."""
+    """Return the record of a leg, including the id of its member and the legs that it hears."""
     member = None if leg.member is None else leg.member.id
     return {**_leg(leg), "member": member, **_ears(leg, heard)}
 
 
 def _ears(leg: Participant, heard: list[tuple[Participant, Participant, Heard]]) -> dict[str, str]:
-    """Return the ids of the legs that *leg* hears, does not hear, and may hear, separated by commas."""
+    """Return three fields: comma-separated ids of the legs that *leg* hears, does not hear, and may hear."""
     speakers = [(what.hears, speaker.call.uuid) for listener, speaker, what in heard if listener is leg]
     return {
         name: ",".join(uuid for hears, uuid in speakers if hears is each) for each, name in _HEARS.items()
@@ -367,7 +367,7 @@ def _urls(url: str | None, option: str) -> list[str] | None:
 def _one_conversation(
     app: App, room: str, action: str, **detail: Any
 ) -> AbstractContextManager[ActionRecord]:
-    """Yield a record with the id of the conversation *room*. After the block, log the action and write the record."""
+    """Return a context manager that yields a record for *room*, and then logs the action and writes the record."""
     return one_target(
         app, ACTED, lambda: conversations.conversation_id(app.conversations, room), action, detail
     )

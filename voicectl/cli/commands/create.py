@@ -219,7 +219,7 @@ def _flow(
     *,
     is_linted: bool,
 ) -> Ncco | None:
-    """Return the NCCO that the options describe, or None if they describe none. If *is_linted*, check it."""
+    """Return the NCCO that the options describe, or None if there is none. Check the NCCO if *is_linted*."""
     if ncco_file is not None:
         if (talk, stream, join) != (None, None, None):
             raise InputError(
@@ -263,9 +263,9 @@ def _timer(option: str, value: str | None, most: int) -> int | None:
 
 
 def _authorization(app: App, what: str | None) -> dict[str, str] | None:
-    """Return the authorization of a WebSocket, or None if the option *what* is not given.
+    """Return the authorization for a WebSocket endpoint, or None if *what*, the option's value, is None.
 
-    A secret is read from a file, never from the command line.
+    If *what* is not ``vonage``, it names a file, because other users can read the command line.
     """
     if what is None:
         return None
@@ -279,7 +279,7 @@ def _endpoint(text: str, special: dict[str, Any]) -> dict[str, Any]:
     """Return the endpoint that *text*, a value of ``--to``, describes.
 
     Args:
-        special: The given options, by name, that only some types of endpoint take.
+        special: The given options that apply only to some types of endpoint, by name.
     """
     to = endpoint.parse(text)
     for name in special:
@@ -295,7 +295,7 @@ def _endpoint(text: str, special: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refuse_twice(orders: list[CallOrder]) -> None:
-    """Refuse an endpoint that is named twice, because it would be called twice."""
+    """Refuse the calls if an endpoint is named twice, because it would be called twice."""
     named = [order.label for order in orders]
     for each in named:
         if named.count(each) > 1:
@@ -305,7 +305,7 @@ def _refuse_twice(orders: list[CallOrder]) -> None:
 def _run(
     app: App, orders: list[CallOrder], key: str | None, waiting: _Waiting | None, *, with_journal: bool
 ) -> None:
-    """Place the calls if the profile allows all of them, and then wait for them if *waiting* is given."""
+    """Place the calls if the profile allows all of them, and then wait for them if *waiting* is not None."""
     creator = _guarded(app, orders, with_journal=with_journal)
     is_printed_at_once = waiting is None or app.options.quiet
     placed: dict[str, dict[str, Any]] = {}
@@ -337,7 +337,7 @@ def _run(
 
 
 def _guarded(app: App, orders: list[CallOrder], *, with_journal: bool) -> CallCreator:
-    """Return a :class:`CallCreator` if the profile allows all of the calls; in a dry run, one without a journal.
+    """Return a :class:`CallCreator` if the profile allows all calls. In a dry run, the creator uses no journal.
 
     Raises:
         GuardError: The profile does not allow all of the calls.
@@ -353,7 +353,7 @@ def _guarded(app: App, orders: list[CallOrder], *, with_journal: bool) -> CallCr
     finder = None
     if with_journal and not app.options.dry_run:
         finder = LostCallFinder(app.api, app.journal, app.clock, app.history)
-    if limit is not None and (len(orders) > 1 or app.options.dry_run):  # check all calls before the first
+    if limit is not None and (len(orders) > 1 or app.options.dry_run):  # check all calls before placing any
         app.journal.check_dials(dialled, limit)
     return CallCreator(app.api, finder, app.interrupts, limit)
 
@@ -382,11 +382,11 @@ def _place(
 
 
 def _wait(app: App, placed: dict[str, dict[str, Any]], waiting: _Waiting, statuses: list[int]) -> None:
-    """Wait for the calls. If the wait fails, the command ends with its error, unless a call failed before.
+    """Wait for the calls. A failure is raised or, if a call has already failed, only reported.
 
     Args:
-        placed: The record of each call, by id. The records are updated as calls change.
-        statuses: The exit statuses of failed calls. If the wait fails, its status is added.
+        placed: The record of each call, by leg id. The records are updated as the calls change.
+        statuses: The exit statuses of the failed calls. If a failure of the wait is reported, its status is added.
     """
 
     def note(call: Call) -> None:
@@ -416,7 +416,7 @@ def _wait(app: App, placed: dict[str, dict[str, Any]], waiting: _Waiting, status
 
 
 def _hang_up(app: App, uuid: str, note: Callable[[Call], None]) -> None:
-    """End a call and read its record. If this fails, report the failure, so that other calls are still ended."""
+    """End a call and pass its record to *note*. A failure is only reported, so that other calls are still ended."""
     try:
         hang_up(app.api, app.clock, uuid, app.history)
         record = app.api.get_call(uuid)

@@ -63,7 +63,7 @@ def demo(ctx: typer.Context) -> None:
 
 
 def _walk(app: App, environ: dict[str, str]) -> None:
-    """Run the steps. Each step is a complete command that sends real requests over HTTP."""
+    """Run the steps of the demo. Each step is a complete command that sends real HTTP requests."""
     leg = ""
     for number, (why, words) in enumerate(_STEPS, 1):
         line = words.replace("LEG", leg)
@@ -76,11 +76,11 @@ def _walk(app: App, environ: dict[str, str]) -> None:
         if status:
             raise typer.Exit(status)
         leg = leg or _newest_leg(app, environ)
-        app.clock.sleep(PAUSE_SECONDS)  # let the user read, and the party hear the text
+        app.clock.sleep(PAUSE_SECONDS)  # the user needs time to read, and the party to hear the text
 
 
 def _newest_leg(app: App, environ: dict[str, str]) -> str:
-    """Return the id of the leg that the first step created, from the output of ``call list -q``."""
+    """Return the id of the leg that the first step created, as printed by ``call list -q``."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         run(["-p", SANDBOX, "call", "list", "-q"], clock=app.clock, environ=environ)
@@ -88,7 +88,7 @@ def _newest_leg(app: App, environ: dict[str, str]) -> str:
 
 
 def _environment(app: App, room: Path) -> dict[str, str]:
-    """Return the environment variables without the user's credentials, but with the directories of the demo."""
+    """Return the environment without the user's settings and credentials, but with the demo's own directories."""
     others = ("VOICECTL_", "VONAGE_")
     kept = {name: value for name, value in app.environ.items() if not name.startswith(others)}
     return kept | {"VOICECTL_CONFIG_DIR": str(room / "config"), "VOICECTL_STATE_DIR": str(room / "state")}

@@ -1,4 +1,4 @@
-"""``jwt``: create and decode tokens of an application."""
+"""``jwt``: create and decode an application's tokens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from voicectl.cli.output.writer import View
 from voicectl.cli.terminal import Terminal
 from voicectl.errors import InputError, VoicectlError
 
-LATEST = 253_402_300_800  # the year 10000
+LATEST = 253_402_300_800  # the beginning of the year 10000, in Unix seconds
 
 VIEW = View(
     columns=("application_id", "issued", "not_before", "expires", "state", "signature", "sub", "jti"),
@@ -131,7 +131,7 @@ def _state(claims: dict[str, Any], now: float) -> str:
 
 
 def _signature(app: App, token: str) -> str:
-    """Return text that says whether the key in force signed *token*, or why this was not checked."""
+    """Return a text that says whether the target's key signed *token*, or why this could not be checked."""
     try:
         target = app.target
         public = target.load_key().public_key()

@@ -1,4 +1,4 @@
-"""``move``: move legs into a room, warn of the legs that they leave behind, and check where they arrive."""
+"""``move``: move legs into a room, warn about legs that are left behind, and check that the moved legs arrive."""
 
 from __future__ import annotations
 
@@ -143,12 +143,12 @@ def move(
 
 
 class _MoveOperation(LegOperation):
-    """The operation of ``move``, which also checks the legs before and after the move.
+    """Moves legs into a room, and checks the legs before and after the move.
 
     Args:
-        destination: The field ``destination`` of each transfer request.
-        is_plain: True if no option such as ``--mute`` is set. Only then can a renamed conversation serve as the room.
-        is_watched: True if the legs are checked before and after the move.
+        destination: The ``destination`` field for every transfer request.
+        is_plain: True if no option such as ``--mute`` is set. Only then can a renamed conversation become the room.
+        is_watched: True if the legs should be checked before and after the move.
     """
 
     def __init__(
@@ -177,11 +177,11 @@ class _MoveOperation(LegOperation):
         return moving.ArrivalCheck(self.app.api, self.app.conversations, self.app.clock, self._room)
 
     def gather(self, uuids: Sequence[str], *, limit: int, is_list: bool) -> Sequence[str]:
-        """Return the legs and all other legs in their conversations, and ask for confirmation if necessary.
+        """Return the ids of the legs and of all other legs in their conversations, after confirmation if necessary.
 
         Raises:
-            GuardError: The user does not confirm, there are too many legs, or the other legs are uncertain.
-            TransportError: The API did not tell whether a ``connect`` joined the legs.
+            GuardError: The user does not confirm, there are too many legs, or the other legs are not known.
+            TransportError: The API could not be asked whether a ``connect`` action joined the legs.
         """
         app = self.app
         around = [self._surroundings(uuid) for uuid in uuids]
@@ -213,7 +213,7 @@ class _MoveOperation(LegOperation):
         return [call.uuid for call in found.calls]
 
     def run_each(self, several: Targets, uuids: Iterable[str]) -> None:
-        """Move the legs, and check where they arrive."""
+        """Move the legs, and check that they arrive in the room."""
         failed: list[str] = []
         for uuid in uuids:
             try:
@@ -221,7 +221,7 @@ class _MoveOperation(LegOperation):
                     failed.append(uuid)
             except OutcomeUnknown:
                 if self._is_watched:
-                    with suppress(Interrupted):  # an unknown outcome matters more than a signal
+                    with suppress(Interrupted):  # report the unknown outcome, not the signal
                         self._report_places([uuid])
                 raise
         if not self._is_watched:
@@ -234,7 +234,7 @@ class _MoveOperation(LegOperation):
             several.report(exc)
 
     def run(self, uuid: str) -> bool | None:
-        """Transfer one leg to the room, unless its conversation becomes the room."""
+        """Transfer one leg to the room, unless its conversation is renamed to become the room."""
         if self._is_watched and self._group is None:
             self._look(uuid)
         if self._group is not None and self._is_plain and uuid in self._group.in_room:
@@ -245,7 +245,7 @@ class _MoveOperation(LegOperation):
         return True
 
     def _takes_name(self, uuid: str) -> bool:
-        """Rename the conversation of *uuid* to the room if possible, and return True if it is now the room."""
+        """Make the leg's conversation the room by renaming it if possible, and return True if this has been done."""
         found = self._group
         if found is None or found.joined is None or uuid not in found.stays or not self._is_plain:
             return False
@@ -267,7 +267,7 @@ class _MoveOperation(LegOperation):
         return True
 
     def _why_apart(self, fault: ApiError | TransportError | None, *, may_become: bool) -> str:
-        """Return the reason why legs that a ``connect`` joined are moved one by one."""
+        """Return the reason why legs joined by a ``connect`` action are moved one by one."""
         if not self._is_plain:
             return "the given options must be set on each leg separately"
         if fault is not None:
@@ -283,7 +283,7 @@ class _MoveOperation(LegOperation):
         return moving.surroundings(app.api, app.conversations, app.clock, uuid, notes_of=app.action_log.of)
 
     def _look(self, uuid: str) -> None:
-        """Warn of the leg that the leg *uuid* leaves behind, if any. If the check fails, the move goes on."""
+        """Warn if moving the leg *uuid* leaves another leg alone. If this cannot be checked, the move continues."""
         if self._is_blind:
             remark(f"The partners of {uuid} were not checked: the API did not answer the previous check.")
             return
@@ -308,7 +308,7 @@ class _MoveOperation(LegOperation):
             )
 
     def _follow(self, several: Targets) -> None:
-        """Wait for the legs to arrive in the room, and report each leg that does not arrive as a failure."""
+        """Wait for the moved legs to arrive in the room, and report a failure for each leg that does not."""
         app = self.app
         before = {uuid: self._before(uuid) for uuid in several.done}
         found = self._arrivals.wait(before, check=app.interrupts.check)
@@ -345,12 +345,12 @@ class _MoveOperation(LegOperation):
         )
 
     def _report_places(self, uuids: Iterable[str]) -> None:
-        """Report where each leg is."""
+        """Report the conversation or status of each leg."""
         for uuid in dict.fromkeys(uuids):
             remark(f"{self._name(uuid)} {self._arrivals.where(uuid, self._before(uuid))}")
 
     def _before(self, uuid: str) -> str:
-        """Return the conversation that a leg was in, or an empty string if the leg was not read."""
+        """Return the id of a leg's conversation before the move, or an empty string if it is not known."""
         return self._calls[uuid].conversation_uuid if uuid in self._calls else ""
 
     def _name(self, uuid: str) -> str:

@@ -30,7 +30,7 @@ _MARK = {LegAction.MUTE: "muted", LegAction.EARMUFF: "earmuffed"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldOptions:
-    """The options of ``mute`` and ``earmuff``, besides those that choose the legs."""
+    """The options of ``mute`` and ``earmuff`` other than those that choose the legs."""
 
     hold: Annotated[
         str | None,
@@ -142,14 +142,14 @@ class _HangUp(LegOperation):
 
 
 class _HangUpAfterTalk(_HangUp):
-    """Says a text to legs, and ends the legs when the text is finished."""
+    """Speaks a text on each leg, and ends the legs when the text has been spoken."""
 
     def __init__(self, app: App, text: str) -> None:
         super().__init__(app, "hangup")
         self._text = text
 
     def run_each(self, several: Targets, uuids: Iterable[str]) -> None:
-        """Say the text on all legs, end the legs that cannot hear it, and end the others when it is finished."""
+        """Speak the text on all legs, end the legs that cannot hear the text, and end the others after the text."""
         from voicectl.core.calls.hangup import let_finish, speech_seconds  # noqa: PLC0415 (as above)
 
         app, all_ = self.app, list(uuids)
@@ -167,9 +167,9 @@ class _HangUpAfterTalk(_HangUp):
         super().run_each(several, talking)
 
     def _starts_to_talk(self, several: Targets, uuid: str) -> bool:
-        """Start to say the text on a leg, and return False if the leg cannot hear the text.
+        """Start to speak the text on a leg, and return False if the leg cannot hear the text.
 
-        If the text is not said, or if that is uncertain, report the reason.
+        If the request fails, or if its outcome is unknown, report the reason.
         """
         app, detail = self.app, {"characters": len(self._text)}
         try:
@@ -222,8 +222,8 @@ class _Modifying(LegOperation):
     """Mutes, unmutes, earmuffs or unearmuffs legs.
 
     Args:
-        is_selected: True if the legs were selected. They were live a moment ago, so it is not a failure if a leg has
-            ended.
+        is_selected: True if the legs were selected by options. They were live at that time, so it is not a failure
+            if a leg has ended since.
     """
 
     def __init__(self, app: App, action: LegAction, *, is_selected: bool) -> None:
@@ -232,7 +232,7 @@ class _Modifying(LegOperation):
         self._is_selected = is_selected
 
     def run(self, uuid: str) -> bool | None:
-        """Send the action for a leg."""
+        """Send the request that applies the action to a leg."""
         api = self.app.api
         try:
             api.modify(uuid, self._action)
@@ -262,7 +262,7 @@ class _Undoing(_Modifying):
         }
 
     def is_meant(self, call: Call) -> bool:
-        """Return True if the action should be reversed on a selected leg. If that is uncertain, report it once."""
+        """Return True if the action should be reversed on a selected leg. If this is unknown, report the leg once."""
         name = hyphenated(call.uuid)
         if self._marks.get(name, False) is None:
             self._leave(call.uuid)
@@ -270,7 +270,7 @@ class _Undoing(_Modifying):
         return self._marks.get(name) is True
 
     def run(self, uuid: str) -> bool | None:
-        """Reverse the action if the action log contains it for the leg."""
+        """Reverse the action on a leg if the action log says that the action is in effect."""
         if self._marks.get(hyphenated(uuid)):
             return super().run(uuid)
         self._leave(uuid)
@@ -283,5 +283,5 @@ class _Undoing(_Modifying):
 
 
 def _says_not_answered(exc: VoicectlError) -> bool:
-    """Return True if *exc* means that the leg is not answered: it is still ringing, or it has ended."""
+    """Return True if *exc* means that the leg is not answered, because it is still ringing or has ended."""
     return isinstance(exc, ApiError) and exc.status in (BAD_REQUEST, NOT_FOUND)

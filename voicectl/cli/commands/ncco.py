@@ -1,4 +1,4 @@
-"""``ncco``: check NCCOs, and print their schema for editors."""
+"""``ncco``: check NCCOs, and print a schema for NCCOs that editors can use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``profile``: manage applications with their keys and guards, each under a name."""
+"""``profile``: manage named profiles, each of which contains an application, its keys and its guards."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Guards:
     ] = None
 
     def policy(self) -> Policy:
-        """Return the guards as a profile stores them.
+        """Return the guards in the form in which a profile stores them.
 
         Raises:
             InputError: An option is malformed.
@@ -183,7 +183,7 @@ def add(
             profile, key=stored, api_secret=api_secret, signature_secret=signature_secret, replace=replace
         )
         given = zip(profiles.SECRETS, (stored, api_secret, signature_secret), strict=True)
-        # otherwise, old secrets of a replaced profile would stay
+        # otherwise, secrets of a replaced profile would remain
         app.profiles.forget(name, *(kind for kind, secret in given if secret is None))
         out.add(_record(app.profiles, profile))
 
@@ -242,7 +242,7 @@ def show(
 
 
 def _secrets_in_force(app: App) -> dict[str, Any]:
-    """Return the API key that commands would use, and whether secrets are set, but not the secrets."""
+    """Return the API key that commands would use, and which secrets are set, but not the secrets themselves."""
     target = app.target
     try:
         api_key, has_secret = app.account.key, True
@@ -297,7 +297,7 @@ def _record(store: ProfileStore, profile: Profile) -> dict[str, Any]:
 
 
 def _read_key(terminal: Terminal, file: str | None, command: str | None) -> RSAPrivateKey:
-    """Read the private key and check it. A file that other users can read is refused."""
+    """Read and check the private key. A file that other users can read is refused."""
     if command is not None:
         key, where = keys.from_command(command), "the output of the key command"
     else:
@@ -322,14 +322,14 @@ def _read_secret(terminal: Terminal, file: str | None, what: str, *, lines: int 
 
 
 def _read_private(terminal: Terminal, file: str, what: str) -> bytes:
-    """Read a secret. A file that other users can read is refused."""
+    """Read a secret from a file or standard input. A file that other users can read is refused."""
     if file == "-":
         return terminal.read_stdin("a private key" if what == "private key" else what)
     return files.read_private(files.user_path(file), what=what)
 
 
 def _ask(terminal: Terminal, what: str, option: str) -> str:
-    """Ask for a missing value without echoing it, because a secret may be pasted by mistake."""
+    """Ask for a missing value without echoing it, because the user might paste a secret by mistake."""
     if not terminal.can_ask:
         raise InputError(f"{what} is missing.", hint=f"Give {option}.")
     return terminal.ask(what, is_hidden=True)

@@ -153,7 +153,7 @@ def _fetch_each(
     is_many: bool,
     is_named: bool,
 ) -> None:
-    """Fetch the files one after another. If one fails, go on unless the credentials were refused."""
+    """Download the files one after another. If one fails, continue, unless the credentials were refused."""
     statuses: list[int] = []
     for recording in wanted:
         shown = recording.id or recording.url
@@ -186,12 +186,13 @@ def _record(saved: Saved) -> dict[str, Any]:
 
 
 def _find(app: App, kept: EventStore | None, named: Sequence[str]) -> list[Recording]:
-    """Return the files that *named* stands for.
+    """Return the files that the arguments *named* stand for.
 
-    A name stands for all files of a recording, for one file that an event announced, or for a file without an event.
+    Each argument is the id of a recording, which stands for all of its files, or the id or URL of a single file.
+    The file need not be known from an event.
 
     Raises:
-        InputError: A name is neither a UUID nor a URL.
+        InputError: An argument is neither a UUID nor a URL.
     """
     known = [] if kept is None else announced(kept.find(Query(kinds=KINDS)))
     found: dict[tuple[str, bool | None], Recording] = {}
@@ -211,16 +212,16 @@ def _find(app: App, kept: EventStore | None, named: Sequence[str]) -> list[Recor
 
 
 def _show(app: App, wanted: Iterable[Recording]) -> None:
-    """Print the request for each file as a curl command, and refuse a URL that is not allowed."""
+    """Print the request for each file as a curl command. URLs to which no token may be sent are refused."""
     for recording in wanted:
         place = file_url(recording.url, app.target.hosts)
         app.consent.show_request(DryRun("GET", place.origin + place.path, None))
 
 
 def _records(kept: Iterable[Stored]) -> list[dict[str, Any]]:
-    """Return a record for each recording, which includes its transcription.
+    """Return one record for each recording, including its transcription.
 
-    ``signed`` is true if all events of the recording and of the transcription are signed.
+    ``signed`` is true if every event about the recording or its transcription is signed.
     """
     found: dict[str, dict[str, Any]] = {}
     for recording, stored in announcements(kept):

@@ -1,4 +1,4 @@
-"""``sandbox start|stop|status|reset|exec``: run the stand-in for the platform."""
+"""``sandbox start|stop|status|reset|exec``: run the sandbox, a local stand-in for the platform."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ VIEW = View(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behaviour:
-    """The options that set how a new sandbox behaves."""
+    """The options that determine how a new sandbox behaves."""
 
     speed: Annotated[float, typer.Option(metavar="N", help="Run the call clock N times as fast.")] = 1.0
     frozen: Annotated[
@@ -80,7 +80,7 @@ class Behaviour:
     ] = None
 
     def options(self) -> Options:
-        """Return the options for the sandbox.
+        """Return the :class:`Options` with which to create the sandbox.
 
         Raises:
             InputError: An option is out of bounds, or two options contradict each other.
@@ -216,7 +216,7 @@ def exec_(
 
 @contextmanager
 def private_sandbox(app: App, options: Options) -> Iterator[dict[str, str]]:
-    """Run a private sandbox with its own state during the block, and yield environment variables for using it."""
+    """Run a private sandbox with its own state during the block, and yield environment variables that select it."""
     with tempfile.TemporaryDirectory(prefix="voicectl-") as directory:
         room = Path(directory)
         key_path = room / "sandbox.pem"
@@ -240,7 +240,7 @@ def private_sandbox(app: App, options: Options) -> Iterator[dict[str, str]]:
 def _run_child(command: list[str], environ: Mapping[str, str]) -> int:
     """Run *command* and return its exit status.
 
-    The terminal itself sends SIGINT to the command. SIGTERM and SIGHUP are passed on.
+    SIGTERM and SIGHUP are passed on to the command. SIGINT is ignored: the terminal itself sends it to the command.
     """
     try:
         child = subprocess.Popen(command, env=environ)  # noqa: S603 (it is what the user asked to run)
@@ -260,7 +260,7 @@ def _run_child(command: list[str], environ: Mapping[str, str]) -> int:
 
 
 def _stored_identity(store: ProfileStore) -> Identity:
-    """Return the identity of the profile ``sandbox``, which is created if it does not exist."""
+    """Return the identity in the profile ``sandbox``. If the profile does not exist, create it."""
     path = store.key_path(SANDBOX)
     if SANDBOX not in store.names():
         identity, private_key = new_identity(str(path))
@@ -293,8 +293,8 @@ def _stored_identity(store: ProfileStore) -> Identity:
 def _refuse_second(store: ProfileStore) -> None:
     """Refuse to start a second sandbox.
 
-    The address of the second sandbox would replace that of the first in the profile. After that, ``sandbox stop``
-    could not stop the first sandbox.
+    In the profile, the address of the second sandbox would replace that of the first. As a result, ``sandbox stop``
+    could no longer stop the first sandbox.
     """
     if SANDBOX not in store.names():
         return
@@ -310,7 +310,7 @@ def _refuse_second(store: ProfileStore) -> None:
 
 def _start_detached(app: App, port: int, options: Options) -> None:
     """Run ``sandbox start`` in a new process, and wait until the sandbox answers."""
-    _stored_identity(app.profiles)  # before the child, so that errors are reported here
+    _stored_identity(app.profiles)  # create it here, so that errors are reported
     log = files.private_directory(target.state_directory(app.environ)) / "sandbox.log"
     words = [sys.executable, "-m", "voicectl", "sandbox", "start", "--port", str(port), "-q"]
     words += ["--speed", str(options.speed), "--seed", str(options.seed), "--settle", f"{options.settle:g}"]
@@ -329,7 +329,7 @@ def _start_detached(app: App, port: int, options: Options) -> None:
             cwd="/",
         )
     assert child.stdout is not None  # noqa: S101 (it is a pipe)
-    url = child.stdout.readline().decode().strip()  # printed once the sandbox answers; empty if it ended
+    url = child.stdout.readline().decode().strip()  # empty if the child ended before it was ready
     if not url:
         child.wait(START_SECONDS)
         for line in log.read_text(errors="replace").splitlines():

@@ -1,4 +1,4 @@
-"""``sandbox ring|answer|press|say|hangup|hear|advance|log``: act as the parties of a sandbox's calls."""
+"""``sandbox ring|answer|press|say|hangup|hear|advance|log``: act as the parties to a sandbox's calls."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def log(
 
 
 def _of_leg(entries: list[dict[str, Any]], leg: str) -> list[dict[str, Any]]:
-    """Return the log entries of the only leg whose id begins with *leg*."""
+    """Return the log entries about the only leg whose id begins with *leg*."""
     uuids = {str(entry["uuid"]): None for entry in entries if entry.get("uuid")}
     found = [uuid for uuid in uuids if uuid.startswith(leg)] if len(leg) >= SHORTEST_PREFIX else []
     if len(found) != 1:
@@ -249,6 +249,6 @@ def _summary(entry: dict[str, Any]) -> str:
 
 
 def _act(app: App, path: str, body: dict[str, Any]) -> None:
-    """Act as the party of a leg, and print the record of the leg."""
+    """Send a party's action to the sandbox, and print the record of the party's leg."""
     with app.terminal.writer(views.CALL, is_many=False) as out:
         out.add(app.control.post(path, body))

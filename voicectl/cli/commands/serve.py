@@ -1,4 +1,4 @@
-"""``webhook serve``: run the receiver for the current user and application."""
+"""``webhook serve``: run the webhook receiver for the current user and application."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     Say = Callable[[str], None]
 
 MAX_LINES = 10_000
-"""The greatest number of events that may wait to be shown. ``MAX_REMARKS`` is the same for remarks."""
+"""The greatest number of events that can wait to be shown. ``MAX_REMARKS`` is the limit for remarks."""
 
 MAX_REMARKS = 1_000
 SHOWING_SECONDS = 1.0
-"""How long the command waits at the end for output that is not shown yet, in seconds."""
+"""How long the command waits for the remaining output before it ends, in seconds."""
 
 
 def serve(
@@ -113,13 +113,13 @@ def serve(
 def _showing(out: Writer, say: Say, warn: Warnings) -> Iterator[Callable[[Stored], None]]:
     """Yield a function that prints events in the background.
 
-    As a result, a slow terminal or pipe does not delay the acknowledgement of webhooks.
+    In this way, a slow terminal or pipe does not delay the acknowledgement of webhooks.
     """
 
     def write(batch: list[Stored]) -> None:
         for stored in batch:
             event_record = event_options.event_record(stored)
-            out.add(event_record if stored.id else event_record | {"id": None})  # no id while it is spooled
+            out.add(event_record if stored.id else event_record | {"id": None})  # a spooled event has no id
         out.flush()
 
     outlet = BackgroundWriter(write, most=MAX_LINES)

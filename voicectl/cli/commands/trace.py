@@ -99,7 +99,7 @@ def trace(
 
 
 def _gathered(app: App, which: str) -> tuple[Gathered, str]:
-    """Return everything that is known about the leg or conversation *which*, and its full id."""
+    """Return everything known about the leg or conversation that *which* names, and the full id."""
     conversation = check_conversation(which) if which.upper().startswith("CON-") else None
     gaps: list[Gap] = []
     events, journal = _events(app, gaps), _journal(app, gaps)
@@ -111,7 +111,7 @@ def _gathered(app: App, which: str) -> tuple[Gathered, str]:
 
 
 def _events(app: App, gaps: list[Gap]) -> EventStore | None:
-    """Return the event store, or None if there is none. If the store cannot be used, add a gap and return None."""
+    """Return the event store, or None if there is none. If it cannot be used, add a gap to *gaps* and return None."""
     try:
         return app.event_store
     except StoreError as exc:
@@ -120,7 +120,7 @@ def _events(app: App, gaps: list[Gap]) -> EventStore | None:
 
 
 def _journal(app: App, gaps: list[Gap]) -> Journal | None:
-    """Return the journal, or None if there is none. If the journal cannot be used, add a gap and return None."""
+    """Return the journal, or None if there is none. If it cannot be used, add a gap to *gaps* and return None."""
     if not (app.state_directory / "journal.db").exists():
         return None
     try:
@@ -172,7 +172,7 @@ def _entry(step: Step, records: Mapping[str, Call]) -> dict[str, Any]:
 
 
 def _gap_row(gap: Gap, records: Mapping[str, Call]) -> dict[str, Any]:
-    """Return the record of a gap, with fields like those of an entry."""
+    """Return the record of a gap, with the same field names as in the record of an entry."""
     party = None if gap.uuid is None else far_end(records.get(gap.uuid))
     detail = f"{gap.what}: {gap.detail}"
     return {"at": _time(gap.at), "uuid": gap.uuid, "who": party, "what": GAP, "detail": detail}
@@ -197,7 +197,7 @@ def _there(path: Path) -> InputError:
 
 
 def _write_svg(path: Path, found: Ladder, title: str, *, is_dry: bool) -> None:
-    """Write a ladder to a new SVG file. In a dry run, do not write the file, and say so.
+    """Write a ladder to a new SVG file. In a dry run, only report that the file was not written.
 
     Raises:
         InputError: The file cannot be written.

@@ -1,4 +1,4 @@
-"""``transfer``: move a leg from its flow to another flow."""
+"""``transfer``: replace the call flow that a leg is running."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def transfer(
 
 
 def _count(app: App, rung: list[str]) -> None:
-    """Count the numbers that a flow dials, because a profile may limit the calls per hour.
+    """Record the dialled numbers in the journal, because the profile may limit the calls per hour.
 
     Raises:
         GuardError: The profile does not allow that many calls per hour.

@@ -65,7 +65,7 @@ def wait(
 def wait_for(
     app: App, uuids: Sequence[str], until: Until, seconds: float, on_change: Callable[[Call], None]
 ) -> list[Call]:
-    """Call :func:`~voicectl.core.calls.wait.follow` with the parts of *app*."""
+    """Wait at most *seconds* until the legs reach the status *until*, and return the legs as last seen."""
     from voicectl.core.calls.wait import follow  # noqa: PLC0415 (for 'call create', which seldom waits)
 
     return follow(
@@ -83,7 +83,7 @@ def wait_for(
 
 
 def parse_status(app: App, text: str) -> Until:
-    """Convert the value of ``--for`` or ``--wait`` to a status.
+    """Convert the value of ``--for`` or ``--wait`` to the status to wait for.
 
     Raises:
         InputError: There is no such status, or there is no event store that could report it.
@@ -107,7 +107,7 @@ def parse_status(app: App, text: str) -> Until:
 
 
 def report_change(call: Call) -> None:
-    """Report a leg's status on standard error, and the source of the status if it may not be the API."""
+    """Report a leg's status on standard error, with the source of the status if the record names one."""
     status, detection = (_sourced(call, name) for name in ("status", "detection"))
     is_more = detection and call.raw["detection"] != call.status
     remark(f"{call.uuid} {status or call.status}" + (f", {detection}" if is_more else ""))

@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
 WAIT_SECONDS = 90.0
 MOST_ROWS = 500
-"""The greatest number of legs in a table. No terminal has as many lines."""
+"""The greatest number of legs in the table, which is more than any terminal can show."""
 
 FRAME_SECONDS = 1.0
-"""The time between redraws while nothing changes, in seconds. Redraws remove legs that have ended."""
+"""The time between redraws while nothing changes, in seconds. Redraws remove legs that ended a while ago."""
 
 VIEW = View(
     columns=(
@@ -168,7 +168,7 @@ def _named(legs: NamedLegs, words: Sequence[str]) -> list[str] | None:
 
 
 def _births(directory: Path, journal: Callable[[], Journal]) -> Callable[[str], float | None]:
-    """Return a function that looks up in the journal when this machine requested a leg.
+    """Return a function that looks up in the journal when this machine requested a leg, in Unix seconds.
 
     The function returns None if the journal does not contain the leg or cannot be used.
     """
@@ -213,7 +213,7 @@ def _show(app: App, board: Board, status: PollStatus, rounds: Iterator[list[Chan
 
 
 def _troubles(clock: Clock, status: PollStatus) -> Callable[[], None]:
-    """Return a function that reports when the API or the event store fails, and when it works again.
+    """Return a function that reports failures and recoveries of the API and of the event store.
 
     Each failure and each recovery is reported once.
     """
@@ -230,7 +230,7 @@ def _troubles(clock: Clock, status: PollStatus) -> Callable[[], None]:
 
 
 def _record(change: Change) -> dict[str, Any]:
-    """Return the record of a change, which describes the leg after the change and what changed."""
+    """Return a record that names the kind of a change, and describes the leg after the change."""
     sight = change.sight
     age = age_text(sight.age(change.at), is_exact=sight.birth.is_exact)
     return sight.call.raw | {

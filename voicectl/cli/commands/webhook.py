@@ -307,7 +307,7 @@ def _query(
     before: str | None = None,
     **more: Any,
 ) -> Query:
-    """Return the query that the options describe."""
+    """Return the query for stored events that the options describe."""
     for kind in kinds or ():
         if kind not in KINDS:
             raise InputError(f"{kind!r} is not a kind of event.", hint=f"Use one of {', '.join(KINDS)}.")
@@ -323,7 +323,7 @@ def _query(
 
 
 def _all(kept: EventStore, query: Query) -> list[Stored]:
-    """Return the events that *query* names by id.
+    """Return all events whose ids *query* lists.
 
     Raises:
         LegError: Some of the events are not in the store.
@@ -350,7 +350,7 @@ def _replayed(stored: Stored, sent: Sent) -> dict[str, Any]:
 
 
 def _leg(app: App, kept: EventStore, text: str) -> str:
-    """Return the id of the leg that *text* names, in the form in which the stored events contain it."""
+    """Return the id of the leg that *text* names, spelled as in the stored events."""
     if is_leg_id(text):
         return history.known_as(kept, text)
     return references.resolve(

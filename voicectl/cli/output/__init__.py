@@ -1,1 +1,1 @@
-"""The output for people and programs: tables, lines, screens and pictures."""
+"""Output for people and for programs: tables, lines, screens and diagrams."""

@@ -1,4 +1,4 @@
-"""Write from a thread, so that a stopped terminal or a slow reader does not block the caller."""
+"""Write in a background thread, so that a stopped terminal or a slow reader does not block the caller."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_TOGETHER = 1_000
 GATHER_SECONDS = 0.02
 """How long items are gathered between two writes, in seconds.
 
-With fewer writes, two busy threads interrupt each other less often.
+Fewer and larger writes make the threads interrupt each other less often.
 """
 
 
@@ -25,11 +25,11 @@ class BackgroundWriter(Generic[T]):
 
     Args:
         write: A function that writes a batch of items. No more items are written after it raises ``OSError``.
-        most: The greatest number of items that may wait. Further items are dropped.
+        most: The greatest number of items that can wait. Further items are dropped.
 
     Attributes:
         dropped: The number of dropped items.
-        failure: The error that ended the writing, if any.
+        failure: The error that ended the writing, or None.
     """
 
     def __init__(self, write: Callable[[list[T]], None], *, most: int) -> None:
@@ -71,6 +71,6 @@ class BackgroundWriter(Generic[T]):
         items: list[T] = []
         while (item := self._queue.get()) is not None:
             items.append(item)
-            if len(items) >= MAX_TOGETHER or self._queue.empty():  # this thread is the only consumer
+            if len(items) >= MAX_TOGETHER or self._queue.empty():  # only this thread takes items
                 return items, False
         return items, True

@@ -1,12 +1,12 @@
-"""A trace laid out as a ladder: a lane for each leg, a line for each happening and each gap.
+"""A trace laid out as a ladder, with a lane for each leg and a line for each step and each gap.
 
-The steps and gaps of the trace become numbered lines, in the order of the trace. A lane covers the lines from the
-first to the last that concern its leg. If none of these lines is a final status, the lane runs to the end of the
-ladder. Each line puts one mark into the lane of its leg: a status, the end, another event, an action (drawn as an
-arrow from the extra lane ``here``), or a gap. Gaps that concern no single leg are listed below the ladder instead.
+The steps and gaps of the trace become lines, in the order of the trace. A lane extends from the first to the last
+line that concerns its leg. If none of these lines is a final status, the lane extends to the end of the ladder. Each
+line puts one mark in the lane of its leg: a status, the end of the leg, another event, an action (drawn as an arrow
+from the extra lane ``here``), or a gap. Gaps that concern no single leg are listed below the ladder instead.
 
-The layout does not depend on widths or pixels. :mod:`ladder_text` and :mod:`ladder_svg` draw it. All text from
-outside is escaped in this module.
+The layout contains no widths or pixels, which :mod:`ladder_text` and :mod:`ladder_svg` add when they draw a ladder.
+All text from outside is escaped in this module.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ _SIGNS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
-    """A leg in a ladder.
+    """The lane of a leg in a ladder.
 
     Attributes:
-        number: The number that identifies the leg in the lines, from 1.
+        number: The number that stands for the leg in the ladder, counted from 1.
         far_end: The callee of an outbound leg or the caller of an inbound leg, or ``-`` if unknown.
         about: The direction and status of the leg.
-        first: The index of the line where the lane begins.
-        last: The index of the line where the lane ends, or the number of lines if it does not end.
+        first: The index of the line in which the lane begins.
+        last: The index of the line in which the lane ends, or the number of lines if the lane does not end.
     """
 
     number: int
@@ -67,7 +67,7 @@ class Lane:
 
     @property
     def legend(self) -> str:
-        """The description of the leg above the ladder."""
+        """The description of the leg that is shown above the ladder."""
         return "  ".join(part for part in (self.uuid, self.far_end, self.about) if part)
 
 
@@ -76,10 +76,10 @@ class Line(NamedTuple):
 
     Attributes:
         day: The date, or None if it is the same as on the previous line.
-        sign: A qualifier of the time: :data:`REORDERED`, :data:`KNOWN_BY`, or a space.
-        time: The time as shown.
+        sign: A qualifier for the time: :data:`REORDERED`, :data:`KNOWN_BY`, or a space.
+        time: The time of day, as text.
         lane: The lane of the leg, or None if the line concerns no leg.
-        mark: The mark in the lane.
+        mark: The mark in the lane, such as :data:`STATUS`.
     """
 
     day: str | None
@@ -91,7 +91,7 @@ class Line(NamedTuple):
 
     @property
     def numbered_text(self) -> str:
-        """The text, preceded by the number of the leg if the line concerns one."""
+        """The text, preceded by the number of the leg if the line concerns a leg."""
         return self.text if self.lane is None else f"{self.lane.number} {self.text}"
 
 
@@ -101,7 +101,7 @@ class Ladder:
 
     Attributes:
         has_here: True if anything was done from this machine.
-        rest: The gaps that concern no single leg.
+        rest: The descriptions of the gaps that concern no single leg.
     """
 
     lanes: Sequence[Lane]
@@ -113,7 +113,7 @@ class Ladder:
         """Return an explanation of the marks and signs that occur in the ladder.
 
         Args:
-            shapes: The name of each mark's shape, or None if marks are drawn as characters.
+            shapes: The name of the shape for each mark, or None if marks are drawn as characters.
         """
         marks, signs = {line.mark for line in self.lines}, {line.sign for line in self.lines}
         shown = [
@@ -125,7 +125,7 @@ class Ladder:
 
 
 def far_end(call: Call | None) -> str | None:
-    """Return the caller of an inbound leg or the callee of an outbound leg, or None if unknown."""
+    """Return the caller of an inbound leg or the callee of an outbound leg, or None if it is not known."""
     return None if call is None else endpoint.label(call.from_ if call.direction == "inbound" else call.to)
 
 

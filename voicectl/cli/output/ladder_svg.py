@@ -1,8 +1,8 @@
-"""Draw a ladder as SVG for an incident report, in one file without scripts or references to other files.
+"""Draw a ladder as SVG for an incident report, in one file that contains no scripts or references to other files.
 
-The sheet is filled from top to bottom. All lines are placed first, to find out their vertical positions. Then the
-rail of each lane is drawn from the position of its first line to that of its last line, behind the marks. Text is
-escaped as for a terminal, and then for XML.
+The drawing is filled from top to bottom. All lines are placed first, to determine their vertical positions. Then the
+rail of each lane is drawn from the lane's first line to its last line, behind the marks. Text is first escaped as for
+a terminal, and then for XML.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MARGIN = 16
 ROW = 18
 CHARACTER = 7.3
-"""The greatest width of a character in any monospaced font of 12 pixels, in pixels."""
+"""The greatest width of a character in a 12-pixel monospaced font, in pixels."""
 
 TIME_COLUMNS = 14
 LANE = 44
@@ -39,7 +39,7 @@ def draw(ladder: Ladder, title: str) -> str:
     """Return *ladder* as an SVG document.
 
     Args:
-        title: The subject of the trace and the time at which it was made, already escaped for a terminal.
+        title: The subject of the trace and the time at which the trace was made, already escaped for a terminal.
     """
     sheet = _Sheet(ladder)
     body = [*sheet.head(title), *sheet.ladder(), *sheet.foot()]
@@ -63,7 +63,7 @@ def escape(text: str) -> str:
 
 
 class _Sheet:
-    """A drawing that is made from top to bottom.
+    """A drawing that is filled from top to bottom.
 
     Attributes:
         y: The current vertical position, in pixels from the top.
@@ -78,14 +78,14 @@ class _Sheet:
         self.y = MARGIN
 
     def head(self, title: str) -> Iterator[str]:
-        """Yield the elements of the title and of the list of legs."""
+        """Yield the SVG elements for the title and the list of legs."""
         yield from self._paragraph(title, weight="bold")
         for lane in self._ladder.lanes:
             yield from self._paragraph(f"{lane.number}  {lane.legend}")
         self.y += ROW
 
     def ladder(self) -> Iterator[str]:
-        """Yield the elements of the lanes and of the lines."""
+        """Yield the SVG elements for the lanes and the lines."""
         self.y += ROW
         names = [HERE] * self._ladder.has_here + [str(lane.number) for lane in self._ladder.lanes]
         for place, name in enumerate(names):
@@ -101,14 +101,14 @@ class _Sheet:
         self.y = bottom
 
     def foot(self) -> Iterator[str]:
-        """Yield the elements of the gaps that concern no single leg, and of the key."""
+        """Yield the SVG elements for the gaps that concern no single leg, and for the key."""
         for each in self._ladder.rest:
             yield from self._paragraph(f"? {each}", color=_COLORS[MISSING])
         self.y += ROW
         yield from self._paragraph(self._ladder.key(_SHAPES), color=_COLORS[END])
 
     def _placed(self) -> tuple[list[int], list[str]]:
-        """Return the vertical position of each line, and the elements of all lines."""
+        """Return the vertical position of each line, in pixels, and the SVG elements for all lines."""
         tops: list[int] = []
         drawn: list[str] = []
         for line in self._ladder.lines:

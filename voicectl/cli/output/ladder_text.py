@@ -2,8 +2,8 @@
 
 A line consists of the time, the lanes and the text, from left to right. The text gets at least :data:`LEAST_TEXT`
 columns, and the lanes get the rest. If some lanes do not fit, the remaining legs share the last lane (``+``). If no
-lane fits, lines are drawn without lanes. Long text continues on further lines, beside which the rails continue.
-Nothing is cut off, because a shortened id is useless.
+lane fits, lines are drawn without lanes. Long text is wrapped, and the rails continue beside the wrapped lines.
+Nothing is cut off, because a shortened id would be useless.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ LANE_WIDTH = 4
 HERE_WIDTH = 6
 LEAST_WIDTH = 16
 LEAST_TEXT = 26
-"""The least number of columns for text beside lanes."""
+"""The smallest number of columns that is left for text beside the lanes."""
 
 
 def draw(ladder: Ladder, width: int) -> str:
-    """Return *ladder* as lines of at most *width* columns. A width below :data:`LEAST_WIDTH` is raised to it."""
+    """Return *ladder* as lines of at most *width* columns, or of :data:`LEAST_WIDTH` if that is greater."""
     width = max(width, LEAST_WIDTH)
     rails = Rails(ladder, width - TIME_WIDTH - LEAST_TEXT)
     text = list(_legend(ladder, width))
@@ -49,13 +49,13 @@ def draw(ladder: Ladder, width: int) -> str:
 
 
 class Rails:
-    """The lanes of a ladder that fit. Legs that have no lane of their own share the last one.
+    """The lanes of a ladder that fit beside the text. Legs that have no lane of their own share the last lane.
 
     Args:
         room: The number of columns available.
 
     Attributes:
-        head: The names of the lanes.
+        head: The line with the names of the lanes.
         width: The number of columns used, or 0 if no lane fits.
     """
 
@@ -73,7 +73,7 @@ class Rails:
         self._places = {lane.number: place for place, lane in enumerate(self._lanes)}
 
     def at(self, number: int, line: Line) -> str:
-        """Return the lanes beside *line*, with its mark and, for an action, an arrow to the mark."""
+        """Return the lanes beside *line* as text, with its mark and, for an action, an arrow to the mark."""
         there = self._there(lane.first <= number <= lane.last for lane in self._lanes)
         if line.lane is None:
             return self._joined(there)
@@ -82,14 +82,14 @@ class Rails:
         return self._joined(there, place if line.mark == ACTION else None)
 
     def below(self, number: int) -> str:
-        """Return the lanes beside the continuation of a line."""
+        """Return the lanes beside the continuation of the line *number* as text."""
         return self._joined(self._there(lane.first <= number < lane.last for lane in self._lanes))
 
     def _there(self, is_there: Iterable[bool]) -> list[str]:
         return ["|" if each else " " for each in is_there] + [" "] * self._has_rest
 
     def _joined(self, there: Sequence[str], arrow_to: int | None = None) -> str:
-        """Return the lanes as text, with an arrow from ``here`` to the lane *arrow_to*."""
+        """Return the lanes as text, with an arrow from ``here`` to the lane with the index *arrow_to*."""
         here = HERE_WIDTH * self._has_here
         if arrow_to is None:
             return " " * here + "".join(f"{each:{LANE_WIDTH}}" for each in there)
@@ -114,7 +114,7 @@ def wrapped(text: str, width: int) -> list[str]:
 
 
 def hung(head: str, text: str, width: int) -> list[str]:
-    """Return lines with *text* beside *head*, or below *head* if there is no room for both."""
+    """Return lines with *text* beside *head*, or below *head* if there is not enough room for both."""
     start = columns(head) + 1
     if width - start < LEAST_TEXT:
         return [head, *(f"  {part}" for part in wrapped(text, width - 2))]

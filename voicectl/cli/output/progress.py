@@ -47,7 +47,7 @@ class Bars:
 
     @contextmanager
     def showing(self, name: str) -> Iterator[None]:
-        """Show the progress of the next file, *name*, while the block runs."""
+        """Show the progress of the next file, which is called *name*, while the block runs."""
         self._number += 1
         self._task = self._progress.add_task(f"{self._number}/{self._count} {clean(name)}", total=None)
         self._progress.start()
@@ -58,6 +58,6 @@ class Bars:
             self._progress.remove_task(self._task)
 
     def update(self, done: int, total: int | None) -> None:
-        """Show that *done* of *total* bytes have arrived. *total* is None if it is unknown."""
+        """Show that *done* of *total* bytes have arrived. *total* is None if the size is not known."""
         if self._task is not None:
             self._progress.update(self._task, completed=done, total=total)

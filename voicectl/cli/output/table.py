@@ -1,4 +1,4 @@
-"""Draw tables on a terminal."""
+"""Draw tables for a terminal."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ STYLES = {
 def draw(columns: Sequence[str], rows: Sequence[Sequence[str]], *, is_colored: bool) -> str:
     """Return a table with a header or, if the terminal is too narrow, a block of lines for each record.
 
-    Nothing is cut off, because a shortened id is useless.
+    Nothing is cut off, because a shortened id would be useless.
     """
     widths = [max(map(cell_len, column)) for column in zip(columns, *rows, strict=True)]
     width = sum(widths) + GAP_WIDTH * (len(widths) - 1)

@@ -17,14 +17,14 @@ _UNSAFE = re.compile(
     "\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     "\U000e0000-\U000e0fff]"
 )
-"""Control, format, surrogate and line-separating characters, and all invisible characters."""
+"""Matches control, format, surrogate and line-separating characters, and all invisible characters."""
 
 _NAMED = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 
 def clean(text: str) -> str:
-    """Return *text* with control, zero-width and bidi characters escaped, so that it is safe to show."""
-    if text.isascii() and text.isprintable():  # true of most text, and four times as fast
+    """Return *text* with control, zero-width and bidirectional characters escaped, so that it is safe to show."""
+    if text.isascii() and text.isprintable():  # most text needs only this check, which is fast
         return text
     return _UNSAFE.sub(_escape, text)
 
@@ -38,7 +38,7 @@ def _escape(found: re.Match[str]) -> str:
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:
-    """Return *value* as JSON. All control characters, including DEL, are escaped, and infinite numbers are null."""
+    """Return *value* as JSON. All control characters, including DEL, are escaped. Infinite numbers become null."""
     try:
         text = json.dumps(value, indent=indent, allow_nan=False)
     except ValueError:
@@ -47,7 +47,7 @@ def to_json(value: Any, *, indent: int | None = None) -> str:
 
 
 def _finite(value: Any) -> Any:
-    """Return *value* with None in place of infinite numbers, which JSON lacks.
+    """Return *value* with None in place of infinite numbers, which JSON cannot represent.
 
     An infinite number can come from JSON input, because ``1e999`` is parsed as infinity.
     """
@@ -71,7 +71,7 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def may_color(environ: Mapping[str, str], stream: TextIO | None) -> bool:
-    """Return True if escape sequences may be written to *stream*."""
+    """Return True if colors and other escape sequences may be written to *stream*."""
     if environ.get("CLICOLOR_FORCE", "0") not in ("", "0"):
         return True
     return not environ.get("NO_COLOR") and environ.get("TERM") != "dumb" and is_terminal(stream)

@@ -1,11 +1,11 @@
-"""The columns of each kind of record. New columns are only appended, because scripts read TSV by position."""
+"""The columns of each kind of record. New columns are only appended, because scripts read TSV columns by position."""
 
 from dataclasses import replace
 
 from voicectl.cli.output.writer import View
 
 PARTIES = ("uuid", "status", "direction", "from", "to")
-"""The columns that identify a leg."""
+"""The columns for a leg's id, status, direction and parties."""
 
 CALL = View(
     columns=(*PARTIES, "conversation_uuid", "start_time", "end_time", "duration"),
@@ -83,4 +83,4 @@ EVENT = View(
     table=("id", "received_at", "kind", "status", "uuid", "event.from", "event.to", "signed"),
 )
 EVENT_LINE = replace(EVENT, line="{received_at}  {id}  {kind} {status}  {uuid}  {event_from} {event_to}")
-"""The view of events that are shown as they arrive, one line for each event instead of a table."""
+"""The view for events that are shown as they arrive, with one line for each event instead of a table."""

@@ -3,17 +3,17 @@
 When the command ends, the last state of the table stays on the terminal.
 
 The main thread waits for the API and passes each new frame to :meth:`Screen.show`, which only stores it. A second
-thread draws when a frame has arrived, when the size of the terminal has changed, and otherwise once a second, so that
+thread draws when a frame has arrived, when the size of the terminal has changed, and at least once a second, so that
 ages advance while the main thread waits. Two drawings are at least 0.2 s apart, which limits the CPU time if legs
 change often. Only the main thread receives signals, so no signal can interrupt an escape sequence.
 
 The time that a drawing takes depends on the number of rows on the screen, not on the number of legs, because the
 newest legs that fit are chosen before any cell is formatted. If the columns do not fit, ids, numbers and headings are
-shortened first. If they still do not fit, columns are left out in the order of ``_DROPPED``. Finally, the status is
-cut or left out.
+shortened first. If the columns still do not fit, some are left out in the order of ``_DROPPED``. Finally, the status
+is cut or left out.
 
-While the screen is in use, remarks on standard error are collected. The latest is shown below the table, and all of
-them are printed when the screen is closed.
+While the screen is in use, remarks on standard error are collected. The latest remark is shown below the table, and
+all remarks are printed when the screen is closed.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ if TYPE_CHECKING:
     from voicectl.core.watch.sight import Sight
 
 LOOK_SECONDS = 0.25
-"""The time between two checks of the size of the terminal, in seconds."""
+"""The time between two checks of the terminal's size, in seconds."""
 
 REDRAW_SECONDS = 1.0
 LEAST_SECONDS = 0.2
-"""The least time between two drawings, in seconds."""
+"""The shortest time between two drawings, in seconds."""
 
 REMARK_SECONDS = 30.0
 MOST_FOOT_LINES = 4
@@ -71,22 +71,22 @@ SHORT_ID = 8
 LEAST_STATUS = 3
 
 _DROPPED = ("earmuffed", "muted", "direction", "conversation", "from", "age", "to")
-"""The columns to leave out on a narrow terminal, in this order. The status is cut or left out last."""
+"""The columns to leave out if the terminal is too narrow, in this order. The status is cut or left out last."""
 
 _WIDE = ("conversation", "leg", "status", "direction", "from", "to", "age", "muted", "earmuffed")
 _HEADS = {"direction": "dir", "muted": "mut", "earmuffed": "ear"}
-"""Short headings for narrow terminals."""
+"""The short headings of columns for narrow terminals."""
 
 
 class Screen:
     """Shows frames on the alternate screen of a terminal during a ``with`` block.
 
-    In the block, the latest remark on standard error is shown below the table. All remarks are written when the block
-    ends.
+    During the block, the latest remark on standard error is shown below the table. When the block ends, all remarks
+    are written to standard error.
 
     Args:
         stream: The terminal.
-        polling: The state of the polling.
+        polling: The state of polling, which is shown below the table.
         title: The name of the target.
     """
 
@@ -117,7 +117,8 @@ class Screen:
     def __enter__(self) -> Screen:
         """Switch to the alternate screen and start drawing."""
         with _signals_blocked():
-            before = signal.signal(signal.SIGTSTP, signal.SIG_IGN)  # a shell cannot use the alternate screen
+            # Ctrl-Z is ignored, because the shell would write to the alternate screen.
+            before = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
             self._closing.callback(signal.signal, signal.SIGTSTP, before)
             if is_terminal(sys.stderr):
                 self._closing.enter_context(redirect_stderr(self._remarks))
@@ -152,7 +153,7 @@ class Screen:
                 self._changed.notify()
             self._thread.join()
             self._closing.close()
-            with suppress(OSError):  # the terminal is closed; the exception of the block reports it
+            with suppress(OSError):  # the terminal is closed, which show reports
                 self._live.stop()
                 self._console.print(self._sheet(is_last=True))
             for line in self._remarks.lines:
@@ -199,9 +200,9 @@ class Screen:
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Block signals during the block, so that the screen is not left half restored.
+    """Hold back signals during the block, so that the screen is not left half restored.
 
-    Threads that are started in the block receive no signals.
+    Threads that are started in the block never receive these signals.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     try:
@@ -233,7 +234,7 @@ class Sheet:
         now: The current time, in Unix seconds.
         messages: The messages below the table.
         is_bad: True if the first message is a warning.
-        most: The greatest number of legs to draw, or None if the height of the screen limits it.
+        most: The greatest number of legs to draw, or None to draw as many legs as fit on the screen.
     """
 
     frame: Frame
@@ -371,9 +372,9 @@ def counted(number: int, what: str) -> str:
 
 
 def _newest(groups: Sequence[Sequence[Sight]], room: int) -> tuple[list[tuple[Sight, bool]], int]:
-    """Return the newest legs that fit, and the number of the other legs.
+    """Return the newest legs that fit in *room* rows, and the number of the other legs.
 
-    Each leg is paired with True if it is the first leg of its conversation in the result.
+    Each leg is paired with a flag, which is True for the first leg of each conversation in the result.
     """
     rows: list[tuple[Sight, bool]] = []
     for group in groups:
@@ -385,7 +386,7 @@ def _newest(groups: Sequence[Sequence[Sight]], room: int) -> tuple[list[tuple[Si
 
 
 def _cells(sight: Sight, now: float, cut: str, *, is_first: bool) -> dict[str, str]:
-    """Return the cells of a leg. Text from outside is escaped, and very long text is cut."""
+    """Return the table cells for a leg, by column. Text from outside is escaped, and very long text is cut."""
     call = sight.call
     found = {
         "conversation": (call.conversation_uuid or "-") if is_first else "",
@@ -400,13 +401,13 @@ def _cells(sight: Sight, now: float, cut: str, *, is_first: bool) -> dict[str, s
     }
     cells = {name: clean(text) for name, text in found.items()}
     cells |= {name: _cut(cells[name], LONG_TEXT, cut) for name in ("from", "to", "status", "direction")}
-    if sight.is_gone:  # more important than its last status
+    if sight.is_gone:  # this matters more than the last status
         cells["status"] = "gone"
     return cells | {"status": cells["status"] + ("!" if sight.disagreement else "")}
 
 
 def _shortened(cells: dict[str, str], cut: str) -> dict[str, str]:
-    """Return the cells shortened for a narrow terminal."""
+    """Return *cells* with their text shortened for a narrow terminal."""
     conversation = cells["conversation"]
     prefix = len("CON-") if conversation.startswith("CON-") else 0
     return cells | {

@@ -1,6 +1,6 @@
 """Write records to standard output in the chosen format, with text from outside escaped.
 
-TSV, CSV and JSON are written record by record. Only a table on a terminal is collected first.
+TSV, CSV and JSON are written record by record. Only the rows of a table are collected first.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""The first characters of cells that a spreadsheet would evaluate."""
+"""The characters that make a spreadsheet evaluate a cell that begins with one of them."""
 
 
 class Format(StrEnum):
@@ -38,13 +38,13 @@ class View:
     """The columns and formats of one kind of record.
 
     Attributes:
-        columns: The dotted paths of the columns, in order. New columns may only be appended, because of TSV.
+        columns: The dotted paths of the columns. New paths must be appended, because scripts read TSV by position.
         id: The path of the value that ``-q`` prints.
         more: Further paths that ``--fields help`` lists.
-        times: The paths of values that are times from the API.
-        table: The paths of the columns of a table on a terminal, if all columns would be too wide.
-        line: A template for a line, with ``_`` for the dots of a path. If it is set, a terminal shows each record at
-            once as such a line, instead of a table.
+        times: The paths of the values that are times in the format of the API.
+        table: The paths of the columns in a table on a terminal, if a table with all columns would be too wide.
+        line: A template for a line, in which the dots of paths are written as ``_``. If it is set, each record is
+            shown on a terminal immediately, as such a line instead of in a table.
     """
 
     columns: tuple[str, ...]
@@ -114,7 +114,7 @@ class Writer:
                 self._write("\t".join(row) + "\n")
 
     def flush(self) -> None:
-        """Flush the stream."""
+        """Flush the output stream."""
         if self._stream is not None:
             self._stream.flush()
 
@@ -123,8 +123,8 @@ class Writer:
     ) -> None:
         """Close the JSON array or write the table, even after a failure.
 
-        If the command failed before the first record, no empty array is written, because it would mean that there are
-        no records.
+        If the command failed before the first record, no empty array is written, because an empty array
+        would mean that there are no records.
         """
         if isinstance(value, OSError):  # standard output is closed
             return
@@ -184,7 +184,7 @@ class Writer:
 
 
 def find(record: Mapping[str, Any], path: str) -> Any:
-    """Return the value at a dotted path, or None if there is none."""
+    """Return the value at *path*, a dotted path such as ``to.number``, or None if there is no such value."""
     if "." not in path:
         return record.get(path)
     value: Any = record
@@ -196,7 +196,7 @@ def find(record: Mapping[str, Any], path: str) -> Any:
 
 
 def parse_fields(text: str) -> list[str]:
-    """Parse the paths of ``--fields``.
+    """Split the value of ``--fields`` into paths.
 
     Raises:
         InputError: A path is empty, or contains characters that cannot be shown.
@@ -219,8 +219,8 @@ def _csv_line(cells: Sequence[str]) -> str:
 
 
 def _unformula(cell: str) -> str:
-    """Return *cell*, with a quote before it if a spreadsheet would evaluate it.
+    """Return *cell*, preceded by an apostrophe if a spreadsheet would evaluate the cell.
 
-    A single hyphen stays as it is, because it marks an empty value.
+    A single hyphen is not changed, because it stands for an empty value.
     """
     return f"'{cell}" if cell.startswith(_FORMULA) and cell != "-" else cell
