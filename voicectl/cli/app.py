@@ -167,7 +167,7 @@ def _output_failed(app: App, exc: OSError) -> int:
 
 
 def _prepare_streams() -> None:
-    """Make standard output and error escape characters that they cannot encode, and open closed descriptors.
+    """Make standard output and standard error escape unencodable characters, and open closed descriptors.
 
     If descriptor 0, 1 or 2 stayed closed, the next file that is opened would get its number.
     """

@@ -152,7 +152,7 @@ def _legs_and_rooms(place: Completion) -> Iterator[Word]:
 
 def _rooms(place: Completion) -> Iterator[Word]:
     """Yield the names of rooms that legs were moved to, and conversation ids if the argument accepts them."""
-    from voicectl.core import completion  # noqa: PLC0415 (like those below: only for such words)
+    from voicectl.core import completion  # noqa: PLC0415 (only if such a word is completed)
 
     if (directory := _state(place)) is not None:
         for room, at in completion.rooms(directory, place.now).items():
@@ -220,8 +220,7 @@ def _live(place: Completion) -> list[Leg]:
 def _state(place: Completion) -> Path | None:
     """Return the state directory of the application, or None if a rehearsal has none yet.
 
-    In a rehearsal, only the sandbox knows the application id. To avoid a request, return the directory that was last
-    used.
+    In a rehearsal, only the sandbox knows the application id. To avoid a request, return the last used directory.
     """
     from voicectl.core.identity import target  # noqa: PLC0415
     from voicectl.core.identity.profiles import SANDBOX  # noqa: PLC0415

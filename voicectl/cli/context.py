@@ -47,11 +47,11 @@ if TYPE_CHECKING:
     from voicectl.voice.call import Call
 
 ANY_ACCOUNT = "voicectl"
-"""The API key in replayed webhooks' tokens if the secret's account is unknown. Receivers then accept any key."""
+"""The API key in the token of a replayed webhook if the account is unknown. Receivers then accept any key."""
 
 
 class App:
-    """The objects that a command works with, each created on first use.
+    """The objects that a command works with. Most are created on first use.
 
     Args:
         clock: The clock, which is the system clock except in tests.
@@ -383,7 +383,7 @@ class App:
 
     @cached_property
     def history(self) -> History | None:
-        """The history of legs from stored events, or None if there is no store. First use opens the store."""
+        """The history of legs from stored events, or None if there is no store. The store is opened on first use."""
         if not self._has_events:
             return None
         from voicectl.core.history import History

@@ -62,7 +62,7 @@ def exit_status(exc: errors.VoicectlError) -> int:
 
 
 def combined_status(statuses: Sequence[int], targets: int) -> int:
-    """Return the exit status of a command, given the number of its *targets* and the *statuses* of failed ones."""
+    """Return the exit status of a command from the number of its *targets* and the *statuses* of the failed ones."""
     if not statuses:
         return 0
     if UNKNOWN in statuses:

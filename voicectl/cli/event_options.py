@@ -60,7 +60,7 @@ def event_record(stored: Stored) -> dict[str, Any]:
     """Return the record with which commands show a stored event.
 
     ``event`` contains all fields of the webhook. If the fields could not be read, ``body`` contains the request body,
-    and ``fault`` the reason. ``signed`` is false if the event was not signed.
+    and ``fault`` contains the reason. ``signed`` is false if the event was not signed.
     """
     arrival = stored.arrival
     fields = arrival.fields

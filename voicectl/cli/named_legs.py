@@ -99,7 +99,7 @@ class NamedLegs:
         return found[0]
 
     def _read_ids(self) -> list[str]:
-        """Read leg ids from standard input: the first tab-separated field of each line."""
+        """Read leg ids from standard input. Each id is the first tab-separated field of a line."""
         lines = self._terminal.read_stdin("leg ids").decode("utf-8", "surrogateescape").splitlines()
         ids = [field for field in (line.split("\t", 1)[0].strip() for line in lines) if field]
         if "-" in ids:

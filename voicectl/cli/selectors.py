@@ -122,7 +122,7 @@ class Selectors:
 
 
 def choose(legs: Sequence[str] | None, selectors: Selectors) -> bool:
-    """Return True if legs are selected by options, or False if they are named.
+    """Return True if legs are selected by options, or False if they are named by arguments.
 
     Raises:
         InputError: Legs are neither named nor selected, or they are both named and selected.

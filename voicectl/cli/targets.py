@@ -180,7 +180,7 @@ class Targets:
         self._statuses[about] = errors.exit_status(exc)
 
     def end(self) -> None:
-        """Raise typer.Exit with the combined status of the failures, if there were any."""
+        """Raise :exc:`typer.Exit` with the combined exit status if there were any failures."""
         statuses = list(self._statuses.values())
         if statuses:
             raise typer.Exit(errors.combined_status(statuses, len(statuses) + bool(self.done)))

@@ -222,7 +222,7 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A group whose commands are loaded on demand."""
+    """A group of commands that are loaded on demand."""
 
     def __init__(self, name: str | None, tree: Tree, path: tuple[str, ...] = ()) -> None:
         super().__init__(

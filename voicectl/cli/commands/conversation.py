@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from voicectl.voice.conversation import Conversation
 
 OF_MEMBERS = ("muted", "earmuffed", "member", "member_state", "hears", "hears_not", "hears_unknown")
-"""The fields of a leg's record that require its member record. Reading that takes one request per leg."""
+"""The fields of a leg's record that come from its member record, which is read with one request per leg."""
 
 LISTED = View(
     columns=("id", "name", "legs", "statuses", "since", "state"),

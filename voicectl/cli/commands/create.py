@@ -219,7 +219,7 @@ def _flow(
     *,
     is_linted: bool,
 ) -> Ncco | None:
-    """Return the NCCO that the options describe, or None if there is none. Check the NCCO if *is_linted*."""
+    """Return the NCCO that the options describe, or None if there is none. If *is_linted* is true, check the NCCO."""
     if ncco_file is not None:
         if (talk, stream, join) != (None, None, None):
             raise InputError(
@@ -263,9 +263,9 @@ def _timer(option: str, value: str | None, most: int) -> int | None:
 
 
 def _authorization(app: App, what: str | None) -> dict[str, str] | None:
-    """Return the authorization for a WebSocket endpoint, or None if *what*, the option's value, is None.
+    """Return the authorization for a WebSocket endpoint, or None if ``--authorization`` is not given.
 
-    If *what* is not ``vonage``, it names a file, because other users can read the command line.
+    *what* is ``vonage`` or the name of a file that contains the secret, which other users must not see.
     """
     if what is None:
         return None

@@ -345,7 +345,7 @@ class _MoveOperation(LegOperation):
         )
 
     def _report_places(self, uuids: Iterable[str]) -> None:
-        """Report the conversation or status of each leg."""
+        """Report which conversation each leg is in."""
         for uuid in dict.fromkeys(uuids):
             remark(f"{self._name(uuid)} {self._arrivals.where(uuid, self._before(uuid))}")
 

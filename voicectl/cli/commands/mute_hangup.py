@@ -149,7 +149,7 @@ class _HangUpAfterTalk(_HangUp):
         self._text = text
 
     def run_each(self, several: Targets, uuids: Iterable[str]) -> None:
-        """Speak the text on all legs, end the legs that cannot hear the text, and end the others after the text."""
+        """Speak the text on all legs, and then end them. Legs that cannot hear the text are ended immediately."""
         from voicectl.core.calls.hangup import let_finish, speech_seconds  # noqa: PLC0415 (as above)
 
         app, all_ = self.app, list(uuids)
@@ -222,8 +222,8 @@ class _Modifying(LegOperation):
     """Mutes, unmutes, earmuffs or unearmuffs legs.
 
     Args:
-        is_selected: True if the legs were selected by options. They were live at that time, so it is not a failure
-            if a leg has ended since.
+        is_selected: True if the legs were selected by options. In this case, it is not a failure if a leg has
+            ended since the selection.
     """
 
     def __init__(self, app: App, action: LegAction, *, is_selected: bool) -> None:

@@ -1,4 +1,4 @@
-"""``ncco``: check NCCOs, and print a schema for NCCOs that editors can use."""
+"""``ncco``: check NCCOs, and print a JSON Schema of NCCOs for editors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``call reconcile``: find out what became of calls whose reply was lost."""
+"""``call reconcile``: find out what became of calls for which the API's reply was lost."""
 
 from __future__ import annotations
 

@@ -310,7 +310,7 @@ def _refuse_second(store: ProfileStore) -> None:
 
 def _start_detached(app: App, port: int, options: Options) -> None:
     """Run ``sandbox start`` in a new process, and wait until the sandbox answers."""
-    _stored_identity(app.profiles)  # create it here, so that errors are reported
+    _stored_identity(app.profiles)  # first, so that this process reports errors
     log = files.private_directory(target.state_directory(app.environ)) / "sandbox.log"
     words = [sys.executable, "-m", "voicectl", "sandbox", "start", "--port", str(port), "-q"]
     words += ["--speed", str(options.speed), "--seed", str(options.seed), "--settle", f"{options.settle:g}"]

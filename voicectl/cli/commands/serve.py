@@ -32,7 +32,7 @@ MAX_LINES = 10_000
 
 MAX_REMARKS = 1_000
 SHOWING_SECONDS = 1.0
-"""How long the command waits for the remaining output before it ends, in seconds."""
+"""How long the command waits for the remaining output before ending, in seconds."""
 
 
 def serve(

@@ -86,7 +86,7 @@ def parse_status(app: App, text: str) -> Until:
     """Convert the value of ``--for`` or ``--wait`` to the status to wait for.
 
     Raises:
-        InputError: There is no such status, or there is no event store that could report it.
+        InputError: There is no such status, or only events report it and there is no event store.
     """
     if text == ENDED:
         return "ended"

@@ -168,7 +168,7 @@ def _named(legs: NamedLegs, words: Sequence[str]) -> list[str] | None:
 
 
 def _births(directory: Path, journal: Callable[[], Journal]) -> Callable[[str], float | None]:
-    """Return a function that looks up in the journal when this machine requested a leg, in Unix seconds.
+    """Return a function that looks up in the journal the time, in Unix seconds, at which a leg was requested.
 
     The function returns None if the journal does not contain the leg or cannot be used.
     """

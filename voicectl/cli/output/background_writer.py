@@ -16,7 +16,7 @@ MAX_TOGETHER = 1_000
 GATHER_SECONDS = 0.02
 """How long items are gathered between two writes, in seconds.
 
-Fewer and larger writes make the threads interrupt each other less often.
+With fewer and larger writes, the threads interrupt each other less often.
 """
 
 

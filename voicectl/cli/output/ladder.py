@@ -5,8 +5,8 @@ line that concerns its leg. If none of these lines is a final status, the lane e
 line puts one mark in the lane of its leg: a status, the end of the leg, another event, an action (drawn as an arrow
 from the extra lane ``here``), or a gap. Gaps that concern no single leg are listed below the ladder instead.
 
-The layout contains no widths or pixels, which :mod:`ladder_text` and :mod:`ladder_svg` add when they draw a ladder.
-All text from outside is escaped in this module.
+The layout does not depend on the output format. It is drawn by :mod:`ladder_text` and :mod:`ladder_svg`. All text
+from outside is escaped in this module.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ladder:
-    """A trace, laid out for drawing.
+    """A trace laid out for drawing.
 
     Attributes:
         has_here: True if anything was done from this machine.

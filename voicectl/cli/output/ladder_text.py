@@ -73,7 +73,7 @@ class Rails:
         self._places = {lane.number: place for place, lane in enumerate(self._lanes)}
 
     def at(self, number: int, line: Line) -> str:
-        """Return the lanes beside *line* as text, with its mark and, for an action, an arrow to the mark."""
+        """Return the lanes, as text, beside *line*, with its mark and, for an action, an arrow to the mark."""
         there = self._there(lane.first <= number <= lane.last for lane in self._lanes)
         if line.lane is None:
             return self._joined(there)
@@ -82,7 +82,7 @@ class Rails:
         return self._joined(there, place if line.mark == ACTION else None)
 
     def below(self, number: int) -> str:
-        """Return the lanes beside the continuation of the line *number* as text."""
+        """Return the lanes, as text, beside a continuation of the line with the index *number*."""
         return self._joined(self._there(lane.first <= number < lane.last for lane in self._lanes))
 
     def _there(self, is_there: Iterable[bool]) -> list[str]:

@@ -123,8 +123,8 @@ class Writer:
     ) -> None:
         """Close the JSON array or write the table, even after a failure.
 
-        If the command failed before the first record, no empty array is written, because an empty array
-        would mean that there are no records.
+        If the command failed before the first record, no empty array is written, because an empty array would mean
+        that there are no records.
         """
         if isinstance(value, OSError):  # standard output is closed
             return
@@ -210,7 +210,7 @@ def parse_fields(text: str) -> list[str]:
 
 
 def _csv_line(cells: Sequence[str]) -> str:
-    import csv  # noqa: PLC0415 (like io: for this format only)
+    import csv  # noqa: PLC0415 (for this format only, as is io)
     import io  # noqa: PLC0415
 
     line = io.StringIO()
