@@ -13,14 +13,14 @@ from voicectl.sandbox.telephony.effects import Note
 from voicectl.sandbox.telephony.state import Conversation
 
 KEPT = 10_000
-"""The minimum number of events that are kept for one conversation.
+"""How many of the latest events are always kept for one conversation.
 
-When the oldest events are dropped, the other events keep their numbers.
+When older events are dropped, the remaining events keep their numbers.
 """
 
 
 class MemberState(StrEnum):
-    """The states of a member, in order. A member may leave without having joined."""
+    """The states of a member, in order. A member can leave without having joined."""
 
     INVITED = "INVITED"
     JOINED = "JOINED"
@@ -33,24 +33,24 @@ class MemberState(StrEnum):
 
 
 class IllegalState(Exception):
-    """The new state may not follow the present state. Nothing was changed."""
+    """A member's new state cannot follow the present state. Nothing was changed."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Member:
-    """One stay of one user in one conversation. A user who comes back is a new member.
+    """One stay of one user in one conversation. A user who comes back becomes a new member.
 
     Attributes:
         id: The id of the member, ``MEM-...``.
-        leg_uuid: The UUID of the member's leg. None for a member that the API created, which has no leg.
+        leg_uuid: The UUID of the member's leg. None for a member that was added through the API and has no leg.
         user: The app user, or None for a leg whose party is not an app user.
         since: The number of the member's first event.
-        previous: The earlier member of the same leg, or None.
-        times: The moments of the changes to ``invited``, ``joined`` and ``left``, in milliseconds of the call clock.
-        initiators: The users who caused the changes in ``times``, by the same names. Changes that the platform caused
+        previous: The previous member with the same leg, or None if there is none.
+        times: When the member became ``invited``, ``joined`` and ``left``, in milliseconds on the call clock.
+        initiators: The users who caused the changes in ``times``, by the same keys. Changes that the platform caused
             are left out.
-        given: ``channel``, ``media``, ``knocking_id`` and ``invited_by``, as they were given.
-        reason: The reason that was given for the removal of the member, or None.
+        given: The fields ``channel``, ``media``, ``knocking_id`` and ``invited_by``, as they were given; or None.
+        reason: The reason that was given for removing the member, or None.
     """
 
     id: str
@@ -71,20 +71,20 @@ class Member:
         return MemberState.JOINED if "joined" in self.times else MemberState.INVITED
 
     def require(self, state: MemberState) -> None:
-        """Check that *state* may follow the present state.
+        """Check that *state* can follow the present state.
 
         Raises:
-            IllegalState: *state* may not follow the present state.
+            IllegalState: *state* cannot follow the present state.
         """
         order = list(MemberState)
         if state is MemberState.INVITED or order.index(state) <= order.index(self.state):
             raise IllegalState(f"{state} may not follow {self.state}")
 
     def become(self, state: MemberState, at: int) -> None:
-        """Change to *state* at the moment *at*.
+        """Change the member's state to *state* at the moment *at*.
 
         Raises:
-            IllegalState: *state* may not follow the present state.
+            IllegalState: *state* cannot follow the present state.
         """
         if self.times:
             self.require(state)
@@ -96,9 +96,9 @@ class ConversationLog:
     """A conversation with its members and events, as recorded by :mod:`voicectl.sandbox.conversations.log`.
 
     Attributes:
-        number: The place of the conversation in the order of creation, from 1.
-        settings: ``display_name``, ``image_url``, ``properties``, ``numbers`` and ``callback``, as they were given.
-        updated: The last change of the settings or the name, in milliseconds of the call clock. None if neither has
+        number: The position of the conversation in the order of creation, counted from 1.
+        settings: The fields ``display_name``, ``image_url``, ``properties``, ``numbers`` and ``callback``, as given.
+        updated: When the settings or the name last changed, in milliseconds on the call clock. None if neither has
             changed.
         members: All present and former members by id, in the order in which they were added.
         deleted: The numbers of the deleted events, or None if there are none.
@@ -116,7 +116,7 @@ class ConversationLog:
 
     @property
     def name(self) -> str:
-        """The name of the conversation. It is generated for the conversation of a single call."""
+        """The name of the conversation. The conversation of a single call has a generated name."""
         return self.conversation.name or f"NAM-{derived('name', self.conversation.uuid)}"
 
     @property
@@ -145,7 +145,7 @@ class ConversationLog:
         return self._notes[at] if 0 <= at < len(self._notes) else None
 
     def erase(self, number: int) -> None:
-        """Delete the body of the event with the given number. The number and the type of the event stay."""
+        """Delete the body of the event with the given number. Its number and type are kept."""
         at = number - self._dropped - 1
         self._notes[at] = replace(self._notes[at], body={})
         self.deleted = (self.deleted or set()) | {number}
@@ -159,10 +159,10 @@ class ConversationLog:
         return member
 
     def member(self, reference: str | None, number: int | None = None) -> Member | None:
-        """Return the member that *reference* names, or None if there is none.
+        """Return the member that *reference* identifies, or None if there is no such member.
 
-        *reference* is the id of a member or the UUID of a leg. For a leg that has had several members, return the
-        member at the time of event *number*, or the last member if *number* is None.
+        *reference* is the id of a member or the UUID of a leg. If the leg has had several members, return the member
+        at the time of event *number*, or the last member if *number* is None.
         """
         if reference is None:
             return None
@@ -174,13 +174,13 @@ class ConversationLog:
         return member
 
     def present(self) -> list[Member]:
-        """Return the members that have not left."""
+        """Return the members who have not left."""
         return [member for member in self.members.values() if member.state is not MemberState.LEFT]
 
 
 def derived(kind: str, *parts: str) -> str:
     """Return a UUID derived from *kind* and *parts*.
 
-    The same arguments always give the same UUID, so the UUID need not be stored.
+    The same arguments always give the same UUID, so the UUID does not have to be stored.
     """
     return str(uuid.uuid5(uuid.NAMESPACE_OID, " ".join((kind, *parts))))

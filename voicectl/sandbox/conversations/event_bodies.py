@@ -1,7 +1,7 @@
-"""The bodies of a conversation's events, filled from the notes of the exchange and from the legs.
+"""Builds the bodies of conversation events from the exchange's notes and from the legs.
 
-A body is built only when it is read, because most bodies are never read. If the data of a body may change before
-then, the body is built at once.
+Most bodies are never read, so a body is built only when it is read. But if the data for a body could change before
+then, the body is built when the event is recorded.
 
 Source: webhook reference, "RTC event webhook".
 """
@@ -22,13 +22,13 @@ from voicectl.voice.endpoint import label
 
 PACKETS_PER_SECOND = 50
 BYTES_PER_SECOND = 8000
-"""The size of one second of a phone call's audio in one direction: 64 kbit/s in packets of 20 ms."""
+"""The bytes per second of a phone call's audio in one direction: 64 kbit/s in packets of 20 ms."""
 
 CONFIDENCE = 100
-"""The confidence of machine detection, in percent."""
+"""The confidence that machine detection reports, in percent."""
 
 AT_ONCE = ("conversation:updated", "member:media")
-"""The types of events whose bodies are built at once, because their data may change later."""
+"""The types of events whose bodies are built when the events are recorded, because the data could change later."""
 
 
 def at_once(log: ConversationLog, note: Note, member: Member | None, leg: Leg | None) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def body(
     Args:
         log: The log of the conversation.
         number: The number of the event.
-        note: The exchange's note of the event.
+        note: The note in which the exchange reported the event.
         member: The member who caused the event, or None if the platform caused it.
         leg: The leg of that member, or None if there is no leg.
     """
@@ -233,7 +233,7 @@ _CODES = {
     "unanswered": "temporarily_unavailable",
     "failed": "failed",
 }
-"""The reason codes of legs that were never answered. All other legs leave with ``ok``."""
+"""The reason codes for legs that were never answered, by status. All other legs get the reason code ``ok``."""
 
 _OPTIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "audio:say": _say,

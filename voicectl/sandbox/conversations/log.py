@@ -1,7 +1,7 @@
 """The logs of all conversations, which record the exchange's notes and build the events for RTC webhooks.
 
-A log holds data that the exchange does not keep: numbered events, and members, who stay listed after they leave. The
-body of an event is built when it is read, so that recording an event is cheap.
+A log contains data that the exchange does not keep: numbered events, and members, who stay listed after they leave.
+The body of an event is built when the event is read, so that recording an event is cheap.
 
 Source: Conversation API reference; webhook reference, "RTC event webhook".
 """
@@ -27,18 +27,18 @@ FindUser = Callable[[str, str, str], User | None]
 
 
 EPHEMERAL = "ephemeral"
-"""The type of events that are sent to webhooks but are neither numbered nor kept."""
+"""The type of the events that are sent to webhooks but are neither numbered nor kept."""
 
 
 class ConversationLogs:
-    """The logs of all conversations that exist.
+    """The logs of all existing conversations.
 
     Args:
         seed: The seed for the ids of members without legs.
-        exchange: The exchange that has the legs and conversations. The logs change nothing in the exchange.
-        find_user: Finds an app user by name, application id and region.
-        has_rtc_webhook: Takes an application id. Returns True if that application has an RTC webhook. Events for
-            webhooks are built only for such applications.
+        exchange: The exchange with the legs and conversations. The logs never change the exchange.
+        find_user: Takes a name, an application id and a region. Returns the app user, or None if there is none.
+        has_rtc_webhook: Takes an application id. Returns True if that application has an RTC webhook. Webhook
+            events are built only for such applications.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class ConversationLogs:
         return iter(self._logs.values())
 
     def get(self, conversation_uuid: str) -> ConversationLog | None:
-        """Return the log of a conversation, or None if there is none."""
+        """Return the log of a conversation, or None if the conversation does not exist."""
         return self._logs.get(conversation_uuid)
 
     def new_member_id(self) -> str:
@@ -75,7 +75,7 @@ class ConversationLogs:
 
         Returns:
             The event for the application's RTC webhook, with ``type``, ``id``, ``from``, ``conversation_id``,
-            ``application_id``, ``timestamp`` and ``body``. None if the application has no such webhook, or if the
+            ``application_id``, ``timestamp`` and ``body``. None if the application has no RTC webhook, or if the
             conversation no longer exists.
         """
         log = self._logs.get(note.conversation_uuid) or self._open_for(note)
@@ -98,7 +98,7 @@ class ConversationLogs:
         return self._exchange.legs.get(member.leg_uuid)
 
     def event(self, log: ConversationLog, number: int, note: Note, base: str) -> dict[str, Any]:
-        """Return an event in the format of API responses."""
+        """Return an event in the format of API responses, with links that begin with *base*."""
         fields = self.event_fields(log, number, note)
         member = log.member(note.uuid, number)
         embedded = {}
@@ -108,7 +108,7 @@ class ConversationLogs:
         return {"id": number, **fields, **embedded, "_links": {"self": {"href": href}}}
 
     def event_fields(self, log: ConversationLog, number: int | None, note: Note) -> dict[str, Any]:
-        """Return the fields of an event that webhooks and API responses share.
+        """Return the fields that an event has both in webhooks and in API responses.
 
         *number* is None for an event that is not kept.
         """
@@ -120,7 +120,7 @@ class ConversationLogs:
         return {"type": note.type, **from_, "body": body, "timestamp": rfc3339(note.at)}
 
     def empty_since(self, log: ConversationLog) -> int | None:
-        """Return the moment since which a conversation has been empty, in milliseconds of the call clock.
+        """Return the moment at which a conversation became empty, in milliseconds on the call clock.
 
         Return None if the conversation has legs or present members.
         """
@@ -130,9 +130,9 @@ class ConversationLogs:
         return max(left, default=log.conversation.created)
 
     def _open_for(self, note: Note) -> ConversationLog | None:
-        """Open a log for the conversation of *note*, and return the log, or None if there is no such conversation.
+        """Open and return a log for the conversation of *note*, or return None if it does not exist.
 
-        A conversation whose creation is noted here may have ended already, if much happened at the same moment.
+        If *note* reports that the conversation was created, a log is opened even if the conversation has since ended.
         """
         conversation = self._exchange.conversations.get(note.conversation_uuid)
         if conversation is None and note.type == "conversation:created":
@@ -146,7 +146,7 @@ class ConversationLogs:
         return None if conversation is None else self.open(conversation)
 
     def _follow(self, log: ConversationLog, note: Note) -> None:
-        """Update the state of the member that *note* is about."""
+        """Update the member that *note* is about, or add a new member if necessary."""
         member = log.member(note.uuid)
         enters = note.type in ("member:invited", "member:joined")
         if member is None or (enters and member.state is MemberState.LEFT):
@@ -172,7 +172,7 @@ class ConversationLogs:
         return Member(id=f"MEM-{plain}", leg_uuid=leg.uuid, user=user)
 
     def _completed(self, log: ConversationLog, note: Note) -> Note:
-        """Return *note* with a body that includes the data that may change later."""
+        """Return *note* with a body that includes any data that could change later."""
         if note.type == "rtc:transfer":
             left = self._logs.get(note.body["transferred_from"])
             was = None if left is None else left.member(note.uuid)

@@ -24,11 +24,11 @@ MAX_PAGE_SIZE = 100
 Row = TypeVar("Row")
 
 Key = tuple[str, int]
-"""The sort key of a row: a text, which is often empty, and a number that no other row has."""
+"""The sort key of a row: a string, which is often empty, and a number that no other row in the list has."""
 
 
 class Side(StrEnum):
-    """The side of the key on which the page of a cursor lies."""
+    """Where the page of a cursor is: after or before the row with the cursor's key."""
 
     AFTER = "after"
     BEFORE = "before"
@@ -36,9 +36,9 @@ class Side(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """A place in a list, right before or right after the row with the given key.
+    """A position in a list, directly before or after the row with the given key.
 
-    The cursor stays valid if that row is removed.
+    The cursor remains valid if that row is removed.
     """
 
     side: Side
@@ -56,7 +56,7 @@ class Window:
 
     Attributes:
         cursor: The cursor from the query, or None for the first page.
-        parameters: The query parameters to repeat in links, as they were given. The cursor is not among them.
+        parameters: The query parameters to repeat in links, as they were given, without the cursor.
     """
 
     page_size: int
@@ -69,12 +69,12 @@ def read_window(fields: Fields, query: Mapping[str, str], *known: str) -> Window
     """Read ``page_size``, ``order`` and ``cursor``, and note errors in *fields*.
 
     Args:
-        fields: The reader of the query.
-        query: The query parameters.
-        known: The names of the other parameters of the list.
+        fields: The query parameters as fields to read, which also collect the errors.
+        query: The query parameters as they were given.
+        known: The names of the other parameters that the list accepts.
 
     Raises:
-        Problem: The cursor is not one that a list returned.
+        Problem: The cursor is invalid.
     """
     order = fields.choice("order", SortOrder, any_case=True) or SortOrder.ASC
     names = ("page_size", "order", *known)
@@ -93,14 +93,14 @@ def listing(
     show: Callable[[Row], dict[str, Any]],
     name: str | None = None,
 ) -> dict[str, Any]:
-    """Return the response to a request for a list.
+    """Return the JSON object that answers a request for a list.
 
     Args:
-        found: The rows of the list, with their keys.
+        found: All rows of the list, with their keys, in any order.
         window: The page to return.
-        url: The URL of the list.
-        show: Returns the JSON of a row.
-        name: The name of the field in ``_embedded`` that holds the rows. None if ``_embedded`` is itself the list.
+        url: The absolute URL of the list, without a query.
+        show: Returns a row as a JSON object.
+        name: The name of the field in ``_embedded`` with the rows. None if ``_embedded`` is itself the list of rows.
     """
     rows, links = page_of(found, window, url)
     shown = [show(row) for row in rows]
@@ -112,12 +112,12 @@ def listing(
 
 
 def page_of(found: Iterable[tuple[Key, Row]], window: Window, url: str) -> tuple[list[Row], dict[str, Any]]:
-    """Return the rows of one page, and its links.
+    """Return the rows on one page, and the links to this and other pages.
 
     Args:
         found: All rows of the list, with their keys, in any order.
         window: The page to return.
-        url: The URL of the list, without a query. It must be absolute, because some clients accept no other links.
+        url: The URL of the list, without a query. It must be absolute, because some clients reject relative links.
     """
     rows = sorted(found, key=lambda row: row[0])
     keys = [key for key, _ in rows]
@@ -138,7 +138,7 @@ def page_of(found: Iterable[tuple[Key, Row]], window: Window, url: str) -> tuple
 
 
 def _range(keys: list[Key], window: Window) -> tuple[int, int]:
-    """Return the start and end of the page in ascending order. The side of a cursor refers to the same order."""
+    """Return the start and end indexes of the page in *keys*, whose ascending order also defines cursor sides."""
     size, cursor = window.page_size, window.cursor
     if cursor is None:
         is_after = window.order is SortOrder.ASC

@@ -1,4 +1,4 @@
-"""The JSON of legs, members, users and conversations in responses and events, with the platform's field names.
+"""Legs, members, users and conversations as JSON objects for responses and events, with the platform's field names.
 
 Source: Conversation API reference, "conversations", "members" and "users"; webhook reference, "RTC event webhook".
 """
@@ -22,7 +22,7 @@ def party(leg: Leg) -> dict[str, Any]:
 
 
 def channel(leg: Leg) -> dict[str, Any]:
-    """Return the ``channel`` of the member of *leg*."""
+    """Return the ``channel`` object of a member, which describes the member's *leg*."""
     shown = {
         "id": leg.uuid,
         "type": party(leg)["type"],
@@ -39,7 +39,7 @@ def channel(leg: Leg) -> dict[str, Any]:
 
 
 def person(member: Member) -> dict[str, Any]:
-    """Return the user of *member*. It is generated for a leg whose party is not an app user."""
+    """Return the user of *member*, or a generated user if the party is not an app user."""
     if member.user is not None:
         return _known(member.user)
     leg_uuid = member.leg_uuid or ""
@@ -47,7 +47,7 @@ def person(member: Member) -> dict[str, Any]:
 
 
 def media(member: Member, leg: Leg | None) -> dict[str, Any]:
-    """Return the ``media`` of *member*, which is the state of its *leg* or, without a leg, the given value."""
+    """Return the ``media`` object of *member*: the state of *leg*, or the object as requested if *leg* is None."""
     if leg is None:
         return dict((member.given or {}).get("media", {"audio": False}))
     is_here = member.state is not MemberState.LEFT
@@ -62,21 +62,21 @@ def media(member: Member, leg: Leg | None) -> dict[str, Any]:
 
 
 def initiators(member: Member, until: MemberState) -> dict[str, Any]:
-    """Return the initiator of each state up to *until*.
+    """Return the initiator of each of the member's changes of state, up to *until*.
 
-    The initiator is ``isSystem`` for changes by the platform or with an admin token.
+    Changes made by the platform or with an admin token have the initiator ``{"isSystem": True}``.
     """
     by = member.initiators or {}
     return {state: by.get(state, {"isSystem": True}) for state in _happened(member, until)}
 
 
 def moments(member: Member, until: MemberState) -> dict[str, str]:
-    """Return the ``timestamp`` of *member*: the times of its states up to *until*."""
+    """Return the ``timestamp`` object of *member*: the time of each change of state, up to *until*."""
     return {state: rfc3339(member.times[state]) for state in _happened(member, until)}
 
 
 def member_record(log: ConversationLog, member: Member, leg: Leg | None, base: str) -> dict[str, Any]:
-    """Return the full record of a member."""
+    """Return a member in the format of responses about that member alone."""
     given = member.given or {}
     return {
         "id": member.id,
@@ -93,7 +93,7 @@ def member_record(log: ConversationLog, member: Member, leg: Leg | None, base: s
 
 
 def member_in_list(log: ConversationLog, member: Member, base: str) -> dict[str, Any]:
-    """Return a member in the format of lists, without channel and media."""
+    """Return a member in the format of lists, without ``channel`` and ``media``."""
     return {
         "id": member.id,
         "state": member.state,
@@ -103,7 +103,7 @@ def member_in_list(log: ConversationLog, member: Member, base: str) -> dict[str,
 
 
 def conversation_body(log: ConversationLog, *, deleted_at: int | None = None) -> dict[str, Any]:
-    """Return a conversation in the format of its own events."""
+    """Return a conversation in the format of ``conversation:...`` events."""
     timestamp = _conversation_times(log)
     if deleted_at is not None:
         timestamp["destroyed"] = rfc3339(deleted_at)
@@ -131,12 +131,12 @@ def conversation_record(log: ConversationLog, base: str, *, with_custom_data: bo
 
 
 def settings(log: ConversationLog, *names: str) -> dict[str, Any]:
-    """Return the settings among *names* that the conversation was given."""
+    """Return those of the settings in *names* that were given for the conversation."""
     return {name: log.settings[name] for name in names if name in log.settings}
 
 
 def user_record(user: User, base: str) -> dict[str, Any]:
-    """Return the full record of a user."""
+    """Return a user in the format of responses about that user alone."""
     return {"id": user.id, "name": user.name, **user.details, "_links": _self(f"{base}/v1/users/{user.id}")}
 
 
@@ -146,7 +146,7 @@ def user_in_list(user: User, base: str) -> dict[str, Any]:
 
 
 def session_record(user: User, leg: Leg, api_key: str) -> dict[str, Any]:
-    """Return the session of *user* on *leg*."""
+    """Return a session in the format of API responses: that of *user* on *leg*."""
     return {
         "id": f"SES-{derived('session', leg.uuid)}",
         "_embedded": {"user": {"id": user.id, "name": user.name}, "api_key": api_key},

@@ -1,7 +1,7 @@
-"""Readers of request bodies of the Conversation and Users APIs.
+"""Readers for request bodies in the Conversation and Users APIs.
 
 Each reader checks the whole body first, and raises :class:`~voicectl.sandbox.parsing.fields.Invalid` if the body
-breaks the rules.
+is invalid.
 
 Source: Conversation API reference, the section on each operation.
 """
@@ -33,11 +33,11 @@ _RESERVED = "USR-"
 _MESSAGE = re.compile(r"message(:[a-z]+)?|custom:[\w\-:]+", re.ASCII)
 
 _FORMATS = {"mp3": Format.MP3, "wav": Format.WAV, "vorbis": Format.OGG}
-"""The formats of a recording, by their names in the Conversation API."""
+"""The audio formats for recordings, by their names in the Conversation API."""
 
 
 class AudioEvent(StrEnum):
-    """The types of events that have an effect when they are posted."""
+    """The types of events that affect the audio of a call when they are posted."""
 
     PLAY = "audio:play"
     STOP_PLAY = "audio:play:stop"
@@ -59,7 +59,7 @@ class NewMember:
     Attributes:
         user: The id or the name of the user.
         given: The fields ``channel``, ``media`` and ``knocking_id``, if they were given.
-        inviting: The id of the inviting member, from ``member_id_inviting`` or ``from``; or None.
+        inviting: The id of the inviting member, from ``member_id_inviting`` or ``from``, or None if neither is given.
     """
 
     state: MemberState
@@ -88,7 +88,7 @@ class PostedEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingChange:
-    """The body of ``PUT /v1/conversations/{id}/record``. The ``order`` is None if the recording is to stop."""
+    """The body of ``PUT /v1/conversations/{id}/record``. ``order`` is None to stop the recording."""
 
     order: Record | None
     retention_days: int
@@ -98,7 +98,7 @@ def read_conversation(body: object) -> tuple[str | None, dict[str, Any]]:
     """Read the body of a ``POST`` or ``PUT`` request for a conversation.
 
     Returns:
-        The name or None, and the settings as they were given.
+        The name, or None if it was not given, and the settings as they were given.
     """
     with Fields({} if body is None else body) as fields:
         name = _name(fields)
@@ -162,7 +162,7 @@ def read_user(body: object) -> tuple[str | None, dict[str, Any]]:
     """Read the body of a ``POST`` or ``PATCH`` request for a user.
 
     Returns:
-        The name or None, and the details as they were given.
+        The name, or None if it was not given, and the details as they were given.
     """
     with Fields({} if body is None else body) as fields:
         name = _name(fields)
@@ -200,7 +200,7 @@ def read_recording_change(body: object) -> RecordingChange:
 
 
 def read_record(fields: Fields) -> Record:
-    """Read the settings of a recording, as the Conversation API names them, and note errors in *fields*."""
+    """Read a recording's settings, under their names in the Conversation API, and note errors in *fields*."""
     split = fields.choice("split", SPLITS)
     return Record(
         format=_FORMATS[fields.choice("format", _FORMATS) or "mp3"],
@@ -214,17 +214,17 @@ def read_record(fields: Fields) -> Record:
 
 
 def is_message(type_: str) -> bool:
-    """Return True if *type_* is a type of the application's own events, which the application can delete."""
+    """Return True if *type_* is a type of message or custom event, which the application can delete."""
     return _MESSAGE.fullmatch(type_) is not None
 
 
 def is_user_name(name: str) -> bool:
-    """Return True if *name* is allowed for a user. Names that look like ids in paths are not allowed."""
+    """Return True if a user can have this name, because it cannot be mistaken for an id in a URL path."""
     return name != "me" and not name.startswith(_RESERVED)
 
 
 def _name(fields: Fields) -> str | None:
-    """Read ``name``, and check ``display_name`` and ``image_url``."""
+    """Return ``name``, or None if it is absent. Also check ``display_name`` and ``image_url``."""
     name = _text(fields, "name", LONGEST_NAME)
     _text(fields, "display_name", LONGEST_DISPLAY_NAME)
     _text(fields, "image_url", LONGEST_URL)
@@ -232,7 +232,7 @@ def _name(fields: Fields) -> str | None:
 
 
 def _text(fields: Fields, name: str, longest: int) -> str | None:
-    """Read a text that is not empty and has at most *longest* characters."""
+    """Read a string that must not be empty or have more than *longest* characters."""
     text = fields.text(name, required=name in fields.raw)
     if text is not None and len(text) > longest:
         fields.refuse(name, f"Must be at most {longest} characters long")

@@ -1,6 +1,6 @@
-"""Readers of the queries of lists. They ignore unknown parameters.
+"""Readers for the query parameters of list requests. Unknown parameters are ignored.
 
-Each reader raises :class:`~voicectl.sandbox.parsing.fields.Invalid` if the query breaks the rules.
+Each reader raises :class:`~voicectl.sandbox.parsing.fields.Invalid` if the query is invalid.
 
 Source: Conversation API reference, the section on each list.
 """
@@ -25,8 +25,8 @@ class ConversationSearch:
     """The query of ``GET /v1/conversations`` or ``GET /v1/users/{id}/conversations``.
 
     Attributes:
-        date_start: The earliest creation time to find, in Unix seconds of the host clock; or None.
-        date_end: The time before which a conversation must have been created, in the same unit; or None.
+        date_start: The earliest creation time to find, in Unix seconds on the host clock, or None for no limit.
+        date_end: The end of the range of creation times, itself not included, in the same unit, or None for no limit.
         state: The required state of the user's member, or None for any state.
     """
 
@@ -38,7 +38,7 @@ class ConversationSearch:
     with_custom_data: bool = True
 
     def finds(self, log: ConversationLog) -> bool:
-        """Return True if the conversation was created between the two dates."""
+        """Return True if the conversation was created at or after ``date_start`` and before ``date_end``."""
         made_at = log.conversation.made_at
         return (self.date_start is None or made_at >= self.date_start) and (
             self.date_end is None or made_at < self.date_end
@@ -51,7 +51,7 @@ class EventSearch:
 
     Attributes:
         first: The number of the first event to return.
-        last: The number of the last event to return, or None to return all events from the first on.
+        last: The number of the last event to return, or None to return all events from ``first`` on.
         types: The types of events to return. Empty for all types.
         without_deleted: True to leave out deleted events.
     """
@@ -64,7 +64,7 @@ class EventSearch:
 
 
 def read_conversation_search(query: Mapping[str, str], *, of_user: bool = False) -> ConversationSearch:
-    """Read the query of a list of all conversations or, with *of_user*, of one user's conversations."""
+    """Read the query for a list of all conversations or, if *of_user* is True, of one user's conversations."""
     extra = ("state", "order_by", "include_custom_data") if of_user else ()
     with Fields(dict(query)) as fields:
         return ConversationSearch(
@@ -78,7 +78,7 @@ def read_conversation_search(query: Mapping[str, str], *, of_user: bool = False)
 
 
 def read_list(query: Mapping[str, str], *known: str) -> Window:
-    """Read the query of any other list, which has the parameters *known* in addition to the usual ones."""
+    """Read the query for any other list. *known* are its parameters besides those for pages and order."""
     with Fields(dict(query)) as fields:
         return read_window(fields, query, *known)
 

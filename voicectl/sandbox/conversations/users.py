@@ -1,6 +1,6 @@
 """App users, the identities with which Client SDKs sign in.
 
-The name of a user is unique in its application and region.
+User names are unique within one application and region.
 
 Source: Conversation API reference, "users and sessions".
 """
@@ -18,11 +18,11 @@ from voicectl.sandbox.problems import refused
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class User:
-    """An app user, which only :class:`Users` changes.
+    """An app user. Only :class:`Users` changes the fields.
 
     Attributes:
         id: The id of the user, ``USR-...``.
-        number: The place of the user in the order of creation, from 1.
+        number: The position of the user in the order of creation, counted from 1.
         details: The fields ``display_name``, ``image_url``, ``properties`` and ``channels``, if they were given.
     """
 
@@ -38,10 +38,10 @@ class Users:
     """The app users of all applications.
 
     Args:
-        seed: The seed of the ids. The same seed and the same requests give the same ids.
+        seed: The seed for the ids. The same seed and the same requests give the same ids.
 
     Attributes:
-        by_id: The users by id, oldest first.
+        by_id: All users by id, oldest first.
     """
 
     def __init__(self, seed: str) -> None:
@@ -54,21 +54,21 @@ class Users:
         return iter(self.by_id.values())
 
     def knows(self, name: str, application_id: str, region: str) -> bool:
-        """Return True if there is a user with the given name. Such a user can answer calls."""
+        """Return True if there is a user with this name, who can therefore answer calls."""
         return (application_id, region, name) in self._by_name
 
     def find(self, reference: str, application_id: str, region: str) -> User | None:
-        """Return the user whose id or name is *reference*, in the given application and region, or None."""
+        """Return the user with this id or name in the application and region, or None if there is no such user."""
         user = self.by_id.get(reference)
         if user is not None and (user.application_id, user.region) == (application_id, region):
             return user
         return self._by_name.get((application_id, region, reference))
 
     def add(self, name: str | None, details: dict[str, Any], *, application_id: str, region: str) -> User:
-        """Create a user and return it. If *name* is None, a name is generated: ``NAM-...``.
+        """Create and return a user. If *name* is None, a name such as ``NAM-...`` is generated.
 
         Raises:
-            Problem: Another user already has the name. Nothing was changed.
+            Problem: Another user already has this name. Nothing was changed.
         """
         name = name or f"NAM-{self._new_uuid()}"
         self._require_free(name, application_id, region)
@@ -85,10 +85,10 @@ class Users:
         return user
 
     def change(self, user: User, name: str | None, details: dict[str, Any]) -> None:
-        """Change the name of *user*, unless *name* is None, and the given *details*.
+        """Change the given *details* of *user*, and the user's name unless *name* is None.
 
         Raises:
-            Problem: Another user already has the name. Nothing was changed.
+            Problem: Another user already has this name. Nothing was changed.
         """
         if name is not None and name != user.name:
             self._require_free(name, user.application_id, user.region)
@@ -98,7 +98,7 @@ class Users:
         user.details |= details
 
     def remove(self, user: User) -> None:
-        """Remove *user*, who answers no calls from then on."""
+        """Remove *user*, who can then no longer answer calls."""
         del self.by_id[user.id]
         del self._by_name[user.application_id, user.region, user.name]
 

@@ -1,1 +1,1 @@
-"""The telephony of the sandbox: legs, conversations and flows. It uses no HTTP, no files and no clock of its own."""
+"""The sandbox's telephony: legs, conversations and flows. It has no HTTP, no files and no clock of its own."""

@@ -1,4 +1,4 @@
-"""The classes of NCCO actions, and the orders that make calls.
+"""Classes for NCCO actions, and for the orders that start calls.
 
 Source: NCCO reference.
 """
@@ -14,7 +14,7 @@ from voicectl.sandbox.telephony.detection import Detection
 from voicectl.sandbox.telephony.sounds import Prompt
 
 RINGING_TIMER = 60
-"""How long a call rings by default, in seconds."""
+"""How long a call rings by default before it times out, in seconds."""
 
 LENGTH_TIMER = 7200
 """The default maximum duration of a call, counted from its answer, in seconds."""
@@ -25,7 +25,7 @@ LONGEST_RECORDING = 7200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Webhook:
-    """A URL that serves NCCOs or receives events."""
+    """A URL that serves NCCOs or receives events, and the HTTP method of the requests to it."""
 
     url: str
     method: str = "GET"
@@ -36,7 +36,7 @@ class Play:
     """The ``talk`` or ``stream`` action: play a prompt.
 
     Attributes:
-        barge_in: ``bargeIn``. True if a key or speech stops the prompt and counts for the next ``input``.
+        barge_in: True if a key or speech stops the prompt and counts for the next ``input`` action (``bargeIn``).
     """
 
     prompt: Prompt
@@ -45,10 +45,10 @@ class Play:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transcription:
-    """The ``transcription`` option of a recording.
+    """The ``transcription`` option for a recording.
 
     Attributes:
-        events: The webhook of the ``transcribed`` event, or None for the webhook of the ``record`` event.
+        events: The webhook for the ``transcribed`` event, or None to use the webhook for the ``record`` event.
     """
 
     language: str = "en-US"
@@ -57,7 +57,7 @@ class Transcription:
 
 
 class Format(StrEnum):
-    """The audio formats of a recording."""
+    """The audio formats for recordings."""
 
     MP3 = "mp3"
     WAV = "wav"
@@ -66,17 +66,17 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """The ``record`` action, or ``record: true`` of the ``conversation`` action.
+    """The ``record`` action, or ``record: true`` in the ``conversation`` action.
 
     Attributes:
-        is_split: True to record the parties on separate channels. With two channels, the left one holds the caller,
-            and the right one holds what the caller hears.
-        channels: The number of channels: 1, or 2 or more if the recording is split. All parties that have no channel
-            of their own share the last one.
-        end_on_silence: How many seconds of silence end the recording. None if silence does not end it.
+        is_split: True to record the parties on separate channels. With two channels, the caller is on the left
+            channel, and everything that the caller hears is on the right channel.
+        channels: The number of channels: at least 2 if the recording is split, or else 1. All parties that have no
+            channel of their own share the last channel.
+        end_on_silence: How many seconds of silence end the recording, or None if silence does not end the recording.
         end_on_key: The key that ends the recording, or None if no key does.
-        time_out: The maximum duration, in seconds.
-        events: The webhook of the ``record`` event, or None for the webhook of the leg's events.
+        time_out: The maximum duration of the recording, in seconds.
+        events: The webhook for the ``record`` event, or None to use the webhook for the leg's events.
     """
 
     format: Format = Format.MP3
@@ -91,7 +91,7 @@ class Record:
 
     @property
     def is_synchronous(self) -> bool:
-        """True if the flow waits for the recording to end. A time-out alone does not make the flow wait."""
+        """True if the flow waits for the recording to end, as it does if silence or a key ends the recording."""
         return self.end_on_silence is not None or self.end_on_key is not None
 
 
@@ -100,11 +100,11 @@ class Join:
     """The ``conversation`` action: join a room and stay there.
 
     Attributes:
-        starts: ``startOnEnter``. True if the conversation starts when this leg enters.
-        ends: ``endOnExit``. True if the conversation ends for all legs when this leg leaves.
-        mute: True to mute the leg as it enters. False does not unmute a muted leg.
-        can_hear: The legs that this leg hears, or None for all legs.
-        can_speak: The legs that hear this leg, or None for all legs.
+        starts: True if the conversation starts when this leg enters (``startOnEnter``).
+        ends: True if the conversation ends for all legs when this leg leaves (``endOnExit``).
+        mute: True to mute the leg when it enters. False does not unmute a leg that is already muted.
+        can_hear: The UUIDs of the legs that this leg hears, or None for all legs.
+        can_speak: The UUIDs of the legs that hear this leg, or None for all legs.
         music: The URL of the music to play until the conversation starts, or None for no music.
         record: The settings for recording the room, or None for no recording.
     """
@@ -121,19 +121,19 @@ class Join:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A call that is requested by ``POST /v1/calls``, by ``connect``, or by a party that calls in.
+    """A request for a call, made by ``POST /v1/calls``, by a ``connect`` action, or by a party that calls in.
 
     Attributes:
         to: The callee, in the format of call records. A WebSocket also has ``headers``, ``content-type`` and
             ``authorization``.
-        from_: The caller, in the format of call records. Empty for a number of the account.
+        from_: The caller, in the format of call records. Empty to use the account's own number.
         flow: The flow to run when the call is answered. None for the callee of a ``connect``, and for a call whose
             NCCO comes from the application's ``answer_url``.
-        detection: The machine detection of a call to a phone, or None for no detection.
-        events: The webhook of ``event_url`` and ``event_method``, or None for the application's webhook.
-        is_synchronous: True if the reply to the event of a failed ``connect`` may carry another NCCO for the caller.
-        on_answer: The webhook of an NCCO that the callee of a ``connect`` hears alone before it joins its caller.
-        sip_headers: The ``SipHeader_X-...`` parameters of the answer webhook, for a party that calls in.
+        detection: The settings for machine detection, which applies only to phones, or None for no detection.
+        events: The webhook from ``event_url`` and ``event_method``, or None to use the application's webhook.
+        is_synchronous: True if an event about a failed ``connect`` may be answered with another NCCO for the caller.
+        on_answer: The webhook for the NCCO that the callee of a ``connect`` runs, alone, before it joins its caller.
+        sip_headers: The ``SipHeader_X-...`` parameters for the answer webhook, if a party calls in.
     """
 
     to: dict[str, Any]
@@ -151,12 +151,12 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dial:
-    """The ``connect`` action: call a party into the leg's own conversation.
+    """The ``connect`` action: call a party, which joins the conversation of the leg that runs the action.
 
     Attributes:
-        order: The call, without its ``from_``. If ``events`` is None, the caller's webhook gets the call's events.
-        caller: The ``from`` number, or None for the account's own number.
-        ringback: The URL of the tone that the caller hears until the callee answers, or None for no tone.
+        order: The call to place, without ``from_``. If ``events`` is None, the caller's webhook receives the events.
+        caller: The number to call from, or None to use the account's own number.
+        ringback: The URL of the tone that the caller hears until the callee joins, or None for no tone.
     """
 
     order: Order
@@ -166,7 +166,7 @@ class Dial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DtmfTerms:
-    """The ``dtmf`` option of ``input``: the conditions that complete the digits.
+    """The ``dtmf`` option of the ``input`` action, which says when the digits are complete.
 
     Attributes:
         time_out: How long to wait for the first key, and for each key after that, in seconds.
@@ -179,11 +179,11 @@ class DtmfTerms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeechTerms:
-    """The ``speech`` option of ``input``.
+    """The ``speech`` option of the ``input`` action.
 
     Attributes:
-        uuid: The leg to listen to, or None for the leg that runs the flow.
-        end_on_silence: How many seconds of silence complete the speech.
+        uuid: The UUID of the leg to listen to, or None to listen to the leg that runs the flow.
+        end_on_silence: How many seconds of silence mark the end of the speech.
         start_timeout: How long to wait for speech to begin, in seconds.
         max_duration: The maximum duration of the speech, in seconds.
         save_audio: True to keep the speech as a recording.
@@ -203,10 +203,10 @@ class Input:
     """The ``input`` action: wait for keys, for speech, or for whichever comes first.
 
     Attributes:
-        dtmf: The conditions for keys, or None to ignore keys.
-        speech: The conditions for speech, or None to ignore speech.
-        is_asynchronous: True to report each key at once while the flow goes on.
-        events: The webhook of the ``input`` event, or None for the webhook of the leg's events.
+        dtmf: The settings for keys, or None to ignore keys.
+        speech: The settings for speech, or None to ignore speech.
+        is_asynchronous: True to report each key as soon as it is pressed, while the flow goes on.
+        events: The webhook for the ``input`` event, or None to use the webhook for the leg's events.
     """
 
     dtmf: DtmfTerms | None = None
@@ -217,7 +217,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notify:
-    """The ``notify`` action: send the NCCO's payload to a webhook. The reply may carry another NCCO."""
+    """The ``notify`` action: send a payload to a webhook. The reply may carry another NCCO."""
 
     payload: dict[str, Any]
     events: Webhook
@@ -225,20 +225,20 @@ class Notify:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """The ``wait`` action: pause for *seconds*, which the reader of the NCCO has limited to 0.1 to 7200."""
+    """The ``wait`` action: pause for *seconds*, which the NCCO parser limits to the range 0.1 to 7200."""
 
     seconds: float = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoveAll:
-    """The ``transfer`` action: move all legs of the conversation to another existing conversation.
+    """The ``transfer`` action: move all legs in the conversation to another existing conversation.
 
     Attributes:
         conversation_uuid: The id of the other conversation, ``CON-...``.
-        mute: True to mute the legs as they enter. False does not unmute muted legs.
-        can_hear: The legs that the moved legs hear, or None for all legs.
-        can_speak: The legs that hear the moved legs, or None for all legs.
+        mute: True to mute the legs when they enter. False does not unmute legs that are already muted.
+        can_hear: The UUIDs of the legs that the moved legs hear, or None for all legs.
+        can_speak: The UUIDs of the legs that hear the moved legs, or None for all legs.
     """
 
     conversation_uuid: str
@@ -254,4 +254,4 @@ Actions = tuple[Action, ...]
 Flow = Actions | Webhook
 
 OnReply = Callable[[Actions | None], None]
-"""A function that receives the NCCO from the reply to an event, or None if the reply has none."""
+"""A function to call with the NCCO from the reply to an event, or with None if the reply has no NCCO."""

@@ -1,4 +1,4 @@
-"""The timers of the call clock, which run in order of time."""
+"""Timers on the call clock, which run in chronological order."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from dataclasses import dataclass
 
 @dataclass(slots=True, eq=False)
 class Timer:
-    """A function to call at a moment of the call clock, unless the timer is cancelled before."""
+    """A function to call at a certain moment on the call clock, unless the timer is cancelled first."""
 
     do: Callable[[], object] | None
 
     def cancel(self) -> None:
-        """Cancel the timer. This has no effect if the timer has run or was cancelled before."""
+        """Cancel the timer. This has no effect if the timer has already run or been cancelled."""
         self.do = None
 
 
 class Agenda:
-    """The pending timers, in order of time.
+    """The pending timers, in chronological order.
 
-    Moments are whole milliseconds since 1970, so that sums of moments stay exact.
+    Moments are whole numbers of milliseconds since 1970, so that calculations with them are exact.
 
     Attributes:
-        now: The moment up to which all timers have run or, while a timer runs, the moment of that timer.
+        now: The present moment. While a timer runs, this is the moment for which the timer was set.
     """
 
     def __init__(self, now: int) -> None:
@@ -34,20 +34,20 @@ class Agenda:
         self._count = itertools.count()
 
     def after(self, seconds: float, do: Callable[[], object]) -> Timer:
-        """Call *do* after *seconds* (0 or more); timers of the same moment run in the order they were set."""
+        """Return a new timer that calls *do* after *seconds* (0 or more). Simultaneous timers run oldest first."""
         timer = Timer(do)
         heapq.heappush(self._heap, (self.now + round(seconds * 1000), next(self._count), timer))
         return timer
 
     @property
     def next_due(self) -> int | None:
-        """The moment of the next timer, or None if no timer is set."""
+        """The moment of the next timer, in milliseconds since 1970, or None if no timer is set."""
         while self._heap and self._heap[0][2].do is None:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
     def run(self, until: int) -> None:
-        """Run all timers that are due by *until*, each at its own moment, including timers that are set meanwhile."""
+        """Move the clock to *until*, and run all timers due by then in order, including those set meanwhile."""
         while (due := self.next_due) is not None and due <= until:
             do = heapq.heappop(self._heap)[2].do
             self.now = max(self.now, due)

@@ -1,18 +1,18 @@
-"""The parts that the whole exchange shares: the agenda, the ids, the records, and the effects to be performed."""
+"""The parts that the whole exchange shares: the agenda, the ids, the records, and the effects to perform."""
 
 # The exchange is pure. It opens no socket and reads no file or clock. Tests can therefore drive it by hand, and the
 # same input always gives the same result.
 #
-# Input: the operations of the exchange (an API request, an act of an outside party, the reply of a webhook) and
+# Input: the operations of the exchange (an API request, an action by an outside party, a webhook's reply) and
 # run(until). Only run() moves the call clock. Each operation happens at the present moment of that clock.
 #
-# Time: everything that happens later is a timer in the agenda. Timers run in order of their moments, and timers of
-# the same moment run in the order in which they were set. Each timer runs at its own moment however far run() goes,
-# so one run of an hour equals 3,600 runs of a second. Moments are whole milliseconds, because with sums of floats
-# the order would depend on the size of the steps. A leg's timers end with the leg (schedule()). Timers that must
-# outlive a leg are set on the agenda itself.
+# Time: everything that happens later is a timer in the agenda. Timers run in chronological order, and timers due at
+# the same moment run in the order in which they were set. Each timer runs at its own moment, however far run() goes,
+# so one run of an hour equals 3,600 runs of a second. Moments are whole milliseconds, because sums of floats are not
+# exact, and the order of timers would depend on the size of the steps. A leg's timers are cancelled when the leg ends
+# (schedule()). Timers that must outlive a leg are set on the agenda itself.
 #
-# Output: effects, which emit() appends in the order in which they happen, and which collect() takes away. The
+# Output: effects, which emit() adds in the order in which they happen, and which collect() returns and removes. The
 # performer carries the effects out: it sends events, fetches NCCOs, writes files and opens WebSockets. The outcome
 # of a slow effect comes back later, as another operation.
 #
@@ -40,18 +40,18 @@ from voicectl.sandbox.telephony.state import Conversation, Leg
 
 
 class Base:
-    """The records, the call clock, and the effects that are not performed yet.
+    """The records, the call clock, and the effects that have not been performed yet.
 
     Args:
-        seed: The seed of the ids. The same seed and the same operations give the same ids.
-        now: The present moment of the call clock, in milliseconds since 1970.
-        host_time: Returns the time of the host clock in Unix seconds, which is kept with each new record.
+        seed: The seed for the ids. The same seed and the same operations give the same ids.
+        now: The present moment on the call clock, in milliseconds since 1970.
+        host_time: Returns the host clock's time in Unix seconds. This time is stored with each new record.
 
     Attributes:
-        legs: All legs by UUID, in the order of their creation. Legs are never removed.
-        live: The legs that have not ended.
-        conversations: The conversations that exist, by UUID.
-        agenda: The timers.
+        legs: All legs by UUID, in order of creation. Legs are never removed.
+        live: The legs that have not ended, by UUID.
+        conversations: All existing conversations, by UUID.
+        agenda: The pending timers.
     """
 
     def __init__(self, *, seed: str, now: int, host_time: Callable[[], float]) -> None:
@@ -66,7 +66,7 @@ class Base:
 
     @property
     def now(self) -> int:
-        """The present moment of the call clock, in milliseconds since 1970."""
+        """The present moment on the call clock, in milliseconds since 1970."""
         return self.agenda.now
 
     def new_uuid(self) -> str:
@@ -74,17 +74,17 @@ class Base:
         return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
 
     def schedule(self, leg: Leg, seconds: float, do: Callable[[], object]) -> Timer:
-        """Call *do* after *seconds*, unless *leg* has ended by then, and return the timer."""
+        """Set a timer that calls *do* after *seconds*, unless *leg* ends first, and return the timer."""
         timer = self.agenda.after(seconds, do)
         leg.timers.append(timer)
         return timer
 
     def emit(self, effect: Effect) -> None:
-        """Add *effect* to the effects that are to be performed."""
+        """Add *effect* to the effects to perform."""
         self._effects.append(effect)
 
     def collect(self) -> list[Effect]:
-        """Return the effects since the last call of this method, in order."""
+        """Return the effects that were added since the last call to this method, in order."""
         effects, self._effects = self._effects, []
         return effects
 
@@ -102,7 +102,7 @@ class Base:
             leg: The leg that the event is about.
             kind: The kind of event, for the log.
             fields: The body of the event.
-            webhook: The webhook to use, or None for the webhook of the leg's events.
+            webhook: The webhook to use, or None to use the webhook for the leg's events.
             on_reply: Called with the NCCO from the reply, or with None if the reply has none. Leave this out if the
                 reply cannot carry an NCCO.
         """
@@ -122,18 +122,18 @@ class Base:
     def replied(self, event: Event, actions: Actions | None) -> None:
         """Call the function that waits for the reply to *event*.
 
-        *actions* is the NCCO from the reply, or None if the reply has no NCCO. An empty NCCO counts as none.
+        *actions* is the NCCO from the reply, or None if the reply has no NCCO. An empty NCCO is treated as no NCCO.
         """
         _, on_reply = self._waiting.pop(id(event))
         on_reply(actions)
 
     def send_error(self, uuid: str, reason: str) -> None:
-        """Send an ``error`` event for the leg *uuid*, whose flow cannot go on as written."""
+        """Send an ``error`` event for the leg with the given UUID, because its flow cannot go on as written."""
         leg = self.legs[uuid]
         self.send_event(leg, Kind.ERROR, events.error(leg, self.now, reason))
 
     def note(self, conversation: Conversation, type_: str, leg: Leg | None, **body: Any) -> None:
-        """Record an event of *conversation* that was caused by *leg*, or by the platform if *leg* is None."""
+        """Record an event in *conversation*, caused by *leg* or, if *leg* is None, by the platform."""
         self.emit(
             Note(
                 at=self.now,
@@ -146,5 +146,5 @@ class Base:
         )
 
     def remark(self, leg: Leg, reason: str) -> None:
-        """Log why the flow of *leg* did not run as written."""
+        """Log *reason*, which explains why the flow of *leg* did not run as written."""
         self.emit(Remark(at=self.now, uuid=leg.uuid, reason=reason))

@@ -1,6 +1,6 @@
 """The life of a leg: its creation, ringing, answer, flow and end.
 
-The :mod:`~voicectl.sandbox.telephony.exchange` accepts the requests, and call control does what follows from them.
+The :mod:`~voicectl.sandbox.telephony.exchange` accepts the requests, and this module carries them out.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from voicectl.voice.call import FINAL, NEXT, CallStatus
 from voicectl.voice.endpoint import label
 
 MAY_BRING_FALLBACK = FINAL - {CallStatus.COMPLETED, CallStatus.CANCELLED}
-"""The final statuses of a synchronous ``connect`` for which the reply to the event may carry another NCCO."""
+"""The final statuses after which the reply to the event of a synchronous ``connect`` may carry another NCCO."""
 
 _REASON = {
     CallStatus.COMPLETED: "ok",
@@ -38,21 +38,21 @@ _REASON = {
 }
 
 INBOUND_ANSWERED_AFTER = 1.0
-"""How long an inbound call rings before the platform answers it, in seconds."""
+"""How long an inbound call rings, at least, before the platform answers it, in seconds."""
 
 
 class IllegalMove(Exception):
-    """The new status may not follow the present status. Nothing was changed."""
+    """A leg's new status cannot follow its present status. Nothing was changed."""
 
 
 class CallControl:
-    """The control of all legs, from their creation to their end.
+    """Controls all legs, from their creation to their end.
 
     Args:
         base: The records and the call clock.
         media: The sounds.
         rooms: The conversations.
-        number: The account's own number, the default caller.
+        number: The account's own number, which is the default caller.
         may_dial: Called before each ``connect`` dials. Returns False if the rate limit is exceeded.
         knows_user: Takes a user name, an application id and a region. Returns True if there is such an app user.
     """
@@ -77,7 +77,7 @@ class CallControl:
     def place(self, order: Order, conversation: Conversation, *, dialled_by: FlowRun | None = None) -> Leg:
         """Place the outbound call that *order* describes, and return its leg.
 
-        The party then rings or declines. If the party is a WebSocket, a connection to it is opened.
+        The call then rings or is refused. If the party is a WebSocket, a connection to the WebSocket is opened.
         """
         leg = self._new_leg(order, conversation, Direction.OUTBOUND)
         leg.flow.pending, leg.flow.dialled_by = order.flow, dialled_by
@@ -95,7 +95,7 @@ class CallControl:
         return leg
 
     def receive(self, order: Order, conversation: Conversation) -> Leg:
-        """Receive the inbound call of *order*, which rings at once, and return its leg."""
+        """Receive the inbound call that *order* describes, let it ring immediately, and return its leg."""
         leg = self._new_leg(order, conversation, Direction.INBOUND)
         self._set_status(leg, CallStatus.RINGING)
         if order.flow is None or isinstance(order.flow, Webhook):
@@ -105,10 +105,10 @@ class CallControl:
         return leg
 
     def dial(self, caller: Leg, dial: Dial, run: FlowRun) -> Leg | None:
-        """Call a party into the conversation of *caller*, for *run*.
+        """Place the call that *dial* describes, in the conversation of *caller*, for *run*.
 
         Returns:
-            The leg of the party, or None if the rate limit is exceeded.
+            The leg of the called party, or None if the rate limit is exceeded.
         """
         if not self._may_dial():
             self._base.send_error(caller.uuid, "connect: over the limit of new calls per second")
@@ -120,7 +120,7 @@ class CallControl:
         return self.place(order, caller.conversation, dialled_by=run)
 
     def fetch(self, leg: Leg, webhook: Webhook | None, purpose: Purpose) -> None:
-        """Ask *webhook* for an NCCO for *leg*. If *webhook* is None, ask the application's ``answer_url``."""
+        """Request an NCCO for *leg* from *webhook* or, if that is None, from the application's ``answer_url``."""
         leg.flow.pending = None
         leg.flow.awaiting = Fetch(
             at=self._base.now,
@@ -134,7 +134,7 @@ class CallControl:
         self._base.emit(leg.flow.awaiting)
 
     def fetched(self, fetch: Fetch) -> Leg | None:
-        """Return the leg that *fetch* is for, or None if the leg has ended or was given another NCCO since."""
+        """Complete *fetch* and return its leg, or None if the leg has since ended or been given another NCCO."""
         leg = self._base.live.get(fetch.uuid)
         if leg is None or leg.flow.awaiting is not fetch:
             return None
@@ -142,7 +142,7 @@ class CallControl:
         return leg
 
     def answer(self, leg: Leg) -> None:
-        """Answer the outbound *leg*, whose party picks up."""
+        """Answer the outbound *leg*, because its party picks up."""
         leg.cancel_timers()
         self._set_answered(leg)
         detection = leg.detection
@@ -156,15 +156,15 @@ class CallControl:
             self._begin_pending(leg)
 
     def pick_up_for(self, leg: Leg) -> None:
-        """Answer *leg* if it is inbound and still rings.
+        """Answer *leg* if it is inbound and still ringing.
 
-        This is called when the flow of *leg* has reached an action that needs an answered call.
+        A flow calls this method when it reaches an action that needs an answered call.
         """
         if leg.direction is Direction.INBOUND and leg.status is CallStatus.RINGING:
             self._set_answered(leg)
 
     def begin(self, leg: Leg, actions: Actions) -> None:
-        """Run *actions* on *leg*. An inbound leg runs them after its ringing time."""
+        """Run *actions* on *leg*: immediately if *leg* is outbound, or after its ringing time if it is inbound."""
         if leg.direction is Direction.INBOUND:
             rung = (self._base.now - leg.created) / 1000
             self._base.schedule(leg, max(0, INBOUND_ANSWERED_AFTER - rung), partial(self._run, leg, actions))
@@ -174,7 +174,7 @@ class CallControl:
     def run_instead(self, leg: Leg, actions: Actions) -> None:
         """Replace the NCCO of *leg* with *actions*.
 
-        The leg leaves its conversation, and any ``connect`` between it and another leg ends.
+        The leg leaves its conversation, and any ``connect`` between this leg and another leg ends.
         """
         leg.flow.pending = leg.flow.awaiting = None
         leg.flow.abandon()
@@ -184,18 +184,18 @@ class CallControl:
         self._run(leg, actions)
 
     def whisper(self, leg: Leg, actions: Actions) -> None:
-        """Run *actions* for the callee of a ``connect`` alone, before the callee joins its caller."""
+        """Run *actions* on *leg*, the callee of a ``connect``, before it joins its caller."""
         self._start(leg, actions, partial(self.join_caller, leg))
 
     def join_caller(self, leg: Leg) -> None:
-        """Join the callee of a ``connect`` to its caller."""
+        """Join *leg*, the callee of a ``connect``, to its caller."""
         leg.flow.run = None
         self._rooms.admit(leg)
         if leg.flow.dialled_by is not None:
             leg.flow.dialled_by.callee_joined()
 
     def finish(self, leg: Leg) -> None:
-        """End *leg* from the platform's side, as ``cancelled`` before the answer and as ``completed`` after it."""
+        """End *leg* on the platform's behalf, as ``completed`` if it was answered, or else as ``cancelled``."""
         if leg.is_up:
             self.end(leg, CallStatus.COMPLETED, disconnected_by="platform", sip_code=200)
         else:
@@ -210,7 +210,7 @@ class CallControl:
         self.end(leg, CallStatus.COMPLETED, disconnected_by="user", sip_code=200)
 
     def end(self, leg: Leg, status: CallStatus, **why: Any) -> None:
-        """End *leg* with *status*, and stop everything that the leg is doing."""
+        """End *leg* with *status*, and stop everything that is running on the leg."""
         on_reply = None
         if leg.order.is_synchronous and status in MAY_BRING_FALLBACK:
             on_reply = leg.flow.leave_caller_waiting()
@@ -251,7 +251,7 @@ class CallControl:
 
     def _ring(self, leg: Leg) -> None:
         self._set_status(leg, CallStatus.RINGING)
-        # This timer is set before that of the answer, so that the time-out comes first if both are due together.
+        # This timer is set before the answer's timer, so that the time-out comes first if both are due together.
         self._base.schedule(leg, leg.order.ringing_timer, partial(self.end, leg, CallStatus.TIMEOUT))
         if leg.far_end.refusal is not None:
             self._refuse_in(leg, leg.far_end.refusal)
@@ -278,7 +278,7 @@ class CallControl:
     def _report_detection(
         self, leg: Leg, detection: Detection, event: DetectionEvent, *, starts_flow: bool
     ) -> None:
-        """Report a result of machine detection. The flow may wait for the reply."""
+        """Report a result of machine detection. With *starts_flow*, the leg's flow begins after the reply."""
         is_advanced = detection.mode is not None
         if event.status == CallStatus.MACHINE:
             leg.status = CallStatus.MACHINE
@@ -291,9 +291,9 @@ class CallControl:
             self.finish(leg)
 
     def _run_if_given(self, leg: Leg, actions: Actions | None, *, starts_flow: bool) -> None:
-        """Run the NCCO of a reply in place of the present NCCO, in the same conversation.
+        """Run the NCCO from a reply in place of the present NCCO, in the same conversation.
 
-        If the reply has no NCCO and *starts_flow* is set, begin the flow that waits for the reply.
+        If the reply has no NCCO and *starts_flow* is true, begin the flow that is waiting for the reply.
         """
         if not leg.is_up:
             return
@@ -348,5 +348,5 @@ class CallControl:
 
 
 def _kind(leg: Leg) -> str:
-    """Return ``rtc`` or ``sip``, the prefix of the conversation events about the connection of *leg*."""
+    """Return ``rtc`` or ``sip``, the prefix of the event types that concern the connection of *leg*."""
     return "rtc" if leg.to["type"] == "app" else "sip"

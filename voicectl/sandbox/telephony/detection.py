@@ -1,4 +1,4 @@
-"""Machine detection: the events that report a person or a machine, and when these events happen.
+"""Machine detection: the events that report a person or a machine, and when those events happen.
 
 Source: Voice API reference, "machine detection" (standard and advanced).
 """
@@ -16,7 +16,7 @@ BEEP_TIMEOUT = 45
 
 
 class Behavior(StrEnum):
-    """The action to take when a machine answers."""
+    """What to do when a machine answers."""
 
     CONTINUE = "continue"
     HANGUP = "hangup"
@@ -32,10 +32,10 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectionEvent:
-    """An event of machine detection.
+    """A machine detection event.
 
     Attributes:
-        after: How long after the answer the event happens, in seconds.
+        after: The time from the answer to the event, in seconds.
         status: ``human`` or ``machine``.
         sub_state: ``beep_start``, ``beep_timeout`` or None.
     """
@@ -47,10 +47,10 @@ class DetectionEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detection:
-    """The machine detection that a call requests.
+    """The settings for machine detection that a call requests.
 
     Attributes:
-        behavior: ``hangup`` to end the call at the first machine event, or ``continue`` to go on.
+        behavior: ``hangup`` to end the call at the first machine event, or ``continue`` to let the call go on.
         mode: The mode of advanced detection, or None for standard detection.
         beep_timeout: How long to wait for the beep after a machine is detected, in seconds.
     """
@@ -65,7 +65,7 @@ class Detection:
         return self.mode in (Mode.DETECT, Mode.DETECT_BEEP)
 
     def expected_events(self, far_end: FarEnd) -> list[DetectionEvent]:
-        """Return the detection events of a call that *far_end* answers, in order. There is always at least one."""
+        """Return the detection events, at least one, for a call that *far_end* answers, in order."""
         if not far_end.is_machine:
             return [DetectionEvent(after=HUMAN_AFTER, status="human")]
         verdict = DetectionEvent(after=MACHINE_AFTER, status="machine")

@@ -1,4 +1,4 @@
-"""Effects: actions that the exchange leaves to others, because it uses no files or sockets itself.
+"""Effects: work that the exchange leaves to its caller, because the exchange uses no files or sockets itself.
 
 ``Exchange.collect`` returns the effects in the order in which they must be performed.
 """
@@ -15,7 +15,7 @@ from voicectl.sandbox.telephony.sounds import Heard
 
 
 class Purpose(StrEnum):
-    """The purpose of a request for an NCCO."""
+    """The purposes of requests for NCCOs."""
 
     ANSWER = "answer"
     ON_ANSWER = "onAnswer"
@@ -23,7 +23,7 @@ class Purpose(StrEnum):
 
 
 class Kind(StrEnum):
-    """The kinds of events, as the sandbox's log names them."""
+    """The kinds of webhook events, by their names in the sandbox's log."""
 
     STATUS = "status"
     TRANSFER = "transfer"
@@ -36,16 +36,16 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Send an event to a webhook.
+    """An instruction to send an event to a webhook.
 
     Attributes:
-        at: The moment of the effect, in milliseconds of the call clock.
-        uuid: The UUID of the leg that the event is about, even if *fields* do not contain it.
-        application_id: The application of the leg.
+        at: The moment of the effect on the call clock, in milliseconds since 1970.
+        uuid: The UUID of the leg that the event is about, even if *fields* does not contain this UUID.
+        application_id: The id of the leg's application.
         fields: The body of the event.
-        webhook: The webhook to use, or None for the application's ``event_url``.
-        may_bring_ncco: True if the flow waits for the reply. ``Exchange.replied`` must then be called, even if there
-            is no URL.
+        webhook: The webhook to use, or None to use the application's ``event_url``.
+        may_bring_ncco: True if the exchange waits for the reply. ``Exchange.replied`` must then be called, even if
+            there is no URL to send the event to.
     """
 
     at: int
@@ -59,13 +59,13 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Fetch:
-    """Ask a webhook for an NCCO, and pass the result to ``Exchange.resume`` or ``Exchange.give_up``.
+    """An instruction to request an NCCO, then call ``Exchange.resume`` or, after a failure, ``Exchange.give_up``.
 
     Attributes:
-        at: The moment of the effect, in milliseconds of the call clock.
-        region: The region of the leg, such as ``na-east``. The URL of this region is the request's ``region_url``.
-        webhook: The webhook to ask, or None for the application's ``answer_url``.
-        parameters: The parameters of the request except ``region_url``, such as ``to``, ``from``, ``uuid``,
+        at: The moment of the effect on the call clock, in milliseconds since 1970.
+        region: The region of the leg, such as ``na-east``. The request's ``region_url`` is the URL of this region.
+        webhook: The webhook to request the NCCO from, or None to use the application's ``answer_url``.
+        parameters: The request's parameters except ``region_url``, such as ``to``, ``from``, ``uuid``,
             ``conversation_uuid`` and ``endpoint_type``.
     """
 
@@ -80,7 +80,7 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remark:
-    """Log why a flow did not run as written."""
+    """An instruction to log why a flow did not run as written."""
 
     at: int
     uuid: str
@@ -89,16 +89,16 @@ class Remark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """Record an event of a conversation (Conversation API), and send it to the application's RTC webhook.
+    """An instruction to record a conversation event and to send it to the application's RTC webhook.
 
     Attributes:
-        at: The moment of the effect, in milliseconds of the call clock.
+        at: The moment of the effect on the call clock, in milliseconds since 1970.
         conversation_uuid: The id of the conversation, ``CON-...``. The conversation may have ended before this effect
             is performed.
         type: The type of the event, such as ``member:joined`` or ``audio:say:done``.
         uuid: The UUID of the leg whose member caused the event, or None if the platform caused it.
-        body: The part of the body that only the exchange knows, such as ids, texts, digits and reasons. The field
-            names are those of the platform.
+        body: The part of the event's body that only the exchange knows, such as ids, texts, digits and reasons. The
+            field names are those of the platform.
     """
 
     at: int
@@ -111,14 +111,14 @@ class Note:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaveRecording:
-    """Make the audio file of a recording that has ended, then call ``Media.recorded``."""
+    """An instruction to make the audio file of a recording that has ended, then call ``Media.recorded``."""
 
     recording: Recording
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Open:
-    """Connect to the WebSocket of the leg *uuid*, then call ``Exchange.socket_opened`` or ``socket_refused``."""
+    """An instruction to open a leg's WebSocket, then call ``Exchange.socket_opened`` or ``socket_refused``."""
 
     at: int
     uuid: str
@@ -126,14 +126,14 @@ class Open:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Close:
-    """Close the WebSocket of the leg *uuid*, because the leg has ended."""
+    """An instruction to close a leg's WebSocket, because the leg has ended."""
 
     uuid: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendSound:
-    """Begin to send *heard* to the WebSocket of the leg *uuid*. Keys are sent as messages."""
+    """An instruction to begin sending a sound to a leg's WebSocket. Keys are sent as messages."""
 
     uuid: str
     heard: Heard

@@ -1,4 +1,4 @@
-"""The fields of webhook events.
+"""Functions that return the JSON fields of webhook events.
 
 Source: webhook reference, "call status events" and "action events".
 """
@@ -19,7 +19,7 @@ RATE = Decimal("0.01270000")
 """The price of every call, in EUR per minute."""
 
 NETWORK = "23410"
-"""The mobile country and network code (MCCMNC) of every far end."""
+"""The mobile country code and network code (MCCMNC) of every outside party."""
 
 BAD_NCCO = "Syntax error in NCCO. Invalid value type or action."
 """The ``reason`` of the ``error`` event for an NCCO that cannot be run."""
@@ -35,18 +35,18 @@ def duration(leg: Leg) -> int:
 
 
 def price(seconds: int) -> str:
-    """Return the price of a call that lasted *seconds*, in EUR."""
+    """Return the price, in EUR, of a call that lasted *seconds*."""
     return f"{(RATE * seconds / 60).quantize(_PENNY):f}"  # str() would write 0E-8
 
 
 def parties(leg: Leg) -> dict[str, str]:
-    """Return ``from`` and ``to`` as plain text, in the format of webhooks."""
+    """Return the fields ``from`` and ``to`` of webhook events about *leg*, as plain text."""
     caller, callee = label(leg.from_), label(leg.to)
     return {"from": caller or "Unknown", "to": callee or "Unknown"}
 
 
 def answer(leg: Leg) -> dict[str, str]:
-    """Return the parameters of the answer webhook except ``region_url``, which only the sender knows."""
+    """Return the answer webhook's parameters for *leg*, except ``region_url``, which only the sender knows."""
     callers = (
         {"from_user": leg.from_["user"]} if leg.from_.get("type") == "app" else {"from": parties(leg)["from"]}
     )
@@ -66,8 +66,8 @@ def status(leg: Leg, at: int, **more: Any) -> dict[str, Any]:
 
     Args:
         leg: The leg, whose status has already changed.
-        at: The moment of the event, in milliseconds of the call clock.
-        more: ``detail``, ``sip_code`` and ``disconnected_by``. Values of None are left out.
+        at: The moment of the event on the call clock, in milliseconds since 1970.
+        more: The fields ``detail``, ``sip_code`` and ``disconnected_by``. Fields that are None are left out.
     """
     fields: dict[str, Any] = {
         "headers": leg.to.get("headers", {}) if leg.is_socket else {},
@@ -94,7 +94,7 @@ def status(leg: Leg, at: int, **more: Any) -> dict[str, Any]:
 
 
 def detection(leg: Leg, at: int, verdict: str, sub_state: str | None) -> dict[str, Any]:
-    """Return a ``human`` or ``machine`` event of machine detection, whose ``call_uuid`` is the UUID of *leg*."""
+    """Return a machine detection event, ``human`` or ``machine``, with the UUID of *leg* as ``call_uuid``."""
     fields = {
         "call_uuid": leg.uuid,
         **parties(leg),
@@ -106,7 +106,7 @@ def detection(leg: Leg, at: int, verdict: str, sub_state: str | None) -> dict[st
 
 
 def disconnected(leg: Leg, at: int) -> dict[str, Any]:
-    """Return the event for a WebSocket that the application closed."""
+    """Return the ``disconnected`` event for *leg*, whose WebSocket the application closed."""
     return {
         **parties(leg),
         "uuid": leg.uuid,
@@ -118,7 +118,7 @@ def disconnected(leg: Leg, at: int) -> dict[str, Any]:
 
 
 def transfer(leg: Leg, at: int, left: str, entered: str) -> dict[str, Any]:
-    """Return the event for a leg that moved from one conversation to another."""
+    """Return the ``transfer`` event for *leg*, which moved from the conversation *left* to *entered*."""
     return {
         "conversation_uuid_from": left,
         "conversation_uuid_to": entered,
@@ -129,7 +129,7 @@ def transfer(leg: Leg, at: int, left: str, entered: str) -> dict[str, Any]:
 
 
 def taken(leg: Leg, at: int, dtmf: dict[str, Any], speech: dict[str, Any]) -> dict[str, Any]:
-    """Return an ``input`` event."""
+    """Return an ``input`` event with the given results for keys and speech."""
     return {
         "speech": speech,
         "dtmf": dtmf,
@@ -141,28 +141,28 @@ def taken(leg: Leg, at: int, dtmf: dict[str, Any], speech: dict[str, Any]) -> di
 
 
 def pressed(leg: Leg, at: int, digit: str) -> dict[str, Any]:
-    """Return an ``input`` event for a single key, which is reported at once."""
+    """Return an ``input`` event that reports a single key."""
     return taken(leg, at, {"digits": digit, "timed_out": False}, {"results": []})
 
 
 def notify(leg: Leg, at: int, payload: dict[str, Any]) -> dict[str, Any]:
-    """Return a ``notify`` event, which wraps the payload of the NCCO."""
+    """Return a ``notify`` event with the payload from the NCCO."""
     return {"payload": payload, "conversation_uuid": leg.conversation.uuid, "timestamp": rfc3339(at)}
 
 
 def error(leg: Leg, at: int, reason: str) -> dict[str, Any]:
-    """Return an ``error`` event."""
+    """Return an ``error`` event with the given reason."""
     return {"reason": reason, "conversation_uuid": leg.conversation.uuid, "timestamp": rfc3339(at)}
 
 
 def recorded(recording: Recording, at: int, url: str, size: int) -> dict[str, Any]:
-    """Return a ``record`` event.
+    """Return a ``record`` event, which reports a finished recording.
 
     Args:
         recording: The recording, which has ended.
-        at: The moment of the event, in milliseconds of the call clock.
+        at: The moment of the event on the call clock, in milliseconds since 1970.
         url: The ``recording_url`` of the event.
-        size: The size of the file, in bytes.
+        size: The size of the audio file, in bytes.
     """
     return {
         "start_time": rfc3339(recording.started),

@@ -1,8 +1,8 @@
-"""The telephone exchange: the operations of the API and of the outside parties.
+"""The telephone exchange, with operations for the API and for the outside parties.
 
-The exchange is pure: it uses no HTTP, no event loop and no clock, and knows only the moments that it is given. Each
-operation either succeeds, or raises an exception and changes nothing. The exchange leaves the rest of the work as
-effects, which the performer collects.
+The exchange uses no HTTP, no event loop and no clock. :meth:`Exchange.run` tells it the time, and the effects that
+:meth:`Exchange.collect` returns are performed by others. Each operation either succeeds, or raises an exception and
+changes nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from voicectl.voice.call import CallStatus
 
 
 class ExchangeError(Exception):
-    """The present state does not allow the operation. Nothing was changed."""
+    """The operation is not possible in the present state. Nothing was changed."""
 
 
 class LegOver(ExchangeError):
@@ -32,33 +32,33 @@ class LegOver(ExchangeError):
 
 
 class LegNotAnswered(ExchangeError):
-    """The leg is not answered yet or, if the operation needs a ringing leg, does not ring."""
+    """The leg has not been answered yet or, if the operation needs a ringing leg, is not ringing."""
 
 
 class NoAnsweredLeg(ExchangeError):
-    """No leg of the conversation is answered."""
+    """The conversation has no answered leg."""
 
 
 class Exchange:
     """The telephone exchange, with its parts and the operations on its legs.
 
     Args:
-        seed: The seed of the ids. The same seed and the same operations give the same ids.
-        number: The account's own number, the default caller.
-        now: The present moment of the call clock, in milliseconds since 1970.
-        host_time: Returns the time of the host clock in Unix seconds, which is kept with each new record.
+        seed: The seed for the ids. The same seed and the same operations give the same ids.
+        number: The account's own number, which is the default caller.
+        now: The present moment on the call clock, in milliseconds since 1970.
+        host_time: Returns the host clock's time in Unix seconds. This time is stored with each new record.
         may_dial: Called before each ``connect`` dials. Returns False if the rate limit is exceeded.
         knows_user: Takes a user name, an application id and a region. Returns True if there is such an app user.
         room_hours: Takes an application id. Returns how many hours the rooms of that application are kept.
 
     Attributes:
-        legs: All legs by UUID, in the order of their creation. Legs are never removed.
-        live: The legs that have not ended.
-        conversations: The conversations that exist, by UUID.
-        base: Sends events and passes on their replies.
+        legs: All legs by UUID, in order of creation. Legs are never removed.
+        live: The legs that have not ended, by UUID.
+        conversations: All existing conversations, by UUID.
+        base: Sends events and passes on the replies.
         media: Plays and records sounds.
-        rooms: Makes and ends conversations.
-        calls: Makes and ends legs.
+        rooms: Creates and ends conversations.
+        calls: Creates and ends legs.
     """
 
     def __init__(
@@ -82,12 +82,12 @@ class Exchange:
 
     @property
     def now(self) -> int:
-        """The present moment of the call clock, in milliseconds since 1970."""
+        """The present moment on the call clock, in milliseconds since 1970."""
         return self.base.now
 
     @property
     def next_due(self) -> int | None:
-        """The moment of the next timer, or None if no timer is set."""
+        """The moment of the next timer, in milliseconds since 1970, or None if no timer is set."""
         return self.base.agenda.next_due
 
     def run(self, until: int) -> None:
@@ -95,47 +95,47 @@ class Exchange:
         self.base.agenda.run(until)
 
     def collect(self) -> list[Effect]:
-        """Return the effects since the last call of this method, in order."""
+        """Return the effects that were added since the last call to this method, in order."""
         return self.base.collect()
 
     def create(self, order: Order, *, application_id: str, region: str = DEFAULT_REGION) -> Leg:
         """Place an outbound call for an application, and return its leg.
 
-        The leg has the status ``started``, and is in a conversation of its own.
+        The leg has the status ``started`` and is alone in a new conversation.
         """
         return self.calls.place(order, self.rooms.new(application_id, region))
 
     def ring(self, order: Order, *, application_id: str, region: str = DEFAULT_REGION) -> Leg:
-        """Receive the call of a party, and return its leg.
+        """Receive a call from an outside party, and return its leg.
 
-        The call rings at once, and its flow answers it after a second at the earliest. The flow is that of *order*,
-        or comes from the application's ``answer_url`` if *order* has none.
+        The call rings immediately, and its flow answers it after one second at the earliest. If *order* has no flow,
+        the application's ``answer_url`` is asked for one.
         """
         return self.calls.receive(order, self.rooms.new(application_id, region))
 
     def hangup(self, leg: Leg) -> None:
-        """End *leg*, as ``cancelled`` before the answer and as ``completed`` after it.
+        """End *leg*, as ``completed`` if it was answered, or else as ``cancelled``.
 
         Raises:
-            LegOver: The leg has ended.
+            LegOver: The leg has already ended.
         """
         self._require_live(leg)
         self.calls.finish(leg)
 
     def mute(self, leg: Leg, *, on: bool) -> None:
-        """Mute *leg* for the others, or unmute it.
+        """Mute *leg*, so that the other legs do not hear it, or unmute it.
 
         A transfer keeps the setting. Repeating the operation changes nothing.
 
         Raises:
-            LegOver: The leg has ended.
-            LegNotAnswered: The leg is not answered yet.
+            LegOver: The leg has already ended.
+            LegNotAnswered: The leg has not been answered yet.
         """
         self._require_up(leg)
         self.rooms.mute(leg, on=on)
 
     def earmuff(self, leg: Leg, *, on: bool) -> None:
-        """Stop *leg* from hearing the others, or let it hear them again.
+        """Stop *leg* from hearing the other legs, or let it hear them again.
 
         A transfer keeps the setting. Raises the same exceptions as :meth:`mute`.
         """
@@ -143,9 +143,9 @@ class Exchange:
         self.rooms.earmuff(leg, on=on)
 
     def transfer(self, leg: Leg, flow: Flow) -> None:
-        """Replace the NCCO of *leg*.
+        """Replace the NCCO of *leg* with *flow*.
 
-        The leg moves alone, to the room that the new NCCO names or to a new conversation. If *flow* is a
+        Only this leg moves, to the room that the new NCCO names or to a new conversation. If *flow* is a
         :class:`~voicectl.sandbox.telephony.actions.Webhook`, the present NCCO goes on until the new NCCO arrives.
         Raises the same exceptions as :meth:`mute`.
         """
@@ -156,9 +156,9 @@ class Exchange:
             self.calls.run_instead(leg, flow)
 
     def talk(self, leg: Leg, prompt: Prompt | None) -> None:
-        """Speak *prompt* to the party of *leg* alone, in place of the last text from REST.
+        """Speak *prompt* to the party of *leg* alone, in place of the last text from the API.
 
-        If *prompt* is None, only stop that text. The prompts of the leg's NCCO go on at the same time. Raises the
+        If *prompt* is None, only stop that last text. Prompts from the leg's NCCO go on at the same time. Raises the
         same exceptions as :meth:`mute`.
         """
         self._require_up(leg)
@@ -170,12 +170,12 @@ class Exchange:
         self.media.play_instead(leg, Sound.AUDIO, prompt)
 
     def dtmf(self, leg: Leg, digits: str) -> None:
-        """Play the tones of *digits* to the party of *leg*. Raises the same exceptions as :meth:`mute`."""
+        """Play the key tones for *digits* to the party of *leg*. Raises the same exceptions as :meth:`mute`."""
         self._require_up(leg)
         self.media.play(leg, keys(digits))
 
     def listen(self, leg: Leg, url: str | None) -> None:
-        """Set the URL that receives each key that the party of *leg* presses, or None for no URL.
+        """Report each key that the party of *leg* presses to *url*, or stop reporting keys if *url* is None.
 
         Raises the same exceptions as :meth:`mute`.
         """
@@ -183,11 +183,11 @@ class Exchange:
         self.media.forward_keys(leg, url)
 
     def pick_up(self, leg: Leg) -> None:
-        """Answer a ringing *leg* as its called party.
+        """Answer the ringing *leg* on behalf of the called party.
 
         Raises:
-            LegOver: The leg has ended.
-            LegNotAnswered: The leg does not ring, or its party is the caller.
+            LegOver: The leg has already ended.
+            LegNotAnswered: The leg is not ringing, or its party is the caller.
         """
         self._require_live(leg)
         if leg.direction is Direction.INBOUND:
@@ -197,7 +197,7 @@ class Exchange:
         self.calls.answer(leg)
 
     def press(self, leg: Leg, digits: str) -> None:
-        """Press keys as the party of *leg*, for all legs that hear this leg.
+        """Press the keys *digits* on behalf of the party of *leg*. All legs that hear this leg hear the keys.
 
         Raises the same exceptions as :meth:`mute`.
         """
@@ -205,7 +205,7 @@ class Exchange:
         self.media.press(leg, digits)
 
     def say(self, leg: Leg, text: str) -> None:
-        """Say *text* as the party of *leg*, for all legs that hear this leg.
+        """Say *text* on behalf of the party of *leg*. All legs that hear this leg hear the text.
 
         Raises the same exceptions as :meth:`mute`.
         """
@@ -213,13 +213,13 @@ class Exchange:
         self.media.speak(leg, speech(text, options={}))
 
     def party_hangs_up(self, leg: Leg) -> None:
-        """Hang up as the party of *leg*.
+        """Hang up on behalf of the party of *leg*.
 
-        Before the answer, a called party declines the call, and a calling party cancels it.
+        If the call has not been answered, a called party declines it, and a calling party cancels it.
 
         Raises:
-            LegOver: The leg has ended.
-            LegNotAnswered: The leg does not ring yet.
+            LegOver: The leg has already ended.
+            LegNotAnswered: The leg is not ringing yet.
         """
         self._require_live(leg)
         if leg.is_up:
@@ -232,11 +232,11 @@ class Exchange:
             self.calls.refuse(leg, DECLINED)
 
     def replied(self, event: Event, actions: Actions | None) -> None:
-        """Pass on the NCCO from the reply to *event*, or None if the reply has none."""
+        """Pass on *actions*, the NCCO from the reply to *event*, or None if the reply has no NCCO."""
         self.base.replied(event, actions)
 
     def resume(self, fetch: Fetch, actions: Actions) -> None:
-        """Run the NCCO that *fetch* brought, unless the leg has ended or was given another NCCO since."""
+        """Run the NCCO that *fetch* requested, unless the leg has since ended or been given another NCCO."""
         leg = self.calls.fetched(fetch)
         if leg is None:
             return
@@ -248,9 +248,9 @@ class Exchange:
             self.calls.begin(leg, actions)
 
     def give_up(self, fetch: Fetch, reason: str) -> None:
-        """End the call for which *fetch* brought no NCCO, unless the call has ended or was given another NCCO since.
+        """End the leg for which *fetch* got no NCCO, unless the leg has since ended or been given another NCCO.
 
-        The callee of a ``connect`` with ``onAnswer`` joins its caller instead.
+        If the leg is the callee of a ``connect`` with ``onAnswer``, it joins its caller instead.
         """
         leg = self.calls.fetched(fetch)
         if leg is None:
@@ -262,20 +262,20 @@ class Exchange:
             self.calls.finish(leg)
 
     def socket_opened(self, leg: Leg) -> None:
-        """Answer *leg*, whose WebSocket is connected."""
+        """Answer *leg*, because its WebSocket has been opened."""
         if leg.status is CallStatus.STARTED:
             self.calls.answer(leg)
 
     def socket_refused(self, leg: Leg, reason: str) -> None:
-        """End *leg*, whose WebSocket could not be opened, as ``failed``."""
+        """End *leg* with the status ``failed``, because its WebSocket could not be opened."""
         if leg.status is CallStatus.STARTED:
             self.base.remark(leg, f"websocket: {reason}")
             self.calls.end(leg, CallStatus.FAILED, detail="cannot_route", sip_code=404)
 
     def socket_closed(self, leg: Leg) -> None:
-        """End *leg*, whose WebSocket the application closed.
+        """End *leg*, because the application closed its WebSocket.
 
-        The reply to the event may carry an NCCO for the caller of the leg.
+        The reply to the ``disconnected`` event may carry an NCCO for the leg's caller.
         """
         if not leg.is_up:
             return
@@ -284,10 +284,10 @@ class Exchange:
         self.calls.party_hangs_up(leg)
 
     def record_all(self, conversation: Conversation, order: Record, *, retention_days: int = 31) -> Recording:
-        """Start to record *conversation*, and return the recording.
+        """Start recording *conversation*, and return the recording.
 
         Raises:
-            NoAnsweredLeg: No leg of the conversation is answered.
+            NoAnsweredLeg: The conversation has no answered leg.
         """
         leg = next((leg for leg in conversation.legs.values() if leg.is_up), None)
         if leg is None:

@@ -1,8 +1,8 @@
-"""The outside party, whose behaviour depends on the last three digits of its number.
+"""Outside parties, whose behaviour depends on the last three digits of their numbers.
 
-The numbers 447700900000 to 447700900999 are reserved for fiction. If a number from a rehearsal is dialled on the
-real network by mistake, no phone rings. All other numbers, and digits without a rule of their own, act like 000,
-which is a person.
+In phone numbers, these digits count only from 447700900000 to 447700900999. That range is reserved for fiction: no
+phone rings if a number from a rehearsal is dialled on the real network by mistake. All other numbers, and digits
+without a rule of their own, behave like 000, a person who answers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from voicectl.sandbox.telephony.sounds import Prompt, Sound
 from voicectl.voice.call import CallStatus
 
 RINGING_AFTER = 0.5
-"""The time from ``started`` to ``ringing``, in seconds."""
+"""The time from the status ``started`` to ``ringing``, in seconds."""
 
 PHRASES = (
     "yes",
@@ -29,19 +29,19 @@ PHRASES = (
     "I would like to speak to somebody",
     "please call me back tomorrow",
 )
-"""The phrases of the numbers that end in 700 to 709. The phrases repeat from 710 on."""
+"""The phrases that the numbers ending in 700 to 709 say. From 710 on, the phrases repeat."""
 
 _FICTION = "447700900"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """The way in which a call fails before it is answered.
+    """How a call fails before it is answered.
 
     Attributes:
-        after: The time until the failure, in seconds, counted from ``ringing`` or, without ringing, from ``started``.
-        rings: True if the far end rings first.
-        detail: The platform's word for the reason, or None.
+        after: The time until the failure, in seconds, from ``ringing`` if *rings* is true, or else from ``started``.
+        rings: True if the call rings before it fails.
+        detail: The platform's name for the reason, or None.
         sip_code: The carrier's SIP code for the reason, or None.
     """
 
@@ -57,12 +57,12 @@ class FarEnd:
     """The behaviour of one outside party.
 
     Attributes:
-        answers_after: How long the party rings before it answers, in seconds. None if it does not answer by itself.
-        refusal: The way in which a call to the party fails, or None if the party can answer.
-        hangs_up_after: When the party hangs up, in seconds after the answer. None if it stays until the flow ends.
-        is_machine: True if voicemail picks up.
-        beeps_after: When voicemail beeps, in seconds after the answer. None if it never beeps.
-        keys: The keys that the party presses, one each time it is asked, in this order. Empty if it presses none.
+        answers_after: The ringing time before the party answers, in seconds. None if it does not answer by itself.
+        refusal: How a call to the party fails, or None if the party can answer.
+        hangs_up_after: How long after the answer the party hangs up, in seconds. None if the party never hangs up.
+        is_machine: True if voicemail answers.
+        beeps_after: How long after the answer voicemail beeps, in seconds. None if it never beeps.
+        keys: The keys that the party presses in order, one each time it is asked for a key. Empty for no keys.
         phrase: The phrase that the party says when it is asked to speak, or None if it says nothing.
     """
 
@@ -79,17 +79,17 @@ PERSON = FarEnd()
 """A person, who answers after 2 s, says nothing and stays on the line."""
 
 DECLINED = Refusal(status=CallStatus.REJECTED, after=2, rings=True, detail="declined", sip_code=603)
-"""The failure of a call that its party declines."""
+"""How a call fails if its party declines it."""
 
 UNKNOWN_USER = Refusal(status=CallStatus.UNANSWERED, after=1, detail="unavailable", sip_code=480)
-"""The failure of a call to an app user that does not exist."""
+"""How a call to an app user that does not exist fails."""
 
 GREETING = Prompt(
     sound=Sound.SPEECH,
     content={"text": "Nobody can take your call now. Please leave a message after the tone, and hang up."},
     once=6.0,
 )
-"""The greeting of voicemail, which is followed by a beep if there is one."""
+"""The voicemail greeting. If the party beeps at all, it beeps after this greeting."""
 
 _BY_DIGITS = {
     "200": FarEnd(refusal=Refusal(status=CallStatus.BUSY, after=1, sip_code=486)),
@@ -105,10 +105,10 @@ _BY_DIGITS = {
 
 
 def called(endpoint: dict[str, Any]) -> FarEnd:
-    """Return the behaviour of the party at *endpoint* when it is called.
+    """Return the behaviour of the party at *endpoint* when the party is called.
 
-    For SIP URIs and extensions, the behaviour depends on the last three digits in the user part, wherever they
-    stand. An app user of any name answers after 1 s. A WebSocket answers when it is connected.
+    For SIP URIs, only the last three digits in the user part count; for extensions, the last three digits in the
+    extension. Other characters are ignored. Every app user answers after 1 s. A WebSocket answers when it opens.
     """
     match endpoint["type"]:
         case "phone":
@@ -120,13 +120,13 @@ def called(endpoint: dict[str, Any]) -> FarEnd:
             user = endpoint.get("user") or endpoint["uri"].partition(":")[2].partition("@")[0]
             return _by_digits(_last_digits(user))
         case "websocket":
-            return FarEnd(answers_after=None)  # a WebSocket answers when the connection opens
+            return FarEnd(answers_after=None)  # a WebSocket answers when it opens
         case _:
             return _by_digits(_last_digits(endpoint["extension"]))
 
 
 def calling(number: str) -> FarEnd:
-    """Return the behaviour of the party at *number* when that party is the caller, after the call is answered."""
+    """Return the behaviour of the party at *number* in calls that this party makes, after the answer."""
     digits = number[-3:] if _is_fiction(number) else ""
     return _by_digits(digits) if digits[:1] in ("1", "5", "7") else PERSON
 

@@ -1,14 +1,14 @@
-"""The run of one leg's NCCO, action by action."""
+"""Runs the NCCO of one leg, action by action."""
 
 # How a flow runs
 #
 # A run holds the actions that are still to come, and performs one action at a time. go_on() takes the next action
 # and starts it. When the action ends, go_on() is called again. Actions end in different ways:
 #
-#   - After a time (talk, stream, wait) or at once (asynchronous record and input): a timer on the call clock ends
-#     the action.
+#   - After some time (talk, stream, wait) or immediately (asynchronous record and input): a timer on the call clock
+#     ends the action.
 #   - When a webhook has replied: notify, synchronous input, and a synchronous connect whose callee failed or left.
-#   - When another part of the exchange reports it: the callee of any other connect has left, or the file of a
+#   - When another part of the exchange reports the end: the callee of any other connect has left, or the file for a
 #     synchronous recording has been made.
 #   - Not by themselves: conversation, transfer and an endless prompt keep the leg until something else moves it.
 #
@@ -28,10 +28,10 @@
 # it has joined (callee_joined()) and that it has left (callee_left()). If the reply to the callee's last event may
 # carry an NCCO, callee_asks() is called in place of callee_left().
 #
-# bargeIn: the first prompt with bargeIn already listens for the next input. A key or speech stops the prompt, and the
-# prompts that follow it are skipped. The keys and the speech so far count for that input.
+# bargeIn: from the first prompt with bargeIn on, the run listens for the next input. A key or speech ends the prompt
+# and skips the prompts after it. The keys and the speech so far count for that input.
 #
-# abandon() ends a run for good: its leg has ended, was given another NCCO, or was moved by a transfer action.
+# abandon() ends a run for good, because its leg ended, was given another NCCO, or was moved by a transfer action.
 
 from __future__ import annotations
 
@@ -68,34 +68,34 @@ from voicectl.sandbox.telephony.state import Leg
 P = ParamSpec("P")
 
 MAX_FLOWS = 100
-"""The maximum number of NCCOs that replies may give a leg at one moment of the call clock."""
+"""The maximum number of NCCOs that replies can give a leg at one moment on the call clock."""
 
 
 class Calls(Protocol):
-    """The part of call control that a run uses."""
+    """The methods of call control that a run uses."""
 
     def dial(self, caller: Leg, dial: Dial, run: FlowRun) -> Leg | None:
         """Dial a party into *caller*'s conversation for *run*; return its leg, or None if the call is refused."""
 
     def pick_up_for(self, leg: Leg) -> None:
-        """Answer *leg* if it is inbound and still rings."""
+        """Answer *leg* if it is inbound and still ringing."""
 
     def finish(self, leg: Leg) -> None:
-        """End *leg* from the platform's side."""
+        """End *leg* on the platform's behalf."""
 
 
 class FlowRun:
-    """The run of *actions* on *leg*, one after the other.
+    """A run of *actions* on *leg*, one after another.
 
     :meth:`abandon` stops the run when the leg ends or is transferred.
 
     Args:
         leg: The leg that runs the actions.
-        actions: The actions. The reply to an event may replace them.
+        actions: The actions to run. The reply to an event may replace the remaining actions.
         base: The records and the call clock.
         media: The sounds.
         rooms: The conversations.
-        calls: Makes and ends legs.
+        calls: Creates and ends legs.
         finished: Called after the last action.
     """
 
@@ -160,12 +160,12 @@ class FlowRun:
                     self._go_on_in(0)
 
     def callee_joined(self) -> None:
-        """Stop the ringback tone, because the callee of the present ``connect`` has joined."""
+        """Stop the ringback tone and answer an inbound caller, because the callee has joined."""
         self._cut()
         self._calls.pick_up_for(self._leg)
 
     def callee_left(self) -> None:
-        """Go on, because the callee of the present ``connect`` did not answer or has left."""
+        """Go on with the next action, because the present ``connect``'s callee did not answer or has left."""
         self._callee = None
         self._cut()
         self._go_on_in(0)
@@ -173,17 +173,17 @@ class FlowRun:
     def callee_asks(self) -> OnReply:
         """Wait for a reply, because the callee of the present ``connect`` did not answer or has left.
 
-        The reply to the callee's event may carry an NCCO.
+        The reply to the event about the callee may carry an NCCO for this run.
 
         Returns:
-            The function to call with that NCCO, or with None if the reply has none.
+            The function to call with that NCCO, or with None if the reply has no NCCO.
         """
         self._callee = None
         self._cut()
         return self._in_this_turn(self._replied)
 
     def room_closed(self) -> None:
-        """Go on alone, or end the leg, because its conversation has ended."""
+        """Go on in a new conversation, or end the leg, because the leg's room has closed."""
         if self._rest and self._callee is None:
             self._rooms.leave_room(self._leg)
             self._go_on_in(0)
@@ -193,13 +193,13 @@ class FlowRun:
     def replace(self, actions: Actions) -> None:
         """Stop the present action, and run *actions* in place of the rest of the NCCO.
 
-        This ends the call of a callee, unless the first of *actions* moves all legs together.
+        If a callee was dialled, its call ends, unless the first of *actions* moves all legs together.
         """
         self.abandon(keep_callee=bool(actions) and isinstance(actions[0], MoveAll))
         self._begin_anew(actions)
 
     def abandon(self, *, keep_callee: bool = False) -> None:
-        """Stop the run, and end the call of its callee. With *keep_callee*, a callee that has answered stays."""
+        """Stop the run and end its callee's call; with *keep_callee*, do not end the call if it was answered."""
         self._turn += 1
         self._cut()
         if self._timer is not None:
@@ -230,7 +230,7 @@ class FlowRun:
             self._go_on_in(action.prompt.seconds)
 
     def _barged_in(self) -> None:
-        """Stop the present prompt and go on to the ``input``, because a key was pressed or speech was heard."""
+        """Stop the present prompt and go on to the ``input`` action, because a key or speech was received."""
         if not isinstance(self._action, Play):
             return
         self._cut()
@@ -258,7 +258,7 @@ class FlowRun:
         self._collector.begin()
 
     def _listen(self, terms: Input) -> None:
-        """Report each key at once, for an asynchronous ``input``."""
+        """Begin to report each key as it is pressed, for an asynchronous ``input`` action."""
         self._stop_listening()
         listeners = self._leg.audio.key_listeners
         self._key_listener = listener = partial(self._pressed, terms.events)
@@ -320,7 +320,7 @@ class FlowRun:
             self.go_on()
 
     def _in_this_turn(self, do: Callable[P, None]) -> Callable[P, None]:
-        """Return a function that calls *do*, but does nothing once the run is in a later turn."""
+        """Return a function that calls *do*, or does nothing if the run is in a later turn by then."""
         turn = self._turn
 
         def later(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -330,9 +330,9 @@ class FlowRun:
         return later
 
     def _begin_anew(self, actions: Actions) -> None:
-        """Run *actions*, or end the call after *MAX_FLOWS* NCCOs at one moment.
+        """Run *actions*, or end the call if more than ``MAX_FLOWS`` NCCOs were given at the same moment.
 
-        Without this limit, replies that take no time and always bring the same NCCO would stop the clock for ever.
+        Without this limit, an endless series of NCCOs that take no time would stop the clock for ever.
         """
         self._rest = deque(actions)
         moment, count = self._leg.flow.given
@@ -352,7 +352,7 @@ class FlowRun:
 
 
 def _needs_answer(action: Action) -> bool:
-    """Return True if *action* answers an inbound call, and False if it leaves the call ringing."""
+    """Return True if an inbound call must be answered before *action* runs."""
     if isinstance(action, Record):
         return action.is_synchronous
     return not isinstance(action, Dial | Notify | Wait)

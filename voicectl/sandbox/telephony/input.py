@@ -19,22 +19,22 @@ from voicectl.sandbox.telephony.state import Leg
 from voicectl.voice.speech import CHARACTERS_PER_SECOND
 
 CONFIDENCE = "0.92"
-"""The confidence of every recognised phrase. It is a string because the platform sends a string."""
+"""The confidence of every recognised phrase, from 0 to 1, as a string like those that the platform sends."""
 
 
 class InputCollector:
-    """A collector of the keys or the speech of a party.
+    """Collects the keys or the speech of a party for a synchronous ``input`` action.
 
-    The collector listens from its creation on. Its time-outs start with :meth:`begin`.
+    A collector listens as soon as it is created. Its time-outs start with :meth:`begin`.
 
     Args:
         leg: The leg that runs the flow.
-        terms: The settings of a synchronous ``input``.
+        terms: The settings of the ``input`` action.
         base: The records and the call clock.
         media: The sounds.
-        noticed: Called at each key and each phrase of the party.
-        done: Called once, and never before :meth:`begin`, with the ``dtmf`` and the ``speech`` of the event, and
-            with the recording of the speech or None.
+        noticed: Called for each key and each phrase of the party.
+        done: Called once, and never before :meth:`begin`, with the ``dtmf`` and the ``speech`` fields of the event,
+            and with the recording of the speech, or None if the speech is not recorded.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class InputCollector:
         return self._key_pressed in self._leg.audio.key_listeners
 
     def begin(self) -> None:
-        """Start the time-outs, because the flow has reached the ``input``."""
+        """Start the time-outs, because the flow has reached the ``input`` action."""
         self._has_begun = True
         if self._result is not None:
             self._done(*self._result, self._recording)
@@ -93,7 +93,7 @@ class InputCollector:
                 self._speech_timer = self._after(self._terms.speech.start_timeout, self._no_speech)
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening, and end the recording of the speech if there is one."""
         for timer in (self._key_timer, self._speech_timer):
             if timer is not None:
                 timer.cancel()

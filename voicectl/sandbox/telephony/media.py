@@ -1,4 +1,4 @@
-"""The sounds of calls: prompts, speech and keys of the parties, the legs that hear them, and recordings."""
+"""The sounds in calls: prompts, the parties' speech and keys, the legs that hear these sounds, and recordings."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from voicectl.sandbox.telephony.sounds import BEEP, PLATFORM, Heard, Prompt, Sou
 from voicectl.sandbox.telephony.state import Conversation, Leg
 
 _NOTED = {Sound.SPEECH: ("audio:say", "say_id"), Sound.AUDIO: ("audio:play", "play_id")}
-"""The conversation event of each kind of prompt, and the name of its id field."""
+"""The type of the conversation event for each kind of prompt, and the name of the event's id field."""
 
 _REACTION_SECONDS = 1.0
-"""How long a party takes to react if it has enough time, in seconds."""
+"""How long a party takes to react, in seconds, if it has enough time."""
 
 _HASH_SECONDS = 0.5
-"""The time between a party's key and the ``#`` after it, in seconds."""
+"""The time between a key and the ``#`` that a party presses after it, in seconds."""
 
 
 class Media:
@@ -32,22 +32,22 @@ class Media:
         self._base = base
 
     def play(self, leg: Leg, prompt: Prompt) -> Heard:
-        """Start to play *prompt* to the party of *leg*, and return the sound.
+        """Start playing *prompt* to the party of *leg*, and return the sound.
 
-        An earmuffed leg hears the prompt too, because earmuffs exclude only the other legs.
+        An earmuffed leg hears the prompt too, because earmuffs block only the sounds from other legs.
         """
         return self._play_to(leg.conversation, [leg], prompt, leg)
 
     def play_instead(self, leg: Leg, sound: Sound, prompt: Prompt | None) -> None:
-        """Play *prompt* to the party of *leg* in place of the last of its kind, or only stop that if it is None."""
+        """Stop the last prompt of the kind *sound*, and play *prompt*, if any, to the party of *leg* instead."""
         self.cut(leg.audio.playing.pop(sound, None))
         if prompt is not None:
             leg.audio.playing[sound] = self.play(leg, prompt)
 
     def play_to_all(self, conversation: Conversation, sound: Sound, prompt: Prompt | None) -> None:
-        """Play *prompt* to all parties of *conversation*, in place of the last prompt of the same kind.
+        """Stop the last prompt of the kind *sound*, and play *prompt* to all parties of *conversation* instead.
 
-        If *prompt* is None, only stop that last prompt.
+        If *prompt* is None, only stop the last prompt.
         """
         self.cut(conversation.playing.pop(sound, None))
         if prompt is not None:
@@ -55,16 +55,16 @@ class Media:
             conversation.playing[sound] = self._play_to(conversation, legs, prompt, None)
 
     def cut(self, heard: Heard | None) -> None:
-        """Stop *heard* if it still plays."""
+        """Stop the sound *heard* if it is still playing."""
         if heard is not None and heard.is_on(self._base.now):
             heard.cut(self._base.now)
             if heard.on_end is not None:
                 heard.on_end("stop")
 
     def make_sound(self, leg: Leg, prompt: Prompt) -> Heard:
-        """Make the sound of *prompt* as the party of *leg*, for the legs that hear this leg.
+        """Start the sound *prompt* on behalf of the party of *leg*, and return it.
 
-        An endless sound lasts until :meth:`end_sound` is called.
+        All legs that hear this leg hear the sound. An endless sound lasts until :meth:`end_sound` is called.
         """
         heard = self._sound(prompt, leg.uuid)
         leg.audio.said = [each for each in leg.audio.said if each.is_on(self._base.now)] + [heard]
@@ -83,7 +83,7 @@ class Media:
             self._sounds_until(leg, heard.until)
 
     def disconnect(self, leg: Leg) -> None:
-        """Stop the sounds between *leg*, which leaves its conversation, and the other legs there."""
+        """Stop the sounds between *leg* and the other legs in the conversation that it is leaving."""
         for heard in leg.audio.said:
             self.cut(heard)
         shared = leg.conversation.playing.values()
@@ -93,13 +93,13 @@ class Media:
                 leg.audio.heard[i] = replace(heard, until=self._base.now, on_end=None)
 
     def silence(self, leg: Leg) -> None:
-        """Stop all sounds to and from the party of *leg*, because the leg ends."""
+        """Stop all sounds to and from the party of *leg*, because the leg is ending."""
         self.disconnect(leg)
         for heard in leg.audio.heard:
             self.cut(heard)
 
     def speak(self, leg: Leg, prompt: Prompt) -> None:
-        """Say *prompt* as the party of *leg*. The ``input`` actions that listen to the party recognise the text."""
+        """Say *prompt* on behalf of the party of *leg*, and pass the sound to ``input`` actions that listen."""
         heard = self.make_sound(leg, prompt)
         self._base.note(leg.conversation, "audio:speaking:on", leg)
         if prompt.seconds is not None:
@@ -110,7 +110,7 @@ class Media:
             listener(heard)
 
     def press(self, leg: Leg, digits: str) -> None:
-        """Press *digits* as the party of *leg*, one right after the other."""
+        """Press the keys *digits*, one right after another, on behalf of the party of *leg*."""
         self.make_sound(leg, keys(digits))
         for digit in digits.replace("p", ""):
             self._base.note(leg.conversation, "audio:dtmf", leg, digit=digit)
@@ -124,18 +124,18 @@ class Media:
                 listener(digit)
 
     def forward_keys(self, leg: Leg, url: str | None) -> None:
-        """Report each key that the party of *leg* presses to *url*, or report none if *url* is None."""
+        """Report each key that the party of *leg* presses to *url*, or stop reporting keys if *url* is None."""
         leg.audio.dtmf_url = url
 
     def asked_for_keys(self, leg: Leg, *, within: float, then_hash: bool, while_: Callable[[], bool]) -> None:
         """Make the party of *leg* press its next key.
 
         Args:
-            leg: The leg.
-            within: How long the party has to press the key, in seconds. The party reacts after 1 s, or after half of
-                *within* if that is shorter.
-            then_hash: True to press ``#`` afterwards.
-            while_: Returns True while keys are still wanted. The party presses nothing after that.
+            leg: The leg whose party presses the key.
+            within: How long the party has to press the key, in seconds. The party presses it after 1 s, or after half
+                of this time if that is shorter.
+            then_hash: True to press ``#`` after the key.
+            while_: Returns True if keys are still wanted. If not, the party presses nothing.
         """
         pressed = leg.far_end.keys
         if not pressed:
@@ -148,7 +148,7 @@ class Media:
             self._later(leg, after + _HASH_SECONDS, while_, partial(self.press, leg, "#"))
 
     def asked_for_each_key(self, leg: Leg, while_: Callable[[], bool]) -> None:
-        """Make the party of *leg* press all its keys, 1 s apart. The party does this only once in a call."""
+        """Make the party of *leg* press all its keys, 1 s apart. Later calls for the same leg do nothing."""
         if leg.audio.has_pressed_all:
             return
         leg.audio.has_pressed_all = True
@@ -158,7 +158,7 @@ class Media:
     def asked_to_speak(
         self, leg: Leg, *, while_: Callable[[], bool], within: float = 2 * _REACTION_SECONDS
     ) -> None:
-        """Make the party of *leg* say its phrase, if it has one, before *within* seconds have passed."""
+        """Make the party of *leg* say its phrase, if any, after 1 s or half of *within*, whichever is shorter."""
         if leg.far_end.phrase is not None:
             after = min(_REACTION_SECONDS, within / 2)
             said = partial(self.speak, leg, speech(leg.far_end.phrase, options={}))
@@ -176,12 +176,13 @@ class Media:
         only: str | None = None,
         retention_days: int = 30,
     ) -> Recording:
-        """Start a recording, and return it.
+        """Start a recording and return it.
 
         Args:
-            leg: The leg whose flow records. Without *of*, the recording follows this leg between conversations.
+            leg: The leg that the recording belongs to. If *of* is None, the recording follows this leg to other
+                conversations.
             order: The settings of the recording.
-            of: The conversation to record, or None to follow the leg.
+            of: The conversation to record, or None to follow *leg*.
             only: The UUID of the only leg whose party is recorded, or None to record all parties.
             retention_days: How many days the file is kept.
         """
@@ -216,7 +217,7 @@ class Media:
         return recording
 
     def stop_recording(self, recording: Recording) -> None:
-        """End *recording* and order its audio file. Do nothing if the recording has ended."""
+        """End *recording* and request its audio file, unless the recording has already ended."""
         if recording.ended is not None:
             return
         recording.ended = self._base.now
@@ -226,12 +227,12 @@ class Media:
         self._base.emit(SaveRecording(recording=recording))
 
     def stop_recordings(self, recordings: list[Recording]) -> None:
-        """End all *recordings*, which are those of one leg or of one conversation."""
+        """End all *recordings*, the list of running recordings of one leg or one conversation."""
         for recording in list(recordings):
             self.stop_recording(recording)
 
     def recorded(self, recording: Recording, *, url: str, size: int) -> None:
-        """Report the file of *recording*, which has *size* bytes. A size of 0 means that it could not be made."""
+        """Report the audio file of *recording*. A *size* of 0 bytes means that the file could not be made."""
         leg = self._base.legs[recording.leg_uuid]
         recording.is_kept = True
         if size:
@@ -256,14 +257,14 @@ class Media:
             )
 
     def transcribed(self, recording: Recording, *, url: str) -> None:
-        """Report the transcription of *recording*, which is served at *url*."""
+        """Report that the transcription of *recording* can be read at *url*."""
         wanted = recording.order.transcription
         webhook = recording.events if wanted is None else wanted.events or recording.events
         fields = events.transcribed(recording, url)
         self._base.send_event(self._base.legs[recording.leg_uuid], Kind.TRANSCRIBED, fields, webhook)
 
     def _current_sounds(self, leg: Leg, only: str | None) -> Iterator[Track]:
-        """Yield the sounds to and from *leg* that are under way when a recording begins."""
+        """Yield the sounds to and from *leg* that a recording which begins now must include."""
         for heard in leg.audio.heard:
             if heard.source == PLATFORM and heard.is_on(self._base.now) and only is None:
                 yield Track(heard=heard, speaker=None, listener=leg.uuid)
@@ -322,7 +323,7 @@ class Media:
     def _await_silence(self, leg: Leg, recording: Recording, until: int | None) -> None:
         """Stop *recording* once the party of *leg* has been silent for long enough.
 
-        The present sound of the party ends at *until*, or has no known end if *until* is None.
+        *until* is the moment at which the party's present sound ends, or None if that moment is not known.
         """
         silence = recording.order.end_on_silence
         if silence is None:

@@ -1,4 +1,4 @@
-"""A recording: the sounds that it holds, and its start and end."""
+"""Recordings of calls, and the sounds in those recordings."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Track:
 
     Attributes:
         heard: The sound, which may begin before the recording and end after it.
-        speaker: The UUID of the leg whose party made the sound, or None for a prompt of the platform.
-        listener: The UUID of the leg to which a prompt of the platform was played, or None for all legs.
+        speaker: The UUID of the leg whose party made the sound, or None if the platform made it.
+        listener: The UUID of the leg to which the platform played the sound, or None for all legs.
     """
 
     heard: Heard
@@ -27,28 +27,28 @@ class Track:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Recording:
-    """A recording of one conversation, or of one party.
+    """A recording of one conversation or one party.
 
     Attributes:
         uuid: The ``recording_uuid``.
         file_id: The UUID at the end of ``recording_url``.
-        transcription_id: The UUID at the end of ``transcription_url``, or None without a transcription.
+        transcription_id: The UUID at the end of ``transcription_url``, or None for no transcription.
         conversation_uuid: The id of the conversation in which the recording began.
-        leg_uuid: The UUID of the leg whose flow began the recording or, for a room, of the leg that entered first. A
-            split recording has the party of this leg on its left channel.
-        order: The settings: format, channels, transcription and so on.
-        events: The webhook of the recording's events, or None for the application's ``event_url``.
-        started: The start, in milliseconds of the call clock.
-        ended: The end, in milliseconds of the call clock, or None while the recording goes on.
-        among: The running recordings of the same leg or the same conversation. They include this recording until
-            it ends.
+        leg_uuid: The UUID of the leg whose flow requested the recording or, if the API requested it, of the first
+            answered leg. The party of this leg is on the left channel of a split recording.
+        order: The settings of the recording, such as its format and channels.
+        events: The webhook for the recording's events, or None to use the application's ``event_url``.
+        started: The start on the call clock, in milliseconds since 1970.
+        ended: The end, in the same unit, or None while the recording is running.
+        among: The list of running recordings of the same leg or conversation. This recording is removed from the
+            list when it ends.
         tracks: The recorded sounds, in the order in which they began.
         only: The UUID of the only leg whose party is recorded, for ``saveAudio``. None to record all parties.
-        retention_days: How many days of the call clock the file is kept.
-        url: The URL of the file. None until the file is made, and if making it fails.
-        is_kept: True once the file is made, or could not be made.
+        retention_days: How many days the file is kept, as measured by the call clock.
+        url: The URL of the file, or None if the file has not been made.
+        is_kept: True after the attempt to make the file, whether it succeeded or failed.
         kept: Called when ``is_kept`` becomes True.
-        silence: The timer that ends the recording after enough silence, or None.
+        silence: The timer that ends the recording after enough silence, or None if no such timer is set.
         timers: The other timers of the recording.
     """
 

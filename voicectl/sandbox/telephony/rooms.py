@@ -16,14 +16,14 @@ HOURS = 3600
 
 
 class Rooms:
-    """The conversations of the exchange.
+    """Manages rooms and the conversations of single calls.
 
-    The conversation of a single call vanishes when its last leg leaves. A room stays, and can start again.
+    The conversation of a single call is deleted when its last leg leaves. A room is kept, and can start again.
 
     Args:
         base: The records and the call clock.
         media: The sounds.
-        finish: Ends a leg from the platform's side.
+        finish: Ends a leg on the platform's behalf.
         hours: Takes an application id. Returns how many hours the rooms of that application are kept.
     """
 
@@ -37,13 +37,13 @@ class Rooms:
         self._named: dict[tuple[str, str, str | None], Conversation] = {}
 
     def find(self, name: str, application_id: str, region: str) -> Conversation | None:
-        """Return the room *name*, or None if there is no such room."""
+        """Return the room with this name, application and region, or None if there is no such room."""
         return self._named.get((application_id, region, name))
 
     def new(self, application_id: str, region: str, name: str | None = None) -> Conversation:
-        """Create the conversation of a single call or, if there is a *name*, a room.
+        """Create and return a room called *name* or, if *name* is None, the conversation of a single call.
 
-        The *name* must be free in the region.
+        No other room of the application in the region may have the same name.
         """
         conversation = Conversation(
             uuid=f"CON-{self._base.new_uuid()}",
@@ -60,16 +60,16 @@ class Rooms:
         return conversation
 
     def create(self, name: str | None, *, application_id: str, region: str) -> Conversation:
-        """Create a room for the Conversation API.
+        """Create and return a room for the Conversation API.
 
-        The *name* must be free in the region. If it is None, a name is generated.
+        No other room of the application in the region may have the same name. If *name* is None, one is generated.
         """
         return self.new(application_id, region, name or f"NAM-{self._base.new_uuid()}")
 
     def rename(self, conversation: Conversation, name: str) -> None:
-        """Give *conversation* a *name* that is free in its region.
+        """Rename *conversation* to *name*, which no other room of the application in the region may have.
 
-        The conversation of a single call thereby becomes a room.
+        If *conversation* is that of a single call, it becomes a room.
         """
         place = conversation.application_id, conversation.region
         if conversation.name is None:  # a conversation expires some hours after it becomes a room
@@ -81,7 +81,7 @@ class Rooms:
         self._named[*place, name] = conversation
 
     def delete(self, conversation: Conversation) -> None:
-        """End all legs of *conversation*, and then the conversation itself."""
+        """End all legs in *conversation*, and then delete the conversation."""
         for leg in list(conversation.legs.values()):
             if not leg.is_over:
                 self._finish(leg)
@@ -89,40 +89,40 @@ class Rooms:
         self._vanish(conversation)
 
     def enter(self, leg: Leg, conversation: Conversation, seat: Seat) -> None:
-        """Put *leg*, which is in no conversation, into *conversation*."""
+        """Add *leg*, which must not be in any conversation, to *conversation*."""
         leg.conversation = conversation
         leg.seat = seat
         conversation.legs[leg.uuid] = leg
         self._base.note(conversation, "member:joined" if leg.is_up else "member:invited", leg)
 
     def leave(self, leg: Leg, reason: str) -> None:
-        """Take *leg* out of its conversation, which may end as a result.
+        """Remove *leg* from its conversation, which may end as a result.
 
-        The record of the leg still names that conversation.
+        The attribute ``leg.conversation`` does not change.
         """
         self._clean_up(leg.conversation, self._take_out(leg, reason))
 
     def admit(self, leg: Leg) -> None:
-        """Connect *leg* to the other legs of its conversation, in both directions."""
+        """Let *leg* hear the other legs in its conversation, and let those legs hear it."""
         leg.is_joined = True
 
     def mute(self, leg: Leg, *, on: bool) -> None:
-        """Mute *leg* for the others, or unmute it; a transfer keeps the setting."""
+        """Mute *leg*, so that other legs do not hear it, or unmute it. A transfer keeps the setting."""
         if leg.is_muted is not on:
             leg.is_muted = on
             self._base.note(leg.conversation, f"audio:mute:{'on' if on else 'off'}", leg, rtc_id=leg.uuid)
 
     def earmuff(self, leg: Leg, *, on: bool) -> None:
-        """Stop *leg* from hearing the others, or let it hear them again; a transfer keeps the setting."""
+        """Stop *leg* from hearing other legs, or let it hear them again. A transfer keeps the setting."""
         if leg.is_earmuffed is not on:
             leg.is_earmuffed = on
             self._base.note(leg.conversation, f"audio:earmuff:{'on' if on else 'off'}", leg, rtc_id=leg.uuid)
 
     def join(self, leg: Leg, room: Join) -> bool:
-        """Move *leg* to a room, and start the room if the leg may start it.
+        """Move *leg* to the room that *room* describes, and start the room if ``room.starts`` is True.
 
         Returns:
-            True, or False if the room is full. The leg then stays where it is.
+            True, or False if the leg did not move because the room is full.
         """
         place = leg.application_id, leg.region
         conversation = self.find(room.name, *place) or self.new(*place, room.name)
@@ -149,10 +149,10 @@ class Rooms:
         self._move(leg, self.new(leg.application_id, leg.region), Seat())
 
     def move_all(self, leg: Leg, move: MoveAll) -> bool:
-        """Move all legs of the conversation of *leg* to another conversation, where they have no flow of their own.
+        """Move all legs in the conversation of *leg* to another conversation, and stop the legs' flows.
 
         Returns:
-            True, or False if the other conversation does not exist or would hold too many legs. Then no leg moves.
+            True, or False if no leg moved because the other conversation does not exist or would be too large.
         """
         left = leg.conversation
         target = self._base.conversations.get(move.conversation_uuid)
@@ -195,7 +195,7 @@ class Rooms:
         self._clean_up(left, turned_out)
 
     def _take_out(self, leg: Leg, reason: str) -> list[Leg]:
-        """Take *leg* out of its conversation, and return the legs that must leave with it (``endOnExit``)."""
+        """Remove *leg* from its conversation, and return the other legs that ``endOnExit`` removed with it."""
         left = leg.conversation
         if left.legs.pop(leg.uuid, None) is None:
             return []
@@ -211,7 +211,7 @@ class Rooms:
         return turned_out
 
     def _clean_up(self, left: Conversation, turned_out: list[Leg]) -> None:
-        """Close the conversation *left* if it is empty, and end or continue the legs that had to leave it."""
+        """Close the conversation *left* if it is empty, and end or continue the legs that were removed from it."""
         if not left.legs:
             self._close(left)
         for each in turned_out:
@@ -228,9 +228,9 @@ class Rooms:
                     self._finish(each)
 
     def _close(self, conversation: Conversation) -> None:
-        """Close a conversation whose last leg has left.
+        """Close *conversation*, because its last leg has left.
 
-        The conversation of a single call vanishes. A room stays, and can start again.
+        The conversation of a single call is deleted. A room is kept, and can start again.
         """
         self._media.stop_recordings(conversation.recordings)
         for sound in Sound:

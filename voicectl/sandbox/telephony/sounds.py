@@ -1,8 +1,8 @@
-"""The sounds that a party hears: prompts, and records of when they were heard.
+"""The sounds that parties hear: prompts, and records of when the prompts were heard.
 
-No sound is synthesised or downloaded during a call, so the durations are estimates. Speech lasts as long as
-:func:`voicectl.voice.speech.seconds` returns, an audio file lasts :data:`STREAM_SECONDS`, and a key lasts
-:data:`KEY_SECONDS`.
+No sound is synthesised or downloaded during a call, so the durations are estimates. The duration of
+speech comes from :func:`voicectl.voice.speech.seconds`, that of an audio file is :data:`STREAM_SECONDS`, and that of
+a key is :data:`KEY_SECONDS`.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ KEY_SECONDS = 0.26
 PAUSE_SECONDS = 0.5
 BEEP_SECONDS = 0.5
 LONGEST_SPEECH_SECONDS = 86_400.0
-"""The maximum duration of a text with SSML breaks, in seconds. It equals that of a call."""
+"""The maximum duration of a spoken text, in seconds. This is also the maximum duration of a call."""
 
 PLATFORM = "platform"
-"""The source of a sound that no party makes."""
+"""The ``source`` of a sound that the platform makes."""
 
 
 class Sound(StrEnum):
-    """The kinds of sound."""
+    """The kinds of sounds in a call."""
 
     SPEECH = "speech"
     AUDIO = "audio"
@@ -42,7 +42,7 @@ class Pcm:
 
     Attributes:
         rate: The number of samples per second.
-        samples: The audio so far, as signed 16-bit little-endian samples of one channel.
+        samples: The audio received so far, as signed 16-bit little-endian samples for one channel.
     """
 
     rate: int
@@ -51,14 +51,14 @@ class Pcm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """A sound to play to a party, once, several times or for ever.
+    """A sound to play once, several times or without end.
 
     Attributes:
         content: The ``text``, ``url`` or ``digits`` of the prompt.
-        once: How long it takes to play the prompt once, in seconds.
+        once: How long the prompt lasts if it is played once, in seconds.
         loop: How many times to play the prompt, or 0 to play it without end.
         options: Options such as ``loop``, ``level`` and ``language``, as they were given.
-        pcm: The audio itself if it comes from a WebSocket, or None.
+        pcm: The audio if the sound comes from a WebSocket, or else None.
     """
 
     sound: Sound
@@ -70,7 +70,7 @@ class Prompt:
 
     @property
     def seconds(self) -> float | None:
-        """How long the prompt plays if nothing stops it, in seconds. None if it is endless."""
+        """How long the prompt plays if nothing stops it, in seconds, or None if it is endless."""
         return self.once * self.loop if self.loop else None
 
 
@@ -86,16 +86,16 @@ def audio(url: str, *, loop: int = 1, options: dict[str, Any]) -> Prompt:
 
 
 def music(url: str) -> Prompt:
-    """Return an endless prompt that plays music or a tone to a waiting party."""
+    """Return an endless prompt that plays the music or tone at *url* to a waiting party."""
     return Prompt(sound=Sound.MUSIC, content={"url": url}, once=STREAM_SECONDS, loop=0)
 
 
 BEEP = Prompt(sound=Sound.BEEP, content={"beep": "1000 Hz"}, once=BEEP_SECONDS)
-"""The tone before a recording, and the beep of voicemail."""
+"""The tone that is played before a recording and after a voicemail greeting."""
 
 
 def keys(digits: str) -> Prompt:
-    """Return a prompt with the tones of *digits*, in which ``p`` stands for a pause."""
+    """Return a prompt that plays the key tones for *digits*, in which ``p`` stands for a pause."""
     pauses = digits.count("p")
     once = (len(digits) - pauses) * KEY_SECONDS + pauses * PAUSE_SECONDS
     return Prompt(sound=Sound.KEYS, content={"digits": digits}, once=once)
@@ -103,13 +103,13 @@ def keys(digits: str) -> Prompt:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Heard:
-    """A sound that a party has heard or hears now.
+    """A sound that parties have heard or are hearing.
 
     Attributes:
-        at: The start of the sound, in milliseconds of the call clock.
-        until: The past or future end of the sound, or None if it lasts until it is stopped.
+        at: The start of the sound on the call clock, in milliseconds since 1970.
+        until: The past or future end of the sound, in the same unit, or None if the sound lasts until it is stopped.
         source: :data:`PLATFORM`, or the UUID of the leg whose party made the sound.
-        on_end: Called with ``done`` when the sound ends by itself, or with ``stop`` when it is stopped.
+        on_end: Called with ``done`` when the sound ends by itself, or with ``stop`` when it is stopped; or None.
     """
 
     at: int
@@ -119,16 +119,16 @@ class Heard:
     on_end: Callable[[str], None] | None = None
 
     def is_on(self, now: int) -> bool:
-        """Return True if the sound can be heard at *now*."""
+        """Return True if the sound has not ended by the moment *now*."""
         return self.until is None or self.until > now
 
     def cut(self, now: int) -> None:
-        """End the sound at *now*, unless it has ended before."""
+        """End the sound at the moment *now*, unless it ended earlier."""
         if self.is_on(now):
             self.until = now
 
     def to_json(self, now: int) -> dict[str, Any]:
-        """Return the sound as JSON: ``at``, ``kind``, ``from``, content, ``seconds`` heard so far, and options."""
+        """Return the sound as a JSON object, in which ``seconds`` is the time that was heard by the moment *now*."""
         end = now if self.until is None else min(self.until, now)
         return {
             "at": rfc3339(self.at),

@@ -1,12 +1,12 @@
-"""The state of legs and of the conversations that they share."""
+"""The state of legs and of their conversations."""
 
-# The life of a leg, and which part of the exchange writes which of its fields
+# The life of a leg, and the parts of the exchange that write its fields
 #
 # A leg is one record. Each part of the exchange writes its own group of fields, and may read all fields:
 #
 #   - set once by call control: uuid, direction, application_id, region, to, from_, order, far_end, created, made_at;
 #   - call control: status, answered_at, ended_at;
-#   - call control and the run (flow_run): flow, which holds what the leg runs and what it waits for;
+#   - call control and the run (flow_run): flow, which says what the leg runs and what it waits for;
 #   - rooms: conversation, seat, is_joined, is_muted, is_earmuffed;
 #   - media: audio, except for the listeners, which the input actions add and remove;
 #   - base: timers, which Base.schedule() sets and call control cancels.
@@ -47,7 +47,7 @@ MAX_LEGS = 200
 
 
 class Direction(StrEnum):
-    """The direction of a call, as the application sees it. A call from a party is inbound."""
+    """The direction of a call from the application's point of view: a call from an outside party is inbound."""
 
     INBOUND = "inbound"
     OUTBOUND = "outbound"
@@ -55,21 +55,22 @@ class Direction(StrEnum):
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Conversation:
-    """A conversation of legs: that of a single call, or a room, which has a name.
+    """A group of legs that can hear each other: the legs in a single call, or the legs in a room, which has a name.
 
     Attributes:
         application_id: The id of the application that the conversation belongs to.
         region: The region of the conversation. Rooms of the same name in different regions are different rooms.
-        created: The moment of creation, in milliseconds of the call clock.
-        made_at: The moment of creation, in Unix seconds of the host clock.
-        name: The name of a room. None for the conversation of a single call, which vanishes when its last leg
+        created: The moment of creation on the call clock, in milliseconds since 1970.
+        made_at: The moment of creation on the host clock, in Unix seconds.
+        name: The name of a room. None for the conversation of a single call, which is deleted when its last leg
             leaves.
-        is_started: False while a room waits for a leg that may start it. Until then, no leg hears another.
-        is_expired: True for a room that has reached its maximum age. It vanishes when the last leg leaves.
+        is_started: False while a room waits for a leg that starts it. Before that, the legs do not hear each other.
+        is_expired: True for a room that has reached its maximum age. The room is deleted when its last leg leaves.
         legs: The legs in the conversation, by UUID.
-        recordings: The running recordings of the conversation.
-        to_record: The recording to begin once the room has started, with the leg that asked for it; or None.
-        playing: The last prompt of each kind that the API played to all legs.
+        recordings: The running recordings of the whole conversation.
+        to_record: The leg that requested a recording of the room, and the settings of that recording, which begins
+            when the room starts. None if no such recording is waiting.
+        playing: The last prompt that the API played to all legs, for each kind of sound.
     """
 
     uuid: str
@@ -87,7 +88,7 @@ class Conversation:
 
     @property
     def stays(self) -> bool:
-        """True if the conversation remains, empty, after all legs have left."""
+        """True if the conversation is kept after its last leg has left."""
         return self.name is not None and not self.is_expired
 
 
@@ -96,8 +97,8 @@ class Seat:
     """The role of a leg in its present conversation; see :class:`voicectl.sandbox.telephony.actions.Join`.
 
     Attributes:
-        is_guest: True if a ``transfer`` action moved the leg here. Such a leg has no flow. In the conversation of a
-            single call, it ends when only guests are left.
+        is_guest: True if a ``transfer`` action moved the leg to this conversation. Such a guest has no flow. In the
+            conversation of a single call, the guests end when only guests are left.
     """
 
     ends: bool = False
@@ -107,34 +108,34 @@ class Seat:
 
 
 class RunningFlow(Protocol):
-    """The run of a leg's NCCO, as the other parts of the exchange use it."""
+    """The interface through which the other parts of the exchange control the run of a leg's NCCO."""
 
     def callee_joined(self) -> None:
         """Tell the run that the callee of the present ``connect`` has joined."""
 
     def callee_left(self) -> None:
-        """Go on, because the callee of the present ``connect`` did not answer or has left."""
+        """Go on with the next action, because the present ``connect``'s callee did not answer or has left."""
 
     def callee_asks(self) -> OnReply:
         """Act like :meth:`callee_left`, but go on only when the returned function is called with an NCCO or None."""
 
     def room_closed(self) -> None:
-        """Go on alone, or end the leg, because its conversation has ended."""
+        """Go on in a new conversation, or end the leg, because the leg's room has closed."""
 
     def abandon(self, *, keep_callee: bool = False) -> None:
-        """Stop the run, and end the call of its callee. With *keep_callee*, a callee that has answered stays."""
+        """Stop the run and end its callee's call; with *keep_callee*, do not end the call if it was answered."""
 
 
 @dataclass(slots=True, eq=False)
 class FlowState:
-    """The flow of a leg, as written by call control and by the run.
+    """The state of a leg's flow, which call control and the run change.
 
     Attributes:
-        pending: The flow to run when the leg is answered. None once that flow has begun or was replaced.
-        run: The run of the leg's NCCO, or None.
+        pending: The flow to run when the leg is answered. None once that flow has begun or been replaced.
+        run: The run of the leg's NCCO, or None if no NCCO is running.
         dialled_by: The run whose ``connect`` created the leg, or None if no run waits for the leg.
         awaiting: The present request for an NCCO, or None. Answers to earlier requests are ignored.
-        given: The last moment at which a reply gave the leg an NCCO, and the number of NCCOs at that moment.
+        given: The last moment at which a reply gave the leg an NCCO, and how many NCCOs were given at that moment.
     """
 
     pending: Flow | None = None
@@ -150,7 +151,7 @@ class FlowState:
             run.abandon(keep_callee=keep_callee)
 
     def leave_caller(self) -> None:
-        """Make the run that dialled the leg, if there is one, go on without the leg."""
+        """Let the run that dialled the leg, if there is one, go on without the leg."""
         run, self.dialled_by = self.dialled_by, None
         if run is not None:
             run.callee_left()
@@ -163,18 +164,18 @@ class FlowState:
 
 @dataclass(slots=True, eq=False)
 class Audio:
-    """The sounds to and from the party of a leg, as written by :class:`~voicectl.sandbox.telephony.media.Media`.
+    """The sounds to and from the party of a leg, which :class:`~voicectl.sandbox.telephony.media.Media` changes.
 
     Attributes:
-        heard: All sounds that the party heard, in the order in which they began.
-        said: The sounds that the party makes now, and the last sound that it made.
-        playing: The last prompt of each kind that REST played to the party, and the music while it waits for a room.
+        heard: All sounds that the party has heard, in the order in which they began.
+        said: The sounds that the party is making, and the last sound that it made.
+        playing: For each kind of sound, the last prompt from the API, or the music that is played in a waiting room.
         recordings: The running recordings that the leg's flow began. They follow the leg between conversations.
-        key_listeners: The functions of ``input`` actions that are called with every key of the party.
-        speech_listeners: The functions of ``input`` actions that are called with every phrase of the party.
+        key_listeners: Functions that ``input`` actions have added, to be called with every key of the party.
+        speech_listeners: Functions that ``input`` actions have added, to be called with every phrase of the party.
         dtmf_url: The URL of a DTMF listener, which receives each key, or None.
-        inputs_seen: How many times the party was asked for its next key.
-        has_pressed_all: True once the party was asked for all its keys.
+        inputs_seen: How many times the party has been asked for its next key.
+        has_pressed_all: True once the party has been asked for all its keys.
     """
 
     heard: list[Heard] = field(default_factory=list)
@@ -190,7 +191,7 @@ class Audio:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Leg:
-    """One party's connection.
+    """One party's connection to the platform.
 
     Attributes:
         application_id: The id of the application that the leg belongs to.
@@ -198,10 +199,10 @@ class Leg:
         to: The callee, in the format of call records. A WebSocket also has ``headers``, ``content-type`` and
             ``authorization``.
         from_: The caller, in the format of call records.
-        order: The call as requested.
-        created: The creation of the leg, in milliseconds of the call clock, as are ``answered_at`` and ``ended_at``.
-        made_at: The creation of the leg, in Unix seconds of the host clock.
-        timers: The timers of the leg.
+        order: The request for the call.
+        created: When the leg was created. Like ``answered_at`` and ``ended_at``, in milliseconds on the call clock.
+        made_at: When the leg was created, in Unix seconds on the host clock.
+        timers: The timers to cancel when the leg ends.
         is_joined: True if the leg can hear, and be heard by, the other legs of its conversation.
     """
 
@@ -234,7 +235,7 @@ class Leg:
 
     @property
     def detection(self) -> Detection | None:
-        """The machine detection that the call requested, or None. It is None for all parties except phones."""
+        """The settings for machine detection, or None if it was not requested or the party is not a phone."""
         return self.order.detection if self.to["type"] == "phone" else None
 
     @property
