@@ -13,7 +13,7 @@ from voicectl.sandbox.telephony.effects import Note
 from voicectl.sandbox.telephony.state import Conversation
 
 KEPT = 10_000
-"""How many of the latest events are always kept for one conversation.
+"""The number of latest events that are always kept for each conversation.
 
 When older events are dropped, the remaining events keep their numbers.
 """
@@ -33,7 +33,7 @@ class MemberState(StrEnum):
 
 
 class IllegalState(Exception):
-    """A member's new state cannot follow the present state. Nothing was changed."""
+    """A member's new state cannot follow its present state. Nothing was changed."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -130,7 +130,7 @@ class ConversationLogs:
         return max(left, default=log.conversation.created)
 
     def _open_for(self, note: Note) -> ConversationLog | None:
-        """Open and return a log for the conversation of *note*, or return None if it does not exist.
+        """Open and return a log for the conversation of *note*, or return None if there is no conversation.
 
         If *note* reports that the conversation was created, a log is opened even if the conversation has since ended.
         """

@@ -28,7 +28,7 @@ Key = tuple[str, int]
 
 
 class Side(StrEnum):
-    """Where the page of a cursor is: after or before the row with the cursor's key."""
+    """Where a cursor's page is: after or before the row with the cursor's key, in ascending order."""
 
     AFTER = "after"
     BEFORE = "before"
@@ -69,7 +69,7 @@ def read_window(fields: Fields, query: Mapping[str, str], *known: str) -> Window
     """Read ``page_size``, ``order`` and ``cursor``, and note errors in *fields*.
 
     Args:
-        fields: The query parameters as fields to read, which also collect the errors.
+        fields: The reader for the query parameters, which collects the errors.
         query: The query parameters as they were given.
         known: The names of the other parameters that the list accepts.
 
@@ -138,7 +138,7 @@ def page_of(found: Iterable[tuple[Key, Row]], window: Window, url: str) -> tuple
 
 
 def _range(keys: list[Key], window: Window) -> tuple[int, int]:
-    """Return the start and end indexes of the page in *keys*, whose ascending order also defines cursor sides."""
+    """Return the start and end indexes of the page in *keys*, which are in ascending order."""
     size, cursor = window.page_size, window.cursor
     if cursor is None:
         is_after = window.order is SortOrder.ASC

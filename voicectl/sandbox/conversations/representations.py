@@ -39,7 +39,7 @@ def channel(leg: Leg) -> dict[str, Any]:
 
 
 def person(member: Member) -> dict[str, Any]:
-    """Return the user of *member*, or a generated user if the party is not an app user."""
+    """Return the user of *member*, or a generated user if the member is not an app user."""
     if member.user is not None:
         return _known(member.user)
     leg_uuid = member.leg_uuid or ""
@@ -131,7 +131,7 @@ def conversation_record(log: ConversationLog, base: str, *, with_custom_data: bo
 
 
 def settings(log: ConversationLog, *names: str) -> dict[str, Any]:
-    """Return those of the settings in *names* that were given for the conversation."""
+    """Return the settings named in *names* that were given for the conversation."""
     return {name: log.settings[name] for name in names if name in log.settings}
 
 
@@ -146,7 +146,7 @@ def user_in_list(user: User, base: str) -> dict[str, Any]:
 
 
 def session_record(user: User, leg: Leg, api_key: str) -> dict[str, Any]:
-    """Return a session in the format of API responses: that of *user* on *leg*."""
+    """Return the session of *user* on *leg*, in the format of API responses."""
     return {
         "id": f"SES-{derived('session', leg.uuid)}",
         "_embedded": {"user": {"id": user.id, "name": user.name}, "api_key": api_key},

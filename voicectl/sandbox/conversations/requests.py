@@ -214,12 +214,12 @@ def read_record(fields: Fields) -> Record:
 
 
 def is_message(type_: str) -> bool:
-    """Return True if *type_* is a type of message or custom event, which the application can delete."""
+    """Return True if *type_* is that of a message or custom event, which applications can delete."""
     return _MESSAGE.fullmatch(type_) is not None
 
 
 def is_user_name(name: str) -> bool:
-    """Return True if a user can have this name, because it cannot be mistaken for an id in a URL path."""
+    """Return True if a user can have this name. Names that look like ids in URL paths are refused."""
     return name != "me" and not name.startswith(_RESERVED)
 
 

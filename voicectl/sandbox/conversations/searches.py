@@ -22,11 +22,11 @@ _SORTINGS = ("created", "custom_sort_key")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversationSearch:
-    """The query of ``GET /v1/conversations`` or ``GET /v1/users/{id}/conversations``.
+    """The query for ``GET /v1/conversations`` or ``GET /v1/users/{id}/conversations``.
 
     Attributes:
-        date_start: The earliest creation time to find, in Unix seconds on the host clock, or None for no limit.
-        date_end: The end of the range of creation times, itself not included, in the same unit, or None for no limit.
+        date_start: The earliest creation time, in Unix seconds on the host clock, or None for no limit.
+        date_end: The time that all creation times must be before, in the same unit, or None for no limit.
         state: The required state of the user's member, or None for any state.
     """
 
@@ -47,7 +47,7 @@ class ConversationSearch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventSearch:
-    """The query of ``GET /v1/conversations/{id}/events``.
+    """The query for ``GET /v1/conversations/{id}/events``.
 
     Attributes:
         first: The number of the first event to return.
@@ -78,13 +78,13 @@ def read_conversation_search(query: Mapping[str, str], *, of_user: bool = False)
 
 
 def read_list(query: Mapping[str, str], *known: str) -> Window:
-    """Read the query for any other list. *known* are its parameters besides those for pages and order."""
+    """Read the query for any other list, which accepts *known* besides ``page_size``, ``order`` and ``cursor``."""
     with Fields(dict(query)) as fields:
         return read_window(fields, query, *known)
 
 
 def read_event_search(query: Mapping[str, str]) -> EventSearch:
-    """Read the query of ``GET /v1/conversations/{id}/events``."""
+    """Read the query for ``GET /v1/conversations/{id}/events``."""
     with Fields(dict(query)) as fields:
         types = [each for each in (fields.text("event_type") or "").split(",") if each]
         if len(types) > MAX_EVENT_TYPES or any(each.startswith("custom:") for each in types):

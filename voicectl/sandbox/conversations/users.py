@@ -18,7 +18,7 @@ from voicectl.sandbox.problems import refused
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class User:
-    """An app user. Only :class:`Users` changes the fields.
+    """An app user. Only :class:`Users` changes its fields.
 
     Attributes:
         id: The id of the user, ``USR-...``.
@@ -65,7 +65,7 @@ class Users:
         return self._by_name.get((application_id, region, reference))
 
     def add(self, name: str | None, details: dict[str, Any], *, application_id: str, region: str) -> User:
-        """Create and return a user. If *name* is None, a name such as ``NAM-...`` is generated.
+        """Create and return a user. If *name* is None, a name that begins with ``NAM-`` is generated.
 
         Raises:
             Problem: Another user already has this name. Nothing was changed.

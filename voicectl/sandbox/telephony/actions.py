@@ -1,4 +1,4 @@
-"""Classes for NCCO actions, and for the orders that start calls.
+"""Classes for NCCO actions, and for requests to place calls.
 
 Source: NCCO reference.
 """
@@ -25,7 +25,7 @@ LONGEST_RECORDING = 7200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Webhook:
-    """A URL that serves NCCOs or receives events, and the HTTP method of the requests to it."""
+    """The URL of a webhook that serves NCCOs or receives events, and the HTTP method to use."""
 
     url: str
     method: str = "GET"
@@ -36,7 +36,7 @@ class Play:
     """The ``talk`` or ``stream`` action: play a prompt.
 
     Attributes:
-        barge_in: True if a key or speech stops the prompt and counts for the next ``input`` action (``bargeIn``).
+        barge_in: True if a key or speech stops the prompt and becomes part of the next ``input`` (``bargeIn``).
     """
 
     prompt: Prompt
@@ -91,7 +91,7 @@ class Record:
 
     @property
     def is_synchronous(self) -> bool:
-        """True if the flow waits for the recording to end, as it does if silence or a key ends the recording."""
+        """True if silence or a key can end the recording. The flow then waits for the recording to end."""
         return self.end_on_silence is not None or self.end_on_key is not None
 
 

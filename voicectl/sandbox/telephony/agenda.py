@@ -1,4 +1,4 @@
-"""Timers on the call clock, which run in chronological order."""
+"""Timers that run in chronological order as the call clock moves."""
 
 from __future__ import annotations
 

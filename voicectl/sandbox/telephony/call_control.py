@@ -25,7 +25,7 @@ from voicectl.voice.call import FINAL, NEXT, CallStatus
 from voicectl.voice.endpoint import label
 
 MAY_BRING_FALLBACK = FINAL - {CallStatus.COMPLETED, CallStatus.CANCELLED}
-"""The final statuses after which the reply to the event of a synchronous ``connect`` may carry another NCCO."""
+"""The final statuses after which the reply to an event about a synchronous ``connect`` may carry an NCCO."""
 
 _REASON = {
     CallStatus.COMPLETED: "ok",
@@ -105,7 +105,7 @@ class CallControl:
         return leg
 
     def dial(self, caller: Leg, dial: Dial, run: FlowRun) -> Leg | None:
-        """Place the call that *dial* describes, in the conversation of *caller*, for *run*.
+        """Place the call that *dial* describes in *caller*'s conversation, and report its progress to *run*.
 
         Returns:
             The leg of the called party, or None if the rate limit is exceeded.

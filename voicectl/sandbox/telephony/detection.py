@@ -65,7 +65,7 @@ class Detection:
         return self.mode in (Mode.DETECT, Mode.DETECT_BEEP)
 
     def expected_events(self, far_end: FarEnd) -> list[DetectionEvent]:
-        """Return the detection events, at least one, for a call that *far_end* answers, in order."""
+        """Return, in order, the detection events for a call that *far_end* answers. There is at least one."""
         if not far_end.is_machine:
             return [DetectionEvent(after=HUMAN_AFTER, status="human")]
         verdict = DetectionEvent(after=MACHINE_AFTER, status="machine")

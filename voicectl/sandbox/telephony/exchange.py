@@ -1,8 +1,8 @@
 """The telephone exchange, with operations for the API and for the outside parties.
 
-The exchange uses no HTTP, no event loop and no clock. :meth:`Exchange.run` tells it the time, and the effects that
-:meth:`Exchange.collect` returns are performed by others. Each operation either succeeds, or raises an exception and
-changes nothing.
+The exchange uses no HTTP, no event loop and no clock. The caller sets the time with :meth:`Exchange.run` and performs
+the effects that :meth:`Exchange.collect` returns. Each operation either succeeds, or raises an exception and changes
+nothing.
 """
 
 from __future__ import annotations

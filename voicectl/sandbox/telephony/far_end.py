@@ -1,8 +1,8 @@
 """Outside parties, whose behaviour depends on the last three digits of their numbers.
 
-In phone numbers, these digits count only from 447700900000 to 447700900999. That range is reserved for fiction: no
+Among phone numbers, this applies only to 447700900000 to 447700900999. These numbers are reserved for fiction, so no
 phone rings if a number from a rehearsal is dialled on the real network by mistake. All other numbers, and digits
-without a rule of their own, behave like 000, a person who answers.
+without a rule of their own, behave like 000: a person answers.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ DECLINED = Refusal(status=CallStatus.REJECTED, after=2, rings=True, detail="decl
 """How a call fails if its party declines it."""
 
 UNKNOWN_USER = Refusal(status=CallStatus.UNANSWERED, after=1, detail="unavailable", sip_code=480)
-"""How a call to an app user that does not exist fails."""
+"""How a call fails if its callee is an app user that does not exist."""
 
 GREETING = Prompt(
     sound=Sound.SPEECH,
@@ -126,7 +126,7 @@ def called(endpoint: dict[str, Any]) -> FarEnd:
 
 
 def calling(number: str) -> FarEnd:
-    """Return the behaviour of the party at *number* in calls that this party makes, after the answer."""
+    """Return how the party at *number* behaves in an answered call that this party made."""
     digits = number[-3:] if _is_fiction(number) else ""
     return _by_digits(digits) if digits[:1] in ("1", "5", "7") else PERSON
 

@@ -85,7 +85,7 @@ class Calls(Protocol):
 
 
 class FlowRun:
-    """A run of *actions* on *leg*, one after another.
+    """Runs *actions* on *leg*, one after another.
 
     :meth:`abandon` stops the run when the leg ends or is transferred.
 
@@ -199,7 +199,7 @@ class FlowRun:
         self._begin_anew(actions)
 
     def abandon(self, *, keep_callee: bool = False) -> None:
-        """Stop the run and end its callee's call; with *keep_callee*, do not end the call if it was answered."""
+        """Stop the run, and end the callee's call, unless *keep_callee* is True and the call was answered."""
         self._turn += 1
         self._cut()
         if self._timer is not None:

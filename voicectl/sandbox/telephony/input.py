@@ -19,7 +19,7 @@ from voicectl.sandbox.telephony.state import Leg
 from voicectl.voice.speech import CHARACTERS_PER_SECOND
 
 CONFIDENCE = "0.92"
-"""The confidence of every recognised phrase, from 0 to 1, as a string like those that the platform sends."""
+"""The confidence of every recognised phrase, from 0 to 1. The platform sends this number as a string."""
 
 
 class InputCollector:

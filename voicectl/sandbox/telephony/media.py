@@ -26,26 +26,26 @@ _HASH_SECONDS = 0.5
 
 
 class Media:
-    """The sounds of all legs, and their recordings."""
+    """Plays, stops and records the sounds of all legs."""
 
     def __init__(self, base: Base) -> None:
         self._base = base
 
     def play(self, leg: Leg, prompt: Prompt) -> Heard:
-        """Start playing *prompt* to the party of *leg*, and return the sound.
+        """Start playing *prompt* to the party of *leg*, and return its ``Heard`` record.
 
         An earmuffed leg hears the prompt too, because earmuffs block only the sounds from other legs.
         """
         return self._play_to(leg.conversation, [leg], prompt, leg)
 
     def play_instead(self, leg: Leg, sound: Sound, prompt: Prompt | None) -> None:
-        """Stop the last prompt of the kind *sound*, and play *prompt*, if any, to the party of *leg* instead."""
+        """Stop the last prompt of the kind *sound* on *leg*, and play *prompt* instead unless it is None."""
         self.cut(leg.audio.playing.pop(sound, None))
         if prompt is not None:
             leg.audio.playing[sound] = self.play(leg, prompt)
 
     def play_to_all(self, conversation: Conversation, sound: Sound, prompt: Prompt | None) -> None:
-        """Stop the last prompt of the kind *sound*, and play *prompt* to all parties of *conversation* instead.
+        """Stop the last prompt of the kind *sound*, and play *prompt* to all parties in *conversation* instead.
 
         If *prompt* is None, only stop the last prompt.
         """
@@ -62,7 +62,7 @@ class Media:
                 heard.on_end("stop")
 
     def make_sound(self, leg: Leg, prompt: Prompt) -> Heard:
-        """Start the sound *prompt* on behalf of the party of *leg*, and return it.
+        """Start the sound *prompt* on behalf of the party of *leg*, and return its ``Heard`` record.
 
         All legs that hear this leg hear the sound. An endless sound lasts until :meth:`end_sound` is called.
         """
@@ -179,8 +179,7 @@ class Media:
         """Start a recording and return it.
 
         Args:
-            leg: The leg that the recording belongs to. If *of* is None, the recording follows this leg to other
-                conversations.
+            leg: The leg that the recording belongs to, and that it follows to other conversations if *of* is None.
             order: The settings of the recording.
             of: The conversation to record, or None to follow *leg*.
             only: The UUID of the only leg whose party is recorded, or None to record all parties.
@@ -227,7 +226,7 @@ class Media:
         self._base.emit(SaveRecording(recording=recording))
 
     def stop_recordings(self, recordings: list[Recording]) -> None:
-        """End all *recordings*, the list of running recordings of one leg or one conversation."""
+        """End all recordings in *recordings*, which belong to one leg or one conversation."""
         for recording in list(recordings):
             self.stop_recording(recording)
 
@@ -264,7 +263,7 @@ class Media:
         self._base.send_event(self._base.legs[recording.leg_uuid], Kind.TRANSCRIBED, fields, webhook)
 
     def _current_sounds(self, leg: Leg, only: str | None) -> Iterator[Track]:
-        """Yield the sounds to and from *leg* that a recording which begins now must include."""
+        """Yield the present sounds to and from *leg*, for a recording that begins now."""
         for heard in leg.audio.heard:
             if heard.source == PLATFORM and heard.is_on(self._base.now) and only is None:
                 yield Track(heard=heard, speaker=None, listener=leg.uuid)

@@ -34,8 +34,8 @@ class Recording:
         file_id: The UUID at the end of ``recording_url``.
         transcription_id: The UUID at the end of ``transcription_url``, or None for no transcription.
         conversation_uuid: The id of the conversation in which the recording began.
-        leg_uuid: The UUID of the leg whose flow requested the recording or, if the API requested it, of the first
-            answered leg. The party of this leg is on the left channel of a split recording.
+        leg_uuid: The UUID of the leg whose flow requested the recording. For ``saveAudio``, this is the recorded leg.
+            For the API, this is the first answered leg. The leg's party is on the left channel if channels are split.
         order: The settings of the recording, such as its format and channels.
         events: The webhook for the recording's events, or None to use the application's ``event_url``.
         started: The start on the call clock, in milliseconds since 1970.

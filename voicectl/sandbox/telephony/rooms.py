@@ -43,7 +43,7 @@ class Rooms:
     def new(self, application_id: str, region: str, name: str | None = None) -> Conversation:
         """Create and return a room called *name* or, if *name* is None, the conversation of a single call.
 
-        No other room of the application in the region may have the same name.
+        The name must be unique in the application and region.
         """
         conversation = Conversation(
             uuid=f"CON-{self._base.new_uuid()}",
@@ -62,12 +62,12 @@ class Rooms:
     def create(self, name: str | None, *, application_id: str, region: str) -> Conversation:
         """Create and return a room for the Conversation API.
 
-        No other room of the application in the region may have the same name. If *name* is None, one is generated.
+        The name must be unique in the application and region. If *name* is None, a name is generated.
         """
         return self.new(application_id, region, name or f"NAM-{self._base.new_uuid()}")
 
     def rename(self, conversation: Conversation, name: str) -> None:
-        """Rename *conversation* to *name*, which no other room of the application in the region may have.
+        """Rename *conversation* to *name*, which must be unique in the application and region.
 
         If *conversation* is that of a single call, it becomes a room.
         """
@@ -211,7 +211,7 @@ class Rooms:
         return turned_out
 
     def _clean_up(self, left: Conversation, turned_out: list[Leg]) -> None:
-        """Close the conversation *left* if it is empty, and end or continue the legs that were removed from it."""
+        """Close the conversation *left* if it is empty, and end the removed legs or let them go on alone."""
         if not left.legs:
             self._close(left)
         for each in turned_out:

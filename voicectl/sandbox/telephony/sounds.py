@@ -1,8 +1,8 @@
 """The sounds that parties hear: prompts, and records of when the prompts were heard.
 
-No sound is synthesised or downloaded during a call, so the durations are estimates. The duration of
-speech comes from :func:`voicectl.voice.speech.seconds`, that of an audio file is :data:`STREAM_SECONDS`, and that of
-a key is :data:`KEY_SECONDS`.
+No sound is synthesised or downloaded during a call, so the durations are estimates. The duration of speech comes from
+:func:`voicectl.voice.speech.seconds`, the duration of an audio file is :data:`STREAM_SECONDS`, and the duration of a
+key is :data:`KEY_SECONDS`.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class Heard:
         at: The start of the sound on the call clock, in milliseconds since 1970.
         until: The past or future end of the sound, in the same unit, or None if the sound lasts until it is stopped.
         source: :data:`PLATFORM`, or the UUID of the leg whose party made the sound.
-        on_end: Called with ``done`` when the sound ends by itself, or with ``stop`` when it is stopped; or None.
+        on_end: Called with ``done`` when the sound ends by itself, or with ``stop`` when it is stopped.
     """
 
     at: int
@@ -128,7 +128,7 @@ class Heard:
             self.until = now
 
     def to_json(self, now: int) -> dict[str, Any]:
-        """Return the sound as a JSON object, in which ``seconds`` is the time that was heard by the moment *now*."""
+        """Return the sound as a JSON object, whose ``seconds`` field is the duration heard up to *now*."""
         end = now if self.until is None else min(self.until, now)
         return {
             "at": rfc3339(self.at),

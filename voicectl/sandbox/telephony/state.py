@@ -70,7 +70,7 @@ class Conversation:
         recordings: The running recordings of the whole conversation.
         to_record: The leg that requested a recording of the room, and the settings of that recording, which begins
             when the room starts. None if no such recording is waiting.
-        playing: The last prompt that the API played to all legs, for each kind of sound.
+        playing: For each kind of sound, the last prompt that the API played to all legs.
     """
 
     uuid: str
@@ -123,7 +123,7 @@ class RunningFlow(Protocol):
         """Go on in a new conversation, or end the leg, because the leg's room has closed."""
 
     def abandon(self, *, keep_callee: bool = False) -> None:
-        """Stop the run and end its callee's call; with *keep_callee*, do not end the call if it was answered."""
+        """Stop the run, and end the callee's call, unless *keep_callee* is True and the call was answered."""
 
 
 @dataclass(slots=True, eq=False)
@@ -164,16 +164,16 @@ class FlowState:
 
 @dataclass(slots=True, eq=False)
 class Audio:
-    """The sounds to and from the party of a leg, which :class:`~voicectl.sandbox.telephony.media.Media` changes.
+    """The sounds to and from a leg's party. :class:`~voicectl.sandbox.telephony.media.Media` changes this record.
 
     Attributes:
         heard: All sounds that the party has heard, in the order in which they began.
         said: The sounds that the party is making, and the last sound that it made.
-        playing: For each kind of sound, the last prompt from the API, or the music that is played in a waiting room.
-        recordings: The running recordings that the leg's flow began. They follow the leg between conversations.
+        playing: For each kind of sound, the last prompt from the API, and the music that plays until a room starts.
+        recordings: The running recordings that the leg's flow began. They follow the leg to other conversations.
         key_listeners: Functions that ``input`` actions have added, to be called with every key of the party.
         speech_listeners: Functions that ``input`` actions have added, to be called with every phrase of the party.
-        dtmf_url: The URL of a DTMF listener, which receives each key, or None.
+        dtmf_url: The URL to which each key of the party is reported, or None to report no keys.
         inputs_seen: How many times the party has been asked for its next key.
         has_pressed_all: True once the party has been asked for all its keys.
     """
@@ -200,10 +200,10 @@ class Leg:
             ``authorization``.
         from_: The caller, in the format of call records.
         order: The request for the call.
-        created: When the leg was created. Like ``answered_at`` and ``ended_at``, in milliseconds on the call clock.
+        created: When the leg was created, in milliseconds on the call clock, like ``answered_at`` and ``ended_at``.
         made_at: When the leg was created, in Unix seconds on the host clock.
         timers: The timers to cancel when the leg ends.
-        is_joined: True if the leg can hear, and be heard by, the other legs of its conversation.
+        is_joined: True if the leg can hear, and be heard by, the other legs in its conversation.
     """
 
     uuid: str
@@ -235,7 +235,7 @@ class Leg:
 
     @property
     def detection(self) -> Detection | None:
-        """The settings for machine detection, or None if it was not requested or the party is not a phone."""
+        """The settings for machine detection, or None if the call requested none or is not to a phone."""
         return self.order.detection if self.to["type"] == "phone" else None
 
     @property
