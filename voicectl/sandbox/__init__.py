@@ -1,1 +1,1 @@
-"""A stateful stand-in for the voice platform, on loopback."""
+"""A stateful simulation of the voice platform, which is served on loopback."""

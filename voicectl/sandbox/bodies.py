@@ -16,7 +16,7 @@ MAX_DEPTH = 64
 MASK = "***"
 
 MOST_LOGGED = 16_384
-"""Maximum size of a body that the log keeps, in bytes."""
+"""Maximum size of a request body that is kept in the log, in bytes."""
 
 _SECRETS = {"api_secret", "authorization", "jwt", "password", "private_key", "token"}
 _USER_OF_URL = re.compile(r"(://)[^/?#\s]*@")
@@ -31,20 +31,20 @@ class BodyTooLarge(Exception):
 
 
 class Json(Response):
-    """A JSON answer.
+    """A JSON response.
 
-    The answer is in ASCII, so that half a surrogate pair in a text is returned as it was sent.
+    Non-ASCII characters are escaped, so that a string with a lone surrogate can be returned as it was sent.
     """
 
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
-        """Encode *content*; see :class:`starlette.responses.Response`."""
+        """Return *content* as JSON in ASCII."""
         return json.dumps(content, separators=(",", ":")).encode()
 
 
 def parse_json(data: bytes) -> Any:
-    """Parse *data* as strict JSON: in UTF-8, without ``NaN``, and nested at most :data:`MAX_DEPTH` deep.
+    """Parse *data* as strict JSON: in UTF-8, without ``NaN``, and with at most :data:`MAX_DEPTH` levels of nesting.
 
     Raises:
         UnreadableBody: *data* breaks one of these rules, or is larger than :data:`MAX_BODY` bytes.
@@ -64,7 +64,7 @@ def parse_json(data: bytes) -> Any:
 
 
 def logged(value: Any, size: int) -> Any:
-    """Return a body for the log, with secrets masked, or only the body's size if the body is too large.
+    """Return a body as it is logged: with secrets masked, or only its size if the body is too large.
 
     Args:
         value: The parsed body.
@@ -74,7 +74,7 @@ def logged(value: Any, size: int) -> Any:
 
 
 def without_secrets(value: Any) -> Any:
-    """Return *value* with secrets masked: fields with names such as ``token``, and users and passwords in URLs."""
+    """Return *value* with secrets masked: fields such as ``token``, and user names and passwords in URLs."""
     match value:
         case list():
             return [without_secrets(each) for each in value]
@@ -89,7 +89,7 @@ def without_secrets(value: Any) -> Any:
 
 
 def is_json(request: Request) -> bool:
-    """Return True if the Content-Type of *request* is JSON."""
+    """Return True if the Content-Type of *request* is ``application/json``."""
     media_type = request.headers.get("content-type", "").partition(";")[0]
     return media_type.strip().lower() == "application/json"
 

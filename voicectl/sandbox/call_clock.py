@@ -1,6 +1,6 @@
-"""The call clock, which times ringing, speech, timers and the far ends.
+"""The call clock, which determines the timing of ringing, speech, timers and the outside parties.
 
-The call clock runs at a multiple of the speed of the host clock. A frozen call clock moves only when it is advanced.
+The call clock runs at a multiple of the host clock's speed. A frozen call clock moves only when it is advanced.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from voicectl.clock import Clock
 DAY_MS = 86_400_000
 
 FROZEN_START = 1_767_225_600_000
-"""Start of a frozen clock: 2026-01-01T00:00:00Z, in milliseconds since 1970.
+"""Start time of a frozen call clock (2026-01-01T00:00:00Z), in milliseconds since 1970.
 
-All runs have the same start, so that logs can be compared.
+All runs have the same start time, so that their logs can be compared.
 """
 
 
 class CallClock:
-    """A clock in milliseconds since 1970 that never goes back.
+    """A clock that counts milliseconds since 1970 and never goes back.
 
     Args:
         clock: The host clock.
         speed: The speed of this clock relative to the host clock.
-        frozen: True if only :meth:`skip_to` moves it.
+        frozen: True if only :meth:`skip_to` moves this clock.
     """
 
     def __init__(self, clock: Clock, *, speed: float, frozen: bool) -> None:
@@ -36,9 +36,9 @@ class CallClock:
         return self._offset + round((self._clock.monotonic() - self._origin) * 1000 * self._speed)
 
     def skip_to(self, moment: int) -> None:
-        """Jump forward to *moment*. Do nothing if *moment* has passed."""
+        """Move this clock forward to *moment*, in milliseconds since 1970. Do nothing if *moment* has passed."""
         self._offset += max(0, moment - self.now())
 
     def host_seconds_until(self, moment: int) -> float | None:
-        """Return the seconds on the host clock until *moment*, or None if this clock is frozen."""
+        """Return how many seconds on the host clock remain until *moment*, or None if the call clock is frozen."""
         return max(0, moment - self.now()) / 1000 / self._speed if self._speed else None

@@ -1,4 +1,4 @@
-"""Faults on demand: simulated failures of requests to the platform and of its webhooks."""
+"""Faults that clients can add: simulated failures of requests to the platform and of webhooks."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from voicectl.sandbox.telephony.effects import Kind
 ANY = "any"
 
 ANSWER = "answer"
-"""The kind of webhook for all requests for an NCCO, in addition to the kinds of event."""
+"""The webhook kind of all requests for an NCCO. All other webhook kinds are kinds of event."""
 
 RTC = "rtc"
-"""The kind of webhook for all events of conversations."""
+"""The webhook kind of all events of conversations."""
 
 
 class FaultType(StrEnum):
@@ -42,7 +42,7 @@ class FaultType(StrEnum):
 
 _OPERATIONS = tuple(Operation)
 _BY_TOKEN = tuple(operation for operation in Operation if "Application" not in operation)
-"""Operations that take a token. The Application API takes the account's key and secret instead."""
+"""The operations that require a token. The Application API requires the account's key and secret instead."""
 
 _EVENTS = (*Kind, RTC)
 _WEBHOOKS = (*_EVENTS, ANSWER)
@@ -63,13 +63,13 @@ _STRIKES: dict[FaultType, tuple[str, ...]] = {
     FaultType.WEBHOOK_COMPLETED: (Kind.STATUS,),
     FaultType.ANSWER_TIMEOUT: (ANSWER,),
 }
-"""The operations of the API, or the kinds of webhook, that each fault can affect."""
+"""The API operations, or the webhook kinds, that each kind of fault can affect."""
 
 REQUEST_FAULTS = frozenset(what for what, places in _STRIKES.items() if places[0] in set(Operation))
-"""The faults that affect a request to the platform."""
+"""The kinds of fault that affect requests to the platform."""
 
 WEBHOOK_FAULTS = frozenset(_STRIKES) - REQUEST_FAULTS - {FaultType.WEBHOOK_COMPLETED}
-"""The faults that affect a request to a webhook. ``webhook-completed`` is not included: it sends an extra request."""
+"""The kinds of fault that affect webhook requests, except ``webhook-completed``, which sends an extra request."""
 
 _BELONGS_TO = {
     "code": (FaultType.STATUS,),
@@ -85,17 +85,17 @@ class Fault:
     """A fault, and the number of times it has been triggered.
 
     Attributes:
-        on: The operation or kind of webhook that the fault affects, or ``any`` for all that the fault can affect.
+        on: The operation or webhook kind that the fault affects, or ``any`` for all that the fault can affect.
         code: The HTTP status that a ``status`` fault returns.
-        seconds: How long ``delay`` holds back the answer, or ``webhook-delay`` the request, in seconds of the host
-            clock.
-        retry_after: The ``Retry-After`` header of ``rate-limit``, in seconds, or None for no such header.
+        seconds: How long a ``delay`` fault delays the response, or a ``webhook-delay`` fault the webhook request, in
+            seconds on the host clock.
+        retry_after: The ``Retry-After`` header that ``rate-limit`` sends, in seconds, or None for no such header.
         times: The maximum number of times the fault can be triggered, or None for no limit.
-        probability: The probability that the fault is triggered, from 0 to 1.
+        probability: The probability that the fault is triggered when it applies, from 0 to 1.
         after: The delay before the fault becomes active, in seconds, or None if no delay was given.
-        lasting: How long the fault stays active, in seconds, or None for no end.
+        lasting: How long the fault stays active, in seconds, or None if there is no limit.
         begins: The time at which the fault becomes active, on the host's monotonic clock.
-        chance: The random generator for this fault alone, so that other faults do not affect when it is triggered.
+        chance: The random number generator of this fault alone, so that other faults do not affect its choices.
         struck: The number of times the fault has been triggered.
     """
 
@@ -114,10 +114,10 @@ class Fault:
     struck: int = 0
 
     def strikes(self, place: str, now: float) -> bool:
-        """Return True if the fault is triggered now, and add 1 to :attr:`struck`.
+        """Decide whether the fault is triggered now. If so, add 1 to :attr:`struck` and return True.
 
         Args:
-            place: The operation or kind of webhook.
+            place: The operation or webhook kind of the current request.
             now: The time on the host's monotonic clock.
         """
         can_strike = self.on in (ANY, place) and place in _STRIKES[self.what]
@@ -134,7 +134,7 @@ class Fault:
         return used_up or (self.lasting is not None and now >= self.begins + self.lasting)
 
     def to_json(self, now: float) -> dict[str, Any]:
-        """Return the fault as the control routes show it: the given fields, ``struck`` and ``spent``."""
+        """Return the fault as the control routes send it: ``id``, the given fields, ``struck`` and ``spent``."""
         shown = {name: value for name in _SHOWN if (value := getattr(self, name)) is not None}
         return {"id": self.id} | shown | {"struck": self.struck, "spent": self.is_spent(now)}
 
@@ -144,7 +144,7 @@ class Faults:
 
     Args:
         seed: The seed for the random choices.
-        monotonic: Returns the time of the host's monotonic clock, by which faults begin and end.
+        monotonic: Returns the time on the host's monotonic clock, which determines when faults begin and end.
     """
 
     def __init__(self, seed: int, monotonic: Callable[[], float]) -> None:
@@ -157,14 +157,14 @@ class Faults:
         """Add the fault that a control request describes.
 
         Args:
-            raw: ``what``, and optionally ``on``, ``code``, ``seconds``, ``retry_after``, ``times``,
+            raw: The body: ``what``, and optionally ``on``, ``code``, ``seconds``, ``retry_after``, ``times``,
                 ``probability``, ``after`` (in seconds) and ``lasting`` (in seconds from the end of ``after``).
 
         Returns:
-            The fault as :meth:`Fault.to_json` shows it.
+            The fault in the format of :meth:`Fault.to_json`.
 
         Raises:
-            Invalid: A field breaks the rules.
+            Invalid: A field is missing or invalid.
         """
         fields = Fields(raw)
         what = fields.choice("what", FaultType, required=True)
@@ -199,10 +199,10 @@ class Faults:
         return fault.to_json(self._monotonic())
 
     def strike(self, place: str, among: Collection[FaultType] = REQUEST_FAULTS) -> Fault | None:
-        """Trigger the first fault that applies now. Return this fault, or None if no fault applies.
+        """Trigger the first fault that applies now, and return this fault, or None if no fault applies.
 
         Args:
-            place: An operation of the API, or a kind of webhook.
+            place: The operation or webhook kind of the current request.
             among: The kinds of fault to consider.
         """
         now = self._monotonic()
@@ -213,10 +213,10 @@ class Faults:
         self._faults.clear()
 
     def remove(self, id_: int) -> bool:
-        """Remove the fault *id_*.
+        """Remove the fault with the id *id_*.
 
         Returns:
-            True if the fault was removed, or False if there is no fault with the id *id_*.
+            True if the fault was removed, or False if there is no such fault.
         """
         kept = [fault for fault in self._faults if fault.id != id_]
         is_found = len(kept) < len(self._faults)
@@ -224,7 +224,7 @@ class Faults:
         return is_found
 
     def to_json(self) -> list[dict[str, Any]]:
-        """Return all faults, including those that cannot be triggered again."""
+        """Return all faults in the format of :meth:`Fault.to_json`, even those that cannot be triggered again."""
         return [fault.to_json(self._monotonic()) for fault in self._faults]
 
     @property

@@ -1,4 +1,4 @@
-"""The rate limits: 3 new calls and 15 other requests per second of the host clock.
+"""The rate limits: 3 new calls and 15 other requests per second on the host clock.
 
 A call that ``connect`` places counts as a new call.
 """
@@ -10,11 +10,11 @@ from collections.abc import Callable
 CREATES_PER_SECOND = 3
 OTHERS_PER_SECOND = 15
 GRACE_SECONDS = 0.1
-"""How early a request may arrive without being refused, in seconds, since clocks and networks jitter."""
+"""How early a request can arrive without being refused, in seconds. This allows for jitter in clocks and networks."""
 
 
 class TokenBucket:
-    """A token bucket, which starts full and holds as many tokens as it receives in a second.
+    """A token bucket, which starts full and can contain as many tokens as it receives in one second.
 
     The only state is the time at which the bucket will be full again.
     """
@@ -35,16 +35,16 @@ class TokenBucket:
 
 
 class Limits:
-    """The rate limits, which all applications share. If *enabled* is False, nothing is limited."""
+    """The rate limits, which all applications share. If *enabled* is False, requests are not limited."""
 
     def __init__(self, monotonic: Callable[[], float], *, enabled: bool) -> None:
         self._creates = TokenBucket(CREATES_PER_SECOND, monotonic) if enabled else None
         self._others = TokenBucket(OTHERS_PER_SECOND, monotonic) if enabled else None
 
     def allow_create(self) -> bool:
-        """Return True if another call may be placed now, by a request or by ``connect``, and count the call."""
+        """Return True, and count the call, if a request or ``connect`` is allowed to place another call now."""
         return self._creates is None or self._creates.take()
 
     def allow_other(self) -> bool:
-        """Return True if another request of a different kind is allowed now, and count the request."""
+        """Return True, and count the request, if another request that places no call is allowed now."""
         return self._others is None or self._others.take()

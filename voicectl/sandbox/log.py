@@ -1,4 +1,4 @@
-"""The log of requests, events, webhooks, WebSocket changes, actions of parties, and remarks."""
+"""The log of requests, events, webhooks, WebSocket changes, parties' actions and remarks."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 from voicectl.times import rfc3339
 
 KEPT = 100_000
-"""Maximum number of entries that are kept. The oldest entries are dropped first."""
+"""Maximum number of log entries that are kept. The oldest entries are dropped first."""
 
 
 class Log:
-    """A log, whose entries are JSON objects with ``n``, ``kind``, ``host_time``, ``call_time`` and other fields.
+    """A log whose entries are JSON objects with ``n``, ``kind``, ``host_time``, ``call_time`` and other fields.
 
-    ``n`` is the number of the entry; the first entry has the number 1.
+    ``n`` is the number of the entry, counted from 1.
 
     Args:
-        host_time: Returns the time of the host clock, in Unix seconds.
-        call_time: Returns the time of the call clock, in milliseconds.
+        host_time: Returns the time on the host clock, in Unix seconds.
+        call_time: Returns the time on the call clock, in milliseconds since 1970.
     """
 
     def __init__(self, host_time: Callable[[], float], call_time: Callable[[], int]) -> None:
@@ -32,13 +32,13 @@ class Log:
     def add(self, kind: str, *, at: int | None = None, **fields: Any) -> dict[str, Any]:
         """Add an entry, and return it.
 
-        The caller may change the entry later: for example, it sets the ``status`` of a request after the answer.
+        The caller can change the entry later, for example to set the ``status`` of a request after the response.
 
         Args:
             kind: ``request``, ``webhook``, ``websocket``, ``party``, ``remark``, or the kind of an event, such as
                 ``status``.
-            at: The time on the call clock, in milliseconds, or None for the current time.
-            fields: The other fields. None becomes ``null``.
+            at: The time on the call clock, in milliseconds since 1970, or None for the current time.
+            fields: The other fields of the entry.
         """
         self._written += 1
         entry = {
@@ -52,6 +52,6 @@ class Log:
         return entry
 
     def since(self, n: int) -> Iterator[dict[str, Any]]:
-        """Return the entries with numbers above *n* that are still kept, in order."""
+        """Return an iterator over the kept entries whose numbers are greater than *n*, in order."""
         first = self._written - len(self._entries)
         return islice(self._entries, max(0, n - first), None)

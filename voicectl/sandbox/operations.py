@@ -1,4 +1,4 @@
-"""The operations of the platform's APIs, with their names in the OpenAPI descriptions."""
+"""The operations of the platform's APIs, as they are named in the platform's OpenAPI descriptions."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from enum import StrEnum
 
 
 class Operation(StrEnum):
-    """An operation of an API.
+    """An operation of one of the platform's APIs.
 
-    The OpenAPI descriptions lack the two operations for real-time digits, which are named by analogy here.
+    The two operations for real-time DTMF have names formed by analogy, because the OpenAPI descriptions lack them.
     """
 
     GET_CALLS = "getCalls"

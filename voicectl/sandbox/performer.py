@@ -1,4 +1,4 @@
-"""The performer of the exchange's effects on webhooks, conversation events, files and WebSockets."""
+"""Performs the effects of the exchange on webhooks, conversation events, files and WebSockets."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from voicectl.sandbox.webhooks.delivery import Answer
 from voicectl.sandbox.webhooks.sender import Webhooks
 
 Wait = Coroutine[Any, Any, Callable[[], None]]
-"""A slow effect, whose result is a function that passes the outcome to the exchange."""
+"""A coroutine that performs a slow effect. Its result is a function that passes the outcome to the exchange."""
 
 
 class Performer:
-    """The performer of the effects of one exchange.
+    """Performs the effects of one exchange.
 
     Args:
         exchange: The exchange, which receives the outcomes of effects.
@@ -40,7 +40,7 @@ class Performer:
         files: Stores recordings.
         sockets: The WebSockets of the exchange's legs.
         log: The log, to which every event and remark is added.
-        file_url: Takes a region and the id of a file. Returns the URL of the file.
+        file_url: Returns the URL of a file, given a region and the id of the file.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Performer:
         self._file_url = file_url
 
     def perform(self) -> list[Wait]:
-        """Perform the pending effects. Return the slow ones, which the caller must await."""
+        """Perform the pending effects, and return coroutines for the slow ones, which the caller must await."""
         waits: list[Wait] = []
         for effect in self._exchange.collect():
             match effect:
@@ -90,7 +90,7 @@ class Performer:
         return waits
 
     def note(self, note: Note) -> None:
-        """Record an event of a conversation, and send it to the application's RTC webhook."""
+        """Record a conversation event, and send it to the application's webhook for conversation events."""
         fields = self._conversations.write(note)
         if fields is not None:
             self._webhooks.publish(note, fields)

@@ -1,4 +1,4 @@
-"""The whole sandbox, which runs the exchange on the call clock and performs its effects."""
+"""The whole sandbox, which runs the exchange on the call clock and performs the exchange's effects."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ from voicectl.sandbox.webhooks.sender import Webhooks
 logger = logging.getLogger(__name__)
 
 TIME_SLICE_SECONDS = 0.01
-"""How long advancing the call clock may delay other requests at a time, in seconds of the host clock."""
+"""How long advancing the call clock can run before other requests get a turn, in seconds on the host clock."""
 
 
 class Sandbox:
-    """A stand-in for the voice platform, which :mod:`voicectl.sandbox.runner` serves.
+    """A simulation of the voice platform. The functions in :mod:`voicectl.sandbox.runner` serve it over HTTP.
 
     Args:
-        identity: The application whose tokens the sandbox accepts.
+        identity: The identity of the sandbox's account and of its first application.
         options: The settings of the sandbox.
         clock: The host clock.
 
     Attributes:
-        url: The URL at which the sandbox is served. Empty before it is served.
-        region_urls: The URL of each region, by the region's name. Empty before the sandbox is served.
-        connections: The open connections, by the addresses of both ends. The server updates them.
+        url: The URL at which the sandbox is served, or an empty string before it is served.
+        region_urls: The URL of each region, by the region's name. No region has a URL before the sandbox is served.
+        connections: The open connections, by the addresses of client and server. The server updates this dictionary.
         stopping: An event that is set to stop the server.
     """
 
@@ -67,10 +67,10 @@ class Sandbox:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all calls, faults, limits and the log, and restart the call clock and the random generators.
+        """Discard all calls, faults, rate-limit counts and log entries, and restart the clock and random generators.
 
-        Keys and applications stay. The new ids still follow from the seed, but differ from those before the reset,
-        because a client's journal may hold the earlier ids.
+        Keys, applications and users are kept. New ids are still derived from the seed, but they differ from the ids
+        before the reset, because a client's journal can contain the earlier ids.
         """
         options, clock = self.options, self.clock
         if self._resets:
@@ -140,24 +140,24 @@ class Sandbox:
         return f"{self._traces.getrandbits(128):032x}"
 
     def stop(self) -> None:
-        """Stop the server. This must be called in the server's own thread."""
+        """Stop the server. This method must be called in the server's thread."""
         self.stopping.set()
 
     async def wait(self, seconds: float) -> None:
-        """Wait for *seconds* of host time, or until the server stops."""
+        """Wait until *seconds* have passed on the host clock, or until the server stops."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.stopping.wait()
 
     def note(self, note: Note) -> None:
-        """Record a conversation event that a request caused."""
+        """Record a conversation event that a request caused, and send it to the application's webhook."""
         self._performer.note(note)
 
     async def catch_up(self) -> None:
-        """Run the timers that are due by now, and perform the effects.
+        """Run the timers that are due, and perform all pending effects.
 
-        Slow effects, such as fetching an NCCO, run in the background. Under a frozen clock, slow effects are awaited
-        instead, so that every run produces the same log.
+        Slow effects, such as fetching an NCCO, run in the background. If the call clock is frozen, slow effects are
+        awaited instead, so that every run produces the same log.
         """
         self.exchange.run(self.call_clock.now())
         await self._see_to_effects()
@@ -165,11 +165,11 @@ class Sandbox:
             self._woken.set()
 
     async def advance(self, seconds: float) -> None:
-        """Move the call clock forward from one timer to the next, and wait for webhooks at each timer.
+        """Advance the call clock by *seconds*. At each timer on the way, wait until its effects have been performed.
 
         Raises:
-            ExchangeError: Another request is already moving the clock. It may be waiting for a webhook of the client
-                that made the present request.
+            ExchangeError: Another request is already advancing the clock. Waiting for that request could deadlock,
+                because it may itself be waiting for a webhook response from the client that sent this request.
         """
         if self._advancing.locked():
             raise ExchangeError("The clock is being advanced already.")
@@ -192,7 +192,7 @@ class Sandbox:
         await self.catch_up()
 
     async def keep_time(self) -> None:
-        """Run timers when they are due, without waiting for a request. This goes on until it is cancelled."""
+        """Run each timer when it is due, even if no request arrives, until this coroutine is cancelled."""
         try:
             while True:
                 self._woken.clear()
@@ -220,7 +220,7 @@ class Sandbox:
             task.add_done_callback(self._tasks.discard)
 
     async def _wait_for(self, waits: list[Wait]) -> None:
-        """Await *waits* together, apply their results in order, and repeat this for the effects that follow."""
+        """Await *waits* concurrently, apply their results in order, and do the same for the effects that follow."""
         exchange = self.exchange
         while waits:
             done = await asyncio.gather(*waits, return_exceptions=True)
@@ -242,7 +242,7 @@ class Sandbox:
             await self.catch_up()
 
     def _sign(self, payload: bytes, application_id: str) -> str:
-        """Return the token of a webhook request with the body *payload*.
+        """Return a signed token for a webhook request with the body *payload*.
 
         For the handshake of a WebSocket, *payload* is empty.
         """
@@ -260,7 +260,7 @@ class Sandbox:
 
     @property
     def _next_due(self) -> int | None:
-        """The moment of the next timer, or of the next 20 ms of a WebSocket's audio, whichever is earlier."""
+        """The time at which the next timer or WebSocket audio is due, in milliseconds on the call clock, or None."""
         due = [each for each in (self.exchange.next_due, self.sockets.next_due) if each is not None]
         return min(due, default=None)
 
@@ -268,5 +268,5 @@ class Sandbox:
         if self._waiting_for is None:
             return None
         seconds = self.call_clock.host_seconds_until(self._waiting_for)
-        # Wait at least a millisecond, since a host clock that stands still would make this a busy loop.
+        # Wait at least a millisecond. Otherwise, this would be a busy loop if the host clock stood still.
         return None if seconds is None else max(seconds, 0.001)

@@ -1,6 +1,6 @@
-"""Error responses, in the formats of the platform.
+"""Error responses in the platform's formats.
 
-The platform has four formats: A (validation), B (state of the leg), C (gateway) and D (Conversation API).
+There are four formats: A (invalid fields), B (wrong state of a leg), C (gateway) and D (Conversation API).
 
 Source: Voice API reference, "errors".
 """
@@ -44,11 +44,11 @@ _CONVERSATION = {
 
 
 class Problem(Exception):
-    """An error response.
+    """An exception that is sent to the client as an error response.
 
     Attributes:
         status: The HTTP status.
-        body: The body. If it has the field ``instance``, the value of that field is set when the response is sent.
+        body: The JSON body. If it contains ``instance``, the value of this field is set when the response is sent.
         headers: Additional headers.
     """
 
@@ -60,24 +60,24 @@ class Problem(Exception):
 
 
 def invalid(exc: Invalid) -> Problem:
-    """Return a response in format A, which names each field of a body or query that breaks the rules."""
+    """Return an error in format A, which names each invalid field of a body or query."""
     return Problem(400, {"type": 400, "title": "Bad Request", "invalid_parameters": exc.errors})
 
 
 def wrong_state() -> Problem:
-    """Return a response in format B: the leg exists, but is not in the state that the request needs."""
+    """Return an error in format B, for a leg that is not in the state that the request needs."""
     return Problem(400, {"type": "BAD_REQUEST", "error_title": "Bad Request"})
 
 
 def gateway(
     status: int, detail: str, *, anchor: str | None = None, headers: dict[str, str] | None = None
 ) -> Problem:
-    """Return a response in format C: the request is refused before it reaches a leg, or there is no such leg.
+    """Return an error in format C, for a request that is refused before it reaches a leg, or that names no known leg.
 
     Args:
         status: The HTTP status.
-        detail: The ``detail`` of the body. If it is empty, the field is left out.
-        anchor: The end of the ``type`` URL, such as ``jwt-expired``, or None for the usual one of *status*.
+        detail: The ``detail`` field of the body, or an empty string to leave out this field.
+        anchor: The end of the ``type`` URL, such as ``jwt-expired``, or None for the usual end for *status*.
         headers: Additional headers, such as ``Retry-After``.
     """
     usual, title = _GATEWAY.get(status, ("error", "Error"))
@@ -88,7 +88,7 @@ def gateway(
 
 
 def no_such_leg() -> Problem:
-    """Return a response in format C with status 404: the leg does not exist here, or has ended."""
+    """Return an error in format C with status 404, for a leg that does not exist, is not accessible or has ended."""
     return gateway(404, "Call does not exist, or you do not have access.")
 
 
@@ -100,13 +100,13 @@ def refused(
     errors: list[dict[str, str]] | None = None,
     headers: dict[str, str] | None = None,
 ) -> Problem:
-    """Return a response in format D: the Conversation API or the Users API refuses the request.
+    """Return an error in format D, for a request that the Conversation API or the Users API refuses.
 
     Args:
         status: The HTTP status.
         code: The error code, ``<group>:error:<name>``.
-        detail: The ``detail`` of the body. If it is empty, the field is left out.
-        errors: The fields that break the rules, as in format A, or None.
+        detail: The ``detail`` field of the body, or an empty string to leave out this field.
+        errors: The invalid fields, as in format A, or None.
         headers: Additional headers.
     """
     _, title = _CONVERSATION.get(status, _CONVERSATION[500])
@@ -119,19 +119,19 @@ def refused(
 
 
 def no_such(name: str, code: str) -> Problem:
-    """Return a response in format D with status 404: the resource does not exist, or is another application's."""
+    """Return an error in format D with status 404, for a resource that does not exist or is another application's."""
     return refused(404, code, f"{name} does not exist, or you do not have access.")
 
 
 def refused_control(status: int, title: str, detail: str, **more: Any) -> Problem:
-    """Return an error response of a control route. The platform has no such routes, and hence no format for this."""
+    """Return an error response for a control route, in the sandbox's own format."""
     return Problem(status, {"title": title, "detail": detail, **more})
 
 
 def in_shape_of(path: str, problem: Problem, *, is_signed: bool) -> Problem:
-    """Return *problem* in the format of the API that was requested.
+    """Return *problem* in the error format of the API to which *path* belongs.
 
-    This is format D for the Conversation and Users APIs. For any other API, *problem* is returned unchanged.
+    For the Conversation and Users APIs, this is format D. For any other API, *problem* is returned unchanged.
 
     Args:
         path: The path of the request, without the query.

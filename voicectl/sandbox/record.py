@@ -1,4 +1,4 @@
-"""Call records in the format of the API, single and in pages.
+"""Call records in the format of the Voice API, either single or in pages.
 
 Source: Voice API reference, "call record" and ``GET /v1/calls``.
 """
@@ -26,7 +26,7 @@ MAX_PAGE_SIZE = 100
 
 
 class SortOrder(StrEnum):
-    """The orders of a list: oldest first or newest first."""
+    """The possible orders of a list of calls: oldest first or newest first."""
 
     ASC = "asc"
     DESC = "desc"
@@ -34,13 +34,13 @@ class SortOrder(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """The query of ``GET /v1/calls``.
+    """The query parameters of ``GET /v1/calls``.
 
     Attributes:
-        date_start: The earliest creation time to find, in Unix seconds of the host clock; or None.
-        date_end: The time before which a call must have been created, in the same unit; or None.
-        record_index: The number of the page, from 0.
-        filters: The query parameters as they were given, except those that select the page.
+        date_start: The earliest creation time of a call, in Unix seconds on the host clock, or None for no limit.
+        date_end: The time before which a call was created, in Unix seconds on the host clock, or None for no limit.
+        record_index: The number of the page, counted from 0.
+        filters: The known query parameters as they were given, except those that select the page.
     """
 
     status: CallStatus | None
@@ -53,7 +53,7 @@ class Search:
     filters: dict[str, str]
 
     def finds(self, leg: Leg) -> bool:
-        """Return True if *leg* matches the query."""
+        """Return True if *leg* matches the search."""
         return (
             (self.status is None or leg.status is self.status)
             and (self.date_start is None or leg.made_at >= self.date_start)
@@ -63,10 +63,10 @@ class Search:
 
 
 def read_search(query: Mapping[str, str]) -> Search:
-    """Read the query of ``GET /v1/calls``, and ignore unknown parameters.
+    """Return the search that the query of ``GET /v1/calls`` describes. Unknown parameters are ignored.
 
     Raises:
-        Invalid: The query breaks the rules.
+        Invalid: A parameter is invalid.
     """
     known = ("status", "date_start", "date_end", "order", "conversation_uuid")
     with Fields(dict(query)) as fields:
@@ -83,9 +83,9 @@ def read_search(query: Mapping[str, str]) -> Search:
 
 
 def is_kept(leg: Leg, application: Application, now: int) -> bool:
-    """Return True if the record of *leg* can still be read at *now*, in milliseconds of the call clock.
+    """Return True if the record of *leg* can still be read at the time *now*, in milliseconds on the call clock.
 
-    A record is kept for the ``leg_persistence_time`` of its *application*, counted from the end of the call.
+    A record is kept for the *application*'s ``leg_persistence_time``, which is counted from the end of the call.
     """
     days = application.capabilities.get("voice", {}).get("leg_persistence_time", LEG_PERSISTENCE_TIME)
     return leg.ended_at is None or now - leg.ended_at < days * DAY_MS
@@ -97,7 +97,7 @@ def page(legs: Iterable[Leg], search: Search, base: str) -> dict[str, Any]:
     Args:
         legs: All legs, oldest first.
         search: The filters, and the page to return.
-        base: The beginning of page links, ``http://host:port``. Some clients accept only absolute links.
+        base: The beginning of links to pages, ``http://host:port``. Some clients accept only absolute links.
     """
     found = [leg for leg in legs if search.finds(leg)]
     if search.order is SortOrder.DESC:
@@ -129,7 +129,7 @@ def page(legs: Iterable[Leg], search: Search, base: str) -> dict[str, Any]:
 
 
 def call_record(leg: Leg) -> dict[str, Any]:
-    """Return the record of *leg*. Only a ``completed`` call has times, a price and a network in its record."""
+    """Return the call record of *leg*. Only the record of a ``completed`` call has times, a price and a network."""
     return {
         "uuid": leg.uuid,
         "conversation_uuid": leg.conversation.uuid,
@@ -143,7 +143,7 @@ def call_record(leg: Leg) -> dict[str, Any]:
 
 
 def created(leg: Leg) -> dict[str, Any]:
-    """Return the response to ``POST /v1/calls``."""
+    """Return the body of the response to the ``POST /v1/calls`` request that created *leg*."""
     return {
         "uuid": leg.uuid,
         "status": leg.status,

@@ -1,4 +1,4 @@
-"""Serving a sandbox on loopback ports (one global port, one for each region), in the foreground or in a thread."""
+"""Serving a sandbox on loopback, on one global port and one port for each region, in the foreground or a thread."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from voicectl.sandbox.platform import Sandbox
 from voicectl.voice.call import Region
 
 LOOPBACK = ("127.0.0.1", "::1")
-"""The only addresses on which a sandbox may be served, since any client can act as the outside parties."""
+"""The only addresses on which a sandbox can be served, because any client can control the outside parties."""
 
 PORT = 4010
 MAX_PORT = 65_535 - len(Region)
-"""Highest base port that leaves enough ports after it for the regions."""
+"""Highest base port that leaves enough higher ports for the regions."""
 
 GRACE_SECONDS = 2.0
-"""How long a request under way may continue after the server begins to stop, in seconds."""
+"""How long an unfinished request can continue after the server begins to stop, in seconds."""
 
 
 class PortTaken(OSError):
-    """A port is not free, so nothing was started.
+    """A port is not available, so the server was not started.
 
     Attributes:
-        port: The port that is not free, one of the seven that a sandbox needs.
+        port: The port that is not available, one of the seven that a sandbox needs.
     """
 
     def __init__(self, port: int, exc: OSError) -> None:
@@ -53,15 +53,15 @@ def serve(
     Args:
         sandbox: The sandbox, which can be served only once.
         host: A loopback address.
-        port: The port of the base URL, at most ``MAX_PORT``. The regions use the ports after it, in the order of
+        port: The port of the base URL, at most ``MAX_PORT``. The regions use the next higher ports, in the order of
             :class:`Region`. If *port* is 0, free ports are chosen.
-        on_ready: Called with the base URL once the server answers requests.
+        on_ready: A function that is called with the base URL as soon as the server accepts requests.
 
     Returns:
-        The signal that stopped the server, or None if a request stopped the server.
+        The number of the signal that stopped the server, or None if a request stopped the server.
 
     Raises:
-        PortTaken: A port is not free, so nothing was started.
+        PortTaken: A port is not available, so the server was not started.
         ValueError: *host* is not a loopback address.
     """
     caught: list[int] = []
@@ -95,7 +95,7 @@ def running(sandbox: Sandbox, *, port: int = 0) -> Iterator[str]:
         port: The port of the base URL, as for :func:`serve`.
 
     Raises:
-        PortTaken: A port is not free, so nothing was started.
+        PortTaken: A port is not available, so the server was not started.
     """
 
     async def main(on_ready: Callable[[Callable[[], None]], None]) -> None:
@@ -107,7 +107,7 @@ def running(sandbox: Sandbox, *, port: int = 0) -> Iterator[str]:
 
 @contextmanager
 def _all_descriptors() -> Iterator[None]:
-    """Raise the limit on open files to its maximum, since each connection needs a file descriptor."""
+    """Raise the limit on open files to its maximum in a ``with`` block, as each connection needs a descriptor."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):  # some systems have a lower limit of their own
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -119,7 +119,7 @@ def _all_descriptors() -> Iterator[None]:
 
 @contextmanager
 def _listening(host: str, port: int) -> Iterator[list[socket.socket]]:
-    """Open the socket of the base URL, and one socket for each region. If one cannot be opened, close all of them."""
+    """Open a socket for the base URL and one for each region. If a socket cannot be opened, close the others."""
     if host not in LOOPBACK:
         raise ValueError(f"{host!r} is not a loopback address; use {' or '.join(LOOPBACK)}")
     ports = range(port, port + 1 + len(Region)) if port else [0] * (1 + len(Region))
@@ -129,7 +129,7 @@ def _listening(host: str, port: int) -> Iterator[list[socket.socket]]:
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Name TCP explicitly, or asyncio leaves Nagle's algorithm on and each answer takes 40 ms.
+    # Name TCP explicitly. Otherwise, asyncio leaves Nagle's algorithm on, and each response takes 40 ms.
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -148,10 +148,10 @@ async def _serve(sandbox: Sandbox, sockets: list[socket.socket], on_ready: Calla
     answering = app_of(sandbox)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        with suppress(asyncio.CancelledError):  # raised on shutdown; the server would log an error
+        with suppress(asyncio.CancelledError):  # raised on shutdown, and the server would log it as an error
             await answering(scope, receive, send)
 
-    # The front sets the Date header from the host clock of the sandbox.
+    # The front sets the Date header from the sandbox's host clock.
     http_config = config(app, _protocol(sandbox), loop="asyncio", date_header=False)
     server = _Server(http_config, sandbox, on_ready)
     async with asyncio.TaskGroup() as tasks:
@@ -161,9 +161,9 @@ async def _serve(sandbox: Sandbox, sockets: list[socket.socket], on_ready: Calla
 
 
 class _Server(Server):
-    """Uvicorn's server, which stops as soon as ``sandbox.stopping`` is set.
+    """A Uvicorn server that stops as soon as ``sandbox.stopping`` is set.
 
-    Uvicorn's own main loop checks only every 100 ms whether to stop.
+    The original main loop of Uvicorn checks only every 100 ms whether to stop.
     """
 
     def __init__(self, config: uvicorn.Config, sandbox: Sandbox, on_ready: Callable[[str], None]) -> None:
@@ -179,7 +179,7 @@ class _Server(Server):
         loop, tasks = asyncio.get_running_loop(), self.server_state.tasks
         for sock in (sock for server in self.servers for sock in server.sockets):
             loop.remove_reader(sock)
-        # Let a socket that was just accepted become a connection first: a closed server would lose the socket.
+        # First let a socket that was just accepted become a connection. A closed server would lose the socket.
         for _ in range(2):
             await asyncio.sleep(0)
         for server in self.servers:
@@ -192,7 +192,7 @@ class _Server(Server):
 
 
 def _protocol(sandbox: Sandbox) -> type[H11Protocol]:
-    """Return Uvicorn's protocol, extended to register each connection with *sandbox*, so that faults can close it."""
+    """Return a Uvicorn protocol that registers connections with *sandbox*, so that faults can close them."""
 
     class Protocol(H11Protocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

@@ -1,1 +1,1 @@
-"""The account and its applications, as the platform stores them, and the checks of their tokens."""
+"""The sandbox's account and its applications, and the checks of the applications' tokens."""

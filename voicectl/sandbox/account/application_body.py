@@ -1,6 +1,6 @@
-"""Reading the body of a request that creates or replaces an application, with the platform's checks.
+"""Reading and checking the body of a request that creates or replaces an application.
 
-Fields that the reference does not mention are kept as they were sent.
+Fields that the API reference does not mention are kept unchanged.
 
 Source: Application API v2 reference, "application object".
 """
@@ -22,7 +22,7 @@ CONVERSATIONS_TTL = 48
 """Default lifetime of a named conversation, in hours."""
 
 LEG_PERSISTENCE_TIME = 2
-"""How long the record of a leg can be read by default, in days."""
+"""Default time for which the record of a leg can be read after the end of the leg, in days."""
 
 MIN_KEY_BITS = 2048
 MAX_KEY_BITS = 16_384
@@ -40,12 +40,12 @@ class PublicKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """The settings of an application, as read from a body.
+    """The settings of an application, as read from the body of a request.
 
     Attributes:
         key: The public key, or None if no key was sent.
-        capabilities: The capabilities, which are checked and have defaults filled in.
-        more: The other fields: ``privacy``, and fields that the reference does not mention.
+        capabilities: The capabilities by name, after they were checked and defaults were filled in.
+        more: All other fields: ``privacy``, and the fields that the API reference does not mention.
     """
 
     name: str
@@ -55,10 +55,10 @@ class Draft:
 
 
 def read_application(raw: object) -> Draft:
-    """Return the settings in the parsed body *raw*.
+    """Return the application settings in *raw*, the parsed body of a request.
 
     Raises:
-        Invalid: A field breaks the rules.
+        Invalid: A field is missing or invalid.
     """
     with Fields(raw) as fields:
         name = fields.text("name", required=True) or ""
@@ -76,10 +76,10 @@ def read_application(raw: object) -> Draft:
 
 
 def read_public_key(pem: str) -> PublicKey:
-    """Return the public key in *pem*.
+    """Return the RSA public key that *pem* contains in PEM format.
 
     Raises:
-        ValueError: The key is not an RSA key, is too short to be safe, or is too long to check quickly.
+        ValueError: *pem* is not an RSA key, or the key is too short to be secure or too long to process quickly.
     """
     try:
         key = load_pem_public_key(pem.encode())
@@ -145,14 +145,14 @@ _CAPABILITIES: dict[str, Callable[[Fields], dict[str, Any]]] = {
 
 
 def _webhooks(fields: Fields, methods: tuple[str, ...] = METHODS, **longest: int | None) -> dict[str, Any]:
-    """Return the webhooks of a capability, with time-outs checked.
+    """Return the webhooks of a capability by name, and check their addresses, methods and time-outs.
 
-    An empty address, which the dashboard writes, means that there is no webhook.
+    An empty address is accepted, because the platform's dashboard stores one when no webhook is set.
 
     Args:
-        fields: The capability.
+        fields: The fields of the capability.
         methods: The allowed HTTP methods.
-        longest: The longest ``socket_timeout`` of each webhook, in milliseconds, or None for no time-outs.
+        longest: The maximum ``socket_timeout`` of each webhook in milliseconds, or None if time-outs are not checked.
     """
     webhooks = fields.inside("webhooks") or Fields({})
     read = dict(webhooks.raw)
@@ -167,9 +167,9 @@ def _webhooks(fields: Fields, methods: tuple[str, ...] = METHODS, **longest: int
 
 
 def _timed(fields: Fields, longest: int) -> dict[str, Any]:
-    """Return a webhook that can have time-outs.
+    """Return the settings of a webhook, and check its time-outs.
 
-    ``connection_timeout`` is the name of ``connect_timeout`` in older documentation.
+    A ``connection_timeout``, as older documentation calls it, is returned as ``connect_timeout``.
     """
     read = dict(fields.raw)
     older = fields.integer("connection_timeout", 300, 1000, default=None)

@@ -1,4 +1,4 @@
-"""The applications of the account, with their public keys and webhooks.
+"""The applications of the sandbox's account, with their public keys and webhooks.
 
 Source: Application API v2 reference.
 """
@@ -21,13 +21,13 @@ from voicectl.sandbox.account.identity import APPLICATION_ID_PREFIX, Identity
 from voicectl.sandbox.telephony.state import DEFAULT_REGION
 
 ROOM_HOURS = CONVERSATIONS_TTL
-"""Lifetime of a room, in hours, if the room's application was deleted or has no ``voice`` capability."""
+"""Lifetime of a named conversation, in hours, if its application was deleted or has no ``voice`` capability."""
 
 ANSWER_SECONDS = 5.0
-"""Default time limit for the answer of an ``answer_url``, in seconds of the host clock."""
+"""Default time limit for the response from an ``answer_url``, in seconds on the host clock."""
 
 EVENT_SECONDS = 10.0
-"""Default time limit for the answer of an ``event_url``, in seconds of the host clock."""
+"""Default time limit for the response from an ``event_url``, in seconds on the host clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +35,8 @@ class Hook:
     """A webhook of an application.
 
     Attributes:
-        connect_seconds: The time limit for connecting, in seconds of the host clock.
-        read_seconds: The time limit for the answer after connecting, in seconds of the host clock.
+        connect_seconds: The time limit for connecting, in seconds on the host clock.
+        read_seconds: The time limit for the response after connecting, in seconds on the host clock.
     """
 
     url: str
@@ -50,10 +50,10 @@ class Application:
     """An application of the account.
 
     Attributes:
-        id: The id, a UUID, which is the ``application_id`` in tokens.
-        key: The public key that checks the application's tokens.
-        capabilities: The capabilities as in the Application API, such as ``voice`` and ``rtc``, after the checks.
-        more: The other fields: ``privacy``, and fields that the reference does not mention.
+        id: The application's UUID, which is the ``application_id`` in its tokens.
+        key: The public key with which the application's tokens are verified.
+        capabilities: The checked capabilities by name, such as ``voice``, in the format of the Application API.
+        more: All other fields: ``privacy``, and the fields that the API reference does not mention.
     """
 
     id: str
@@ -64,22 +64,22 @@ class Application:
 
     @property
     def answer(self) -> Hook | None:
-        """The webhook that returns the NCCO of an inbound call."""
+        """The webhook that returns the NCCO of an inbound call, or None if it is not set."""
         return self._hook("voice", "answer_url", "GET", ANSWER_SECONDS)
 
     @property
     def fallback(self) -> Hook | None:
-        """The webhook to use if ``answer_url`` fails, or an ``event_url`` whose reply may be an NCCO."""
+        """The webhook that replaces a failed ``answer_url``, or a failed ``event_url`` that can return an NCCO."""
         return self._hook("voice", "fallback_answer_url", "GET", ANSWER_SECONDS)
 
     @property
     def event(self) -> Hook | None:
-        """The webhook for events of calls that have no event URL of their own."""
+        """The webhook for the events of calls that have no event URL of their own, or None if it is not set."""
         return self._hook("voice", "event_url", "POST", EVENT_SECONDS)
 
     @property
     def rtc_event(self) -> Hook | None:
-        """The webhook for events of conversations."""
+        """The webhook for the events of conversations, or None if it is not set."""
         return self._hook("rtc", "event_url", "POST", EVENT_SECONDS)
 
     @property
@@ -88,16 +88,16 @@ class Application:
         return int(self.capabilities.get("voice", {}).get("conversations_ttl", ROOM_HOURS))
 
     def signs(self, capability: str) -> bool:
-        """Return True if webhooks of *capability*, ``voice`` or ``rtc``, carry a signed token."""
+        """Return True if webhook requests for *capability* (``voice`` or ``rtc``) carry a signed token."""
         return bool(self.capabilities.get(capability, {}).get("signed_callbacks", True))
 
     @property
     def region(self) -> str:
-        """The region of calls that are not created on a regional host."""
+        """The region of the application's calls, except for calls that are created on a regional host."""
         return str(self.capabilities.get("voice", {}).get("region", DEFAULT_REGION))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the application as the Application API shows it, without the private key."""
+        """Return the application in the format of the Application API, without the private key."""
         return {
             "id": self.id,
             "name": self.name,
@@ -123,14 +123,14 @@ class Applications:
     """The applications of the account.
 
     At first, there is only the sandbox's own application, whose keys are in the sandbox's profile. Applications are
-    settings, so a reset of the sandbox keeps them.
+    settings, so they are kept when the sandbox is reset.
 
     Args:
         identity: The identity of the sandbox's own application and of the account.
         seed: The seed for the ids of new applications.
 
     Attributes:
-        by_id: The applications by id, in the order of their creation.
+        by_id: The applications by id, in order of creation.
         own: The id of the sandbox's own application.
     """
 
@@ -142,21 +142,21 @@ class Applications:
         self.by_id = {self.own: self._first}
 
     def create(self, draft: Draft, key: PublicKey) -> Application:
-        """Create an application from *draft*, with *key* to check the application's tokens."""
+        """Create and return an application with the settings *draft* and the public key *key*."""
         return self._add(_application(self._new_id(), draft, key))
 
     def replace(self, application: Application, draft: Draft) -> Application:
-        """Replace the settings of *application* with *draft*. Keep the key if *draft* has no key."""
+        """Return *application* with its settings replaced by *draft*. If *draft* has no key, the old key is kept."""
         return self._add(_application(application.id, draft, draft.key or application.key))
 
     def remove(self, application: Application) -> None:
-        """Remove *application*. Its tokens are refused from now on."""
+        """Remove *application*, so that its tokens are refused from now on."""
         del self.by_id[application.id]
 
     def restore(self) -> None:
-        """Restore the sandbox's own application with its first settings if it was removed.
+        """Restore the sandbox's own application, with its original settings, if it was removed.
 
-        The sandbox's profile refers to this application.
+        The application is needed because the sandbox's profile refers to it.
         """
         if self.own not in self.by_id:
             self.by_id = {self.own: self._first, **self.by_id}
@@ -167,7 +167,7 @@ class Applications:
         return ROOM_HOURS if application is None else application.room_hours
 
     def has_rtc_webhook(self, application_id: str) -> bool:
-        """Return True if the application exists and receives the events of its conversations."""
+        """Return True if the application exists and has a webhook for the events of conversations."""
         application = self.by_id.get(application_id)
         return application is not None and application.rtc_event is not None
 

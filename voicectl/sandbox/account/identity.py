@@ -1,4 +1,4 @@
-"""The identity of a sandbox (an account and an application, with keys of their own), and the options of a sandbox."""
+"""The identity of a sandbox (an account and an application, with their keys), and the options of a sandbox."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from voicectl.loopback import is_loopback
 
 APPLICATION_ID_PREFIX = "5a4db0c5-"
-"""Prefix of the ids of all sandbox applications. No real application has an id with this prefix."""
+"""Prefix of the ids of all sandbox applications. No real application has an id that begins with it."""
 
 NUMBER = "442079460000"
 KEY_BITS = 2048
@@ -21,14 +21,14 @@ KEY_BITS = 2048
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """An application and its account.
+    """The identity of a sandbox: its account and its own application.
 
     Attributes:
-        public_key: The public key that checks the application's tokens, as PEM.
+        public_key: The public key with which the application's tokens are verified, in PEM format.
         private_key_path: The path of the private key. The sandbox reports the path to clients on this machine, but
             never opens the file.
-        api_key: The key of the account. ``api_secret`` and ``signature_secret`` also belong to the account.
-        number: The only phone number of the account, in E.164 format without ``+``.
+        api_key: The account's API key. ``api_secret`` and ``signature_secret`` also belong to the account.
+        number: The account's only phone number, in E.164 format without ``+``.
     """
 
     application_id: str
@@ -46,11 +46,11 @@ class Options:
 
     Attributes:
         seed: The seed for ids, trace ids and random choices.
-        speed: The speed of the call clock relative to the host clock; above 0.
-        frozen: True if only ``advance`` moves the call clock.
-        settle: How long a new leg refuses changes, in seconds of the call clock.
+        speed: The speed of the call clock relative to the host clock, greater than 0.
+        frozen: True if the call clock moves only when a client advances it.
+        settle: How long requests to change a new leg are refused, in seconds on the call clock.
         limits: True to apply the rate limits.
-        allow_hosts: Hosts other than loopback that webhooks and WebSockets may reach.
+        allow_hosts: The hosts other than this machine to which webhooks and WebSockets may connect.
     """
 
     seed: int
@@ -61,9 +61,9 @@ class Options:
     allow_hosts: tuple[str, ...] = ()
 
     def may_reach(self, url: str) -> bool:
-        """Return True if *url* is on this machine or on one of ``allow_hosts``, ignoring case.
+        """Return True if the host in *url* is this machine or one of ``allow_hosts``, ignoring case.
 
-        A rehearsal must not reach production.
+        This keeps a rehearsal from reaching production systems.
         """
         try:
             parts = urlsplit(url)
@@ -95,7 +95,7 @@ def new_identity(private_key_path: str = "") -> tuple[Identity, str]:
 
 
 def new_key_pair() -> tuple[str, str]:
-    """Create a key pair.
+    """Create an RSA key pair.
 
     Returns:
         The private key as PKCS#8 PEM, and the public key as SubjectPublicKeyInfo PEM.

@@ -1,4 +1,4 @@
-"""Checking the JWT of a request, with the checks in the same order as on the platform.
+"""Checking the JWT of a request, in the same order as the platform checks it.
 
 Times are compared with the host clock.
 
@@ -15,7 +15,7 @@ from voicectl.sandbox.account.applications import Application
 from voicectl.sandbox.problems import gateway
 
 MAX_SECONDS = 2**53
-"""Upper bound of the times in a token, in seconds. Larger floating-point numbers are not exact."""
+"""Upper limit for the times in a token, in Unix seconds. Larger integers are not exact as floating-point numbers."""
 
 SKEW_SECONDS = 60
 """How far a token's ``iat`` may be ahead of the host clock, in seconds."""
@@ -30,16 +30,16 @@ def check_token(
 
     Args:
         authorization: The value of the Authorization header, or None if there is no such header.
-        method: The HTTP method, to check the token's ``acl``.
-        path: The path without the query, to check the token's ``acl``.
+        method: The HTTP method, which the token's ``acl`` must allow.
+        path: The path without the query, which the token's ``acl`` must allow.
         applications: All applications, by id.
-        now: The time of the host clock, in Unix seconds.
+        now: The current time on the host clock, in Unix seconds.
 
     Returns:
         The application that signed the token.
 
     Raises:
-        Problem: The token is refused, with status 403 if only its ``acl`` forbids the request, otherwise with 401.
+        Problem: The token is refused. The status is 403 if only its ``acl`` forbids the request, otherwise 401.
     """
     if authorization is None:
         raise gateway(401, "No Authorization header was sent.")

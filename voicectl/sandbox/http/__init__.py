@@ -1,1 +1,1 @@
-"""The HTTP routes of the sandbox, with one module for each part of the platform's API."""
+"""The HTTP routes of the sandbox. Each part of the platform's API has a module of its own."""

@@ -1,4 +1,4 @@
-"""Finding the conversation that a request names, and the user or member who sent the request."""
+"""Functions that find the conversation that a request names, and the user or member who sent the request."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from voicectl.sandbox.telephony.effects import Note
 
 
 def base(request: Request) -> str:
-    """Return the URL of the host that received *request*, for absolute links."""
+    """Return the beginning of absolute links: ``http://`` and the host to which *request* was sent."""
     return f"http://{request.headers['host']}"
 
 
 def region_of(request: Request) -> str:
-    """Return the region for a resource that *request* creates."""
+    """Return the region in which *request* creates a resource."""
     return str(request.state.region or request.state.application.region)
 
 
 def media_answer(name: str, playing: object, uuid: str) -> Json:
-    """Return the answer to a request that starts or stops media in a leg or conversation.
+    """Return the response to a request that starts or stops media in a leg or conversation.
 
     Args:
         name: The kind of media, such as ``Talk``.
@@ -37,10 +37,10 @@ def media_answer(name: str, playing: object, uuid: str) -> Json:
 
 
 def requested_log(sandbox: Sandbox, request: Request) -> ConversationLog:
-    """Return the log of the conversation that the path names.
+    """Return the log of the conversation that the path of *request* names.
 
     Raises:
-        Problem: The conversation does not exist, or *request* may not see it.
+        Problem: The conversation does not exist, or *request* is not allowed to see it.
     """
     log = sandbox.conversations.get(request.path_params["conversation"])
     if log is not None and is_there(sandbox, request, log):
@@ -49,9 +49,9 @@ def requested_log(sandbox: Sandbox, request: Request) -> ConversationLog:
 
 
 def is_there(sandbox: Sandbox, request: Request, log: ConversationLog) -> bool:
-    """Return True if the conversation still exists and *request* may see it.
+    """Return True if the conversation still exists and *request* is allowed to see it.
 
-    A conversation that has been empty for its ``ttl`` is deleted here.
+    If the conversation has been empty for its whole ``ttl``, this function deletes the conversation.
     """
     conversation = log.conversation
     ttl = log.settings.get("properties", {}).get("ttl")
@@ -63,16 +63,16 @@ def is_there(sandbox: Sandbox, request: Request, log: ConversationLog) -> bool:
 
 
 def token_user(request: Request) -> str | None:
-    """Return the name of the user whose token was sent, or None for an admin token."""
+    """Return the name of the user whose token was sent, or None for an admin token, which belongs to no user."""
     _, claims = tokens.read(request.headers["authorization"].removeprefix("Bearer "))
     sub = claims.get("sub")
     return None if sub is None else str(sub)
 
 
 def own_member(request: Request, log: ConversationLog) -> Member | None:
-    """Return the member of the user whose token was sent, or None if the user is not a member.
+    """Return the conversation member for the user whose token was sent, or None if there is no such member.
 
-    A joined member is preferred to an invited one.
+    A member who has joined is preferred to one who is only invited.
     """
     name = token_user(request)
     mine = [each for each in log.present() if each.user is not None and each.user.name == name]
@@ -80,15 +80,15 @@ def own_member(request: Request, log: ConversationLog) -> Member | None:
 
 
 def speaker(request: Request, log: ConversationLog, from_: str | None) -> Member | None:
-    """Return the member who acts, or None if the application itself acts.
+    """Return the member for whom the request acts, or None if it acts for the application.
 
     Args:
-        request: The request. If it has a user's token, only that user can act.
+        request: The request. If it carries a user's token, it can act only for that user.
         log: The log of the conversation.
-        from_: The id of the member that the body names, or None.
+        from_: The member id in the body's ``from`` field, or None if there is no such field.
 
     Raises:
-        Problem: The user has not joined, or *from_* names an unknown member or another user's member.
+        Problem: The user has not joined, or *from_* is the id of an unknown member or of another user's member.
     """
     named = None
     if from_ is not None:
@@ -108,7 +108,7 @@ def speaker(request: Request, log: ConversationLog, from_: str | None) -> Member
 def note_of(
     sandbox: Sandbox, log: ConversationLog, type_: str, author: str | None, body: dict[str, Any]
 ) -> Note:
-    """Return an event that a request causes in a conversation now.
+    """Return a conversation event that a request causes at the current time.
 
     Args:
         sandbox: The sandbox.

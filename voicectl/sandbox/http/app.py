@@ -1,4 +1,4 @@
-"""The sandbox as an ASGI application: all routes behind the checks that apply to every request."""
+"""The sandbox as an ASGI application, which checks every request before the request reaches its route."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Application API (``/v2/applications``), which takes the account's key and secret instead of a token.
+"""The routes of the Application API. Requests must carry the account's key and secret instead of a token.
 
 Source: Application API v2 reference, "calls" and "errors"; Vonage documentation on authentication (Basic
 authentication, and only one method in each request).
@@ -60,12 +60,12 @@ def routes(sandbox: Sandbox) -> list[Route]:
 
 
 def _admit(sandbox: Sandbox, request: Request) -> None:
-    """Check the credentials, host and content types of a request.
+    """Check the credentials, the host and the content types of a request.
 
-    The request must have the account's key and secret, accept JSON, and have a JSON body or no body.
+    The request must carry the account's key and secret, accept JSON, and have either a JSON body or no body.
 
     Raises:
-        Problem: The request is refused, with status 401, 404 (on a regional host), 406 or 415.
+        Problem: The request is refused with status 401, 404 (on a regional host), 406 or 415.
     """
     _forget_private_key(request.state.entry)
     if _signs_twice(request):
@@ -99,7 +99,7 @@ def _signs_twice(request: Request) -> bool:
 
 
 def _is_account(request: Request, identity: Identity) -> bool:
-    """Return True if *request* carries the account's key and secret, compared in constant time."""
+    """Return True if *request* carries the account's key and secret. The comparison takes constant time."""
     sent = request.headers.get("authorization", "")
     if sent[: len(_SCHEME)].lower() != _SCHEME or not identity.api_secret:
         return False
@@ -135,7 +135,7 @@ def _list(sandbox: Sandbox, request: Request, _body: Any) -> Response:
 async def _create(sandbox: Sandbox, _request: Request, body: Any) -> Response:
     draft, private_key = _read(body), None
     if (key := draft.key) is None:
-        private_key, public = await asyncio.to_thread(new_key_pair)  # takes 50 ms, in which calls must go on
+        private_key, public = await asyncio.to_thread(new_key_pair)  # takes 50 ms, which would hold up calls
         key = read_public_key(public)
     shown = sandbox.applications.create(draft, key).to_json()
     if private_key is not None:  # the sandbox keeps no copy
@@ -181,7 +181,7 @@ def _read(body: Any) -> Draft:
 
 
 def _links(size: int, page: int, pages: int) -> dict[str, dict[str, str]]:
-    """Return the links to other pages, as paths on this host. A list of one page links only to itself."""
+    """Return the links from a page to itself and, if there is more than one page, to other pages, as paths."""
     numbers = {"self": page}
     if pages > 1:
         numbers |= {"first": 1, "last": pages}
@@ -206,7 +206,7 @@ def _has_body(request: Request) -> bool:
 
 
 def _forget_private_key(entry: dict[str, Any]) -> None:
-    """Remove the private key from the log entry of a request that contains one by mistake."""
+    """Remove the private key from the log entry of a request, in case the client sent one by mistake."""
     body = entry["body"]
     keys = body.get("keys") if isinstance(body, dict) else None
     if isinstance(keys, dict) and "private_key" in keys:
@@ -223,7 +223,7 @@ def _not_found(detail: str) -> Problem:
 
 
 def _problem(status: int, kind: str, title: str, detail: str, **more: Any) -> Problem:
-    """Return an error in the format of the Application API. ``instance`` is filled in when the error is sent."""
+    """Return an error in the format of the Application API. Its ``instance`` is filled in when the error is sent."""
     return Problem(
         status, {"type": f"{_TYPES}{kind}", "title": title, "detail": detail, **more, "instance": ""}
     )

@@ -1,7 +1,7 @@
-"""The control routes, under ``/sandbox/``, for the outside parties, the call clock, faults and the log.
+"""The control routes (``/sandbox/``) for the outside parties, the call clock, the faults and the log.
 
-Control requests need no token. Three things keep strangers out: the server listens on loopback only, the front
-checks ``Host``, and a body must be ``application/json``, which a form on another site cannot send.
+Control requests need no token. For protection, the server listens only on loopback, every request must have a
+loopback ``Host`` header, and a body must be ``application/json``, which a form on another website cannot send.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Handler = Callable[[Sandbox, Request, Fields], Awaitable[Response]]
 
 
 LOG_SECONDS = 2.0
-"""How long a request for the log of a frozen sandbox waits for webhooks under way, in seconds of the host clock."""
+"""How long a request for the log waits for webhooks if the call clock is frozen, in seconds on the host clock."""
 
 
 def routes(sandbox: Sandbox) -> list[Route]:
@@ -78,7 +78,7 @@ def _endpoint(sandbox: Sandbox, do: Handler) -> Callable[[Request], Awaitable[Re
 
 
 async def _read(request: Request) -> Fields:
-    """Return the fields of the body, which are empty for a method without a body."""
+    """Return the fields of the request body, or no fields if the method is not POST."""
     if request.method != "POST":
         return Fields({})
     if not is_json(request):
@@ -148,7 +148,7 @@ async def _log(sandbox: Sandbox, request: Request, _fields: Fields) -> Response:
     since = fields.digits("since", 0, 10**15, default=0)
     limit = fields.digits("limit", 0, KEPT, default=KEPT)
     fields.done()
-    if sandbox.options.frozen:  # wait for the outcome of each webhook, so that every run has the same log
+    if sandbox.options.frozen:  # wait for unfinished webhooks, so that every run produces the same log
         await sandbox.webhooks.quiet(LOG_SECONDS)
     entries = islice(sandbox.log.since(since), limit)
     return Response("".join(json.dumps(entry) + "\n" for entry in entries), media_type="application/x-ndjson")

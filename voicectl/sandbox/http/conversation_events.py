@@ -1,6 +1,6 @@
-"""The routes of the Conversation API for events.
+"""The Conversation API routes for events.
 
-An audio event that is posted acts on one leg or on all legs.
+Posting an audio event acts on one leg or on all legs of the conversation.
 
 Source: Conversation API reference, "events".
 """
@@ -108,7 +108,7 @@ def _delete(sandbox: Sandbox, request: Request, _body: Any) -> Response:
 
 
 async def _act(sandbox: Sandbox, log: ConversationLog, posted: PostedEvent) -> tuple[int, Note]:
-    """Perform a posted audio event, and return the number and the note of the resulting event."""
+    """Carry out a posted audio event, and return the number of the resulting event and the event itself."""
     fields = Fields(posted.body, "body")
     leg_id = fields.text("rtc_id")
     leg = None if leg_id is None else log.conversation.legs.get(leg_id)
@@ -119,7 +119,7 @@ async def _act(sandbox: Sandbox, log: ConversationLog, posted: PostedEvent) -> t
         _ACTS[AudioEvent(posted.type)](sandbox, log, leg, fields)
     except LegNotAnswered as exc:
         raise refused(400, "leg:error:not-answered", "The leg is not answered yet.") from exc
-    await sandbox.catch_up()  # writes the notes of the exchange
+    await sandbox.catch_up()  # records the resulting events
     uuid = None if leg is None else leg.uuid
     for number, note in log.events(before + 1):
         if note.type == posted.type and uuid in (None, note.uuid):
@@ -185,7 +185,7 @@ def _required(leg: Leg | None, fields: Fields) -> Leg:
 
 
 def _asked(request: Request, log: ConversationLog) -> tuple[int, Note]:
-    """Return the number in the path, and the event that has this number."""
+    """Return the event number in the path of *request*, and the event that has this number."""
     text = request.path_params["event"]
     is_number = text.isascii() and text.isdigit() and len(text) <= len(str(searches.LAST_ID))
     note = log.event(int(text)) if is_number else None

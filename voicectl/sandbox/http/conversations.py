@@ -1,4 +1,4 @@
-"""The routes of the Conversation API for conversations, and for media played to a whole conversation.
+"""The Conversation API routes for conversations, and for speech, audio and recordings in a whole conversation.
 
 Source: Conversation API reference, "conversations" and "whole-conversation media".
 """
@@ -115,7 +115,7 @@ def _record(sandbox: Sandbox, request: Request, body: Any) -> Response:
 
 
 def start_recording(sandbox: Sandbox, log: ConversationLog, order: Record, retention_days: int) -> None:
-    """Record a whole conversation.
+    """Start recording a whole conversation.
 
     Raises:
         Problem: No leg in the conversation has been answered.
@@ -127,7 +127,7 @@ def start_recording(sandbox: Sandbox, log: ConversationLog, order: Record, reten
 
 
 def stop_recording(sandbox: Sandbox, log: ConversationLog) -> None:
-    """End the recordings of a whole conversation.
+    """Stop all recordings of a whole conversation.
 
     Raises:
         Problem: The conversation is not being recorded.

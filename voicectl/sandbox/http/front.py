@@ -1,6 +1,6 @@
-"""The first stage of every request.
+"""The first stage in handling every request.
 
-It checks ``Host``, finds the region, adds the trace id and ``Date`` to the answer, and logs the request.
+It checks ``Host``, finds the region, adds the trace id and ``Date`` to the response, and logs the request.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.problems import Problem, gateway, in_shape_of
 
 CONTROL = "/sandbox/"
-"""Prefix of the control routes; all other paths belong to the platform's APIs."""
+"""Path prefix of the control routes. All other paths belong to the platform's APIs."""
 
 logger = logging.getLogger(__name__)
 
@@ -31,10 +31,10 @@ _LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.IGN
 
 
 class Front:
-    """An ASGI application that checks and logs each request before *app* handles it.
+    """An ASGI application that checks and logs each request before passing it to *app*.
 
-    Any ``Host`` that is not a loopback name is refused. This stops a web page whose domain was changed to resolve to
-    127.0.0.1 (DNS rebinding).
+    A request is refused if its ``Host`` is not a loopback name. This prevents DNS rebinding, in which the domain of
+    a web page is made to resolve to 127.0.0.1.
     """
 
     def __init__(self, app: ASGIApp, sandbox: Sandbox) -> None:
@@ -42,7 +42,7 @@ class Front:
         self._sandbox = sandbox
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on to the application, or refuse the request."""
+        """Pass a request on to the wrapped application, or refuse the request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -73,9 +73,9 @@ class Front:
         try:
             await self._app(scope, receive, send)
         except ClientDisconnect:
-            pass  # the client left before it had sent the whole body, so no answer is possible
+            pass  # the client disconnected before it had sent the whole body, so no response is possible
         except Exception:
-            # This is a bug in the sandbox. The client has received a 500; keep the connection open.
+            # This is a bug in the sandbox. The client has received a 500 response; keep the connection open.
             logger.exception("Could not answer a request to %s", scope["path"])
 
 
@@ -87,7 +87,7 @@ class DropConnection(Response):
         self._connections = sandbox.connections
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 (nothing is sent)
-        """Close the connection and wait until it is closed, or the server would still send an answer."""
+        """Close the connection, and wait until it is closed. Otherwise, the server would still send a response."""
         connection = self._connections.get((scope["client"], scope["server"]))
         if connection is not None:  # None if the client closed it first
             connection.close()
@@ -96,15 +96,15 @@ class DropConnection(Response):
 
 
 def refusal(problem: Problem, trace_id: str) -> Response:
-    """Return the answer for *problem*. *trace_id* is empty for control routes, which have no trace ids."""
-    if problem.status == HTTPStatus.NOT_MODIFIED:  # HTTP allows no body, and the server refuses to send one
+    """Return the HTTP response for *problem*. *trace_id* is empty for control routes, which have no trace ids."""
+    if problem.status == HTTPStatus.NOT_MODIFIED:  # a 304 has no body, and the server refuses to send one
         return Response(status_code=problem.status, headers=problem.headers)
     body = problem.body | ({"instance": trace_id} if "instance" in problem.body else {})
     return Json(body, problem.status, problem.headers)
 
 
 def refuse(request: Request, exc: Exception) -> Response:
-    """Return the answer for an exception raised while serving *request*."""
+    """Return the error response for an exception that was raised while *request* was handled."""
     match exc:
         case Problem():
             problem = exc
@@ -121,7 +121,7 @@ def refuse(request: Request, exc: Exception) -> Response:
 def _region(scope: Scope, sandbox: Sandbox) -> str | None:
     """Return the region of the port that received the request, or None for the global port.
 
-    ``Host`` is ignored.
+    The ``Host`` header is ignored.
     """
     port = f":{scope['server'][1]}"
     return next((region for region, url in sandbox.region_urls.items() if url.endswith(port)), None)

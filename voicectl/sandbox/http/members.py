@@ -1,6 +1,6 @@
-"""The routes of the Conversation API for members.
+"""The Conversation API routes for members.
 
-The legs of calls are members too, so a change to such a member also changes the leg.
+Each leg of a call is also a member, so a change to such a member changes the leg, too.
 
 Source: Conversation API reference, "members".
 """
@@ -124,7 +124,7 @@ async def _update(sandbox: Sandbox, request: Request, body: Any) -> Response:
 def _note_step(
     sandbox: Sandbox, request: Request, log: ConversationLog, member: Member, state: MemberState
 ) -> None:
-    """Record the event that changes *member*, which has no leg, to *state*."""
+    """Record the event by which *member*, which has no leg, changes to *state*."""
     own = own_member(request, log) or member if token_user(request) is not None else None
     if own is not None and own.user is not None:
         by = {"isSystem": False, "user_id": own.user.id, "member_id": own.id}

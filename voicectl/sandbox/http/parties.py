@@ -24,21 +24,21 @@ from voicectl.voice.endpoint import label
 from voicectl.voice.speech import MAX_CHARACTERS
 
 LOBBY: Actions = (Join(name="lobby"),)
-"""NCCO of an inbound call if the request has no ``ncco`` and the application has no ``answer_url``."""
+"""Default NCCO of an inbound call, if the request has no ``ncco`` and the application has no ``answer_url``."""
 
 CALLER = "447700900000"
-"""Phone number of the caller if the request has no ``from``."""
+"""Default phone number of the caller, if the request has no ``from``."""
 
 MAX_SIP_HEADER = 256
-"""Maximum length of the value of a SIP header, in characters."""
+"""Maximum length of a SIP header's value, in characters."""
 
 _SIP_HEADER = re.compile(r"[Xx]-[A-Za-z0-9-]{1,100}|User-to-User")
 _KEPT_BACK = "x-nexmo"
-"""Prefix of SIP headers that the platform does not pass on."""
+"""Prefix of the names of SIP headers that the platform does not pass on, in lower case."""
 
 SHORTEST_PREFIX = 4
 CANDIDATES = 100
-"""Maximum number of legs that are listed as candidates if the named leg was not found."""
+"""Maximum number of legs that are listed as candidates if a leg id is unknown or ambiguous."""
 
 
 async def ring(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
@@ -65,7 +65,7 @@ async def ring(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
 
 
 def _sip_headers(fields: Fields) -> dict[str, str]:
-    """Return ``sip_headers`` with the answer webhook's names: ``SipHeader_X-...`` and ``SipHeader_User-to-User``."""
+    """Return the SIP headers with the names that the answer webhook gets, such as ``SipHeader_User-to-User``."""
     given = fields.inside("sip_headers")
     if given is None:
         return {}
@@ -82,14 +82,14 @@ def _sip_headers(fields: Fields) -> dict[str, str]:
 
 
 async def answer(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
-    """Make the called party answer."""
+    """Make a called party answer."""
     leg = _named(sandbox, fields)
     sandbox.exchange.pick_up(leg)
     return _logged(sandbox, leg, "answer")
 
 
 async def press(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
-    """Make the party press keys."""
+    """Make a party press keys."""
     digits = fields.text("digits", required=True)
     leg = _named(sandbox, fields)
     sandbox.exchange.press(leg, dtmf.check(digits or ""))
@@ -97,7 +97,7 @@ async def press(sandbox: Sandbox, _request: Request, fields: Fields) -> Response
 
 
 async def say(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
-    """Make the party say something."""
+    """Make a party say something."""
     text = fields.text("text", required=True) or ""
     if len(text) > MAX_CHARACTERS or not text.isprintable():
         fields.refuse("text", f"Must be printable and at most {MAX_CHARACTERS} characters long")
@@ -107,22 +107,22 @@ async def say(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
 
 
 async def hangup(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
-    """Make the party hang up."""
+    """Make a party hang up."""
     leg = _named(sandbox, fields)
     sandbox.exchange.party_hangs_up(leg)
     return _logged(sandbox, leg, "hangup")
 
 
 async def hear(sandbox: Sandbox, request: Request, _fields: Fields) -> Response:
-    """List the sounds that the party has heard, including those that the party hears now."""
+    """Return a list of the sounds that a party has heard, including those that are still playing."""
     leg = _find(sandbox, request.path_params["leg"])
     return Json([heard.to_json(sandbox.exchange.now) for heard in leg.audio.heard])
 
 
 def _logged(sandbox: Sandbox, leg: Leg, what: str, status: int = 200, **how: Any) -> Json:
-    """Log an action of a party, and return an answer with the record of the party's leg.
+    """Log a party's action, and return a response with the record of the party's leg.
 
-    The log entry comes before the entries for the effects of the action.
+    This log entry comes before the entries for the effects of the action.
     """
     sandbox.log.add("party", uuid=leg.uuid, what=what, **how)
     return Json(call_record(leg), status)
@@ -137,7 +137,7 @@ def _named(sandbox: Sandbox, fields: Fields) -> Leg:
 def _find(sandbox: Sandbox, reference: str) -> Leg:
     """Return the leg whose id is *reference*, or the only leg whose id begins with *reference*.
 
-    Live legs are searched first, then all legs.
+    For a prefix, live legs are searched first, then all legs.
     """
     exchange, wanted = sandbox.exchange, reference.lower()
     if wanted in exchange.legs:

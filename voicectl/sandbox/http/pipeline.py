@@ -1,4 +1,4 @@
-"""The stages of each request to the platform's APIs: authentication, faults, rate limits, and the operation."""
+"""The stages in handling a request to the platform's APIs: authentication, faults, rate limits and the operation."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def routes_of(
     *operations: tuple[Operation, str, str, Handler],
     admit: Callable[[Request], None] | None = None,
 ) -> list[Route]:
-    """Return the routes of some operations.
+    """Return one route for each of *operations*.
 
     Args:
         sandbox: The sandbox that the operations act on.
-        operations: Tuples of an operation, its method, its path and its handler. The handler is called with the
-            sandbox, the request and the JSON body, or None if there is no body. ``request.state.application`` is the
-            application whose token was sent. ``request.state.region`` is the region whose port received the request,
-            or None for the global port. A handler may raise :class:`Problem`, :class:`Invalid` and the errors of the
-            exchange.
-        admit: Checks a request instead of the token check, and raises :class:`Problem` to refuse the request. With
-            *admit*, requests have no ``request.state.application``.
+        operations: Tuples of an operation, its HTTP method, its path and its handler. The handler is called with the
+            sandbox, the request, and the parsed JSON body or None. ``request.state.application`` is the application
+            whose token was sent. ``request.state.region`` is the region whose port received the request, or None for
+            the global port. A handler can raise :class:`Problem`, :class:`Invalid`, :class:`LegOver` and
+            :class:`LegNotAnswered`.
+        admit: A function that replaces the token check, and raises :class:`Problem` to refuse a request. With
+            *admit*, ``request.state.application`` is not set.
     """
     return [
         Route(path, _endpoint(sandbox, operation, do, admit), methods=[method])
@@ -91,9 +91,9 @@ def _endpoint(
 
 
 def may_see(request: Request, application_id: str, region: str) -> bool:
-    """Return True if *request* may see a resource of an application in a region.
+    """Return True if *request* is allowed to see the resources of the given application in *region*.
 
-    Requests to the global host may see all regions, unless a fault limits each region to its own host.
+    A request to the global host can see resources in all regions, unless a ``region`` fault affects the request.
     """
     if request.state.is_out_of_region:
         return False
@@ -103,7 +103,7 @@ def may_see(request: Request, application_id: str, region: str) -> bool:
 async def _body(request: Request) -> Any:
     """Return the parsed JSON body, or None if there is no body.
 
-    If the body cannot be read, return a Problem that the caller raises later.
+    If the body cannot be parsed, return a Problem, so that the caller can make other checks before raising it.
     """
     try:
         data = await read_body(request)

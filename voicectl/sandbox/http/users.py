@@ -118,7 +118,7 @@ def _visible(sandbox: Sandbox, request: Request) -> Iterator[User]:
 
 
 def _asked(sandbox: Sandbox, request: Request) -> User:
-    """Return the user whose id is in the path."""
+    """Return the user whose id is in the path of *request*."""
     user = sandbox.users.by_id.get(request.path_params["user"])
     if user is None or not may_see(request, user.application_id, user.region):
         raise no_such("User", "user:error:not-found")
@@ -126,7 +126,7 @@ def _asked(sandbox: Sandbox, request: Request) -> User:
 
 
 def _named(sandbox: Sandbox, request: Request) -> User:
-    """Return the user whose id or name is in the path."""
+    """Return the user whose id or name is in the path of *request*."""
     reference = request.path_params["user"]
     named = (user for user in _visible(sandbox, request) if user.name == reference)
     return next(named, None) or _asked(sandbox, request)

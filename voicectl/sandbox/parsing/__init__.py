@@ -1,1 +1,1 @@
-"""Readers of requests and NCCOs. They follow the platform's rules, independently of the client's own code."""
+"""Readers for requests and NCCOs. They apply the platform's rules, independently of the checks in the client."""

@@ -1,4 +1,4 @@
-"""Readers of Voice API requests. Each reader checks the whole body first.
+"""Readers for Voice API requests. Each reader checks the whole body, and reports all errors together.
 
 Source: Voice API reference, the section on each operation.
 """
@@ -21,7 +21,7 @@ MAX_LENGTH_TIMER = 86_400
 
 
 class Verb(StrEnum):
-    """The actions of ``PUT /v1/calls/{uuid}``."""
+    """The values of ``action`` in the body of ``PUT /v1/calls/{uuid}``."""
 
     HANGUP = "hangup"
     MUTE = "mute"
@@ -33,17 +33,17 @@ class Verb(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """The body of ``PUT /v1/calls/{uuid}``. Only a transfer has a ``flow``."""
+    """The change that ``PUT /v1/calls/{uuid}`` requests. Only a transfer has a ``flow``."""
 
     verb: Verb
     flow: Flow = ()
 
 
 def read_create(body: object) -> Order:
-    """Read the body of ``POST /v1/calls``.
+    """Return the call that the body of ``POST /v1/calls`` requests.
 
     Raises:
-        Invalid: The body breaks the rules.
+        Invalid: A field of the body is missing or invalid.
     """
     with Fields(body) as fields:
         callee = fields.only("to")
@@ -61,10 +61,10 @@ def read_create(body: object) -> Order:
 
 
 def read_change(body: object) -> Change:
-    """Read the body of ``PUT /v1/calls/{uuid}``.
+    """Return the change that the body of ``PUT /v1/calls/{uuid}`` requests.
 
     Raises:
-        Invalid: The body breaks the rules.
+        Invalid: A field of the body is missing or invalid.
     """
     with Fields(body) as fields:
         verb = fields.choice("action", Verb, required=True)
@@ -74,10 +74,10 @@ def read_change(body: object) -> Change:
 
 
 def read_rest_talk(body: object) -> Prompt:
-    """Read the body of ``PUT /v1/calls/{uuid}/talk``.
+    """Return the speech that the body of ``PUT /v1/calls/{uuid}/talk`` requests.
 
     Raises:
-        Invalid: The body breaks the rules.
+        Invalid: A field of the body is missing or invalid.
     """
     with Fields(body) as fields:
         prompt = read_talk(fields)
@@ -86,20 +86,20 @@ def read_rest_talk(body: object) -> Prompt:
 
 
 def read_rest_stream(body: object) -> Prompt:
-    """Read the body of ``PUT /v1/calls/{uuid}/stream``.
+    """Return the audio that the body of ``PUT /v1/calls/{uuid}/stream`` requests.
 
     Raises:
-        Invalid: The body breaks the rules.
+        Invalid: A field of the body is missing or invalid.
     """
     with Fields(body) as fields:
         return read_stream(fields, "stream_url")
 
 
 def read_rest_dtmf(body: object) -> str:
-    """Read the body of ``PUT /v1/calls/{uuid}/dtmf``, and return its digits. They may be given as text or a number.
+    """Return the digits in the body of ``PUT /v1/calls/{uuid}/dtmf``, which can be a string or a number.
 
     Raises:
-        Invalid: The body breaks the rules.
+        Invalid: A field of the body is missing or invalid.
     """
     with Fields(body) as fields:
         raw = fields.raw.get("digits")
@@ -109,17 +109,17 @@ def read_rest_dtmf(body: object) -> str:
 
 
 def read_listener(body: object) -> str:
-    """Read the body of ``PUT /v1/calls/{uuid}/input/dtmf``, and return its ``event_url``.
+    """Return the ``event_url`` in the body of ``PUT /v1/calls/{uuid}/input/dtmf``.
 
     Raises:
-        Invalid: The body breaks the rules.
+        Invalid: A field of the body is missing or invalid.
     """
     with Fields(body) as fields:
         return fields.url("event_url", required=True, or_text=True) or ""
 
 
 def _caller(fields: Fields) -> dict[str, Any]:
-    """Return ``from`` in the format of call records, or an empty object for a random number of the account."""
+    """Return ``from`` in the format of call records, or an empty dictionary if a random number is to be used."""
     if fields.flag("random_from_number"):
         if "from" in fields.raw:
             fields.refuse("from", "Is not supported together with random_from_number")

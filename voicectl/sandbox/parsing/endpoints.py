@@ -1,4 +1,4 @@
-"""Readers of endpoints and of event URLs.
+"""Readers for endpoints and event URLs.
 
 Source: Voice API reference, "endpoint objects"; NCCO reference, "connect".
 """
@@ -20,20 +20,20 @@ _SIP = re.compile(r"sips?:\S+", re.IGNORECASE)
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
 
 _CONTENT_TYPES = ("audio/l16;rate=8000", "audio/l16;rate=16000", "audio/l16;rate=24000")
-"""The content types of a WebSocket: 16-bit linear audio at one of three rates."""
+"""The allowed content types of a WebSocket: 16-bit linear audio at one of three sample rates, in hertz."""
 
 
 def read_endpoint(fields: Fields, standard_headers: str) -> tuple[dict[str, Any], str | None]:
-    """Read an endpoint.
+    """Return an endpoint and the keys to press after it answers.
 
     Args:
         fields: The endpoint object.
-        standard_headers: The name of the field with the standard headers: ``standardHeaders`` in an NCCO, or
-            ``standard_headers`` in REST.
+        standard_headers: The name of the field for standard SIP headers: ``standardHeaders`` in an NCCO, or
+            ``standard_headers`` in the REST API.
 
     Returns:
-        The endpoint in the format of call records; and the keys to send when the party answers, or None. A WebSocket
-        also has ``content-type``, ``headers`` and ``authorization``.
+        The endpoint, in the format of call records, and the keys to press when the party answers, or None. For a
+        WebSocket, the endpoint also has ``content-type``, ``headers`` and, if given, ``authorization``.
     """
     match fields.text("type", required=True):
         case "phone":
@@ -54,11 +54,11 @@ def read_endpoint(fields: Fields, standard_headers: str) -> tuple[dict[str, Any]
 
 
 def read_on_answer(callee: Fields) -> tuple[Webhook | None, str | None]:
-    """Read the ``onAnswer`` option of a phone that ``connect`` calls.
+    """Return the settings in the ``onAnswer`` option of a phone that ``connect`` calls.
 
     Returns:
-        The webhook of the NCCO that the callee first hears alone, and the URL of the tone that the caller hears
-        meanwhile. Either may be None.
+        The webhook for the NCCO that only the callee hears, before the parties are connected, and the URL of the tone
+        that the caller hears meanwhile. Either value can be None.
     """
     options = callee.inside("onAnswer") if callee.raw.get("type") == "phone" else None
     if options is None:
@@ -69,16 +69,16 @@ def read_on_answer(callee: Fields) -> tuple[Webhook | None, str | None]:
 
 
 def read_event_url(fields: Fields) -> Webhook | None:
-    """Return the webhook that ``event_url`` and ``event_method`` give, or None if there is no URL."""
+    """Return the webhook that ``event_url`` and ``event_method`` describe, or None if there is no URL."""
     url = fields.url("event_url", or_text=True)
     method = fields.choice("event_method", METHODS) or "POST"
     return None if url is None else Webhook(url=url, method=method)
 
 
 def read_ncco_event_url(fields: Fields, *, required: bool = False) -> Webhook | None:
-    """Return the webhook that ``eventUrl`` and ``eventMethod`` give, or None if there is no URL.
+    """Return the webhook that ``eventUrl`` and ``eventMethod`` describe, or None if there is no URL.
 
-    The platform's Node client sends ``[]`` if there is no URL.
+    Unless the URL is required, an empty array is accepted, because the platform's Node client sends one for no URL.
     """
     is_empty = fields.raw.get("eventUrl") == [] and not required
     url = None if is_empty else fields.url("eventUrl", required=required)
@@ -87,9 +87,9 @@ def read_ncco_event_url(fields: Fields, *, required: bool = False) -> Webhook | 
 
 
 def read_tone(fields: Fields) -> str | None:
-    """Read the ``ringbackTone`` option of ``connect``.
+    """Return the URL in the ``ringbackTone`` option of ``connect``, or None if there is none.
 
-    The option is documented as a text, but the platform's Python client sends an array.
+    The option is documented as a string, but an array is accepted, because the platform's Python client sends one.
     """
     if isinstance(fields.raw.get("ringbackTone"), list):
         return fields.url("ringbackTone")

@@ -1,4 +1,4 @@
-"""A reader of untrusted JSON, which checks each value and collects all errors.
+"""A reader for untrusted JSON, which checks each value and collects the errors.
 
 Source: Voice API reference, "errors", format A: ``invalid_parameters`` with ``name`` and ``reason``.
 """
@@ -19,15 +19,15 @@ from voicectl.voice import dtmf, endpoint
 
 MISSING = "Missing required parameter"
 MAX_ERRORS = 50
-"""The maximum number of wrong fields that a response lists."""
+"""The maximum number of errors that a response lists."""
 
 WRONG_TYPE = "Invalid type parameter provided"  # the platform's wording, seen for stream_url
 
 LONGEST_SECONDS = 31 * 86_400
-"""The upper limit of all durations, in seconds: 31 days."""
+"""The upper limit for all durations, in seconds (31 days)."""
 
 METHODS = ("GET", "POST")
-"""The HTTP methods that a webhook may have."""
+"""The HTTP methods that are allowed for a webhook."""
 
 _WEB = ("http", "https")
 _VISIBLE = re.compile(r"[a-z]+://[\x21-\x7e]{1,2000}", re.IGNORECASE)
@@ -52,16 +52,16 @@ class Invalid(Exception):
 
 @dataclass(slots=True)
 class Fields:
-    """A reader of the fields of one JSON object.
+    """A reader for the fields of one JSON object.
 
-    If a value is absent or wrong, its default is returned. Each error is noted. After all fields have been read, call
-    :meth:`done`, or let the end of a ``with`` block call it.
+    The methods return a default for a value that is absent or invalid, and record each error. After all fields have
+    been read, call :meth:`done`, or use the reader in a ``with`` block, which calls it at the end.
 
     Args:
-        raw: The object. Any other value is noted as a single error, and treated as an empty object.
-        at: The path of the object, such as ``ncco[1]``. Empty for the body of a request.
-        errors: The errors so far. Readers of inner objects share this list.
-        is_lenient: True to accept numbers, ``true`` and ``false`` as text, as the platform does in an NCCO.
+        raw: The parsed object. A value of any other type is one error, and is treated as an empty object.
+        at: The path of the object in the body, such as ``ncco[1]``, or an empty string for the body itself.
+        errors: The list to which errors are added. Readers for nested objects share this list.
+        is_lenient: True to accept numbers and Boolean values written as strings, as the platform does in NCCOs.
     """
 
     raw: Any
@@ -84,16 +84,16 @@ class Fields:
             self.done()
 
     def done(self) -> None:
-        """Raise an exception if there are errors.
+        """Raise an exception if any errors were recorded.
 
         Raises:
-            Invalid: At least one error was noted.
+            Invalid: At least one error was recorded.
         """
         if self.errors:
             raise Invalid(self.errors)
 
     def refuse(self, name: str, reason: str) -> None:
-        """Note that the field *name* is wrong, and why."""
+        """Record *reason* as an error in the field *name*."""
         if not self._is_void:
             self._note(f"{self.at}.{name}" if self.at else name, reason)
 
@@ -102,7 +102,7 @@ class Fields:
             self.errors.append({"name": name, "reason": reason})
 
     def text(self, name: str, *, required: bool = False) -> str | None:
-        """Read a text, which must not be empty if it is required."""
+        """Return a string, or None if the field is absent or invalid. A required string must not be empty."""
         value = self._get(name, required=required)
         if value is None:
             return None
@@ -121,7 +121,7 @@ class Fields:
     def integer(self, name: str, low: int, high: int | None = None, *, default: None) -> int | None: ...
 
     def integer(self, name: str, low: int, high: int | None = None, *, default: int | None) -> int | None:
-        """Read a whole number between *low* and *high*."""
+        """Return a whole number from *low* to *high*, or *default* if the field is absent or invalid."""
         value = self._number(name, _WHOLE)
         if value is None:
             return default
@@ -136,7 +136,7 @@ class Fields:
         return default
 
     def digits(self, name: str, low: int, high: int, *, default: int) -> int:
-        """Read a whole number between *low* and *high* that is written as text, as in queries."""
+        """Return a whole number like :meth:`integer`, but from a string of digits, such as a query parameter."""
         text = self.text(name)
         if text is None:
             return default
@@ -148,9 +148,9 @@ class Fields:
     def amount(
         self, name: str, *, low: float = 0, high: float = LONGEST_SECONDS, is_clamped: bool = False
     ) -> float | None:
-        """Return a number from *low* to *high*, such as a number of seconds, or None if the field is absent.
+        """Return a number from *low* to *high*, such as a number of seconds, or None if it is absent or invalid.
 
-        With *is_clamped*, a number outside that range is replaced by the nearest limit.
+        With *is_clamped*, a number outside the range is replaced by the nearer limit.
         """
         value = self._number(name)
         if value is None:
@@ -161,7 +161,7 @@ class Fields:
         return None
 
     def flag(self, name: str, *, default: bool = False) -> bool:
-        """Read a Boolean value."""
+        """Return a Boolean value, or *default* if the field is absent or invalid."""
         value = self._get(name)
         if self.is_lenient and isinstance(value, str):
             value = {"true": True, "false": False}.get(value, value)
@@ -171,13 +171,13 @@ class Fields:
         return default
 
     def level(self) -> None:
-        """Check that ``level`` is from -1 to 1: a number or a text, since the platform's clients send both."""
+        """Check that ``level``, which can be a number or a string that contains a number, is from -1 to 1."""
         value = self._number("level", _NUMBER, is_lenient=True)
         if value is not None and not -1 <= value <= 1:
             self.refuse("level", "Must be between -1 and 1")
 
     def moment(self, name: str) -> float | None:
-        """Read an RFC 3339 date-time, and return it in Unix seconds."""
+        """Return an RFC 3339 date-time as Unix seconds, or None if the field is absent or invalid."""
         text = self.text(name)
         try:
             return None if text is None else unix_seconds(text)
@@ -198,9 +198,9 @@ class Fields:
     def choice(
         self, name: str, choices: Iterable[str], *, required: bool = False, any_case: bool = False
     ) -> str | None:
-        """Read one of *choices*, which are the members of an enumeration or plain strings.
+        """Return one of *choices* (enumeration members or strings), or None if the field is absent or invalid.
 
-        With *any_case*, ignore case.
+        With *any_case*, case is ignored.
         """
         value = self.text(name, required=required)
         if value is None:
@@ -212,7 +212,7 @@ class Fields:
         return None
 
     def url(self, name: str, *, required: bool = False, or_text: bool = False) -> str | None:
-        """Read an array that holds exactly one http or https URL, which is the form that the platform expects.
+        """Return the URL in an array of exactly one http or https URL, or None if the field is absent or invalid.
 
         Args:
             name: The name of the field.
@@ -230,15 +230,15 @@ class Fields:
         return None
 
     def link(self, name: str, *schemes: str, required: bool = False) -> str | None:
-        """Read a URL that is given as a single string.
+        """Return the URL in a string field, or None if the field is absent or invalid.
 
-        The scheme must be one of *schemes*. Without *schemes*, http and https are allowed.
+        The URL's scheme must be one of *schemes*. If *schemes* is empty, http and https are allowed.
         """
         value = self.text(name, required=required)
         return None if value is None else self._url(name, value, schemes or _WEB)
 
     def texts(self, name: str, *, required: bool = False) -> tuple[str, ...] | None:
-        """Return the strings in an array field, or None if the field is absent."""
+        """Return the strings in an array field, or None if the field is absent or invalid."""
         value = self._get(name, required=required)
         if value is None:
             return None
@@ -248,7 +248,7 @@ class Fields:
         return tuple(value)
 
     def number(self, name: str, *, required: bool = False) -> str | None:
-        """Read a phone number in E.164 format, with or without ``+``, and return it without the ``+``."""
+        """Return a phone number in E.164 format without ``+``. In the field, the ``+`` is optional."""
         value = self.text(name, required=required)
         if value is None:
             return None
@@ -259,7 +259,7 @@ class Fields:
             return None
 
     def keys(self, name: str, *, required: bool = False) -> str | None:
-        """Read the telephone keys to press. The text of an error does not contain the keys."""
+        """Return the telephone keys to press, or None. Error messages about the field do not contain the keys."""
         value = self.text(name, required=required)
         try:
             return None if value is None else dtmf.check(value)
@@ -272,7 +272,7 @@ class Fields:
         return {name: self.raw[name] for name in names if name in self.raw}
 
     def inside(self, name: str, *, required: bool = False) -> Fields | None:
-        """Return a reader of the object in the field *name*, or None if the field is absent."""
+        """Return a reader for the object in the field *name*, or None if the field is absent."""
         if name in self.raw:
             return self.at_path(name, self.raw[name])
         if required:
@@ -280,7 +280,7 @@ class Fields:
         return None
 
     def only(self, name: str) -> Fields | None:
-        """Return a reader of the only object in the required array *name*, or None if the array is wrong."""
+        """Return a reader for the only object in the required array *name*, or None if the array is not valid."""
         value = self._get(name, required=True)
         if value is None:
             return None
@@ -293,7 +293,7 @@ class Fields:
         return None
 
     def at_path(self, name: str, raw: object) -> Fields:
-        """Return a reader of *raw*, an object inside this one. Both readers share the list of errors."""
+        """Return a reader for *raw*, an object inside this one. Both readers add errors to the same list."""
         return Fields(raw, f"{self.at}.{name}" if self.at else name, self.errors, self.is_lenient)
 
     def _get(self, name: str, *, required: bool = False) -> Any:
@@ -309,7 +309,7 @@ class Fields:
     def _number(
         self, name: str, form: re.Pattern[str] = _NUMBER, *, is_lenient: bool | None = None
     ) -> int | float | None:
-        """Read a number or, if numbers may be given as text, a text that matches *form*."""
+        """Return a number, or None. A lenient reader also accepts a string that matches *form*."""
         value = self._get(name)
         if isinstance(value, str) and (self.is_lenient if is_lenient is None else is_lenient):
             value = _as_number(value, form)
@@ -332,7 +332,7 @@ def unix_seconds(text: str) -> float:
     """Convert an RFC 3339 date-time to Unix seconds.
 
     Raises:
-        ValueError: *text* is not an RFC 3339 date-time, or names a time that does not exist.
+        ValueError: *text* is not an RFC 3339 date-time, or the time does not exist.
     """
     try:
         if _RFC3339.fullmatch(text):
@@ -343,11 +343,11 @@ def unix_seconds(text: str) -> float:
 
 
 def _as_number(text: str, form: re.Pattern[str]) -> int | float | str:
-    """Return *text* as a number, or unchanged if it is not a number."""
+    """Return *text* as a number if it matches *form*, otherwise return *text* unchanged."""
     try:
         if form.fullmatch(text):
             return float(text) if "." in text else int(text)
-    except ValueError:  # a number with thousands of digits, which no JSON reader accepts
+    except ValueError:  # a number with thousands of digits, which Python refuses to convert
         pass
     return text
 

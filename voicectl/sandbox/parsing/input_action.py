@@ -1,4 +1,4 @@
-"""The reader of the ``input`` action.
+"""The reader for the ``input`` action of an NCCO.
 
 Source: NCCO reference, "input".
 """
@@ -13,7 +13,7 @@ LANGUAGE = "en-US"
 
 
 def read_input(fields: Fields, events: Webhook | None) -> Input:
-    """Read the options of ``input``, whose result goes to *events*."""
+    """Return the ``input`` action with the options in *fields*. Its result is sent to the webhook *events*."""
     terms = fields.inside("dtmf")
     # The old form, without ``type``, collects only keys. Its settings for keys are in the action itself.
     is_old = any(name in fields.raw for name in ("maxDigits", "timeOut", "submitOnHash"))
@@ -34,7 +34,7 @@ def read_input(fields: Fields, events: Webhook | None) -> Input:
 
 
 def _kinds(fields: Fields, is_old: bool) -> tuple[str, ...]:
-    """Read ``type``, which lists the kinds of input."""
+    """Return the kinds of input that ``type`` lists: ``dtmf``, ``speech`` or both."""
     if is_old and "type" not in fields.raw:
         return ("dtmf",)
     kinds = fields.texts("type", required=True)

@@ -1,6 +1,6 @@
-"""The reader of NCCOs, which converts all actions to the classes of :mod:`voicectl.sandbox.telephony.actions`.
+"""The reader for NCCOs, which converts them to the actions in :mod:`voicectl.sandbox.telephony.actions`.
 
-As on the platform, numbers, ``true`` and ``false`` may be written as text, and unknown options are ignored.
+As on the platform, strings are accepted for numbers and Boolean values, and unknown options are ignored.
 
 Source: NCCO reference.
 """
@@ -36,7 +36,7 @@ from voicectl.sandbox.telephony.sounds import Prompt, audio, speech
 from voicectl.voice.speech import MAX_CHARACTERS, characters
 
 MAX_LOOP = 1_000_000
-"""The maximum value of ``loop``, which lasts longer than any call. Greater values are reduced to this."""
+"""The maximum value of ``loop``, to which greater values are reduced. No call lasts long enough to reach it."""
 
 _SPEECH_OPTIONS = ("language", "style", "premium", "loop", "level", "voice_name", "voiceName")
 _AUDIO_OPTIONS = ("loop", "level")
@@ -48,12 +48,12 @@ SPLITS = ("conversation",)
 def read_ncco(
     raw: object, errors: list[dict[str, str]], at: str = "ncco", *, may_be_empty: bool = False
 ) -> Actions:
-    """Read a whole NCCO. Each error names the place at which it was found.
+    """Return the actions of a whole NCCO. Each error names the path of the invalid value.
 
     Args:
         raw: The NCCO, as parsed from JSON.
         errors: The list to which errors are added.
-        at: The path of the NCCO, with which the names of errors begin.
+        at: The path of the NCCO in the body, with which the ``name`` of each error begins.
         may_be_empty: True to accept an array without actions.
 
     Returns:
@@ -69,7 +69,7 @@ def read_ncco(
 
 
 def read_talk(fields: Fields) -> Prompt:
-    """Read the options of ``talk``, either in an NCCO or in REST."""
+    """Return the speech that the options of ``talk`` describe, in either an NCCO or the REST API."""
     text = fields.text("text", required=True) or ""
     if characters(text) > MAX_CHARACTERS:
         fields.refuse("text", f"Must be at most {MAX_CHARACTERS} characters long")
@@ -81,22 +81,22 @@ def read_talk(fields: Fields) -> Prompt:
 
 
 def read_stream(fields: Fields, url: str) -> Prompt:
-    """Read the options of ``stream``; *url* names the field with the URL, which differs in REST."""
+    """Return the audio that the options of ``stream`` describe. *url* is the name of the field with the URL."""
     source = fields.url(url, required=True) or ""
     fields.level()
     return audio(source, loop=_loop(fields), options=fields.given(*_AUDIO_OPTIONS))
 
 
 def read_detection(fields: Fields, standard: str, *advanced: str) -> Detection | None:
-    """Read the options of machine detection.
+    """Return the settings for machine detection.
 
     Args:
-        fields: The object that holds the options.
+        fields: The object that contains the options.
         standard: The name of the field for standard detection.
-        advanced: The names of the field for advanced detection. If both kinds are given, the advanced one is used.
+        advanced: The possible names of the field for advanced detection, which overrides standard detection.
 
     Returns:
-        The detection, or None if no detection is requested.
+        The settings, or None if no detection is requested.
     """
     behavior = fields.choice(standard, Behavior)
     given = [name for name in advanced if name in fields.raw]
@@ -113,13 +113,13 @@ def read_detection(fields: Fields, standard: str, *advanced: str) -> Detection |
 def read_transcription(
     fields: Fields, sentiment: str, read_events: Callable[[Fields], Webhook | None]
 ) -> Transcription | None:
-    """Read the ``transcription`` option of a recording.
+    """Return the ``transcription`` option of a recording, or None if the option is absent.
 
     Args:
-        fields: The object that holds the option.
+        fields: The object that contains the option.
         sentiment: The name of the field for sentiment analysis: ``sentimentAnalysis`` in an NCCO, or
-            ``sentiment_analysis`` in REST.
-        read_events: Reads the webhook of the ``transcribed`` event.
+            ``sentiment_analysis`` in the REST API.
+        read_events: Returns the webhook for the ``transcribed`` event, given the fields of the option.
     """
     options = fields.inside("transcription")
     if options is None:
@@ -195,7 +195,7 @@ def _conversation(fields: Fields) -> Action:
 
 
 def _audience(fields: Fields) -> dict[str, Any]:
-    """Read ``mute``, ``canHear`` and ``canSpeak``, and return them as keyword arguments."""
+    """Return ``mute``, ``canHear`` and ``canSpeak`` as keyword arguments for an action."""
     mute = fields.flag("mute")
     if mute and "canSpeak" in fields.raw:
         fields.refuse("mute", "Is not supported together with canSpeak")
