@@ -29,7 +29,7 @@ from voicectl.sandbox.webhooks.sender import Webhooks
 logger = logging.getLogger(__name__)
 
 TIME_SLICE_SECONDS = 0.01
-"""How long advancing the call clock can run before other requests get a turn, in seconds on the host clock."""
+"""How long the call clock is advanced before other requests get a turn, in seconds on the host clock."""
 
 
 class Sandbox:

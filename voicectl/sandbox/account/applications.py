@@ -146,7 +146,7 @@ class Applications:
         return self._add(_application(self._new_id(), draft, key))
 
     def replace(self, application: Application, draft: Draft) -> Application:
-        """Return *application* with its settings replaced by *draft*. If *draft* has no key, the old key is kept."""
+        """Replace an application's settings with *draft*, and return the result. Keep the key if *draft* has none."""
         return self._add(_application(application.id, draft, draft.key or application.key))
 
     def remove(self, application: Application) -> None:

@@ -1,4 +1,4 @@
-"""Checking the JWT of a request, in the same order as the platform checks it.
+"""Checking the JWT of a request. The checks are made in the same order as on the platform.
 
 Times are compared with the host clock.
 

@@ -1,6 +1,7 @@
 """The first stage in handling every request.
 
-It checks ``Host``, finds the region, adds the trace id and ``Date`` to the response, and logs the request.
+It checks ``Host``, finds the region and adds ``Date`` to the response. Requests to the platform's APIs are also
+logged and given a trace id.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.IGN
 
 
 class Front:
-    """An ASGI application that checks and logs each request before passing it to *app*.
+    """An ASGI application that checks each request, logs it unless it is a control request, and passes it to *app*.
 
     A request is refused if its ``Host`` is not a loopback name. This prevents DNS rebinding, in which the domain of
     a web page is made to resolve to 127.0.0.1.
