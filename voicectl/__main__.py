@@ -1,8 +1,8 @@
 """The entry point of the program, which starts and ends the process quickly.
 
-``--version`` is handled before the rest of the program is loaded. The garbage collector rarely runs, which saves
-6 ms: a command ends before there is much garbage to collect. The process exits without finalizing the interpreter,
-which saves 15 ms. All files are closed by then.
+The option ``--version`` is handled before the rest of the program is loaded. The garbage collector rarely runs, which
+saves 6 ms: a command ends before there is much garbage to collect. The process exits without finalizing the
+interpreter, which saves 15 ms. All files have been closed by then.
 """
 
 import gc
@@ -17,7 +17,7 @@ ALLOCATIONS_BETWEEN_COLLECTIONS = 100_000
 
 
 def main() -> NoReturn:
-    """Run ``voicectl`` with the arguments of the command line, and exit with its status."""
+    """Run ``voicectl`` with the command-line arguments, and exit the process with the resulting status."""
     gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS)
     if sys.argv[1:] == ["--version"] and sys.stdout is not None:
         with suppress(OSError):  # run(), below, reports the error

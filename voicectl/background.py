@@ -1,4 +1,4 @@
-"""Work in a background thread, with a time limit for waiting until it ends."""
+"""Running of a function in a background thread, with a time limit for waiting for the result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class BackgroundThread(Generic[T]):
-    """A background thread that starts *work* at once. The process does not wait for the thread when it exits."""
+    """A daemon thread that starts to run *work* immediately. The process can exit while the thread is running."""
 
     def __init__(self, work: Callable[[], T]) -> None:
         self._work = work
@@ -24,10 +24,10 @@ class BackgroundThread(Generic[T]):
         self._thread.start()
 
     def wait(self, seconds: float | None = None) -> T:
-        """Return the result of the work, or raise its exception.
+        """Wait until the work ends, and return the result or raise the exception of the work.
 
         Args:
-            seconds: How long to wait. None for no limit.
+            seconds: The longest time to wait, in seconds, or None for no limit.
 
         Raises:
             TransportError: The work did not end in time. The work continues.
@@ -38,7 +38,7 @@ class BackgroundThread(Generic[T]):
         return self._returned[0]
 
     def end(self, seconds: float | None = None) -> None:
-        """Wait for the end of the work, whether it succeeds or fails.
+        """Wait until the work ends, whether it succeeds or fails.
 
         Raises:
             TransportError: The work did not end in time. The work continues.
@@ -47,7 +47,7 @@ class BackgroundThread(Generic[T]):
             raise TransportError("There was no answer in time.")
 
     def is_done(self, seconds: float | None = None) -> bool:
-        """Return True if the work ended within *seconds*, whether it succeeded or failed."""
+        """Wait up to *seconds*, and return True if the work has ended, whether it succeeded or failed."""
         self._thread.join(None if seconds is None else max(seconds, 0.0))
         return not self._thread.is_alive()
 

@@ -1,4 +1,4 @@
-"""A clock that is passed as an argument, so that tests can simulate the time that passes."""
+"""A clock that is passed as an argument, so that tests can simulate the passage of time."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """The clock of voicectl; its methods are named as in :mod:`time`."""
+    """A clock, whose methods have the same names as the functions in :mod:`time`."""
 
     def time(self) -> float:
-        """Return the time of the wall clock in Unix seconds."""
+        """Return the current time in Unix seconds."""
         ...
 
     def monotonic(self) -> float:
-        """Return the time in seconds of a clock that never goes back and that all processes of this machine share."""
+        """Return the time, in seconds, of a clock that never goes backward and that all processes share."""
         ...
 
     def sleep(self, seconds: float) -> None:
@@ -26,13 +26,13 @@ class SystemClock:
     """The machine's own clock."""
 
     def time(self) -> float:
-        """See :class:`Clock`."""
+        """Return the current time in Unix seconds."""
         return time.time()
 
     def monotonic(self) -> float:
-        """See :class:`Clock`."""
+        """Return the time, in seconds, of a clock that never goes backward and that all processes share."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """See :class:`Clock`."""
+        """Wait for *seconds*."""
         time.sleep(seconds)

@@ -1,10 +1,10 @@
-"""The errors that voicectl raises deliberately. ``cli.errors`` maps each class to its exit status.
+"""The exceptions that voicectl raises deliberately. The module ``cli.errors`` maps each class to an exit status.
 
 ::
 
     VoicectlError            a message, and a ``hint`` on what to do next
     ├── ConfigError          a profile, key or setting is missing or malformed
-    ├── InputError           an NCCO, an endpoint, an id or digits break the rules
+    ├── InputError           an NCCO, an endpoint, an id or a digit string is invalid
     ├── JournalError         the journal cannot be used
     ├── StoreError           the store of webhook events cannot be used
     ├── SignatureError       a webhook is unsigned, forged, stale or altered
@@ -18,12 +18,12 @@
     │   └── NoAnswer         the request was sent and may have been carried out
     ├── OutcomeUnknown       the request may or may not have been carried out
     ├── WaitError            a wait ended without the expected status
-    │   ├── WaitTimeout      the status did not come in time
+    │   ├── WaitTimeout      the status was not reported in time
     │   └── WaitEnded        a leg ended in another final status
     ├── GuardError           voicectl refused: confirmation, limit or policy
-    └── Interrupted          a signal came before the work was done
+    └── Interrupted          a signal arrived before the work was done
 
-``DryRun`` is not part of this tree, since it is not a failure: it ends a command that was asked to send nothing.
+``DryRun`` is not part of this tree, since it does not report a failure: it ends a command that must send nothing.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 
 
 class LegRecord(Protocol):
-    """The last known record of a leg, as contained in errors; see :class:`voicectl.voice.call.Call`."""
+    """The last known record of a leg, which an exception contains; see :class:`voicectl.voice.call.Call`."""
 
     @property
     def raw(self) -> dict[str, Any]:
-        """The record as received."""
+        """The record, as received from the API."""
         ...
 
 
@@ -57,7 +57,7 @@ class ConfigError(VoicectlError):
 
 
 class InputError(VoicectlError):
-    """The user's input breaks the rules. The message says where."""
+    """The user's input is invalid. The message says where."""
 
 
 class JournalError(VoicectlError):
@@ -65,11 +65,11 @@ class JournalError(VoicectlError):
 
 
 class StoreError(VoicectlError):
-    """The store of webhook events cannot be used: it is read-only, locked, damaged, missing or too new."""
+    """The store of webhook events cannot be used: for example, it is locked, damaged, missing or too new."""
 
 
 class SignatureError(VoicectlError):
-    """A webhook is unsigned (``is_unsigned``), forged, stale or altered."""
+    """A webhook is unsigned (in which case ``is_unsigned`` is True), forged, stale or altered."""
 
     def __init__(self, message: str, *, is_unsigned: bool = False, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -101,7 +101,7 @@ class ApiError(VoicectlError):
 
 
 class AuthError(ApiError):
-    """The API does not accept the credentials (401), or the account is not allowed to send the request (403)."""
+    """The API did not accept the credentials (401), or the account is not allowed to send the request (403)."""
 
 
 class NotFoundError(ApiError):
@@ -112,7 +112,7 @@ class RateLimitedError(ApiError):
     """The rate limit is still exceeded after waiting (429).
 
     Attributes:
-        retry_after: How long to wait according to the API, in seconds; None if the API does not say.
+        retry_after: How long the API asks the client to wait, in seconds, or None if the API does not say.
     """
 
     retry_after: float | None = None
@@ -123,7 +123,7 @@ class LegError(VoicectlError):
 
 
 class TransportError(VoicectlError):
-    """A request got no usable response, due to name resolution, connection, TLS, timeout, 5xx or redirect.
+    """A request got no usable response: for example, the connection failed, or the status was a redirect or 5xx.
 
     Attributes:
         status: The HTTP status of an unusable response, or None if there was no response.
@@ -135,17 +135,17 @@ class TransportError(VoicectlError):
 
 
 class NotSent(TransportError):
-    """No byte of the request left this machine: name lookup, connection or TLS failed. It is safe to repeat."""
+    """No byte of the request left this machine: name lookup, connection or TLS failed. Repeating it is safe."""
 
 
 class NoAnswer(TransportError):
-    """The request was sent, at least in part, but got no usable response. It may have been carried out."""
+    """The request was sent, at least in part, but got no usable response. The API may have carried it out."""
 
 
 class OutcomeUnknown(VoicectlError):
-    """A request that must not be repeated got no usable response. It may or may not have been carried out.
+    """A request that must not be repeated got no usable response. The API may or may not have carried it out.
 
-    ``status`` and ``trace_id`` are as in :class:`TransportError`.
+    The attributes ``status`` and ``trace_id`` are the same as in :class:`TransportError`.
     """
 
     status: int | None = None
@@ -165,7 +165,7 @@ class WaitError(VoicectlError):
 
 
 class WaitTimeout(WaitError):
-    """The expected status did not come in time."""
+    """The expected status was not reported in time."""
 
 
 class WaitEnded(WaitError):
@@ -173,7 +173,7 @@ class WaitEnded(WaitError):
 
 
 class GuardError(VoicectlError):
-    """voicectl refused: the command needs confirmation, exceeds a limit, or breaks the profile's policy."""
+    """voicectl refused a command that needs confirmation, exceeds a limit, or violates the profile's policy."""
 
 
 class Interrupted(VoicectlError):
@@ -195,7 +195,7 @@ class DryRun(Exception):
 
 
 def causes(exc: BaseException | None) -> Iterator[BaseException]:
-    """Yield *exc* and the exceptions that caused it."""
+    """Yield *exc* and all exceptions that caused it, directly or indirectly."""
     while exc is not None:
         yield exc
         if isinstance(exc, BaseExceptionGroup):  # one exception for each address of a host name

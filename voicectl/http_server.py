@@ -1,4 +1,4 @@
-"""Code that the two HTTP servers share: uvicorn's settings, the URL, signals, and running in a thread."""
+"""Code that the sandbox and the webhook receiver share: uvicorn's settings, URLs, signals and server threads."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def config(app: Any, http: Any, **more: Any) -> uvicorn.Config:
         ws="none",
         lifespan="off",
         log_config=None,
-        log_level="error",  # log bugs of voicectl, not mistakes of clients
+        log_level="error",  # log bugs in voicectl, not mistakes by clients
         access_log=False,
         proxy_headers=False,
         server_header=False,
@@ -41,7 +41,7 @@ def url(sock: socket.socket) -> str:
 
 @contextmanager
 def handlers_restored(signums: Iterable[int]) -> Iterator[None]:
-    """At the end of the block, restore the signal handlers that were installed at its beginning."""
+    """Restore the present handlers of the signals *signums* at the end of the block."""
     before = {signum: signal.getsignal(signum) for signum in signums}
     try:
         yield
@@ -56,13 +56,13 @@ def in_thread(
     *,
     run: Callable[[Coroutine[Any, Any, None]], None] = asyncio.run,
 ) -> Iterator[None]:
-    """Run a server in a thread during the block. The block begins once the server responds to requests.
+    """Run a server in a thread during the block. The block starts once the server is ready for requests.
 
     Args:
-        serve: A function that returns a coroutine, which runs the server. Once the server responds to requests, the
-            coroutine must call the function's argument with a function that stops the server. That function is
+        serve: A function that takes a callback and returns a coroutine that runs the server. Once the server is
+            ready, the coroutine must call the callback with a function that stops the server. That function is later
             called in the server's event loop.
-        run: A function that runs a coroutine.
+        run: A function that runs the coroutine.
     """
     ready: Future[tuple[asyncio.AbstractEventLoop, Stop]] = Future()
 
@@ -80,13 +80,13 @@ def in_thread(
         try:
             yield
         finally:
-            with suppress(RuntimeError):  # the loop is closed: the server has ended, see result()
+            with suppress(RuntimeError):  # the loop is closed if the server has already ended
                 loop.call_soon_threadsafe(stop)
             served.result()
 
 
 class Server(uvicorn.Server):
-    """Uvicorn's server without signal handling, which is the task of the caller."""
+    """A uvicorn server that does not handle signals, since its caller handles them."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -97,8 +97,8 @@ class Server(uvicorn.Server):
         """Abort the remaining connections, then cancel their tasks.
 
         Args:
-            turns: The number of turns of the event loop to wait in between, so that the tasks notice the lost
-                connection and send no response.
+            turns: The number of event loop iterations to wait between the two steps, so that the tasks notice the
+                lost connections and do not send responses.
         """
         for connection in list(self.server_state.connections):
             connection.transport.abort()

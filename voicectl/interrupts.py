@@ -19,7 +19,7 @@ FINISH_SECONDS = 5.0
 OUTCOME_UNKNOWN_STATUS = 12
 
 ECHO_SECONDS = 0.1
-"""How long repetitions of a signal are ignored, in seconds. ``timeout`` signals a process and its process group."""
+"""How long repeated signals are ignored, in seconds. (``timeout`` signals both a process and the process group.)"""
 
 
 class Echoes:
@@ -29,7 +29,7 @@ class Echoes:
         self._last = (0, -math.inf)
 
     def is_echo(self, signum: int) -> bool:
-        """Return True if *signum*, which has just arrived, repeats the last signal."""
+        """Return True if the signal *signum*, which has just arrived, repeats the previous signal."""
         (last, at), now = self._last, time.monotonic()
         self._last = (signum, now)
         return signum == last and now - at < ECHO_SECONDS
@@ -40,10 +40,10 @@ class Interrupts:
 
     The handler holds back the first SIGINT, SIGTERM or SIGHUP until the result of the request has been reported.
 
-    Until :meth:`install` is called, and outside the main thread, signals are neither caught nor held back.
+    Signals are caught only after :meth:`install` is called, and only in the main thread.
 
     Args:
-        finish_seconds: How long a request in flight may continue after the signal, in seconds.
+        finish_seconds: How long a request in flight may continue after the first signal, in seconds.
 
     Attributes:
         echoes: The filter for repeated signals. Code that temporarily replaces this handler also uses the filter.
@@ -58,26 +58,26 @@ class Interrupts:
         self.echoes = Echoes()
 
     def install(self) -> None:
-        """Catch the three signals, except those that this process ignores from the start (``nohup``)."""
+        """Catch SIGINT, SIGTERM and SIGHUP, except those that are already ignored (for example, by ``nohup``)."""
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(signum) is not signal.SIG_IGN:
                 signal.signal(signum, self._caught)
 
     @contextmanager
     def shield(self, *, in_doubt: bool = False) -> Iterator[None]:
-        """Hold signals back inside the block, and then until :meth:`check` or :meth:`waiting` is called.
+        """Hold signals back during the block, and after it until :meth:`check` or :meth:`waiting` is called.
 
-        So no signal interrupts the program between the end of a request and the output of its result.
+        So no signal interrupts the program between the end of a request and the output of the result.
 
         Args:
-            in_doubt: True if the outcome would be unknown after an exit. A second signal then causes exit status 12.
+            in_doubt: True if an exit would leave the outcome unknown. A second signal then causes exit status 12.
         """
         self._shields += 1
         self._in_doubt += in_doubt
         try:
             yield
         except OutcomeUnknown:
-            self._in_doubt += 1  # permanently
+            self._in_doubt += 1  # permanently, since the outcome remains unknown
             raise
         finally:
             self._has_news = True
@@ -88,7 +88,7 @@ class Interrupts:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Let signals end this block at once, even inside a shield, since the block only waits or reads."""
+        """Let signals end the block immediately, even inside a shield, since the block only waits or reads."""
         held = self._shields, self._in_doubt
         try:
             self._shields = self._in_doubt = 0
@@ -98,7 +98,7 @@ class Interrupts:
             self._shields, self._in_doubt = held
 
     def check(self) -> None:
-        """Raise :class:`Interrupted` if a signal was held back; call this before starting anything new."""
+        """Raise :class:`Interrupted` if a signal was held back. Call this method before starting anything new."""
         self._has_news = False
         if self.pending:
             raise Interrupted(self.pending)

@@ -1,4 +1,4 @@
-"""A strict JSON reader, which refuses ``NaN``, infinite numbers and, on request, repeated keys."""
+"""A strict JSON decoder, which refuses ``NaN``, infinite numbers and, on request, repeated keys."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 
 def loads(content: bytes | str, *, has_unique_keys: bool = False, max_depth: int | None = None) -> Any:
-    """Return the JSON value of *content*. If *content* is bytes, the encoding is detected.
+    """Decode the JSON document *content*, and return the value. The encoding of bytes is detected.
 
     Args:
         has_unique_keys: True to refuse repeated keys.
-        max_depth: The maximum depth of nesting. None for Python's own limit, which depends on the caller's stack.
+        max_depth: The maximum depth of nesting, or None for Python's own limit, which depends on the caller's stack.
 
     Raises:
-        ValueError: *content* is not JSON, or breaks one of the rules of this reader.
+        ValueError: *content* is not valid JSON, or is refused by this decoder.
         RecursionError: *content* is nested too deeply for Python.
     """
     if isinstance(content, bytes):
@@ -31,7 +31,7 @@ def loads(content: bytes | str, *, has_unique_keys: bool = False, max_depth: int
 
 
 def fields(value: object) -> dict[str, Any]:
-    """Return *value* if it is an object, otherwise an empty object."""
+    """Return *value* if it is a JSON object (a dictionary), otherwise an empty dictionary."""
     return value if isinstance(value, dict) else {}
 
 
@@ -58,13 +58,13 @@ def _refuse(name: str) -> Any:
 
 
 def _finite(text: str) -> float:
-    """Convert *text* to a number; refuse numbers such as ``1e999``, which Python reads as infinite."""
+    """Convert *text* to a number. Refuse numbers such as ``1e999``, which Python reads as infinite."""
     value = float(text)
     if not math.isfinite(value):
         raise ValueError(text)
     return value
 
 
-# Created once, since creating a decoder takes as long as reading a small object.
+# The decoders are created only once, since creating a decoder takes as long as decoding a small object.
 DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
 _UNIQUE = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_finite)

@@ -1,4 +1,4 @@
-"""Conversion of times, as users type them and as APIs write them.
+"""Conversion of times between the formats that users type and the formats of the APIs.
 
 A DURATION is a number of seconds, or a text such as ``1h30m``. A TIME is an RFC 3339 date-time, or a DURATION before
 the current time.
@@ -36,14 +36,14 @@ def duration(text: str) -> float:
 
 
 def moment(text: str, *, now: float) -> str:
-    """Convert a TIME to RFC 3339, in whole seconds and UTC.
+    """Convert a TIME to an RFC 3339 date-time in whole seconds and UTC.
 
     Args:
         text: An RFC 3339 date-time with an offset or ``Z``, or a DURATION before *now*.
         now: The current time in Unix seconds.
 
     Raises:
-        InputError: *text* is neither.
+        InputError: *text* is neither of these, or the time is out of range.
     """
     try:
         return utc(now - duration(text))
@@ -62,7 +62,7 @@ def moment(text: str, *, now: float) -> str:
 
 
 def utc(seconds: float, *, timespec: str = "seconds") -> str:
-    """Convert Unix *seconds* to ``2026-01-31T07:45:14Z``, or to ``...14.250Z`` if *timespec* is ``milliseconds``.
+    """Format a Unix time as ``2026-01-31T07:45:14Z``, or as ``...14.250Z`` if *timespec* is ``milliseconds``.
 
     Raises:
         InputError: The time is out of range.
@@ -76,17 +76,17 @@ def utc(seconds: float, *, timespec: str = "seconds") -> str:
 
 
 def rfc3339(milliseconds: int) -> str:
-    """Convert Unix *milliseconds* to the format of the platform, ``2026-02-03T09:15:00.120Z``."""
+    """Format a Unix time in milliseconds as the platform does, such as ``2026-02-03T09:15:00.120Z``."""
     moment = _EPOCH + timedelta(milliseconds=milliseconds)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def normal(text: str) -> str:
-    """Convert a time from the API, with or without an offset, to RFC 3339 UTC; return other texts unchanged."""
+    """Convert a time from the API, with or without an offset, to RFC 3339 in UTC. Return other texts unchanged."""
     try:
         found = datetime.fromisoformat(text)
         found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    except (ValueError, OverflowError):  # OverflowError: out of range after conversion to UTC
+    except (ValueError, OverflowError):  # OverflowError: the time is out of range after conversion to UTC
         return text
     precision = "milliseconds" if found.microsecond >= 1000 else "seconds"
     return found.isoformat(timespec=precision).replace("+00:00", "Z")

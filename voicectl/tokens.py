@@ -1,9 +1,9 @@
-"""JSON Web Tokens: tokens of applications are created, read and verified, and tokens for webhooks are created.
+"""JSON Web Tokens (JWTs): creating, reading and verifying application tokens, and creating webhook tokens.
 
-With ``cryptography``, only a few lines of code are necessary to create a token. PyJWT is imported only to read or
-verify a token, since the import takes longer than the rest of a ``dtmf`` command (34 ms against 21 ms).
+Tokens are created with ``cryptography``, which needs only a few lines of code. PyJWT is imported only to read or
+verify a token, since the import takes longer than the rest of a ``dtmf`` command (34 ms compared with 21 ms).
 
-Source: Vonage documentation on JWT and access control lists, and on signed webhooks.
+Source: Vonage documentation on JWTs and access control lists, and on signed webhooks.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _HEADER = {"alg": "RS256", "typ": "JWT"}
 
 
 class TokenError(Exception):
-    """A token is malformed, forged, expired or not yet valid; the message gives the reason."""
+    """A token is malformed, forged, expired or not yet valid. The message gives the reason."""
 
 
 def application_claims(
@@ -47,12 +47,12 @@ def application_claims(
     """Return the claims of an application's token, valid from *now* (Unix seconds) for *ttl* seconds.
 
     Args:
-        application_id: The application, whose public key verifies the signature.
-        now: The current time. It is rounded down, so that the token is not from the future for a clock that counts
-            whole seconds.
+        application_id: The id of the application, whose public key verifies the signature.
+        now: The current time in Unix seconds. It is rounded down, since a verifier whose clock counts whole seconds
+            would otherwise see a token from the future.
         ttl: The lifetime in seconds, between :data:`MIN_TTL_SECONDS` and :data:`MAX_TTL_SECONDS`.
-        sub: The name of a user, for a token of the Client SDKs.
-        acl: The permissions, ``{"paths": {...}}``. None permits everything that the application may do.
+        sub: The name of a user, for a token that is used with a Client SDK.
+        acl: The permissions, as ``{"paths": {...}}``, or None to permit everything that the application may do.
     """
     issued = int(now)
     claims: dict[str, Any] = {
@@ -72,7 +72,7 @@ def mint(claims: dict[str, Any], key: RSAPrivateKey) -> str:
     """Return a token with *claims*, signed with RS256, the only algorithm that the platform accepts.
 
     Raises:
-        ConfigError: The key is damaged, so that its numbers are inconsistent.
+        ConfigError: The key is damaged: the numbers in it are inconsistent.
     """
     signed = f"{_segment(_HEADER)}.{_segment(claims)}"
     try:
@@ -85,13 +85,13 @@ def mint(claims: dict[str, Any], key: RSAPrivateKey) -> str:
 
 
 def webhook_token(payload: bytes, *, secret: str, api_key: str, application_id: str, now: float) -> str:
-    """Return a token like those that the platform sends with webhooks: HS256, with a hash of the payload.
+    """Return a token like the platform's webhook tokens: signed with HS256, and with a hash of *payload*.
 
     Args:
         payload: The exact bytes of the body. For a webhook without a body, the caller chooses the bytes.
         secret: The account's signature secret.
-        api_key: The API key of the account, by which the receiver selects the secret.
-        application_id: The application of the webhook.
+        api_key: The account's API key, by which the receiver selects the secret.
+        application_id: The id of the application that the webhook belongs to.
         now: The current time in Unix seconds. It is rounded down, since some verifiers refuse a token that is even a
             fraction of a second in the future.
     """
@@ -108,12 +108,12 @@ def webhook_token(payload: bytes, *, secret: str, api_key: str, application_id: 
 
 
 def read(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the header and claims of *token* without verifying anything.
+    """Return the header and claims of *token*, without verifying the signature or the times.
 
     Raises:
         TokenError: *token* is not a JWT.
     """
-    import jwt  # noqa: PLC0415 (slow to import, and most commands read no token)
+    import jwt  # noqa: PLC0415 (slow to import, and most commands do not read tokens)
 
     try:
         whole = jwt.decode_complete(token, options={"verify_signature": False})
@@ -123,7 +123,7 @@ def read(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def is_signed_by(token: str, key: RSAPublicKey) -> bool:
-    """Return True if *token* was signed with RS256 and the private key for *key*. Times are not checked."""
+    """Return True if *token* was signed with the private key for *key*, with RS256. Times are not checked."""
     import jwt  # noqa: PLC0415 (see read)
 
     try:
@@ -134,9 +134,9 @@ def is_signed_by(token: str, key: RSAPublicKey) -> bool:
 
 
 def expiry(claims: dict[str, Any]) -> float | None:
-    """Return the time at which a token expires, in Unix seconds, or None if *claims* do not contain it.
+    """Return the time at which a token with *claims* expires, in Unix seconds, or None if the claims contain no time.
 
-    Without ``exp``, a token expires 15 minutes after ``iat``.
+    Without an ``exp`` claim, a token expires 15 minutes after the time in ``iat``.
     """
     for claim, extra in (("exp", 0), ("iat", TTL_SECONDS)):
         value = claims.get(claim)
@@ -146,9 +146,9 @@ def expiry(claims: dict[str, Any]) -> float | None:
 
 
 def allows(acl: object, method: str, path: str) -> bool:
-    """Return True if an ``acl`` claim permits *method* on *path*. None permits everything.
+    """Return True if the ``acl`` claim *acl* permits *method* on *path*. A claim of None permits everything.
 
-    In a pattern, ``*`` matches characters of one path segment, and ``**`` matches any characters.
+    In a path pattern, ``*`` matches any characters within a path segment, and ``**`` matches any characters.
     """
     if acl is None:
         return True
@@ -167,8 +167,8 @@ def allows(acl: object, method: str, path: str) -> bool:
 def _matches(pattern: str, path: str) -> bool:
     """Return True if *pattern* matches all of *path*.
 
-    ``places`` is the set of positions up to which the path can match the parts of the pattern so far. Each further
-    part advances these positions.
+    The set ``places`` contains the positions in *path* that can be reached by matching the parts of *pattern* so far.
+    Each further part moves these positions forward.
     """
     places = {0}
     for part in re.split(r"(\*\*|\*)", pattern):

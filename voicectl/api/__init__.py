@@ -1,1 +1,1 @@
-"""Clients of the Vonage APIs, with one method per operation, and the HTTP code that they use."""
+"""Clients for the Vonage APIs, with one method per operation, and the HTTP code that the clients share."""

@@ -1,4 +1,4 @@
-"""A client of the part of the Application API that voicectl uses: reading and replacing an application.
+"""A client for the two operations of the Application API that voicectl uses.
 
 Source: Application API v2 reference.
 """
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from voicectl.api.session import Session
 
 NOT_SENT = ("id", "_links")
-"""The fields that the API adds to an application; updates do not contain them."""
+"""The names of the fields that the API adds to an application. An update must not contain them."""
 
 _NOT_OURS = "It may be deleted, or belong to another account: check the application id and the API key."
 
 
 class ApplicationApi:
-    """The operations on an application: read and replace.
+    """A client that fetches and replaces applications.
 
-    An application is the dictionary that the API sent, without the private key.
+    An application is represented as the dictionary that the API sent, without the private key.
 
-    Both methods raise the errors of :meth:`~voicectl.api.session.Session.send`.
+    Both methods raise the same errors as :meth:`~voicectl.api.session.Session.send`.
     """
 
     def __init__(self, session: Session) -> None:
@@ -39,11 +39,11 @@ class ApplicationApi:
     def update_application(self, application_id: str, application: dict[str, Any]) -> dict[str, Any]:
         """Replace the whole application (``PUT /v2/applications/{id}``).
 
-        The request is sent only once. Before repeating it, the caller should read the application again, since
-        someone else may have changed it.
+        The request is sent only once. Before another attempt, the caller should fetch the application again, since
+        someone else may have changed the application.
 
         Returns:
-            The application after the change.
+            The application after the update.
         """
         body = {name: value for name, value in application.items() if name not in NOT_SENT}
         return self._send(Repeat.CALLER, "PUT", application_id, body)
@@ -57,7 +57,7 @@ class ApplicationApi:
 
 
 def _application(application_id: str, body: Any) -> dict[str, Any]:
-    """Return the application in a response, after checking the parts that voicectl reads or changes."""
+    """Return the application in a response body, after checking the parts that voicectl reads or changes."""
     if not isinstance(body, dict) or not isinstance(body.get("id"), str):
         raise NoAnswer("the answer is not an application")
     if body["id"].lower() != application_id.lower():
@@ -72,7 +72,7 @@ def _application(application_id: str, body: Any) -> dict[str, Any]:
 
 
 def _object(container: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return the object in the field *name*, or an empty object if the field is absent or null."""
+    """Return the object in the field *name* of *container*, or an empty object if the field is absent or null."""
     value = container.get(name)
     if value is None:
         return {}

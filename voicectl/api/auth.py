@@ -1,4 +1,4 @@
-"""Authentication of requests, as an application (with tokens dated by the API's clock) or as an account."""
+"""Authentication of requests as an application, with tokens dated by the API's clock, or as an account."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Credentials(Protocol):
     """A source of ``Authorization`` headers.
 
     Attributes:
-        whose: A description of the application or account that is signed in.
-        offset: How far the API's clock is ahead of this machine's, in seconds. It is always 0 for credentials that
-            do not depend on a clock.
+        whose: A description of the application or account that the credentials belong to.
+        offset: How far the API's clock is ahead of this machine's clock, in seconds. The offset is always 0 for
+            credentials that do not depend on a clock.
     """
 
     whose: str
@@ -41,16 +41,16 @@ class Credentials(Protocol):
         ...
 
     def correct(self, server_time: float | None) -> bool:
-        """See :meth:`Bearer.correct`."""
+        """Update the offset from the API's time; return True if the offset changed. See :meth:`Bearer.correct`."""
         ...
 
 
 class Basic:
-    """The credentials of an account.
+    """The credentials of an account, for HTTP basic authentication.
 
     Args:
         api_key: The API key, which also identifies the account.
-        api_secret: The secret.
+        api_secret: The API secret of the account.
     """
 
     offset = 0.0
@@ -61,7 +61,7 @@ class Basic:
         self._pair = f"{api_key}:{api_secret}".encode()
 
     def header(self) -> str:
-        """Return ``Basic`` followed by the encoded key and secret."""
+        """Return ``Basic`` followed by the API key and the secret, encoded in Base64."""
         return "Basic " + base64.b64encode(self._pair).decode()
 
     def correct(self, server_time: float | None) -> bool:  # noqa: ARG002 (part of the protocol)
@@ -70,12 +70,12 @@ class Basic:
 
 
 class Bearer:
-    """The credentials of an application.
+    """The credentials of an application, which create tokens.
 
     Args:
-        application_id: The application that the tokens are for.
-        load_key: A function that returns the private key; called only when a token is created.
-        offset: See :class:`Credentials`.
+        application_id: The id of the application that the tokens authenticate.
+        load_key: A function that returns the private key. It is called only when a token is created.
+        offset: How far the API's clock is assumed to be ahead at first, in seconds.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Bearer:
         self._ends = 0.0
 
     def header(self) -> str:
-        """Return ``Bearer`` and a token that remains valid for at least :data:`RENEW_SECONDS`."""
+        """Return ``Bearer`` followed by a token that remains valid for at least :data:`RENEW_SECONDS` seconds."""
         now = self._clock.time() + self.offset
         if now > self._ends - RENEW_SECONDS:
             claims = tokens.application_claims(self.application_id, now=now)
@@ -106,14 +106,14 @@ class Bearer:
         return f"Bearer {self._token}"
 
     def correct(self, server_time: float | None) -> bool:
-        """Set the offset from the API's clock; return True if the offset changed enough to be stored.
+        """Update the offset from the API's time; return True if the offset changed and should be stored.
 
-        A difference of a second or two is ignored, since it comes from the network and from the whole seconds in the
-        header. A difference of more than a day is also ignored: otherwise, anyone who can forge a ``Date`` header
-        could obtain tokens for any date.
+        A change of a few seconds is ignored, since network delays and the one-second resolution of the ``Date``
+        header can cause it. An offset of more than a day is also ignored: otherwise, anyone who can forge a ``Date``
+        header could obtain tokens for any date.
 
         Args:
-            server_time: The API's time in Unix seconds. None if the response has no ``Date`` header.
+            server_time: The API's time in Unix seconds, or None if the response has no valid ``Date`` header.
         """
         self._has_learnt = False
         if server_time is None:
@@ -143,7 +143,7 @@ class Bearer:
 
 
 def _duration(seconds: float) -> str:
-    """Return a duration as text, such as ``7 min 12 s``."""
+    """Format a duration in seconds as text, such as ``7 min 12 s``."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     parts = [(hours, "h"), (minutes, "min"), (rest, "s")]

@@ -1,4 +1,6 @@
-"""A client of the Voice API, with one method per operation. Each method sets the rule for repeating its request.
+"""A client for the Voice API, with one method per operation.
+
+Each method decides whether and how its request may be repeated (see :class:`~voicectl.api.repetition.Repeat`).
 
 Source: Voice API reference.
 """
@@ -31,7 +33,7 @@ class CreatedCall(NamedTuple):
 
     Attributes:
         uuid: The id of the created leg.
-        raw: The reply as received.
+        raw: The whole reply, decoded from JSON.
     """
 
     uuid: str
@@ -39,40 +41,40 @@ class CreatedCall(NamedTuple):
 
 
 class Places(Protocol):
-    """A directory of the hosts that have each leg.
+    """A directory that maps legs to API hosts.
 
-    A call exists in one region only, and the hosts of all other regions respond with 404.
+    A call exists in one region only. The hosts of all other regions respond to requests about the call with 404.
     """
 
     def of(self, uuid: str) -> Session:
-        """Return the session for requests about a leg, without sending a request."""
+        """Return the session for requests about the leg *uuid*. This method sends no request."""
         ...
 
     def find(self, uuid: str, refusal: NotFoundError, *, is_read: bool, within: float) -> Session:
-        """Return the session of another host that knows the leg, after a search that only reads.
+        """Search the other hosts for the leg *uuid*, and return the session for the host that has the leg.
 
-        The host that :meth:`of` chooses does not know the leg.
+        Call this method if the host chosen by :meth:`of` responded with 404. The search changes nothing.
 
         Args:
-            refusal: The 404 response of the host that :meth:`of` chooses.
-            is_read: True if the refused request was a read of the leg's record.
+            refusal: The error that reports the 404 response.
+            is_read: True if the request that was refused only read the leg's record.
             within: The time limit for the search, in seconds.
 
         Raises:
-            NotFoundError: No other host knows the leg; the error names the hosts that were asked.
-            TransportError: At least one host gave no usable response, and none of the others knows the leg.
+            NotFoundError: No other host has the leg. The error names the hosts that were searched.
+            TransportError: At least one host gave no usable response, and none of the others has the leg.
         """
         ...
 
 
 class VoiceApi:
-    """The eleven operations of the Voice API.
+    """A client for all operations of the Voice API.
 
-    Every method raises the errors of :meth:`~voicectl.api.session.Session.send`.
+    Every method that sends a request raises the same errors as :meth:`~voicectl.api.session.Session.send`.
 
     Args:
-        session: Sends requests to the base URL.
-        places: Finds legs on other hosts. None if there are no other hosts.
+        session: The session for requests to the base URL.
+        places: The directory of legs on all hosts, or None if there is only one host.
     """
 
     def __init__(self, session: Session, places: Places | None = None) -> None:
@@ -90,19 +92,19 @@ class VoiceApi:
         on_page: Callable[[bool], None] | None = None,
         within: float = math.inf,
     ) -> Iterator[Call]:
-        """Search call records page by page, and yield each leg once (``GET /v1/calls``).
+        """Search the call records page by page, and yield each leg once (``GET /v1/calls``).
 
         Args:
-            status: The status to search for. The API accepts only one.
-            date_start: The search is limited to records from this time on, in RFC 3339 UTC.
-            date_end: The search is limited to records before this time, in RFC 3339 UTC.
-            order: ``desc`` for the newest records first, ``asc`` for the oldest.
-            on_page: Called after each page, with True if another page follows.
-            within: The time limit for each page, including repeated tries, in seconds.
+            status: The status to search for. The API accepts only one status.
+            date_start: The earliest time of a record, in RFC 3339 format and UTC.
+            date_end: The time before which a record must be, in RFC 3339 format and UTC.
+            order: ``desc`` for the newest records first, or ``asc`` for the oldest records first.
+            on_page: A function that is called after each page, with True if another page follows.
+            within: The time limit for each page, including repeated attempts, in seconds.
 
-        Only the query of the link ``_links.next`` is used, since the link's path and host cannot be trusted. The
-        search ends at a link to a page that was already read, or after :data:`MAX_BARREN_PAGES` consecutive pages
-        without a new leg.
+        Only the query string of the link ``_links.next`` is used, since the path and host of the link cannot be
+        trusted. The search ends at a link to a page that was already read, or after :data:`MAX_BARREN_PAGES`
+        consecutive pages without a new leg.
         """
         wanted = {
             "status": status,
@@ -137,8 +139,8 @@ class VoiceApi:
         """Fetch one leg (``GET /v1/calls/{uuid}``).
 
         Args:
-            within: The time limit for all tries together, in seconds.
-            urgent: True to send the request before others, like a hangup.
+            within: The time limit for all attempts together, in seconds.
+            urgent: True to send the request before others, with the same priority as a hangup.
         """
 
         def read(body: Any) -> Call:
@@ -152,21 +154,21 @@ class VoiceApi:
         )
 
     def create_call(self, body: dict[str, Any], *, dials: int = 1) -> CreatedCall:
-        """Place a call (``POST /v1/calls``). The request is never repeated once a byte of it was sent.
+        """Place a call (``POST /v1/calls``). The request is never repeated once any part of it has been sent.
 
         Args:
             body: The request body.
-            dials: The number of phones that will ring: the one called, and one for each ``connect`` in the NCCO.
+            dials: The number of phones that will ring: the phone called, and one for each ``connect`` in the NCCO.
 
         Raises:
-            OutcomeUnknown: There was no usable response, and the call may have been placed.
+            OutcomeUnknown: No usable response was received, so the call may or may not have been placed.
         """
         return self._session.send(Request(Repeat.NEVER, "POST", "/v1/calls", _created, body, dials))
 
     def hangup(self, uuid: str, *, within: float = HANGUP_SECONDS) -> None:
-        """End a leg; if necessary, repeat the request for *within* seconds (``PUT /v1/calls/{uuid}``).
+        """End a leg (``PUT /v1/calls/{uuid}``). Failed requests are repeated for up to *within* seconds.
 
-        A 404 may mean that the leg is over. The caller should check this with :meth:`get_call`.
+        A 404 response may mean that the leg has already ended. The caller should check this with :meth:`get_call`.
         """
         request = Request(
             Repeat.HANGUP, "PUT", _path(uuid), done, {"action": "hangup"}, within=within, is_urgent=True
@@ -188,7 +190,7 @@ class VoiceApi:
         self._send(uuid, Request(Repeat.NEVER, "PUT", _path(uuid), done, body, dials=dials))
 
     def start_talk(self, uuid: str, body: dict[str, Any]) -> None:
-        """Speak a text to a leg (``PUT /v1/calls/{uuid}/talk``)."""
+        """Speak text to a leg (``PUT /v1/calls/{uuid}/talk``)."""
         self._send(uuid, Request(Repeat.NEVER, "PUT", _path(uuid, "/talk"), whole_object, body))
 
     def stop_talk(self, uuid: str) -> None:
@@ -213,18 +215,18 @@ class VoiceApi:
         self._send(uuid, Request(Repeat.HARMLESS, "PUT", _path(uuid, "/input/dtmf"), done, body))
 
     def unsubscribe_dtmf(self, uuid: str) -> None:
-        """Stop the sending of the keys pressed on a leg (``DELETE /v1/calls/{uuid}/input/dtmf``)."""
+        """Have the platform stop sending the keys pressed on a leg (``DELETE /v1/calls/{uuid}/input/dtmf``)."""
         self._send(uuid, Request(Repeat.HARMLESS, "DELETE", _path(uuid, "/input/dtmf"), done))
 
     def host(self, uuid: str) -> str:
-        """Return the scheme, host and port that requests about a leg are sent to."""
+        """Return the scheme, host and port to which requests about a leg are sent, as a URL."""
         return self._at(uuid).origin
 
     def _at(self, uuid: str) -> Session:
         return self._session if self._places is None else self._places.of(uuid)
 
     def _send(self, uuid: str, request: Request[T]) -> T:
-        """Send *request* to the leg's host; after a 404, which changes nothing, to another host that has the leg."""
+        """Send *request* to the leg's host or, if that host responds with 404, to another host that has the leg."""
         try:
             return self._at(uuid).send(request)
         except NotFoundError as exc:
@@ -245,7 +247,7 @@ def _path(uuid: str, below: str = "") -> str:
 
 
 def _page(body: Any) -> tuple[list[Call], str | None]:
-    """Return the records of a page, and the query for the next page or None."""
+    """Return the calls on a page, and the query string for the next page, or None on the last page."""
     if not isinstance(body, dict):
         raise NoAnswer("the list is not an object")
     calls = fields(body.get("_embedded")).get("calls")

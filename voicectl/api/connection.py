@@ -26,14 +26,15 @@ MAX_PROXY_HEAD_BYTES = 16_384
 
 
 class Connection:
-    """A socket that speaks HTTP and whose operations all share one deadline.
+    """An HTTP connection whose operations all share one deadline.
 
     Attributes:
-        deadline: The deadline as a time of ``time.monotonic()``, since socket timeouts use the machine's own clock.
-        silence: How long to wait for the next byte, in seconds, even if the deadline is later.
+        deadline: The deadline, as a value of ``time.monotonic()``. A simulated clock is not used, since sockets
+            time out in real time.
+        silence: The longest time to wait for the next byte, in seconds, even if the deadline is later.
         has_sent: True once a byte of the current request has been sent.
         has_read: True once a byte of the response to the current request has been received.
-        has_ended: True once the other side has closed the connection.
+        has_ended: True once the server has closed the connection.
     """
 
     def __init__(self, sock: socket.socket, deadline: float) -> None:
@@ -47,11 +48,11 @@ class Connection:
     def ask(
         self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]
     ) -> http.client.HTTPResponse:
-        """Send a request and read the headers of its response.
+        """Send a request, read the headers of the response, and return the response.
 
         Raises:
             NotSent: Nothing was sent.
-            NoAnswer: The request was sent, but there was no usable response.
+            NoAnswer: The request was sent, but no usable response was received.
         """
         self.has_sent = self.has_read = False
         with self.failures():
@@ -60,7 +61,7 @@ class Connection:
 
     @contextmanager
     def failures(self) -> Iterator[None]:
-        """Translate network errors inside the block into NotSent or NoAnswer."""
+        """Translate network errors in the block into ``NotSent`` or ``NoAnswer``."""
         try:
             yield
         except (OSError, http.client.HTTPException, ValueError) as exc:
@@ -73,7 +74,7 @@ class Connection:
         self._sock.close()
 
     def send(self, data: memoryview) -> int:
-        """Send a part of *data* and return the number of bytes sent."""
+        """Send some or all of *data*, and return the number of bytes sent."""
         self._sock.settimeout(_remaining(self.deadline))
         self.has_sent = True
         return self._sock.send(data)
@@ -104,7 +105,7 @@ class _Sender:
         return io.BufferedReader(_Reader(self._connection))
 
     def close(self) -> None:
-        """Do nothing, since ``http.client`` calls this before the response is read."""
+        """Do nothing, since ``http.client`` calls this method before the response is read."""
 
 
 class _Reader(io.RawIOBase):
@@ -140,8 +141,8 @@ def connect(
     """Connect to *host*, through *proxy* if one is given, and start TLS if *tls* is given.
 
     Args:
-        is_public_only: True to connect to public addresses only, since the owner of a host name can point it at any
-            address. If there is a proxy, the proxy must check this.
+        is_public_only: True to connect only to public addresses, since a host name may resolve to any address. If
+            *proxy* is given, the proxy must check the address.
 
     Raises:
         NotSent: No connection could be made.
@@ -169,13 +170,13 @@ def connect(
 
 
 def tls_context(ca_file: str | None, environ: Mapping[str, str]) -> ssl.SSLContext:
-    """Return a TLS context with the trusted certificates.
+    """Return a TLS context for a client, with the trusted certificates.
 
-    If the system has a hashed directory of certificates, it is preferred, since OpenSSL reads it on demand.
+    A directory of certificates with hashed names is preferred to a file: OpenSSL reads the directory on demand.
 
     Args:
-        ca_file: A file of certificates to trust instead of the system's.
-        environ: The environment, which may contain ``SSL_CERT_FILE`` or ``SSL_CERT_DIR``.
+        ca_file: A file of certificates to trust instead of the system's certificates.
+        environ: The environment variables, which may include ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``.
 
     Raises:
         ConfigError: The certificates cannot be read.
@@ -188,7 +189,7 @@ def tls_context(ca_file: str | None, environ: Mapping[str, str]) -> ssl.SSLConte
     try:
         if named:
             context.load_verify_locations(cafile=named)
-        elif directory and any(name.endswith(".0") for name in os.listdir(directory)):  # noqa: PTH208 (stops at the first)
+        elif directory and any(name.endswith(".0") for name in os.listdir(directory)):  # noqa: PTH208 (stops at the first name)
             context.load_verify_locations(capath=directory)
         else:
             context.load_default_certs()
@@ -208,7 +209,7 @@ def proxy_for(host: str, environ: Mapping[str, str]) -> Proxy | None:
     """Return the proxy that ``HTTPS_PROXY`` sets for *host*.
 
     Returns:
-        The proxy. None if ``HTTPS_PROXY`` is not set, or if ``NO_PROXY`` excludes *host*.
+        The proxy, or None if ``HTTPS_PROXY`` is not set or ``NO_PROXY`` excludes *host*.
 
     Raises:
         ConfigError: ``HTTPS_PROXY`` is not the URL of an HTTP proxy.
@@ -238,7 +239,7 @@ def proxy_for(host: str, environ: Mapping[str, str]) -> Proxy | None:
 
 
 def _open(host: str, port: int, deadline: float, *, is_public_only: bool = False) -> socket.socket:
-    """Connect to one of the addresses of *host*; each attempt gets an equal share of the remaining time."""
+    """Return a socket connected to an address of *host*. Each attempt gets an equal share of the remaining time."""
     addresses = _resolve(host, port, deadline)
     if is_public_only and not all(is_public(address[0]) for *_, address in addresses):
         raise NotSent(f"{host} is not on the public internet")
@@ -260,8 +261,8 @@ def _open(host: str, port: int, deadline: float, *, is_public_only: bool = False
 
 
 def _resolve(host: str, port: int, deadline: float) -> list[Any]:
-    """Return the addresses of *host*, looked up in a separate thread, since the resolver accepts no deadline."""
-    name = host.encode() if is_loopback(host) else host  # a str would load IDNA (1 ms)
+    """Look up the addresses of *host* in a separate thread, since the resolver accepts no deadline."""
+    name = host.encode() if is_loopback(host) else host  # a str would load the IDNA codec (1 ms)
     looking = BackgroundThread(partial(socket.getaddrinfo, name, port, type=socket.SOCK_STREAM))
     if not looking.is_done(_remaining(deadline)):
         raise NotSent(f"the name {host} could not be looked up in time")
@@ -274,7 +275,7 @@ def _resolve(host: str, port: int, deadline: float) -> list[Any]:
 
 
 def _tunnel(sock: socket.socket, host: str, port: int, proxy: Proxy, deadline: float) -> None:
-    """Ask the proxy to open a tunnel, through which the encrypted connection then goes."""
+    """Ask the proxy to open a tunnel to *host*, for the encrypted connection."""
     lines = [f"CONNECT {host}:{port} HTTP/1.1", f"Host: {host}:{port}"]
     if proxy.authorization:
         lines.append(f"Proxy-Authorization: {proxy.authorization}")
@@ -301,7 +302,7 @@ def _remaining(deadline: float) -> float:
 
 
 def _reason(exc: BaseException) -> str:
-    """Return a description of an error that quotes no part of the request."""
+    """Return a description of the error *exc*. The description does not quote any part of the request."""
     match exc:
         case TimeoutError():
             return "no complete answer in time"

@@ -1,4 +1,4 @@
-"""A client of the part of the Conversation API that voice operators need, with one method per operation.
+"""A client for the part of the Conversation API that concerns voice, with one method per operation.
 
 Source: Conversation API reference, sections 2, 3 and 6.
 """
@@ -25,19 +25,19 @@ T = TypeVar("T")
 
 PAGE_SIZE = 100
 MAX_PAGES = 50
-"""The maximum number of pages to read: 5,000 conversations or members. The API cannot filter by name."""
+"""The maximum number of pages to read. Together, they contain up to 5,000 conversations or members."""
 
 _SETTINGS = ("display_name", "image_url", "properties", "numbers", "callback")
-"""The settings of a conversation other than its name. A PUT deletes every setting that it omits."""
+"""The names of a conversation's settings, except ``name``. A PUT request deletes every setting that it omits."""
 
 _ALL = "/v1/conversations"
 _GONE = "It may be over, in another region, or another application's. Look for it: voicectl conversation list"
 
 
 class ConversationApi:
-    """Operations on conversations, their members, and the audio that all members hear.
+    """A client for operations on conversations, their members, and the audio that all members hear.
 
-    Every method raises the errors of :meth:`~voicectl.api.session.Session.send`.
+    Every method raises the same errors as :meth:`~voicectl.api.session.Session.send`.
     """
 
     def __init__(self, session: Session) -> None:
@@ -45,24 +45,24 @@ class ConversationApi:
 
     @property
     def asked(self) -> str:
-        """The host and application of the requests, such as ``api.nexmo.com for application ...``."""
+        """A description of the requests' host and application: ``api.nexmo.com for application ...``."""
         return f"{urlsplit(self._session.origin).netloc} for {self._session.whose}"
 
     def list(
         self, *, on_cut: Callable[[], None] | None = None, within: float = math.inf
     ) -> Iterator[Conversation]:
-        """Yield the conversations once each, newest first, reading page by page (``GET /v1/conversations``).
+        """List the conversations page by page, and yield each once, newest first (``GET /v1/conversations``).
 
         Args:
-            on_cut: Called if the list has more than :data:`MAX_PAGES` pages. The remaining pages are not read.
-            within: The time limit for each page, including repeated tries, in seconds.
+            on_cut: A function that is called if the list continues after the :data:`MAX_PAGES` pages that are read.
+            within: The time limit for each page, including repeated attempts, in seconds.
         """
         return self._rows(_ALL, "conversations", Conversation.from_json, on_cut, within)
 
     def find(self, name: str) -> Conversation | None:
-        """Return the conversation named *name*, or None if it is not among the newest 5,000.
+        """Return the conversation named *name*, or None if it is not among the newest 5,000 conversations.
 
-        The API cannot look up names, so this method reads the list until the name appears. Deleted ones are skipped.
+        Since the API cannot look up names, the list is read up to the name. Deleted conversations are skipped.
         """
         for conversation in self.list():
             if conversation.name == name and conversation.state != ConversationState.DELETED:
@@ -73,7 +73,7 @@ class ConversationApi:
         """Fetch one conversation (``GET /v1/conversations/{id}``).
 
         Args:
-            within: The time limit for all tries together, in seconds.
+            within: The time limit for all attempts together, in seconds.
         """
 
         def read(body: Any) -> Conversation:
@@ -88,28 +88,28 @@ class ConversationApi:
         """Rename a conversation and keep its other settings (``PUT /v1/conversations/{id}``).
 
         Raises:
-            ApiError: The API refused the request. Status 409 means that another conversation has this name.
+            ApiError: The API refused the request. Status 409 means that another conversation is named *name*.
         """
         body = {field: conversation.raw[field] for field in _SETTINGS if field in conversation.raw}
         self._change(Repeat.HARMLESS, "PUT", conversation.id, "", done, body | {"name": name})
 
     def members(self, id_: str, *, within: float = math.inf) -> Iterator[Member]:
-        """Yield the members of a conversation, even those that left (``GET /v1/conversations/{id}/members``).
+        """Yield the members of a conversation, even those who left (``GET /v1/conversations/{id}/members``).
 
-        The list contains neither legs nor mute states; :meth:`member` fetches these for one member. The newest
-        members come first, since most of the older members of a busy room have left. At most :data:`MAX_PAGES` pages
-        are read.
+        The members are listed without their legs and mute states, which :meth:`member` fetches for one member. The
+        newest members come first, since most of the older members of a busy conversation have left. At most
+        :data:`MAX_PAGES` pages are read.
 
         Args:
-            within: The time limit for each page, including repeated tries, in seconds.
+            within: The time limit for each page, including repeated attempts, in seconds.
         """
         return self._rows(_path(id_, "/members"), "members", Member.from_json, None, within)
 
     def member(self, id_: str, member_id: str, *, within: float = math.inf) -> Member:
-        """Fetch one member with its leg and mute state (``GET /v1/conversations/{id}/members/{id}``).
+        """Fetch one member, including the leg and mute state (``GET /v1/conversations/{id}/members/{id}``).
 
         Args:
-            within: The time limit for all tries together, in seconds.
+            within: The time limit for all attempts together, in seconds.
         """
 
         def read(body: Any) -> Member:
@@ -122,7 +122,7 @@ class ConversationApi:
         return self._get(path, read, within)
 
     def start_talk(self, id_: str, body: dict[str, Any]) -> None:
-        """Speak a text to everyone in a conversation (``PUT /v1/conversations/{id}/talk``)."""
+        """Speak text to everyone in a conversation (``PUT /v1/conversations/{id}/talk``)."""
         self._change(Repeat.NEVER, "PUT", id_, "/talk", whole_object, body)
 
     def stop_talk(self, id_: str) -> None:
@@ -134,19 +134,19 @@ class ConversationApi:
         self._change(Repeat.NEVER, "PUT", id_, "/stream", whole_object, body)
 
     def stop_stream(self, id_: str) -> None:
-        """Stop playing an audio file to everyone (``DELETE /v1/conversations/{id}/stream``)."""
+        """Stop playing an audio file to everyone in a conversation (``DELETE /v1/conversations/{id}/stream``)."""
         self._change(Repeat.HARMLESS, "DELETE", id_, "/stream", done)
 
     def start_recording(self, id_: str, options: dict[str, Any]) -> None:
-        """Record a conversation (``PUT /v1/conversations/{id}/record``).
+        """Start recording a conversation (``PUT /v1/conversations/{id}/record``).
 
-        The request is sent only once, since the documentation does not say whether a repeated request starts a
-        second recording. Each recording is stored and charged.
+        The request is sent only once, since the API's documentation does not say whether a repeated request starts a
+        second recording, which would also be stored and charged.
         """
         self._change(Repeat.NEVER, "PUT", id_, "/record", done, {"action": "start"} | options)
 
     def stop_recording(self, id_: str) -> None:
-        """End the recording of a conversation (``PUT /v1/conversations/{id}/record``).
+        """Stop recording a conversation (``PUT /v1/conversations/{id}/record``).
 
         Raises:
             NotFoundError: The conversation does not exist or is not being recorded.
@@ -178,10 +178,10 @@ class ConversationApi:
         on_cut: Callable[[], None] | None,
         within: float,
     ) -> Iterator[T]:
-        """Yield each row of a list once.
+        """Read the list at *path* page by page, convert its rows with *from_json*, and yield each row once.
 
-        Only the cursor in the link ``_links.next`` is used, since the link's path and host cannot be trusted. Each
-        cursor is followed only once.
+        Only the cursor in the link ``_links.next`` is used, since the path and host of the link cannot be trusted.
+        Each cursor is used only once.
         """
         query = {"page_size": str(PAGE_SIZE), "order": "desc"}
         seen: set[str] = set()
@@ -205,9 +205,9 @@ def _path(id_: str, below: str = "") -> str:
 
 
 def _page(name: str, body: Any) -> tuple[list[dict[str, Any]], str | None]:
-    """Return the rows of a page, and the cursor of the next page or None.
+    """Return the rows on a page, and the cursor for the next page, or None on the last page.
 
-    In the format of 2021, the rows are nested one object deeper.
+    In the API's format of 2021, the rows are nested one level deeper, in an object named ``data``.
     """
     embedded = fields(whole_object(body).get("_embedded"))
     rows = embedded.get(name, fields(embedded.get("data")).get(name))

@@ -1,4 +1,4 @@
-"""Downloads of recordings and transcriptions. The token is sent only to the file's host, never after a redirect.
+"""Downloading of recordings and transcriptions. The token is sent only to the file's host, not after a redirect.
 
 Source: webhook reference, "recording and transcription files".
 """
@@ -26,20 +26,20 @@ T = TypeVar("T")
 
 SILENCE_SECONDS = 10.0
 FILE_SECONDS = 1800.0
-"""The time limit for one download, in seconds, whatever the size of the file."""
+"""The time limit for one download, in seconds, regardless of the size of the file."""
 
-_LOCATION = re.compile(r"[\x21-\x5b\x5d-\x7e]{1,8192}")  # ASCII without spaces, controls and backslashes
+_LOCATION = re.compile(r"[\x21-\x5b\x5d-\x7e]{1,8192}")  # ASCII except spaces, controls and backslashes
 _NAME = re.compile(r"(?:[a-z0-9_-]{1,63}\.)+[a-z][a-z0-9-]{0,62}")  # a name, not an IP address
 
 
 class FileApi:
-    """A client of ``GET /v1/files/{id}`` on any host, for use by one thread.
+    """A client for ``GET /v1/files/{id}`` on any host. Each thread needs a separate client.
 
     Args:
-        session: A function that creates the session for an origin, signed in as the application.
-        wire: A function that creates the connection to an origin, without a token. Its second argument is True if
-            only public addresses are allowed.
-        silence: How long to wait for the next byte, in seconds.
+        session: A function that returns a new session for an origin, with the credentials of the application.
+        wire: A function that returns a new :class:`~voicectl.api.wire.Wire` for an origin, which sends no token. The
+            second argument is True if only public addresses are allowed.
+        silence: The longest time to wait for the next byte, in seconds.
         within: The time limit for one file, in seconds.
     """
 
@@ -58,19 +58,19 @@ class FileApi:
         self._sessions: dict[str, Session] = {}
 
     def get(self, origin: str, path: str, take: Callable[[Incoming], T], *, headers: Headers) -> T:
-        """Request a file and return the result of *take*; see :meth:`Session.download`.
+        """Request a file, call *take* with the response, and return the result. See :meth:`Session.download`.
 
-        One redirect is followed, without the token. It must lead to an https URL on the public internet. A redirect
-        from a loopback host must lead to a loopback host.
+        One redirect is followed, without the token. The redirect must lead to an https URL on the public internet or,
+        from a loopback host, to a loopback host.
 
         Args:
-            origin: The origin of the file. It receives the token, so the caller must have checked it.
-            take: A function that reads a response of status 200, 206 or 416.
+            origin: The origin of the file's URL. The token is sent there, so the caller must have checked the origin.
+            take: A function that reads a response with status 200, 206 or 416.
 
         Raises:
             AuthError: The credentials were refused.
             NotFoundError: The file has expired, never existed, or belongs to another application.
-            TransportError: There was no usable response.
+            TransportError: No usable response was received.
         """
         session = self._sessions.get(origin) or self._sessions.setdefault(origin, self._new_session(origin))
 
@@ -98,11 +98,11 @@ class FileApi:
 
 
 def _location(origin: str, path: str, answer: Incoming) -> tuple[str, str]:
-    """Return the origin of the URL that a redirect leads to, and its path with the query.
+    """Return the origin of the URL that a redirect leads to, and the path and query of that URL.
 
     Raises:
-        TransportError: No file may be fetched from the URL. The error does not quote the URL, which may contain a
-            signature.
+        TransportError: The redirect must not be followed. The error message does not quote the URL, which may
+            contain a signature.
     """
     text = answer.headers.get("Location", "")
     try:

@@ -1,4 +1,4 @@
-"""Translation of error responses, whose bodies have one of four formats, into errors with a hint.
+"""Translation of the API's error responses, which have one of four formats, into exceptions with a hint.
 
 Source: Voice API reference, "errors".
 """
@@ -33,7 +33,7 @@ MAX_PARAMETERS = 10
 
 
 class Refusal(NamedTuple):
-    """A refusal of a request, in the API's words."""
+    """The API's refusal of a request, as read from an error response."""
 
     status: int
     title: str
@@ -45,21 +45,21 @@ class Refusal(NamedTuple):
         return (f"{words}: {self.detail}" if self.detail else words).rstrip(".")
 
     def error(self, kind: type[E], message: str, hint: str) -> E:
-        """Return an error of class *kind* with the status, title and trace id of the refusal."""
+        """Return an exception of class *kind* with the status, title and trace id of the refusal."""
         return kind(message, status=self.status, title=self.title, trace_id=self.trace_id, hint=hint)
 
 
 def error(
     reply: Reply, request: Request[Any], *, host: str, whose: str, doubt: Callable[[], str]
 ) -> ApiError | TransportError:
-    """Return the error for a response whose status is not 2xx.
+    """Return the exception for a response whose status is not 2xx.
 
     Args:
-        whose: A description of the application or account that is signed in.
-        doubt: A function that returns the hint for a 401.
+        whose: A description of the application or account that sent the request.
+        doubt: A function that returns the hint for a 401 response.
 
     Returns:
-        The error. It is a NoAnswer if the status (5xx or 408) does not tell whether the request was carried out.
+        The exception: ``NoAnswer`` if the status (5xx or 408) does not show whether the request was carried out.
     """
     if 300 <= reply.status < 400:
         return TransportError(
@@ -97,7 +97,7 @@ def error(
             limited.retry_after = asked
             return limited
     hint = "Nothing was changed. Correct the request and run the command again."
-    if reply.status == BAD_REQUEST and request.leg and not said.detail:  # about the leg's state
+    if reply.status == BAD_REQUEST and request.leg and not said.detail:  # probably because of the leg's state
         hint = (
             "Nothing was changed. The leg may not be answered yet."
             f" Wait for it: voicectl wait {request.leg} --for answered"
@@ -106,9 +106,9 @@ def error(
 
 
 def refusal(reply: Reply) -> Refusal:
-    """Return the refusal in an error reply.
+    """Return the refusal in an error response.
 
-    If the reply has no known format, the refusal contains its status and the beginning of its text.
+    If the body is not a JSON object, the refusal contains the beginning of the body, unless the body is HTML.
     """
     try:
         body = reply.json()
@@ -136,12 +136,12 @@ def _parameter(each: Any) -> str:
 
 
 def _first(body: dict[str, Any], *keys: str) -> str:
-    """Return the first of the fields *keys* that is not empty, or an empty string."""
+    """Return the text of the first field in *keys* that is not empty, or an empty string."""
     return next(filter(None, (_words(body.get(key)) for key in keys)), "")
 
 
 def _words(value: object) -> str:
-    """Return a value from outside as a short text on one line that every file and database can encode."""
+    """Return a string or number as short text on one line, valid in UTF-8, or an empty string for other values."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
     text = " ".join(str(value).encode("utf-8", "backslashreplace").decode().split())

@@ -1,23 +1,23 @@
-"""Requests as values, and the decision whether to send a request again.
+"""Requests as values, and the rules for repeating them.
 
-A request is classified by its effect on people, never by its HTTP method: a PUT may be a harmless "mute" or a
-"transfer" that restarts a flow and dials someone. An attempt ends in one of three ways:
+A request is classified by its effect on people (see :class:`Repeat`), never by its HTTP method: a PUT request may be
+a harmless "mute", or a "transfer" that restarts a flow and dials someone. An attempt ends in one of three ways:
 
 - *Not sent.* Name lookup, connection or TLS failed before the first byte of the request left this machine. The
-  request had no effect, so every kind may be sent again, except CALLER, for which the caller decides.
-- *Answered.* The response is complete and well-formed. It is a success or a refusal, and a refusal is final. The only
-  exception is a 429, which says that nothing was done: ``session`` waits and sends the request again.
-- *Unknown.* Anything else happened after the first byte: a timeout, a reset, a 5xx, an unreadable response. The
-  request may have been carried out, or may be carried out later. It is repeated only if sending it twice has the same
-  effect as sending it once.
+  request had no effect, so it may be sent again. For a request of kind CALLER, however, the caller decides.
+- *Answered.* The response is complete and well-formed, and reports a success or a refusal. A refusal is final, except
+  for a 429, which means that nothing was done: the session waits and sends the request again.
+- *Unknown.* Something else happened after the first byte: a timeout, a reset, a 5xx, an unreadable response. The
+  request may have been carried out, or may be carried out later. The request is repeated only if sending it twice has
+  the same effect as sending it once.
 
 A request of kind NEVER (create call, talk, stream, DTMF, transfer, start of a recording) therefore has at most one
-attempt in which a byte is sent. It also uses a new connection (see ``wire``). If there were no response on a kept
-connection, the server could have closed the connection earlier, or could have carried out the request. After an
-unknown outcome, ``OutcomeUnknown`` is raised, and the caller must look for the effect of the request instead of
-repeating it.
+attempt in which a byte is sent. Such a request also uses a new connection (see ``wire``): if no response came on a
+kept connection, the server might have closed the connection before the request arrived, or might have carried out
+the request. After an unknown outcome, ``OutcomeUnknown`` is raised, and the caller must look for the effect of the
+request instead of repeating it.
 
-A hangup is different: sending it twice does no harm, but a leg that stays up costs money and annoys people. So a
+A hangup is different: sending it twice does no harm, but a leg that does not end costs money and annoys people. So a
 hangup is repeated for longer than any other request. Pauses are random ("full jitter"), so that several processes do
 not repeat their requests at the same time.
 """
@@ -56,16 +56,17 @@ class Repeat(Enum):
 
 
 class Request(NamedTuple, Generic[T]):
-    """One request as a value, so that it can be sent again or to another host.
+    """A request as a value, so that the same request can be sent again, or sent to another host.
 
     Attributes:
         target: The path and query.
-        read: A function that converts the JSON of the response, or raises :class:`~voicectl.errors.NoAnswer`.
+        read: A function that converts the JSON value in the response, or raises
+            :class:`~voicectl.errors.NoAnswer`.
         dials: The number of phones that the request makes ring.
-        within: The time limit for all tries of a read or of a hangup, in seconds.
+        within: The time limit for all attempts together, in seconds. The limit applies only to reads and hangups.
         is_urgent: True to send the request before others, without waiting for the rate limiter.
-        if_absent: The hint after a 404. None for the usual hint.
-        if_unknown: The hint after an unknown outcome. None for the usual hint, which is to check the leg.
+        if_absent: The hint for a 404 response, or None for the usual hint.
+        if_unknown: The hint for an unknown outcome, or None for the usual hint, which is to check the leg.
     """
 
     repeat: Repeat
@@ -86,14 +87,14 @@ class Request(NamedTuple, Generic[T]):
 
     @property
     def leg(self) -> str | None:
-        """The leg in the request's path (``/v1/calls/{uuid}/talk``), or None if the path names no leg."""
+        """The leg's id in the request's path (as in ``/v1/calls/{uuid}/talk``), or None if there is none."""
         path = self.target.partition("?")[0]
         return path.removeprefix(_LEGS).partition("/")[0] if path.startswith(_LEGS) else None
 
     def pause_after(
         self, failure: TransportError, failures: int, elapsed: float, rng: random.Random
     ) -> float | None:
-        """Return the pause after the *failures*-th failure, in seconds; None if the request must not be repeated."""
+        """Return the seconds to wait after *failures* failed attempts, or None if there must be no other attempt."""
         match self.repeat:
             case Repeat.CALLER:
                 return None

@@ -35,7 +35,7 @@ class Reply(NamedTuple):
 
         Raises:
             NoAnswer: The body is compressed, is not JSON, contains ``NaN`` or a repeated key, or is nested more than
-                :data:`MAX_DEPTH` levels deep. This limit ensures that every value that was read can also be written.
+                :data:`MAX_DEPTH` levels deep. (Within this limit, any value that was read can also be written.)
         """
         if self.headers.get("Content-Encoding", "identity") != "identity":
             raise NoAnswer("the answer is compressed, which was not asked for")
@@ -65,13 +65,13 @@ class Incoming:
         self.will_close = response.will_close
         self._response = response
         self._connection = connection
-        self._has_whole_head = not connection.has_ended  # http.client accepts headers without an end
+        self._has_whole_head = not connection.has_ended  # http.client accepts incomplete headers
 
     def whole(self, max_bytes: int = MAX_BODY_BYTES) -> Reply:
-        """Return the response with its whole body.
+        """Read the whole body, and return the complete response.
 
         Raises:
-            NoAnswer: The body is cut short or is longer than *max_bytes*.
+            NoAnswer: The body is incomplete, or is longer than *max_bytes* bytes.
         """
         with self._connection.failures():
             content = self._response.read(max_bytes + 1)
@@ -81,10 +81,10 @@ class Incoming:
         return Reply(self.status, self.headers, content)
 
     def parts(self) -> Iterator[bytes]:
-        """Yield the body as it arrives, in parts of up to :data:`PART_BYTES`.
+        """Yield the body as it arrives, in parts of up to :data:`PART_BYTES` bytes.
 
         Raises:
-            NoAnswer: The body is cut short.
+            NoAnswer: The body is incomplete.
         """
         while True:
             with self._connection.failures():
@@ -99,16 +99,16 @@ class Incoming:
 
 
 def retry_after(reply: Reply) -> float | None:
-    """Return the value of ``Retry-After`` in seconds, or None if the header is absent or not a number.
+    """Return the value of the ``Retry-After`` header in seconds, or None if the header is absent or not a number.
 
-    Dates are ignored, since they would depend on two clocks and the platform does not document them.
+    A date is ignored, since the platform does not document this form, which depends on exact clocks.
     """
     text = (reply.headers.get("Retry-After") or "").strip()
     return min(float(text), MAX_RETRY_AFTER_SECONDS) if text.isascii() and text.isdigit() else None
 
 
 def server_time(reply: Reply | Incoming) -> float | None:
-    """Return the ``Date`` header of a reply in Unix seconds, or None if the header is absent or unreadable."""
+    """Return the time in the ``Date`` header, in Unix seconds, or None if the header is absent or invalid."""
     try:
         return parsedate_to_datetime(reply.headers["Date"]).timestamp()
     except (TypeError, ValueError, OverflowError):
@@ -116,17 +116,17 @@ def server_time(reply: Reply | Incoming) -> float | None:
 
 
 def done(body: Any) -> None:
-    """Check a response that contains no result. Its body must be empty or an object.
+    """Check the body of a response that needs no result: the body must be empty or an object.
 
     Raises:
-        NoAnswer: The body is neither, so the response does not come from the API.
+        NoAnswer: The body is something else, so the response does not come from the API.
     """
     if body is not None:
         whole_object(body)
 
 
 def whole_object(body: Any) -> dict[str, Any]:
-    """Return the body of a response, which must be an object.
+    """Return *body*, the decoded body of a response, which must be an object.
 
     Raises:
         NoAnswer: The body is not an object.
@@ -137,10 +137,10 @@ def whole_object(body: Any) -> dict[str, Any]:
 
 
 def record(body: Any, from_json: Callable[[dict[str, Any]], T]) -> T:
-    """Return the value that *from_json* reads from the body of a response, which must be an object.
+    """Convert *body*, the decoded body of a response, with *from_json*, and return the result.
 
     Raises:
-        NoAnswer: The body is not an object, or *from_json* cannot read it.
+        NoAnswer: The body is not an object, or *from_json* cannot convert it.
     """
     try:
         return from_json(whole_object(body))
@@ -149,7 +149,7 @@ def record(body: Any, from_json: Callable[[dict[str, Any]], T]) -> T:
 
 
 def next_query(body: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the query of the link to the next page. The link's path and host cannot be trusted.
+    """Return the query parameters in the link to the next page, the only part of the link that can be trusted.
 
     Raises:
         NoAnswer: The link is not a URL.

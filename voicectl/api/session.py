@@ -1,7 +1,8 @@
-"""The sending of requests, with rate limiting, signals, repeated attempts, 429 responses and dry runs.
+"""Sessions, which send requests and handle rate limits, signals, repeated attempts, 429 responses and dry runs.
 
-:mod:`~voicectl.api.repetition` decides whether a request is sent again; :mod:`~voicectl.api.refusals` translates
-refusals. A complete refusal is final, except for a 429, after which the session waits and tries again.
+The module :mod:`~voicectl.api.repetition` decides whether a request is sent again, and the module
+:mod:`~voicectl.api.refusals` translates error responses. A refusal is final, except for a 429 response, after which
+the session waits and sends the request again.
 """
 
 from __future__ import annotations
@@ -33,19 +34,19 @@ MAX_RATE_LIMIT_WAITS = 3
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 STREAMED = frozenset({200, 206, 416, *REDIRECTS})
-"""The statuses of responses that a download passes to its *take* function."""
+"""The HTTP statuses of the responses that :meth:`Session.download` passes to *take*."""
 
 
 class Limiter(Protocol):
     """A rate limiter that all voicectl processes of a user share."""
 
     def take(self, *, creates: int, others: int, urgent: bool, budget: float) -> float:
-        """Wait until a request may be sent; return how long this took, in seconds.
+        """Wait until a request may be sent, and return the time spent waiting, in seconds.
 
         Args:
-            creates: The number of phones that the request makes ring, each of which counts as a "create call".
-            others: 1 if the request is not a "create call", else 0.
-            urgent: True to go before all other requests and never fail.
+            creates: The number of phones that the request makes ring. Each counts as one "create call" request.
+            others: 0 if the request is a "create call" request, otherwise 1.
+            urgent: True to put the request before all others. In this case, there is no wait and no error.
             budget: The longest time to wait, in seconds.
 
         Raises:
@@ -55,19 +56,20 @@ class Limiter(Protocol):
 
 
 class Session:
-    """A sender of requests to one host, on behalf of one application or its account.
+    """A session for sending requests to one host, with the credentials of one application or account.
 
     Args:
-        identify: A function that describes the credentials and their source; called only to explain a 401.
-        absence_hint: The hint for a host that cannot be reached. None for the general hint.
+        identify: A function that describes the credentials and their source. It is called only to explain a 401.
+        absence_hint: The hint to give if the host cannot be reached, or None for the general hint.
         dry_run: True to raise :class:`~voicectl.errors.DryRun` instead of sending a request that changes something.
-        debug: Called with a line about each request and its outcome. The line contains no digits or tokens.
-        interrupts: Holds signals back while a request that changes something is in flight.
+        debug: A function that is called with a line about each request and its outcome. The line does not contain
+            tokens or the digits that are sent to a leg.
+        interrupts: The object that holds signals back while a request that changes something is in flight.
 
     Attributes:
-        origin: The scheme, host and port of the requests.
-        whose: A description of the application or account that is signed in.
-        timeout: The time limit for one request, in seconds.
+        origin: The scheme, host and port to which requests are sent.
+        whose: A description of the application or account that the credentials belong to.
+        timeout: The time limit for one attempt to send a request and read the response, in seconds.
     """
 
     def __init__(
@@ -102,11 +104,11 @@ class Session:
         self._rng = rng or random.Random()  # noqa: S311 (jitter)
 
     def send(self, request: Request[T]) -> T:
-        """Send *request* as often as its kind allows, and return the value read from the response.
+        """Send *request*, repeat it if necessary and allowed, and return the value read from the response.
 
         Raises:
-            ApiError: The API refused the request; nothing was changed.
-            TransportError: The request was not sent, or a harmless request got no usable response.
+            ApiError: The API refused the request. Nothing was changed.
+            TransportError: The request was not sent, or is harmless and got no usable response.
             OutcomeUnknown: The request may or may not have been carried out, and must not be repeated.
             DryRun: The request would change something, and this is a dry run.
         """
@@ -124,20 +126,20 @@ class Session:
         within: float,
         if_absent: str,
     ) -> T:
-        """Request a body that may be large, with up to three tries, and return the result of *take*.
+        """Request a body that may be large, in up to three attempts, and return the result of *take*.
 
         Args:
             target: The path and query.
-            take: A function that reads the body of a response of status 200, 206 or 416, or of a redirect, or raises
-                :class:`~voicectl.errors.NoAnswer`. It is called at most once per try.
-            headers: A function that returns the headers for each try.
-            silence: How long to wait for the next byte of the body, in seconds.
-            within: The time limit for all tries together, in seconds.
-            if_absent: The hint for a 404.
+            take: A function that reads the body of a response with status 200, 206 or 416, or of a redirect, and that
+                may raise :class:`~voicectl.errors.NoAnswer`. It is called at most once per attempt.
+            headers: A function that returns the headers for each attempt.
+            silence: The longest time to wait for the next byte of the body, in seconds.
+            within: The time limit for all attempts together, in seconds.
+            if_absent: The hint for a 404 response.
 
         Raises:
             ApiError: The API refused the request.
-            TransportError: There was no usable response.
+            TransportError: No usable response was received.
         """
 
         def receive(request: Request[T], elapsed: float) -> T:
@@ -164,10 +166,10 @@ class Session:
         return self._repeat(request, receive)
 
     def _repeat(self, request: Request[T], attempt: Callable[[Request[T], float], T]) -> T:
-        """Attempt *request* as often as its kind allows.
+        """Send *request* with *attempt*, repeat it if necessary and allowed, and return the result.
 
         Args:
-            attempt: A function that sends the request once. Its second argument is the time since the first attempt,
+            attempt: A function that sends the request once. The second argument is the time since the first attempt,
                 in seconds.
         """
         started = self._clock.monotonic()
@@ -225,7 +227,7 @@ class Session:
 
     @contextmanager
     def _in_flight(self, request: Request[T]) -> Iterator[list[int]]:
-        """Hold signals back as the request's kind requires, and log the status that the caller adds to the list."""
+        """Handle signals as *request* requires, and log the HTTP status that the block adds to the yielded list."""
         if request.is_read:
             shield = self._interrupts.waiting()
         else:
@@ -236,7 +238,7 @@ class Session:
         try:
             with shield:
                 yield statuses
-        except TimeoutError as exc:  # raised by the alarm of a signal, just after the response
+        except TimeoutError as exc:  # the alarm that a signal set went off just after the response
             raise NoAnswer("interrupted") from exc
         except (NotSent, NoAnswer) as exc:
             self._log(f"{line}: {exc}")
@@ -245,12 +247,12 @@ class Session:
         self._log(f"{line}: {statuses[0]} after {took * 1000:.0f} ms")
 
     def _learn(self, answer: Reply | Incoming) -> None:
-        """Correct the clock offset according to the headers of a response that has just arrived."""
+        """Correct the clock offset with the ``Date`` header of a response that has just arrived."""
         if self._credentials.correct(replies.server_time(answer)) and self._on_clock_offset:
             self._on_clock_offset(self._credentials.offset)
 
     def _read(self, request: Request[T], reply: Reply) -> T:
-        """Return the value that *request* reads from its reply, or raise the error for a refusal."""
+        """Return the value that *request* reads from *reply*, or raise an error if the status is not 2xx."""
         if 200 <= reply.status < 300:
             return request.read(reply.json() if reply.body.strip() else None)
         raise refusals.error(
@@ -262,7 +264,7 @@ class Session:
         )
 
     def _failure(self, request: Request[T], exc: TransportError) -> TransportError | OutcomeUnknown:
-        """Return the error for a request that is not sent again after *exc*."""
+        """Return the error to raise if *request* failed with *exc* and is not sent again."""
         said = f"No usable answer from {self._wire.host}: {exc}."
         error: TransportError | OutcomeUnknown
         if request.repeat is Repeat.NEVER and isinstance(exc, NoAnswer):

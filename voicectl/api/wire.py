@@ -30,14 +30,15 @@ if TYPE_CHECKING:
 
 
 class Wire:
-    """A sender of HTTP requests to one origin.
+    """An HTTP client for one origin.
 
     Args:
-        origin: ``https://host[:port]``. ``http`` is allowed for loopback only, which the caller must have checked.
-        ca_file: A file of certificates to trust instead of the system's.
-        environ: The environment, which may contain ``HTTPS_PROXY``, ``NO_PROXY`` or ``SSL_CERT_FILE``.
-        is_public_only: True to connect to public addresses only, since the owner of a host name can point it at any
-            address. If there is a proxy, the proxy must check this.
+        origin: The origin, as ``https://host[:port]``. For loopback hosts only, ``http`` is also allowed. The caller
+            must have checked this.
+        ca_file: A file of certificates to trust instead of the system's certificates.
+        environ: The environment variables, such as ``HTTPS_PROXY``, ``NO_PROXY`` and ``SSL_CERT_FILE``.
+        is_public_only: True to connect only to public addresses, since a host name may resolve to any address. If a
+            proxy is used, the proxy must check the address.
     """
 
     def __init__(
@@ -74,16 +75,16 @@ class Wire:
         """Send one request and return its whole response.
 
         Args:
-            target: The path and query, encoded.
-            timeout: The time limit from the start of the connection to the last byte, in seconds.
+            target: The path and query, percent-encoded.
+            timeout: The time limit from connecting to the last byte of the response, in seconds.
             fresh: True to open a connection for this request alone, so that a missing response cannot be due to an
-                old connection. Otherwise a kept connection may be used; if that connection is dead, the request is
-                sent again.
-            max_bytes: The maximum length of the response's body.
+                old connection. False to use a kept connection, if there is one. If the kept connection turns out to
+                be closed, the request is sent again.
+            max_bytes: The maximum length of the response's body, in bytes.
 
         Raises:
             NotSent: Nothing was sent.
-            NoAnswer: The request was sent, but there was no usable response.
+            NoAnswer: The request was sent, but no usable response was received.
         """
         deadline = time.monotonic() + timeout
         sent = method, target, body, self._headers(headers, keep=not fresh)
@@ -101,19 +102,19 @@ class Wire:
     def download(
         self, target: str, *, headers: Mapping[str, str], timeout: float, silence: float, within: float
     ) -> Iterator[Incoming]:
-        """Request a body that may be large (``GET``) over a separate connection.
+        """Send a ``GET`` request over a separate connection, and yield the response before the body is read.
 
-        The body is read inside the ``with`` block.
+        The body, which may be large, must be read inside the ``with`` block.
 
         Args:
-            target: The path and query, encoded.
-            timeout: The time limit from the start of the connection to the end of the response's headers, in seconds.
-            silence: How long to wait for the next byte of the body, in seconds.
+            target: The path and query, percent-encoded.
+            timeout: The time limit from connecting to the end of the response's headers, in seconds.
+            silence: The longest time to wait for the next byte of the body, in seconds.
             within: The time limit for the whole response, in seconds.
 
         Raises:
             NotSent: Nothing was sent.
-            NoAnswer: The request was sent, but there was no usable response. Reading the body may also raise this.
+            NoAnswer: No usable response was received. Reading the body may also raise this error.
         """
         started = time.monotonic()
         connection = self._connect(started + timeout)

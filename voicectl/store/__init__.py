@@ -1,1 +1,1 @@
-"""The files and databases of voicectl: the journal, the event stores, the rate limiter and the caches."""
+"""The files and databases that voicectl writes: the journal, event stores, rate limiter, logs and caches."""

@@ -1,9 +1,9 @@
-"""The action log: a file with one line for each action on a leg and for each fact learned about a leg.
+"""The action log: a file with one line for each action on a leg and each fact learned about a leg.
 
-Lines are only appended. ``trace`` shows the log, ``watch`` finds the muted legs in it, and other commands find the
-region of a leg in it. The log never makes a command fail or wait: errors in writing or reading are ignored, and
-writes are not flushed to the disk. Spoken texts and pressed digits may be secret, so the log contains only their
-lengths.
+Lines are only appended. The ``trace`` command shows the log, ``watch`` reads from it which legs are muted, and other
+commands read the region of a leg from it. The log never makes a command fail or wait: read and write errors are
+ignored, and writes are not flushed to disk. Spoken texts and DTMF digits may be secret, so the log contains only
+their lengths.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_BYTES = 1 << 20
-"""The size at which the log is rotated, in bytes. The previous old file is then deleted."""
+"""The size at which the log is rotated, in bytes. The file from the previous rotation is then deleted."""
 
 TAIL_BYTES = 1 << 16
-"""The number of bytes that :meth:`ActionLog.latest` reads."""
+"""The number of bytes that :meth:`ActionLog.latest` reads from the end of the log."""
 
 REGION = "region"
-"""The value of ``what`` in a note that records the base URL of a leg in ``detail["url"]``."""
+"""The value of ``Note.what`` if the note records the base URL of a leg's region, in ``detail["url"]``."""
 
 _MARKS = {
     "mute": ("muted", True),
@@ -41,13 +41,13 @@ _MARKS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """One action on a leg, or one fact learned about it.
+    """A record of one action on a leg or conversation, or of one fact learned about a leg.
 
     Attributes:
         at: The time of the action, in Unix seconds.
-        uuid: The id of the leg, hyphenated and in lower case, or of a conversation (``CON-...``).
+        uuid: The id of the leg, hyphenated and in lower case, or the id of the conversation (``CON-...``).
         what: The action, such as ``mute`` or ``transfer``, or :data:`REGION`.
-        outcome: ``done``, ``already``, ``unknown`` or ``failed``.
+        outcome: The outcome of the action: ``done``, ``already``, ``unknown`` or ``failed``.
         detail: Details as a JSON object, such as ``{"room": "support-17"}``.
     """
 
@@ -59,7 +59,7 @@ class Note:
 
     @classmethod
     def read(cls, line: bytes) -> Self | None:
-        """Return the note in a line, or None if the line is incomplete or not a note."""
+        """Return the note that *line* contains, or None if the line is incomplete or not a note."""
         with suppress(ValueError, TypeError, RecursionError):
             at, uuid, what, outcome, detail = json.loads(line)
             if all(isinstance(each, str) for each in (uuid, what, outcome)) and isinstance(detail, dict):
@@ -68,13 +68,13 @@ class Note:
 
     @property
     def line(self) -> bytes:
-        """The note as a line of the file."""
+        """The note, encoded as a line for the log file."""
         return json.dumps([self.at, self.uuid, self.what, self.outcome, self.detail]).encode() + b"\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marks:
-    """The mute and earmuff states of a leg, as set by this machine. A state is None if it is unknown."""
+    """The mute and earmuff states of a leg, as set by this machine. Unknown states are None."""
 
     muted: bool | None = None
     earmuffed: bool | None = None
@@ -94,7 +94,7 @@ class ActionLog:
     def add(
         self, at: float, uuid: str, what: str, outcome: str = "done", detail: dict[str, Any] | None = None
     ) -> None:
-        """Record that *what* was done to the leg or conversation *uuid*. Write errors are ignored."""
+        """Append a note about the action *what* on the leg or conversation *uuid*. Write errors are ignored."""
         note = Note(at=at, uuid=_name(uuid), what=what, outcome=outcome, detail=detail or {})
         with suppress(OSError), files.opened(self._path, files.OWN | os.O_APPEND) as handle:
             os.write(handle, note.line)
@@ -103,7 +103,7 @@ class ActionLog:
 
     @property
     def stamp(self) -> tuple[int, int]:
-        """A value that changes with each note. While it is the same, the log need not be read again."""
+        """A value that changes when a note is added, for checking whether to read the log again."""
         with suppress(OSError):
             found = self._path.stat()
             return found.st_mtime_ns, found.st_size
@@ -115,11 +115,11 @@ class ActionLog:
         return [note for note in self._read(name.encode()) if note.uuid == name]
 
     def since(self, at: float) -> Iterator[Note]:
-        """Yield the notes from the time *at* (Unix seconds) on, oldest first."""
+        """Yield the notes since the time *at* (in Unix seconds), oldest first."""
         return (note for note in self._read(b"") if note.at >= at)
 
     def latest(self, word: str) -> Iterator[Note]:
-        """Yield recent notes that contain *word* (an action, or a key of the detail), oldest first.
+        """Yield recent notes that contain *word* (an action, or a key in the details), oldest first.
 
         Only the last :data:`TAIL_BYTES` bytes are read, so this method is fast even if the log is long.
         """
@@ -129,12 +129,12 @@ class ActionLog:
         return _notes(content, json.dumps(word).encode())
 
     def region(self, uuid: str) -> str | None:
-        """Return the base URL last recorded for a leg, or None if none is recorded."""
+        """Return the base URL that was last recorded for a leg, or None if there is none."""
         found = [note.detail.get("url") for note in self.of(uuid) if note.what == REGION]
         return found[-1] if found and isinstance(found[-1], str) else None
 
     def marks(self, notes: Iterable[Note] | None = None) -> dict[str, Marks]:
-        """Return the mute and earmuff state of each leg in *notes* (by default the whole log)."""
+        """Return the mute and earmuff states of each leg in *notes* (by default, the whole log), by leg id."""
         found: dict[str, dict[str, bool | None]] = {}
         for note in self._read(b"") if notes is None else notes:
             if note.what in _MARKS and note.outcome != "failed":
@@ -143,7 +143,7 @@ class ActionLog:
         return {uuid: Marks(**each) for uuid, each in found.items()}
 
     def _read(self, wanted: bytes) -> Iterator[Note]:
-        """Yield the notes whose lines contain *wanted*. A file that does not contain *wanted* is skipped."""
+        """Yield the notes whose lines contain *wanted*, oldest first."""
         for path in (self._old, self._path):
             content = b""
             with suppress(OSError):
@@ -152,7 +152,7 @@ class ActionLog:
                 yield from _notes(content, wanted)
 
     def _begin_anew(self, handle: int) -> None:
-        """Rotate the log, unless another process has just done so; others may still write to the old file."""
+        """Rotate the log, unless another process has just done so. Processes may still write to the old file."""
         fcntl.flock(handle, fcntl.LOCK_EX)
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(handle), self._path.stat()):
@@ -165,7 +165,7 @@ def _notes(content: bytes, wanted: bytes) -> Iterator[Note]:
 
 
 def _tail(path: Path, size: int) -> bytes:
-    """Return the last *size* bytes of a file, whose first line may be incomplete, or no bytes."""
+    """Return the last *size* bytes of a file, which may begin inside a line; empty if the file cannot be read."""
     with suppress(OSError), path.open("rb") as file:
         file.seek(max(os.fstat(file.fileno()).st_size - size, 0))
         return file.read(size)

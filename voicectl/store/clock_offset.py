@@ -1,4 +1,4 @@
-"""Storage of the last known offset between this machine's clock and the API's, for the tokens of later commands."""
+"""A file with the last known difference between the API's clock and this machine's, for dating later tokens."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_SECONDS = 86_460.0
 
 
 def read(path: Path) -> float:
-    """Return the stored offset in seconds, or 0 if there is none or it is implausible."""
+    """Return the stored offset in seconds, or 0 if no plausible offset is stored."""
     try:
         seconds = float(path.read_bytes()[:32])
     except (OSError, ValueError):
@@ -21,7 +21,7 @@ def read(path: Path) -> float:
 
 
 def write(path: Path, seconds: float) -> None:
-    """Store the offset. Errors are ignored, since the next command can determine the offset again."""
+    """Store an offset in seconds. Errors are ignored, since the next command can determine the offset again."""
     with suppress(OSError):
         if seconds:
             path.write_text(f"{seconds:.3f}")

@@ -1,6 +1,6 @@
-"""Quick reads of the databases for shell completion. They write nothing, do not wait, and ignore errors.
+"""Quick database queries for shell completion, which write nothing and ignore errors.
 
-SQLite does not wait for locks and reads only for a short time, since the shell is blocked while it completes a word.
+The queries do not wait for locks and end after a short time, since the shell is blocked while it completes a word.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_ROWS = 400
 
 
 class RecentCall(NamedTuple):
-    """A call that this machine created. ``asked_at`` is in Unix seconds."""
+    """A call that this machine created. ``asked_at`` is the time of the request, in Unix seconds."""
 
     uuid: str
     to: str
@@ -31,7 +31,7 @@ class RecentCall(NamedTuple):
 
 
 class RecentStatus(NamedTuple):
-    """A status from an event. ``received`` is in Unix seconds, and ``fields`` contains the whole event."""
+    """A leg's status from an event. ``received`` is in Unix seconds, and ``fields`` contains the whole event."""
 
     uuid: str
     status: str
@@ -40,7 +40,7 @@ class RecentStatus(NamedTuple):
 
 
 def recent_calls(directory: Path, since: float) -> list[RecentCall]:
-    """Return the calls with known ids that were requested after *since*, newest first, from the journal."""
+    """Return the journal's calls that have an id and were requested after *since* (Unix seconds), newest first."""
     query = (
         'SELECT uuid, "to", coalesce("from", \'\'), asked_at FROM calls WHERE uuid IS NOT NULL AND asked_at >= ?'
         " ORDER BY rowid DESC LIMIT ?"
@@ -49,7 +49,7 @@ def recent_calls(directory: Path, since: float) -> list[RecentCall]:
 
 
 def recent_statuses(directory: Path, since: float) -> Iterator[RecentStatus]:
-    """Yield the statuses that the event store in *directory* received after *since*, newest first."""
+    """Yield the statuses from events that were received after *since* (in Unix seconds), newest first."""
     query = (
         "SELECT leg, status, received, body FROM events WHERE kind = 'status' AND leg IS NOT NULL AND received >= ?"
         " ORDER BY id DESC LIMIT ?"
@@ -64,7 +64,7 @@ def recent_statuses(directory: Path, since: float) -> Iterator[RecentStatus]:
 def _rows(path: Path, query: str, since: float) -> Iterator[tuple[Any, ...]]:
     if not path.exists():
         return
-    # Without a WAL file, no process has the database open. An immutable read does not create that file.
+    # Without a WAL file, no process has the database open. An immutable connection does not create such a file.
     mode = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, timeout=0)) as db:

@@ -1,4 +1,4 @@
-"""Code common to both event databases: it determines which events of a batch are new, and converts rows."""
+"""Code that both event databases share. It determines which events in a batch are new, and converts rows."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 COLUMNS = tuple(field.name for field in fields(Arrival))
-"""The columns that contain the fields of an arrival."""
+"""The names of the columns that contain the attributes of an arrival."""
 
 EVENT_COLUMNS = ("id", "key", "repeats", *COLUMNS)
 TOKEN_COLUMNS = ("jti", "key", "seen")
 PRUNE_SECONDS = 60.0
-"""The shortest time between two deletions of expired tokens, in seconds."""
+"""The shortest time between two deletions of expired token ids, in seconds."""
 
 _NARROW = ("leg", "leg_begins", "conversation", "reference")
 
 PAGE = 200
-"""The number of events per page. Their bodies take at most 13 MiB."""
+"""The maximum number of events on a page. The bodies on a page take up at most 13 MiB."""
 
 
 @dataclass(slots=True)
 class EventRow:
-    """An event and its arrivals in a batch.
+    """An event, with a summary of its arrivals in a batch.
 
     Attributes:
-        id: The id in the database; 0 until it is known.
+        id: The id of the event in the database, or 0 if it is not yet known.
         arrival: The first arrival of the event.
         count: The number of arrivals.
         is_signed: True if at least one of the arrivals is signed.
@@ -44,13 +44,13 @@ class EventRow:
     jti: str | None = None
 
     def add(self, arrival: Arrival) -> None:
-        """Count another arrival of the event, and note its signature."""
+        """Count an arrival of the event, and record whether the arrival is signed."""
         self.count += 1
         self.is_signed = self.is_signed or arrival.is_signed
         self.jti = self.jti or arrival.jti
 
     def values(self) -> tuple[Any, ...]:
-        """Return the values of :data:`EVENT_COLUMNS` as plain types."""
+        """Return the event's values for the columns :data:`EVENT_COLUMNS`, as types that databases accept."""
         arrival = self.arrival
         found = vars(arrival) | {
             "route": arrival.route.value,
@@ -62,17 +62,17 @@ class EventRow:
 
 
 class Batch:
-    """Arrivals for one commit: what to look up in the database, and the rows to write.
+    """The arrivals to store in one commit: the keys to look up in the database, and the rows to write.
 
-    Keys are hashed at construction, before the database is locked.
+    The keys are computed when a batch is created, before the database is locked.
 
     Attributes:
-        keys: The keys of the events, to look up the ids of the events that are already stored.
-        token_ids: The ids of the tokens, to look up the keys of the events that the tokens came with before.
+        keys: The keys of all events, for looking up the ids of the events that are already stored.
+        token_ids: The ids of all tokens, for looking up the events that the tokens have already come with.
         newest: The time of receipt of the latest arrival, in Unix seconds.
-        new: The events to insert, still without ids. :meth:`sort` sets this attribute and those below.
+        new: The events to insert, which have no ids yet. :meth:`sort` sets this attribute and the following ones.
         again: The events that are already stored, with their ids.
-        tokens: The tokens to insert, each with its id, the key of its event, and the time of receipt.
+        tokens: The tokens to insert, each as its id, the key of its event, and the time of receipt in Unix seconds.
     """
 
     def __init__(self, arrivals: Sequence[Arrival]) -> None:
@@ -86,10 +86,10 @@ class Batch:
         self.tokens: list[tuple[str, bytes, float]] = []
 
     def sort(self, ids: Mapping[bytes, int], tokens: Mapping[str, bytes]) -> None:
-        """Sort the arrivals into new, repeated and replayed ones.
+        """Sort the arrivals into new, repeated and replayed arrivals.
 
         Args:
-            ids: The id of each event that the database contains, by the event's key.
+            ids: The id of each event that is already stored, by the event's key.
             tokens: The key of the event that each stored token came with, by the token's id.
         """
         signed = dict(tokens)
@@ -111,7 +111,7 @@ class Batch:
             self._outcomes.append((outcome, row))
 
     def kept(self) -> list[Kept]:
-        """Return the outcome of each arrival. The new events must have their ids by now."""
+        """Return the outcome of each arrival. The caller must have set the ids of the new events before."""
         return [Kept(outcome, row.id if row else 0) for outcome, row in self._outcomes]
 
 
@@ -127,18 +127,18 @@ def paged(
     given: Sequence[Any] = (),
     mark: str,
 ) -> Iterator[Stored]:
-    """Yield the events that match *query*, read in pages. No transaction stays open between pages.
+    """Yield the events that match *query*, reading them in pages. No transaction stays open between pages.
 
     Args:
-        select: A function that runs a ``SELECT`` statement with values and returns the rows.
-        among: The table and a condition, such as ``events WHERE 1 = 1``.
-        given: The values for the condition in *among*.
+        select: A function that runs a ``SELECT`` statement with the given values, and returns the rows.
+        among: The table to search and an initial condition, such as ``events WHERE 1 = 1``.
+        given: The values for the placeholders in *among*.
         mark: The placeholder for a value: ``?`` or ``%s``.
     """
     oldest: int | None = 1
-    ((newest,),) = select(f"SELECT max(id) FROM {among}", [*given])  # noqa: S608 (no outside text, here and below)
+    ((newest,),) = select(f"SELECT max(id) FROM {among}", [*given])  # noqa: S608 (no text from outside, here and below)
     if query.since is not None:
-        # + 0 keeps the planner from reading the index of ids from the first event on to find the times.
+        # + 0 keeps the planner from looking for the times by reading the index of ids from the first event on.
         bounds, times = Query(since=query.since, before=query.before).where(mark)
         between = f"SELECT min(id + 0), max(id + 0) FROM {among} AND {bounds}"  # noqa: S608
         ((oldest, newest),) = select(between, [*given, *times])
@@ -147,7 +147,7 @@ def paged(
     condition, values = query.where(mark)
     asked = f"{among} AND {condition} AND id <= {mark}"
     values = [*given, *values, newest]
-    # + 0 if few events match: a planner that expects many matches would read the whole index of ids
+    # + 0 if few events match: otherwise, a planner that expects many matches would read the whole index of ids.
     order = "id + 0" if any(getattr(query, name) is not None for name in _NARROW) else "id"
     if query.last is not None:
         most = min(query.last, MAX_INTEGER)

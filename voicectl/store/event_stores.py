@@ -20,12 +20,12 @@ _URL = re.compile(r"postgres(?:ql)?://(?P<authority>[^/?#]*)(?P<rest>.*)", re.DO
 def spool_of(url: str | None, directory: Path) -> Spool:
     """Return the spool for events whose store cannot be used at the moment.
 
-    The arguments are those of :func:`open_events`. Each store has a separate spool, so that its events never end up
-    in another store.
+    The arguments are the same as for :func:`open_events`. Each store has a separate spool, so that spooled events
+    never end up in another store.
     """
     if url is None:
         return Spool(directory / "spool")
-    where = url.partition("://")[2].rpartition("@")[2].partition("?")[0]  # without user and options
+    where = url.partition("://")[2].rpartition("@")[2].partition("?")[0]  # without the user and options
     return Spool(directory / f"spool-{hashlib.sha256(where.encode()).hexdigest()[:12]}")
 
 
@@ -33,11 +33,11 @@ def open_events(url: str | None, directory: Path, application_id: str) -> EventS
     """Open the event store of an application.
 
     Args:
-        url: A URL as libpq reads it, ``postgresql://USER@HOST:PORT/DATABASE``. None for SQLite.
+        url: A URL that libpq accepts, such as ``postgresql://USER@HOST:PORT/DATABASE``, or None for SQLite.
         directory: The application's state directory, which must exist. SQLite's ``events.db`` is in this directory.
 
     Raises:
-        InputError: *url* is malformed. The error does not quote it, since it may contain a password.
+        InputError: *url* is malformed. The message does not quote the URL, which may contain a password.
         StoreError: The store cannot be used.
     """
     if url is None:
@@ -49,7 +49,7 @@ def open_events(url: str | None, directory: Path, application_id: str) -> EventS
         raise InputError(
             "The store is not a PostgreSQL URL.", hint="Write postgresql://USER@HOST:PORT/DATABASE."
         )
-    # Otherwise a part of the password would be read as a host name.
+    # Without this check, a part of the password could be read as a host name.
     if parts["authority"].count("@") > 1 or "@" in parts["rest"]:
         raise InputError(
             "The store's URL contains a character that has a special meaning in URLs.",

@@ -1,8 +1,8 @@
-"""The event store, which stores webhook events before they are acknowledged.
+"""The common interface of the event stores, which store webhook events before they are acknowledged.
 
-Events can be found by leg, conversation, status and time. There are two databases: SQLite in the state directory, for
-one machine, and PostgreSQL, shared by several receivers and operators. This module defines their common interface.
-The bytes of a webhook are stored as received. Some of its fields are also stored as columns, for searching.
+Events can be found by leg, conversation, status and time. There are two event stores: an SQLite database in the state
+directory, for one machine, and a PostgreSQL database that several receivers and operators share. The bytes of a
+webhook are stored as received. Some of the fields are also stored in columns, for searching.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 REFERENCE_PARAMETER = "vc"
-"""The query parameter of an ``event_url`` with the reference of the call that voicectl created."""
+"""The name of the query parameter in an ``event_url`` that contains the reference of a call."""
 
 TOKEN_SECONDS = 3600.0
-"""How long the id of a signed token is remembered, in seconds. Verifiers accept a token for a shorter time."""
+"""How long the id of a token is remembered, in seconds. The receiver accepts a token only for a shorter time."""
 
 MAX_INDEXED = 200
-"""The maximum length of a text in a column. The stored bytes of the webhook contain the whole text."""
+"""The maximum length of a text in a column, in characters. The stored bytes still contain the whole text."""
 
 MAX_INTEGER = 2**63 - 1
 """The largest integer that both databases can store."""
@@ -37,7 +37,7 @@ _UNFIT = re.compile("[\0\ud800-\udfff]")  # characters that databases cannot sto
 
 
 class Route(StrEnum):
-    """The route on which a webhook arrived: the last part of its path."""
+    """The route on which a webhook arrived: the last part of the URL's path."""
 
     ANSWER = "answer"
     EVENT = "event"
@@ -54,10 +54,10 @@ class Outcome(StrEnum):
 
 
 class Kept(NamedTuple):
-    """The result of adding an arrival.
+    """The result of adding an arrival to a store.
 
     Attributes:
-        id: The id of the stored event, whether new or repeated; 0 for ``replayed``, since nothing is stored.
+        id: The id of the stored event, or 0 if the outcome is ``replayed``, since nothing is then stored.
     """
 
     outcome: Outcome
@@ -66,18 +66,18 @@ class Kept(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Arrival:
-    """One webhook: its bytes as received, and the fields read from them.
+    """One webhook that arrived: the bytes as received, and the fields read from them.
 
     Attributes:
         received: The time of receipt, in Unix seconds.
-        query: The query of the request's URL as received. For a GET, it contains all fields.
+        query: The query string of the request's URL, as received. In a GET request, it contains all fields.
         is_signed: True if the webhook has a valid signature.
-        jti: The id of the token that signed the webhook.
-        kind: For an event, even one sent to the fallback route, a ``voice.event.Kind``; otherwise the route.
-        status: The status of an event. For the route ``rtc``, the event's type, such as ``member:joined``.
-        conversation_from: The conversation that a leg left.
-        told: The event's own timestamp, in Unix seconds.
-        reference: The reference in the ``event_url``, or None if the URL contains none.
+        jti: The id (``jti`` claim) of the token that signed the webhook, or None if there is none.
+        kind: A ``voice.event.Kind`` if the webhook reports an event, even on the fallback route; otherwise the route.
+        status: The status in the event or, on the route ``rtc``, the type of the event, such as ``member:joined``.
+        conversation_from: The id of the conversation that the leg has left, if the event reports this.
+        told: The timestamp in the event, in Unix seconds, or None if there is none.
+        reference: The call's reference in the ``event_url``, or None if there is none.
         fault: The reason why the fields could not be read, or None if they were read.
     """
 
@@ -109,7 +109,7 @@ class Arrival:
         is_signed: bool,
         jti: str | None = None,
     ) -> Self:
-        """Create an arrival from a webhook, with every field that can be read. Malformed content raises no error."""
+        """Create an arrival with every field that can be read. Malformed content does not raise an error."""
         fields, fault = read_fields(method, query, body)
         is_event = route is Route.EVENT or (route is Route.FALLBACK and event.is_about_event(fields))
         kind: str = event.kind_of(fields) if is_event else route
@@ -138,15 +138,15 @@ class Arrival:
             reference=_reference(query),
             fault=fault,
         )
-        vars(arrival)["fields"] = fields  # keep the fields: reading is the most expensive part
+        vars(arrival)["fields"] = fields  # keep the fields, since reading them takes the most time
         return arrival
 
     @property
     def key(self) -> bytes:
-        """A hash of 32 bytes that is equal for repeated deliveries, whatever their signatures.
+        """A 32-byte hash that is the same for all deliveries of a webhook, whatever their signatures.
 
-        The hash includes the route and query, since a token signs only the body. Otherwise, a replayed token with the
-        same body on another route would count as a repetition.
+        The hash includes the route and query, since a token signs only the body. Otherwise, a token and body that are
+        replayed on another route would count as a repeated delivery.
         """
         parts = (self.route.encode(), self.method.encode(), self.query, self.body)
         whole = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
@@ -154,16 +154,17 @@ class Arrival:
 
     @cached_property
     def fields(self) -> dict[str, Any]:
-        """The fields of the event, or an empty dictionary if they could not be read."""
+        """The fields of the webhook, or an empty dictionary if they could not be read."""
         return read_fields(self.method, self.query, self.body)[0]
 
 
 class Stored(NamedTuple):
-    """An arrival in a store.
+    """An event in a store.
 
     Attributes:
         id: The id of the event. Events that are stored later have larger ids.
-        repeats: The number of repeated deliveries.
+        arrival: The first arrival of the event.
+        repeats: The number of later arrivals of the same event.
     """
 
     id: int
@@ -177,11 +178,11 @@ class Query:
 
     Attributes:
         leg_begins: The beginning of the leg's id: hexadecimal digits and hyphens.
-        conversation: The conversation that an event is about, or that a leg left.
+        conversation: The id of the conversation that an event is about, or that a leg has left.
         since: The earliest time of receipt, in Unix seconds.
-        before: The time, in Unix seconds, before which events must have been received.
-        after: The id that the ids of events must exceed.
-        last: The maximum number of events to return. Those with the largest ids are returned.
+        before: The time before which events must have been received, in Unix seconds.
+        after: An id. Only events with larger ids match.
+        last: The maximum number of events to return. If more events match, the latest are returned.
     """
 
     ids: tuple[int, ...] | None = None
@@ -216,7 +217,7 @@ class Query:
                 add(f"{name} = ?", indexed(text))
         if self.leg_begins is not None:
             begins = self.leg_begins.lower()
-            add("(leg >= ? AND leg < ?)", indexed(begins), indexed(f"{begins}~"))  # ~ is after all letters
+            add("(leg >= ? AND leg < ?)", indexed(begins), indexed(f"{begins}~"))  # ~ sorts after all letters
         if self.conversation is not None:
             add("(conversation = ? OR conversation_from = ?)", *[indexed(self.conversation)] * 2)
         if self.kinds is not None:
@@ -232,42 +233,42 @@ class Query:
 
 
 class EventStore(Protocol):
-    """A store of the events of one application, for use by one thread.
+    """A store for the events of one application, for use by one thread at a time.
 
-    Each method may raise ``StoreError``. After an error, the next call tries again, over a new connection if
-    necessary.
+    Each method may raise ``StoreError``. After such an error, the store can still be used, and reconnects to the
+    database if necessary.
 
     Attributes:
-        warnings: Warnings for the user, such as settings of the database that may lose events.
+        warnings: Warnings for the user, for example about database settings that may cause the loss of events.
     """
 
     warnings: list[str]
 
     def add(self, arrivals: Sequence[Arrival]) -> list[Kept]:
-        """Store all *arrivals* in one commit, durable on return.
+        """Store all *arrivals* in one durable commit, and return the result for each arrival.
 
-        An arrival whose token came with another event before is not stored; its outcome is ``replayed``. A repeated
-        event is not stored twice, but a stored event without a signature becomes signed if a repetition is signed.
+        An arrival is not stored if its token has already come with another event; the outcome is then ``replayed``.
+        A repeated event is not stored again, but if the repeated arrival is signed, the event becomes signed.
         """
 
     def find(self, query: Query) -> Iterator[Stored]:
-        """Yield the events that match *query*, in order of their ids.
+        """Yield the events that match *query*, in the order of their ids.
 
         Events that are stored after the search begins are left out.
         """
 
     def wait(self, seconds: float) -> None:
-        """Wait until new events may have been stored since the last call, but no longer than *seconds*."""
+        """Return after *seconds*, or as soon as new events may have been stored since the last call."""
 
     def purge(self, before: float) -> int:
-        """Delete the events received before a time in Unix seconds, also from the disk; return their number."""
+        """Delete the events received before a time in Unix seconds, erase them from disk, and return their number."""
 
     def close(self) -> None:
         """Close the store."""
 
 
 def read_fields(method: str, query: bytes, body: bytes) -> tuple[dict[str, Any], str | None]:
-    """Return the fields of a webhook and None, or no fields and the reason why they cannot be read."""
+    """Return the fields of a webhook, and the reason if they could not be read, or None if they could."""
     if method == "GET":
         return event.from_query(_pairs(query)), None
     try:
@@ -280,7 +281,7 @@ def read_fields(method: str, query: bytes, body: bytes) -> tuple[dict[str, Any],
 
 
 def _token_id(jti: str | None) -> str | None:
-    """Return *jti*, or its hash if it is too long or cannot be stored. Different ids remain different."""
+    """Return the token id *jti* or, if the id is too long or contains unsuitable characters, a hash of the id."""
     if not jti or (len(jti) <= MAX_INDEXED and not _UNFIT.search(jti)):
         return jti or None
     return f"sha256:{hashlib.sha256(jti.encode('utf-8', 'surrogatepass')).hexdigest()}"
@@ -291,9 +292,9 @@ def _reference(query: bytes) -> str | None:
 
 
 def indexed(value: object) -> str | None:
-    """Return *value* as a text that every database accepts, or None if *value* is empty or not a text.
+    """Return *value* as a string that both databases can store, or None if *value* is empty or not a string.
 
-    A text that is longer than :data:`MAX_INDEXED` characters is cut.
+    The string is truncated to :data:`MAX_INDEXED` characters.
     """
     return _UNFIT.sub("\ufffd", value[:MAX_INDEXED]) if isinstance(value, str) and value else None
 

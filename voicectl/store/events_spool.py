@@ -1,8 +1,8 @@
 """The spool, which keeps webhooks on disk while the event store cannot be used.
 
-Each batch of arrivals is stored in a separate file. A file contains one line per arrival, and a last line with the
-number of arrivals. Each line begins with a hash of its content, so that the intact lines of an incomplete or damaged
-file can be recovered.
+Each batch of arrivals is written to a separate file. The file contains one line for each arrival, followed by a line
+with the number of arrivals. Each line begins with a hash of the rest of the line, so that the intact lines in an
+incomplete or damaged file can be recovered.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Spool:
     """A spool in a directory, which is created on first use. Several processes may share the spool.
 
     Attributes:
-        directory: The directory of the files.
-        damaged: The copies of damaged files that this object has set aside.
+        directory: The directory that contains the files.
+        damaged: The paths of the copies that this object has made of damaged files.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -43,10 +43,10 @@ class Spool:
         self.directory = directory
 
     def put(self, arrivals: Sequence[Arrival]) -> Path:
-        """Write *arrivals* to a new file, durable on return.
+        """Write *arrivals* durably to a new file, and return the path of the file.
 
         Raises:
-            StoreError: The file cannot be written. No arrival is spooled.
+            StoreError: The file cannot be written, so no arrival has been spooled.
         """
         lines = [*map(_to_json, arrivals), {"count": len(arrivals)}]
         content = b"".join(_hashed(json.dumps(line).encode()) for line in lines)
@@ -63,7 +63,7 @@ class Spool:
         return path
 
     def files(self) -> list[Path]:
-        """Return the files of the spool, oldest first."""
+        """Return the paths of the files in the spool, oldest first."""
         with _translated(self.directory), suppress(FileNotFoundError):
             return sorted(
                 path for path in self.directory.iterdir() if path.suffix == SUFFIX and path.name[0] != "."
@@ -73,8 +73,8 @@ class Spool:
     def load(self, path: Path) -> list[Arrival]:
         """Return the arrivals in the file *path*, or an empty list if another process has deleted the file.
 
-        If the file is damaged, the intact arrivals are returned, and a copy of the file is set aside and added to
-        ``damaged``. The caller stores the arrivals and drops *path* as usual.
+        If the file is damaged, the intact arrivals are returned, and the path of a copy of the file is added to
+        ``damaged``. As usual, the caller should then store the arrivals and :meth:`drop` the file.
 
         Raises:
             StoreError: The file cannot be read.
@@ -95,10 +95,10 @@ class Spool:
         return found
 
     def drop(self, path: Path) -> None:
-        """Delete *path*, whose events are now in the store.
+        """Delete the file *path*, whose events are now in the store.
 
         Raises:
-            StoreError: The file cannot be deleted. Loading the file again later does no harm.
+            StoreError: The file cannot be deleted. It does no harm to load the file again later.
         """
         with _translated(path):
             path.unlink(missing_ok=True)
@@ -112,7 +112,7 @@ class Spool:
         count = 0
         for pattern in (f"[!.]*{SUFFIX}", f"[!.]*{DAMAGED}", f".*{SUFFIX}.*{files.NEW}"):
             for path in self.directory.glob(pattern):
-                with _translated(path), suppress(FileNotFoundError):  # another process may delete it
+                with _translated(path), suppress(FileNotFoundError):  # another process may delete the file
                     if path.stat().st_mtime < before:
                         path.unlink()
                         count += 1
@@ -137,7 +137,7 @@ def _to_json(arrival: Arrival) -> dict[str, Any]:
 
 
 def _from_json(line: Any) -> Arrival | None:
-    """Return the arrival in a line, or None if the line contains something else."""
+    """Return the arrival in a decoded line, or None if the line contains something else."""
     if not isinstance(line, dict) or set(line) != set(COLUMNS):
         return None
     line |= {name: base64.b64decode(line[name]) for name in _BYTES}
@@ -149,7 +149,7 @@ def _hashed(line: bytes) -> bytes:
 
 
 def _whole(line: bytes) -> Any:
-    """Return the JSON value in a line, or None if the line is damaged."""
+    """Return the JSON value in *line*, or None if the line is damaged."""
     _, _, text = line.partition(b" ")
     return json.loads(text) if _hashed(text) == line + b"\n" else None
 

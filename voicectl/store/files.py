@@ -1,4 +1,4 @@
-"""Files that only this user may read. Directories are created with mode 0700, and files with mode 0600."""
+"""Handling of private files. Directories are created with mode 0700, and files with mode 0600."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NEW = ".new"
-"""The suffix of a file that is being written. It remains if the writing process is killed."""
+"""The suffix of a file that is being written. Such a file remains on disk if the writing process is killed."""
 
 OWN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
-"""The flags to open a file that only voicectl writes. A missing file is created, and no symbolic link is followed."""
+"""The flags for opening files that only voicectl writes. They create missing files and refuse symbolic links."""
 
 MAX_SECRET_BYTES = 65_536
 MAX_SETTINGS_BYTES = 1 << 20
 
 
 def user_path(text: str) -> Path:
-    """Return *text* as a path. A leading ``~`` or ``~USER`` is expanded if that user exists."""
-    return Path(os.path.expanduser(text))  # noqa: PTH111 (Path's own raises RuntimeError)
+    """Return *text* as a path, in which a leading ``~`` or ``~USER`` is expanded if the user exists."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111 (Path.expanduser may raise RuntimeError)
 
 
 def private_directory(path: Path) -> Path:
-    """Create *path* and its missing parents with mode 0700; an existing directory keeps its mode.
+    """Return the directory *path*, after creating it and its missing parents with mode 0700 if necessary.
 
     Raises:
         ConfigError: The directory cannot be created.
     """
-    missing = [each for each in (path, *path.parents) if not os.path.isdir(each)]  # noqa: PTH112 (as user_path)
+    missing = [each for each in (path, *path.parents) if not os.path.isdir(each)]  # noqa: PTH112 (see user_path)
     try:
-        for each in reversed(missing):  # Path.mkdir would create the parents with the umask's mode
+        for each in reversed(missing):  # Path.mkdir would create the parents with the default mode
             each.mkdir(mode=0o700, exist_ok=True)
     except OSError as exc:
         raise ConfigError(
@@ -49,10 +49,10 @@ def private_directory(path: Path) -> Path:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write *content* to *path* so that a crash leaves either the old content or the new, never a mixture.
+    """Write *content* to *path* so that even after a crash, the file has either the old or the new content.
 
-    The content is written to a new file in the same directory, which is created with ``O_EXCL`` and mode 0600. This
-    file is then fsynced and renamed. A symbolic link at *path* is replaced, not followed.
+    The content is written to a temporary file in the same directory, which is created with ``O_EXCL`` and mode 0600.
+    This file is then flushed to disk and renamed. A symbolic link at *path* is replaced, not followed.
 
     Raises:
         ConfigError: The file cannot be written.
@@ -77,17 +77,16 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def read_private(path: Path, *, what: str) -> bytes:
-    """Return the content of a secret file, which only this user may read or replace.
+    """Return the content of a secret file, after checking that no other user can read or replace the file.
 
-    The file is opened first and checked afterwards. It must be a regular file of at most 64 KiB, not a symbolic link.
-    It must belong to this user or to root, and must not be accessible to others. Others must also be unable to write
-    to its directory.
+    The checks are made on the open file. It must be a regular file of at most 64 KiB, not a symbolic link, and must
+    belong to this user or to root. Other users must not have access to the file, or write access to the directory.
 
     Args:
         what: The name of the secret for error messages, such as "private key".
 
     Raises:
-        ConfigError: The file is missing or fails a check. The hint says how to correct this.
+        ConfigError: The file is missing or fails a check. The hint says how to correct the problem.
     """
     try:
         content = _read_judged(path, what, os.O_NOFOLLOW, MAX_SECRET_BYTES, is_secret=True)
@@ -99,32 +98,32 @@ def read_private(path: Path, *, what: str) -> bytes:
 
 
 def read_own(path: Path, *, what: str) -> bytes:
-    """Return the content of a file that only this user may change, since it determines what is run and trusted.
+    """Return the content of a settings file, after checking that no other user can change the file.
 
     Raises:
         FileNotFoundError: The file is missing.
-        ConfigError: The file cannot be read, or another user may change it. The hint says how to correct this.
+        ConfigError: The file cannot be read or fails the check. The hint says how to correct the problem.
     """
     return _read_judged(path, what, 0, MAX_SETTINGS_BYTES, is_secret=False)
 
 
 @contextmanager
 def alone(directory: Path) -> Iterator[None]:
-    """Hold a lock on *directory* inside the block, which should be short. Raises ``OSError``."""
+    """Hold an exclusive lock on *directory* during the block, which should be short. May raise ``OSError``."""
     with opened(directory, os.O_RDONLY | os.O_DIRECTORY) as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 
 def sync_directory(directory: Path) -> None:
-    """Flush the entries of *directory* to disk. Raises ``OSError``."""
+    """Flush the entries of *directory* to disk. May raise ``OSError``."""
     with opened(directory, os.O_RDONLY | os.O_DIRECTORY) as handle:
         os.fsync(handle)
 
 
 @contextmanager
 def opened(path: Path, flags: int) -> Iterator[int]:
-    """Open *path* like ``os.open``, and close the file at the end of the block."""
+    """Open *path* with ``os.open``, yield the file descriptor, and close it at the end of the block."""
     handle = os.open(path, flags | os.O_CLOEXEC, 0o600)
     try:
         yield handle
@@ -133,7 +132,7 @@ def opened(path: Path, flags: int) -> Iterator[int]:
 
 
 def try_lock(handle: int) -> bool:
-    """Lock an open file for this process; return False if another process holds the lock. Raises ``OSError``."""
+    """Try to lock an open file; return False if another process holds the lock. May raise ``OSError``."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -142,20 +141,20 @@ def try_lock(handle: int) -> bool:
 
 
 def write_whole(handle: int, content: bytes) -> None:
-    """Write all of *content* to an open file. Raises ``OSError``."""
+    """Write all of *content* to an open file. May raise ``OSError``."""
     left = memoryview(content)
     while left:
         left = left[os.write(handle, left) :]
 
 
 def _read_judged(path: Path, what: str, flags: int, most: int, *, is_secret: bool) -> bytes:
-    """Open *path* without blocking, check the open file, and return at most *most* + 1 bytes of its content."""
+    """Open *path* without blocking, check the open file, and return up to *most* + 1 bytes of the content."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags)
     except FileNotFoundError:
         raise
     except OSError as exc:
-        if flags & os.O_NOFOLLOW and os.path.islink(path):  # noqa: PTH114 (Path's own may raise)
+        if flags & os.O_NOFOLLOW and os.path.islink(path):  # noqa: PTH114 (Path.is_symlink may raise)
             raise ConfigError(
                 f"The {what} {path} is a symbolic link.",
                 hint=f"Use the file itself: {os.path.realpath(path)}",

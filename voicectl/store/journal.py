@@ -1,22 +1,23 @@
-"""The journal: the calls that this machine asked the API to create, one database per application.
+"""The journal: the calls that this machine asked the API to create, in one database per application.
 
-An intent is written before the POST request for its call, and the outcome is written after the request. Both writes
-are durable (SQLite, WAL, ``synchronous=FULL``). So a call that was placed can be found again after a crash or a power
-cut, and a second attempt with the same idempotency key finds the first. An intent moves through these states::
+The record of a call is named an *intent*. It is written before the POST request, and the outcome is written after the
+request. Both writes are durable (SQLite, WAL, ``synchronous=FULL``). So a call that was placed can be found again
+after a crash or a power cut, and a second attempt with the same idempotency key finds the first attempt. An intent
+moves through these states::
 
-    intent ──> created       the API gave the id of the call, or a search found it (certainty "matched")
-      │  └───> rejected      the API refused
+    intent ──> created       the API reported the call's id, or a search found the call (certainty "matched")
+      │  └───> rejected      the API refused the request
       │  └───> not-sent      no byte of the request left this machine
-      └──> in-doubt ──> created | not-created    a search or the user settled it
+      └──> in-doubt ──> created | not-created    a search or the user settled the outcome
 
-An intent is open in the states ``intent`` and ``in-doubt``: a call may exist, but the journal does not know its id.
-If a process is killed during the POST, its intent remains in the state ``intent``. Such an intent counts as in doubt
-once the process has ended, or after five minutes.
+An intent is open in the states ``intent`` and ``in-doubt``: a call may exist, but the journal does not contain the
+call's id. If a process is killed during the POST request, the intent remains in the state ``intent``. Such an intent
+counts as in doubt once the process has ended, or after five minutes.
 
 A search may claim a call for an intent only if no other open intent to the same number could have led to the call.
-This is checked in the transaction that writes the claim. Ids are unique: a call belongs to one intent. The table
-``dials`` records every number that was made to ring, for the hourly limit. It is written in the same transaction as
-the intent.
+This is checked in the transaction that writes the claim. A call can be claimed for only one intent. The table
+``dials`` records every number that was made to ring, for the hourly limit. The record is written in the same
+transaction as the intent.
 """
 
 from __future__ import annotations
@@ -83,22 +84,22 @@ class IntentState(StrEnum):
 
     @property
     def is_open(self) -> bool:
-        """True if the call may exist, but its id is unknown."""
+        """True if the call may exist, but the id of the call is unknown."""
         return self in (IntentState.INTENT, IntentState.IN_DOUBT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """A call that was requested.
+    """The record of a call that was requested.
 
     Attributes:
         asked_at: The time of the request, in Unix seconds.
         to: The number, URI, user or extension dialled.
-        from_: The caller id that was sent, or None if the platform chose it.
-        body_hash: The SHA-256 hash of the request without its reference.
-        reply: The API's reply to the request or its record of the call, or ``{}`` if there is neither.
-        certainty: ``matched`` if a search found the call, None if the API reported its id.
-        settled_at: The time at which the outcome became known, in Unix seconds, or None while it is unknown.
+        from_: The caller id that was sent, or None if the platform chose one.
+        body_hash: The SHA-256 hash of the request body without the reference.
+        reply: The API's reply to the request, or the API's record of the call, or ``{}`` if there is neither.
+        certainty: ``matched`` if a search found the call, or None if the API reported the id in the reply.
+        settled_at: The time at which the outcome became known, in Unix seconds, or None if it is unknown.
     """
 
     reference: str
@@ -116,12 +117,12 @@ class Intent:
     settled_at: float | None = None
 
     def is_abandoned(self, now: float) -> bool:
-        """Return True if no process is still working on this open intent."""
+        """Return True if this open intent counts as in doubt at the time *now*, in Unix seconds."""
         if self.state is not IntentState.INTENT or now - self.asked_at > ABANDONED_SECONDS:
             return True
         try:
             os.kill(self.pid, 0)
-        except PermissionError:  # the process runs as another user
+        except PermissionError:  # the process exists, but runs as another user
             return False
         except ProcessLookupError:
             return True
@@ -148,7 +149,7 @@ class Journal:
             self._db = sqlite3.connect(self._path, timeout=10, isolation_level=None)
             try:
                 self._db.row_factory = sqlite3.Row
-                # SQLite does not wait for another process that is switching to WAL
+                # SQLite does not wait for another process that is switching to WAL.
                 with files.alone(directory):
                     self._db.execute("PRAGMA journal_mode = WAL")
                     self._db.execute("PRAGMA synchronous = FULL")
@@ -168,14 +169,14 @@ class Journal:
         dialled: Sequence[str],
         hourly_limit: int | None = None,
     ) -> Intent:
-        """Write an intent and return it. The write is durable on return.
+        """Write a new intent durably to the journal, and return the intent.
 
         Args:
             dialled: Every number that the request makes ring, including *to*.
-            hourly_limit: How many numbers may be dialled per hour. None for no limit.
+            hourly_limit: How many numbers may be dialled per hour, or None for no limit.
 
         Raises:
-            GuardError: The limit would be exceeded; nothing was written.
+            GuardError: The limit would be exceeded. Nothing was written.
         """
         now = self._clock.time()
         with self._transaction():
@@ -188,10 +189,10 @@ class Journal:
         return _intent(row)
 
     def settle(self, reference: str, state: IntentState, reason: str = "") -> Intent:
-        """Record the outcome of an intent, other than the id of a call, and return the intent.
+        """Record an outcome of an intent other than a created call, and return the intent.
 
         Raises:
-            JournalError: The journal contains no intent with this reference.
+            JournalError: The journal does not contain an intent with the reference *reference*.
         """
         with self._transaction():
             row = self._db.execute(
@@ -211,10 +212,10 @@ class Journal:
         certainty: str | None = None,
         reason: str | None = None,
     ) -> Intent | None:
-        """Record the id of the call that an intent led to; return None if another intent has claimed that id.
+        """Record the id of the created call, and return the intent, or None if another intent has claimed the id.
 
-        An id that the API itself reported (*certainty* is None) replaces an older claim, since a sandbox with the
-        same seed reuses its ids.
+        If the API itself reported the id (*certainty* is None), an older claim is replaced, since sandboxes with the
+        same seed create calls with the same ids.
         """
         with self._transaction():
             if certainty is None:
@@ -225,10 +226,10 @@ class Journal:
             return self._claim(reference, uuid, reply, certainty, reason)
 
     def match(self, intent: Intent, uuid: str, reply: dict[str, Any]) -> Intent | None:
-        """Record the id of a call that a search found; return None if another intent may have led to the call.
+        """Record the id of a call that a search found, and return the intent.
 
-        The check for other intents is made in the same transaction, since an intent that was written after the search
-        began may have led to the call.
+        Return None if another intent may have led to the call. This is checked in the same transaction, since another
+        process may have written such an intent after the search began.
         """
         with self._transaction():
             if self.has_rival(intent):
@@ -236,20 +237,20 @@ class Journal:
             return self._claim(intent.reference, uuid, reply, "matched", None)
 
     def note_dials(self, dialled: Sequence[str], hourly_limit: int | None = None) -> None:
-        """Record numbers that a request other than "create call" makes ring.
+        """Record the numbers that a request other than "create call" makes ring.
 
-        The arguments and errors are those of :meth:`intend`.
+        The arguments and errors are the same as for :meth:`intend`.
         """
         with self._transaction():
             self._record_dials(self._clock.time(), dialled, hourly_limit)
 
     def check_dials(self, dialled: Sequence[str], hourly_limit: int | None) -> None:
-        """Check the hourly limit in advance. The arguments and errors are those of :meth:`intend`."""
+        """Check the hourly limit in advance. The arguments and errors are the same as for :meth:`intend`."""
         with _usable(self._path, sqlite3.Error):
             self._check_dials(self._clock.time(), dialled, hourly_limit)
 
     def get(self, reference: str) -> Intent | None:
-        """Return the intent with this reference, or None."""
+        """Return the intent with the reference *reference*, or None if there is none."""
         return self._one("reference = ?", reference)
 
     def last_created(self) -> Intent | None:
@@ -257,11 +258,11 @@ class Journal:
         return self._one("uuid IS NOT NULL ORDER BY asked_at DESC, rowid DESC LIMIT 1")
 
     def by_leg(self, uuid: str) -> Intent | None:
-        """Return the intent that led to the leg *uuid*, or None. The id must be spelled as the API spells it."""
+        """Return the intent that led to the leg with the id *uuid*, as spelled by the API, or None."""
         return self._one("uuid = ?", uuid)
 
     def by_key(self, key: str) -> Intent | None:
-        """Return the newest intent with the idempotency key *key* that is open or younger than 24 hours."""
+        """Return the newest intent with the idempotency key *key* that is open or less than 24 hours old, or None."""
         return self._one(
             f"key = ? AND (asked_at >= ? OR {_OPEN}) ORDER BY asked_at DESC, rowid DESC LIMIT 1",
             key,
@@ -269,17 +270,17 @@ class Journal:
         )
 
     def in_doubt(self) -> list[Intent]:
-        """Return the intents whose outcome is unknown, oldest first."""
+        """Return the intents whose outcomes are unknown, oldest first."""
         found = self._all(f"{_OPEN} ORDER BY asked_at, rowid")
         now = self._clock.time()
         return [intent for intent in found if intent.is_abandoned(now)]
 
     def has_rival(self, intent: Intent) -> bool:
-        """Return True if another open intent to the same number could claim the call of *intent*."""
+        """Return True if there is another open intent to the same number, which could claim the same call."""
         return bool(self._all(f'{_OPEN} AND "to" = ? AND reference <> ?', intent.to, intent.reference))
 
     def claimed(self, uuids: list[str]) -> set[str]:
-        """Return the subset of *uuids* that intents have claimed."""
+        """Return the ids in *uuids* that have been claimed for intents."""
         marks = ",".join("?" * len(uuids))
         with _usable(self._path, sqlite3.Error):
             rows = self._db.execute(f"SELECT uuid FROM calls WHERE uuid IN ({marks})", uuids)  # noqa: S608 (placeholders)
@@ -287,7 +288,7 @@ class Journal:
 
     @contextmanager
     def only_one(self, key: str) -> Iterator[None]:
-        """Hold the lock of an idempotency key inside the block; wait until other processes release the lock.
+        """Hold the lock for the idempotency key *key* during the block, after waiting for the lock if necessary.
 
         Raises:
             TransportError: Another process held the lock for two minutes.
@@ -361,7 +362,7 @@ class Journal:
 
     def _all(self, where: str, *values: object) -> list[Intent]:
         with _usable(self._path, sqlite3.Error):
-            rows = self._db.execute(f"SELECT * FROM calls WHERE {where}", values).fetchall()  # noqa: S608 (no outside text)
+            rows = self._db.execute(f"SELECT * FROM calls WHERE {where}", values).fetchall()  # noqa: S608 (no text from outside)
         return [_intent(row) for row in rows]
 
 
@@ -377,7 +378,7 @@ def _intent(row: sqlite3.Row) -> Intent:
 
 @contextmanager
 def _usable(path: Path, *faults: type[Exception]) -> Iterator[None]:
-    """Translate *faults*, which mean that the file at *path* cannot be used, into JournalError."""
+    """Translate exceptions of the types *faults* into a ``JournalError`` about the file *path*."""
     try:
         yield
     except faults as exc:

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from voicectl.voice.call import Call
 
 MAX_LEGS = 1000
-"""The maximum number of legs to store. A longer listing is cut."""
+"""The maximum number of legs to store. A longer listing is truncated."""
 
 
 class Sighting(NamedTuple):
-    """A leg in a listing. Every text except ``uuid`` may be empty.
+    """A leg in a listing. Every string except ``uuid`` may be empty.
 
     Attributes:
-        start_time: The start time in the API's format.
+        start_time: The time at which the leg started, in the API's format.
         first: The time of the first listing that contained the leg, in Unix seconds.
     """
 
@@ -43,7 +43,7 @@ class Sighting(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The live legs at the time of a listing.
+    """A list of the live legs, as returned by the API.
 
     Attributes:
         at: The time of the listing, in Unix seconds.
@@ -56,7 +56,7 @@ class Listing:
 
 
 class LiveCache:
-    """The cache of one application's last listing.
+    """A cache for the last listing of one application's live legs.
 
     Args:
         directory: The application's state directory.

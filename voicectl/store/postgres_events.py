@@ -1,7 +1,7 @@
 """The event store in PostgreSQL, for several receivers and operators. Several applications may share a database.
 
-The events of an application are committed one batch after the other, so their ids follow the order of the commits.
-A reader that has all events up to some id therefore misses no event if it next asks only for larger ids.
+The batches of an application's events are committed one after another, so the ids of the events follow the order of
+the commits. A reader that has read all events up to an id can therefore continue with larger ids, and miss no event.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ SCHEMA_VERSION = 1
 
 CONNECT_SECONDS = 2
 ADD_SECONDS = 3.0
-"""The time limit for ``add``, including the connection, in seconds. The sender of a webhook waits 10 s."""
+"""The time limit for ``add``, including connecting, in seconds. The sender of a webhook waits for 10 seconds."""
 
 READ_SECONDS = 30.0
 LOCK_SECONDS = 2.0
 CHANNEL = "voicectl_events"
 
-# Statistics contain values that would outlive purged rows, so these columns have no statistics. The planner therefore
-# assumes that one event in 200 has the requested leg: see _IDS, _TOKENS and event_rows.paged.
+# Statistics contain values that would outlive purged rows, so no statistics are kept for these columns. The planner
+# therefore assumes that one event in 200 has the requested leg: see _IDS, _TOKENS and event_rows.paged.
 _UNCOUNTED = ("key", "query", "body", "jti", "leg", "conversation", "conversation_from", "reference", "fault")
 _SCHEMA = f"""
 CREATE SCHEMA IF NOT EXISTS voicectl_events;
@@ -154,7 +154,7 @@ _HINT = "Check that the server runs and accepts this user: run psql with the sam
 
 
 class _Link(psycopg.Connection[Any]):
-    """A connection that is closed if the server does not respond by ``deadline``, in ``time.monotonic()`` seconds."""
+    """A connection that is closed if the server does not respond by ``deadline``, a ``time.monotonic()`` value."""
 
     deadline = math.inf
     is_listening = False
@@ -171,9 +171,9 @@ class _Link(psycopg.Connection[Any]):
         try:
             state = next(gen)
             while True:
-                ready = yield state  # psycopg resumes this ten times a second
+                ready = yield state  # psycopg resumes this generator ten times a second
                 if time.monotonic() > self.deadline:
-                    self.pgconn.finish()  # so that nothing waits for the server any more
+                    self.pgconn.finish()  # so that nothing waits for the server any longer
                     raise psycopg.OperationalError("the server does not answer")
                 state = gen.send(ready)
         except StopIteration as done:
@@ -181,12 +181,12 @@ class _Link(psycopg.Connection[Any]):
 
 
 class PostgresEvents:
-    """An ``EventStore`` in a separate schema of a PostgreSQL database. A missing schema is created.
+    """An ``EventStore`` in a separate schema in a PostgreSQL database. The schema is created if it is missing.
 
-    After a lost connection, the next call connects again.
+    If the connection is lost, the next method call connects again.
 
     Args:
-        url: A URL as libpq reads it. Missing parts are taken from the ``PG...`` environment variables.
+        url: A URL that libpq accepts. Missing parts are taken from the ``PG...`` environment variables.
         add_seconds: The time limit for ``add``, in seconds.
 
     Raises:
@@ -211,10 +211,10 @@ class PostgresEvents:
             pass
 
     def add(self, arrivals: Sequence[Arrival]) -> list[Kept]:
-        """See ``EventStore``.
+        """Store all *arrivals* in one durable commit, as described for ``EventStore.add``.
 
         If the connection breaks during the commit, this method raises an error, but the events may have been stored.
-        Adding them again does no harm.
+        Adding the same arrivals again does no harm.
         """
         if not arrivals:
             return []
@@ -242,7 +242,7 @@ class PostgresEvents:
         return batch.kept()
 
     def find(self, query: Query) -> Iterator[Stored]:
-        """See ``EventStore``."""
+        """Yield the events that match *query*, in the order of their ids."""
 
         def select(statement: str, values: Sequence[object]) -> list[tuple[object, ...]]:
             with self._within(READ_SECONDS) as link, link.cursor(binary=True) as cursor:
@@ -252,7 +252,7 @@ class PostgresEvents:
         return paged(query, select, among=among, given=[self._application], mark="%s")
 
     def wait(self, seconds: float) -> None:
-        """See ``EventStore``. The server reports new events at once."""
+        """Return after *seconds*, or as soon as the server reports that new events may have been stored."""
         with self._within(READ_SECONDS) as link:
             if not link.is_listening:
                 link.execute(f"LISTEN {CHANNEL}")
@@ -262,15 +262,15 @@ class PostgresEvents:
             with closing(link.notifies(timeout=seconds)) as notices:
                 is_notified = any(each.payload == self._application for each in notices)
             if is_notified:
-                list(link.notifies(timeout=0))  # drop notices of events that the caller will find now
+                list(link.notifies(timeout=0))  # drop notices about events that the caller will find now
 
     def purge(self, before: float) -> int:
-        """See ``EventStore``. The table is rewritten without the deleted rows. No event can be added meanwhile.
+        """Delete events as ``EventStore.purge`` does. No event can be added while the table is rewritten.
 
-        The server's own log, its replicas and backups keep deleted rows for a while.
+        The server's own log, the replicas and the backups keep deleted rows for a while.
 
         Raises:
-            StoreError: The database failed, or this user is not allowed to rewrite the table. Its owner is.
+            StoreError: The database failed, or this user is not allowed to rewrite the table, as only the owner is.
         """
         events = "DELETE FROM voicectl_events.events WHERE application = %s AND received < %s"
         with self._within(math.inf) as link:
@@ -282,7 +282,7 @@ class PostgresEvents:
             # VACUUM only warns a user who lacks the permission.
             link.execute("VACUUM (FULL) voicectl_events.events")
             ((new,),) = self._ask(link, _FILE)
-            link.close()  # since this connection has no statement timeout now
+            link.close()  # since this connection has no statement timeout any longer
         if new == old:
             raise StoreError(
                 "The events are deleted, but their bytes are still in the server's files: this user is not allowed"
@@ -292,7 +292,7 @@ class PostgresEvents:
         return count
 
     def close(self) -> None:
-        """See ``EventStore``."""
+        """Close the connection to the database."""
         if self._link is not None:
             self._link.close()
             self._link = None
@@ -307,14 +307,14 @@ class PostgresEvents:
             return
         arrays = ", ".join(f"%b::{_TYPES[column]}[]" for column in columns)
         link.execute(
-            f"INSERT INTO voicectl_events.{table} (application, {', '.join(columns)})"  # noqa: S608 (no outside text)
+            f"INSERT INTO voicectl_events.{table} (application, {', '.join(columns)})"  # noqa: S608 (no text from outside)
             f" SELECT %s, incoming.* FROM unnest({arrays}) AS incoming",
             [self._application, *_columns(rows)],
         )
 
     @contextmanager
     def _within(self, seconds: float) -> Iterator[_Link]:
-        """Provide a connection for work that must finish within *seconds*; connect if necessary."""
+        """Yield a connection for work that must finish within *seconds*, after connecting if necessary."""
         deadline = time.monotonic() + seconds
         try:
             if self._link is None:

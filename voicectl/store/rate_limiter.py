@@ -1,28 +1,28 @@
-"""The rate limiter, shared by all voicectl processes of this user for an application.
+"""A rate limiter, which all voicectl processes of a user share for an application.
 
-The processes share one small file and no server. The file contains two times on the machine's monotonic clock, which
-all processes of one boot see alike: the time at which the next call may be created, and the time at which the next
-other request would be due at an even rate. A process takes its turn like this:
+The processes share a small file; there is no server. The file contains two times on the machine's monotonic clock,
+which is the same for all processes until the next boot: the time at which the next call may be created, and the time
+at which the next other request would be due at an even rate. A process reserves a slot in these steps:
 
-1. It locks the file, reads the two times, and reserves its slot by moving the time on by one interval for each call
-   or request: to ``max(time, now) + n / rate``. The ``max`` means that unused slots of the past are lost.
-2. It writes the times back, unlocks, and only then sleeps until its slot. The lock is held for microseconds, even if
-   the queue is long.
-3. A process that would wait longer than its budget leaves the times unchanged and fails at once. So a request that
-   gives up takes no slot from the others.
+1. It locks the file, reads the two times, and reserves a slot by moving one of the times forward by one interval for
+   each call or request, to ``max(time, now) + n / rate``. The ``max`` means that unused slots in the past are lost.
+2. It writes the times back, unlocks the file, and only then sleeps until the time of its slot. The lock is held for
+   microseconds, even if the queue is long.
+3. If the process would have to wait longer than its budget, it leaves the times unchanged and fails immediately, so
+   that a request that is not sent takes no slot from others.
 
-Calls are spaced evenly (no bursts: the platform counts them over short windows). Other requests may be up to
-almost one second ahead of the even rate, so a command that sends only a few requests does not wait.
+Calls are spaced evenly, without bursts, since the platform counts them over short periods. Other requests may be sent
+up to almost one second ahead of the even rate, so a command that sends only a few requests does not wait.
 
-An urgent request (a hangup) reserves a slot like any other request, so that the others make room for it. It waits
-neither for the slot nor for the lock. If the file cannot be used, the process reports that once and continues without
-a limit, since a failure of the limiter must not stop a hangup. The platform then still responds with a 429 to too
-many requests.
+An urgent request (a hangup) reserves a slot like any other request, so that other requests make room for it, but it
+waits neither for the slot nor for the lock. If the file cannot be used, the process reports that once and continues
+without a limit, since a failure of the limiter must not stop a hangup. The platform still limits the rate in this
+case, with 429 responses.
 
 A monotonic clock starts again at every boot, so the file also contains the (rounded) time of the boot. The current
 time is used in place of times from another boot, times that are too far ahead for any queue, and damaged content.
 
-Source: Voice API reference, "limits": 3 new calls and 15 other requests a second.
+Source: Voice API reference, "limits": 3 new calls and 15 other requests per second.
 """
 
 from __future__ import annotations
@@ -51,8 +51,9 @@ class RateLimiter:
     """A rate limiter that shares a file with other processes.
 
     Args:
-        path: The file, created on first use.
-        remark: Called once with a message if the file cannot be used. This process then continues without a limit.
+        path: The path of the file, which is created on first use.
+        remark: A function that is called with a message, only once, if the file cannot be used. The process then
+            continues without a limit.
     """
 
     def __init__(self, path: Path, clock: Clock, remark: Callable[[str], None]) -> None:
@@ -62,32 +63,32 @@ class RateLimiter:
         self._is_urgent = False
 
     def hurry(self) -> None:
-        """Treat every further request of this process as urgent, since its reads are part of a hangup."""
+        """Treat all further requests as urgent, for a command that also sends reads in order to hang up."""
         self._is_urgent = True
 
     def take(self, *, creates: int, others: int, urgent: bool, budget: float) -> float:
-        """Wait until a request may be sent. See :class:`voicectl.api.session.Limiter`."""
+        """Wait until a request may be sent; see :meth:`voicectl.api.session.Limiter.take`."""
         try:
             wait = self._reserve(creates, others, urgent=urgent or self._is_urgent, budget=budget)
         except OSError as exc:
             self._remark(f"Requests are not rate limited: {self._path} cannot be used ({exc.strerror}).")
-            self._remark = lambda _: None  # report it only once
+            self._remark = lambda _: None  # report the error only once
             return 0.0
         if wait > 0:
             self._clock.sleep(wait)
         return wait
 
     def check(self) -> None:
-        """Raise OSError if the file cannot be used."""
+        """Raise ``OSError`` if the file cannot be used."""
         self._reserve(0, 0, urgent=True, budget=0.0)
 
     def _lock(self, handle: int, budget: float) -> bool:
-        """Lock the file; return False if another process holds the lock for *budget* seconds."""
+        """Lock the file; return False if another process still holds the lock after *budget* seconds."""
         give_up = time.monotonic() + budget
         while not files.try_lock(handle):
             if time.monotonic() >= give_up:
                 return False
-            time.sleep(LOCK_POLL_SECONDS)  # real time: another process must act
+            time.sleep(LOCK_POLL_SECONDS)  # in real time, since another process must release the lock
         return True
 
     def _reserve(self, creates: int, others: int, *, urgent: bool, budget: float) -> float:
@@ -122,7 +123,7 @@ class RateLimiter:
 def _parse(content: bytes, now: float, boot: int) -> tuple[float, float]:
     """Return the two times in *content*.
 
-    Both are *now* if the content is damaged or from another boot, or if the clock was set.
+    Both times are *now* if the content is damaged, or if the computer was restarted or its clock was set since.
     """
     try:
         create, other, theirs = (float(part) for part in content.split())

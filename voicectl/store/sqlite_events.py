@@ -29,10 +29,10 @@ LOCK_SECONDS = 0.5
 PURGE_LOCK_SECONDS = 10.0
 POLL_SECONDS = 0.2
 PART = 64
-"""The maximum number of rows in one statement, a power of two."""
+"""The maximum number of rows in one SQL statement; a power of two."""
 
 LOG_PAGES = 4000
-"""The size of the log that starts a checkpoint, in pages of 4 KiB.
+"""The size of the write-ahead log at which a checkpoint starts, in pages of 4 KiB.
 
 With a large log, pages that change often are copied to the database less often.
 """
@@ -91,10 +91,10 @@ _HINT = "Correct the problem, or choose another place with VOICECTL_STATE_DIR or
 
 
 class SqliteEvents:
-    """An ``EventStore`` in a file of mode 0600. Any thread may use the store, but only one at a time.
+    """An ``EventStore`` in a file with mode 0600. Any thread may use the store, but only one thread at a time.
 
     Args:
-        path: The file, in an existing directory. A missing file is created.
+        path: The path of the file, in an existing directory. A missing file is created.
         purge_lock_seconds: How long ``purge`` waits for other processes, in seconds.
 
     Raises:
@@ -112,7 +112,7 @@ class SqliteEvents:
             self._seen = self._version()
 
     def add(self, arrivals: Sequence[Arrival]) -> list[Kept]:
-        """See ``EventStore``."""
+        """Store all *arrivals* in one durable commit, as described for ``EventStore.add``."""
         if not arrivals:
             return []
         batch = Batch(arrivals)
@@ -133,7 +133,7 @@ class SqliteEvents:
         return batch.kept()
 
     def find(self, query: Query) -> Iterator[Stored]:
-        """See ``EventStore``."""
+        """Yield the events that match *query*, in the order of their ids."""
 
         def select(statement: str, values: Sequence[object]) -> list[tuple[object, ...]]:
             with self._translated():
@@ -142,7 +142,7 @@ class SqliteEvents:
         return paged(query, select, among="events WHERE 1 = 1", mark="?")
 
     def wait(self, seconds: float) -> None:
-        """See ``EventStore``."""
+        """Return after *seconds*, or as soon as new events may have been stored since the last call."""
         deadline = time.monotonic() + seconds
         while True:
             with self._translated():
@@ -154,7 +154,7 @@ class SqliteEvents:
             time.sleep(min(POLL_SECONDS, rest))
 
     def purge(self, before: float) -> int:
-        """See ``EventStore``. Other processes can write, except while the file is rewritten (1 s for 100 MB).
+        """Delete events as ``EventStore.purge`` does. Writers wait while the file is rewritten (1 s for 100 MB).
 
         Raises:
             StoreError: The store failed, or deleted bytes remain in the log because another process is reading it.
@@ -175,12 +175,12 @@ class SqliteEvents:
         return count
 
     def close(self) -> None:
-        """See ``EventStore``."""
+        """Close the database."""
         with suppress(sqlite3.Error):
             self._db.close()
 
     def _open(self) -> sqlite3.Connection:
-        """Open the database. Raises ``OSError`` and ``sqlite3.Error``."""
+        """Open the database, and return the connection. May raise ``OSError`` or ``sqlite3.Error``."""
         with files.opened(self._path, files.OWN) as handle:
             found = os.fstat(handle)
         db = sqlite3.connect(self._path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False)
@@ -214,27 +214,27 @@ class SqliteEvents:
                     db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def _ready(self) -> sqlite3.Connection:
-        """Return the open database; reopen it if its file was removed or replaced."""
+        """Return the connection, after reopening the database if the file was removed or replaced."""
         try:
-            found = os.stat(self._path, follow_symlinks=False)  # noqa: PTH116 (at every commit)
+            found = os.stat(self._path, follow_symlinks=False)  # noqa: PTH116 (faster, and done for every commit)
             is_same = (found.st_dev, found.st_ino) == self._file
         except FileNotFoundError:
             is_same = False
         if not is_same:
-            self._db.close()  # first, since closing would remove the new file's log
+            self._db.close()  # before opening the new file, whose log would be removed by closing
             self._db = self._open()
             self._seen = ()
         return self._db
 
     def _version(self) -> tuple[int, ...]:
-        """Return a value that changes with every commit of any connection."""
+        """Return a value that changes with every commit, through this or any other connection."""
         return (*self._db.execute("PRAGMA data_version").fetchone(), self._db.total_changes)
 
     def _shrink(self) -> None:
         """Rewrite the file and empty the log, since both may contain deleted rows.
 
-        ``secure_delete`` does not erase rows that were moved from one page to another. The temporary copy that SQLite
-        makes may be too large for memory, so it is an unnamed file in the same directory.
+        The setting ``secure_delete`` does not erase the traces of rows that were moved to other pages. The temporary
+        copy of the database may be too large for memory, so it is an unnamed file in the same directory.
         """
         db = self._ready()
         directory = str(self._path.parent.absolute()).replace("'", "''")
@@ -286,18 +286,18 @@ def _look_up(db: sqlite3.Connection, statement: str, values: Sequence[object]) -
 def _insert(
     db: sqlite3.Connection, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
 ) -> None:
-    """Insert many rows with each statement.
+    """Insert rows into *table*, many rows with each statement.
 
-    With one statement per row, each could wait 5 ms for the interpreter's lock if another thread is busy.
+    With one statement per row, each statement could wait 5 ms for the interpreter lock if another thread is busy.
     """
     into, row = f"{table} ({', '.join(columns)})", f"({', '.join('?' * len(columns))})"
     for part in _parts(rows):
         values = [value for each in part for value in each]
-        db.execute(f"INSERT OR ROLLBACK INTO {into} VALUES {', '.join([row] * len(part))}", values)  # noqa: S608 (no outside text)
+        db.execute(f"INSERT OR ROLLBACK INTO {into} VALUES {', '.join([row] * len(part))}", values)  # noqa: S608 (no text from outside)
 
 
 def _parts(whole: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Split *whole* into parts with few different lengths, so that SQLite can reuse its prepared statements."""
+    """Split *whole* into parts of only a few different lengths, so that SQLite can reuse prepared statements."""
     start, length = 0, PART
     while start < len(whole):
         while length > len(whole) - start:
