@@ -1,4 +1,4 @@
-"""Running of a function in a background thread, with a time limit for waiting for the result."""
+"""A background thread that runs a function, with a time limit for waiting for the result."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class BackgroundThread(Generic[T]):
         self._thread.start()
 
     def wait(self, seconds: float | None = None) -> T:
-        """Wait until the work ends, and return the result or raise the exception of the work.
+        """Wait until the work ends, and return its result or raise its exception.
 
         Args:
             seconds: The longest time to wait, in seconds, or None for no limit.

@@ -23,7 +23,7 @@
     ├── GuardError           voicectl refused: confirmation, limit or policy
     └── Interrupted          a signal arrived before the work was done
 
-``DryRun`` is not part of this tree, since it does not report a failure: it ends a command that must send nothing.
+``DryRun`` is not part of this tree, since it does not report a failure: it ends a command run with ``--dry-run``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class LegRecord(Protocol):
-    """The last known record of a leg, which an exception contains; see :class:`voicectl.voice.call.Call`."""
+    """The last known record of a leg, as attached to an exception; see :class:`voicectl.voice.call.Call`."""
 
     @property
     def raw(self) -> dict[str, Any]:
@@ -65,7 +65,7 @@ class JournalError(VoicectlError):
 
 
 class StoreError(VoicectlError):
-    """The store of webhook events cannot be used: for example, it is locked, damaged, missing or too new."""
+    """The event store cannot be used: it is read-only, locked, damaged, missing, or written by a newer version."""
 
 
 class SignatureError(VoicectlError):
@@ -123,7 +123,7 @@ class LegError(VoicectlError):
 
 
 class TransportError(VoicectlError):
-    """A request got no usable response: for example, the connection failed, or the status was a redirect or 5xx.
+    """A request got no usable response, because of a network or TLS error, a timeout, a 5xx status or a redirect.
 
     Attributes:
         status: The HTTP status of an unusable response, or None if there was no response.
@@ -135,7 +135,10 @@ class TransportError(VoicectlError):
 
 
 class NotSent(TransportError):
-    """No byte of the request left this machine: name lookup, connection or TLS failed. Repeating it is safe."""
+    """No byte of the request left this machine, so the request is safe to repeat.
+
+    The name lookup, the connection or TLS failed.
+    """
 
 
 class NoAnswer(TransportError):
@@ -177,7 +180,7 @@ class GuardError(VoicectlError):
 
 
 class Interrupted(VoicectlError):
-    """A signal ended the command before its work was done."""
+    """A signal ended the command before the work was done."""
 
     def __init__(self, signum: int, message: str = "Interrupted.") -> None:
         super().__init__(message)

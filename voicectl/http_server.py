@@ -41,7 +41,7 @@ def url(sock: socket.socket) -> str:
 
 @contextmanager
 def handlers_restored(signums: Iterable[int]) -> Iterator[None]:
-    """Restore the present handlers of the signals *signums* at the end of the block."""
+    """Restore the original handlers of the signals *signums* at the end of the block."""
     before = {signum: signal.getsignal(signum) for signum in signums}
     try:
         yield

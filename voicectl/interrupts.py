@@ -1,4 +1,4 @@
-"""Signal handling. The first signal lets a request in flight finish; the second signal ends the process at once."""
+"""Signal handling: the first signal lets a request in flight finish, and the second ends the process immediately."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FINISH_SECONDS = 5.0
 OUTCOME_UNKNOWN_STATUS = 12
 
 ECHO_SECONDS = 0.1
-"""How long repeated signals are ignored, in seconds. (``timeout`` signals both a process and the process group.)"""
+"""How long repeated signals are ignored, in seconds. (``timeout`` signals both a process and its process group.)"""
 
 
 class Echoes:
@@ -65,9 +65,9 @@ class Interrupts:
 
     @contextmanager
     def shield(self, *, in_doubt: bool = False) -> Iterator[None]:
-        """Hold signals back during the block, and after it until :meth:`check` or :meth:`waiting` is called.
+        """Hold signals back during the block, and afterwards until :meth:`check` or :meth:`waiting` is called.
 
-        So no signal interrupts the program between the end of a request and the output of the result.
+        Thus, no signal interrupts the program between the end of a request and the output of the result.
 
         Args:
             in_doubt: True if an exit would leave the outcome unknown. A second signal then causes exit status 12.

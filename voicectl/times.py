@@ -1,4 +1,4 @@
-"""Conversion of times between the formats that users type and the formats of the APIs.
+"""Conversion of times between the formats that users type and the formats that the APIs use.
 
 A DURATION is a number of seconds, or a text such as ``1h30m``. A TIME is an RFC 3339 date-time, or a DURATION before
 the current time.

@@ -123,7 +123,7 @@ def read(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def is_signed_by(token: str, key: RSAPublicKey) -> bool:
-    """Return True if *token* was signed with the private key for *key*, with RS256. Times are not checked."""
+    """Return True if *token* is signed with RS256 and the private key for *key*. Times are not checked."""
     import jwt  # noqa: PLC0415 (see read)
 
     try:
@@ -146,7 +146,7 @@ def expiry(claims: dict[str, Any]) -> float | None:
 
 
 def allows(acl: object, method: str, path: str) -> bool:
-    """Return True if the ``acl`` claim *acl* permits *method* on *path*. A claim of None permits everything.
+    """Return True if the ``acl`` claim *acl* permits *method* on *path*. If *acl* is None, everything is permitted.
 
     In a path pattern, ``*`` matches any characters within a path segment, and ``**`` matches any characters.
     """

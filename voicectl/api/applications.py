@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from voicectl.api.session import Session
 
 NOT_SENT = ("id", "_links")
-"""The names of the fields that the API adds to an application. An update must not contain them."""
+"""The names of the fields that the API adds to an application, and that an update must not contain."""
 
 _NOT_OURS = "It may be deleted, or belong to another account: check the application id and the API key."
 

@@ -70,12 +70,12 @@ class Basic:
 
 
 class Bearer:
-    """The credentials of an application, which create tokens.
+    """The credentials of an application: tokens that are signed with its private key.
 
     Args:
         application_id: The id of the application that the tokens authenticate.
         load_key: A function that returns the private key. It is called only when a token is created.
-        offset: How far the API's clock is assumed to be ahead at first, in seconds.
+        offset: The initial offset of the API's clock from this machine's clock, in seconds.
     """
 
     def __init__(
@@ -108,8 +108,8 @@ class Bearer:
     def correct(self, server_time: float | None) -> bool:
         """Update the offset from the API's time; return True if the offset changed and should be stored.
 
-        A change of a few seconds is ignored, since network delays and the one-second resolution of the ``Date``
-        header can cause it. An offset of more than a day is also ignored: otherwise, anyone who can forge a ``Date``
+        A change of a few seconds is ignored, since it can result from network delays and the one-second resolution of
+        the ``Date`` header. An offset of more than a day is also ignored: otherwise, anyone who can forge a ``Date``
         header could obtain tokens for any date.
 
         Args:

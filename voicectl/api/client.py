@@ -56,8 +56,8 @@ class Places(Protocol):
         Call this method if the host chosen by :meth:`of` responded with 404. The search changes nothing.
 
         Args:
-            refusal: The error that reports the 404 response.
-            is_read: True if the request that was refused only read the leg's record.
+            refusal: The error for the 404 response.
+            is_read: True if the request that was refused only reads the leg's record.
             within: The time limit for the search, in seconds.
 
         Raises:
@@ -94,6 +94,10 @@ class VoiceApi:
     ) -> Iterator[Call]:
         """Search the call records page by page, and yield each leg once (``GET /v1/calls``).
 
+        Only the query string of the link ``_links.next`` is used, since the path and host of the link cannot be
+        trusted. The search ends at a link to a page that was already read, or after :data:`MAX_BARREN_PAGES`
+        consecutive pages without a new leg.
+
         Args:
             status: The status to search for. The API accepts only one status.
             date_start: The earliest time of a record, in RFC 3339 format and UTC.
@@ -101,10 +105,6 @@ class VoiceApi:
             order: ``desc`` for the newest records first, or ``asc`` for the oldest records first.
             on_page: A function that is called after each page, with True if another page follows.
             within: The time limit for each page, including repeated attempts, in seconds.
-
-        Only the query string of the link ``_links.next`` is used, since the path and host of the link cannot be
-        trusted. The search ends at a link to a page that was already read, or after :data:`MAX_BARREN_PAGES`
-        consecutive pages without a new leg.
         """
         wanted = {
             "status": status,

@@ -1,4 +1,4 @@
-"""A client for the part of the Conversation API that concerns voice, with one method per operation.
+"""A client for the part of the Conversation API that voicectl uses, with one method per operation.
 
 Source: Conversation API reference, sections 2, 3 and 6.
 """
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 PAGE_SIZE = 100
 MAX_PAGES = 50
-"""The maximum number of pages to read. Together, they contain up to 5,000 conversations or members."""
+"""The maximum number of pages to read, which contain up to 5,000 conversations or members in total."""
 
 _SETTINGS = ("display_name", "image_url", "properties", "numbers", "callback")
 """The names of a conversation's settings, except ``name``. A PUT request deletes every setting that it omits."""
@@ -45,13 +45,13 @@ class ConversationApi:
 
     @property
     def asked(self) -> str:
-        """A description of the requests' host and application: ``api.nexmo.com for application ...``."""
+        """A description of the requests' host and application, such as ``api.nexmo.com for application ...``."""
         return f"{urlsplit(self._session.origin).netloc} for {self._session.whose}"
 
     def list(
         self, *, on_cut: Callable[[], None] | None = None, within: float = math.inf
     ) -> Iterator[Conversation]:
-        """List the conversations page by page, and yield each once, newest first (``GET /v1/conversations``).
+        """Yield each conversation once, newest first, from a list that is read in pages (``GET /v1/conversations``).
 
         Args:
             on_cut: A function that is called if the list continues after the :data:`MAX_PAGES` pages that are read.
@@ -62,7 +62,7 @@ class ConversationApi:
     def find(self, name: str) -> Conversation | None:
         """Return the conversation named *name*, or None if it is not among the newest 5,000 conversations.
 
-        Since the API cannot look up names, the list is read up to the name. Deleted conversations are skipped.
+        Since the API cannot look up names, this method searches the list. Deleted conversations are skipped.
         """
         for conversation in self.list():
             if conversation.name == name and conversation.state != ConversationState.DELETED:
@@ -94,7 +94,7 @@ class ConversationApi:
         self._change(Repeat.HARMLESS, "PUT", conversation.id, "", done, body | {"name": name})
 
     def members(self, id_: str, *, within: float = math.inf) -> Iterator[Member]:
-        """Yield the members of a conversation, even those who left (``GET /v1/conversations/{id}/members``).
+        """Yield the members of a conversation, including former members (``GET /v1/conversations/{id}/members``).
 
         The members are listed without their legs and mute states, which :meth:`member` fetches for one member. The
         newest members come first, since most of the older members of a busy conversation have left. At most
@@ -106,7 +106,7 @@ class ConversationApi:
         return self._rows(_path(id_, "/members"), "members", Member.from_json, None, within)
 
     def member(self, id_: str, member_id: str, *, within: float = math.inf) -> Member:
-        """Fetch one member, including the leg and mute state (``GET /v1/conversations/{id}/members/{id}``).
+        """Fetch one member, with the member's leg and mute state (``GET /v1/conversations/{id}/members/{id}``).
 
         Args:
             within: The time limit for all attempts together, in seconds.

@@ -59,7 +59,7 @@ def error(
         doubt: A function that returns the hint for a 401 response.
 
     Returns:
-        The exception: ``NoAnswer`` if the status (5xx or 408) does not show whether the request was carried out.
+        The exception, a ``NoAnswer`` if the status (5xx or 408) does not show whether the request was carried out.
     """
     if 300 <= reply.status < 400:
         return TransportError(

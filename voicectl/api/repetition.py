@@ -1,4 +1,4 @@
-"""Requests as values, and the rules for repeating them.
+"""The description of requests, and the rules for repeating them.
 
 A request is classified by its effect on people (see :class:`Repeat`), never by its HTTP method: a PUT request may be
 a harmless "mute", or a "transfer" that restarts a flow and dials someone. An attempt ends in one of three ways:
@@ -56,7 +56,7 @@ class Repeat(Enum):
 
 
 class Request(NamedTuple, Generic[T]):
-    """A request as a value, so that the same request can be sent again, or sent to another host.
+    """A description of a request, which can be sent more than once, and to different hosts.
 
     Attributes:
         target: The path and query.
@@ -94,7 +94,7 @@ class Request(NamedTuple, Generic[T]):
     def pause_after(
         self, failure: TransportError, failures: int, elapsed: float, rng: random.Random
     ) -> float | None:
-        """Return the seconds to wait after *failures* failed attempts, or None if there must be no other attempt."""
+        """Return the seconds to wait after *failures* failed attempts, or None if no attempt may follow."""
         match self.repeat:
             case Repeat.CALLER:
                 return None

@@ -101,7 +101,7 @@ class Incoming:
 def retry_after(reply: Reply) -> float | None:
     """Return the value of the ``Retry-After`` header in seconds, or None if the header is absent or not a number.
 
-    A date is ignored, since the platform does not document this form, which depends on exact clocks.
+    A date is ignored, since the platform does not document this form, and it would require synchronized clocks.
     """
     text = (reply.headers.get("Retry-After") or "").strip()
     return min(float(text), MAX_RETRY_AFTER_SECONDS) if text.isascii() and text.isdigit() else None
@@ -116,7 +116,7 @@ def server_time(reply: Reply | Incoming) -> float | None:
 
 
 def done(body: Any) -> None:
-    """Check the body of a response that needs no result: the body must be empty or an object.
+    """Check the body of a response whose content does not matter: the body must be empty or an object.
 
     Raises:
         NoAnswer: The body is something else, so the response does not come from the API.
@@ -126,7 +126,7 @@ def done(body: Any) -> None:
 
 
 def whole_object(body: Any) -> dict[str, Any]:
-    """Return *body*, the decoded body of a response, which must be an object.
+    """Check that *body*, the decoded body of a response, is an object, and return *body*.
 
     Raises:
         NoAnswer: The body is not an object.

@@ -46,7 +46,7 @@ class Limiter(Protocol):
         Args:
             creates: The number of phones that the request makes ring. Each counts as one "create call" request.
             others: 0 if the request is a "create call" request, otherwise 1.
-            urgent: True to put the request before all others. In this case, there is no wait and no error.
+            urgent: True to let the request go before all others, without waiting and without an error.
             budget: The longest time to wait, in seconds.
 
         Raises:
@@ -59,11 +59,11 @@ class Session:
     """A session for sending requests to one host, with the credentials of one application or account.
 
     Args:
-        identify: A function that describes the credentials and their source. It is called only to explain a 401.
+        identify: A function that describes the credentials and their source. It is called only for a 401 response.
         absence_hint: The hint to give if the host cannot be reached, or None for the general hint.
         dry_run: True to raise :class:`~voicectl.errors.DryRun` instead of sending a request that changes something.
-        debug: A function that is called with a line about each request and its outcome. The line does not contain
-            tokens or the digits that are sent to a leg.
+        debug: A function that is called with a line about each request and its outcome. The lines contain neither
+            tokens nor DTMF digits.
         interrupts: The object that holds signals back while a request that changes something is in flight.
 
     Attributes:

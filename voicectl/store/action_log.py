@@ -1,7 +1,7 @@
 """The action log: a file with one line for each action on a leg and each fact learned about a leg.
 
-Lines are only appended. The ``trace`` command shows the log, ``watch`` reads from it which legs are muted, and other
-commands read the region of a leg from it. The log never makes a command fail or wait: read and write errors are
+Lines are only appended. The ``trace`` command shows the log, ``watch`` uses the log to find muted legs, and other
+commands use it to find the region of a leg. The log never makes a command fail or wait: read and write errors are
 ignored, and writes are not flushed to disk. Spoken texts and DTMF digits may be secret, so the log contains only
 their lengths.
 """
@@ -103,7 +103,7 @@ class ActionLog:
 
     @property
     def stamp(self) -> tuple[int, int]:
-        """A value that changes when a note is added, for checking whether to read the log again."""
+        """A value that changes when a note is added, which shows whether the log must be read again."""
         with suppress(OSError):
             found = self._path.stat()
             return found.st_mtime_ns, found.st_size
@@ -152,7 +152,7 @@ class ActionLog:
                 yield from _notes(content, wanted)
 
     def _begin_anew(self, handle: int) -> None:
-        """Rotate the log, unless another process has just done so. Processes may still write to the old file."""
+        """Rotate the log, unless another process has just rotated it. Others may still write to the old file."""
         fcntl.flock(handle, fcntl.LOCK_EX)
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(handle), self._path.stat()):

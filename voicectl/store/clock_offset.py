@@ -1,4 +1,4 @@
-"""A file with the last known difference between the API's clock and this machine's, for dating later tokens."""
+"""A file with the last known difference between the API's clock and this machine's, for use in tokens."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class RecentStatus(NamedTuple):
 
 
 def recent_calls(directory: Path, since: float) -> list[RecentCall]:
-    """Return the journal's calls that have an id and were requested after *since* (Unix seconds), newest first."""
+    """Return the calls in the journal with an id and a request time after *since* (Unix seconds), newest first."""
     query = (
         'SELECT uuid, "to", coalesce("from", \'\'), asked_at FROM calls WHERE uuid IS NOT NULL AND asked_at >= ?'
         " ORDER BY rowid DESC LIMIT ?"

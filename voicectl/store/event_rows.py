@@ -68,7 +68,7 @@ class Batch:
 
     Attributes:
         keys: The keys of all events, for looking up the ids of the events that are already stored.
-        token_ids: The ids of all tokens, for looking up the events that the tokens have already come with.
+        token_ids: The ids of all tokens, for looking up the events that the tokens were used for before.
         newest: The time of receipt of the latest arrival, in Unix seconds.
         new: The events to insert, which have no ids yet. :meth:`sort` sets this attribute and the following ones.
         again: The events that are already stored, with their ids.
@@ -90,7 +90,7 @@ class Batch:
 
         Args:
             ids: The id of each event that is already stored, by the event's key.
-            tokens: The key of the event that each stored token came with, by the token's id.
+            tokens: The key of the event that each stored token was used for, by the token's id.
         """
         signed = dict(tokens)
         found: dict[bytes, EventRow] = {}
@@ -111,7 +111,7 @@ class Batch:
             self._outcomes.append((outcome, row))
 
     def kept(self) -> list[Kept]:
-        """Return the outcome of each arrival. The caller must have set the ids of the new events before."""
+        """Return the result for each arrival. The caller must first set the ids of the new events."""
         return [Kept(outcome, row.id if row else 0) for outcome, row in self._outcomes]
 
 

@@ -181,8 +181,8 @@ class Query:
         conversation: The id of the conversation that an event is about, or that a leg has left.
         since: The earliest time of receipt, in Unix seconds.
         before: The time before which events must have been received, in Unix seconds.
-        after: An id. Only events with larger ids match.
-        last: The maximum number of events to return. If more events match, the latest are returned.
+        after: The id that the ids of matching events must exceed.
+        last: The maximum number of events to return. If more events match, the latest ones are returned.
     """
 
     ids: tuple[int, ...] | None = None
@@ -247,7 +247,7 @@ class EventStore(Protocol):
     def add(self, arrivals: Sequence[Arrival]) -> list[Kept]:
         """Store all *arrivals* in one durable commit, and return the result for each arrival.
 
-        An arrival is not stored if its token has already come with another event; the outcome is then ``replayed``.
+        An arrival is not stored if its token was already used for another event; the outcome is then ``replayed``.
         A repeated event is not stored again, but if the repeated arrival is signed, the event becomes signed.
         """
 
@@ -268,7 +268,7 @@ class EventStore(Protocol):
 
 
 def read_fields(method: str, query: bytes, body: bytes) -> tuple[dict[str, Any], str | None]:
-    """Return the fields of a webhook, and the reason if they could not be read, or None if they could."""
+    """Return the fields of a webhook and None, or an empty dictionary and the reason why reading failed."""
     if method == "GET":
         return event.from_query(_pairs(query)), None
     try:

@@ -19,7 +19,7 @@ NEW = ".new"
 """The suffix of a file that is being written. Such a file remains on disk if the writing process is killed."""
 
 OWN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
-"""The flags for opening files that only voicectl writes. They create missing files and refuse symbolic links."""
+"""The flags for opening a file that only voicectl writes: create a missing file, and refuse a symbolic link."""
 
 MAX_SECRET_BYTES = 65_536
 MAX_SETTINGS_BYTES = 1 << 20

@@ -1,6 +1,6 @@
 """The journal: the calls that this machine asked the API to create, in one database per application.
 
-The record of a call is named an *intent*. It is written before the POST request, and the outcome is written after the
+Each call is recorded as an *intent*, which is written before the POST request. The outcome is written after the
 request. Both writes are durable (SQLite, WAL, ``synchronous=FULL``). So a call that was placed can be found again
 after a crash or a power cut, and a second attempt with the same idempotency key finds the first attempt. An intent
 moves through these states::
@@ -84,7 +84,7 @@ class IntentState(StrEnum):
 
     @property
     def is_open(self) -> bool:
-        """True if the call may exist, but the id of the call is unknown."""
+        """True if the call may exist, but has no known id."""
         return self in (IntentState.INTENT, IntentState.IN_DOUBT)
 
 
@@ -189,7 +189,7 @@ class Journal:
         return _intent(row)
 
     def settle(self, reference: str, state: IntentState, reason: str = "") -> Intent:
-        """Record an outcome of an intent other than a created call, and return the intent.
+        """Set the state of an intent to anything except ``created``, and return the intent.
 
         Raises:
             JournalError: The journal does not contain an intent with the reference *reference*.
@@ -258,7 +258,7 @@ class Journal:
         return self._one("uuid IS NOT NULL ORDER BY asked_at DESC, rowid DESC LIMIT 1")
 
     def by_leg(self, uuid: str) -> Intent | None:
-        """Return the intent that led to the leg with the id *uuid*, as spelled by the API, or None."""
+        """Return the intent that led to the leg *uuid* (the id as the API spells it), or None if there is none."""
         return self._one("uuid = ?", uuid)
 
     def by_key(self, key: str) -> Intent | None:
@@ -333,7 +333,7 @@ class Journal:
         return None if row is None else _intent(row)
 
     def _record_dials(self, now: float, dialled: Sequence[str], hourly_limit: int | None) -> None:
-        """Check and record dials in the caller's transaction, so that parallel commands cannot exceed the limit."""
+        """Check the limit and record the numbers in the caller's transaction, so that no other process intervenes."""
         self._check_dials(now, dialled, hourly_limit)
         self._db.executemany("INSERT INTO dials VALUES (?, ?)", [(now, number) for number in dialled])
         self._db.execute("DELETE FROM dials WHERE at < ?", (now - 2 * KEY_LIFE_SECONDS,))

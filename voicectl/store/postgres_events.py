@@ -270,7 +270,7 @@ class PostgresEvents:
         The server's own log, the replicas and the backups keep deleted rows for a while.
 
         Raises:
-            StoreError: The database failed, or this user is not allowed to rewrite the table, as only the owner is.
+            StoreError: The database failed, or this user lacks permission to rewrite the table (the owner has it).
         """
         events = "DELETE FROM voicectl_events.events WHERE application = %s AND received < %s"
         with self._within(math.inf) as link:

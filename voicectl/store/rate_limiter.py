@@ -63,7 +63,7 @@ class RateLimiter:
         self._is_urgent = False
 
     def hurry(self) -> None:
-        """Treat all further requests as urgent, for a command that also sends reads in order to hang up."""
+        """Treat all further requests as urgent, including the reads that a command needs in order to hang up."""
         self._is_urgent = True
 
     def take(self, *, creates: int, others: int, urgent: bool, budget: float) -> float:
@@ -123,7 +123,7 @@ class RateLimiter:
 def _parse(content: bytes, now: float, boot: int) -> tuple[float, float]:
     """Return the two times in *content*.
 
-    Both times are *now* if the content is damaged, or if the computer was restarted or its clock was set since.
+    Both times are *now* if the content is damaged or was written before the last boot or change of the clock.
     """
     try:
         create, other, theirs = (float(part) for part in content.split())

@@ -29,7 +29,7 @@ LOCK_SECONDS = 0.5
 PURGE_LOCK_SECONDS = 10.0
 POLL_SECONDS = 0.2
 PART = 64
-"""The maximum number of rows in one SQL statement; a power of two."""
+"""The maximum number of rows in one SQL statement. It must be a power of two."""
 
 LOG_PAGES = 4000
 """The size of the write-ahead log at which a checkpoint starts, in pages of 4 KiB.
@@ -221,7 +221,7 @@ class SqliteEvents:
         except FileNotFoundError:
             is_same = False
         if not is_same:
-            self._db.close()  # before opening the new file, whose log would be removed by closing
+            self._db.close()  # first, since closing later would remove the new file's log
             self._db = self._open()
             self._seen = ()
         return self._db
