@@ -1,1 +1,1 @@
-"""Data types and rules for calls: records, events, endpoints and NCCOs. The code uses no clock, files or HTTP."""
+"""Data types and rules for call records, events, endpoints and NCCOs. This package uses no clock, files or HTTP."""

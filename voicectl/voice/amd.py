@@ -1,4 +1,4 @@
-"""The settings of advanced machine detection.
+"""Parsing of the settings for advanced machine detection.
 
 Source: Voice API reference, "machine detection".
 """
@@ -16,10 +16,10 @@ MAX_BEEP_SECONDS = 120
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Convert a text such as ``mode=detect_beep,behavior=continue,beep_timeout=45`` to the API's object.
+    """Convert settings such as ``mode=detect_beep,behavior=continue,beep_timeout=45`` to fields for the API.
 
     Raises:
-        InputError: A setting is unknown, or its value is out of range.
+        InputError: A setting is unknown, or has an invalid value.
     """
     hint = "Write it as mode=detect_beep,behavior=continue,beep_timeout=45; each setting is optional."
     settings: dict[str, Any] = {}

@@ -1,7 +1,7 @@
 """A leg's record, its statuses, and the transitions between them.
 
-The record of a leg shows one status at a time. A history of statuses is legal if it begins with ``started``
-and :data:`NEXT` allows every later status after the status before it::
+A leg's record shows one status at a time. A sequence of statuses is legal if it begins with ``started``, and if
+:data:`NEXT` allows each status to follow the previous one::
 
     started ──> ringing ──> answered ──> machine ──> completed
        │           │            └──────────────────> completed
@@ -9,16 +9,16 @@ and :data:`NEXT` allows every later status after the status before it::
        └──> answered                     (if the other end picks up without ringing)
 
 Final statuses have no successor. ``machine`` replaces ``answered`` when machine detection recognises a machine.
-Its other result, ``human``, appears only in events, and the record continues to show ``answered``.
+The other result of machine detection, ``human``, appears only in events; the record still shows ``answered``.
 
-Readers rarely see a whole history: polling misses short statuses, and events arrive late or not at all. So
-:meth:`Call.has_reached` does not replay a history. It determines from the known statuses whether the leg must have
-reached a status: ``answered`` implies ``ringing``, ``machine`` and ``human`` imply ``answered``, and every
-status implies ``started``. ``completed`` is ambiguous, since the platform also reports it after ``busy`` or
-``timeout``. ``completed`` implies ``ringing``, but proves an answer only together with a duration above 0 or with an
-event that shows the answer.
+A client rarely sees the whole sequence: polling misses brief statuses, and events may arrive late or not at all. So
+:meth:`Call.has_reached` does not rely on the sequence. It infers from the known statuses whether the leg must have
+reached a status: ``answered`` implies ``ringing``, ``machine`` and ``human`` imply ``answered``, and every status
+implies ``started``. ``completed`` is ambiguous, since the platform also reports this status after ``busy`` or
+``timeout``. ``completed`` implies ``ringing``, but proves an answer only in combination with a duration above 0, or
+with an event that shows the answer.
 
-The sandbox produces only legal histories; ``voicectl.voice.event`` defines what events prove.
+The sandbox produces only legal sequences. :mod:`voicectl.voice.event` defines what events prove about a leg.
 
 Source: Voice API reference, "call record" and "status values".
 """
@@ -32,7 +32,7 @@ from typing import Any, Literal, TypeAlias
 
 
 class CallStatus(StrEnum):
-    """The statuses that a call record can show and ``GET /v1/calls`` can filter by."""
+    """The statuses that a call record can have. ``GET /v1/calls`` can filter calls by these statuses."""
 
     STARTED = "started"
     RINGING = "ringing"
@@ -48,18 +48,18 @@ class CallStatus(StrEnum):
 
 
 LIVE = (CallStatus.STARTED, CallStatus.RINGING, CallStatus.ANSWERED, CallStatus.MACHINE)
-"""The statuses of a leg that is not over, in the order in which a leg passes through them."""
+"""The statuses of a leg that has not ended, in the order in which the leg passes through them."""
 
 FINAL = frozenset(CallStatus) - frozenset(LIVE)
 
 HUMAN = "human"
-"""A result of machine detection that events report and records never show."""
+"""The result of machine detection if a person answered. Events report this result, but call records do not."""
 
 Until: TypeAlias = CallStatus | Literal["ended", "human"]
 """A status to wait for. ``ended`` means any final status."""
 
 CONVERSATION_PREFIX = "CON-"
-"""The prefix of a conversation's id. A UUID follows the prefix."""
+"""The prefix of a conversation id. The rest of the id is a UUID."""
 
 _LEG_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32}")
 
@@ -76,11 +76,11 @@ NEXT: dict[CallStatus, frozenset[CallStatus]] = {
     CallStatus.MACHINE: frozenset({CallStatus.COMPLETED}),
     **{status: frozenset() for status in FINAL},
 }
-"""The statuses that may come next in a leg's record, for each status."""
+"""For each status, the statuses that can come next in a leg's record."""
 
 
 class Region(StrEnum):
-    """A region of the platform, named as in the settings of an application. A call exists in one region only.
+    """A region of the platform, named as in an application's settings. Each call exists in only one region.
 
     Source: Application API v2 reference, ``capabilities.voice.region``.
     """
@@ -94,7 +94,7 @@ class Region(StrEnum):
 
 
 class LegAction(StrEnum):
-    """The actions of ``PUT /v1/calls/{uuid}`` that are safe to repeat."""
+    """Actions for ``PUT /v1/calls/{uuid}`` that are safe to repeat."""
 
     MUTE = "mute"
     UNMUTE = "unmute"
@@ -104,15 +104,15 @@ class LegAction(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One leg as the API last described it.
+    """A leg, as the API last described it.
 
     Attributes:
         uuid: The leg's id, a hyphenated UUID or 32 hex digits.
-        status: One of :class:`CallStatus`, or a status unknown to this version.
-        to: The endpoint object as received, or ``{}`` if the record has none.
-        from_: The endpoint object of the caller. It has no number if the caller withheld the number.
-        raw: The record as received, with every field.
-        reported: The statuses that events reported, including :data:`HUMAN`.
+        status: One of :class:`CallStatus`, or a status that this version of voicectl does not know.
+        to: The called endpoint, as an endpoint object, or ``{}`` if the record has none.
+        from_: The caller's endpoint object. The object has no number if the caller withheld the number.
+        raw: The complete record, as received.
+        reported: The statuses that events have reported. :data:`HUMAN` may be one of them.
     """
 
     uuid: str
@@ -127,10 +127,10 @@ class Call:
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> Call:
-        """Create a call from a record, in which only ``uuid`` is required.
+        """Create a call from an API record. Only the field ``uuid`` is required.
 
         Raises:
-            ValueError: *raw* has no text in ``uuid``.
+            ValueError: The field ``uuid`` is missing, empty or not a string.
         """
         uuid = raw.get("uuid")
         if not isinstance(uuid, str) or not uuid:
@@ -149,7 +149,7 @@ class Call:
 
     @property
     def is_final(self) -> bool:
-        """True if the leg is over."""
+        """True if the leg has ended."""
         return self.status in FINAL
 
     @property
@@ -160,10 +160,10 @@ class Call:
         return self.status == CallStatus.COMPLETED and _is_positive(self.duration)
 
     def has_reached(self, until: Until) -> bool:
-        """Return True if the leg has reached *until*, even if its status has changed since.
+        """Return True if the leg has reached the status *until*, even if the status has changed since then.
 
-        ``completed`` may follow ``busy`` or ``timeout``. So it proves that the leg rang, but proves an answer only
-        together with a ``duration`` above 0.
+        ``completed`` can also follow ``busy`` or ``timeout``. So it proves that the leg rang, but proves an answer
+        only in combination with a ``duration`` above 0.
         """
         if until == "ended":
             return self.is_final
@@ -174,7 +174,7 @@ class Call:
         return until == CallStatus.ANSWERED and self.was_answered
 
     def rules_out(self, until: Until) -> bool:
-        """Return True if the leg cannot reach *until*, since machine detection reported the other result."""
+        """Return True if the leg cannot reach *until* because machine detection reported the opposite result."""
         return _OTHER_VERDICT.get(until) in self._been
 
     @property
@@ -183,17 +183,17 @@ class Call:
 
 
 def is_leg_id(text: str) -> bool:
-    """Return True if *text* has the form of a leg's full id: a hyphenated UUID, or 32 hex digits."""
+    """Return True if *text* has the format of a full leg id: a hyphenated UUID or 32 hex digits."""
     return _LEG_ID.fullmatch(text) is not None
 
 
 def is_conversation_id(text: str) -> bool:
-    """Return True if *text* has the form of a conversation's id: ``CON-`` and a UUID."""
+    """Return True if *text* has the format of a conversation id: ``CON-`` followed by a UUID."""
     return text.startswith(CONVERSATION_PREFIX) and is_leg_id(text.removeprefix(CONVERSATION_PREFIX))
 
 
 def hyphenated(uuid: str) -> str:
-    """Return a leg's full id as the platform writes it: hyphenated, in lower case."""
+    """Return a full leg id in the platform's format: hyphenated and in lower case."""
     plain = uuid.replace("-", "").lower()
     return "-".join((plain[:8], plain[8:12], plain[12:16], plain[16:20], plain[20:]))
 
@@ -203,7 +203,7 @@ def _text(value: object) -> str:
 
 
 def _party(value: object) -> dict[str, Any]:
-    """Return an endpoint object. Old records contain it in an array, and some records contain only its number."""
+    """Return *value* as an endpoint object. Old records put the object in an array; some contain only a number."""
     if isinstance(value, list):
         value = value[0] if value else None
     if isinstance(value, dict):

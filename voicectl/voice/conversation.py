@@ -1,4 +1,4 @@
-"""Conversations, in which several legs take part, and their members.
+"""Conversations and their members. A conversation connects several legs.
 
 Source: Conversation API reference, "model", "conversations" and "members".
 """
@@ -17,7 +17,7 @@ _GENERATED = re.compile(r"NAM-[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}
 
 
 class ConversationState(StrEnum):
-    """The states of a conversation; an inactive conversation can only be read and deleted."""
+    """The states of a conversation. An inactive conversation can only be read or deleted."""
 
     ACTIVE = "ACTIVE"
     INACTIVE = "INACTIVE"
@@ -34,14 +34,14 @@ class MemberState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
-    """A conversation as the API last described it.
+    """A conversation, as the API last described it.
 
     Attributes:
-        id: The id, ``CON-`` and a UUID. The records of legs contain it as ``conversation_uuid``.
-        name: The name, which is unique in its region. For the conversation of a call, the platform generates a name.
-        state: One of :class:`ConversationState`, or a state unknown to this version.
-        created: The time of creation in RFC 3339, or None if the record has none.
-        raw: The record as received, with every field.
+        id: The id: ``CON-`` followed by a UUID. Call records contain this id as ``conversation_uuid``.
+        name: The name, which is unique within the region. The platform generates a name for a call's conversation.
+        state: One of :class:`ConversationState`, or a state that this version of voicectl does not know.
+        created: The time of creation in RFC 3339 format, or None if the record does not contain the time.
+        raw: The complete record, as received.
     """
 
     id: str
@@ -52,10 +52,10 @@ class Conversation:
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> Conversation:
-        """Create a conversation from a record, in which only ``id`` is required.
+        """Create a conversation from an API record. Only the field ``id`` is required.
 
         Raises:
-            ValueError: *raw* has no text in ``id``.
+            ValueError: The field ``id`` is missing, empty or not a string.
         """
         created = fields(raw.get("timestamp")).get("created")
         return cls(
@@ -68,21 +68,21 @@ class Conversation:
 
     @property
     def is_room(self) -> bool:
-        """True if a user chose the name, so that legs can join by this name; False if the platform generated it."""
+        """True if a user chose the name, which legs can use to join; False if the platform generated the name."""
         return bool(self.name) and not _GENERATED.fullmatch(self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """A member as the API last described it.
+    """A member of a conversation, as the API last described the member.
 
     Attributes:
-        id: The id, ``MEM-`` and a UUID.
-        state: One of :class:`MemberState`, or a state unknown to this version.
-        leg_uuid: The id of the member's leg, hyphenated and in lower case; None if the record names no leg.
-        muted: True if the others cannot hear the member; None if unknown.
-        earmuffed: True if the member cannot hear the others; None if unknown.
-        raw: The record as received, with every field.
+        id: The id: ``MEM-`` followed by a UUID.
+        state: One of :class:`MemberState`, or a state that this version of voicectl does not know.
+        leg_uuid: The id of the member's leg, hyphenated and in lower case, or None if the record names no leg.
+        muted: True if the other members cannot hear this member, or None if unknown.
+        earmuffed: True if this member cannot hear the other members, or None if unknown.
+        raw: The complete record, as received.
     """
 
     id: str
@@ -94,10 +94,10 @@ class Member:
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> Member:
-        """Create a member from a record, complete or from a list, in which only ``id`` is required.
+        """Create a member from a complete record or a list entry. Only the field ``id`` is required.
 
         Raises:
-            ValueError: *raw* has no text in ``id``.
+            ValueError: The field ``id`` is missing, empty or not a string.
         """
         channel = fields(raw.get("channel"))
         legs = channel.get("leg_ids")
@@ -116,7 +116,7 @@ class Member:
 
     @property
     def is_present(self) -> bool:
-        """True if the member has not left."""
+        """True if the member has not left the conversation."""
         return self.state != MemberState.LEFT
 
 

@@ -1,4 +1,4 @@
-"""DTMF digits: the tones of a telephone keypad.
+"""Validation of DTMF digits, which are sent as the tones of telephone keys.
 
 Source: Voice API reference, "dtmf".
 """
@@ -13,12 +13,12 @@ _DIGITS = re.compile(r"[0-9*#p]+")
 
 
 def check(digits: str) -> str:
-    """Return *digits* if they can be sent: ``0-9``, ``*``, ``#``, and ``p`` for a pause of 500 ms.
+    """Return *digits* unchanged if they are valid: ``0-9``, ``*``, ``#``, and ``p`` for a pause of 500 ms.
 
-    The error message gives the position of the wrong character, but never the digits, which may be a PIN.
+    The error message gives the position of the invalid character, but never the digits, since they may be a PIN.
 
     Raises:
-        InputError: *digits* is empty or contains another character.
+        InputError: *digits* is empty or contains any other character.
     """
     if _DIGITS.fullmatch(digits):
         return digits

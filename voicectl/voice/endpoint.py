@@ -1,4 +1,4 @@
-"""Endpoints, which legs connect to: parsing of user input, and labels for records.
+"""Parsing, labelling and comparing endpoints. A leg connects to an endpoint, such as a phone number.
 
 Source: Voice API reference, "endpoint objects".
 """
@@ -17,7 +17,7 @@ WEBSOCKET_CONTENT_TYPE = "audio/l16;rate=16000"
 
 
 class EndpointOption(NamedTuple):
-    """An option of endpoints: its field in the API, and the types of endpoint that support the option."""
+    """An endpoint option: the name of the API field, and the endpoint types that support the option."""
 
     field: str
     types: tuple[str, ...]
@@ -39,10 +39,10 @@ _EXTENSION = re.compile(r"[0-9]{1,20}")
 
 
 def number(text: str) -> str:
-    """Return a phone number as E.164 digits without ``+``: 7 to 15 ASCII digits, no leading 0.
+    """Return a phone number in E.164 format without the ``+``: 7 to 15 ASCII digits, with no leading 0.
 
     Raises:
-        InputError: *text* is not such a number. It may contain separators, letters, ``00`` or non-ASCII digits.
+        InputError: *text* is not such a number: it may contain separators, letters, ``00`` or non-ASCII digits.
     """
     found = _NUMBER.fullmatch(text)
     if not found:
@@ -54,13 +54,13 @@ def number(text: str) -> str:
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Convert user input to the API's endpoint object.
+    """Convert user input to an endpoint object for the API.
 
     Args:
         text: ``447700900001``, ``sip:user@host``, ``ws://...``, ``wss://...``, ``app:NAME`` or ``vbc:EXTENSION``.
 
     Raises:
-        InputError: *text* has another form.
+        InputError: *text* has none of these formats.
     """
     scheme, colon, rest = text.partition(":")
     match scheme.lower() if colon else "":
@@ -81,21 +81,21 @@ def parse(text: str) -> dict[str, Any]:
 
 
 def caller(text: str) -> str:
-    """Return a caller id, which is a SIP URI or a phone number, in the format of the API.
+    """Return a caller id, which is a SIP URI or a phone number, in the API's format.
 
     Raises:
-        InputError: *text* is neither.
+        InputError: *text* is neither a SIP URI nor a phone number.
     """
     return text if _SIP.fullmatch(text) else number(text)
 
 
 def with_options(endpoint: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *endpoint* with *options* added, which are named as in :data:`OPTIONS` and must suit its type."""
+    """Return *endpoint* with *options* added, keyed as in :data:`OPTIONS`. The endpoint type must support them."""
     return endpoint | {OPTIONS[name].field: value for name, value in options.items()}
 
 
 def websocket_authorization(header: str | None) -> dict[str, str]:
-    """Return the authorization of a WebSocket: *header*, or a token of the platform if *header* is None."""
+    """Return the ``authorization`` of a WebSocket endpoint: *header*, or a platform token if *header* is None."""
     return {"type": "vonage"} if header is None else {"type": "custom", "value": header}
 
 
@@ -107,12 +107,12 @@ def dialled(endpoint: dict[str, Any]) -> str | None:
 
 
 def shown(endpoint: dict[str, Any]) -> dict[str, Any]:
-    """Return an endpoint object as records show it, without DTMF digits and authorization."""
+    """Return *endpoint* as records show it: with its type and address, but no DTMF digits or authorization."""
     return {name: endpoint[name] for name in ("type", *_ADDRESSES) if name in endpoint}
 
 
 def label(endpoint: dict[str, Any]) -> str | None:
-    """Return an endpoint object's number, URI, user or extension as a label for tables, or None if it has none."""
+    """Return a table label for *endpoint*: its number, URI, user or extension, or None if all of these are absent."""
     for field in _ADDRESSES:
         value = endpoint.get(field)
         if value not in (None, ""):
@@ -121,5 +121,5 @@ def label(endpoint: dict[str, Any]) -> str | None:
 
 
 def is_same(shown: object, asked: str) -> bool:
-    """Return True if a record's address equals the requested one, ignoring the ``+`` of a number."""
+    """Return True if the address in a record equals the requested address, ignoring a leading ``+``."""
     return isinstance(shown, str) and shown.removeprefix("+") == asked.removeprefix("+")

@@ -1,22 +1,22 @@
-"""Events of calls, as webhooks deliver them: their kinds and legs, and the state of a leg according to its events.
+"""Call events that webhooks deliver: classifying the events, and deriving the state of a leg from its events.
 
-Webhooks may arrive out of order, twice, or not at all. So the state of a leg is not computed by applying one event
-after the other. :func:`fold` is a function of the *set* of events: it returns the same result for every order of the
-events, and even if events are repeated. It follows these rules:
+Webhooks may arrive out of order, twice, or not at all. So :func:`fold` does not apply one event after another. Its
+result depends only on the *set* of events, not on their order or on repetitions. The function follows these rules:
 
-- Statuses have ranks: started < ringing < answered < human and machine < disconnected < final. The leg's status is
-  the reported status of highest rank, so a late ``ringing`` does not replace ``answered``.
-- A leg ends once, but may report two final statuses: a reason (``busy``, ``timeout``, ``failed`` ...) and
-  ``completed``. The leg's status is then the reason, which says why the leg ended. But if one event proves that the
-  leg was answered and another reports ``completed``, a reason for not being answered does not apply, and the leg's
+- Statuses have ranks: started < ringing < answered < human and machine < disconnected < final statuses. The leg's
+  status is the reported status with the highest rank, so a late ``ringing`` does not replace ``answered``.
+- A leg ends only once, but two final statuses may be reported: ``completed``, and a status that gives the reason why
+  the leg ended (``busy``, ``timeout``, ``failed`` ...). The leg's status is then the reason. However, if one event
+  proves that the leg was answered and another event reports ``completed``, the reason is ignored, and the leg's
   status is ``completed``.
-- An answer is proved by ``answered``, ``human``, ``machine`` or ``disconnected``, or by ``completed`` with a duration
-  above 0. A ``completed`` without a duration proves nothing.
-- Fields that change (machine detection, its sub-state, the conversation, and all other fields) take the value of the
-  latest event. Events are ordered by their own timestamps, then by rank, then by content, so that events with the
-  same timestamp also have a fixed order. The time of receipt is not used.
+- ``answered``, ``human``, ``machine`` and ``disconnected`` prove that the leg was answered. ``completed`` proves an
+  answer only if the event has a duration above 0.
+- All other fields, such as the result of machine detection and the conversation, take their values from the latest
+  event that contains them. Events are ordered by their own timestamps, not by the time of receipt. Events with the
+  same timestamp are ordered by rank, then by content, so that their order is always the same.
 
-``voicectl.voice.call`` defines which histories are legal. This module does not require complete histories.
+:mod:`voicectl.voice.call` defines which sequences of statuses are legal. This module does not require complete
+sequences.
 
 Source: Vonage webhook reference, "call status events", "action events" and "router order".
 """
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class Kind(StrEnum):
-    """The kind of an event."""
+    """The kinds of call event."""
 
     RECORD = "record"
     TRANSCRIBED = "transcribed"
@@ -61,13 +61,16 @@ _ROUTER = (
     ("status", Kind.STATUS),
     ("reason", Kind.ERROR),
 )
-"""The kind of an event for each field. The first field present decides: ``transcribed`` events also have a status."""
+"""The kind of event that each field indicates. The first of these fields that an event contains decides.
+
+The order matters: for example, ``transcribed`` events also contain ``status``.
+"""
 
 _NESTED = frozenset({"dtmf", "speech", "payload", "headers", "custom_data", "original_request"})
-"""The fields that a query contains as JSON text."""
+"""The fields whose values are JSON text in the query of a webhook sent by GET."""
 
 MAX_DEPTH = 100
-"""The maximum depth of an event's fields, in levels. The platform's own fields are nested five levels deep."""
+"""The maximum nesting depth of an event's fields, in levels. The platform's own fields have five levels."""
 
 DISCONNECTED = "disconnected"
 
@@ -82,29 +85,29 @@ _RANKS: dict[str, int] = {
 
 
 def kind_of(fields: Fields) -> Kind:
-    """Return the kind of an event with *fields*."""
+    """Return the kind of the event that has *fields*."""
     return next((kind for name, kind in _ROUTER if name in fields), Kind.UNKNOWN)
 
 
 def leg_of(fields: Fields) -> str | None:
-    """Return the leg of an event, or None.
+    """Return the id of an event's leg, or None if the event has no valid leg id.
 
-    The leg is in the field ``uuid``, or in ``call_uuid`` for ``human`` and ``machine``.
+    The id is in the field ``uuid`` or, for the statuses ``human`` and ``machine``, in ``call_uuid``.
     """
     found = (fields.get(name) for name in ("uuid", "call_uuid"))
     return next((each for each in found if isinstance(each, str) and is_leg_id(each)), None)
 
 
 def conversation_of(fields: Fields) -> str | None:
-    """Return the conversation of an event, or None. For a transfer, this is the one that the leg moved to."""
+    """Return the id of an event's conversation, or None. For a transfer, this is the leg's new conversation."""
     found = (fields.get(name) for name in ("conversation_uuid_to", "conversation_uuid"))
     return next((each for each in found if isinstance(each, str) and each), None)
 
 
 def rtc_of(fields: Fields) -> tuple[str | None, str | None, str | None]:
-    """Return the type, leg and conversation of an RTC event.
+    """Return the type, leg id and conversation id of an RTC event, that is, an event from the Conversation API.
 
-    A value that the event does not contain is None. The leg is taken from the ``channel`` in the event.
+    Each value is None if the event does not contain it. The leg id comes from the ``channel`` in the event.
     """
     kind = fields.get("type", fields.get("event_type"))
     conversation = fields.get("conversation_id")
@@ -117,7 +120,7 @@ def rtc_of(fields: Fields) -> tuple[str | None, str | None, str | None]:
 
 
 def is_about_event(fields: Fields) -> bool:
-    """Return True if a request to the fallback URL replaces an undelivered event, rather than an answer request."""
+    """Return True if a request to the fallback URL was made for an undelivered event, not for an answer request."""
     return strict_json.fields(fields.get("original_request")).get("type") == "event"
 
 
@@ -127,9 +130,9 @@ def time_of(fields: Fields) -> float | None:
 
 
 def moment(value: object) -> float | None:
-    """Convert a time from the API to Unix seconds, or to None if *value* is not a time.
+    """Convert a timestamp from the API to Unix seconds, or return None if *value* is not a timestamp.
 
-    A time without an offset is in UTC.
+    A timestamp without an offset is interpreted as UTC.
     """
     if not isinstance(value, str):
         return None
@@ -141,9 +144,9 @@ def moment(value: object) -> float | None:
 
 
 def from_query(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """Return the fields of a webhook sent by GET. Some parameters contain JSON objects, which are decoded.
+    """Return the fields of a webhook sent by GET, with nested JSON objects decoded.
 
-    A value that is not an object, or that :mod:`voicectl.strict_json` refuses, remains a text.
+    A nested value that is not an object, or that :mod:`voicectl.strict_json` refuses, remains a string.
     """
     return {name: _nested(value) if name in _NESTED else value for name, value in pairs}
 
@@ -159,16 +162,16 @@ def _nested(text: str) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegState:
-    """The state of a leg according to the events that arrived.
+    """The state of a leg according to the events received.
 
     Attributes:
-        status: The status of highest rank; of two final statuses, the reason why the leg ended.
-        reason: The reason why the leg ended, a final status other than ``completed``; or None.
+        status: The same as ``reason`` if that is not None, otherwise the reported status with the highest rank.
+        reason: The final status other than ``completed`` that says why the leg ended, or None.
         was_answered: True if an event proves that a person or a machine answered.
-        detection: The last reported result of machine detection, ``human`` or ``machine``; or None.
-        sub_state: The last reported sub-state of a machine, ``beep_start`` or ``beep_timeout``; or None.
-        reported: Every reported status.
-        fields: The latest value of every field in the status events.
+        detection: The latest result of machine detection (``human`` or ``machine``), or None.
+        sub_state: The latest sub-state of a detected machine (``beep_start`` or ``beep_timeout``), or None.
+        reported: All statuses that the events report.
+        fields: The latest value of each field in the status events.
     """
 
     uuid: str
@@ -183,12 +186,12 @@ class LegState:
 
     @property
     def is_final(self) -> bool:
-        """True if the leg is over."""
+        """True if the leg has ended."""
         return self.status in FINAL
 
 
 def fold(uuid: str, events: Iterable[Fields]) -> LegState | None:
-    """Return the state of leg *uuid* according to *events*, or None if no event reports a status of the leg.
+    """Return the state of leg *uuid* according to *events*, or None if no event reports a status for the leg.
 
     The result does not depend on the order of the events or on repeated events.
     """
@@ -199,7 +202,7 @@ def fold(uuid: str, events: Iterable[Fields]) -> LegState | None:
     was_answered = any(map(_proves_answer, statuses))
     reasons = [each["status"] for each in statuses if each["status"] in FINAL - {CallStatus.COMPLETED}]
     if was_answered and any(each["status"] == CallStatus.COMPLETED for each in statuses):
-        reasons = []  # a reason for no answer does not apply to an answered leg
+        reasons = []  # reasons for a missing answer do not apply to an answered leg
     farthest = max((each["status"] for each in reversed(statuses)), key=rank)
     detections = [each["status"] for each in statuses if each["status"] in (HUMAN, CallStatus.MACHINE)]
     sub_states = [each["sub_state"] for each in statuses if isinstance(each.get("sub_state"), str)]
@@ -218,12 +221,12 @@ def fold(uuid: str, events: Iterable[Fields]) -> LegState | None:
 
 
 def rank(status: str) -> int:
-    """Return the rank of *status*, or 0 if the status is unknown."""
+    """Return the rank of *status*. Later statuses have higher ranks; unknown statuses have the rank 0."""
     return _RANKS.get(status, 0)
 
 
 def _order(fields: Fields) -> tuple[float, int, str]:
-    """Return a sort key for a fixed order: the time, then the rank of the status, then the content."""
+    """Return a key that sorts events by time, then by the rank of the status, then by content."""
     status = fields.get("status")
     how_far = rank(status) if isinstance(status, str) else 0
     return time_of(fields) or 0.0, how_far, json.dumps(fields, sort_keys=True, default=str)

@@ -1,7 +1,7 @@
-"""A JSON reader that records the position of each value, so that messages can refer to the position.
+"""A JSON parser that records the position of each value for use in messages.
 
-:mod:`json` reads the scalars. Arrays and objects are read here, since :mod:`json` records no positions and accepts
-repeated keys.
+:mod:`json` parses only the scalars. This module parses arrays and objects itself, since :mod:`json` records no
+positions and accepts repeated keys.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from voicectl import strict_json
 MAX_DEPTH = 100
 
 Path = tuple[str | int, ...]
-"""The keys and indexes that lead from the whole document to a value."""
+"""The object keys and array indexes that lead from the root of a document to a value."""
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _LINE = re.compile(r"\n")
 
 
 class BadJson(ValueError):
-    """The error for a text that is not JSON, with the reason and the offset."""
+    """A text is not valid JSON. The exception contains the reason and the offset in the text."""
 
     def __init__(self, message: str, offset: int) -> None:
         super().__init__(message)
@@ -34,12 +34,12 @@ class BadJson(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The content of a JSON text.
+    """A parsed JSON text.
 
     Attributes:
-        value: The value of the text. If a key is repeated, this contains the key's last value.
-        offsets: The offset of each value in the text, by the value's path.
-        repeated: The path of each repeated key, and the offset of the later occurrence.
+        value: The parsed value. If an object repeats a key, it contains only the last value of the key.
+        offsets: The offset of each value in the text, in characters, by the path of the value.
+        repeated: The path and the offset of each key that repeats an earlier key in the same object.
     """
 
     value: Any
@@ -48,10 +48,10 @@ class Document:
 
 
 def read(text: str) -> Document:
-    """Read a text that consists of a single JSON value.
+    """Parse a text that consists of a single JSON value.
 
     Raises:
-        BadJson: *text* is not JSON, contains a number that is not valid or not finite, or is nested too deeply.
+        BadJson: *text* is not valid JSON, contains an invalid or non-finite number, or is nested too deeply.
     """
     reader = _Reader(text)
     value, end = reader.value(reader.skip(0), ())
@@ -62,7 +62,7 @@ def read(text: str) -> Document:
 
 
 class Lines:
-    """A converter from offsets in *text* to lines and columns, both counted from 1."""
+    """A converter from offsets in *text* to line and column numbers, both of which start at 1."""
 
     def __init__(self, text: str) -> None:
         self._starts = [0, *(found.end() for found in _LINE.finditer(text))]
@@ -74,7 +74,7 @@ class Lines:
 
 
 def show(path: Path) -> str:
-    """Return *path* as JSONPath, such as ``$[2].dtmf.timeOut``, ``$[0].endpoint[0]['content-type']``."""
+    """Return *path* in JSONPath notation, such as ``$[2].dtmf.timeOut`` or ``$[0].endpoint[0]['content-type']``."""
     return "$" + "".join(map(_step, path))
 
 
@@ -94,12 +94,12 @@ class _Reader:
     repeated: list[tuple[Path, int]] = field(default_factory=list)
 
     def skip(self, at: int) -> int:
-        """Skip whitespace from the offset *at* on, and return the offset of the next character."""
+        """Return the offset of the first character at or after the offset *at* that is not whitespace."""
         found = _SPACE.match(self.text, at)
         return found.end() if found else at
 
     def value(self, at: int, path: Path) -> tuple[Any, int]:
-        """Read the value that begins at the offset *at*; return the value and the offset of its end."""
+        """Parse the value that begins at the offset *at*, and return the value and the offset of its end."""
         self.offsets[path] = at
         first = self.text[at : at + 1]
         if first in ("[", "{") and first:
@@ -155,7 +155,7 @@ class _Reader:
                 return members, at
 
     def _next(self, end: int, closing: str) -> tuple[int, bool]:
-        """Return the offset of the next element and False, or the offset after *closing* and True at the end."""
+        """Return the offset of the next element and False or, at the end, the offset after *closing* and True."""
         at = self.skip(end)
         if self.text.startswith(closing, at):
             return at + 1, True

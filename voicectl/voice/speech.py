@@ -1,4 +1,4 @@
-"""The length of a text to speak, in characters and in seconds.
+"""The length of a spoken text, in characters and in seconds.
 
 Source: NCCO reference, "talk" (1,500 characters, not counting SSML tags).
 """
@@ -15,22 +15,22 @@ _BREAK = re.compile(r"<break\b[^<>]*?\btime\s*=\s*['\"]([0-9.]+)(ms|s)['\"]", re
 
 
 def characters(text: str) -> int:
-    """Return the number of characters of *text*, not counting SSML tags."""
+    """Return the number of characters in *text*, not counting SSML tags."""
     return len(_TAG.sub("", text)) if is_ssml(text) else len(text)
 
 
 def seconds(text: str) -> float:
-    """Return the approximate time to speak *text*, including SSML breaks, in seconds."""
+    """Return the approximate time that speaking *text* takes, including SSML breaks, in seconds."""
     pause = 0.0
     if is_ssml(text):
         for amount, unit in _BREAK.findall(text):
             try:
                 pause += float(amount) / (1000 if unit.lower() == "ms" else 1)
-            except ValueError:  # "1.2.3": the platform ignores it too
+            except ValueError:  # such as "1.2.3", which the platform also ignores
                 continue
     return characters(text) / CHARACTERS_PER_SECOND + pause
 
 
 def is_ssml(text: str) -> bool:
-    """Return True if *text* is a ``<speak>`` document."""
+    """Return True if *text* begins like an SSML document, with ``<speak``."""
     return text.lstrip().lower().startswith("<speak")

@@ -1,7 +1,7 @@
-"""Checks of SSML: well-formedness, and tags and attributes that the platform does not document.
+"""Checks of SSML for syntax errors, and for tags and attribute values that the platform does not document.
 
-The text is parsed by expat, which reports the position of an error. A document type is refused, since it could define
-entities.
+The text is parsed by expat, which reports the position of an error. A document type declaration is
+refused, since it could define entities.
 
 Source: Voice API reference, "TTS lists".
 """
@@ -41,24 +41,24 @@ TAGS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "sub": {},
 }
-"""The documented tags. For each tag, the values of those attributes that accept only certain values."""
+"""For each documented tag, the attributes that accept only certain values, and those values."""
 
 MAX_DOUBTS = 100
-"""The maximum number of doubts to report for one text, since finding each doubt takes time."""
+"""The maximum number of doubts to report about one text. The limit exists because finding each doubt takes time."""
 
 _TAG = re.compile(rf"</?(?:{'|'.join(sorted(TAGS, key=len, reverse=True))})(?:\s[^<>]*)?/?>", re.IGNORECASE)
 _PAUSE = re.compile(r"[0-9]+(\.[0-9]+)?(ms|s)")
 
 
 class Doubt(NamedTuple):
-    """A doubt about a part of a text, which the platform may not speak as intended."""
+    """A warning about a part of a text that the platform may not speak as intended."""
 
     message: str
     hint: str
 
 
 class BadSsml(ValueError):
-    """The error for a text that begins as SSML but is not valid SSML."""
+    """A text begins like SSML but is not valid SSML."""
 
 
 def check(text: str) -> list[Doubt]:

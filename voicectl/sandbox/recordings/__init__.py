@@ -1,1 +1,1 @@
-"""Recordings: audio files and transcriptions of the sounds of a call."""
+"""Recordings of calls: audio files and transcriptions."""

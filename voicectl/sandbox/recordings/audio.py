@@ -1,8 +1,8 @@
-"""The sounds of a call as samples.
+"""Conversion of the sounds in a call to audio samples.
 
 Nothing is downloaded. Keys become telephone tones. Text is spoken by ``espeak-ng`` if that program is installed.
-Every other sound becomes a pattern of tones that depends on the text or URL, and on the speaker, so that tests can
-identify the sound.
+Every other sound becomes a pattern of tones that depends on the URL, or on the text and the speaker. Tests can
+identify the sound by this pattern.
 """
 
 from __future__ import annotations
@@ -19,38 +19,38 @@ from voicectl.sandbox.recordings.sentences import CHARACTER_SECONDS, Sentence, s
 from voicectl.sandbox.recordings.tones import DTMF, WIDTH, clip, from_bytes, resample, tone
 from voicectl.sandbox.telephony.sounds import KEY_SECONDS, PAUSE_SECONDS, PLATFORM, Heard, Prompt, Sound
 
-Piece = tuple[int, bytes]  # the number of the first sample, and all samples
+Piece = tuple[int, bytes]  # the number of the first sample, and the samples
 
 
 TONE_SECONDS = 0.2
-"""How long the tone of a key lasts, in seconds. The rest of :data:`KEY_SECONDS` is a gap that separates keys."""
+"""The duration of the tone of a key, in seconds. The rest of :data:`KEY_SECONDS` is a gap before the next key."""
 
 BEEP_HERTZ = 1000
 
 _PLATFORM_HERTZ = 1700
-_SPEAKER_HERTZ, _SPEAKER_STEP, _SPEAKERS = 1800, 12, 128  # above the tones of keys, below half the rate
-_LETTER_HERTZ, _LETTER_STEP, _LETTERS = 200, 5, 96  # below the tones of keys
+_SPEAKER_HERTZ, _SPEAKER_STEP, _SPEAKERS = 1800, 12, 128  # above the key tones, below half the sample rate
+_LETTER_HERTZ, _LETTER_STEP, _LETTERS = 200, 5, 96  # below the key tones
 _SCALE = (523, 587, 659, 784, 880, 1047, 1175, 1319)
 _ROOTS = (131, 147, 165, 175, 196, 220, 247, 262)
 _NOTE_SECONDS, _CHORD_SECONDS = 0.25, 0.5
 
-_KEY, _SPEECH, _AUDIO, _MUSIC, _BEEP = 0.2, 0.12, 0.2, 0.06, 0.2  # the amplitude of each tone
+_KEY, _SPEECH, _AUDIO, _MUSIC, _BEEP = 0.2, 0.12, 0.2, 0.06, 0.2  # the amplitudes of the tones
 _VOICE_GAIN = 0.6
-_LOUDER = 4.0  # the volume factor of the highest level
+_LOUDER = 4.0  # the volume factor at the highest level
 
 
 def mix(
     heards: Iterable[Heard], start_ms: int, end_ms: int, rate: int, *, espeak: Espeak = INSTALLED
 ) -> bytes:
-    """Mix the sounds between two times: sum the sounds, clip the sum, and fill gaps with silence.
+    """Mix the sounds between two times: add the sounds, clip the sum, and fill gaps with silence.
 
-    The result for a given time does not depend on the window that contains this time. ``espeak-ng`` takes some 20 ms
-    for each new sentence, so call this function from a thread if that is too slow.
+    The samples are the same whether a period is mixed at once or in parts. ``espeak-ng`` takes about 20 ms for each
+    new sentence, so call this function in a thread if that is too slow.
 
     Args:
-        heards: The sounds, in any order. Sounds outside the window are ignored.
-        start_ms: The beginning, in milliseconds of the call clock.
-        end_ms: The end, in milliseconds of the call clock; not before *start_ms*.
+        heards: The sounds, in any order. Sounds outside the period are ignored.
+        start_ms: The beginning of the period, in milliseconds of the call clock.
+        end_ms: The end of the period, in milliseconds of the call clock; not before *start_ms*.
         rate: The sample rate in samples per second, a multiple of 1000, such as 8000, 16000 or 24000.
         espeak: The speech synthesizer.
 
@@ -69,7 +69,7 @@ def mix(
 
 
 def _sounds(heard: Heard, start_ms: int, end_ms: int, rate: int, espeak: Espeak) -> Iterator[Piece]:
-    """Yield the pieces of *heard* in a window, cut to the window and numbered from the start of the window."""
+    """Yield the pieces of *heard* in a period, cut to that period, with samples numbered from its start."""
     first_ms = max(start_ms, heard.at)
     last_ms = end_ms if heard.until is None else min(end_ms, heard.until)
     if first_ms >= last_ms:
@@ -83,7 +83,7 @@ def _sounds(heard: Heard, start_ms: int, end_ms: int, rate: int, espeak: Espeak)
 
 
 def _playing(heard: Heard, first: int, last: int, rate: int, espeak: Espeak) -> Iterator[Piece]:
-    """Yield the pieces of *heard* that overlap the samples from *first* to *last*, repeating a looped prompt."""
+    """Yield the pieces of *heard* that overlap the samples from *first* to *last*. A looped prompt is repeated."""
     prompt = heard.prompt
     if prompt.pcm is not None:
         yield first, resample(prompt.pcm.samples, prompt.pcm.rate, rate, first, last)
@@ -192,9 +192,9 @@ def _digest(content: str) -> bytes:
 
 
 def _overlapping(pieces: Iterable[Piece]) -> Iterator[tuple[int, list[Piece]]]:
-    """Yield groups of overlapping pieces, with the number of the first sample of each group.
+    """Yield groups of overlapping pieces, each with the number of the first sample in the group.
 
-    *pieces* must be sorted by their beginnings. Different groups do not overlap.
+    *pieces* must be sorted by the numbers of their first samples. Different groups do not overlap.
     """
     together: list[Piece] = []
     begin = end = 0
@@ -212,7 +212,7 @@ def _overlapping(pieces: Iterable[Piece]) -> Iterator[tuple[int, list[Piece]]]:
 
 
 def _sum(first: int, pieces: list[Piece]) -> bytes:
-    """Return the sum of *pieces*, from the sample *first* to the end of the piece that ends last."""
+    """Return the sum of *pieces*, from the sample with the number *first* to the end of the piece that ends last."""
     end = max(at + len(sound) // WIDTH for at, sound in pieces)
     sums = [0] * (end - first)
     for at, sound in pieces:

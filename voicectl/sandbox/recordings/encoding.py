@@ -1,7 +1,7 @@
 """Writing sound to files: WAV with the standard library, MP3 and OGG with soundfile (from the extra ``audio``).
 
-Sound is an iterable of ``bytes`` and integers. The ``bytes`` are 16-bit little-endian samples, with the channels
-interleaved. An integer is a number of frames of silence. A *frame* is one sample of each channel.
+Sound is an iterable of ``bytes`` objects and integers. A ``bytes`` object contains 16-bit little-endian samples, with
+the channels interleaved. An integer is a number of silent frames. A *frame* is one sample of each channel.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ Audio = Iterable[bytes | int]
 
 
 RATE = 16_000
-"""Sample rate of every recording, in samples per second."""
+"""The sample rate of every recording, in samples per second."""
 
 MEDIA_TYPES = {Format.WAV: "audio/wav", Format.MP3: "audio/mpeg", Format.OGG: "audio/ogg"}
 
 MAX_WAV_BYTES = 2**32 - 1 - 36
-"""Maximum size of the samples in a WAV file, in bytes; the header cannot describe more."""
+"""The maximum total size of the samples in a WAV file, in bytes. The header cannot express a larger size."""
 
-_BLOCK = RATE  # frames of silence written at once
-_MP3_SAMPLES, _MP3_BYTES = 576, 144  # size of an MP3 frame, which is not a *frame* as defined above
-_MP3_COMPRESSION = 1 - (32 - 8) / (160 - 8)  # 32 kbit/s in libsndfile, whose range is 8 to 160
-_MP3_FED = 64  # MP3 frames of each silence that the encoder receives
-_MP3_SAME = 8  # MP3 frames on either side of the repeated frame that must be equal to it
+_BLOCK = RATE  # the number of silent frames to write at a time
+_MP3_SAMPLES, _MP3_BYTES = 576, 144  # the size of an MP3 frame, which is not a *frame* as defined above
+_MP3_COMPRESSION = 1 - (32 - 8) / (160 - 8)  # 32 kbit/s; the range of libsndfile is 8 to 160 kbit/s
+_MP3_FED = 64  # how many MP3 frames of each long silence are encoded
+_MP3_SAME = 8  # how many MP3 frames on either side of a repeated frame must be equal to that frame
 
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _OGG_SERIAL = b"vctl"
 
 
 def find_library() -> ModuleType | None:
-    """Return the module soundfile, or None if the module or the library that it needs is not installed."""
+    """Return the module ``soundfile``, or None if the module, or the library that it needs, is not installed."""
     try:
         return importlib.import_module("soundfile")
     except (ImportError, OSError):
@@ -59,18 +59,18 @@ def write(
     frames: int,
     library: ModuleType | None,
 ) -> None:
-    """Write a new file.
+    """Write sound to a new file.
 
     Args:
         path: The path of the file.
-        make: Returns the sound. Each call must return the sound from the beginning.
+        make: A function that returns the sound. Each call must return the sound from the beginning.
         wanted: The format. All formats except WAV need *library*.
-        channels: The number of channels; at most 2, except for WAV.
-        frames: The total number of frames in the sound, which must fit into a WAV file.
-        library: The module soundfile, or None if it is not installed.
+        channels: The number of channels. The maximum is 2 for all formats except WAV.
+        frames: The total number of frames. If the format is WAV, their size must not exceed :data:`MAX_WAV_BYTES`.
+        library: The module ``soundfile``, or None if the module is not installed.
 
     Raises:
-        OSError: The file could not be written. A part of the file may exist.
+        OSError: The file could not be written. An incomplete file may remain.
     """
     if wanted is Format.WAV:
         _write_wav(path, make(), channels, frames)
@@ -79,7 +79,7 @@ def write(
         raise ValueError(f"{wanted} recordings need the Python package soundfile")
     try:
         if wanted is Format.MP3:
-            # The encoder writes no file for a sound without samples, so give it one frame.
+            # The encoder writes no file if there are no samples, so encode one silent frame.
             _write_mp3(path, make if frames else lambda: [1], channels, library)
         else:
             _write_ogg(path, make(), channels, library)
@@ -96,7 +96,7 @@ def _write_wav(path: Path, audio: Audio, channels: int, frames: int) -> None:
         file.write(header)
         for part in audio:
             if isinstance(part, int):
-                file.seek(part * width, io.SEEK_CUR)  # a hole: silence takes no space on the disk
+                file.seek(part * width, io.SEEK_CUR)  # leaves a hole: silence takes no disk space
             else:
                 file.write(part)
         file.truncate()
@@ -108,11 +108,11 @@ def _write_ogg(path: Path, audio: Audio, channels: int, library: ModuleType) -> 
 
 
 def _renumber(path: Path) -> None:
-    """Give the pages of an OGG file a fixed serial number.
+    """Set the serial number in all pages of an OGG file to a fixed value.
 
-    The library picks a random number, but runs with the same seed must make the same files. In the header of a page,
-    which has 27 bytes, the serial number is at offset 14, the checksum at 22 and the number of segments at 26. The
-    lengths of the segments follow the header.
+    The library picks a random number, but runs with the same seed must produce the same files. The header of a page
+    has 27 bytes, with the serial number at offset 14, the checksum at offset 22, and the number of segments at offset
+    26. The lengths of the segments follow the header.
 
     Source: RFC 3533, section 6.
     """
@@ -128,9 +128,9 @@ def _renumber(path: Path) -> None:
 
 
 def _ogg_checksum(page: bytearray) -> bytes:
-    """Return the checksum of a page.
+    """Return the checksum of an OGG page.
 
-    It is zlib's CRC, but with the bits reversed and with a start value of 0 instead of all ones.
+    The checksum is zlib's CRC-32, but with reversed bits and with an initial value of 0 instead of all ones.
     """
     crc = zlib.crc32(page.translate(_REVERSED), 0xFFFF_FFFF) ^ 0xFFFF_FFFF
     return crc.to_bytes(4, "big").translate(_REVERSED)
@@ -139,10 +139,10 @@ def _ogg_checksum(page: bytearray) -> bytes:
 def _write_mp3(path: Path, make: Callable[[], Audio], channels: int, library: ModuleType) -> None:
     """Write an MP3 file at 32 kbit/s.
 
-    The encoder takes some 7 s for each hour of sound, even for silence, but after a few frames of silence the
-    encoded frames are equal. So only the beginning of a long silence is encoded, and one of its frames is repeated.
+    The encoder takes about 7 s for each hour of sound, even for silence. But the frames of a long silence, except
+    the first few, are all equal. So only the beginning of the silence is encoded, and one of the frames is repeated.
     """
-    copies: list[tuple[int, int]] = []  # the number of an MP3 frame, and how many copies to insert
+    copies: list[tuple[int, int]] = []  # the number of an MP3 frame, and how many copies of it to insert
     _encode_mp3(path, _without_long_silence(make(), channels, copies), channels, library)
     if not copies:
         return
@@ -178,9 +178,9 @@ def _without_long_silence(audio: Audio, channels: int, copies: list[tuple[int, i
 
 
 def _with_copies(data: bytes, copies: list[tuple[int, int]]) -> list[tuple[bytes, int]] | None:
-    """Return the parts of an MP3 file, each with the number of times to write the part.
+    """Return the parts of an MP3 file, each with the number of times that the part must be written.
 
-    Return None if the encoded silence does not consist of equal frames.
+    Return None if no frame can be repeated, because the encoded silence does not consist of equal frames.
     """
     if len(data) % _MP3_BYTES or b"Xing" in data[:_MP3_BYTES] or b"Info" in data[:_MP3_BYTES]:
         return None
@@ -204,7 +204,7 @@ def _encode(path: Path, blocks: Iterable[bytes], channels: int, library: ModuleT
 
 
 def _blocks(audio: Audio, channels: int) -> Iterator[bytes]:
-    """Yield *audio* with its silence written out as samples."""
+    """Yield *audio* in blocks of samples, with silence as samples of zero."""
     for part in audio:
         if isinstance(part, int):
             for begin in range(0, part, _BLOCK):
@@ -214,9 +214,9 @@ def _blocks(audio: Audio, channels: int) -> Iterator[bytes]:
 
 
 def _wide(block: bytes) -> bytes:
-    """Return *block* with 32 bits per sample, in the machine's byte order.
+    """Convert *block* to 32 bits per sample, in the machine's byte order.
 
-    For MP3 with two channels of 16 bits per sample, libsndfile writes noise (libsndfile pull request 1106).
+    From two channels with 16 bits per sample, libsndfile would make an MP3 file of noise (its pull request 1106).
     """
     wide = array("h", bytes(2 * len(block)))
     wide[1 if sys.byteorder == "little" else 0 :: 2] = from_bytes(block)

@@ -1,4 +1,4 @@
-"""Speech from the program ``espeak-ng``, if it is installed."""
+"""Speech synthesis with the program ``espeak-ng``, if the program is installed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from voicectl.sandbox.recordings.tones import WIDTH, resample, scale
 
 PROGRAM = "espeak-ng"
 LIMIT_SECONDS = 5.0
-"""Time limit for one sentence, in seconds. The program usually takes some 20 ms."""
+"""The time limit for synthesizing one sentence, in seconds. The program usually takes about 20 ms."""
 
 CACHE_BYTES = 16 * 1024 * 1024
 CACHE_SENTENCES = 1000
@@ -26,7 +26,7 @@ DEFAULT_LANGUAGE = "en-US"
 
 _PACE, _FASTEST = 160, 450  # words per minute
 _SPARE_VOICE = "en-us"
-_QUIET = 64  # out of 32,767; samples below this count as silence at the end of a sentence
+_QUIET = 64  # of 32,767; quieter samples at the end of a sentence count as silence
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8}){0,3}", re.IGNORECASE)
 
 logger = logging.getLogger(__name__)
@@ -34,10 +34,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeechVoice:
-    """The voice that says a sentence.
+    """The voice that speaks a sentence.
 
     Attributes:
-        language: The language, as a BCP 47 tag. A language that the program does not know is spoken as English.
+        language: The language, as a BCP 47 tag. If the program does not know the language, an English voice is used.
         pitch: The pitch, from 0 to 99.
         gain: The factor by which the program's output is multiplied.
     """
@@ -48,11 +48,11 @@ class SpeechVoice:
 
 
 class Espeak:
-    """A speech synthesizer with a cache of the latest sentences.
+    """A speech synthesizer that caches the most recent sentences.
 
     Args:
-        program: The path of the program, or None if it is not installed.
-        limit: The time limit for one sentence, in seconds. A program that takes longer is not used again.
+        program: The path of the program, or None if the program is not installed.
+        limit: The time limit for one sentence, in seconds. If the program takes longer, it is not used again.
     """
 
     def __init__(self, program: str | None, *, limit: float = LIMIT_SECONDS) -> None:
@@ -63,18 +63,18 @@ class Espeak:
         self._lock = Lock()
 
     def say(self, text: str, manner: SpeechVoice, *, samples: int, rate: int) -> bytes | None:
-        """Return *text* as speech of a given length.
+        """Convert *text* to speech of a given length.
 
-        Speech that is too long is sped up and then cut. Speech that is too short is padded with silence.
+        Speech that is too long is sped up and, if necessary, cut. Speech that is too short is padded with silence.
 
         Args:
-            text: The text, without tags.
+            text: The text, without SSML tags.
             manner: The voice.
             samples: The length of the result, in samples.
             rate: The sample rate of the result, in samples per second.
 
         Returns:
-            16-bit little-endian samples, or None if the program cannot speak the text.
+            The 16-bit little-endian samples of one channel, or None if the program cannot speak the text.
         """
         if self._program is None:
             return None
@@ -106,7 +106,7 @@ class Espeak:
         for voice in dict.fromkeys((language.lower(), _SPARE_VOICE)):
             if self._program is None:
                 return None
-            # Never pass SSML: the program obeys <audio>, which could name files on this machine.
+            # Never pass SSML: the program obeys <audio> tags, which could name files on this machine.
             command = [self._program, "-v", voice, "-s", str(pace), "-p", str(manner.pitch)]
             try:
                 ran = subprocess.run(  # noqa: S603 (a fixed program; foreign text is on standard input)
@@ -138,7 +138,7 @@ class _Spoken:
 def _read(file: bytes) -> _Spoken | None:
     """Return the speech in the program's output, without the silence at the end, or None if the output is invalid.
 
-    The output is a WAV file with a wrong length in its header.
+    The output is a WAV file, but the length in the file's header is wrong.
     """
     try:
         with wave.open(io.BytesIO(file)) as reader:
@@ -154,9 +154,9 @@ def _read(file: bytes) -> _Spoken | None:
 
 
 def _printable(text: str) -> str:
-    """Return *text* without control characters, which the program reads as commands."""
+    """Replace control characters in *text* with spaces, since the program interprets some of them as commands."""
     return "".join(" " if unicodedata.category(each) == "Cc" else each for each in text)
 
 
 INSTALLED = Espeak(shutil.which(PROGRAM))
-"""The synthesizer that uses the program on this machine's PATH, if the program is installed."""
+"""A synthesizer that runs the ``espeak-ng`` on this machine's PATH, if the program is installed."""

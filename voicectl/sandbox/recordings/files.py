@@ -1,6 +1,6 @@
-"""The files of recordings.
+"""Storage for the files of recordings.
 
-Files are made when a recording ends, kept for the recording's retention time, and found by id.
+Files are created when a recording ends, kept for the recording's retention time, and retrieved by id.
 
 Source: Vonage documentation on recordings (formats, channels); see also docs/sandbox-choices.md.
 """
@@ -32,7 +32,7 @@ from voicectl.sandbox.telephony.actions import Format
 from voicectl.sandbox.telephony.recording import Recording
 
 MOST_BYTES = 2 * 10**9
-"""Maximum size of all files of one sandbox on the disk, in bytes. Silence takes almost no space."""
+"""The maximum total size of a sandbox's files on disk, in bytes. Silence takes almost no space."""
 
 _NAME = "voicectl-recordings-{pid}-"
 _MAX_CHANNELS_COMPRESSED = 2  # a recording with more channels is always WAV
@@ -48,7 +48,7 @@ class File:
         application_id: The id of the application that owns the file.
         region: The region of the recording, such as ``na-east``.
         media_type: ``audio/mpeg``, ``audio/wav``, ``audio/ogg`` or ``application/json``.
-        taken: How much of the budget the file uses, in bytes.
+        taken: How much of the budget for all files this file uses, in bytes.
         expires: The time at which the file is deleted, in milliseconds of the call clock.
     """
 
@@ -62,11 +62,11 @@ class File:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingResult:
-    """The result of making a recording's files.
+    """The result of creating a recording's files.
 
     Attributes:
         size: The size of the audio file in bytes, or 0 if the file could not be written.
-        remark: The reason why the file differs from the order, or None if it does not.
+        remark: The reason why the audio file is missing or not as ordered, or None if the file is as ordered.
     """
 
     size: int
@@ -75,7 +75,7 @@ class RecordingResult:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Budget:
-    """The number of bytes that may still be written, shared by several threads."""
+    """A limit on the number of bytes to write, shared by several threads."""
 
     left: int
     most: int
@@ -93,16 +93,16 @@ class _Budget:
 
 
 class _OverBudget(OSError):
-    """A file exceeds the budget that is left."""
+    """A file exceeds the remaining budget."""
 
 
 class Files:
     """The files of a sandbox's recordings, in a directory that only this user can read.
 
     Args:
-        call_time: Returns the time of the call clock, in milliseconds.
+        call_time: Returns the time on the call clock, in milliseconds.
         espeak: The speech synthesizer.
-        find_library: Returns the module soundfile, or None if it is not installed.
+        find_library: Returns the module ``soundfile``, or None if the module is not installed.
         most_bytes: The maximum size of all files together, in bytes; by default :data:`MOST_BYTES`.
     """
 
@@ -124,9 +124,9 @@ class Files:
         self._threads = ThreadPoolExecutor(min(4, os.cpu_count() or 1), "recordings")
 
     async def make(self, recording: Recording) -> RecordingResult | None:
-        """Make the files of *recording*, which must have ended.
+        """Create the files of *recording*, which must have ended.
 
-        The files are the audio and, if it was ordered, the transcription.
+        The files are an audio file and, if a transcription was ordered, a file with the transcription.
 
         Returns:
             The result, or None if :meth:`clear` or :meth:`close` was called before the files were ready.
@@ -151,20 +151,20 @@ class Files:
         """Return the file *file_id*, or None if it does not exist or has expired."""
         self._delete_expired()
         file = self._files.get(file_id)
-        if file is not None and not file.path.exists():  # another program deleted it
+        if file is not None and not file.path.exists():  # another program has deleted the file
             self._delete([self._files.pop(file_id)])
             return None
         return file
 
     def clear(self) -> None:
-        """Delete all files, including those being made."""
+        """Delete all files, including those that are being created."""
         self._cleared.set()
         self._cleared = Event()
         self._delete(self._files.values())
         self._files = {}
 
     def close(self) -> None:
-        """Delete all files and the directory. Afterwards, no more files can be made."""
+        """Delete all files and the directory. Afterwards, no more files can be created."""
         self._cleared.set()
         self._threads.shutdown(cancel_futures=True)
         self._files = {}
@@ -182,17 +182,17 @@ class Files:
             self._budget.give_back(file.taken)
 
     def _open(self) -> Path:
-        """Return the directory, which is created for the first file, and again if it was removed."""
+        """Return the directory. Create the directory if there is none yet, or if it was removed."""
         if self._folder is None:
             self._threads.submit(_sweep)
         if self._folder is None or not _is_own(self._folder):
-            self._folder = Path(tempfile.mkdtemp(prefix=_NAME.format(pid=os.getpid())))  # of mode 0700
+            self._folder = Path(tempfile.mkdtemp(prefix=_NAME.format(pid=os.getpid())))  # with mode 0700
         return self._folder
 
     def _make(
         self, recording: Recording, folder: Path, cleared: Event
     ) -> tuple[RecordingResult, dict[str, File]]:
-        """Make the files of *recording* in *folder*: all of them, or none if one fails. Runs in a thread."""
+        """Create all files of *recording* in *folder*, or none if an error occurs. This method runs in a thread."""
         if recording.ended is None:
             raise ValueError("the recording has not ended")
         channels, expires = split(recording), recording.ended + recording.retention_days * DAY_MS
@@ -244,7 +244,7 @@ class Files:
     def _plan(
         self, recording: Recording, ended: int, channels: int
     ) -> tuple[Format, ModuleType | None, int, str | None]:
-        """Return the format, the module for it, the end of the sound, and a remark if these differ from the order."""
+        """Return the format, its encoder, the end of the sound in ms, and a remark if the file is not as ordered."""
         wanted, remark = recording.order.format, None
         if wanted is not Format.WAV and channels <= _MAX_CHANNELS_COMPRESSED:
             library = self._find_library()
@@ -262,7 +262,7 @@ def _unwritten(exc: Exception) -> str:
 
 
 def _is_own(folder: Path) -> bool:
-    """Return True if *folder* exists and belongs to this user. Another user may have replaced the folder."""
+    """Return True if *folder* exists and belongs to this user, since another user may have replaced the folder."""
     try:
         found = folder.lstat()
     except OSError:
@@ -271,7 +271,7 @@ def _is_own(folder: Path) -> bool:
 
 
 def _sweep() -> None:
-    """Delete the directories of sandboxes that were killed."""
+    """Delete the directories that were left behind by sandboxes that were killed."""
     for folder in Path(tempfile.gettempdir()).glob(_NAME.format(pid="*") + "*"):
         named = re.match(_NAME.format(pid="([0-9]+)"), folder.name)
         if named is not None and _is_own(folder) and not _is_running(int(named[1])):
@@ -284,5 +284,5 @@ def _is_running(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except (OSError, OverflowError):
-        return True  # the process of another user, or not a pid
+        return True  # another user's process, or a number that is not a pid
     return True

@@ -1,4 +1,4 @@
-"""The sound of a recording: the sounds in each channel, and the samples of all channels.
+"""The audio of a recording: the sounds in each channel, and the samples of all channels.
 
 Source: NCCO reference, "record" (``split``, ``channels``); see also docs/sandbox-choices.md.
 """
@@ -17,26 +17,26 @@ from voicectl.sandbox.telephony.recording import Recording
 from voicectl.sandbox.telephony.sounds import Heard
 
 BLOCK_MS = 2_000
-"""How much sound is in memory at once, in milliseconds."""
+"""The maximum duration of the sound that is mixed and yielded at a time, in milliseconds."""
 
 SILENCE_MS = 600_000
-"""How much silence is yielded at once, in milliseconds. Writing can be stopped after each part."""
+"""How much of a long silence is yielded at a time, in milliseconds. Writing can be stopped after each part."""
 
 PER_MS = RATE // 1000
-"""Samples per millisecond."""
+"""The number of samples per millisecond in each channel."""
 
 
 class Stopped(Exception):
-    """The sound of a recording is no longer needed."""
+    """Raised to stop the writing of a recording that is no longer needed."""
 
 
 def split(recording: Recording) -> list[list[Heard]]:
-    """Return the sounds of each channel.
+    """Return the sounds in each channel.
 
-    The first channel contains the party whose leg the recording names. The last channel contains the remaining
-    parties and the platform's prompts. With two channels, the second channel contains only the sounds that the party
-    of the first channel hears, so prompts for other parties are left out. A sound that is on several tracks, one for
-    each listener, appears only once in a channel.
+    The first channel contains the party of the leg in ``recording.leg_uuid``. The last channel contains the remaining
+    parties and the platform's prompts. Each channel in between contains one other party. With two channels, prompts
+    that the party in the first channel does not hear are left out. A sound that is on several tracks, one for each
+    listener, appears only once in a channel.
     """
     count = recording.order.channels if recording.order.is_split else 1
     channels: list[dict[Heard, None]] = [{} for _ in range(count)]
@@ -61,17 +61,17 @@ def sound(
     espeak: Espeak,
     is_stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[bytes | int]:
-    """Yield the sound between two times, in the format of :mod:`voicectl.sandbox.recordings.encoding`.
+    """Yield the sound between two times, in the format defined in :mod:`voicectl.sandbox.recordings.encoding`.
 
     Args:
-        channels: The sounds of each channel.
+        channels: The sounds in each channel.
         start_ms: The beginning, in milliseconds of the call clock.
         end_ms: The end, in milliseconds of the call clock.
         espeak: The speech synthesizer.
-        is_stopped: Called before each block. Returns True to stop.
+        is_stopped: Called before each block. It returns True if the sound is no longer needed.
 
     Yields:
-        Samples for a few seconds at most, or a number of frames of silence, which may last several minutes.
+        The samples of a few seconds at most, or a number of silent frames, which may last several minutes.
 
     Raises:
         Stopped: *is_stopped* returned True.

@@ -1,7 +1,7 @@
-"""The times of the words in a spoken text.
+"""The times at which the words of a text are spoken.
 
-The text is spoken at an even pace, and SSML breaks are silence. The pace is that of :mod:`voicectl.voice.speech`, so
-the words together take exactly the time that is computed there for the whole text.
+The text is spoken at a constant pace, and SSML breaks are silent. The pace is that of :mod:`voicectl.voice.speech`,
+so the whole text takes exactly the time that :func:`voicectl.voice.speech.seconds` returns.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from voicectl.voice import speech
 
 CHARACTER_SECONDS = 1 / speech.CHARACTERS_PER_SECOND
 LONGEST = 300
-"""Maximum length of a sentence, in characters. A longer sentence is split."""
+"""The maximum length of a sentence, in characters. Longer sentences are split."""
 
 _TAG = re.compile(r"(<[^<>]*>)")
 _SENTENCE = re.compile(
@@ -26,7 +26,7 @@ _WORD = re.compile(r"\S+")
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word, with the punctuation that touches it.
+    """A word in a text, including adjacent punctuation.
 
     Attributes:
         start: The beginning of the word, in seconds from the beginning of the text.
@@ -43,9 +43,9 @@ class Sentence:
     """A sentence, or a part of a sentence between SSML breaks.
 
     Attributes:
-        text: The text as it was written, including SSML entities. Each character takes :data:`CHARACTER_SECONDS`.
-        start: The beginning, in seconds from the beginning of the whole text.
-        is_ssml: True if the text has entities to decode.
+        text: The text as written, including SSML entities. Each character takes :data:`CHARACTER_SECONDS` to speak.
+        start: The beginning of the sentence, in seconds from the beginning of the whole text.
+        is_ssml: True if the text may contain SSML entities, which must be decoded.
     """
 
     text: str
@@ -54,12 +54,12 @@ class Sentence:
 
     @property
     def end(self) -> float:
-        """The end, in seconds from the beginning of the whole text."""
+        """The end of the sentence, in seconds from the beginning of the whole text."""
         return self.start + len(self.text) * CHARACTER_SECONDS
 
     @property
     def plain(self) -> str:
-        """The text as it is spoken."""
+        """The text as it is spoken, with SSML entities decoded."""
         return self._read(self.text)
 
     @property
@@ -80,7 +80,7 @@ class Sentence:
 
 @lru_cache(maxsize=32)
 def sentences(text: str) -> tuple[Sentence, ...]:
-    """Return the sentences of *text*, which is plain text or SSML, in order. An empty text has no sentences."""
+    """Split *text*, which is plain text or SSML, into sentences. An empty text has no sentences."""
     if not speech.is_ssml(text):
         return tuple(_split(text, 0.0, is_ssml=False))
     found: list[Sentence] = []

@@ -1,6 +1,6 @@
-"""Generating tones and resampling sound, with the standard library only.
+"""Functions that generate tones and resample sound, with the standard library only.
 
-Sound is ``bytes`` that contain signed 16-bit little-endian samples of one channel.
+Sound is a ``bytes`` object that contains the signed 16-bit little-endian samples of one channel.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from functools import lru_cache
 from itertools import accumulate, pairwise
 
 WIDTH = 2
-"""Size of a sample, in bytes."""
+"""The size of a sample, in bytes."""
 
 LOUDEST = 32_767
 RAMP_SECONDS = 0.004
-"""How long a tone fades in and fades out, in seconds. Without fading, it would begin and end with a click."""
+"""The time for which a tone fades in and out, in seconds. Without fading, a tone would begin and end with a click."""
 
 _ROWS, _COLUMNS = (697, 770, 852, 941), (1209, 1336, 1477, 1633)
 
@@ -26,16 +26,16 @@ DTMF = {
     for row, keys in zip(_ROWS, ("123A", "456B", "789C", "*0#D"), strict=True)
     for column, key in zip(_COLUMNS, keys, strict=True)
 }
-"""The two frequencies of each key, in hertz (ITU-T Q.23)."""
+"""The two frequencies of each telephone key, in hertz (ITU-T Q.23)."""
 
 
 @lru_cache(maxsize=1024)
 def tone(frequencies: tuple[int, ...], amplitude: float, samples: int, rate: int) -> bytes:
-    """Return several pure tones played at once.
+    """Return the sound of one or more pure tones, played at the same time.
 
     Args:
         frequencies: The frequencies, in hertz.
-        amplitude: The amplitude of each tone, from 0 to 1. It is reduced if the sum of the amplitudes exceeds 1.
+        amplitude: The amplitude of each tone, from 0 to 1. If the amplitudes add up to more than 1, they are reduced.
         samples: The length, in samples.
         rate: The sample rate, in samples per second.
     """
@@ -54,15 +54,15 @@ def tone(frequencies: tuple[int, ...], amplitude: float, samples: int, rate: int
 def resample(sound: bytes | bytearray, rate: int, wanted: int, first: int, last: int) -> bytes:
     """Return a part of *sound* at another sample rate.
 
-    Each sample is the mean of *sound* over the time that the sample covers. After the end of *sound*, there is
-    silence. The value of a sample does not depend on the range that was asked for.
+    Each sample of the result is the mean of *sound* over the time that the sample covers. After the end of *sound*,
+    the result is silent. The value of a sample does not depend on the requested range.
 
     Args:
-        sound: The sound. Another thread may extend it meanwhile.
+        sound: The sound. Another thread may append samples during the call.
         rate: The sample rate of *sound*, in samples per second.
         wanted: The sample rate of the result, in samples per second.
-        first: The number of the first sample of the result, at the rate *wanted*; at least 0.
-        last: The number of the sample after the last sample of the result; at least *first*.
+        first: The number of the first sample to return, counted from 0 at the rate *wanted*.
+        last: The number of the sample after the last sample to return; at least *first*.
     """
     low, high = first * rate // wanted, -(-last * rate // wanted)
     part = bytes(sound[WIDTH * low : WIDTH * high])
@@ -80,12 +80,12 @@ def resample(sound: bytes | bytearray, rate: int, wanted: int, first: int, last:
 
 
 def scale(sound: bytes, factor: float) -> bytes:
-    """Return *sound* multiplied by *factor* and clipped to 16 bits."""
+    """Return *sound* with each sample multiplied by *factor* and clipped to 16 bits."""
     return clip([int(sample * factor) for sample in from_bytes(sound)])
 
 
 def clip(samples: Sequence[int]) -> bytes:
-    """Return *samples* as sound, clipped to 16 bits."""
+    """Return *samples* as ``bytes``, clipped to 16 bits."""
     try:
         return to_bytes(array("h", samples))
     except OverflowError:
@@ -101,7 +101,7 @@ def from_bytes(sound: bytes) -> array[int]:
 
 
 def to_bytes(samples: array[int]) -> bytes:
-    """Return *samples* as little-endian bytes. This may change *samples* in place."""
+    """Return *samples* as little-endian ``bytes``. The array may be changed in place."""
     if sys.byteorder == "big":
         samples.byteswap()
     return samples.tobytes()

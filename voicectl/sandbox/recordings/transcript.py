@@ -1,6 +1,6 @@
-"""The transcription of a recording, as if speech recognition understood every word.
+"""Transcriptions of recordings, made as if speech recognition understood every word.
 
-Source: Vonage documentation on recordings, the transcription's JSON.
+Source: Vonage documentation on recordings (JSON of a transcription).
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ VERSION = "1.0.0"
 def transcript(
     request_id: str, channels: Iterable[Iterable[Heard]], start_ms: int, end_ms: int
 ) -> dict[str, Any]:
-    """Return the transcription of a recording.
+    """Return the transcription of a recording, as an object for JSON.
 
     Args:
         request_id: The id of the transcription, a UUID.
-        channels: The sounds of each channel.
+        channels: The sounds in each channel.
         start_ms: The beginning of the recording, in milliseconds of the call clock.
         end_ms: The end of the recording, in milliseconds of the call clock.
 
     Returns:
-        The fields ``ver``, ``request_id`` and ``channels``. Times are in milliseconds from the beginning of the
-        recording. Words that were cut off, or that are only partly in the recording, are left out.
+        An object with the fields ``ver``, ``request_id`` and ``channels``. Times are in milliseconds from the
+        beginning of the recording. Words that were cut off, or that are only partly in the recording, are left out.
     """
     return {
         "ver": VERSION,
@@ -51,7 +51,7 @@ def _spoken(heards: Iterable[Heard], start_ms: int, end_ms: int) -> list[dict[st
 
 
 def _heard(heard: Heard, start_ms: int, end_ms: int) -> Iterator[list[tuple[str, int, int]]]:
-    """For each sentence, yield the words that are heard completely, with their start and end times."""
+    """For each sentence, yield the words that are heard completely, with their start and end in milliseconds."""
     prompt, at = heard.prompt, heard.at - start_ms
     first = max(0, -at)
     last = min(end_ms, end_ms if heard.until is None else heard.until) - heard.at
@@ -87,5 +87,5 @@ def _sentence(words: list[tuple[str, int, int]]) -> dict[str, Any]:
 
 
 def _bare(text: str) -> str:
-    """Return *text* as speech recognition writes it: in lower case, without punctuation at the beginning and end."""
+    """Return *text* as speech recognition writes it: in lower case, without punctuation at the beginning or end."""
     return text.strip("".join(each for each in text if not each.isalnum())).lower()

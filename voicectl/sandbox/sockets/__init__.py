@@ -1,1 +1,1 @@
-"""WebSocket endpoints: their connections, and the audio in both directions."""
+"""WebSocket endpoints: the connections, and the audio in both directions."""

@@ -1,7 +1,7 @@
-"""The audio of a WebSocket endpoint in both directions, timed by the call clock.
+"""Audio to and from a WebSocket endpoint, timed by the call clock.
 
-This module uses no event loop and no sockets. Audio is 16-bit linear PCM in messages of 20 ms, and a server may send
-up to 1,024 messages ahead. Keys are text messages.
+This module uses neither an event loop nor sockets. Audio is 16-bit linear PCM, in messages of 20 ms each. A server
+may send up to 1,024 messages in advance. Keys are sent as text messages.
 
 Source: Vonage WebSocket documentation.
 """
@@ -23,22 +23,22 @@ BUFFERED_MS = BUFFERED_FRAMES * FRAME_MS
 FRAMES_AT_ONCE = 50
 
 QUIET_MS = 500
-"""How long a party must be silent before its sound ends, in milliseconds."""
+"""The duration of silence after which a party's sound ends, in milliseconds."""
 
 LONGEST_UTTERANCE_MS = 60_000
-"""Maximum length of a sound, in milliseconds. A party that goes on speaking begins a new sound."""
+"""The maximum duration of a sound, in milliseconds. If a party speaks for longer, a new sound begins."""
 
 CACHE_BYTES = 64 * 1024 * 1024
-"""Maximum size of the WebSocket sounds that are kept for recordings, in bytes. Older sounds become silence."""
+"""The maximum total size of the WebSocket sounds kept for recordings, in bytes. The oldest become silence."""
 
 
 def frame_bytes(rate: int) -> int:
-    """Return the size of an audio message: 320 bytes at 8000 samples per second, 640 at 16000, 960 at 24000."""
+    """Return the size of an audio message in bytes: 320 at 8000 samples per second, 640 at 16000, 960 at 24000."""
     return rate * FRAME_MS // 1000 * WIDTH
 
 
 class Feed:
-    """The messages for the server of a WebSocket: the sound that the server hears, in order and without gaps.
+    """The messages to a WebSocket server: the keys and the sound that the server hears, in order and without gaps.
 
     All times are in milliseconds of the call clock.
 
@@ -48,7 +48,7 @@ class Feed:
         now: The time at which the first message begins.
 
     Attributes:
-        lost_ms: How much sound was skipped because the server fell too far behind, in milliseconds.
+        lost_ms: The duration of the sound that was skipped because the server fell too far behind, in milliseconds.
     """
 
     def __init__(self, leg: Leg, rate: int, now: int) -> None:
@@ -61,7 +61,7 @@ class Feed:
         self._keys: deque[tuple[int, str, Heard]] = deque()
 
     def press(self, heard: Heard) -> None:
-        """Queue a message for each key of *heard*. The message is due when the tone of the key begins."""
+        """Queue a message for each key in the sound *heard*. The message is due when the tone of the key begins."""
         at = float(heard.at)
         for digit in heard.prompt.content["digits"]:
             if digit != "p":
@@ -69,12 +69,12 @@ class Feed:
             at += 1000 * (PAUSE_SECONDS if digit == "p" else KEY_SECONDS)
 
     def is_due(self, now: int) -> bool:
-        """Return True if :meth:`take` would return messages."""
+        """Return True if :meth:`take` would return any messages at the time *now*."""
         return now - self._position >= FRAME_MS or self._is_key_due(now)
 
     @property
     def has_sound(self) -> bool:
-        """True if the next messages contain more than silence; then call the slow :meth:`take` from a thread."""
+        """True if the next messages contain more than silence. If so, :meth:`take` is slow: call it in a thread."""
         heard = self._leg.audio.heard
         self._on += heard[self._seen :]
         self._seen = len(heard)
@@ -84,8 +84,8 @@ class Feed:
     def take(self, now: int) -> list[bytes | str]:
         """Return the next messages up to *now*, with at most :data:`FRAMES_AT_ONCE` frames of sound.
 
-        Call this method again until it returns an empty list. A server that is more than :data:`BUFFERED_FRAMES`
-        frames behind loses the oldest frames.
+        Call this method repeatedly until it returns an empty list. If the server is more than :data:`BUFFERED_FRAMES`
+        frames behind, the oldest frames are skipped.
         """
         behind = now - self._position - BUFFERED_MS
         if behind > 0:
@@ -123,7 +123,7 @@ class Feed:
 
 
 class SoundCache:
-    """The sounds of parties that have stopped speaking, up to a maximum size.
+    """A cache for the finished sounds of WebSocket parties, up to a maximum total size.
 
     Args:
         limit: The maximum size of all sounds together, in bytes.
@@ -135,7 +135,7 @@ class SoundCache:
         self._bytes = 0
 
     def add(self, sound: Pcm) -> None:
-        """Keep *sound*. If the limit is exceeded, drop the samples of the oldest sounds."""
+        """Add *sound*. If the limit is exceeded, discard the samples of the oldest sounds."""
         self._sounds.append(sound)
         self._bytes += len(sound.samples)
         while self._bytes > self._limit:
@@ -145,15 +145,15 @@ class SoundCache:
 
 
 class Playout:
-    """The audio from the server of a WebSocket, played to the other parties in time with the call clock.
+    """A player for the audio from a WebSocket server, which other parties hear in time with the call clock.
 
-    Frames that contain only zeros are played as silence.
+    A frame that contains only zeros counts as silence.
 
     Args:
         exchange: The exchange that plays the sound to other parties.
         leg: The leg that called the WebSocket.
         rate: The sample rate, in samples per second.
-        cache: The cache for the sounds that have ended.
+        cache: The cache for sounds that have ended.
     """
 
     def __init__(self, exchange: Exchange, leg: Leg, rate: int, cache: SoundCache) -> None:
@@ -175,10 +175,10 @@ class Playout:
         return not self._waiting
 
     def receive(self, samples: bytes) -> int:
-        """Buffer *samples*, dropping an incomplete sample at the end.
+        """Add *samples* to the buffer, without an incomplete sample at the end.
 
         Returns:
-            The number of bytes that were dropped because the buffer holds at most :data:`BUFFERED_FRAMES` frames.
+            The number of bytes that were dropped because the buffer, of :data:`BUFFERED_FRAMES` frames, was full.
         """
         if not self._waiting:
             self._position = max(self._position, self._exchange.now)
@@ -204,7 +204,7 @@ class Playout:
             self._end()
 
     def stop(self) -> None:
-        """End the sound, and drop the audio that is waiting to be played."""
+        """End the sound, and discard the audio that is waiting to be played."""
         self._waiting.clear()
         self._end()
 
@@ -217,20 +217,20 @@ class Playout:
         if self._heard is not None:
             elapsed = round((self._position - self._heard.at) / 1000 * self._rate) * WIDTH
             samples = self._sound.samples
-            samples += bytes(max(0, elapsed - len(samples)))  # silence while no audio arrived
+            samples += bytes(max(0, elapsed - len(samples)))  # silence for the time in which no audio arrived
             samples += frame
         self._position += len(frame) / WIDTH / self._rate * 1000
         if has_sound:
             self._quiet_since = self._position
 
     def _may_go_on(self, heard: Heard, now: int) -> bool:
-        """Return True unless the sound was cut, is too long, or has other listeners now."""
+        """Return True if the sound has not been cut, is not too long, and still has the same listeners."""
         return (
             heard.is_on(now) and now - heard.at < LONGEST_UTTERANCE_MS and self._audience == self._listeners()
         )
 
     def _listeners(self) -> set[str]:
-        """Return the id of the conversation, and those of the legs and recordings that hear this party."""
+        """Return the ids of the conversation, and of the legs and recordings that hear this party."""
         conversation = self._leg.conversation
         others = conversation.legs.values()
         recordings = [*conversation.recordings, *(each for leg in others for each in leg.audio.recordings)]

@@ -26,34 +26,34 @@ if TYPE_CHECKING:  # the extra "websocket" may be missing
     from voicectl.sandbox.sockets.websocket import WebSocket
 
 CONNECT_SECONDS = 5.0
-"""Time limit for the handshake, in seconds of the host clock."""
+"""The time limit for the handshake, in seconds of the host clock."""
 
 PATIENCE_SECONDS = 5.0
-"""Longest time that :meth:`Sockets.pump` waits for a server, in seconds of the host clock."""
+"""The maximum time that :meth:`Sockets.pump` waits for a server, in seconds of the host clock."""
 
 CLOSE_SECONDS = 2.0
-"""Time limit for closing all WebSockets, in seconds of the host clock."""
+"""The time limit for closing all WebSockets, in seconds of the host clock."""
 
 SHORTEST_WAIT_SECONDS = 0.002
-"""Shortest time between two ticks, in seconds of the host clock. It prevents a busy loop on a fast call clock."""
+"""The minimum time between ticks, in seconds of the host clock. It prevents a busy loop if the call clock is fast."""
 
 GOING_AWAY = 1001
 
 
 class Sockets:
-    """All WebSockets of one exchange.
+    """The WebSockets of an exchange.
 
     Args:
         exchange: The exchange whose legs call the WebSockets.
         call_clock: The clock that times the messages.
-        log: The log, which gets a ``websocket`` entry for each change of a connection, but not for each message.
+        log: The log, in which each change in a connection's state becomes a ``websocket`` entry; messages do not.
         sign: Returns a signed token for the handshake, given the application's id.
-        catch_up: Runs the exchange up to now, and performs its effects.
+        catch_up: Runs the exchange up to the present time, and performs its effects.
         may_reach: Returns True if a URI is on a host that the sandbox may reach.
 
     Attributes:
         connect_seconds: The time limit for the handshake; by default :data:`CONNECT_SECONDS`.
-        patience_seconds: The longest time that :meth:`pump` waits for a server; by default :data:`PATIENCE_SECONDS`.
+        patience_seconds: The maximum time that :meth:`pump` waits for a server; by default :data:`PATIENCE_SECONDS`.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Sockets:
     def next_due(self) -> int | None:
         """The time on the call clock at which :meth:`pump` is due, in milliseconds, or None if no WebSocket is open.
 
-        This is the time of the next frame, so that a server can answer in time even while the clock is advanced.
+        This is the time of the next frame, so that servers can react promptly even while the call clock is advanced.
         """
         return (self._exchange.now // FRAME_MS + 1) * FRAME_MS if self._open else None
 
@@ -94,7 +94,7 @@ class Sockets:
         """Connect to the WebSocket that a leg calls, and send the first message.
 
         Returns:
-            A function that reports the result to the exchange. The caller must call this function next.
+            A function that reports the result to the exchange, and that the caller must call next.
         """
         leg = self._exchange.legs[effect.uuid]
         reason = self._why_not(leg.to["uri"])
@@ -106,7 +106,7 @@ class Sockets:
         return partial(self._refused, leg, reason)
 
     def close_leg(self, uuid: str) -> None:
-        """Close the WebSocket of a leg that has ended, in the background. Do nothing if the leg has no WebSocket."""
+        """Close the WebSocket of a leg that has ended, in the background. Legs without a WebSocket are ignored."""
         if uuid in self._dialling:
             self._dialling[uuid].cancel()
         socket = self._open.pop(uuid, None)
@@ -115,7 +115,7 @@ class Sockets:
             self._see_off(socket)
 
     def sounding(self, effect: SendSound) -> None:
-        """Send the keys of a sound to the server that hears it. Other sounds are sent only as audio."""
+        """If a sound consists of keys, send them to the server that hears it. Other sounds are sent only as audio."""
         socket = self._open.get(effect.uuid)
         if socket is not None and effect.heard.prompt.sound is Sound.KEYS:
             socket.press(effect.heard)
@@ -123,17 +123,17 @@ class Sockets:
     async def pump(self) -> None:
         """Play the audio from all servers, and send each server the audio that it hears, up to the present time.
 
-        A server that does not receive its audio in time is not waited for again until it has caught up.
+        If a server does not receive its audio in time, later calls do not wait for it until it has caught up.
         """
         self._play()
         sockets = list(self._open.values())
         await asyncio.gather(*(socket.hand_over(self.patience_seconds) for socket in sockets))
-        self._play()  # plays the immediate answers of the servers
+        self._play()  # plays the audio with which servers answered immediately
         if self._ending:
             await asyncio.wait(self._ending)
 
     async def close(self) -> None:
-        """Close all WebSockets, which takes at most :data:`CLOSE_SECONDS`."""
+        """Close all WebSockets within :data:`CLOSE_SECONDS`."""
         self._is_closed = True
         for dialling in self._dialling.values():
             dialling.cancel()
@@ -201,14 +201,14 @@ class Sockets:
     def _opened(self, leg: Leg) -> None:
         self._exchange.socket_opened(leg)
         if leg.uuid not in self._open:
-            self._exchange.socket_closed(leg)  # the server has closed it already
+            self._exchange.socket_closed(leg)  # the server has already closed the connection
 
     def _refused(self, leg: Leg, reason: str) -> None:
         self._log.add("websocket", uuid=leg.uuid, event="not connected", url=leg.to["uri"], reason=reason)
         self._exchange.socket_refused(leg, reason)
 
     def _closed(self, socket: WebSocket) -> None:
-        """Handle a WebSocket that the server or the network has closed."""
+        """Clean up after a connection that was closed by the server or lost by the network."""
         self._open.pop(socket.leg.uuid, None)
         socket.playout.stop()
         self._exchange.socket_closed(socket.leg)
@@ -224,9 +224,9 @@ class Sockets:
             socket.playout.play()
 
     async def _tick(self) -> None:
-        """Play and send audio while any WebSocket is open.
+        """Play and send audio as long as any WebSocket is open.
 
-        This is done on each frame while the call clock runs, and otherwise whenever audio arrives.
+        This happens on each frame while the call clock runs, and whenever audio arrives while no other is waiting.
         """
         while self._open:
             self._woken.clear()
@@ -238,7 +238,7 @@ class Sockets:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._host_seconds_to_wait()):
                     await self._woken.wait()
-        await self._catch_up()  # the server of the last WebSocket may have closed it
+        await self._catch_up()  # the server may have closed the last WebSocket
 
     def _host_seconds_to_wait(self) -> float | None:
         due = self.next_due

@@ -1,4 +1,4 @@
-"""One open WebSocket: the connection to a server that is the party of a leg.
+"""An open WebSocket: the connection to a server that acts as the party of a leg.
 
 This module needs the extra ``websocket``, so :mod:`voicectl.sandbox.sockets.bridge` imports this module only when a
 leg calls a WebSocket.
@@ -25,30 +25,30 @@ from voicectl.sandbox.telephony.sounds import Heard
 from voicectl.sandbox.telephony.state import Leg
 
 MAX_MESSAGE = 1024 * 1024
-"""Maximum size of a message, in bytes. A larger message ends the connection.
+"""The maximum size of a message, in bytes. A larger message ends the connection.
 
-The limit is about 1,024 frames at 24,000 samples per second.
+This is slightly more than the size of 1,024 frames at 24,000 samples per second.
 """
 
 CLOSE_SECONDS = 1.0
-"""How long the server may take to answer a close message, in seconds of the host clock."""
+"""The time limit for the server's answer to a close message, in seconds of the host clock."""
 
 SEND_BUFFER = 128 * 1024
-"""Size of the system's send buffer, in bytes. It holds some seconds of audio; the default size holds minutes."""
+"""The size of the send buffer, in bytes: enough for seconds of audio. The default is enough for minutes."""
 
 TEXTS_LOGGED = 20
 TEXT_SHOWN = 200
-"""Maximum number of characters of a server's text that a log entry shows."""
+"""The maximum length of a server's text message in a log entry, in characters."""
 
 NORMAL = 1000
 
 
 class Refused(Exception):
-    """The connection failed; the message says why."""
+    """The connection failed. The message gives the reason."""
 
 
 class _Connect(connect):
-    """A connection that does not follow redirects, since these could lead away from the allowed host."""
+    """A connection attempt that does not follow redirects, since they could lead to a host that is not allowed."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         return exc
@@ -58,7 +58,7 @@ async def dial(leg: Leg, authorization: str, seconds: float) -> ClientConnection
     """Connect to the WebSocket that *leg* calls, and send the first message.
 
     Args:
-        leg: The leg.
+        leg: The leg that calls the WebSocket.
         authorization: The value of the Authorization header.
         seconds: The time limit for the handshake, in seconds of the host clock.
 
@@ -71,13 +71,13 @@ async def dial(leg: Leg, authorization: str, seconds: float) -> ClientConnection
             additional_headers={"Authorization": authorization},
             user_agent_header="voicectl-sandbox",
             compression=None,
-            proxy=None,  # the user's proxies are not for loopback
+            proxy=None,  # the user's proxies are not meant for loopback addresses
             open_timeout=seconds,
             close_timeout=CLOSE_SECONDS,
             ping_interval=None,  # a server that is stopped in a debugger must stay connected
             max_size=MAX_MESSAGE,
         )
-        with suppress(ConnectionClosed, OSError):  # if it is closed already, the receiving task will notice
+        with suppress(ConnectionClosed, OSError):  # the receiving task handles a closed connection
             raw: socket.socket = connection.transport.get_extra_info("socket")
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
             await connection.send(json.dumps(_connected(leg)))
@@ -87,13 +87,13 @@ async def dial(leg: Leg, authorization: str, seconds: float) -> ClientConnection
 
 
 class WebSocket:
-    """The party of a leg, which hears and speaks through a WebSocket connection.
+    """A party that hears and speaks through a WebSocket connection.
 
-    Each WebSocket has two tasks, one to send and one to receive messages, so a slow server does not delay other
+    Each WebSocket has two tasks, one to send and one to receive messages, so that a slow server does not delay other
     servers.
 
     Args:
-        leg: The leg.
+        leg: The leg that called the WebSocket.
         on_change: Called when audio arrives while no other audio is waiting to be played.
         on_close: Called with this WebSocket when the connection is closed, unless :meth:`end` closed it.
     """
@@ -129,12 +129,12 @@ class WebSocket:
         self._receiving = asyncio.create_task(self._receive())
 
     def press(self, heard: Heard) -> None:
-        """Send the keys of *heard*."""
+        """Send the keys in the sound *heard*, each when it is due."""
         self._feed.press(heard)
         self.wake()
 
     def wake(self) -> None:
-        """Send the messages that are due, in the background."""
+        """Wake the sending task if any messages are due or the connection must be closed."""
         if self._sending.done():
             return
         if self._feed.is_due(self._until) or self._close_code is not None:
@@ -142,10 +142,10 @@ class WebSocket:
             self._woken.set()
 
     async def hand_over(self, seconds: float) -> None:
-        """Send the messages that are due, and wait until the server has answered pings sent after the messages.
+        """Send the messages that are due, and wait until the server has answered the pings that follow the messages.
 
-        Wait at most *seconds* of the host clock. A server that takes longer is not waited for again until it has
-        answered.
+        The wait lasts at most *seconds* of the host clock. If the server takes longer, later calls return immediately
+        until the server has answered.
         """
         self.wake()
         if self._handing_over is not None and not self._handing_over.done():
@@ -155,13 +155,13 @@ class WebSocket:
             await asyncio.wait([self._handing_over], timeout=seconds)
 
     def end(self, code: int = NORMAL) -> None:
-        """Send the messages that are due, then close the connection, in the background."""
+        """Send the messages that are due and then close the connection, both in the background."""
         self.playout.stop()
         self._close_code = code
         self.wake()
 
     async def wait_closed(self, seconds: float) -> None:
-        """Wait until the connection is closed. Abort the connection after *seconds* of the host clock."""
+        """Wait until the connection is closed, but abort the connection after *seconds* of the host clock."""
         await asyncio.wait([self._sending, self._receiving], timeout=seconds)
         self._connection.transport.abort()
         await asyncio.wait([self._sending, self._receiving])
@@ -180,7 +180,7 @@ class WebSocket:
                 while messages := await self._take():
                     for message in messages:
                         await self._connection.send(message)
-                    await asyncio.sleep(0)  # a send into a free buffer does not yield to other tasks
+                    await asyncio.sleep(0)  # sending does not yield to other tasks if the buffer has space
                 if self._feed.lost_ms:
                     frames = self._feed.lost_ms // FRAME_MS
                     self._remark("fell behind", f"the server reads too slowly: {frames} frames were not sent")
@@ -197,8 +197,8 @@ class WebSocket:
 
     async def _see_arrive(self) -> None:
         await self._has_sent.wait()
-        # Send two pings: the library of many servers answers the first before the server has seen the messages. After
-        # the second, the server's immediate answer has arrived too, so that runs of a frozen sandbox repeat.
+        # Send two pings: many servers' libraries answer the first before the server has seen the messages. When the
+        # second is answered, its immediate reply has arrived too, so runs with a frozen clock are repeatable.
         with suppress(ConnectionClosed):
             for _ in range(2):
                 await (await self._connection.ping())
@@ -218,7 +218,7 @@ class WebSocket:
             self._on_close(self)
 
     def _how(self, closed: ConnectionClosed) -> dict[str, Any]:
-        """Return the log fields that say who closed the connection, with which code, and for which reason."""
+        """Return the log fields that show who closed the connection, with which code, and for which reason."""
         if closed.rcvd is not None and closed.rcvd_then_sent:
             by, code, reason = "server", int(closed.rcvd.code), closed.rcvd.reason
         elif self._close_code is not None:
@@ -253,7 +253,7 @@ class WebSocket:
             self._remark("text ignored", "further text messages are not logged")
 
     def _remark(self, event: str, reason: str) -> None:
-        """Log *event* the first time that the event happens."""
+        """Log *event* with *reason*, but only the first time that the event happens."""
         if event not in self._remarked:
             self._remarked.add(event)
             fields: dict[str, Any] = {"reason": reason} if reason else {}
@@ -261,9 +261,9 @@ class WebSocket:
 
 
 def _connected(leg: Leg) -> dict[str, Any]:
-    """Return the first message: the platform's two fields and the leg's ``headers``.
+    """Return the first message: two fields of the platform, and the ``headers`` of the leg's endpoint.
 
-    A header with the name of one of the two fields is left out.
+    A header that has the same name as one of these two fields is left out.
     """
     own = {"event": "websocket:connected", "content-type": leg.to["content-type"]}
     return own | {name: value for name, value in leg.to.get("headers", {}).items() if name not in own}

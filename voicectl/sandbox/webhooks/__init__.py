@@ -1,1 +1,1 @@
-"""Webhooks: sending events and requesting NCCOs, with the platform's time-outs and second attempts."""
+"""Sending events and requesting NCCOs by webhook, with the platform's time-outs and repeated attempts."""

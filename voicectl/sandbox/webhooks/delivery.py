@@ -1,4 +1,4 @@
-"""Delivering one event or NCCO request to its webhook: the attempts, the fallback, and the reply.
+"""Delivery of an event or NCCO request to its webhook: the attempts, the fallback, and the reply.
 
 Source: Vonage webhook reference, "delivery rules"; Application API v2 reference, ``fallback_answer_url``.
 """
@@ -24,10 +24,10 @@ from voicectl.sandbox.telephony.effects import Event, Fetch
 from voicectl.sandbox.webhooks.request import NO_ANSWER, Reply, Unsendable, build, send, without_password
 
 ATTEMPTS = 2
-"""Maximum number of requests to one URL for one delivery."""
+"""The maximum number of requests to the same URL for one delivery."""
 
 SENDS_AT_ONCE = 512
-"""Maximum number of requests under way to all receivers. It is lower if the process has few file descriptors."""
+"""The maximum number of simultaneous requests to all receivers, or fewer if there are few file descriptors."""
 
 OFF_LIMITS = "not delivered: the host is neither loopback nor an --allow-host"
 
@@ -36,7 +36,7 @@ _PASSING = (429, 503, 504)
 
 _SERVER_ERRORS = range(500, 600)
 
-_MOST_OF_REASON = 500  # characters of an NCCO's errors, which are sent to the fallback
+_MOST_OF_REASON = 500  # the maximum length of an NCCO's errors, which are sent to the fallback, in characters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +44,9 @@ class Answer:
     """The result of a request for an NCCO.
 
     Attributes:
-        actions: The NCCO, or None if there is no NCCO. It is empty if an ``answer_url`` replied with an empty NCCO.
-        reason: The reason why there is no NCCO.
-        bad: The errors of each reply that should have been an NCCO but was not valid.
+        actions: The NCCO, or None if none was received. An NCCO from an ``answer_url`` may be empty.
+        reason: The reason why no NCCO was received, or an empty string.
+        bad: The errors in invalid NCCOs, with one string for each reply.
     """
 
     actions: Actions | None = None
@@ -56,14 +56,14 @@ class Answer:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Delivery:
-    """One event or NCCO request to be delivered.
+    """An event or NCCO request to be delivered.
 
     Attributes:
-        effect: The event or the request, or None for an event of the Conversation API.
+        effect: The event or the request, or None for an event from the Conversation API.
         hook: The webhook that receives the event or the request.
         fields: The fields to send.
-        line: The uuid of a leg or conversation. Requests with the same line are sent in order.
-        application: The application that owns the webhook. It may have a fallback.
+        line: The UUID of a leg or the id of a conversation. Deliveries with the same line are sent in order.
+        application: The application that owns the webhook, and whose fallback URL is used.
         is_signed: True if the requests carry a signed token.
         entry: The log entry, whose ``attempts`` and ``outcome`` the client fills in.
         fault: The fault that affects the delivery, or None.
@@ -88,12 +88,12 @@ class Delivery:
 
     @property
     def place(self) -> tuple[str, str]:
-        """The receiver and the line. Deliveries with the same receiver and line keep their order."""
+        """The receiver and the line. Deliveries that have the same receiver and line keep their order."""
         return self.receiver, self.line
 
 
 class WebhookClient:
-    """A client that sends the requests of many deliveries at a time.
+    """A client that sends the requests for many deliveries at the same time.
 
     Args:
         sign: Returns a signed token for a payload, given the application's id.
@@ -107,7 +107,7 @@ class WebhookClient:
     async def tell(self, delivery: Delivery) -> None:
         """Deliver an event, and ignore the body of the reply.
 
-        The event is sent again only if the receiver took too long. After any other failure, the event is lost.
+        The event is sent again only if the receiver took too long to reply. After any other failure, it is lost.
         """
         reply = await self._try(delivery, delivery.hook, delivery.fields, _took_too_long)
         delivery.entry["outcome"] = "delivered" if reply.has_arrived else f"failed: {reply.reason}"
@@ -115,13 +115,13 @@ class WebhookClient:
     async def request_ncco(self, delivery: Delivery) -> Answer:
         """Deliver an NCCO request, or an event whose reply may be an NCCO, and return the answer.
 
-        If the delivery fails, request an NCCO from the application's fallback.
+        If the delivery fails, request an NCCO from the application's fallback URL.
         """
         is_question = isinstance(delivery.effect, Fetch)
         hook, fallback = delivery.hook, delivery.application.fallback
         reply = await self._try(delivery, hook, delivery.fields, _may_pass)
         answer = self._read(delivery, reply)
-        # The fallback is used after any failure of an answer_url, but only after a temporary one of an event_url.
+        # The fallback is used after any failure of an answer_url, but only after a temporary failure of an event_url.
         has_failed = answer.actions is None and (is_question or _may_pass(reply))
         if fallback is None or not has_failed:
             return answer
@@ -137,7 +137,7 @@ class WebhookClient:
 
     @cached_property
     def _slots(self) -> asyncio.Semaphore:
-        """A semaphore that limits open requests, to leave half of the file descriptors for clients."""
+        """A semaphore that limits open requests, so that half of the file descriptors remain for clients."""
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         is_unbounded = soft == resource.RLIM_INFINITY
         return asyncio.Semaphore(SENDS_AT_ONCE if is_unbounded else max(1, min(SENDS_AT_ONCE, soft // 2)))
@@ -154,9 +154,9 @@ class WebhookClient:
         fields: dict[str, Any],
         is_worth_repeating: Callable[[Reply], bool],
     ) -> Reply:
-        """Make up to two attempts at one URL, and log the attempts.
+        """Send *fields* to the URL of *hook*, with up to two attempts, and log the attempts.
 
-        Faults affect only the delivery's own URL, not the fallback.
+        Faults affect only the delivery's own URL, not the fallback URL.
         """
         fault = delivery.fault.what if delivery.fault and hook is delivery.hook else None
         where = {} if hook is delivery.hook else {"url": without_password(hook.url)}
@@ -177,7 +177,7 @@ class WebhookClient:
                 if fault is FaultType.ANSWER_TIMEOUT:
                     reply = NO_ANSWER
             made |= reply.to_json()
-            # After a server error, an unsigned webhook is sent again with a token (documentation of signed webhooks).
+            # After a server error, an unsigned webhook is sent again with a token (documentation on signed webhooks).
             needs_signing = is_unsigned and reply.status in _SERVER_ERRORS
             if not needs_signing and not is_worth_repeating(reply):
                 break
@@ -195,7 +195,7 @@ class WebhookClient:
             return Answer(reason=reply.reason)
         entry["outcome"] = "delivered"
         if is_event and not reply.body.lstrip().startswith(b"["):
-            return Answer()  # the usual "OK": the call goes on
+            return Answer()  # the usual "OK" reply: the call continues
         try:
             actions = _actions(reply.body)
         except _BadNcco as exc:
@@ -209,7 +209,7 @@ class WebhookClient:
 
 
 class _BadNcco(Exception):
-    """A reply is not a valid NCCO. The message says why."""
+    """A reply is not a valid NCCO. The message gives the reason."""
 
 
 def _actions(body: bytes) -> Actions:

@@ -1,11 +1,11 @@
-"""The queues of requests to webhooks.
+"""Queues of requests to webhooks.
 
-Each receiver (a host and port) has its own queue, so a slow or dead receiver does not delay other receivers, unless
-so many calls wait for its replies that they take all slots of the client.
+Each receiver (a host and port) has its own queue, so a slow or unreachable receiver does not delay other receivers.
+The exception is a receiver for whose replies so many calls wait that the requests take all slots of the client.
 
-In a queue, each leg or conversation has a line. The requests of a line are sent in order, each after the reply to the
-previous request. A late reply delays the next request only briefly. The platform does not guarantee any order, but
-tests may rely on this order if their receiver replies in time.
+In a queue, each leg or conversation has a line. The requests in a line are sent in order, each after the reply to the
+previous request. A late reply delays the next request only briefly. The platform does not guarantee any order, but a
+test can rely on this order if its receiver replies in time.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from dataclasses import dataclass, field
 from typing import Any
 
 PATIENCE_SECONDS = 0.5
-"""Longest time that a request waits for the previous request of its line, in seconds of the host clock."""
+"""The maximum wait for the reply to the previous request in a line, in seconds of the host clock."""
 
 AT_ONCE = 8
-"""Maximum number of requests to one receiver at a time, except the requests that a call waits for.
+"""The maximum number of simultaneous requests to a receiver, not counting the requests that a call waits for.
 
-A simple server queues only five connections.
+The limit is low because a simple server queues only five connections.
 """
 
 MAX_QUEUED = 50_000
-"""Maximum number of unfinished requests to a receiver. Beyond it, only requests that a call waits for are queued."""
+"""The maximum number of unfinished requests to a receiver. Only requests that a call waits for can exceed it."""
 
 
 @dataclass(slots=True, eq=False)
 class QueuedRequest:
-    """A request in the queue.
+    """A request in a queue.
 
     Attributes:
-        make: Makes the request.
-        is_awaited: True if a call waits for the reply. Such a request is sent within ``PATIENCE_SECONDS``.
+        make: Returns a coroutine that makes the request.
+        is_awaited: True if a call waits for the reply. Such a request is sent within :data:`PATIENCE_SECONDS`.
         task: The task that makes the request, or None before the request is sent.
     """
 
@@ -74,7 +74,7 @@ class WebhookQueue:
 
         Args:
             name: The receiver, as ``host:port``.
-            line: The line of the request: the uuid of a leg or conversation.
+            line: The line of the request: the UUID of a leg or the id of a conversation.
             turn: The request.
 
         Returns:
@@ -94,7 +94,7 @@ class WebhookQueue:
         return True
 
     def cancel(self) -> list[asyncio.Task[None]]:
-        """Drop the waiting requests and cancel those under way. Return the cancelled tasks, which have yet to end."""
+        """Drop the waiting requests, cancel those under way, and return the cancelled tasks, which may still run."""
         self._is_closed = True
         self._receivers.clear()
         cancelled = list(self._tasks)
@@ -117,7 +117,7 @@ class WebhookQueue:
             self._begin(name, receiver, turn)
 
     def _begin(self, name: str, receiver: _Receiver, turn: QueuedRequest) -> asyncio.Task[None]:
-        """Start the request *turn* if it has not started, and return its task."""
+        """Start the request *turn* if it has not started yet, and return the task of the request."""
         if turn.task is None:
             turn.task = self._spawn(turn.make())
             turn.task.add_done_callback(lambda _task: self._end(name, receiver, turn))

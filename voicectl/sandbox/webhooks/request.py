@@ -1,4 +1,4 @@
-"""One request to a webhook: encoding, signing and sending the request, and the reply to it.
+"""A single request to a webhook: encoding, signing and sending the request, and receiving the reply.
 
 Source: Vonage webhook reference, "delivery rules"; Vonage documentation on verifying signed webhooks.
 """
@@ -26,9 +26,9 @@ Sign = Callable[[bytes], str]
 
 
 SUCCESSES = range(200, 206)
-"""The HTTP statuses that mean that the request was delivered."""
+"""The HTTP statuses that indicate a successful delivery."""
 
-_PARTS_AT_ONCE = 100  # of a body, read before other tasks run, since a receiver may send single bytes
+_PARTS_AT_ONCE = 100  # parts of a body to read before other tasks run; a part may be a single byte
 
 _HEADERS = {
     "User-Agent": "voicectl-sandbox",
@@ -40,18 +40,18 @@ _HEADERS = {
 
 
 class Unsendable(Exception):
-    """The request cannot be built from its fields or URL. The message says why."""
+    """The request cannot be built from its fields or URL. The message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """The result of one attempt.
+    """The result of one attempt to send a request.
 
     Attributes:
         status: The HTTP status, or None if no status was received.
-        body: The body, cut one byte after ``MAX_BODY``, so that a body that is too long can be recognized.
-        trouble: The error that prevented receiving the whole reply, in the platform's words, or an empty string.
-        is_timeout: True if the error is a time-out.
+        body: The body, cut off one byte after ``MAX_BODY`` so that a body that is too long can be detected.
+        trouble: The error that prevented a complete reply, in the platform's wording, or an empty string.
+        is_timeout: True if the error was a time-out.
     """
 
     status: int | None = None
@@ -66,11 +66,11 @@ class Reply:
 
     @property
     def reason(self) -> str:
-        """The reason for a failure: the error, or the status."""
+        """The reason for a failure: the error or the HTTP status."""
         return self.trouble or f"answered with status {self.status}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the reply as the log shows it: ``status`` or ``reason``."""
+        """Return the reply as a log field: ``reason`` if there was an error, otherwise ``status``."""
         return {"reason": self.trouble} if self.trouble else {"status": self.status}
 
 
@@ -79,16 +79,16 @@ NO_ANSWER = Reply(trouble="Read timed out.", is_timeout=True)
 
 
 def build(hook: Hook, fields: dict[str, Any], sign: Sign | None) -> httpx.Request:
-    """Build a request with *fields*: as a JSON body for POST, or in the query for GET.
+    """Build a request that contains *fields*: in a JSON body for POST, or in the query for GET.
 
-    The query of the URL is kept, except for parameters with the names of fields. In a query, a string is sent as it
-    is, ``null`` as an empty string, and any other value as JSON.
+    The query of the URL is kept, except for parameters that have the same names as fields. In a query, a string is
+    sent unchanged, None is sent as an empty string, and any other value is sent as JSON.
 
     Args:
         hook: The webhook, with its time-outs.
         fields: The fields to send.
-        sign: Returns a signed token for a payload. If None, the request is not signed. The payload of a POST is the
-            body. The payload of a GET is a JSON object of the query's parameters, in order and without spaces.
+        sign: Returns a signed token for a payload; None to send the request unsigned. The payload of a POST is its
+            body. The payload of a GET is a JSON object with the query's parameters, in order and without spaces.
 
     Raises:
         Unsendable: A field is not valid Unicode, or the URL is not valid.
@@ -113,10 +113,10 @@ def build(hook: Hook, fields: dict[str, Any], sign: Sign | None) -> httpx.Reques
 
 
 async def send(request: httpx.Request) -> Reply:
-    """Send *request* once, over a new connection, without following redirects.
+    """Send *request* once, over a new connection and without following redirects, and return the reply.
 
-    The reply describes any error of the receiver; no exception is raised for it. The whole exchange takes at most the
-    sum of the connect and read time-outs.
+    Network errors and time-outs are not raised, but described in the reply. The whole exchange takes at most the sum
+    of the connect and read time-outs.
     """
     times = request.extensions["timeout"]
     status, body = None, bytearray()
@@ -150,7 +150,7 @@ async def send(request: httpx.Request) -> Reply:
 
 
 def without_password(url: str) -> str:
-    """Return *url* without the user and password, for the log."""
+    """Return *url* without the user name and password, for use in the log."""
     scheme, slashes, rest = url.partition("//")
     authority, slash, path = rest.partition("/")
     return f"{scheme}{slashes}{authority.rpartition('@')[2]}{slash}{path}"
@@ -159,14 +159,14 @@ def without_password(url: str) -> str:
 def compact(value: object) -> bytes:
     """Return *value* as JSON without spaces, in UTF-8.
 
-    The bytes are the same as those that ``JSON.stringify`` returns for the parsed value.
+    If the JSON is parsed in JavaScript, ``JSON.stringify`` returns the same text for the parsed value.
     """
-    # UTF-8 cannot encode half a surrogate pair, so this half stays an escape sequence.
+    # UTF-8 cannot encode half of a surrogate pair, so such a half is written as an escape sequence.
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(errors="backslashreplace")
 
 
 def _cause(exc: BaseException, otherwise: str) -> str:
-    """Return a message for the local error (DNS, file descriptors) that caused *exc*, or *otherwise* if none did."""
+    """Return a message for the local cause of *exc* (DNS or file descriptors), or *otherwise* if there is none."""
     for each in causes(exc):
         if isinstance(each, socket.gaierror):
             return "The name cannot be resolved."
@@ -189,7 +189,7 @@ def _text(value: object) -> str:
 
 
 def _as_object(pairs: list[tuple[str, str]]) -> dict[str, str | list[str]]:
-    """Return the parameters as an object. A repeated parameter becomes an array, as common servers parse it."""
+    """Convert query parameters to an object. A repeated parameter becomes an array, as in common web servers."""
     found: dict[str, list[str]] = {}
     for name, value in pairs:
         found.setdefault(name, []).append(value)
@@ -198,5 +198,5 @@ def _as_object(pairs: list[tuple[str, str]]) -> dict[str, str | list[str]]:
 
 @cache
 def _tls() -> ssl.SSLContext:
-    """Return a TLS context. It is cached because creating a context takes longer than sending a request."""
+    """Return a TLS context, which is cached because creating a context takes longer than sending a request."""
     return httpx.create_ssl_context()

@@ -29,28 +29,28 @@ from voicectl.sandbox.webhooks.request import without_password
 from voicectl.voice.call import CallStatus
 
 REORDER_SECONDS = 1.0
-"""Longest time that a reordered event waits for the next event of its leg, in seconds of the host clock."""
+"""The maximum time that an event to reorder waits for the leg's next event, in seconds of the host clock."""
 
 _NEVER_ANSWERED = {"busy": "user", "unanswered": "user", "timeout": "platform", "failed": "platform"} | {
     "cancelled": "platform"
 }
-"""The statuses that no ``completed`` follows, with ``disconnected_by`` for the ``completed`` that a fault adds."""
+"""The final statuses after which a fault can add ``completed``, each with the ``disconnected_by`` of that event."""
 
 
 class Webhooks:
-    """A sender of events and NCCO requests, which sends many at a time in the background.
+    """A sender of events and NCCO requests, which works in the background and sends many of them at the same time.
 
-    Errors of receivers are not raised. For each event and each request, one entry of the kind ``webhook`` is added to
-    the log when the event or request is queued. The ``attempts`` and the ``outcome`` are filled in later.
+    The errors of receivers are logged, not raised. When an event or request is queued, an entry of the kind
+    ``webhook`` is added to the log. The ``attempts`` and the ``outcome`` in this entry are filled in later.
 
     Args:
         applications: The applications that own the webhooks.
         sign: Returns a signed token for a payload, given the application's id.
-        faults: The faults to apply.
+        faults: The faults to simulate.
         log: The log.
         may_reach: Returns True if a URL is on a host that the sandbox may reach.
         region_url: Returns the base URL of a region, such as ``na-east``.
-        queue: The queue of requests, or None to create a queue.
+        queue: The queue for the requests, or None to create a queue.
     """
 
     def __init__(
@@ -81,14 +81,14 @@ class Webhooks:
         return self._queue.unfinished + len(self._held)
 
     def send(self, event: Event) -> None:
-        """Send an event to its webhook, if the event has a webhook, and ignore the reply."""
+        """Send an event to its webhook, if there is one, and ignore the reply."""
         delivery = self._addressed(event)
         if delivery is not None:
             self._post(delivery)
             self._complete(event)
 
     def publish(self, note: Note, fields: dict[str, Any]) -> None:
-        """Send an event of a conversation, if the application has an RTC webhook.
+        """Send a conversation event to the application's RTC webhook, if there is one.
 
         Args:
             note: The event.
@@ -101,7 +101,7 @@ class Webhooks:
             self._post(self._delivery(entry, None, application, application.rtc_event, fields, line))
 
     async def ask(self, effect: Event | Fetch) -> Answer:
-        """Send an event or NCCO request, and wait for the answer. Return at once if there is no webhook."""
+        """Send an event or NCCO request, and wait for the answer. Return immediately if there is no webhook."""
         delivery = self._addressed(effect)
         if delivery is None:
             return Answer(reason="there is no webhook")
@@ -119,7 +119,7 @@ class Webhooks:
         """Drop all requests that are queued, held back or under way, and end every wait for an answer.
 
         Returns:
-            The tasks that are being cancelled.
+            The cancelled tasks, which may still be running.
         """
         for timer in self._held.values():
             timer.cancel()
@@ -131,7 +131,7 @@ class Webhooks:
         return self._queue.cancel()
 
     async def quiet(self, seconds: float) -> None:
-        """Wait until nothing is pending, at most *seconds* of the host clock."""
+        """Wait until no requests are pending, but for at most *seconds* of the host clock."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self.pending:
@@ -142,7 +142,7 @@ class Webhooks:
         await asyncio.gather(*self.abandon(), return_exceptions=True)
 
     def _addressed(self, effect: Event | Fetch) -> Delivery | None:
-        """Return the delivery of *effect*, or None if there is no webhook for *effect*."""
+        """Return a delivery for *effect*, or None if there is no webhook for *effect*."""
         application = self._applications.by_id.get(effect.application_id)
         if application is None:
             return None
@@ -184,7 +184,7 @@ class Webhooks:
         )
 
     def _complete(self, event: Event) -> None:
-        """Send ``completed`` after the final status of a call that was never answered, if a fault is set to do so."""
+        """Send a ``completed`` event after the final status of an unanswered call, if there is a fault for this."""
         ended_by = _NEVER_ANSWERED.get(event.fields.get("status", ""))
         if event.kind is not Kind.STATUS or ended_by is None:
             return
@@ -224,7 +224,7 @@ class Webhooks:
     def _release(self, delivery: Delivery) -> None:
         timer = self._held.pop(delivery, None)
         if timer is None:
-            return  # the delivery was dropped: too many were held back
+            return  # the delivery was dropped because too many were held back
         timer.cancel()
         if self._behind.get(delivery.place) is delivery:
             del self._behind[delivery.place]
@@ -247,16 +247,16 @@ class Webhooks:
                 delivery.answer.set_result(answer)
 
     def _settle(self, delivery: Delivery, outcome: str) -> None:
-        """Record the outcome of a delivery that is not sent."""
+        """Record the outcome of a delivery that will not be sent."""
         delivery.entry["outcome"] = outcome
         if delivery.answer is not None:
             delivery.answer.set_result(Answer(reason=outcome))
 
 
 def _hook(own: Webhook | None, applications: Hook | None, read_seconds: float) -> Hook | None:
-    """Return the webhook *own* of a call or action, with the application's time-outs, or the application's webhook.
+    """Return the webhook *own* of a call or action, or the application's webhook if *own* is None.
 
-    The application's webhook is returned if *own* is None.
+    *own* gets the time-outs of the application's webhook, or *read_seconds* if the application has no webhook.
     """
     if own is None:
         return applications

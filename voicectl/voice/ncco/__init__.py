@@ -1,4 +1,6 @@
-"""NCCOs, lists of actions that a leg runs in order: functions that build NCCOs and find the endpoints dialled.
+"""Functions that build NCCOs, and that find the endpoints dialled by an NCCO.
+
+An NCCO (call control object) is a list of actions that a leg runs in order.
 
 Source: NCCO reference.
 """
@@ -25,12 +27,12 @@ def talk(
     loop: int | None = None,
     level: float | None = None,
 ) -> Action:
-    """Return the action that speaks *text*."""
+    """Return a ``talk`` action, which speaks *text*."""
     return _action("talk", text=text, language=language, style=style, premium=premium, loop=loop, level=level)
 
 
 def stream(url: str, *, loop: int | None = None, level: float | None = None) -> Action:
-    """Return the action that plays the audio file at *url*."""
+    """Return a ``stream`` action, which plays the audio file at *url*."""
     return _action("stream", streamUrl=[url], loop=loop, level=level)
 
 
@@ -45,9 +47,9 @@ def conversation(
     record: bool | None = None,
     music: str | None = None,
 ) -> Action:
-    """Return the action that joins the room *name*.
+    """Return a ``conversation`` action, with which a leg joins the room *name*.
 
-    An empty list for *can_hear* or *can_speak* means no legs.
+    If *can_hear* is an empty list, the leg hears no other legs. If *can_speak* is an empty list, no legs hear it.
     """
     return _action(
         "conversation",
@@ -63,22 +65,22 @@ def conversation(
 
 
 def connect(to: dict[str, Any], *, from_: str | None = None, limit: int | None = None) -> Action:
-    """Return the action that dials *to* into the leg's conversation.
+    """Return a ``connect`` action, which dials *to* and adds it to the leg's conversation.
 
     Args:
-        to: An endpoint object, as :func:`voicectl.voice.endpoint.parse` returns it.
-        from_: One of the account's numbers, as a string. (The REST API requires an object instead.)
-        limit: The time after which the platform ends the connection, in seconds, at most 7200.
+        to: The endpoint object to dial, such as :func:`voicectl.voice.endpoint.parse` returns.
+        from_: The caller id: one of the account's numbers, as a string. (The REST API requires an object instead.)
+        limit: The maximum duration of the connection, in seconds; at most 7200.
     """
     caller = {} if from_ is None else {"from": from_}
     return _action("connect", limit=limit) | caller | {"endpoint": [to]}
 
 
 def dialled(ncco: object) -> Iterator[str]:
-    """Yield the numbers, URIs, users and extensions that the ``connect`` actions of an NCCO dial, in order.
+    """Yield the numbers, URIs, users and extensions that the ``connect`` actions in an NCCO dial, in order.
 
-    Malformed actions are skipped. Fields that an endpoint of that type does not use are ignored, such as a
-    ``number`` beside the ``uri`` of a SIP endpoint.
+    Malformed actions are skipped. Fields that the endpoint's type does not use are ignored, such as a
+    ``number`` in an endpoint of the type ``sip``.
     """
     if not isinstance(ncco, list):
         return
@@ -93,5 +95,5 @@ def dialled(ncco: object) -> Iterator[str]:
 
 
 def _action(action: str, /, **options: Any) -> Action:
-    """Return an action with the options that are not None."""
+    """Return an action of the type *action*, with those *options* that are not None."""
     return {"action": action} | {key: value for key, value in options.items() if value is not None}

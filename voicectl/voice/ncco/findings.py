@@ -1,4 +1,4 @@
-"""Findings about an NCCO, and the formatting of values for their messages."""
+"""Findings of the NCCO linter, and functions that format values for messages."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """An error in an NCCO, or a warning about it.
+    """An error or a warning about an NCCO.
 
     Attributes:
-        path: The path of the faulty value. If an option is missing, the path of the object that lacks the option.
-        message: The description of the fault.
+        path: The path of the faulty value or, if an option is missing, of the object that lacks the option.
+        message: A description of the fault.
         hint: Advice on how to correct the fault.
     """
 
@@ -43,14 +43,14 @@ class Finding:
 
 
 class Findings:
-    """A collection of findings."""
+    """A collection of findings, in the order in which they were added."""
 
     def __init__(self) -> None:
         self.all: list[Finding] = []
         self._guesses = _MOST_GUESSED
 
     def may_guess(self) -> bool:
-        """Return True if another slow search for a similar word is allowed. The number of searches is limited."""
+        """Count one slow search for a similar word, and return True unless too many searches have been made."""
         self._guesses -= 1
         return self._guesses >= 0
 
@@ -64,7 +64,7 @@ class Findings:
 
 
 def kind(value: Any) -> str:
-    """Return the JSON type of *value* in words."""
+    """Return the JSON type of *value* in words, such as ``an array``."""
     match value:
         case None:
             return "null"
@@ -81,9 +81,9 @@ def kind(value: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return *value* as JSON, shortened if it is long."""
+    """Return *value* as JSON text, shortened if the text is long."""
     try:
         text = json.dumps(value, ensure_ascii=False)
-    except (ValueError, RecursionError):  # a number with thousands of digits, or endless nesting
+    except (ValueError, RecursionError):  # a number with thousands of digits, or too many nested levels
         return kind(value)
     return text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 3] + "..."

@@ -1,4 +1,4 @@
-"""Rules that the model cannot express, between the actions of a flow and between the options of an action.
+"""Lint rules that the model cannot express, about the order of actions and about the options of an action.
 
 Source: NCCO reference, "talk", "input", "bargeIn rules" and "lint list".
 """
@@ -21,7 +21,7 @@ PROMPTS = ("talk", "stream")
 
 
 def check(flow: list[Any], found: Findings) -> None:
-    """Add to *found* the faults within and between the actions of *flow*. Malformed actions are skipped."""
+    """Check the actions in *flow* and their order, and add findings to *found*. Malformed actions are skipped."""
     for index, action in enumerate(flow):
         match _name(action):
             case "talk":
@@ -79,7 +79,7 @@ def _speech(action: dict[str, Any], index: int, found: Findings) -> None:
 
 
 def _whole(value: object) -> int | None:
-    """Return *value* as a style number, or None if *value* is not a style number."""
+    """Convert *value* to a style number, or return None if *value* is not a style number."""
     if isinstance(value, str) and len(value) < 10 and re.fullmatch(WHOLE_AS_TEXT, value):
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value < 10**9 else None
@@ -99,10 +99,10 @@ def _input(action: dict[str, Any], index: int, found: Findings) -> None:
 
 
 def _barge_in(flow: list[Any], found: Findings) -> None:
-    """Check that the first action after prompts with ``bargeIn`` is an ``input``.
+    """Check that an ``input`` action follows prompts with ``bargeIn``.
 
-    The reference says "the next non-talk action" for a talk and "the next non-stream action" for a stream. Its own
-    full example mixes both, so prompts of both kinds may come in between.
+    The NCCO reference requires an ``input`` as "the next non-talk action" after a talk, or as "the next non-stream
+    action" after a stream. Its full example mixes talks and streams, so this check skips prompts of both kinds.
     """
     since: int | None = None
     for index, (action, following) in enumerate(zip(flow, _after_prompts(flow), strict=True)):
@@ -127,7 +127,7 @@ def _barge_in(flow: list[Any], found: Findings) -> None:
 
 
 def _after_prompts(flow: list[Any]) -> list[int | None]:
-    """Return, for each action, the index of the next action that is not a prompt, or None if there is none."""
+    """For each action, return the index of the next action that is not a prompt, or None if only prompts follow."""
     following: int | None = None
     result: list[int | None] = []
     for index in range(len(flow) - 1, -1, -1):
@@ -138,7 +138,7 @@ def _after_prompts(flow: list[Any]) -> list[int | None]:
 
 
 def _never_run(flow: list[Any], found: Findings) -> None:
-    """Warn about the first action that may never run, because the action before it does not end."""
+    """Warn about the first action that may never run because of the action before it."""
     can_be_cut = False
     for index, action in enumerate(flow[:-1]):
         name = _name(action)

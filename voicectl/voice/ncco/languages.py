@@ -1,10 +1,9 @@
-"""The documented language codes for speech synthesis and recognition, and the styles of each language.
+"""The documented language codes for speech synthesis and recognition, and the speech styles of each language.
 
-The platform adds codes and styles from release to release, so an unknown code or style is reported as a
-warning, not as an error.
+The platform adds codes and styles over time, so an unknown code or style causes a warning, not an error.
 
-Source: Voice API reference, "talk" (the enumeration of the specification, further codes of its SDKs, and the styles
-of the text-to-speech guide); NCCO reference, "input" (the speech recognition guide).
+Source: Voice API reference, "talk" (the enumeration in the specification, further codes in the SDKs, and the styles
+in the text-to-speech guide); NCCO reference, "input" (the speech recognition guide).
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ SPOKEN = _words("""
     bn-IN de-AT de-ET en-GB-SCT en-IE en-NZ es-CO gl-ES gu-IN kn-IN lv-LV ml-IN ms-MY nl-BE pa-IN sr-RS
     ta-IN te-IN
 """)
-"""The languages that ``talk`` speaks."""
+"""The codes of the languages that ``talk`` can speak."""
 
 HEARD = _words("""
     af-ZA sq-AL am-ET ar-DZ ar-BH ar-EG ar-IQ ar-IL ar-JO ar-KW ar-LB ar-MA ar-OM ar-QA ar-SA ar-PS
@@ -33,7 +32,7 @@ HEARD = _words("""
     es-PR es-ES es-US es-UY es-VE su-ID sw-KE sw-TZ sv-SE ta-IN ta-MY ta-SG ta-LK te-IN th-TH tr-TR
     uk-UA ur-IN ur-PK vi-VN zu-ZA
 """)
-"""The languages that ``input`` and transcriptions recognise."""
+"""The codes of the languages that ``input`` and transcriptions can recognise."""
 
 DEFAULT = "en-US"
 
@@ -45,7 +44,7 @@ _STYLES = _words("""
     vi-VN:3 cy-GB:0
 """)
 LAST_STYLE = {code.lower(): int(last) for code, _, last in (pair.partition(":") for pair in _STYLES)}
-"""The highest style number of each language, by its code in lower case."""
+"""The highest style number of each language, by language code in lower case."""
 
 _STYLES_WITHOUT_SSML = _words("""
     ar:2,5,6 eu-es:0 ca-es:0,1 yue-cn:0 cmn-cn:3 cmn-tw:0 cs-cz:1,2 en-za:0 fi-fi:1 el-gr:1,2 he-il:0
@@ -56,4 +55,4 @@ WITHOUT_SSML = {
     code: frozenset(map(int, styles.split(",")))
     for code, _, styles in (pair.partition(":") for pair in _STYLES_WITHOUT_SSML)
 }
-"""The styles of each language that do not support SSML, by its code in lower case."""
+"""The style numbers that do not support SSML, by language code in lower case."""

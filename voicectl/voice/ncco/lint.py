@@ -1,4 +1,7 @@
-"""The NCCO linter, which finds all faults in a value, or in a file with line and column. It sends no request."""
+"""The NCCO linter, which finds the faults in a JSON value or in a file.
+
+For a file, the linter also reports lines and columns. It sends no requests.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ _BOM = "\ufeff"
 
 
 class Placed(NamedTuple):
-    """A finding with its line and column in the file, both counted from 1."""
+    """A finding in a file, with the line and column numbers, both of which start at 1."""
 
     finding: Finding
     line: int
@@ -25,14 +28,14 @@ class Placed(NamedTuple):
 
 
 def lint(value: Any) -> list[Finding]:
-    """Return the findings about the JSON value *value*, which should be an array of actions."""
+    """Return all findings about a JSON value, which should be an array of actions."""
     found = Findings()
     _look(value, found)
     return found.all
 
 
 def first_error(value: Any) -> Finding | None:
-    """Return the first error that :func:`lint` would find, or None. The search stops at this error."""
+    """Return the first error that :func:`lint` would find, or None if there is none. Stop at the first error."""
     try:
         _look(value, _FirstError())
     except _Enough as exc:
@@ -41,7 +44,7 @@ def first_error(value: Any) -> Finding | None:
 
 
 def lint_file(content: bytes) -> list[Placed]:
-    """Return the findings about a file, in the order of their positions. A file that is not JSON has one finding."""
+    """Return the findings about a file, sorted by position. Content that is not JSON yields a single finding."""
     try:
         text = content.decode()
     except UnicodeDecodeError as exc:
@@ -72,7 +75,7 @@ def lint_file(content: bytes) -> list[Placed]:
 
 
 class _Enough(Exception):
-    """Raised to end the search when the first error is found."""
+    """Raised to end the check when the first error is found."""
 
     def __init__(self, finding: Finding) -> None:
         super().__init__(finding.message)
@@ -80,7 +83,7 @@ class _Enough(Exception):
 
 
 class _FirstError(Findings):
-    """Findings that ignore warnings and stop at the first error."""
+    """A collection that ignores warnings, and that raises :class:`_Enough` at the first error."""
 
     def error(self, path: Path, message: str, hint: str) -> None:
         raise _Enough(Finding(Severity.ERROR, path, message, hint))

@@ -1,4 +1,4 @@
-"""Descriptions of the actions of an NCCO and their options, for the linter and the JSON Schema.
+"""Descriptions of NCCO actions and their options, for the linter and the JSON Schema.
 
 Source: NCCO reference.
 """

@@ -1,4 +1,4 @@
-"""Options common to several actions: URLs, numbers, leg ids, webhooks, transcription, machine detection."""
+"""Options and values that several actions use: URLs, numbers, leg ids, webhooks, transcription, machine detection."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ AUDIENCE = {
 
 
 def provider(names: str) -> dict[str, Option]:
-    """Return the options that choose a speech provider. *names* is the description of ``provider``."""
+    """Return the options that select a speech provider. *names* is the description of the option ``provider``."""
     newer = "only the .NET SDK of 2026 has it"
     return {
         "provider": Option(TEXT, names, newer=newer),

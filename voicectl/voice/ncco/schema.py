@@ -1,7 +1,7 @@
-"""The conversion of the model to a JSON Schema (2020-12) for editors.
+"""Conversion of the NCCO model to a JSON Schema (2020-12) for editors.
 
 The schema covers types, ranges, choices, and rules within one object. The linter reports an error for every
-value that the schema refuses. Only the linter checks the rules between actions.
+value that the schema rejects. Rules about the order of actions are checked only by the linter.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Schema = dict[str, Any]
 
 
 def schema() -> Schema:
-    """Return the schema of an NCCO."""
+    """Return the JSON Schema for NCCOs."""
     definitions: dict[str, Schema] = {}
     root = _shape(NCCO, definitions)
     head = {"$schema": DIALECT, "title": "NCCO", "description": "The actions that a leg runs, in order."}
@@ -65,7 +65,7 @@ def _number(shape: shapes.Number) -> Schema:
 
 
 def _variant(shape: shapes.Variant, definitions: dict[str, Schema]) -> Schema:
-    """Return a schema that selects a record by the tag, so that editors report only errors in that record."""
+    """Return a schema that selects one record by the tag, so that editors report errors for this record only."""
     for name, record in shape.records.items():
         definitions[f"{shape.what}.{name}"] = _record(record, definitions)
     return {

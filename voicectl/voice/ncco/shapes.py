@@ -1,6 +1,6 @@
-"""Classes for the shapes of values, with which :mod:`~voicectl.voice.ncco.model` describes every option.
+"""Classes for the shapes of values, which :mod:`~voicectl.voice.ncco.model` uses to describe every option.
 
-The linter and the JSON Schema depend on these few classes only, not on the options.
+The linter and the JSON Schema depend only on these few classes, not on individual options.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Final
 
 GIVEN: Final = object()
-"""The marker for "any value" in a :class:`Rule`."""
+"""A marker that means "any value" in a :class:`Rule`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text:
-    """A string.
+    """The shape of a string.
 
     Attributes:
-        right: A description of a correct value, which completes a sentence that begins with "Write".
+        right: A phrase that describes a valid value and can follow the word "Write".
         pattern: A regular expression for the whole string, in the syntax common to Python and JSON Schema.
         most: The maximum number of characters.
-        known: The documented values, in any case. Other values cause a warning, since the platform may add values.
-        tolerated: A prefix that the platform ignores, such as the ``+`` of a number.
+        known: The documented values; case is ignored. Other values cause a warning, as the platform may add some.
+        tolerated: A prefix that the platform ignores, such as the ``+`` of a phone number.
     """
 
     right: str = "a string"
@@ -34,11 +34,11 @@ class Text:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Number:
-    """A number; a string of digits is tolerated.
+    """The shape of a number. A string of digits is tolerated.
 
     Attributes:
-        step: The number of which the value should be a multiple.
-        is_clamped: True if the platform replaces a value out of range by the nearest valid one.
+        step: A number; the value should be a multiple of this number.
+        is_clamped: True if the platform replaces a value that is out of range with the nearest valid value.
     """
 
     whole: bool = True
@@ -49,7 +49,7 @@ class Number:
 
     @property
     def right(self) -> str:
-        """A description of a correct value, which completes a sentence that begins with "Write"."""
+        """A phrase that describes a valid value and can follow the word "Write"."""
         kind = "a whole number" if self.whole else "a number"
         if self.least is None:
             return kind
@@ -62,27 +62,27 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """True or false; the strings ``"true"`` and ``"false"`` are tolerated."""
+    """The shape of a Boolean. The strings ``"true"`` and ``"false"`` are tolerated."""
 
     right: str = "true or false"
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A string that must be one of several values."""
+    """The shape of a string that must be one of several values."""
 
     values: tuple[str, ...]
 
     @property
     def right(self) -> str:
-        """A description of a correct value, which completes a sentence that begins with "Write"."""
+        """A phrase that describes a valid value and can follow the word "Write"."""
         *others, last = (f'"{value}"' for value in self.values)
         return f"{', '.join(others)} or {last}" if others else last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Array:
-    """An array of values of one shape."""
+    """The shape of an array whose items all have the same shape."""
 
     item: Shape
     right: str
@@ -92,10 +92,10 @@ class Array:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Free:
-    """An object with any content.
+    """The shape of an object with arbitrary fields.
 
     Attributes:
-        most_bytes: The maximum length as JSON, in UTF-8 and without spaces.
+        most_bytes: The maximum size in bytes, as JSON in UTF-8 without spaces.
         values: The shape of each value, or None if any value is allowed.
     """
 
@@ -110,13 +110,13 @@ class Option:
 
     Attributes:
         shape: The shape of the option's value.
-        about: A description of one line for the schema.
+        about: A one-line description for the schema.
         required: True if the option is required.
-        unless: Options that can replace this option. If one of them is present, this option is not required.
+        unless: Names of options that can replace this option. If one of them is present, this option is not required.
         default: The value that applies if the option is absent.
         deprecated: Advice on what to use instead, if the option is deprecated.
-        alias_of: The documented spelling of the option, if this is another accepted spelling.
-        newer: A note on where the option comes from, if the public documentation does not describe it.
+        alias_of: The documented name of the option, if this option is only another accepted spelling.
+        newer: A note on the origin of the option, if the public documentation does not describe the option.
     """
 
     shape: Shape
@@ -132,13 +132,16 @@ class Option:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """A rule: if *option* has *value*, then *other* must be present (with *other_value*), or absent.
+    """A rule about two options of an object.
+
+    If the option *option* has the value *value*, then the option *other* must have the value *other_value* or, if
+    *forbids* is True, must be absent. :data:`GIVEN` stands for any value.
 
     Attributes:
-        forbids: True if *other* must be absent, False if it must be present.
-        but_empty: True if an empty object counts as absent.
-        is_doubt: True if breaking the rule is only a warning.
-        message: The message if the rule is broken.
+        forbids: True if *other* must be absent, False if *other* must be present.
+        but_empty: True if an empty object in *other* counts as absent.
+        is_doubt: True if breaking the rule causes a warning instead of an error.
+        message: The message to report if the rule is broken.
         hint: Advice on how to correct the value.
     """
 
@@ -155,12 +158,12 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """An object with options: an action, or a part of one.
+    """The shape of an object with options: an action, or a part of an action.
 
     Attributes:
-        name: The name of the object in messages.
-        about: A description of one line for the schema.
-        deprecated: Advice for the user, if the object is deprecated.
+        name: The name for the object in messages.
+        about: A one-line description for the schema.
+        deprecated: The hint for the user, if the object is deprecated.
     """
 
     name: str
@@ -173,7 +176,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """An object whose field *tag* selects the record that describes the object."""
+    """The shape of an object in which the field named *tag* selects one of *records* as the actual shape."""
 
     tag: str
     what: str
@@ -189,5 +192,5 @@ FLAG_AS_TEXT = ("true", "false")
 
 
 def spelling(name: str) -> str:
-    """Return *name* in lower case without underscores and hyphens, to compare spellings."""
+    """Return *name* in lower case, without underscores or hyphens, for comparison with other spellings."""
     return re.sub(r"[-_]", "", name).lower()

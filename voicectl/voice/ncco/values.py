@@ -1,4 +1,4 @@
-"""Checks of a value against the model: types, ranges, names of options, and rules within one object.
+"""Checks of a value against the model: types, ranges, option names, and rules within one object.
 
 The depth of recursion depends on the model, not on the value, so deeply nested values cannot exhaust the stack.
 """
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 _MOST_COMPARED = 40
 
 _spelt = lru_cache(512)(shapes.spelling)
-"""A cached ``spelling``, for the model's own names only: user values may contain too many names to cache."""
+"""A cached version of ``spelling``, for the model's names only, since user input may contain too many names."""
 
 
 def check(shape: shapes.Shape, value: Any, path: Path, found: Findings) -> None:
-    """Add to *found* a finding for each place where *value* does not match *shape*."""
+    """Add a finding to *found* for each place where *value* does not match *shape*."""
     match shape:
         case shapes.Text():
             _text(shape, value, path, found)
@@ -49,12 +49,12 @@ def check(shape: shapes.Shape, value: Any, path: Path, found: Findings) -> None:
 
 
 def is_true(value: object) -> bool:
-    """Return True if *value* is a flag that is set: True or ``"true"``."""
+    """Return True if *value* is True or the string ``"true"``."""
     return value is True or value == "true"
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:
-    """Return the element of *words* that *word* most likely stands for, or None if no element is similar."""
+    """Return the element of *words* that is most similar to *word*, or None if no element is similar enough."""
     if len(word) > _MOST_COMPARED:
         return None
     meant = {shapes.spelling(each): each for each in words}
@@ -219,7 +219,7 @@ def _option(option: shapes.Option, name: str, value: Any, path: Path, found: Fin
 
 
 def _unknown(shape: shapes.Record, name: str, value: dict[str, Any], path: Path, found: Findings) -> None:
-    """Report an unknown option, as an error if only its spelling is wrong, else as a warning, since it may be new."""
+    """Report an unknown option: as an error if its name is misspelt, otherwise as a warning, since it may be new."""
     here = (*path, name)
     spelt = shapes.spelling(name)
     same = next((each for each in shape.options if _spelt(each) == spelt), None)
