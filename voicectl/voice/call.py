@@ -160,10 +160,10 @@ class Call:
         return self.status == CallStatus.COMPLETED and _is_positive(self.duration)
 
     def has_reached(self, until: Until) -> bool:
-        """Return True if the leg has reached the status *until*, even if the status has changed since then.
+        """Return True if the leg has reached the status *until*, even if the leg now has another status.
 
-        ``completed`` can also follow ``busy`` or ``timeout``. So it proves that the leg rang, but proves an answer
-        only in combination with a ``duration`` above 0.
+        ``completed`` can also follow ``busy`` or ``timeout``. So this status proves that the leg rang, but proves
+        an answer only in combination with a ``duration`` above 0.
         """
         if until == "ended":
             return self.is_final
@@ -203,7 +203,7 @@ def _text(value: object) -> str:
 
 
 def _party(value: object) -> dict[str, Any]:
-    """Return *value* as an endpoint object. Old records put the object in an array; some contain only a number."""
+    """Return *value* as an endpoint object. Old records contain the object in an array, and others only a number."""
     if isinstance(value, list):
         value = value[0] if value else None
     if isinstance(value, dict):

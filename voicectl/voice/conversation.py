@@ -74,7 +74,7 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """A member of a conversation, as the API last described the member.
+    """A member of a conversation, as last described by the API.
 
     Attributes:
         id: The id: ``MEM-`` followed by a UUID.

@@ -42,7 +42,7 @@ def number(text: str) -> str:
     """Return a phone number in E.164 format without the ``+``: 7 to 15 ASCII digits, with no leading 0.
 
     Raises:
-        InputError: *text* is not such a number: it may contain separators, letters, ``00`` or non-ASCII digits.
+        InputError: *text* is not such a number. For example, separators, letters and a leading ``00`` are invalid.
     """
     found = _NUMBER.fullmatch(text)
     if not found:

@@ -1,4 +1,4 @@
-"""Call events that webhooks deliver: classifying the events, and deriving the state of a leg from its events.
+"""Functions that classify the call events from webhooks, and that derive the state of a leg from its events.
 
 Webhooks may arrive out of order, twice, or not at all. So :func:`fold` does not apply one event after another. Its
 result depends only on the *set* of events, not on their order or on repetitions. The function follows these rules:
@@ -6,9 +6,9 @@ result depends only on the *set* of events, not on their order or on repetitions
 - Statuses have ranks: started < ringing < answered < human and machine < disconnected < final statuses. The leg's
   status is the reported status with the highest rank, so a late ``ringing`` does not replace ``answered``.
 - A leg ends only once, but two final statuses may be reported: ``completed``, and a status that gives the reason why
-  the leg ended (``busy``, ``timeout``, ``failed`` ...). The leg's status is then the reason. However, if one event
-  proves that the leg was answered and another event reports ``completed``, the reason is ignored, and the leg's
-  status is ``completed``.
+  the leg ended (``busy``, ``timeout``, ``failed`` ...). The leg's status is then the reason, not ``completed``.
+  However, if one event proves that the leg was answered and another event reports ``completed``, the reason is
+  ignored, and the leg's status is ``completed``.
 - ``answered``, ``human``, ``machine`` and ``disconnected`` prove that the leg was answered. ``completed`` proves an
   answer only if the event has a duration above 0.
 - All other fields, such as the result of machine detection and the conversation, take their values from the latest
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class Kind(StrEnum):
-    """The kinds of call event."""
+    """The kinds of call events."""
 
     RECORD = "record"
     TRANSCRIBED = "transcribed"
@@ -125,7 +125,7 @@ def is_about_event(fields: Fields) -> bool:
 
 
 def time_of(fields: Fields) -> float | None:
-    """Return an event's ``timestamp`` in Unix seconds, or None if it is absent or invalid."""
+    """Return an event's ``timestamp`` in Unix seconds, or None if the field is absent or invalid."""
     return moment(fields.get("timestamp"))
 
 
@@ -165,7 +165,7 @@ class LegState:
     """The state of a leg according to the events received.
 
     Attributes:
-        status: The same as ``reason`` if that is not None, otherwise the reported status with the highest rank.
+        status: The status in ``reason`` or, if ``reason`` is None, the reported status with the highest rank.
         reason: The final status other than ``completed`` that says why the leg ended, or None.
         was_answered: True if an event proves that a person or a machine answered.
         detection: The latest result of machine detection (``human`` or ``machine``), or None.

@@ -24,7 +24,7 @@ _LINE = re.compile(r"\n")
 
 
 class BadJson(ValueError):
-    """A text is not valid JSON. The exception contains the reason and the offset in the text."""
+    """A text is not valid JSON. The exception contains the reason and the offset of the error."""
 
     def __init__(self, message: str, offset: int) -> None:
         super().__init__(message)
@@ -37,7 +37,7 @@ class Document:
     """A parsed JSON text.
 
     Attributes:
-        value: The parsed value. If an object repeats a key, it contains only the last value of the key.
+        value: The parsed value. If an object repeats a key, only the last value of the key is kept.
         offsets: The offset of each value in the text, in characters, by the path of the value.
         repeated: The path and the offset of each key that repeats an earlier key in the same object.
     """

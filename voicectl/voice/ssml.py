@@ -1,7 +1,7 @@
-"""Checks of SSML for syntax errors, and for tags and attribute values that the platform does not document.
+"""Validation of SSML: syntax errors, and tags and attribute values that the platform does not document.
 
-The text is parsed by expat, which reports the position of an error. A document type declaration is
-refused, since it could define entities.
+The text is parsed by expat, which reports the position of an error. A document type declaration is refused, since it
+could define entities.
 
 Source: Voice API reference, "TTS lists".
 """

@@ -44,8 +44,8 @@ def mix(
 ) -> bytes:
     """Mix the sounds between two times: add the sounds, clip the sum, and fill gaps with silence.
 
-    The samples are the same whether a period is mixed at once or in parts. ``espeak-ng`` takes about 20 ms for each
-    new sentence, so call this function in a thread if that is too slow.
+    The samples are the same whether a period is mixed in one call or in several. ``espeak-ng`` takes about 20 ms for
+    each new sentence, so call this function in a thread if that is too slow.
 
     Args:
         heards: The sounds, in any order. Sounds outside the period are ignored.

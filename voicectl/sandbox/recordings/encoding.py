@@ -66,7 +66,7 @@ def write(
         make: A function that returns the sound. Each call must return the sound from the beginning.
         wanted: The format. All formats except WAV need *library*.
         channels: The number of channels. The maximum is 2 for all formats except WAV.
-        frames: The total number of frames. If the format is WAV, their size must not exceed :data:`MAX_WAV_BYTES`.
+        frames: The total number of frames. For WAV, the samples must not exceed :data:`MAX_WAV_BYTES`.
         library: The module ``soundfile``, or None if the module is not installed.
 
     Raises:
@@ -204,7 +204,7 @@ def _encode(path: Path, blocks: Iterable[bytes], channels: int, library: ModuleT
 
 
 def _blocks(audio: Audio, channels: int) -> Iterator[bytes]:
-    """Yield *audio* in blocks of samples, with silence as samples of zero."""
+    """Yield *audio* as blocks of samples, in which silence consists of zeros."""
     for part in audio:
         if isinstance(part, int):
             for begin in range(0, part, _BLOCK):
@@ -216,7 +216,7 @@ def _blocks(audio: Audio, channels: int) -> Iterator[bytes]:
 def _wide(block: bytes) -> bytes:
     """Convert *block* to 32 bits per sample, in the machine's byte order.
 
-    From two channels with 16 bits per sample, libsndfile would make an MP3 file of noise (its pull request 1106).
+    Given two channels of 16-bit samples, libsndfile writes noise to MP3 files (libsndfile pull request 1106).
     """
     wide = array("h", bytes(2 * len(block)))
     wide[1 if sys.byteorder == "little" else 0 :: 2] = from_bytes(block)

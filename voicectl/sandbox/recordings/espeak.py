@@ -18,7 +18,7 @@ from voicectl.sandbox.recordings.tones import WIDTH, resample, scale
 
 PROGRAM = "espeak-ng"
 LIMIT_SECONDS = 5.0
-"""The time limit for synthesizing one sentence, in seconds. The program usually takes about 20 ms."""
+"""The time limit for speaking one sentence, in seconds. The program usually takes about 20 ms."""
 
 CACHE_BYTES = 16 * 1024 * 1024
 CACHE_SENTENCES = 1000
@@ -159,4 +159,4 @@ def _printable(text: str) -> str:
 
 
 INSTALLED = Espeak(shutil.which(PROGRAM))
-"""A synthesizer that runs the ``espeak-ng`` on this machine's PATH, if the program is installed."""
+"""A synthesizer that uses ``espeak-ng``, if that program is on the PATH of this machine."""

@@ -1,4 +1,4 @@
-"""Storage for the files of recordings.
+"""Storage for recording files.
 
 Files are created when a recording ends, kept for the recording's retention time, and retrieved by id.
 
@@ -262,7 +262,7 @@ def _unwritten(exc: Exception) -> str:
 
 
 def _is_own(folder: Path) -> bool:
-    """Return True if *folder* exists and belongs to this user, since another user may have replaced the folder."""
+    """Return True if *folder* exists and belongs to this user, and was not replaced by another user."""
     try:
         found = folder.lstat()
     except OSError:

@@ -33,7 +33,7 @@ class Stopped(Exception):
 def split(recording: Recording) -> list[list[Heard]]:
     """Return the sounds in each channel.
 
-    The first channel contains the party of the leg in ``recording.leg_uuid``. The last channel contains the remaining
+    The first channel contains the party whose leg is ``recording.leg_uuid``. The last channel contains the remaining
     parties and the platform's prompts. Each channel in between contains one other party. With two channels, prompts
     that the party in the first channel does not hear are left out. A sound that is on several tracks, one for each
     listener, appears only once in a channel.

@@ -18,7 +18,7 @@ VERSION = "1.0.0"
 def transcript(
     request_id: str, channels: Iterable[Iterable[Heard]], start_ms: int, end_ms: int
 ) -> dict[str, Any]:
-    """Return the transcription of a recording, as an object for JSON.
+    """Return the transcription of a recording, as a JSON object.
 
     Args:
         request_id: The id of the transcription, a UUID.

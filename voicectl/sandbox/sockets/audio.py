@@ -29,7 +29,7 @@ LONGEST_UTTERANCE_MS = 60_000
 """The maximum duration of a sound, in milliseconds. If a party speaks for longer, a new sound begins."""
 
 CACHE_BYTES = 64 * 1024 * 1024
-"""The maximum total size of the WebSocket sounds kept for recordings, in bytes. The oldest become silence."""
+"""The maximum total size of WebSocket sounds kept for recordings, in bytes. The oldest sounds become silence."""
 
 
 def frame_bytes(rate: int) -> int:
@@ -145,7 +145,7 @@ class SoundCache:
 
 
 class Playout:
-    """A player for the audio from a WebSocket server, which other parties hear in time with the call clock.
+    """A player for audio from a WebSocket server. Other parties hear the audio in time with the call clock.
 
     A frame that contains only zeros counts as silence.
 
@@ -175,7 +175,7 @@ class Playout:
         return not self._waiting
 
     def receive(self, samples: bytes) -> int:
-        """Add *samples* to the buffer, without an incomplete sample at the end.
+        """Add *samples* to the buffer, except for an incomplete sample at the end.
 
         Returns:
             The number of bytes that were dropped because the buffer, of :data:`BUFFERED_FRAMES` frames, was full.

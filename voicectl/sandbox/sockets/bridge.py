@@ -1,4 +1,4 @@
-"""The WebSockets that legs call: opening them, timing their audio by the call clock, and closing them.
+"""The WebSockets that legs call: opening and closing them, and timing their audio by the call clock.
 
 Source: Vonage WebSocket documentation; see also docs/sandbox-choices.md.
 """
@@ -35,7 +35,7 @@ CLOSE_SECONDS = 2.0
 """The time limit for closing all WebSockets, in seconds of the host clock."""
 
 SHORTEST_WAIT_SECONDS = 0.002
-"""The minimum time between ticks, in seconds of the host clock. It prevents a busy loop if the call clock is fast."""
+"""The minimum time between ticks, in seconds of the host clock, to prevent a busy loop if the call clock is fast."""
 
 GOING_AWAY = 1001
 
@@ -46,7 +46,7 @@ class Sockets:
     Args:
         exchange: The exchange whose legs call the WebSockets.
         call_clock: The clock that times the messages.
-        log: The log, in which each change in a connection's state becomes a ``websocket`` entry; messages do not.
+        log: The log, to which a ``websocket`` entry is added for each change in a connection's state.
         sign: Returns a signed token for the handshake, given the application's id.
         catch_up: Runs the exchange up to the present time, and performs its effects.
         may_reach: Returns True if a URI is on a host that the sandbox may reach.
@@ -106,7 +106,7 @@ class Sockets:
         return partial(self._refused, leg, reason)
 
     def close_leg(self, uuid: str) -> None:
-        """Close the WebSocket of a leg that has ended, in the background. Legs without a WebSocket are ignored."""
+        """Close the WebSocket of an ended leg in the background. Do nothing if the leg has no WebSocket."""
         if uuid in self._dialling:
             self._dialling[uuid].cancel()
         socket = self._open.pop(uuid, None)
@@ -208,7 +208,7 @@ class Sockets:
         self._exchange.socket_refused(leg, reason)
 
     def _closed(self, socket: WebSocket) -> None:
-        """Clean up after a connection that was closed by the server or lost by the network."""
+        """Clean up after a connection that the server has closed or that was lost."""
         self._open.pop(socket.leg.uuid, None)
         socket.playout.stop()
         self._exchange.socket_closed(socket.leg)
@@ -226,7 +226,7 @@ class Sockets:
     async def _tick(self) -> None:
         """Play and send audio as long as any WebSocket is open.
 
-        This happens on each frame while the call clock runs, and whenever audio arrives while no other is waiting.
+        This happens on each frame while the call clock runs, and whenever a server begins to send audio.
         """
         while self._open:
             self._woken.clear()

@@ -34,7 +34,7 @@ CLOSE_SECONDS = 1.0
 """The time limit for the server's answer to a close message, in seconds of the host clock."""
 
 SEND_BUFFER = 128 * 1024
-"""The size of the send buffer, in bytes: enough for seconds of audio. The default is enough for minutes."""
+"""The size of the send buffer, in bytes: enough for seconds of audio. The default size is enough for minutes."""
 
 TEXTS_LOGGED = 20
 TEXT_SHOWN = 200
@@ -197,8 +197,8 @@ class WebSocket:
 
     async def _see_arrive(self) -> None:
         await self._has_sent.wait()
-        # Send two pings: many servers' libraries answer the first before the server has seen the messages. When the
-        # second is answered, its immediate reply has arrived too, so runs with a frozen clock are repeatable.
+        # Send two pings: many servers' libraries answer the first before the server has seen the messages. With the
+        # second answer, the server's immediate reply has also arrived, so runs with a frozen clock are repeatable.
         with suppress(ConnectionClosed):
             for _ in range(2):
                 await (await self._connection.ping())
@@ -261,7 +261,7 @@ class WebSocket:
 
 
 def _connected(leg: Leg) -> dict[str, Any]:
-    """Return the first message: two fields of the platform, and the ``headers`` of the leg's endpoint.
+    """Return the first message: two fields that the platform defines, and the ``headers`` of the leg's endpoint.
 
     A header that has the same name as one of these two fields is left out.
     """

@@ -27,7 +27,7 @@ ATTEMPTS = 2
 """The maximum number of requests to the same URL for one delivery."""
 
 SENDS_AT_ONCE = 512
-"""The maximum number of simultaneous requests to all receivers, or fewer if there are few file descriptors."""
+"""The maximum number of simultaneous requests to all receivers. The limit is lower if file descriptors are scarce."""
 
 OFF_LIMITS = "not delivered: the host is neither loopback nor an --allow-host"
 
@@ -107,7 +107,7 @@ class WebhookClient:
     async def tell(self, delivery: Delivery) -> None:
         """Deliver an event, and ignore the body of the reply.
 
-        The event is sent again only if the receiver took too long to reply. After any other failure, it is lost.
+        An event is sent again only if the receiver did not reply in time. After any other failure, it is lost.
         """
         reply = await self._try(delivery, delivery.hook, delivery.fields, _took_too_long)
         delivery.entry["outcome"] = "delivered" if reply.has_arrived else f"failed: {reply.reason}"

@@ -1,7 +1,7 @@
 """Queues of requests to webhooks.
 
 Each receiver (a host and port) has its own queue, so a slow or unreachable receiver does not delay other receivers.
-The exception is a receiver for whose replies so many calls wait that the requests take all slots of the client.
+However, if very many calls wait for replies from one receiver, the requests can take all slots of the client.
 
 In a queue, each leg or conversation has a line. The requests in a line are sent in order, each after the reply to the
 previous request. A late reply delays the next request only briefly. The platform does not guarantee any order, but a
@@ -26,7 +26,7 @@ The limit is low because a simple server queues only five connections.
 """
 
 MAX_QUEUED = 50_000
-"""The maximum number of unfinished requests to a receiver. Only requests that a call waits for can exceed it."""
+"""The maximum number of unfinished requests to a receiver. Requests that a call waits for may exceed this limit."""
 
 
 @dataclass(slots=True, eq=False)
@@ -52,7 +52,7 @@ class _Receiver:
 
 
 class WebhookQueue:
-    """The queues of all receivers.
+    """The queues of requests to all receivers.
 
     Args:
         most: The maximum number of unfinished requests to one receiver; by default :data:`MAX_QUEUED`.

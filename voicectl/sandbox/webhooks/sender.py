@@ -29,7 +29,7 @@ from voicectl.sandbox.webhooks.request import without_password
 from voicectl.voice.call import CallStatus
 
 REORDER_SECONDS = 1.0
-"""The maximum time that an event to reorder waits for the leg's next event, in seconds of the host clock."""
+"""The maximum time that a reordered event waits for the next event of its leg, in seconds of the host clock."""
 
 _NEVER_ANSWERED = {"busy": "user", "unanswered": "user", "timeout": "platform", "failed": "platform"} | {
     "cancelled": "platform"
@@ -38,7 +38,7 @@ _NEVER_ANSWERED = {"busy": "user", "unanswered": "user", "timeout": "platform", 
 
 
 class Webhooks:
-    """A sender of events and NCCO requests, which works in the background and sends many of them at the same time.
+    """A background sender of events and NCCO requests, which can send many of them at the same time.
 
     The errors of receivers are logged, not raised. When an event or request is queued, an entry of the kind
     ``webhook`` is added to the log. The ``attempts`` and the ``outcome`` in this entry are filled in later.
@@ -184,7 +184,7 @@ class Webhooks:
         )
 
     def _complete(self, event: Event) -> None:
-        """Send a ``completed`` event after the final status of an unanswered call, if there is a fault for this."""
+        """Send ``completed`` after the final status of an unanswered call, if the fault for this event is set."""
         ended_by = _NEVER_ANSWERED.get(event.fields.get("status", ""))
         if event.kind is not Kind.STATUS or ended_by is None:
             return

@@ -49,7 +49,7 @@ def conversation(
 ) -> Action:
     """Return a ``conversation`` action, with which a leg joins the room *name*.
 
-    If *can_hear* is an empty list, the leg hears no other legs. If *can_speak* is an empty list, no legs hear it.
+    If *can_hear* is ``[]``, the leg hears no other legs. If *can_speak* is ``[]``, no other legs hear the leg.
     """
     return _action(
         "conversation",
@@ -65,7 +65,7 @@ def conversation(
 
 
 def connect(to: dict[str, Any], *, from_: str | None = None, limit: int | None = None) -> Action:
-    """Return a ``connect`` action, which dials *to* and adds it to the leg's conversation.
+    """Return a ``connect`` action, which dials *to* and adds that party to the leg's conversation.
 
     Args:
         to: The endpoint object to dial, such as :func:`voicectl.voice.endpoint.parse` returns.

@@ -79,7 +79,7 @@ def _speech(action: dict[str, Any], index: int, found: Findings) -> None:
 
 
 def _whole(value: object) -> int | None:
-    """Convert *value* to a style number, or return None if *value* is not a style number."""
+    """Convert *value* to a style number, or return None if *value* is not valid."""
     if isinstance(value, str) and len(value) < 10 and re.fullmatch(WHOLE_AS_TEXT, value):
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value < 10**9 else None

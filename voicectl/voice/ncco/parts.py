@@ -1,4 +1,4 @@
-"""Options and values that several actions use: URLs, numbers, leg ids, webhooks, transcription, machine detection."""
+"""Options and shapes that several actions use: URLs, numbers, leg ids, webhooks, transcription, machine detection."""
 
 from __future__ import annotations
 

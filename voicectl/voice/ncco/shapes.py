@@ -21,7 +21,7 @@ class Text:
         right: A phrase that describes a valid value and can follow the word "Write".
         pattern: A regular expression for the whole string, in the syntax common to Python and JSON Schema.
         most: The maximum number of characters.
-        known: The documented values; case is ignored. Other values cause a warning, as the platform may add some.
+        known: The documented values (case is ignored). Others cause a warning, since the platform may add values.
         tolerated: A prefix that the platform ignores, such as the ``+`` of a phone number.
     """
 
@@ -96,7 +96,7 @@ class Free:
 
     Attributes:
         most_bytes: The maximum size in bytes, as JSON in UTF-8 without spaces.
-        values: The shape of each value, or None if any value is allowed.
+        values: The shape of each field's value, or None if any value is allowed.
     """
 
     most_bytes: int | None = None

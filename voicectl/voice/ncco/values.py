@@ -1,4 +1,4 @@
-"""Checks of a value against the model: types, ranges, option names, and rules within one object.
+"""Validation of a value against the model: types, ranges, option names, and rules within one object.
 
 The depth of recursion depends on the model, not on the value, so deeply nested values cannot exhaust the stack.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _MOST_COMPARED = 40
 
 _spelt = lru_cache(512)(shapes.spelling)
-"""A cached version of ``spelling``, for the model's names only, since user input may contain too many names."""
+"""A cached ``spelling`` for the names in the model only, since user input may contain too many names to cache."""
 
 
 def check(shape: shapes.Shape, value: Any, path: Path, found: Findings) -> None:
