@@ -16,8 +16,9 @@ from typer.exceptions import TyperException
 
 from voicectl.cli import errors
 from voicectl.cli.context import App
+from voicectl.cli.grammar import root
 from voicectl.cli.output.text import remark
-from voicectl.cli.tree import COMPLETION_VARIABLE, PROGRAM, root
+from voicectl.cli.tree import COMPLETION_VARIABLE, PROGRAM
 from voicectl.clock import SystemClock
 from voicectl.errors import DryRun, InputError, Interrupted, VoicectlError
 from voicectl.interrupts import Interrupts

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from typer._click.shell_completion import _resolve_context, _resolve_incomplete, split_arg_string
 
+from voicectl.cli.grammar import Group, root
 from voicectl.cli.output.text import clean
 from voicectl.cli.output.writer import Format
-from voicectl.cli.tree import COMPLETION_VARIABLE, PROGRAM, Group, root
+from voicectl.cli.tree import COMPLETION_VARIABLE, PROGRAM
 from voicectl.voice.call import HUMAN, CallStatus, Region, is_leg_id
 
 if TYPE_CHECKING:

@@ -1,33 +1,22 @@
 """The command tree: the name and summary of every command.
 
-The tree contains only the name of each command's module. The module is loaded when the command runs. For example,
-``dtmf`` does not load ``profile add``, and ``--help`` loads no command.
+The tree only names the module of each command, which :mod:`voicectl.cli.grammar` loads when the command runs. For
+example, ``dtmf`` does not load ``profile add``, and ``--help`` loads no command.
 """
 
 from __future__ import annotations
 
-import inspect
-from difflib import get_close_matches
-from functools import cache
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import typer
-from typer.core import TyperCommand, TyperGroup, TyperOption
-
-from voicectl import __version__
-from voicectl.cli.context import App
-from voicectl.cli.output.writer import Format, View
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 PROGRAM = "voicectl"
 COMPLETION_VARIABLE = "_VOICECTL_COMPLETE"
 
 
 class Entry(NamedTuple):
-    """A command in the tree.
+    """A command.
 
     Attributes:
         function: The function of the command, as ``MODULE:FUNCTION`` in the package ``commands``.
@@ -148,7 +137,7 @@ COMMANDS: Tree = {
     },
 }
 
-_GROUP_HELP = {
+GROUP_HELP = {
     "": f"""Control live phone calls through the Vonage Voice API.
 
     A LEG is one party's connection. Name it by its id, at least the first 4 characters of a live leg's id, to:NUMBER
@@ -205,220 +194,11 @@ _GROUP_HELP = {
     "completion": "Print the completion script for a shell.",
 }
 
-_CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
-
-
-class Command(TyperCommand):
-    """A command that also takes the common options, which its help lists last."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.help = _keep_examples(self.help or "")
-        self.params = [*self.params, *_common_options()]
-
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the help on the arguments and options of the command, and then on the common options."""
-        _format_options(self, ctx, formatter)
-
-
-class Group(TyperGroup):
-    """A group of commands that are loaded on demand."""
-
-    def __init__(self, name: str | None, tree: Tree, path: tuple[str, ...] = ()) -> None:
-        super().__init__(
-            name=name,
-            help=_keep_examples(_GROUP_HELP[path[-1] if path else ""]),
-            no_args_is_help=True,
-            rich_markup_mode=None,
-            context_settings=_CONTEXT,
-        )
-        self.tree = tree
-        self.path = path
-        self.params = list(_common_options())
-        if not path:
-            self.params.append(_version_option())
-
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (the signature is Typer's)
-        """Return the names of the commands, in the order of the tree."""
-        return list(self.tree)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 (as above)
-        """Load and return the command or group *cmd_name*, or return None if it does not exist."""
-        entry = self.tree.get(cmd_name)
-        if isinstance(entry, dict):
-            return Group(cmd_name, entry, (*self.path, cmd_name))
-        return None if entry is None else _load(cmd_name, entry)
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command, or fail and suggest the most similar command."""
-        if args[0] not in self.tree and not args[0].startswith("-") and not ctx.resilient_parsing:
-            nearest = _nearest(args[0], self.path)
-            ctx.fail(
-                f"No such command {args[0]!r}." + (f" Did you mean '{PROGRAM} {nearest}'?" if nearest else "")
-            )
-        return super().resolve_command(ctx, args)
-
-    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
-        """Return the completions of an option or of a command name. Commands are not loaded for this."""
-        from typer._click.shell_completion import CompletionItem  # noqa: PLC0415 (for completion only)
-
-        if incomplete.startswith("-"):
-            return TyperCommand.shell_complete(self, ctx, incomplete)
-        names = [name for name in self.tree if name.startswith(incomplete)]
-        return [CompletionItem(name, help=_summary(name, self.tree[name])) for name in names]
-
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the help on the commands, and then on the options."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, _summary(name, entry)) for name, entry in self.tree.items()])
-        _format_options(self, ctx, formatter)
-
-
-@cache
-def root() -> Group:
-    """Return the command tree as a Typer group."""
-    return Group(PROGRAM, COMMANDS)
-
 
 def all_commands(tree: Tree = COMMANDS, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Yield each command as a tuple of its words, such as ``("call", "list")``."""
+    """Yield the words that each command consists of."""
     for name, entry in tree.items():
         if isinstance(entry, Entry):
             yield (*path, name)
         else:
             yield from all_commands(entry, (*path, name))
-
-
-def _load(name: str, entry: Entry) -> Any:
-    module_name, _, function_name = entry.function.partition(":")
-    module = import_module(f"voicectl.cli.commands.{module_name}")
-    function = getattr(module, function_name)
-    text = inspect.getdoc(function) or ""
-    if entry.view is not None:
-        views = module if entry.view.startswith(":") else import_module("voicectl.cli.output.views")
-        view: View = getattr(views, entry.view.removeprefix(":"))
-        text += f"\n\nTSV columns: {', '.join(view.columns)}."
-    single = typer.Typer(add_completion=False, rich_markup_mode=None)
-    settings = _CONTEXT | ({"allow_interspersed_args": False} if entry.is_wrapper else {})
-    single.command(name, cls=Command, context_settings=settings, help=text)(function)
-    command = typer.main.get_command(single)
-    command.name = name
-    return command
-
-
-def _summary(name: str, entry: Entry | Tree) -> str:
-    return entry.summary if isinstance(entry, Entry) else _GROUP_HELP[name].splitlines()[0]
-
-
-def _keep_examples(text: str) -> str:
-    """Mark the paragraphs that contain indented lines, such as examples, so that the help does not wrap them."""
-    paragraphs = inspect.cleandoc(text).split("\n\n")
-    return "\n\n".join(f"\b\n{each}" if "\n  " in each else each for each in paragraphs)
-
-
-def _nearest(word: str, path: tuple[str, ...]) -> str | None:
-    """Return the command that was probably meant, or None if no command is similar.
-
-    The same word in another group is preferred, then a similar word in this group, then a similar word in another
-    group.
-    """
-    commands = list(all_commands())
-    prefixes = [words[:depth] for words in commands for depth in range(1, len(words) + 1)]
-    everything = sorted(dict.fromkeys(prefixes), key=len)
-    if same := [words for words in everything if words[-1] == word]:
-        return " ".join(same[0])
-    here = [words[-1] for words in everything if words[:-1] == path]
-    if near := get_close_matches(word, here, n=1):
-        return " ".join((*path, near[0]))
-    elsewhere = get_close_matches(word, [words[-1] for words in everything], n=1)
-    return next((" ".join(words) for words in everything if elsewhere and words[-1] == elsewhere[0]), None)
-
-
-def _option(
-    *names: str, text: str, metavar: str | None = None, read: Callable[[str], Any] = str
-) -> TyperOption:
-    """Return an option that stores its value in the field of ``app.options`` with the same name."""
-    field = names[-1].removeprefix("--").replace("-", "_")
-
-    def remember(ctx: typer.Context, _param: Any, value: Any) -> None:
-        app = ctx.find_object(App)
-        if app is not None and value not in (None, False):
-            setattr(app.options, field, value if value is True else read(value))
-
-    return TyperOption(
-        param_decls=list(names),
-        is_flag=metavar is None,
-        metavar=metavar,
-        type=None if metavar is None else str,
-        default=False if metavar is None else None,
-        show_default=False,
-        expose_value=False,
-        callback=remember,
-        help=text,
-    )
-
-
-@cache
-def _common_options() -> tuple[TyperOption, ...]:
-    return (
-        _option("-p", "--profile", metavar="NAME", text="Use this profile."),
-        _option(
-            "-o", "--output", metavar="FORMAT", text=f"Output format: {', '.join(Format)}.", read=_format
-        ),
-        _option("-q", "--quiet", text="Print only ids, one per line."),
-        _option(
-            "--fields",
-            metavar="LIST",
-            text="Show these fields ('--fields help' lists all), e.g. uuid,to.number.",
-        ),
-        _option("--request-timeout", metavar="DURATION", text="Time limit for each request (default 10 s)."),
-        _option(
-            "--ca-file", metavar="FILE", text="Trust the CA certificates in this file, not the system's."
-        ),
-        _option("--dry-run", text="Change nothing; print each request as a curl command."),
-        _option("-y", "--yes", text="Skip the confirmation for a list or selection."),
-        _option("--debug", text="Log requests and replies to standard error."),
-    )
-
-
-def _version_option() -> TyperOption:
-    def show(ctx: typer.Context, _param: Any, value: bool) -> None:
-        app = ctx.find_object(App)
-        if value and app is not None and not ctx.resilient_parsing:
-            app.terminal.write(f"{PROGRAM} {__version__}\n")
-            raise typer.Exit
-
-    return TyperOption(
-        param_decls=["--version"],
-        is_flag=True,
-        is_eager=True,
-        expose_value=False,
-        callback=show,
-        help="Print the version and exit.",
-    )
-
-
-def _format_options(command: Any, ctx: Any, formatter: Any) -> None:
-    """Write three sections of the help: arguments, options, and common options."""
-    sections: dict[str, list[tuple[str, str]]] = {
-        "Arguments": [],
-        "Options": [],
-        "Options of every command": [],
-    }
-    common = _common_options()
-    for param in command.get_params(ctx):
-        record = param.get_help_record(ctx)
-        if record is not None:
-            kind = "Options of every command" if param in common else "Options"
-            sections["Arguments" if param.param_type_name == "argument" else kind].append(record)
-    for title, rows in sections.items():
-        if rows:
-            with formatter.section(title):
-                formatter.write_dl(rows)
-
-
-def _format(text: str) -> Format:
-    try:
-        return Format(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not one of {', '.join(Format)}.", param_hint="-o") from None

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.sandbox.parts import APPLICATION, Line, phone, say
-from voicectl.cli.tree import _GROUP_HELP
+from voicectl.cli.tree import GROUP_HELP
 from voicectl.sandbox.telephony.actions import Order, Webhook
 from voicectl.sandbox.telephony.detection import Behavior, Detection, Mode
 from voicectl.sandbox.telephony.effects import Kind
@@ -108,7 +108,7 @@ def test_what_other_endpoints_press_and_say(endpoint, meant):
 
 
 def test_the_help_tells_what_each_phrase_is():
-    text = _GROUP_HELP["sandbox"]
+    text = GROUP_HELP["sandbox"]
 
     assert len(PHRASES) == 10
     for i, phrase in enumerate(PHRASES):

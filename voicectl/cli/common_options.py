@@ -1,0 +1,110 @@
+"""The options of every command, which stand before or after its name."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperOption
+
+from voicectl import __version__
+from voicectl.cli.context import App
+from voicectl.cli.output.writer import Format
+from voicectl.cli.tree import PROGRAM
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _option(
+    *names: str, text: str, metavar: str | None = None, read: Callable[[str], Any] = str
+) -> TyperOption:
+    """Return an option that stores its value in the field of ``app.options`` with the same name."""
+    field = names[-1].removeprefix("--").replace("-", "_")
+
+    def remember(ctx: typer.Context, _param: Any, value: Any) -> None:
+        app = ctx.find_object(App)
+        if app is not None and value not in (None, False):
+            setattr(app.options, field, value if value is True else read(value))
+
+    return TyperOption(
+        param_decls=list(names),
+        is_flag=metavar is None,
+        metavar=metavar,
+        type=None if metavar is None else str,
+        default=False if metavar is None else None,
+        show_default=False,
+        expose_value=False,
+        callback=remember,
+        help=text,
+    )
+
+
+@cache
+def common_options() -> tuple[TyperOption, ...]:
+    """Return the options of every command. The values go to ``app.options``."""
+    return (
+        _option("-p", "--profile", metavar="NAME", text="Use this profile."),
+        _option(
+            "-o", "--output", metavar="FORMAT", text=f"Output format: {', '.join(Format)}.", read=_format
+        ),
+        _option("-q", "--quiet", text="Print only ids, one per line."),
+        _option(
+            "--fields",
+            metavar="LIST",
+            text="Show these fields ('--fields help' lists all), e.g. uuid,to.number.",
+        ),
+        _option("--request-timeout", metavar="DURATION", text="Time limit for each request (default 10 s)."),
+        _option(
+            "--ca-file", metavar="FILE", text="Trust the CA certificates in this file, not the system's."
+        ),
+        _option("--dry-run", text="Change nothing; print each request as a curl command."),
+        _option("-y", "--yes", text="Skip the confirmation for a list or selection."),
+        _option("--debug", text="Log requests and replies to standard error."),
+    )
+
+
+def version_option() -> TyperOption:
+    """Return the option that prints the version and exits."""
+
+    def show(ctx: typer.Context, _param: Any, value: bool) -> None:
+        app = ctx.find_object(App)
+        if value and app is not None and not ctx.resilient_parsing:
+            app.terminal.write(f"{PROGRAM} {__version__}\n")
+            raise typer.Exit
+
+    return TyperOption(
+        param_decls=["--version"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=show,
+        help="Print the version and exit.",
+    )
+
+
+def format_options(command: Any, ctx: Any, formatter: Any) -> None:
+    """Write the sections of the help: arguments, options, and the common options."""
+    sections: dict[str, list[tuple[str, str]]] = {
+        "Arguments": [],
+        "Options": [],
+        "Options of every command": [],
+    }
+    common = common_options()
+    for param in command.get_params(ctx):
+        record = param.get_help_record(ctx)
+        if record is not None:
+            kind = "Options of every command" if param in common else "Options"
+            sections["Arguments" if param.param_type_name == "argument" else kind].append(record)
+    for title, rows in sections.items():
+        if rows:
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
+def _format(text: str) -> Format:
+    try:
+        return Format(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(Format)}.", param_hint="-o") from None

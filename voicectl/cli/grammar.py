@@ -1,0 +1,137 @@
+"""The grammar of the command line: groups, commands, and suggestions for words that are neither."""
+
+from __future__ import annotations
+
+import inspect
+from difflib import get_close_matches
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from voicectl.cli.common_options import common_options, format_options, version_option
+from voicectl.cli.tree import COMMANDS, GROUP_HELP, PROGRAM, Entry, Tree, all_commands
+
+if TYPE_CHECKING:
+    from voicectl.cli.output.writer import View
+
+_CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
+
+
+class Command(TyperCommand):
+    """A command that also takes the common options. Its help lists them last."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.help = _keep_examples(self.help or "")
+        self.params = [*self.params, *common_options()]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments and options of the command, then the common options."""
+        format_options(self, ctx, formatter)
+
+
+class Group(TyperGroup):
+    """A group whose commands are loaded on demand."""
+
+    def __init__(self, name: str | None, tree: Tree, path: tuple[str, ...] = ()) -> None:
+        super().__init__(
+            name=name,
+            help=_keep_examples(GROUP_HELP[path[-1] if path else ""]),
+            no_args_is_help=True,
+            rich_markup_mode=None,
+            context_settings=_CONTEXT,
+        )
+        self.tree = tree
+        self.path = path
+        self.params = list(common_options())
+        if not path:
+            self.params.append(version_option())
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (the signature is Typer's)
+        """Return the names of the commands, in the order of the tree."""
+        return list(self.tree)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 (as above)
+        """Load and return the command or group *cmd_name*, or return None if it does not exist."""
+        entry = self.tree.get(cmd_name)
+        if isinstance(entry, dict):
+            return Group(cmd_name, entry, (*self.path, cmd_name))
+        return None if entry is None else _load(cmd_name, entry)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command, or fail and suggest the most similar one."""
+        if args[0] not in self.tree and not args[0].startswith("-") and not ctx.resilient_parsing:
+            nearest = _nearest(args[0], self.path)
+            ctx.fail(
+                f"No such command {args[0]!r}." + (f" Did you mean '{PROGRAM} {nearest}'?" if nearest else "")
+            )
+        return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Complete an option, or the name of a command without loading it."""
+        from typer._click.shell_completion import CompletionItem  # noqa: PLC0415 (for completion only)
+
+        if incomplete.startswith("-"):
+            return TyperCommand.shell_complete(self, ctx, incomplete)
+        names = [name for name in self.tree if name.startswith(incomplete)]
+        return [CompletionItem(name, help=_summary(name, self.tree[name])) for name in names]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands, then the options."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _summary(name, entry)) for name, entry in self.tree.items()])
+        format_options(self, ctx, formatter)
+
+
+@cache
+def root() -> Group:
+    """Return the command tree as a Typer group."""
+    return Group(PROGRAM, COMMANDS)
+
+
+def _load(name: str, entry: Entry) -> Any:
+    module_name, _, function_name = entry.function.partition(":")
+    module = import_module(f"voicectl.cli.commands.{module_name}")
+    function = getattr(module, function_name)
+    text = inspect.getdoc(function) or ""
+    if entry.view is not None:
+        views = module if entry.view.startswith(":") else import_module("voicectl.cli.output.views")
+        view: View = getattr(views, entry.view.removeprefix(":"))
+        text += f"\n\nTSV columns: {', '.join(view.columns)}."
+    single = typer.Typer(add_completion=False, rich_markup_mode=None)
+    settings = _CONTEXT | ({"allow_interspersed_args": False} if entry.is_wrapper else {})
+    single.command(name, cls=Command, context_settings=settings, help=text)(function)
+    command = typer.main.get_command(single)
+    command.name = name
+    return command
+
+
+def _summary(name: str, entry: Entry | Tree) -> str:
+    return entry.summary if isinstance(entry, Entry) else GROUP_HELP[name].splitlines()[0]
+
+
+def _keep_examples(text: str) -> str:
+    """Mark the paragraphs that contain indented lines, so that the help does not wrap them."""
+    paragraphs = inspect.cleandoc(text).split("\n\n")
+    return "\n\n".join(f"\b\n{each}" if "\n  " in each else each for each in paragraphs)
+
+
+def _nearest(word: str, path: tuple[str, ...]) -> str | None:
+    """Return the command that was probably meant, or None if no command is similar.
+
+    The same word in another group is preferred, then a similar word in this group, then a similar word in another
+    group.
+    """
+    commands = list(all_commands())
+    prefixes = [words[:depth] for words in commands for depth in range(1, len(words) + 1)]
+    everything = sorted(dict.fromkeys(prefixes), key=len)
+    if same := [words for words in everything if words[-1] == word]:
+        return " ".join(same[0])
+    here = [words[-1] for words in everything if words[:-1] == path]
+    if near := get_close_matches(word, here, n=1):
+        return " ".join((*path, near[0]))
+    elsewhere = get_close_matches(word, [words[-1] for words in everything], n=1)
+    return next((" ".join(words) for words in everything if elsewhere and words[-1] == elsewhere[0]), None)
