@@ -7,12 +7,14 @@
     ├── InputError           an NCCO, an endpoint, an id or a digit string is invalid
     ├── JournalError         the journal cannot be used
     ├── StoreError           the store of webhook events cannot be used
+    ├── UnwritableError      a directory of recordings cannot be written
     ├── SignatureError       a webhook is unsigned, forged, stale or altered
     ├── ApiError             the API refused the request (status, title, trace id)
     │   ├── AuthError        401, 403
     │   ├── NotFoundError    404
     │   └── RateLimitedError 429, after waiting
-    ├── LegError             a leg reference names no leg, or several
+    ├── LegError             what the user names does not exist
+    │   └── AmbiguousError   a reference matches several legs
     ├── TransportError       a request that may be repeated got no usable response
     │   ├── NotSent          no byte of the request left this machine
     │   └── NoAnswer         the request was sent and may have been carried out
@@ -68,6 +70,10 @@ class StoreError(VoicectlError):
     """The event store cannot be used: it is read-only, locked, damaged, missing, or written by a newer version."""
 
 
+class UnwritableError(VoicectlError):
+    """A directory of recordings cannot be used, for example because the disk is full. A later try may succeed."""
+
+
 class SignatureError(VoicectlError):
     """A webhook is unsigned (in which case ``is_unsigned`` is True), forged, stale or altered."""
 
@@ -119,7 +125,11 @@ class RateLimitedError(ApiError):
 
 
 class LegError(VoicectlError):
-    """A leg reference matches no leg, or more than one leg."""
+    """The leg, conversation, event or call that the user names does not exist."""
+
+
+class AmbiguousError(LegError):
+    """A reference matches more than one leg. The hint lists the matches."""
 
 
 class TransportError(VoicectlError):

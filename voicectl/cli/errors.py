@@ -1,26 +1,8 @@
-"""The exit statuses of commands, and the output of errors.
-
-| status | meaning |
-| --- | --- |
-| 0 | done (also: the leg to hang up had already ended) |
-| 1 | internal error; output or journal cannot be written |
-| 2 | usage error or invalid input |
-| 3 | credentials missing, malformed or refused |
-| 4 | leg or resource not found, or ambiguous |
-| 5 | the API rejected the request |
-| 6 | rate limited, even after waiting |
-| 7 | no usable answer; the request can be repeated |
-| 8 | a wait timed out |
-| 9 | refused by a guard, or not confirmed |
-| 10 | some targets done, some failed |
-| 11 | a wait ended in another final status |
-| 12 | outcome unknown: the request may or may not have taken effect |
-| 130, 143 | interrupted, terminated |
-"""
+"""The exit statuses of commands, the codes of errors, and the output of errors."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from voicectl import errors
 from voicectl.cli.output.text import remark, to_json
@@ -35,21 +17,67 @@ UNREACHABLE = 7
 PARTIAL = 10
 UNKNOWN = 12
 
-_STATUSES: tuple[tuple[type[errors.VoicectlError], int], ...] = (  # the first match counts
-    (errors.OutcomeUnknown, UNKNOWN),
-    (errors.WaitEnded, 11),
-    (errors.GuardError, 9),
-    (errors.WaitTimeout, 8),
-    (errors.TransportError, UNREACHABLE),
-    (errors.RateLimitedError, 6),
-    (errors.AuthError, CREDENTIALS),
-    (errors.NotFoundError, 4),
-    (errors.LegError, 4),
-    (errors.ApiError, 5),
-    (errors.ConfigError, CREDENTIALS),
-    (errors.InputError, USAGE),
-    (errors.SignatureError, USAGE),
-    (errors.VoicectlError, INTERNAL),
+EXIT_STATUSES = {
+    "0": "done (also: the leg to hang up had already ended)",
+    "1": "internal error; output or journal cannot be written",
+    "2": "usage error or invalid input",
+    "3": "credentials missing, malformed or refused",
+    "4": "leg or resource not found, or ambiguous",
+    "5": "the API rejected the request",
+    "6": "rate limited, even after waiting",
+    "7": "no usable answer; the request can be repeated",
+    "8": "a wait timed out",
+    "9": "refused by a guard, or not confirmed",
+    "10": "some targets done, some failed",
+    "11": "a wait ended in another final status",
+    "12": "outcome unknown: the request may or may not have taken effect",
+    "130": "interrupted (Ctrl-C)",
+    "143": "terminated",
+}
+
+
+class ErrorCode(NamedTuple):
+    """A kind of error.
+
+    Attributes:
+        code: The value of ``code`` in errors that are written as JSON.
+        status: The exit status.
+        meaning: A description for the help.
+    """
+
+    error: type[errors.VoicectlError]
+    code: str
+    status: int
+    meaning: str
+
+
+ERROR_CODES = (  # the first match counts
+    ErrorCode(
+        errors.OutcomeUnknown, "outcome_unknown", UNKNOWN, "The request may or may not have taken effect."
+    ),
+    ErrorCode(errors.WaitEnded, "wait_ended", 11, "A leg ended in another final status."),
+    ErrorCode(
+        errors.GuardError, "guard", 9, "voicectl refused: confirmation, a limit or the profile's policy."
+    ),
+    ErrorCode(errors.WaitTimeout, "wait_timeout", 8, "The status did not come in time."),
+    ErrorCode(
+        errors.TransportError, "transport", UNREACHABLE, "No usable answer; the request can be repeated."
+    ),
+    ErrorCode(errors.RateLimitedError, "rate_limited", 6, "The API still refused after waiting (429)."),
+    ErrorCode(errors.AuthError, "auth", CREDENTIALS, "The API refused the credentials (401, 403)."),
+    ErrorCode(errors.AmbiguousError, "ambiguous", 4, "The reference matches several legs."),
+    ErrorCode(errors.NotFoundError, "not_found", 4, "The leg or resource does not exist (404)."),
+    ErrorCode(errors.LegError, "not_found", 4, "The leg or resource does not exist."),
+    ErrorCode(errors.ApiError, "api", 5, "The API rejected the request (400, 409, 422 ...)."),
+    ErrorCode(
+        errors.ConfigError, "config", CREDENTIALS, "A profile, key or setting is missing or malformed."
+    ),
+    ErrorCode(errors.InputError, "input", USAGE, "Usage error or invalid input."),
+    ErrorCode(errors.SignatureError, "signature", USAGE, "A webhook is not signed, or not as it should be."),
+    ErrorCode(errors.JournalError, "journal", INTERNAL, "The journal of created calls cannot be used."),
+    ErrorCode(errors.StoreError, "store", INTERNAL, "The store of webhook events cannot be used."),
+    ErrorCode(errors.UnwritableError, "unwritable", INTERNAL, "A recording cannot be written."),
+    ErrorCode(errors.VoicectlError, "internal", INTERNAL, "Unexpected internal error."),
 )
 _RETRYABLE = (errors.TransportError, errors.RateLimitedError, errors.WaitTimeout)
 
@@ -58,7 +86,7 @@ def exit_status(exc: errors.VoicectlError) -> int:
     """Return the exit status for *exc*."""
     if isinstance(exc, errors.Interrupted):
         return 128 + exc.signum
-    return next(status for kind, status in _STATUSES if isinstance(exc, kind))
+    return _kind(exc).status
 
 
 def combined_status(statuses: Sequence[int], targets: int) -> int:
@@ -80,7 +108,7 @@ def report(exc: errors.VoicectlError, *, profile: str | None, as_json: bool, abo
     trace_id = getattr(exc, "trace_id", None)
     if as_json:
         content = {
-            "code": _code(exc),
+            "code": _kind(exc).code,
             "message": f"{about}: {exc.message}" if about else exc.message,
             "hint": exc.hint,
             "retryable": isinstance(exc, _RETRYABLE),
@@ -98,7 +126,5 @@ def report(exc: errors.VoicectlError, *, profile: str | None, as_json: bool, abo
         remark(f"  {exc.hint}")
 
 
-def _code(exc: errors.VoicectlError) -> str:
-    """Return the code for an error, such as ``not_found`` for ``NotFoundError``."""
-    name = type(exc).__name__.removesuffix("Error")
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
+def _kind(exc: errors.VoicectlError) -> ErrorCode:
+    return next(kind for kind in ERROR_CODES if isinstance(exc, kind.error))

@@ -13,7 +13,7 @@ from voicectl.cli.ncco_input import read_ncco
 from voicectl.cli.output import views
 from voicectl.cli.output.text import remark, to_json
 from voicectl.cli.output.writer import Format, View
-from voicectl.errors import LegError
+from voicectl.errors import AmbiguousError, LegError
 from voicectl.voice import dtmf, endpoint
 from voicectl.voice.call import Region
 
@@ -216,7 +216,7 @@ def _of_leg(entries: list[dict[str, Any]], leg: str) -> list[dict[str, Any]]:
             if found
             else "No leg in the log has an id that begins"
         )
-        raise LegError(
+        raise (AmbiguousError if found else LegError)(
             f"{counted} with {leg}.",
             hint=f"Legs in the log: {', '.join((found or list(uuids))[-10:]) or 'none'}",
         )

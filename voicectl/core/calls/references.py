@@ -9,7 +9,7 @@ import re
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from voicectl.errors import InputError, LegError
+from voicectl.errors import AmbiguousError, InputError, LegError
 from voicectl.voice import endpoint
 from voicectl.voice.call import is_leg_id
 
@@ -43,7 +43,8 @@ def resolve(
 
     Raises:
         InputError: *text* is not a leg reference.
-        LegError: *text* names no leg, or several legs. If there are several, the hint lists them.
+        LegError: *text* names no leg.
+        AmbiguousError: *text* names several legs; the hint lists them.
     """
     if is_leg_id(text):
         return text
@@ -67,7 +68,7 @@ def resolve(
     if not found:
         hint = f"If it is a phone number, write to:{text} or from:{text}" if text.isdigit() else _ELSEWHERE
         raise LegError(f"No {what} has an id that begins with {text}.", hint=hint)
-    raise LegError(
+    raise AmbiguousError(
         f"Several {what}s have an id that begins with {text}.",
         hint=f"Give more characters of the id. Matches: {_listed(found)}",
     )
@@ -94,7 +95,8 @@ def _by_number(end: str, digits: str, candidates: Iterable[Call], what: str) -> 
     If no leg's number equals *digits*, return the id of the only leg whose number begins with *digits*.
 
     Raises:
-        LegError: No leg matches, or several legs do.
+        LegError: No leg matches.
+        AmbiguousError: Several legs match.
     """
     exact: list[Call] = []
     begins: list[Call] = []
@@ -110,7 +112,7 @@ def _by_number(end: str, digits: str, candidates: Iterable[Call], what: str) -> 
     number = digits if exact else f"{digits} or a number that begins with it"
     if not found:
         raise LegError(f"No {what} {one} {number}.", hint=_ELSEWHERE)
-    raise LegError(f"Several {what}s {several} {number}.", hint=f"Name one by its id: {_listed(found)}")
+    raise AmbiguousError(f"Several {what}s {several} {number}.", hint=f"Name one by its id: {_listed(found)}")
 
 
 def _listed(calls: Iterable[Call]) -> str:

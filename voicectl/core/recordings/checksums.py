@@ -17,7 +17,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from voicectl.core.recordings.announcement import Name
-from voicectl.errors import GuardError, VoicectlError
+from voicectl.errors import GuardError, UnwritableError
 from voicectl.store import files
 
 if TYPE_CHECKING:
@@ -31,10 +31,6 @@ MANIFEST = "SHA256SUMS"
 _LINE = re.compile(rb"([0-9a-f]{64}) [ *]([^\n]+)")
 _BEGUN = re.compile(rb"[0-9a-f]{0,64}|[0-9a-f]{64} {1,2}(?:[0-9]{0,8}|[0-9]{8}T[^\n]*)")
 """A pattern that matches every beginning of a line that voicectl writes."""
-
-
-class UnwritableError(VoicectlError):
-    """A directory of recordings cannot be used, for example because the disk is full. A later try may succeed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from threading import Condition, Thread
 from typing import TYPE_CHECKING
 
 from voicectl.core.recordings.announcement import announced, named_after, of_event
-from voicectl.core.recordings.checksums import Manifest, UnwritableError
+from voicectl.core.recordings.checksums import Manifest
 from voicectl.errors import (
     AuthError,
     ConfigError,
@@ -22,6 +22,7 @@ from voicectl.errors import (
     NotFoundError,
     RateLimitedError,
     TransportError,
+    UnwritableError,
     VoicectlError,
 )
 from voicectl.store.events import Query
