@@ -45,6 +45,29 @@ def test_an_unknown_command_is_refused_and_the_nearest_named(bare: Room, line: s
     assert f"Did you mean '{meant}'?" in ran.stderr
 
 
+@pytest.mark.parametrize(
+    ("line", "advice"),
+    [
+        ("version", "voicectl --version"),
+        ("ls", "voicectl call list"),
+        ("leg", "Act on a leg with a verb, such as 'voicectl hangup LEG'"),
+        ("legs list", "Act on a leg with a verb"),
+        ("login", "voicectl profile add"),
+        ("profile ls", "voicectl profile list"),
+        ("-V", "--version"),
+        ("call list --json", "-o json"),
+        ("--json call list", "-o json"),
+        ("hangup x --force", "--yes"),
+        ("call list -v", "--debug"),
+    ],
+)
+def test_words_of_other_tools_are_refused_with_ours(bare: Room, line: str, advice: str) -> None:
+    ran = bare(line)
+
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert advice in ran.stderr.splitlines()[0]
+
+
 def test_what_resembles_nothing_is_refused_without_a_guess(bare: Room) -> None:
     ran = bare("frobnicate")
 

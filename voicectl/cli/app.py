@@ -16,7 +16,7 @@ from typer.exceptions import TyperException
 
 from voicectl.cli import errors
 from voicectl.cli.context import App
-from voicectl.cli.grammar import root
+from voicectl.cli.grammar import INSTEAD_OF_OPTION, root
 from voicectl.cli.output.text import remark
 from voicectl.cli.tree import COMPLETION_VARIABLE, PROGRAM
 from voicectl.clock import SystemClock
@@ -105,9 +105,12 @@ def _invoke(app: App, argv: Sequence[str]) -> int:
             return errors.USAGE
         if "--debug" in argv:  # the options may not have been read yet
             raise
-        remark(f"{PROGRAM}: unexpected internal error: {type(exc).__name__}")
-        remark("  This is a bug in voicectl. Add --debug to see where it happened.")
-        return errors.INTERNAL
+        bug = VoicectlError(
+            f"unexpected internal error: {type(exc).__name__}",
+            hint="This is a bug in voicectl. Add --debug to see where it happened.",
+        )
+        errors.report(bug, profile=None, as_json=_has_json_errors(app, argv))
+        return errors.exit_status(bug)
     return status if isinstance(status, int) else 0
 
 
@@ -145,7 +148,10 @@ def _usage_failed(exc: TyperException, *, as_json: bool) -> int:
             remark(line)
         return errors.USAGE
     where = ctx.command_path if ctx else PROGRAM
-    fault = InputError(exc.format_message(), hint=f"See '{where} --help'.")
+    message = exc.format_message()
+    if (meant := INSTEAD_OF_OPTION.get(getattr(exc, "option_name", ""))) is not None:
+        message = f"No such option: {getattr(exc, 'option_name', '')}. Did you mean {meant}?"
+    fault = InputError(message, hint=f"See '{where} --help'.")
     errors.report(fault, profile=None, as_json=as_json)
     return errors.USAGE
 

@@ -85,22 +85,19 @@ def version_option() -> TyperOption:
 
 
 def format_options(command: Any, ctx: Any, formatter: Any) -> None:
-    """Write the sections of the help: arguments, options, and the common options."""
-    sections: dict[str, list[tuple[str, str]]] = {
-        "Arguments": [],
-        "Options": [],
-        "Options of every command": [],
-    }
+    """Write the arguments and options of *command*, and a line about those of every command."""
+    sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
     common = common_options()
     for param in command.get_params(ctx):
-        record = param.get_help_record(ctx)
+        record = None if param in common else param.get_help_record(ctx)
         if record is not None:
-            kind = "Options of every command" if param in common else "Options"
-            sections["Arguments" if param.param_type_name == "argument" else kind].append(record)
+            sections["Arguments" if param.param_type_name == "argument" else "Options"].append(record)
     for title, rows in sections.items():
         if rows:
             with formatter.section(title):
                 formatter.write_dl(rows)
+    formatter.write_paragraph()
+    formatter.write_text(f"Options of every command, such as -o, -q and -p: {PROGRAM} help options")
 
 
 def _format(text: str) -> Format:

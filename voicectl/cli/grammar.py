@@ -12,12 +12,47 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from voicectl.cli.common_options import common_options, format_options, version_option
-from voicectl.cli.tree import COMMANDS, GROUP_HELP, PROGRAM, Entry, Tree, all_commands
+from voicectl.cli.tree import COMMANDS, GROUP_HELP, PROGRAM, SECTIONS, Entry, Tree, all_commands
 
 if TYPE_CHECKING:
     from voicectl.cli.output.writer import View
 
+_COMMANDS = "voicectl.cli.commands"
 _CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
+
+_A_LEG = f"Act on a leg with a verb, such as '{PROGRAM} hangup LEG'; list legs with '{PROGRAM} call list'."
+_A_PROFILE = f"Did you mean '{PROGRAM} profile add'?"
+INSTEAD_OF_COMMAND = {
+    "version": f"Did you mean '{PROGRAM} --version'?",
+    "leg": _A_LEG,
+    "legs": _A_LEG,
+    "ls": f"Did you mean '{PROGRAM} call list'?",
+    "ps": f"Did you mean '{PROGRAM} call list'?",
+    "dial": f"Did you mean '{PROGRAM} call create'?",
+    "room": f"Did you mean '{PROGRAM} conversation'?",
+    "rooms": f"Did you mean '{PROGRAM} conversation list'?",
+    "kill": f"Did you mean '{PROGRAM} hangup'?",
+    "login": _A_PROFILE,
+    "configure": _A_PROFILE,
+    "init": _A_PROFILE,
+    "config": f"Did you mean '{PROGRAM} profile'?",
+}
+"""Advice on words that users of other tools try first, and that name no command."""
+
+INSTEAD_OF_OPTION = {
+    "--json": "-o json",
+    "-j": "-o json",
+    "--jsonl": "-o jsonl",
+    "--csv": "-o csv",
+    "--tsv": "-o tsv",
+    "--format": "-o FORMAT",
+    "-V": "--version",
+    "-v": "--debug",
+    "--verbose": "--debug",
+    "--force": "--yes",
+    "-f": "--yes",
+}
+"""Options of other tools, and ours with the same meaning."""
 
 
 class Command(TyperCommand):
@@ -59,11 +94,13 @@ class Group(TyperGroup):
         entry = self.tree.get(cmd_name)
         if isinstance(entry, dict):
             return Group(cmd_name, entry, (*self.path, cmd_name))
-        return None if entry is None else _load(cmd_name, entry)
+        return None if entry is None else load(cmd_name, entry)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command, or fail and suggest the most similar one."""
         if args[0] not in self.tree and not args[0].startswith("-") and not ctx.resilient_parsing:
+            if advice := INSTEAD_OF_COMMAND.get(args[0]) if not self.path else None:
+                ctx.fail(f"No such command {args[0]!r}. {advice}")
             nearest = _nearest(args[0], self.path)
             ctx.fail(
                 f"No such command {args[0]!r}." + (f" Did you mean '{PROGRAM} {nearest}'?" if nearest else "")
@@ -80,9 +117,12 @@ class Group(TyperGroup):
         return [CompletionItem(name, help=_summary(name, self.tree[name])) for name in names]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the commands, then the options."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, _summary(name, entry)) for name, entry in self.tree.items()])
+        """Write the commands, in sections if there are many, and then the options."""
+        sections = {"Commands": tuple(self.tree)} if self.path else SECTIONS
+        width = max(map(len, self.tree))
+        for title, names in sections.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{name:{width}}", _summary(name, self.tree[name])) for name in names])
         format_options(self, ctx, formatter)
 
 
@@ -92,14 +132,12 @@ def root() -> Group:
     return Group(PROGRAM, COMMANDS)
 
 
-def _load(name: str, entry: Entry) -> Any:
-    module_name, _, function_name = entry.function.partition(":")
-    module = import_module(f"voicectl.cli.commands.{module_name}")
-    function = getattr(module, function_name)
+def load(name: str, entry: Entry) -> Any:
+    """Import the module of a command, and return the command as a Typer object with the given name."""
+    module, _, function_name = entry.function.partition(":")
+    function = getattr(import_module(f"{_COMMANDS}.{module}"), function_name)
     text = inspect.getdoc(function) or ""
-    if entry.view is not None:
-        views = module if entry.view.startswith(":") else import_module("voicectl.cli.output.views")
-        view: View = getattr(views, entry.view.removeprefix(":"))
+    if (view := view_of(entry)) is not None:
         text += f"\n\nTSV columns: {', '.join(view.columns)}."
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
     settings = _CONTEXT | ({"allow_interspersed_args": False} if entry.is_wrapper else {})
@@ -107,6 +145,16 @@ def _load(name: str, entry: Entry) -> Any:
     command = typer.main.get_command(single)
     command.name = name
     return command
+
+
+def view_of(entry: Entry) -> View | None:
+    """Return the view of a command's records, or None if it writes none."""
+    if entry.view is None:
+        return None
+    is_own = entry.view.startswith(":")
+    module = f"{_COMMANDS}.{entry.function.partition(':')[0]}" if is_own else "voicectl.cli.output.views"
+    view: View = getattr(import_module(module), entry.view.removeprefix(":"))
+    return view
 
 
 def _summary(name: str, entry: Entry | Tree) -> str:

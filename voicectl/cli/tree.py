@@ -135,7 +135,34 @@ COMMANDS: Tree = {
         "zsh": Entry("completion:zsh", "Print the completion script for zsh."),
         "fish": Entry("completion:fish", "Print the completion script for fish."),
     },
+    "help": Entry("help:help_", "Show the help of a command or a topic."),
+    "commands": Entry("commands:commands", "List all commands, or print the whole tree as JSON.", ":VIEW"),
 }
+
+SECTIONS = {
+    "Live legs": (
+        "talk",
+        "stream",
+        "dtmf",
+        "mute",
+        "unmute",
+        "earmuff",
+        "unearmuff",
+        "hangup",
+        "transfer",
+        "move",
+        "wait",
+        "watch",
+        "trace",
+    ),
+    "Calls": ("call", "conversation"),
+    "Call flows": ("ncco",),
+    "Webhooks": ("webhook", "recording"),
+    "Identity": ("profile", "jwt", "app", "doctor"),
+    "Sandbox": ("sandbox", "demo"),
+    "Help and shell": ("help", "commands", "completion"),
+}
+"""The sections of the list of commands."""
 
 GROUP_HELP = {
     "": f"""Control live phone calls through the Vonage Voice API.
@@ -149,10 +176,7 @@ GROUP_HELP = {
       {PROGRAM} profile add NAME --application-id ID --private-key FILE
       {PROGRAM} doctor                check the set-up
 
-    Exit statuses: 0 done, 1 internal error, 2 invalid usage or input, 3 credentials or configuration, 4 not found or
-    ambiguous, 5 rejected by the API, 6 rate limited, 7 no usable answer from the API, 8 a wait timed out, 9 refused
-    by a guard, 10 some targets failed, 11 a wait ended in another status, 12 outcome unknown, 130 interrupted, 143
-    terminated.
+    Exit statuses, settings and files: {PROGRAM} help exit-statuses, help environment, help files.
     """,
     "call": "Create calls and show them.",
     "conversation": "Show conversations, and speak, play audio or record in them. A ROOM is a name, or an id that"
@@ -195,10 +219,15 @@ GROUP_HELP = {
 }
 
 
-def all_commands(tree: Tree = COMMANDS, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Yield the words that each command consists of."""
+def all_entries(tree: Tree = COMMANDS, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Entry]]:
+    """Yield the words that each command consists of, and its entry."""
     for name, entry in tree.items():
         if isinstance(entry, Entry):
-            yield (*path, name)
+            yield (*path, name), entry
         else:
-            yield from all_commands(entry, (*path, name))
+            yield from all_entries(entry, (*path, name))
+
+
+def all_commands() -> Iterator[tuple[str, ...]]:
+    """Yield the words that each command consists of."""
+    return (words for words, _ in all_entries())

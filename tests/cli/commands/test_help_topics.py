@@ -1,0 +1,88 @@
+"""``help``: the help of commands, and topics that concern all commands."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.room import Room
+from voicectl.cli.tree import COMMANDS, SECTIONS
+
+ROOT = Path(__file__).parent.parent.parent.parent
+
+
+@pytest.mark.parametrize("words", ["", "call", "call create", "sandbox fault add", "help"])
+def test_help_of_a_command_is_what_its_option_shows(bare: Room, words: str) -> None:
+    ran = bare(f"help {words}")
+
+    assert ran.exit_code == 0
+    assert ran.stdout == bare(f"{words} --help").stdout
+
+
+def test_every_command_is_in_one_section_of_the_help(bare: Room) -> None:
+    shown = bare("--help").stdout
+    listed = [name for names in SECTIONS.values() for name in names]
+
+    assert sorted(listed) == sorted(COMMANDS)
+    assert all(f"{title}:\n" in shown for title in SECTIONS)
+    assert re.findall(r"^  ([a-z]+)  ", shown, re.MULTILINE) == listed
+
+
+def test_the_options_of_every_command_are_one_line_in_its_help(bare: Room) -> None:
+    shown = bare("dtmf --help").stdout
+
+    assert shown.endswith("Options of every command, such as -o, -q and -p: voicectl help options\n")
+    assert "--request-timeout" not in shown
+    assert "--request-timeout DURATION" in bare("help options").stdout
+
+
+@pytest.mark.parametrize("topic", ["options", "exit-statuses", "environment", "files"])
+def test_a_topic_fits_into_eighty_columns(bare: Room, topic: str) -> None:
+    ran = bare(f"help {topic}")
+
+    assert ran.exit_code == 0
+    assert max(map(len, ran.stdout.splitlines())) <= 80 or topic == "files"  # which names directories
+
+
+def test_the_readme_has_the_exit_statuses_of_the_help(bare: Room) -> None:
+    cells = re.findall(r"\| (\d+) \| ([^|]+?) (?=\|)", (ROOT / "README.md").read_text())
+    topic = bare("help exit-statuses").stdout
+
+    assert len(cells) == 13
+    for status, meaning in cells:
+        assert re.search(rf"^  {status} +{re.escape(meaning.replace('**', ''))}$", topic, re.MULTILINE)
+
+
+def test_every_variable_of_the_readme_is_in_the_help(bare: Room) -> None:
+    named = set(re.findall(r"`((?:VOICECTL|VONAGE|XDG)_[A-Z_]+)`", (ROOT / "README.md").read_text()))
+    shown = bare("help environment").stdout
+
+    assert len(named) > 20
+    assert [name for name in named if not re.search(rf"\b{name}\b", shown)] == []
+
+
+def test_the_files_topic_names_the_directories_in_use(bare: Room) -> None:
+    shown = bare("help files", env={"VOICECTL_CONFIG_DIR": "/x/config"}).stdout
+
+    assert "/x/config" in shown
+    assert str(bare.state) in shown
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("help option", "help options"),
+        ("help cal list", "call"),
+        ("help call lits", "call list"),
+        ("help ls", "call list"),
+    ],
+)
+def test_an_unknown_topic_or_command_is_refused_and_the_nearest_named(
+    bare: Room, line: str, meant: str
+) -> None:
+    ran = bare(line)
+
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert f"Did you mean 'voicectl {meant}'?" in ran.stderr

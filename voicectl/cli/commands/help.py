@@ -1,0 +1,181 @@
+"""``help``: the help of a command, or a topic that concerns all commands."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from textwrap import fill
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from voicectl.cli.common_options import common_options
+from voicectl.cli.context import App, current
+from voicectl.cli.errors import ERROR_CODES, EXIT_STATUSES
+from voicectl.cli.grammar import root
+from voicectl.cli.tree import COMMANDS, PROGRAM
+from voicectl.core.identity.target import config_directory, state_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+WIDTH = 80
+_DEEP = " " * 6
+
+
+class Variable(NamedTuple):
+    """Environment variables with one meaning.
+
+    Attributes:
+        others: Variables of other programs that are also read.
+    """
+
+    names: str
+    others: str
+    meaning: str
+
+
+VARIABLES = (
+    Variable("VOICECTL_APPLICATION_ID", "VONAGE_APPLICATION_ID", "The application."),
+    Variable(
+        "VOICECTL_PRIVATE_KEY",
+        "VONAGE_PRIVATE_KEY, VONAGE_PRIVATE_KEY_PATH, VONAGE_APPLICATION_PRIVATE_KEY_PATH",
+        "The application's private key: a path, or PEM text (literal \\n and base64 are accepted).",
+    ),
+    Variable(
+        "VOICECTL_API_KEY, VOICECTL_API_SECRET",
+        "VONAGE_API_KEY, VONAGE_API_SECRET",
+        "The account, for 'app show' and 'app urls'.",
+    ),
+    Variable(
+        "VOICECTL_SIGNATURE_SECRET",
+        "VONAGE_SIGNATURE_SECRET",
+        "The secret that signs webhooks; two, one per line, while it is changed.",
+    ),
+    Variable("VOICECTL_PROFILE", "", "The profile to use."),
+    Variable("VOICECTL_FROM", "", "The caller id of new calls."),
+    Variable("VOICECTL_REGION, VOICECTL_BASE_URL", "", "The host for requests."),
+    Variable("VOICECTL_REQUEST_TIMEOUT", "", "Time limit of each request, in whole seconds (default 10)."),
+    Variable("VOICECTL_OUTPUT", "", "The output format on a terminal. A pipe ignores it."),
+    Variable(
+        "VOICECTL_STORE",
+        "",
+        "The store of webhook events, postgresql://... (default: a file on this machine).",
+    ),
+    Variable("VOICECTL_CONFIG_DIR", "XDG_CONFIG_HOME", "The directory of profiles and keys."),
+    Variable(
+        "VOICECTL_STATE_DIR",
+        "XDG_STATE_HOME",
+        "The directory of the journal, the rate limiter and the events.",
+    ),
+    Variable("VOICECTL_SANDBOX", "", "Set by 'sandbox exec': every command acts on that sandbox."),
+    Variable("", "NO_COLOR, CLICOLOR_FORCE, TERM", "Turn colors off, or on."),
+    Variable("", "HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE", "The proxy; the certificates to trust."),
+)
+
+CONFIGURATION = (
+    ("profiles.json", "Profiles, without their secrets."),
+    ("keys/", "Private keys and secrets, readable only by you."),
+)
+STATE = (
+    ("sandbox.log", "The output of 'sandbox start --detach'."),
+    ("APPLICATION-ID/", "What voicectl records for each application:"),
+    ("  journal.db", "the calls it created, so that none is created twice;"),
+    ("  events.db", "webhook events that 'webhook serve' received;"),
+    ("  spool/", "events that wait for a store on another machine;"),
+    ("  notes", "what it did to legs, for 'trace' and '--undo';"),
+    ("  listed", "the legs it listed last, for completion;"),
+    ("  pace", "the rate limiter that all voicectl processes share;"),
+    ("  clock-offset", "how far this machine's clock is off."),
+)
+
+
+def help_(
+    ctx: typer.Context,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[COMMAND|TOPIC]...", help="The words of a command, or a topic.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Show the help of a command or a topic.
+
+    Topics: options (those of every command), exit-statuses, environment, files.
+
+    Examples:
+      $ voicectl help call create
+      $ voicectl help exit-statuses
+    """
+    app = current(ctx)
+    words = words or []
+    if len(words) == 1 and words[0] in _TOPICS:
+        app.terminal.write(_TOPICS[words[0]](app))
+        return
+    if len(words) == 1 and words[0] not in COMMANDS and (near := get_close_matches(words[0], _TOPICS, n=1)):
+        ctx.fail(f"No such command or topic {words[0]!r}. Did you mean '{PROGRAM} help {near[0]}'?")
+    root().main([*words, "--help"], prog_name=PROGRAM, standalone_mode=False, obj=app)
+
+
+def _options(_app: App) -> str:
+    with typer.Context(root(), info_name=PROGRAM) as context:
+        records = [option.get_help_record(context) for option in common_options()]
+    return "Options of every command, before or after its name:\n\n" + _rows(filter(None, records))
+
+
+def _exit_statuses(_app: App) -> str:
+    codes = {kind.code: (str(kind.status), kind.meaning) for kind in reversed(ERROR_CODES)}
+    return f"""\
+Exit statuses:
+
+{_rows(EXIT_STATUSES.items())}
+A command with several targets goes on after a failure. If all targets fail
+alike, the exit status is theirs; otherwise it is 10. 12 outranks all others.
+
+With -o json, an error is a JSON object. Its "code", with the exit status:
+
+{_rows((f"{code:14} {status:>2}", meaning) for code, (status, meaning) in sorted(codes.items()))}"""
+
+
+def _environment(_app: App) -> str:
+    entries = ""
+    for names, others, meaning in VARIABLES:
+        also = f" Also read: {others}." if names and others else ""
+        text = fill(
+            meaning + also, WIDTH, initial_indent=_DEEP, subsequent_indent=_DEEP, break_on_hyphens=False
+        )
+        entries += f"  {names or others}\n{text}\n"
+    return f"""\
+Settings are looked up in this order: option, --profile, VOICECTL_PROFILE,
+VOICECTL_*, VONAGE_*, the default profile. 'profile show' says which are in use.
+
+{entries}
+No variable confirms an action.
+"""
+
+
+def _files(app: App) -> str:
+    return f"""\
+Configuration, in {config_directory(app.environ)}:
+
+{_rows(CONFIGURATION)}
+State, in {state_directory(app.environ)}:
+
+{_rows(STATE)}"""
+
+
+def _rows(rows: Iterable[tuple[str, str]]) -> str:
+    """Return *rows* as two columns, in lines of at most :data:`WIDTH` characters."""
+    shown = list(rows)
+    width = max(len(name) for name, _ in shown) + 4
+    return "".join(
+        fill(text, WIDTH, initial_indent=f"  {name}".ljust(width), subsequent_indent=" " * width) + "\n"
+        for name, text in shown
+    )
+
+
+_TOPICS: dict[str, Callable[[App], str]] = {
+    "options": _options,
+    "exit-statuses": _exit_statuses,
+    "environment": _environment,
+    "files": _files,
+}
