@@ -56,7 +56,7 @@ INSTEAD_OF_OPTION = {
 
 
 class Command(TyperCommand):
-    """A command that also takes the common options. Its help lists them last."""
+    """A command that also takes the common options."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -64,12 +64,12 @@ class Command(TyperCommand):
         self.params = [*self.params, *common_options()]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the arguments and options of the command, then the common options."""
+        """Write the help on the arguments and options of the command."""
         format_options(self, ctx, formatter)
 
 
 class Group(TyperGroup):
-    """A group whose commands are loaded on demand."""
+    """A group of commands that are loaded on demand."""
 
     def __init__(self, name: str | None, tree: Tree, path: tuple[str, ...] = ()) -> None:
         super().__init__(
@@ -97,7 +97,7 @@ class Group(TyperGroup):
         return None if entry is None else load(cmd_name, entry)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command, or fail and suggest the most similar one."""
+        """Find the command, or fail and suggest the most similar command."""
         if args[0] not in self.tree and not args[0].startswith("-") and not ctx.resilient_parsing:
             if advice := INSTEAD_OF_COMMAND.get(args[0]) if not self.path else None:
                 ctx.fail(f"No such command {args[0]!r}. {advice}")
@@ -108,7 +108,7 @@ class Group(TyperGroup):
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
-        """Complete an option, or the name of a command without loading it."""
+        """Return the completions of an option or of a command name. Commands are not loaded for this."""
         from typer._click.shell_completion import CompletionItem  # noqa: PLC0415 (for completion only)
 
         if incomplete.startswith("-"):
@@ -117,7 +117,7 @@ class Group(TyperGroup):
         return [CompletionItem(name, help=_summary(name, self.tree[name])) for name in names]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the commands, in sections if there are many, and then the options."""
+        """Write the help on the commands, in sections if there are many, and then on the options."""
         sections = {"Commands": tuple(self.tree)} if self.path else SECTIONS
         width = max(map(len, self.tree))
         for title, names in sections.items():
@@ -162,7 +162,7 @@ def _summary(name: str, entry: Entry | Tree) -> str:
 
 
 def _keep_examples(text: str) -> str:
-    """Mark the paragraphs that contain indented lines, so that the help does not wrap them."""
+    """Mark the paragraphs that contain indented lines, such as examples, so that the help does not wrap them."""
     paragraphs = inspect.cleandoc(text).split("\n\n")
     return "\n\n".join(f"\b\n{each}" if "\n  " in each else each for each in paragraphs)
 

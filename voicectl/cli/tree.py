@@ -1,7 +1,7 @@
 """The command tree: the name and summary of every command.
 
-The tree only names the module of each command, which :mod:`voicectl.cli.grammar` loads when the command runs. For
-example, ``dtmf`` does not load ``profile add``, and ``--help`` loads no command.
+The tree contains only the name of each command's module. :mod:`voicectl.cli.grammar` loads the module when the
+command runs. For example, ``dtmf`` does not load ``profile add``, and ``--help`` loads no command.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ COMPLETION_VARIABLE = "_VOICECTL_COMPLETE"
 
 
 class Entry(NamedTuple):
-    """A command.
+    """A command in the tree.
 
     Attributes:
         function: The function of the command, as ``MODULE:FUNCTION`` in the package ``commands``.
@@ -220,7 +220,7 @@ GROUP_HELP = {
 
 
 def all_entries(tree: Tree = COMMANDS, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Entry]]:
-    """Yield the words that each command consists of, and its entry."""
+    """Yield each command as a tuple of its words, such as ``("call", "list")``, with its entry."""
     for name, entry in tree.items():
         if isinstance(entry, Entry):
             yield (*path, name), entry
@@ -229,5 +229,5 @@ def all_entries(tree: Tree = COMMANDS, path: tuple[str, ...] = ()) -> Iterator[t
 
 
 def all_commands() -> Iterator[tuple[str, ...]]:
-    """Yield the words that each command consists of."""
+    """Yield each command as a tuple of its words, such as ``("call", "list")``."""
     return (words for words, _ in all_entries())
