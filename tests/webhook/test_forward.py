@@ -418,6 +418,25 @@ def test_asks_that_are_cancelled_leave_their_places() -> None:
         assert App(server.url).run(several) is not None
 
 
+def test_a_connection_is_not_lost_wherever_its_ask_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voicectl.webhook.forward.LANES", 1)
+    monkeypatch.setattr("voicectl.webhook.forward.LANE_WIDTH", 1)
+    with Deaf() as server:
+
+        async def several(forwarder: Forwarder) -> Response | None:
+            for steps in range(60):  # of the event loop: after some, it is connected and nothing is sent yet
+                task = asyncio.create_task(ask(forwarder))
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+            server.hears = True
+            return await ask(forwarder)
+
+        assert App(server.url).run(several) is not None
+
+
 def test_https_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     authority = Authority(tmp_path)
     with Canned(GOOD, tls=authority.context()) as server:

@@ -77,6 +77,7 @@ class Forwarder:
         self._name = self._url.netloc.decode()
         self._slots = asyncio.Semaphore(LANES * LANE_WIDTH)
         self._lanes: list[_Lane] = []
+        self._retired: list[_Lane] = []
         self._tls: ssl.SSLContext | None = None
 
     async def ask(self, asked: Request, *, within: float) -> Response | None:
@@ -93,12 +94,16 @@ class Forwarder:
                 lane.busy += 1
                 try:
                     found = await _exchange(lane.transport, request)
+                except asyncio.CancelledError:
+                    self._retire(lane)
+                    raise
                 finally:
                     lane.busy -= 1
         except TimeoutError:
             found = f"no complete answer within {within:.1f} s"
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, ssl.SSLError) as exc:
             found = _reason(exc)
+        await self._close_retired()
         if isinstance(found, Response):
             return found
         if self._on_trouble is not None:
@@ -107,7 +112,7 @@ class Forwarder:
 
     async def close(self) -> None:
         """Close all connections."""
-        lanes, self._lanes = self._lanes, []
+        lanes, self._lanes, self._retired = [*self._lanes, *self._retired], [], []
         for lane in lanes:
             await lane.transport.aclose()
 
@@ -142,8 +147,24 @@ class Forwarder:
         self._lanes.append(lane)
         return lane
 
+    def _retire(self, lane: _Lane) -> None:
+        """Use a pool for no further requests, because one of its requests was cancelled.
 
-@dataclass(slots=True)
+        If a request is cancelled just after its connection was opened, httpx never uses that connection again, but
+        still counts it. A pool in which all connections are lost in this way would block its requests for ever.
+        """
+        if lane in self._lanes:
+            self._lanes.remove(lane)
+            self._retired.append(lane)
+
+    async def _close_retired(self) -> None:
+        """Close the retired pools whose last request has ended."""
+        for lane in [each for each in self._retired if not each.busy]:
+            self._retired.remove(lane)
+            await lane.transport.aclose()
+
+
+@dataclass(slots=True, eq=False)
 class _Lane:
     """A pool of connections, and the number of requests that use it."""
 
