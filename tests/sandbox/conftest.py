@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from tests.sandbox.webhooks.receiver import Receiver
 from tests.support.clock import FakeClock
+from tests.support.waiting import FOR_EVER
 from voicectl.sandbox.account.identity import Identity, Options
 from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.runner import running
@@ -33,6 +34,8 @@ def start(application: tuple[Identity, RSAPrivateKey], clock: FakeClock) -> Iter
         def start(**options: object) -> Client:
             settings = {"seed": 1, "frozen": True, "limits": False} | options
             sandbox = Sandbox(identity, Options(**settings), clock=clock)
+            sandbox.sockets.connect_seconds = FOR_EVER  # tests of these limits set shorter ones
+            sandbox.sockets.patience_seconds = FOR_EVER
             client = Client(sandbox, stack.enter_context(running(sandbox)), key)
             stack.callback(client.http.close)
             return client
