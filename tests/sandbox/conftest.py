@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from tests.sandbox.webhooks.receiver import Receiver
+from tests.sandbox.webhooks.receiver import NEVER, Receiver
 from tests.support.clock import FakeClock
+from tests.support.servers import Drip
 from tests.support.waiting import FOR_EVER
+from voicectl.sandbox.account.applications import Hook
 from voicectl.sandbox.account.identity import Identity, Options
 from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.runner import running
+from voicectl.sandbox.webhooks.request import build
 
 from .parts import Client, Line, line
 
@@ -50,9 +58,23 @@ def client(start: Start) -> Client:
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    """A web server for webhooks."""
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    """A web server for webhooks, which has all the time that it needs for an answer that comes."""
     with Receiver() as receiver:
+        made: Counter[str] = Counter()
+
+        def build_patiently(hook: Hook, *args: Any) -> httpx.Request:
+            path = urlsplit(hook.url).path
+            if hook.url.startswith(receiver.url):
+                answer = receiver.planned(path, made[path])
+                made[path] += 1
+                if answer is NEVER:
+                    hook = replace(hook, connect_seconds=FOR_EVER)
+                elif not isinstance(answer, Drip):
+                    hook = replace(hook, connect_seconds=FOR_EVER, read_seconds=FOR_EVER)
+            return build(hook, *args)
+
+        monkeypatch.setattr("voicectl.sandbox.webhooks.delivery.build", build_patiently)
         yield receiver
 
 

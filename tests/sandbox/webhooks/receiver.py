@@ -28,6 +28,7 @@ class Receiver(Canned):
     def __init__(self) -> None:
         super().__init__()
         self._by_path: dict[str, list[Answer | None]] = {}
+        self._planned: dict[str, tuple[Answer | None, ...]] = {}
         self._threads = ThreadPoolExecutor(32, "receiver")
 
     def __exit__(self, *exc: object) -> None:
@@ -37,7 +38,13 @@ class Receiver(Canned):
     def on(self, path: str, *answers: Answer | None) -> str:
         """Make *path* give each answer in turn, then repeat the last one; return its URL."""
         self._by_path[path] = list(answers)
+        self._planned[path] = answers
         return self.url + path
+
+    def planned(self, path: str, number: int) -> Answer | None:
+        """Return the answer to a request to *path*, given how many requests to *path* came before."""
+        answers = self._planned.get(path, (OK,))
+        return answers[min(number, len(answers) - 1)]
 
     def at(self, path: str) -> list[Request]:
         """Return the requests to *path*."""

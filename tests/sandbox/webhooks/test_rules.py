@@ -153,7 +153,7 @@ class TestAnswerUrl:
 
     def test_a_reply_that_comes_in_drops_is_not_waited_for_longer(self, client: Client, receiver: Receiver):
         url = receiver.on("/answer", Drip(b"HTTP/1.1 200 OK\r\n\r\n" + b" " * 5000, pause=0.02))
-        set_up(client, answer=hook(url))
+        set_up(client, answer=hook(url) | {"connect_timeout": 1900, "socket_timeout": 100})
         uuid = client.call(answer_url=[url])
 
         client.advance(3)
