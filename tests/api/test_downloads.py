@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.support.clock import FakeClock
 from tests.support.machines import Application
 from tests.support.recordings import FILE_ID, SOUND, file_api, ranged
 from tests.support.servers import Canned, Drip, Eavesdropper, Request, reply
-from tests.support.waiting import PATIENCE_SECONDS
+from tests.support.waiting import FOR_EVER, PATIENCE_SECONDS
 from voicectl.api.replies import Incoming
 from voicectl.api.wire import Wire
 from voicectl.errors import NoAnswer, NotSent, RateLimitedError
@@ -47,11 +49,13 @@ def test_a_body_that_is_cut_is_no_whole_one(cut: int) -> None:
         got(server.url)
 
 
-def test_a_head_has_the_timeout_and_a_body_its_own() -> None:
+def test_a_head_has_the_timeout_and_a_body_its_own(pass_by: Callable[[float], None]) -> None:
     head, _, body = reply(200, b"0123456789" * 3).partition(b"\r\n\r\n")
-    whole_head = len(head) + 4
-    with Canned(Drip(head + b"\r\n\r\n" + body, pause=1.2, step=whole_head), keeps=False) as server:
-        assert got(server.url, timeout=1.0) == body
+    with Canned(head + b"\r\n\r\n" + body, keeps=False) as server:
+        limits = LIMITS | {"silence": FOR_EVER, "within": FOR_EVER}
+        with Wire(server.url, environ={}).download(PATH, **limits) as answer:
+            pass_by(2 * PATIENCE_SECONDS)
+            assert whole(answer) == body
     with Canned(Drip(head, pause=0.05, step=10)) as server, pytest.raises(NoAnswer, match="in time"):
         got(server.url, timeout=0.15)
 

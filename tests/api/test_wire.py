@@ -6,7 +6,7 @@ import asyncio
 import base64
 import ssl
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
 
@@ -15,8 +15,18 @@ import pytest
 from tests.support.certificates import Authority
 from tests.support.machines import Application, machine
 from tests.support.room import PERSON, Room
-from tests.support.servers import LEG, Canned, Drip, Eavesdropper, Listener, page, read_request, reply
-from tests.support.waiting import FOR_EVER, ending, eventually
+from tests.support.servers import (
+    LEG,
+    Canned,
+    Drip,
+    Eavesdropper,
+    Listener,
+    Request,
+    page,
+    read_request,
+    reply,
+)
+from tests.support.waiting import FOR_EVER, PATIENCE_SECONDS, ending, eventually
 from voicectl.core.identity.policy import Policy
 
 REAL_ID = "1d2c3b4a-5968-4776-8594-a3b2c1d0e9f8"
@@ -347,21 +357,39 @@ def test_there_is_no_switch_that_turns_verification_off(bare: Room, option: str)
 # Time
 
 
-@pytest.mark.parametrize(("length", "seconds", "exit_code", "tries"), [(1, 0.1, 7, 3), (64, 10, 0, 1)])
+@pytest.mark.parametrize(("seconds", "exit_code", "tries"), [(2 * PATIENCE_SECONDS, 7, 3), (0, 0, 1)])
 def test_a_request_ends_at_its_deadline_however_slowly_the_answer_drips(
-    tmp_path: Path, application: Application, length: int, seconds: float, exit_code: int, tries: int
+    tmp_path: Path,
+    application: Application,
+    pass_by: Callable[[float], None],
+    seconds: float,
+    exit_code: int,
+    tries: int,
 ) -> None:
-    with Canned(Drip(RECORD, pause=0.02, step=length)) as server:
-        ran = machine(tmp_path, application, server.url)(f"{READ} --request-timeout {seconds}")
+    """It drips less often than the deadline allows, while *seconds* pass from the first byte on."""
+
+    def answer(_: Request) -> Drip:
+        pass_by(seconds)
+        return Drip(RECORD, pause=0.02, step=64)
+
+    with Canned(answer) as server:
+        ran = machine(tmp_path, application, server.url)(f"{READ} --request-timeout {PATIENCE_SECONDS}")
 
     assert ran.exit_code == exit_code
     assert len(server.requests) == tries
 
 
-def test_a_create_ends_at_its_deadline_too(tmp_path: Path, application: Application) -> None:
-    drip = Drip(reply(201, {"uuid": LEG}), pause=0.02)
-    with Canned(lambda request: drip if request.method == "POST" else reply(body=page())) as server:
-        ran = machine(tmp_path, application, server.url)(f"{CREATE} --request-timeout 0.3")
+def test_a_create_ends_at_its_deadline_too(
+    tmp_path: Path, application: Application, pass_by: Callable[[float], None]
+) -> None:
+    def answer(request: Request) -> bytes | Drip:
+        if request.method != "POST":
+            return reply(body=page())
+        pass_by(2 * PATIENCE_SECONDS)
+        return Drip(reply(201, {"uuid": LEG}), pause=0.02)
+
+    with Canned(answer) as server:
+        ran = machine(tmp_path, application, server.url)(f"{CREATE} --request-timeout {PATIENCE_SECONDS}")
 
     assert (ran.exit_code, ran.stdout) == (12, "")
     assert "no complete answer in time" in ran.stderr
