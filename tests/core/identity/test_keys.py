@@ -143,7 +143,7 @@ def test_a_command_runs_without_a_shell(tmp_path: Path) -> None:
         "import time; time.sleep(600)",
         "import os, time; os.close(1); time.sleep(600)",
         "import time\nwhile True: print('A', flush=True); time.sleep(0.1)",
-        "import os, time\nos.fork() or (os.setsid(), time.sleep(1))",
+        "import os, time\nos.fork() or (os.setsid(), time.sleep(20))",
     ],
     ids=["hangs", "closes its output and hangs", "drips", "leaves a child with its output"],
 )
