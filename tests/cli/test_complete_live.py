@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import resource
 import select
 import shutil
 import subprocess
@@ -244,16 +245,20 @@ def test_fish_completes_and_describes(legs: tuple[Room, list[str]]) -> None:
 
 
 def test_a_word_is_there_before_it_is_missed(legs: tuple[Room, list[str]]) -> None:
-    """The goal is 150 ms: see ``benchmarks/startup.py``. Here it is measured by Python itself, in turns."""
+    """The goal is 150 ms: see ``benchmarks/startup.py``. Here it is measured by Python itself, in turns.
+
+    What counts is the processor's time: a longer process also waits longer for a processor that others use.
+    """
     room, _ = legs
     environ = room.environ | {"_VOICECTL_COMPLETE": "bash", "_VOICECTL_COMPLETE_LINE": "voicectl dtmf "}
     python = [sys.executable, "-I", "-c", "pass"]
     whole = [sys.executable, "-m", "voicectl"]
 
     def seconds(words: list[str]) -> float:
-        started = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(words, env=environ, check=True, capture_output=True)
-        return time.perf_counter() - started
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
     seconds(whole)
     rounds = [(seconds(whole), seconds(python)) for _ in range(5)]
