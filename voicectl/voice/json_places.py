@@ -155,7 +155,7 @@ class _Reader:
                 return members, at
 
     def _next(self, end: int, closing: str) -> tuple[int, bool]:
-        """Return the offset of the next element and False or, at the end, the offset after *closing* and True."""
+        """Return the offset of the next element and whether the end was reached. The end is just after *closing*."""
         at = self.skip(end)
         if self.text.startswith(closing, at):
             return at + 1, True

@@ -57,7 +57,7 @@ class CallCreator:
     """Creates calls, each at most once.
 
     Args:
-        finder: Finds calls in doubt, and gives access to the journal. None to use no journal, as in a dry run.
+        finder: Finds calls that may or may not have been created. None to use no journal, as in a dry run.
         hourly_limit: The maximum number of phones that may be rung per hour, or None if there is no limit.
     """
 

@@ -109,7 +109,7 @@ class Policy:
 
 
 def prefix(text: str) -> str:
-    """Check a prefix for ``allow`` or ``deny``, and return the prefix without ``+``.
+    """Validate a prefix from an ``allow`` or ``deny`` list, and return it without the leading ``+``.
 
     Raises:
         InputError: *text* is not the beginning of an E.164 number.

@@ -219,7 +219,7 @@ def hash_file(path: Path) -> tuple[int, str]:
 
 
 def is_at(handle: int, path: Path) -> bool:
-    """Return True if the file at *path* is the open file *handle*, and has not been removed or replaced."""
+    """Return True if *path* still names the open file *handle*, which may have been removed or replaced."""
     try:
         found = path.lstat()
     except FileNotFoundError:

@@ -170,7 +170,7 @@ class Downloader:
         self.add(recording)
 
     def add(self, recording: Recording) -> None:
-        """Schedule *recording*, unless it is scheduled already. A signed announcement replaces an unsigned one."""
+        """Schedule *recording*, unless it is scheduled already. A signed event replaces an unsigned one."""
         now = self._clock.monotonic()
         with self._changed:
             if self._is_closing or self._is_refused:

@@ -131,8 +131,8 @@ class Poller:
         tail: The reader of stored events, or None if there is no event store.
         notes: The action log, or None if its entries are not shown.
         check: Raises an exception if a signal was received.
-        is_strict: True to give each request all the remaining time, and to stop at an error from the API unless the
-            leg has events.
+        is_strict: True to let each request take all the time that is left, and to stop if the API returns an error
+            for a leg without events.
 
     Attributes:
         status: The state of polling.
@@ -196,7 +196,7 @@ class Poller:
         A list may be empty. Except during a request, a list is yielded at least once a second.
 
         Args:
-            give_up: The time of the last poll of the API, in seconds by the monotonic clock.
+            give_up: The time after which the API is no longer polled, in seconds on the monotonic clock.
 
         Raises:
             NotFoundError: A named leg is known neither to the API nor to the event store.

@@ -1,4 +1,4 @@
-"""The schedule for polling the API, and the state of polling. All times are in seconds by the monotonic clock."""
+"""The schedule for polling the API, and the state of polling. All times are in seconds on the monotonic clock."""
 
 from __future__ import annotations
 

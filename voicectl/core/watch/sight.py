@@ -86,7 +86,7 @@ class Sight:
         call: The leg as merged from its API record and its events; see :class:`~voicectl.core.history.History`.
         ended: The time at which the leg ended or its end was noticed, in Unix seconds, or None if the leg is live.
         is_gone: True if the API no longer has a record of the leg.
-        disagreement: A message about a contradiction between the API and the events, or None if none is shown.
+        disagreement: A message about a contradiction between the API and the events, or None if they agree.
         has_events: True if the leg has events.
         is_settled: True if every source that knows the leg reports its end.
     """

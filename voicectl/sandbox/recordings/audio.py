@@ -49,8 +49,8 @@ def mix(
 
     Args:
         heards: The sounds, in any order. Sounds outside the period are ignored.
-        start_ms: The beginning of the period, in milliseconds of the call clock.
-        end_ms: The end of the period, in milliseconds of the call clock; not before *start_ms*.
+        start_ms: The beginning of the period, in milliseconds on the call clock.
+        end_ms: The end of the period, in milliseconds on the call clock; not before *start_ms*.
         rate: The sample rate in samples per second, a multiple of 1000, such as 8000, 16000 or 24000.
         espeak: The speech synthesizer.
 

@@ -49,7 +49,7 @@ class File:
         region: The region of the recording, such as ``na-east``.
         media_type: ``audio/mpeg``, ``audio/wav``, ``audio/ogg`` or ``application/json``.
         taken: How much of the budget for all files this file uses, in bytes.
-        expires: The time at which the file is deleted, in milliseconds of the call clock.
+        expires: The time at which the file is deleted, in milliseconds on the call clock.
     """
 
     path: Path

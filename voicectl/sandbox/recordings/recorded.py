@@ -65,8 +65,8 @@ def sound(
 
     Args:
         channels: The sounds in each channel.
-        start_ms: The beginning, in milliseconds of the call clock.
-        end_ms: The end, in milliseconds of the call clock.
+        start_ms: The beginning, in milliseconds on the call clock.
+        end_ms: The end, in milliseconds on the call clock.
         espeak: The speech synthesizer.
         is_stopped: Called before each block. It returns True if the sound is no longer needed.
 

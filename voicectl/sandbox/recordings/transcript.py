@@ -23,8 +23,8 @@ def transcript(
     Args:
         request_id: The id of the transcription, a UUID.
         channels: The sounds in each channel.
-        start_ms: The beginning of the recording, in milliseconds of the call clock.
-        end_ms: The end of the recording, in milliseconds of the call clock.
+        start_ms: The beginning of the recording, in milliseconds on the call clock.
+        end_ms: The end of the recording, in milliseconds on the call clock.
 
     Returns:
         An object with the fields ``ver``, ``request_id`` and ``channels``. Times are in milliseconds from the

@@ -40,7 +40,7 @@ def frame_bytes(rate: int) -> int:
 class Feed:
     """The messages to a WebSocket server: the keys and the sound that the server hears, in order and without gaps.
 
-    All times are in milliseconds of the call clock.
+    All times are in milliseconds on the call clock.
 
     Args:
         leg: The leg that called the WebSocket.

@@ -26,16 +26,16 @@ if TYPE_CHECKING:  # the extra "websocket" may be missing
     from voicectl.sandbox.sockets.websocket import WebSocket
 
 CONNECT_SECONDS = 5.0
-"""The time limit for the handshake, in seconds of the host clock."""
+"""The time limit for the handshake, in seconds on the host clock."""
 
 PATIENCE_SECONDS = 5.0
-"""The maximum time that :meth:`Sockets.pump` waits for a server, in seconds of the host clock."""
+"""The maximum time that :meth:`Sockets.pump` waits for a server, in seconds on the host clock."""
 
 CLOSE_SECONDS = 2.0
-"""The time limit for closing all WebSockets, in seconds of the host clock."""
+"""The time limit for closing all WebSockets, in seconds on the host clock."""
 
 SHORTEST_WAIT_SECONDS = 0.002
-"""The minimum time between ticks, in seconds of the host clock, to prevent a busy loop if the call clock is fast."""
+"""The minimum time between ticks, in seconds on the host clock, to prevent a busy loop if the call clock is fast."""
 
 GOING_AWAY = 1001
 

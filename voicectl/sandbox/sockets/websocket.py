@@ -31,7 +31,7 @@ This is slightly more than the size of 1,024 frames at 24,000 samples per second
 """
 
 CLOSE_SECONDS = 1.0
-"""The time limit for the server's answer to a close message, in seconds of the host clock."""
+"""The time limit for the server's answer to a close message, in seconds on the host clock."""
 
 SEND_BUFFER = 128 * 1024
 """The size of the send buffer, in bytes: enough for seconds of audio. The default size is enough for minutes."""
@@ -60,7 +60,7 @@ async def dial(leg: Leg, authorization: str, seconds: float) -> ClientConnection
     Args:
         leg: The leg that calls the WebSocket.
         authorization: The value of the Authorization header.
-        seconds: The time limit for the handshake, in seconds of the host clock.
+        seconds: The time limit for the handshake, in seconds on the host clock.
 
     Raises:
         Refused: The connection failed.
@@ -144,7 +144,7 @@ class WebSocket:
     async def hand_over(self, seconds: float) -> None:
         """Send the messages that are due, and wait until the server has answered the pings that follow the messages.
 
-        The wait lasts at most *seconds* of the host clock. If the server takes longer, later calls return immediately
+        The wait lasts at most *seconds* on the host clock. If the server takes longer, later calls return immediately
         until the server has answered.
         """
         self.wake()
@@ -161,7 +161,7 @@ class WebSocket:
         self.wake()
 
     async def wait_closed(self, seconds: float) -> None:
-        """Wait until the connection is closed, but abort the connection after *seconds* of the host clock."""
+        """Wait until the connection is closed, but abort the connection after *seconds* on the host clock."""
         await asyncio.wait([self._sending, self._receiving], timeout=seconds)
         self._connection.transport.abort()
         await asyncio.wait([self._sending, self._receiving])

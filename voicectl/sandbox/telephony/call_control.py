@@ -49,8 +49,8 @@ class CallControl:
     """Controls all legs, from their creation to their end.
 
     Args:
-        base: The records and the call clock.
-        media: The sounds.
+        base: The shared state: the legs, the conversations and the call clock.
+        media: Plays sounds to the parties, and records them.
         rooms: The conversations.
         number: The account's own number, which is the default caller.
         may_dial: Called before each ``connect`` dials. Returns False if the rate limit is exceeded.

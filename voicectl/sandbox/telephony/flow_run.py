@@ -92,8 +92,8 @@ class FlowRun:
     Args:
         leg: The leg that runs the actions.
         actions: The actions to run. The reply to an event may replace the remaining actions.
-        base: The records and the call clock.
-        media: The sounds.
+        base: The shared state: the legs, the conversations and the call clock.
+        media: Plays sounds to the parties, and records them.
         rooms: The conversations.
         calls: Creates and ends legs.
         finished: Called after the last action.
@@ -183,7 +183,7 @@ class FlowRun:
         return self._in_this_turn(self._replied)
 
     def room_closed(self) -> None:
-        """Go on in a new conversation, or end the leg, because the leg's room has closed."""
+        """Move the leg to a new conversation, or end it, because its room has closed."""
         if self._rest and self._callee is None:
             self._rooms.leave_room(self._leg)
             self._go_on_in(0)

@@ -30,8 +30,8 @@ class InputCollector:
     Args:
         leg: The leg that runs the flow.
         terms: The settings of the ``input`` action.
-        base: The records and the call clock.
-        media: The sounds.
+        base: The shared state: the legs, the conversations and the call clock.
+        media: Plays sounds to the parties, and records them.
         noticed: Called for each key and each phrase of the party.
         done: Called once, and never before :meth:`begin`, with the ``dtmf`` and the ``speech`` fields of the event,
             and with the recording of the speech, or None if the speech is not recorded.

@@ -21,8 +21,8 @@ class Rooms:
     The conversation of a single call is deleted when its last leg leaves. A room is kept, and can start again.
 
     Args:
-        base: The records and the call clock.
-        media: The sounds.
+        base: The shared state: the legs, the conversations and the call clock.
+        media: Plays sounds to the parties, and records them.
         finish: Ends a leg on the platform's behalf.
         hours: Takes an application id. Returns how many hours the rooms of that application are kept.
     """

@@ -120,7 +120,7 @@ class RunningFlow(Protocol):
         """Act like :meth:`callee_left`, but go on only when the returned function is called with an NCCO or None."""
 
     def room_closed(self) -> None:
-        """Go on in a new conversation, or end the leg, because the leg's room has closed."""
+        """Move the leg to a new conversation, or end it, because its room has closed."""
 
     def abandon(self, *, keep_callee: bool = False) -> None:
         """Stop the run, and end the callee's call, unless *keep_callee* is True and the call was answered."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 PATIENCE_SECONDS = 0.5
-"""The maximum wait for the reply to the previous request in a line, in seconds of the host clock."""
+"""The maximum wait for the reply to the previous request in a line, in seconds on the host clock."""
 
 AT_ONCE = 8
 """The maximum number of simultaneous requests to a receiver, not counting the requests that a call waits for.

@@ -29,7 +29,7 @@ from voicectl.sandbox.webhooks.request import without_password
 from voicectl.voice.call import CallStatus
 
 REORDER_SECONDS = 1.0
-"""The maximum time that a reordered event waits for the next event of its leg, in seconds of the host clock."""
+"""The maximum time that a reordered event waits for the next event of its leg, in seconds on the host clock."""
 
 _NEVER_ANSWERED = {"busy": "user", "unanswered": "user", "timeout": "platform", "failed": "platform"} | {
     "cancelled": "platform"
@@ -131,7 +131,7 @@ class Webhooks:
         return self._queue.cancel()
 
     async def quiet(self, seconds: float) -> None:
-        """Wait until no requests are pending, but for at most *seconds* of the host clock."""
+        """Wait until no requests are pending, but for at most *seconds* on the host clock."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self.pending:
