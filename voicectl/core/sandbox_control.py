@@ -126,6 +126,11 @@ class SandboxControl:
         """Return what the party at the other end of a leg has heard, in chronological order."""
         return list(self.get(f"/sandbox/hear/{quote(leg, safe='')}"))
 
+    def remark(self, leg: str) -> str | None:
+        """Return the reason why the flow of a leg did not run as written, or None."""
+        found = self.get(f"/sandbox/remark/{quote(leg, safe='')}")
+        return found.get("remark") if isinstance(found, dict) else None
+
     def log(self) -> Iterator[dict[str, Any]]:
         """Yield the entries in the sandbox's log (requests, webhooks, changes to legs) in chronological order."""
         for line in self._exchange("GET", "/sandbox/log", None, CONTROL_SECONDS).splitlines():
@@ -208,6 +213,8 @@ def _refusal(reply: Reply, path: str) -> InputError | LegError | NotFoundError:
         hint = "See 'voicectl sandbox fault add --help'."
     elif reply.status == 409 and any(sign in why for sign in _TOO_EARLY):
         hint = "Wait, or advance the clock of a frozen sandbox: voicectl sandbox advance 5s"
+    elif reply.status == 409:
+        hint = "To see what happened: voicectl sandbox log"
     return InputError(f"The sandbox refused: {why}", hint=hint)
 
 

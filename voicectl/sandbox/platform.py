@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import random
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -27,6 +28,9 @@ from voicectl.sandbox.telephony.exchange import Exchange, ExchangeError
 from voicectl.sandbox.webhooks.sender import Webhooks
 
 logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.01
+"""The time between checks in :meth:`Sandbox.wait_until`, in seconds on the host clock."""
 
 TIME_SLICE_SECONDS = 0.01
 """How long the call clock is advanced before other requests get a turn, in seconds on the host clock."""
@@ -148,6 +152,13 @@ class Sandbox:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.stopping.wait()
+
+    async def wait_until(self, is_done: Callable[[], bool], seconds: float) -> None:
+        """Wait until *is_done* returns True, but at most *seconds* on the host clock."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not is_done():
+                    await asyncio.sleep(POLL_SECONDS)
 
     def note(self, note: Note) -> None:
         """Record a conversation event that a request caused, and send it to the application's webhook."""

@@ -242,6 +242,72 @@ def test_acting_too_early_says_how_to_go_on(party: Room, verb: str) -> None:
     assert "voicectl sandbox advance" in ran.stderr
 
 
+LISTENING = {
+    "keys": ({"action": "input", "type": ["dtmf"]}, "press {leg} 1", "say {leg} Hi"),
+    "speech": ({"action": "input", "type": ["speech"]}, "say {leg} Hi", "press {leg} 1"),
+    "a recording": ({"action": "record"}, "say {leg} Hi", "press {leg} 1"),
+    "a recording that a key ends": ({"action": "record", "endOnKey": "1"}, "press {leg} 1", "press {leg} 2"),
+}
+
+
+@pytest.mark.parametrize("name", LISTENING)
+def test_what_the_party_does_while_nothing_listens_is_remarked_on(start_room: StartRoom, name: str) -> None:
+    action, heard, lost = LISTENING[name]
+    party = start_room(frozen=True)
+    party.environ["VOICECTL_SANDBOX"] = party.url
+    flow = json.dumps([action, {"action": "talk", "text": "x" * 900}])
+    leg = party("sandbox ring --to 442079460000 --ncco - -q", stdin=flow).stdout.strip()
+    party("sandbox advance 1s")
+
+    ran = party(f"sandbox {lost.format(leg=leg)} -o json")
+
+    assert ran.exit_code == 0
+    assert ran.json["uuid"] == leg
+    assert "remark" not in ran.json
+    assert "The sandbox says: No input action" in ran.stderr
+    assert [row[4] for row in party("sandbox log").rows if row[2] == "remark"] == [
+        ran.stderr.strip().removeprefix("The sandbox says: ")
+    ]
+    assert party(f"sandbox {heard.format(leg=leg)}").stderr == ""
+
+
+def test_another_leg_and_a_dtmf_listener_are_listeners(party: Room) -> None:
+    leg = party.call()
+    assert "No input action" in party(f"sandbox press {leg} 1").stderr
+
+    assert party(f"dtmf {leg} --listen http://127.0.0.1:9/keys").exit_code == 0
+    assert party(f"sandbox press {leg} 1").stderr == ""
+
+    one, _ = [party.call(number, options="--talk Hi --join r") for number in ("447700900001", "447700900002")]
+    assert party("sandbox advance 5s").exit_code == 0
+    assert party(f"sandbox say {one} Hello").stderr == ""
+
+
+def test_why_an_inbound_call_was_not_answered_is_told_by_ring_show_and_the_error(party: Room) -> None:
+    with Canned(reply(200)) as gone:
+        url = gone.url
+    assert party(f"app urls --answer {url}/answer --event {url}/event").exit_code == 0
+
+    rung = party("sandbox ring --to 442079460000 -q")
+    leg = rung.stdout.strip()
+    shown, said = party(f"call show {leg}"), party(f"sandbox say {leg} Hello")
+
+    assert rung.exit_code == shown.exit_code == 0
+    assert rung.stderr.splitlines() == ["The sandbox says: answer webhook: Connection refused."]
+    assert shown.stderr.splitlines()[1:] == rung.stderr.splitlines()  # the first is about the rehearsal
+    assert shown.rows[0][1] == "cancelled"
+    assert said.exit_code == 2
+    assert "The leg is over: it is cancelled (answer webhook: Connection refused)." in said.stderr
+    assert "voicectl sandbox log" in said.stderr
+
+
+def test_a_leg_that_ended_as_it_should_needs_no_explanation(party: Room) -> None:
+    leg = party.call()
+    assert party(f"hangup {leg}").exit_code == 0
+
+    assert "The sandbox says" not in party(f"call show {leg}").stderr
+
+
 def test_the_help_of_press_and_its_error_name_the_same_keys(party: Room) -> None:
     assert "0-9, *, # and p" in party("sandbox press --help").stdout
     assert "0-9, *, # and p" in party(["sandbox", "press", party.call(), "x"]).stderr

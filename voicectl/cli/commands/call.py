@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,8 @@ from voicectl.cli.output import views
 from voicectl.cli.output.text import is_terminal, remark
 from voicectl.core.calls.live import live_calls
 from voicectl.core.calls.selection import is_like
-from voicectl.errors import InputError, NotFoundError
+from voicectl.core.hosts import SANDBOX_PREFIX
+from voicectl.errors import InputError, NotFoundError, VoicectlError
 from voicectl.voice import endpoint
 from voicectl.voice.call import LIVE, CallStatus
 
@@ -99,7 +101,20 @@ def show(
     app = current(ctx)
     with app.terminal.writer(views.SEEN, is_many=False) as out:
         uuid = app.legs.any_leg(leg)
-        out.add((app.api.get_call(uuid) if app.history is None else _seen(app, uuid, app.history)).raw)
+        call = app.api.get_call(uuid) if app.history is None else _seen(app, uuid, app.history)
+        out.add(call.raw)
+    if call.is_final and app.target.application_id.startswith(SANDBOX_PREFIX):
+        _explain(app, uuid)
+
+
+def _explain(app: App, uuid: str) -> None:
+    """Write the sandbox's reason why the flow of a leg did not run as written, if there is one."""
+    from voicectl.core.sandbox_control import SandboxControl  # noqa: PLC0415 (for legs of a sandbox only)
+
+    with suppress(VoicectlError):  # the record has been shown
+        control = SandboxControl(app.target.base_url, source=app.target.name)
+        if (reason := control.remark(uuid)) is not None:
+            remark(f"The sandbox says: {reason}")
 
 
 def _seen(app: App, uuid: str, history: History) -> Call:

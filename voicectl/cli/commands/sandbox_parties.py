@@ -251,4 +251,7 @@ def _summary(entry: dict[str, Any]) -> str:
 def _act(app: App, path: str, body: dict[str, Any]) -> None:
     """Send a party's action to the sandbox, and print the record of the party's leg."""
     with app.terminal.writer(views.CALL, is_many=False) as out:
-        out.add(app.control.post(path, body))
+        record = app.control.post(path, body)
+        if (said := record.pop("remark", None)) is not None:
+            remark(f"The sandbox says: {said}")
+        out.add(record)

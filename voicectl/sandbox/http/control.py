@@ -50,6 +50,7 @@ def routes(sandbox: Sandbox) -> list[Route]:
             ("POST", "/sandbox/say", parties.say),
             ("POST", "/sandbox/hangup", parties.hangup),
             ("GET", "/sandbox/hear/{leg}", parties.hear),
+            ("GET", "/sandbox/remark/{leg}", parties.remark),
             ("POST", "/sandbox/advance", _advance),
             ("POST", "/sandbox/faults", _add_fault),
             ("GET", "/sandbox/faults", _list_faults),

@@ -36,6 +36,12 @@ _SIP_HEADER = re.compile(r"[Xx]-[A-Za-z0-9-]{1,100}|User-to-User")
 _KEPT_BACK = "x-nexmo"
 """Prefix of the names of SIP headers that the platform does not pass on, in lower case."""
 
+NO_KEY_LISTENER = "No input action, DTMF listener or other leg was listening, so the keys had no effect."
+NO_LISTENER = "No input action, recording or other leg was listening, so the words had no effect."
+
+NCCO_SECONDS = 1.0
+"""How long ``ring`` waits for the NCCO, in seconds on the host clock, so that the reply can report a failure."""
+
 SHORTEST_PREFIX = 4
 CANDIDATES = 100
 """Maximum number of legs that are listed as candidates if a leg id is unknown or ambiguous."""
@@ -61,7 +67,11 @@ async def ring(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
     caller = {"type": "phone", "number": endpoint.number(from_ or CALLER)}
     order = Order(to=callee, from_=caller, flow=flow, sip_headers=sip_headers)
     leg = sandbox.exchange.ring(order, application_id=application.id, region=region)
-    return _logged(sandbox, leg, "ring", 201, **{"from": label(leg.from_), "to": label(leg.to)})
+    parties: dict[str, Any] = {"from": label(leg.from_), "to": label(leg.to)}
+    sandbox.log.add("party", uuid=leg.uuid, what="ring", **parties)
+    await sandbox.catch_up()
+    await sandbox.wait_until(lambda: leg.flow.awaiting is None, NCCO_SECONDS)
+    return _record(leg, leg.remark, 201)
 
 
 def _sip_headers(fields: Fields) -> dict[str, str]:
@@ -92,8 +102,8 @@ async def press(sandbox: Sandbox, _request: Request, fields: Fields) -> Response
     """Make a party press keys."""
     digits = fields.text("digits", required=True)
     leg = _named(sandbox, fields)
-    sandbox.exchange.press(leg, dtmf.check(digits or ""))
-    return _logged(sandbox, leg, "press", digits=digits)
+    has_effect = sandbox.exchange.press(leg, dtmf.check(digits or ""))
+    return _logged(sandbox, leg, "press", None if has_effect else NO_KEY_LISTENER, digits=digits)
 
 
 async def say(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
@@ -102,8 +112,8 @@ async def say(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
     if len(text) > MAX_CHARACTERS or not text.isprintable():
         fields.refuse("text", f"Must be printable and at most {MAX_CHARACTERS} characters long")
     leg = _named(sandbox, fields)
-    sandbox.exchange.say(leg, text)
-    return _logged(sandbox, leg, "say", text=text)
+    has_effect = sandbox.exchange.say(leg, text)
+    return _logged(sandbox, leg, "say", None if has_effect else NO_LISTENER, text=text)
 
 
 async def hangup(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
@@ -113,19 +123,31 @@ async def hangup(sandbox: Sandbox, _request: Request, fields: Fields) -> Respons
     return _logged(sandbox, leg, "hangup")
 
 
+async def remark(sandbox: Sandbox, request: Request, _fields: Fields) -> Response:
+    """Say why the flow of a leg did not run as written, or null."""
+    return Json({"remark": _find(sandbox, request.path_params["leg"]).remark})
+
+
 async def hear(sandbox: Sandbox, request: Request, _fields: Fields) -> Response:
     """Return a list of the sounds that a party has heard, including those that are still playing."""
     leg = _find(sandbox, request.path_params["leg"])
     return Json([heard.to_json(sandbox.exchange.now) for heard in leg.audio.heard])
 
 
-def _logged(sandbox: Sandbox, leg: Leg, what: str, status: int = 200, **how: Any) -> Json:
-    """Log a party's action, and return a response with the record of the party's leg.
+def _logged(sandbox: Sandbox, leg: Leg, what: str, remark: str | None = None, **how: Any) -> Json:
+    """Log an action of a party, and a remark on it if there is one, and return the record of the party's leg.
 
-    This log entry comes before the entries for the effects of the action.
+    The log entry comes before the entries for the effects of the action.
     """
     sandbox.log.add("party", uuid=leg.uuid, what=what, **how)
-    return Json(call_record(leg), status)
+    if remark is not None:
+        sandbox.log.add("remark", uuid=leg.uuid, reason=remark)
+    return _record(leg, remark)
+
+
+def _record(leg: Leg, remark: str | None, status: int = 200) -> Json:
+    """Return an answer with the record of *leg* and, as ``remark``, a sentence for the user or null."""
+    return Json(call_record(leg) | {"remark": remark}, status)
 
 
 def _named(sandbox: Sandbox, fields: Fields) -> Leg:

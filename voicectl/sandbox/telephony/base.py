@@ -146,5 +146,6 @@ class Base:
         )
 
     def remark(self, leg: Leg, reason: str) -> None:
-        """Log *reason*, which explains why the flow of *leg* did not run as written."""
+        """Keep and log *reason*, which explains why the flow of *leg* did not run as written."""
+        leg.remark = reason
         self.emit(Remark(at=self.now, uuid=leg.uuid, reason=reason))

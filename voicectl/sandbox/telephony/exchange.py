@@ -196,21 +196,21 @@ class Exchange:
             raise LegNotAnswered(f"The leg is not ringing: it is {leg.status}.")
         self.calls.answer(leg)
 
-    def press(self, leg: Leg, digits: str) -> None:
+    def press(self, leg: Leg, digits: str) -> bool:
         """Press the keys *digits* on behalf of the party of *leg*. All legs that hear this leg hear the keys.
 
         Raises the same exceptions as :meth:`mute`.
         """
         self._require_up(leg)
-        self.media.press(leg, digits)
+        return self.media.press(leg, digits)
 
-    def say(self, leg: Leg, text: str) -> None:
+    def say(self, leg: Leg, text: str) -> bool:
         """Say *text* on behalf of the party of *leg*. All legs that hear this leg hear the text.
 
         Raises the same exceptions as :meth:`mute`.
         """
         self._require_up(leg)
-        self.media.speak(leg, speech(text, options={}))
+        return self.media.speak(leg, speech(text, options={}))
 
     def party_hangs_up(self, leg: Leg) -> None:
         """Hang up on behalf of the party of *leg*.
@@ -296,7 +296,8 @@ class Exchange:
 
     def _require_live(self, leg: Leg) -> None:
         if leg.is_over:
-            raise LegOver(f"The leg is over: it is {leg.status}.")
+            why = f" ({leg.remark.rstrip('.')})" if leg.remark else ""
+            raise LegOver(f"The leg is over: it is {leg.status}{why}.")
 
     def _require_up(self, leg: Leg) -> None:
         self._require_live(leg)

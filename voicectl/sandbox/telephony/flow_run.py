@@ -124,7 +124,7 @@ class FlowRun:
         self._recording: Recording | None = None
         self._can_barge_in = False
         self._collector: InputCollector | None = None
-        self._key_listener: Callable[[str], None] | None = None
+        self._key_listener: Callable[[str], bool] | None = None
 
     def go_on(self) -> None:
         """Begin the next action, or finish the run if there is none."""
@@ -287,7 +287,7 @@ class FlowRun:
         else:
             audio.kept = self._in_this_turn(send_event)
 
-    def _pressed(self, webhook: Webhook | None, digit: str) -> None:
+    def _pressed(self, webhook: Webhook | None, digit: str) -> bool:
         listener = self._key_listener
 
         def replied(actions: Actions | None) -> None:
@@ -297,6 +297,7 @@ class FlowRun:
         self._barged_in()
         fields = events.pressed(self._leg, self._base.now, digit)
         self._base.send_event(self._leg, Kind.INPUT, fields, webhook, replied)
+        return True
 
     def _record(self, order: Record) -> None:
         recording = self._media.record(self._leg, order)

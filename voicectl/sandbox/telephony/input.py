@@ -103,25 +103,26 @@ class InputCollector:
         if self._recording is not None:
             self._media.stop_recording(self._recording)
 
-    def _key_pressed(self, digit: str) -> None:
+    def _key_pressed(self, digit: str) -> bool:
         self._noticed()
         dtmf = self._terms.dtmf
         if dtmf is None or self._result is not None:
-            return
+            return False
         if digit == "#" and dtmf.submit_on_hash:
             self._finish_keys(timed_out=False)
-            return
+            return True
         self._digits += digit
         if len(self._digits) >= dtmf.max_digits:
             self._finish_keys(timed_out=False)
         elif self._has_begun:
             self._await_key()
+        return True
 
-    def _spoke(self, heard: Heard) -> None:
+    def _spoke(self, heard: Heard) -> bool:
         self._noticed()
         speech = self._terms.speech
         if speech is None or self._result is not None or heard.until is None:
-            return
+            return False
         now = self._base.now
         if self._speech_began is None:
             self._speech_began = now
@@ -138,6 +139,7 @@ class InputCollector:
         else:
             silence = (heard.until - now) / 1000 + speech.end_on_silence
             self._speech_timer = self._after(silence, lambda: self._finish_speech("end_on_silence_timeout"))
+        return True
 
     def _await_key(self) -> None:
         if self._terms.dtmf is None:

@@ -98,20 +98,30 @@ class Media:
         for heard in leg.audio.heard:
             self.cut(heard)
 
-    def speak(self, leg: Leg, prompt: Prompt) -> None:
-        """Say *prompt* on behalf of the party of *leg*, and pass the sound to ``input`` actions that listen."""
+    def speak(self, leg: Leg, prompt: Prompt) -> bool:
+        """Say *prompt* on behalf of the party of *leg*, and pass the sound to ``input`` actions that listen.
+
+        Returns:
+            False if it has no effect, because no action, recording or other leg listens.
+        """
         heard = self.make_sound(leg, prompt)
         self._base.note(leg.conversation, "audio:speaking:on", leg)
         if prompt.seconds is not None:
             self._base.schedule(
                 leg, prompt.seconds, lambda: self._base.note(leg.conversation, "audio:speaking:off", leg)
             )
-        for listener in list(leg.audio.speech_listeners):
-            listener(heard)
+        taken = [listener(heard) for listener in list(leg.audio.speech_listeners)]
+        is_recorded = bool(not leg.is_muted and self._recordings_of(leg))
+        return any(taken) or is_recorded or self._is_heard(leg)
 
-    def press(self, leg: Leg, digits: str) -> None:
-        """Press the keys *digits*, one right after another, on behalf of the party of *leg*."""
+    def press(self, leg: Leg, digits: str) -> bool:
+        """Press the keys *digits*, one right after another, on behalf of the party of *leg*.
+
+        Returns:
+            False if they have no effect, because no action, webhook, recording or other leg listens.
+        """
         self.make_sound(leg, keys(digits))
+        is_taken = self._is_heard(leg) or leg.audio.dtmf_url is not None
         for digit in digits.replace("p", ""):
             self._base.note(leg.conversation, "audio:dtmf", leg, digit=digit)
             if leg.audio.dtmf_url is not None:
@@ -120,8 +130,13 @@ class Media:
             for recording in list(leg.audio.recordings):
                 if recording.order.end_on_key == digit:
                     self.stop_recording(recording)
+                    is_taken = True
             for listener in list(leg.audio.key_listeners):
-                listener(digit)
+                is_taken = listener(digit) or is_taken
+        return is_taken
+
+    def _is_heard(self, leg: Leg) -> bool:
+        return any(other.hears(leg) for other in leg.conversation.legs.values())
 
     def forward_keys(self, leg: Leg, url: str | None) -> None:
         """Report each key that the party of *leg* presses to *url*, or stop reporting keys if *url* is None."""

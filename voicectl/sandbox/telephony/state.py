@@ -171,8 +171,10 @@ class Audio:
         said: The sounds that the party is making, and the last sound that it made.
         playing: For each kind of sound, the last prompt from the API, and the music that plays until a room starts.
         recordings: The running recordings that the leg's flow began. They follow the leg to other conversations.
-        key_listeners: Functions that ``input`` actions have added, to be called with every key of the party.
-        speech_listeners: Functions that ``input`` actions have added, to be called with every phrase of the party.
+        key_listeners: Functions that ``input`` actions have added, to be called with every key that the party
+            presses. They return True if they use the key.
+        speech_listeners: Functions that ``input`` actions have added, to be called with every phrase that the party
+            says. They return True if they use the phrase.
         dtmf_url: The URL to which each key of the party is reported, or None to report no keys.
         inputs_seen: How many times the party has been asked for its next key.
         has_pressed_all: True once the party has been asked for all its keys.
@@ -182,8 +184,8 @@ class Audio:
     said: list[Heard] = field(default_factory=list)
     playing: dict[Sound, Heard] = field(default_factory=dict)
     recordings: list[Recording] = field(default_factory=list)
-    key_listeners: list[Callable[[str], None]] = field(default_factory=list)
-    speech_listeners: list[Callable[[Heard], None]] = field(default_factory=list)
+    key_listeners: list[Callable[[str], bool]] = field(default_factory=list)
+    speech_listeners: list[Callable[[Heard], bool]] = field(default_factory=list)
     dtmf_url: str | None = None
     inputs_seen: int = 0
     has_pressed_all: bool = False
@@ -204,6 +206,7 @@ class Leg:
         made_at: When the leg was created, in Unix seconds on the host clock.
         timers: The timers to cancel when the leg ends.
         is_joined: True if the leg can hear, and be heard by, the other legs in its conversation.
+        remark: The reason why the leg's flow did not run as written, or None.
     """
 
     uuid: str
@@ -232,6 +235,7 @@ class Leg:
     is_earmuffed: bool = False
 
     audio: Audio = field(default_factory=Audio)
+    remark: str | None = None
 
     @property
     def detection(self) -> Detection | None:
