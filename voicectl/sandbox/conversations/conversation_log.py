@@ -13,14 +13,14 @@ from voicectl.sandbox.telephony.effects import Note
 from voicectl.sandbox.telephony.state import Conversation
 
 KEPT = 10_000
-"""The number of latest events that are always kept for each conversation.
+"""How many of the latest events are always kept for each conversation.
 
 When older events are dropped, the remaining events keep their numbers.
 """
 
 
 class MemberState(StrEnum):
-    """The states of a member, in order. A member can leave without having joined."""
+    """The states that a member goes through, in order. A member can leave without having joined."""
 
     INVITED = "INVITED"
     JOINED = "JOINED"
@@ -45,11 +45,11 @@ class Member:
         leg_uuid: The UUID of the member's leg. None for a member that was added through the API and has no leg.
         user: The app user, or None for a leg whose party is not an app user.
         since: The number of the member's first event.
-        previous: The previous member with the same leg, or None if there is none.
+        previous: The last earlier member with the same leg, or None if there is none.
         times: When the member became ``invited``, ``joined`` and ``left``, in milliseconds on the call clock.
-        initiators: The users who caused the changes in ``times``, by the same keys. Changes that the platform caused
-            are left out.
-        given: The fields ``channel``, ``media``, ``knocking_id`` and ``invited_by``, as they were given; or None.
+        initiators: The users who caused the changes in ``times``, under the same keys. Changes that the platform
+            caused are left out.
+        given: The fields ``channel``, ``media``, ``knocking_id`` and ``invited_by``, as they were given, or None.
         reason: The reason that was given for removing the member, or None.
     """
 
@@ -140,7 +140,7 @@ class ConversationLog:
             yield self._dropped + i + 1, self._notes[i]
 
     def event(self, number: int) -> Note | None:
-        """Return the event with the given number, or None if it does not exist or was dropped."""
+        """Return the event with the given number, or None if it never existed or has been dropped."""
         at = number - self._dropped - 1
         return self._notes[at] if 0 <= at < len(self._notes) else None
 
@@ -161,8 +161,8 @@ class ConversationLog:
     def member(self, reference: str | None, number: int | None = None) -> Member | None:
         """Return the member that *reference* identifies, or None if there is no such member.
 
-        *reference* is the id of a member or the UUID of a leg. If the leg has had several members, return the member
-        at the time of event *number*, or the last member if *number* is None.
+        *reference* is the id of a member or the UUID of a leg. If several members have had this leg, return the one
+        who had it when event *number* happened, or the latest one if *number* is None.
         """
         if reference is None:
             return None

@@ -1,4 +1,4 @@
-"""Builds the bodies of conversation events from the exchange's notes and from the legs.
+"""Functions that build the bodies of conversation events from the exchange's notes and from legs.
 
 Most bodies are never read, so a body is built only when it is read. But if the data for a body could change before
 then, the body is built when the event is recorded.
@@ -22,7 +22,7 @@ from voicectl.voice.endpoint import label
 
 PACKETS_PER_SECOND = 50
 BYTES_PER_SECOND = 8000
-"""The bytes per second of a phone call's audio in one direction: 64 kbit/s in packets of 20 ms."""
+"""The size of one second of a phone call's audio in one direction, in bytes: 64 kbit/s in packets of 20 ms."""
 
 CONFIDENCE = 100
 """The confidence that machine detection reports, in percent."""
@@ -32,7 +32,7 @@ AT_ONCE = ("conversation:updated", "member:media")
 
 
 def at_once(log: ConversationLog, note: Note, member: Member | None, leg: Leg | None) -> dict[str, Any]:
-    """Return the body for a *note* whose type is in :data:`AT_ONCE`. See :func:`body` for the arguments."""
+    """Return the body for a *note* whose type is in :data:`AT_ONCE`. See :func:`body` for the parameters."""
     if note.type == "conversation:updated":
         return representations.conversation_body(log)
     if member is None:
@@ -233,7 +233,7 @@ _CODES = {
     "unanswered": "temporarily_unavailable",
     "failed": "failed",
 }
-"""The reason codes for legs that were never answered, by status. All other legs get the reason code ``ok``."""
+"""The reason code for each final status of an unanswered leg. All other legs get the reason code ``ok``."""
 
 _OPTIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "audio:say": _say,

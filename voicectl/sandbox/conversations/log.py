@@ -27,15 +27,15 @@ FindUser = Callable[[str, str, str], User | None]
 
 
 EPHEMERAL = "ephemeral"
-"""The type of the events that are sent to webhooks but are neither numbered nor kept."""
+"""The type of events that are sent to webhooks but are neither numbered nor kept."""
 
 
 class ConversationLogs:
     """The logs of all existing conversations.
 
     Args:
-        seed: The seed for the ids of members without legs.
-        exchange: The exchange with the legs and conversations. The logs never change the exchange.
+        seed: The seed for generating the ids of members without legs.
+        exchange: The telephone exchange, which has the legs and conversations. The logs never change it.
         find_user: Takes a name, an application id and a region. Returns the app user, or None if there is none.
         has_rtc_webhook: Takes an application id. Returns True if that application has an RTC webhook. Webhook
             events are built only for such applications.
@@ -71,10 +71,10 @@ class ConversationLogs:
         return log
 
     def write(self, note: Note) -> dict[str, Any] | None:
-        """Record *note* as the next event of its conversation, and update the member that the note is about.
+        """Record *note* as the next event in its conversation, and update the member that the note is about.
 
         Returns:
-            The event for the application's RTC webhook, with ``type``, ``id``, ``from``, ``conversation_id``,
+            The event to send to the application's RTC webhook, with ``type``, ``id``, ``from``, ``conversation_id``,
             ``application_id``, ``timestamp`` and ``body``. None if the application has no RTC webhook, or if the
             conversation no longer exists.
         """
@@ -120,9 +120,9 @@ class ConversationLogs:
         return {"type": note.type, **from_, "body": body, "timestamp": rfc3339(note.at)}
 
     def empty_since(self, log: ConversationLog) -> int | None:
-        """Return the moment at which a conversation became empty, in milliseconds on the call clock.
+        """Return when the conversation of *log* became empty, in milliseconds on the call clock.
 
-        Return None if the conversation has legs or present members.
+        Return None if the conversation still has legs or present members.
         """
         if log.conversation.legs or log.present():
             return None
@@ -130,7 +130,7 @@ class ConversationLogs:
         return max(left, default=log.conversation.created)
 
     def _open_for(self, note: Note) -> ConversationLog | None:
-        """Open and return a log for the conversation of *note*, or return None if there is no conversation.
+        """Open and return a log for the conversation of *note*, or return None if the conversation has ended.
 
         If *note* reports that the conversation was created, a log is opened even if the conversation has since ended.
         """
@@ -172,7 +172,7 @@ class ConversationLogs:
         return Member(id=f"MEM-{plain}", leg_uuid=leg.uuid, user=user)
 
     def _completed(self, log: ConversationLog, note: Note) -> Note:
-        """Return *note* with a body that includes any data that could change later."""
+        """Return *note*, with its body completed now if the data for the body could change later."""
         if note.type == "rtc:transfer":
             left = self._logs.get(note.body["transferred_from"])
             was = None if left is None else left.member(note.uuid)

@@ -28,7 +28,7 @@ Key = tuple[str, int]
 
 
 class Side(StrEnum):
-    """Where a cursor's page is: after or before the row with the cursor's key, in ascending order."""
+    """The side of a cursor on which its page lies: after or before the row with the cursor's key."""
 
     AFTER = "after"
     BEFORE = "before"
@@ -56,7 +56,7 @@ class Window:
 
     Attributes:
         cursor: The cursor from the query, or None for the first page.
-        parameters: The query parameters to repeat in links, as they were given, without the cursor.
+        parameters: The query parameters to repeat in links to other pages, as they were given, without ``cursor``.
     """
 
     page_size: int
@@ -66,12 +66,12 @@ class Window:
 
 
 def read_window(fields: Fields, query: Mapping[str, str], *known: str) -> Window:
-    """Read ``page_size``, ``order`` and ``cursor``, and note errors in *fields*.
+    """Read the query parameters ``page_size``, ``order`` and ``cursor``.
 
     Args:
         fields: The reader for the query parameters, which collects the errors.
         query: The query parameters as they were given.
-        known: The names of the other parameters that the list accepts.
+        known: The names of the other query parameters that the list accepts.
 
     Raises:
         Problem: The cursor is invalid.
@@ -100,7 +100,7 @@ def listing(
         window: The page to return.
         url: The absolute URL of the list, without a query.
         show: Returns a row as a JSON object.
-        name: The name of the field in ``_embedded`` with the rows. None if ``_embedded`` is itself the list of rows.
+        name: The name of the field in ``_embedded`` that contains the rows. None to make ``_embedded`` the list itself.
     """
     rows, links = page_of(found, window, url)
     shown = [show(row) for row in rows]

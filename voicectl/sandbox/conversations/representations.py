@@ -17,12 +17,12 @@ SESSION_SECONDS = 86_400
 
 
 def party(leg: Leg) -> dict[str, Any]:
-    """Return the endpoint of the outside party: the caller of an inbound leg, or the callee of an outbound leg."""
+    """Return the endpoint of the outside party: the caller if *leg* is inbound, or the callee if it is outbound."""
     return leg.from_ if leg.direction is Direction.INBOUND else leg.to
 
 
 def channel(leg: Leg) -> dict[str, Any]:
-    """Return the ``channel`` object of a member, which describes the member's *leg*."""
+    """Return the ``channel`` object for a member whose leg is *leg*."""
     shown = {
         "id": leg.uuid,
         "type": party(leg)["type"],
@@ -47,7 +47,10 @@ def person(member: Member) -> dict[str, Any]:
 
 
 def media(member: Member, leg: Leg | None) -> dict[str, Any]:
-    """Return the ``media`` object of *member*: the state of *leg*, or the object as requested if *leg* is None."""
+    """Return the ``media`` object of *member*.
+
+    The object describes the audio of *leg*, the member's leg. If *leg* is None, it is the object as requested.
+    """
     if leg is None:
         return dict((member.given or {}).get("media", {"audio": False}))
     is_here = member.state is not MemberState.LEFT
@@ -62,7 +65,7 @@ def media(member: Member, leg: Leg | None) -> dict[str, Any]:
 
 
 def initiators(member: Member, until: MemberState) -> dict[str, Any]:
-    """Return the initiator of each of the member's changes of state, up to *until*.
+    """Return the ``initiator`` object of *member*: who caused each change of state up to *until*.
 
     Changes made by the platform or with an admin token have the initiator ``{"isSystem": True}``.
     """
@@ -71,12 +74,12 @@ def initiators(member: Member, until: MemberState) -> dict[str, Any]:
 
 
 def moments(member: Member, until: MemberState) -> dict[str, str]:
-    """Return the ``timestamp`` object of *member*: the time of each change of state, up to *until*."""
+    """Return the ``timestamp`` object of *member*: the time of each change of state up to *until*."""
     return {state: rfc3339(member.times[state]) for state in _happened(member, until)}
 
 
 def member_record(log: ConversationLog, member: Member, leg: Leg | None, base: str) -> dict[str, Any]:
-    """Return a member in the format of responses about that member alone."""
+    """Return *member* in the format of API responses that contain only this member."""
     given = member.given or {}
     return {
         "id": member.id,
@@ -93,7 +96,7 @@ def member_record(log: ConversationLog, member: Member, leg: Leg | None, base: s
 
 
 def member_in_list(log: ConversationLog, member: Member, base: str) -> dict[str, Any]:
-    """Return a member in the format of lists, without ``channel`` and ``media``."""
+    """Return *member* in the format of API responses with a list of members, without ``channel`` and ``media``."""
     return {
         "id": member.id,
         "state": member.state,
@@ -103,7 +106,7 @@ def member_in_list(log: ConversationLog, member: Member, base: str) -> dict[str,
 
 
 def conversation_body(log: ConversationLog, *, deleted_at: int | None = None) -> dict[str, Any]:
-    """Return a conversation in the format of ``conversation:...`` events."""
+    """Return the conversation of *log* in the format of ``conversation:...`` events."""
     timestamp = _conversation_times(log)
     if deleted_at is not None:
         timestamp["destroyed"] = rfc3339(deleted_at)
@@ -117,7 +120,7 @@ def conversation_body(log: ConversationLog, *, deleted_at: int | None = None) ->
 
 
 def conversation_record(log: ConversationLog, base: str, *, with_custom_data: bool = True) -> dict[str, Any]:
-    """Return a conversation in the format of API responses."""
+    """Return the conversation of *log* in the format of API responses, with links that begin with *base*."""
     given = settings(log, "properties", "numbers", "callback")
     if not with_custom_data and "properties" in given:
         properties = given["properties"]
@@ -131,22 +134,22 @@ def conversation_record(log: ConversationLog, base: str, *, with_custom_data: bo
 
 
 def settings(log: ConversationLog, *names: str) -> dict[str, Any]:
-    """Return the settings named in *names* that were given for the conversation."""
+    """Return the settings called *names*, except those that were not given for the conversation of *log*."""
     return {name: log.settings[name] for name in names if name in log.settings}
 
 
 def user_record(user: User, base: str) -> dict[str, Any]:
-    """Return a user in the format of responses about that user alone."""
+    """Return *user* in the format of API responses that contain only this user."""
     return {"id": user.id, "name": user.name, **user.details, "_links": _self(f"{base}/v1/users/{user.id}")}
 
 
 def user_in_list(user: User, base: str) -> dict[str, Any]:
-    """Return a user in the format of lists."""
+    """Return *user* in the format of API responses with a list of users."""
     return {**_known(user), "_links": _self(f"{base}/v1/users/{user.id}")}
 
 
 def session_record(user: User, leg: Leg, api_key: str) -> dict[str, Any]:
-    """Return the session of *user* on *leg*, in the format of API responses."""
+    """Return the session of *user* that belongs to *leg*, in the format of API responses."""
     return {
         "id": f"SES-{derived('session', leg.uuid)}",
         "_embedded": {"user": {"id": user.id, "name": user.name}, "api_key": api_key},

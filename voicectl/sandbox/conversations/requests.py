@@ -1,7 +1,6 @@
 """Readers for request bodies in the Conversation and Users APIs.
 
-Each reader checks the whole body first, and raises :class:`~voicectl.sandbox.parsing.fields.Invalid` if the body
-is invalid.
+Each reader checks the whole body, and raises :class:`~voicectl.sandbox.parsing.fields.Invalid` if it is invalid.
 
 Source: Conversation API reference, the section on each operation.
 """
@@ -33,7 +32,7 @@ _RESERVED = "USR-"
 _MESSAGE = re.compile(r"message(:[a-z]+)?|custom:[\w\-:]+", re.ASCII)
 
 _FORMATS = {"mp3": Format.MP3, "wav": Format.WAV, "vorbis": Format.OGG}
-"""The audio formats for recordings, by their names in the Conversation API."""
+"""The audio formats for recordings, under their names in the Conversation API."""
 
 
 class AudioEvent(StrEnum):
@@ -59,7 +58,7 @@ class NewMember:
     Attributes:
         user: The id or the name of the user.
         given: The fields ``channel``, ``media`` and ``knocking_id``, if they were given.
-        inviting: The id of the inviting member, from ``member_id_inviting`` or ``from``, or None if neither is given.
+        inviting: The id of the inviting member, from ``member_id_inviting`` or ``from``. None if neither was given.
     """
 
     state: MemberState
@@ -88,7 +87,7 @@ class PostedEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingChange:
-    """The body of ``PUT /v1/conversations/{id}/record``. ``order`` is None to stop the recording."""
+    """The body of ``PUT /v1/conversations/{id}/record``. If ``order`` is None, the recording must stop."""
 
     order: Record | None
     retention_days: int
@@ -98,7 +97,7 @@ def read_conversation(body: object) -> tuple[str | None, dict[str, Any]]:
     """Read the body of a ``POST`` or ``PUT`` request for a conversation.
 
     Returns:
-        The name, or None if it was not given, and the settings as they were given.
+        The name (None if it was not given) and the settings, as they were given.
     """
     with Fields({} if body is None else body) as fields:
         name = _name(fields)
@@ -162,7 +161,7 @@ def read_user(body: object) -> tuple[str | None, dict[str, Any]]:
     """Read the body of a ``POST`` or ``PATCH`` request for a user.
 
     Returns:
-        The name, or None if it was not given, and the details as they were given.
+        The name (None if it was not given) and the details, as they were given.
     """
     with Fields({} if body is None else body) as fields:
         name = _name(fields)
@@ -200,7 +199,7 @@ def read_recording_change(body: object) -> RecordingChange:
 
 
 def read_record(fields: Fields) -> Record:
-    """Read a recording's settings, under their names in the Conversation API, and note errors in *fields*."""
+    """Read a recording's settings, under their names in the Conversation API, and add any errors to *fields*."""
     split = fields.choice("split", SPLITS)
     return Record(
         format=_FORMATS[fields.choice("format", _FORMATS) or "mp3"],
@@ -214,17 +213,17 @@ def read_record(fields: Fields) -> Record:
 
 
 def is_message(type_: str) -> bool:
-    """Return True if *type_* is that of a message or custom event, which applications can delete."""
+    """Return True if *type_* is the type of a message or of a custom event. Applications can delete these."""
     return _MESSAGE.fullmatch(type_) is not None
 
 
 def is_user_name(name: str) -> bool:
-    """Return True if a user can have this name. Names that look like ids in URL paths are refused."""
+    """Return True if a user can have this name. A name must not look like a user id in a URL path."""
     return name != "me" and not name.startswith(_RESERVED)
 
 
 def _name(fields: Fields) -> str | None:
-    """Return ``name``, or None if it is absent. Also check ``display_name`` and ``image_url``."""
+    """Return the field ``name``, or None if it is absent. Also check ``display_name`` and ``image_url``."""
     name = _text(fields, "name", LONGEST_NAME)
     _text(fields, "display_name", LONGEST_DISPLAY_NAME)
     _text(fields, "image_url", LONGEST_URL)
@@ -232,7 +231,7 @@ def _name(fields: Fields) -> str | None:
 
 
 def _text(fields: Fields, name: str, longest: int) -> str | None:
-    """Read a string that must not be empty or have more than *longest* characters."""
+    """Read the optional field *name*, a string of 1 to *longest* characters."""
     text = fields.text(name, required=name in fields.raw)
     if text is not None and len(text) > longest:
         fields.refuse(name, f"Must be at most {longest} characters long")
@@ -240,7 +239,7 @@ def _text(fields: Fields, name: str, longest: int) -> str | None:
 
 
 def _objects(fields: Fields, name: str) -> list[Fields]:
-    """Read a list of objects. The list is empty if the field is absent."""
+    """Read the field *name*, a list of objects. If the field is absent, the list is empty."""
     raw = fields.raw.get(name, [])
     if not isinstance(raw, list):
         fields.refuse(name, "Must be a list")

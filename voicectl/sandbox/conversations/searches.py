@@ -26,8 +26,8 @@ class ConversationSearch:
 
     Attributes:
         date_start: The earliest creation time, in Unix seconds on the host clock, or None for no limit.
-        date_end: The time that all creation times must be before, in the same unit, or None for no limit.
-        state: The required state of the user's member, or None for any state.
+        date_end: The time before which conversations must have been created, in the same unit, or None for no limit.
+        state: The state that the user must have as a member, or None for any state.
     """
 
     window: Window
@@ -38,7 +38,7 @@ class ConversationSearch:
     with_custom_data: bool = True
 
     def finds(self, log: ConversationLog) -> bool:
-        """Return True if the conversation was created at or after ``date_start`` and before ``date_end``."""
+        """Return True if the conversation of *log* was created at or after ``date_start`` and before ``date_end``."""
         made_at = log.conversation.made_at
         return (self.date_start is None or made_at >= self.date_start) and (
             self.date_end is None or made_at < self.date_end
@@ -52,7 +52,7 @@ class EventSearch:
     Attributes:
         first: The number of the first event to return.
         last: The number of the last event to return, or None to return all events from ``first`` on.
-        types: The types of events to return. Empty for all types.
+        types: The types of events to return. Empty to return all types.
         without_deleted: True to leave out deleted events.
     """
 
@@ -78,7 +78,7 @@ def read_conversation_search(query: Mapping[str, str], *, of_user: bool = False)
 
 
 def read_list(query: Mapping[str, str], *known: str) -> Window:
-    """Read the query for any other list, which accepts *known* besides ``page_size``, ``order`` and ``cursor``."""
+    """Read the query for a list that accepts *known* besides ``page_size``, ``order`` and ``cursor``."""
     with Fields(dict(query)) as fields:
         return read_window(fields, query, *known)
 

@@ -38,7 +38,7 @@ class Users:
     """The app users of all applications.
 
     Args:
-        seed: The seed for the ids. The same seed and the same requests give the same ids.
+        seed: The seed for generating ids. The same seed and the same requests give the same ids.
 
     Attributes:
         by_id: All users by id, oldest first.
@@ -54,7 +54,7 @@ class Users:
         return iter(self.by_id.values())
 
     def knows(self, name: str, application_id: str, region: str) -> bool:
-        """Return True if there is a user with this name, who can therefore answer calls."""
+        """Return True if the application has a user with this name in the region. Such a user can answer calls."""
         return (application_id, region, name) in self._by_name
 
     def find(self, reference: str, application_id: str, region: str) -> User | None:

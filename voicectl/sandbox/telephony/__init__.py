@@ -1,1 +1,1 @@
-"""The sandbox's telephony: legs, conversations and flows, without HTTP, files or a clock of its own."""
+"""The sandbox's telephony: legs, conversations and flows. This package uses no HTTP, no files and no host clock."""

@@ -17,7 +17,7 @@ RINGING_TIMER = 60
 """How long a call rings by default before it times out, in seconds."""
 
 LENGTH_TIMER = 7200
-"""The default maximum duration of a call, counted from its answer, in seconds."""
+"""How long a call can last by default after it is answered, in seconds."""
 
 LONGEST_RECORDING = 7200
 """The default and maximum duration of a recording, in seconds."""
@@ -36,7 +36,8 @@ class Play:
     """The ``talk`` or ``stream`` action: play a prompt.
 
     Attributes:
-        barge_in: True if a key or speech stops the prompt and becomes part of the next ``input`` (``bargeIn``).
+        barge_in: True if a key or speech stops the prompt (``bargeIn``). The key or speech then counts as input for
+            the next ``input`` action.
     """
 
     prompt: Prompt
@@ -71,12 +72,12 @@ class Record:
     Attributes:
         is_split: True to record the parties on separate channels. With two channels, the caller is on the left
             channel, and everything that the caller hears is on the right channel.
-        channels: The number of channels: at least 2 if the recording is split, or else 1. All parties that have no
-            channel of their own share the last channel.
+        channels: The number of channels: 1, or at least 2 if the recording is split. Parties that have no channel of
+            their own share the last channel.
         end_on_silence: How many seconds of silence end the recording, or None if silence does not end the recording.
         end_on_key: The key that ends the recording, or None if no key does.
         time_out: The maximum duration of the recording, in seconds.
-        events: The webhook for the ``record`` event, or None to use the webhook for the leg's events.
+        events: The webhook for the ``record`` event, or None to use the webhook for the other events of the call.
     """
 
     format: Format = Format.MP3
@@ -97,14 +98,14 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Join:
-    """The ``conversation`` action: join a room and stay there.
+    """The ``conversation`` action: the leg that runs the action joins a room and stays there.
 
     Attributes:
-        starts: True if the conversation starts when this leg enters (``startOnEnter``).
-        ends: True if the conversation ends for all legs when this leg leaves (``endOnExit``).
+        starts: True if the conversation starts when the leg enters (``startOnEnter``).
+        ends: True if the conversation ends for all legs when the leg leaves (``endOnExit``).
         mute: True to mute the leg when it enters. False does not unmute a leg that is already muted.
-        can_hear: The UUIDs of the legs that this leg hears, or None for all legs.
-        can_speak: The UUIDs of the legs that hear this leg, or None for all legs.
+        can_hear: The UUIDs of the legs that the leg hears, or None if it hears all legs.
+        can_speak: The UUIDs of the legs that hear the leg, or None if all legs hear it.
         music: The URL of the music to play until the conversation starts, or None for no music.
         record: The settings for recording the room, or None for no recording.
     """
@@ -131,9 +132,11 @@ class Order:
             NCCO comes from the application's ``answer_url``.
         detection: The settings for machine detection, which applies only to phones, or None for no detection.
         events: The webhook from ``event_url`` and ``event_method``, or None to use the application's webhook.
-        is_synchronous: True if an event about a failed ``connect`` may be answered with another NCCO for the caller.
-        on_answer: The webhook for the NCCO that the callee of a ``connect`` runs, alone, before it joins its caller.
-        sip_headers: The ``SipHeader_X-...`` parameters for the answer webhook, if a party calls in.
+        is_synchronous: True if the reply to an event about a failed ``connect`` may contain another NCCO for the
+            caller.
+        on_answer: The webhook that serves an NCCO for the callee of a ``connect``, or None for no such NCCO. The
+            callee runs this NCCO before it joins its caller.
+        sip_headers: The ``SipHeader_X-...`` parameters that the answer webhook receives when a party calls in.
     """
 
     to: dict[str, Any]
@@ -154,7 +157,8 @@ class Dial:
     """The ``connect`` action: call a party, which joins the conversation of the leg that runs the action.
 
     Attributes:
-        order: The call to place, without ``from_``. If ``events`` is None, the caller's webhook receives the events.
+        order: The request for the call, in which ``from_`` is empty. If its ``events`` is None, the events go to the
+            webhook for the caller's events.
         caller: The number to call from, or None to use the account's own number.
         ringback: The URL of the tone that the caller hears until the callee joins, or None for no tone.
     """
@@ -166,7 +170,7 @@ class Dial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DtmfTerms:
-    """The ``dtmf`` option of the ``input`` action, which says when the digits are complete.
+    """The ``dtmf`` option of the ``input`` action, which defines when the digits are complete.
 
     Attributes:
         time_out: How long to wait for the first key, and for each key after that, in seconds.
@@ -205,8 +209,8 @@ class Input:
     Attributes:
         dtmf: The settings for keys, or None to ignore keys.
         speech: The settings for speech, or None to ignore speech.
-        is_asynchronous: True to report each key as soon as it is pressed, while the flow goes on.
-        events: The webhook for the ``input`` event, or None to use the webhook for the leg's events.
+        is_asynchronous: True to report each key as soon as it is pressed, without making the flow wait.
+        events: The webhook for the ``input`` event, or None to use the webhook for the other events of the call.
     """
 
     dtmf: DtmfTerms | None = None
@@ -217,7 +221,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notify:
-    """The ``notify`` action: send a payload to a webhook. The reply may carry another NCCO."""
+    """The ``notify`` action: send a payload to a webhook, whose reply may contain another NCCO."""
 
     payload: dict[str, Any]
     events: Webhook
@@ -225,20 +229,20 @@ class Notify:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """The ``wait`` action: pause for *seconds*, which the NCCO parser limits to the range 0.1 to 7200."""
+    """The ``wait`` action: pause for *seconds*. The NCCO parser limits this value to the range from 0.1 to 7200."""
 
     seconds: float = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoveAll:
-    """The ``transfer`` action: move all legs in the conversation to another existing conversation.
+    """The ``transfer`` action: move all legs in the present conversation to another existing conversation.
 
     Attributes:
-        conversation_uuid: The id of the other conversation, ``CON-...``.
+        conversation_uuid: The id of the conversation to move to, ``CON-...``.
         mute: True to mute the legs when they enter. False does not unmute legs that are already muted.
-        can_hear: The UUIDs of the legs that the moved legs hear, or None for all legs.
-        can_speak: The UUIDs of the legs that hear the moved legs, or None for all legs.
+        can_hear: The UUIDs of the legs that the moved legs hear, or None if they hear all legs.
+        can_speak: The UUIDs of the legs that hear the moved legs, or None if all legs hear them.
     """
 
     conversation_uuid: str

@@ -34,7 +34,10 @@ class Agenda:
         self._count = itertools.count()
 
     def after(self, seconds: float, do: Callable[[], object]) -> Timer:
-        """Return a new timer that calls *do* after *seconds* (0 or more). Simultaneous timers run oldest first."""
+        """Set a timer that calls *do* after *seconds* (0 or more), and return the timer.
+
+        Timers that are due at the same moment run in the order in which they were set.
+        """
         timer = Timer(do)
         heapq.heappush(self._heap, (self.now + round(seconds * 1000), next(self._count), timer))
         return timer
@@ -47,7 +50,7 @@ class Agenda:
         return self._heap[0][0] if self._heap else None
 
     def run(self, until: int) -> None:
-        """Move the clock to *until*, and run all timers due by then in order, including those set meanwhile."""
+        """Move the clock to *until*. On the way, run all timers that become due, in order, even newly set ones."""
         while (due := self.next_due) is not None and due <= until:
             do = heapq.heappop(self._heap)[2].do
             self.now = max(self.now, due)

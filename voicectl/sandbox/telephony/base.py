@@ -1,4 +1,4 @@
-"""The parts that the whole exchange shares: the agenda, the ids, the records, and the effects to perform."""
+"""The state that all parts of the exchange share: timers, ids, legs, conversations, and effects to perform."""
 
 # The exchange is pure. It opens no socket and reads no file or clock. Tests can therefore drive it by hand, and the
 # same input always gives the same result.
@@ -40,12 +40,12 @@ from voicectl.sandbox.telephony.state import Conversation, Leg
 
 
 class Base:
-    """The records, the call clock, and the effects that have not been performed yet.
+    """The state that all parts of the exchange share: legs, conversations, the call clock, and effects to perform.
 
     Args:
-        seed: The seed for the ids. The same seed and the same operations give the same ids.
+        seed: The seed for generating ids. The same seed and the same operations give the same ids.
         now: The present moment on the call clock, in milliseconds since 1970.
-        host_time: Returns the host clock's time in Unix seconds. This time is stored with each new record.
+        host_time: Returns the time on the host clock in Unix seconds. Each new leg and conversation stores this time.
 
     Attributes:
         legs: All legs by UUID, in order of creation. Legs are never removed.
@@ -80,7 +80,7 @@ class Base:
         return timer
 
     def emit(self, effect: Effect) -> None:
-        """Add *effect* to the effects to perform."""
+        """Add *effect* to the list of effects to be performed."""
         self._effects.append(effect)
 
     def collect(self) -> list[Effect]:
@@ -100,11 +100,11 @@ class Base:
 
         Args:
             leg: The leg that the event is about.
-            kind: The kind of event, for the log.
+            kind: The kind of event, as shown in the log.
             fields: The body of the event.
             webhook: The webhook to use, or None to use the webhook for the leg's events.
-            on_reply: Called with the NCCO from the reply, or with None if the reply has none. Leave this out if the
-                reply cannot carry an NCCO.
+            on_reply: Called with the NCCO from the reply, or with None if the reply has no NCCO. Leave this out if a
+                reply to the event cannot contain an NCCO.
         """
         event = Event(
             at=self.now,
@@ -120,7 +120,7 @@ class Base:
         self.emit(event)
 
     def replied(self, event: Event, actions: Actions | None) -> None:
-        """Call the function that waits for the reply to *event*.
+        """Call the function that was given to :meth:`send_event` for the reply to *event*.
 
         *actions* is the NCCO from the reply, or None if the reply has no NCCO. An empty NCCO is treated as no NCCO.
         """
@@ -128,7 +128,7 @@ class Base:
         on_reply(actions)
 
     def send_error(self, uuid: str, reason: str) -> None:
-        """Send an ``error`` event for the leg with the given UUID, because its flow cannot go on as written."""
+        """Send an ``error`` event for the leg with the given UUID, because the leg's flow cannot run as written."""
         leg = self.legs[uuid]
         self.send_event(leg, Kind.ERROR, events.error(leg, self.now, reason))
 

@@ -1,6 +1,6 @@
-"""The life of a leg: its creation, ringing, answer, flow and end.
+"""The life of a leg, from its creation to its end.
 
-The :mod:`~voicectl.sandbox.telephony.exchange` accepts the requests, and this module carries them out.
+The module :mod:`~voicectl.sandbox.telephony.exchange` accepts requests about legs. This module carries them out.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from voicectl.voice.call import FINAL, NEXT, CallStatus
 from voicectl.voice.endpoint import label
 
 MAY_BRING_FALLBACK = FINAL - {CallStatus.COMPLETED, CallStatus.CANCELLED}
-"""The final statuses after which the reply to an event about a synchronous ``connect`` may carry an NCCO."""
+"""The final statuses after which the reply to an event about a synchronous ``connect`` may contain an NCCO."""
 
 _REASON = {
     CallStatus.COMPLETED: "ok",
@@ -38,7 +38,7 @@ _REASON = {
 }
 
 INBOUND_ANSWERED_AFTER = 1.0
-"""How long an inbound call rings, at least, before the platform answers it, in seconds."""
+"""The minimum time that an inbound call rings before the platform answers it, in seconds."""
 
 
 class IllegalMove(Exception):
@@ -51,10 +51,10 @@ class CallControl:
     Args:
         base: The shared state: the legs, the conversations and the call clock.
         media: Plays sounds to the parties, and records them.
-        rooms: The conversations.
-        number: The account's own number, which is the default caller.
+        rooms: Creates and ends conversations, and moves legs between them.
+        number: The account's own number, from which calls are placed by default.
         may_dial: Called before each ``connect`` dials. Returns False if the rate limit is exceeded.
-        knows_user: Takes a user name, an application id and a region. Returns True if there is such an app user.
+        knows_user: Takes a user name, an application id and a region. Returns True if that app user exists.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class CallControl:
     def place(self, order: Order, conversation: Conversation, *, dialled_by: FlowRun | None = None) -> Leg:
         """Place the outbound call that *order* describes, and return its leg.
 
-        The call then rings or is refused. If the party is a WebSocket, a connection to the WebSocket is opened.
+        The call then rings or is refused. If the callee is a WebSocket, a connection to the WebSocket is opened.
         """
         leg = self._new_leg(order, conversation, Direction.OUTBOUND)
         leg.flow.pending, leg.flow.dialled_by = order.flow, dialled_by
@@ -95,7 +95,7 @@ class CallControl:
         return leg
 
     def receive(self, order: Order, conversation: Conversation) -> Leg:
-        """Receive the inbound call that *order* describes, let it ring immediately, and return its leg."""
+        """Receive the inbound call that *order* describes, and return its leg. The call rings immediately."""
         leg = self._new_leg(order, conversation, Direction.INBOUND)
         self._set_status(leg, CallStatus.RINGING)
         if order.flow is None or isinstance(order.flow, Webhook):
@@ -134,7 +134,7 @@ class CallControl:
         self._base.emit(leg.flow.awaiting)
 
     def fetched(self, fetch: Fetch) -> Leg | None:
-        """Complete *fetch* and return its leg, or None if the leg has since ended or been given another NCCO."""
+        """Mark *fetch* as done. Return its leg, or None if the leg has since ended or been given another NCCO."""
         leg = self._base.live.get(fetch.uuid)
         if leg is None or leg.flow.awaiting is not fetch:
             return None
@@ -142,7 +142,7 @@ class CallControl:
         return leg
 
     def answer(self, leg: Leg) -> None:
-        """Answer the outbound *leg*, because its party picks up."""
+        """Answer the outbound *leg*, because the called party has picked up."""
         leg.cancel_timers()
         self._set_answered(leg)
         detection = leg.detection
@@ -164,7 +164,7 @@ class CallControl:
             self._set_answered(leg)
 
     def begin(self, leg: Leg, actions: Actions) -> None:
-        """Run *actions* on *leg*: immediately if *leg* is outbound, or after its ringing time if it is inbound."""
+        """Run *actions* on *leg*: immediately or, if *leg* is inbound, once it has rung for long enough."""
         if leg.direction is Direction.INBOUND:
             rung = (self._base.now - leg.created) / 1000
             self._base.schedule(leg, max(0, INBOUND_ANSWERED_AFTER - rung), partial(self._run, leg, actions))
@@ -184,18 +184,18 @@ class CallControl:
         self._run(leg, actions)
 
     def whisper(self, leg: Leg, actions: Actions) -> None:
-        """Run *actions* on *leg*, the callee of a ``connect``, before it joins its caller."""
+        """Run *actions* on *leg*, the callee of a ``connect``, before the leg joins its caller."""
         self._start(leg, actions, partial(self.join_caller, leg))
 
     def join_caller(self, leg: Leg) -> None:
-        """Join *leg*, the callee of a ``connect``, to its caller."""
+        """Let *leg*, the callee of a ``connect``, join its caller in their conversation."""
         leg.flow.run = None
         self._rooms.admit(leg)
         if leg.flow.dialled_by is not None:
             leg.flow.dialled_by.callee_joined()
 
     def finish(self, leg: Leg) -> None:
-        """End *leg* on the platform's behalf, as ``completed`` if it was answered, or else as ``cancelled``."""
+        """End *leg* on the platform's behalf: as ``completed`` if it was answered, or as ``cancelled`` if not."""
         if leg.is_up:
             self.end(leg, CallStatus.COMPLETED, disconnected_by="platform", sip_code=200)
         else:
@@ -210,7 +210,10 @@ class CallControl:
         self.end(leg, CallStatus.COMPLETED, disconnected_by="user", sip_code=200)
 
     def end(self, leg: Leg, status: CallStatus, **why: Any) -> None:
-        """End *leg* with *status*, and stop everything that is running on the leg."""
+        """End *leg* with *status*, and stop everything that is running on the leg.
+
+        *why* contains further fields for the event that reports the end, such as ``sip_code``.
+        """
         on_reply = None
         if leg.order.is_synchronous and status in MAY_BRING_FALLBACK:
             on_reply = leg.flow.leave_caller_waiting()
@@ -278,7 +281,10 @@ class CallControl:
     def _report_detection(
         self, leg: Leg, detection: Detection, event: DetectionEvent, *, starts_flow: bool
     ) -> None:
-        """Report a result of machine detection. With *starts_flow*, the leg's flow begins after the reply."""
+        """Report *event*, a result of machine detection.
+
+        If *starts_flow* is True, the leg's flow begins after the webhook has replied to the report.
+        """
         is_advanced = detection.mode is not None
         if event.status == CallStatus.MACHINE:
             leg.status = CallStatus.MACHINE
@@ -291,9 +297,9 @@ class CallControl:
             self.finish(leg)
 
     def _run_if_given(self, leg: Leg, actions: Actions | None, *, starts_flow: bool) -> None:
-        """Run the NCCO from a reply in place of the present NCCO, in the same conversation.
+        """Run *actions*, the NCCO from a reply, in place of the leg's present NCCO and in the same conversation.
 
-        If the reply has no NCCO and *starts_flow* is true, begin the flow that is waiting for the reply.
+        If the reply has no NCCO and *starts_flow* is True, begin the flow that has waited for the reply.
         """
         if not leg.is_up:
             return
@@ -348,5 +354,5 @@ class CallControl:
 
 
 def _kind(leg: Leg) -> str:
-    """Return ``rtc`` or ``sip``, the prefix of the event types that concern the connection of *leg*."""
+    """Return ``rtc`` or ``sip``, which begins the types of events about the connection of *leg*."""
     return "rtc" if leg.to["type"] == "app" else "sip"

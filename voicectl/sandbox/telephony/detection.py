@@ -47,7 +47,7 @@ class DetectionEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detection:
-    """The settings for machine detection that a call requests.
+    """The settings for machine detection in a request for a call.
 
     Attributes:
         behavior: ``hangup`` to end the call at the first machine event, or ``continue`` to let the call go on.
@@ -65,7 +65,7 @@ class Detection:
         return self.mode in (Mode.DETECT, Mode.DETECT_BEEP)
 
     def expected_events(self, far_end: FarEnd) -> list[DetectionEvent]:
-        """Return, in order, the detection events for a call that *far_end* answers. There is at least one."""
+        """Return, in order, the detection events for a call that *far_end* answers. The list is never empty."""
         if not far_end.is_machine:
             return [DetectionEvent(after=HUMAN_AFTER, status="human")]
         verdict = DetectionEvent(after=MACHINE_AFTER, status="machine")

@@ -23,7 +23,7 @@ class Purpose(StrEnum):
 
 
 class Kind(StrEnum):
-    """The kinds of webhook events, by their names in the sandbox's log."""
+    """The kinds of webhook events, under their names in the sandbox's log."""
 
     STATUS = "status"
     TRANSFER = "transfer"
@@ -40,7 +40,7 @@ class Event:
 
     Attributes:
         at: The moment of the effect on the call clock, in milliseconds since 1970.
-        uuid: The UUID of the leg that the event is about, even if *fields* does not contain this UUID.
+        uuid: The UUID of the leg that the event is about. Some events do not contain this UUID in their ``fields``.
         application_id: The id of the leg's application.
         fields: The body of the event.
         webhook: The webhook to use, or None to use the application's ``event_url``.
@@ -59,7 +59,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Fetch:
-    """An instruction to request an NCCO, then call ``Exchange.resume`` or, after a failure, ``Exchange.give_up``.
+    """An instruction to request an NCCO, and then to call ``Exchange.resume`` or, on failure, ``Exchange.give_up``.
 
     Attributes:
         at: The moment of the effect on the call clock, in milliseconds since 1970.
@@ -97,8 +97,8 @@ class Note:
             is performed.
         type: The type of the event, such as ``member:joined`` or ``audio:say:done``.
         uuid: The UUID of the leg whose member caused the event, or None if the platform caused it.
-        body: The part of the event's body that only the exchange knows, such as ids, texts, digits and reasons. The
-            field names are those of the platform.
+        body: The fields of the event's body that only the exchange knows, such as ids, texts, digits and reasons.
+            The fields have the platform's names.
     """
 
     at: int
@@ -111,14 +111,17 @@ class Note:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaveRecording:
-    """An instruction to make the audio file of a recording that has ended, then call ``Media.recorded``."""
+    """An instruction to make the audio file of a finished recording, and then to call ``Media.recorded``."""
 
     recording: Recording
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Open:
-    """An instruction to open a leg's WebSocket, then call ``Exchange.socket_opened`` or ``socket_refused``."""
+    """An instruction to open a leg's WebSocket, and then to report the result.
+
+    Success is reported with ``Exchange.socket_opened``, and failure with ``Exchange.socket_refused``.
+    """
 
     at: int
     uuid: str
@@ -133,7 +136,7 @@ class Close:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendSound:
-    """An instruction to begin sending a sound to a leg's WebSocket. Keys are sent as messages."""
+    """An instruction to begin sending a sound to a leg's WebSocket. Keys are sent as text messages, not as audio."""
 
     uuid: str
     heard: Heard

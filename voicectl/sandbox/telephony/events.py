@@ -40,13 +40,13 @@ def price(seconds: int) -> str:
 
 
 def parties(leg: Leg) -> dict[str, str]:
-    """Return the fields ``from`` and ``to`` of webhook events about *leg*, as plain text."""
+    """Return the ``from`` and ``to`` fields for webhook events about *leg*, as strings."""
     caller, callee = label(leg.from_), label(leg.to)
     return {"from": caller or "Unknown", "to": callee or "Unknown"}
 
 
 def answer(leg: Leg) -> dict[str, str]:
-    """Return the answer webhook's parameters for *leg*, except ``region_url``, which only the sender knows."""
+    """Return the parameters of an answer webhook request for *leg*, except ``region_url``, which the sender adds."""
     callers = (
         {"from_user": leg.from_["user"]} if leg.from_.get("type") == "app" else {"from": parties(leg)["from"]}
     )
@@ -65,9 +65,9 @@ def status(leg: Leg, at: int, **more: Any) -> dict[str, Any]:
     """Return the event that reports the present status of *leg*.
 
     Args:
-        leg: The leg, whose status has already changed.
+        leg: The leg to report, whose status has already changed.
         at: The moment of the event on the call clock, in milliseconds since 1970.
-        more: The fields ``detail``, ``sip_code`` and ``disconnected_by``. Fields that are None are left out.
+        more: The optional fields ``detail``, ``sip_code`` and ``disconnected_by``. Fields that are None are left out.
     """
     fields: dict[str, Any] = {
         "headers": leg.to.get("headers", {}) if leg.is_socket else {},
@@ -94,7 +94,7 @@ def status(leg: Leg, at: int, **more: Any) -> dict[str, Any]:
 
 
 def detection(leg: Leg, at: int, verdict: str, sub_state: str | None) -> dict[str, Any]:
-    """Return a machine detection event, ``human`` or ``machine``, with the UUID of *leg* as ``call_uuid``."""
+    """Return a machine detection event with the status *verdict* and the UUID of *leg* as ``call_uuid``."""
     fields = {
         "call_uuid": leg.uuid,
         **parties(leg),
@@ -118,7 +118,7 @@ def disconnected(leg: Leg, at: int) -> dict[str, Any]:
 
 
 def transfer(leg: Leg, at: int, left: str, entered: str) -> dict[str, Any]:
-    """Return the ``transfer`` event for *leg*, which moved from the conversation *left* to *entered*."""
+    """Return the ``transfer`` event for *leg*, which moved from conversation *left* to conversation *entered*."""
     return {
         "conversation_uuid_from": left,
         "conversation_uuid_to": entered,
@@ -129,7 +129,7 @@ def transfer(leg: Leg, at: int, left: str, entered: str) -> dict[str, Any]:
 
 
 def taken(leg: Leg, at: int, dtmf: dict[str, Any], speech: dict[str, Any]) -> dict[str, Any]:
-    """Return an ``input`` event with the given results for keys and speech."""
+    """Return an ``input`` event with the results *dtmf* for keys and *speech* for speech."""
     return {
         "speech": speech,
         "dtmf": dtmf,
@@ -141,12 +141,12 @@ def taken(leg: Leg, at: int, dtmf: dict[str, Any], speech: dict[str, Any]) -> di
 
 
 def pressed(leg: Leg, at: int, digit: str) -> dict[str, Any]:
-    """Return an ``input`` event that reports a single key."""
+    """Return an ``input`` event that reports the single key *digit*."""
     return taken(leg, at, {"digits": digit, "timed_out": False}, {"results": []})
 
 
 def notify(leg: Leg, at: int, payload: dict[str, Any]) -> dict[str, Any]:
-    """Return a ``notify`` event with the payload from the NCCO."""
+    """Return a ``notify`` event with *payload*, which comes from the NCCO."""
     return {"payload": payload, "conversation_uuid": leg.conversation.uuid, "timestamp": rfc3339(at)}
 
 
@@ -176,7 +176,7 @@ def recorded(recording: Recording, at: int, url: str, size: int) -> dict[str, An
 
 
 def transcribed(recording: Recording, url: str) -> dict[str, Any]:
-    """Return a ``transcribed`` event, which has no timestamp."""
+    """Return a ``transcribed`` event for *recording*, whose transcription is at *url*. The event has no timestamp."""
     return {
         "conversation_uuid": recording.conversation_uuid,
         "type": "record",

@@ -32,7 +32,7 @@ class LegOver(ExchangeError):
 
 
 class LegNotAnswered(ExchangeError):
-    """The leg has not been answered yet or, if the operation needs a ringing leg, is not ringing."""
+    """The leg is not in the state that the operation needs: answered or, for some operations, ringing."""
 
 
 class NoAnsweredLeg(ExchangeError):
@@ -43,12 +43,12 @@ class Exchange:
     """The telephone exchange, with its parts and the operations on its legs.
 
     Args:
-        seed: The seed for the ids. The same seed and the same operations give the same ids.
-        number: The account's own number, which is the default caller.
+        seed: The seed for generating ids. The same seed and the same operations give the same ids.
+        number: The account's own number, from which calls are placed by default.
         now: The present moment on the call clock, in milliseconds since 1970.
-        host_time: Returns the host clock's time in Unix seconds. This time is stored with each new record.
+        host_time: Returns the time on the host clock in Unix seconds. Each new leg and conversation stores this time.
         may_dial: Called before each ``connect`` dials. Returns False if the rate limit is exceeded.
-        knows_user: Takes a user name, an application id and a region. Returns True if there is such an app user.
+        knows_user: Takes a user name, an application id and a region. Returns True if that app user exists.
         room_hours: Takes an application id. Returns how many hours the rooms of that application are kept.
 
     Attributes:
@@ -109,12 +109,12 @@ class Exchange:
         """Receive a call from an outside party, and return its leg.
 
         The call rings immediately, and its flow answers it after one second at the earliest. If *order* has no flow,
-        the application's ``answer_url`` is asked for one.
+        an NCCO is requested from the application's ``answer_url``.
         """
         return self.calls.receive(order, self.rooms.new(application_id, region))
 
     def hangup(self, leg: Leg) -> None:
-        """End *leg*, as ``completed`` if it was answered, or else as ``cancelled``.
+        """End *leg*: as ``completed`` if it was answered, or as ``cancelled`` if not.
 
         Raises:
             LegOver: The leg has already ended.
@@ -145,9 +145,9 @@ class Exchange:
     def transfer(self, leg: Leg, flow: Flow) -> None:
         """Replace the NCCO of *leg* with *flow*.
 
-        Only this leg moves, to the room that the new NCCO names or to a new conversation. If *flow* is a
-        :class:`~voicectl.sandbox.telephony.actions.Webhook`, the present NCCO goes on until the new NCCO arrives.
-        Raises the same exceptions as :meth:`mute`.
+        Only *leg* moves, either to the room that the new NCCO names or to a new conversation. If *flow* is a
+        :class:`~voicectl.sandbox.telephony.actions.Webhook`, the leg keeps running its present NCCO until the new
+        NCCO arrives. Raises the same exceptions as :meth:`mute`.
         """
         self._require_up(leg)
         if isinstance(flow, Webhook):
@@ -156,26 +156,26 @@ class Exchange:
             self.calls.run_instead(leg, flow)
 
     def talk(self, leg: Leg, prompt: Prompt | None) -> None:
-        """Speak *prompt* to the party of *leg* alone, in place of the last text from the API.
+        """Speak *prompt* to the party on *leg* alone, and stop any text that an earlier call to this method started.
 
-        If *prompt* is None, only stop that last text. Prompts from the leg's NCCO go on at the same time. Raises the
-        same exceptions as :meth:`mute`.
+        If *prompt* is None, only stop the earlier text. Prompts from the leg's NCCO are not stopped. Raises the same
+        exceptions as :meth:`mute`.
         """
         self._require_up(leg)
         self.media.play_instead(leg, Sound.SPEECH, prompt)
 
     def stream(self, leg: Leg, prompt: Prompt | None) -> None:
-        """Play an audio file to the party of *leg* alone, in the same way as :meth:`talk` speaks a text."""
+        """Play the audio file *prompt* to the party on *leg* alone, in the same way as :meth:`talk` speaks text."""
         self._require_up(leg)
         self.media.play_instead(leg, Sound.AUDIO, prompt)
 
     def dtmf(self, leg: Leg, digits: str) -> None:
-        """Play the key tones for *digits* to the party of *leg*. Raises the same exceptions as :meth:`mute`."""
+        """Play the key tones for *digits* to the party on *leg*. Raises the same exceptions as :meth:`mute`."""
         self._require_up(leg)
         self.media.play(leg, keys(digits))
 
     def listen(self, leg: Leg, url: str | None) -> None:
-        """Report each key that the party of *leg* presses to *url*, or stop reporting keys if *url* is None.
+        """Report to *url* each key that the party on *leg* presses. If *url* is None, stop reporting keys.
 
         Raises the same exceptions as :meth:`mute`.
         """
@@ -197,7 +197,7 @@ class Exchange:
         self.calls.answer(leg)
 
     def press(self, leg: Leg, digits: str) -> bool:
-        """Press the keys *digits* on behalf of the party of *leg*. All legs that hear this leg hear the keys.
+        """Press the keys in *digits* on behalf of the party on *leg*. All legs that hear this leg hear the keys.
 
         Raises the same exceptions as :meth:`mute`.
         """
@@ -205,7 +205,7 @@ class Exchange:
         return self.media.press(leg, digits)
 
     def say(self, leg: Leg, text: str) -> bool:
-        """Say *text* on behalf of the party of *leg*. All legs that hear this leg hear the text.
+        """Say *text* on behalf of the party on *leg*. All legs that hear this leg hear the text.
 
         Raises the same exceptions as :meth:`mute`.
         """
@@ -213,7 +213,7 @@ class Exchange:
         return self.media.speak(leg, speech(text, options={}))
 
     def party_hangs_up(self, leg: Leg) -> None:
-        """Hang up on behalf of the party of *leg*.
+        """Hang up on behalf of the party on *leg*.
 
         If the call has not been answered, a called party declines it, and a calling party cancels it.
 
@@ -232,11 +232,11 @@ class Exchange:
             self.calls.refuse(leg, DECLINED)
 
     def replied(self, event: Event, actions: Actions | None) -> None:
-        """Pass on *actions*, the NCCO from the reply to *event*, or None if the reply has no NCCO."""
+        """Pass on the reply to *event*: *actions* is the NCCO in the reply, or None if the reply has no NCCO."""
         self.base.replied(event, actions)
 
     def resume(self, fetch: Fetch, actions: Actions) -> None:
-        """Run the NCCO that *fetch* requested, unless the leg has since ended or been given another NCCO."""
+        """Run *actions*, the NCCO that *fetch* requested, unless the leg has since ended or got another NCCO."""
         leg = self.calls.fetched(fetch)
         if leg is None:
             return
@@ -250,7 +250,8 @@ class Exchange:
     def give_up(self, fetch: Fetch, reason: str) -> None:
         """End the leg for which *fetch* got no NCCO, unless the leg has since ended or been given another NCCO.
 
-        If the leg is the callee of a ``connect`` with ``onAnswer``, it joins its caller instead.
+        If the leg is the callee of a ``connect`` with ``onAnswer``, it joins its caller instead. *reason*, which is
+        logged, explains why there is no NCCO.
         """
         leg = self.calls.fetched(fetch)
         if leg is None:
@@ -267,7 +268,7 @@ class Exchange:
             self.calls.answer(leg)
 
     def socket_refused(self, leg: Leg, reason: str) -> None:
-        """End *leg* with the status ``failed``, because its WebSocket could not be opened."""
+        """End *leg* with the status ``failed``, because its WebSocket could not be opened, and log *reason*."""
         if leg.status is CallStatus.STARTED:
             self.base.remark(leg, f"websocket: {reason}")
             self.calls.end(leg, CallStatus.FAILED, detail="cannot_route", sip_code=404)
@@ -275,7 +276,7 @@ class Exchange:
     def socket_closed(self, leg: Leg) -> None:
         """End *leg*, because the application closed its WebSocket.
 
-        The reply to the ``disconnected`` event may carry an NCCO for the leg's caller.
+        The reply to the ``disconnected`` event may contain an NCCO for the leg's caller.
         """
         if not leg.is_up:
             return
@@ -284,7 +285,7 @@ class Exchange:
         self.calls.party_hangs_up(leg)
 
     def record_all(self, conversation: Conversation, order: Record, *, retention_days: int = 31) -> Recording:
-        """Start recording *conversation*, and return the recording.
+        """Start recording *conversation* with the settings in *order*, and return the recording.
 
         Raises:
             NoAnsweredLeg: The conversation has no answered leg.

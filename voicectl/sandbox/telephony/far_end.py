@@ -1,8 +1,8 @@
 """Outside parties, whose behaviour depends on the last three digits of their numbers.
 
-Among phone numbers, this applies only to 447700900000 to 447700900999. These numbers are reserved for fiction, so no
-phone rings if a number from a rehearsal is dialled on the real network by mistake. All other numbers, and digits
-without a rule of their own, behave like 000: a person answers.
+Of all phone numbers, only 447700900000 to 447700900999 follow this rule. These numbers are reserved for fiction, so
+no phone rings if a test number is dialled on the real network by mistake. All other phone numbers, and digits for
+which no behaviour is defined, are treated like 000: a person answers.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ class Refusal:
     """How a call fails before it is answered.
 
     Attributes:
-        after: The time until the failure, in seconds, from ``ringing`` if *rings* is true, or else from ``started``.
+        after: The time until the failure, in seconds, counted from ``ringing`` if ``rings`` is True, or from
+            ``started`` if not.
         rings: True if the call rings before it fails.
         detail: The platform's name for the reason, or None.
         sip_code: The carrier's SIP code for the reason, or None.
@@ -62,7 +63,7 @@ class FarEnd:
         hangs_up_after: How long after the answer the party hangs up, in seconds. None if the party never hangs up.
         is_machine: True if voicemail answers.
         beeps_after: How long after the answer voicemail beeps, in seconds. None if it never beeps.
-        keys: The keys that the party presses in order, one each time it is asked for a key. Empty for no keys.
+        keys: The keys that the party presses in order, one each time it is asked for a key. Empty if it presses none.
         phrase: The phrase that the party says when it is asked to speak, or None if it says nothing.
     """
 
@@ -89,7 +90,7 @@ GREETING = Prompt(
     content={"text": "Nobody can take your call now. Please leave a message after the tone, and hang up."},
     once=6.0,
 )
-"""The voicemail greeting. If the party beeps at all, it beeps after this greeting."""
+"""The voicemail greeting. If there is a beep, it follows this greeting."""
 
 _BY_DIGITS = {
     "200": FarEnd(refusal=Refusal(status=CallStatus.BUSY, after=1, sip_code=486)),
@@ -107,8 +108,9 @@ _BY_DIGITS = {
 def called(endpoint: dict[str, Any]) -> FarEnd:
     """Return the behaviour of the party at *endpoint* when the party is called.
 
-    For SIP URIs, only the last three digits in the user part count; for extensions, the last three digits in the
-    extension. Other characters are ignored. Every app user answers after 1 s. A WebSocket answers when it opens.
+    The behaviour depends on the last three digits in a phone number, in the user part of a SIP URI, or in an
+    extension. Characters other than digits are ignored. Every app user answers after 1 s. A WebSocket answers when
+    its connection is open.
     """
     match endpoint["type"]:
         case "phone":
@@ -126,7 +128,7 @@ def called(endpoint: dict[str, Any]) -> FarEnd:
 
 
 def calling(number: str) -> FarEnd:
-    """Return how the party at *number* behaves in an answered call that this party made."""
+    """Return how a party that calls from *number* behaves after the call is answered."""
     digits = number[-3:] if _is_fiction(number) else ""
     return _by_digits(digits) if digits[:1] in ("1", "5", "7") else PERSON
 

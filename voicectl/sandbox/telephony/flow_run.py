@@ -68,14 +68,14 @@ from voicectl.sandbox.telephony.state import Leg
 P = ParamSpec("P")
 
 MAX_FLOWS = 100
-"""The maximum number of NCCOs that replies can give a leg at one moment on the call clock."""
+"""The maximum number of NCCOs that a leg can get from replies at the same moment on the call clock."""
 
 
 class Calls(Protocol):
-    """The methods of call control that a run uses."""
+    """The methods of call control that :class:`FlowRun` uses."""
 
     def dial(self, caller: Leg, dial: Dial, run: FlowRun) -> Leg | None:
-        """Dial a party into *caller*'s conversation for *run*; return its leg, or None if the call is refused."""
+        """Call a party into *caller*'s conversation. Return its leg, or None if the rate limit is exceeded."""
 
     def pick_up_for(self, leg: Leg) -> None:
         """Answer *leg* if it is inbound and still ringing."""
@@ -91,12 +91,12 @@ class FlowRun:
 
     Args:
         leg: The leg that runs the actions.
-        actions: The actions to run. The reply to an event may replace the remaining actions.
+        actions: The actions to run. The reply to a webhook event may replace the actions that have not run yet.
         base: The shared state: the legs, the conversations and the call clock.
         media: Plays sounds to the parties, and records them.
-        rooms: The conversations.
-        calls: Creates and ends legs.
-        finished: Called after the last action.
+        rooms: Creates and ends conversations, and moves legs between them.
+        calls: Creates, answers and ends legs.
+        finished: Called after the last action has ended.
     """
 
     def __init__(
@@ -160,12 +160,12 @@ class FlowRun:
                     self._go_on_in(0)
 
     def callee_joined(self) -> None:
-        """Stop the ringback tone and answer an inbound caller, because the callee has joined."""
+        """Stop the ringback tone, and answer the leg if it is inbound, because its callee has joined."""
         self._cut()
         self._calls.pick_up_for(self._leg)
 
     def callee_left(self) -> None:
-        """Go on with the next action, because the present ``connect``'s callee did not answer or has left."""
+        """Go on with the next action, because the callee of the present ``connect`` did not answer or has left."""
         self._callee = None
         self._cut()
         self._go_on_in(0)
@@ -173,7 +173,7 @@ class FlowRun:
     def callee_asks(self) -> OnReply:
         """Wait for a reply, because the callee of the present ``connect`` did not answer or has left.
 
-        The reply to the event about the callee may carry an NCCO for this run.
+        The reply to the event about the callee may contain an NCCO for this run.
 
         Returns:
             The function to call with that NCCO, or with None if the reply has no NCCO.
@@ -193,13 +193,13 @@ class FlowRun:
     def replace(self, actions: Actions) -> None:
         """Stop the present action, and run *actions* in place of the rest of the NCCO.
 
-        If a callee was dialled, its call ends, unless the first of *actions* moves all legs together.
+        A call that the run dialled ends too, unless it is answered and the first of *actions* is a ``transfer``.
         """
         self.abandon(keep_callee=bool(actions) and isinstance(actions[0], MoveAll))
         self._begin_anew(actions)
 
     def abandon(self, *, keep_callee: bool = False) -> None:
-        """Stop the run, and end the callee's call, unless *keep_callee* is True and the call was answered."""
+        """Stop the run. Also end the call that it dialled, unless *keep_callee* is True and the call was answered."""
         self._turn += 1
         self._cut()
         if self._timer is not None:
@@ -321,7 +321,7 @@ class FlowRun:
             self.go_on()
 
     def _in_this_turn(self, do: Callable[P, None]) -> Callable[P, None]:
-        """Return a function that calls *do*, or does nothing if the run is in a later turn by then."""
+        """Return a function that calls *do*, but does nothing once the run has moved to another action or stopped."""
         turn = self._turn
 
         def later(*args: P.args, **kwargs: P.kwargs) -> None:

@@ -32,9 +32,9 @@ class InputCollector:
         terms: The settings of the ``input`` action.
         base: The shared state: the legs, the conversations and the call clock.
         media: Plays sounds to the parties, and records them.
-        noticed: Called for each key and each phrase of the party.
-        done: Called once, and never before :meth:`begin`, with the ``dtmf`` and the ``speech`` fields of the event,
-            and with the recording of the speech, or None if the speech is not recorded.
+        noticed: Called for each key that the party presses and for each phrase that it says.
+        done: Called once, and never before :meth:`begin`. The arguments are the ``dtmf`` and ``speech`` fields of the
+            ``input`` event, and the recording of the speech, or None if the speech is not recorded.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class InputCollector:
 
     @property
     def is_open(self) -> bool:
-        """True while the collector listens."""
+        """True while the collector is listening."""
         return self._key_pressed in self._leg.audio.key_listeners
 
     def begin(self) -> None:

@@ -16,10 +16,10 @@ from voicectl.sandbox.telephony.sounds import BEEP, PLATFORM, Heard, Prompt, Sou
 from voicectl.sandbox.telephony.state import Conversation, Leg
 
 _NOTED = {Sound.SPEECH: ("audio:say", "say_id"), Sound.AUDIO: ("audio:play", "play_id")}
-"""The type of the conversation event for each kind of prompt, and the name of the event's id field."""
+"""For each kind of prompt, the type of its conversation event and the name of the id field in the event."""
 
 _REACTION_SECONDS = 1.0
-"""How long a party takes to react, in seconds, if it has enough time."""
+"""How long a party takes to react if it is given enough time, in seconds."""
 
 _HASH_SECONDS = 0.5
 """The time between a key and the ``#`` that a party presses after it, in seconds."""
@@ -32,20 +32,20 @@ class Media:
         self._base = base
 
     def play(self, leg: Leg, prompt: Prompt) -> Heard:
-        """Start playing *prompt* to the party of *leg*, and return its ``Heard`` record.
+        """Start playing *prompt* to the party on *leg*, and return its ``Heard`` record.
 
         An earmuffed leg hears the prompt too, because earmuffs block only the sounds from other legs.
         """
         return self._play_to(leg.conversation, [leg], prompt, leg)
 
     def play_instead(self, leg: Leg, sound: Sound, prompt: Prompt | None) -> None:
-        """Stop the last prompt of the kind *sound* on *leg*, and play *prompt* instead unless it is None."""
+        """Stop the last prompt of the kind *sound* on *leg*. Then play *prompt* unless it is None."""
         self.cut(leg.audio.playing.pop(sound, None))
         if prompt is not None:
             leg.audio.playing[sound] = self.play(leg, prompt)
 
     def play_to_all(self, conversation: Conversation, sound: Sound, prompt: Prompt | None) -> None:
-        """Stop the last prompt of the kind *sound*, and play *prompt* to all parties in *conversation* instead.
+        """Play *prompt* to all parties in *conversation*, after stopping the last prompt of the kind *sound*.
 
         If *prompt* is None, only stop the last prompt.
         """
@@ -62,7 +62,7 @@ class Media:
                 heard.on_end("stop")
 
     def make_sound(self, leg: Leg, prompt: Prompt) -> Heard:
-        """Start the sound *prompt* on behalf of the party of *leg*, and return its ``Heard`` record.
+        """Start the sound *prompt* on behalf of the party on *leg*, and return its ``Heard`` record.
 
         All legs that hear this leg hear the sound. An endless sound lasts until :meth:`end_sound` is called.
         """
@@ -93,13 +93,13 @@ class Media:
                 leg.audio.heard[i] = replace(heard, until=self._base.now, on_end=None)
 
     def silence(self, leg: Leg) -> None:
-        """Stop all sounds to and from the party of *leg*, because the leg is ending."""
+        """Stop all sounds to and from the party on *leg*, because the leg is ending."""
         self.disconnect(leg)
         for heard in leg.audio.heard:
             self.cut(heard)
 
     def speak(self, leg: Leg, prompt: Prompt) -> bool:
-        """Say *prompt* on behalf of the party of *leg*, and pass the sound to ``input`` actions that listen.
+        """Say *prompt* on behalf of the party on *leg*, and pass it to the ``input`` actions that are listening.
 
         Returns:
             False if it has no effect, because no action, recording or other leg listens.
@@ -115,7 +115,7 @@ class Media:
         return any(taken) or is_recorded or self._is_heard(leg)
 
     def press(self, leg: Leg, digits: str) -> bool:
-        """Press the keys *digits*, one right after another, on behalf of the party of *leg*.
+        """Press the keys in *digits*, one right after another, on behalf of the party on *leg*.
 
         Returns:
             False if they have no effect, because no action, webhook, recording or other leg listens.
@@ -139,18 +139,18 @@ class Media:
         return any(other.hears(leg) for other in leg.conversation.legs.values())
 
     def forward_keys(self, leg: Leg, url: str | None) -> None:
-        """Report each key that the party of *leg* presses to *url*, or stop reporting keys if *url* is None."""
+        """Report to *url* each key that the party on *leg* presses. If *url* is None, stop reporting keys."""
         leg.audio.dtmf_url = url
 
     def asked_for_keys(self, leg: Leg, *, within: float, then_hash: bool, while_: Callable[[], bool]) -> None:
-        """Make the party of *leg* press its next key.
+        """Make the party on *leg* press its next key.
 
         Args:
             leg: The leg whose party presses the key.
-            within: How long the party has to press the key, in seconds. The party presses it after 1 s, or after half
-                of this time if that is shorter.
+            within: The time that the party has to press the key, in seconds. The party presses the key after 1 s or
+                after half of this time, whichever is shorter.
             then_hash: True to press ``#`` after the key.
-            while_: Returns True if keys are still wanted. If not, the party presses nothing.
+            while_: Returns True if keys are still wanted. If it returns False, the party presses nothing.
         """
         pressed = leg.far_end.keys
         if not pressed:
@@ -163,7 +163,10 @@ class Media:
             self._later(leg, after + _HASH_SECONDS, while_, partial(self.press, leg, "#"))
 
     def asked_for_each_key(self, leg: Leg, while_: Callable[[], bool]) -> None:
-        """Make the party of *leg* press all its keys, 1 s apart. Later calls for the same leg do nothing."""
+        """Make the party on *leg* press all its keys, 1 s apart, as long as *while_* returns True.
+
+        Only the first call for each leg has an effect.
+        """
         if leg.audio.has_pressed_all:
             return
         leg.audio.has_pressed_all = True
@@ -173,7 +176,10 @@ class Media:
     def asked_to_speak(
         self, leg: Leg, *, while_: Callable[[], bool], within: float = 2 * _REACTION_SECONDS
     ) -> None:
-        """Make the party of *leg* say its phrase, if any, after 1 s or half of *within*, whichever is shorter."""
+        """Make the party on *leg* say its phrase, if it has one and *while_* then returns True.
+
+        The party speaks after 1 s or after half of *within* seconds, whichever is shorter.
+        """
         if leg.far_end.phrase is not None:
             after = min(_REACTION_SECONDS, within / 2)
             said = partial(self.speak, leg, speech(leg.far_end.phrase, options={}))
@@ -194,11 +200,11 @@ class Media:
         """Start a recording and return it.
 
         Args:
-            leg: The leg that the recording belongs to, and that it follows to other conversations if *of* is None.
+            leg: The leg that the recording belongs to.
             order: The settings of the recording.
-            of: The conversation to record, or None to follow *leg*.
+            of: The conversation to record, or None to record whatever conversation *leg* is in.
             only: The UUID of the only leg whose party is recorded, or None to record all parties.
-            retention_days: How many days the file is kept.
+            retention_days: How many days the audio file is kept.
         """
         conversation = of or leg.conversation
         recording = Recording(
@@ -246,7 +252,7 @@ class Media:
             self.stop_recording(recording)
 
     def recorded(self, recording: Recording, *, url: str, size: int) -> None:
-        """Report the audio file of *recording*. A *size* of 0 bytes means that the file could not be made."""
+        """Report that the audio file of *recording* is at *url*. A *size* of 0 means that it could not be made."""
         leg = self._base.legs[recording.leg_uuid]
         recording.is_kept = True
         if size:
@@ -278,7 +284,10 @@ class Media:
         self._base.send_event(self._base.legs[recording.leg_uuid], Kind.TRANSCRIBED, fields, webhook)
 
     def _current_sounds(self, leg: Leg, only: str | None) -> Iterator[Track]:
-        """Yield the present sounds to and from *leg*, for a recording that begins now."""
+        """Yield the present sounds to and from *leg*, for a recording that begins now.
+
+        *only* is the UUID of the only leg whose party is recorded, or None to record all parties.
+        """
         for heard in leg.audio.heard:
             if heard.source == PLATFORM and heard.is_on(self._base.now) and only is None:
                 yield Track(heard=heard, speaker=None, listener=leg.uuid)
@@ -324,7 +333,7 @@ class Media:
                 self._base.emit(SendSound(uuid=leg.uuid, heard=heard))
 
     def _recordings_of(self, leg: Leg) -> list[Recording]:
-        """Return the running recordings that include the party of *leg*."""
+        """Return the running recordings that include the party on *leg*."""
         found = list(leg.conversation.recordings)
         for other in leg.conversation.legs.values():
             found += (each for each in other.audio.recordings if each.only in (None, leg.uuid))
@@ -335,9 +344,9 @@ class Media:
             self._await_silence(leg, recording, until)
 
     def _await_silence(self, leg: Leg, recording: Recording, until: int | None) -> None:
-        """Stop *recording* once the party of *leg* has been silent for long enough.
+        """Set a timer to stop *recording* once the party on *leg* has been silent for long enough.
 
-        *until* is the moment at which the party's present sound ends, or None if that moment is not known.
+        *until* is the moment at which the party's present sound ends, or None if that moment is not known yet.
         """
         silence = recording.order.end_on_silence
         if silence is None:

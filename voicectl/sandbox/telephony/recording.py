@@ -30,22 +30,23 @@ class Recording:
     """A recording of one conversation or one party.
 
     Attributes:
-        uuid: The ``recording_uuid``.
+        uuid: The id of the recording, which events contain as ``recording_uuid``.
         file_id: The UUID at the end of ``recording_url``.
         transcription_id: The UUID at the end of ``transcription_url``, or None for no transcription.
         conversation_uuid: The id of the conversation in which the recording began.
-        leg_uuid: The UUID of the leg whose flow requested the recording. For ``saveAudio``, this is the recorded leg.
-            For the API, this is the first answered leg. The leg's party is on the left channel if channels are split.
+        leg_uuid: The UUID of the leg whose flow requested the recording. If ``saveAudio`` requested it, this is the
+            recorded leg. If the API requested it, this is the first answered leg in the conversation. If channels are
+            split, the party on this leg is on the left channel.
         order: The settings of the recording, such as its format and channels.
         events: The webhook for the recording's events, or None to use the application's ``event_url``.
-        started: The start on the call clock, in milliseconds since 1970.
-        ended: The end, in the same unit, or None while the recording is running.
+        started: The moment at which the recording began, on the call clock, in milliseconds since 1970.
+        ended: The moment at which the recording ended, in the same unit, or None while it is running.
         among: The list of running recordings of the same leg or conversation. This recording is removed from the
             list when it ends.
         tracks: The recorded sounds, in the order in which they began.
         only: The UUID of the only leg whose party is recorded, for ``saveAudio``. None to record all parties.
-        retention_days: How many days the file is kept, as measured by the call clock.
-        url: The URL of the file, or None if the file has not been made.
+        retention_days: How many days on the call clock the audio file is kept.
+        url: The URL of the audio file, or None if the file has not been made.
         is_kept: True after the attempt to make the file, whether it succeeded or failed.
         kept: Called when ``is_kept`` becomes True.
         silence: The timer that ends the recording after enough silence, or None if no such timer is set.

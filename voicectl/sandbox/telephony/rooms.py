@@ -18,12 +18,12 @@ HOURS = 3600
 class Rooms:
     """Manages rooms and the conversations of single calls.
 
-    The conversation of a single call is deleted when its last leg leaves. A room is kept, and can start again.
+    The conversation of a single call is deleted when its last leg leaves. A room is kept, so legs can enter it again.
 
     Args:
         base: The shared state: the legs, the conversations and the call clock.
         media: Plays sounds to the parties, and records them.
-        finish: Ends a leg on the platform's behalf.
+        finish: Called to end a leg on the platform's behalf.
         hours: Takes an application id. Returns how many hours the rooms of that application are kept.
     """
 
@@ -43,7 +43,7 @@ class Rooms:
     def new(self, application_id: str, region: str, name: str | None = None) -> Conversation:
         """Create and return a room called *name* or, if *name* is None, the conversation of a single call.
 
-        The name must be unique in the application and region.
+        The name of a room must be unique in its application and region.
         """
         conversation = Conversation(
             uuid=f"CON-{self._base.new_uuid()}",
@@ -62,14 +62,14 @@ class Rooms:
     def create(self, name: str | None, *, application_id: str, region: str) -> Conversation:
         """Create and return a room for the Conversation API.
 
-        The name must be unique in the application and region. If *name* is None, a name is generated.
+        The name must be unique in the application and region. If *name* is None, a unique name is generated.
         """
         return self.new(application_id, region, name or f"NAM-{self._base.new_uuid()}")
 
     def rename(self, conversation: Conversation, name: str) -> None:
         """Rename *conversation* to *name*, which must be unique in the application and region.
 
-        If *conversation* is that of a single call, it becomes a room.
+        The conversation of a single call becomes a room when it is named.
         """
         place = conversation.application_id, conversation.region
         if conversation.name is None:  # a conversation expires some hours after it becomes a room
@@ -89,7 +89,7 @@ class Rooms:
         self._vanish(conversation)
 
     def enter(self, leg: Leg, conversation: Conversation, seat: Seat) -> None:
-        """Add *leg*, which must not be in any conversation, to *conversation*."""
+        """Add *leg* to *conversation* in the role *seat*. The leg must not be in any other conversation."""
         leg.conversation = conversation
         leg.seat = seat
         conversation.legs[leg.uuid] = leg
@@ -98,7 +98,7 @@ class Rooms:
     def leave(self, leg: Leg, reason: str) -> None:
         """Remove *leg* from its conversation, which may end as a result.
 
-        The attribute ``leg.conversation`` does not change.
+        The ``member:left`` event contains *reason*. The attribute ``leg.conversation`` does not change.
         """
         self._clean_up(leg.conversation, self._take_out(leg, reason))
 
@@ -122,7 +122,7 @@ class Rooms:
         """Move *leg* to the room that *room* describes, and start the room if ``room.starts`` is True.
 
         Returns:
-            True, or False if the leg did not move because the room is full.
+            True if the leg moved, or False if the room is full.
         """
         place = leg.application_id, leg.region
         conversation = self.find(room.name, *place) or self.new(*place, room.name)
@@ -149,10 +149,10 @@ class Rooms:
         self._move(leg, self.new(leg.application_id, leg.region), Seat())
 
     def move_all(self, leg: Leg, move: MoveAll) -> bool:
-        """Move all legs in the conversation of *leg* to another conversation, and stop the legs' flows.
+        """Move all legs in the conversation of *leg* to the conversation that *move* names, and stop their flows.
 
         Returns:
-            True, or False if no leg moved because the other conversation does not exist or would be too large.
+            True if the legs moved, or False if the other conversation does not exist or would have too many legs.
         """
         left = leg.conversation
         target = self._base.conversations.get(move.conversation_uuid)
@@ -211,7 +211,7 @@ class Rooms:
         return turned_out
 
     def _clean_up(self, left: Conversation, turned_out: list[Leg]) -> None:
-        """Close the conversation *left* if it is empty, and end the removed legs or let them go on alone."""
+        """Close *left* if it is empty, and let the legs in *turned_out* go on in new conversations, or end them."""
         if not left.legs:
             self._close(left)
         for each in turned_out:
@@ -230,7 +230,7 @@ class Rooms:
     def _close(self, conversation: Conversation) -> None:
         """Close *conversation*, because its last leg has left.
 
-        The conversation of a single call is deleted. A room is kept, and can start again.
+        The conversation of a single call is deleted. A room is kept, so legs can enter it again.
         """
         self._media.stop_recordings(conversation.recordings)
         for sound in Sound:

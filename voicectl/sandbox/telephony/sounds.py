@@ -1,4 +1,4 @@
-"""The sounds that parties hear: prompts, and records of when the prompts were heard.
+"""The sounds that parties hear: prompts, and records of when prompts were heard.
 
 No sound is synthesised or downloaded during a call, so the durations are estimates. The duration of speech comes from
 :func:`voicectl.voice.speech.seconds`, the duration of an audio file is :data:`STREAM_SECONDS`, and the duration of a
@@ -51,13 +51,13 @@ class Pcm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """A sound to play once, several times or without end.
+    """A sound to play once, several times or endlessly.
 
     Attributes:
         content: The ``text``, ``url`` or ``digits`` of the prompt.
         once: How long the prompt lasts if it is played once, in seconds.
-        loop: How many times to play the prompt, or 0 to play it without end.
-        options: Options such as ``loop``, ``level`` and ``language``, as they were given.
+        loop: How many times to play the prompt, or 0 to play it endlessly.
+        options: Options such as ``loop``, ``level`` and ``language``, as given in the NCCO or API request.
         pcm: The audio if the sound comes from a WebSocket, or else None.
     """
 
@@ -106,8 +106,8 @@ class Heard:
     """A sound that parties have heard or are hearing.
 
     Attributes:
-        at: The start of the sound on the call clock, in milliseconds since 1970.
-        until: The past or future end of the sound, in the same unit, or None if the sound lasts until it is stopped.
+        at: When the sound began on the call clock, in milliseconds since 1970.
+        until: When the sound ended or will end, in the same unit, or None if it lasts until it is stopped.
         source: :data:`PLATFORM`, or the UUID of the leg whose party made the sound.
         on_end: Called with ``done`` when the sound ends by itself, or with ``stop`` when it is stopped.
     """

@@ -64,7 +64,7 @@ class Conversation:
         made_at: The moment of creation on the host clock, in Unix seconds.
         name: The name of a room. None for the conversation of a single call, which is deleted when its last leg
             leaves.
-        is_started: False while a room waits for a leg that starts it. Before that, the legs do not hear each other.
+        is_started: False while a room waits for a leg that starts it. Until then, the legs do not hear each other.
         is_expired: True for a room that has reached its maximum age. The room is deleted when its last leg leaves.
         legs: The legs in the conversation, by UUID.
         recordings: The running recordings of the whole conversation.
@@ -97,8 +97,8 @@ class Seat:
     """The role of a leg in its present conversation; see :class:`voicectl.sandbox.telephony.actions.Join`.
 
     Attributes:
-        is_guest: True if a ``transfer`` action moved the leg to this conversation. Such a guest has no flow. In the
-            conversation of a single call, the guests end when only guests are left.
+        is_guest: True if a ``transfer`` action moved the leg to this conversation. Such a guest has no flow. If only
+            guests are left in the conversation of a single call, the platform ends them.
     """
 
     ends: bool = False
@@ -108,34 +108,34 @@ class Seat:
 
 
 class RunningFlow(Protocol):
-    """The interface through which the other parts of the exchange control the run of a leg's NCCO."""
+    """The running NCCO of a leg, as the other parts of the exchange see it."""
 
     def callee_joined(self) -> None:
         """Tell the run that the callee of the present ``connect`` has joined."""
 
     def callee_left(self) -> None:
-        """Go on with the next action, because the present ``connect``'s callee did not answer or has left."""
+        """Go on with the next action, because the callee of the present ``connect`` did not answer or has left."""
 
     def callee_asks(self) -> OnReply:
-        """Act like :meth:`callee_left`, but go on only when the returned function is called with an NCCO or None."""
+        """Act like :meth:`callee_left`, but wait until the returned function is called with an NCCO or None."""
 
     def room_closed(self) -> None:
         """Move the leg to a new conversation, or end it, because its room has closed."""
 
     def abandon(self, *, keep_callee: bool = False) -> None:
-        """Stop the run, and end the callee's call, unless *keep_callee* is True and the call was answered."""
+        """Stop the run. Also end the call that it dialled, unless *keep_callee* is True and the call was answered."""
 
 
 @dataclass(slots=True, eq=False)
 class FlowState:
-    """The state of a leg's flow, which call control and the run change.
+    """The state of a leg's flow. Call control and the run of the NCCO change this record.
 
     Attributes:
         pending: The flow to run when the leg is answered. None once that flow has begun or been replaced.
         run: The run of the leg's NCCO, or None if no NCCO is running.
         dialled_by: The run whose ``connect`` created the leg, or None if no run waits for the leg.
         awaiting: The present request for an NCCO, or None. Answers to earlier requests are ignored.
-        given: The last moment at which a reply gave the leg an NCCO, and how many NCCOs were given at that moment.
+        given: The last moment at which the leg got an NCCO from a reply, and how many NCCOs it got at that moment.
     """
 
     pending: Flow | None = None
@@ -145,7 +145,7 @@ class FlowState:
     given: tuple[int, int] = (0, 0)
 
     def abandon(self, *, keep_callee: bool = False) -> None:
-        """Stop the run, if there is one; see :meth:`RunningFlow.abandon`."""
+        """Stop the run, if there is one. See :meth:`RunningFlow.abandon` for *keep_callee*."""
         run, self.run = self.run, None
         if run is not None:
             run.abandon(keep_callee=keep_callee)
@@ -157,7 +157,7 @@ class FlowState:
             run.callee_left()
 
     def leave_caller_waiting(self) -> OnReply | None:
-        """Act like :meth:`leave_caller`, but let the run go on only when the returned function is called."""
+        """Act like :meth:`leave_caller`, but let the run wait until the returned function is called."""
         run, self.dialled_by = self.dialled_by, None
         return None if run is None else run.callee_asks()
 
@@ -171,10 +171,10 @@ class Audio:
         said: The sounds that the party is making, and the last sound that it made.
         playing: For each kind of sound, the last prompt from the API, and the music that plays until a room starts.
         recordings: The running recordings that the leg's flow began. They follow the leg to other conversations.
-        key_listeners: Functions that ``input`` actions have added, to be called with every key that the party
-            presses. They return True if they use the key.
-        speech_listeners: Functions that ``input`` actions have added, to be called with every phrase that the party
-            says. They return True if they use the phrase.
+        key_listeners: Functions to call with each key that the party presses, added by ``input`` actions. They return
+            True if they use the key.
+        speech_listeners: Functions to call with each phrase that the party says, added by ``input`` actions. They
+            return True if they use the phrase.
         dtmf_url: The URL to which each key of the party is reported, or None to report no keys.
         inputs_seen: How many times the party has been asked for its next key.
         has_pressed_all: True once the party has been asked for all its keys.
@@ -202,7 +202,8 @@ class Leg:
             ``authorization``.
         from_: The caller, in the format of call records.
         order: The request for the call.
-        created: When the leg was created, in milliseconds on the call clock, like ``answered_at`` and ``ended_at``.
+        created: When the leg was created, in milliseconds on the call clock. ``answered_at`` and ``ended_at`` use the
+            same unit.
         made_at: When the leg was created, in Unix seconds on the host clock.
         timers: The timers to cancel when the leg ends.
         is_joined: True if the leg can hear, and be heard by, the other legs in its conversation.
@@ -239,7 +240,7 @@ class Leg:
 
     @property
     def detection(self) -> Detection | None:
-        """The settings for machine detection, or None if the call requested none or is not to a phone."""
+        """The settings for machine detection, or None if it was not requested or the call is not to a phone."""
         return self.order.detection if self.to["type"] == "phone" else None
 
     @property
@@ -258,7 +259,7 @@ class Leg:
         return self.status in (CallStatus.ANSWERED, CallStatus.MACHINE)
 
     def hears(self, other: Leg) -> bool:
-        """Return True if this leg's party hears the speech and keys of the party of *other*."""
+        """Return True if this leg's party hears the speech and keys of the party on *other*."""
         return (
             other is not self
             and other.conversation is self.conversation

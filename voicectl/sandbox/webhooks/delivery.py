@@ -27,12 +27,12 @@ ATTEMPTS = 2
 """The maximum number of requests to the same URL for one delivery."""
 
 SENDS_AT_ONCE = 512
-"""The maximum number of simultaneous requests to all receivers. The limit is lower if file descriptors are scarce."""
+"""The maximum number of simultaneous requests to all receivers together; lower if file descriptors are scarce."""
 
 OFF_LIMITS = "not delivered: the host is neither loopback nor an --allow-host"
 
 _PASSING = (429, 503, 504)
-"""The HTTP statuses after which a request for an NCCO is sent a second time."""
+"""The HTTP statuses after which a request whose reply may be an NCCO is sent a second time."""
 
 _SERVER_ERRORS = range(500, 600)
 
@@ -41,12 +41,12 @@ _MOST_OF_REASON = 500  # the maximum length of an NCCO's errors, which are sent 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """The result of a request for an NCCO.
+    """The result of a request whose reply may be an NCCO.
 
     Attributes:
         actions: The NCCO, or None if none was received. An NCCO from an ``answer_url`` may be empty.
         reason: The reason why no NCCO was received, or an empty string.
-        bad: The errors in invalid NCCOs, with one string for each reply.
+        bad: The errors in invalid NCCOs, with one string for each such NCCO.
     """
 
     actions: Actions | None = None
@@ -61,12 +61,12 @@ class Delivery:
     Attributes:
         effect: The event or the request, or None for an event from the Conversation API.
         hook: The webhook that receives the event or the request.
-        fields: The fields to send.
+        fields: The fields of the event or the parameters of the request.
         line: The UUID of a leg or the id of a conversation. Deliveries with the same line are sent in order.
-        application: The application that owns the webhook, and whose fallback URL is used.
+        application: The application that owns the webhook. Its fallback URL is used if the webhook fails.
         is_signed: True if the requests carry a signed token.
-        entry: The log entry, whose ``attempts`` and ``outcome`` the client fills in.
-        fault: The fault that affects the delivery, or None.
+        entry: The log entry for the delivery. :class:`WebhookClient` fills in its ``attempts`` and ``outcome``.
+        fault: The simulated fault that affects the delivery, or None.
         answer: The future that receives the answer, or None if nothing waits for the answer.
     """
 
@@ -96,7 +96,7 @@ class WebhookClient:
     """A client that sends the requests for many deliveries at the same time.
 
     Args:
-        sign: Returns a signed token for a payload, given the application's id.
+        sign: Takes a payload and an application id. Returns a signed token for the payload.
         may_reach: Returns True if a URL is on a host that the sandbox may reach.
     """
 
@@ -107,7 +107,7 @@ class WebhookClient:
     async def tell(self, delivery: Delivery) -> None:
         """Deliver an event, and ignore the body of the reply.
 
-        An event is sent again only if the receiver did not reply in time. After any other failure, it is lost.
+        The event is sent again only if the receiver did not reply in time. After any other failure, it is lost.
         """
         reply = await self._try(delivery, delivery.hook, delivery.fields, _took_too_long)
         delivery.entry["outcome"] = "delivered" if reply.has_arrived else f"failed: {reply.reason}"
@@ -137,13 +137,13 @@ class WebhookClient:
 
     @cached_property
     def _slots(self) -> asyncio.Semaphore:
-        """A semaphore that limits open requests, so that half of the file descriptors remain for clients."""
+        """A semaphore that limits open requests, to leave half of the file descriptors for the sandbox's clients."""
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         is_unbounded = soft == resource.RLIM_INFINITY
         return asyncio.Semaphore(SENDS_AT_ONCE if is_unbounded else max(1, min(SENDS_AT_ONCE, soft // 2)))
 
     async def _send(self, request: httpx.Request) -> Reply:
-        """Send *request* when a slot is free. The wait for a slot does not count towards the time-out."""
+        """Send *request* as soon as there are few enough open requests. The time-out does not include this wait."""
         async with self._slots:
             return await send(request)
 
@@ -154,9 +154,10 @@ class WebhookClient:
         fields: dict[str, Any],
         is_worth_repeating: Callable[[Reply], bool],
     ) -> Reply:
-        """Send *fields* to the URL of *hook*, with up to two attempts, and log the attempts.
+        """Send *fields* to the URL of *hook*, and log each attempt.
 
-        Faults affect only the delivery's own URL, not the fallback URL.
+        A second attempt is made if *is_worth_repeating* returns True for the first reply, or if a simulated fault
+        requires it. Faults affect only requests to the delivery's own URL, not to the fallback URL.
         """
         fault = delivery.fault.what if delivery.fault and hook is delivery.hook else None
         where = {} if hook is delivery.hook else {"url": without_password(hook.url)}

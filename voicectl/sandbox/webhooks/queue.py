@@ -1,7 +1,7 @@
 """Queues of requests to webhooks.
 
 Each receiver (a host and port) has its own queue, so a slow or unreachable receiver does not delay other receivers.
-However, if very many calls wait for replies from one receiver, the requests can take all slots of the client.
+However, if very many calls wait for replies from one receiver, those requests can use up the limit for all receivers.
 
 In a queue, each leg or conversation has a line. The requests in a line are sent in order, each after the reply to the
 previous request. A late reply delays the next request only briefly. The platform does not guarantee any order, but a
@@ -17,10 +17,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 PATIENCE_SECONDS = 0.5
-"""The maximum wait for the reply to the previous request in a line, in seconds on the host clock."""
+"""How long a request waits, at most, for the reply to the previous request, in seconds on the host clock.
+
+Only requests about the same leg or conversation wait for each other.
+"""
 
 AT_ONCE = 8
-"""The maximum number of simultaneous requests to a receiver, not counting the requests that a call waits for.
+"""The maximum number of simultaneous requests to a receiver, not counting requests whose replies a call waits for.
 
 The limit is low because a simple server queues only five connections.
 """
@@ -34,9 +37,9 @@ class QueuedRequest:
     """A request in a queue.
 
     Attributes:
-        make: Returns a coroutine that makes the request.
+        make: Returns a coroutine that sends the request and handles the reply.
         is_awaited: True if a call waits for the reply. Such a request is sent within :data:`PATIENCE_SECONDS`.
-        task: The task that makes the request, or None before the request is sent.
+        task: The task that runs the coroutine, or None before the request is sent.
     """
 
     make: Callable[[], Coroutine[Any, Any, None]]
@@ -66,7 +69,7 @@ class WebhookQueue:
 
     @property
     def unfinished(self) -> int:
-        """The number of requests that are waiting or under way."""
+        """The number of requests that are waiting or in progress."""
         return sum(receiver.unfinished for receiver in self._receivers.values())
 
     def add(self, name: str, line: str, turn: QueuedRequest) -> bool:
@@ -74,8 +77,8 @@ class WebhookQueue:
 
         Args:
             name: The receiver, as ``host:port``.
-            line: The line of the request: the UUID of a leg or the id of a conversation.
-            turn: The request.
+            line: The UUID of a leg or the id of a conversation. Requests with the same line are sent in order.
+            turn: The request to add.
 
         Returns:
             True if the request was queued, or False if the queue is full.
@@ -94,7 +97,11 @@ class WebhookQueue:
         return True
 
     def cancel(self) -> list[asyncio.Task[None]]:
-        """Drop the waiting requests, cancel those under way, and return the cancelled tasks, which may still run."""
+        """Drop all waiting requests, and cancel those in progress.
+
+        Returns:
+            The cancelled tasks, which may still be running.
+        """
         self._is_closed = True
         self._receivers.clear()
         cancelled = list(self._tasks)
@@ -117,7 +124,7 @@ class WebhookQueue:
             self._begin(name, receiver, turn)
 
     def _begin(self, name: str, receiver: _Receiver, turn: QueuedRequest) -> asyncio.Task[None]:
-        """Start the request *turn* if it has not started yet, and return the task of the request."""
+        """Start the request *turn* if it has not started yet, and return its task."""
         if turn.task is None:
             turn.task = self._spawn(turn.make())
             turn.task.add_done_callback(lambda _task: self._end(name, receiver, turn))

@@ -50,7 +50,7 @@ class Reply:
     Attributes:
         status: The HTTP status, or None if no status was received.
         body: The body, cut off one byte after ``MAX_BODY`` so that a body that is too long can be detected.
-        trouble: The error that prevented a complete reply, in the platform's wording, or an empty string.
+        trouble: The error that prevented a complete reply, in the platform's wording. Empty if there was none.
         is_timeout: True if the error was a time-out.
     """
 
@@ -70,12 +70,12 @@ class Reply:
         return self.trouble or f"answered with status {self.status}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the reply as a log field: ``reason`` if there was an error, otherwise ``status``."""
+        """Return a log field that describes the reply: ``reason`` if there was an error, or ``status`` if not."""
         return {"reason": self.trouble} if self.trouble else {"status": self.status}
 
 
 NO_ANSWER = Reply(trouble="Read timed out.", is_timeout=True)
-"""The result if a receiver does not reply in time."""
+"""The result of an attempt if the receiver does not reply in time."""
 
 
 def build(hook: Hook, fields: dict[str, Any], sign: Sign | None) -> httpx.Request:
@@ -88,7 +88,7 @@ def build(hook: Hook, fields: dict[str, Any], sign: Sign | None) -> httpx.Reques
         hook: The webhook, with its time-outs.
         fields: The fields to send.
         sign: Returns a signed token for a payload; None to send the request unsigned. The payload of a POST is its
-            body. The payload of a GET is a JSON object with the query's parameters, in order and without spaces.
+            body. The payload of a GET is the query as a JSON object without spaces, with the parameters in order.
 
     Raises:
         Unsendable: A field is not valid Unicode, or the URL is not valid.
@@ -113,9 +113,9 @@ def build(hook: Hook, fields: dict[str, Any], sign: Sign | None) -> httpx.Reques
 
 
 async def send(request: httpx.Request) -> Reply:
-    """Send *request* once, over a new connection and without following redirects, and return the reply.
+    """Send *request* once, over a new connection, and return the reply. Redirects are not followed.
 
-    Network errors and time-outs are not raised, but described in the reply. The whole exchange takes at most the sum
+    Network errors and time-outs are described in the reply, not raised. The whole exchange takes at most the sum
     of the connect and read time-outs.
     """
     times = request.extensions["timeout"]
@@ -150,7 +150,7 @@ async def send(request: httpx.Request) -> Reply:
 
 
 def without_password(url: str) -> str:
-    """Return *url* without the user name and password, for use in the log."""
+    """Return *url* without any user name and password, for use in the log."""
     scheme, slashes, rest = url.partition("//")
     authority, slash, path = rest.partition("/")
     return f"{scheme}{slashes}{authority.rpartition('@')[2]}{slash}{path}"
@@ -166,7 +166,7 @@ def compact(value: object) -> bytes:
 
 
 def _cause(exc: BaseException, otherwise: str) -> str:
-    """Return a message for the local cause of *exc* (DNS or file descriptors), or *otherwise* if there is none."""
+    """Return a message if *exc* has a local cause (DNS or file descriptors), or *otherwise* if it has none."""
     for each in causes(exc):
         if isinstance(each, socket.gaierror):
             return "The name cannot be resolved."
@@ -189,7 +189,7 @@ def _text(value: object) -> str:
 
 
 def _as_object(pairs: list[tuple[str, str]]) -> dict[str, str | list[str]]:
-    """Convert query parameters to an object. A repeated parameter becomes an array, as in common web servers."""
+    """Convert query parameters to a JSON object. A repeated parameter becomes an array, as in common web servers."""
     found: dict[str, list[str]] = {}
     for name, value in pairs:
         found.setdefault(name, []).append(value)

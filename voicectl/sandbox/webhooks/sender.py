@@ -29,28 +29,28 @@ from voicectl.sandbox.webhooks.request import without_password
 from voicectl.voice.call import CallStatus
 
 REORDER_SECONDS = 1.0
-"""The maximum time that a reordered event waits for the next event of its leg, in seconds on the host clock."""
+"""How long, at most, a reordered event waits for the next event about the same leg, in seconds on the host clock."""
 
 _NEVER_ANSWERED = {"busy": "user", "unanswered": "user", "timeout": "platform", "failed": "platform"} | {
     "cancelled": "platform"
 }
-"""The final statuses after which a fault can add ``completed``, each with the ``disconnected_by`` of that event."""
+"""Maps each final status after which a fault can add a ``completed`` event to that event's ``disconnected_by``."""
 
 
 class Webhooks:
     """A background sender of events and NCCO requests, which can send many of them at the same time.
 
-    The errors of receivers are logged, not raised. When an event or request is queued, an entry of the kind
-    ``webhook`` is added to the log. The ``attempts`` and the ``outcome`` in this entry are filled in later.
+    Errors of receivers are logged, not raised. When an event or request is queued, an entry of the kind ``webhook``
+    is added to the log. The ``attempts`` and ``outcome`` of this entry are filled in later.
 
     Args:
         applications: The applications that own the webhooks.
-        sign: Returns a signed token for a payload, given the application's id.
+        sign: Takes a payload and an application id. Returns a signed token for the payload.
         faults: The faults to simulate.
-        log: The log.
+        log: The log to which entries are added.
         may_reach: Returns True if a URL is on a host that the sandbox may reach.
-        region_url: Returns the base URL of a region, such as ``na-east``.
-        queue: The queue for the requests, or None to create a queue.
+        region_url: Takes the name of a region, such as ``na-east``. Returns the region's base URL.
+        queue: The queue to use for the requests, or None to create one.
     """
 
     def __init__(
@@ -77,11 +77,11 @@ class Webhooks:
 
     @property
     def pending(self) -> int:
-        """The number of requests that are queued, held back or under way."""
+        """The number of requests that are queued, held back or in progress."""
         return self._queue.unfinished + len(self._held)
 
     def send(self, event: Event) -> None:
-        """Send an event to its webhook, if there is one, and ignore the reply."""
+        """Send *event* to its webhook, if there is one, and ignore the reply."""
         delivery = self._addressed(event)
         if delivery is not None:
             self._post(delivery)
@@ -91,8 +91,8 @@ class Webhooks:
         """Send a conversation event to the application's RTC webhook, if there is one.
 
         Args:
-            note: The event.
-            fields: The fields to send.
+            note: The effect that describes the event.
+            fields: The fields of the event, as sent to the webhook.
         """
         application = self._applications.by_id.get(note.application_id)
         if application is not None and application.rtc_event is not None:
@@ -116,7 +116,7 @@ class Webhooks:
             self._asked.discard(delivery.answer)
 
     def abandon(self) -> list[asyncio.Task[None]]:
-        """Drop all requests that are queued, held back or under way, and end every wait for an answer.
+        """Drop all requests that are queued, held back or in progress, and end every wait for an answer.
 
         Returns:
             The cancelled tasks, which may still be running.
@@ -131,14 +131,14 @@ class Webhooks:
         return self._queue.cancel()
 
     async def quiet(self, seconds: float) -> None:
-        """Wait until no requests are pending, but for at most *seconds* on the host clock."""
+        """Wait until no requests are pending, or until *seconds* have passed on the host clock."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self.pending:
                     await asyncio.sleep(0.002)
 
     async def close(self) -> None:
-        """Drop all requests, and wait until those under way have ended."""
+        """Drop all requests, and wait until those in progress have ended."""
         await asyncio.gather(*self.abandon(), return_exceptions=True)
 
     def _addressed(self, effect: Event | Fetch) -> Delivery | None:
@@ -184,7 +184,7 @@ class Webhooks:
         )
 
     def _complete(self, event: Event) -> None:
-        """Send ``completed`` after the final status of an unanswered call, if the fault for this event is set."""
+        """Send a ``completed`` event after *event* if a fault requires it and *event* ends an unanswered call."""
         ended_by = _NEVER_ANSWERED.get(event.fields.get("status", ""))
         if event.kind is not Kind.STATUS or ended_by is None:
             return
@@ -247,14 +247,14 @@ class Webhooks:
                 delivery.answer.set_result(answer)
 
     def _settle(self, delivery: Delivery, outcome: str) -> None:
-        """Record the outcome of a delivery that will not be sent."""
+        """Record *outcome* for *delivery*, which will not be sent."""
         delivery.entry["outcome"] = outcome
         if delivery.answer is not None:
             delivery.answer.set_result(Answer(reason=outcome))
 
 
 def _hook(own: Webhook | None, applications: Hook | None, read_seconds: float) -> Hook | None:
-    """Return the webhook *own* of a call or action, or the application's webhook if *own* is None.
+    """Return *own*, the webhook of a call or action, or the application's webhook if *own* is None.
 
     *own* gets the time-outs of the application's webhook, or *read_seconds* if the application has no webhook.
     """
