@@ -42,7 +42,7 @@ class Member:
 
     Attributes:
         id: The id of the member, ``MEM-...``.
-        leg_uuid: The UUID of the member's leg. None for a member that was added through the API and has no leg.
+        leg_uuid: The UUID of the member's leg. None for a member who was added through the API and has no leg.
         user: The app user, or None for a leg whose party is not an app user.
         since: The number of the member's first event.
         previous: The last earlier member with the same leg, or None if there is none.

@@ -1,4 +1,4 @@
-"""Functions that build the bodies of conversation events from the exchange's notes and from legs.
+"""Functions that build the bodies of conversation events from legs and from the notes that report the events.
 
 Most bodies are never read, so a body is built only when it is read. But if the data for a body could change before
 then, the body is built when the event is recorded.
@@ -32,7 +32,7 @@ AT_ONCE = ("conversation:updated", "member:media")
 
 
 def at_once(log: ConversationLog, note: Note, member: Member | None, leg: Leg | None) -> dict[str, Any]:
-    """Return the body for a *note* whose type is in :data:`AT_ONCE`. See :func:`body` for the parameters."""
+    """Return the body for *note*, whose type must be in :data:`AT_ONCE`. See :func:`body` for the parameters."""
     if note.type == "conversation:updated":
         return representations.conversation_body(log)
     if member is None:

@@ -1,4 +1,4 @@
-"""The logs of all conversations, which record the exchange's notes and build the events for RTC webhooks.
+"""The logs of all conversations, which record what the exchange reports and build the events for RTC webhooks.
 
 A log contains data that the exchange does not keep: numbered events, and members, who stay listed after they leave.
 The body of an event is built when the event is read, so that recording an event is cheap.
@@ -98,7 +98,7 @@ class ConversationLogs:
         return self._exchange.legs.get(member.leg_uuid)
 
     def event(self, log: ConversationLog, number: int, note: Note, base: str) -> dict[str, Any]:
-        """Return an event in the format of API responses, with links that begin with *base*."""
+        """Return event *number* in the format of API responses, with links that begin with *base*."""
         fields = self.event_fields(log, number, note)
         member = log.member(note.uuid, number)
         embedded = {}

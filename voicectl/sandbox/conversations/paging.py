@@ -100,7 +100,7 @@ def listing(
         window: The page to return.
         url: The absolute URL of the list, without a query.
         show: Returns a row as a JSON object.
-        name: The name of the field in ``_embedded`` that contains the rows. None to make ``_embedded`` the list itself.
+        name: The name of the field in ``_embedded`` that contains the rows. None if ``_embedded`` is the list itself.
     """
     rows, links = page_of(found, window, url)
     shown = [show(row) for row in rows]

@@ -49,7 +49,7 @@ def person(member: Member) -> dict[str, Any]:
 def media(member: Member, leg: Leg | None) -> dict[str, Any]:
     """Return the ``media`` object of *member*.
 
-    The object describes the audio of *leg*, the member's leg. If *leg* is None, it is the object as requested.
+    The object describes the audio of *leg*, the member's leg. If *leg* is None, return the requested object.
     """
     if leg is None:
         return dict((member.given or {}).get("media", {"audio": False}))
@@ -134,7 +134,7 @@ def conversation_record(log: ConversationLog, base: str, *, with_custom_data: bo
 
 
 def settings(log: ConversationLog, *names: str) -> dict[str, Any]:
-    """Return the settings called *names*, except those that were not given for the conversation of *log*."""
+    """Return the settings that are in *names* and were given for the conversation of *log*."""
     return {name: log.settings[name] for name in names if name in log.settings}
 
 

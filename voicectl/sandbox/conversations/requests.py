@@ -87,7 +87,7 @@ class PostedEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingChange:
-    """The body of ``PUT /v1/conversations/{id}/record``. If ``order`` is None, the recording must stop."""
+    """The body of ``PUT /v1/conversations/{id}/record``. If ``order`` is None, the request stops the recording."""
 
     order: Record | None
     retention_days: int
@@ -213,7 +213,7 @@ def read_record(fields: Fields) -> Record:
 
 
 def is_message(type_: str) -> bool:
-    """Return True if *type_* is the type of a message or of a custom event. Applications can delete these."""
+    """Return True if *type_* is the type of a message or of a custom event. Applications can delete such events."""
     return _MESSAGE.fullmatch(type_) is not None
 
 

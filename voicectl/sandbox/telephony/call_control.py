@@ -188,7 +188,7 @@ class CallControl:
         self._start(leg, actions, partial(self.join_caller, leg))
 
     def join_caller(self, leg: Leg) -> None:
-        """Let *leg*, the callee of a ``connect``, join its caller in their conversation."""
+        """Let *leg*, the callee of a ``connect``, join the conversation with its caller."""
         leg.flow.run = None
         self._rooms.admit(leg)
         if leg.flow.dialled_by is not None:
@@ -354,5 +354,5 @@ class CallControl:
 
 
 def _kind(leg: Leg) -> str:
-    """Return ``rtc`` or ``sip``, which begins the types of events about the connection of *leg*."""
+    """Return the prefix for the types of events about the connection of *leg*: ``rtc`` or ``sip``."""
     return "rtc" if leg.to["type"] == "app" else "sip"

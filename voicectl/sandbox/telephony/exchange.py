@@ -24,7 +24,7 @@ from voicectl.voice.call import CallStatus
 
 
 class ExchangeError(Exception):
-    """The operation is not possible in the present state. Nothing was changed."""
+    """The requested operation is not possible in the present state. Nothing was changed."""
 
 
 class LegOver(ExchangeError):
@@ -123,9 +123,9 @@ class Exchange:
         self.calls.finish(leg)
 
     def mute(self, leg: Leg, *, on: bool) -> None:
-        """Mute *leg*, so that the other legs do not hear it, or unmute it.
+        """Mute *leg* if *on* is True, or unmute it if not. The other legs do not hear a muted leg.
 
-        A transfer keeps the setting. Repeating the operation changes nothing.
+        The setting is kept when the leg is transferred. Repeating the operation changes nothing.
 
         Raises:
             LegOver: The leg has already ended.
@@ -135,9 +135,9 @@ class Exchange:
         self.rooms.mute(leg, on=on)
 
     def earmuff(self, leg: Leg, *, on: bool) -> None:
-        """Stop *leg* from hearing the other legs, or let it hear them again.
+        """Stop *leg* from hearing the other legs if *on* is True, or let it hear them again if not.
 
-        A transfer keeps the setting. Raises the same exceptions as :meth:`mute`.
+        The setting is kept when the leg is transferred. Raises the same exceptions as :meth:`mute`.
         """
         self._require_up(leg)
         self.rooms.earmuff(leg, on=on)

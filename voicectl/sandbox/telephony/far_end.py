@@ -15,7 +15,7 @@ from voicectl.sandbox.telephony.sounds import Prompt, Sound
 from voicectl.voice.call import CallStatus
 
 RINGING_AFTER = 0.5
-"""The time from the status ``started`` to ``ringing``, in seconds."""
+"""The time from the status ``started`` to the status ``ringing``, in seconds."""
 
 PHRASES = (
     "yes",
@@ -29,7 +29,7 @@ PHRASES = (
     "I would like to speak to somebody",
     "please call me back tomorrow",
 )
-"""The phrases that the numbers ending in 700 to 709 say. From 710 on, the phrases repeat."""
+"""The phrases that the parties at numbers ending in 700 to 709 say. From 710 on, the phrases repeat."""
 
 _FICTION = "447700900"
 

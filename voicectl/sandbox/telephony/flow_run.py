@@ -75,7 +75,7 @@ class Calls(Protocol):
     """The methods of call control that :class:`FlowRun` uses."""
 
     def dial(self, caller: Leg, dial: Dial, run: FlowRun) -> Leg | None:
-        """Call a party into *caller*'s conversation. Return its leg, or None if the rate limit is exceeded."""
+        """Call a party into *caller*'s conversation. Return the new leg, or None if the rate limit is exceeded."""
 
     def pick_up_for(self, leg: Leg) -> None:
         """Answer *leg* if it is inbound and still ringing."""
@@ -87,7 +87,7 @@ class Calls(Protocol):
 class FlowRun:
     """Runs *actions* on *leg*, one after another.
 
-    :meth:`abandon` stops the run when the leg ends or is transferred.
+    The run is stopped with :meth:`abandon` when the leg ends or is transferred.
 
     Args:
         leg: The leg that runs the actions.

@@ -176,9 +176,10 @@ class Media:
     def asked_to_speak(
         self, leg: Leg, *, while_: Callable[[], bool], within: float = 2 * _REACTION_SECONDS
     ) -> None:
-        """Make the party on *leg* say its phrase, if it has one and *while_* then returns True.
+        """Make the party on *leg* say its phrase, if it has one.
 
-        The party speaks after 1 s or after half of *within* seconds, whichever is shorter.
+        The party speaks after 1 s or after half of *within* seconds, whichever is shorter. If *while_* returns False
+        at that moment, the party says nothing.
         """
         if leg.far_end.phrase is not None:
             after = min(_REACTION_SECONDS, within / 2)
@@ -252,7 +253,7 @@ class Media:
             self.stop_recording(recording)
 
     def recorded(self, recording: Recording, *, url: str, size: int) -> None:
-        """Report that the audio file of *recording* is at *url*. A *size* of 0 means that it could not be made."""
+        """Report that the audio file of *recording* is at *url*. If *size* is 0, the file could not be made."""
         leg = self._base.legs[recording.leg_uuid]
         recording.is_kept = True
         if size:

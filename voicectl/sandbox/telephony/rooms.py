@@ -107,13 +107,19 @@ class Rooms:
         leg.is_joined = True
 
     def mute(self, leg: Leg, *, on: bool) -> None:
-        """Mute *leg*, so that other legs do not hear it, or unmute it. A transfer keeps the setting."""
+        """Mute *leg* if *on* is True, or unmute it if not. The other legs do not hear a muted leg.
+
+        The setting is kept when the leg is transferred.
+        """
         if leg.is_muted is not on:
             leg.is_muted = on
             self._base.note(leg.conversation, f"audio:mute:{'on' if on else 'off'}", leg, rtc_id=leg.uuid)
 
     def earmuff(self, leg: Leg, *, on: bool) -> None:
-        """Stop *leg* from hearing other legs, or let it hear them again. A transfer keeps the setting."""
+        """Stop *leg* from hearing the other legs if *on* is True, or let it hear them again if not.
+
+        The setting is kept when the leg is transferred.
+        """
         if leg.is_earmuffed is not on:
             leg.is_earmuffed = on
             self._base.note(leg.conversation, f"audio:earmuff:{'on' if on else 'off'}", leg, rtc_id=leg.uuid)

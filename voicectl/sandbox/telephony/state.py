@@ -94,7 +94,9 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seat:
-    """The role of a leg in its present conversation; see :class:`voicectl.sandbox.telephony.actions.Join`.
+    """The role of a leg in its present conversation.
+
+    See :class:`voicectl.sandbox.telephony.actions.Join` for the other attributes.
 
     Attributes:
         is_guest: True if a ``transfer`` action moved the leg to this conversation. Such a guest has no flow. If only
@@ -197,7 +199,7 @@ class Leg:
 
     Attributes:
         application_id: The id of the application that the leg belongs to.
-        region: The region of the leg, as applications name it, such as ``na-east``.
+        region: The region of the leg, in the form that applications use, such as ``na-east``.
         to: The callee, in the format of call records. A WebSocket also has ``headers``, ``content-type`` and
             ``authorization``.
         from_: The caller, in the format of call records.

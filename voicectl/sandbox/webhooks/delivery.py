@@ -27,7 +27,7 @@ ATTEMPTS = 2
 """The maximum number of requests to the same URL for one delivery."""
 
 SENDS_AT_ONCE = 512
-"""The maximum number of simultaneous requests to all receivers together; lower if file descriptors are scarce."""
+"""The maximum number of simultaneous requests to all receivers together, or fewer if file descriptors are scarce."""
 
 OFF_LIMITS = "not delivered: the host is neither loopback nor an --allow-host"
 
