@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from tests.sandbox.parts import Line, line, saying
 from voicectl.sandbox.recordings.audio import mix
-from voicectl.sandbox.sockets.audio import BUFFERED_FRAMES, Feed, Playout, SoundCache, frame_bytes
+from voicectl.sandbox.sockets.audio import (
+    BUFFERED_MESSAGES,
+    MAX_BEHIND_MS,
+    Feed,
+    Playout,
+    SoundCache,
+    frame_bytes,
+)
 from voicectl.sandbox.telephony.sounds import Pcm, Sound, keys
 from voicectl.sandbox.telephony.state import Leg
 
@@ -93,8 +100,8 @@ class TestFeed:
         feed = Feed(bot, RATE, line.exchange.now)
         line.wait(60)
 
-        assert len(drain(feed, line.exchange.now)) == BUFFERED_FRAMES
-        assert feed.lost_ms == 60_000 - BUFFERED_FRAMES * 20
+        assert len(drain(feed, line.exchange.now)) == MAX_BEHIND_MS // 20
+        assert feed.lost_ms == 60_000 - MAX_BEHIND_MS
 
     def test_each_key_is_told_as_its_tone_begins(self, line: Line):
         bot, person = meeting(line)
@@ -134,8 +141,12 @@ class Speaker:
     def __init__(self) -> None:
         self.line = line()
         self.bot, self.person = meeting(self.line)
-        self.playout = Playout(self.line.exchange, self.bot, RATE, SoundCache())
+        self.notices: list[tuple[float, str]] = []
+        self.playout = Playout(self.line.exchange, self.bot, RATE, SoundCache(), self._note)
         self.start = self.line.exchange.now
+
+    def _note(self, notice: str) -> None:
+        self.notices.append(((self.line.exchange.now - self.start) / 1000, notice))
 
     def wait(self, seconds: float) -> None:
         """Let the clock run, a frame at a time."""
@@ -217,12 +228,49 @@ class TestPlayout:
         assert speaker.sound(0.5) == SOUND * 5 + SILENCE * 10 + SOUND * 5 + SILENCE * 5
 
     def test_no_more_than_the_buffer_waits(self, speaker: Speaker):
-        assert speaker.playout.receive(SOUND * (BUFFERED_FRAMES - 1)) == 0
+        assert speaker.playout.receive(SOUND * (BUFFERED_MESSAGES - 1)) == 0
         assert speaker.playout.receive(SOUND * 3) == 2 * FRAME
         speaker.playout.play()
-        speaker.wait(30)
+        speaker.wait(70)
 
-        assert speaker.heard() == [(0, BUFFERED_FRAMES * 0.02)]
+        assert sum(seconds for _, seconds in speaker.heard()) == pytest.approx(BUFFERED_MESSAGES * 0.02)
+
+    def test_no_more_messages_than_the_buffer_holds_wait_however_short_they_are(self, speaker: Speaker):
+        for _ in range(BUFFERED_MESSAGES):
+            assert speaker.playout.receive(SOUND[:20]) == 0
+            assert speaker.playout.receive(b"\x01") == 0  # is no sample, and takes no place
+        assert speaker.playout.receive(SOUND[:20]) == 20
+        speaker.playout.play()
+        speaker.wait(1)
+        assert speaker.playout.receive(SOUND[:20]) == 0
+
+    def test_each_notice_comes_when_the_audio_before_it_has_been_played(self):
+        @given(st.lists(st.integers(0, 40), min_size=1, max_size=8))
+        def check(frames: list[int]):
+            speaker, expected, sent = Speaker(), [], 0
+            for number, count in enumerate(frames):
+                speaker.playout.receive(SOUND * count)
+                assert speaker.playout.notify(str(number))
+                sent += count
+                expected.append((pytest.approx(sent * 0.02), str(number)))
+            speaker.playout.play()
+            speaker.wait(sent * 0.02 + 0.1)
+
+            assert speaker.notices == expected
+
+        check()
+
+    def test_clear_leaves_nothing_to_play_or_to_report(self, speaker: Speaker):
+        speaker.playout.receive(SOUND * 100)
+        speaker.playout.notify("never")
+        speaker.playout.play()
+        speaker.wait(1)
+        speaker.playout.clear()
+        speaker.playout.notify("now")
+        speaker.wait(3)
+
+        assert speaker.heard() == [(0, pytest.approx(1, abs=0.02))]
+        assert speaker.notices == [(pytest.approx(1), "now")]
 
     def test_who_comes_later_hears_the_rest(self, speaker: Speaker):
         speaker.playout.receive(SOUND * 300)

@@ -358,10 +358,10 @@ class TestSpeaking:
         bot = start_bot(on_open=saying(*[SOUND] * 5000))
         person, leg = meet(client, bot.url)
         reason = comes(client, leg, "overflow")["reason"]
-        client.advance(60)
+        client.advance(70)
 
         assert "640 bytes and more were dropped" in reason
-        assert client.hear(person)[0]["seconds"] <= 1100 * 0.02
+        assert sum(heard["seconds"] for heard in client.hear(person)) <= 3150 * 0.02
         assert len(told(client, leg, "overflow")) == 1
 
     def test_messages_of_other_sizes_are_heard_and_remarked_on(self, client: Client, start_bot: StartBot):
@@ -373,17 +373,161 @@ class TestSpeaking:
         assert remark["reason"] == "a message has 3201 bytes; the platform expects 640 (20 ms)"
         assert client.hear(person)[0]["seconds"] == pytest.approx(0.1, abs=0.02)
 
-    def test_messages_of_text_are_ignored_and_shown(self, client: Client, start_bot: StartBot):
-        texts = ['{"action":"clear"}', "x" * 1000, *["again"] * 100]
-        bot = start_bot(on_open=saying(*texts, SOUND))
-        _, leg = meet(client, bot.url)
-        comes(client, leg, "first audio")
+    def test_three_thousand_messages_are_buffered(self, client: Client, start_bot: StartBot):
+        bot = start_bot(on_open=saying(*[SOUND] * 1500, '{"action":"notify","payload":{}}'))
+        person, leg = meet(client, bot.url)
+        comes(client, leg, "notify")
+        client.advance(31)
 
-        ignored = told(client, leg, "text ignored")
-        assert ignored[0]["text"] == '{"action":"clear"}'
-        assert len(ignored[1]["text"]) < 300
-        assert ignored[-1]["reason"] == "further text messages are not logged"
-        assert len(ignored) == 21
+        assert client.hear(person)[0]["seconds"] == pytest.approx(30, abs=0.04)
+        assert told(client, leg, "overflow") == []
+
+
+CLEAR = '{"action":"clear"}'
+
+
+def notify(**payload: Any) -> str:
+    return json.dumps({"action": "notify", "payload": payload})
+
+
+def answers(bot: Bot) -> list[dict[str, Any]]:
+    """What the bot got in answer to its control messages."""
+    return [each for each in bot.events if each["event"] in ("websocket:cleared", "websocket:notify")]
+
+
+def notified(**payload: Any) -> dict[str, Any]:
+    return {"event": "websocket:notify", "payload": payload}
+
+
+class TestControlMessages:
+    def interrupted(self, client: Client, start_bot: StartBot, *messages: str) -> tuple[Bot, str, str]:
+        """Meet a bot that sends 8 s of audio, and *messages* when the person presses a key after 1.5 s."""
+
+        async def on_message(connection: ServerConnection, message: bytes | str) -> None:
+            if isinstance(message, str) and "websocket:dtmf" in message:
+                for each in messages:
+                    await connection.send(each)
+
+        bot = start_bot(on_open=saying(*[SOUND] * 400), on_message=on_message)
+        person, leg = meet(client, bot.url)
+        comes(client, leg, "first audio")
+        client.advance(1.5)
+        client.control("press", leg=person, digits="1")
+        client.advance(0.5)
+        return bot, person, leg
+
+    def test_clear_ends_what_the_caller_hears_within_a_frame(self, client: Client, start_bot: StartBot):
+        bot, person, leg = self.interrupted(client, start_bot, CLEAR)
+        client.advance(10)
+
+        assert [round(heard["seconds"], 2) for heard in client.hear(person)] == [pytest.approx(1.5, abs=0.04)]
+        assert answers(bot) == [{"event": "websocket:cleared"}]
+        assert [entry["text"] for entry in told(client, leg, "clear")] == [CLEAR]
+
+    def test_without_it_the_caller_hears_all(self, client: Client, start_bot: StartBot):
+        _, person, _ = self.interrupted(client, start_bot)
+        client.advance(10)
+
+        assert sum(heard["seconds"] for heard in client.hear(person)) == pytest.approx(8, abs=0.04)
+
+    def test_audio_after_clear_is_heard_at_once(self, client: Client, start_bot: StartBot):
+        async def on_message(connection: ServerConnection, message: bytes | str) -> None:
+            if isinstance(message, str) and "websocket:dtmf" in message:
+                for each in (CLEAR, *[SOUND] * 50):
+                    await connection.send(each)
+
+        bot = start_bot(on_open=saying(*[SOUND] * 400), on_message=on_message)
+        person, leg = meet(client, bot.url)
+        comes(client, leg, "first audio")
+        client.advance(1.5)
+        client.control("press", leg=person, digits="1")
+        client.advance(10)
+
+        assert sum(heard["seconds"] for heard in client.hear(person)) == pytest.approx(2.5, abs=0.06)
+
+    def test_notify_is_answered_when_the_audio_before_it_has_been_played(
+        self, client: Client, start_bot: StartBot
+    ):
+        bot = start_bot(on_open=saying(*[SOUND] * 100, notify(reply="r1")))
+        _, leg = meet(client, bot.url)
+        comes(client, leg, "notify")
+
+        client.advance(1.9)
+        assert answers(bot) == []
+        client.advance(0.2)
+        assert answers(bot) == [notified(reply="r1")]
+
+    def test_also_if_more_audio_follows(self, client: Client, start_bot: StartBot):
+        bot = start_bot(on_open=saying(*[SOUND] * 50, notify(n=1), *[SOUND] * 50, notify(n=2), notify(n=3)))
+        _, leg = meet(client, bot.url)
+        Bot().until(lambda: len(told(client, leg, "notify")) == 3)
+
+        client.advance(1.1)
+        assert answers(bot) == [notified(n=1)]
+        client.advance(1)
+        assert answers(bot) == [notified(n=1), notified(n=2), notified(n=3)]
+
+    def test_with_nothing_to_play_it_is_answered_at_once(self, client: Client, start_bot: StartBot):
+        bot = start_bot(on_open=saying(notify(a={"b": [1, None, "ü"]})))
+        meet(client, bot.url)
+
+        bot.until(lambda: answers(bot))
+        assert answers(bot) == [notified(a={"b": [1, None, "ü"]})]
+
+    def test_clear_discards_the_notifications_that_wait(self, client: Client, start_bot: StartBot):
+        bot, _, _ = self.interrupted(client, start_bot, notify(n=1), CLEAR, notify(n=2))
+        client.advance(10)
+
+        assert answers(bot) == [{"event": "websocket:cleared"}, notified(n=2)]
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "clear",
+            '"clear"',
+            '["clear"]',
+            '{"action":"Clear"}',
+            '{"action":["clear"]}',
+            '{"action":"hangup"}',
+            '{"action":"notify"}',
+            '{"action":"notify","payload":"r1"}',
+            '{"action":"notify","payload":{"n":NaN}}',
+            '{"action":"clear"',
+            '{"action":"clear","x":"' + "x" * 100_000 + '"}',
+            '{"action":"notify","payload":{"x":"' + "x" * 900_000 + '"}}',
+            '{"action":"clear","x":' + "[" * 20_000 + "]" * 20_000 + "}",
+            "\0\U0001f600",
+        ],
+        ids=lambda text: text[:40],
+    )
+    def test_other_text_has_no_effect_and_is_logged(self, client: Client, start_bot: StartBot, text: str):
+        bot = start_bot(on_open=saying(*[SOUND] * 50, text, notify(last=True)))
+        person, leg = meet(client, bot.url)
+        comes(client, leg, "notify")
+        client.advance(2)
+
+        assert client.hear(person)[0]["seconds"] == pytest.approx(1, abs=0.04)
+        assert answers(bot) == [notified(last=True)]
+        assert len(told(client, leg, "text ignored")[0]["text"]) <= 210
+
+    def test_a_flood_of_them_is_answered_and_logged_only_at_first(self, client: Client, start_bot: StartBot):
+        bot = start_bot(on_open=saying(*[CLEAR] * 2000, notify(last=True)))
+        meet(client, bot.url)
+
+        bot.until(lambda: len(answers(bot)) == 2001)
+        texts = [entry for entry in entries(client) if entry["event"] in ("clear", "notify", "many texts")]
+        assert len(texts) == 21
+        assert texts[-1]["reason"] == "further text messages are not logged"
+
+    def test_a_server_that_floods_and_does_not_read_keeps_nobody_waiting(
+        self, client: Client, start_bot: StartBot
+    ):
+        bot = start_bot(on_open=saying(*[notify(x="x" * 500)] * 20_000), reads=False)
+        _, leg = meet(client, bot.url)
+        bot.read()
+
+        assert client.record(leg)["status"] == "answered"
 
 
 class TestEnding:

@@ -1,15 +1,17 @@
 """Audio to and from a WebSocket endpoint, timed by the call clock.
 
 This module uses neither an event loop nor sockets. Audio is 16-bit linear PCM, in messages of 20 ms each. A server
-may send up to 1,024 messages in advance. Keys are sent as text messages.
+may send up to 3,072 messages in advance, discard them again, and ask to be notified when they have been played. Keys
+are sent as text messages.
 
-Source: Vonage WebSocket documentation.
+Source: Vonage WebSocket documentation, and public integrations for clearing and notifications.
 """
 
 from __future__ import annotations
 
 import json
 from collections import deque
+from collections.abc import Callable
 
 from voicectl.sandbox.recordings.audio import mix
 from voicectl.sandbox.recordings.tones import WIDTH
@@ -18,8 +20,10 @@ from voicectl.sandbox.telephony.sounds import KEY_SECONDS, PAUSE_SECONDS, Heard,
 from voicectl.sandbox.telephony.state import Leg
 
 FRAME_MS = 20
-BUFFERED_FRAMES = 1024
-BUFFERED_MS = BUFFERED_FRAMES * FRAME_MS
+BUFFERED_MESSAGES = 3072
+"""The maximum number of messages from a server that wait to be played. They may be as long as so many frames."""
+
+MAX_BEHIND_MS = 1024 * FRAME_MS
 FRAMES_AT_ONCE = 50
 
 QUIET_MS = 500
@@ -84,10 +88,10 @@ class Feed:
     def take(self, now: int) -> list[bytes | str]:
         """Return the next messages up to *now*, with at most :data:`FRAMES_AT_ONCE` frames of sound.
 
-        Call this method repeatedly until it returns an empty list. If the server is more than :data:`BUFFERED_FRAMES`
-        frames behind, the oldest frames are skipped.
+        Call this method repeatedly until it returns an empty list. If the server is more than :data:`MAX_BEHIND_MS`
+        behind, the oldest frames are skipped.
         """
-        behind = now - self._position - BUFFERED_MS
+        behind = now - self._position - MAX_BEHIND_MS
         if behind > 0:
             skipped = -(-behind // FRAME_MS) * FRAME_MS
             self.lost_ms += skipped
@@ -154,15 +158,24 @@ class Playout:
         leg: The leg that called the WebSocket.
         rate: The sample rate, in samples per second.
         cache: The cache for sounds that have ended.
+        on_played: Called with the argument of each call of :meth:`notify`.
     """
 
-    def __init__(self, exchange: Exchange, leg: Leg, rate: int, cache: SoundCache) -> None:
+    def __init__(
+        self, exchange: Exchange, leg: Leg, rate: int, cache: SoundCache, on_played: Callable[[str], None]
+    ) -> None:
         self._exchange = exchange
         self._leg = leg
         self._rate = rate
         self._cache = cache
+        self._on_played = on_played
         self._frame = frame_bytes(rate)
         self._waiting = bytearray()
+        self._ends: deque[int] = (
+            deque()
+        )  # where each waiting message ends, counted in bytes from the first one
+        self._notices: deque[tuple[int, str]] = deque()
+        self._played = 0
         self._position = 0.0
         self._quiet_since = 0.0
         self._heard: Heard | None = None
@@ -175,17 +188,40 @@ class Playout:
         return not self._waiting
 
     def receive(self, samples: bytes) -> int:
-        """Add *samples* to the buffer, except for an incomplete sample at the end.
+        """Add the message *samples* to the buffer, except for an incomplete sample at the end.
 
         Returns:
-            The number of bytes that were dropped because the buffer, of :data:`BUFFERED_FRAMES` frames, was full.
+            The number of bytes that were dropped because the buffer, of :data:`BUFFERED_MESSAGES`, was full.
         """
         if not self._waiting:
             self._position = max(self._position, self._exchange.now)
-        room = BUFFERED_FRAMES * self._frame - len(self._waiting)
+        has_room = len(self._ends) < BUFFERED_MESSAGES
+        room = BUFFERED_MESSAGES * self._frame - len(self._waiting) if has_room else 0
         whole = len(samples) // WIDTH * WIDTH
-        self._waiting += samples[: min(room, whole)]
+        if added := samples[: min(room, whole)]:
+            self._waiting += added
+            self._ends.append(self._played + len(self._waiting))
         return max(0, whole - room)
+
+    def notify(self, notice: str) -> bool:
+        """Report *notice* when all audio that is in the buffer has been played.
+
+        Returns:
+            False if *notice* is ignored, because :data:`BUFFERED_MESSAGES` notices are waiting.
+        """
+        if len(self._notices) >= BUFFERED_MESSAGES:
+            return False
+        self._notices.append((self._played + len(self._waiting), notice))
+        self._report()
+        return True
+
+    def clear(self) -> None:
+        """Discard the audio in the buffer, and the notices that wait for it, and end the sound immediately."""
+        self._waiting.clear()
+        self._ends.clear()
+        self._notices.clear()
+        self._position = min(self._position, self._exchange.now)
+        self._end()
 
     def play(self) -> None:
         """Play the audio that is due, and end the sound after :data:`QUIET_MS` of silence.
@@ -197,16 +233,26 @@ class Playout:
             self._position = now
             return
         while self._waiting and self._position <= now:
+            self._report()
             frame = bytes(self._waiting[: self._frame])
             del self._waiting[: self._frame]
+            self._played += len(frame)
+            while self._ends and self._ends[0] <= self._played:
+                self._ends.popleft()
             self._say(frame, now)
+        self._report()
         if self._heard is not None and now - self._quiet_since >= QUIET_MS:
             self._end()
 
     def stop(self) -> None:
         """End the sound, and discard the audio that is waiting to be played."""
-        self._waiting.clear()
-        self._end()
+        self.clear()
+
+    def _report(self) -> None:
+        """Report the notices for audio that has been played to its end."""
+        is_silent = self._position <= self._exchange.now
+        while is_silent and self._notices and self._notices[0][0] <= self._played:
+            self._on_played(self._notices.popleft()[1])
 
     def _say(self, frame: bytes, now: int) -> None:
         has_sound = frame != bytes(len(frame))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
+from voicectl import strict_json
 from voicectl.sandbox.log import Log
 from voicectl.sandbox.sockets.audio import FRAME_MS, Feed, Playout, SoundCache, frame_bytes
 from voicectl.sandbox.telephony.exchange import Exchange
@@ -27,8 +29,15 @@ from voicectl.sandbox.telephony.state import Leg
 MAX_MESSAGE = 1024 * 1024
 """The maximum size of a message, in bytes. A larger message ends the connection.
 
-This is slightly more than the size of 1,024 frames at 24,000 samples per second.
+This is slightly more than 20 s of audio at 24,000 samples per second.
 """
+
+MAX_TEXT = 64 * 1024
+"""The maximum length of a text message that has an effect, in characters."""
+
+MAX_DEPTH = 100
+MAX_REPLIES = 3072
+"""The maximum number of replies that wait for a slow server. Further ones are dropped."""
 
 CLOSE_SECONDS = 1.0
 """The time limit for the server's answer to a close message, in seconds on the host clock."""
@@ -111,7 +120,7 @@ class WebSocket:
     ) -> None:
         self.leg = leg
         rate = int(leg.to["content-type"].rpartition("=")[2])
-        self.playout = Playout(exchange, leg, rate, cache)
+        self.playout = Playout(exchange, leg, rate, cache, self._reply)
         self._connection = connection
         self._frame = frame_bytes(rate)
         self._exchange = exchange
@@ -119,6 +128,7 @@ class WebSocket:
         self._on_change = on_change
         self._on_close = on_close
         self._feed = Feed(leg, rate, exchange.now)
+        self._replies: deque[str] = deque()
         self._texts = 0
         self._remarked: set[str] = set()
         self._close_code: int | None = None
@@ -137,7 +147,7 @@ class WebSocket:
         """Wake the sending task if any messages are due or the connection must be closed."""
         if self._sending.done():
             return
-        if self._feed.is_due(self._until) or self._close_code is not None:
+        if self._replies or self._feed.is_due(self._until) or self._close_code is not None:
             self._has_sent.clear()
             self._woken.set()
 
@@ -191,6 +201,10 @@ class WebSocket:
             self._has_sent.set()
 
     async def _take(self) -> list[bytes | str]:
+        if self._replies:
+            replies: list[bytes | str] = [*self._replies]
+            self._replies.clear()
+            return replies
         if self._feed.has_sound:
             return await asyncio.to_thread(self._feed.take, self._until)
         return self._feed.take(self._until)
@@ -245,12 +259,32 @@ class WebSocket:
             self._on_change()
 
     def _read_text(self, message: str) -> None:
+        """Carry out a control message, ``clear`` or ``notify``. Other text has no effect."""
+        event = "text ignored"
+        match _control(message):
+            case {"action": "clear"}:
+                event = "clear"
+                self.playout.clear()
+                self._reply(json.dumps({"event": "websocket:cleared"}))
+            case {"action": "notify", "payload": dict(payload)}:
+                notice = json.dumps({"event": "websocket:notify", "payload": payload})
+                event = "notify" if self.playout.notify(notice) else event
         self._texts += 1
         if self._texts <= TEXTS_LOGGED:
             shown = message if len(message) <= TEXT_SHOWN else message[:TEXT_SHOWN] + "..."
-            self._log.add("websocket", uuid=self.leg.uuid, event="text ignored", text=shown)
+            self._log.add("websocket", uuid=self.leg.uuid, event=event, text=shown)
         elif self._texts == TEXTS_LOGGED + 1:
-            self._remark("text ignored", "further text messages are not logged")
+            self._remark("many texts", "further text messages are not logged")
+
+    def _reply(self, message: str) -> None:
+        """Send *message* to the server as soon as possible, ahead of the audio that it hears."""
+        if self._close_code is not None:
+            return
+        if len(self._replies) >= MAX_REPLIES:
+            self._remark("replies dropped", f"the server reads too slowly: over {MAX_REPLIES} replies waited")
+            return
+        self._replies.append(message)
+        self.wake()
 
     def _remark(self, event: str, reason: str) -> None:
         """Log *event* with *reason*, but only the first time that the event happens."""
@@ -258,6 +292,16 @@ class WebSocket:
             self._remarked.add(event)
             fields: dict[str, Any] = {"reason": reason} if reason else {}
             self._log.add("websocket", uuid=self.leg.uuid, event=event, **fields)
+
+
+def _control(message: str) -> dict[str, Any]:
+    """Return the fields of a text message, or no fields if it is too long or not a JSON object."""
+    if len(message) > MAX_TEXT:
+        return {}
+    try:
+        return strict_json.fields(strict_json.loads(message, max_depth=MAX_DEPTH))
+    except (ValueError, RecursionError):
+        return {}
 
 
 def _connected(leg: Leg) -> dict[str, Any]:
