@@ -16,18 +16,18 @@ MAX_DEPTH = 64
 MASK = "***"
 
 MOST_LOGGED = 16_384
-"""Maximum size of a request body that is kept in the log, in bytes."""
+"""The maximum size of a request body whose content is logged, in bytes. For larger bodies, the size is logged."""
 
 _SECRETS = {"api_secret", "authorization", "jwt", "password", "private_key", "token"}
 _USER_OF_URL = re.compile(r"(://)[^/?#\s]*@")
 
 
 class UnreadableBody(Exception):
-    """The body is not JSON, or exceeds a limit. The message says why."""
+    """A body is not valid JSON, or exceeds a limit. The message gives the reason."""
 
 
 class BodyTooLarge(Exception):
-    """The body is larger than :data:`MAX_BODY` bytes."""
+    """A body is larger than :data:`MAX_BODY` bytes."""
 
 
 class Json(Response):
@@ -39,12 +39,12 @@ class Json(Response):
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
-        """Return *content* as JSON in ASCII."""
+        """Return *content* as JSON text that contains only ASCII characters."""
         return json.dumps(content, separators=(",", ":")).encode()
 
 
 def parse_json(data: bytes) -> Any:
-    """Parse *data* as strict JSON: in UTF-8, without ``NaN``, and with at most :data:`MAX_DEPTH` levels of nesting.
+    """Parse *data* as strict JSON: in UTF-8, without ``NaN``, and nested at most :data:`MAX_DEPTH` levels deep.
 
     Raises:
         UnreadableBody: *data* breaks one of these rules, or is larger than :data:`MAX_BODY` bytes.
@@ -64,7 +64,7 @@ def parse_json(data: bytes) -> Any:
 
 
 def logged(value: Any, size: int) -> Any:
-    """Return a body as it is logged: with secrets masked, or only its size if the body is too large.
+    """Return what to log for a body: the parsed body with its secrets masked or, if the body is large, only its size.
 
     Args:
         value: The parsed body.
@@ -74,7 +74,7 @@ def logged(value: Any, size: int) -> Any:
 
 
 def without_secrets(value: Any) -> Any:
-    """Return *value* with secrets masked: fields such as ``token``, and user names and passwords in URLs."""
+    """Return *value* with its secrets masked: fields such as ``token``, and user names and passwords in URLs."""
     match value:
         case list():
             return [without_secrets(each) for each in value]

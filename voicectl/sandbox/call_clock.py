@@ -1,4 +1,4 @@
-"""The call clock, which determines the timing of ringing, speech, timers and the outside parties.
+"""The call clock, which determines when phones ring, speech ends, timers expire and simulated parties act.
 
 The call clock runs at a multiple of the host clock's speed. A frozen call clock moves only when it is advanced.
 """
@@ -20,7 +20,7 @@ class CallClock:
     """A clock that counts milliseconds since 1970 and never goes back.
 
     Args:
-        clock: The host clock.
+        clock: The host clock, from which this clock is derived.
         speed: The speed of this clock relative to the host clock.
         frozen: True if only :meth:`skip_to` moves this clock.
     """
@@ -36,9 +36,9 @@ class CallClock:
         return self._offset + round((self._clock.monotonic() - self._origin) * 1000 * self._speed)
 
     def skip_to(self, moment: int) -> None:
-        """Move this clock forward to *moment*, in milliseconds since 1970. Do nothing if *moment* has passed."""
+        """Move this clock forward to *moment*, in milliseconds since 1970. Do nothing if *moment* is in the past."""
         self._offset += max(0, moment - self.now())
 
     def host_seconds_until(self, moment: int) -> float | None:
-        """Return how many seconds on the host clock remain until *moment*, or None if the call clock is frozen."""
+        """Return the seconds on the host clock until this clock reaches *moment*, or None if this clock is frozen."""
         return max(0, moment - self.now()) / 1000 / self._speed if self._speed else None

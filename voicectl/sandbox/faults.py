@@ -15,10 +15,10 @@ from voicectl.sandbox.telephony.effects import Kind
 ANY = "any"
 
 ANSWER = "answer"
-"""The webhook kind of all requests for an NCCO. All other webhook kinds are kinds of event."""
+"""The webhook kind for requests that fetch an NCCO. Any other webhook kind is the kind of event that is sent."""
 
 RTC = "rtc"
-"""The webhook kind of all events of conversations."""
+"""The webhook kind for all events of conversations."""
 
 
 class FaultType(StrEnum):
@@ -63,7 +63,7 @@ _STRIKES: dict[FaultType, tuple[str, ...]] = {
     FaultType.WEBHOOK_COMPLETED: (Kind.STATUS,),
     FaultType.ANSWER_TIMEOUT: (ANSWER,),
 }
-"""The API operations, or the webhook kinds, that each kind of fault can affect."""
+"""For each kind of fault, the API operations or the webhook kinds that the fault can affect."""
 
 REQUEST_FAULTS = frozenset(what for what, places in _STRIKES.items() if places[0] in set(Operation))
 """The kinds of fault that affect requests to the platform."""
@@ -85,17 +85,18 @@ class Fault:
     """A fault, and the number of times it has been triggered.
 
     Attributes:
-        on: The operation or webhook kind that the fault affects, or ``any`` for all that the fault can affect.
+        on: The operation or webhook kind that the fault affects, or ``any`` for all operations or webhook kinds that
+            this kind of fault can affect.
         code: The HTTP status that a ``status`` fault returns.
-        seconds: How long a ``delay`` fault delays the response, or a ``webhook-delay`` fault the webhook request, in
-            seconds on the host clock.
-        retry_after: The ``Retry-After`` header that ``rate-limit`` sends, in seconds, or None for no such header.
-        times: The maximum number of times the fault can be triggered, or None for no limit.
-        probability: The probability that the fault is triggered when it applies, from 0 to 1.
+        seconds: The time by which a ``delay`` fault delays the response, or a ``webhook-delay`` fault delays the
+            webhook request, in seconds on the host clock.
+        retry_after: The ``Retry-After`` header that a ``rate-limit`` fault sends, in seconds, or None for no header.
+        times: The maximum number of times that the fault can be triggered, or None if there is no limit.
+        probability: The probability, from 0 to 1, that a matching request or webhook triggers the fault.
         after: The delay before the fault becomes active, in seconds, or None if no delay was given.
         lasting: How long the fault stays active, in seconds, or None if there is no limit.
-        begins: The time at which the fault becomes active, on the host's monotonic clock.
-        chance: The random number generator of this fault alone, so that other faults do not affect its choices.
+        begins: The time on the host's monotonic clock at which the fault becomes active, in seconds.
+        chance: The fault's own random number generator, so that its choices do not depend on other faults.
         struck: The number of times the fault has been triggered.
     """
 
@@ -118,7 +119,7 @@ class Fault:
 
         Args:
             place: The operation or webhook kind of the current request.
-            now: The time on the host's monotonic clock.
+            now: The current time on the host's monotonic clock, in seconds.
         """
         can_strike = self.on in (ANY, place) and place in _STRIKES[self.what]
         if not can_strike or now < self.begins or self.is_spent(now):
@@ -134,7 +135,7 @@ class Fault:
         return used_up or (self.lasting is not None and now >= self.begins + self.lasting)
 
     def to_json(self, now: float) -> dict[str, Any]:
-        """Return the fault as the control routes send it: ``id``, the given fields, ``struck`` and ``spent``."""
+        """Return the fault as the control routes send it: ``id``, its settings, ``struck`` and ``spent``."""
         shown = {name: value for name in _SHOWN if (value := getattr(self, name)) is not None}
         return {"id": self.id} | shown | {"struck": self.struck, "spent": self.is_spent(now)}
 
@@ -143,8 +144,9 @@ class Faults:
     """All faults, in the order in which they were added.
 
     Args:
-        seed: The seed for the random choices.
-        monotonic: Returns the time on the host's monotonic clock, which determines when faults begin and end.
+        seed: The seed for the random number generators of the faults.
+        monotonic: A function that returns the time on the host's monotonic clock. This clock determines when faults
+            begin and end.
     """
 
     def __init__(self, seed: int, monotonic: Callable[[], float]) -> None:
@@ -157,7 +159,7 @@ class Faults:
         """Add the fault that a control request describes.
 
         Args:
-            raw: The body: ``what``, and optionally ``on``, ``code``, ``seconds``, ``retry_after``, ``times``,
+            raw: The body, with ``what``, and optionally ``on``, ``code``, ``seconds``, ``retry_after``, ``times``,
                 ``probability``, ``after`` (in seconds) and ``lasting`` (in seconds from the end of ``after``).
 
         Returns:
@@ -199,7 +201,7 @@ class Faults:
         return fault.to_json(self._monotonic())
 
     def strike(self, place: str, among: Collection[FaultType] = REQUEST_FAULTS) -> Fault | None:
-        """Trigger the first fault that applies now, and return this fault, or None if no fault applies.
+        """Trigger the first fault that applies now, and return it. If no fault applies, return None.
 
         Args:
             place: The operation or webhook kind of the current request.

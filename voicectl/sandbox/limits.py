@@ -10,11 +10,11 @@ from collections.abc import Callable
 CREATES_PER_SECOND = 3
 OTHERS_PER_SECOND = 15
 GRACE_SECONDS = 0.1
-"""How early a request can arrive without being refused, in seconds. This allows for jitter in clocks and networks."""
+"""How many seconds too early a request may arrive without being refused, as clocks and networks have jitter."""
 
 
 class TokenBucket:
-    """A token bucket, which starts full and can contain as many tokens as it receives in one second.
+    """A token bucket, which starts full and can hold as many tokens as are added to it in one second.
 
     The only state is the time at which the bucket will be full again.
     """
@@ -35,16 +35,16 @@ class TokenBucket:
 
 
 class Limits:
-    """The rate limits, which all applications share. If *enabled* is False, requests are not limited."""
+    """The rate limits for the requests of all applications together. If *enabled* is False, there are no limits."""
 
     def __init__(self, monotonic: Callable[[], float], *, enabled: bool) -> None:
         self._creates = TokenBucket(CREATES_PER_SECOND, monotonic) if enabled else None
         self._others = TokenBucket(OTHERS_PER_SECOND, monotonic) if enabled else None
 
     def allow_create(self) -> bool:
-        """Return True, and count the call, if a request or ``connect`` is allowed to place another call now."""
+        """Count a new call and return True, or return False if the rate limit allows none now."""
         return self._creates is None or self._creates.take()
 
     def allow_other(self) -> bool:
-        """Return True, and count the request, if another request that places no call is allowed now."""
+        """Count a request that places no call and return True, or return False if the rate limit allows none now."""
         return self._others is None or self._others.take()

@@ -1,4 +1,4 @@
-"""The log of requests, events, webhooks, WebSocket changes, parties' actions and remarks."""
+"""The sandbox's log of requests, events, webhooks, changes to WebSockets, actions of parties, and remarks."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Log:
     ``n`` is the number of the entry, counted from 1.
 
     Args:
-        host_time: Returns the time on the host clock, in Unix seconds.
-        call_time: Returns the time on the call clock, in milliseconds since 1970.
+        host_time: A function that returns the time on the host clock, in Unix seconds.
+        call_time: A function that returns the time on the call clock, in milliseconds since 1970.
     """
 
     def __init__(self, host_time: Callable[[], float], call_time: Callable[[], int]) -> None:
@@ -30,14 +30,14 @@ class Log:
         self._call_time = call_time
 
     def add(self, kind: str, *, at: int | None = None, **fields: Any) -> dict[str, Any]:
-        """Add an entry, and return it.
+        """Add an entry to the log, and return the entry.
 
         The caller can change the entry later, for example to set the ``status`` of a request after the response.
 
         Args:
             kind: ``request``, ``webhook``, ``websocket``, ``party``, ``remark``, or the kind of an event, such as
                 ``status``.
-            at: The time on the call clock, in milliseconds since 1970, or None for the current time.
+            at: The time on the call clock, in milliseconds since 1970, or None to use the current time.
             fields: The other fields of the entry.
         """
         self._written += 1

@@ -8,7 +8,7 @@ from enum import StrEnum
 class Operation(StrEnum):
     """An operation of one of the platform's APIs.
 
-    The two operations for real-time DTMF have names formed by analogy, because the OpenAPI descriptions lack them.
+    The OpenAPI descriptions omit the two operations for real-time DTMF, so their names are formed by analogy.
     """
 
     GET_CALLS = "getCalls"

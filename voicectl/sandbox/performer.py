@@ -1,4 +1,4 @@
-"""Performs the effects of the exchange on webhooks, conversation events, files and WebSockets."""
+"""Performing the effects of simulated calls: webhooks, conversation events, recording files and WebSockets."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ Wait = Coroutine[Any, Any, Callable[[], None]]
 
 
 class Performer:
-    """Performs the effects of one exchange.
+    """An object that performs the effects of one exchange, such as sending webhooks and saving recordings.
 
     Args:
-        exchange: The exchange, which receives the outcomes of effects.
-        webhooks: Sends events and fetches NCCOs.
-        conversations: Records the events of conversations.
-        files: Stores recordings.
-        sockets: The WebSockets of the exchange's legs.
+        exchange: The exchange that produces the effects and receives their outcomes.
+        webhooks: The webhook client, which sends events and fetches NCCOs.
+        conversations: The logs in which the events of conversations are recorded.
+        files: The storage for recordings and transcriptions.
+        sockets: The WebSockets to which the exchange's legs connect.
         log: The log, to which every event and remark is added.
-        file_url: Returns the URL of a file, given a region and the id of the file.
+        file_url: A function that returns the URL of a file, given the region and the id of the file.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Performer:
         return waits
 
     def note(self, note: Note) -> None:
-        """Record a conversation event, and send it to the application's webhook for conversation events."""
+        """Record the conversation event *note*, and send it to the application's webhook for conversation events."""
         fields = self._conversations.write(note)
         if fields is not None:
             self._webhooks.publish(note, fields)

@@ -33,7 +33,7 @@ POLL_SECONDS = 0.01
 """The time between checks in :meth:`Sandbox.wait_until`, in seconds on the host clock."""
 
 TIME_SLICE_SECONDS = 0.01
-"""How long the call clock is advanced before other requests get a turn, in seconds on the host clock."""
+"""How long advancing the call clock may block other requests at a time, in seconds on the host clock."""
 
 
 class Sandbox:
@@ -42,12 +42,14 @@ class Sandbox:
     Args:
         identity: The identity of the sandbox's account and of its first application.
         options: The settings of the sandbox.
-        clock: The host clock.
+        clock: The host clock, on which the call clock is based.
 
     Attributes:
         url: The URL at which the sandbox is served, or an empty string before it is served.
-        region_urls: The URL of each region, by the region's name. No region has a URL before the sandbox is served.
-        connections: The open connections, by the addresses of client and server. The server updates this dictionary.
+        region_urls: The URL of each region, keyed by the region's name. This dictionary is empty before the sandbox
+            is served.
+        connections: The open connections, keyed by the addresses of client and server. The server updates this
+            dictionary.
         stopping: An event that is set to stop the server.
     """
 
@@ -71,10 +73,10 @@ class Sandbox:
         self.reset()
 
     def reset(self) -> None:
-        """Discard all calls, faults, rate-limit counts and log entries, and restart the clock and random generators.
+        """Discard all calls, faults and log entries, and restart the call clock, rate limits and random generators.
 
         Keys, applications and users are kept. New ids are still derived from the seed, but they differ from the ids
-        before the reset, because a client's journal can contain the earlier ids.
+        before the reset, because clients may have stored the earlier ids.
         """
         options, clock = self.options, self.clock
         if self._resets:
@@ -144,7 +146,7 @@ class Sandbox:
         return f"{self._traces.getrandbits(128):032x}"
 
     def stop(self) -> None:
-        """Stop the server. This method must be called in the server's thread."""
+        """Stop the server. Call this method only in the server's thread."""
         self.stopping.set()
 
     async def wait(self, seconds: float) -> None:
@@ -176,11 +178,13 @@ class Sandbox:
             self._woken.set()
 
     async def advance(self, seconds: float) -> None:
-        """Advance the call clock by *seconds*. At each timer on the way, wait until its effects have been performed.
+        """Advance the call clock by *seconds*.
+
+        Run the timers that become due, and wait until their effects have been performed.
 
         Raises:
-            ExchangeError: Another request is already advancing the clock. Waiting for that request could deadlock,
-                because it may itself be waiting for a webhook response from the client that sent this request.
+            ExchangeError: Another request is already advancing the clock. Waiting for the other request could cause a
+                deadlock, because it may be waiting for a webhook response from the client that sent this request.
         """
         if self._advancing.locked():
             raise ExchangeError("The clock is being advanced already.")
@@ -231,7 +235,7 @@ class Sandbox:
             task.add_done_callback(self._tasks.discard)
 
     async def _wait_for(self, waits: list[Wait]) -> None:
-        """Await *waits* concurrently, apply their results in order, and do the same for the effects that follow."""
+        """Await *waits* concurrently, apply their results in order, and repeat this for the effects that result."""
         exchange = self.exchange
         while waits:
             done = await asyncio.gather(*waits, return_exceptions=True)
@@ -271,7 +275,7 @@ class Sandbox:
 
     @property
     def _next_due(self) -> int | None:
-        """The time at which the next timer or WebSocket audio is due, in milliseconds on the call clock, or None."""
+        """The time in ms on the call clock when a timer or WebSocket audio is next due, or None if nothing is due."""
         due = [each for each in (self.exchange.next_due, self.sockets.next_due) if each is not None]
         return min(due, default=None)
 

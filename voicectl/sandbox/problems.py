@@ -60,24 +60,24 @@ class Problem(Exception):
 
 
 def invalid(exc: Invalid) -> Problem:
-    """Return an error in format A, which names each invalid field of a body or query."""
+    """Return an error in format A, which lists the invalid fields of a body or query."""
     return Problem(400, {"type": 400, "title": "Bad Request", "invalid_parameters": exc.errors})
 
 
 def wrong_state() -> Problem:
-    """Return an error in format B, for a leg that is not in the state that the request needs."""
+    """Return an error in format B, for a request that the current state of the leg does not allow."""
     return Problem(400, {"type": "BAD_REQUEST", "error_title": "Bad Request"})
 
 
 def gateway(
     status: int, detail: str, *, anchor: str | None = None, headers: dict[str, str] | None = None
 ) -> Problem:
-    """Return an error in format C, for a request that is refused before it reaches a leg, or that names no known leg.
+    """Return an error in format C, for a request that names an unknown leg or is refused before it reaches a leg.
 
     Args:
         status: The HTTP status.
         detail: The ``detail`` field of the body, or an empty string to leave out this field.
-        anchor: The end of the ``type`` URL, such as ``jwt-expired``, or None for the usual end for *status*.
+        anchor: The end of the ``type`` URL, such as ``jwt-expired``, or None to use the default for *status*.
         headers: Additional headers, such as ``Retry-After``.
     """
     usual, title = _GATEWAY.get(status, ("error", "Error"))
@@ -88,7 +88,7 @@ def gateway(
 
 
 def no_such_leg() -> Problem:
-    """Return an error in format C with status 404, for a leg that does not exist, is not accessible or has ended."""
+    """Return an error in format C with status 404, for a leg that does not exist, has ended or is not accessible."""
     return gateway(404, "Call does not exist, or you do not have access.")
 
 
@@ -106,7 +106,7 @@ def refused(
         status: The HTTP status.
         code: The error code, ``<group>:error:<name>``.
         detail: The ``detail`` field of the body, or an empty string to leave out this field.
-        errors: The invalid fields, as in format A, or None.
+        errors: The invalid fields, listed as in format A, or None to omit the list.
         headers: Additional headers.
     """
     _, title = _CONVERSATION.get(status, _CONVERSATION[500])
@@ -119,7 +119,7 @@ def refused(
 
 
 def no_such(name: str, code: str) -> Problem:
-    """Return an error in format D with status 404, for a resource that does not exist or is another application's."""
+    """Return an error in format D with status 404, for a resource that does not exist or is not accessible."""
     return refused(404, code, f"{name} does not exist, or you do not have access.")
 
 
@@ -131,7 +131,7 @@ def refused_control(status: int, title: str, detail: str, **more: Any) -> Proble
 def in_shape_of(path: str, problem: Problem, *, is_signed: bool) -> Problem:
     """Return *problem* in the error format of the API to which *path* belongs.
 
-    For the Conversation and Users APIs, this is format D. For any other API, *problem* is returned unchanged.
+    The Conversation API and the Users API use format D. For any other API, *problem* is returned unchanged.
 
     Args:
         path: The path of the request, without the query.

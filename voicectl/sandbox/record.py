@@ -1,4 +1,4 @@
-"""Call records in the format of the Voice API, either single or in pages.
+"""Call records in the format of the Voice API, returned singly or in pages.
 
 Source: Voice API reference, "call record" and ``GET /v1/calls``.
 """
@@ -37,10 +37,11 @@ class Search:
     """The query parameters of ``GET /v1/calls``.
 
     Attributes:
-        date_start: The earliest creation time of a call, in Unix seconds on the host clock, or None for no limit.
-        date_end: The time before which a call was created, in Unix seconds on the host clock, or None for no limit.
+        date_start: The earliest time of creation of a call, in Unix seconds on the host clock, or None for no limit.
+        date_end: The time before which a call must have been created, in Unix seconds on the host clock, or None for
+            no limit.
         record_index: The number of the page, counted from 0.
-        filters: The known query parameters as they were given, except those that select the page.
+        filters: The recognized query parameters with their original values, except those that select the page.
     """
 
     status: CallStatus | None
@@ -83,9 +84,9 @@ def read_search(query: Mapping[str, str]) -> Search:
 
 
 def is_kept(leg: Leg, application: Application, now: int) -> bool:
-    """Return True if the record of *leg* can still be read at the time *now*, in milliseconds on the call clock.
+    """Return True if the record of *leg* can still be read at *now*, a time in milliseconds on the call clock.
 
-    A record is kept for the *application*'s ``leg_persistence_time``, which is counted from the end of the call.
+    A record is kept for the ``leg_persistence_time`` of *application*, counted from the end of the leg.
     """
     days = application.capabilities.get("voice", {}).get("leg_persistence_time", LEG_PERSISTENCE_TIME)
     return leg.ended_at is None or now - leg.ended_at < days * DAY_MS
@@ -97,7 +98,7 @@ def page(legs: Iterable[Leg], search: Search, base: str) -> dict[str, Any]:
     Args:
         legs: All legs, oldest first.
         search: The filters, and the page to return.
-        base: The beginning of links to pages, ``http://host:port``. Some clients accept only absolute links.
+        base: The beginning of every link, ``http://host:port``. Some clients do not accept relative links.
     """
     found = [leg for leg in legs if search.finds(leg)]
     if search.order is SortOrder.DESC:
@@ -129,7 +130,7 @@ def page(legs: Iterable[Leg], search: Search, base: str) -> dict[str, Any]:
 
 
 def call_record(leg: Leg) -> dict[str, Any]:
-    """Return the call record of *leg*. Only the record of a ``completed`` call has times, a price and a network."""
+    """Return the call record of *leg*. Only records of ``completed`` calls contain times, a price and a network."""
     return {
         "uuid": leg.uuid,
         "conversation_uuid": leg.conversation.uuid,

@@ -1,4 +1,7 @@
-"""Serving a sandbox on loopback, on one global port and one port for each region, in the foreground or a thread."""
+"""Serving a sandbox on a loopback address, in the foreground or in a thread.
+
+A sandbox listens on one global port and on one port for each region.
+"""
 
 from __future__ import annotations
 
@@ -19,21 +22,21 @@ from voicectl.sandbox.platform import Sandbox
 from voicectl.voice.call import Region
 
 LOOPBACK = ("127.0.0.1", "::1")
-"""The only addresses on which a sandbox can be served, because any client can control the outside parties."""
+"""The only addresses on which a sandbox can be served, because any client can control the simulated parties."""
 
 PORT = 4010
 MAX_PORT = 65_535 - len(Region)
-"""Highest base port that leaves enough higher ports for the regions."""
+"""The highest base port that leaves enough higher ports for the regions."""
 
 GRACE_SECONDS = 2.0
-"""How long an unfinished request can continue after the server begins to stop, in seconds."""
+"""How long an unfinished request may continue after the server begins to stop, in seconds."""
 
 
 class PortTaken(OSError):
     """A port is not available, so the server was not started.
 
     Attributes:
-        port: The port that is not available, one of the seven that a sandbox needs.
+        port: The port that is not available. A sandbox needs seven ports.
     """
 
     def __init__(self, port: int, exc: OSError) -> None:
@@ -48,7 +51,7 @@ def serve(
     port: int = PORT,
     on_ready: Callable[[str], None] = lambda _url: None,
 ) -> int | None:
-    """Serve *sandbox* until SIGINT, SIGTERM or ``POST /sandbox/stop``.
+    """Serve *sandbox* until SIGINT, SIGTERM or a ``POST /sandbox/stop`` request is received.
 
     Args:
         sandbox: The sandbox, which can be served only once.
@@ -88,7 +91,7 @@ def serve(
 
 @contextmanager
 def running(sandbox: Sandbox, *, port: int = 0) -> Iterator[str]:
-    """Serve *sandbox* in a thread while the ``with`` block runs, and yield the base URL.
+    """Serve *sandbox* in a thread for the duration of the ``with`` block, and yield the base URL.
 
     Args:
         sandbox: The sandbox, which can be served only once.
@@ -107,7 +110,10 @@ def running(sandbox: Sandbox, *, port: int = 0) -> Iterator[str]:
 
 @contextmanager
 def _all_descriptors() -> Iterator[None]:
-    """Raise the limit on open files to its maximum in a ``with`` block, as each connection needs a descriptor."""
+    """Raise the limit on open files to its maximum for the duration of the ``with`` block.
+
+    Each connection needs a file descriptor.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):  # some systems have a lower limit of their own
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -119,7 +125,7 @@ def _all_descriptors() -> Iterator[None]:
 
 @contextmanager
 def _listening(host: str, port: int) -> Iterator[list[socket.socket]]:
-    """Open a socket for the base URL and one for each region. If a socket cannot be opened, close the others."""
+    """Open a socket for the base URL and one for each region, and close them after the ``with`` block."""
     if host not in LOOPBACK:
         raise ValueError(f"{host!r} is not a loopback address; use {' or '.join(LOOPBACK)}")
     ports = range(port, port + 1 + len(Region)) if port else [0] * (1 + len(Region))
@@ -163,7 +169,7 @@ async def _serve(sandbox: Sandbox, sockets: list[socket.socket], on_ready: Calla
 class _Server(Server):
     """A Uvicorn server that stops as soon as ``sandbox.stopping`` is set.
 
-    The original main loop of Uvicorn checks only every 100 ms whether to stop.
+    Uvicorn's own main loop checks only every 100 ms whether to stop.
     """
 
     def __init__(self, config: uvicorn.Config, sandbox: Sandbox, on_ready: Callable[[str], None]) -> None:
@@ -192,7 +198,7 @@ class _Server(Server):
 
 
 def _protocol(sandbox: Sandbox) -> type[H11Protocol]:
-    """Return a Uvicorn protocol that registers connections with *sandbox*, so that faults can close them."""
+    """Return a Uvicorn protocol class that registers connections with *sandbox*, so that faults can close them."""
 
     class Protocol(H11Protocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

@@ -1,1 +1,1 @@
-"""Data types and rules for call records, events, endpoints and NCCOs. This package uses no clock, files or HTTP."""
+"""Data types and rules for call records, events, endpoints and NCCOs. This package uses no clocks, files or HTTP."""

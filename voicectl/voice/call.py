@@ -110,7 +110,7 @@ class Call:
         uuid: The leg's id, a hyphenated UUID or 32 hex digits.
         status: One of :class:`CallStatus`, or a status that this version of voicectl does not know.
         to: The called endpoint, as an endpoint object, or ``{}`` if the record has none.
-        from_: The caller's endpoint object. The object has no number if the caller withheld the number.
+        from_: The endpoint object of the caller. It has no number if the caller withheld the number.
         raw: The complete record, as received.
         reported: The statuses that events have reported. :data:`HUMAN` may be one of them.
     """
@@ -162,8 +162,8 @@ class Call:
     def has_reached(self, until: Until) -> bool:
         """Return True if the leg has reached the status *until*, even if the leg now has another status.
 
-        ``completed`` can also follow ``busy`` or ``timeout``. So this status proves that the leg rang, but proves
-        an answer only in combination with a ``duration`` above 0.
+        ``completed`` can also follow ``busy`` or ``timeout``. Therefore, ``completed`` proves that the leg rang, but
+        proves an answer only in combination with a ``duration`` above 0.
         """
         if until == "ended":
             return self.is_final
@@ -193,7 +193,7 @@ def is_conversation_id(text: str) -> bool:
 
 
 def hyphenated(uuid: str) -> str:
-    """Return a full leg id in the platform's format: hyphenated and in lower case."""
+    """Return *uuid*, a full leg id, in the platform's format: hyphenated and in lower case."""
     plain = uuid.replace("-", "").lower()
     return "-".join((plain[:8], plain[8:12], plain[12:16], plain[16:20], plain[20:]))
 
@@ -203,7 +203,10 @@ def _text(value: object) -> str:
 
 
 def _party(value: object) -> dict[str, Any]:
-    """Return *value* as an endpoint object. Old records contain the object in an array, and others only a number."""
+    """Return *value* as an endpoint object.
+
+    In old records, *value* is an array that contains the object. In some other records, *value* is only a number.
+    """
     if isinstance(value, list):
         value = value[0] if value else None
     if isinstance(value, dict):

@@ -68,13 +68,13 @@ class Conversation:
 
     @property
     def is_room(self) -> bool:
-        """True if a user chose the name, which legs can use to join; False if the platform generated the name."""
+        """True if a user chose the name, by which legs can join the conversation; False if the platform chose it."""
         return bool(self.name) and not _GENERATED.fullmatch(self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """A member of a conversation, as last described by the API.
+    """A member of a conversation, as the API last described it.
 
     Attributes:
         id: The id: ``MEM-`` followed by a UUID.

@@ -39,7 +39,7 @@ _EXTENSION = re.compile(r"[0-9]{1,20}")
 
 
 def number(text: str) -> str:
-    """Return a phone number in E.164 format without the ``+``: 7 to 15 ASCII digits, with no leading 0.
+    """Return a phone number in E.164 format without the optional ``+``: 7 to 15 ASCII digits, with no leading 0.
 
     Raises:
         InputError: *text* is not such a number. For example, separators, letters and a leading ``00`` are invalid.
@@ -90,7 +90,10 @@ def caller(text: str) -> str:
 
 
 def with_options(endpoint: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *endpoint* with *options* added, keyed as in :data:`OPTIONS`. The endpoint type must support them."""
+    """Return *endpoint* with *options* added.
+
+    The options are keyed as in :data:`OPTIONS`, and must be supported by the type of the endpoint.
+    """
     return endpoint | {OPTIONS[name].field: value for name, value in options.items()}
 
 
@@ -100,14 +103,14 @@ def websocket_authorization(header: str | None) -> dict[str, str]:
 
 
 def dialled(endpoint: dict[str, Any]) -> str | None:
-    """Return the address that the platform dials for an endpoint object, or None if the object has no address."""
+    """Return the address that the platform dials for *endpoint*, or None if *endpoint* has no address."""
     field = _DIALLED.get(str(endpoint.get("type")))
     value = endpoint.get(field) if field else None
     return label(endpoint) if value in (None, "") else str(value)
 
 
 def shown(endpoint: dict[str, Any]) -> dict[str, Any]:
-    """Return *endpoint* as records show it: with its type and address, but no DTMF digits or authorization."""
+    """Return *endpoint* as records show it: with its type and address, but without DTMF digits or authorization."""
     return {name: endpoint[name] for name in ("type", *_ADDRESSES) if name in endpoint}
 
 
@@ -121,5 +124,5 @@ def label(endpoint: dict[str, Any]) -> str | None:
 
 
 def is_same(shown: object, asked: str) -> bool:
-    """Return True if the address in a record equals the requested address, ignoring a leading ``+``."""
+    """Return True if *shown*, an address in a record, equals the requested address, ignoring a leading ``+``."""
     return isinstance(shown, str) and shown.removeprefix("+") == asked.removeprefix("+")

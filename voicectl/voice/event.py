@@ -61,7 +61,7 @@ _ROUTER = (
     ("status", Kind.STATUS),
     ("reason", Kind.ERROR),
 )
-"""The kind of event that each field indicates. The first of these fields that an event contains decides.
+"""The kind of event that each field indicates. If an event contains several of these fields, the first one decides.
 
 The order matters: for example, ``transcribed`` events also contain ``status``.
 """
@@ -85,7 +85,7 @@ _RANKS: dict[str, int] = {
 
 
 def kind_of(fields: Fields) -> Kind:
-    """Return the kind of the event that has *fields*."""
+    """Return the kind of an event, as indicated by the event's *fields*."""
     return next((kind for name, kind in _ROUTER if name in fields), Kind.UNKNOWN)
 
 
@@ -99,7 +99,10 @@ def leg_of(fields: Fields) -> str | None:
 
 
 def conversation_of(fields: Fields) -> str | None:
-    """Return the id of an event's conversation, or None. For a transfer, this is the leg's new conversation."""
+    """Return the id of an event's conversation, or None if the event has no such id.
+
+    For a transfer, this is the id of the leg's new conversation.
+    """
     found = (fields.get(name) for name in ("conversation_uuid_to", "conversation_uuid"))
     return next((each for each in found if isinstance(each, str) and each), None)
 
@@ -120,7 +123,7 @@ def rtc_of(fields: Fields) -> tuple[str | None, str | None, str | None]:
 
 
 def is_about_event(fields: Fields) -> bool:
-    """Return True if a request to the fallback URL was made for an undelivered event, not for an answer request."""
+    """Return True if a request to the fallback URL replaces a failed event webhook, not a failed answer webhook."""
     return strict_json.fields(fields.get("original_request")).get("type") == "event"
 
 
@@ -146,7 +149,7 @@ def moment(value: object) -> float | None:
 def from_query(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
     """Return the fields of a webhook sent by GET, with nested JSON objects decoded.
 
-    A nested value that is not an object, or that :mod:`voicectl.strict_json` refuses, remains a string.
+    A nested value that is not an object, or that :mod:`voicectl.strict_json` rejects, remains a string.
     """
     return {name: _nested(value) if name in _NESTED else value for name, value in pairs}
 
@@ -165,7 +168,7 @@ class LegState:
     """The state of a leg according to the events received.
 
     Attributes:
-        status: The status in ``reason`` or, if ``reason`` is None, the reported status with the highest rank.
+        status: The value of ``reason`` or, if ``reason`` is None, the reported status with the highest rank.
         reason: The final status other than ``completed`` that says why the leg ended, or None.
         was_answered: True if an event proves that a person or a machine answered.
         detection: The latest result of machine detection (``human`` or ``machine``), or None.
@@ -221,7 +224,7 @@ def fold(uuid: str, events: Iterable[Fields]) -> LegState | None:
 
 
 def rank(status: str) -> int:
-    """Return the rank of *status*. Later statuses have higher ranks; unknown statuses have the rank 0."""
+    """Return the rank of *status*. Later statuses have higher ranks; unknown statuses have rank 0."""
     return _RANKS.get(status, 0)
 
 

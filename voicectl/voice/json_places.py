@@ -1,4 +1,4 @@
-"""A JSON parser that records the position of each value for use in messages.
+"""A JSON parser that records the position of each value for use in error messages.
 
 :mod:`json` parses only the scalars. This module parses arrays and objects itself, since :mod:`json` records no
 positions and accepts repeated keys.
@@ -38,7 +38,7 @@ class Document:
 
     Attributes:
         value: The parsed value. If an object repeats a key, only the last value of the key is kept.
-        offsets: The offset of each value in the text, in characters, by the path of the value.
+        offsets: The offset of each value in the text, in characters, keyed by the path of the value.
         repeated: The path and the offset of each key that repeats an earlier key in the same object.
     """
 
@@ -94,7 +94,7 @@ class _Reader:
     repeated: list[tuple[Path, int]] = field(default_factory=list)
 
     def skip(self, at: int) -> int:
-        """Return the offset of the first character at or after the offset *at* that is not whitespace."""
+        """Return the offset of the first non-whitespace character at or after the offset *at*."""
         found = _SPACE.match(self.text, at)
         return found.end() if found else at
 
@@ -155,7 +155,12 @@ class _Reader:
                 return members, at
 
     def _next(self, end: int, closing: str) -> tuple[int, bool]:
-        """Return the offset of the next element and whether the end was reached. The end is just after *closing*."""
+        """Find the next element of an array or object, given the end of an element and the closing bracket.
+
+        Returns:
+            An offset, and True if the array or object has ended. The offset is that of the next element or, after the
+            last element, the offset just after the closing bracket.
+        """
         at = self.skip(end)
         if self.text.startswith(closing, at):
             return at + 1, True

@@ -44,7 +44,7 @@ TAGS: dict[str, dict[str, tuple[str, ...]]] = {
 """For each documented tag, the attributes that accept only certain values, and those values."""
 
 MAX_DOUBTS = 100
-"""The maximum number of doubts to report about one text. The limit exists because finding each doubt takes time."""
+"""The maximum number of warnings about one text. The limit exists because finding each warning takes time."""
 
 _TAG = re.compile(rf"</?(?:{'|'.join(sorted(TAGS, key=len, reverse=True))})(?:\s[^<>]*)?/?>", re.IGNORECASE)
 _PAUSE = re.compile(r"[0-9]+(\.[0-9]+)?(ms|s)")
@@ -62,7 +62,7 @@ class BadSsml(ValueError):
 
 
 def check(text: str) -> list[Doubt]:
-    """Return the doubts about *text*, without duplicates.
+    """Return the warnings about *text*, without duplicates.
 
     Raises:
         BadSsml: *text* begins with ``<speak`` but is not a single well-formed document.

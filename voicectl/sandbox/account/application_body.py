@@ -22,7 +22,7 @@ CONVERSATIONS_TTL = 48
 """Default lifetime of a named conversation, in hours."""
 
 LEG_PERSISTENCE_TIME = 2
-"""Default time for which the record of a leg can be read after the end of the leg, in days."""
+"""Default time for which a leg's record can be read after the leg has ended, in days."""
 
 MIN_KEY_BITS = 2048
 MAX_KEY_BITS = 16_384
@@ -44,7 +44,7 @@ class Draft:
 
     Attributes:
         key: The public key, or None if no key was sent.
-        capabilities: The capabilities by name, after they were checked and defaults were filled in.
+        capabilities: The checked capabilities, keyed by name, with defaults filled in.
         more: All other fields: ``privacy``, and the fields that the API reference does not mention.
     """
 
@@ -76,10 +76,10 @@ def read_application(raw: object) -> Draft:
 
 
 def read_public_key(pem: str) -> PublicKey:
-    """Return the RSA public key that *pem* contains in PEM format.
+    """Return the RSA public key in *pem*, which is text in PEM format.
 
     Raises:
-        ValueError: *pem* is not an RSA key, or the key is too short to be secure or too long to process quickly.
+        ValueError: *pem* contains no RSA key, or the key is too short to be secure or too long to process quickly.
     """
     try:
         key = load_pem_public_key(pem.encode())
@@ -145,14 +145,15 @@ _CAPABILITIES: dict[str, Callable[[Fields], dict[str, Any]]] = {
 
 
 def _webhooks(fields: Fields, methods: tuple[str, ...] = METHODS, **longest: int | None) -> dict[str, Any]:
-    """Return the webhooks of a capability by name, and check their addresses, methods and time-outs.
+    """Check the webhooks of a capability, and return the settings of the webhooks, keyed by name.
 
     An empty address is accepted, because the platform's dashboard stores one when no webhook is set.
 
     Args:
         fields: The fields of the capability.
         methods: The allowed HTTP methods.
-        longest: The maximum ``socket_timeout`` of each webhook in milliseconds, or None if time-outs are not checked.
+        longest: For each webhook to check, the maximum ``socket_timeout`` in milliseconds, or None to allow any
+            time-outs.
     """
     webhooks = fields.inside("webhooks") or Fields({})
     read = dict(webhooks.raw)
@@ -167,9 +168,13 @@ def _webhooks(fields: Fields, methods: tuple[str, ...] = METHODS, **longest: int
 
 
 def _timed(fields: Fields, longest: int) -> dict[str, Any]:
-    """Return the settings of a webhook, and check its time-outs.
+    """Check the time-outs of a webhook, and return the settings of the webhook.
 
-    A ``connection_timeout``, as older documentation calls it, is returned as ``connect_timeout``.
+    A field named ``connection_timeout``, as in older documentation, is returned as ``connect_timeout``.
+
+    Args:
+        fields: The settings of the webhook.
+        longest: The maximum ``socket_timeout``, in milliseconds.
     """
     read = dict(fields.raw)
     older = fields.integer("connection_timeout", 300, 1000, default=None)

@@ -36,7 +36,7 @@ class Hook:
 
     Attributes:
         connect_seconds: The time limit for connecting, in seconds on the host clock.
-        read_seconds: The time limit for the response after connecting, in seconds on the host clock.
+        read_seconds: The time limit for the response once connected, in seconds on the host clock.
     """
 
     url: str
@@ -52,7 +52,7 @@ class Application:
     Attributes:
         id: The application's UUID, which is the ``application_id`` in its tokens.
         key: The public key with which the application's tokens are verified.
-        capabilities: The checked capabilities by name, such as ``voice``, in the format of the Application API.
+        capabilities: The checked capabilities in the format of the Application API, keyed by name, such as ``voice``.
         more: All other fields: ``privacy``, and the fields that the API reference does not mention.
     """
 
@@ -64,22 +64,25 @@ class Application:
 
     @property
     def answer(self) -> Hook | None:
-        """The webhook that returns the NCCO of an inbound call, or None if it is not set."""
+        """The webhook that returns the NCCO for an inbound call, or None if no webhook is set."""
         return self._hook("voice", "answer_url", "GET", ANSWER_SECONDS)
 
     @property
     def fallback(self) -> Hook | None:
-        """The webhook that replaces a failed ``answer_url``, or a failed ``event_url`` that can return an NCCO."""
+        """The webhook that replaces a failed ``answer_url``, or a failed ``event_url`` that can return an NCCO.
+
+        This is None if no webhook is set.
+        """
         return self._hook("voice", "fallback_answer_url", "GET", ANSWER_SECONDS)
 
     @property
     def event(self) -> Hook | None:
-        """The webhook for the events of calls that have no event URL of their own, or None if it is not set."""
+        """The webhook for the events of calls that have no event URL of their own, or None if no webhook is set."""
         return self._hook("voice", "event_url", "POST", EVENT_SECONDS)
 
     @property
     def rtc_event(self) -> Hook | None:
-        """The webhook for the events of conversations, or None if it is not set."""
+        """The webhook for the events of conversations, or None if no webhook is set."""
         return self._hook("rtc", "event_url", "POST", EVENT_SECONDS)
 
     @property
@@ -93,7 +96,7 @@ class Application:
 
     @property
     def region(self) -> str:
-        """The region of the application's calls, except for calls that are created on a regional host."""
+        """The region of the application's calls, except for calls that are created through a regional host."""
         return str(self.capabilities.get("voice", {}).get("region", DEFAULT_REGION))
 
     def to_json(self) -> dict[str, Any]:
@@ -123,14 +126,14 @@ class Applications:
     """The applications of the account.
 
     At first, there is only the sandbox's own application, whose keys are in the sandbox's profile. Applications are
-    settings, so they are kept when the sandbox is reset.
+    kept when the sandbox is reset, because they are settings.
 
     Args:
         identity: The identity of the sandbox's own application and of the account.
         seed: The seed for the ids of new applications.
 
     Attributes:
-        by_id: The applications by id, in order of creation.
+        by_id: The applications, keyed by id, in order of creation.
         own: The id of the sandbox's own application.
     """
 
@@ -142,15 +145,15 @@ class Applications:
         self.by_id = {self.own: self._first}
 
     def create(self, draft: Draft, key: PublicKey) -> Application:
-        """Create and return an application with the settings *draft* and the public key *key*."""
+        """Create and return an application with the settings in *draft* and the public key *key*."""
         return self._add(_application(self._new_id(), draft, key))
 
     def replace(self, application: Application, draft: Draft) -> Application:
-        """Replace an application's settings with *draft*, and return the result. Keep the key if *draft* has none."""
+        """Replace an application's settings with *draft*, but keep its key if *draft* has none. Return the result."""
         return self._add(_application(application.id, draft, draft.key or application.key))
 
     def remove(self, application: Application) -> None:
-        """Remove *application*, so that its tokens are refused from now on."""
+        """Remove *application*, so that its tokens are no longer accepted."""
         del self.by_id[application.id]
 
     def restore(self) -> None:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from voicectl.loopback import is_loopback
 
 APPLICATION_ID_PREFIX = "5a4db0c5-"
-"""Prefix of the ids of all sandbox applications. No real application has an id that begins with it."""
+"""Prefix of the ids of all sandbox applications. No real application has an id with this prefix."""
 
 NUMBER = "442079460000"
 KEY_BITS = 2048
@@ -25,8 +25,8 @@ class Identity:
 
     Attributes:
         public_key: The public key with which the application's tokens are verified, in PEM format.
-        private_key_path: The path of the private key. The sandbox reports the path to clients on this machine, but
-            never opens the file.
+        private_key_path: The path of the private key file. The sandbox reports the path to clients on this machine,
+            but never opens the file.
         api_key: The account's API key. ``api_secret`` and ``signature_secret`` also belong to the account.
         number: The account's only phone number, in E.164 format without ``+``.
     """
@@ -48,7 +48,7 @@ class Options:
         seed: The seed for ids, trace ids and random choices.
         speed: The speed of the call clock relative to the host clock, greater than 0.
         frozen: True if the call clock moves only when a client advances it.
-        settle: How long requests to change a new leg are refused, in seconds on the call clock.
+        settle: The minimum age at which a leg can be changed by a request, in seconds on the call clock.
         limits: True to apply the rate limits.
         allow_hosts: The hosts other than this machine to which webhooks and WebSockets may connect.
     """
@@ -61,9 +61,9 @@ class Options:
     allow_hosts: tuple[str, ...] = ()
 
     def may_reach(self, url: str) -> bool:
-        """Return True if the host in *url* is this machine or one of ``allow_hosts``, ignoring case.
+        """Return True if the host in *url* is this machine or one of ``allow_hosts``. Case is ignored.
 
-        This keeps a rehearsal from reaching production systems.
+        This prevents the sandbox from sending requests to production systems.
         """
         try:
             parts = urlsplit(url)

@@ -30,16 +30,17 @@ def check_token(
 
     Args:
         authorization: The value of the Authorization header, or None if there is no such header.
-        method: The HTTP method, which the token's ``acl`` must allow.
-        path: The path without the query, which the token's ``acl`` must allow.
-        applications: All applications, by id.
+        method: The HTTP method of the request. The token's ``acl`` must allow this method.
+        path: The path of the request, without the query. The token's ``acl`` must allow this path.
+        applications: All applications, keyed by id.
         now: The current time on the host clock, in Unix seconds.
 
     Returns:
         The application that signed the token.
 
     Raises:
-        Problem: The token is refused. The status is 403 if only its ``acl`` forbids the request, otherwise 401.
+        Problem: The token is refused. The status is 403 if the token is valid but its ``acl`` forbids the request.
+            Otherwise, the status is 401.
     """
     if authorization is None:
         raise gateway(401, "No Authorization header was sent.")

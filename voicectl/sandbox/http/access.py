@@ -16,17 +16,17 @@ from voicectl.sandbox.telephony.effects import Note
 
 
 def base(request: Request) -> str:
-    """Return the beginning of absolute links: ``http://`` and the host to which *request* was sent."""
+    """Return the beginning of all absolute links: ``http://`` and the host to which *request* was sent."""
     return f"http://{request.headers['host']}"
 
 
 def region_of(request: Request) -> str:
-    """Return the region in which *request* creates a resource."""
+    """Return the region for a resource that *request* creates."""
     return str(request.state.region or request.state.application.region)
 
 
 def media_answer(name: str, playing: object, uuid: str) -> Json:
-    """Return the response to a request that starts or stops media in a leg or conversation.
+    """Return the response to a request that starts or stops media on a leg or in a conversation.
 
     Args:
         name: The kind of media, such as ``Talk``.
@@ -49,7 +49,7 @@ def requested_log(sandbox: Sandbox, request: Request) -> ConversationLog:
 
 
 def is_there(sandbox: Sandbox, request: Request, log: ConversationLog) -> bool:
-    """Return True if the conversation still exists and *request* is allowed to see it.
+    """Return True if the conversation of *log* still exists and *request* is allowed to see it.
 
     If the conversation has been empty for its whole ``ttl``, this function deletes the conversation.
     """
@@ -70,9 +70,9 @@ def token_user(request: Request) -> str | None:
 
 
 def own_member(request: Request, log: ConversationLog) -> Member | None:
-    """Return the conversation member for the user whose token was sent, or None if there is no such member.
+    """Return the member that represents the user whose token was sent, or None if there is no such member.
 
-    A member who has joined is preferred to one who is only invited.
+    A member who has joined is preferred over a member who has only been invited.
     """
     name = token_user(request)
     mine = [each for each in log.present() if each.user is not None and each.user.name == name]
@@ -80,15 +80,16 @@ def own_member(request: Request, log: ConversationLog) -> Member | None:
 
 
 def speaker(request: Request, log: ConversationLog, from_: str | None) -> Member | None:
-    """Return the member for whom the request acts, or None if it acts for the application.
+    """Return the member on whose behalf *request* acts, or None if it acts on behalf of the application.
 
     Args:
-        request: The request. If it carries a user's token, it can act only for that user.
+        request: The request. With a user's token, it can act only on behalf of that user.
         log: The log of the conversation.
         from_: The member id in the body's ``from`` field, or None if there is no such field.
 
     Raises:
-        Problem: The user has not joined, or *from_* is the id of an unknown member or of another user's member.
+        Problem: The user has not joined the conversation, or *from_* is the id of an unknown member or of
+            another user's member.
     """
     named = None
     if from_ is not None:
@@ -108,13 +109,13 @@ def speaker(request: Request, log: ConversationLog, from_: str | None) -> Member
 def note_of(
     sandbox: Sandbox, log: ConversationLog, type_: str, author: str | None, body: dict[str, Any]
 ) -> Note:
-    """Return a conversation event that a request causes at the current time.
+    """Return a conversation event that a request causes now.
 
     Args:
-        sandbox: The sandbox.
-        log: The log of the conversation.
+        sandbox: The sandbox, whose call clock determines the time of the event.
+        log: The log of the conversation in which the event occurs.
         type_: The type of the event.
-        author: The id of the member or leg that causes the event, or None.
+        author: The id of the member or leg that causes the event, or None if neither does.
         body: The body of the event.
     """
     return Note(

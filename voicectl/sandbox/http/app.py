@@ -1,4 +1,4 @@
-"""The sandbox as an ASGI application, which checks every request before the request reaches its route."""
+"""The sandbox as an ASGI application, which checks every request before passing it to its route."""
 
 from __future__ import annotations
 

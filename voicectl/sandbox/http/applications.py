@@ -93,7 +93,7 @@ def _admit(sandbox: Sandbox, request: Request) -> None:
 
 
 def _signs_twice(request: Request) -> bool:
-    """Return True if *request* carries more than one kind of credentials, or one kind twice."""
+    """Return True if *request* carries more than one set of credentials, even if they are of the same kind."""
     headers = request.headers.getlist("authorization")
     return len(headers) + any(name in request.query_params for name in ("api_key", "api_secret")) > 1
 
@@ -181,7 +181,10 @@ def _read(body: Any) -> Draft:
 
 
 def _links(size: int, page: int, pages: int) -> dict[str, dict[str, str]]:
-    """Return the links from a page to itself and, if there is more than one page, to other pages, as paths."""
+    """Return the links of one page of a list: to the page itself and, if there is more than one page, to others.
+
+    Each link is a path without a host.
+    """
     numbers = {"self": page}
     if pages > 1:
         numbers |= {"first": 1, "last": pages}
@@ -206,7 +209,7 @@ def _has_body(request: Request) -> bool:
 
 
 def _forget_private_key(entry: dict[str, Any]) -> None:
-    """Remove the private key from the log entry of a request, in case the client sent one by mistake."""
+    """Remove any private key from the log entry of a request, in case the client sent one by mistake."""
     body = entry["body"]
     keys = body.get("keys") if isinstance(body, dict) else None
     if isinstance(keys, dict) and "private_key" in keys:

@@ -48,13 +48,13 @@ def _leg(sandbox: Sandbox, request: Request) -> Leg:
 
 
 def _may_read(sandbox: Sandbox, request: Request, leg: Leg) -> bool:
-    """Return True if *request* is allowed to see *leg* and the record of *leg* is still kept."""
+    """Return True if the record of *leg* is still kept and *request* is allowed to see it."""
     may = may_see(request, leg.application_id, leg.region)
     return may and record.is_kept(leg, request.state.application, sandbox.exchange.now)
 
 
 def _changeable(sandbox: Sandbox, request: Request) -> Leg:
-    """Return the leg to change, or raise a Problem if the leg is too new to be changed (option ``settle``)."""
+    """Return the leg that *request* changes. Raise a Problem if the leg is too new to change (option ``settle``)."""
     leg = _leg(sandbox, request)
     if not leg.is_over and sandbox.exchange.now - leg.created < sandbox.options.settle * 1000:
         raise wrong_state()
@@ -123,7 +123,7 @@ def _listen(sandbox: Sandbox, request: Request, body: Any) -> Response:
 
 
 def _get_file(sandbox: Sandbox, request: Request, _body: Any) -> Response:
-    """Return the requested file, or only the parts of the file that a ``Range`` header asks for."""
+    """Return the requested file, or only the parts of the file that the request's ``Range`` header names."""
     file = sandbox.files.get(request.path_params["id"])
     if file is None or not may_see(request, file.application_id, file.region):
         raise gateway(404, "File does not exist, or you do not have access.")

@@ -1,7 +1,8 @@
-"""The control routes (``/sandbox/``) for the outside parties, the call clock, the faults and the log.
+"""The control routes (under ``/sandbox/``) for the simulated parties, the call clock, the faults and the log.
 
-Control requests need no token. For protection, the server listens only on loopback, every request must have a
-loopback ``Host`` header, and a body must be ``application/json``, which a form on another website cannot send.
+Control requests need no token. For protection, the server listens only on loopback addresses, and every request
+must have a loopback address in its ``Host`` header. In addition, the content type of a body must be
+``application/json``, because a form on another website cannot send this type.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def _endpoint(sandbox: Sandbox, do: Handler) -> Callable[[Request], Awaitable[Re
 
 
 async def _read(request: Request) -> Fields:
-    """Return the fields of the request body, or no fields if the method is not POST."""
+    """Return a reader for the fields of the request body. Only POST requests have fields."""
     if request.method != "POST":
         return Fields({})
     if not is_json(request):

@@ -1,4 +1,4 @@
-"""The Conversation API routes for conversations, and for speech, audio and recordings in a whole conversation.
+"""The Conversation API routes for conversations, and for speech, audio and recordings of a whole conversation.
 
 Source: Conversation API reference, "conversations" and "whole-conversation media".
 """
@@ -115,7 +115,7 @@ def _record(sandbox: Sandbox, request: Request, body: Any) -> Response:
 
 
 def start_recording(sandbox: Sandbox, log: ConversationLog, order: Record, retention_days: int) -> None:
-    """Start recording a whole conversation.
+    """Start a recording of a whole conversation, with the settings in *order*.
 
     Raises:
         Problem: No leg in the conversation has been answered.

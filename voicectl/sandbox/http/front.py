@@ -1,7 +1,7 @@
 """The first stage in handling every request.
 
-It checks ``Host``, finds the region and adds ``Date`` to the response. Requests to the platform's APIs are also
-logged and given a trace id.
+This stage checks the ``Host`` header, determines the region of the request, and adds a ``Date`` header to the
+response. It also logs each request to the platform's APIs, and gives the request a trace id.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.IGN
 class Front:
     """An ASGI application that checks each request, logs it unless it is a control request, and passes it to *app*.
 
-    A request is refused if its ``Host`` is not a loopback name. This prevents DNS rebinding, in which the domain of
-    a web page is made to resolve to 127.0.0.1.
+    A request is refused if its ``Host`` header does not name a loopback address. This prevents DNS rebinding, in
+    which the domain of a web page is made to resolve to 127.0.0.1.
     """
 
     def __init__(self, app: ASGIApp, sandbox: Sandbox) -> None:
@@ -88,7 +88,10 @@ class DropConnection(Response):
         self._connections = sandbox.connections
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 (nothing is sent)
-        """Close the connection, and wait until it is closed. Otherwise, the server would still send a response."""
+        """Close the connection, and wait until it is closed.
+
+        Without this wait, the server would still send a response.
+        """
         connection = self._connections.get((scope["client"], scope["server"]))
         if connection is not None:  # None if the client closed it first
             connection.close()

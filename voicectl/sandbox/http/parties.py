@@ -1,4 +1,7 @@
-"""The control routes that make the outside parties call, answer, press keys, speak, listen and hang up."""
+"""The control routes that make simulated parties call, answer, press keys, speak and hang up.
+
+Another route lists the sounds that a party has heard.
+"""
 
 from __future__ import annotations
 
@@ -24,17 +27,17 @@ from voicectl.voice.endpoint import label
 from voicectl.voice.speech import MAX_CHARACTERS
 
 LOBBY: Actions = (Join(name="lobby"),)
-"""Default NCCO of an inbound call, if the request has no ``ncco`` and the application has no ``answer_url``."""
+"""The NCCO for an inbound call if the request has no ``ncco`` and the application has no ``answer_url``."""
 
 CALLER = "447700900000"
-"""Default phone number of the caller, if the request has no ``from``."""
+"""The phone number of the caller if the request has no ``from``."""
 
 MAX_SIP_HEADER = 256
 """Maximum length of a SIP header's value, in characters."""
 
 _SIP_HEADER = re.compile(r"[Xx]-[A-Za-z0-9-]{1,100}|User-to-User")
 _KEPT_BACK = "x-nexmo"
-"""Prefix of the names of SIP headers that the platform does not pass on, in lower case."""
+"""The lower-case prefix of the names of SIP headers that the platform does not pass on."""
 
 NO_KEY_LISTENER = "No input action, DTMF listener or other leg was listening, so the keys had no effect."
 NO_LISTENER = "No input action, recording or other leg was listening, so the words had no effect."
@@ -44,11 +47,11 @@ NCCO_SECONDS = 1.0
 
 SHORTEST_PREFIX = 4
 CANDIDATES = 100
-"""Maximum number of legs that are listed as candidates if a leg id is unknown or ambiguous."""
+"""Maximum number of legs that an error message lists if a leg id is unknown or ambiguous."""
 
 
 async def ring(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
-    """Make an outside party call the sandbox's own application (``POST /sandbox/ring``)."""
+    """Make a simulated party call the sandbox's own application (``POST /sandbox/ring``)."""
     application = sandbox.applications.by_id.get(sandbox.applications.own)
     if application is None:
         raise refused_control(
@@ -75,7 +78,7 @@ async def ring(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
 
 
 def _sip_headers(fields: Fields) -> dict[str, str]:
-    """Return the SIP headers with the names that the answer webhook gets, such as ``SipHeader_User-to-User``."""
+    """Return the SIP headers, named as in the answer webhook (``SipHeader_User-to-User``, for example)."""
     given = fields.inside("sip_headers")
     if given is None:
         return {}
@@ -159,7 +162,7 @@ def _named(sandbox: Sandbox, fields: Fields) -> Leg:
 def _find(sandbox: Sandbox, reference: str) -> Leg:
     """Return the leg whose id is *reference*, or the only leg whose id begins with *reference*.
 
-    For a prefix, live legs are searched first, then all legs.
+    If *reference* is a prefix, live legs are searched first, and then all legs.
     """
     exchange, wanted = sandbox.exchange, reference.lower()
     if wanted in exchange.legs:

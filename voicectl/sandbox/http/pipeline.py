@@ -1,4 +1,4 @@
-"""The stages in handling a request to the platform's APIs: authentication, faults, rate limits and the operation."""
+"""The stages in handling an API request: authentication, faults, rate limits and the operation itself."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def routes_of(
             whose token was sent. ``request.state.region`` is the region whose port received the request, or None for
             the global port. A handler can raise :class:`Problem`, :class:`Invalid`, :class:`LegOver` and
             :class:`LegNotAnswered`.
-        admit: A function that replaces the token check, and raises :class:`Problem` to refuse a request. With
-            *admit*, ``request.state.application`` is not set.
+        admit: A function that replaces the check of the token, and raises :class:`Problem` to refuse a request. If
+            *admit* is given, ``request.state.application`` is not set.
     """
     return [
         Route(path, _endpoint(sandbox, operation, do, admit), methods=[method])
@@ -91,7 +91,7 @@ def _endpoint(
 
 
 def may_see(request: Request, application_id: str, region: str) -> bool:
-    """Return True if *request* is allowed to see the resources of the given application in *region*.
+    """Return True if *request* is allowed to see the resources of application *application_id* in *region*.
 
     A request to the global host can see resources in all regions, unless a ``region`` fault affects the request.
     """
@@ -103,7 +103,7 @@ def may_see(request: Request, application_id: str, region: str) -> bool:
 async def _body(request: Request) -> Any:
     """Return the parsed JSON body, or None if there is no body.
 
-    If the body cannot be parsed, return a Problem, so that the caller can make other checks before raising it.
+    If the body cannot be parsed, return a Problem, which the caller can raise after making other checks.
     """
     try:
         data = await read_body(request)

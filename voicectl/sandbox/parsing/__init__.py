@@ -1,1 +1,1 @@
-"""Readers for requests and NCCOs. They apply the platform's rules, independently of the checks in the client."""
+"""Readers for requests and NCCOs. They apply the platform's rules, independently of any checks by the client."""

@@ -33,14 +33,14 @@ class Verb(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """The change that ``PUT /v1/calls/{uuid}`` requests. Only a transfer has a ``flow``."""
+    """The change that a ``PUT /v1/calls/{uuid}`` request describes. ``flow`` is set only for a transfer."""
 
     verb: Verb
     flow: Flow = ()
 
 
 def read_create(body: object) -> Order:
-    """Return the call that the body of ``POST /v1/calls`` requests.
+    """Return the call that the body of a ``POST /v1/calls`` request describes.
 
     Raises:
         Invalid: A field of the body is missing or invalid.
@@ -61,7 +61,7 @@ def read_create(body: object) -> Order:
 
 
 def read_change(body: object) -> Change:
-    """Return the change that the body of ``PUT /v1/calls/{uuid}`` requests.
+    """Return the change that the body of a ``PUT /v1/calls/{uuid}`` request describes.
 
     Raises:
         Invalid: A field of the body is missing or invalid.
@@ -74,7 +74,7 @@ def read_change(body: object) -> Change:
 
 
 def read_rest_talk(body: object) -> Prompt:
-    """Return the speech that the body of ``PUT /v1/calls/{uuid}/talk`` requests.
+    """Return the speech that the body of a ``PUT /v1/calls/{uuid}/talk`` request describes.
 
     Raises:
         Invalid: A field of the body is missing or invalid.
@@ -86,7 +86,7 @@ def read_rest_talk(body: object) -> Prompt:
 
 
 def read_rest_stream(body: object) -> Prompt:
-    """Return the audio that the body of ``PUT /v1/calls/{uuid}/stream`` requests.
+    """Return the audio that the body of a ``PUT /v1/calls/{uuid}/stream`` request describes.
 
     Raises:
         Invalid: A field of the body is missing or invalid.
@@ -96,7 +96,7 @@ def read_rest_stream(body: object) -> Prompt:
 
 
 def read_rest_dtmf(body: object) -> str:
-    """Return the digits in the body of ``PUT /v1/calls/{uuid}/dtmf``, which can be a string or a number.
+    """Return the digits, sent as a string or a number, from the body of a ``PUT /v1/calls/{uuid}/dtmf`` request.
 
     Raises:
         Invalid: A field of the body is missing or invalid.
@@ -109,7 +109,7 @@ def read_rest_dtmf(body: object) -> str:
 
 
 def read_listener(body: object) -> str:
-    """Return the ``event_url`` in the body of ``PUT /v1/calls/{uuid}/input/dtmf``.
+    """Return the ``event_url`` from the body of a ``PUT /v1/calls/{uuid}/input/dtmf`` request.
 
     Raises:
         Invalid: A field of the body is missing or invalid.
@@ -119,7 +119,7 @@ def read_listener(body: object) -> str:
 
 
 def _caller(fields: Fields) -> dict[str, Any]:
-    """Return ``from`` in the format of call records, or an empty dictionary if a random number is to be used."""
+    """Return the caller in the format of call records, or an empty dictionary if a random number is to be used."""
     if fields.flag("random_from_number"):
         if "from" in fields.raw:
             fields.refuse("from", "Is not supported together with random_from_number")

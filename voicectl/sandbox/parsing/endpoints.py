@@ -24,7 +24,7 @@ _CONTENT_TYPES = ("audio/l16;rate=8000", "audio/l16;rate=16000", "audio/l16;rate
 
 
 def read_endpoint(fields: Fields, standard_headers: str) -> tuple[dict[str, Any], str | None]:
-    """Return an endpoint and the keys to press after it answers.
+    """Return an endpoint, and the keys to press when the party at the endpoint answers.
 
     Args:
         fields: The endpoint object.
@@ -32,7 +32,7 @@ def read_endpoint(fields: Fields, standard_headers: str) -> tuple[dict[str, Any]
             ``standard_headers`` in the REST API.
 
     Returns:
-        The endpoint, in the format of call records, and the keys to press when the party answers, or None. For a
+        Two values: the endpoint, in the format of call records, and the keys to press (None if there are none). For a
         WebSocket, the endpoint also has ``content-type``, ``headers`` and, if given, ``authorization``.
     """
     match fields.text("type", required=True):
@@ -57,8 +57,8 @@ def read_on_answer(callee: Fields) -> tuple[Webhook | None, str | None]:
     """Return the settings in the ``onAnswer`` option of a phone that ``connect`` calls.
 
     Returns:
-        The webhook for the NCCO that only the callee hears, before the parties are connected, and the URL of the tone
-        that the caller hears meanwhile. Either value can be None.
+        Two values, either of which can be None: the webhook that returns the NCCO that only the callee hears, before
+        the parties are connected, and the URL of the tone that the caller hears meanwhile.
     """
     options = callee.inside("onAnswer") if callee.raw.get("type") == "phone" else None
     if options is None:
@@ -78,7 +78,8 @@ def read_event_url(fields: Fields) -> Webhook | None:
 def read_ncco_event_url(fields: Fields, *, required: bool = False) -> Webhook | None:
     """Return the webhook that ``eventUrl`` and ``eventMethod`` describe, or None if there is no URL.
 
-    Unless the URL is required, an empty array is accepted, because the platform's Node client sends one for no URL.
+    Unless the URL is required, an empty array is accepted, because the platform's Node client sends it if there is
+    no URL.
     """
     is_empty = fields.raw.get("eventUrl") == [] and not required
     url = None if is_empty else fields.url("eventUrl", required=required)
@@ -89,7 +90,7 @@ def read_ncco_event_url(fields: Fields, *, required: bool = False) -> Webhook | 
 def read_tone(fields: Fields) -> str | None:
     """Return the URL in the ``ringbackTone`` option of ``connect``, or None if there is none.
 
-    The option is documented as a string, but an array is accepted, because the platform's Python client sends one.
+    The documented type is a string, but an array is also accepted, because the platform's Python client sends it.
     """
     if isinstance(fields.raw.get("ringbackTone"), list):
         return fields.url("ringbackTone")

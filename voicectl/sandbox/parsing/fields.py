@@ -1,4 +1,4 @@
-"""A reader for untrusted JSON, which checks each value and collects the errors.
+"""A reader for the values in untrusted JSON. It checks each value, and collects the errors.
 
 Source: Voice API reference, "errors", format A: ``invalid_parameters`` with ``name`` and ``reason``.
 """
@@ -39,7 +39,7 @@ Choice = TypeVar("Choice", bound=StrEnum)
 
 
 class Invalid(Exception):
-    """The request is invalid.
+    """A request is invalid.
 
     Attributes:
         errors: The errors, in the order in which the fields were read, each as ``{"name": ..., "reason": ...}``.
@@ -54,14 +54,14 @@ class Invalid(Exception):
 class Fields:
     """A reader for the fields of one JSON object.
 
-    The methods return a default for a value that is absent or invalid, and record each error. After all fields have
-    been read, call :meth:`done`, or use the reader in a ``with`` block, which calls it at the end.
+    If a field is absent or invalid, the methods return a default. They record every error. After all fields have
+    been read, call :meth:`done`, or use the reader in a ``with`` block, which calls this method at its end.
 
     Args:
-        raw: The parsed object. A value of any other type is one error, and is treated as an empty object.
+        raw: The parsed object. Any other value is recorded as an error, and treated as an empty object.
         at: The path of the object in the body, such as ``ncco[1]``, or an empty string for the body itself.
         errors: The list to which errors are added. Readers for nested objects share this list.
-        is_lenient: True to accept numbers and Boolean values written as strings, as the platform does in NCCOs.
+        is_lenient: True to accept numbers and Boolean values that are strings, as the platform does in NCCOs.
     """
 
     raw: Any
@@ -102,7 +102,7 @@ class Fields:
             self.errors.append({"name": name, "reason": reason})
 
     def text(self, name: str, *, required: bool = False) -> str | None:
-        """Return a string, or None if the field is absent or invalid. A required string must not be empty."""
+        """Return the string in a field, or None if it is absent or invalid. A required string must not be empty."""
         value = self._get(name, required=required)
         if value is None:
             return None
@@ -121,7 +121,10 @@ class Fields:
     def integer(self, name: str, low: int, high: int | None = None, *, default: None) -> int | None: ...
 
     def integer(self, name: str, low: int, high: int | None = None, *, default: int | None) -> int | None:
-        """Return a whole number from *low* to *high*, or *default* if the field is absent or invalid."""
+        """Return the whole number in a field, or *default* if the field is absent or invalid.
+
+        The number must be at least *low* and, unless *high* is None, at most *high*.
+        """
         value = self._number(name, _WHOLE)
         if value is None:
             return default
@@ -136,7 +139,7 @@ class Fields:
         return default
 
     def digits(self, name: str, low: int, high: int, *, default: int) -> int:
-        """Return a whole number, as :meth:`integer` does, but from a string of digits, such as a query parameter."""
+        """Return a whole number like :meth:`integer`, but from a string of digits, such as a query parameter."""
         text = self.text(name)
         if text is None:
             return default
@@ -148,9 +151,10 @@ class Fields:
     def amount(
         self, name: str, *, low: float = 0, high: float = LONGEST_SECONDS, is_clamped: bool = False
     ) -> float | None:
-        """Return a number from *low* to *high*, such as a number of seconds, or None if it is absent or invalid.
+        """Return the number in a field, such as a number of seconds, or None if the field is absent or invalid.
 
-        With *is_clamped*, a number outside the range is replaced by the nearer limit.
+        A number that is less than *low* or greater than *high* is invalid. If *is_clamped* is True, such a number is
+        replaced with the nearer limit instead.
         """
         value = self._number(name)
         if value is None:
@@ -161,7 +165,7 @@ class Fields:
         return None
 
     def flag(self, name: str, *, default: bool = False) -> bool:
-        """Return a Boolean value, or *default* if the field is absent or invalid."""
+        """Return the Boolean value in a field, or *default* if the field is absent or invalid."""
         value = self._get(name)
         if self.is_lenient and isinstance(value, str):
             value = {"true": True, "false": False}.get(value, value)
@@ -171,13 +175,13 @@ class Fields:
         return default
 
     def level(self) -> None:
-        """Check that ``level``, which can be a number or a string that contains a number, is from -1 to 1."""
+        """Check the field ``level``. If present, it must be a number from -1 to 1, or a string that contains one."""
         value = self._number("level", _NUMBER, is_lenient=True)
         if value is not None and not -1 <= value <= 1:
             self.refuse("level", "Must be between -1 and 1")
 
     def moment(self, name: str) -> float | None:
-        """Return an RFC 3339 date-time as Unix seconds, or None if the field is absent or invalid."""
+        """Return the RFC 3339 date-time in a field as Unix seconds, or None if the field is absent or invalid."""
         text = self.text(name)
         try:
             return None if text is None else unix_seconds(text)
@@ -198,9 +202,9 @@ class Fields:
     def choice(
         self, name: str, choices: Iterable[str], *, required: bool = False, any_case: bool = False
     ) -> str | None:
-        """Return one of *choices* (enumeration members or strings), or None if the field is absent or invalid.
+        """Return the value of a field, which must be one of *choices*, or None if it is absent or invalid.
 
-        With *any_case*, case is ignored.
+        The *choices* are enumeration members or strings. If *any_case* is True, case is ignored.
         """
         value = self.text(name, required=required)
         if value is None:
@@ -212,7 +216,9 @@ class Fields:
         return None
 
     def url(self, name: str, *, required: bool = False, or_text: bool = False) -> str | None:
-        """Return the URL in an array of exactly one http or https URL, or None if the field is absent or invalid.
+        """Return the URL in an array field, or None if the field is absent or invalid.
+
+        The array must contain exactly one http or https URL.
 
         Args:
             name: The name of the field.
@@ -232,7 +238,7 @@ class Fields:
     def link(self, name: str, *schemes: str, required: bool = False) -> str | None:
         """Return the URL in a string field, or None if the field is absent or invalid.
 
-        The URL's scheme must be one of *schemes*. If *schemes* is empty, http and https are allowed.
+        The URL's scheme must be one of *schemes*. If no *schemes* are given, http and https are allowed.
         """
         value = self.text(name, required=required)
         return None if value is None else self._url(name, value, schemes or _WEB)
@@ -248,7 +254,7 @@ class Fields:
         return tuple(value)
 
     def number(self, name: str, *, required: bool = False) -> str | None:
-        """Return a phone number in E.164 format without ``+``. In the field, the ``+`` is optional."""
+        """Return the phone number in a field without its optional ``+``, or None if it is absent or invalid."""
         value = self.text(name, required=required)
         if value is None:
             return None
@@ -259,7 +265,7 @@ class Fields:
             return None
 
     def keys(self, name: str, *, required: bool = False) -> str | None:
-        """Return the telephone keys to press, or None. Error messages about the field do not contain the keys."""
+        """Return the telephone keys in a field, or None if they are absent or invalid. No error reveals the keys."""
         value = self.text(name, required=required)
         try:
             return None if value is None else dtmf.check(value)
@@ -280,7 +286,7 @@ class Fields:
         return None
 
     def only(self, name: str) -> Fields | None:
-        """Return a reader for the only object in the required array *name*, or None if the array is not valid."""
+        """Return a reader for the only object in the required array *name*, or None if the array is invalid."""
         value = self._get(name, required=True)
         if value is None:
             return None
@@ -293,7 +299,7 @@ class Fields:
         return None
 
     def at_path(self, name: str, raw: object) -> Fields:
-        """Return a reader for *raw*, an object inside this one. Both readers add errors to the same list."""
+        """Return a reader for *raw*, an object inside this object. Both readers add errors to the same list."""
         return Fields(raw, f"{self.at}.{name}" if self.at else name, self.errors, self.is_lenient)
 
     def _get(self, name: str, *, required: bool = False) -> Any:
@@ -309,7 +315,7 @@ class Fields:
     def _number(
         self, name: str, form: re.Pattern[str] = _NUMBER, *, is_lenient: bool | None = None
     ) -> int | float | None:
-        """Return a number, or None. A lenient reader also accepts a string that matches *form*."""
+        """Return the number in a field, or None. A lenient reader also accepts a string that matches *form*."""
         value = self._get(name)
         if isinstance(value, str) and (self.is_lenient if is_lenient is None else is_lenient):
             value = _as_number(value, form)
@@ -332,7 +338,7 @@ def unix_seconds(text: str) -> float:
     """Convert an RFC 3339 date-time to Unix seconds.
 
     Raises:
-        ValueError: *text* is not an RFC 3339 date-time, or the time does not exist.
+        ValueError: *text* is not an RFC 3339 date-time, or represents a time that does not exist.
     """
     try:
         if _RFC3339.fullmatch(text):
@@ -343,7 +349,7 @@ def unix_seconds(text: str) -> float:
 
 
 def _as_number(text: str, form: re.Pattern[str]) -> int | float | str:
-    """Return *text* as a number if it matches *form*, otherwise return *text* unchanged."""
+    """Convert *text* to a number if it matches *form*. Otherwise, return *text* unchanged."""
     try:
         if form.fullmatch(text):
             return float(text) if "." in text else int(text)

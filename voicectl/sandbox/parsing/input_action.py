@@ -13,7 +13,7 @@ LANGUAGE = "en-US"
 
 
 def read_input(fields: Fields, events: Webhook | None) -> Input:
-    """Return the ``input`` action with the options in *fields*. Its result is sent to the webhook *events*."""
+    """Return the ``input`` action that *fields* describe. The action sends its result to the webhook *events*."""
     terms = fields.inside("dtmf")
     # The old form, without ``type``, collects only keys. Its settings for keys are in the action itself.
     is_old = any(name in fields.raw for name in ("maxDigits", "timeOut", "submitOnHash"))
@@ -34,7 +34,7 @@ def read_input(fields: Fields, events: Webhook | None) -> Input:
 
 
 def _kinds(fields: Fields, is_old: bool) -> tuple[str, ...]:
-    """Return the kinds of input that ``type`` lists: ``dtmf``, ``speech`` or both."""
+    """Return the kinds of input that the action collects: ``dtmf``, ``speech`` or both."""
     if is_old and "type" not in fields.raw:
         return ("dtmf",)
     kinds = fields.texts("type", required=True)

@@ -1,4 +1,4 @@
-"""The reader for NCCOs, which converts them to the actions in :mod:`voicectl.sandbox.telephony.actions`.
+"""A reader that converts NCCOs to the actions in :mod:`voicectl.sandbox.telephony.actions`.
 
 As on the platform, strings are accepted for numbers and Boolean values, and unknown options are ignored.
 
@@ -36,7 +36,7 @@ from voicectl.sandbox.telephony.sounds import Prompt, audio, speech
 from voicectl.voice.speech import MAX_CHARACTERS, characters
 
 MAX_LOOP = 1_000_000
-"""The maximum value of ``loop``, to which greater values are reduced. No call lasts long enough to reach it."""
+"""The maximum value of ``loop``. Greater values are reduced to it. No call lasts for so many repetitions."""
 
 _SPEECH_OPTIONS = ("language", "style", "premium", "loop", "level", "voice_name", "voiceName")
 _AUDIO_OPTIONS = ("loop", "level")
@@ -53,7 +53,7 @@ def read_ncco(
     Args:
         raw: The NCCO, as parsed from JSON.
         errors: The list to which errors are added.
-        at: The path of the NCCO in the body, with which the ``name`` of each error begins.
+        at: The path of the NCCO in the body. The ``name`` of each error begins with this path.
         may_be_empty: True to accept an array without actions.
 
     Returns:
@@ -69,7 +69,7 @@ def read_ncco(
 
 
 def read_talk(fields: Fields) -> Prompt:
-    """Return the speech that the options of ``talk`` describe, in either an NCCO or the REST API."""
+    """Return the speech that the options of ``talk`` describe. The options can come from an NCCO or the REST API."""
     text = fields.text("text", required=True) or ""
     if characters(text) > MAX_CHARACTERS:
         fields.refuse("text", f"Must be at most {MAX_CHARACTERS} characters long")
@@ -113,13 +113,13 @@ def read_detection(fields: Fields, standard: str, *advanced: str) -> Detection |
 def read_transcription(
     fields: Fields, sentiment: str, read_events: Callable[[Fields], Webhook | None]
 ) -> Transcription | None:
-    """Return the ``transcription`` option of a recording, or None if the option is absent.
+    """Return the settings in the ``transcription`` option of a recording, or None if the option is absent.
 
     Args:
         fields: The object that contains the option.
         sentiment: The name of the field for sentiment analysis: ``sentimentAnalysis`` in an NCCO, or
             ``sentiment_analysis`` in the REST API.
-        read_events: Returns the webhook for the ``transcribed`` event, given the fields of the option.
+        read_events: A function that returns the webhook for ``transcribed`` events, given the fields of the option.
     """
     options = fields.inside("transcription")
     if options is None:

@@ -1,8 +1,8 @@
 """Conversion of the sounds in a call to audio samples.
 
 Nothing is downloaded. Keys become telephone tones. Text is spoken by ``espeak-ng`` if that program is installed.
-Every other sound becomes a pattern of tones that depends on the URL, or on the text and the speaker. Tests can
-identify the sound by this pattern.
+Every other sound becomes a pattern of tones that depends on the URL of the sound, or on the text and the speaker.
+Tests can identify the sound by this pattern.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Piece = tuple[int, bytes]  # the number of the first sample, and the samples
 
 
 TONE_SECONDS = 0.2
-"""The duration of the tone of a key, in seconds. The rest of :data:`KEY_SECONDS` is a gap before the next key."""
+"""The duration of a key's tone, in seconds. The rest of :data:`KEY_SECONDS` is a gap before the next key."""
 
 BEEP_HERTZ = 1000
 
@@ -42,20 +42,20 @@ _LOUDER = 4.0  # the volume factor at the highest level
 def mix(
     heards: Iterable[Heard], start_ms: int, end_ms: int, rate: int, *, espeak: Espeak = INSTALLED
 ) -> bytes:
-    """Mix the sounds between two times: add the sounds, clip the sum, and fill gaps with silence.
+    """Mix the sounds between two times: add the samples of the sounds, clip the sums, and fill gaps with silence.
 
-    The samples are the same whether a period is mixed in one call or in several. ``espeak-ng`` takes about 20 ms for
-    each new sentence, so call this function in a thread if that is too slow.
+    The result is the same whether a period is mixed in one call or in several calls. ``espeak-ng`` takes about 20 ms
+    for each new sentence. Call this function in a thread if this is too slow.
 
     Args:
-        heards: The sounds, in any order. Sounds outside the period are ignored.
+        heards: The sounds to mix, in any order. Sounds outside the period are ignored.
         start_ms: The beginning of the period, in milliseconds on the call clock.
         end_ms: The end of the period, in milliseconds on the call clock; not before *start_ms*.
         rate: The sample rate in samples per second, a multiple of 1000, such as 8000, 16000 or 24000.
-        espeak: The speech synthesizer.
+        espeak: The speech synthesizer that speaks the text of prompts.
 
     Returns:
-        Signed 16-bit little-endian samples of one channel, *rate* / 1000 samples for each millisecond.
+        Signed 16-bit little-endian samples of one channel, with *rate* / 1000 samples per millisecond.
     """
     mixed = bytearray(WIDTH * (end_ms - start_ms) * rate // 1000)
     pieces = sorted(
@@ -69,7 +69,7 @@ def mix(
 
 
 def _sounds(heard: Heard, start_ms: int, end_ms: int, rate: int, espeak: Espeak) -> Iterator[Piece]:
-    """Yield the pieces of *heard* in a period, cut to that period, with samples numbered from its start."""
+    """Yield the parts of *heard* between two times. The samples are numbered from *start_ms*."""
     first_ms = max(start_ms, heard.at)
     last_ms = end_ms if heard.until is None else min(end_ms, heard.until)
     if first_ms >= last_ms:
@@ -83,7 +83,7 @@ def _sounds(heard: Heard, start_ms: int, end_ms: int, rate: int, espeak: Espeak)
 
 
 def _playing(heard: Heard, first: int, last: int, rate: int, espeak: Espeak) -> Iterator[Piece]:
-    """Yield the pieces of *heard* that overlap the samples from *first* to *last*. A looped prompt is repeated."""
+    """Yield the parts of *heard* that overlap the samples from *first* to *last*. Looped prompts are repeated."""
     prompt = heard.prompt
     if prompt.pcm is not None:
         yield first, resample(prompt.pcm.samples, prompt.pcm.rate, rate, first, last)
@@ -212,7 +212,7 @@ def _overlapping(pieces: Iterable[Piece]) -> Iterator[tuple[int, list[Piece]]]:
 
 
 def _sum(first: int, pieces: list[Piece]) -> bytes:
-    """Return the sum of *pieces*, from the sample with the number *first* to the end of the piece that ends last."""
+    """Return the sum of *pieces*, from the sample numbered *first* to the end of the piece that ends last."""
     end = max(at + len(sound) // WIDTH for at, sound in pieces)
     sums = [0] * (end - first)
     for at, sound in pieces:

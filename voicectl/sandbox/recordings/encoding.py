@@ -43,7 +43,7 @@ _OGG_SERIAL = b"vctl"
 
 
 def find_library() -> ModuleType | None:
-    """Return the module ``soundfile``, or None if the module, or the library that it needs, is not installed."""
+    """Return the module ``soundfile``, or None if the module or the library that it needs is not installed."""
     try:
         return importlib.import_module("soundfile")
     except (ImportError, OSError):
@@ -110,9 +110,9 @@ def _write_ogg(path: Path, audio: Audio, channels: int, library: ModuleType) -> 
 def _renumber(path: Path) -> None:
     """Set the serial number in all pages of an OGG file to a fixed value.
 
-    The library picks a random number, but runs with the same seed must produce the same files. The header of a page
-    has 27 bytes, with the serial number at offset 14, the checksum at offset 22, and the number of segments at offset
-    26. The lengths of the segments follow the header.
+    The encoder picks a random serial number, but runs with the same seed must produce the same files. The header of a
+    page has 27 bytes, with the serial number at offset 14, the checksum at offset 22, and the number of segments at
+    offset 26. The lengths of the segments follow the header.
 
     Source: RFC 3533, section 6.
     """
@@ -139,8 +139,9 @@ def _ogg_checksum(page: bytearray) -> bytes:
 def _write_mp3(path: Path, make: Callable[[], Audio], channels: int, library: ModuleType) -> None:
     """Write an MP3 file at 32 kbit/s.
 
-    The encoder takes about 7 s for each hour of sound, even for silence. But the frames of a long silence, except
-    the first few, are all equal. So only the beginning of the silence is encoded, and one of the frames is repeated.
+    The encoder takes about 7 s for each hour of sound, even for silence. However, all MP3 frames of a long silence
+    are equal, except the first few. So only the beginning of the silence is encoded, and one of its MP3 frames is
+    repeated.
     """
     copies: list[tuple[int, int]] = []  # the number of an MP3 frame, and how many copies of it to insert
     _encode_mp3(path, _without_long_silence(make(), channels, copies), channels, library)
@@ -178,9 +179,9 @@ def _without_long_silence(audio: Audio, channels: int, copies: list[tuple[int, i
 
 
 def _with_copies(data: bytes, copies: list[tuple[int, int]]) -> list[tuple[bytes, int]] | None:
-    """Return the parts of an MP3 file, each with the number of times that the part must be written.
+    """Split an MP3 file into parts, and return each part with the number of times that the part must be written.
 
-    Return None if no frame can be repeated, because the encoded silence does not consist of equal frames.
+    If the encoded silence does not consist of equal MP3 frames, return None, because no MP3 frame can be repeated.
     """
     if len(data) % _MP3_BYTES or b"Xing" in data[:_MP3_BYTES] or b"Info" in data[:_MP3_BYTES]:
         return None
@@ -204,7 +205,7 @@ def _encode(path: Path, blocks: Iterable[bytes], channels: int, library: ModuleT
 
 
 def _blocks(audio: Audio, channels: int) -> Iterator[bytes]:
-    """Yield *audio* as blocks of samples, in which silence consists of zeros."""
+    """Yield *audio* as blocks of samples. Silence is converted to zeros."""
     for part in audio:
         if isinstance(part, int):
             for begin in range(0, part, _BLOCK):
@@ -216,7 +217,7 @@ def _blocks(audio: Audio, channels: int) -> Iterator[bytes]:
 def _wide(block: bytes) -> bytes:
     """Convert *block* to 32 bits per sample, in the machine's byte order.
 
-    Given two channels of 16-bit samples, libsndfile writes noise to MP3 files (libsndfile pull request 1106).
+    Given 16-bit samples of two channels, libsndfile writes noise to MP3 files (libsndfile pull request 1106).
     """
     wide = array("h", bytes(2 * len(block)))
     wide[1 if sys.byteorder == "little" else 0 :: 2] = from_bytes(block)

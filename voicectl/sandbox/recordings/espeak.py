@@ -1,4 +1,4 @@
-"""Speech synthesis with the program ``espeak-ng``, if the program is installed."""
+"""Speech synthesis with the program ``espeak-ng``, if it is installed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from voicectl.sandbox.recordings.tones import WIDTH, resample, scale
 
 PROGRAM = "espeak-ng"
 LIMIT_SECONDS = 5.0
-"""The time limit for speaking one sentence, in seconds. The program usually takes about 20 ms."""
+"""The time limit for speaking one sentence, in seconds. ``espeak-ng`` usually takes about 20 ms."""
 
 CACHE_BYTES = 16 * 1024 * 1024
 CACHE_SENTENCES = 1000
@@ -37,9 +37,9 @@ class SpeechVoice:
     """The voice that speaks a sentence.
 
     Attributes:
-        language: The language, as a BCP 47 tag. If the program does not know the language, an English voice is used.
+        language: The language, as a BCP 47 tag. If ``espeak-ng`` does not know it, an English voice is used.
         pitch: The pitch, from 0 to 99.
-        gain: The factor by which the program's output is multiplied.
+        gain: The factor by which the output of ``espeak-ng`` is multiplied.
     """
 
     language: str
@@ -48,10 +48,10 @@ class SpeechVoice:
 
 
 class Espeak:
-    """A speech synthesizer that caches the most recent sentences.
+    """A speech synthesizer that uses ``espeak-ng``, and that caches the most recent sentences.
 
     Args:
-        program: The path of the program, or None if the program is not installed.
+        program: The path of ``espeak-ng``, or None if that program is not installed.
         limit: The time limit for one sentence, in seconds. If the program takes longer, it is not used again.
     """
 
@@ -69,7 +69,7 @@ class Espeak:
 
         Args:
             text: The text, without SSML tags.
-            manner: The voice.
+            manner: The voice that speaks the text.
             samples: The length of the result, in samples.
             rate: The sample rate of the result, in samples per second.
 
@@ -136,9 +136,9 @@ class _Spoken:
 
 
 def _read(file: bytes) -> _Spoken | None:
-    """Return the speech in the program's output, without the silence at the end, or None if the output is invalid.
+    """Return the speech in *file*, the output of ``espeak-ng``, without the silence at the end.
 
-    The output is a WAV file, but the length in the file's header is wrong.
+    Return None if the output is invalid. The output is a WAV file, but its header contains a wrong length.
     """
     try:
         with wave.open(io.BytesIO(file)) as reader:
@@ -154,7 +154,7 @@ def _read(file: bytes) -> _Spoken | None:
 
 
 def _printable(text: str) -> str:
-    """Replace control characters in *text* with spaces, since the program interprets some of them as commands."""
+    """Replace control characters in *text* with spaces, since ``espeak-ng`` interprets some of them as commands."""
     return "".join(" " if unicodedata.category(each) == "Cc" else each for each in text)
 
 

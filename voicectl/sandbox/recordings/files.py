@@ -42,13 +42,13 @@ _TOO_LONG = "the end of the recording was cut: a WAV file can hold at most 4 GiB
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """An audio file or a transcription.
+    """A stored file: an audio file or a transcription.
 
     Attributes:
         application_id: The id of the application that owns the file.
         region: The region of the recording, such as ``na-east``.
         media_type: ``audio/mpeg``, ``audio/wav``, ``audio/ogg`` or ``application/json``.
-        taken: How much of the budget for all files this file uses, in bytes.
+        taken: The part of the maximum size of all files that this file uses, in bytes.
         expires: The time at which the file is deleted, in milliseconds on the call clock.
     """
 
@@ -66,7 +66,7 @@ class RecordingResult:
 
     Attributes:
         size: The size of the audio file in bytes, or 0 if the file could not be written.
-        remark: The reason why the audio file is missing or not as ordered, or None if the file is as ordered.
+        remark: The reason why the audio file is missing or differs from the order, or None if it is as ordered.
     """
 
     size: int
@@ -100,9 +100,9 @@ class Files:
     """The files of a sandbox's recordings, in a directory that only this user can read.
 
     Args:
-        call_time: Returns the time on the call clock, in milliseconds.
-        espeak: The speech synthesizer.
-        find_library: Returns the module ``soundfile``, or None if the module is not installed.
+        call_time: A function that returns the time on the call clock, in milliseconds.
+        espeak: The speech synthesizer that speaks the text of prompts.
+        find_library: A function that returns the module ``soundfile``, or None if the module is not installed.
         most_bytes: The maximum size of all files together, in bytes; by default :data:`MOST_BYTES`.
     """
 
@@ -148,7 +148,7 @@ class Files:
         return made
 
     def get(self, file_id: str) -> File | None:
-        """Return the file *file_id*, or None if it does not exist or has expired."""
+        """Return the file with the id *file_id*, or None if the file does not exist or has expired."""
         self._delete_expired()
         file = self._files.get(file_id)
         if file is not None and not file.path.exists():  # another program has deleted the file
@@ -164,7 +164,7 @@ class Files:
         self._files = {}
 
     def close(self) -> None:
-        """Delete all files and the directory. Afterwards, no more files can be created."""
+        """Delete all files and their directory. After this call, no more files can be created."""
         self._cleared.set()
         self._threads.shutdown(cancel_futures=True)
         self._files = {}
@@ -182,7 +182,7 @@ class Files:
             self._budget.give_back(file.taken)
 
     def _open(self) -> Path:
-        """Return the directory. Create the directory if there is none yet, or if it was removed."""
+        """Return the directory for the files. Create it if it does not exist yet or was removed."""
         if self._folder is None:
             self._threads.submit(_sweep)
         if self._folder is None or not _is_own(self._folder):
@@ -244,7 +244,7 @@ class Files:
     def _plan(
         self, recording: Recording, ended: int, channels: int
     ) -> tuple[Format, ModuleType | None, int, str | None]:
-        """Return the format, its encoder, the end of the sound in ms, and a remark if the file is not as ordered."""
+        """Return the format, its encoder, the end of the sound in ms, and a remark if the order cannot be met."""
         wanted, remark = recording.order.format, None
         if wanted is not Format.WAV and channels <= _MAX_CHANNELS_COMPRESSED:
             library = self._find_library()
@@ -262,7 +262,7 @@ def _unwritten(exc: Exception) -> str:
 
 
 def _is_own(folder: Path) -> bool:
-    """Return True if *folder* exists and belongs to this user, and was not replaced by another user."""
+    """Return True if *folder* is a directory that belongs to this user. A link to a directory does not count."""
     try:
         found = folder.lstat()
     except OSError:
@@ -271,7 +271,7 @@ def _is_own(folder: Path) -> bool:
 
 
 def _sweep() -> None:
-    """Delete the directories that were left behind by sandboxes that were killed."""
+    """Delete the directories that killed sandboxes have left behind."""
     for folder in Path(tempfile.gettempdir()).glob(_NAME.format(pid="*") + "*"):
         named = re.match(_NAME.format(pid="([0-9]+)"), folder.name)
         if named is not None and _is_own(folder) and not _is_running(int(named[1])):

@@ -20,7 +20,7 @@ BLOCK_MS = 2_000
 """The maximum duration of the sound that is mixed and yielded at a time, in milliseconds."""
 
 SILENCE_MS = 600_000
-"""How much of a long silence is yielded at a time, in milliseconds. Writing can be stopped after each part."""
+"""The maximum duration of silence that is yielded at a time, in ms. Writing can be stopped after each such part."""
 
 PER_MS = RATE // 1000
 """The number of samples per millisecond in each channel."""
@@ -31,7 +31,7 @@ class Stopped(Exception):
 
 
 def split(recording: Recording) -> list[list[Heard]]:
-    """Return the sounds in each channel.
+    """Return the sounds in each channel of *recording*.
 
     The first channel contains the party whose leg is ``recording.leg_uuid``. The last channel contains the remaining
     parties and the platform's prompts. Each channel in between contains one other party. With two channels, prompts
@@ -65,13 +65,13 @@ def sound(
 
     Args:
         channels: The sounds in each channel.
-        start_ms: The beginning, in milliseconds on the call clock.
-        end_ms: The end, in milliseconds on the call clock.
-        espeak: The speech synthesizer.
-        is_stopped: Called before each block. It returns True if the sound is no longer needed.
+        start_ms: The beginning of the sound, in milliseconds on the call clock.
+        end_ms: The end of the sound, in milliseconds on the call clock.
+        espeak: The speech synthesizer that speaks the text of prompts.
+        is_stopped: A function that is called before each block, and returns True if the sound is no longer needed.
 
     Yields:
-        The samples of a few seconds at most, or a number of silent frames, which may last several minutes.
+        Samples that last a few seconds at most, or the number of frames in a silence of up to several minutes.
 
     Raises:
         Stopped: *is_stopped* returned True.

@@ -43,7 +43,7 @@ class Sentence:
     """A sentence, or a part of a sentence between SSML breaks.
 
     Attributes:
-        text: The text as written, including SSML entities. Each character takes :data:`CHARACTER_SECONDS` to speak.
+        text: The text as written, including SSML entities. Speaking each character takes :data:`CHARACTER_SECONDS`.
         start: The beginning of the sentence, in seconds from the beginning of the whole text.
         is_ssml: True if the text may contain SSML entities, which must be decoded.
     """
@@ -80,7 +80,7 @@ class Sentence:
 
 @lru_cache(maxsize=32)
 def sentences(text: str) -> tuple[Sentence, ...]:
-    """Split *text*, which is plain text or SSML, into sentences. An empty text has no sentences."""
+    """Split *text*, which is plain text or SSML, into sentences. Empty text has no sentences."""
     if not speech.is_ssml(text):
         return tuple(_split(text, 0.0, is_ssml=False))
     found: list[Sentence] = []

@@ -31,7 +31,7 @@ DTMF = {
 
 @lru_cache(maxsize=1024)
 def tone(frequencies: tuple[int, ...], amplitude: float, samples: int, rate: int) -> bytes:
-    """Return the sound of one or more pure tones, played at the same time.
+    """Return the sound of one or more pure tones that are played at the same time.
 
     Args:
         frequencies: The frequencies, in hertz.
@@ -101,7 +101,7 @@ def from_bytes(sound: bytes) -> array[int]:
 
 
 def to_bytes(samples: array[int]) -> bytes:
-    """Return *samples* as little-endian ``bytes``. The array may be changed in place."""
+    """Return *samples* as little-endian ``bytes``. *samples* may be changed in place."""
     if sys.byteorder == "big":
         samples.byteswap()
     return samples.tobytes()

@@ -28,7 +28,7 @@ def transcript(
 
     Returns:
         An object with the fields ``ver``, ``request_id`` and ``channels``. Times are in milliseconds from the
-        beginning of the recording. Words that were cut off, or that are only partly in the recording, are left out.
+        beginning of the recording. Words that were cut off, or that are only partly in the recording, are omitted.
     """
     return {
         "ver": VERSION,
@@ -51,7 +51,7 @@ def _spoken(heards: Iterable[Heard], start_ms: int, end_ms: int) -> list[dict[st
 
 
 def _heard(heard: Heard, start_ms: int, end_ms: int) -> Iterator[list[tuple[str, int, int]]]:
-    """For each sentence, yield the words that are heard completely, with their start and end in milliseconds."""
+    """For each sentence, yield the words that are heard completely, each with its start and end times in ms."""
     prompt, at = heard.prompt, heard.at - start_ms
     first = max(0, -at)
     last = min(end_ms, end_ms if heard.until is None else heard.until) - heard.at

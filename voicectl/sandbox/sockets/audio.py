@@ -33,7 +33,7 @@ LONGEST_UTTERANCE_MS = 60_000
 """The maximum duration of a sound, in milliseconds. If a party speaks for longer, a new sound begins."""
 
 CACHE_BYTES = 64 * 1024 * 1024
-"""The maximum total size of WebSocket sounds kept for recordings, in bytes. The oldest sounds become silence."""
+"""The maximum total size of WebSocket sounds kept for recordings, in bytes. Older sounds become silence."""
 
 
 def frame_bytes(rate: int) -> int:
@@ -42,7 +42,7 @@ def frame_bytes(rate: int) -> int:
 
 
 class Feed:
-    """The messages to a WebSocket server: the keys and the sound that the server hears, in order and without gaps.
+    """The messages to send to a WebSocket server: the keys and sound that it hears, in order and without gaps.
 
     All times are in milliseconds on the call clock.
 
@@ -78,7 +78,10 @@ class Feed:
 
     @property
     def has_sound(self) -> bool:
-        """True if the next messages contain more than silence. If so, :meth:`take` is slow: call it in a thread."""
+        """True if the next messages contain more than silence.
+
+        In this case, :meth:`take` is slow and should be called in a thread.
+        """
         heard = self._leg.audio.heard
         self._on += heard[self._seen :]
         self._seen = len(heard)
@@ -270,7 +273,7 @@ class Playout:
             self._quiet_since = self._position
 
     def _may_go_on(self, heard: Heard, now: int) -> bool:
-        """Return True if the sound has not been cut, is not too long, and still has the same listeners."""
+        """Return True if *heard* has not been cut, is not too long, and still has the same listeners."""
         return (
             heard.is_on(now) and now - heard.at < LONGEST_UTTERANCE_MS and self._audience == self._listeners()
         )

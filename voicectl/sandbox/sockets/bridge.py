@@ -1,4 +1,4 @@
-"""The WebSockets that legs call: opening and closing them, and timing their audio by the call clock.
+"""The WebSockets that legs call: opening and closing them, and timing their audio according to the call clock.
 
 Source: Vonage WebSocket documentation; see also docs/sandbox-choices.md.
 """
@@ -35,7 +35,7 @@ CLOSE_SECONDS = 2.0
 """The time limit for closing all WebSockets, in seconds on the host clock."""
 
 SHORTEST_WAIT_SECONDS = 0.002
-"""The minimum time between ticks, in seconds on the host clock, to prevent a busy loop if the call clock is fast."""
+"""The minimum wait between frames, in seconds on the host clock. It prevents a busy loop with a fast call clock."""
 
 GOING_AWAY = 1001
 
@@ -47,9 +47,9 @@ class Sockets:
         exchange: The exchange whose legs call the WebSockets.
         call_clock: The clock that times the messages.
         log: The log, to which a ``websocket`` entry is added for each change in a connection's state.
-        sign: Returns a signed token for the handshake, given the application's id.
-        catch_up: Runs the exchange up to the present time, and performs its effects.
-        may_reach: Returns True if a URI is on a host that the sandbox may reach.
+        sign: A function that returns a signed token for the handshake, given the application's id.
+        catch_up: A coroutine function that runs the exchange up to the present time, and performs its effects.
+        may_reach: A function that returns True if the sandbox may connect to the host in a URI.
 
     Attributes:
         connect_seconds: The time limit for the handshake; by default :data:`CONNECT_SECONDS`.
@@ -106,7 +106,7 @@ class Sockets:
         return partial(self._refused, leg, reason)
 
     def close_leg(self, uuid: str) -> None:
-        """Close the WebSocket of an ended leg in the background. Do nothing if the leg has no WebSocket."""
+        """Close the WebSocket of a leg that has ended, in the background. Do nothing if the leg has no WebSocket."""
         if uuid in self._dialling:
             self._dialling[uuid].cancel()
         socket = self._open.pop(uuid, None)
@@ -115,7 +115,7 @@ class Sockets:
             self._see_off(socket)
 
     def sounding(self, effect: SendSound) -> None:
-        """If a sound consists of keys, send them to the server that hears it. Other sounds are sent only as audio."""
+        """Send any keys in *effect* to the server that hears them. Other sounds are sent only as audio."""
         socket = self._open.get(effect.uuid)
         if socket is not None and effect.heard.prompt.sound is Sound.KEYS:
             socket.press(effect.heard)
@@ -123,7 +123,7 @@ class Sockets:
     async def pump(self) -> None:
         """Play the audio from all servers, and send each server the audio that it hears, up to the present time.
 
-        If a server does not receive its audio in time, later calls do not wait for it until it has caught up.
+        If a server does not receive its audio in time, later calls do not wait for it until the server has caught up.
         """
         self._play()
         sockets = list(self._open.values())
@@ -208,7 +208,7 @@ class Sockets:
         self._exchange.socket_refused(leg, reason)
 
     def _closed(self, socket: WebSocket) -> None:
-        """Clean up after a connection that the server has closed or that was lost."""
+        """Clean up after a connection that was closed by the server or was lost."""
         self._open.pop(socket.leg.uuid, None)
         socket.playout.stop()
         self._exchange.socket_closed(socket.leg)
@@ -226,7 +226,7 @@ class Sockets:
     async def _tick(self) -> None:
         """Play and send audio as long as any WebSocket is open.
 
-        This happens on each frame while the call clock runs, and whenever a server begins to send audio.
+        Audio is played and sent once per frame while the call clock runs, and whenever a server begins to send audio.
         """
         while self._open:
             self._woken.clear()

@@ -1,4 +1,4 @@
-"""An open WebSocket: the connection to a server that acts as the party of a leg.
+"""An open WebSocket: the connection to a server that acts as the party on a leg.
 
 This module needs the extra ``websocket``, so :mod:`voicectl.sandbox.sockets.bridge` imports this module only when a
 leg calls a WebSocket.
@@ -43,7 +43,7 @@ CLOSE_SECONDS = 1.0
 """The time limit for the server's answer to a close message, in seconds on the host clock."""
 
 SEND_BUFFER = 128 * 1024
-"""The size of the send buffer, in bytes: enough for seconds of audio. The default size is enough for minutes."""
+"""The size of the send buffer, in bytes: a few seconds of audio. The default size would hold minutes of audio."""
 
 TEXTS_LOGGED = 20
 TEXT_SHOWN = 200
@@ -53,7 +53,7 @@ NORMAL = 1000
 
 
 class Refused(Exception):
-    """The connection failed. The message gives the reason."""
+    """A WebSocket connection failed. The message gives the reason."""
 
 
 class _Connect(connect):
@@ -103,8 +103,9 @@ class WebSocket:
 
     Args:
         leg: The leg that called the WebSocket.
-        on_change: Called when audio arrives while no other audio is waiting to be played.
-        on_close: Called with this WebSocket when the connection is closed, unless :meth:`end` closed it.
+        on_change: A function that is called when audio arrives while no other audio is waiting to be played.
+        on_close: A function that is called with this WebSocket when the connection is closed, unless :meth:`end`
+            closed the connection.
     """
 
     def __init__(
@@ -139,12 +140,12 @@ class WebSocket:
         self._receiving = asyncio.create_task(self._receive())
 
     def press(self, heard: Heard) -> None:
-        """Send the keys in the sound *heard*, each when it is due."""
+        """Send the keys in the sound *heard*, each at the time when it is due."""
         self._feed.press(heard)
         self.wake()
 
     def wake(self) -> None:
-        """Wake the sending task if any messages are due or the connection must be closed."""
+        """Wake the sending task if any messages are due, or if the connection must be closed."""
         if self._sending.done():
             return
         if self._replies or self._feed.is_due(self._until) or self._close_code is not None:
@@ -232,7 +233,7 @@ class WebSocket:
             self._on_close(self)
 
     def _how(self, closed: ConnectionClosed) -> dict[str, Any]:
-        """Return the log fields that show who closed the connection, with which code, and for which reason."""
+        """Return the log fields ``by``, ``code`` and ``reason``, which show who closed the connection and why."""
         if closed.rcvd is not None and closed.rcvd_then_sent:
             by, code, reason = "server", int(closed.rcvd.code), closed.rcvd.reason
         elif self._close_code is not None:
@@ -307,7 +308,7 @@ def _control(message: str) -> dict[str, Any]:
 def _connected(leg: Leg) -> dict[str, Any]:
     """Return the first message: two fields that the platform defines, and the ``headers`` of the leg's endpoint.
 
-    A header that has the same name as one of these two fields is left out.
+    A header that has the same name as one of the two fields is omitted.
     """
     own = {"event": "websocket:connected", "content-type": leg.to["content-type"]}
     return own | {name: value for name, value in leg.to.get("headers", {}).items() if name not in own}

@@ -80,7 +80,7 @@ def dialled(ncco: object) -> Iterator[str]:
     """Yield the numbers, URIs, users and extensions that the ``connect`` actions in an NCCO dial, in order.
 
     Malformed actions are skipped. Fields that the endpoint's type does not use are ignored, such as a
-    ``number`` in an endpoint of the type ``sip``.
+    ``number`` in an endpoint of type ``sip``.
     """
     if not isinstance(ncco, list):
         return
@@ -95,5 +95,5 @@ def dialled(ncco: object) -> Iterator[str]:
 
 
 def _action(action: str, /, **options: Any) -> Action:
-    """Return an action of the type *action*, with those *options* that are not None."""
+    """Return an action of type *action*, with the *options* that are not None."""
     return {"action": action} | {key: value for key, value in options.items() if value is not None}

@@ -50,7 +50,7 @@ class Findings:
         self._guesses = _MOST_GUESSED
 
     def may_guess(self) -> bool:
-        """Count one slow search for a similar word, and return True unless too many searches have been made."""
+        """Count a slow search for a similar word. Return False if too many of these searches have been made."""
         self._guesses -= 1
         return self._guesses >= 0
 

@@ -1,4 +1,4 @@
-"""Lint rules that the model cannot express, about the order of actions and about the options of an action.
+"""Lint rules that the NCCO model cannot express: rules about the order and the options of actions.
 
 Source: NCCO reference, "talk", "input", "bargeIn rules" and "lint list".
 """
@@ -79,7 +79,7 @@ def _speech(action: dict[str, Any], index: int, found: Findings) -> None:
 
 
 def _whole(value: object) -> int | None:
-    """Convert *value* to a style number, or return None if *value* is not valid."""
+    """Convert *value* to a style number, or return None if *value* is not a valid style number."""
     if isinstance(value, str) and len(value) < 10 and re.fullmatch(WHOLE_AS_TEXT, value):
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value < 10**9 else None
@@ -99,10 +99,10 @@ def _input(action: dict[str, Any], index: int, found: Findings) -> None:
 
 
 def _barge_in(flow: list[Any], found: Findings) -> None:
-    """Check that an ``input`` action follows prompts with ``bargeIn``.
+    """Check that every prompt with ``bargeIn`` is followed by an ``input`` action, possibly after other prompts.
 
     The NCCO reference requires an ``input`` as "the next non-talk action" after a talk, or as "the next non-stream
-    action" after a stream. Its full example mixes talks and streams, so this check skips prompts of both kinds.
+    action" after a stream. Its full example mixes talks and streams, so this check treats both kinds of prompt alike.
     """
     since: int | None = None
     for index, (action, following) in enumerate(zip(flow, _after_prompts(flow), strict=True)):
@@ -127,7 +127,7 @@ def _barge_in(flow: list[Any], found: Findings) -> None:
 
 
 def _after_prompts(flow: list[Any]) -> list[int | None]:
-    """For each action, return the index of the next action that is not a prompt, or None if only prompts follow."""
+    """Return, for each action in *flow*, the index of the next action that is not a prompt, or None."""
     following: int | None = None
     result: list[int | None] = []
     for index in range(len(flow) - 1, -1, -1):

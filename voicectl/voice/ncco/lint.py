@@ -35,7 +35,7 @@ def lint(value: Any) -> list[Finding]:
 
 
 def first_error(value: Any) -> Finding | None:
-    """Return the first error that :func:`lint` would find, or None if there is none. Stop at the first error."""
+    """Check *value* only up to its first error. Return that error, or None if *value* has no errors."""
     try:
         _look(value, _FirstError())
     except _Enough as exc:

@@ -49,7 +49,7 @@ AUDIENCE = {
 
 
 def provider(names: str) -> dict[str, Option]:
-    """Return the options that select a speech provider. *names* is the description of the option ``provider``."""
+    """Return the options that select a speech provider. *names* describes the values of the option ``provider``."""
     newer = "only the .NET SDK of 2026 has it"
     return {
         "provider": Option(TEXT, names, newer=newer),

@@ -65,7 +65,7 @@ def _number(shape: shapes.Number) -> Schema:
 
 
 def _variant(shape: shapes.Variant, definitions: dict[str, Schema]) -> Schema:
-    """Return a schema that selects one record by the tag, so that editors report errors for this record only."""
+    """Return a schema that selects one record by its tag, so that editors report only the errors of that record."""
     for name, record in shape.records.items():
         definitions[f"{shape.what}.{name}"] = _record(record, definitions)
     return {

@@ -21,7 +21,7 @@ class Text:
         right: A phrase that describes a valid value and can follow the word "Write".
         pattern: A regular expression for the whole string, in the syntax common to Python and JSON Schema.
         most: The maximum number of characters.
-        known: The documented values (case is ignored). Others cause a warning, since the platform may add values.
+        known: The documented values, ignoring case. Others cause only a warning, since the platform may add values.
         tolerated: A prefix that the platform ignores, such as the ``+`` of a phone number.
     """
 
@@ -37,7 +37,7 @@ class Number:
     """The shape of a number. A string of digits is tolerated.
 
     Attributes:
-        step: A number; the value should be a multiple of this number.
+        step: The number of which the value should be a multiple.
         is_clamped: True if the platform replaces a value that is out of range with the nearest valid value.
     """
 
@@ -161,9 +161,9 @@ class Record:
     """The shape of an object with options: an action, or a part of an action.
 
     Attributes:
-        name: The name for the object in messages.
+        name: The name that messages use for the object.
         about: A one-line description for the schema.
-        deprecated: The hint for the user, if the object is deprecated.
+        deprecated: Advice on what to use instead, if the object is deprecated.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Validation of a value against the model: types, ranges, option names, and rules within one object.
+"""Validation of a value against the NCCO model: types, ranges, option names, and rules within one object.
 
 The depth of recursion depends on the model, not on the value, so deeply nested values cannot exhaust the stack.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _MOST_COMPARED = 40
 
 _spelt = lru_cache(512)(shapes.spelling)
-"""A cached ``spelling`` for the names in the model only, since user input may contain too many names to cache."""
+"""A cached version of ``spelling`` for names in the model. User input may contain too many names to cache."""
 
 
 def check(shape: shapes.Shape, value: Any, path: Path, found: Findings) -> None:
@@ -219,7 +219,7 @@ def _option(option: shapes.Option, name: str, value: Any, path: Path, found: Fin
 
 
 def _unknown(shape: shapes.Record, name: str, value: dict[str, Any], path: Path, found: Findings) -> None:
-    """Report an unknown option: as an error if its name is misspelt, otherwise as a warning, since it may be new."""
+    """Report an unknown option: an error if its name is misspelt, otherwise a warning, as the option may be new."""
     here = (*path, name)
     spelt = shapes.spelling(name)
     same = next((each for each in shape.options if _spelt(each) == spelt), None)
