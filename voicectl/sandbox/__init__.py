@@ -1,1 +1,1 @@
-"""A stateful simulation of the voice platform, which is served on loopback."""
+"""A stateful simulation of the voice platform, served on a loopback address."""

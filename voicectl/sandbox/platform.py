@@ -1,4 +1,4 @@
-"""The whole sandbox, which runs the exchange on the call clock and performs the exchange's effects."""
+"""The whole sandbox. It runs the simulated exchange on the call clock, and performs the effects of the exchange."""
 
 from __future__ import annotations
 

@@ -37,7 +37,8 @@ class Search:
     """The query parameters of ``GET /v1/calls``.
 
     Attributes:
-        date_start: The earliest time of creation of a call, in Unix seconds on the host clock, or None for no limit.
+        date_start: The time at or after which a call must have been created, in Unix seconds on the host clock, or
+            None for no limit.
         date_end: The time before which a call must have been created, in Unix seconds on the host clock, or None for
             no limit.
         record_index: The number of the page, counted from 0.

@@ -68,7 +68,7 @@ class Conversation:
 
     @property
     def is_room(self) -> bool:
-        """True if a user chose the name, by which legs can join the conversation; False if the platform chose it."""
+        """True if a user named the conversation, so that legs can join it by name; False if the platform named it."""
         return bool(self.name) and not _GENERATED.fullmatch(self.name)
 
 

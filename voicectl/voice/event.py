@@ -147,7 +147,7 @@ def moment(value: object) -> float | None:
 
 
 def from_query(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """Return the fields of a webhook sent by GET, with nested JSON objects decoded.
+    """Return the fields in the query of a webhook sent by GET, with nested JSON objects decoded.
 
     A nested value that is not an object, or that :mod:`voicectl.strict_json` rejects, remains a string.
     """
@@ -229,7 +229,7 @@ def rank(status: str) -> int:
 
 
 def _order(fields: Fields) -> tuple[float, int, str]:
-    """Return a key that sorts events by time, then by the rank of the status, then by content."""
+    """Return a sort key that orders events by time, then by the rank of their status, then by content."""
     status = fields.get("status")
     how_far = rank(status) if isinstance(status, str) else 0
     return time_of(fields) or 0.0, how_far, json.dumps(fields, sort_keys=True, default=str)

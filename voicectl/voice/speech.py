@@ -1,4 +1,4 @@
-"""The length of a spoken text, in characters and in seconds.
+"""The length of text that is to be spoken, in characters and in seconds.
 
 Source: NCCO reference, "talk" (1,500 characters, not counting SSML tags).
 """
@@ -20,7 +20,7 @@ def characters(text: str) -> int:
 
 
 def seconds(text: str) -> float:
-    """Return the approximate time that speaking *text* takes, including SSML breaks, in seconds."""
+    """Return approximately how many seconds it takes to speak *text*, including SSML breaks."""
     pause = 0.0
     if is_ssml(text):
         for amount, unit in _BREAK.findall(text):

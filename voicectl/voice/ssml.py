@@ -44,7 +44,7 @@ TAGS: dict[str, dict[str, tuple[str, ...]]] = {
 """For each documented tag, the attributes that accept only certain values, and those values."""
 
 MAX_DOUBTS = 100
-"""The maximum number of warnings about one text. The limit exists because finding each warning takes time."""
+"""The maximum number of warnings to report for one text. The limit exists because finding each warning takes time."""
 
 _TAG = re.compile(rf"</?(?:{'|'.join(sorted(TAGS, key=len, reverse=True))})(?:\s[^<>]*)?/?>", re.IGNORECASE)
 _PAUSE = re.compile(r"[0-9]+(\.[0-9]+)?(ms|s)")

@@ -69,9 +69,9 @@ class Application:
 
     @property
     def fallback(self) -> Hook | None:
-        """The webhook that replaces a failed ``answer_url``, or a failed ``event_url`` that can return an NCCO.
+        """The webhook to use instead of a failed ``answer_url``, or a failed ``event_url`` that can return an NCCO.
 
-        This is None if no webhook is set.
+        The value is None if no such webhook is set.
         """
         return self._hook("voice", "fallback_answer_url", "GET", ANSWER_SECONDS)
 

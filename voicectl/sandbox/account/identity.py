@@ -24,7 +24,7 @@ class Identity:
     """The identity of a sandbox: its account and its own application.
 
     Attributes:
-        public_key: The public key with which the application's tokens are verified, in PEM format.
+        public_key: The public key, in PEM format, with which the application's tokens are verified.
         private_key_path: The path of the private key file. The sandbox reports the path to clients on this machine,
             but never opens the file.
         api_key: The account's API key. ``api_secret`` and ``signature_secret`` also belong to the account.

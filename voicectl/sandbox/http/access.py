@@ -83,7 +83,7 @@ def speaker(request: Request, log: ConversationLog, from_: str | None) -> Member
     """Return the member on whose behalf *request* acts, or None if it acts on behalf of the application.
 
     Args:
-        request: The request. With a user's token, it can act only on behalf of that user.
+        request: The request, which can act only on behalf of the user if it carries a user's token.
         log: The log of the conversation.
         from_: The member id in the body's ``from`` field, or None if there is no such field.
 

@@ -181,7 +181,7 @@ def _read(body: Any) -> Draft:
 
 
 def _links(size: int, page: int, pages: int) -> dict[str, dict[str, str]]:
-    """Return the links of one page of a list: to the page itself and, if there is more than one page, to others.
+    """Return links from one page of a list to itself and, if there are several pages, to other pages.
 
     Each link is a path without a host.
     """

@@ -1,6 +1,6 @@
 """The Conversation API routes for members.
 
-Each leg is also a member of a conversation, so a change to a leg's member changes the leg, too.
+Each leg is also a member of a conversation. A change to such a member also changes its leg.
 
 Source: Conversation API reference, "members".
 """

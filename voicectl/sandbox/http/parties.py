@@ -27,10 +27,10 @@ from voicectl.voice.endpoint import label
 from voicectl.voice.speech import MAX_CHARACTERS
 
 LOBBY: Actions = (Join(name="lobby"),)
-"""The NCCO for an inbound call if the request has no ``ncco`` and the application has no ``answer_url``."""
+"""The NCCO for an inbound call if the control request has no ``ncco`` and the application has no ``answer_url``."""
 
 CALLER = "447700900000"
-"""The phone number of the caller if the request has no ``from``."""
+"""The phone number of the caller if the control request has no ``from``."""
 
 MAX_SIP_HEADER = 256
 """Maximum length of a SIP header's value, in characters."""

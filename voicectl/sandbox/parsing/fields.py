@@ -139,7 +139,7 @@ class Fields:
         return default
 
     def digits(self, name: str, low: int, high: int, *, default: int) -> int:
-        """Return a whole number like :meth:`integer`, but from a string of digits, such as a query parameter."""
+        """Do the same as :meth:`integer`, but for a string of digits, such as a query parameter."""
         text = self.text(name)
         if text is None:
             return default

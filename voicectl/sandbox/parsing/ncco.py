@@ -36,13 +36,13 @@ from voicectl.sandbox.telephony.sounds import Prompt, audio, speech
 from voicectl.voice.speech import MAX_CHARACTERS, characters
 
 MAX_LOOP = 1_000_000
-"""The maximum value of ``loop``. Greater values are reduced to it. No call lasts for so many repetitions."""
+"""The maximum value of ``loop``. Greater values are reduced to it. No call lasts for this many repetitions."""
 
 _SPEECH_OPTIONS = ("language", "style", "premium", "loop", "level", "voice_name", "voiceName")
 _AUDIO_OPTIONS = ("loop", "level")
 
 SPLITS = ("conversation",)
-"""The allowed values of a recording's ``split`` option."""
+"""The allowed values of the ``split`` option of a recording."""
 
 
 def read_ncco(
@@ -69,7 +69,7 @@ def read_ncco(
 
 
 def read_talk(fields: Fields) -> Prompt:
-    """Return the speech that the options of ``talk`` describe. The options can come from an NCCO or the REST API."""
+    """Return the speech that the options of ``talk`` in *fields* describe, from an NCCO or the REST API."""
     text = fields.text("text", required=True) or ""
     if characters(text) > MAX_CHARACTERS:
         fields.refuse("text", f"Must be at most {MAX_CHARACTERS} characters long")
@@ -81,7 +81,7 @@ def read_talk(fields: Fields) -> Prompt:
 
 
 def read_stream(fields: Fields, url: str) -> Prompt:
-    """Return the audio that the options of ``stream`` describe. *url* is the name of the field with the URL."""
+    """Return the audio that the options of ``stream`` in *fields* describe. *url* is the name of the URL field."""
     source = fields.url(url, required=True) or ""
     fields.level()
     return audio(source, loop=_loop(fields), options=fields.given(*_AUDIO_OPTIONS))
@@ -195,7 +195,7 @@ def _conversation(fields: Fields) -> Action:
 
 
 def _audience(fields: Fields) -> dict[str, Any]:
-    """Return ``mute``, ``canHear`` and ``canSpeak`` as keyword arguments for an action."""
+    """Return the options ``mute``, ``canHear`` and ``canSpeak`` as keyword arguments for an action."""
     mute = fields.flag("mute")
     if mute and "canSpeak" in fields.raw:
         fields.refuse("mute", "Is not supported together with canSpeak")

@@ -48,7 +48,7 @@ class File:
         application_id: The id of the application that owns the file.
         region: The region of the recording, such as ``na-east``.
         media_type: ``audio/mpeg``, ``audio/wav``, ``audio/ogg`` or ``application/json``.
-        taken: The part of the maximum size of all files that this file uses, in bytes.
+        taken: The number of bytes that count towards the maximum total size of all files.
         expires: The time at which the file is deleted, in milliseconds on the call clock.
     """
 

@@ -17,7 +17,7 @@ WIDTH = 2
 
 LOUDEST = 32_767
 RAMP_SECONDS = 0.004
-"""The time for which a tone fades in and out, in seconds. Without fading, a tone would begin and end with a click."""
+"""The duration of the fade-in and fade-out of a tone, in seconds. Without them, there would be clicks."""
 
 _ROWS, _COLUMNS = (697, 770, 852, 941), (1209, 1336, 1477, 1633)
 

@@ -191,10 +191,10 @@ class Playout:
         return not self._waiting
 
     def receive(self, samples: bytes) -> int:
-        """Add the message *samples* to the buffer, except for an incomplete sample at the end.
+        """Add the message *samples* to the buffer of audio to be played, except for an incomplete sample at the end.
 
         Returns:
-            The number of bytes that were dropped because the buffer, of :data:`BUFFERED_MESSAGES`, was full.
+            The number of bytes that were dropped because the buffer was full. It holds :data:`BUFFERED_MESSAGES`.
         """
         if not self._waiting:
             self._position = max(self._position, self._exchange.now)
@@ -227,7 +227,7 @@ class Playout:
         self._end()
 
     def play(self) -> None:
-        """Play the audio that is due, and end the sound after :data:`QUIET_MS` of silence.
+        """Play the audio that is due. End the current sound after :data:`QUIET_MS` of silence.
 
         Nothing is played before the leg is answered.
         """
@@ -248,7 +248,7 @@ class Playout:
             self._end()
 
     def stop(self) -> None:
-        """End the sound, and discard the audio that is waiting to be played."""
+        """End the current sound, and discard the audio that is waiting to be played."""
         self.clear()
 
     def _report(self) -> None:
@@ -279,7 +279,7 @@ class Playout:
         )
 
     def _listeners(self) -> set[str]:
-        """Return the ids of the conversation, and of the legs and recordings that hear this party."""
+        """Return the ids of the party's conversation, and of the legs and recordings that hear the party."""
         conversation = self._leg.conversation
         others = conversation.legs.values()
         recordings = [*conversation.recordings, *(each for leg in others for each in leg.audio.recordings)]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # the extra "websocket" may be missing
     from voicectl.sandbox.sockets.websocket import WebSocket
 
 CONNECT_SECONDS = 5.0
-"""The time limit for the handshake, in seconds on the host clock."""
+"""The time limit for the handshake of a WebSocket, in seconds on the host clock."""
 
 PATIENCE_SECONDS = 5.0
 """The maximum time that :meth:`Sockets.pump` waits for a server, in seconds on the host clock."""
@@ -35,7 +35,10 @@ CLOSE_SECONDS = 2.0
 """The time limit for closing all WebSockets, in seconds on the host clock."""
 
 SHORTEST_WAIT_SECONDS = 0.002
-"""The minimum wait between frames, in seconds on the host clock. It prevents a busy loop with a fast call clock."""
+"""The minimum wait between two frames, in seconds on the host clock.
+
+Without this wait, a fast call clock would cause a busy loop.
+"""
 
 GOING_AWAY = 1001
 

@@ -145,7 +145,7 @@ class WebSocket:
         self.wake()
 
     def wake(self) -> None:
-        """Wake the sending task if any messages are due, or if the connection must be closed."""
+        """Wake the task that sends messages if any messages are due, or if the connection must be closed."""
         if self._sending.done():
             return
         if self._replies or self._feed.is_due(self._until) or self._close_code is not None:
@@ -172,7 +172,7 @@ class WebSocket:
         self.wake()
 
     async def wait_closed(self, seconds: float) -> None:
-        """Wait until the connection is closed, but abort the connection after *seconds* on the host clock."""
+        """Wait up to *seconds* on the host clock for the connection to close, and then abort it if it is open."""
         await asyncio.wait([self._sending, self._receiving], timeout=seconds)
         self._connection.transport.abort()
         await asyncio.wait([self._sending, self._receiving])
@@ -306,9 +306,9 @@ def _control(message: str) -> dict[str, Any]:
 
 
 def _connected(leg: Leg) -> dict[str, Any]:
-    """Return the first message: two fields that the platform defines, and the ``headers`` of the leg's endpoint.
+    """Return the first message to the server: two standard fields, and the ``headers`` of the leg's endpoint.
 
-    A header that has the same name as one of the two fields is omitted.
+    A header that has the same name as one of the two standard fields is omitted.
     """
     own = {"event": "websocket:connected", "content-type": leg.to["content-type"]}
     return own | {name: value for name, value in leg.to.get("headers", {}).items() if name not in own}

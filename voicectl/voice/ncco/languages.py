@@ -44,7 +44,7 @@ _STYLES = _words("""
     vi-VN:3 cy-GB:0
 """)
 LAST_STYLE = {code.lower(): int(last) for code, _, last in (pair.partition(":") for pair in _STYLES)}
-"""The highest style number of each language, by language code in lower case."""
+"""The highest style number of each language, keyed by lower-case language code."""
 
 _STYLES_WITHOUT_SSML = _words("""
     ar:2,5,6 eu-es:0 ca-es:0,1 yue-cn:0 cmn-cn:3 cmn-tw:0 cs-cz:1,2 en-za:0 fi-fi:1 el-gr:1,2 he-il:0
@@ -55,4 +55,4 @@ WITHOUT_SSML = {
     code: frozenset(map(int, styles.split(",")))
     for code, _, styles in (pair.partition(":") for pair in _STYLES_WITHOUT_SSML)
 }
-"""The style numbers that do not support SSML, by language code in lower case."""
+"""The style numbers that do not support SSML, keyed by lower-case language code."""
