@@ -32,7 +32,7 @@ WORDS = [" ".join(words) for words in all_commands()]
 ENDLESS = {"webhook tail": ("ringing", 130), "webhook serve": ("Receiving at ", 0)}
 """Those that end by Ctrl-C: what each shows once it has begun, and its exit status then."""
 
-LEGS = {"LEG": PERSON, "OTHER": "447700900002", "RINGING": BY_HAND, "ENDING": "447700900503"}
+LEGS = {"LEG": PERSON, "OTHER": "447700900002", "RINGING": BY_HAND, "SHORT_CALL": "447700900503"}
 
 
 def entry(words: str) -> Entry:

@@ -16,8 +16,14 @@ from voicectl.errors import InputError
 from voicectl.voice import endpoint, speech
 from voicectl.voice.call import is_conversation_id, is_leg_id
 
-LEG_HELP = "The leg: an id or its first characters, to:NUMBER, from:NUMBER, @last, or - for standard input."
-LEGS_HELP = "The legs: ids or their first characters, to:NUMBER, from:NUMBER, @last, or - for a list."
+ID_FORMS = "its id (or at least the first 4 characters)"
+LEG_FORMS = f"{ID_FORMS}, to:NUMBER, from:NUMBER, @last, or - to read it from standard input"
+LEG_HELP = f"The leg: {LEG_FORMS}."
+LEGS_FORMS = (
+    "their ids (or at least the first 4 characters), to:NUMBER, from:NUMBER, @last, or - to read a list from"
+    " standard input"
+)
+LEGS_HELP = f"The legs: {LEGS_FORMS}."
 
 
 def check_once(words: list[str]) -> list[str]:
@@ -38,12 +44,18 @@ Legs = Annotated[
 Max = Annotated[
     int,
     typer.Option(
-        "--max", min=1, metavar="N", help="Refuse to act on a list or selection of more than N legs."
+        "--max",
+        min=1,
+        metavar="N",
+        help="Refuse to act on more than N legs from standard input or selected with options.",
     ),
 ]
 Language = Annotated[str | None, typer.Option(metavar="CODE", help="Language of the speech, such as en-GB.")]
 Style = Annotated[
-    int | None, typer.Option(min=0, metavar="N", help="Voice style, a number that depends on the language.")
+    int | None,
+    typer.Option(
+        min=0, metavar="N", help="Number of the voice style; which styles exist depends on the language."
+    ),
 ]
 Premium = Annotated[bool, typer.Option("--premium", help="Use a premium voice, which costs extra.")]
 Loop = Annotated[

@@ -60,7 +60,11 @@ def common_options() -> tuple[TyperOption, ...]:
             "--ca-file", metavar="FILE", text="Trust the CA certificates in this file, not the system's."
         ),
         _option("--dry-run", text="Change nothing; print each request as a curl command."),
-        _option("-y", "--yes", text="Skip the confirmation for a list or selection."),
+        _option(
+            "-y",
+            "--yes",
+            text="Do not ask for confirmation before acting on legs from standard input or selected with options.",
+        ),
         _option("--debug", text="Log requests and replies to standard error."),
     )
 

@@ -158,7 +158,7 @@ def _rooms(place: Completion) -> Iterator[Word]:
     if (directory := _state(place)) is not None:
         for room, at in completion.rooms(directory, place.now).items():
             yield Word(room, f"room, {_ago(place.now - at)} ago")
-    if "CON" in place.param.metavar or place.group == "conversation":
+    if "CON" in place.param.metavar:
         yield from _conversations(place)
 
 

@@ -29,7 +29,7 @@ EXIT_STATUSES = {
     "8": "a wait timed out",
     "9": "refused by a guard, or not confirmed",
     "10": "some targets done, some failed",
-    "11": "a wait ended in another final status",
+    "11": "a leg ended in a status other than the one waited for",
     "12": "outcome unknown: the request may or may not have taken effect",
     "130": "interrupted (Ctrl-C)",
     "143": "terminated",
@@ -55,17 +55,20 @@ ERROR_CODES = (  # the first match counts
     ErrorCode(
         errors.OutcomeUnknown, "outcome_unknown", UNKNOWN, "The request may or may not have taken effect."
     ),
-    ErrorCode(errors.WaitEnded, "wait_ended", 11, "A leg ended in another final status."),
+    ErrorCode(errors.WaitEnded, "wait_ended", 11, "A leg ended in a status other than the one waited for."),
     ErrorCode(
-        errors.GuardError, "guard", 9, "voicectl refused: confirmation, a limit or the profile's policy."
+        errors.GuardError,
+        "guard",
+        9,
+        "voicectl refused: the action was not confirmed, or a limit or a guard of the profile forbids it.",
     ),
-    ErrorCode(errors.WaitTimeout, "wait_timeout", 8, "The status did not come in time."),
+    ErrorCode(errors.WaitTimeout, "wait_timeout", 8, "The status was not reached in time."),
     ErrorCode(
         errors.TransportError, "transport", UNREACHABLE, "No usable answer; the request can be repeated."
     ),
     ErrorCode(errors.RateLimitedError, "rate_limited", 6, "The API still refused after waiting (429)."),
     ErrorCode(errors.AuthError, "auth", CREDENTIALS, "The API refused the credentials (401, 403)."),
-    ErrorCode(errors.AmbiguousError, "ambiguous", 4, "The reference matches several legs."),
+    ErrorCode(errors.AmbiguousError, "ambiguous", 4, "The LEG given matches several legs."),
     ErrorCode(errors.NotFoundError, "not_found", 4, "The leg or resource does not exist (404)."),
     ErrorCode(errors.LegError, "not_found", 4, "The leg or resource does not exist."),
     ErrorCode(errors.ApiError, "api", 5, "The API rejected the request (400, 409, 422 ...)."),

@@ -51,10 +51,11 @@ class Selectors:
         Direction | None, typer.Option(metavar="DIRECTION", help=f"Select {' or '.join(Direction)} legs.")
     ] = None
     match_to: Annotated[
-        str | None, typer.Option(metavar="GLOB", help="Select legs to matching numbers, such as '4477*'.")
+        str | None,
+        typer.Option(metavar="GLOB", help="Select legs to numbers that match this pattern, such as '4477*'."),
     ] = None
     match_from: Annotated[
-        str | None, typer.Option(metavar="GLOB", help="Select legs from matching numbers.")
+        str | None, typer.Option(metavar="GLOB", help="Select legs from numbers that match this pattern.")
     ] = None
     older_than: Annotated[
         str | None,

@@ -40,10 +40,12 @@ COMMANDS: Tree = {
         "list": Entry("call:list_", "List live legs, or all call records.", "CALL"),
         "show": Entry("call:show", "Show the record of one leg.", "SEEN"),
         "reconcile": Entry(
-            "reconcile:reconcile", "Find out what became of calls whose reply was lost.", "INTENT"
+            "reconcile:reconcile",
+            "Find out what became of calls for which the API's reply was lost.",
+            "INTENT",
         ),
     },
-    "talk": Entry("talk_stream:talk", "Speak a text on a live leg.", "LEG"),
+    "talk": Entry("talk_stream:talk", "Speak text on a live leg.", "LEG"),
     "stream": Entry("talk_stream:stream", "Play an audio file on a live leg.", "LEG"),
     "dtmf": Entry("dtmf:dtmf", "Press keys on a live leg.", "LEG"),
     "mute": Entry("mute_hangup:mute", "Keep the others from hearing a leg.", "LEG"),
@@ -63,7 +65,7 @@ COMMANDS: Tree = {
         "show": Entry(
             "conversation:show", "Show who is in a conversation, who is muted, and who hears whom.", ":LEG"
         ),
-        "talk": Entry("conversation:talk", "Speak a text to everyone in a conversation.", ":ACTED"),
+        "talk": Entry("conversation:talk", "Speak text to everyone in a conversation.", ":ACTED"),
         "stream": Entry("conversation:stream", "Play an audio file to everyone in a conversation.", ":ACTED"),
         "record": Entry("conversation:record", "Record everyone in a conversation.", ":ACTED"),
     },
@@ -95,7 +97,7 @@ COMMANDS: Tree = {
     "jwt": {
         "create": Entry("jwt:create", "Create a token for the application, and print it."),
         "show": Entry(
-            "jwt:show", "Decode a token: show its claims, times, and whether your key signed it.", ":VIEW"
+            "jwt:show", "Decode a token: show its claims and times, and whether your key signed it.", ":VIEW"
         ),
     },
     "app": {
@@ -113,11 +115,11 @@ COMMANDS: Tree = {
         ),
         "log": Entry(
             "sandbox_parties:log",
-            "List requests, webhooks, actions by parties and changes to legs.",
+            "List requests, webhooks, the parties' actions and changes to legs.",
             ":LOG",
         ),
         "ring": Entry("sandbox_parties:ring", "Make an inbound call, as a caller would.", "CALL"),
-        "answer": Entry("sandbox_parties:answer", "Answer a ringing leg, as the person called.", "CALL"),
+        "answer": Entry("sandbox_parties:answer", "Answer a ringing leg, as the called party.", "CALL"),
         "press": Entry("sandbox_parties:press", "Press keys as the person on a leg.", "CALL"),
         "say": Entry("sandbox_parties:say", "Say something as the person on a leg.", "CALL"),
         "hangup": Entry("sandbox_parties:hangup", "Hang up as the person on a leg.", "CALL"),
@@ -167,9 +169,10 @@ SECTIONS = {
 GROUP_HELP = {
     "": f"""Control live phone calls through the Vonage Voice API.
 
-    A LEG is one party's connection. Name it by its id, at least the first 4 characters of a live leg's id, to:NUMBER
-    or from:NUMBER (the whole number, or at least its first 4 digits), @last (the last call created; on a terminal
-    only), or - for standard input.
+    A LEG is one party's connection. Name it by its id (or at least the first 4 characters), by to:NUMBER or
+    from:NUMBER (the whole number, or at least its first 4 digits), by @last (the last call created; on a terminal
+    only), or by - (read it from standard input). The first characters of an id, and numbers, are looked up among live
+    legs; 'call show' and 'trace' find ended legs too.
 
     To get started:
       {PROGRAM} demo                  watch a call, with no account and no phone
@@ -179,9 +182,9 @@ GROUP_HELP = {
     Exit statuses, settings and files: {PROGRAM} help exit-statuses, help environment, help files.
     """,
     "call": "Create calls and show them.",
-    "conversation": "Show conversations, and speak, play audio or record in them. A ROOM is a name, or an id that"
-    " begins with CON-.",
-    "ncco": "Check call flows (NCCOs).",
+    "conversation": "Show conversations, and speak, play audio or record in them. Name a conversation by its room"
+    " name or by its id (CON-...).",
+    "ncco": "Check call flows (NCCOs, Nexmo Call Control Objects).",
     "webhook": "Answer calls, and receive and store their events.",
     "recording": "List and download recordings and transcriptions.",
     "profile": "Manage profiles: applications, their keys and guards (limits on their calls).",
@@ -190,20 +193,21 @@ GROUP_HELP = {
     "sandbox": """Run a stand-in for the voice platform: no account, no phone, no cost.
 
     The last three digits of a number from 447700900000 to 447700900999 determine how the other party behaves. All
-    other numbers answer after 2 s and stay silent. With 'sandbox ring', callers ending in 1NN, 5NN or 7NN do the same
-    once answered.
+    other numbers answer after 2 s and stay silent. With 'sandbox ring', callers whose numbers end in 1NN, 5NN or
+    7NN do the same once answered.
 
     Numbers ending in:
       000-099  answers after 2 s         300  is voicemail with a beep
       1NN      presses the keys NN       301  is voicemail without a beep
       200      is busy                   4NN  answers after NN s
       201      declines                  5NN  hangs up NN s after the answer
-      202      rings until it times out  600  answers on 'sandbox answer'
+      202      rings until it times out  600  answers if you run 'sandbox answer'
       203      cannot be routed          7NN  says phrase NN
       204      is unavailable
       205      is not a valid number
 
-    Keys (one per prompt) and phrases come 1 s after the flow starts to listen.
+    When the call flow starts to listen, the party responds after 1 s, with its phrase or with one key per input
+    action.
 
     Phrases (10 to 99 repeat these):
       00  yes            05  sales

@@ -53,14 +53,15 @@ class WebhookMethod(StrEnum):
     POST = "POST"
 
 
-FirstGet = Annotated[
-    WebhookMethod | None,
-    typer.Option(case_sensitive=False, help="HTTP method of this webhook (GET if it is new)."),
-]
-FirstPost = Annotated[
-    WebhookMethod | None,
-    typer.Option(case_sensitive=False, help="HTTP method of this webhook (POST if it is new)."),
-]
+def _method_option(webhook: str, default: WebhookMethod) -> Any:
+    text = f"HTTP method of the {webhook} webhook (default for a new webhook: {default})."
+    return typer.Option(case_sensitive=False, help=text)
+
+
+AnswerMethod = Annotated[WebhookMethod | None, _method_option("answer", WebhookMethod.GET)]
+EventMethod = Annotated[WebhookMethod | None, _method_option("event", WebhookMethod.POST)]
+FallbackMethod = Annotated[WebhookMethod | None, _method_option("fallback", WebhookMethod.GET)]
+RtcEventMethod = Annotated[WebhookMethod | None, _method_option("RTC event", WebhookMethod.POST)]
 
 
 def show(ctx: typer.Context) -> None:
@@ -82,19 +83,19 @@ def urls(
     answer: Annotated[
         str | None, typer.Option(metavar="URL", help="Fetch the NCCO of an inbound call from this URL.")
     ] = None,
-    answer_method: FirstGet = None,
+    answer_method: AnswerMethod = None,
     event: Annotated[
         str | None, typer.Option(metavar="URL", help="Send events to this URL if a call has no event_url.")
     ] = None,
-    event_method: FirstPost = None,
+    event_method: EventMethod = None,
     fallback: Annotated[
         str | None, typer.Option(metavar="URL", help="Fetch the NCCO from this URL if the answer URL fails.")
     ] = None,
-    fallback_method: FirstGet = None,
+    fallback_method: FallbackMethod = None,
     rtc_event: Annotated[
         str | None, typer.Option(metavar="URL", help="Send conversation (RTC) events to this URL.")
     ] = None,
-    rtc_event_method: FirstPost = None,
+    rtc_event_method: RtcEventMethod = None,
     signed: Annotated[
         bool | None, typer.Option("--signed/--unsigned", help="Sign webhooks, or send them unsigned.")
     ] = None,
@@ -106,7 +107,7 @@ def urls(
 
     Examples:
       $ voicectl app urls
-      $ voicectl app urls --answer http://127.0.0.1:8080/answer
+      $ voicectl app urls --answer https://voice.example.org/answer
       $ voicectl app urls --event '' --dry-run
     """
     app = current(ctx)

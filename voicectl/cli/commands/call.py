@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voicectl import times
-from voicectl.cli.arguments import check_conversation, given
+from voicectl.cli.arguments import LEG_FORMS, check_conversation, given
 from voicectl.cli.context import App, current
 from voicectl.cli.output import views
 from voicectl.cli.output.text import is_terminal, remark
@@ -47,10 +47,13 @@ def list_(
         str | None, typer.Option(metavar="CON-ID", help="List only legs of this conversation.")
     ] = None,
     match_to: Annotated[
-        str | None, typer.Option(metavar="GLOB", help="List only calls to matching numbers, such as '4477*'.")
+        str | None,
+        typer.Option(
+            metavar="GLOB", help="List only calls to numbers that match this pattern, such as '4477*'."
+        ),
     ] = None,
     match_from: Annotated[
-        str | None, typer.Option(metavar="GLOB", help="List only calls from matching numbers.")
+        str | None, typer.Option(metavar="GLOB", help="List only calls from numbers that match this pattern.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="List at most this many.")] = None,
 ) -> None:
@@ -85,9 +88,7 @@ def list_(
 
 def show(
     ctx: typer.Context,
-    leg: Annotated[
-        str, typer.Argument(metavar="LEG", help="The leg, live or ended: its id, or the beginning of it.")
-    ],
+    leg: Annotated[str, typer.Argument(metavar="LEG", help=f"The leg, live or ended: {LEG_FORMS}.")],
 ) -> None:
     """Show the record of one leg.
 

@@ -46,14 +46,14 @@ LEG = View(
 )
 ACTED = View(columns=("id", "action", "outcome"), id="id", line="{id}  {action}  {outcome}")
 
-ROOM_HELP = "The conversation: the name of a room, or an id that begins with CON-."
+ROOM_HELP = "The conversation: its room name, or its id (CON-...)."
 SHORT = 8
 """The number of characters to which leg ids are shortened in the table of who hears whom."""
 
 MAX_DAYS = 400
 MAX_SECONDS = 7200
 
-Room = Annotated[str, typer.Argument(metavar="ROOM", help=ROOM_HELP, show_default=False)]
+Room = Annotated[str, typer.Argument(metavar="ROOM|CON-ID", help=ROOM_HELP, show_default=False)]
 
 
 _HEARS = {Hears.YES: "hears", Hears.NO: "hears_not", Hears.UNKNOWN: "hears_unknown"}
@@ -236,7 +236,7 @@ def _draw(app: App, participants: Participants) -> None:
 
 @grouped
 def talk(ctx: typer.Context, room: Room, speech: Speech) -> None:
-    """Speak a text to everyone in a conversation.
+    """Speak text to everyone in a conversation.
 
     Without TEXT, the text is read from standard input. The request is never retried: if the API does not answer, the
     exit status is 12.
@@ -301,9 +301,7 @@ def record(
     ] = None,
     transcription_language: Annotated[
         str | None,
-        typer.Option(
-            metavar="CODE", help="Transcribe the recording, spoken in this language, such as en-GB."
-        ),
+        typer.Option(metavar="CODE", help="Transcribe the recording; the language spoken, such as en-GB."),
     ] = None,
     transcription_sentiment_analysis: Annotated[
         bool,
@@ -327,7 +325,7 @@ def record(
     """Record everyone in a conversation.
 
     The request is never retried, because that might start a second recording: if the API does not answer, the exit
-    status is 12. Once 'webhook serve' has received the recording event, 'recording download' fetches the file.
+    status is 12. Once 'webhook serve' has received the recording event, 'recording download' can fetch the file.
 
     Examples:
       $ voicectl conversation record support-17 --format wav --split

@@ -114,17 +114,27 @@ def create(
     authorization: Annotated[
         str | None,
         typer.Option(
-            metavar="WHAT", help="Authorization header for a WebSocket: 'vonage', or a FILE that contains it."
+            metavar="WHAT",
+            help="Authorization header for a WebSocket: 'vonage' (a token signed by the platform, as in webhooks), or"
+            " a FILE that contains the header.",
         ),
     ] = None,
     wait: Annotated[
-        str | None, typer.Option(metavar="STATUS", help="Wait for this status, or for 'ended' or 'human'.")
+        str | None,
+        typer.Option(
+            metavar="STATUS",
+            help="Wait for this status; or for 'ended' (any final status) or 'human' (a person answered, not a"
+            " machine; needs 'webhook serve' and machine detection).",
+        ),
     ] = None,
     timeout: Annotated[
         str, typer.Option(metavar="DURATION", help="With --wait, wait at most this long.")
-    ] = "90",
+    ] = "90s",
     hangup_on_timeout: Annotated[
-        bool, typer.Option("--hangup-on-timeout", help="End the call if --wait does not succeed.")
+        bool,
+        typer.Option(
+            "--hangup-on-timeout", help="End the call if --wait times out, fails or is interrupted."
+        ),
     ] = False,
     idempotency_key: Annotated[
         str | None,
@@ -133,7 +143,9 @@ def create(
     no_journal: Annotated[
         bool,
         typer.Option(
-            "--no-journal", help="Do not record the call here; if the reply is lost, it cannot be looked up."
+            "--no-journal",
+            help="Do not record the call in the journal on this machine; if the API's reply is lost, voicectl cannot"
+            " find the call later.",
         ),
     ] = False,
 ) -> None:
@@ -143,7 +155,12 @@ def create(
     call ends there. Alternatively, give a complete NCCO with --ncco, or its URL with --answer-url.
 
     A call is created at most once. If the API's reply is lost, voicectl looks for the call. If the search is
-    inconclusive, voicectl prints nothing and exits with status 12; continue with 'call reconcile'.
+    inconclusive, voicectl prints nothing to standard output for this call, reports its reference on standard error,
+    and exits with status 12; continue with 'call reconcile'.
+
+    In the output, 'certainty' says how the call was found if no reply and no event gave its id: 'matched' (by a
+    search of the API's records) or 'assumed' (by 'call reconcile --assume'). 'replayed' is true if an earlier command
+    with the same --idempotency-key created the call.
 
     Examples:
       $ voicectl call create --to 447700900001 --talk "Hello" --join support-17

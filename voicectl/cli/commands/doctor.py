@@ -21,8 +21,8 @@ def doctor(ctx: typer.Context) -> None:
 
     It checks the key, the application id, file permissions, DNS, connection and TLS, this machine's clock, one small
     API request, the rate limiter, the journal and the event store. It prints one line per check and, if the check
-    failed, how to fix the problem. Exit status 3: the credentials failed. 7: the API is not reachable. 1: only local
-    files are unusable.
+    failed, how to fix the problem. Exit status 3: the credentials are missing, malformed or refused. 7: the API is
+    not reachable. 1: the only problem is unusable local files.
 
     Example:
       $ voicectl doctor

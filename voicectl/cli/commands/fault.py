@@ -69,15 +69,18 @@ def add(
 ) -> None:
     """Add a fault that makes the sandbox misbehave.
 
-    Faults in requests that it receives: status CODE and rate-limit reject them; delay DURATION delays the reply;
-    lost-reply carries out the request but closes the connection without replying; lost-request closes it without
-    carrying out the request; region serves each leg only on its own region's host; key-revoked rejects all tokens.
+    Faults in how the sandbox handles requests: status CODE and rate-limit reject them; delay DURATION delays the
+    reply; lost-reply carries out the request but closes the connection without replying; lost-request closes it
+    without carrying out the request; region serves each leg only on its own region's host; key-revoked rejects all
+    tokens.
 
     Faults in webhooks that it sends: webhook-drop, webhook-delay DURATION, webhook-duplicate and webhook-unsigned
     affect events (status, transfer, input, record, transcribed, notify, error, rtc) and requests for an NCCO
-    (answer); webhook-reorder sends an event after the next one of its leg; webhook-completed also sends a completed
+    (answer); webhook-reorder sends an event after the leg's next event; webhook-completed also sends a completed
     event after busy, timeout, unanswered, failed or cancelled; answer-timeout treats the reply to an answer webhook
     as too late.
+
+    In the output, 'struck' is how often the fault has occurred, and 'spent' is true if it will not occur again.
 
     Examples:
       $ voicectl sandbox fault add lost-reply --on createCall --times 1
@@ -119,6 +122,8 @@ def add(
 
 def list_(ctx: typer.Context) -> None:
     """List the faults that were added.
+
+    'struck' is how often the fault has occurred, and 'spent' is true if it will not occur again.
 
     Example:
       $ voicectl sandbox fault list

@@ -49,13 +49,13 @@ VARIABLES = (
     Variable(
         "VOICECTL_SIGNATURE_SECRET",
         "VONAGE_SIGNATURE_SECRET",
-        "The secret that signs webhooks; two, one per line, while it is changed.",
+        "The secret that signs webhooks; while you rotate it, both secrets, one per line.",
     ),
     Variable("VOICECTL_PROFILE", "", "The profile to use."),
     Variable("VOICECTL_FROM", "", "The caller id of new calls."),
-    Variable("VOICECTL_REGION, VOICECTL_BASE_URL", "", "The host for requests."),
+    Variable("VOICECTL_REGION, VOICECTL_BASE_URL", "", "The region, or the base URL, of the API."),
     Variable("VOICECTL_REQUEST_TIMEOUT", "", "Time limit of each request, in whole seconds (default 10)."),
-    Variable("VOICECTL_OUTPUT", "", "The output format on a terminal. A pipe ignores it."),
+    Variable("VOICECTL_OUTPUT", "", "The output format. It is ignored when the output is not a terminal."),
     Variable(
         "VOICECTL_STORE",
         "",
@@ -68,7 +68,7 @@ VARIABLES = (
         "The directory of the journal, the rate limiter and the events.",
     ),
     Variable("VOICECTL_SANDBOX", "", "Set by 'sandbox exec': every command acts on that sandbox."),
-    Variable("", "NO_COLOR, CLICOLOR_FORCE, TERM", "Turn colors off, or on."),
+    Variable("", "NO_COLOR, CLICOLOR_FORCE, TERM", "Turn colours off, or on."),
     Variable("", "HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE", "The proxy; the certificates to trust."),
 )
 
@@ -81,9 +81,9 @@ STATE = (
     ("APPLICATION-ID/", "What voicectl records for each application:"),
     ("  journal.db", "the calls it created, so that none is created twice;"),
     ("  events.db", "webhook events that 'webhook serve' received;"),
-    ("  spool/", "events that wait for a store on another machine;"),
-    ("  notes", "what it did to legs, for 'trace' and '--undo';"),
-    ("  listed", "the legs it listed last, for completion;"),
+    ("  spool/", "events waiting to be sent to a store on another machine;"),
+    ("  notes", "the log of actions on legs, for 'trace' and '--undo';"),
+    ("  listed", "the legs it listed last, for shell completion;"),
     ("  pace", "the rate limiter that all voicectl processes share;"),
     ("  clock-offset", "how far this machine's clock is off."),
 )
@@ -119,7 +119,14 @@ def help_(
 def _options(_app: App) -> str:
     with typer.Context(root(), info_name=PROGRAM) as context:
         records = [option.get_help_record(context) for option in common_options()]
-    return "Options of every command, before or after its name:\n\n" + _rows(filter(None, records))
+    return f"""\
+Options of every command, before or after its name:
+
+{_rows(filter(None, records))}
+DURATION is a number with a unit, such as 30s, 5m, 2h or 1h30m; without a unit,
+it is in seconds. TIME is an RFC 3339 timestamp, such as 2026-01-31T07:45:14Z,
+or a DURATION before the current time: 10m means 10 minutes ago.
+"""
 
 
 def _exit_statuses(_app: App) -> str:
@@ -129,9 +136,11 @@ Exit statuses:
 
 {_rows(EXIT_STATUSES.items())}
 A command with several targets goes on after a failure. If all targets fail
-alike, the exit status is theirs; otherwise it is 10. 12 outranks all others.
+for the same reason, the exit status is the one for that reason; if only some
+fail, or for different reasons, it is 10. 12 outranks all others.
 
-With -o json, an error is a JSON object. Its "code", with the exit status:
+With -o json, an error is a JSON object. The values of its "code", each with
+its exit status:
 
 {_rows((f"{code:14} {status:>2}", meaning) for code, (status, meaning) in sorted(codes.items()))}"""
 
@@ -149,7 +158,7 @@ Settings are looked up in this order: option, --profile, VOICECTL_PROFILE,
 VOICECTL_*, VONAGE_*, the default profile. 'profile show' says which are in use.
 
 {entries}
-No variable confirms an action.
+No environment variable can replace --yes.
 """
 
 

@@ -36,7 +36,8 @@ def create(
         str | None,
         typer.Option(
             metavar="FILE",
-            help='File with the only paths to allow: {"paths": {...}}; - reads standard input.',
+            help='File that lists the allowed paths, {"paths": {...}}; all others are denied. - reads standard'
+            " input.",
         ),
     ] = None,
 ) -> None:
@@ -71,7 +72,7 @@ def show(
         ),
     ] = None,
 ) -> None:
-    """Decode a token: show its claims, times, and whether your key signed it.
+    """Decode a token: show its claims and times, and whether your key signed it.
 
     Examples:
       $ voicectl jwt create | voicectl jwt show

@@ -10,7 +10,7 @@ import typer
 
 from voicectl.cli.arguments import Max, check_once, check_room, check_url
 from voicectl.cli.context import App, current
-from voicectl.cli.ncco_input import NoLint, check_ncco
+from voicectl.cli.ncco_input import check_ncco
 from voicectl.cli.output.text import remark
 from voicectl.cli.targets import LegOperation, Targets, noted, targets
 from voicectl.core.calls import move as moving
@@ -65,33 +65,37 @@ def move(
     start_on_enter: Annotated[
         bool | None,
         typer.Option(
-            "--start-on-enter/--no-start-on-enter", help="Whether the conversation starts when they enter."
+            "--start-on-enter/--no-start-on-enter",
+            help="Whether the conversation starts when the moved legs enter.",
         ),
     ] = None,
     end_on_exit: Annotated[
-        bool, typer.Option("--end-on-exit", help="End the conversation when one of them leaves.")
+        bool, typer.Option("--end-on-exit", help="End the conversation when one of the moved legs leaves.")
     ] = False,
     record: Annotated[bool, typer.Option("--record", help="Record the conversation.")] = False,
     music: Annotated[
-        str | None, typer.Option(metavar="URL", help="Play this file until the conversation starts.")
+        str | None,
+        typer.Option(metavar="URL", help="Play the audio file at this URL until the conversation starts."),
     ] = None,
     with_partners: Annotated[
-        bool, typer.Option("--with-partners", help="Also move all legs in the same conversation.")
+        bool, typer.Option("--with-partners", help="Also move all answered legs in the same conversation.")
     ] = False,
     no_wait: Annotated[
         bool, typer.Option("--no-wait", help="Send the moves without any checks before or after.")
     ] = False,
-    no_lint: NoLint = False,
+    no_lint: Annotated[
+        bool, typer.Option("--no-lint", help="Do not check the NCCO that voicectl builds for the move.")
+    ] = False,
     max_: Max = 10,
 ) -> None:
     """Move legs into a room (a named conversation); the first leg to enter creates it.
 
     Legs joined by a "connect" action depend on each other: if only one is moved, the platform ends the call of the
-    other, and voicectl warns you first, even with --dry-run. --with-partners also moves all other legs in the same
-    conversations, or none if it cannot find them all. Such legs stay together if the room is new: voicectl gives
-    their conversation the room's name (that this makes it the room is implied, not stated, by the platform's
-    documentation). If the room exists, or with options such as --mute, the legs are moved one by one, and the
-    platform may end a leg's call before its turn.
+    other, and voicectl warns you first, even with --dry-run. --with-partners also moves all other answered legs in
+    the same conversations; if it cannot find them all, nothing is moved. With it, the joined legs stay connected if
+    the room does not exist yet: voicectl renames their conversation to the room's name. (The platform's documentation
+    implies, but does not state, that later calls then join this conversation.) If the room exists, or with options
+    such as --mute, the legs are moved one by one, and the platform may end a leg's call before its turn.
 
     Afterwards, voicectl waits up to 5 s for the legs to arrive. Exit status 8: a leg did not arrive. 11: a leg ended.
     On failure, voicectl reports where each leg is. Rooms with the same name in different regions are different rooms.

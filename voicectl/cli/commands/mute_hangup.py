@@ -34,10 +34,13 @@ class HoldOptions:
 
     hold: Annotated[
         str | None,
-        typer.Option(metavar="DURATION", help="For this long, also act on legs that join."),
+        typer.Option(
+            metavar="DURATION", help="For this long, also act on legs that join or otherwise match."
+        ),
     ] = None
     undo: Annotated[
-        bool, typer.Option("--undo", help="Reverse the command, for legs changed from this machine.")
+        bool,
+        typer.Option("--undo", help="Undo this command for legs on which it was used from this machine."),
     ] = False
     max_: Max = 10
 
@@ -48,9 +51,10 @@ def mute(
 ) -> None:
     """Keep the others from hearing a leg.
 
-    Name the legs, or select them with options: voicectl lists the selected legs and asks for confirmation (without a
-    terminal, add --yes). --hold also mutes legs that join during that time; all of them stay muted afterwards. --undo
-    unmutes legs that were muted from this machine: every live one, or those that you name or select.
+    Name the legs, or select them with options. Before acting on legs from standard input or selected with options,
+    voicectl lists them and asks for confirmation (without a terminal, add --yes). --hold DURATION also mutes legs
+    that join, or otherwise match, within that time; all of them stay muted afterwards. --undo unmutes legs that were
+    muted from this machine: every live one, or those that you name or select.
 
     Examples:
       $ voicectl mute "$LEG"
@@ -111,9 +115,9 @@ def hangup(
     """End legs, even while they are ringing; a leg that has already ended is not an error.
 
     voicectl retries for up to 20 s if the platform refuses, as it may in the first seconds of a call. Name the legs,
-    or select them with options: voicectl lists the selected legs and asks for confirmation (without a terminal, add
-    --yes); legs that match in the meantime are hung up too. --older-than uses start times from the platform: a leg
-    without one never matches.
+    or select them with options. Before acting on legs from standard input or selected with options, voicectl lists
+    them and asks for confirmation (without a terminal, add --yes); legs that start to match before it has finished
+    are hung up too. --older-than uses start times from the platform: a leg without one never matches.
 
     Examples:
       $ voicectl hangup "$LEG"

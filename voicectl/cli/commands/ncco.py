@@ -66,8 +66,8 @@ def lint(
 def schema(ctx: typer.Context) -> None:
     """Print the JSON Schema for NCCOs, for use in an editor.
 
-    'ncco lint' also checks what a schema cannot express: rules across actions, SSML, and deprecated or unknown
-    values.
+    'ncco lint' also checks what a schema cannot express: rules that span several actions, SSML, and deprecated
+    or unknown values.
 
     Examples:
       $ voicectl ncco schema > ncco.schema.json

@@ -46,14 +46,19 @@ class Guards:
         list[str] | None,
         typer.Option(
             metavar="PREFIX",
-            help="Never call numbers with this prefix; the longest --allow or --deny wins. Repeatable.",
+            help="Never call numbers with this prefix; of --allow and --deny, the longest matching prefix wins."
+            " Repeatable.",
         ),
     ] = None
     max_calls_per_hour: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="Dial at most this many numbers per hour.")
     ] = None
     length_timer: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Maximum length of a call, and the default.")
+        str | None,
+        typer.Option(
+            metavar="DURATION",
+            help="Maximum for 'call create --length-timer', and its default; also limits 'transfer --connect'.",
+        ),
     ] = None
     host: Annotated[
         list[str] | None, typer.Option(metavar="HOST", help="Also send tokens to this host. Repeatable.")
@@ -103,7 +108,7 @@ def add(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="File with the webhook signature secret, or two, one per line; - reads standard input.",
+            help="File with the webhook signature secret, or with two secrets, one per line; - reads standard input.",
         ),
     ] = None,
     from_: Annotated[

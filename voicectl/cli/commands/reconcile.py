@@ -38,11 +38,11 @@ def reconcile(
         str | None, typer.Option(metavar="TEXT", help="Reason for --assume, kept in the journal.")
     ] = None,
 ) -> None:
-    """Find out what became of calls whose reply was lost.
+    """Find out what became of calls for which the API's reply was lost.
 
-    Without REF, it lists all calls in doubt. With REF, it looks for that call: exit status 0 if it is found, 12 if it
-    is still in doubt. A stored event with that reference proves the call; without one, voicectl compares the API's
-    records. It never places a call.
+    Without REF, it lists all calls whose outcome is unknown. With REF, it looks for that call: exit status 0 if it is
+    found, 12 if its outcome is still unknown. A stored event with that reference proves that the call was created;
+    without one, voicectl searches the API's records for a matching call. It never places a call.
 
     Examples:
       $ voicectl call reconcile

@@ -116,9 +116,10 @@ def download(
     """Download recordings and transcriptions.
 
     Without an argument, it downloads every reported file that is not yet in DIR. Files are named
-    START_CONVERSATION_UUID, with the extension of their type. Complete files are listed in SHA256SUMS, for 'sha256sum
-    -c'. A listed file is downloaded again only if it was removed and you name it. Nothing is overwritten, and an
-    interrupted download is resumed. voicectl sends its token only to the API's own hosts.
+    START_CONVERSATION_UUID.EXTENSION: the recording's start, its conversation's id, the recording's id, and the file
+    type. Complete files are listed in SHA256SUMS, for 'sha256sum -c'. A file in SHA256SUMS is downloaded again only
+    if you deleted it and give it as an argument. Nothing is overwritten, and an interrupted download is resumed.
+    voicectl sends its token only to the API's own hosts and those given with 'profile add --host'.
 
     Examples:
       $ voicectl recording download --dir recordings

@@ -57,7 +57,12 @@ VIEW = View(
 class Behaviour:
     """The options that determine how a new sandbox behaves."""
 
-    speed: Annotated[float, typer.Option(metavar="N", help="Run the call clock N times as fast.")] = 1.0
+    speed: Annotated[
+        float,
+        typer.Option(
+            metavar="N", help="Run the call clock (the sandbox's clock, by which calls run) N times as fast."
+        ),
+    ] = 1.0
     frozen: Annotated[
         bool, typer.Option("--frozen", help="Freeze the call clock; only 'sandbox advance' moves it.")
     ] = False
@@ -67,7 +72,7 @@ class Behaviour:
     ] = None
     settle: Annotated[
         str, typer.Option(metavar="DURATION", help="Refuse changes to a new leg for this long.")
-    ] = "0"
+    ] = "0s"
     no_limits: Annotated[bool, typer.Option("--no-limits", help="Enforce no rate limits (status 429).")] = (
         False
     )
@@ -119,10 +124,10 @@ def start(
 ) -> None:
     """Start a sandbox on this machine.
 
-    The first start creates the profile 'sandbox', with its own key, and each start stores the address there; use it
-    with -p sandbox. This address serves the calls of all regions. Each region also has an address, on the next six
-    ports, that serves only its own calls: 'sandbox status --fields regions' lists them. The sandbox runs until Ctrl-C
-    or 'sandbox stop'.
+    The first start creates the profile 'sandbox', with its own key. Each start stores the sandbox's address in that
+    profile; use it with -p sandbox. This address serves the calls of all regions. Each region also has an address, on
+    the next six ports, that serves only its own calls: 'sandbox status --fields regions' lists them. The sandbox runs
+    until Ctrl-C or 'sandbox stop'.
 
     Examples:
       $ voicectl sandbox start --detach --port 0

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from voicectl import times
-from voicectl.cli.arguments import NccoFile, check_text, given, parse_header
+from voicectl.cli.arguments import ID_FORMS, NccoFile, check_text, given, parse_header
 from voicectl.cli.context import App, current
 from voicectl.cli.ncco_input import read_ncco
 from voicectl.cli.output import views
@@ -53,9 +53,7 @@ LOG = View(
     line="{n:>4}  {call_time}  {kind:9}  {uuid:36}  {what}",
 )
 
-Party = Annotated[
-    str, typer.Argument(metavar="LEG", help="The leg: its id, or the beginning of it.", show_default=False)
-]
+Party = Annotated[str, typer.Argument(metavar="LEG", help=f"The leg: {ID_FORMS}.", show_default=False)]
 
 
 def ring(
@@ -102,7 +100,7 @@ def ring(
 
 
 def answer(ctx: typer.Context, leg: Party) -> None:
-    """Answer a ringing leg, as the person called.
+    """Answer a ringing leg, as the called party.
 
     Example:
       $ voicectl sandbox answer "$RINGING"
@@ -117,7 +115,9 @@ def press(
     digits: Annotated[
         str,
         typer.Argument(
-            metavar="DIGITS", help="Keys to press: 0-9, *, # and p (a pause), quoted.", show_default=False
+            metavar="DIGITS",
+            help="Keys to press: 0-9, *, # and p (a half-second pause), quoted.",
+            show_default=False,
         ),
     ],
 ) -> None:
@@ -135,7 +135,7 @@ def say(
     leg: Party,
     text: Annotated[str, typer.Argument(metavar="TEXT", help="The words to say.", show_default=False)],
 ) -> None:
-    """Say something as the person on a leg: the others, speech recognition and recordings hear it.
+    """Say something as the person on a leg: the others hear it, and it reaches speech recognition and recordings.
 
     Example:
       $ voicectl sandbox say "$LEG" 'I would like to speak to sales'
@@ -145,7 +145,7 @@ def say(
 
 
 def hangup(ctx: typer.Context, leg: Party) -> None:
-    """Hang up as the person on a leg; before the answer, this declines the call.
+    """Hang up as the person on a leg; before the answer, a called party declines the call, and a caller cancels it.
 
     Example:
       $ voicectl sandbox hangup "$LEG"
@@ -187,10 +187,10 @@ def log(
     ctx: typer.Context,
     leg: Annotated[
         str | None,
-        typer.Option(metavar="LEG", help="List only entries of this leg: its id, or the beginning of it."),
+        typer.Option(metavar="LEG", help=f"List only entries of this leg: {ID_FORMS}."),
     ] = None,
 ) -> None:
-    """List requests, webhooks, actions by parties and changes to legs.
+    """List requests, webhooks, the parties' actions and changes to legs.
 
     The field 'what' summarizes each entry; -o jsonl shows the entries in full.
 

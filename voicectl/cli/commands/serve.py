@@ -20,6 +20,7 @@ from voicectl.cli.output.writer import Writer
 from voicectl.core.webhooks import serve as receiver
 from voicectl.core.webhooks.serve import ServeOptions
 from voicectl.webhook import server
+from voicectl.webhook.connection_limits import Limits
 
 if TYPE_CHECKING:
     from voicectl.store.events import Stored
@@ -43,7 +44,11 @@ def serve(
     ] = server.PORT,
     answer: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Answer calls with this NCCO (JSON) or these rules (TOML)."),
+        typer.Option(
+            metavar="FILE",
+            help="Answer calls with the NCCO in this JSON file, or by the rules in this TOML file, which"
+            " select an NCCO for each call (see docs/answer-rules.md).",
+        ),
     ] = None,
     forward_to: Annotated[
         str | None,
@@ -58,7 +63,7 @@ def serve(
         ),
     ] = None,
     allow_unsigned: Annotated[
-        bool, typer.Option("--allow-unsigned", help="Also keep unsigned events.")
+        bool, typer.Option("--allow-unsigned", help="Also accept unsigned webhooks.")
     ] = False,
     store: Store = None,
     recordings: Annotated[
@@ -67,7 +72,9 @@ def serve(
     proxy: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="ADDRESS", help="Address of a proxy to exempt from the connection limit. Repeatable."
+            metavar="ADDRESS",
+            help=f"Address of your reverse proxy; it is exempt from the limit of {Limits().per_address} connections"
+            " per address. Repeatable.",
         ),
     ] = None,
 ) -> None:
@@ -78,11 +85,11 @@ def serve(
     list' finds it later. It accepts only signed webhooks: add the account's signature secret to the profile (profile
     add --signature-secret-file FILE), or set VOICECTL_SIGNATURE_SECRET.
 
-    By default, it listens on loopback only; the platform reaches it through a tunnel or a proxy with TLS. With
-    --forward-to, --answer is used if your application answers late or with an invalid NCCO. Without either option, it
-    stores events but answers no calls, and --set-urls does not change the answer URLs.
+    By default, it listens on the loopback interface only; the platform reaches it through a tunnel or a proxy with
+    TLS. With --forward-to, --answer is used if your application answers late or with an invalid NCCO. Without either
+    option, it stores events but answers no calls, and --set-urls does not change the answer URLs.
 
-    On exit, it restores the webhooks that --set-urls changed. If it cannot within 5 s, it prints the command to
+    On exit, it restores the webhooks that --set-urls changed. If it cannot do so within 5 s, it prints the command to
     restore them, and the next start tries again; the exit status is 7 if the API gave no usable answer.
 
     Examples:

@@ -12,7 +12,7 @@ from voicectl.cli.targets import one_leg
 
 @grouped
 def talk(ctx: typer.Context, leg: Leg, speech: Speech) -> None:
-    """Speak a text on a live leg; only that leg's party hears it.
+    """Speak text on a live leg; only that leg's party hears it.
 
     Without TEXT, the text is read from standard input. The request is never retried: if the API does not answer, the
     exit status is 12.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voicectl import times
-from voicectl.cli.arguments import check_conversation
+from voicectl.cli.arguments import LEG_FORMS, check_conversation
 from voicectl.cli.context import App, current
 from voicectl.cli.output import writer
 from voicectl.cli.output.ladder import far_end, ladder
@@ -44,8 +44,7 @@ def trace(
         str,
         typer.Argument(
             metavar="LEG|CON-ID",
-            help="The leg, live or ended: its id, the beginning of it, to:NUMBER or from:NUMBER; or a conversation's"
-            " id, from 'conversation list'.",
+            help=f"The leg, live or ended: {LEG_FORMS}; or a conversation's id, from 'conversation list'.",
             show_default=False,
         ),
     ],
@@ -61,9 +60,9 @@ def trace(
     reports.
 
     On a terminal, the trace is a ladder diagram with a lane for each leg. When piped or with -o jsonl, it is one line
-    per entry or gap; with -o json, it is one object with legs, entries and gaps. It shows only how many keys were
-    pressed and words said; find the event's id in 'webhook list' to read them. -q prints the ids of the legs. --svg
-    does not overwrite a file.
+    per entry or gap; with -o json, it is one object with legs, entries and gaps. Keys and words are shown only as
+    counts; to read them, look up the event by its id in 'webhook list'. -q prints the ids of the legs. --svg does not
+    overwrite a file.
 
     Examples:
       $ voicectl trace "$LEG"

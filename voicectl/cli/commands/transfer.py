@@ -25,7 +25,7 @@ def transfer(
     ] = None,
     from_: From = None,
 ) -> None:
-    """Transfer a leg to another call flow; it moves to its own conversation.
+    """Transfer a leg to another call flow; the leg moves to a new conversation of its own.
 
     The request is never retried: if the API does not answer, the exit status is 12.
 

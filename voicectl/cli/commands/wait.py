@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 ENDED = "ended"
 
+_STATUSES = tuple(CallStatus)
+
 
 def wait(
     ctx: typer.Context,
@@ -30,20 +32,21 @@ def wait(
         typer.Option(
             "--for",
             metavar="STATUS",
-            help=f"Status to wait for: {ENDED}, {HUMAN} or {', '.join(CallStatus)}.",
+            help=f"Status to wait for: {', '.join((ENDED, HUMAN, *_STATUSES[:-1]))} or {_STATUSES[-1]}.",
         ),
     ],
-    timeout: Annotated[str, typer.Option(metavar="DURATION", help="Wait at most this long.")] = "90",
+    timeout: Annotated[str, typer.Option(metavar="DURATION", help="Wait at most this long.")] = "90s",
 ) -> None:
     """Wait until every leg reaches a status; changes along the way go to standard error.
 
-    voicectl polls the API once a second. If 'webhook serve' stores events on this machine, they take effect at once,
-    and you can also wait for 'human'. Exit status 8: the wait timed out. 11: a leg ended in another status. The
-    records are printed in these cases too.
+    voicectl polls the API once a second. If 'webhook serve' stores events on this machine, voicectl reacts to them at
+    once, and you can also wait for 'human' (a person answered, not a machine). 'ended' is any final status. Exit
+    status 8: the wait timed out. 11: a leg ended in a status other than the one waited for. The records are printed
+    in these cases too.
 
     Examples:
       $ voicectl wait "$LEG" --for answered --timeout 30
-      $ voicectl wait "$ENDING" --for ended
+      $ voicectl wait "$SHORT_CALL" --for ended
     """
     app = current(ctx)
     status = parse_status(app, until)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voicectl import times
-from voicectl.cli.arguments import check_once
+from voicectl.cli.arguments import LEGS_FORMS, check_once
 from voicectl.cli.commands.wait import parse_status
 from voicectl.cli.context import App, current
 from voicectl.cli.output.text import is_terminal, remark
@@ -66,8 +66,7 @@ def watch(
         list[str] | None,
         typer.Argument(
             metavar="[LEG]...",
-            help="Watch only these legs: ids or their first characters, to:NUMBER, from:NUMBER, @last, or - for a"
-            " list.",
+            help=f"Watch only these legs: {LEGS_FORMS}.",
             show_default=False,
             callback=lambda words: check_once(words or []),
         ),
@@ -87,20 +86,20 @@ def watch(
     interval: Annotated[
         str,
         typer.Option(metavar="DURATION", help="Poll the API this often, or less often if nothing changes."),
-    ] = "2",
+    ] = "2s",
 ) -> None:
     """Watch live legs: as a table on a terminal, otherwise one line per change.
 
-    If 'webhook serve' stores events on this machine, they are shown at once, and a status that differs from the API's
-    is marked. A leg is shown as muted if it was muted from this machine; '?' means unknown. An age of '>3m' means
-    that the leg was first seen 3 minutes ago, and may be older. JSON output has one line per change. Ctrl-C stops it,
-    with exit status 130.
+    If 'webhook serve' stores events on this machine, they are shown at once. If they contradict the API's record of a
+    leg, the leg is marked, and its field 'disagreement' says how. A leg is shown as muted if it was muted from this
+    machine; '?' means unknown. An age of '>3m' means that the leg was first seen 3 minutes ago, and may be older.
+    JSON output has one line per change. Ctrl-C stops the command, with exit status 130.
 
-    With --for, it stops by itself. Exit status 8: the wait timed out. 11: a leg ended in another status. Without LEG,
-    it waits for every live leg; if there are none, 'ended' is reached at once.
+    With --for, it stops by itself. Exit status 8: the wait timed out. 11: a leg ended in a status other than the one
+    waited for. Without LEG, it waits for every live leg; if there are none, 'ended' is reached at once.
 
     Examples:
-      $ voicectl watch "$ENDING" --for ended
+      $ voicectl watch "$SHORT_CALL" --for ended
       $ voicectl watch "$LEG" "$OTHER" --for answered -o jsonl
       $ voicectl watch --conversation "$CONVERSATION" --for answered --interval 5
     """

@@ -9,7 +9,7 @@ import typer
 
 from voicectl import times
 from voicectl.cli import errors, event_options
-from voicectl.cli.arguments import check_url
+from voicectl.cli.arguments import ID_FORMS, check_url
 from voicectl.cli.context import App, current
 from voicectl.cli.event_options import Store
 from voicectl.cli.output import views
@@ -35,7 +35,7 @@ CHECK = View(columns=("check", "outcome", "detail"), id="check", line="{outcome:
 
 Leg = Annotated[
     str | None,
-    typer.Option(metavar="LEG", help="Select only events of this leg: its id, or the beginning of it."),
+    typer.Option(metavar="LEG", help=f"Select only events of this leg: {ID_FORMS}."),
 ]
 Conversation = Annotated[
     str | None, typer.Option(metavar="CON-ID", help="Select only events of this conversation.")
@@ -68,7 +68,8 @@ def list_(
 ) -> None:
     """List stored events, newest last.
 
-    TIME is an RFC 3339 timestamp, or relative: 10m means 10 minutes ago.
+    The field 'repeats' is the number of times that the same event arrived again. TIME is an RFC 3339 timestamp, or
+    relative: 10m means 10 minutes ago.
 
     Examples:
       $ voicectl webhook list --since 1h
@@ -153,8 +154,8 @@ def replay(
 
     Events are sent in order, one after another, with the method, query and body that were received, and without a
     signature unless you add --sign. Requests for an NCCO, and rtc events, are sent only if you name them by id or
-    --kind. Recording events belong to no leg: select them with --conversation. Exit status 7: no event arrived. 10:
-    some did not.
+    --kind. Recording events belong to no leg: select them with --conversation. TIME is an RFC 3339 timestamp, or
+    relative: 10m means 10 minutes ago. Exit status 7: no event arrived. 10: some did not.
 
     Examples:
       $ voicectl webhook replay "$EVENT" --to "$APP_URL/webhooks/event" --sign
@@ -251,13 +252,16 @@ def verify(
         str | None, typer.Option(metavar="FILE", help="File with the body, if it is not in FILE.")
     ] = None,
     at: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Check the token's age as of this time (default: now).")
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Check the age of the signature token as of this time (default: now)."
+        ),
     ] = None,
 ) -> None:
     """Check the signature of a request, and explain the result.
 
-    It lists each check with its result. Exit status 0: the receiver would accept the request. 2: it would refuse it;
-    the error says why.
+    It lists each check with its result. TIME is an RFC 3339 timestamp, or relative: 10m means 10 minutes ago. Exit
+    status 0: the receiver would accept the request. 2: the receiver would refuse it; the error says why.
 
     Examples:
       $ voicectl webhook verify request.txt
