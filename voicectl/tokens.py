@@ -148,7 +148,8 @@ def expiry(claims: dict[str, Any]) -> float | None:
 def allows(acl: object, method: str, path: str) -> bool:
     """Return True if the ``acl`` claim *acl* permits *method* on *path*. If *acl* is None, everything is permitted.
 
-    In a path pattern, ``*`` matches any characters within a path segment, and ``**`` matches any characters.
+    In a path pattern, ``*`` matches any characters within a path segment, and ``**`` matches any characters. If a
+    pattern ends with ``/**``, it also matches the collection: ``/*/calls/**`` permits creating a call.
     """
     if acl is None:
         return True
@@ -156,7 +157,8 @@ def allows(acl: object, method: str, path: str) -> bool:
     if not isinstance(paths, dict):
         return False
     for pattern, rule in paths.items():
-        if not _matches(str(pattern), path):
+        pattern = str(pattern)
+        if not _matches(pattern, path) and not _matches(pattern.removesuffix("/**"), path):
             continue
         methods = rule.get("methods") if isinstance(rule, dict) else None
         if methods is None or (isinstance(methods, list) and method in methods):

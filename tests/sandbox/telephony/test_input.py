@@ -11,6 +11,7 @@ KEYS = Input(dtmf=DtmfTerms())
 SPEECH = Input(speech=SpeechTerms())
 BOTH = Input(dtmf=DtmfTerms(time_out=3), speech=SpeechTerms(start_timeout=5))
 NOTHING_SAID = {"results": []}
+OVERRIDDEN = {"error": "Speech overridden by DTMF"}
 
 
 def listened(line: Line, *flow, number="447700900001") -> Leg:
@@ -270,7 +271,15 @@ class TestKeysOrSpeech:
 
         line.exchange.press(leg, "1234")
 
-        assert result(line, leg)[0]["digits"] == "1234"
+        assert result(line, leg) == ({"digits": "1234", "timed_out": False}, OVERRIDDEN)
+
+    def test_keys_that_end_by_time_override_speech_too(self, line: Line):
+        leg = listened(line, BOTH)
+        line.exchange.press(leg, "1")
+
+        line.wait(3)
+
+        assert result(line, leg) == ({"digits": "1", "timed_out": True}, OVERRIDDEN)
 
     def test_silence_is_told_when_both_timers_are_out(self, line: Line):
         leg = listened(line, BOTH)

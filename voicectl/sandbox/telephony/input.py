@@ -18,6 +18,9 @@ from voicectl.sandbox.telephony.sounds import Heard
 from voicectl.sandbox.telephony.state import Leg
 from voicectl.voice.speech import CHARACTERS_PER_SECOND
 
+OVERRIDDEN = "Speech overridden by DTMF"
+"""The error that the platform reports for speech if the party pressed keys instead."""
+
 CONFIDENCE = "0.92"
 """The confidence of every recognised phrase, from 0 to 1. The platform sends this number as a string."""
 
@@ -169,6 +172,8 @@ class InputCollector:
         speech: dict[str, Any] = {"results": []}
         if self._terms.speech is not None and timed_out and not self._digits:
             speech["timeout_reason"] = "start_timeout"
+        elif self._terms.speech is not None:
+            speech = {"error": OVERRIDDEN}
         self._finish({"digits": self._digits, "timed_out": timed_out}, speech)
 
     def _finish_speech(self, reason: str) -> None:
