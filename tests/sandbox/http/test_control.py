@@ -423,9 +423,11 @@ class TestLog:
             for entry in client.log()
         ]
         assert told[0] == ("party", "ring", uuid)
-        assert [each[:2] for each in told if each[2] == uuid][-4:] == [
+        assert [each[:2] for each in told if each[2] == uuid][-6:] == [
             ("party", "press"),
+            ("remark", None),  # nothing listens
             ("party", "say"),
+            ("remark", None),
             ("party", "hangup"),
             ("status", "completed"),
         ]

@@ -149,8 +149,8 @@ def _logged(sandbox: Sandbox, leg: Leg, what: str, remark: str | None = None, **
 
 
 def _record(leg: Leg, remark: str | None, status: int = 200) -> Json:
-    """Return an answer with the record of *leg* and, as ``remark``, a sentence for the user or null."""
-    return Json(call_record(leg) | {"remark": remark}, status)
+    """Return an answer with the record of *leg*, and with *remark*, a sentence for the user, if there is one."""
+    return Json(call_record(leg) | ({} if remark is None else {"remark": remark}), status)
 
 
 def _named(sandbox: Sandbox, fields: Fields) -> Leg:
