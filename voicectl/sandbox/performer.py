@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -70,13 +70,13 @@ class Performer:
                 case Event():
                     self._write_down(effect)
                     if effect.may_bring_ncco:
-                        waits.append(self._ask(effect))
+                        waits.append(self._ask(effect, self._webhooks.ask(effect)))
                     else:
                         self._webhooks.send(effect)
                 case Note():
                     self.note(effect)
                 case Fetch():
-                    waits.append(self._ask(effect))
+                    waits.append(self._ask(effect, self._webhooks.ask(effect)))
                 case SaveRecording(recording=recording):
                     waits.append(self._keep(recording))
                 case Open():
@@ -99,8 +99,8 @@ class Performer:
         fields = {name: value for name, value in event.fields.items() if name != "timestamp"}
         self._log.add(event.kind, at=event.at, **{"uuid": event.uuid} | fields)
 
-    async def _ask(self, asked: Fetch | Event) -> Callable[[], None]:
-        return partial(self._take, asked, await self._webhooks.ask(asked))
+    async def _ask(self, asked: Fetch | Event, answer: Awaitable[Answer]) -> Callable[[], None]:
+        return partial(self._take, asked, await answer)
 
     def _take(self, asked: Fetch | Event, answer: Answer) -> None:
         for _ in answer.bad:

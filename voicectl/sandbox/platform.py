@@ -193,6 +193,7 @@ class Sandbox:
             host_time = asyncio.get_running_loop().time
             slice_began = host_time()
             target = call_clock.now() + round(seconds * 1000)
+            await self.webhooks.caught_up()
             while (due := self._next_due) is not None and due <= target:
                 if host_time() - slice_began > TIME_SLICE_SECONDS:
                     await asyncio.sleep(0)
@@ -202,9 +203,11 @@ class Sandbox:
                 call_clock.skip_to(due)
                 exchange.run(due)
                 await self._wait_for(self._performer.perform())
+                await self.webhooks.caught_up()
                 await self.sockets.pump()
             call_clock.skip_to(target)
         await self.catch_up()
+        await self.webhooks.caught_up()
 
     async def keep_time(self) -> None:
         """Run each timer when it is due, even if no request arrives, until this coroutine is cancelled."""

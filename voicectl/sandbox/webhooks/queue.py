@@ -65,6 +65,7 @@ class WebhookQueue:
         self._most = most
         self._receivers: dict[str, _Receiver] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._lines: set[asyncio.Task[None]] = set()
         self._is_closed = False
 
     @property
@@ -91,10 +92,18 @@ class WebhookQueue:
             receiver.lines[line].append(turn)
         else:
             receiver.lines[line] = deque([turn])
-            self._spawn(self._serve(name, receiver, line))
+            serving = self._spawn(self._serve(name, receiver, line))
+            self._lines.add(serving)
+            serving.add_done_callback(self._lines.discard)
         if turn.is_awaited:
             asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._hurry, name, receiver, turn)
         return True
+
+    async def caught_up(self) -> None:
+        """Wait until the queued requests have been answered, at most :data:`PATIENCE_SECONDS` for each request."""
+        if self._lines:
+            queued = [len(line) for receiver in self._receivers.values() for line in receiver.lines.values()]
+            await asyncio.wait(self._lines, timeout=(max(queued, default=0) + 1) * PATIENCE_SECONDS)
 
     def cancel(self) -> list[asyncio.Task[None]]:
         """Drop all waiting requests, and cancel those in progress.

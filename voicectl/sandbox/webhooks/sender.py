@@ -100,20 +100,23 @@ class Webhooks:
             line = note.conversation_uuid
             self._post(self._delivery(entry, None, application, application.rtc_event, fields, line))
 
-    async def ask(self, effect: Event | Fetch) -> Answer:
-        """Send an event or NCCO request, and wait for the answer. Return immediately if there is no webhook."""
+    def ask(self, effect: Event | Fetch) -> asyncio.Future[Answer]:
+        """Send an event or NCCO request, and return a future for the answer.
+
+        The request is queued immediately, so it comes before requests for later effects on the same leg.
+        """
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         delivery = self._addressed(effect)
         if delivery is None:
-            return Answer(reason="there is no webhook")
-        delivery.answer = asyncio.get_running_loop().create_future()
-        self._asked.add(delivery.answer)
-        try:
-            self._post(delivery)
-            if isinstance(effect, Event):
-                self._complete(effect)
-            return await delivery.answer
-        finally:
-            self._asked.discard(delivery.answer)
+            answer.set_result(Answer(reason="there is no webhook"))
+            return answer
+        delivery.answer = answer
+        self._asked.add(answer)
+        answer.add_done_callback(self._asked.discard)
+        self._post(delivery)
+        if isinstance(effect, Event):
+            self._complete(effect)
+        return answer
 
     def abandon(self) -> list[asyncio.Task[None]]:
         """Drop all requests that are queued, held back or in progress, and end every wait for an answer.
@@ -129,6 +132,10 @@ class Webhooks:
             if not answer.done():
                 answer.set_result(Answer(reason="it was dropped on reset or stop"))
         return self._queue.cancel()
+
+    async def caught_up(self) -> None:
+        """Wait until the requests that were sent so far have been answered; see :meth:`WebhookQueue.caught_up`."""
+        await self._queue.caught_up()
 
     async def quiet(self, seconds: float) -> None:
         """Wait until no requests are pending, or until *seconds* have passed on the host clock."""
