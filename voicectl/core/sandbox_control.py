@@ -31,7 +31,8 @@ ACT_SECONDS = 60.0
 
 MAX_LOG_BYTES = 1 << 28
 
-_TOO_EARLY = ("not answered yet", "not ring yet", "it is started")
+_TOO_EARLY = "too-early"
+"""The ``code`` in the reply if a leg does not have the necessary status yet."""
 
 
 class SandboxControl:
@@ -211,7 +212,7 @@ def _refusal(reply: Reply, path: str) -> InputError | LegError | NotFoundError:
     hint = "See 'voicectl sandbox --help'."
     if path == "/sandbox/faults":
         hint = "See 'voicectl sandbox fault add --help'."
-    elif reply.status == 409 and any(sign in why for sign in _TOO_EARLY):
+    elif said.get("code") == _TOO_EARLY:
         hint = "Wait, or advance the clock of a frozen sandbox: voicectl sandbox advance 5s"
     elif reply.status == 409:
         hint = "To see what happened: voicectl sandbox log"

@@ -98,6 +98,9 @@ def test_a_leg_of_32_digits_is_a_full_id_everywhere(party: Room) -> None:
 
 def test_answer_press_and_hangup_are_the_other_side(party: Room) -> None:
     leg = party(f"call create --to {BY_HAND} --talk Hi --join r -q --wait ringing").stdout.strip()
+    early = party(["sandbox", "press", leg, "1"])
+    assert early.exit_code == 2
+    assert "Wait, or advance the clock" in early.stderr
 
     assert party(f"sandbox answer {leg[:6]} -o json").json["status"] == "answered"
     assert party(["sandbox", "press", leg, "12#"]).exit_code == 0
@@ -105,6 +108,7 @@ def test_answer_press_and_hangup_are_the_other_side(party: Room) -> None:
     ran = party(f"sandbox answer {leg}")
     assert ran.exit_code == 2
     assert "refused" in ran.stderr
+    assert "Wait" not in ran.stderr
 
 
 def test_a_callee_who_hangs_up_before_the_answer_has_declined(party: Room) -> None:

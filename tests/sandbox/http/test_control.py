@@ -254,9 +254,10 @@ class TestTheOutsideParty:
         client.advance(1)
         late = client.control(path, leg=over, digits="1", text="Hi")
 
-        for reply in (early, late):
-            assert reply.status_code == 409
-            assert set(reply.json()) == {"title", "detail"}
+        assert (early.status_code, late.status_code) == (409, 409)
+        assert set(early.json()) == {"title", "detail", "code"}
+        assert early.json()["code"] == "too-early"
+        assert set(late.json()) == {"title", "detail"}
 
     def test_has_the_keys_of_a_telephone(self, client: Client):
         assert client.control("press", leg=client.answered(), digits="1w").status_code == 400

@@ -360,7 +360,7 @@ class TestSpeaking:
         reason = comes(client, leg, "overflow")["reason"]
         client.advance(70)
 
-        assert "640 bytes and more were dropped" in reason
+        assert "at least 640 bytes were dropped" in reason
         assert sum(heard["seconds"] for heard in client.hear(person)) <= 3150 * 0.02
         assert len(told(client, leg, "overflow")) == 1
 

@@ -24,7 +24,7 @@ from voicectl.sandbox.log import KEPT
 from voicectl.sandbox.parsing.fields import Fields, Invalid
 from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.problems import refused_control
-from voicectl.sandbox.telephony.exchange import ExchangeError
+from voicectl.sandbox.telephony.exchange import ExchangeError, LegTooEarly
 from voicectl.sandbox.webhooks.request import without_password
 from voicectl.times import rfc3339
 
@@ -71,6 +71,8 @@ def _endpoint(sandbox: Sandbox, do: Handler) -> Callable[[Request], Awaitable[Re
             return refusal(refused_control(400, "Bad Request", str(exc)), "")
         except InputError as exc:
             return refusal(refused_control(400, "Bad Request", f"{exc.message} {exc.hint or ''}".strip()), "")
+        except LegTooEarly as exc:
+            return refusal(refused_control(409, "Conflict", str(exc), code="too-early"), "")
         except ExchangeError as exc:
             return refusal(refused_control(409, "Conflict", str(exc)), "")
         await sandbox.catch_up()

@@ -140,7 +140,7 @@ def _action(fields: Fields) -> Action | None:
         return None
     read = _ACTIONS.get(name)
     if read is None:
-        fields.refuse("action", f'"{name}" is not an action: {", ".join(_ACTIONS)} are')
+        fields.refuse("action", f"Must be one of {', '.join(_ACTIONS)}")
         return None
     return read(fields)
 

@@ -255,7 +255,7 @@ class WebSocket:
             )
         was_idle = self.playout.is_idle
         if excess := self.playout.receive(message):
-            self._remark("overflow", f"too much was sent ahead: {excess} bytes and more were dropped")
+            self._remark("overflow", f"audio was sent too far ahead: at least {excess} bytes were dropped")
         if was_idle:
             self._on_change()
 

@@ -35,6 +35,10 @@ class LegNotAnswered(ExchangeError):
     """The leg is not in the state that the operation needs: answered or, for some operations, ringing."""
 
 
+class LegTooEarly(LegNotAnswered):
+    """The leg does not have the necessary status yet, but may reach it."""
+
+
 class NoAnsweredLeg(ExchangeError):
     """The conversation has no answered leg."""
 
@@ -191,9 +195,12 @@ class Exchange:
         """
         self._require_live(leg)
         if leg.direction is Direction.INBOUND:
-            raise LegNotAnswered("The party of an inbound leg is the caller; the platform answers.")
+            raise LegNotAnswered(
+                "An inbound leg cannot be answered by its party, who is the caller: the platform answers it."
+            )
         if leg.status is not CallStatus.RINGING:
-            raise LegNotAnswered(f"The leg is not ringing: it is {leg.status}.")
+            refusal = LegTooEarly if leg.status is CallStatus.STARTED else LegNotAnswered
+            raise refusal(f"The leg is not ringing: its status is {leg.status}.")
         self.calls.answer(leg)
 
     def press(self, leg: Leg, digits: str) -> bool:
@@ -225,7 +232,7 @@ class Exchange:
         if leg.is_up:
             self.calls.party_hangs_up(leg)
         elif leg.status is CallStatus.STARTED:
-            raise LegNotAnswered("The leg does not ring yet.")
+            raise LegTooEarly("The leg is not ringing yet.")
         elif leg.direction is Direction.INBOUND:
             self.calls.end(leg, CallStatus.CANCELLED)
         else:
@@ -298,9 +305,9 @@ class Exchange:
     def _require_live(self, leg: Leg) -> None:
         if leg.is_over:
             why = f" ({leg.remark.rstrip('.')})" if leg.remark else ""
-            raise LegOver(f"The leg is over: it is {leg.status}{why}.")
+            raise LegOver(f"The leg has ended: its status is {leg.status}{why}.")
 
     def _require_up(self, leg: Leg) -> None:
         self._require_live(leg)
         if not leg.is_up:
-            raise LegNotAnswered(f"The leg is not answered yet: it is {leg.status}.")
+            raise LegTooEarly(f"The leg has not been answered yet: its status is {leg.status}.")
