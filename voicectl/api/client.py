@@ -249,10 +249,10 @@ def _path(uuid: str, below: str = "") -> str:
 def _page(body: Any) -> tuple[list[Call], str | None]:
     """Return the calls on a page, and the query string for the next page, or None on the last page."""
     if not isinstance(body, dict):
-        raise NoAnswer("the list is not an object")
+        raise NoAnswer("the answer is not an object")
     calls = fields(body.get("_embedded")).get("calls")
     if not isinstance(calls, list):
-        raise NoAnswer("the list holds no calls")
+        raise NoAnswer("the answer contains no list of calls")
     found = [
         Call.from_json(call)
         for call in calls

@@ -162,7 +162,7 @@ class ConversationApi:
         read: Callable[[Any], object],
         body: dict[str, Any] | None = None,
     ) -> None:
-        look = f"Check the conversation before you repeat it: 'voicectl conversation show {id_}'."
+        look = f"Check the conversation before you repeat the request: 'voicectl conversation show {id_}'."
         self._session.send(
             Request(repeat, method, _path(id_, below), read, body, if_absent=_GONE, if_unknown=look)
         )
@@ -212,7 +212,7 @@ def _page(name: str, body: Any) -> tuple[list[dict[str, Any]], str | None]:
     embedded = fields(whole_object(body).get("_embedded"))
     rows = embedded.get(name, fields(embedded.get("data")).get(name))
     if not isinstance(rows, list):
-        raise NoAnswer(f"the list holds no {name}")
+        raise NoAnswer(f"the answer contains no list of {name}")
     cursor = next((value for key, value in next_query(body) if key == "cursor"), None)
     found = [row for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str) and row["id"]]
     return found, cursor

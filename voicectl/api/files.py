@@ -84,7 +84,7 @@ class FileApi:
             ) as answer:
                 if answer.status in STREAMED - REDIRECTS:
                     return take(answer)
-                raise NoAnswer(f"{wire.host}, which should have the file, answered {answer.status}")
+                raise NoAnswer(f"{wire.host}, to which the download was redirected, answered {answer.status}")
 
         return session.download(
             path,
@@ -109,9 +109,9 @@ def _location(origin: str, path: str, answer: Incoming) -> tuple[str, str]:
         url = urlsplit(urljoin(origin + path, text))
         host, port = url.hostname or "", url.port
     except ValueError:
-        raise _no_way("to no valid URL", origin) from None
+        raise _no_way("to an invalid URL", origin) from None
     if not _LOCATION.fullmatch(text) or "@" in url.netloc or port == 0:
-        raise _no_way("to no valid URL", origin)
+        raise _no_way("to an invalid URL", origin)
     if is_loopback_url(origin):
         if url.scheme not in ("http", "https") or not is_loopback(host):
             raise _no_way("away from this machine", origin)
@@ -125,5 +125,5 @@ def _location(origin: str, path: str, answer: Incoming) -> tuple[str, str]:
 def _no_way(why: str, origin: str) -> TransportError:
     return TransportError(
         f"{urlsplit(origin).hostname} redirects {why}. The redirect was not followed.",
-        hint="Files are downloaded only from listed hosts, and from where these redirect to over https.",
+        hint="Files are downloaded only from the allowed hosts, and from https URLs to which those hosts redirect.",
     )

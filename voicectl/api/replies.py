@@ -38,7 +38,7 @@ class Reply(NamedTuple):
                 :data:`MAX_DEPTH` levels deep. (Within this limit, any value that was read can also be written.)
         """
         if self.headers.get("Content-Encoding", "identity") != "identity":
-            raise NoAnswer("the answer is compressed, which was not asked for")
+            raise NoAnswer("the answer is compressed, although the request did not allow that")
         try:
             value = strict_json.loads(self.body, has_unique_keys=True)
         except (ValueError, RecursionError) as exc:

@@ -269,11 +269,11 @@ class Session:
         error: TransportError | OutcomeUnknown
         if request.repeat is Repeat.NEVER and isinstance(exc, NoAnswer):
             look = request.if_unknown or (
-                f"Check the leg before you repeat it: 'voicectl call show {request.leg or 'LEG'}'."
+                f"Check the leg before you repeat the request: 'voicectl call show {request.leg or 'LEG'}'."
             )
             error = OutcomeUnknown(
                 f"{said} The request may or may not have been carried out.",
-                hint=f"It was not sent again. {look}",
+                hint=f"The request was not sent again. {look}",
             )
         else:
             self._interrupts.check()
