@@ -446,7 +446,7 @@ def test_a_purge_by_who_does_not_own_the_table_says_what_is_left(postgres: Postg
                 "GRANT ALL ON ALL TABLES IN SCHEMA voicectl_events TO operator", database="other"
             )
             with closing(PostgresEvents(database.replace("postgres@", "operator@"), "x")) as operator:
-                with pytest.raises(StoreError, match="deleted, but their bytes") as failed:
+                with pytest.raises(StoreError, match="deleted, but their data") as failed:
                     operator.purge(math.inf)
                 assert "owner" in (failed.value.hint or "")
                 assert numbers(operator) == []

@@ -285,7 +285,7 @@ class PostgresEvents:
             link.close()  # since this connection has no statement timeout any longer
         if new == old:
             raise StoreError(
-                "The events are deleted, but their bytes are still in the server's files: this user is not allowed"
+                "The events were deleted, but their data is still in the server's files: this user is not allowed"
                 " to rewrite the table.",
                 hint="Run the same command as the owner of the table voicectl_events.events.",
             )

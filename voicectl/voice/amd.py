@@ -34,5 +34,5 @@ def parse(text: str) -> dict[str, Any]:
                     f"beep_timeout must be from {MIN_BEEP_SECONDS} to {MAX_BEEP_SECONDS} s.", hint=hint
                 )
         else:
-            raise InputError(f"{pair.strip()!r} is not a setting of machine detection.", hint=hint)
+            raise InputError(f"{pair.strip()!r} is not a valid machine detection setting.", hint=hint)
     return settings

@@ -48,7 +48,7 @@ def number(text: str) -> str:
     if not found:
         raise InputError(
             f"{text!r} is not a phone number.",
-            hint="Write it in E.164: country code and number, 7 to 15 digits, such as 447700900001.",
+            hint="Write it in E.164 format: country code and number, 7 to 15 digits, such as 447700900001.",
         )
     return found[1]
 

@@ -92,10 +92,10 @@ def _input(action: dict[str, Any], index: int, found: Findings) -> None:
     for kind in ("dtmf", "speech"):
         if kind in action and kind not in kinds:
             found.warn(
-                (index, kind), f"{kind} has no effect here.", f'Add "{kind}" to type, or remove {kind}.'
+                (index, kind), f"{kind} has no effect here.", f'Add "{kind}" to "type", or remove "{kind}".'
             )
     if action.get("mode") == "asynchronous" and "speech" in kinds:
-        found.warn((index, "mode"), "Asynchronous mode supports keys only.", 'Set type to ["dtmf"].')
+        found.warn((index, "mode"), "Asynchronous mode supports keys only.", 'Set "type" to ["dtmf"].')
 
 
 def _barge_in(flow: list[Any], found: Findings) -> None:
