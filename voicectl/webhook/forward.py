@@ -258,7 +258,9 @@ def _checked(url: str) -> httpx.URL:
     if parsed is None or not is_usable or parsed.scheme not in ("http", "https"):
         raise InputError("The URL to forward to is not an http or https URL.", hint=hint)
     if parsed.userinfo or "?" in url or "#" in url:
-        raise InputError("The URL to forward to has a user name, password, query or fragment.", hint=hint)
+        raise InputError(
+            "The URL to forward to must not have a user name, password, query or fragment.", hint=hint
+        )
     return parsed
 
 

@@ -251,7 +251,7 @@ class Reading:
         if errors:
             more = len(errors) - MAX_LISTED
             text = "; ".join(errors[:MAX_LISTED]) + (f"; and {more} more" if more > 0 else "")
-            raise InputError(before + text, hint="'voicectl ncco lint FILE' checks an NCCO.")
+            raise InputError(before + text, hint="Correct the NCCO. To check it: voicectl ncco lint FILE")
 
     def _prepare(self, flow: Ncco, place: Callable[[json_places.Path], str]) -> Flow:
         """Return an NCCO prepared for serving.
@@ -302,7 +302,7 @@ class Reading:
         self._size += len(content)
         if self._size > MAX_BYTES:
             raise InputError(
-                f"{path} is too large: all answers together may have at most 1 MiB.",
+                f"{path} is too large: the answers may be at most 1 MiB in total.",
                 hint="Make the files smaller.",
             )
         return content

@@ -91,7 +91,7 @@ class Verifier:
         if claims.get("application_id", self._application_id) != self._application_id:
             raise SignatureError(
                 "The token is for another application.",
-                hint=f"This is {self._application_id}; another profile may be the right one: -p NAME",
+                hint=f"The current application is {self._application_id}. To use another profile: -p NAME",
             )
         _check_hash(claims.get("payload_hash"), method, query, body)
         issued = self._check_times(claims)
@@ -230,7 +230,7 @@ def _check_hash(given: object, method: str, query: bytes, body: bytes) -> None:
     what = "query" if method == "GET" else "body"
     raise SignatureError(
         f"The {what} is not the one that was signed: its hash differs.",
-        hint="It was altered on the way. A proxy must pass it on byte for byte.",
+        hint="It was altered in transit. A proxy must pass it on byte for byte.",
     )
 
 
