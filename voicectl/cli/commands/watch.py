@@ -162,7 +162,7 @@ def _named(legs: NamedLegs, words: Sequence[str]) -> list[str] | None:
         return None
     named = legs.words(words)
     if not named:
-        raise InputError("Standard input names no leg.", hint="Without LEG, all live legs are watched.")
+        raise InputError("Standard input lists no legs.", hint="To watch all live legs, leave out the -.")
     return list(dict.fromkeys(map(legs.live_leg, named)))
 
 
@@ -223,7 +223,8 @@ def _troubles(clock: Clock, status: PollStatus) -> Callable[[], None]:
             if (trouble is not None) is not reported[name]:
                 reported[name] = trouble is not None
                 again = "The API answers again." if name == "api" else "Stored events can be read again."
-                remark(again if trouble is None else f"warning: {status.text(clock.monotonic())}")
+                failed = status.api_text(clock.monotonic()) if name == "api" else status.events_text
+                remark(again if trouble is None else f"warning: {failed}")
 
     return report
 

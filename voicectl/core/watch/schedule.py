@@ -102,20 +102,28 @@ class PollStatus:
         """Return True if the table may be out of date."""
         return self.trouble is not None or self.events is not None or self._is_late(now)
 
+    @property
+    def events_text(self) -> str:
+        """The failure of the event store as one sentence for the user."""
+        return f"Stored events cannot be read: {self.events}"
+
     def text(self, now: float) -> str:
         """Return the state as one line for the user."""
+        said = self.api_text(now)
+        if self.events is not None:
+            return f"{said} {self.events_text}"
+        return f"{said} Events are shown at once." if self.has_events else said
+
+    def api_text(self, now: float) -> str:
+        """Return the state of the API alone as one sentence for the user."""
         if self.trouble is not None or self._is_late(now):
             silent = now - (self.began if self.answered is None else self.answered)
             why = f": {self.trouble}" if self.trouble else "."
             how = "Rate limited: no data from the API" if self.is_limited else "The API has not answered"
-            said = f"{how} for {silent:.0f} s{why}"
-        elif self.answered is None:
-            said = "Asking the API."
-        else:
-            said = f"Updated {now - self.answered:.0f} s ago, every {self.pause:.3g} s."
-        if self.events is not None:
-            return f"{said} Stored events cannot be read: {self.events}"
-        return f"{said} Events are shown at once." if self.has_events else said
+            return f"{how} for {silent:.0f} s{why}"
+        if self.answered is None:
+            return "Asking the API."
+        return f"Updated {now - self.answered:.0f} s ago, every {self.pause:.3g} s."
 
     def _is_late(self, now: float) -> bool:
         return self.asking is not None and now - self.asking > self.PATIENCE_SECONDS
