@@ -83,7 +83,7 @@ def test_a_process_killed_between_intent_and_reply_leaves_a_call_in_doubt_that_n
         assert room("call reconcile -q").stdout == "", "it is being created"
         ran = room(f"call reconcile {reference} -o json")
         assert ran.exit_code == 12
-        assert "still creating it" in ran.error["message"]
+        assert "still creating the call" in ran.error["message"]
         child.kill()
     line.fault = None
 

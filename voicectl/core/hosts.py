@@ -55,7 +55,7 @@ def base_url(url: str, *, extra_hosts: Iterable[str] = ()) -> str:
         raise ConfigError("The base URL is not a valid URL.", hint=hint) from exc
     host = parts.hostname or ""
     if parts.username is not None or parts.query or parts.fragment or parts.path.strip("/"):
-        raise ConfigError("The base URL must have a scheme, host and port only.", hint=hint)
+        raise ConfigError("The base URL must consist of a scheme, a host and an optional port.", hint=hint)
     shown = f"[{host}]" if ":" in host else host
     if port == 0:
         raise ConfigError("The base URL has port 0, where no server can answer.", hint=hint)
@@ -151,8 +151,9 @@ def sandbox_regions(urls: dict[str, Any]) -> dict[str, str]:
     for region, url in checked.items():
         if region not in REGIONS or not is_loopback_url(url):
             raise ConfigError(
-                f"{region!r} at {url} is not a region of a sandbox.",
-                hint="Start the sandbox to write its regions again: voicectl sandbox start",
+                f"Invalid sandbox region: {region} at {url}.",
+                hint="If it is from a profile, start the sandbox, which stores its regions there:"
+                " voicectl sandbox start",
             )
     return checked
 

@@ -511,7 +511,7 @@ class TestWhatIsThere:
         mine = b"Z" * len(SOUND)
         (tmp_path / MP3).write_bytes(mine)
 
-        with pytest.raises(GuardError, match="has other content"):
+        with pytest.raises(GuardError, match="already exists with different content"):
             fetcher(tmp_path, platform.url, application).fetch(announced_by(recorded(platform.url)))
 
         assert (tmp_path / MP3).read_bytes() == mine
@@ -555,7 +555,10 @@ class TestWhatIsThere:
             (tmp_path / MP3).write_bytes(b"mine")
             return whole(request)
 
-        with Canned(answer) as server, pytest.raises(GuardError, match="has other content"):
+        with (
+            Canned(answer) as server,
+            pytest.raises(GuardError, match="already exists with different content"),
+        ):
             fetcher(tmp_path, server.url, application).fetch(announced_by(recorded(server.url)))
 
         assert (tmp_path / MP3).read_bytes() == b"mine"

@@ -699,7 +699,7 @@ def test_what_another_receiver_took_and_lost_can_be_put_back_by_hand(office: Off
     office.told.clear()
     office.directory = office.directory.with_name("other")
     with office.borrowed(public="http://127.0.0.1:3001"):
-        warned = [line for line in office.told if "looks like another receiver" in line]
+        warned = [line for line in office.told if "apparently by another receiver" in line]
         assert [line.split()[1] for line in warned] == [
             "voice.answer_url",
             "voice.event_url",

@@ -86,11 +86,12 @@ def _settle(app: App, intent: Intent, assume: str | None, reason: str) -> Intent
         if assume is not None:
             what = f"its leg is {intent.uuid}" if intent.uuid else f"its state is {intent.state.value}"
             raise InputError(
-                f"The call {intent.reference} is not in doubt: {what}.", hint="Nothing was changed."
+                f"The call {intent.reference} is not in doubt: {what}.",
+                hint="There is nothing to settle. Nothing was changed.",
             )
         return intent
     if not intent.is_abandoned(app.clock.time()):
-        raise in_doubt(intent, "Another voicectl process is still creating it.")
+        raise in_doubt(intent, "Another voicectl process is still creating the call.")
     if assume is None:
         return LostCallFinder(app.api, app.journal, app.clock, app.history).find_again(intent)
     app.consent.refuse_dry_run()

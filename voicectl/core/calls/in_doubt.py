@@ -67,7 +67,7 @@ class LostCallFinder:
 
         Args:
             seconds: How long to keep looking while nothing is found, in seconds; 0 to look once.
-            why: The text with which the error message begins.
+            why: The text for the error message that says why the call is looked for.
 
         Raises:
             OutcomeUnknown: No matching call was found, several calls matched, or the search failed.
@@ -78,7 +78,7 @@ class LostCallFinder:
                 if proved := self._proved(intent):
                     return proved
                 if self.journal.has_rival(intent):
-                    raise in_doubt(intent, f"{why} Another call to that number is also in doubt.")
+                    raise in_doubt(intent, f"{why} Another call to {intent.to} is also in doubt.")
                 left = max(give_up - self._clock.monotonic(), 1.0) if seconds else LOOK_SECONDS
                 candidates = self._candidates(intent, within=left)
                 if len(candidates) > 1:
@@ -125,7 +125,7 @@ def in_doubt(intent: Intent, why: str) -> OutcomeUnknown:
     """Return the error for a call in doubt, with a hint that lists the commands that can settle the intent."""
     command = f"voicectl call reconcile {intent.reference}"
     return OutcomeUnknown(
-        f"{why} The call to {intent.to} may or may not exist; the request was not sent again.",
+        f"The call to {intent.to} may or may not exist; the request was not sent again. {why}",
         hint=f"Look again: {command}. End the call if it is found: {command} --hangup."
         f" Settle it yourself: {command} --assume not-created --reason TEXT, or --assume LEG if you know the leg",
         reference=intent.reference,

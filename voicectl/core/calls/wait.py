@@ -107,9 +107,9 @@ class Waiter:
             self._fail(sights, missing)
         if self.is_late:
             raise WaitTimeout(
-                f"No leg reached '{self._until}' within {self._timeout:g} s.",
+                f"There were no live legs within {self._timeout:g} s, so none reached '{self._until}'.",
                 [each.call for each in sights],
-                hint="There were no live legs.",
+                hint="Check the conversation or the profile, or wait longer with --timeout.",
             )
         return False
 
@@ -151,7 +151,7 @@ class Waiter:
                 " keeps them in this store."
             )
         raise WaitTimeout(
-            f"Leg {live.uuid} is {live.status}, and did not reach '{until}' within {self._timeout:g} s.",
+            f"Leg {live.uuid} has the status {live.status}, and did not reach '{until}' within {self._timeout:g} s.",
             calls,
             hint=hint,
         )

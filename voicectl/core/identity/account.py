@@ -99,7 +99,8 @@ def _checked(key: str, secret: str, source: str, in_shell: str) -> Account:
     is_key = key and not any(character in ": " for character in key)
     if not is_key or not secret or not all(text.isascii() and text.isprintable() for text in (key, secret)):
         raise ConfigError(
-            f"The API key or secret from {source} is malformed: both must be ASCII lines, and the key has no colon.",
+            f"The API key or secret from {source} is malformed: each must be one line of ASCII text, and the key must"
+            " not contain a colon or a space.",
             hint="Copy them again from the dashboard.",
         )
     return Account(key=key, secret=secret, source=source, secret_in_shell=in_shell)

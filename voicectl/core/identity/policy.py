@@ -118,7 +118,8 @@ def prefix(text: str) -> str:
     if not _PREFIX.fullmatch(digits):
         raise InputError(
             f"{text!r} is not the beginning of a phone number.",
-            hint="Write the first digits in E.164, such as 44 or 1876. Note that 1 covers several countries.",
+            hint="Write the first digits of an E.164 number, such as 44 or 1876. Note that 1 covers several"
+            " countries.",
         )
     return digits
 

@@ -219,7 +219,7 @@ class Fetcher:
             if found == sha256:
                 outcome = ALREADY
             elif size:
-                raise taken(final, "has other content") from None
+                raise taken(final, "already exists with different content") from None
             else:
                 path.replace(final)
         except OSError as exc:
@@ -228,7 +228,7 @@ class Fetcher:
             try:  # a file system without hard links: first create an empty file, then replace it
                 os.close(os.open(final, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             except FileExistsError:
-                raise taken(final, "was created meanwhile") from None
+                raise taken(final, "was created in the meantime") from None
             path.replace(final)
         files.sync_directory(self._directory)
         return outcome
@@ -268,7 +268,7 @@ class _Intake:
             there = os.pread(self.handle, len(part), done)
             if there != part[: len(there)]:
                 os.ftruncate(self.handle, 0)
-                raise NoAnswer("the part on disk differs from the file")
+                raise NoAnswer("the partial download on disk differs from the file on the server")
             if done + len(part) - durable > self.overlap:
                 os.fsync(self.handle)
                 durable = done

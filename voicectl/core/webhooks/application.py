@@ -186,7 +186,8 @@ def keeps_changing(application_id: str) -> GuardError:
     """Return the error for an application that was different each time it was read."""
     return GuardError(
         f"Application {application_id} is being changed repeatedly by someone else.",
-        hint="Show it with: voicectl app show",
+        hint="Run the command again when the other changes are finished. To see the current settings:"
+        " voicectl app show",
     )
 
 

@@ -162,10 +162,10 @@ def check_public_url(text: str) -> str:
     if not is_url or parts.scheme not in ("http", "https"):
         raise InputError(f"The public URL {text!r} is not an https URL.", hint=hint)
     if parts.username is not None or "?" in text or "#" in text:
-        raise InputError("The public URL has a user name, password, query or fragment.", hint=hint)
+        raise InputError("The public URL must not have a user name, password, query or fragment.", hint=hint)
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise InputError(
-            f"The public URL {text} is not https: others could read and change the webhooks on the way.",
+            f"The public URL {text} is not https: others could read and change the webhooks in transit.",
             hint=hint,
         )
     return text.rstrip("/")
@@ -198,8 +198,8 @@ class _Loan:
             for each in (lent for lent in lease.lent if lent.was_anothers):
                 address = (each.before or {}).get("address")
                 self.remark(
-                    f"warning: {each.webhook.path} was {address}, which looks like another receiver. Stop this"
-                    " receiver before the other one; otherwise the original URL is lost"
+                    f"warning: {each.webhook.path} was set to {address}, apparently by another receiver. Stop this"
+                    " receiver before you stop that one; otherwise the URL that was set before both is lost"
                 )
             return update.after
         raise keeps_changing(application_id)
@@ -306,7 +306,7 @@ class _Loan:
                 self.remark(line)
             if not update.is_as_asked:
                 self.remark(
-                    "warning: the API accepted the update, but returned other webhooks than requested"
+                    "warning: the API accepted the change, but returned webhooks other than those requested"
                 )
 
 
