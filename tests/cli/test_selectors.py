@@ -394,7 +394,7 @@ def test_who_comes_meanwhile_is_ended_too(tmp_path: Path, application: Applicati
         )
 
     assert (ran.exit_code, done(ran)) == (0, LEGS[:5])
-    assert f"hangup another 2 legs:\n  {LEGS[2]}" in ran.stderr
+    assert f"hang up 2 more legs:\n  {LEGS[2]}" in ran.stderr
 
 
 @pytest.mark.parametrize("verb", ["hangup", "mute"])
@@ -409,7 +409,7 @@ def test_who_comes_counts_against_the_bound(tmp_path: Path, application: Applica
         ran = machine(tmp_path, application, server.url)(f"{verb} --all --yes --max 3 -o json")
 
     assert (ran.exit_code, done(ran)) == (10, LEGS[:3])
-    assert f"{verb} would act on another 1 leg, " in ran.error["message"]
+    assert f"{verb} would act on 1 more leg, " in ran.error["message"]
     assert changes(server) == LEGS[:3]
 
 
@@ -715,7 +715,7 @@ def test_an_api_that_does_not_answer_for_a_while_ends_no_hold(start_room: StartR
     ran = room(f"mute --conversation room --except {speaker} --hold 90s --yes")
 
     assert ran.rows == [[late, "mute", "done"]], ran.stderr
-    assert ran.stderr.count("new legs cannot be seen for now") == 1
+    assert ran.stderr.count("new legs cannot be detected at the moment") == 1
     assert ran.exit_code == 0
 
 

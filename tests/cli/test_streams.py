@@ -123,7 +123,7 @@ def test_a_changing_command_tells_the_leg_elsewhere(voicectl: Room, line: str) -
         if line.startswith("call create"):
             leg = voicectl("call show @last -q", terminal=True).stdout.strip()
             assert len(made) == 1  # and no other phone rings
-        assert f"the result could not be written to standard output: {leg}" in ran.stderr
+        assert f"{leg}: done, but the result could not be written to standard output" in ran.stderr
         assert voicectl("call reconcile").stdout == ""  # the journal knows
 
 

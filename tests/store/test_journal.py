@@ -291,7 +291,7 @@ def test_a_journal_that_fails_after_the_post_prints_the_id_twice_and_stops(
 
     assert ran.exit_code == 1
     (record,) = ran.json
-    assert f"the journal could not record it: {record['uuid']}" in ran.stderr
+    assert f"Call {record['uuid']} was created, but could not be recorded in the journal." in ran.stderr
     assert len(line.posts) == 1
 
 

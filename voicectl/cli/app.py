@@ -99,7 +99,8 @@ def _invoke(app: App, argv: Sequence[str]) -> int:
     except Exception as exc:
         if isinstance(exc, UnicodeEncodeError) and not all(map(_is_text, argv)):
             fault = InputError(
-                "An argument on the command line is not valid text.", hint="Nothing was changed."
+                "An argument on the command line is not valid in this locale's encoding.",
+                hint="Write it in UTF-8, or check LANG and LC_ALL. Nothing was changed.",
             )
             errors.report(fault, profile=_target_name(app), as_json=_has_json_errors(app, argv))
             return errors.USAGE
@@ -163,7 +164,7 @@ def _output_failed(app: App, exc: OSError) -> int:
     """
     has_left = isinstance(exc, BrokenPipeError)
     for uuid in app.changed_ids:
-        remark(f"done, but the result could not be written to standard output: {uuid}")
+        remark(f"{uuid}: done, but the result could not be written to standard output")
     if not has_left and not app.changed_ids:
         remark(f"{PROGRAM}: {exc.strerror or exc}")
     if sys.stdout is not None:  # otherwise, the interpreter would flush it at exit, and fail

@@ -167,8 +167,11 @@ def check_conversation(text: str) -> str:
     return text
 
 
-def check_room(name: str) -> str:
+def check_room(name: str, *, hint: str = "Give the name of a room, such as support-17.") -> str:
     """Return *name* if it is a valid name for a room.
+
+    Args:
+        hint: The hint if *name* looks like a leg.
 
     Raises:
         InputError: *name* is empty or not printable, or looks like a conversation id or a leg argument.
@@ -181,10 +184,7 @@ def check_room(name: str) -> str:
             hint="Give the name that the room was created with.",
         )
     if is_leg_id(name) or is_number_reference(name):
-        raise InputError(
-            f"{name} looks like a leg, not a room.",
-            hint="The last argument is the room: voicectl move LEG... ROOM",
-        )
+        raise InputError(f"{name} looks like a leg, not the name of a room.", hint=hint)
     return name
 
 
@@ -196,7 +196,7 @@ def whole_seconds(text: str, option: str, least: int, most: int) -> int:
     """
     seconds = times.duration(text)
     if seconds != int(seconds) or not least <= seconds <= most:
-        raise InputError(f"{option} {text} must be a whole number of seconds from {least} to {most}.")
+        raise InputError(f"{option} must be a whole number of seconds from {least} to {most}, not {text}.")
     return int(seconds)
 
 

@@ -115,5 +115,6 @@ class Consent:
         """
         if self._options.dry_run:
             raise InputError(
-                "This command changes data on this machine, and has no --dry-run.", hint="Nothing was done."
+                "This command does not support --dry-run: it changes data on this machine.",
+                hint="Leave out --dry-run. Nothing was done.",
             )

@@ -103,11 +103,12 @@ def refuse_with_stop(**others: object) -> None:
     """Refuse options that cannot be combined with ``--stop``.
 
     Raises:
-        InputError: One of the options *others* is given.
+        InputError: One of the options *others* is given, or the argument ``text`` or ``url``.
     """
     for name, value in others.items():
         if value is not None and value is not False:
-            raise InputError(f"--stop cannot be combined with {name.upper()}.", hint="Leave one of them out.")
+            option = name.upper() if name in ("text", "url") else "--" + name.replace("_", "-")
+            raise InputError(f"--stop cannot be combined with {option}.", hint="Leave one of them out.")
 
 
 def _level(level: float | None) -> str | None:

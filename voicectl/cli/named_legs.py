@@ -56,7 +56,7 @@ class NamedLegs:
             return references.each_once(self._api().get_calls(), kept(text))
 
         try:
-            return references.resolve(text, candidates=records, last=self.last_created, what="record")
+            return references.resolve(text, candidates=records, last=self.last_created, what="leg")
         except (TransportError, RateLimitedError) as exc:
             here = list(kept(text))
             if not here:

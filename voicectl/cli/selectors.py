@@ -228,7 +228,7 @@ def hold_selected(
                 except (TransportError, RateLimitedError) as exc:
                     found = []
                     if not is_blind:
-                        remark(f"warning: new legs cannot be seen for now: {exc.message}")
+                        remark(f"warning: new legs cannot be detected at the moment: {exc.message}")
                     is_blind = True
         finally:
             if several.done:
@@ -273,13 +273,13 @@ class _Matching:
         if len(self.seen) + len(found) > limit:
             several.report(
                 GuardError(
-                    f"{action} would act on another {_count(found)}, but --max is {limit} in total.",
+                    f"{action} would act on {_count(found, ' more')}, but --max is {limit} in total.",
                     hint="They were left unchanged. Run the command again with a larger --max.",
                 )
             )
             return False
         if found and is_shown:
-            remark(f"{action} another {_count(found)}:")
+            remark(f"{action.replace('hangup', 'hang up')} {_count(found, ' more')}:")
             for call in found:
                 remark(f"  {_line(call)}")
         return True
@@ -305,5 +305,5 @@ def _line(call: Call) -> str:
     return f"{call.uuid}  {call.status}  {call.direction or '-'}  {from_} -> {to}"
 
 
-def _count(legs: Sequence[object]) -> str:
-    return f"{len(legs)} leg{'s' * (len(legs) != 1)}"
+def _count(legs: Sequence[object], more: str = "") -> str:
+    return f"{len(legs)}{more} leg{'s' * (len(legs) != 1)}"

@@ -301,7 +301,7 @@ def test_a_change_that_cannot_be_printed_is_told_elsewhere(voicectl: Room, how: 
 
     assert ran.exit_code == 1
     application_id = kept(voicectl)["id"]
-    assert f"done, but the result could not be written to standard output: {application_id}" in ran.stderr
+    assert f"{application_id}: done, but the result could not be written to standard output" in ran.stderr
 
 
 def test_a_terminal_is_told_on_whom_it_acts(voicectl: Room) -> None:
@@ -632,7 +632,7 @@ def test_the_secret_goes_to_the_global_host_whatever_the_region(
     assert ran.stderr.splitlines()[:3] == [
         f"profile test: application {REAL_ID} on https://api.nexmo.com",
         f"warning: {ANSWER} is on this machine: the platform cannot reach it",
-        "warning: http://ops.example.com/e is not https: its requests can be read and changed on the way",
+        "warning: http://ops.example.com/e is not https: requests to it can be read and changed in transit",
     ]
 
 

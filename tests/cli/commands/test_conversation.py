@@ -321,6 +321,16 @@ def test_what_cannot_be_recorded_so_is_refused_here(voicectl: Room, options: str
     assert not voicectl.requests("recordConversation")
 
 
+@pytest.mark.parametrize(
+    "option",
+    ["--retention-ttl 5", "--event-url https://x.org/e", "--limit 1m", "--transcription-language en-GB"],
+)
+def test_a_refused_option_is_called_by_its_name(voicectl: Room, option: str) -> None:
+    ran = voicectl(f"conversation record {CON} --stop {option}")
+
+    assert f"--stop cannot be combined with {option.split()[0]}." in ran.stderr
+
+
 def test_an_empty_conversation_cannot_be_recorded(voicectl: Room) -> None:
     voicectl(f"hangup {voicectl.call(options='--join support-17')}")
 

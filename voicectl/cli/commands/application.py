@@ -155,7 +155,7 @@ def _update(app: App, wish: Wish) -> dict[str, Any]:
     for line in application.differences(update.before, update.after):
         remark(line)
     if not update.is_as_asked:
-        remark("warning: the API accepted the change, but its reply shows other webhooks")
+        remark("warning: the API accepted the change, but returned webhooks other than those requested")
     return update.after
 
 
@@ -175,4 +175,4 @@ def _warn(address: str) -> None:
     if is_loopback(parts.hostname or ""):
         remark(f"warning: {address} is on this machine: the platform cannot reach it")
     elif parts.scheme == "http":
-        remark(f"warning: {address} is not https: its requests can be read and changed on the way")
+        remark(f"warning: {address} is not https: requests to it can be read and changed in transit")

@@ -126,7 +126,7 @@ def _seen(app: App, uuid: str, history: History) -> Call:
     except NotFoundError:
         if reported is None:
             raise
-        remark("The API has no record of this leg; it is shown as its stored events report it.")
+        remark("The API has no record of this leg; what is shown comes from its stored events.")
         return reported.alone()
     if reported is not None and is_terminal(sys.stderr) and (contradiction := reported.contradicts(call)):
         remark(contradiction)

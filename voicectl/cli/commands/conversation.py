@@ -349,7 +349,8 @@ def record(
         transcription=transcription or None,
     )
     if stop:
-        refuse_with_stop(**{f"option {name}": value for name, value in options.items()})
+        others = {f"transcription_{name}": value for name, value in transcription.items()}
+        refuse_with_stop(**options | {"timeout": None, "transcription": None, "limit": limit} | others)
         with _one_conversation(app, room, "record --stop") as acted:
             if not conversations.stop_recording(app.conversations, acted.id):
                 acted.outcome = ALREADY

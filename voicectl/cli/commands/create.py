@@ -171,7 +171,7 @@ def create(
     app = current(ctx)
     if idempotency_key is not None and (len(to) != 1 or no_journal or not idempotency_key.strip()):
         raise InputError(
-            "--idempotency-key needs a key that is not blank, the journal, and exactly one --to.",
+            "--idempotency-key must not be blank, and needs exactly one --to and the journal.",
             hint="Give a key and one --to, and leave out --no-journal.",
         )
     voice = {"language": language, "style": style, "premium": premium or None}
@@ -257,10 +257,10 @@ def _flow(
 
 
 def _method(option: str, value: str | None, url: str | None) -> str | None:
-    if value is not None and (value.upper() not in ("GET", "POST") or url is None):
-        raise InputError(
-            f"{option} must be GET or POST, and can only be used with the URL option it belongs to."
-        )
+    if value is not None and value.upper() not in ("GET", "POST"):
+        raise InputError(f"{option} must be GET or POST.")
+    if value is not None and url is None:
+        raise InputError(f"{option} needs {option.replace('method', 'url')}.")
     return value and value.upper()
 
 
@@ -339,7 +339,7 @@ def _run(
                     out.add(placed[call.uuid])
                     out.flush()
                 if call.unrecorded is not None:
-                    remark(f"The call exists, but the journal could not record it: {call.uuid}")
+                    remark(f"Call {call.uuid} was created, but could not be recorded in the journal.")
                     raise call.unrecorded
             if placed and waiting is not None:
                 _wait(app, placed, waiting, statuses)
@@ -421,11 +421,13 @@ def _wait(app: App, placed: dict[str, dict[str, Any]], waiting: _Waiting, status
             note(last)
         if waiting.hangs_up:
             app.interrupts.pending = None  # the signal has been handled; the hang-ups are still sent
-            exc.hint = "The call was hung up, as --hangup-on-timeout asks."
+            was = "call was" if len(placed) == 1 else "calls were"
+            exc.hint = f"The {was} hung up, as --hangup-on-timeout asks."
             for uuid in placed:
                 _hang_up(app, uuid, note)
         elif isinstance(exc, Interrupted):
-            remark(f"The call continues. To end it: voicectl hangup {' '.join(placed)}")
+            go_on = "call continues. To end it" if len(placed) == 1 else "calls continue. To end them"
+            remark(f"The {go_on}: voicectl hangup {' '.join(placed)}")
         if isinstance(exc, Interrupted) or not statuses:
             raise
         app.report(exc)

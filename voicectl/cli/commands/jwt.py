@@ -52,7 +52,7 @@ def create(
     app = current(ctx)
     seconds = whole_seconds(ttl, "--ttl", tokens.MIN_TTL_SECONDS, tokens.MAX_TTL_SECONDS)
     if sub is not None and (not sub.strip() or not sub.isprintable()):
-        raise InputError("--sub must be a name of printable characters.")
+        raise InputError("--sub must not be blank, and may contain only printable characters.")
     claims = tokens.application_claims(
         app.target.application_id,
         now=app.clock.time() + app.clock_offset,

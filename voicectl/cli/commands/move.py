@@ -122,7 +122,8 @@ def move(
         "record": record or None,
         "music": None if music is None else check_url(music, "--music"),
     }
-    flow = [ncco.conversation(check_room(room), **terms)]
+    room = check_room(room, hint="The last argument is the room: voicectl move LEG... ROOM")
+    flow = [ncco.conversation(room, **terms)]
     if not no_lint:
         check_ncco(app.terminal, flow)
     entry = EntryTerms.of(can_hear=hearing, can_speak=speaking, starts=start_on_enter is not False)
@@ -306,9 +307,10 @@ class _MoveOperation(LegOperation):
         if alone is not None:
             self._calls[alone.uuid] = alone
             self._left.append(alone.uuid)
+            stays, leaves = moving.label(alone), moving.label(around.call)
             remark(
-                f"warning: {moving.label(alone)} and {moving.label(around.call)} are joined by a connect action: when"
-                " the second leg leaves, the platform ends the call of the first. To move both, use --with-partners"
+                f"warning: {stays} and {leaves} are joined by a connect action: when {leaves} leaves, the platform"
+                f" ends the call of {stays}. To move both, use --with-partners"
             )
 
     def _follow(self, several: Targets) -> None:

@@ -188,7 +188,7 @@ class _HangUpAfterTalk(_HangUp):
         except VoicectlError as exc:
             if not _says_not_answered(exc):
                 several.report(exc, f"saying the text on {uuid}")
-            remark(f"{uuid} is not connected and cannot hear the text. It is hung up at once.")
+            remark(f"{uuid} is not connected and cannot hear the text. It will be hung up now.")
             return False
         else:
             app.action_log.add(app.clock.time(), uuid, "talk", detail=detail)
@@ -201,11 +201,12 @@ def _keep(
     """Mute, unmute, earmuff or unearmuff legs, or undo an earlier action."""
     limit, duration = hold_options.max_, hold_options.hold
     if duration is not None and (hold_options.undo or legs):
-        other = "--undo" if hold_options.undo else "LEG"
+        if hold_options.undo:
+            raise InputError("--hold cannot be used with --undo.", hint="Leave one of them out.")
         raise InputError(
-            f"--hold cannot be used with {other}.",
-            hint="It also acts on legs that join later, so select legs instead of naming them: --conversation ROOM"
-            " --hold 10m",
+            "--hold cannot be used with LEG.",
+            hint="--hold also acts on legs that join later, so select legs instead of naming them: --conversation"
+            " ROOM --hold 10m",
         )
     if hold_options.undo:
         undoing = _Undoing(app, action, is_selected=not legs)

@@ -144,7 +144,8 @@ def add(
     profiles.check_name(name)
     if name == profiles.SANDBOX:
         raise InputError(
-            "'voicectl sandbox start' creates the profile 'sandbox'.", hint="Choose another name."
+            "The profile name 'sandbox' is reserved for 'voicectl sandbox start'.",
+            hint="Choose another name.",
         )
     if private_key is not None and key_command is not None:
         raise InputError("--private-key and --key-command contradict each other.", hint="Give one of them.")
@@ -162,7 +163,7 @@ def add(
     policy = guards.policy()
     url = hosts.region_url(region) if region else base_url or hosts.DEFAULT_BASE_URL
     identity = profiles.application_id(
-        application_id or _ask(app.terminal, "Application id", "--application-id")
+        application_id or _ask(app.terminal, "application id", "--application-id")
     )
     profile = Profile(
         name=name,
@@ -306,7 +307,7 @@ def _read_key(terminal: Terminal, file: str | None, command: str | None) -> RSAP
     if command is not None:
         key, where = keys.from_command(command), "the output of the key command"
     else:
-        file = file or _ask(terminal, "Private key file", "--private-key")
+        file = file or _ask(terminal, "private key file", "--private-key")
         where = "standard input" if file == "-" else str(files.user_path(file))
         key = keys.parse(_read_private(terminal, file, "private key"), where=where)
     keys.check(key, where=where)
@@ -336,5 +337,5 @@ def _read_private(terminal: Terminal, file: str, what: str) -> bytes:
 def _ask(terminal: Terminal, what: str, option: str) -> str:
     """Ask for a missing value without echoing it, because the user might paste a secret by mistake."""
     if not terminal.can_ask:
-        raise InputError(f"{what} is missing.", hint=f"Give {option}.")
-    return terminal.ask(what, is_hidden=True)
+        raise InputError(f"No {what} was given.", hint=f"Give {option}.")
+    return terminal.ask(what[0].upper() + what[1:], is_hidden=True)

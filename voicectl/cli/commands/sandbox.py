@@ -167,7 +167,7 @@ def stop(ctx: typer.Context) -> None:
     """
     app = current(ctx)
     if SANDBOX not in app.profiles.names() and not app.environ.get("VOICECTL_SANDBOX"):
-        remark("No sandbox has been started here yet.")
+        remark("No sandbox has been started on this machine yet.")
     elif not app.control.stop():
         remark(f"No sandbox is running at {app.control.url}.")
 

@@ -114,7 +114,7 @@ def _events(app: App, gaps: list[Gap]) -> EventStore | None:
     try:
         return app.event_store
     except StoreError as exc:
-        gaps.append(Gap(what="events", detail=f"The event store cannot be used: {exc.message}"))
+        gaps.append(Gap(what="events", detail=exc.message))
         return None
 
 

@@ -40,7 +40,7 @@ def transfer(
             hint="See 'voicectl transfer --help'.",
         )
     if from_ is not None and connect is None:
-        raise InputError("--from needs --connect.", hint="In an NCCO, set from in the connect action.")
+        raise InputError("--from needs --connect.", hint='In an NCCO, set "from" in the connect action.')
     if answer_url is not None:
         url = check_url(answer_url, "--answer-url")
         with one_leg(app, leg, "transfer") as uuid:

@@ -337,7 +337,7 @@ def _all(kept: EventStore, query: Query) -> list[Stored]:
     if missing:
         named = ", ".join(map(str, sorted(missing)))
         raise LegError(
-            f"Not found: event {named}.", hint="Nothing was sent. List the events: voicectl webhook list"
+            f"Events not found: {named}.", hint="Nothing was sent. List the events: voicectl webhook list"
         )
     return found
 
@@ -361,5 +361,5 @@ def _leg(app: App, kept: EventStore, text: str) -> str:
         text,
         candidates=lambda: history.legs_that_begin(kept, text),
         last=app.legs.last_created,
-        what="leg in the store",
+        what="stored leg",
     )
