@@ -78,6 +78,65 @@ def test_the_beginning_of_an_id_names_the_one_live_leg_that_has_it(
         assert changed(server) == [leg]
 
 
+@pytest.mark.parametrize(
+    "line", ["mute", "wait --for answered", "talk --stop", "call show", "move --no-wait"]
+)
+@pytest.mark.parametrize(
+    "pasted", [f"{LEGS[0]}\n", f"\n{LEGS[0]}", f" {LEGS[0]}", f"\t{LEGS[0]}\r\n", f"\u00a0{LEGS[0]} "]
+)
+def test_blanks_around_an_id_are_trimmed(
+    tmp_path: Path, application: Application, line: str, pasted: str
+) -> None:
+    with Canned(legs(*LEGS)) as server:
+        words = [*line.split(), pasted, *(["room"] if line.startswith("move") else [])]
+
+        ran = machine(tmp_path, application, server.url)(words)
+
+        assert (ran.exit_code, ran.stdout.split("\t")[0]) == (0, LEGS[0])
+        assert {request.path.split("/")[3] for request in server.requests} == {LEGS[0]}
+
+
+@pytest.mark.parametrize("pasted", [" CON-{}", "CON-{}\n"])
+@pytest.mark.parametrize("line", ["conversation talk {} Hi", "trace {}", "call list --conversation={}"])
+def test_blanks_around_the_id_of_a_conversation_are_trimmed(voicectl: Room, line: str, pasted: str) -> None:
+    leg = voicectl.call()
+    id_ = voicectl(f"call show {leg} -o json").json["conversation_uuid"].removeprefix("CON-")
+
+    assert voicectl([word.replace("{}", pasted.format(id_)) for word in line.split()]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ["to:+447700900001", "to:+44 7700 900001", "to:44-7700-9", "to: 44.7700.900001", " to:(+44) 7700 900001"],
+)
+def test_a_leg_is_named_by_its_number_as_people_write_it(
+    tmp_path: Path, application: Application, reference: str
+) -> None:
+    with Canned(legs(LEGS[0])) as server:
+        ran = machine(tmp_path, application, server.url)(["mute", reference])
+
+        assert (ran.exit_code, changed(server)) == (0, [LEGS[0]])
+
+
+@pytest.mark.parametrize(
+    ("reference", "status", "form"),
+    [
+        ("to:+44 (0)7700 900001", 2, "+447700900001"),
+        ("to:07700 900001", 4, "country code"),
+        ("+44 7700 900001", 2, "to:447700900001"),
+        ("447700900001", 4, "to:447700900001"),
+    ],
+)
+def test_a_number_in_another_form_is_answered_with_the_form_to_write(
+    tmp_path: Path, application: Application, reference: str, status: int, form: str
+) -> None:
+    with Canned(legs(LEGS[0])) as server:
+        ran = machine(tmp_path, application, server.url)(["mute", reference])
+
+        assert (ran.exit_code, changed(server)) == (status, [])
+        assert form in ran.stderr
+
+
 def test_an_ambiguous_beginning_lists_the_candidates_and_does_nothing(
     tmp_path: Path, application: Application
 ) -> None:
@@ -147,12 +206,28 @@ def test_last_is_not_what_was_only_seen_or_refused(voicectl: Room) -> None:
 def test_last_is_written_as_it_is(voicectl: Room) -> None:
     voicectl.call()
 
-    for text in ("@LAST", "@", "@last ", "last", "@last1"):
+    for text in ("@LAST", "@", "@ last", "last", "@last1"):
         assert voicectl(["mute", text], terminal=True).exit_code == 2
 
 
 @pytest.mark.parametrize(
-    "name", [LEGS[0], LEGS[3], "CON-" + LEGS[0], "con-x", "CON-", "-", "@last", "", " ", "a\nb", "a\x1b"]
+    "name",
+    [
+        LEGS[0],
+        LEGS[3],
+        f" {LEGS[0]}",
+        "to:44 7700",
+        "CON-" + LEGS[0],
+        " CON-" + LEGS[0],
+        "con-x",
+        "CON-",
+        "-",
+        "@last",
+        "",
+        " ",
+        "a\nb",
+        "a\x1b",
+    ],
 )
 def test_a_room_is_a_name_and_no_reference(voicectl: Room, name: str) -> None:
     leg = voicectl.call()
@@ -214,10 +289,6 @@ HOSTILE_IDS = [
     f"{LEGS[0]}/talk",
     f"{LEGS[0]}?x=1",
     f"{LEGS[0]}#",
-    f"{LEGS[0]}\n",
-    f"\n{LEGS[0]}",
-    f" {LEGS[0]}",
-    f"{LEGS[0]} ",
     f"{LEGS[0]}\r\nX-Evil: 1",
     f"{LEGS[0]}\0",
     f"{LEGS[0]}%00",

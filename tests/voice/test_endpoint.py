@@ -62,6 +62,74 @@ def test_a_number_is_nothing_else(text: str) -> None:
         endpoint.number(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "+44 7700 900001",
+        "44 7700 900001",
+        "44.7700.900001",
+        "44-7700-900-001",
+        "+44 (7700) 900001",
+        "(+44) 7700 - 900001",
+        "+ 44 7700 900001",
+        "+44.7700900001",  # as registries of domains write it
+        " 447700900001\n",
+        "44\u00a07700\u202f900001",
+        "44\u20107700\u2011900\u2013001",
+    ],
+)
+def test_a_typed_number_may_have_what_people_write_between_digits(text: str) -> None:
+    assert endpoint.typed(text) == "447700900001"
+    assert endpoint.parse(text) == {"type": "phone", "number": "447700900001"}
+    assert endpoint.typed_caller(text) == "447700900001"
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("+44 (0)7700 900001", r"\+447700900001"),
+        ("+44 ( 0 20 ) 7946 0000", r"\+442079460000"),
+        ("00447700900001", r"\+447700900001"),
+        ("00 44 7700 900001", r"\+447700900001"),
+        ("07700 900001", "country code in place of the 0"),
+        ("(0)7700 900001", "country code in place of the 0"),
+        ("(020) 7946 0000", "country code in place of the 0"),
+        ("(202) 555-0100", "country code first"),
+        ("202-555-0100", "country code first"),
+        ("202.555.0100", "country code first"),
+    ],
+)
+def test_a_typed_number_without_its_country_code_is_refused_with_the_form_to_write(
+    text: str, form: str
+) -> None:
+    with pytest.raises(InputError, match="not a phone number") as caught:
+        endpoint.typed(text)
+
+    assert re.search(form, caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["447700900001 447700900002", "447700900001x12", "447700900001,12", "4.47701E+11", "447700900001.0",
+     "447700900001.00", "-447700900001", "++447700900001", "44(7700 900001", "44)7700(900001", "44 7700 90000\u0661",
+     "\u200b447700900001", "447700900001\u202c", "44\n7700900001", "44    7700900001", "[44] 7700900001", "", "+",
+     "0", "00", "alice"],
+)  # fmt: skip
+def test_a_typed_number_is_nothing_else(text: str) -> None:
+    with pytest.raises(InputError, match="not a phone number"):
+        endpoint.typed(text)
+
+
+@given(st.text(max_size=40) | st.from_regex(r"\+?[\d ().-]{0,24}", fullmatch=True))
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+def test_a_typed_number_keeps_all_its_digits(text: str) -> None:
+    try:
+        number = endpoint.typed(text)
+    except InputError:
+        return
+    assert number == "".join(filter(str.isdigit, text))
+
+
 @given(st.text() | st.from_regex(r"\+?[\d\s_.,-]{0,20}", fullmatch=True))
 @example("+447700900001")
 @settings(max_examples=200, deadline=None, derandomize=True, database=None)

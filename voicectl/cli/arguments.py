@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import typer
 
 from voicectl import times
-from voicectl.core.calls.references import LAST, is_number_reference
+from voicectl.core.calls.references import LAST, number_reference
 from voicectl.errors import InputError
 from voicectl.voice import endpoint, speech
 from voicectl.voice.call import is_conversation_id, is_leg_id
@@ -155,11 +155,12 @@ def parse_header(text: str) -> tuple[str, str]:
 
 
 def check_conversation(text: str) -> str:
-    """Return *text* if it is a conversation id.
+    """Return *text*, without the blanks around it, if it is a conversation id.
 
     Raises:
         InputError: *text* is not ``CON-`` followed by a UUID.
     """
+    text = text.strip()
     if not is_conversation_id(text):
         raise InputError(
             f"{text!r} is not a conversation id.", hint="A conversation id is CON- followed by a UUID."
@@ -178,12 +179,12 @@ def check_room(name: str, *, hint: str = "Give the name of a room, such as suppo
     """
     if not name.strip() or not name.isprintable() or name in ("-", LAST):
         raise InputError(f"{name!r} is not a valid room name.", hint="Use a word, such as support-17.")
-    if name.upper().startswith("CON-"):
+    if name.strip().upper().startswith("CON-"):
         raise InputError(
             "A room is joined by its name, not by its conversation id.",
             hint="Give the name that the room was created with.",
         )
-    if is_leg_id(name) or is_number_reference(name):
+    if is_leg_id(name.strip()) or number_reference(name.strip()):
         raise InputError(f"{name} looks like a leg, not the name of a room.", hint=hint)
     return name
 
@@ -211,7 +212,7 @@ def caller_id(given: str | None, default: str | None) -> str:
             "No caller id is set.",
             hint="Add --from NUMBER, store a number in the profile, or set VOICECTL_FROM.",
         )
-    return endpoint.caller(given) if given is not None else str(default)
+    return endpoint.typed_caller(given) if given is not None else str(default)
 
 
 def refuse_password(store: str) -> None:

@@ -90,7 +90,7 @@ class NamedLegs:
 
     def _word(self, text: str) -> str:
         if text != "-":
-            return text
+            return text.strip()
         found = self._read_ids()
         if len(found) != 1:
             raise InputError(

@@ -13,6 +13,7 @@ from voicectl.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+LEAST_DIGITS = 7
 WEBSOCKET_CONTENT_TYPE = "audio/l16;rate=16000"
 
 
@@ -33,6 +34,14 @@ OPTIONS = {
 _DIALLED = {"phone": "number", "sip": "uri", "websocket": "uri", "app": "user", "vbc": "extension"}
 _ADDRESSES = ("number", "uri", "user", "extension")
 _NUMBER = re.compile(r"\+?([1-9][0-9]{6,14})")
+_SEPARATORS = r"[ \t\u00a0\u2000-\u200a\u202f\u3000.()\-\u2010-\u2015\u2212]"
+_TYPED = rf"\(?(?:\+[ (]{{0,2}})?[0-9](?:{_SEPARATORS}{{0,3}}[0-9])*"
+_DECIMAL = r"[0-9]+\.[0-9]{1,2}"
+"""Matches what a spreadsheet makes of a number: 447700900001.0."""
+
+_NATIONAL = rf"0.*|\([0-9].*|[2-9][0-9]{{2}}{_SEPARATORS}+[0-9]{{3}}{_SEPARATORS}+[0-9]{{4}}"
+"""Matches numbers that lack a country code, such as 07700 900001, (415) 555-0100 and 415-555-0100."""
+
 _SIP = re.compile(r"sips?:[\x21-\x7e]+@[\x21-\x7e]+")
 _WEBSOCKET = re.compile(r"wss?://[\x21-\x7e]+")
 _EXTENSION = re.compile(r"[0-9]{1,20}")
@@ -53,11 +62,55 @@ def number(text: str) -> str:
     return found[1]
 
 
+def compact(text: str) -> str:
+    """Return a phone number, or the beginning of one, without the blanks, dots, dashes and brackets in and around it.
+
+    Other text is returned unchanged, except for the blanks around it.
+
+    Raises:
+        InputError: *text* has a 0 in brackets, as in ``+44 (0)7700 900001``, which is not part of the number.
+    """
+    text = text.strip()
+    if text.isalnum() or not re.fullmatch(_TYPED, text) or re.fullmatch(_DECIMAL, text):
+        return text
+    if re.search("[()]", re.sub(r"\([^()]*\)", "", text)):  # a bracket that does not close
+        return text
+    if (without_zero := re.sub(r"(?<=.)\(\s*0", "(", text)) != text:
+        raise InputError(
+            f"{text!r} is not a phone number in E.164: a 0 in brackets is dialled only within the country.",
+            hint=f"Write the number as it is dialled from abroad: {compact(without_zero)}",
+        )
+    return re.sub(_SEPARATORS, "", text)
+
+
+def typed(text: str) -> str:
+    """Return a phone number as a person writes it, such as ``+44 7700 900001``, in E.164 format without the ``+``.
+
+    Raises:
+        InputError: *text* is not a phone number, or has no country code. The hint says how to write it.
+    """
+    plain = compact(text)
+    if plain.isdigit() and len(plain) >= LEAST_DIGITS:
+        if plain.startswith("00"):
+            raise InputError(
+                f"{text!r} is not a phone number in E.164: it begins with 00.",
+                hint=f"Write it as +{plain[2:]}",
+            )
+        if re.fullmatch(_NATIONAL, text.strip()):
+            where = "in place of the 0" if plain.startswith("0") else "first"
+            raise InputError(
+                f"{text!r} is not a phone number in E.164: the country code is missing.",
+                hint=f"Write + and the country code {where}, such as +44 7700 900001.",
+            )
+    return number(plain)
+
+
 def parse(text: str) -> dict[str, Any]:
     """Convert user input to an endpoint object for the API.
 
     Args:
-        text: ``447700900001``, ``sip:user@host``, ``ws://...``, ``wss://...``, ``app:NAME`` or ``vbc:EXTENSION``.
+        text: A phone number as people write it, ``sip:user@host``, ``ws://...``, ``wss://...``, ``app:NAME`` or
+            ``vbc:EXTENSION``.
 
     Raises:
         InputError: *text* has none of these formats.
@@ -73,7 +126,7 @@ def parse(text: str) -> dict[str, Any]:
         case "vbc" if _EXTENSION.fullmatch(rest):
             return {"type": "vbc", "extension": rest}
         case "":
-            return {"type": "phone", "number": number(text)}
+            return {"type": "phone", "number": typed(text)}
     raise InputError(
         f"{text!r} is not an endpoint.",
         hint="Write a number such as 447700900001, sip:USER@HOST, wss://HOST/PATH, app:NAME or vbc:NUMBER.",
@@ -87,6 +140,15 @@ def caller(text: str) -> str:
         InputError: *text* is neither a SIP URI nor a phone number.
     """
     return text if _SIP.fullmatch(text) else number(text)
+
+
+def typed_caller(text: str) -> str:
+    """Return a caller id that a person wrote, which is a SIP URI or a phone number, in the API's format.
+
+    Raises:
+        InputError: *text* is neither a SIP URI nor a phone number.
+    """
+    return text if _SIP.fullmatch(text) else typed(text)
 
 
 def with_options(endpoint: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:

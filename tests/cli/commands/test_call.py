@@ -54,6 +54,35 @@ def test_every_option_is_the_field_of_that_name(voicectl: Room) -> None:
     }
 
 
+@pytest.mark.parametrize("to", ["+44 7700 900001", "44.7700.900001", "+44 (7700) 900-001", "447700900001\n"])
+def test_numbers_are_taken_as_people_write_them(voicectl: Room, to: str) -> None:
+    create = ["call", "create", "--to", to, "--talk", "Hi"]
+    by_option = voicectl([*create, "--from", "+44 20 7946 0000"])
+    by_setting = voicectl(create, env={"VOICECTL_PROFILE": "", "VOICECTL_FROM": "+44 20 7946 0000"})
+
+    assert (by_option.exit_code, by_setting.exit_code) == (0, 0)
+    for request in voicectl.requests("createCall"):
+        assert request["body"]["to"] == [{"type": "phone", "number": "447700900001"}]
+        assert request["body"]["from"] == {"type": "phone", "number": "442079460000"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--to", "+44 (0)7700 900001"],
+        ["--to", "07700900001"],
+        ["--to", "00447700900001"],
+        ["--to", PERSON, "--from", "020 7946 0000"],
+        ["--to", PERSON, "--to", "+44 7700 900001"],
+    ],
+)
+def test_no_number_is_guessed_and_none_is_called_twice(voicectl: Room, words: list[str]) -> None:
+    ran = voicectl(["call", "create", *words, "--talk", "Hi"])
+
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert voicectl.requests("createCall") == []
+
+
 def test_the_reference_rides_on_an_event_url_that_is_posted_to(voicectl: Room) -> None:
     ran = voicectl(f"call create --to {PERSON} --talk Hi --event-url http://127.0.0.1:9/e?a=b -o json")
 

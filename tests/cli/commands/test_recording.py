@@ -318,7 +318,7 @@ def test_a_file_that_nobody_announced_is_downloaded_by_hand(
 
 
 @pytest.mark.parametrize(
-    "name", ["", "x", "../x", UUID[:8], UUID.replace("-", ""), UUID + "\n", "%2e%2e", "@last", f"{UUID}.mp3"]
+    "name", ["", "x", "../x", UUID[:8], UUID.replace("-", ""), UUID + "\n/", "%2e%2e", "@last", f"{UUID}.mp3"]
 )
 def test_what_names_nothing_is_refused_before_anything_is_asked(
     told: Room, platform: Canned, there: Path, name: str

@@ -170,7 +170,7 @@ def add(
         application_id=identity,
         base_url=hosts.base_url(url, extra_hosts=policy.hosts),
         key_command=key_command,
-        from_=None if from_ is None else endpoint.caller(from_),
+        from_=None if from_ is None else endpoint.typed_caller(from_),
         api_key=api_key,
         ca_file=app.options.ca_file,
         policy=policy,

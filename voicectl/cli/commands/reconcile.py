@@ -66,7 +66,7 @@ def reconcile(
         )
     if assume is not None and hangup:
         raise InputError("--assume and --hangup contradict each other.", hint="Give one of them.")
-    intent = app.journal.get(reference)
+    intent = app.journal.get(reference.strip())
     if intent is None:
         raise LegError(
             f"The journal has no call {reference!r}.", hint="List the calls in doubt: voicectl call reconcile"
@@ -97,7 +97,7 @@ def _settle(app: App, intent: Intent, assume: str | None, reason: str) -> Intent
     app.consent.refuse_dry_run()
     if assume == NOT_CREATED:
         return app.journal.settle(intent.reference, IntentState.NOT_CREATED, reason)
-    if not is_leg_id(assume):
+    if not is_leg_id(assume := assume.strip()):
         raise InputError(f"--assume takes 'not-created' or a leg's id, not {assume!r}.")
     call = app.api.get_call(assume)
     found = app.journal.created(intent.reference, call.uuid, call.raw, certainty="assumed", reason=reason)

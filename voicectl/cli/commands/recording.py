@@ -197,7 +197,7 @@ def _find(app: App, kept: EventStore | None, named: Sequence[str]) -> list[Recor
     """
     known = [] if kept is None else announced(kept.find(Query(kinds=KINDS)))
     found: dict[tuple[str, bool | None], Recording] = {}
-    for name in named:
+    for name in map(str.strip, named):
         if "://" in name:
             meant = [each for each in known if each.url == name]
         elif not is_leg_id(name) or "-" not in name:

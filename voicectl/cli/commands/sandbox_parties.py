@@ -53,7 +53,15 @@ LOG = View(
     line="{n:>4}  {call_time}  {kind:9}  {uuid:36}  {what}",
 )
 
-Party = Annotated[str, typer.Argument(metavar="LEG", help=f"The leg: {ID_FORMS}.", show_default=False)]
+Party = Annotated[
+    str,
+    typer.Argument(
+        metavar="LEG",
+        help=f"The leg: {ID_FORMS}.",
+        show_default=False,
+        callback=lambda leg: leg.strip(),
+    ),
+]
 
 
 def ring(
@@ -86,7 +94,7 @@ def ring(
     called = endpoint.parse(to)
     body = {
         "to": to if called["type"] == "app" else endpoint.label(called),
-        "from": None if from_ is None else endpoint.number(from_),
+        "from": None if from_ is None else endpoint.typed(from_),
         "ncco": None if ncco_file is None else read_ncco(app.terminal, ncco_file),
         "region": region,
         "sip_headers": dict(map(parse_header, sip_header or ())) or None,
@@ -202,7 +210,7 @@ def log(
     is_whole = app.terminal.format in (Format.JSON, Format.JSONL) and not app.options.fields
     with app.terminal.writer(LOG, is_many=True) as out:
         entries = app.control.log()
-        for entry in entries if leg is None else _of_leg(list(entries), leg.lower()):
+        for entry in entries if leg is None else _of_leg(list(entries), leg.strip().lower()):
             out.add(entry if is_whole else entry | {"what": _summary(entry)})
 
 

@@ -355,6 +355,7 @@ def _replayed(stored: Stored, sent: Sent) -> dict[str, Any]:
 
 def _leg(app: App, kept: EventStore, text: str) -> str:
     """Return the id of the leg that *text* names, spelled as in the stored events."""
+    text = text.strip()
     if is_leg_id(text):
         return history.known_as(kept, text)
     return references.resolve(

@@ -27,15 +27,15 @@ MAX_LISTED = 10
 def conversation_id(api: ConversationApi, text: str) -> str:
     """Return the id of the conversation that *text* names.
 
-    A ``CON-...`` id is returned unchanged. Any other text is looked up as the name of a room.
+    A ``CON-...`` id is returned, without the blanks around it. Any other text is looked up as the name of a room.
 
     Raises:
         InputError: *text* is neither a conversation id nor a possible room name.
         LegError: No conversation has that name. The hint lists up to ten rooms, with similar names if possible.
     """
-    if is_conversation_id(text):
-        return text
-    if text.upper().startswith(CONVERSATION_PREFIX) or not text.strip() or text == "-":
+    if is_conversation_id(text.strip()):
+        return text.strip()
+    if text.strip().upper().startswith(CONVERSATION_PREFIX) or not text.strip() or text == "-":
         raise InputError(
             f"{text!r} is neither the name of a room nor a conversation id.",
             hint="Use a room's name, or CON- and a UUID. List the conversations: voicectl conversation list",

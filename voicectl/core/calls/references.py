@@ -22,7 +22,7 @@ LAST = "@last"
 MAX_LISTED = 10
 
 _PREFIX = re.compile(r"[0-9a-fA-F][0-9a-fA-F-]{3,35}")
-_NUMBER = re.compile(r"(to|from):\+?([0-9]{4,15})")
+_DIGITS = re.compile(r"[0-9]{4,15}")
 _ELSEWHERE = "List legs: voicectl call list. To name a leg in another region, give its full id."
 _ENDS = {"to": ("goes to", "go to"), "from": ("comes from", "come from")}
 
@@ -55,8 +55,8 @@ def resolve(
                 "No call was created on this machine yet.", hint="Name a leg. List legs: voicectl call list"
             )
         return created
-    if (number := _NUMBER.fullmatch(text)) is not None:
-        return _by_number(number[1], number[2], candidates(), what)
+    if (number := number_reference(text)) is not None:
+        return _by_number(*number, candidates(), what)
     if not _PREFIX.fullmatch(text):
         raise InputError(f"{_shown(text)} is not a leg id.", hint=_how_to_name(text))
     matching = (
@@ -66,7 +66,7 @@ def resolve(
     if len(found) == 1:
         return found[0].uuid
     if not found:
-        hint = f"If it is a phone number, write to:{text} or from:{text}" if text.isdigit() else _ELSEWHERE
+        hint = _number_hint(text) if text.isdigit() else _ELSEWHERE
         raise LegError(f"No {what} has an id that begins with {text}.", hint=hint)
     raise AmbiguousError(
         f"Several {what}s have an id that begins with {text}.",
@@ -84,9 +84,20 @@ def each_once(*several: Iterable[Call]) -> Iterator[Call]:
             yield call
 
 
-def is_number_reference(text: str) -> bool:
-    """Return True if *text* refers to a leg by a number, such as ``to:447700900001`` or ``from:447700900001``."""
-    return _NUMBER.fullmatch(text) is not None
+def number_reference(text: str) -> tuple[str, str] | None:
+    """Split a reference such as ``to:+44 7700 900001`` into the end, ``to`` or ``from``, and the number's digits.
+
+    Returns:
+        The two parts, or None if *text* does not refer to a leg by a number.
+
+    Raises:
+        InputError: The number has a digit that does not belong to it.
+    """
+    end, _, number = text.partition(":")
+    if end not in _ENDS:
+        return None
+    digits = endpoint.compact(number).removeprefix("+")
+    return (end, digits) if _DIGITS.fullmatch(digits) else None
 
 
 def _by_number(end: str, digits: str, candidates: Iterable[Call], what: str) -> str:
@@ -111,7 +122,8 @@ def _by_number(end: str, digits: str, candidates: Iterable[Call], what: str) -> 
     one, several = _ENDS[end]
     number = digits if exact else f"{digits} or a number that begins with it"
     if not found:
-        raise LegError(f"No {what} {one} {number}.", hint=_ELSEWHERE)
+        hint = "Numbers begin with a country code, such as 447700900001." if digits[0] == "0" else _ELSEWHERE
+        raise LegError(f"No {what} {one} {number}.", hint=hint)
     raise AmbiguousError(f"Several {what}s {several} {number}.", hint=f"Name one by its id: {_listed(found)}")
 
 
@@ -119,9 +131,15 @@ def _listed(calls: Iterable[Call]) -> str:
     return ", ".join(f"{call.uuid} ({call.status}, to {endpoint.label(call.to) or '-'})" for call in calls)
 
 
+def _number_hint(digits: str) -> str:
+    return f"If it is a phone number, write to:{digits} or from:{digits}"
+
+
 def _how_to_name(text: str) -> str:
     if text.startswith("CON-"):
         return "That is a conversation. See its legs: voicectl call list --conversation " + _shown(text)
+    if (digits := endpoint.compact(text).removeprefix("+")).isdigit():
+        return _number_hint(digits)
     return (
         "Use a full id, its first 4 characters or more, to:NUMBER, from:NUMBER, @last, or - to read ids from"
         " standard input."

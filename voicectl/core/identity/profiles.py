@@ -295,11 +295,12 @@ def check_name(name: str) -> str:
 
 
 def application_id(text: str) -> str:
-    """Check an application id, and return it in lower case.
+    """Check an application id, and return it in lower case and without the blanks around it.
 
     Raises:
         ConfigError: *text* is not a UUID with hyphens.
     """
+    text = text.strip()
     try:
         found = str(uuid.UUID(text))
     except ValueError:

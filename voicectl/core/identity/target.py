@@ -206,7 +206,7 @@ def _from_profile(
         if environ.get("VOICECTL_FROM"):
             from_ = None
     if from_ is None and environ.get("VOICECTL_FROM"):
-        from_, sources["from"] = endpoint.caller(environ["VOICECTL_FROM"]), "VOICECTL_FROM"
+        from_, sources["from"] = endpoint.typed_caller(environ["VOICECTL_FROM"]), "VOICECTL_FROM"
     hosts.check_application(profile.application_id, base_url)
     key_path = profiles.key_path(profile.name)
     own = None if profile.api_key is None else account.beside(key_path, profile.api_key, source)
@@ -275,7 +275,7 @@ def _from_environment(family: str, environ: Mapping[str, str], ca_file: str | No
         application_id=found,
         base_url=base_url,
         load_key=lambda: _key_from_variable(key_variable, content),
-        from_=endpoint.caller(from_) if from_ else None,
+        from_=endpoint.typed_caller(from_) if from_ else None,
         policy=Policy(),
         ca_file=ca_file,
         sources={

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from voicectl.core.calls.references import is_number_reference
+from voicectl.core.calls.references import number_reference
 from voicectl.core.history import EventSummary, History, forms, leg_key, legs_that_begin, summaries
 from voicectl.core.timeline.entries import Happening, Sort, of_call, of_event, of_intent, of_note
 from voicectl.core.timeline.order import Gap, Trace, trace
@@ -383,14 +383,15 @@ def kept_legs(events: EventStore, text: str) -> Iterator[Call]:
     Args:
         text: The beginning of a leg's id, or of a number, written as ``to:NUMBER`` or ``from:NUMBER``.
     """
-    if not is_number_reference(text):
+    named = number_reference(text)
+    if named is None:
         yield from legs_that_begin(events, text)
         return
-    end, _, number = text.partition(":")
+    end, digits = named
     for reported in summaries(events.find(Query(kinds=(Kind.STATUS,), last=MAX_EVENTS))).values():
         call = reported.alone()
         party = endpoint.label(call.to if end == "to" else call.from_) or ""
-        if party.removeprefix("+").startswith(number.removeprefix("+")):
+        if party.removeprefix("+").startswith(digits):
             yield call
 
 
