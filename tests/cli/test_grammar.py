@@ -310,12 +310,13 @@ def test_a_command_that_names_its_legs_asks_nothing(voicectl: Room) -> None:
     assert "?" not in ran.stderr
 
 
-def test_a_list_may_hold_a_wrong_line_and_never_a_sign(voicectl: Room) -> None:
+def test_a_list_with_a_wrong_line_is_refused_as_a_whole(voicectl: Room) -> None:
     leg = voicectl.call()
 
     ran = voicectl("mute - --yes", stdin=f"{leg}\n../x\n")
-    assert (ran.exit_code, ran.rows) == (10, [[leg, "mute", "done"]])
+    assert (ran.exit_code, ran.stdout) == (2, "")
     assert "../x is not a leg id" in ran.stderr
+    assert voicectl.requests("updateCall") == []
 
     assert voicectl("mute - --yes", stdin=f"{leg}\n-\n").exit_code == 2
     assert voicectl("mute - --yes", stdin=b"\xff\xfe\n").exit_code == 2
@@ -389,9 +390,9 @@ def test_several_targets_that_fail_alike_end_in_that_status_and_mixed_ones_in_10
     assert voicectl(f"mute {UNKNOWN} {UNKNOWN[:-1]}0").exit_code == 4
     assert voicectl(f"mute {UNKNOWN} {UNKNOWN}").exit_code == 4
     assert voicectl("mute x/ y/").exit_code == 2
-    ran = voicectl(f"mute {UNKNOWN} {leg} ../x")
+    ran = voicectl(f"mute {UNKNOWN} {leg}")
     assert (ran.exit_code, ran.rows) == (10, [[leg, "mute", "done"]])
-    assert voicectl(f"mute {UNKNOWN} ../x").exit_code == 10
+    assert voicectl(f"mute {UNKNOWN} ../x").exit_code == 2
 
 
 def test_an_unknown_outcome_outranks_the_others(voicectl: Room) -> None:

@@ -151,8 +151,7 @@ def test_an_ambiguous_beginning_lists_the_candidates_and_does_nothing(
         assert LEGS[2] not in ran.stderr
         assert PERSON in ran.stderr
         assert len(ran.stderr.splitlines()) <= 3
-        assert home(f"mute aaaa1 {LEGS[2]}").exit_code == 10
-        assert changed(server) == [LEGS[2]]
+        assert changed(server) == []
 
 
 def test_many_candidates_are_not_all_listed(tmp_path: Path, application: Application) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,99 @@ def test_a_wait_does_not_hide_what_went_wrong_before(
 
     assert ran.exit_code == code
     assert [each["status"] for each in ran.json] == [record] * statuses.count(201)
+
+
+BAD = "not-a-leg"
+AMBIGUOUS = f"to:{NUMBERS[0]}"
+ABSENT = "abcd"
+
+
+def crowd(request: Request) -> bytes:
+    """Answer as a platform with two live legs to the same number, which performs every change."""
+    if request.method != "GET":
+        return reply(204)
+    if request.path != "/v1/calls":
+        return reply(body={"uuid": request.path.rpartition("/")[2], "status": "answered"})
+    to = {"type": "phone", "number": NUMBERS[0]}
+    shown = LEGS[1:3] if request.query["status"] == "answered" else []
+    return reply(body=page(*({"uuid": leg, "status": "answered", "to": to} for leg in shown)))
+
+
+COMMANDS = {
+    "hangup": "",
+    "mute": "",
+    "unearmuff": "",
+    "hangup --say Goodbye": "",
+    "mute --undo": "",
+    "move": "room",
+    "move --no-wait": "room",
+    "move --with-partners": "room",
+    "wait --for answered": "",
+}
+
+
+@pytest.mark.parametrize("is_list", [False, True])
+@pytest.mark.parametrize("bad", [BAD, AMBIGUOUS, ABSENT])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_target_is_looked_up_before_the_first_is_touched(
+    tmp_path: Path, application: Application, command: str, bad: str, is_list: bool
+) -> None:
+    named = [LEGS[0], bad, LEGS[1][:-1] + "1"]
+    with Canned(crowd) as server:
+        words = [*command.split(), *(["-"] if is_list else named), *COMMANDS[command].split()]
+
+        ran = machine(tmp_path, application, server.url)(
+            [*words, *([] if command.startswith("wait") else ["--yes"])], stdin="\n".join(named)
+        )
+
+        assert (ran.exit_code, ran.stdout) == (2 if bad == BAD else 4, "")
+        assert changes(server) == 0
+    assert bad.removeprefix("to:") in ran.stderr
+    assert "Nothing was done." in ran.stderr
+    assert all((leg in ran.stderr) is (bad == AMBIGUOUS) for leg in LEGS[1:3])
+
+
+def test_all_bad_targets_are_told_and_a_malformed_one_is_a_usage_error(
+    tmp_path: Path, application: Application
+) -> None:
+    with Canned(crowd) as server:
+        home = machine(tmp_path, application, server.url)
+
+        ran = home(f"hangup {BAD} {ABSENT} {LEGS[0]} {AMBIGUOUS} {ABSENT} -o json")
+        many = home(f"hangup {' '.join(f'leg-{n}' for n in range(50))}")
+
+        assert (ran.exit_code, many.exit_code) == (2, 2)
+        errors = [json.loads(line)["error"] for line in ran.stderr.splitlines()]
+        assert [error["code"] for error in errors] == ["not_found", "ambiguous", "input"]
+        assert len(many.stderr.splitlines()) <= 30
+        assert changes(server) == 0
+
+
+def test_a_target_that_only_the_platform_does_not_know_is_a_failed_one(
+    tmp_path: Path, application: Application
+) -> None:
+    def answer(request: Request) -> bytes:
+        return reply(404) if LEGS[0] in request.path else crowd(request)
+
+    with Canned(answer) as server:
+        ran = machine(tmp_path, application, server.url)(f"mute {LEGS[0]} {LEGS[1]} -o json")
+
+    assert (ran.exit_code, [record["uuid"] for record in ran.json]) == (10, [LEGS[1]])
+
+
+def test_if_legs_cannot_be_looked_up_nothing_is_done(tmp_path: Path, application: Application) -> None:
+    with Canned(lambda request: reply(500) if request.path == "/v1/calls" else crowd(request)) as server:
+        ran = machine(tmp_path, application, server.url)(f"mute {LEGS[0]} {LEGS[1][:-1]}")
+
+        assert (ran.exit_code, changes(server)) == (7, 0)
+
+
+def test_a_leg_named_in_several_ways_is_one_target(tmp_path: Path, application: Application) -> None:
+    plain = LEGS[1].replace("-", "").upper()
+    with Canned(crowd) as server:
+        ran = machine(tmp_path, application, server.url)(f"mute {LEGS[1]} {plain} {LEGS[1][:-1]}1 -o json")
+
+        assert (ran.exit_code, len(ran.json), changes(server)) == (0, 1, 1)
 
 
 def test_a_leg_named_twice_is_one_target(tmp_path: Path, application: Application) -> None:

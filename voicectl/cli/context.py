@@ -93,7 +93,9 @@ class App:
         """The resolver that converts leg arguments to leg ids."""
         from voicectl.cli.named_legs import NamedLegs
 
-        return NamedLegs(self.terminal, lambda: self.api, lambda: self.live, lambda: self.journal)
+        return NamedLegs(
+            self.terminal, lambda: self.api, lambda: self.live, lambda: self.journal, self.report
+        )
 
     @cached_property
     def profiles(self) -> ProfileStore:

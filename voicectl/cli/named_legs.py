@@ -7,15 +7,22 @@ from typing import TYPE_CHECKING
 
 from voicectl.cli.output.text import is_terminal, remark
 from voicectl.core.calls import references
-from voicectl.errors import InputError, RateLimitedError, TransportError
+from voicectl.errors import InputError, LegError, RateLimitedError, TransportError
+from voicectl.voice.call import hyphenated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from typing import NoReturn
 
     from voicectl.api.client import VoiceApi
     from voicectl.cli.terminal import Terminal
+    from voicectl.errors import VoicectlError
     from voicectl.store.journal import Journal
     from voicectl.voice.call import Call
+
+
+MAX_REPORTED = 10
+"""The greatest number of legs to report if a command names legs that do not exist."""
 
 
 class NamedLegs:
@@ -25,6 +32,7 @@ class NamedLegs:
         api: A function that returns the API, which is searched for records of legs.
         live: A function that returns all live legs.
         journal: A function that returns the journal, in which ``@last`` is looked up.
+        report: A function that reports an error if there are several.
     """
 
     def __init__(
@@ -33,15 +41,47 @@ class NamedLegs:
         api: Callable[[], VoiceApi],
         live: Callable[[], list[Call]],
         journal: Callable[[], Journal],
+        report: Callable[[VoicectlError], None],
     ) -> None:
         self._terminal = terminal
         self._api = api
         self._live = live
         self._journal = journal
+        self._report = report
 
     def live_leg(self, text: str) -> str:
         """Return the full id of the live leg that *text* names, or that standard input names if *text* is ``-``."""
         return references.resolve(self._word(text), candidates=self._live, last=self.last_created)
+
+    def live_legs(self, names: Iterable[str]) -> dict[str, str]:
+        """Return the live legs that *names* name: each leg once, as its full id and its name.
+
+        Raises:
+            InputError, LegError: Some names are malformed, ambiguous or unknown. All of them are reported.
+        """
+        found: dict[str, tuple[str, str]] = {}
+        faults: list[VoicectlError] = []
+        for name in dict.fromkeys(names):
+            try:
+                uuid = self.live_leg(name)
+            except (InputError, LegError) as exc:
+                faults.append(exc)
+            else:
+                found.setdefault(hyphenated(uuid), (uuid, name))
+        if faults:
+            self._refuse(faults)
+        return dict(found.values())
+
+    def _refuse(self, faults: list[VoicectlError]) -> NoReturn:
+        """Report *faults* except the last one, and raise that. A malformed name determines the exit status."""
+        faults.sort(key=lambda exc: isinstance(exc, InputError))
+        for exc in faults[: MAX_REPORTED - 1] if len(faults) > MAX_REPORTED else faults[:-1]:
+            self._report(exc)
+        if len(faults) > MAX_REPORTED:
+            remark(f"... and {len(faults) - MAX_REPORTED} more.")
+        last = faults[-1]
+        last.hint = f"{(last.hint or '').rstrip('.')}. Nothing was done.".removeprefix(". ")
+        raise last
 
     def any_leg(self, text: str, kept: Callable[[str], Iterable[Call]] = lambda _: ()) -> str:
         """Return the full id of the live or ended leg that *text* names.

@@ -91,13 +91,16 @@ def each_leg(app: App, legs: Sequence[str], operation: LegOperation, *, limit: i
     Args:
         legs: The leg arguments. ``-`` stands for a list on standard input, which needs confirmation.
         limit: The greatest number of legs in such a list, from ``--max``.
+
+    Raises:
+        InputError, LegError: Some arguments do not name a leg. The operation is then not run on any leg.
     """
     with targets(app, operation, is_many=len(legs) > 1 or legs[0] == "-") as several:
-        words = app.legs.words(legs)
+        several.names = app.legs.live_legs(app.legs.words(legs))
         if "-" in legs:
-            app.consent.confirm(operation.name, words, limit=limit)
+            app.consent.confirm(operation.name, several.names, limit=limit)
         app.consent.announce()
-        operation.run_each(several, several.legs(words))
+        operation.run_each(several, several.names)
 
 
 @contextmanager
@@ -119,32 +122,20 @@ class Targets:
         is_many: True if the command can have several targets. Otherwise, a failure ends the command.
 
     Attributes:
+        names: The names of legs in reports, by id. A leg without a name is reported by its id.
         done: The ids of the legs that were changed, or were already in the requested state.
         lost: The error that prevented a record from being written, or None.
     """
 
     def __init__(self, app: App, out: Writer, operation: LegOperation, *, is_many: bool) -> None:
+        self.names: dict[str, str] = {}
         self.done: list[str] = []
         self._app = app
         self._out = out
         self._operation = operation
         self.is_many = is_many
-        self._names: dict[str, str] = {}
         self._statuses: dict[str, int] = {}
         self.lost: OSError | None = None
-
-    def legs(self, names: Iterable[str]) -> Iterator[str]:
-        """Yield the ids of the legs that *names* stand for, each only once, and report names that match none."""
-        for name in dict.fromkeys(names):
-            try:
-                self._app.interrupts.check()
-                uuid = self._app.legs.live_leg(name)
-            except VoicectlError as exc:
-                self._fail(exc, name)
-                continue
-            if uuid not in self._names:
-                self._names[uuid] = name
-                yield uuid
 
     def do(self, uuid: str) -> bool:
         """Run the operation on a leg, and return False if it failed.
@@ -154,7 +145,7 @@ class Targets:
         if uuid in self.done:
             return True
         app, operation = self._app, self._operation
-        name = self._names.get(uuid, uuid)
+        name = self.names.get(uuid, uuid)
         try:
             app.interrupts.check()
             with noted(app, uuid, operation.name, operation.detail):

@@ -138,11 +138,12 @@ def move(
     )
     with targets(app, operation, is_many=is_many) as several:
         has_list = "-" in moved
-        words = app.legs.words(moved)
-        if has_list and not with_partners:
-            app.consent.confirm("move", words, limit=max_)
-        named = several.legs(words)
-        uuids = operation.gather(list(named), limit=max_, is_list=has_list) if with_partners else named
+        several.names = app.legs.live_legs(app.legs.words(moved))
+        uuids: Sequence[str] = list(several.names)
+        if with_partners:
+            uuids = operation.gather(uuids, limit=max_, is_list=has_list)
+        elif has_list:
+            app.consent.confirm("move", uuids, limit=max_)
         app.consent.announce()
         operation.run_each(several, uuids)
 

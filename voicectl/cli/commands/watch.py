@@ -163,7 +163,7 @@ def _named(legs: NamedLegs, words: Sequence[str]) -> list[str] | None:
     named = legs.words(words)
     if not named:
         raise InputError("Standard input lists no legs.", hint="To watch all live legs, leave out the -.")
-    return list(dict.fromkeys(map(legs.live_leg, named)))
+    return list(legs.live_legs(named))
 
 
 def _births(directory: Path, journal: Callable[[], Journal]) -> Callable[[str], float | None]:
