@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from tests.support.desk import desk, shell
 from tests.support.machines import machine
-from tests.support.room import PERSON
+from tests.support.room import PERSON, Room
 from tests.support.servers import LEG, Canned, Request, page, reply
 from voicectl.core.identity.policy import Policy
 from voicectl.sandbox.account.identity import Identity
@@ -68,6 +68,69 @@ def test_a_dry_run_sends_nothing_that_changes_anything(
         assert home("call reconcile").stdout == ""
         assert home("mute @last", terminal=True).exit_code == 4
         assert not list(home.state.rglob("*.lock"))
+
+
+@pytest.mark.parametrize("line", CHANGES)
+def test_a_dry_run_in_json_is_an_array_of_requests(
+    tmp_path: Path, application: Application, line: str
+) -> None:
+    with Canned(legs) as server:
+        home = machine(tmp_path, application, server.url)
+        dry = line.format(leg=LEG) + " --dry-run"
+        curls = home(dry, stdin=LEG).stdout.splitlines()
+
+        whole = home(f"{dry} -o json", stdin=LEG)
+        by_line = home(f"{dry} -o jsonl", stdin=LEG)
+        on_terminal = home(f"{dry} -o table", stdin=LEG, terminal=True)
+
+    assert (whole.exit_code, by_line.exit_code) == (0, 0)
+    requests = whole.json
+    assert [list(request) for request in requests] == [["method", "url", "body", "curl"]] * len(curls)
+    assert [request["curl"] for request in requests] == curls
+    for request in requests:
+        words = shlex.split(request["curl"])
+        assert words[2:4] == [request["method"], request["url"]]
+        assert request["body"] == (json.loads(words[-1]) if "-d" in words else None)
+    assert list(map(json.loads, by_line.stdout.splitlines())) == requests
+    assert on_terminal.stdout.splitlines() == curls
+    assert "No results" not in on_terminal.stderr
+
+
+@pytest.mark.parametrize("line", ["hangup --all", "mute --status ringing", "unmute -", "earmuff --undo"])
+def test_a_dry_run_of_nothing_is_an_empty_array(tmp_path: Path, application: Application, line: str) -> None:
+    with Canned(reply(200, page())) as server:
+        home = machine(tmp_path, application, server.url)
+
+        for form, stdout in (("json", "[]\n"), ("jsonl", ""), ("csv", ""), ("tsv", "")):
+            ran = home(f"{line} --dry-run -o {form}")
+            assert (ran.exit_code, ran.stdout) == (0, stdout)
+
+
+def test_a_dry_run_that_fails_has_no_array(tmp_path: Path, application: Application) -> None:
+    with Canned(legs) as server:
+        ran = machine(tmp_path, application, server.url)(f"mute {LEG} not-a-leg --dry-run -o json")
+
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert ran.error["code"] == "input"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["press {leg} 1", "say {leg} Hi", "answer {leg}", "ring --to 442079460000", "advance 5s", "reset", "stop",
+     "fault add lost-reply", "fault clear"],
+)  # fmt: skip
+def test_a_dry_run_of_a_sandbox_command_is_an_array_too(voicectl: Room, line: str) -> None:
+    leg = voicectl.call()
+    entries = voicectl("sandbox log", env={"VOICECTL_SANDBOX": voicectl.url}).stdout
+
+    ran = voicectl(
+        f"sandbox {line.format(leg=leg)} --dry-run -o json", env={"VOICECTL_SANDBOX": voicectl.url}
+    )
+
+    (request,) = ran.json
+    assert request["url"].startswith(f"{voicectl.url}/sandbox/")
+    assert request["curl"].startswith(f"curl -X {request['method']} ")
+    assert voicectl("sandbox log", env={"VOICECTL_SANDBOX": voicectl.url}).stdout == entries
 
 
 @pytest.mark.parametrize(

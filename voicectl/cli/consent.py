@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import shlex
 import sys
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from voicectl.cli.output.text import is_terminal, remark, to_json
+from voicectl.cli.output.writer import Format
 from voicectl.errors import DryRun, GuardError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
+    from voicectl.cli.output.writer import View, Writer
     from voicectl.cli.terminal import Options, Terminal
     from voicectl.core.identity.account import Account
     from voicectl.core.identity.target import Target
@@ -31,6 +34,31 @@ class Consent:
         self._terminal = terminal
         self._options = options
         self._target = target
+        self._requests: list[dict[str, Any]] | None = None
+
+    @contextmanager
+    def writer(self, view: View, *, is_many: bool) -> Iterator[Writer]:
+        """Yield a writer for the records of changes. In a dry run, add none to it: the requests are printed instead.
+
+        Args:
+            is_many: True if JSON output is an array. In a dry run, it always is.
+        """
+        out = self._terminal.writer(view, is_many=is_many)
+        if not self._options.dry_run:
+            with out:
+                yield out
+            return
+        self._requests = []
+        has_failed = True
+        try:
+            yield out
+            has_failed = False
+        except DryRun as dry:
+            self.show_request(dry)
+        finally:
+            requests, self._requests = self._requests, None
+            if self._terminal.format is Format.JSON and (requests or not has_failed):
+                self._write_array(requests)
 
     def announce(self, url: str | None = None) -> None:
         """On a terminal, print which application and host a command is about to change.
@@ -85,12 +113,37 @@ class Consent:
             raise GuardError("Nothing was done.")
 
     def show_request(self, dry: DryRun, account: Account | None = None) -> None:
-        """Print the request that was not sent because of ``--dry-run``, as a curl command that can be run.
+        """Print the request that was not sent because of ``--dry-run``, as :meth:`show_curl` does.
 
         Args:
             account: The account whose key and secret are used instead of a token. curl gets both from standard input,
                 because other users can see the arguments of a process.
         """
+        self.show_curl(dry.method, dry.url, dry.body, self._curl(dry, account))
+
+    def show_curl(self, method: str, url: str, body: Any, curl: str) -> None:
+        """Print a request as a curl command that can be run or, with ``-o json`` or ``jsonl``, as an object.
+
+        Args:
+            body: The body as a JSON value or, if it is not JSON, as text; None if there is none.
+        """
+        format_ = self._terminal.format
+        request = {"method": method, "url": url, "body": body, "curl": curl}
+        if format_ not in (Format.JSON, Format.JSONL):
+            self._terminal.write(f"{curl}\n")
+        elif format_ is Format.JSONL:
+            self._terminal.write(f"{to_json(request)}\n")
+        elif self._requests is not None:
+            self._requests.append(request)
+        else:
+            self._write_array([request])
+
+    def _write_array(self, requests: list[dict[str, Any]]) -> None:
+        lines = ",\n".join(map(to_json, requests))
+        self._terminal.write(f"[\n{lines}\n]\n" if requests else "[]\n")
+
+    def _curl(self, dry: DryRun, account: Account | None) -> str:
+        """Return a curl command that sends the request, with a token or with the key and secret of *account*."""
         words = ["curl", "-X", dry.method, shlex.quote(dry.url)]
         # The sandbox's control routes take no token.
         is_signed = account is not None or "/sandbox/" not in dry.url
@@ -105,7 +158,7 @@ class Consent:
             words += ["--cacert", shlex.quote(ca_file)]
         if dry.body is not None:
             words += ["-H", "'Content-Type: application/json'", "-d", shlex.quote(to_json(dry.body))]
-        self._terminal.write(" ".join(words) + "\n")
+        return " ".join(words)
 
     def refuse_dry_run(self) -> None:
         """Refuse ``--dry-run`` for a command that does not support it.

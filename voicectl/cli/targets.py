@@ -46,11 +46,13 @@ def one_target(
     app: App, view: View, find: Callable[[], str], action: str, detail: Detail
 ) -> Iterator[ActionRecord]:
     """Yield an action record with the id from *find*. After the block, log the action and write the record."""
-    with app.terminal.writer(view, is_many=False) as out:
+    with app.consent.writer(view, is_many=False) as out:
         acted = ActionRecord(find())
         app.consent.announce()
         with noted(app, acted.id, action, detail):
             yield acted
+        if app.options.dry_run:
+            return
         note_done(app, acted, action, detail)
         out.add({view.id: acted.id, "action": action, "outcome": acted.outcome})
 
@@ -106,7 +108,7 @@ def each_leg(app: App, legs: Sequence[str], operation: LegOperation, *, limit: i
 @contextmanager
 def targets(app: App, operation: LegOperation, *, is_many: bool) -> Iterator[Targets]:
     """Yield the targets of one command. After the block, exit with the combined status if some targets failed."""
-    with app.terminal.writer(views.LEG, is_many=is_many) as out:
+    with app.consent.writer(views.LEG, is_many=is_many) as out:
         several = Targets(app, out, operation, is_many=is_many)
         yield several
         if several.lost is not None:
@@ -182,6 +184,8 @@ class Targets:
         self.report(exc, name)
 
     def _record(self, acted: ActionRecord) -> None:
+        if self._app.options.dry_run:
+            return
         note_done(self._app, acted, self._operation.name, self._operation.detail)
         try:
             self._out.add({"uuid": acted.id, "action": self._operation.name, "outcome": acted.outcome})

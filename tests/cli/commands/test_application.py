@@ -664,12 +664,17 @@ def test_a_dry_run_changes_nothing_and_prints_curl_without_the_secret(office: Ro
     env = {"VONAGE_API_KEY": "k", "VONAGE_API_SECRET": SECRET}
     dry = office("app urls --event https://x.org/e --dry-run", env=env).stdout
     assert dry.startswith("printf 'user = %s:%s\\n' k \"$VONAGE_API_SECRET\" | curl -K - -X PUT ")
+    (request,) = office("app urls --answer https://new.example.com/answer --dry-run -o json").json
+    assert (request["method"], request["curl"]) == ("PUT", ran.stdout.rstrip("\n"))
+    assert request["body"]["capabilities"] == changed()["capabilities"]
 
 
-def test_a_dry_run_of_what_is_so_already_prints_the_urls(office: Room) -> None:
-    ran = office("app urls --answer https://ops.example.com/answer --dry-run")
+def test_a_dry_run_of_what_is_so_already_has_no_request_to_print(office: Room) -> None:
+    for form, stdout in (("", ""), ("-o json", "[]\n")):
+        ran = office(f"app urls --answer https://ops.example.com/answer --dry-run {form}")
 
-    assert addresses(ran)["voice.answer_url"] == "https://ops.example.com/answer"
+        assert (ran.exit_code, ran.stdout) == (0, stdout)
+        assert "already has these settings" in ran.stderr
 
 
 def test_what_a_dry_run_prints_runs(tmp_path: Path, application: Application) -> None:

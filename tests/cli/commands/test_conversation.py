@@ -357,6 +357,8 @@ def test_a_dry_run_shows_the_request_and_sends_nothing(voicectl: Room, command: 
     assert ran.exit_code == 0
     assert ran.stdout.startswith("curl -X ")
     assert "/v1/conversations/CON-" in ran.stdout
+    (request,) = voicectl(f"conversation {command.format('support-17')} --dry-run -o json").json
+    assert request["curl"] == ran.stdout.rstrip("\n")
     assert [each for each in voicectl.requests() if each["method"] != "GET"] == before
 
 

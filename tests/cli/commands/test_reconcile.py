@@ -113,7 +113,9 @@ def test_a_dry_run_looks_and_shows_the_hang_up(room: Room) -> None:
     ran = room(f"call reconcile {reference} --hangup --dry-run")
 
     assert ran.exit_code == 0
-    assert "curl -X PUT" in ran.stdout
+    assert ran.stdout.startswith("curl -X PUT")
+    (request,) = room(f"call reconcile {reference} --hangup --dry-run -o json").json
+    assert request["body"] == {"action": "hangup"}
     assert room.requests("updateCall") == []
 
 

@@ -385,6 +385,11 @@ def test_a_dry_run_prints_curl_that_fetches_and_makes_nothing(
     assert len(lines) == 2
     assert all(line.startswith(f"curl -X GET {platform.url}/v1/files/") for line in lines)
     assert 'Bearer $(voicectl jwt create -p test)"' in lines[0]
+    shown = told(f"recording download --dir {there} --dry-run -o json").json
+    assert [(each["method"], each["body"], each["curl"]) for each in shown] == [
+        ("GET", None, line) for line in lines
+    ]
+    assert told(f"recording download {shown[0]['url']} --dry-run -o json").json == shown[:1]
     assert platform.connections == 0
     assert not there.exists()
 

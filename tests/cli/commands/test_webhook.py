@@ -400,6 +400,11 @@ def test_a_dry_run_prints_curl_that_sends_the_same(room: Room) -> None:
         room(f"webhook replay --since 1h --to {server.url}/hook")
         assert dry == [(each.method, each.target, each.body) for each in server.requests]
 
+    shown = room(f"webhook replay --since 1h --to {server.url}/hook --dry-run -o json").json
+    assert [each["body"] for each in shown][:3] == [{}, "@file", "it's"]
+    assert [each["body"] for each in shown][-2:] == [status("busy"), None]
+    assert "".join(f"{each['curl']}\n" for each in shown) == ran.stdout
+
 
 # purge
 

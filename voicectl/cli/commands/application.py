@@ -122,8 +122,10 @@ def urls(
         methods={hook: method.value for hook, _, _, method in hooks if method is not None},
         signed=signed,
     )
-    with app.terminal.writer(URLS, is_many=True) as out:
+    with (app.consent if wish else app.terminal).writer(URLS, is_many=True) as out:
         found = _update(app, wish) if wish else _read(app)
+        if wish and app.options.dry_run:
+            return
         for webhook in application.webhooks(found):
             out.add(webhook)
 
@@ -147,7 +149,7 @@ def _update(app: App, wish: Wish) -> dict[str, Any]:
         update = application.update(app.applications, app.clock, target.application_id, wish)
     except DryRun as dry:
         app.consent.show_request(dry, app.account)
-        raise typer.Exit from None
+        return {}
     if not update.is_changed:
         remark("The application already has these settings; nothing was sent.")
         return update.after

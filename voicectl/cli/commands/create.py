@@ -327,7 +327,7 @@ def _run(
     is_printed_at_once = waiting is None or app.options.quiet
     placed: dict[str, dict[str, Any]] = {}
     statuses: list[int] = []
-    with app.terminal.writer(views.CREATED, is_many=len(orders) > 1) as out:
+    with app.consent.writer(views.CREATED, is_many=len(orders) > 1) as out:
         app.consent.announce()
         if not with_journal:
             remark("The journal is off: if the reply is lost, the call cannot be looked up.")

@@ -71,10 +71,12 @@ def reconcile(
         raise LegError(
             f"The journal has no call {reference!r}.", hint="List the calls in doubt: voicectl call reconcile"
         )
-    with app.terminal.writer(views.INTENT, is_many=False) as out:
+    is_dry = hangup and app.options.dry_run
+    with (app.consent if is_dry else app.terminal).writer(views.INTENT, is_many=False) as out:
         found = _settle(app, intent, assume, reason or "")
-        out.add(_record(found))
-        out.flush()
+        if not is_dry:
+            out.add(_record(found))
+            out.flush()
         if hangup and found.uuid:
             app.consent.announce()
             hang_up(app.api, app.clock, found.uuid, app.history)

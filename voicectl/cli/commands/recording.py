@@ -128,7 +128,7 @@ def download(
     app = current(ctx)
     named = check_once(list(which or ()))
     is_many = len(named) != 1 or "://" not in named[0]
-    with app.terminal.writer(FILE, is_many=is_many) as out:
+    with app.consent.writer(FILE, is_many=is_many) as out:
         named = app.legs.words(named)
         kept = event_options.open_store(app, store, is_needed=not which)
         if which:

@@ -23,7 +23,9 @@ from voicectl.voice.call import is_leg_id
 from voicectl.voice.event import Kind
 
 if TYPE_CHECKING:
-    from voicectl.core.webhooks.replay import Sent
+    from collections.abc import Iterable
+
+    from voicectl.core.webhooks.replay import Replayer, Sent
     from voicectl.store.events import EventStore, Stored
 
 WAIT_SECONDS = 1.0
@@ -177,15 +179,12 @@ def replay(
         app, kept, leg, conversation, status, kinds, since, before, ids=tuple(ids) if ids else None
     )
     chosen = _all(kept, query) if ids else kept.find(query)
-    if app.options.dry_run:
-        for stored in chosen:
-            app.terminal.write(replayer.curl(stored.arrival) + "\n")
-        if sign:
-            remark("Signatures are not shown, because a valid token must be kept secret.")
-        return
     statuses: list[int] = []
     count = 0
-    with app.terminal.writer(REPLAYED, is_many=True) as out:
+    with app.consent.writer(REPLAYED, is_many=True) as out:
+        if app.options.dry_run:
+            _show_requests(app, replayer, chosen, is_signed=sign)
+            return
         for stored in chosen:
             app.interrupts.check()
             sent = replayer.send(stored.arrival)
@@ -200,6 +199,14 @@ def replay(
             out.flush()
     if statuses:
         raise typer.Exit(errors.combined_status(statuses, count))
+
+
+def _show_requests(app: App, replayer: Replayer, chosen: Iterable[Stored], *, is_signed: bool) -> None:
+    """Print the requests that would send the events again, without the signatures."""
+    for stored in chosen:
+        app.consent.show_curl(*replayer.request(stored.arrival), replayer.curl(stored.arrival))
+    if is_signed:
+        remark("Signatures are not shown, because a valid token must be kept secret.")
 
 
 def purge(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote_from_bytes, urlsplit
 
+from voicectl import strict_json
 from voicectl.errors import InputError, TransportError
 
 if TYPE_CHECKING:
@@ -76,6 +77,18 @@ class Replayer:
             return Sent(reply.status, None)
         what = "a redirect, which is not followed" if 300 <= reply.status < 400 else "refused"
         return Sent(reply.status, f"the receiver answered {reply.status}: {what}")
+
+    def request(self, arrival: Arrival) -> tuple[str, str, Any]:
+        """Return the method, URL and body of the request that sends a webhook.
+
+        The body is a JSON value or, if it is not JSON, text; None if there is none.
+        """
+        text = arrival.body.decode("utf-8", "replace")
+        try:
+            body = strict_json.loads(text)
+        except (ValueError, RecursionError):
+            body = text or None
+        return arrival.method, self._wire.origin + self._target(self._query(arrival)), body
 
     def curl(self, arrival: Arrival) -> str:
         """Return a POSIX shell command that sends a webhook without a signature."""
