@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from voicectl.cli.output.text import is_terminal, may_color, remark
+from voicectl.cli.output.text import has_screen, is_terminal, may_color, remark
 from voicectl.cli.output.writer import Format, View, Writer, parse_fields
 from voicectl.errors import InputError
 
@@ -61,8 +61,13 @@ class Terminal:
 
     @property
     def may_color(self) -> bool:
-        """True if colors and other escape sequences may be written to standard output."""
+        """True if colors and weights may be written to standard output."""
         return may_color(self._environ, sys.stdout)
+
+    @property
+    def has_screen(self) -> bool:
+        """True if standard output is a terminal on which the cursor can be moved."""
+        return has_screen(self._environ, sys.stdout)
 
     def ask(self, question: str, *, is_hidden: bool = False) -> str:
         """Ask a question on standard error, because standard output is for results, and return the answer.

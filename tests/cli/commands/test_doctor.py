@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable
 from email.utils import formatdate
@@ -35,6 +36,16 @@ def test_what_is_in_order_is_a_line_each(voicectl: Room, application: Applicatio
     assert "SHA256:" in ran.stdout
     assert [finding["check"] for finding in voicectl("doctor -o json").json] == CHECKS
     assert voicectl("doctor -q").stdout.split() == CHECKS
+
+
+def test_on_a_terminal_outcomes_are_colored_and_columns_aligned(voicectl: Room) -> None:
+    key_open(voicectl)
+    ran = voicectl("doctor", terminal=True)
+    plain = voicectl("doctor", terminal=True, env={"NO_COLOR": "1"})
+
+    assert "\x1b[32mok      \x1b[0mapplication  " in ran.stdout
+    assert "\x1b[31mfail    \x1b[0mkey          " in ran.stdout
+    assert re.sub("\x1b\\[[0-9;]*m", "", ran.stdout) == plain.stdout
 
 
 def test_it_places_no_call_and_changes_nothing(voicectl: Room) -> None:

@@ -69,13 +69,23 @@ def test_json_is_an_array_of_findings(bare: Room) -> None:
 def test_on_a_terminal_each_finding_is_a_line_that_editors_can_follow(bare: Room) -> None:
     path = write(bare, WRONG, "{a}.json")
 
-    ran = bare(["ncco", "lint", str(path)], terminal=True)
+    ran = bare(["ncco", "lint", str(path)], terminal=True, env={"NO_COLOR": "1"})
 
     assert ran.exit_code == 2
     assert ran.stdout.splitlines() == [
         f"{path}:2:47: error: $[0].loop: -1 is less than 0. Write a whole number, 0 or more.",
         f'{path}:2:64: error: $[0].event_url: talk has no option "event_url". Write eventUrl.',
     ]
+
+
+def test_on_a_terminal_errors_are_red_and_warnings_yellow(bare: Room) -> None:
+    wrong, doubtful = write(bare, WRONG), write(bare, DOUBTFUL, "doubtful.json")
+
+    assert ":2:47: \x1b[31merror\x1b[0m: $[0].loop: " in bare(f"ncco lint {wrong}", terminal=True).stdout
+    assert " \x1b[33mwarning\x1b[0m: " in bare(f"ncco lint {doubtful}", terminal=True).stdout
+    for env in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        assert "\x1b" not in bare(f"ncco lint {wrong}", terminal=True, env=env).stdout
+    assert "\x1b" not in bare(f"ncco lint {wrong}").stdout
 
 
 def test_the_paths_alone_and_chosen_fields(bare: Room) -> None:
@@ -133,7 +143,7 @@ def test_what_cannot_be_read_is_an_error_of_the_command(bare: Room) -> None:
 def test_text_from_a_flow_cannot_play_with_the_terminal(bare: Room) -> None:
     flow = json.dumps([{"action": "talk", "text": "a", "\x1b[2J\u202e": 1, "language": "\x1b]0;x\x07"}])
 
-    ran = bare("ncco lint -", stdin=flow, terminal=True)
+    ran = bare("ncco lint -", stdin=flow, terminal=True, env={"NO_COLOR": "1"})
 
     assert "\x1b" not in ran.stdout
     assert "\u202e" not in ran.stdout

@@ -403,9 +403,13 @@ def test_progress_is_shown_on_a_terminal_and_gone_in_the_end(told: Room, there: 
     assert ran.stderr.endswith("\x1b[2K")
 
 
-@pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
-def test_without_escapes_there_is_no_progress(told: Room, there: Path, env: dict[str, str]) -> None:
-    assert told(f"recording download --dir {there}", terminal=True, env=env).stderr == ""
+def test_without_colors_there_is_progress_and_on_a_dumb_terminal_none(told: Room, there: Path) -> None:
+    plain = told(f"recording download --dir {there}", terminal=True, env={"TERM": "xterm", "NO_COLOR": "1"})
+    dumb = told(f"recording download --dir {there}-2", terminal=True, env={"TERM": "dumb"})
+
+    assert f"1/2 {UUID}" in plain.stderr
+    assert not re.search("\x1b\\[[0-9;]*3[0-9]", plain.stderr), "no color"
+    assert dumb.stderr == ""
 
 
 def test_a_directory_that_cannot_be_is_told(told: Room, tmp_path: Path) -> None:

@@ -268,9 +268,18 @@ def test_a_shell_is_never_left_with_the_screen(crowd: Room) -> None:
     assert_is_given_back(tty)
 
 
-@pytest.mark.parametrize("env", [{"TERM": "dumb"}, {"NO_COLOR": "1"}], ids=lambda env: "".join(env))
-def test_where_no_escapes_are_wanted_there_are_lines(crowd: Room, env: dict[str, str]) -> None:
-    with Tty(crowd, "watch", env=env) as tty:
+def test_without_colors_the_screen_stays(crowd: Room) -> None:
+    with Tty(crowd, "watch", env={"NO_COLOR": "1"}) as tty:
+        tty.until("answered")
+        assert tty.is_alternate
+        tty.type(CTRL_C)
+        assert tty.end() == 130
+    assert_is_given_back(tty)
+    assert tty.styles == set()
+
+
+def test_where_the_cursor_cannot_be_moved_there_are_lines(crowd: Room) -> None:
+    with Tty(crowd, "watch", env={"TERM": "dumb"}) as tty:
         tty.until("442079460000 -> 447700900001  seen")
         tty.type(CTRL_C)
         assert tty.end() == 130

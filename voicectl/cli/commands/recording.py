@@ -15,7 +15,7 @@ from voicectl.cli.arguments import check_conversation, check_once
 from voicectl.cli.context import App, current
 from voicectl.cli.event_options import Store
 from voicectl.cli.output import writer
-from voicectl.cli.output.text import is_terminal, may_color
+from voicectl.cli.output.text import has_screen, is_terminal, may_color
 from voicectl.cli.output.writer import View
 from voicectl.cli.targets import stop, stops_all
 from voicectl.core.recordings.announcement import UUID_FORM, Recording, announced, announcements, file_id
@@ -244,8 +244,8 @@ def _records(kept: Iterable[Stored]) -> list[dict[str, Any]]:
 def _bars(app: App, count: int) -> Bars | None:
     """Return progress bars, or None if there are no files or the output is not a terminal that can show bars."""
     is_seen = is_terminal(sys.stdout) and is_terminal(sys.stderr)
-    if not count or not is_seen or not may_color(app.environ, sys.stderr):
+    if not count or not is_seen or not has_screen(app.environ, sys.stderr):
         return None
     from voicectl.cli.output.progress import Bars  # noqa: PLC0415 (loads rich, on a terminal only)
 
-    return Bars(sys.stderr, count)
+    return Bars(sys.stderr, count, is_colored=may_color(app.environ, sys.stderr))

@@ -12,7 +12,7 @@ from voicectl import times
 from voicectl.cli.arguments import LEGS_FORMS, check_once
 from voicectl.cli.commands.wait import parse_status
 from voicectl.cli.context import App, current
-from voicectl.cli.output.text import is_terminal, remark
+from voicectl.cli.output.text import remark
 from voicectl.cli.output.views import PARTIES, SEEN
 from voicectl.cli.output.writer import Format, View
 from voicectl.core.calls.wait import Waiter
@@ -191,7 +191,7 @@ def _births(directory: Path, journal: Callable[[], Journal]) -> Callable[[str], 
 def _has_screen(terminal: Terminal, options: Options) -> bool:
     """Return True if standard output can show a table that is redrawn, and no option asks for other output."""
     is_asked = terminal.format is Format.TABLE and not options.fields and not options.quiet
-    return is_asked and is_terminal(sys.stdout) and terminal.may_color
+    return is_asked and terminal.has_screen
 
 
 def _show(app: App, board: Board, status: PollStatus, rounds: Iterator[list[Change]]) -> None:

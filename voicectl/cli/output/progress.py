@@ -29,7 +29,7 @@ class Bars:
         count: The number of files.
     """
 
-    def __init__(self, stream: TextIO, count: int) -> None:
+    def __init__(self, stream: TextIO, count: int, *, is_colored: bool) -> None:
         self._count = count
         self._number = 0
         self._task: TaskID | None = None
@@ -39,7 +39,14 @@ class Bars:
             DownloadColumn(),
             TransferSpeedColumn(),
             TimeRemainingColumn(),
-            console=Console(file=stream, force_terminal=True, highlight=False, emoji=False, markup=False),
+            console=Console(
+                file=stream,
+                force_terminal=True,
+                no_color=not is_colored,
+                highlight=False,
+                emoji=False,
+                markup=False,
+            ),
             transient=True,
             redirect_stdout=False,
             redirect_stderr=False,

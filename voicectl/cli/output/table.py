@@ -12,26 +12,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from voicectl.cli.output.styles import STYLES
 from voicectl.cli.output.text import block
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 GAP_WIDTH = 3
-
-STYLES = {
-    "answered": "green",
-    "machine": "green",
-    "ringing": "yellow",
-    "started": "yellow",
-    "busy": "red",
-    "failed": "red",
-    "rejected": "red",
-    "timeout": "red",
-    "unanswered": "red",
-    "fail": "red",
-    "ok": "green",
-}
 
 
 def draw(columns: Sequence[str], rows: Sequence[Sequence[str]], *, is_colored: bool) -> str:

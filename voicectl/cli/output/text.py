@@ -71,10 +71,15 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def may_color(environ: Mapping[str, str], stream: TextIO | None) -> bool:
-    """Return True if colors and other escape sequences may be written to *stream*."""
+    """Return True if colors and weights may be written to *stream*."""
     if environ.get("CLICOLOR_FORCE", "0") not in ("", "0"):
         return True
-    return not environ.get("NO_COLOR") and environ.get("TERM") != "dumb" and is_terminal(stream)
+    return not environ.get("NO_COLOR") and has_screen(environ, stream)
+
+
+def has_screen(environ: Mapping[str, str], stream: TextIO | None) -> bool:
+    """Return True if *stream* is a terminal on which the cursor can be moved, so that lines can be redrawn."""
+    return environ.get("TERM") != "dumb" and is_terminal(stream)
 
 
 def remark(text: str) -> None:

@@ -36,7 +36,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from voicectl import times
-from voicectl.cli.output.table import STYLES
+from voicectl.cli.output.styles import STYLES
 from voicectl.cli.output.text import clean, is_terminal, may_color, remark
 from voicectl.core.watch.frame import Frame, age_text
 from voicectl.voice import endpoint

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from voicectl import times
+from voicectl.cli.output.styles import STYLES, styled
 from voicectl.cli.output.text import block, clean, remark, to_json
 from voicectl.errors import InputError
 from voicectl.voice import endpoint
@@ -104,7 +105,9 @@ class Writer:
             row = [self._text(record, path) for path in self._columns]
             if self._format is Format.TABLE and self._line:
                 names = (path.replace(".", "_") for path in self._columns)
-                cells = dict(zip(names, ("" if cell == "-" else cell for cell in row), strict=True))
+                cells = dict(
+                    zip(names, ("" if cell == "-" else self._cell(cell) for cell in row), strict=True)
+                )
                 self._write(self._line.format_map(cells).rstrip() + "\n")
             elif self._format is Format.TABLE:
                 self._rows.append(row)
@@ -169,6 +172,11 @@ class Writer:
             return "true" if value else "false"
         return str(value) if type(value) is int else clean(to_json(value))
 
+    def _cell(self, text: str) -> str:
+        """Return a cell of a line, in the color that it has in tables."""
+        style = STYLES.get(text, "") if self._is_colored else ""
+        return _Cell(text, style) if style else text
+
     def _show_table(self) -> None:
         if not self._is_many and len(self._rows) == 1:
             self._write(block(self._columns, self._rows[0]))
@@ -181,6 +189,23 @@ class Writer:
         if self._stream is None:
             raise OSError("standard output is closed")
         self._stream.write(text)
+
+
+class _Cell(str):
+    """A cell of a line that is padded first and then styled, because escape sequences take no columns."""
+
+    __slots__ = ("_style",)
+    _style: str
+
+    def __new__(cls, text: str, style: str) -> Self:
+        """Return *text* as a cell with a style."""
+        cell = super().__new__(cls, text)
+        cell._style = style
+        return cell
+
+    def __format__(self, spec: str) -> str:
+        """Return the cell, padded as *spec* says."""
+        return styled(format(str(self), spec), self._style)
 
 
 def find(record: Mapping[str, Any], path: str) -> Any:
