@@ -256,7 +256,7 @@ class Poller:
             self._has_asked = True
             now = self._clock.monotonic()
             self._schedule.asked(began, now, requests=self._requests, is_changed=is_changed)
-            self.status.trouble = None
+            self.status.trouble, self.status.is_limited = None, False
         self.status.asking = None
         self.status.pause = self._schedule.pause
         yield []
