@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from tests.support.kept import CONVERSATION, LEG, arrival
 from voicectl.core.history import EventSummary
 from voicectl.core.timeline.entries import Happening, Sort, Source, of_call, of_event, of_intent, of_note
-from voicectl.core.timeline.order import Gap, Trace, trace
+from voicectl.core.timeline.gaps import Gap
+from voicectl.core.timeline.order import Trace, trace
 from voicectl.store.action_log import Note
 from voicectl.store.events import Stored
 from voicectl.store.journal import Intent, IntentState

@@ -17,7 +17,7 @@ from voicectl.cli.output import writer
 from voicectl.cli.output.ladder import far_end, ladder
 from voicectl.cli.output.text import remark, to_json
 from voicectl.cli.output.writer import Format, View
-from voicectl.core.timeline.order import Gap
+from voicectl.core.timeline.gaps import Gap
 from voicectl.core.timeline.sources import NO_STORE, Gathered, Gatherer, kept_legs
 from voicectl.errors import InputError, JournalError, StoreError
 

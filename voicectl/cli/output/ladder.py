@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from voicectl.cli.output.text import clean
 from voicectl.core.timeline.entries import Sort
-from voicectl.core.timeline.order import Gap
+from voicectl.core.timeline.gaps import Gap
 from voicectl.voice import endpoint
 from voicectl.voice.call import FINAL
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from voicectl.core.calls.references import number_reference
 from voicectl.core.history import EventSummary, History, forms, leg_key, legs_that_begin, summaries
 from voicectl.core.timeline.entries import Happening, Sort, of_call, of_event, of_intent, of_note
-from voicectl.core.timeline.order import Gap, Trace, trace
+from voicectl.core.timeline.gaps import Gap
+from voicectl.core.timeline.order import Trace, trace
 from voicectl.errors import (
     JournalError,
     LegError,

@@ -1,0 +1,164 @@
+"""Finds the gaps in the ordered entries of a leg: what must or may have happened, but no source reports."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from voicectl.core.timeline.effects import EFFECTS, NOTED_SECONDS, Own
+from voicectl.core.timeline.entries import DONE, UNKNOWN, Happening, Sort
+from voicectl.voice.call import FINAL, CallStatus
+from voicectl.voice.event import Kind, moment, rank
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from voicectl.core.history import EventSummary
+    from voicectl.voice.call import Call
+
+_ANSWERED = rank(CallStatus.ANSWERED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """Something that must have happened, or may have happened, but that no source reports.
+
+    Attributes:
+        uuid: The leg's id, or None if the gap concerns the whole trace.
+        what: The missing status, or another kind of gap, such as ``transfer``, ``end``, ``events`` or ``clock``.
+        detail: A sentence that explains the gap.
+        at: The time at which the missing status was reached, in Unix seconds, or None if the time is not known.
+    """
+
+    uuid: str | None = None
+    what: str
+    detail: str
+    at: float | None = None
+
+
+_Numbered: TypeAlias = tuple[int, Happening]
+_Placed: TypeAlias = tuple[int | None, Gap]
+
+
+def find(
+    happenings: Sequence[Happening],
+    *,
+    calls: Mapping[str, Call],
+    reported: Mapping[str, EventSummary],
+    gone: Mapping[str, str],
+    has_events: bool,
+) -> Iterator[_Placed]:
+    """Yield the gaps in a trace, each with the index of the entry that follows it.
+
+    Args:
+        happenings: The entries of the trace, in order.
+        calls: The API records of the legs, keyed by :func:`.leg_key`, as are the other mappings.
+        reported: The summaries of the legs' events.
+        gone: The API's error messages about legs of which it has no record.
+        has_events: True if there is an event store that can be read.
+    """
+    own: defaultdict[str, list[_Numbered]] = defaultdict(list)
+    for number, each in enumerate(happenings):
+        if each.uuid is not None:
+            own[each.uuid].append((number, each))
+    for uuid, entries in own.items():
+        call = calls.get(uuid)
+        if has_events:
+            yield from _missing(uuid, entries, call, reported.get(uuid))
+        if uuid in gone:
+            yield from _ended(uuid, entries, gone[uuid])
+        yield from _unmoved(uuid, entries, call)
+    yield from _in_doubt(happenings)
+
+
+def _missing(
+    uuid: str, own: Sequence[_Numbered], call: Call | None, reported: EventSummary | None
+) -> Iterator[_Placed]:
+    """Yield the gaps in a leg's statuses, and any contradiction between its record and its events."""
+    first, after = own[0][0], own[-1][0] + 1
+    if not any(each.events for _, each in own):
+        yield first, Gap(uuid=uuid, what="events", detail="The event store has no event of this leg.")
+        return
+    statuses = [(number, each.what) for number, each in own if each.sort is Sort.STATUS]
+    known = {what for _, what in statuses}
+    fields = {} if reported is None else reported.state.fields
+    if statuses and not known & {CallStatus.STARTED, CallStatus.RINGING}:
+        detail = f"The first known status is {statuses[0][1]}."
+        yield statuses[0][0], Gap(uuid=uuid, what=CallStatus.STARTED, detail=detail)
+    was_answered = (reported is not None and reported.state.was_answered) or (
+        call is not None and call.was_answered
+    )
+    if was_answered and CallStatus.ANSWERED not in known:
+        later = (each for each in statuses if rank(each[1]) > _ANSWERED)
+        place, what = next(later, (after, "over"))
+        detail = f"The leg is {what}, so it must have been answered."
+        began = moment(fields.get("start_time"))
+        yield place, Gap(uuid=uuid, what=CallStatus.ANSWERED, detail=detail, at=began)
+    if call is not None and reported is not None and (contradiction := reported.contradicts(call)):
+        yield after, Gap(uuid=uuid, what="contradiction", detail=contradiction)
+
+
+def _ended(uuid: str, own: Sequence[_Numbered], refusal: str) -> Iterator[_Placed]:
+    """Yield a gap for a leg of which the API has no record, unless another source reports the leg's end.
+
+    Such a leg may have ended, or it may belong to another account.
+
+    Args:
+        refusal: The API's error message, which may be empty.
+    """
+    if not any(each.sort is Sort.STATUS and each.what in FINAL for _, each in own):
+        detail = f"The API has no record of this leg, and no event reports its end. {refusal}".rstrip()
+        yield own[-1][0] + 1, Gap(uuid=uuid, what="end", detail=detail)
+
+
+def _unmoved(uuid: str, own: Sequence[_Numbered], call: Call | None) -> Iterator[_Placed]:
+    """Yield a gap for each change of conversation that neither an event nor an action from this machine explains."""
+    unspent = _unreported_moves(own)
+    current: str | None = None
+    since = -1
+
+    def is_ours(before: float, by: float) -> bool:
+        """Return True if a move from this machine explains a change of conversation, and then use up that move."""
+        for place, (number, action) in enumerate(unspent):
+            if number > since and (number < before or action.time - NOTED_SECONDS <= by):
+                del unspent[: place + 1]
+                return True
+        return False
+
+    for number, each in own:
+        if not each.events or each.conversation is None:
+            continue
+        before = each.left or each.conversation
+        if current not in (None, before) and not is_ours(number, each.time):
+            detail = f"The leg was in {current}, and then in {before}."
+            yield number, Gap(uuid=uuid, what="transfer", detail=detail)
+        current, since = each.conversation, number
+    if call is None or current is None or call.conversation_uuid in ("", current):
+        return
+    if not is_ours(math.inf, math.inf):
+        detail = f"The leg was in {current}, but its record says {call.conversation_uuid}."
+        yield own[-1][0] + 1, Gap(uuid=uuid, what="transfer", detail=detail)
+
+
+def _unreported_moves(own: Sequence[_Numbered]) -> list[_Numbered]:
+    """Return the moves that were requested from this machine and whose effects no event reports."""
+    reported = {id(action) for action, _ in Own([each for _, each in own]).effects()}
+    return [
+        (number, each)
+        for number, each in own
+        if each.sort is Sort.ACTION
+        and each.outcome == DONE
+        and EFFECTS.get(each.what) == Kind.TRANSFER
+        and id(each) not in reported
+    ]
+
+
+def _in_doubt(happenings: Iterable[Happening]) -> Iterator[_Placed]:
+    """Yield a gap for each action with an unknown outcome, but not for a requested call whose leg is known."""
+    for number, each in enumerate(happenings):
+        is_proved = each.sort in (Sort.ASKED, Sort.SETTLED) and each.uuid is not None
+        if each.outcome == UNKNOWN and not is_proved:
+            detail = "The outcome is unknown: the action may or may not have been carried out."
+            yield number + 1, Gap(uuid=each.uuid, what=each.what, detail=detail)
