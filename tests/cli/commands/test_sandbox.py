@@ -403,6 +403,51 @@ def test_stop_is_done_where_none_runs(bare: Room) -> None:
         assert ran.stderr.startswith("No sandbox")
 
 
+def test_the_profile_of_a_running_sandbox_is_not_removed(bare: Room) -> None:
+    bare.process("sandbox start --detach --port 0")
+
+    ran = bare("profile remove sandbox")
+
+    assert ran.exit_code == 2
+    assert "Stop it first: voicectl sandbox stop" in ran.stderr
+    assert bare.process("-p sandbox call list").exit_code == 0
+    bare.process("sandbox stop")
+    assert bare("profile remove sandbox").exit_code == 0
+    assert bare("profile remove sandbox").exit_code == 3
+
+
+def test_stop_finds_a_running_sandbox_whose_profile_is_gone(bare: Room) -> None:
+    url = bare.process("sandbox start --detach --port 0 -q").stdout.strip()
+    (bare.config / "profiles.json").unlink()
+
+    second = bare.process("sandbox start --port 0")
+    assert second.exit_code == 2
+    assert url in second.stderr
+    ran = bare("sandbox stop")
+
+    assert (ran.exit_code, ran.stderr) == (0, "")
+    assert bare("sandbox status", env={"VOICECTL_SANDBOX": url}).exit_code == 7
+    assert bare("sandbox stop").stderr.startswith("No sandbox")
+
+
+@pytest.mark.parametrize("record", [b"", b"null", b'{"url": "http://127.0.0.1:1"}', b"\xff"])
+def test_a_record_of_a_sandbox_that_cannot_be_read_is_none(bare: Room, record: bytes) -> None:
+    bare.state.mkdir(parents=True)
+    (bare.state / "sandbox.json").write_bytes(record)
+
+    assert bare("sandbox stop").stderr == "No sandbox has been started here yet.\n"
+
+
+def test_stop_leaves_another_sandbox_at_the_recorded_address_alone(room: Room) -> None:
+    room.state.mkdir(parents=True, exist_ok=True)
+    record = {"url": room.url, "application_id": "5a4db0c5-0000-4000-8000-000000000000"}
+    (room.state / "sandbox.json").write_text(json.dumps(record))
+    (room.state / "sandbox.json").chmod(0o600)
+
+    assert room("sandbox stop").exit_code == 2
+    assert room("sandbox status", env={"VOICECTL_SANDBOX": room.url}).exit_code == 0
+
+
 def test_a_profile_whose_sandbox_was_stopped_says_how_to_start_it(bare: Room) -> None:
     bare.process("sandbox start --detach --port 0")
     bare.process("sandbox stop")

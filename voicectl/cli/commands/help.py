@@ -78,6 +78,7 @@ CONFIGURATION = (
 )
 STATE = (
     ("sandbox.log", "The output of 'sandbox start --detach'."),
+    ("sandbox.json", "The address of the running sandbox."),
     ("APPLICATION-ID/", "What voicectl records for each application:"),
     ("  journal.db", "the calls it created, so that none is created twice;"),
     ("  events.db", "webhook events that 'webhook serve' received;"),

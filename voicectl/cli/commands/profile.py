@@ -277,12 +277,35 @@ def use(ctx: typer.Context, name: Name) -> None:
 def remove(ctx: typer.Context, name: Name) -> None:
     """Delete a profile and its secrets.
 
+    The profile 'sandbox' can be deleted only while the sandbox is not running.
+
     Example:
       $ voicectl profile remove eu
     """
     app = current(ctx)
     app.consent.refuse_dry_run()
+    if name == profiles.SANDBOX:
+        _refuse_while_running(app)
     app.profiles.remove(name)
+
+
+def _refuse_while_running(app: App) -> None:
+    """Refuse to delete the keys of a running sandbox.
+
+    Raises:
+        InputError: The sandbox is running.
+    """
+    from voicectl.core.own_sandbox import OwnSandbox  # noqa: PLC0415 (loads HTTP, for one profile only)
+
+    try:
+        profile = app.profiles.get(profiles.SANDBOX)
+    except ConfigError:
+        return  # the profile is missing, which 'remove' reports, or malformed, and then it may go
+    if OwnSandbox(profile.base_url, profile.application_id).is_running:
+        raise InputError(
+            f"The sandbox is running at {profile.base_url}, and needs its profile.",
+            hint="Stop it first: voicectl sandbox stop",
+        )
 
 
 def _record(store: ProfileStore, profile: Profile) -> dict[str, Any]:

@@ -23,17 +23,18 @@ from voicectl.cli.arguments import grouped
 from voicectl.cli.context import App, current
 from voicectl.cli.output.text import remark
 from voicectl.cli.output.writer import View
+from voicectl.core import own_sandbox
 from voicectl.core.identity import keys, target
 from voicectl.core.identity.profiles import SANDBOX, Profile, ProfileStore
+from voicectl.core.own_sandbox import LOOK_SECONDS, OwnSandbox
 from voicectl.core.sandbox_control import SandboxControl
-from voicectl.errors import ConfigError, InputError, TransportError, VoicectlError
+from voicectl.errors import InputError, VoicectlError
 from voicectl.sandbox.account.identity import Identity, Options, new_identity
 from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.runner import MAX_PORT, PORT, PortTaken, running, serve
 from voicectl.store import files
 
 START_SECONDS = 15.0
-LOOK_SECONDS = 1.0
 
 VIEW = View(
     columns=(
@@ -136,17 +137,22 @@ def start(
     app = current(ctx)
     app.consent.refuse_dry_run()
     options = behaviour.options()
-    _refuse_second(app.profiles)
+    _refuse_second(app)
     if detach:
         _start_detached(app, port, options)
         return
     identity = _stored_identity(app.profiles)
     sandbox = Sandbox(identity, options, clock=app.clock)
 
+    states = target.state_directory(app.environ)
+    started: list[OwnSandbox] = []
+
     def ready(url: str) -> None:
         regions = sandbox.region_urls
         profile = replace(app.profiles.get(SANDBOX), base_url=url, regions=regions)
         app.profiles.add(profile, key=None, replace=True)
+        started.append(OwnSandbox(url, identity.application_id))
+        own_sandbox.record(states, started[0])
         with app.terminal.writer(VIEW, is_many=False) as out:
             out.add({"url": url, "application_id": identity.application_id, "regions": regions})
         remark(f"The sandbox answers at {url}. Use it with -p sandbox; Ctrl-C stops it.")
@@ -155,6 +161,9 @@ def start(
         signum = serve(sandbox, port=port, on_ready=ready)
     except PortTaken as exc:
         raise _cannot_listen(exc) from exc
+    finally:
+        for each in started:
+            own_sandbox.forget(states, each)
     if signum is not None:
         raise typer.Exit(128 + signum)
 
@@ -162,14 +171,32 @@ def start(
 def stop(ctx: typer.Context) -> None:
     """Stop the sandbox.
 
+    A sandbox that you started is found even if its profile is gone.
+
     Example:
       $ voicectl sandbox stop
     """
     app = current(ctx)
-    if SANDBOX not in app.profiles.names() and not app.environ.get("VOICECTL_SANDBOX"):
+    control = _stoppable(app)
+    if control is None:
         remark("No sandbox has been started on this machine yet.")
-    elif not app.control.stop():
-        remark(f"No sandbox is running at {app.control.url}.")
+    elif not control.stop():
+        remark(f"No sandbox is running at {control.url}.")
+
+
+def _stoppable(app: App) -> SandboxControl | None:
+    """Return a client for the sandbox to stop, or None if no sandbox is known here."""
+    if app.environ.get("VOICECTL_SANDBOX") or SANDBOX in app.profiles.names():
+        return app.control
+    found = own_sandbox.recorded(target.state_directory(app.environ))
+    if found is None:
+        return None
+    return SandboxControl(
+        found.url,
+        source="The record of the last sandbox",
+        application_id=found.application_id,
+        dry_run=app.options.dry_run,
+    )
 
 
 def status(ctx: typer.Context) -> None:
@@ -295,22 +322,14 @@ def _stored_identity(store: ProfileStore) -> Identity:
     )
 
 
-def _refuse_second(store: ProfileStore) -> None:
-    """Refuse to start a second sandbox.
-
-    In the profile, the address of the second sandbox would replace that of the first. As a result, ``sandbox stop``
-    could no longer stop the first sandbox.
-    """
-    if SANDBOX not in store.names():
-        return
-    profile = store.get(SANDBOX)
-    with suppress(TransportError, ConfigError):
-        identity = SandboxControl(profile.base_url, source="The profile").identity(timeout=LOOK_SECONDS)
-        if identity["application_id"] == profile.application_id:
-            raise InputError(
-                f"The sandbox is already running at {profile.base_url}.",
-                hint="Stop it first: voicectl sandbox stop",
-            )
+def _refuse_second(app: App) -> None:
+    """Refuse to start a second sandbox, whose address would replace that of the first in the profile."""
+    found = own_sandbox.known(app.profiles, target.state_directory(app.environ))
+    if found is not None and found.is_running:
+        raise InputError(
+            f"The sandbox is already running at {found.url}.",
+            hint="Stop it first: voicectl sandbox stop",
+        )
 
 
 def _start_detached(app: App, port: int, options: Options) -> None:
