@@ -39,6 +39,7 @@ GOALS = {
     "--version": 7,
     "--help": 7,
     "dtmf, http": 14,
+    "completion": 20,
 }
 
 
@@ -123,6 +124,7 @@ def main() -> None:
             words += ["--base-url", url, "--ca-file", str(certificate)]
             subprocess.run(words, env=environ, check=True, capture_output=True)
         dtmf = [voicectl, "dtmf", LEG, "1234", "-p"]
+        line = "_VOICECTL_COMPLETE_LINE=voicectl -p http dtmf "
         curl = ["curl", "-sS", "-X", "PUT", "-H", "Authorization: Bearer token", "-d", '{"digits":"1234"}']
         cases = {
             "python -c pass": [sys.executable, "-c", "pass"],
@@ -131,11 +133,15 @@ def main() -> None:
             "dtmf, http": [*dtmf, "http"],
             "dtmf, http, 4096 bits": [*dtmf, "big"],
             "dtmf, TLS": [*dtmf, "tls"],
+            "completion": ["env", "_VOICECTL_COMPLETE=bash", line, voicectl],
             "curl, TLS": [*curl, "--cacert", str(certificate), f"{tls}/v1/calls/{LEG}/dtmf"],
         }
         if args.beside is not None:
-            mine = {name: words for name, words in cases.items() if words[0] == voicectl}
-            cases |= {OTHER + name: [args.beside, *words[1:]] for name, words in mine.items()}
+            mine = {name: words for name, words in cases.items() if voicectl in words}
+            cases |= {
+                OTHER + name: [args.beside if word == voicectl else word for word in words]
+                for name, words in mine.items()
+            }
         report(measure(cases, environ, args.rounds))
         for legs in (1_000, 10_000):
             Answers.legs = legs

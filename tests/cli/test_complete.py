@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import StartRoom
+from tests.support.clock import FakeClock
 from tests.support.kept import keep, status
 from tests.support.machines import Application, machine
 from tests.support.room import PERSON, Ran, Room
 from tests.support.servers import LEG, Canned, page, reply
+from tests.support.waiting import eventually
+from voicectl.cli import refresh as refreshing
+from voicectl.clock import SystemClock
 from voicectl.core.identity.profiles import ProfileStore
 from voicectl.store.action_log import ActionLog
 
@@ -70,6 +76,8 @@ def test_the_script_in_the_repository_is_current(bare: Room, shell: str) -> None
         ("webhook tail --kind a", ["answer"]),
         ("profile add prod --region na", ["na-east", "na-west"]),
         ("call list -o jso", ["json", "jsonl"]),
+        ("sandbox fault add lost", ["lost-reply", "lost-request"]),
+        ("sandbox fault add status --on getCa", ["getCalls", "getCall"]),
         ("call list --output=jso", ["--output=json", "--output=jsonl"]),
         ("hangup --status r", ["ringing", "rejected"]),
         ("nonsense ", []),
@@ -95,6 +103,7 @@ def test_where_a_file_is_named_the_shell_does_it(bare: Room, line: str) -> None:
 def test_where_nothing_is_set_up_there_is_no_error(bare: Room, line: str) -> None:
     assert complete(bare, line).exit_code == 0
     assert not bare.state.exists()
+    assert bare.refreshes == []
 
 
 def test_profiles_are_shown_with_where_they_lead(room: Room) -> None:
@@ -265,14 +274,121 @@ def test_a_locked_journal_is_not_waited_for(room: Room) -> None:
     db.close()
 
 
-def test_nothing_is_written(room: Room) -> None:
+def refresh(room: Room) -> None:
+    """Do what the last process would have done that completion started."""
+    refreshing.run(room.refreshes[-1], room.clock)
+
+
+def test_only_the_time_of_the_refresh_is_written(room: Room) -> None:
     room.call()
     keep(room, status("ringing", leg=LEG))
     before = {each.name: each.read_bytes() for each in state(room).iterdir()}
 
     assert words(room, "mute ")
 
-    assert {each.name: each.read_bytes() for each in state(room).iterdir()} == before
+    after = {each.name: each.read_bytes() for each in state(room).iterdir()}
+    assert after.pop("refreshed")
+    assert after == before
+
+
+def test_legs_are_offered_as_they_are_known_and_listed_for_the_next_time(room: Room) -> None:
+    ring(room, "na-east")
+    watch = Watch(room)
+
+    assert words(room, "mute ") == []
+    assert watch.asked == []
+    refresh(room)
+    (leg,) = words(room, "mute ")
+
+    assert about(room, "mute ")[leg].startswith(f"from {PERSON}, answered")
+
+
+def test_the_listing_is_refreshed_at_most_every_ten_seconds(room: Room) -> None:
+    for seconds in (0, 5, 4.9, 0.1, 9.9, 0.1):
+        room.clock.sleep(seconds)
+        words(room, "mute ")
+        words(room, "talk ")
+    assert len(room.refreshes) == 3
+
+    room.clock = FakeClock(room.clock.time() - 3600)  # a time in the future is no reason to wait for it
+    words(room, "mute ")
+    assert len(room.refreshes) == 4
+
+
+@pytest.mark.parametrize("line", ["ear", "wait x --for e", "-p ", "sandbox fault add "])
+def test_what_needs_no_listing_refreshes_none(room: Room, line: str) -> None:
+    assert words(room, line)
+    assert room.refreshes == []
+
+
+def test_the_refresh_is_for_the_profile_on_the_line(room: Room) -> None:
+    words(room, "-p nobody mute ")
+    assert room.refreshes == []
+    words(room, "-p test mute ")
+    assert [each["VOICECTL_PROFILE"] for each in room.refreshes] == ["test"]
+
+
+def test_a_refresh_in_a_rehearsal_asks_its_sandbox_only(room: Room) -> None:
+    environ = {"VOICECTL_SANDBOX": room.url}
+    room("call list", env=environ)
+    ring(room, "na-east")
+
+    assert words(room, "mute ", **environ) == []
+    assert room.refreshes[-1]["VOICECTL_SANDBOX"] == room.url
+    refresh(room)
+
+    assert len(words(room, "mute ", **environ)) == 1
+
+
+def test_a_refresh_runs_no_key_command_and_shows_no_error(room: Room, tmp_path: Path) -> None:
+    store = ProfileStore(room.config)
+    store.add(replace(store.get("test"), key_command=f"touch {tmp_path}/asked"), key=None, replace=True)
+    watch = Watch(room)
+
+    words(room, "mute ")
+    refresh(room)
+
+    assert watch.asked == []
+    assert not (tmp_path / "asked").exists()
+
+
+def test_a_refresh_that_is_refused_changes_nothing(room: Room) -> None:
+    leg = room.call()
+    room("call list")
+    room("sandbox fault add key-revoked", env={"VOICECTL_SANDBOX": room.url})
+
+    words(room, "mute ")
+    refresh(room)
+
+    assert words(room, "mute ") == [leg]
+
+
+def test_a_room_in_which_no_leg_is_left_is_no_longer_offered(room: Room) -> None:
+    leg, other = (
+        room.call(options="--talk Hello --join lobby"),
+        room.call(options="--talk Hello --join lobby"),
+    )
+    assert room(f"move {leg} support-17").exit_code == 0
+    assert room(f"move {other} support-18").exit_code == 0
+    assert room(f"hangup {leg}").exit_code == 0
+    room.clock.sleep(10)
+
+    assert words(room, "conversation show sup") == ["support-18", "support-17"]
+    refresh(room)
+    assert words(room, "conversation show sup") == ["support-18"]
+
+    assert room(f"move {other} support-17").exit_code == 0
+    assert words(room, "conversation show sup") == ["support-17", "support-18"]
+
+
+def test_the_listing_is_refreshed_in_the_background(start_room: StartRoom) -> None:
+    room = start_room(clock=SystemClock())
+    ring(room, "na-east")
+
+    ran = room.process([], env={"_VOICECTL_COMPLETE": "bash", "_VOICECTL_COMPLETE_LINE": "voicectl mute "})
+
+    assert ran == Ran(0, "", "")
+    eventually(lambda: words(room, "mute "), "nothing was listed")
 
 
 def test_hostile_names_stay_one_word_on_one_line(tmp_path: Path, application: Application) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pty
 import re
-import resource
 import select
 import shutil
 import subprocess
@@ -153,7 +152,8 @@ def test_a_shell_completes_commands_legs_profiles_and_numbers(
 def test_a_shell_shows_whose_leg_it_is(shell: str, legs: tuple[Room, list[str]]) -> None:
     room, uuids = legs
     described = [
-        rf"{uuid}  \(to {number}, [0-9]+[sm]" for uuid, number in zip(uuids, (PERSON, OTHER), strict=True)
+        rf"{uuid}  \(to {number}, ([a-z]+, )?[0-9]+[sm]"
+        for uuid, number in zip(uuids, (PERSON, OTHER), strict=True)
     ]
     with at(shell, room) as terminal:
         terminal.listed("voicectl mute ", *described)
@@ -242,24 +242,3 @@ def test_fish_completes_and_describes(legs: tuple[Room, list[str]]) -> None:
     assert list(fish(room, "voicectl call list --profile=te")) == ["--profile=test"]
     assert list(fish(room, f"voicectl hangup to:{OTHER[:-1]}2")) == [f"to:{OTHER}"]
     assert "line" in fish(room, "voicectl talk --file li")
-
-
-def test_a_word_is_there_before_it_is_missed(legs: tuple[Room, list[str]]) -> None:
-    """The goal is 150 ms: see ``benchmarks/startup.py``. Here it is measured by Python itself, in turns.
-
-    What counts is the processor's time: a longer process also waits longer for a processor that others use.
-    """
-    room, _ = legs
-    environ = room.environ | {"_VOICECTL_COMPLETE": "bash", "_VOICECTL_COMPLETE_LINE": "voicectl dtmf "}
-    python = [sys.executable, "-I", "-c", "pass"]
-    whole = [sys.executable, "-m", "voicectl"]
-
-    def seconds(words: list[str]) -> float:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(words, env=environ, check=True, capture_output=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-
-    seconds(whole)
-    rounds = [(seconds(whole), seconds(python)) for _ in range(5)]
-    assert min(each for each, _ in rounds) < 20 * min(each for _, each in rounds)

@@ -8,6 +8,7 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,6 +75,9 @@ class Room:
     """A user's machine: home, configuration, state and clock.
 
     Call it with a command line, quoted as in a shell; ``{name}`` has no special meaning.
+
+    Attributes:
+        refreshes: The environments of the processes that completion would have started in the background.
     """
 
     home: Path
@@ -81,6 +85,7 @@ class Room:
     sandbox: Sandbox | None = None
     url: str = ""
     environ: dict[str, str] = field(default_factory=dict)
+    refreshes: list[Mapping[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         kept = {name: os.environ[name] for name in POSIX if name in os.environ}
@@ -120,7 +125,12 @@ class Room:
             redirect_stdout(out),
             redirect_stderr(err),
         ):
-            code = run(words, clock=clock or self.clock, environ=self.environ | (env or {}))
+            code = run(
+                words,
+                clock=clock or self.clock,
+                environ=self.environ | (env or {}),
+                start_refresh=self.refreshes.append,
+            )
         return Ran(code, out.text(), err.text())
 
     def spawn(

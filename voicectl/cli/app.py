@@ -24,7 +24,7 @@ from voicectl.errors import DryRun, InputError, Interrupted, VoicectlError
 from voicectl.interrupts import Interrupts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from voicectl.clock import Clock
 
@@ -40,6 +40,7 @@ def run(
     clock: Clock | None = None,
     environ: Mapping[str, str] | None = None,
     interrupts: Interrupts | None = None,
+    start_refresh: Callable[[Mapping[str, str]], None] | None = None,
 ) -> int:
     """Run one command, which uses the standard streams of the process, and return its exit status.
 
@@ -48,11 +49,14 @@ def run(
         clock: The clock. The default is the system clock.
         environ: The environment variables. The default is the environment of the process.
         interrupts: The signal handlers. They catch signals only if the caller has installed them.
+        start_refresh: The function that starts a process to refresh what completion reads, with the environment that
+            it is given. The default is :func:`voicectl.cli.refresh.start`.
     """
     app = App(
         clock=clock or SystemClock(),
         environ=os.environ if environ is None else environ,
         interrupts=interrupts or Interrupts(),
+        start_refresh=start_refresh,
     )
     try:
         _prepare_streams()

@@ -4,13 +4,14 @@ The shell's script (see :mod:`voicectl.cli.commands.completion`) passes the comm
 metavar of an argument or option selects its completer, so commands contain no code for completion.
 
 To be fast, completion uses only data on this machine: it sends no requests, reads no keys and waits for no locks.
-Errors are never shown.
+If the words are legs or rooms, it then starts a process that lists them anew, for the next time
+(:mod:`voicectl.cli.refresh`). Errors are never shown.
 """
 
 from __future__ import annotations
 
 import re
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, suppress
 from io import StringIO
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -65,6 +66,7 @@ class Completion(NamedTuple):
         begun: The part of the word that has been typed.
         taken: The values that have already been given for the argument or option.
         now: The current time, in Unix seconds.
+        read: The state directories whose listings were read, each with the profile that the line names, or None.
     """
 
     app: App
@@ -73,22 +75,37 @@ class Completion(NamedTuple):
     begun: str
     taken: tuple[str, ...]
     now: float
+    read: dict[Path, str | None]
 
 
 def answer(app: App) -> int:
     """Print the words that can complete the line, each with its description, and return the exit status."""
+    read: dict[Path, str | None] = {}
     try:
         with redirect_stderr(StringIO()):
-            words = _words(app, app.environ.get(LINE_VARIABLE, ""))
+            words = _words(app, app.environ.get(LINE_VARIABLE, ""), read)
     except Exception:  # noqa: BLE001 (completion must not show errors)
         return VALUES
     if words is None:
         return FILES
     app.terminal.write("".join(f"{word.value}\t{clean(word.about)}\n" for word in words))
+    for directory, profile in read.items():
+        _refresh(app, directory, profile)
     return VALUES
 
 
-def _words(app: App, line: str) -> list[Word] | None:
+def _refresh(app: App, directory: Path, profile: str | None) -> None:
+    """Start a process that refreshes the listings in *directory*, unless one was started a moment ago."""
+    from voicectl.cli import refresh  # noqa: PLC0415 (only if legs or rooms are completed)
+    from voicectl.store.live_cache import LiveCache  # noqa: PLC0415
+
+    if LiveCache(directory).begin_refresh(app.clock.time()):
+        chosen = {} if profile is None else {"VOICECTL_PROFILE": profile}
+        with suppress(OSError):
+            (app.start_refresh or refresh.start)(dict(app.environ) | chosen)
+
+
+def _words(app: App, line: str, read: dict[Path, str | None]) -> list[Word] | None:
     """Return the words that can complete *line*, or None if the shell should complete file names."""
     typed = split_arg_string(line)
     while typed and _ASSIGNMENT.match(typed[0]):
@@ -105,7 +122,7 @@ def _words(app: App, line: str) -> list[Word] | None:
     if completer := _completer(metavar, param):
         given_before = context.params.get(str(param.name))
         taken = tuple(map(str, given_before)) if isinstance(given_before, list | tuple) else ()
-        place = Completion(app, param, group, rest, taken, app.clock.time())
+        place = Completion(app, param, group, rest, taken, app.clock.time(), read)
         found: Iterable[Word] = (word for word in completer(place) if word.value not in taken)
     elif any(part in metavar for part in _FILES):
         return None
@@ -197,6 +214,19 @@ def _kinds(_place: Completion) -> Iterator[Word]:
     yield from (Word(each) for each in (*Kind, "answer", "fallback", "rtc"))
 
 
+def _faults(_place: Completion) -> Iterator[Word]:
+    from voicectl.sandbox.fault_types import FaultType  # noqa: PLC0415
+
+    yield from map(Word, FaultType)
+
+
+def _operations(_place: Completion) -> Iterator[Word]:
+    from voicectl.sandbox.operations import Operation  # noqa: PLC0415
+
+    yield Word("any")
+    yield from map(Word, Operation)
+
+
 _COMPLETERS: dict[str, Callable[[Completion], Iterable[Word]]] = {
     "LEG... ROOM": _legs_and_rooms,
     "ROOM": _rooms,
@@ -206,6 +236,8 @@ _COMPLETERS: dict[str, Callable[[Completion], Iterable[Word]]] = {
     "NAME": _profiles,
     "STATUS": _statuses,
     "KIND": _kinds,
+    "FAULT": _faults,
+    "OPERATION": _operations,
     "REGION": lambda _: map(Word, Region),
     "FORMAT": lambda _: map(Word, Format),
 }
@@ -229,10 +261,15 @@ def _state(place: Completion) -> Path | None:
     app = place.app
     states = target.state_directory(app.environ)
     if app.environ.get("VOICECTL_SANDBOX"):
-        found = [each for each in states.glob(f"{SANDBOX_PREFIX}*") if each.is_dir()]
-        return max(found, key=lambda each: each.stat().st_mtime, default=None)
+        known = [each for each in states.glob(f"{SANDBOX_PREFIX}*") if each.is_dir()]
+        last = max(known, key=lambda each: each.stat().st_mtime, default=None)
+        if last is not None:
+            place.read[last] = None
+        return last
     profile = SANDBOX if place.group == "sandbox" else app.options.profile
-    return states / target.resolve(app.environ, app.profiles, profile=profile).application_id
+    found = states / target.resolve(app.environ, app.profiles, profile=profile).application_id
+    place.read[found] = profile
+    return found
 
 
 def _about(leg: Leg, now: float) -> str:

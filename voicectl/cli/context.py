@@ -57,6 +57,7 @@ class App:
         clock: The clock, which is the system clock except in tests.
         environ: The environment variables.
         interrupts: The signal handlers.
+        start_refresh: A function that starts a process with the given environment to refresh what completion reads.
 
     Attributes:
         changed_ids: The ids of everything changed so far, such as legs. They are written to standard error if
@@ -64,10 +65,18 @@ class App:
         closing: The resources to close when the command ends.
     """
 
-    def __init__(self, *, clock: Clock, environ: Mapping[str, str], interrupts: Interrupts) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        environ: Mapping[str, str],
+        interrupts: Interrupts,
+        start_refresh: Callable[[Mapping[str, str]], None] | None = None,
+    ) -> None:
         self.clock = clock
         self.environ = environ
         self.interrupts = interrupts
+        self.start_refresh = start_refresh
         self.options = Options()
         self.changed_ids: list[str] = []
         self.closing = ExitStack()

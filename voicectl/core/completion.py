@@ -102,7 +102,7 @@ def live_legs(directory: Path, now: float) -> list[Leg]:
 def rooms(directory: Path, now: float) -> dict[str, float]:
     """Return the rooms into which this machine recently moved legs, each with the Unix time of the last move.
 
-    The room into which a leg was moved last comes first.
+    The room into which a leg was moved last comes first. Rooms without a live leg in a recent listing are omitted.
 
     Args:
         directory: The application's state directory.
@@ -115,6 +115,11 @@ def rooms(directory: Path, now: float) -> dict[str, float]:
         if is_recent and isinstance(room, str) and room.isprintable():
             found.pop(room, None)
             found[room] = note.at
+    listed = LiveCache(directory).rooms()
+    if listed is not None and listed.is_whole and 0 <= now - listed.at <= LISTED_SECONDS:
+        for room, at in list(found.items()):
+            if room not in listed.names and listed.at > at + SETTLE_SECONDS:
+                del found[room]
     return dict(reversed(found.items()))
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
+from voicectl.sandbox.fault_types import FaultType
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.parsing.fields import MISSING, Fields
 from voicectl.sandbox.telephony.effects import Kind
@@ -19,25 +19,6 @@ ANSWER = "answer"
 
 RTC = "rtc"
 """The webhook kind for all events of conversations."""
-
-
-class FaultType(StrEnum):
-    """The kinds of fault."""
-
-    STATUS = "status"
-    LOST_REPLY = "lost-reply"
-    LOST_REQUEST = "lost-request"
-    DELAY = "delay"
-    RATE_LIMIT = "rate-limit"
-    REGION = "region"
-    KEY_REVOKED = "key-revoked"
-    WEBHOOK_DROP = "webhook-drop"
-    WEBHOOK_DUPLICATE = "webhook-duplicate"
-    WEBHOOK_REORDER = "webhook-reorder"
-    WEBHOOK_DELAY = "webhook-delay"
-    WEBHOOK_UNSIGNED = "webhook-unsigned"
-    WEBHOOK_COMPLETED = "webhook-completed"
-    ANSWER_TIMEOUT = "answer-timeout"
 
 
 _OPERATIONS = tuple(Operation)

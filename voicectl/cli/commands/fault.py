@@ -36,7 +36,7 @@ _WITH_DURATION = ("delay", "webhook-delay")
 def add(
     ctx: typer.Context,
     what: Annotated[
-        str, typer.Argument(metavar="WHAT", help="The fault: one of those above.", show_default=False)
+        str, typer.Argument(metavar="FAULT", help="The fault: one of those above.", show_default=False)
     ],
     value: Annotated[
         str | None,

@@ -84,7 +84,7 @@ STATE = (
     ("  events.db", "webhook events that 'webhook serve' received;"),
     ("  spool/", "events waiting to be sent to a store on another machine;"),
     ("  notes", "the log of actions on legs, for 'trace' and '--undo';"),
-    ("  listed", "the legs it listed last, for shell completion;"),
+    ("  listed, rooms", "the legs and rooms it listed last, for shell completion;"),
     ("  pace", "the rate limiter that all voicectl processes share;"),
     ("  clock-offset", "how far this machine's clock is off."),
 )

@@ -12,7 +12,8 @@ from starlette.routing import Route
 
 from voicectl.sandbox.account.tokens import check_token
 from voicectl.sandbox.bodies import BodyTooLarge, UnreadableBody, is_json, logged, parse_json, read_body
-from voicectl.sandbox.faults import Fault, FaultType
+from voicectl.sandbox.fault_types import FaultType
+from voicectl.sandbox.faults import Fault
 from voicectl.sandbox.http.front import DropConnection, refuse
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.parsing.fields import Invalid

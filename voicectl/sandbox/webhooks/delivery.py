@@ -17,7 +17,8 @@ import httpx
 
 from voicectl.sandbox.account.applications import Application, Hook
 from voicectl.sandbox.bodies import MAX_BODY, UnreadableBody, parse_json
-from voicectl.sandbox.faults import Fault, FaultType
+from voicectl.sandbox.fault_types import FaultType
+from voicectl.sandbox.faults import Fault
 from voicectl.sandbox.parsing.ncco import read_ncco
 from voicectl.sandbox.telephony.actions import Actions
 from voicectl.sandbox.telephony.effects import Event, Fetch

@@ -18,7 +18,8 @@ from voicectl.sandbox.account.applications import (
     Applications,
     Hook,
 )
-from voicectl.sandbox.faults import ANSWER, RTC, WEBHOOK_FAULTS, Faults, FaultType
+from voicectl.sandbox.fault_types import FaultType
+from voicectl.sandbox.faults import ANSWER, RTC, WEBHOOK_FAULTS, Faults
 from voicectl.sandbox.log import Log
 from voicectl.sandbox.telephony import events
 from voicectl.sandbox.telephony.actions import Webhook
