@@ -18,9 +18,23 @@ from .waiting import PATIENCE_SECONDS
 SWITCH = re.compile(rb"\x1b\[\?1049([hl])")
 LONGEST_SWITCH = 8
 
+CTRL_Z = "\x1a"
+JOB = """
+set -m
+"$@"
+echo "[stopped: $?]"
+read -r
+fg >/dev/null
+echo "[ended: $?]"
+"""
+"""A shell with job control, which continues a stopped command when a line is typed."""
+
 
 class Tty:
     """A command on its own terminal; use it in a ``with`` block.
+
+    Args:
+        is_job: True to run the command in a shell with job control, as :data:`JOB` says.
 
     Attributes:
         raw: All output.
@@ -29,7 +43,14 @@ class Tty:
     """
 
     def __init__(
-        self, room: Room, line: str, *, columns: int = 120, rows: int = 24, env: dict[str, str] | None = None
+        self,
+        room: Room,
+        line: str,
+        *,
+        columns: int = 120,
+        rows: int = 24,
+        env: dict[str, str] | None = None,
+        is_job: bool = False,
     ) -> None:
         environ = {name: value for name, value in room.environ.items() if name != "COLUMNS"}
         environ |= {"TERM": "xterm-256color"} | (env or {})
@@ -39,9 +60,12 @@ class Tty:
         self._normal = pyte.Screen(columns, rows)
         self._alternate = pyte.Screen(columns, rows)
         self._streams = {False: pyte.ByteStream(self._normal), True: pyte.ByteStream(self._alternate)}
+        words = [sys.executable, "-m", "voicectl", *shlex.split(line)]
+        if is_job:
+            words = ["bash", "--norc", "--noprofile", "-c", JOB, "bash", *words]
         self._child = pexpect.spawn(
-            sys.executable,
-            ["-m", "voicectl", *shlex.split(line)],
+            words[0],
+            words[1:],
             env=environ,
             cwd=str(room.home),
             dimensions=(rows, columns),

@@ -15,7 +15,7 @@ from tests.support.kept import keep, status
 from tests.support.machines import Application, machine
 from tests.support.room import BY_HAND, Room
 from tests.support.servers import LEG, Answer, Canned, Listener, page, read_request, reply
-from tests.support.tty import Tty
+from tests.support.tty import CTRL_Z, Tty
 from tests.support.waiting import PATIENCE_SECONDS
 from voicectl.clock import SystemClock
 
@@ -259,13 +259,32 @@ def test_the_screen_is_given_back_to_the_impatient(crowd: Room) -> None:
     assert_is_given_back(tty)
 
 
-def test_a_shell_is_never_left_with_the_screen(crowd: Room) -> None:
+def test_ctrl_z_gives_the_terminal_back_and_fg_draws_the_screen_again(crowd: Room) -> None:
+    with Tty(crowd, "watch", is_job=True) as tty:
+        tty.until("answered")
+        tty.type(CTRL_Z)
+        tty.until("[stopped: 148]")
+        assert not tty.is_alternate
+        assert tty.has_cursor
+
+        tty.type("\n")
+        tty.until(lambda tty: tty.is_alternate and "answered" in tty.text)
+        assert not tty.has_cursor
+
+        tty.type(CTRL_C)
+        tty.until("[ended: 130]")
+    assert not tty.is_alternate
+    assert tty.has_cursor
+
+
+def test_where_no_shell_could_continue_it_ctrl_z_stops_nothing(crowd: Room) -> None:
     with Tty(crowd, "watch") as tty:
         tty.until("answered")
-        tty.type("\x1a")  # Ctrl-Z
+        tty.type(CTRL_Z)
         tty.type(CTRL_C)
         assert tty.end() == 130
-    assert_is_given_back(tty)
+    assert not tty.is_alternate
+    assert tty.has_cursor
 
 
 def test_without_colors_the_screen_stays(crowd: Room) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,9 @@ from voicectl.webhook import server
 from voicectl.webhook.connection_limits import Limits
 
 if TYPE_CHECKING:
+    from types import FrameType
+
+    from voicectl.clock import Clock
     from voicectl.store.events import Stored
     from voicectl.webhook.warnings import Warnings
 
@@ -112,7 +116,7 @@ def serve(
         recordings=recordings,
         proxies=proxy or (),
     )
-    with _saying() as say:
+    with _saying() as say, _suspendable(app.clock):
         receiver.serve(options, app, say, partial(_showing, out, say))
 
 
@@ -169,3 +173,25 @@ def _saying() -> Iterator[Say]:
     finally:
         if not outlet.close(SHOWING_SECONDS):
             sys.stderr = None  # further writes would block as well
+
+
+@contextmanager
+def _suspendable(clock: Clock) -> Iterator[None]:
+    """While Ctrl-Z has stopped the receiver, calls are not answered: say so, and how long that lasted."""
+
+    def suspend(_signum: int, _frame: FrameType | None) -> None:
+        remark("No webhooks are received until this is continued (fg).")
+        since = clock.monotonic()
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTSTP)  # this returns once the shell continues the process
+        signal.signal(signal.SIGTSTP, suspend)
+        remark(f"Receiving again after {clock.monotonic() - since:.0f} s.")
+
+    if (before := signal.getsignal(signal.SIGTSTP)) is signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGTSTP, suspend)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTSTP, before)

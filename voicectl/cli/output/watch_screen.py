@@ -18,7 +18,6 @@ all remarks are printed when the screen is closed.
 
 from __future__ import annotations
 
-import io
 import math
 import signal
 import sys
@@ -26,7 +25,7 @@ import textwrap
 import time
 from contextlib import ExitStack, contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass
-from threading import Condition, Thread
+from threading import Condition, Lock, Thread
 from typing import TYPE_CHECKING, TextIO
 
 from rich.cells import cell_len, set_cell_size
@@ -36,6 +35,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from voicectl import times
+from voicectl.cli.output.held_remarks import HeldRemarks
 from voicectl.cli.output.styles import STYLES
 from voicectl.cli.output.text import clean, is_terminal, may_color, remark
 from voicectl.core.watch.frame import Frame, age_text
@@ -43,7 +43,7 @@ from voicectl.voice import endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from types import TracebackType
+    from types import FrameType, TracebackType
 
     from rich.console import ConsoleOptions, RenderResult
 
@@ -58,7 +58,6 @@ REDRAW_SECONDS = 1.0
 LEAST_SECONDS = 0.2
 """The shortest time between two drawings, in seconds."""
 
-REMARK_SECONDS = 30.0
 MOST_FOOT_LINES = 4
 MOST_PRINTED = 200
 """The greatest number of legs in the last state of the table, which stays on the terminal."""
@@ -106,8 +105,9 @@ class Screen:
             redirect_stderr=False,
         )
         self._frame = Frame()
-        self._remarks = _Remarks(clock)
+        self._remarks = HeldRemarks(clock)
         self._changed = Condition()
+        self._drawing = Lock()
         self._is_dirty = True
         self._is_done = False
         self._failure: Exception | None = None
@@ -117,9 +117,9 @@ class Screen:
     def __enter__(self) -> Screen:
         """Switch to the alternate screen and start drawing."""
         with _signals_blocked():
-            # Ctrl-Z is ignored, because the shell would write to the alternate screen.
-            before = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
-            self._closing.callback(signal.signal, signal.SIGTSTP, before)
+            if (before := signal.getsignal(signal.SIGTSTP)) is not signal.SIG_IGN:
+                signal.signal(signal.SIGTSTP, self._suspend)
+                self._closing.callback(signal.signal, signal.SIGTSTP, before)
             if is_terminal(sys.stderr):
                 self._closing.enter_context(redirect_stderr(self._remarks))
             try:
@@ -159,6 +159,20 @@ class Screen:
             for line in self._remarks.lines:
                 remark(line)
 
+    def _suspend(self, _signum: int, _frame: FrameType | None) -> None:
+        """Give the terminal back on Ctrl-Z, stop this process, and draw again when it is continued."""
+        with _signals_blocked(), self._drawing:
+            with suppress(OSError):
+                self._live.stop()
+            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+            # blocked signals would wait until the block ends, and the screen would be drawn before
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTSTP,))
+            signal.raise_signal(signal.SIGTSTP)  # this returns once the shell continues the process
+            signal.signal(signal.SIGTSTP, self._suspend)
+            with suppress(OSError):
+                self._live.start()
+        self._is_dirty = True
+
     def _run(self) -> None:
         drawn, size = -math.inf, None
         while True:
@@ -172,7 +186,8 @@ class Screen:
             if not is_dirty and size == before and now - drawn < REDRAW_SECONDS:
                 continue
             try:
-                self._live.update(self._sheet(), refresh=True)
+                with self._drawing:
+                    self._live.update(self._sheet(), refresh=True)
             except Exception as exc:  # noqa: BLE001 (raised again by show, in the main thread)
                 self._failure = exc
                 return
@@ -198,13 +213,16 @@ class Screen:
         )
 
 
+_BLOCKED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP)
+
+
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
     """Hold back signals during the block, so that the screen is not left half restored.
 
     Threads that are started in the block never receive these signals.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _BLOCKED)
     try:
         yield
     finally:
@@ -329,37 +347,6 @@ class Sheet:
                 [(set_cell_size(each[name], size), _style_of(name, sight)) for name, size in sizes.items()]
             )
         return lines
-
-
-class _Remarks(io.TextIOBase):
-    """Stands in for standard error while the screen is in use.
-
-    Attributes:
-        lines: The lines written so far.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        self.lines: list[str] = []
-        self._clock = clock
-        self._last = -math.inf
-        self._rest = ""
-
-    def isatty(self) -> bool:
-        return True
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, text: str) -> int:
-        *lines, self._rest = (self._rest + text).split("\n")
-        self.lines += lines
-        if lines:
-            self._last = self._clock.monotonic()
-        return len(text)
-
-    def latest(self) -> list[str]:
-        """Return a list with the last line, or an empty list if that line is not recent."""
-        return self.lines[-1:] if self._clock.monotonic() - self._last < REMARK_SECONDS else []
 
 
 _Line = tuple[str, str] | list[tuple[str, str]]
