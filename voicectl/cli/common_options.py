@@ -10,23 +10,32 @@ from typer.core import TyperOption
 
 from voicectl import __version__
 from voicectl.cli.context import App
-from voicectl.cli.output.writer import Format
+from voicectl.cli.output.writer import FORMATS, Format
 from voicectl.cli.tree import PROGRAM
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from voicectl.cli.terminal import Options
+
 
 def _option(
-    *names: str, text: str, metavar: str | None = None, read: Callable[[str], Any] = str
+    *names: str, text: str, metavar: str | None = None, store: Callable[[Options, str], None] | None = None
 ) -> TyperOption:
-    """Return an option that stores its value in the field of ``app.options`` with the same name."""
+    """Return an option that stores its value in the field of ``app.options`` with the same name.
+
+    Args:
+        store: A function that stores the value instead.
+    """
     field = names[-1].removeprefix("--").replace("-", "_")
 
     def remember(ctx: typer.Context, _param: Any, value: Any) -> None:
         app = ctx.find_object(App)
         if app is not None and value not in (None, False):
-            setattr(app.options, field, value if value is True else read(value))
+            if store is None:
+                setattr(app.options, field, value)
+            else:
+                store(app.options, value)
 
     return TyperOption(
         param_decls=list(names),
@@ -47,7 +56,11 @@ def common_options() -> tuple[TyperOption, ...]:
     return (
         _option("-p", "--profile", metavar="NAME", text="Use this profile."),
         _option(
-            "-o", "--output", metavar="FORMAT", text=f"Output format: {', '.join(Format)}.", read=_format
+            "-o",
+            "--output",
+            metavar="FORMAT",
+            text=f"Output format: {FORMATS}, such as '{{uuid}}\\t{{to.number}}\\n'.",
+            store=_store_format,
         ),
         _option("-q", "--quiet", text="Print only ids, one per line."),
         _option(
@@ -104,8 +117,13 @@ def format_options(command: Any, ctx: Any, formatter: Any) -> None:
     formatter.write_text(f"Options of every command, such as -o, -q and -p: {PROGRAM} help options")
 
 
-def _format(text: str) -> Format:
+def _store_format(options: Options, text: str) -> None:
+    name, template = (
+        (Format.TEMPLATE, text.removeprefix(Format.TEMPLATE))
+        if text.startswith(Format.TEMPLATE)
+        else (text, None)
+    )
     try:
-        return Format(text)
+        options.output, options.template = Format(name), template
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is not one of {', '.join(Format)}.", param_hint="-o") from None
+        raise typer.BadParameter(f"{text!r} is not one of {FORMATS}.", param_hint="-o") from None

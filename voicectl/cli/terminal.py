@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from voicectl.cli.output.fields import parse_fields
 from voicectl.cli.output.text import has_screen, is_terminal, may_color, remark
-from voicectl.cli.output.writer import Format, View, Writer, parse_fields
+from voicectl.cli.output.writer import Format, View, Writer
 from voicectl.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,10 +26,15 @@ _PHONE_NUMBER = re.compile(r"(?<![0-9a-f-])\+?[1-9][0-9]{6,14}(?![0-9a-f-])")
 
 @dataclass(slots=True)
 class Options:
-    """The options that every command takes, before or after its name."""
+    """The options that every command takes, before or after its name.
+
+    Attributes:
+        template: The text of the template, if *output* is ``TEMPLATE``.
+    """
 
     profile: str | None = None
     output: Format | None = None
+    template: str | None = None
     quiet: bool = False
     fields: str | None = None
     request_timeout: str | None = None
@@ -139,30 +145,43 @@ class Terminal:
         if self._options.debug:
             remark("debug: " + _PHONE_NUMBER.sub("<number>", line))
 
-    def writer(self, view: View, *, is_many: bool) -> Writer:
+    def writer(self, view: View, *, is_many: bool, is_open: bool = False) -> Writer:
         """Return a writer for the command's records. With ``--fields help``, print the fields and exit instead.
 
+        Args:
+            is_open: True if records may have fields that *view* does not list, as :class:`.Writer` takes it.
+
         Raises:
-            InputError: ``--fields`` is malformed.
+            InputError: ``--fields`` or the template is malformed, or names an unknown field.
         """
-        if self._options.fields == "help":
-            self.write("\n".join((*view.columns, *view.more)) + "\n")
+        options = self._options
+        if options.fields == "help":
+            self.write("\n".join(view.fields) + "\n")
             raise typer.Exit
+        if options.fields is not None and options.template is not None:
+            raise InputError("--fields and -o template= contradict each other.", hint="Give one of them.")
+        template = None
+        if options.template is not None:
+            from voicectl.cli.output.template import Template  # noqa: PLC0415 (for this format only)
+
+            template = Template(options.template)
         return Writer(
             sys.stdout,
             view,
             self.format,
             is_many=is_many,
-            fields=None if self._options.fields is None else parse_fields(self._options.fields),
-            is_quiet=self._options.quiet,
+            fields=None if options.fields is None else parse_fields(options.fields),
+            is_quiet=options.quiet,
             is_colored=self.may_color,
+            template=template,
+            is_open=is_open,
         )
 
     def stream_records(self) -> None:
         """Choose a format that shows each record immediately, for a command that runs until it is stopped."""
         if self.format is Format.JSON:
             self._options.output = Format.JSONL
-        elif self.format is Format.TABLE and self._options.fields:
+        elif self.format.is_table and self._options.fields:
             self._options.output = Format.TSV
 
     @property
@@ -174,12 +193,12 @@ class Terminal:
         chosen = self._options.output
         is_read_by_people = is_terminal(sys.stdout)
         if chosen is None and is_read_by_people and self._environ.get("VOICECTL_OUTPUT"):
-            try:
-                chosen = Format(self._environ["VOICECTL_OUTPUT"])
-            except ValueError as exc:
+            names = [each for each in Format if each is not Format.TEMPLATE]
+            if self._environ["VOICECTL_OUTPUT"] not in names:
                 raise InputError(
-                    "VOICECTL_OUTPUT is not an output format.", hint=f"Use one of {', '.join(Format)}."
-                ) from exc
+                    "VOICECTL_OUTPUT is not an output format.", hint=f"Use one of {', '.join(names)}."
+                )
+            chosen = Format(self._environ["VOICECTL_OUTPUT"])
         if chosen is None or chosen is Format.AUTO:
             return Format.TABLE if is_read_by_people else Format.TSV
         return chosen

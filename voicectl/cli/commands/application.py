@@ -74,7 +74,7 @@ def show(ctx: typer.Context) -> None:
       $ voicectl app show -o json
     """
     app = current(ctx)
-    with app.terminal.writer(VIEW, is_many=False) as out:
+    with app.terminal.writer(VIEW, is_many=False, is_open=True) as out:
         out.add(_read(app))
 
 

@@ -70,7 +70,7 @@ def list_(
     if all_ and status is not None:
         raise InputError("--all and --status contradict each other.", hint="Give one of them.")
     now = app.clock.time()
-    with app.terminal.writer(views.CALL, is_many=True) as out:
+    with app.terminal.writer(views.CALL, is_many=True, is_open=True) as out:
         filters = given(
             date_start=None if since is None else times.moment(since, now=now),
             date_end=None if before is None else times.moment(before, now=now),
@@ -100,7 +100,7 @@ def show(
       $ voicectl call show "$LEG" -o json
     """
     app = current(ctx)
-    with app.terminal.writer(views.SEEN, is_many=False) as out:
+    with app.terminal.writer(views.SEEN, is_many=False, is_open=True) as out:
         uuid = app.legs.any_leg(leg)
         call = app.api.get_call(uuid) if app.history is None else _seen(app, uuid, app.history)
         out.add(call.raw)

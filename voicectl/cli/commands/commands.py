@@ -45,7 +45,9 @@ def commands(ctx: typer.Context) -> None:
     with app.terminal.writer(VIEW, is_many=True) as out:
         for words, entry in entries.items():
             out.add(
-                _command(words, entry) if app.options.fields else {"command": words, "summary": entry.summary}
+                {"command": words, "summary": entry.summary}
+                if app.options.fields is app.options.template is None
+                else _command(words, entry)
             )
 
 

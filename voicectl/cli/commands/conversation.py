@@ -10,9 +10,9 @@ import typer
 from voicectl.cli.arguments import check_url, given, grouped, whole_seconds
 from voicectl.cli.context import App, current
 from voicectl.cli.media_options import Playback, Speech, refuse_with_stop
-from voicectl.cli.output import writer
+from voicectl.cli.output.fields import find, parse_fields
 from voicectl.cli.output.text import clean, remark, to_json
-from voicectl.cli.output.views import PARTIES
+from voicectl.cli.output.views import CALL, PARTIES
 from voicectl.cli.output.writer import Format, View
 from voicectl.cli.targets import ALREADY, ActionRecord, one_target
 from voicectl.core.calls import conversations
@@ -40,7 +40,7 @@ LISTED = View(
 )
 LEG = View(
     columns=(*PARTIES, *OF_MEMBERS),
-    more=("start_time", "conversation_uuid"),
+    more=tuple(path for path in CALL.fields if path not in PARTIES),
     times=frozenset({"start_time"}),
     table=(*PARTIES, "muted", "earmuffed"),
 )
@@ -87,7 +87,7 @@ def list_(
       $ voicectl conversation list --all --fields name,since
     """
     app = current(ctx)
-    with app.terminal.writer(LISTED, is_many=True) as out:
+    with app.terminal.writer(LISTED, is_many=True, is_open=True) as out:
         cuts: list[bool] = []
         for group in conversations.grouped(app.live, _listed(app.conversations, cuts), with_empty=all_):
             app.interrupts.check()
@@ -129,7 +129,7 @@ def show(ctx: typer.Context, room: Room) -> None:
     options = app.options
     is_json = app.terminal.format in (Format.JSON, Format.JSONL) and not options.quiet
     with app.terminal.writer(LEG, is_many=not is_json) as out:
-        paths = writer.parse_fields(options.fields) if options.fields else []
+        paths = parse_fields(options.fields) if options.fields else []
         is_deep = not options.quiet and (
             not paths or any(path.partition(".")[0] in OF_MEMBERS for path in paths)
         )
@@ -167,7 +167,7 @@ def show(ctx: typer.Context, room: Room) -> None:
             known = {"id": id_} if conversation is None else conversation.raw
             if paths:
                 rows = [_row(leg, heard) for leg in participants.legs]
-                legs = [{path: writer.find(row, path) for path in paths} for row in rows]
+                legs = [{path: find(row, path) for path in paths} for row in rows]
                 found = {**known, "legs": legs}
             else:
                 legs = [_leg(leg) for leg in participants.legs]
@@ -178,7 +178,7 @@ def show(ctx: typer.Context, room: Room) -> None:
             return
         for leg in participants.legs:
             out.add(_row(leg, heard))
-    if app.terminal.format is Format.TABLE and not app.options.quiet and not app.options.fields:
+    if app.terminal.format.is_table and not app.options.quiet and not app.options.fields:
         _draw(app, participants)
 
 

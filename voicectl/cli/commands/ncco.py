@@ -10,7 +10,7 @@ import typer
 from voicectl.cli import errors
 from voicectl.cli.context import current
 from voicectl.cli.output.text import clean, remark, to_json
-from voicectl.cli.output.writer import Format, View
+from voicectl.cli.output.writer import View
 from voicectl.voice.json_places import show
 from voicectl.voice.ncco.lint import lint_file
 from voicectl.voice.ncco.schema import schema as make_schema
@@ -44,7 +44,7 @@ def lint(
     view = replace(VIEW, line=where + ":{line}:{column}: {severity}: {path}: {message} {hint}")
     writer = app.terminal.writer(view, is_many=True)
     placed = lint_file(app.terminal.read_input(file, "an NCCO"))
-    if not placed and app.terminal.format is Format.TABLE:
+    if not placed and app.terminal.format.is_table:
         remark(f"{name}: no problems found.")
         return
     with writer as out:

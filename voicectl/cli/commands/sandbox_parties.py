@@ -208,7 +208,7 @@ def log(
     """
     app = current(ctx)
     is_whole = app.terminal.format in (Format.JSON, Format.JSONL) and not app.options.fields
-    with app.terminal.writer(LOG, is_many=True) as out:
+    with app.terminal.writer(LOG, is_many=True, is_open=True) as out:
         entries = app.control.log()
         for entry in entries if leg is None else _of_leg(list(entries), leg.strip().lower()):
             out.add(entry if is_whole else entry | {"what": _summary(entry)})

@@ -13,7 +13,7 @@ import typer
 from voicectl import times
 from voicectl.cli.arguments import LEG_FORMS, check_conversation
 from voicectl.cli.context import App, current
-from voicectl.cli.output import writer
+from voicectl.cli.output.fields import find, parse_fields
 from voicectl.cli.output.ladder import far_end, ladder
 from voicectl.cli.output.text import remark, to_json
 from voicectl.cli.output.writer import Format, View
@@ -87,7 +87,7 @@ def trace(
                 out.add({"uuid": leg})
     elif app.terminal.format is Format.JSON:
         app.terminal.write(to_json(_object(traced, records, app.options.fields), indent=2) + "\n")
-    elif app.terminal.format is Format.TABLE and not app.options.fields:
+    elif app.terminal.format.is_table and not app.options.fields:
         from voicectl.cli.output import ladder_text  # noqa: PLC0415 (for a ladder only)
 
         app.terminal.write(ladder_text.draw(ladder(traced, records), shutil.get_terminal_size().columns))
@@ -137,8 +137,8 @@ def _object(traced: Trace, records: Mapping[str, Call], fields: str | None) -> d
     """
     entries = [_entry(step, records) for step in traced.steps]
     if fields:
-        paths = writer.parse_fields(fields)
-        entries = [{path: writer.find(entry, path) for path in paths} for entry in entries]
+        paths = parse_fields(fields)
+        entries = [{path: find(entry, path) for path in paths} for entry in entries]
     return {
         "legs": [records[leg].raw if leg in records else {"uuid": leg} for leg in traced.legs],
         "entries": entries,

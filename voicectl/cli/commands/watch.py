@@ -14,7 +14,7 @@ from voicectl.cli.commands.wait import parse_status
 from voicectl.cli.context import App, current
 from voicectl.cli.output.text import remark
 from voicectl.cli.output.views import PARTIES, SEEN
-from voicectl.cli.output.writer import Format, View
+from voicectl.cli.output.writer import View
 from voicectl.core.calls.wait import Waiter
 from voicectl.core.history import forms
 from voicectl.core.watch.board import Board
@@ -190,7 +190,7 @@ def _births(directory: Path, journal: Callable[[], Journal]) -> Callable[[str], 
 
 def _has_screen(terminal: Terminal, options: Options) -> bool:
     """Return True if standard output can show a table that is redrawn, and no option asks for other output."""
-    is_asked = terminal.format is Format.TABLE and not options.fields and not options.quiet
+    is_asked = terminal.format.is_table and not options.fields and not options.quiet
     return is_asked and terminal.has_screen
 
 

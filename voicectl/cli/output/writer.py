@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
-from voicectl import times
+from voicectl.cli.output.fields import ABSENT, find, text, unknown_field, unlisted
 from voicectl.cli.output.styles import STYLES, styled
-from voicectl.cli.output.text import block, clean, remark, to_json
-from voicectl.errors import InputError
-from voicectl.voice import endpoint
+from voicectl.cli.output.text import block, remark, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
+
+    from voicectl.cli.output.template import Template
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """The characters that make a spreadsheet evaluate a cell that begins with one of them."""
@@ -28,10 +28,21 @@ class Format(StrEnum):
 
     AUTO = "auto"
     TABLE = "table"
+    WIDE = "wide"
     JSON = "json"
     JSONL = "jsonl"
     CSV = "csv"
     TSV = "tsv"
+    TEMPLATE = "template="
+
+    @property
+    def is_table(self) -> bool:
+        """True if the output is drawn for people, as a table or a block of lines."""
+        return self in (Format.TABLE, Format.WIDE)
+
+
+FORMATS = f"{', '.join(Format)}TEXT"
+"""The values of ``-o``, as the help lists them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +66,11 @@ class View:
     table: tuple[str, ...] = ()
     line: str | None = None
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The paths that ``--fields help`` lists."""
+        return (*self.columns, *self.more)
+
 
 class Writer:
     """Writes the records of one command during a ``with`` block.
@@ -63,6 +79,13 @@ class Writer:
         is_many: True if JSON output is an array. This depends only on the command line, never on the data.
         fields: The paths given with ``--fields``, or None.
         is_quiet: True to print only ids (``-q``).
+        template: The template that each record fills, if the format is ``TEMPLATE``.
+        is_open: True if records may have fields that the view does not list. Such a field may be chosen if a record
+            has it: nothing is written until one does. It is for commands that only read, because otherwise an unknown
+            field must be refused before anything is done.
+
+    Raises:
+        InputError: A field is chosen that the view does not list, and *is_open* is False.
     """
 
     def __init__(
@@ -75,6 +98,8 @@ class Writer:
         fields: Sequence[str] | None,
         is_quiet: bool,
         is_colored: bool = False,
+        template: Template | None = None,
+        is_open: bool = False,
     ) -> None:
         self._stream = stream
         self._view = view
@@ -84,7 +109,13 @@ class Writer:
         self._is_quiet = is_quiet
         self._is_colored = is_colored
         is_short_table = format_ is Format.TABLE and is_many and view.table
+        self._template = template
+        chosen = template.fields if template else fields or ()
         self._columns = tuple(fields or (view.table if is_short_table else view.columns))
+        self._unseen = unlisted(chosen, view.fields)
+        self._held: list[Mapping[str, Any]] = []
+        if self._unseen and not is_open:
+            raise unknown_field(self._unseen[0], view.fields)
         self._line = None if fields else view.line
         self._rows: list[list[str]] = []
         self._count = 0
@@ -95,26 +126,41 @@ class Writer:
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Write one record or, if the output is a table, keep the record until the end."""
+        if not self._unseen:
+            self._put(record)
+            return
+        self._held.append(record)
+        self._unseen = [path for path in self._unseen if path.partition(".")[0] not in record]
+        if not self._unseen:
+            held, self._held = self._held, []
+            for each in held:
+                self._put(each)
+
+    def _put(self, record: Mapping[str, Any]) -> None:
         self._begin_csv()
         self._count += 1
         if self._is_quiet:
             self._write(self._text(record, self._view.id) + "\n")
         elif self._format in (Format.JSON, Format.JSONL):
-            self._add_json(record)
+            self._put_json(record)
+        elif self._template is not None:
+            self._write(self._template.fill(lambda path: self._text(record, path)))
         else:
-            row = [self._text(record, path) for path in self._columns]
-            if self._format is Format.TABLE and self._line:
-                names = (path.replace(".", "_") for path in self._columns)
-                cells = dict(
-                    zip(names, ("" if cell == "-" else self._cell(cell) for cell in row), strict=True)
-                )
-                self._write(self._line.format_map(cells).rstrip() + "\n")
-            elif self._format is Format.TABLE:
-                self._rows.append(row)
-            elif self._format is Format.CSV:
-                self._write(_csv_line([_unformula(cell) for cell in row]))
-            else:
-                self._write("\t".join(row) + "\n")
+            self._put_row([self._text(record, path) for path in self._columns])
+
+    def _put_row(self, row: list[str]) -> None:
+        if self._format.is_table and self._line:
+            names = (path.replace(".", "_") for path in self._columns)
+            cells = dict(
+                zip(names, ("" if cell == ABSENT else self._cell(cell) for cell in row), strict=True)
+            )
+            self._write(self._line.format_map(cells).rstrip() + "\n")
+        elif self._format.is_table:
+            self._rows.append(row)
+        elif self._format is Format.CSV:
+            self._write(_csv_line([_unformula(cell) for cell in row]))
+        else:
+            self._write("\t".join(row) + "\n")
 
     def flush(self) -> None:
         """Flush the output stream."""
@@ -132,15 +178,17 @@ class Writer:
         if isinstance(value, OSError):  # standard output is closed
             return
         if kind is None:
+            if self._unseen:
+                raise unknown_field(self._unseen[0], self._view.fields)
             self._begin_csv()
         if self._is_quiet:
             pass
         elif self._format is Format.JSON and self._is_many:
             if self._count or kind is None:
                 self._write("\n]\n" if self._count else "[]\n")
-        elif self._format is Format.TABLE and self._rows:
+        elif self._format.is_table and self._rows:
             self._show_table()
-        elif self._format is Format.TABLE and not self._count and kind is None:
+        elif self._format.is_table and not self._count and kind is None:
             remark("No results.")
         self.flush()
 
@@ -148,7 +196,7 @@ class Writer:
         if self._format is Format.CSV and self._count == 0 and not self._is_quiet:
             self._write(_csv_line(self._columns))
 
-    def _add_json(self, record: Mapping[str, Any]) -> None:
+    def _put_json(self, record: Mapping[str, Any]) -> None:
         if self._fields:
             record = {path: find(record, path) for path in self._fields}
         if self._format is Format.JSONL:
@@ -159,18 +207,7 @@ class Writer:
             self._write(to_json(record, indent=2) + "\n")
 
     def _text(self, record: Mapping[str, Any], path: str) -> str:
-        value = find(record, path)
-        if isinstance(value, dict) and (not value or "type" in value or endpoint.label(value)):
-            value = endpoint.label(value)
-        if value is None or value == "":
-            return "-"
-        if path in self._view.times and isinstance(value, str):
-            value = times.normal(value)
-        if isinstance(value, str):
-            return clean(value)
-        if value is True or value is False:
-            return "true" if value else "false"
-        return str(value) if type(value) is int else clean(to_json(value))
+        return text(find(record, path), is_api_time=path in self._view.times)
 
     def _cell(self, text: str) -> str:
         """Return a cell of a line, in the color that it has in tables."""
@@ -208,32 +245,6 @@ class _Cell(str):
         return styled(format(str(self), spec), self._style)
 
 
-def find(record: Mapping[str, Any], path: str) -> Any:
-    """Return the value at *path*, a dotted path such as ``to.number``, or None if there is no such value."""
-    if "." not in path:
-        return record.get(path)
-    value: Any = record
-    for part in path.split("."):
-        if not isinstance(value, dict):
-            return None
-        value = value.get(part)
-    return value
-
-
-def parse_fields(text: str) -> list[str]:
-    """Split the value of ``--fields`` into paths.
-
-    Raises:
-        InputError: A path is empty, or contains characters that cannot be shown.
-    """
-    paths = [path.strip() for path in text.split(",")]
-    if not all(path and path == clean(path) for path in paths):
-        raise InputError(
-            "--fields has an empty or unprintable name.", hint="Write it as --fields uuid,to.number"
-        )
-    return paths
-
-
 def _csv_line(cells: Sequence[str]) -> str:
     import csv  # noqa: PLC0415 (for this format only, as is io)
     import io  # noqa: PLC0415
@@ -248,4 +259,4 @@ def _unformula(cell: str) -> str:
 
     A single hyphen is not changed, because it stands for an empty value.
     """
-    return f"'{cell}" if cell.startswith(_FORMULA) and cell != "-" else cell
+    return f"'{cell}" if cell.startswith(_FORMULA) and cell != ABSENT else cell
