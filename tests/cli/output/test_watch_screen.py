@@ -104,7 +104,7 @@ def test_it_ends_as_wait_does(live: tuple[Room, str]) -> None:
         assert tty.end() == 0
     assert_is_given_back(tty)
 
-    with Tty(room, f"watch {leg} --for busy --timeout 3 --interval 0.1") as tty:
+    with Tty(room, f"watch {leg} --for busy --timeout 3 --interval 0.1", columns=160) as tty:
         assert tty.end() == 8
     assert_is_given_back(tty)
     assert "did not reach 'busy' within 3 s" in tty.text
