@@ -1,1 +1,1 @@
-"""Operations that combine several requests, use stored data, or apply a rule to a request."""
+"""Operations that combine several API requests, use stored data, or apply a rule to a request."""

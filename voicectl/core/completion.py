@@ -28,10 +28,10 @@ LIFE_SECONDS = 7200.0
 """How long a call can last, in seconds, unless the call has a longer ``length_timer``."""
 
 ROOM_SECONDS = 30 * 86_400.0
-"""How long a room is offered for completion after the last move into the room, in seconds."""
+"""How long a room is offered as a completion after the last move into it, in seconds."""
 
 SETTLE_SECONDS = 5.0
-"""How long a new call may be missing from a listing, in seconds."""
+"""The maximum age at which a new call may still be missing from a listing, in seconds."""
 
 _OVER = FINAL | {DISCONNECTED}
 
@@ -100,9 +100,9 @@ def live_legs(directory: Path, now: float) -> list[Leg]:
 
 
 def rooms(directory: Path, now: float) -> dict[str, float]:
-    """Return the rooms into which this machine recently moved legs, each with the Unix time of the last move.
+    """Return the rooms into which this machine recently moved legs, and the Unix time of the last move into each.
 
-    The room into which a leg was moved last comes first. Rooms without a live leg in a recent listing are omitted.
+    The room with the most recent move comes first. Rooms without a live leg in a recent listing are omitted.
 
     Args:
         directory: The application's state directory.
@@ -141,7 +141,7 @@ def _listed(listing: Listing | None) -> Iterator[Leg]:
 
 
 def _hear(legs: dict[str, Leg], reported: Iterable[RecentStatus], listing: Listing | None) -> None:
-    """Update *legs* with the statuses that events *reported*, which are sorted from newest to oldest."""
+    """Update *legs* with *reported*, the statuses that events report, sorted from newest to oldest."""
     heard: set[str] = set()
     for event in reported:
         if not is_leg_id(event.uuid):

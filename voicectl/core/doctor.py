@@ -1,4 +1,4 @@
-"""Checks of the parts of a setup: the key, the network, the API, and the files on this machine."""
+"""Checks of a user's setup: the key, the network, the API, and the files on this machine."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _key(target: Target) -> Check:
 
 
 def _network(target: Target, clock: Clock, environ: Mapping[str, str]) -> Iterator[Check]:
-    """Check DNS, the connection, TLS and the clock with a single request that contains no token."""
+    """Check DNS, the connection, TLS and this machine's clock with a single request that contains no token."""
     host = urlsplit(target.base_url).netloc
     wire = Wire(target.base_url, ca_file=target.ca_file, environ=environ)
     try:

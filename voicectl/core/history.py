@@ -93,7 +93,7 @@ class EventSummary:
         return replace(Call.from_json(raw), reported=_reported(state, was_answered=state.was_answered))
 
     def contradicts(self, call: Call) -> str | None:
-        """Return a message that says how the events contradict the API's record *call*, or None if they do not.
+        """Return a message about how the events contradict the API record *call*, or None if they do not.
 
         The events contradict the record if they report an end that the record does not report, or a different end.
         There is no contradiction if one source gives a reason such as ``busy`` and the other only ``completed``,
@@ -111,7 +111,7 @@ class EventSummary:
 class History:
     """The stored events of one application.
 
-    If the event store fails, the failure is reported once, and the store is not used again.
+    If the event store fails, this is reported once, and the store is not used again.
 
     Args:
         open_: Opens the event store. It is called when the store is first used.
@@ -163,10 +163,10 @@ class History:
     def proof(self, reference: str, to: str) -> Call | None:
         """Return the call that signed events with *reference* prove to exist, or None if there is no proof.
 
-        The reference is part of the call's ``event_url``. The legs that the call connects may send events to this URL
-        too, so events of several legs may have the reference. The call is the only outbound leg to *to* among these
-        legs. If no outbound leg is to *to*, for example because the number is written in another way, the call is the
-        only outbound leg.
+        The reference is part of the call's ``event_url``. Events about the legs that the call connects may be sent to
+        this URL too, so events about several legs may have the reference. The call is proved to exist if exactly one
+        of these legs is outbound and calls *to*. If none calls *to*, for example because the number is written in
+        another way, exactly one of the legs must be outbound.
 
         Args:
             reference: The reference of the call's intent.
@@ -226,12 +226,12 @@ def region_url(events: EventStore, uuid: str) -> str | None:
 
 
 def known_as(events: EventStore, uuid: str) -> str:
-    """Return a leg's full id in the form used in the event store, or *uuid* if the store has no event of the leg."""
+    """Return a leg's full id in the form used in the event store, or *uuid* if the store has no events about it."""
     return next((name for name in forms(uuid) if any(events.find(Query(leg=name, last=1)))), uuid)
 
 
 def forms(uuid: str) -> list[str]:
-    """Return the forms in which a leg's id may be stored: as given, in lower case, and with hyphens."""
+    """Return the forms in which a leg's id may be stored: as given, in lower case, and in lower case with hyphens."""
     return list(dict.fromkeys((uuid, uuid.lower(), hyphenated(uuid))))
 
 
@@ -263,12 +263,12 @@ def _is_reason(call: Call, state: LegState) -> bool:
 
 
 def _is_denied(call: Call, state: LegState) -> bool:
-    """Return True if events give a reason why the call was not answered, but other reports show that it was."""
+    """Return True if events give a reason for the call not being answered, but other reports show that it was."""
     return state.reason is not None and (call.was_answered or state.was_answered)
 
 
 def _filled(raw: Fields, reported: EventSummary) -> Fields:
-    """Return a copy of a record in which missing fields are filled in from events."""
+    """Return a copy of *raw*, an API record, in which missing fields are filled in from the events in *reported*."""
     state = reported.state
     fields = {name: state.fields[name] for name in _FILLED if name in state.fields}
     fields |= {name: _party(state.fields[name]) for name in _PARTIES if name in state.fields}

@@ -1,4 +1,4 @@
-"""The hosts to which tokens may be sent, in all regions.
+"""The hosts, in all regions, to which tokens may be sent.
 
 A host's name must be equal to a listed name. A common suffix is not enough: if an attacker took over a subdomain, the
 subdomain must not receive a token.
@@ -71,7 +71,7 @@ def base_url(url: str, *, extra_hosts: Iterable[str] = ()) -> str:
 
 
 class Hosts(NamedTuple):
-    """The hosts that may have a profile's calls and files. A call is known only in its own region.
+    """The hosts that may have a profile's calls and files. Only the host of a call's region knows the call.
 
     Attributes:
         base_url: The profile's base URL, as returned by :func:`base_url`.
@@ -92,8 +92,8 @@ class Hosts(NamedTuple):
     def elsewhere(self) -> tuple[str, ...]:
         """The base URLs of the other regions.
 
-        For a profile on loopback, these are the sandbox's regions. For a profile on an additional host, the result is
-        empty, since such a host may not have the platform's regions.
+        For a profile on loopback, these are the sandbox's regions. For a profile whose base URL is on an additional
+        host, the result is empty, since such a host may not have the platform's regions.
         """
         if self.is_here:
             return tuple(url for url in self.regions if url != self.base_url)
@@ -109,8 +109,8 @@ class Hosts(NamedTuple):
     def check(self, url: str) -> str:
         """Check that tokens may be sent to a URL from outside, and return its scheme, host and port as a URL.
 
-        Besides the base URL, tokens may be sent to the sandbox's regions for a profile on loopback, and to port 443
-        of the listed hosts over https for any other profile.
+        Tokens may always be sent to the base URL. A profile on loopback may also send tokens to the sandbox's
+        regions. Any other profile may also send tokens to the listed hosts, over https to port 443.
 
         Raises:
             ConfigError: Tokens may not be sent to *url*.
@@ -142,7 +142,7 @@ def region_url(region: str) -> str:
 
 
 def sandbox_regions(urls: dict[str, Any]) -> dict[str, str]:
-    """Check the base URLs of a sandbox's regions, and return the URLs by region name.
+    """Check the base URLs of a sandbox's regions, and return them by region name.
 
     Raises:
         ConfigError: A name is not the name of a region, or a URL is not on loopback.
@@ -159,7 +159,7 @@ def sandbox_regions(urls: dict[str, Any]) -> dict[str, str]:
 
 
 def check_application(application_id: str, url: str) -> None:
-    """Check that a sandbox's application is not used on the platform.
+    """Check that an application that belongs to a sandbox is not used on the platform.
 
     Raises:
         GuardError: The application belongs to a sandbox, and *url* is not on loopback.

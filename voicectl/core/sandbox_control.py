@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 CONTROL_SECONDS = 10.0
 ACT_SECONDS = 60.0
-"""How long a change may take, in seconds. A frozen sandbox replies only after its webhooks and their retries."""
+"""How long a change may take, in seconds. A sandbox whose clock is frozen replies after all webhooks and retries."""
 
 MAX_LOG_BYTES = 1 << 28
 
@@ -103,14 +103,14 @@ class SandboxControl:
     def delete(self, path: str) -> Any:
         """Send a DELETE request to a control route, and return the JSON value of the reply.
 
-        Raises the errors of :meth:`post`.
+        The errors are those of :meth:`post`.
         """
         return self._change("DELETE", path, None, ACT_SECONDS)
 
     def stop(self) -> bool:
         """Stop the sandbox.
 
-        Raises the errors of :meth:`post`, but no error if no sandbox is running.
+        The errors are those of :meth:`post`, but it is not an error if no sandbox is running.
 
         Returns:
             True if the sandbox was stopped, False if no sandbox was running.
@@ -128,7 +128,7 @@ class SandboxControl:
         return list(self.get(f"/sandbox/hear/{quote(leg, safe='')}"))
 
     def remark(self, leg: str) -> str | None:
-        """Return the reason why the flow of a leg did not run as written, or None."""
+        """Return the reason why the flow of a leg did not run as written, or None if there is no such reason."""
         found = self.get(f"/sandbox/remark/{quote(leg, safe='')}")
         return found.get("remark") if isinstance(found, dict) else None
 
@@ -220,7 +220,7 @@ def _refusal(reply: Reply, path: str) -> InputError | LegError | NotFoundError:
 
 
 def candidates(legs: list[dict[str, Any]]) -> str:
-    """Return a one-line list of live legs from which the user can choose."""
+    """Return the list of *legs* as one line of text, from which the user can choose."""
     shown = [f"{leg.get('uuid')} ({leg.get('status')}, to {leg.get('to')})" for leg in legs[:10]]
     more = f" and {len(legs) - 10} more" if len(legs) > 10 else ""
     return (

@@ -25,8 +25,9 @@ class Ages:
     If the journal or the event store fails, the failure is reported once, and that source is not used again.
 
     Attributes:
-        clock: This machine's clock. The times in the journal come from this clock.
-        offset: How far the platform's clock, from which the times of events come, is ahead of *clock*, in seconds.
+        clock: This machine's clock, with which the times in the journal were recorded.
+        offset: How far the platform's clock is ahead of *clock*, in seconds. The times of events are on the
+            platform's clock.
         journal: Returns the journal, or None if there is none.
         events: Returns the event store, or None if there is none.
         on_trouble: Called with a warning when the journal or the event store fails.
@@ -47,7 +48,7 @@ class Ages:
     def is_younger(self, uuid: str, seconds: float) -> bool:
         """Return True if the journal or a ``started`` event shows that a leg was created less than *seconds* ago.
 
-        Unsigned events count too, since a forged event can only exclude a leg from a selection.
+        Unsigned events count too. The worst that a forged event can do is keep a leg from being selected.
         """
         return any(age < seconds for age in self._known(uuid))
 

@@ -31,7 +31,7 @@ def conversation_id(api: ConversationApi, text: str) -> str:
 
     Raises:
         InputError: *text* is neither a conversation id nor a possible room name.
-        LegError: No conversation has that name. The hint lists up to ten rooms, with similar names if possible.
+        LegError: No conversation has that name. The hint lists up to ten rooms, preferably rooms with similar names.
     """
     if is_conversation_id(text.strip()):
         return text.strip()
@@ -63,7 +63,8 @@ def stop_recording(api: ConversationApi, id_: str) -> bool:
 
     Returns:
         True if the recording was stopped, False if the conversation was not being recorded. The result is also False
-        if the reply to the first request was lost and the repeated request found no recording to stop.
+        if the reply to the first request was lost, and the repeated request found that the conversation was not being
+        recorded.
 
     Raises:
         NotFoundError: There is no such conversation.
@@ -82,7 +83,8 @@ class ConversationLegs:
 
     Attributes:
         id: The conversation's id: ``CON-...``.
-        conversation: The conversation's record in the Conversation API, or None if the API did not list one.
+        conversation: The conversation's record in the Conversation API, or None if the API did not list the
+            conversation.
         calls: The conversation's live legs.
     """
 
@@ -92,7 +94,7 @@ class ConversationLegs:
 
     @property
     def since(self) -> str | None:
-        """The time when the conversation was created or, if unknown, when the first of its legs was answered."""
+        """The time at which the conversation was created; if that is unknown, when its first leg was answered."""
         if self.conversation is not None and self.conversation.created is not None:
             return self.conversation.created
         answered = [call.raw.get("start_time") for call in self.calls]
@@ -108,10 +110,11 @@ class ConversationLegs:
 def grouped(
     live: Iterable[Call], listed: Iterable[Conversation], *, with_empty: bool = False
 ) -> Iterator[ConversationLegs]:
-    """Yield conversations with their live legs, in the order of *listed*.
+    """Group live legs by conversation, and yield the conversations in the order of *listed*.
 
     Conversations that have live legs but are not in *listed* come last. Conversations without live legs are yielded
-    only if *with_empty* is set; otherwise, *listed* is read only until all conversations with live legs are found.
+    only if *with_empty* is true. If it is false, *listed* is read only until all conversations with live legs are
+    found.
     """
     calls: dict[str, list[Call]] = {}
     for call in live:
@@ -129,7 +132,7 @@ def grouped(
 
 
 class Hears(StrEnum):
-    """A verdict on whether one leg hears another leg."""
+    """A verdict on whether one leg can hear another leg."""
 
     YES = "yes"
     NO = "no"
@@ -223,16 +226,16 @@ class Participants:
     has_started: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        """Compute ``has_started`` once, rather than for each pair of legs."""
+        """Compute ``has_started`` once here, rather than for each pair of legs."""
         starters = (leg.entry for leg in self.legs if leg.entry is not None)
         object.__setattr__(self, "has_started", any(entry.starts for entry in starters))
 
     def hears(self, listener: Participant, speaker: Participant) -> Heard:
         """Return whether *listener* hears *speaker*, and why.
 
-        In a call's own conversation every leg hears every other leg. In a room, a leg may have entered with
-        ``canHear`` or ``canSpeak``, and a moderated conference may not have started. The API reports neither, so in a
-        room the verdict is known only for legs that voicectl moved there.
+        In a call's own conversation, every leg hears every other leg. In a room, a leg may have entered with
+        ``canHear`` or ``canSpeak``, and a moderated conference may not have started yet. The API reports neither
+        fact, so a verdict in a room is known only for legs that voicectl moved there.
         """
         obstacles = [
             _answered("the listener", listener),
@@ -279,11 +282,12 @@ def participants(
     *,
     check: Callable[[], None],
 ) -> Participants:
-    """Return the live legs of a conversation with their member records. Reading each record takes one request.
+    """Return the live legs of a conversation with their member records. Each member record takes one request.
 
     Args:
         id_: The conversation's id.
-        conversation: The conversation's record in the API, or None. Without a record, no members are requested.
+        conversation: The conversation's record in the Conversation API. If it is None, no member records are
+            requested.
         live: The conversation's live legs.
         notes: The entries in this machine's action log.
         check: Called before each request; raises an exception to stop the work.

@@ -1,4 +1,4 @@
-"""Creating each call at most once: the intent is written to disk before the POST, and the outcome after the POST."""
+"""Creating each call at most once: the intent is written to disk before the POST request, the outcome after it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,8 @@ class CallCreator:
     """Creates calls, each at most once.
 
     Args:
-        finder: Finds calls that may or may not have been created. None to use no journal, as in a dry run.
+        finder: Finds calls that may or may not have been created, and holds the journal; None to create calls without
+            a journal, as in a dry run.
         hourly_limit: The maximum number of phones that may be rung per hour, or None if there is no limit.
     """
 
@@ -81,7 +82,8 @@ class CallCreator:
             OutcomeUnknown: The call may or may not exist.
             ApiError: The API refused the call.
             TransportError: The request could not be sent.
-            JournalError: The intent could not be written, so the request was not sent.
+            JournalError: The intent to create the call could not be written to the journal, so the request was not
+                sent.
         """
         finder = self._finder
         if finder is None:

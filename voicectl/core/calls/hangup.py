@@ -24,7 +24,7 @@ LOOK_SECONDS = 2.0
 BAD_REQUEST = 400
 
 LEAD_SECONDS = 1.0
-"""How long after the API's reply the voice starts to speak, in seconds."""
+"""The assumed time from the API's reply to a request to speak until the voice starts, in seconds."""
 
 SLOWNESS = 1.25
 """The factor by which speech may take longer than estimated, since voices and languages differ."""
@@ -32,7 +32,7 @@ SLOWNESS = 1.25
 MAX_SPEECH_SECONDS = 180.0
 """The longest time to wait for speech to end, in seconds.
 
-The longest text takes 120 seconds, but SSML can add breaks of any length.
+The longest text that the API accepts takes 120 seconds, but SSML can add breaks of any length.
 """
 
 LEAST_SECONDS = 0.01
@@ -114,12 +114,12 @@ def _is_over(api: VoiceApi, uuid: str, refusal: ApiError, history: History | Non
 
 
 def speech_seconds(text: str) -> float:
-    """Return how long to wait until *text* has been spoken, in seconds from the API's reply."""
+    """Return how long to wait until *text* has been spoken, in seconds after the API accepted the text."""
     return min(LEAD_SECONDS + SLOWNESS * speech.seconds(text), MAX_SPEECH_SECONDS)
 
 
 def let_finish(api: VoiceApi, clock: Clock, uuids: Sequence[str], *, until: float) -> None:
-    """Wait until all legs have ended, or until the time *until* if that comes first.
+    """Wait until all legs in *uuids* have ended, or until the time *until* if that comes first.
 
     Each second, the record of the first leg that is not known to have ended is read. A leg whose record cannot be
     read counts as live.

@@ -93,7 +93,7 @@ class LostCallFinder:
             raise in_doubt(intent, f"{why} Looking for the call failed: {exc.message}") from exc
 
     def find_again(self, intent: Intent) -> Intent:
-        """Look once for the call of an open intent whose process has ended; see :meth:`find` for the errors."""
+        """Look once for the call of an intent that an ended process left open. For the errors, see :meth:`find`."""
         if intent.state is IntentState.INTENT:
             why = "the process that requested it ended"
             self.journal.settle(intent.reference, IntentState.IN_DOUBT, why)

@@ -37,7 +37,8 @@ def live_calls(
 
     Args:
         within: Called before a list is read; returns how long the request for each page may take, in seconds.
-        on_cut: Called if the last reading for a status still found a new leg. The result may then be incomplete.
+        on_cut: Called if the last time that a list was read, it still contained a new leg. The result may then be
+            incomplete.
     """
     found: dict[str, Call] = {}
     for status in statuses:

@@ -46,7 +46,7 @@ ARRIVAL_SECONDS = 5.0
 """How long to wait for a leg to arrive in the room after a move has been accepted, in seconds."""
 
 LOOK_SECONDS = 3.0
-"""How long all reads before a move may take together, in seconds."""
+"""How long the reads before a move may take in total, in seconds."""
 
 POLL_SECONDS = 0.25
 
@@ -69,7 +69,7 @@ class Surroundings:
         is_joined: True if there are several legs and a ``connect`` joined them, so that the platform may end the call
             of a leg when another leg leaves.
         doubt: The reason why *legs* may be incomplete; empty if *legs* is complete.
-        fault: The error that prevented reading the conversation's record, or None.
+        fault: The error that prevented the conversation's record from being read, or None if there was no error.
     """
 
     call: Call
@@ -201,7 +201,7 @@ class MoveGroup:
 
 
 def move_group(around: Iterable[Surroundings], room: str, *, may_become: bool = True) -> MoveGroup:
-    """Return the group of legs to move: the chosen legs, and all answered legs in the same conversations.
+    """Return the group of legs to move: the chosen legs, and all answered legs in their conversations.
 
     If a conversation may be renamed to become the room, the group's ``joined`` is the first conversation made by
     ``connect`` whose record could be read, even if that conversation was renamed before.
@@ -358,7 +358,7 @@ class ArrivalCheck:
             self._clock.sleep(POLL_SECONDS)
 
     def rooms(self, found: Iterable[Found]) -> list[str]:
-        """Return the ids of the conversations into which the legs were moved.
+        """Return the ids of the conversations into which the legs in *found* were moved.
 
         There are several conversations if the legs are in several regions.
         """
@@ -372,7 +372,7 @@ class ArrivalCheck:
     def _is_settled(self, found: Found, last: Found | None) -> bool:
         """Return True if there is no need to wait longer for a leg.
 
-        The leg has arrived, has ended, or was found twice in a conversation whose name cannot be read.
+        This is so if the leg has arrived, has ended, or was found twice in a conversation whose name cannot be read.
         """
         if found.place is Place.ELSEWHERE and last is not None:
             is_same = last.conversation_uuid == found.conversation_uuid

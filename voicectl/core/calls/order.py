@@ -72,7 +72,7 @@ class CallOrder:
 
     @cached_property
     def dialled(self) -> tuple[str, ...]:
-        """All parties that the call rings: the party called, then the endpoints of the NCCO's ``connect`` actions."""
+        """All parties that the call rings: the called party, and the endpoints of the NCCO's ``connect`` actions."""
         return (endpoint.label(self.to) or "", *ncco.dialled(self.ncco))
 
     @property
@@ -100,7 +100,7 @@ class CallOrder:
 def greeting(text: str | None, audio_url: str | None, room: str | None, **voice: Any) -> Ncco:
     """Return the NCCO that says *text*, plays the file at *audio_url* and joins *room*.
 
-    An action whose argument is None is left out.
+    The action for an argument that is None is left out.
 
     Args:
         voice: Keyword arguments for :func:`voicectl.voice.ncco.talk`.

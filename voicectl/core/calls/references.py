@@ -34,17 +34,18 @@ def resolve(
     last: Callable[[], str | None],
     what: str = "live leg",
 ) -> str:
-    """Return the full id of the leg that *text* names; a full id is returned without a look-up.
+    """Return the full id of the leg that *text* refers to. A full id is returned without a look-up.
 
     Args:
         candidates: Returns the legs to search. It is called only if *text* is the beginning of an id, or a number.
-        last: Returns the id of the call created last, or None; raises an exception if ``@last`` may not be used.
+        last: Returns the id of the call created last, or None if there is none; raises an exception if ``@last`` may
+            not be used.
         what: The term for a candidate in error messages, in the singular.
 
     Raises:
         InputError: *text* is not a leg reference.
-        LegError: *text* names no leg.
-        AmbiguousError: *text* names several legs; the hint lists them.
+        LegError: *text* refers to no leg.
+        AmbiguousError: *text* refers to several legs. The hint lists them.
     """
     if is_leg_id(text):
         return text

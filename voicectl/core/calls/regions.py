@@ -1,16 +1,16 @@
 """Finding the region of a leg: every other region answers 404 for the leg, just as for a leg that has ended.
 
 A request goes to the host where the leg was last found, which is recorded in the action log, or else to the base URL.
-After a 404, the search tries to read the leg's record, and changes nothing. The record is requested:
+After a 404, the search tries to read the leg's record from other hosts. It changes nothing. The record is requested:
 
-1. from the host where the command's previous leg was found, since a command's legs are often in the same region;
-2. from the host that was asked, if the request was a change, since the leg may exist there and only refuse the
-   change;
+1. from the host where the command found its previous leg, since the legs of a command are often in the same region;
+2. from the host that answered 404, if the request was for a change, since that host may have the leg but be unable to
+   make the change;
 3. from all other hosts in parallel: the host that an event names as the leg's region, the base URL, and the other
    regions. The search ends when the first of them returns the record.
 
-All reads together take at most :data:`SECONDS`. A host that does not answer in time may still have the leg, so "not
-found" is reported only if every host answered 404; otherwise the result is unknown.
+All reads together take at most :data:`SECONDS`. A host that does not answer in time may still have the leg. So "not
+found" is reported only if every host answered 404; otherwise, it is reported that the leg's region is unknown.
 
 If no region has the leg, the other profiles are tried, so that the error can name the right profile. The keys of the
 other profiles are used only for reads.
@@ -48,14 +48,14 @@ if TYPE_CHECKING:
     Reader: TypeAlias = Callable[[], AbstractContextManager[VoiceApi]]
 
 SECONDS = 5.0
-"""How long all reads in a search may take together, in seconds."""
+"""How long the reads in a search may take in total, in seconds."""
 
 HERE_SECONDS = 2.0
 REGIONS_SECONDS = 3.0
-"""How long the reads from all other regions may take together, in seconds; one host may take ``HERE_SECONDS``."""
+"""How long the reads from all other regions may take in total, in seconds. One host may take ``HERE_SECONDS``."""
 
 MOST_TIMES = 4.0
-"""The largest factor by which a longer ``--request-timeout`` can extend the limits above."""
+"""The largest factor by which a longer ``--request-timeout`` can extend a search's time limits."""
 
 
 class RegionFinder:
@@ -199,7 +199,7 @@ class RegionFinder:
             readers: The readers, by name.
             uuid: The leg's id.
             until: The time at which to stop waiting, on the system's monotonic clock.
-            is_first_enough: Stop waiting when one of the readers has returned the record.
+            is_first_enough: True to stop waiting when one of the readers has returned the record.
         """
         from queue import Empty, SimpleQueue  # noqa: PLC0415 (rarely needed, like the next import)
 
@@ -234,7 +234,8 @@ class RegionFinder:
     ) -> NotFoundError | TransportError:
         """Return the error for a leg that was not found.
 
-        A NotFoundError is remembered. A TransportError is not, since a later search may succeed.
+        A NotFoundError is stored, so that later searches need no requests. A TransportError is not stored, since a
+        later search may succeed.
         """
         neighbours = self._neighbours()
         readers = {name: reader for name, reader in neighbours.items() if reader}
@@ -263,9 +264,10 @@ class RegionFinder:
     def _neighbours(self) -> dict[str, Reader | None]:
         """Return readers for other profiles whose applications may have a leg, by profile name.
 
-        The result is empty in a rehearsal. Otherwise, it contains the profiles on loopback if the current target is
-        on loopback, and the profiles on the platform if not. The reader for a profile with a key command is None, and
-        the profile is not tried, since the command could prompt the user.
+        The result is empty if the command acts on the sandbox because of ``VOICECTL_SANDBOX``. Otherwise, it contains
+        the profiles on loopback if the current target is on loopback, and the profiles on the platform if it is not.
+        The reader for a profile whose key comes from a command is None, and the profile is not tried, since the
+        command could prompt the user.
         """
         ours, profiles = self._sessions.target, self._profiles
         found: dict[str, Reader | None] = {}
@@ -285,7 +287,7 @@ class RegionFinder:
 
 
 def _not_possible(refusal: NotFoundError, uuid: str, seen: Call) -> NotFoundError:
-    """Return *refusal*, the error for a change to a leg that exists, with the leg's status in its hint."""
+    """Return *refusal*, the error for a change to a leg that exists, with the leg's status added to its hint."""
     refusal.hint = f"The leg exists, and its status is {seen.status}" + (
         ": it has ended." if seen.is_final else f". See its record: voicectl call show {uuid}"
     )

@@ -1,4 +1,4 @@
-"""Selecting live legs by their records and by their ages, which the records of live legs do not show.
+"""Selecting live legs by their records, and by their ages, which those records do not show.
 
 Source: Voice API reference, ``GET /v1/calls`` and "call record": the record of a leg that has not completed has no
 time fields. The meaning of ``date_start`` and ``date_end`` for such a leg is not documented.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from voicectl.core.calls.ages import Ages
 
 BEFORE_ALL_CALLS = "2000-01-01T00:00:00Z"
-"""A time before all calls. A server that lists a leg as older than this time does not know the ages of live legs."""
+"""A time before all calls. A server that lists a live leg as older than this does not know the ages of live legs."""
 
 PICKED_UP = (CallStatus.ANSWERED, CallStatus.MACHINE)
 """The statuses in which a leg can be muted and earmuffed."""
@@ -75,7 +75,7 @@ def matches(call: Call, selection: Selection) -> bool:
 
 
 def is_like(shown: str | None, glob: str | None) -> bool:
-    """Return True if a number from a record matches *glob*, or if *glob* is None.
+    """Return True if *shown*, a number from a record, matches *glob*, or if *glob* is None.
 
     A ``+`` at the beginning of *glob* is ignored. A withheld number, which is None, matches only ``*``.
     """

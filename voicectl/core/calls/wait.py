@@ -1,8 +1,8 @@
 """Waiting for legs to reach a status: the rules that ``wait``, ``call create --wait`` and ``watch --for`` share.
 
 A leg has reached a status if its API record or its events show that status or a later one. A leg that ends without
-reaching the status can no longer reach it. But the API and the events may report the end a moment apart, and the
-later report may show that the call was answered. So a leg counts as ended only if both have reported the end, or if a
+reaching the status can no longer reach it. However, the API and the events may report the end a moment apart, and the
+later report may show that the call was answered. So a leg counts as ended only if both have reported the end, if a
 second has passed since the first report, or if there is no event store.
 """
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 1.0
 REQUESTS_PER_SECOND = 15.0
-"""How many requests per second a wait may send: as many as the rate limiter allows, since a wait is short."""
+"""The maximum number of requests per second: as many as the rate limiter allows, since waits are short."""
 
 LAST_SECONDS = 1.0
 """How long to wait for outstanding answers when time is up, in seconds."""
@@ -46,7 +46,7 @@ class Waiter:
     Args:
         until: The status to wait for: a status of API records; ``ended``, for any final status; or ``human``,
             a result of machine detection that only events report.
-        timeout: How long to wait in all, in seconds, from the creation of the waiter.
+        timeout: How long to wait in total, in seconds, from the creation of the waiter.
     """
 
     def __init__(self, poller: Poller, board: Board, clock: Clock, until: Until, timeout: float) -> None:
@@ -74,7 +74,7 @@ class Waiter:
         Raises:
             WaitTimeout: Time is up, and the legs may still reach the status.
             WaitEnded: A leg can no longer reach the status, for example because it has ended. The error is raised
-                after the wait for the other legs.
+                when the wait for the other legs is over.
             NotFoundError: The API has no record of one of the named legs, and no event mentions the leg.
             TransportError, RateLimitedError: Time is up, and the API gave no answer about one of the legs.
         """
@@ -114,7 +114,7 @@ class Waiter:
         return False
 
     def _is_over(self, sight: Sight) -> bool:
-        """Return True if the leg cannot reach the status any more, and no later report can show that it did."""
+        """Return True if the leg can no longer reach the status, and no later report can show that it did."""
         if sight.call.rules_out(self._until):
             return True
         if sight.ended is None or sight.is_gone:
@@ -178,7 +178,7 @@ def follow(
     Args:
         uuids: The ids of the legs, in the order of the result.
         until: The status to wait for, as for :class:`Waiter`.
-        timeout: How long to wait in all, in seconds.
+        timeout: How long to wait in total, in seconds.
         on_change: Called with a leg when the leg is first seen, and whenever its status or its machine detection
             result changes.
         on_trouble: Called with a warning the first time that the API fails, and the first time that the event store
@@ -189,7 +189,7 @@ def follow(
 
     Raises:
         TransportError, RateLimitedError: The API gave no answer about a leg that has no stored events.
-        StoreError: The store failed, and only events report *until*.
+        StoreError: The event store failed, and only events report *until*.
         WaitTimeout, WaitEnded, NotFoundError: As for :meth:`Waiter.rounds`.
     """
     tail = None if events is None else Tail(events, clock, is_needed=until == HUMAN)

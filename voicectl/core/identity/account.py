@@ -47,7 +47,7 @@ class AccountSource(NamedTuple):
 
 
 def of_environment(environ: Mapping[str, str]) -> AccountSource | None:
-    """Return the source for ``VOICECTL_API_*`` or else ``VONAGE_API_*``, or None if neither is set."""
+    """Return the source for the variables ``VOICECTL_API_*`` or else ``VONAGE_API_*``; None if neither are set."""
     for family in _FAMILIES:
         names = f"{family}_API_KEY", f"{family}_API_SECRET"
         if any(environ.get(name) for name in names):
@@ -77,7 +77,7 @@ def _from_variables(key_name: str, secret_name: str, environ: Mapping[str, str])
 
 
 def _from_file(key: str, private_key: Path, source: str) -> Account:
-    """Return the account *key*, with its secret from the file next to *private_key* that has the same stem."""
+    """Return the account with API key *key*, and its secret from the file beside *private_key* with the same stem."""
     path = private_key.with_suffix(".api-secret")
     if not path.exists():
         raise ConfigError(

@@ -49,8 +49,8 @@ def parse(content: bytes | str, *, where: str) -> RSAPrivateKey:
     r"""Parse a private key in any common form of PEM.
 
     The key may be in PKCS#1 or PKCS#8 form. The text may have CRLF line ends, a byte order mark or literal ``\n``,
-    and may be encoded in base64. Whether the key's numbers match each other is not checked, since this takes 25 ms
-    for a key of 2048 bits; use :func:`check` to check a key once.
+    and may be encoded in base64. This function does not check that the key's numbers match each other, since such a
+    check takes 25 ms for a key of 2048 bits. To check a key once, use :func:`check`.
 
     Args:
         where: The name of the source, for the error message.
@@ -181,7 +181,7 @@ def _read_bounded(process: subprocess.Popen[bytes], within: float) -> bytes:
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Kill a command and its children.
 
-    The command must not have been waited for yet; otherwise, another process group could already have its id.
+    No caller may have waited for *process* yet; otherwise, another process group could already have its id.
     """
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)

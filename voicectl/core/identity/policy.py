@@ -26,8 +26,8 @@ class Policy:
         allow: The prefixes of numbers that may be called; empty to allow all numbers.
         deny: The prefixes of numbers that may not be called. If prefixes in both lists match a number, the longer
             prefix applies; if both are equally long, *deny* applies.
-        max_calls_per_hour: How many phones this machine may ring per hour for the application, or None if there is no
-            limit.
+        max_calls_per_hour: How many phones this machine may ring per hour for the profile's application, or None if
+            there is no limit.
         length_timer: The maximum duration of a call, in seconds, or None if there is no limit.
         hosts: The API hosts to which tokens may be sent in addition to the built-in list.
     """
@@ -66,7 +66,7 @@ class Policy:
         """Return the length timer to send, in seconds: *asked*, or the profile's length timer if *asked* is None.
 
         Raises:
-            GuardError: *asked* is more than the profile allows.
+            GuardError: *asked* is longer than the profile allows.
         """
         if self.length_timer is not None and asked is not None and asked > self.length_timer:
             raise GuardError(
@@ -77,11 +77,11 @@ class Policy:
 
     @property
     def connect_limit(self) -> int | None:
-        """The ``limit`` for ``connect`` actions that voicectl writes, in seconds, or None if there is no limit."""
+        """The ``limit`` of the ``connect`` actions that voicectl writes, in seconds, or None to set no limit."""
         return None if self.length_timer is None else min(self.length_timer, MAX_CONNECT_SECONDS)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the guards that are set, in the format of ``profiles.json``."""
+        """Return those guards that are set, in the format of ``profiles.json``."""
         fields = {
             name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()
         }
@@ -125,7 +125,7 @@ def prefix(text: str) -> str:
 
 
 def host_name(text: str) -> str:
-    """Check the name of an additional API host, and return the name in lower case.
+    """Check the name of an additional API host, and return it in lower case.
 
     Raises:
         InputError: *text* is not a host name.

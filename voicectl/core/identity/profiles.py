@@ -37,9 +37,9 @@ class Profile:
         base_url: The base URL for requests: the URL that the user gave, the URL of a region, or the platform's URL.
         regions: The base URLs of a sandbox's regions, by region name; empty for a profile on the platform.
         key_command: A command that prints the private key, or None if the key is stored.
-        from_: The caller id for new calls, or None.
+        from_: The caller id for new calls, or None if the profile sets none.
         api_key: The account's API key, for APIs that require a key and secret, or None.
-        ca_file: A file of CA certificates for TLS, or None.
+        ca_file: A file of CA certificates for TLS, or None to use the default certificates.
         policy: The guards.
     """
 
@@ -145,14 +145,14 @@ class ProfileStore:
     ) -> None:
         """Store *profile* and its secrets.
 
-        If there is no default profile, *profile* becomes the default, unless it is ``sandbox``. A secret that is None
-        does not change the stored secret; :meth:`forget` deletes stored secrets.
+        If there is no default profile, *profile* becomes the default, unless its name is ``sandbox``. If an argument
+        for a secret is None, the stored secret is unchanged. To delete stored secrets, use :meth:`forget`.
 
         Args:
             profile: The profile to store.
-            key: The private key, or None.
-            api_secret: The account's API secret, or None.
-            signature_secret: The signature secret, or None.
+            key: The private key, or None to leave it unchanged.
+            api_secret: The account's API secret, or None to leave it unchanged.
+            signature_secret: The signature secret, or None to leave it unchanged.
             replace: True to replace an existing profile of the same name.
 
         Raises:
@@ -196,7 +196,7 @@ class ProfileStore:
     def remove(self, name: str) -> None:
         """Remove a profile and its secrets.
 
-        A malformed profile can be removed too. If the profile was the default, there is no default afterwards.
+        The profile may be malformed. If it was the default, there is no default afterwards.
 
         Raises:
             ConfigError: There is no such profile, or a file could not be changed.
@@ -212,7 +212,7 @@ class ProfileStore:
         self.forget(name, *SECRETS)
 
     def forget(self, name: str, *kinds: str) -> None:
-        """Delete secrets of a profile. Secrets that are not stored are ignored.
+        """Delete some of a profile's secrets. Secrets that are not stored are ignored.
 
         Args:
             name: The profile's name.

@@ -34,10 +34,10 @@ class Sessions:
         timeout: How long a request may take, in seconds.
         dry_run: True if the command is a dry run.
         offset: How far the API's clock is ahead of this machine's clock, in seconds, as last measured.
-        on_offset: Called with the new offset when the offset has changed.
-        identify: Returns a description of the application and its key, for error messages.
+        on_offset: Called with the new offset whenever the offset has changed.
+        identify: A function that returns a description of the application and its key, for error messages.
         debug: Called with one line of text for every request and reply.
-        closing: Closes the connections when the command ends.
+        closing: An exit stack that closes the connections when the command ends.
     """
 
     target: Target
@@ -55,7 +55,7 @@ class Sessions:
     _known: dict[str, Session] = field(default_factory=dict, init=False)
 
     def bearer(self, target: Target) -> Bearer:
-        """Return credentials for *target*'s application. The credentials must be used in one thread only."""
+        """Return credentials for *target*'s application. They must be used in one thread only."""
         return Bearer(target.application_id, target.load_key, self.clock, offset=self.offset)
 
     @property
@@ -95,9 +95,9 @@ class Sessions:
         """Return a new session with the host at *origin*.
 
         Args:
-            identify: Returns a description of the credentials, for error messages.
-            interrupts: The object that handles signals, or None to use the command's own. A session that is
-                used outside the main thread needs a new object, since signals arrive only in the main thread.
+            identify: A function that returns a description of the credentials, for error messages.
+            interrupts: The object that handles signals, or None to use the command's own object. A session that is
+                used outside the main thread needs a separate object, since signals arrive only in the main thread.
             ca_file: A file of CA certificates for TLS, or None to use the file of the command's target.
             closing: The stack that closes the connection, or None to close it when the command ends.
         """

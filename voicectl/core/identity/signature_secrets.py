@@ -1,8 +1,8 @@
 """The signature secrets with which webhooks are verified, by account.
 
 The secrets come from the first of these sources that has them: the chosen profile, ``VOICECTL_SIGNATURE_SECRET``,
-``VONAGE_SIGNATURE_SECRET`` and the default profile. In a rehearsal, the secrets come from the sandbox. A source has
-one secret, or two secrets, each on a line of its own, while the secret is being changed.
+``VONAGE_SIGNATURE_SECRET`` and the default profile. If ``VOICECTL_SANDBOX`` is set, the secrets come from the
+sandbox. A source has one secret or, while the secret is being changed, two secrets, each on a line of its own.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class SignatureSource(NamedTuple):
 
 
 def of_environment(environ: Mapping[str, str]) -> SignatureSource | None:
-    """Return the source for ``VOICECTL_SIGNATURE_SECRET`` or ``VONAGE_SIGNATURE_SECRET``; None if neither is set."""
+    """Return the source for ``VOICECTL_SIGNATURE_SECRET`` or else ``VONAGE_SIGNATURE_SECRET``, or None."""
     for family in _FAMILIES:
         name = f"{family}_SIGNATURE_SECRET"
         if environ.get(name):
@@ -61,7 +61,7 @@ def beside(private_key: Path, api_key: str | None, source: str) -> SignatureSour
 
 
 def load(source: SignatureSource | None) -> Callable[[], Secrets] | None:
-    """Return a function that returns the secrets of *source* by account, or None if *source* is None.
+    """Return a function that returns the secrets from *source* by account; return None if *source* is None.
 
     The function is fast enough to be called for each webhook, since it reads the file again only if the file has
     changed. While the file cannot be read, the function returns the secrets that it read last.

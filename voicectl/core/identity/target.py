@@ -47,12 +47,12 @@ class Target:
         profile: The profile's name, or None if the environment names the application.
         regions: The base URLs of a sandbox's regions, by region name; empty for a target on the platform.
         load_key: Returns the private key, or raises an error that names the source of the key.
-        from_: The caller id for new calls, or None.
+        from_: The caller id for new calls, or None if no source sets one.
         policy: The profile's guards. If there is no profile, the policy sets no limits.
-        ca_file: A file of CA certificates for TLS, or None.
-        sources: The names of the sources of the settings, by setting.
+        ca_file: A file of CA certificates for TLS, or None to use the default certificates.
+        sources: For each setting, the name of the source that it came from.
         account: The source of the account's API key and secret.
-        signature: The source of the secrets that verify webhooks, or None.
+        signature: The source of the secrets with which webhooks are verified, or None if no source sets them.
     """
 
     profile: str | None
@@ -102,11 +102,11 @@ def resolve(
     """Return the target: the application and host on which a command acts.
 
     Args:
-        profile: The value of ``--profile``, or None.
-        ca_file: The value of ``--ca-file``, or None.
+        profile: The value of ``--profile``, or None if the option was not given.
+        ca_file: The value of ``--ca-file``, or None if the option was not given.
 
     Raises:
-        ConfigError: No source names an application, or the source that does is malformed or incomplete.
+        ConfigError: No source names an application, or the source that names it is malformed or incomplete.
         GuardError: The application belongs to a sandbox, but the base URL is not on loopback.
     """
     if environ.get("VOICECTL_SANDBOX"):
@@ -243,7 +243,7 @@ def _from_profile(
 
 
 def _from_environment(family: str, environ: Mapping[str, str], ca_file: str | None) -> Target | None:
-    """Return the target that the variables of *family* name, or None if they name no target.
+    """Return the target that the variables in *family* describe, or None if they describe none.
 
     Args:
         family: ``VOICECTL`` or ``VONAGE``, the first word of the variables' names.

@@ -100,7 +100,7 @@ class Name:
 
     @classmethod
     def parse(cls, text: str) -> Name | None:
-        """Split the file name *text* into its parts, or return None if *text* does not have this form."""
+        """Split the file name *text* into its parts, or return None if *text* is not such a file name."""
         found = _NAME.fullmatch(text)
         return None if found is None else cls(**found.groupdict())
 
@@ -111,10 +111,9 @@ class Name:
 
 
 def announced(events: Iterable[Stored]) -> list[Recording]:
-    """Return the files that *events* announce, without repetitions. Transcriptions are named after their recordings.
+    """Return the files that *events* announce, without duplicates. Transcriptions are named after their recordings.
 
-    If a file is announced several times, the first signed announcement is used. If no announcement is signed, the
-    first one is used.
+    If a file is announced several times, the first signed announcement is used or, if none is signed, the first one.
     """
     return [recording for recording, _ in announcements(events)]
 
@@ -155,7 +154,7 @@ def of_event(stored: Stored) -> Recording | None:
 
 
 def named_after(recording: Recording, audio: Recording | None) -> Recording:
-    """Return *recording*, with the start and the conversation of *audio* if *recording* is a transcription.
+    """Return *recording*. If it is a transcription, its start and conversation are replaced by those of *audio*.
 
     A verified transcription does not get the start and the conversation of an unverified recording.
 
@@ -186,7 +185,7 @@ def _start(fields: dict[str, Any], received: float) -> float:
 
 
 def _checked(pattern: str, value: object) -> str | None:
-    """Return *value* in lower case, except for a prefix ``CON-``, if it matches *pattern*, or else None."""
+    """Return *value*, in lower case except for a prefix ``CON-``, if it matches *pattern*; otherwise, return None."""
     if not isinstance(value, str):
         return None
     text = value.lower()

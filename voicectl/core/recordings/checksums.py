@@ -1,6 +1,6 @@
 """The manifest ``SHA256SUMS``, which lists the complete files in a directory in the format of ``sha256sum -c``.
 
-Lines are added and never changed. A line has been written to disk before its file is reported as fetched. Several
+Lines are added but never changed. Each line is written to disk before its file is reported as fetched. Several
 processes may use the same manifest. If there are two lines for a recording, the later line counts.
 """
 
@@ -47,7 +47,7 @@ class Listed:
 
 
 class Manifest:
-    """The manifest of a directory. An instance can be used by several threads.
+    """The manifest of the files in a directory. Several threads can use the same instance.
 
     Args:
         directory: The directory, which must exist.
@@ -84,8 +84,8 @@ class Manifest:
     def file_of(self, recording: Recording, uuid: str, *, is_wanted: bool = False) -> Listed | None:
         """Return the entry for the file of *recording*, whose id is *uuid*, or None if the file must be fetched.
 
-        A listed file must be fetched again in two cases: if it was removed and *is_wanted* is True, or if a verified
-        event announces another size and the file is unchanged. In the second case, the file was fetched because of an
+        A listed file must be fetched again in two cases: if it was removed and *is_wanted* is true, or if it is
+        unchanged and a verified event announces another size. In the second case, the file was fetched because of an
         unsigned event that announced a wrong size. A file that someone has changed is not fetched again.
 
         Raises:
@@ -136,7 +136,7 @@ class Manifest:
 
     @contextmanager
     def _alone(self) -> Iterator[int]:
-        """Open or create the manifest, lock it exclusively, and yield its file descriptor."""
+        """Open the manifest, or create it, lock it exclusively, and yield its file descriptor."""
         while True:
             with files.opened(self._path, files.OWN | os.O_APPEND | os.O_NONBLOCK) as handle:
                 fcntl.flock(handle, fcntl.LOCK_EX)  # each process holds the lock only for a moment
@@ -191,7 +191,7 @@ def taken(path: Path, why: str) -> GuardError:
     """Return the error to raise if something else already exists at *path*.
 
     Args:
-        why: The end of the error message after the path, for example ``is not a regular file``.
+        why: The part of the error message that follows the path, for example ``is not a regular file``.
     """
     return GuardError(
         f"{path} {why}.", hint="Nothing was overwritten. Move it away, or choose another --dir."

@@ -1,4 +1,4 @@
-"""Downloads an application's recordings when they are announced, and later the recordings that were missed.
+"""Downloads an application's recordings when they are announced. Recordings that were missed are downloaded later.
 
 The platform sends the event about a recording once, and keeps the file for about a month. Missed recordings are found
 from the events in the event store.
@@ -43,7 +43,7 @@ KEPT_SECONDS = 31 * 86_400.0
 """How long the platform keeps a recording's file by default, in seconds."""
 
 NOT_YET_SECONDS = 60.0
-"""How long a file may still be unavailable after its announcement, in seconds."""
+"""How long after its announcement a file may still be unavailable, in seconds."""
 
 FIRST_PAUSE_SECONDS = 2.0
 LONGEST_PAUSE_SECONDS = 300.0
@@ -100,11 +100,11 @@ class _Stopped(Exception):
 
 
 class Downloader:
-    """Fetches recordings in threads of its own when they are announced, and tries again after temporary errors.
+    """Fetches recordings, in its own threads, when they are announced. Tries again after temporary errors.
 
     Args:
         directory: The directory for the files, which must exist.
-        fetcher: Returns a new fetcher for a thread, given the fetcher's progress callback.
+        fetcher: A function that takes a progress callback and returns a new fetcher, for use in one thread.
         remark: Called with a one-line message about each final error, from any of the threads.
         on_saved: Called with each newly fetched file, from any of the threads.
         allow_unsigned: True to fetch recordings that unsigned events announce as well.
@@ -183,7 +183,7 @@ class Downloader:
             self._changed.notify()
 
     def close(self, seconds: float) -> None:
-        """Wait up to *seconds* for the downloads that are due, then stop. Other downloads wait for the next start."""
+        """Wait up to *seconds* for the downloads that are due, and stop. Others are left for the next start."""
         give_up = time.monotonic() + seconds  # threads take real time, so the real clock measures it
         now = self._clock.monotonic()
         with self._changed:
@@ -242,7 +242,7 @@ class Downloader:
             raise _Stopped
 
     def _failed(self, task: _Task, exc: VoicectlError) -> None:
-        """Schedule another try of a failed download if another try may succeed; otherwise, give up."""
+        """Schedule another attempt at a failed download, or give up if another attempt cannot succeed."""
         now = self._clock.monotonic()
         task.tries += 1
         may_pass = isinstance(exc, _MAY_PASS) or (
@@ -274,7 +274,7 @@ class Downloader:
         self._remark(f"{what} {task.recording.id} was not fetched: {why}")
 
     def _drop(self, task: _Task) -> bool:
-        """Remove *task* and return True, or return False if another announcement has replaced the task's own."""
+        """Remove *task* and return True; return False if another announcement has replaced that of *task*."""
         with self._changed:
             is_wanted = self._is_wanted(task)
             if is_wanted:

@@ -1,9 +1,9 @@
 """Fetches a recording into a directory. The file gets its final name only when it is complete.
 
 The file is first written to a part: a file with the suffix ``.part``, which only one process at a time can lock. If
-that process is killed, another process can resume the part, provided that the part came from the same URL. The last
-bytes of the part are then fetched again and compared. Since the platform documents no ETag or similar header, only
-the URL, which is different for each file, shows that the earlier bytes belong to the same file.
+that process is killed, another process can resume the download of the part, provided that the part came from the same
+URL. The last bytes of the part are then fetched again and compared. Since the platform documents no ETag or similar
+header, only the URL, which is different for each file, shows that the earlier bytes belong to the same file.
 """
 
 from __future__ import annotations
@@ -61,17 +61,17 @@ _TYPES |= dict.fromkeys(("audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wa
 _TYPES |= dict.fromkeys(("audio/ogg", "application/ogg"), "ogg")
 _TYPES |= {"application/json": TRANSCRIPT}
 _ANY_TYPE = frozenset({"application/octet-stream", "binary/octet-stream"})
-"""Media types that say nothing about the content. The type is then determined from the file's first bytes."""
+"""Media types that say nothing about the content. For these, the file's first bytes determine the type."""
 
 _NOTE = ".origin"
-"""The suffix, in place of ``.part``, of the file that records from which URL a part was fetched."""
+"""The suffix of the file that records from which URL a part was fetched. It replaces the suffix ``.part``."""
 
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saved:
-    """A complete file in the directory.
+    """A complete file in the directory for recordings.
 
     Attributes:
         uuid: The recording's id.
@@ -98,9 +98,9 @@ class Fetcher:
 
     Args:
         directory: The directory, which must exist.
-        on_progress: Called with the number of bytes fetched so far, and with the file's size or None if the size is
-            not known. It is also called while another process fetches the same file. An exception that it raises
-            stops the download.
+        on_progress: Called with the number of bytes fetched so far, and with the file's size, which is None if
+            unknown. It is also called while another process fetches the same file. An exception that it raises stops
+            the download.
         overlap: How many bytes to fetch again when a part is resumed, as for :data:`OVERLAP_BYTES`. A part is resumed
             only if the complete file is larger than this.
     """
@@ -179,9 +179,9 @@ class Fetcher:
         return Saved(uuid=uuid, name=str(name), size=size, sha256=sha256, outcome=outcome)
 
     def _check_there(self, recording: Recording, uuid: str) -> None:
-        """Check before the download that the names that the file may get are not taken by other files.
+        """Check, before a file is downloaded, that no other file has one of the names that the file may get.
 
-        If a file with such a name already has the right size, its content is compared after the download.
+        If an existing file with such a name has the right size, its content is compared after the download.
 
         Raises:
             GuardError: A name that *recording* may get is taken by a file of another size, or by something else.
@@ -199,17 +199,16 @@ class Fetcher:
                 raise taken(path, f"has {found.st_size} bytes, not {recording.size}")
 
     def _name(self, recording: Recording, uuid: str, extension: str) -> Name:
-        """Return the name for the file. A transcription is named after its recording if the recording is listed."""
+        """Return the name for *recording*'s file. A transcription is named after its recording if that is listed."""
         name = Name.of(recording, uuid, extension)
         listed = self._manifest.find(uuid, is_transcription=False) if name.is_transcription else None
         audio = None if listed is None else Name.parse(listed.name)
         return name if audio is None else replace(audio, extension=extension)
 
     def _put(self, path: Path, final: Path, sha256: str) -> str:
-        """Move the complete part to its final name, and return the outcome. Other files are not overwritten.
+        """Move a complete part to its final name, and return the outcome. Other files are not overwritten.
 
-        Only empty files are an exception, since a process that is killed on a file system without hard links can
-        leave one.
+        Empty files are an exception: a process that is killed on a file system without hard links can leave one.
         """
         outcome = DONE
         try:
@@ -236,7 +235,7 @@ class Fetcher:
 
 @dataclass(slots=True)
 class _Intake:
-    """The download of one recording into an open file, in one or more tries."""
+    """The download of one recording into an open file, in one or more attempts."""
 
     handle: int
     recording: Recording
@@ -246,7 +245,7 @@ class _Intake:
     _begin: int = 0
 
     def headers(self) -> dict[str, str]:
-        """Return the headers for the next try, which ask to resume the part if the total size is known."""
+        """Return the headers for the next request, which resumes the part if the file's total size is known."""
         size = self.recording.size
         self._begin = 0
         if size is not None and self._may_resume:
@@ -254,7 +253,7 @@ class _Intake:
         return {"Accept": "*/*"} | ({"Range": f"bytes={self._begin}-"} if self._begin else {})
 
     def take(self, answer: Incoming) -> tuple[str, int, str]:
-        """Write the answer to the open file, and return the file's extension, size in bytes and SHA-256."""
+        """Write the content of *answer* to the file, and return the file's extension, size in bytes and SHA-256."""
         begin = self._judge_status(answer)
         media_type = self._judge_type(answer)
         expected = self._judge_length(answer, begin)
@@ -292,7 +291,7 @@ class _Intake:
         """Return the position in the file, in bytes, at which the answer's content begins.
 
         Raises:
-            NoAnswer: The answer is not the requested range. The next try requests the whole file.
+            NoAnswer: The answer is not the requested range. The next attempt requests the whole file.
         """
         size = self.recording.size
         if answer.status == 200:
@@ -367,12 +366,12 @@ def _held(path: Path) -> Iterator[int | None]:
 
 
 def _claim(handle: int, path: Path, origin: str | None) -> None:
-    """Empty the part at *path* unless it came from *origin*.
+    """Empty the part that is open as *handle*, unless it came from *origin*.
 
-    The origin is recorded in a file next to the part. That file is on disk before any of the part is written.
+    The origin is recorded in a file next to the part. This file is on disk before any of the part is written.
 
     Args:
-        origin: The origin of the file to fetch, or None if the part must not be resumed later.
+        origin: The URL and the size of the file to fetch, or None if the part must not be resumed later.
 
     Raises:
         GuardError: The path of the file that records the origin is taken by something else.
@@ -398,7 +397,7 @@ def _clear(path: Path) -> None:
 
 
 def _blocks(handle: int, size: int) -> Iterator[bytes]:
-    """Yield the first *size* bytes of an open file in blocks, and leave the file's position after these bytes."""
+    """Yield the first *size* bytes of an open file in blocks, and leave the file positioned after these bytes."""
     os.lseek(handle, 0, os.SEEK_SET)
     while size > 0 and (block := os.read(handle, min(size, BLOCK_BYTES))):
         size -= len(block)

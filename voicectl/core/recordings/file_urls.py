@@ -1,4 +1,4 @@
-"""Checks the URLs of files. These URLs come from events or from the user, and requests to them contain a token."""
+"""Checks the URLs of files. The URLs come from events or from the user, and requests to them contain a token."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The timeline of a leg or a conversation: what each source reports about it, gathered and put in order."""
+"""The timeline of a leg or a conversation: what all sources report about it, gathered and put in order."""

@@ -1,8 +1,8 @@
 """The entries of a timeline, which come from the API, webhook events, the journal and the action log.
 
-Each :class:`Happening` is one report from one source, or several reports of the same thing, merged. Speech and
-keypresses may be secret, and users share traces. So an entry contains only the number of words or keys. The content
-stays in the event store, under the event's id.
+Each :class:`Happening` is one report from one source, or the result of merging several reports of the same thing.
+Speech and keypresses may be secret, and users share traces. So an entry contains only the number of words or keys.
+The words and keys themselves stay in the event store, under the event's id.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from voicectl.voice.call import Call
 
 MAX_TEXT = 160
-"""The maximum length of a text in a trace, in characters. The event store has the texts of events in full."""
+"""The maximum length of a text in a trace, in characters. The event store contains the full texts of events."""
 
 CREATE = "create"
 DONE = "done"
@@ -66,7 +66,7 @@ _SOURCES = list(Source)
 
 
 class Sort(IntEnum):
-    """The kind of an entry. Kinds help to put causes before their effects, even if the clocks disagree."""
+    """The kind of an entry. Kinds help to put causes before their effects, even if the sources' clocks disagree."""
 
     ASKED = 0
     SETTLED = 1
@@ -80,11 +80,11 @@ class Happening:
     """One thing that happened to a leg, or in a conversation.
 
     Attributes:
-        at: The time in Unix seconds, by the source's clock, or None if no source gives a time.
+        at: The time in Unix seconds, on the source's clock, or None if no source gives a time.
         by: The time by which the thing had happened, in Unix seconds, if only that is known; otherwise None.
         uuid: The id of the leg concerned, or None if there is none. The id has the form of :func:`.leg_key` until
             :meth:`.Trace.called` changes it to the form in which it was reported.
-        what: A status, a kind of event, or an action requested from this machine, such as ``mute``.
+        what: A status, a kind of event, or an action that a user requested on this machine, such as ``mute``.
         identity: A value that is equal in all reports of the same thing.
         facts: The details, as a mapping of names to texts.
         conversation: The id of the conversation in which the thing happened, or to which the leg was moved.
@@ -92,7 +92,7 @@ class Happening:
         outcome: The outcome of an action, such as ``done``, ``already``, ``unknown`` or ``failed``.
         events: The ids of the events that reported the thing.
         repeats: The number of times that these events were received again.
-        reference: The reference of the call if this machine requested the call, or None.
+        reference: The reference of the call if this machine requested the call; otherwise None.
     """
 
     sort: Sort
@@ -117,7 +117,7 @@ class Happening:
 
     @property
     def time(self) -> float:
-        """The time in Unix seconds: *at* or, if that is None, *by*, or infinity if both are None."""
+        """The time in Unix seconds: *at* or, if that is None, *by*. If both are None, the time is infinity."""
         known = self.at if self.at is not None else self.by
         return math.inf if known is None else known
 
@@ -137,7 +137,7 @@ class Happening:
 
 
 def of_call(call: Call, asked_at: float) -> Iterator[Happening]:
-    """Yield the entries for a leg's API record: its answer, if it was answered and has ended, and its status.
+    """Yield the entries for a leg's API record: its status and, for an answered leg that has ended, its answer.
 
     Args:
         asked_at: The time at which the API returned the record, in Unix seconds.
@@ -207,7 +207,7 @@ def of_note(note: Note) -> Happening:
 
 
 def of_intent(intent: Intent, uuid: str | None) -> Iterator[Happening]:
-    """Yield the entries for a call that was requested: the request and, unless it is still under way, its outcome.
+    """Yield the entries for a requested call: the request and, unless it is still in progress, its outcome.
 
     Args:
         uuid: The id of the leg that the request created, or None if the leg is not known.
@@ -322,5 +322,5 @@ def _cut(text: str) -> str:
 
 
 def _calendar(at: float | None) -> float | None:
-    """Return the time *at* if it is in the years 1 to 9999, or None if it is not."""
+    """Return the time *at* if it is in the years 1 to 9999, otherwise None."""
     return at if at is not None and _FIRST_TIME <= at <= _LAST_TIME else None

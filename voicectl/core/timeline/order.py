@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from voicectl.voice.call import Call
 
 CLOCK_DIFFERENCE_SECONDS = 2.0
-"""The smallest difference between the clocks that is reported, in seconds.
+"""The smallest difference between this machine's clock and the platform's that is reported, in seconds.
 
 Rounded times and latency explain smaller differences.
 """
@@ -61,7 +61,7 @@ _RINGING, _DETECTED = rank(CallStatus.RINGING), rank(HUMAN)
 
 
 class Step(NamedTuple):
-    """An entry of a trace. *is_reordered* is True if the entry's time was changed to put it in order."""
+    """An entry in a trace. *is_reordered* is True if the entry's time was changed to put the entry in order."""
 
     happening: Happening
     is_reordered: bool
@@ -96,7 +96,7 @@ class Trace:
         yield from before[None]
 
     def called(self, ids: Mapping[str, str]) -> Trace:
-        """Return the trace with each leg's id replaced by the value for that id in *ids*, if there is one."""
+        """Return the trace with each leg's id replaced by the id that *ids* gives for it, if any."""
         if all(ids.get(leg, leg) == leg for leg in self.legs):
             return self
 
@@ -122,7 +122,7 @@ def trace(
     has_events: bool,
     gaps: Iterable[Gap] = (),
 ) -> Trace:
-    """Return the trace of *happenings*, with its gaps. Happenings that report the same thing are merged.
+    """Return the trace of *happenings*, with its gaps. Those that report the same thing are merged.
 
     Args:
         calls: The API records of the legs, keyed by :func:`.leg_key`.
@@ -130,7 +130,7 @@ def trace(
         gone: The API's error messages about legs of which it has no record, keyed by :func:`.leg_key`. A message may
             be empty.
         has_events: True if there is an event store that can be read.
-        gaps: The gaps that are already known.
+        gaps: The gaps that are already known, to be included in the trace.
     """
     each_once = _collapsed(happenings)
     ahead = _clock_ahead(each_once)
@@ -179,7 +179,7 @@ def _place(happening: Happening) -> _Place:
 
 
 def _ordered(happenings: Sequence[Happening], ahead: float) -> list[Step]:
-    """Return the entries in order of time. A cause that the clocks put after its effect is moved before that effect.
+    """Return the entries in chronological order. A cause that seems to be later than its effect is moved before it.
 
     Args:
         ahead: How far this machine's clock was ahead of the platform's, in seconds.
@@ -238,7 +238,7 @@ def _moments(happenings: Iterable[Happening]) -> list[float]:
 
 
 def _level(happening: Happening) -> float:
-    """Return the number by which an entry is sorted among entries with the same time."""
+    """Return the number that determines the position of an entry among entries with the same time."""
     match happening.sort:
         case Sort.ASKED:
             return 0.0

@@ -1,7 +1,8 @@
 """Gathers the facts for the trace of a leg or a conversation from all sources.
 
-The trace of a leg includes the legs that were in a conversation with it, even if they have left the conversation. API
-records and events show which legs these are. Every search has a limit, and the trace reports what was left out.
+The trace of a leg includes the legs that were in a conversation with it, even if they have left the conversation
+since. API records and events show which legs these are. Every search has a limit, and the trace reports what was left
+out.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ MAX_LEGS = 200
 MAX_CONVERSATIONS = 20
 MAX_EVENTS = 10_000
 MAX_ASKED = 10
-"""The maximum number of other legs whose records are requested one by one.
+"""The maximum number of legs, other than the traced one, whose records are requested one by one.
 
 Such a leg is not in any list that the API returned, and its end is not known. The API client looks for a missing
 record in every region, so one leg may take several requests.
@@ -56,13 +57,13 @@ NO_STORE = "store"
 APART_SECONDS = 1.0
 """The longest time between two legs that still count as having been in a conversation together, in seconds.
 
-It is measured from the end of one leg to the beginning of the other, by the platform's clock.
+The time is measured from the end of one leg to the beginning of the other, on the platform's clock.
 """
 
 LATE_SECONDS = 600.0
-"""How long after a leg's end the events about its conversation still belong to the leg's trace, in seconds.
+"""How long after a leg's end events about its conversation still belong to the leg's trace, in seconds.
 
-For example, transcriptions arrive after the end.
+For example, transcriptions arrive after the leg has ended.
 """
 
 
@@ -72,7 +73,7 @@ class Gathered:
 
     Attributes:
         calls: The API records of the legs, keyed by :func:`.leg_key`.
-        events: The events, by id.
+        events: The events, keyed by their ids.
         gone: The API's error messages about legs of which it has no record, keyed by :func:`.leg_key`. The message is
             empty for every leg except the one that the user asked for.
         gaps: The gaps for sources that failed, and for limits that were reached.
@@ -132,7 +133,7 @@ class Gathered:
         return found.called(self.ids())
 
     def records(self) -> dict[str, Call]:
-        """Return the legs, each merged from its API record and its events, keyed by the reported form of the id."""
+        """Return the legs, keyed by the reported form of their ids, and merged from API records and events."""
         reported, ids = self.reported(), self.ids()
         found = {uuid: History.merged(call, reported.get(uuid)) for uuid, call in self.calls.items()}
         found = {uuid: each.alone() for uuid, each in reported.items()} | found
@@ -261,7 +262,7 @@ class Gatherer:
             self._miss("events", f"The event store does not answer: {exc.message}")
 
     def _conversations(self, own: str) -> list[str]:
-        """Return the ids of the conversations that a leg was in, with the latest one last."""
+        """Return the ids of the conversations that a leg was in, in chronological order."""
         call = self._found.calls.get(own)
         found = [
             conversation
@@ -296,9 +297,9 @@ class Gatherer:
             self._miss("api", f"The records of {len(asked) - MAX_ASKED} more legs were not requested.")
 
     def _leave_apart(self, own: str) -> None:
-        """Drop the legs that were in the leg's conversations at other times.
+        """Drop the legs that were in the conversations of the leg *own*, but not at the same time as it.
 
-        For example, a conversation that is used every day has such legs.
+        For example, a conversation that is used every day contains such legs.
         """
         spans = self._spans()
         began, ended = spans.get(own, (-math.inf, math.inf))
@@ -348,8 +349,8 @@ class Gatherer:
     def _read_in_doubt(self, journal: Journal) -> None:
         """Read the intents that are in doubt and whose references occur in events.
 
-        Events about other legs that the call connected have the same reference. The call's own leg is the only leg
-        to the number that the intent calls.
+        Events about other legs that the call connected have the same reference. The call's own leg is the one that
+        calls the number in the intent.
         """
         legs: dict[str, dict[str, object]] = {}
         for stored in self._found.events.values():
@@ -403,5 +404,5 @@ def _forms(uuid: str) -> list[str]:
 
 
 def _is_over(reported: EventSummary | None) -> bool:
-    """Return True if the verified events in a summary report the end of the leg."""
+    """Return True if the verified events summarized in *reported* show that the leg has ended."""
     return reported is not None and reported.verified is not None and reported.verified.is_final

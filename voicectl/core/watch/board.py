@@ -28,27 +28,27 @@ SHOWN_SECONDS = 10.0
 FORGET_SECONDS = 600.0
 """How long a leg is remembered after its end, in seconds.
 
-If a late event about the leg arrives within this time, the leg is not reported as a new leg.
+If a late event about a leg arrives within this time, the leg is not reported as a new leg.
 """
 
 LOST_SECONDS = 30.0
-"""The longest time that the API may take to know a leg that an event has reported, in seconds."""
+"""How long after an event has reported a leg the API may still not know the leg, in seconds."""
 
 _NOTHING_MARKED = Marks()
 
 
 class Board:
-    """The legs that are watched, and what is known about them.
+    """The board of watched legs, with all that is known about them.
 
     Args:
-        named: The ids of the legs to watch, or None to watch all legs.
+        named: The ids of the legs to watch, in any form, or None to watch all legs.
         conversation: The id of the conversation whose legs to watch, or None to watch legs in any conversation.
         born: Returns the time at which this machine requested the leg with the given key, in Unix seconds, or None
             if this machine did not request the leg.
         past: Returns the stored events about the leg with the given id. It is called for each leg that is new to the
             board.
-        offset: How far the platform's clock, from which the times in events come, is ahead of the caller's clock, in
-            seconds.
+        offset: How far the platform's clock is ahead of the caller's clock, in seconds. The times in events are on
+            the platform's clock.
         is_sourced: True to merge records with events and add ``status_source``; False to show API records unchanged.
     """
 
@@ -135,10 +135,10 @@ class Board:
         return [Change(at, ChangeKind.GONE, leg.sight)]
 
     def mark(self, marks: Mapping[str, Marks], at: float) -> list[Change]:
-        """Set which legs are known to be muted or earmuffed, and return the changes.
+        """Set the known mute and earmuff states of legs, and return the changes.
 
         Args:
-            marks: The mute and earmuff states of these legs, by hyphenated id.
+            marks: The mute and earmuff states, by the hyphenated ids of the legs.
             at: The current time, in Unix seconds.
         """
         at = self._time(at)
@@ -161,7 +161,7 @@ class Board:
             }
 
     def sights(self) -> list[Sight]:
-        """Return the states of all known legs, in the order of *named* or, if that is None, of their appearance."""
+        """Return the states of all known legs: in the order of *named* or, if that is None, as they appeared."""
         legs = map(self._legs.get, self._legs if self._named is None else self._named)
         return [leg.sight for leg in legs if leg is not None and leg.sight is not None]
 
@@ -171,7 +171,7 @@ class Board:
         return None if leg is None else leg.sight
 
     def is_closed(self, uuid: str) -> bool:
-        """Return True if no more news of a leg is expected: the API has reported its end, or has no record of it."""
+        """Return True if no more changes to a leg are expected: the API has reported its end, or does not know it."""
         leg = self._legs.get(leg_key(uuid))
         if leg is None or leg.sight is None:
             return False
@@ -180,7 +180,7 @@ class Board:
     def unlisted(self, listed: Collection[str]) -> list[str]:
         """Return the ids of the legs that are not known to have ended, but that the API did not list.
 
-        The caller requests these legs one by one.
+        The caller should request these legs one by one.
 
         Args:
             listed: The keys of the legs that the API listed, in the form of :func:`.leg_key`.
@@ -246,7 +246,7 @@ class Board:
         """Update the state that is shown for a leg, and return the changes.
 
         Args:
-            is_asked: True if the API has just returned the leg.
+            is_asked: True if the API has just returned the leg's record.
         """
         call = leg.known if self._is_sourced else leg.record
         if call is None:

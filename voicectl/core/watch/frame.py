@@ -1,6 +1,7 @@
 """The layout of a table of watched legs.
 
-Legs are grouped by conversation, and each group begins with its oldest leg. The group with the newest leg is on top.
+Legs are grouped by conversation. Each group begins with its oldest leg, and the group with the newest leg comes
+first.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ class Frame:
     Attributes:
         groups: One group of legs for each conversation. Each group begins with its oldest leg. The group with the
             newest leg comes first.
-        hidden: The number of legs that are left out because there is no space for them.
+        hidden: The number of legs that are not in *groups*, because there is no space for them.
         live: The number of all live legs.
         conversations: The number of conversations with a live leg.
-        over: The number of remembered legs that have ended.
-        disagreements: For each leg on which the API and the events differ, the leg's id and the difference.
+        over: The number of legs that have ended and that the board has not forgotten yet.
+        disagreements: For each leg about which the API and the events disagree, the leg's id and a message about the
+            difference.
     """
 
     groups: tuple[tuple[Sight, ...], ...] = ()

@@ -34,7 +34,7 @@ LOOK_SECONDS = 0.2
 """How long the poller waits between two reads of stored events, in seconds."""
 
 STEP_SECONDS = 1.0
-"""How long the poller waits between two rounds if there is no event store, in seconds."""
+"""How long the poller waits before it yields changes again if there is no event store, in seconds."""
 
 SOON_SECONDS = 0.001
 """How far a time may be in the future and still count as reached, in seconds."""
@@ -51,7 +51,8 @@ BESIDE_EVENTS_SECONDS = 3.0
 FEW = 15
 """The maximum number of named legs that are requested one by one.
 
-This is the number of requests that are allowed in one second. If there are more legs, the list of legs is requested.
+This is the number of requests that are allowed in one second. If there are more named legs, the API's list of legs is
+requested instead.
 """
 
 MOST_LOST = 10
@@ -63,11 +64,11 @@ _KINDS = (Kind.STATUS, Kind.TRANSFER)
 
 
 class Tail:
-    """Reads new events about legs from the event store. If the store fails, it is tried again later.
+    """Reads new events about legs from the event store. If the store fails, another attempt is made later.
 
     Args:
         open_: Returns the event store, or None if there is no event store.
-        clock: The clock that measures the time until the next try.
+        clock: The clock that measures the time until the next attempt.
         is_needed: True to raise the store's errors, because the caller waits for something that only events report.
 
     Attributes:
@@ -91,7 +92,7 @@ class Tail:
             self._after = max((stored.id for stored in found), default=0)
 
     def news(self) -> list[Stored]:
-        """Return the events that were stored since the last call of this method, in the order of their ids."""
+        """Return the events that were stored since this method was last called, in the order of their ids."""
         if self._after is None:
             found = self._find(Query(kinds=_KINDS, since=self._began))
         else:
@@ -130,12 +131,12 @@ class Poller:
         schedule: The schedule of the requests to the API.
         tail: The reader of stored events, or None if there is no event store.
         notes: The action log, or None if its entries are not shown.
-        check: Raises an exception if a signal was received.
+        check: A function that raises an exception if a signal was received.
         is_strict: True to let each request take all the time that is left, and to stop if the API returns an error
             for a leg without events.
 
     Attributes:
-        status: The state of polling.
+        status: The current state of polling, which can be shown to the user.
         failure: The error that ended the last poll of the API, or None if that poll succeeded.
     """
 
@@ -185,7 +186,7 @@ class Poller:
     def _is_due(self) -> bool:
         """True if a poll of the API is due.
 
-        Polls are due as scheduled, and a last poll is due when the time is up.
+        Polls are due as scheduled, and a final poll is due when the time is up.
         """
         due = min(self._schedule.due, self._give_up)
         return not self._has_asked_last and self._clock.monotonic() >= due - SOON_SECONDS
@@ -201,8 +202,8 @@ class Poller:
         Raises:
             NotFoundError: A named leg is known neither to the API nor to the event store.
             ApiError: The API refused a request.
-            TransportError: The poller is strict, and got no answer for a leg without events.
-            RateLimitedError: The poller is strict, and was rate limited in a request for a leg without events.
+            TransportError: The poller is strict, and got no answer about a leg without events.
+            RateLimitedError: The poller is strict, and a request for a leg without events was rate limited.
         """
         clock = self._clock
         self._give_up = give_up
@@ -262,7 +263,7 @@ class Poller:
         yield []
 
     def _answers(self) -> Iterator[list[Change]]:
-        """Request the watched legs from the API, and yield the changes after each page of the list or each leg."""
+        """Request the watched legs from the API. Yield the changes after each page of the list, or after each leg."""
         board = self._board
         if board.named is not None and len(still := self._still_asked()) <= FEW:
             yield from self._each(still, most=FEW)
@@ -292,7 +293,7 @@ class Poller:
         yield from self._each(lost)
 
     def _still_asked(self, listed: Collection[str] = ()) -> list[str]:
-        """Return the ids of the named legs that must still be requested: those neither closed nor in *listed*."""
+        """Return the ids of the named legs that must still be requested: legs neither closed nor in *listed*."""
         named = self._board.named or ()
         return [each for each in named if not self._board.is_closed(each) and leg_key(each) not in listed]
 

@@ -11,7 +11,7 @@ class PollSchedule:
     Args:
         interval: The time between two polls while there are changes, in seconds.
         now: The current time, which is also the time of the first poll.
-        is_steady: True to keep the same interval while there are no changes.
+        is_steady: True to keep the same interval while there are no changes; False to make it longer.
         requests_per_second: The maximum average number of requests per second, which is the poller's share of the
             requests that all processes of this user may make.
 
@@ -23,7 +23,7 @@ class PollSchedule:
     REQUESTS_PER_SECOND = 5.0
     """The poller's share of the 15 requests per second that all processes of a user may make together.
 
-    The rest is left to commands that act on calls.
+    The remaining requests are left to commands that act on calls.
     """
 
     SLOWEST_SECONDS = 10.0
@@ -74,7 +74,7 @@ class PollSchedule:
 
 @dataclass(slots=True)
 class PollStatus:
-    """The state of polling, which is shown in a line below the table.
+    """The state of polling, which is shown in a line below the table of legs.
 
     Attributes:
         began: The time at which polling began.
@@ -99,7 +99,7 @@ class PollStatus:
     has_events: bool = False
 
     def is_bad(self, now: float) -> bool:
-        """Return True if the table may be out of date."""
+        """Return True if the table of legs may be out of date."""
         return self.trouble is not None or self.events is not None or self._is_late(now)
 
     @property
@@ -108,7 +108,7 @@ class PollStatus:
         return f"Stored events cannot be read: {self.events}"
 
     def text(self, now: float) -> str:
-        """Return the state as one line for the user."""
+        """Return the state of polling as one line of text for the user."""
         said = self.api_text(now)
         if self.events is not None:
             return f"{said} {self.events_text}"

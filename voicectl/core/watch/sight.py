@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from voicectl.voice.call import Call
 
 DISAGREE_SECONDS = 3.0
-"""How long the API and the events may differ on a leg before the difference is shown, in seconds."""
+"""How long the API and the events may disagree about a leg before the disagreement is shown, in seconds."""
 
 
 class ChangeKind(StrEnum):
@@ -70,7 +70,7 @@ class Birth(NamedTuple):
     Attributes:
         at: The time in Unix seconds.
         source: The source of the time.
-        is_exact: True if the leg began at this time; False if the leg may have begun earlier.
+        is_exact: True if the leg began at exactly this time, False if it may have begun earlier.
     """
 
     at: float
@@ -84,9 +84,11 @@ class Sight:
 
     Attributes:
         call: The leg as merged from its API record and its events; see :class:`~voicectl.core.history.History`.
-        ended: The time at which the leg ended or its end was noticed, in Unix seconds, or None if the leg is live.
+        ended: The time at which the leg ended, or at which its end was noticed, in Unix seconds; None if the leg is
+            live.
         is_gone: True if the API no longer has a record of the leg.
-        disagreement: A message about a contradiction between the API and the events, or None if they agree.
+        disagreement: A message about the contradiction between the API and the events, or None if there is none to
+            show.
         has_events: True if the leg has events.
         is_settled: True if every source that knows the leg reports its end.
     """
@@ -177,9 +179,9 @@ class TrackedLeg:
     def take(self, call: Call) -> None:
         """Store a record, unless it has an older state than an earlier record.
 
-        The platform's servers may return different states. An unknown status may occur at any point before the end.
-        Of two final records, the more informative one is kept: one that says that the leg was answered or, if neither
-        does, one that says why the leg was not answered.
+        The platform's servers may return different states. An unknown status may occur at any point before the leg
+        ends. Of two final records, the more informative one is kept: the one that says that the leg was answered or,
+        if neither says so, the one that says why the leg was not answered.
         """
         if self.record is not None and self.record.is_final:
             is_behind = not call.is_final or _end_order(call) < _end_order(self.record)
@@ -190,10 +192,10 @@ class TrackedLeg:
             self.farthest = max(self.farthest, rank(call.status))
 
     def see(self, call: Call, at: float, *, marks: Marks, is_asked: bool, offset: float) -> list[Change]:
-        """Make *call* the state that is shown for the leg, and return the changes from the state shown before.
+        """Show *call* as the leg's new state, and return how it differs from the state shown before.
 
         Args:
-            is_asked: True if the API has just returned the leg.
+            is_asked: True if the API has just returned the leg's record.
             offset: How far the platform's clock is ahead of the clock that *at* was read from, in seconds.
         """
         before = self.sight
@@ -228,7 +230,7 @@ class TrackedLeg:
     def _disagreement(self, at: float, *, is_asked: bool) -> str | None:
         """Return a message about the contradiction between the API and the events, or None if there is none to show.
 
-        A contradiction is shown only if it has lasted, and still exists after another request to the API.
+        A contradiction is shown only if it has lasted for :data:`DISAGREE_SECONDS`, and another request confirms it.
         """
         found = (
             None if self.reported is None or self.record is None else self.reported.contradicts(self.record)

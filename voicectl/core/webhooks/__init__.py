@@ -1,1 +1,1 @@
-"""The webhooks of an application: setting their URLs, leasing them to a receiver, and replaying stored events."""
+"""An application's webhooks: setting their URLs, leasing them to a receiver, and replaying stored webhooks."""

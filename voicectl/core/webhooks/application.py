@@ -1,8 +1,8 @@
-"""Reads the webhooks of an application, and changes some of them without changing anything else.
+"""Reads an application's webhooks, and changes some of them without changing anything else in the application.
 
 An update replaces the whole application, and the API cannot make an update conditional on the current state. So the
-application is read, read again just before the update to detect other changes, and written back with only the wanted
-changes made. Unknown fields are written back, too.
+application is read, then read again just before the update to detect changes by others, and written back with only
+the requested changes. Unknown fields are written back too.
 
 Source: Application API v2 reference, "application object".
 """
@@ -25,7 +25,7 @@ REPEAT_SECONDS = 3.0
 MAX_REPEATS = 2
 PAUSE_SECONDS = 0.5
 MAX_READS = 5
-"""The maximum number of times that an application is read while someone else keeps changing it."""
+"""How many times an application is read, at most, while someone else keeps changing it."""
 
 
 class Webhook(NamedTuple):
@@ -34,7 +34,7 @@ class Webhook(NamedTuple):
     Attributes:
         capability: The capability that the webhook belongs to.
         name: The webhook's name in the capability.
-        usual: The HTTP method that the webhook gets when it is first set.
+        usual: The HTTP method that the webhook gets if it was not set before, and no method is requested.
     """
 
     capability: str
@@ -76,8 +76,8 @@ class Wish:
         """Return a copy of *application* with the changes made.
 
         Raises:
-            InputError: There is a method for a webhook that is not set, or signing is to be turned on or off in an
-                application that has neither the voice nor the rtc capability.
+            InputError: A method is to be set for a webhook that has no URL, or signing is to be turned on or off in
+                an application that has neither the voice nor the rtc capability.
         """
         changed = copy.deepcopy(application)
         for webhook, address in self.addresses.items():
@@ -126,9 +126,10 @@ class Update:
 
 
 def webhooks(application: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return a record for each of the four webhooks, including those that are not set.
+    """Return a record for each of an application's four webhooks, including those that are not set.
 
-    In each record, ``webhook`` is the full name, and ``signed_callbacks`` is the setting of the webhook's capability.
+    In each record, ``webhook`` is the webhook's full name, and ``signed_callbacks`` is the setting of that name in
+    the webhook's capability.
     """
     capabilities = _capabilities(application)
     return [
@@ -145,12 +146,13 @@ def webhooks(application: dict[str, Any]) -> list[dict[str, Any]]:
 def update(api: ApplicationApi, clock: Clock, application_id: str, wish: Wish) -> Update:
     """Make the changes in *wish* to an application, and change nothing else.
 
-    If there is no usable answer, the application is read again and, if necessary, the update is sent again, up to
-    twice within 3 s. This is safe, because sending an update twice has the same effect as sending it once.
+    If there is no usable answer, the application is read again and, if necessary, the update is sent again, at most
+    twice and within 3 seconds. This is safe, because sending an update twice has the same effect as sending it once.
 
     Raises:
         InputError: The changes cannot be made; see :meth:`Wish.applied_to`.
-        GuardError: Someone else keeps changing the application, or the API did not return the public key.
+        GuardError: Someone else keeps changing the application, or the API did not return the application's public
+            key.
         ApiError: The API refused the update. Nothing was changed.
         TransportError: There was no usable answer. The application may have been changed.
         DryRun: This is a dry run, which sends no update.
@@ -228,7 +230,7 @@ def _grants(wish: Wish, application: dict[str, Any]) -> bool:
 
 
 def _check_key(application: dict[str, Any]) -> None:
-    """Check that *application* has its public key, because an update without it may create a new key pair."""
+    """Check that *application* contains its public key, since an update without it may create a new key pair."""
     if not (application.get("keys") or {}).get("public_key"):
         raise GuardError(
             "The API did not return the application's public key, so an update could remove the key.",
@@ -241,7 +243,7 @@ def _capabilities(application: dict[str, Any]) -> dict[str, Any]:
 
 
 def _inside(container: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return the object in the field *name*. A field that is missing or null is first set to an empty object."""
+    """Return the object in the field *name* of *container*. A missing or null field is first set to ``{}``."""
     if container.get(name) is None:
         container[name] = {}
     found: dict[str, Any] = container[name]

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 FILE = "webhooks.lease"
 LOCK = "webhooks.lock"
 END_SECONDS = 5.0
-"""The longest time for restoring the webhooks at the end, in seconds.
+"""How long restoring the webhooks may take when the receiver ends, in seconds.
 
 The time is short because supervisors wait only a short time for a process to exit.
 """
@@ -61,35 +61,38 @@ def urls(
     is_answering: bool = True,
     interrupts: Interrupts | None = None,
 ) -> Iterator[dict[str, Any] | None]:
-    """Point an application's webhooks to ``PUBLIC_URL/webhooks/...`` during a ``with`` block, and then restore them.
+    """Point an application's webhooks to ``PUBLIC_URL/webhooks/...`` for the duration of the ``with`` block.
+
+    After the block, the webhooks are restored.
 
     If there is no lease on disk, no calls can arrive yet. So the webhooks are set before the block starts, and the
-    block gets the updated application.
+    updated application is yielded.
 
-    If there is a lease on disk, an earlier receiver was killed. The webhooks may still point to the URL of this
-    receiver, and calls may arrive at any time. So the block starts immediately, and gets None. Meanwhile, a thread
-    restores the webhooks and sets them again. Errors in the thread are reported as remarks.
+    If there is a lease on disk, an earlier receiver was killed. The webhooks may still point to *public_url*, and
+    calls may arrive at any time. So the block starts immediately, and None is yielded. Meanwhile, a thread restores
+    the webhooks and sets them again. Errors in the thread are passed to *remark*.
 
-    If the webhooks cannot be restored within :data:`END_SECONDS`, the lease stays on disk for the next start.
+    If the webhooks cannot be restored within :data:`END_SECONDS`, the lease stays on disk, so that the next receiver
+    can restore them.
 
     Args:
-        api: The client for the Application API, for use in threads. It must have its own session, and must not hold
+        api: A client for the Application API that is used in threads. It must have its own session, and must not hold
             back signals.
         directory: The directory with the application's state, in which the lease is stored.
         public_url: The URL at which the platform reaches the receiver; see :func:`check_public_url`.
-        remark: Called with a line of text about each change, and with each warning.
+        remark: A function that is called with a line of text about each change, and with each warning.
         is_answering: True if the receiver answers calls. If it does not, only the event webhooks are set.
         interrupts: The signal handler, or None if there is none. The first signal ends the block, and the webhooks
-            are restored. A second signal stops the restoring.
+            are restored. A second signal stops this cleanup.
 
     Raises:
         InputError: *public_url* is not usable.
         GuardError: Another receiver is using the webhooks, or
             :func:`~voicectl.core.webhooks.application.update` raised this error.
-        ConfigError: The lease cannot be written. Nothing was sent.
-        ApiError: The API refused an update. If that happens at the end, the hint names the command that restores the
-            webhooks.
-        TransportError: There was no usable answer from the API, at the start or at the end.
+        ConfigError: The lease cannot be written to disk. No update was sent.
+        ApiError: The API refused an update. If it refused to restore the webhooks, the hint names the command that
+            restores them.
+        TransportError: The API gave no usable answer when the webhooks were set or restored.
     """
     public_url = check_public_url(public_url)
     _warn(application_id, public_url, remark)
@@ -136,7 +139,7 @@ def restore_left(
 
 
 def is_left(directory: Path) -> bool:
-    """Return True if there is a lease on disk whose receiver is no longer running. No request is sent."""
+    """Return True if *directory* contains a lease whose receiver is no longer running. No request is sent."""
     if not os.path.lexists(directory / FILE):
         return False
     try:
@@ -150,8 +153,8 @@ def check_public_url(text: str) -> str:
     """Check a public URL, and return it without slashes at its end.
 
     Raises:
-        InputError: The URL is neither an https URL nor an http URL of this machine, or it has a user name,
-            password, query or fragment.
+        InputError: The URL is neither an https URL nor an http URL on this machine, or it has a user name, password,
+            query or fragment.
     """
     hint = "Write it as https://HOST[:PORT][/PATH], such as https://voice.example.org."
     try:
@@ -205,7 +208,7 @@ class _Loan:
         raise keeps_changing(application_id)
 
     def take_again(self, left: Lease, public_url: str) -> None:
-        """Restore the webhooks that a killed receiver leased, and set them again. Errors are reported as remarks."""
+        """Restore the webhooks that a killed receiver leased, and set them again. Errors are reported, not raised."""
         try:
             self.give_back(left)
             self.take(left.application_id, public_url)
@@ -245,12 +248,12 @@ class _Loan:
         self.lease = None
 
     def end(self, taking: BackgroundThread[Any] | None, *, is_remark_only: bool) -> None:
-        """Restore the webhooks within :data:`END_SECONDS`, or tell the user how to restore them.
+        """Restore the webhooks within :data:`END_SECONDS`. If that fails, tell the user how to restore them.
 
         Args:
             taking: The thread that sets the webhooks, which may still be running, or None if there is no such thread.
-            is_remark_only: True to report an error as a remark, because another exception ends the block; False to
-                raise the error.
+            is_remark_only: True to report an error only as a remark, because another exception is already being
+                raised; False to raise the error.
         """
         until = time.monotonic() + END_SECONDS
         try:
@@ -277,7 +280,7 @@ class _Loan:
         self.remark(hint)
 
     def read(self, application_id: str) -> Lease | None:
-        """Return the lease on disk, or None if there is no valid lease. An invalid file is renamed, and reported."""
+        """Return the lease on disk, or None if there is no valid one. An invalid file is renamed and reported."""
         if not os.path.lexists(self.path):
             return None
         try:
@@ -321,7 +324,7 @@ def _left(lease: Lease, exc: BaseException) -> tuple[str, str]:
 
 @contextmanager
 def _only_one(directory: Path, application_id: str) -> Iterator[None]:
-    """Hold a lock that only one receiver can have. Unlike a file with a process id, it does not outlive a crash."""
+    """Hold a lock that only one receiver can hold. Unlike a file with a process id, it does not outlive a crash."""
     try:
         files.private_directory(directory)
         handle = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -354,7 +357,7 @@ def _holder(directory: Path, application_id: str) -> str:
 
 @contextmanager
 def _calm(interrupts: Interrupts | None) -> Iterator[None]:
-    """Let the cleanup in the block finish even if a signal has been received. A further signal ends the cleanup."""
+    """Let the cleanup in the ``with`` block finish even if a signal was received before. A further signal ends it."""
     if interrupts is None:
         yield
         return

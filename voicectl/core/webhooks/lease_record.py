@@ -36,7 +36,7 @@ METHOD = "POST"
 _ROUTES = {ANSWER: "answer", EVENT: "event", FALLBACK: "fallback", RTC_EVENT: "rtc"}
 _OPTIONS = {ANSWER: "--answer", EVENT: "--event", FALLBACK: "--fallback", RTC_EVENT: "--rtc-event"}
 _FILLED_IN = frozenset({"webhooks", "signed_callbacks", "conversations_ttl", "leg_persistence_time"})
-"""The fields of a capability that was created with webhooks only, including those that the platform adds."""
+"""The fields of a capability that a lease created, including the fields that the platform adds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,8 @@ class Lent:
     Attributes:
         webhook: The webhook.
         before: The settings of the webhook before the lease, or None if it was not set.
-        ours: The URL of this receiver in one or two forms: as requested and, if different, as the API returns it.
+        ours: The URL of the receiver that holds the lease: as requested and, if different, also as the API returns
+            it.
     """
 
     webhook: Webhook
@@ -54,11 +55,11 @@ class Lent:
     ours: tuple[str, ...]
 
     def is_ours(self, application: dict[str, Any]) -> bool:
-        """Return True if the webhook still points to this receiver."""
+        """Return True if the webhook in *application* still points to the receiver that holds the lease."""
         return address_of(application, self.webhook) in self.ours
 
     def with_returned(self, application: dict[str, Any]) -> Lent:
-        """Return the leased webhook, with its URL in *application*, as the API returned it, added to *ours*."""
+        """Return a copy in which *ours* also contains the webhook's URL in *application*, as the API returned it."""
         returned = address_of(application, self.webhook)
         if not returned or returned in self.ours or returned == (self.before or {}).get("address"):
             return self
@@ -72,7 +73,7 @@ class Lent:
 
     @property
     def was_ours(self) -> bool:
-        """True if the webhook pointed to this receiver before the lease, so that there is nothing to restore."""
+        """True if the webhook already pointed to this receiver before the lease, so there is nothing to restore."""
         return self.before is not None and self.before.get("address") in self.ours
 
 
@@ -126,7 +127,7 @@ class Lease:
         )
 
     def with_returned(self, application: dict[str, Any]) -> Lease:
-        """Return the lease with the URLs in *application* added, because the API may return them in another form."""
+        """Return a copy with the URLs in *application* added, since the API may return a URL in another form."""
         return replace(self, lent=tuple(each.with_returned(application) for each in self.lent))
 
     def by_hand(self) -> str:
@@ -191,12 +192,12 @@ class Lease:
 
 
 class Moved(InputError):
-    """A webhook no longer matches the record in the lease, and does not point to this receiver."""
+    """A webhook neither matches the record in the lease any longer, nor points to the lease's receiver."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Take(Wish):
-    """The update that points the webhooks to this receiver, if they still match the record in the lease."""
+    """The update that points the webhooks to the receiver, if they still match the record in the lease."""
 
     lease: Lease
 
@@ -210,7 +211,7 @@ class Take(Wish):
         )
 
     def applied_to(self, application: dict[str, Any]) -> dict[str, Any]:
-        """Return a copy of *application* in which the webhooks point to this receiver.
+        """Return a copy of *application* in which the webhooks point to the receiver that holds the lease.
 
         Raises:
             Moved: A webhook was changed after the lease was recorded.
@@ -223,12 +224,12 @@ class Take(Wish):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Return(Wish):
-    """The update that restores the webhooks. Webhooks that someone else changed are left as they are."""
+    """The update that restores the leased webhooks. Webhooks that someone else has changed are left as they are."""
 
     lease: Lease
 
     def applied_to(self, application: dict[str, Any]) -> dict[str, Any]:
-        """Return a copy of *application* in which the webhooks that point to this receiver are restored."""
+        """Return a copy of *application* in which the webhooks that still point to the receiver are restored."""
         changed = copy.deepcopy(application)
         for each in self.lease.lent:
             if not each.is_ours(changed):

@@ -1,4 +1,4 @@
-"""Replays stored webhooks as they were received."""
+"""Replays stored webhooks: sends them again, as they were received."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from voicectl.store.events import Arrival
 
     Sign = Callable[[str, bytes, bytes], str]
-    """A function that returns the token that signs a request with the given method, query and body."""
+    """A function that takes a request's method, query and body, and returns a token that signs the request."""
 
 SUCCESSES = range(200, 300)
 
@@ -28,7 +28,7 @@ class Sent(NamedTuple):
 
     Attributes:
         status: The HTTP status of the answer, or None if there was no answer.
-        trouble: The reason for a failure, or None if the webhook was accepted.
+        trouble: The reason why the replay failed, or None if the webhook was accepted.
     """
 
     status: int | None
@@ -40,7 +40,7 @@ class Replayer:
 
     Args:
         wire: The connection to the origin of the URL.
-        url: The URL. If it has a query, that query is put before the query of each webhook.
+        url: The URL to which webhooks are sent. If it has a query, that is put before the query of each webhook.
         timeout: The time limit for each webhook, in seconds.
         sign: The function that signs webhooks, or None to send all webhooks unsigned.
 

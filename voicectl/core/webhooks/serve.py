@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     Showing = Callable[[Warnings], AbstractContextManager[Callable[[Stored], None]]]
 
 FETCHING_SECONDS = 1.0
-"""How long to wait at the end for recordings that are being fetched, in seconds."""
+"""How long to wait, when the receiver ends, for recordings that are still being fetched, in seconds."""
 
 CHECKING_SECONDS = 1.0
 RESTORING_SECONDS = 1.0
@@ -63,7 +63,7 @@ class ServeOptions:
         public_url: The URL to which the application's webhooks are set, or None to leave them unchanged.
         allow_unsigned: True to accept unsigned webhooks as well.
         store: The URL of the event store, or None for the default store.
-        recordings: The directory for recordings, or None to fetch no recordings.
+        recordings: The directory in which recordings are saved, or None to fetch no recordings.
         proxies: The IP addresses of the proxies in front of the receiver.
     """
 
@@ -90,7 +90,7 @@ class Resources(Protocol):
 
     @property
     def state_directory(self) -> Path:
-        """The directory with the application's state."""
+        """The directory that contains the application's state."""
 
     def events(self, store: str | None) -> EventStore:
         """Open the event store with the URL *store*, or the default store, and return it."""
@@ -112,9 +112,9 @@ def serve(options: ServeOptions, resources: Resources, say: Say, showing: Showin
     """Receive webhooks until the process receives a signal to stop.
 
     Args:
-        say: Called with each remark, from any thread. It must not block.
-        showing: Returns a context manager for a callback that is called with each new event. The callback must not
-            block.
+        say: A function that is called with each message for the user, from any thread. It must not block.
+        showing: A function that returns a context manager. The context manager yields a callback, which is called
+            with each new event and must not block.
 
     Raises:
         VoicectlError: An option is invalid, or the application's webhooks cannot be set or restored.
@@ -191,7 +191,7 @@ def _greet(settings: Settings, sock: socket.socket, say: Say) -> None:
 def _opened(resources: Resources, store: str | None) -> list[EventStore]:
     """Return a list with the open event store, or an empty list if the store cannot be opened.
 
-    The event writer reports the failure, and keeps events in the spool meanwhile.
+    If the store cannot be opened, the event writer reports this, and keeps events in the spool meanwhile.
     """
     try:
         return [resources.events(store)]
@@ -220,7 +220,7 @@ def _address(text: str) -> str:
 
 
 def _answers(path: Path, policy: Policy, say: Say) -> Answers:
-    """Return the answers in *path*, after checking that they dial only numbers that the profile allows."""
+    """Return the answers in the file *path*, after checking that they dial only numbers that *policy* allows."""
     return Answers(path, say, allows=lambda flow: policy.check_dialled(ncco.dialled(flow)))
 
 
@@ -257,11 +257,11 @@ def _downloader(directory: Path, resources: Resources, say: Say, *, allow_unsign
 def _webhooks(
     public_url: str | None, resources: Resources, say: Say, *, is_answering: bool
 ) -> Iterator[dict[str, Any] | None]:
-    """Lease the webhooks if there is a public URL; otherwise restore the webhooks of a killed receiver, if any.
+    """Lease the webhooks. If *public_url* is None, restore the webhooks that a killed receiver leased, if any.
 
-    With a public URL, this yields what :func:`.lease.urls` yields; otherwise it yields None. The webhooks of a killed
-    receiver may still point to this receiver. So they are restored in a thread, and the block can answer calls
-    meanwhile.
+    With a public URL, this yields what :func:`.lease.urls` yields; without one, it yields None. The webhooks of a
+    killed receiver may still point to this receiver. So they are restored in a thread while the ``with`` block
+    answers calls.
     """
     clock, application_id = resources.clock, resources.target.application_id
     directory = resources.state_directory
@@ -307,9 +307,9 @@ def _webhooks(
 
 @contextmanager
 def _checking_signing(resources: Resources, application: dict[str, Any] | None, say: Say) -> Iterator[None]:
-    """Warn if the platform does not sign the webhooks.
+    """Warn the user if the platform does not sign the application's webhooks.
 
-    A thread checks this during the block, unless there are no credentials for the API.
+    A thread checks this while the ``with`` block runs, unless there are no credentials for the API.
     """
     target = resources.target
     if application is None and target.account.name == account.NOWHERE:
