@@ -1,8 +1,8 @@
-"""The entry point of the program, which starts and ends the process quickly.
+"""The program's entry point, which starts and ends the process quickly.
 
-The option ``--version`` is handled before the rest of the program is loaded. The garbage collector rarely runs, which
-saves 6 ms: a command ends before there is much garbage to collect. The process exits without finalizing the
-interpreter, which saves 15 ms. All files have been closed by then.
+The option ``--version`` is handled before the rest of the program is loaded. The garbage collector is set to run
+rarely, which saves 6 ms: a command ends before there is much garbage to collect. The process exits without finalizing
+the interpreter, which saves 15 ms. All files have been closed by then.
 """
 
 import gc

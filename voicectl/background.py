@@ -1,4 +1,4 @@
-"""A background thread that runs a function, with a time limit for waiting for the result."""
+"""A background thread that runs a function, and whose result can be awaited with a time limit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class BackgroundThread(Generic[T]):
-    """A daemon thread that starts to run *work* immediately. The process can exit while the thread is running."""
+    """A daemon thread that starts to run *work* immediately. The process can exit while *work* is running."""
 
     def __init__(self, work: Callable[[], T]) -> None:
         self._work = work
@@ -24,7 +24,7 @@ class BackgroundThread(Generic[T]):
         self._thread.start()
 
     def wait(self, seconds: float | None = None) -> T:
-        """Wait until the work ends, and return its result or raise its exception.
+        """Wait until *work* ends, and return its result or raise its exception.
 
         Args:
             seconds: The longest time to wait, in seconds, or None for no limit.
@@ -38,7 +38,7 @@ class BackgroundThread(Generic[T]):
         return self._returned[0]
 
     def end(self, seconds: float | None = None) -> None:
-        """Wait until the work ends, whether it succeeds or fails.
+        """Wait until *work* ends, whether it succeeds or fails.
 
         Raises:
             TransportError: The work did not end in time. The work continues.
@@ -47,7 +47,7 @@ class BackgroundThread(Generic[T]):
             raise TransportError("There was no answer in time.")
 
     def is_done(self, seconds: float | None = None) -> bool:
-        """Wait up to *seconds*, and return True if the work has ended, whether it succeeded or failed."""
+        """Wait up to *seconds*, and return True if *work* has ended, whether it succeeded or failed."""
         self._thread.join(None if seconds is None else max(seconds, 0.0))
         return not self._thread.is_alive()
 

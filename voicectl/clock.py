@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """A clock whose methods have the same names as the functions in :mod:`time`."""
+    """A clock whose methods work like the functions of the same names in :mod:`time`."""
 
     def time(self) -> float:
         """Return the current time in Unix seconds."""

@@ -1,4 +1,4 @@
-"""The exceptions that voicectl raises deliberately. The module ``cli.errors`` maps each class to an exit status.
+"""The exceptions that voicectl raises deliberately. The module ``voicectl.cli.errors`` maps them to exit statuses.
 
 ::
 
@@ -25,7 +25,7 @@
     ├── GuardError           voicectl refused: confirmation, limit or policy
     └── Interrupted          a signal arrived before the work was done
 
-``DryRun`` is not part of this tree, since it does not report a failure: it ends a command run with ``--dry-run``.
+``DryRun`` is not in this tree, since it does not report a failure: it ends a command that is run with ``--dry-run``.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class ConfigError(VoicectlError):
 
 
 class InputError(VoicectlError):
-    """The user's input is invalid. The message says where."""
+    """The user's input is invalid. The message says where the mistake is."""
 
 
 class JournalError(VoicectlError):
@@ -71,7 +71,7 @@ class StoreError(VoicectlError):
 
 
 class UnwritableError(VoicectlError):
-    """A directory of recordings cannot be used, for example because the disk is full. A later try may succeed."""
+    """A directory of recordings cannot be used, for example because the disk is full. A later attempt may succeed."""
 
 
 class SignatureError(VoicectlError):
@@ -83,7 +83,7 @@ class SignatureError(VoicectlError):
 
 
 class ApiError(VoicectlError):
-    """The API refused the request with a complete, well-formed response.
+    """The API refused a request with a complete, well-formed response.
 
     Attributes:
         status: The HTTP status.
@@ -107,7 +107,7 @@ class ApiError(VoicectlError):
 
 
 class AuthError(ApiError):
-    """The API did not accept the credentials (401), or the account is not allowed to send the request (403)."""
+    """The API did not accept the credentials (401), or the account is not allowed to make the request (403)."""
 
 
 class NotFoundError(ApiError):
@@ -115,10 +115,10 @@ class NotFoundError(ApiError):
 
 
 class RateLimitedError(ApiError):
-    """The rate limit is still exceeded after waiting (429).
+    """The API's rate limit is still exceeded after waiting (429).
 
     Attributes:
-        retry_after: How long the API asks the client to wait, in seconds, or None if the API does not say.
+        retry_after: How long the API asks the client to wait, in seconds, or None if it does not say.
     """
 
     retry_after: float | None = None
@@ -129,7 +129,7 @@ class LegError(VoicectlError):
 
 
 class AmbiguousError(LegError):
-    """A reference matches more than one leg. The hint lists the matches."""
+    """A reference matches several legs. The hint lists them."""
 
 
 class TransportError(VoicectlError):
@@ -170,7 +170,7 @@ class OutcomeUnknown(VoicectlError):
 
 
 class WaitError(VoicectlError):
-    """A wait ended without the expected status. ``calls`` contains the last known record of each leg."""
+    """A wait ended before all legs reached the expected status. ``calls`` contains each leg's last known record."""
 
     def __init__(self, message: str, calls: Sequence[LegRecord], *, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -182,11 +182,11 @@ class WaitTimeout(WaitError):
 
 
 class WaitEnded(WaitError):
-    """A leg ended in a final status other than the expected one."""
+    """A leg ended in a final status that is not the expected one."""
 
 
 class GuardError(VoicectlError):
-    """voicectl refused a command that needs confirmation, exceeds a limit, or violates the profile's policy."""
+    """voicectl refused a command that needs confirmation, exceeds a limit, or violates a profile's guards."""
 
 
 class Interrupted(VoicectlError):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def config(app: Any, http: Any, **more: Any) -> uvicorn.Config:
-    """Return uvicorn's settings for the ASGI application *app* and voicectl's HTTP protocol class *http*."""
+    """Return uvicorn's settings for serving the ASGI application *app* with the HTTP protocol class *http*."""
     return uvicorn.Config(
         app,
         http=http,
@@ -41,7 +41,7 @@ def url(sock: socket.socket) -> str:
 
 @contextmanager
 def handlers_restored(signums: Iterable[int]) -> Iterator[None]:
-    """Restore the original handlers of the signals *signums* at the end of the block."""
+    """Restore the original handlers of the signals *signums* at the end of the ``with`` block."""
     before = {signum: signal.getsignal(signum) for signum in signums}
     try:
         yield
@@ -56,12 +56,12 @@ def in_thread(
     *,
     run: Callable[[Coroutine[Any, Any, None]], None] = asyncio.run,
 ) -> Iterator[None]:
-    """Run a server in a thread during the block. The block starts once the server is ready for requests.
+    """Run a server in a thread for the duration of the ``with`` block, which starts once the server is ready.
 
     Args:
-        serve: A function that takes a callback and returns a coroutine that runs the server. Once the server is
-            ready, the coroutine must call the callback with a function that stops the server. That function is later
-            called in the server's event loop.
+        serve: A function that takes a callback, and returns a coroutine that runs the server. Once the server is
+            ready for requests, the coroutine must call the callback with a function that stops the server. That
+            function is later called in the server's event loop.
         run: A function that runs the coroutine.
     """
     ready: Future[tuple[asyncio.AbstractEventLoop, Stop]] = Future()
@@ -90,7 +90,7 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Run the block without capturing signals."""
+        """Run the ``with`` block without capturing signals."""
         yield
 
     async def break_off(self, turns: int) -> None:

@@ -19,11 +19,11 @@ FINISH_SECONDS = 5.0
 OUTCOME_UNKNOWN_STATUS = 12
 
 ECHO_SECONDS = 0.1
-"""How long repeated signals are ignored, in seconds. (``timeout`` signals both a process and its process group.)"""
+"""How long a repeated signal is ignored, in seconds. (The ``timeout`` command signals a process and its group.)"""
 
 
 class Echoes:
-    """A filter for signals that are delivered twice although they were sent only once."""
+    """A filter for signals that are delivered twice although the user sent them only once."""
 
     def __init__(self) -> None:
         self._last = (0, -math.inf)
@@ -38,7 +38,7 @@ class Echoes:
 class Interrupts:
     """A signal handler that lets a request in flight finish.
 
-    The handler holds back the first SIGINT, SIGTERM or SIGHUP until the result of the request has been reported.
+    The handler holds back the first SIGINT, SIGTERM or SIGHUP until the request's result has been reported.
 
     Signals are caught only after :meth:`install` is called, and only in the main thread.
 
@@ -46,7 +46,7 @@ class Interrupts:
         finish_seconds: How long a request in flight may continue after the first signal, in seconds.
 
     Attributes:
-        echoes: The filter for repeated signals. Code that temporarily replaces this handler also uses the filter.
+        echoes: The filter for repeated signals, which is also used by code that temporarily replaces this handler.
     """
 
     def __init__(self, *, finish_seconds: float = FINISH_SECONDS) -> None:
@@ -65,12 +65,13 @@ class Interrupts:
 
     @contextmanager
     def shield(self, *, in_doubt: bool = False) -> Iterator[None]:
-        """Hold signals back during the block, and afterwards until :meth:`check` or :meth:`waiting` is called.
+        """Hold back signals during the ``with`` block, and after it until :meth:`check` or :meth:`waiting` is called.
 
-        Thus, no signal interrupts the program between the end of a request and the output of the result.
+        Thus, no signal interrupts the program between the end of a request and the output of its result.
 
         Args:
-            in_doubt: True if an exit would leave the outcome unknown. A second signal then causes exit status 12.
+            in_doubt: True if exiting during the block would leave the request's outcome unknown. A second signal then
+                causes exit status 12.
         """
         self._shields += 1
         self._in_doubt += in_doubt
@@ -98,7 +99,7 @@ class Interrupts:
             self._shields, self._in_doubt = held
 
     def check(self) -> None:
-        """Raise :class:`Interrupted` if a signal was held back. Call this method before starting anything new."""
+        """Raise :class:`Interrupted` if a signal was held back. Call this method before starting any new work."""
         self._has_news = False
         if self.pending:
             raise Interrupted(self.pending)

@@ -1,6 +1,6 @@
-"""Functions that check whether a host is this machine (loopback) or is on the public internet.
+"""Functions that check whether a host is this machine (on loopback) or is on the public internet.
 
-For loopback hosts, voicectl allows http and any private key, and uses no proxy.
+For hosts on loopback, voicectl allows http and any private key, and uses no proxy.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def is_loopback_url(url: str) -> bool:
 
 
 def is_public(address: str) -> bool:
-    """Return True if an IP address is public: not in a private, local, reserved or multicast range.
+    """Return True if *address*, an IP address, is public: not in a private, local, reserved or multicast range.
 
     If an IPv6 address contains an IPv4 address, the IPv4 address is checked instead.
     """

@@ -1,4 +1,4 @@
-"""A strict JSON decoder, which refuses ``NaN``, infinite numbers and, on request, repeated keys."""
+"""A strict JSON decoder, which refuses ``NaN``, infinite numbers and (if told to) repeated keys."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 
 def loads(content: bytes | str, *, has_unique_keys: bool = False, max_depth: int | None = None) -> Any:
-    """Decode the JSON document *content*, and return the value. The encoding of bytes is detected.
+    """Decode the JSON document *content*, and return its value. If *content* is bytes, the encoding is detected.
 
     Args:
         has_unique_keys: True to refuse repeated keys.
         max_depth: The maximum depth of nesting, or None for Python's own limit, which depends on the caller's stack.
 
     Raises:
-        ValueError: *content* is not valid JSON, or is refused by this decoder.
+        ValueError: *content* is not valid JSON, or contains something that this decoder refuses.
         RecursionError: *content* is nested too deeply for Python.
     """
     if isinstance(content, bytes):

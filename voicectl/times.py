@@ -1,7 +1,7 @@
 """Conversion of times between the formats that users type and the formats that the APIs use.
 
-A DURATION is a number of seconds, or a text such as ``1h30m``. A TIME is an RFC 3339 date-time, or a DURATION before
-the current time.
+A DURATION is a number of seconds, or text such as ``1h30m``. A TIME is an RFC 3339 date-time, or a DURATION, which
+means that long before the current time.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def duration(text: str) -> float:
 
 
 def moment(text: str, *, now: float) -> str:
-    """Convert a TIME to an RFC 3339 date-time in whole seconds and UTC.
+    """Convert a TIME to an RFC 3339 date-time in UTC, in whole seconds.
 
     Args:
-        text: An RFC 3339 date-time with an offset or ``Z``, or a DURATION before *now*.
+        text: An RFC 3339 date-time with an offset or ``Z``, or a DURATION, which means that long before *now*.
         now: The current time in Unix seconds.
 
     Raises:
-        InputError: *text* is neither of these, or the time is out of range.
+        InputError: *text* is neither a date-time nor a DURATION, or the time is out of range.
     """
     try:
         return utc(now - duration(text))
@@ -76,13 +76,13 @@ def utc(seconds: float, *, timespec: str = "seconds") -> str:
 
 
 def rfc3339(milliseconds: int) -> str:
-    """Format a Unix time in milliseconds as the platform does, such as ``2026-02-03T09:15:00.120Z``."""
+    """Format a Unix time in milliseconds in the platform's format, such as ``2026-02-03T09:15:00.120Z``."""
     moment = _EPOCH + timedelta(milliseconds=milliseconds)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def normal(text: str) -> str:
-    """Convert a time from the API, with or without an offset, to RFC 3339 in UTC. Return other texts unchanged."""
+    """Convert a time from the API, with or without an offset, to RFC 3339 in UTC. Return other text unchanged."""
     try:
         found = datetime.fromisoformat(text)
         found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)

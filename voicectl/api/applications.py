@@ -24,7 +24,7 @@ _NOT_OURS = "It may be deleted, or belong to another account: check the applicat
 class ApplicationApi:
     """A client that fetches and replaces applications.
 
-    An application is represented as the dictionary that the API sent, without the private key.
+    An application is represented by the dictionary that the API sent, without the private key.
 
     Both methods raise the same errors as :meth:`~voicectl.api.session.Session.send`.
     """
@@ -57,7 +57,7 @@ class ApplicationApi:
 
 
 def _application(application_id: str, body: Any) -> dict[str, Any]:
-    """Return the application in a response body, after checking the parts that voicectl reads or changes."""
+    """Return *body*, an application from a response, after checking the parts that voicectl reads or changes."""
     if not isinstance(body, dict) or not isinstance(body.get("id"), str):
         raise NoAnswer("the answer is not an application")
     if body["id"].lower() != application_id.lower():

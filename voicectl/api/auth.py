@@ -1,4 +1,4 @@
-"""Authentication of requests as an application, with tokens dated by the API's clock, or as an account."""
+"""Authentication of requests, either as an application (with tokens dated by the API's clock) or as an account."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Credentials(Protocol):
         ...
 
     def correct(self, server_time: float | None) -> bool:
-        """Update the offset from the API's time; return True if the offset changed. See :meth:`Bearer.correct`."""
+        """Update :attr:`offset` from the API's time; return True if it changed. See :meth:`Bearer.correct`."""
         ...
 
 
@@ -70,12 +70,12 @@ class Basic:
 
 
 class Bearer:
-    """The credentials of an application: tokens that are signed with its private key.
+    """The credentials of an application: tokens signed with its private key.
 
     Args:
         application_id: The id of the application that the tokens authenticate.
         load_key: A function that returns the private key. It is called only when a token is created.
-        offset: The initial offset of the API's clock from this machine's clock, in seconds.
+        offset: How far the API's clock is initially assumed to be ahead of this machine's clock, in seconds.
     """
 
     def __init__(
@@ -106,10 +106,10 @@ class Bearer:
         return f"Bearer {self._token}"
 
     def correct(self, server_time: float | None) -> bool:
-        """Update the offset from the API's time; return True if the offset changed and should be stored.
+        """Update the clock offset from the API's time; return True if the offset changed and should be stored.
 
-        A change of a few seconds is ignored, since it can result from network delays and the one-second resolution of
-        the ``Date`` header. An offset of more than a day is also ignored: otherwise, anyone who can forge a ``Date``
+        A change of a few seconds is ignored, since network delays and the one-second resolution of the ``Date``
+        header can cause it. An offset of more than a day is also ignored: otherwise, anyone who can forge a ``Date``
         header could obtain tokens for any date.
 
         Args:

@@ -1,6 +1,6 @@
 """A client for the Voice API, with one method per operation.
 
-Each method decides whether and how its request may be repeated (see :class:`~voicectl.api.repetition.Repeat`).
+Each method determines whether and how its request may be repeated (see :class:`~voicectl.api.repetition.Repeat`).
 
 Source: Voice API reference.
 """
@@ -41,9 +41,9 @@ class CreatedCall(NamedTuple):
 
 
 class Places(Protocol):
-    """A directory that maps legs to API hosts.
+    """A directory that maps each leg to its API host.
 
-    A call exists in one region only. The hosts of all other regions respond to requests about the call with 404.
+    A call exists in only one region. The hosts of all other regions respond to requests about the call with 404.
     """
 
     def of(self, uuid: str) -> Session:
@@ -51,7 +51,7 @@ class Places(Protocol):
         ...
 
     def find(self, uuid: str, refusal: NotFoundError, *, is_read: bool, within: float) -> Session:
-        """Search the other hosts for the leg *uuid*, and return the session for the host that has the leg.
+        """Search other hosts for the leg *uuid*, and return the session for the host that has the leg.
 
         Call this method if the host chosen by :meth:`of` responded with 404. The search changes nothing.
 
@@ -62,7 +62,7 @@ class Places(Protocol):
 
         Raises:
             NotFoundError: No other host has the leg. The error names the hosts that were searched.
-            TransportError: At least one host gave no usable response, and none of the others has the leg.
+            TransportError: At least one host gave no usable response, and no other host has the leg.
         """
         ...
 
@@ -92,16 +92,16 @@ class VoiceApi:
         on_page: Callable[[bool], None] | None = None,
         within: float = math.inf,
     ) -> Iterator[Call]:
-        """Search the call records page by page, and yield each leg once (``GET /v1/calls``).
+        """Search the API's call records, read page by page, and yield each leg once (``GET /v1/calls``).
 
         Only the query string of the link ``_links.next`` is used, since the path and host of the link cannot be
-        trusted. The search ends at a link to a page that was already read, or after :data:`MAX_BARREN_PAGES`
+        trusted. The search ends when a link leads to a page that was already read, or after :data:`MAX_BARREN_PAGES`
         consecutive pages without a new leg.
 
         Args:
             status: The status to search for. The API accepts only one status.
-            date_start: The earliest time of a record, in RFC 3339 format and UTC.
-            date_end: The time before which a record must be, in RFC 3339 format and UTC.
+            date_start: The earliest time of the records to search for, in UTC and RFC 3339 format.
+            date_end: The time before which the records must be, in UTC and RFC 3339 format.
             order: ``desc`` for the newest records first, or ``asc`` for the oldest records first.
             on_page: A function that is called after each page, with True if another page follows.
             within: The time limit for each page, including repeated attempts, in seconds.
@@ -158,7 +158,8 @@ class VoiceApi:
 
         Args:
             body: The request body.
-            dials: The number of phones that will ring: the phone called, and one for each ``connect`` in the NCCO.
+            dials: The number of phones that will ring: the called phone, and one for each ``connect`` action in the
+                NCCO.
 
         Raises:
             OutcomeUnknown: No usable response was received, so the call may or may not have been placed.
@@ -210,12 +211,12 @@ class VoiceApi:
         self._send(uuid, Request(Repeat.NEVER, "PUT", _path(uuid, "/dtmf"), whole_object, {"digits": digits}))
 
     def subscribe_dtmf(self, uuid: str, event_url: str) -> None:
-        """Have the platform send the keys pressed on a leg to *event_url* (``PUT /v1/calls/{uuid}/input/dtmf``)."""
+        """Make the platform send the keys pressed on a leg to *event_url* (``PUT /v1/calls/{uuid}/input/dtmf``)."""
         body = {"event_url": [event_url]}
         self._send(uuid, Request(Repeat.HARMLESS, "PUT", _path(uuid, "/input/dtmf"), done, body))
 
     def unsubscribe_dtmf(self, uuid: str) -> None:
-        """Have the platform stop sending the keys pressed on a leg (``DELETE /v1/calls/{uuid}/input/dtmf``)."""
+        """Make the platform stop sending the keys pressed on a leg (``DELETE /v1/calls/{uuid}/input/dtmf``)."""
         self._send(uuid, Request(Repeat.HARMLESS, "DELETE", _path(uuid, "/input/dtmf"), done))
 
     def host(self, uuid: str) -> str:
@@ -226,7 +227,7 @@ class VoiceApi:
         return self._session if self._places is None else self._places.of(uuid)
 
     def _send(self, uuid: str, request: Request[T]) -> T:
-        """Send *request* to the leg's host or, if that host responds with 404, to another host that has the leg."""
+        """Send *request* to the leg's host. After a 404 response, send it to another host that has the leg."""
         try:
             return self._at(uuid).send(request)
         except NotFoundError as exc:
@@ -247,7 +248,7 @@ def _path(uuid: str, below: str = "") -> str:
 
 
 def _page(body: Any) -> tuple[list[Call], str | None]:
-    """Return the calls on a page, and the query string for the next page, or None on the last page."""
+    """Return the calls on a page, and the query string for the next page, which is None on the last page."""
     if not isinstance(body, dict):
         raise NoAnswer("the answer is not an object")
     calls = fields(body.get("_embedded")).get("calls")

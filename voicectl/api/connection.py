@@ -29,8 +29,8 @@ class Connection:
     """An HTTP connection whose operations all share one deadline.
 
     Attributes:
-        deadline: The deadline, as a value of ``time.monotonic()``. A simulated clock is not used, since sockets
-            time out in real time.
+        deadline: The time at which operations time out, as a value of ``time.monotonic()``. A simulated clock is not
+            used, since sockets time out in real time.
         silence: The longest time to wait for the next byte, in seconds, even if the deadline is later.
         has_sent: True once a byte of the current request has been sent.
         has_read: True once a byte of the response to the current request has been received.
@@ -61,7 +61,7 @@ class Connection:
 
     @contextmanager
     def failures(self) -> Iterator[None]:
-        """Translate network errors in the block into ``NotSent`` or ``NoAnswer``."""
+        """Translate network errors raised in the ``with`` block into ``NotSent`` or ``NoAnswer``."""
         try:
             yield
         except (OSError, http.client.HTTPException, ValueError) as exc:
@@ -141,8 +141,8 @@ def connect(
     """Connect to *host*, through *proxy* if one is given, and start TLS if *tls* is given.
 
     Args:
-        is_public_only: True to connect only to public addresses, since a host name may resolve to any address. If
-            *proxy* is given, the proxy must check the address.
+        is_public_only: True to refuse a host that is not on the public internet. Its addresses are checked, since a
+            name may resolve to any address. If *proxy* is given, the proxy must check them instead.
 
     Raises:
         NotSent: No connection could be made.
@@ -170,9 +170,10 @@ def connect(
 
 
 def tls_context(ca_file: str | None, environ: Mapping[str, str]) -> ssl.SSLContext:
-    """Return a TLS context for a client, with the trusted certificates.
+    """Return a TLS context for a client, which contains the certificates to trust.
 
-    A directory of certificates with hashed names is preferred to a file: OpenSSL reads the directory on demand.
+    If no file is named, a directory of certificates with hashed names is preferred, because OpenSSL reads it only on
+    demand.
 
     Args:
         ca_file: A file of certificates to trust instead of the system's certificates.
@@ -206,7 +207,7 @@ def tls_context(ca_file: str | None, environ: Mapping[str, str]) -> ssl.SSLConte
 
 
 def proxy_for(host: str, environ: Mapping[str, str]) -> Proxy | None:
-    """Return the proxy that ``HTTPS_PROXY`` sets for *host*.
+    """Return the proxy that the environment variable ``HTTPS_PROXY`` sets for *host*.
 
     Returns:
         The proxy, or None if ``HTTPS_PROXY`` is not set or ``NO_PROXY`` excludes *host*.
@@ -239,7 +240,7 @@ def proxy_for(host: str, environ: Mapping[str, str]) -> Proxy | None:
 
 
 def _open(host: str, port: int, deadline: float, *, is_public_only: bool = False) -> socket.socket:
-    """Return a socket connected to an address of *host*. Each attempt gets an equal share of the remaining time."""
+    """Return a socket connected to an address of *host*. Each address gets an equal share of the remaining time."""
     addresses = _resolve(host, port, deadline)
     if is_public_only and not all(is_public(address[0]) for *_, address in addresses):
         raise NotSent(f"{host} is not on the public internet")
@@ -261,7 +262,7 @@ def _open(host: str, port: int, deadline: float, *, is_public_only: bool = False
 
 
 def _resolve(host: str, port: int, deadline: float) -> list[Any]:
-    """Look up the addresses of *host* in a separate thread, since the resolver accepts no deadline."""
+    """Look up the addresses of *host*. This is done in a separate thread, since the resolver accepts no deadline."""
     name = host.encode() if is_loopback(host) else host  # a str would load the IDNA codec (1 ms)
     looking = BackgroundThread(partial(socket.getaddrinfo, name, port, type=socket.SOCK_STREAM))
     if not looking.is_done(_remaining(deadline)):
@@ -275,7 +276,7 @@ def _resolve(host: str, port: int, deadline: float) -> list[Any]:
 
 
 def _tunnel(sock: socket.socket, host: str, port: int, proxy: Proxy, deadline: float) -> None:
-    """Ask the proxy to open a tunnel to *host*, for the encrypted connection."""
+    """Ask *proxy* to open a tunnel to *host*, through which an encrypted connection can be made."""
     lines = [f"CONNECT {host}:{port} HTTP/1.1", f"Host: {host}:{port}"]
     if proxy.authorization:
         lines.append(f"Proxy-Authorization: {proxy.authorization}")

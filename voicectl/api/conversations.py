@@ -35,7 +35,7 @@ _GONE = "It may be over, in another region, or another application's. Look for i
 
 
 class ConversationApi:
-    """A client for operations on conversations, their members, and the audio that all members hear.
+    """A client for operations on conversations, on their members, and on the audio that all members hear.
 
     Every method raises the same errors as :meth:`~voicectl.api.session.Session.send`.
     """
@@ -45,16 +45,17 @@ class ConversationApi:
 
     @property
     def asked(self) -> str:
-        """A description of the requests' host and application, such as ``api.nexmo.com for application ...``."""
+        """A description of the host and application of requests, such as ``api.nexmo.com for application ...``."""
         return f"{urlsplit(self._session.origin).netloc} for {self._session.whose}"
 
     def list(
         self, *, on_cut: Callable[[], None] | None = None, within: float = math.inf
     ) -> Iterator[Conversation]:
-        """Yield each conversation once, newest first, from a list that is read in pages (``GET /v1/conversations``).
+        """Yield each of the application's conversations once, newest first (``GET /v1/conversations``).
 
         Args:
-            on_cut: A function that is called if the list continues after the :data:`MAX_PAGES` pages that are read.
+            on_cut: A function that is called if the API lists more than :data:`MAX_PAGES` pages. Further pages are
+                not read.
             within: The time limit for each page, including repeated attempts, in seconds.
         """
         return self._rows(_ALL, "conversations", Conversation.from_json, on_cut, within)
@@ -62,7 +63,7 @@ class ConversationApi:
     def find(self, name: str) -> Conversation | None:
         """Return the conversation named *name*, or None if it is not among the newest 5,000 conversations.
 
-        Since the API cannot look up names, this method searches the list. Deleted conversations are skipped.
+        Since the API cannot look up names, this method searches the list of conversations. Deleted ones are skipped.
         """
         for conversation in self.list():
             if conversation.name == name and conversation.state != ConversationState.DELETED:
@@ -96,7 +97,7 @@ class ConversationApi:
     def members(self, id_: str, *, within: float = math.inf) -> Iterator[Member]:
         """Yield the members of a conversation, including former members (``GET /v1/conversations/{id}/members``).
 
-        The members are listed without their legs and mute states, which :meth:`member` fetches for one member. The
+        The list does not contain the members' legs and mute states; :meth:`member` fetches these for one member. The
         newest members come first, since most of the older members of a busy conversation have left. At most
         :data:`MAX_PAGES` pages are read.
 
@@ -180,8 +181,8 @@ class ConversationApi:
     ) -> Iterator[T]:
         """Read the list at *path* page by page, convert its rows with *from_json*, and yield each row once.
 
-        Only the cursor in the link ``_links.next`` is used, since the path and host of the link cannot be trusted.
-        Each cursor is used only once.
+        Only the cursor in the link ``_links.next`` is used, since the path and host of the link cannot be trusted. No
+        cursor is used twice.
         """
         query = {"page_size": str(PAGE_SIZE), "order": "desc"}
         seen: set[str] = set()
@@ -205,9 +206,9 @@ def _path(id_: str, below: str = "") -> str:
 
 
 def _page(name: str, body: Any) -> tuple[list[dict[str, Any]], str | None]:
-    """Return the rows on a page, and the cursor for the next page, or None on the last page.
+    """Return the rows on a page, and the cursor for the next page, which is None on the last page.
 
-    In the API's format of 2021, the rows are nested one level deeper, in an object named ``data``.
+    In the API's 2021 format, the rows are nested one level deeper, in an object named ``data``.
     """
     embedded = fields(whole_object(body).get("_embedded"))
     rows = embedded.get(name, fields(embedded.get("data")).get(name))

@@ -1,4 +1,4 @@
-"""Downloading of recordings and transcriptions. The token is sent only to the file's host, not after a redirect.
+"""Downloads recordings and transcriptions. The token is sent only to a file's own host, not after a redirect.
 
 Source: webhook reference, "recording and transcription files".
 """
@@ -36,9 +36,9 @@ class FileApi:
     """A client for ``GET /v1/files/{id}`` on any host. Each thread needs a separate client.
 
     Args:
-        session: A function that returns a new session for an origin, with the credentials of the application.
-        wire: A function that returns a new :class:`~voicectl.api.wire.Wire` for an origin, which sends no token. The
-            second argument is True if only public addresses are allowed.
+        session: A function that takes an origin, and returns a new session for it with the application's credentials.
+        wire: A function that takes an origin, and returns a new :class:`~voicectl.api.wire.Wire` for it, which sends
+            no token. The function's second argument is True if only public addresses are allowed.
         silence: The longest time to wait for the next byte, in seconds.
         within: The time limit for one file, in seconds.
     """
@@ -60,8 +60,8 @@ class FileApi:
     def get(self, origin: str, path: str, take: Callable[[Incoming], T], *, headers: Headers) -> T:
         """Request a file, call *take* with the response, and return the result. See :meth:`Session.download`.
 
-        One redirect is followed, without the token. The redirect must lead to an https URL on the public internet or,
-        from a loopback host, to a loopback host.
+        One redirect is followed, without the token. It must lead to an https URL on the public internet. A redirect
+        from a loopback host may also lead to a loopback host.
 
         Args:
             origin: The origin of the file's URL. The token is sent there, so the caller must have checked the origin.
@@ -98,7 +98,7 @@ class FileApi:
 
 
 def _location(origin: str, path: str, answer: Incoming) -> tuple[str, str]:
-    """Return the origin of the URL that a redirect leads to, and the path and query of that URL.
+    """Return the URL that a redirect leads to, split into its origin and its path with the query.
 
     Raises:
         TransportError: The redirect must not be followed. The error message does not quote the URL, which may

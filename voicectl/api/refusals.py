@@ -52,14 +52,15 @@ class Refusal(NamedTuple):
 def error(
     reply: Reply, request: Request[Any], *, host: str, whose: str, doubt: Callable[[], str]
 ) -> ApiError | TransportError:
-    """Return the exception for a response whose status is not 2xx.
+    """Return the exception for *reply*, a response whose status is not 2xx.
 
     Args:
         whose: A description of the application or account that sent the request.
         doubt: A function that returns the hint for a 401 response.
 
     Returns:
-        The exception, a ``NoAnswer`` if the status (5xx or 408) does not show whether the request was carried out.
+        The exception. It is a ``NoAnswer`` if the status (5xx or 408) does not show whether the request was carried
+        out.
     """
     if 300 <= reply.status < 400:
         return TransportError(
@@ -136,12 +137,12 @@ def _parameter(each: Any) -> str:
 
 
 def _first(body: dict[str, Any], *keys: str) -> str:
-    """Return the text of the first field in *keys* that is not empty, or an empty string."""
+    """Return the text of the first field named in *keys* that is not empty, or an empty string if there is none."""
     return next(filter(None, (_words(body.get(key)) for key in keys)), "")
 
 
 def _words(value: object) -> str:
-    """Return a string or number as short text on one line, valid in UTF-8, or an empty string for other values."""
+    """Return a string or number as a short line of text that is valid in UTF-8; return "" for other values."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
     text = " ".join(str(value).encode("utf-8", "backslashreplace").decode().split())

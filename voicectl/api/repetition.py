@@ -4,22 +4,22 @@ A request is classified by its effect on people (see :class:`Repeat`), never by 
 a harmless "mute", or a "transfer" that restarts a flow and dials someone. An attempt ends in one of three ways:
 
 - *Not sent.* Name lookup, connection or TLS failed before the first byte of the request left this machine. The
-  request had no effect, so it may be sent again. For a request of kind CALLER, however, the caller decides.
+  request had no effect, so it may be sent again. For a request of kind CALLER, however, the calling code decides.
 - *Answered.* The response is complete and well-formed, and reports a success or a refusal. A refusal is final, except
-  for a 429, which means that nothing was done: the session waits and sends the request again.
-- *Unknown.* Something else happened after the first byte: a timeout, a reset, a 5xx, an unreadable response. The
-  request may have been carried out, or may be carried out later. The request is repeated only if sending it twice has
-  the same effect as sending it once.
+  for a 429 response, which means that nothing was done. The session then waits and sends the request again.
+- *Unknown.* Something else happened after the first byte was sent: a timeout, a reset, a 5xx status, or an unreadable
+  response. The request may have been carried out, or may be carried out later. The request is repeated only if
+  sending it twice has the same effect as sending it once.
 
 A request of kind NEVER (create call, talk, stream, DTMF, transfer, start of a recording) therefore has at most one
 attempt in which a byte is sent. Such a request also uses a new connection (see ``wire``): if no response came on a
-kept connection, the server might have closed the connection before the request arrived, or might have carried out
-the request. After an unknown outcome, ``OutcomeUnknown`` is raised, and the caller must look for the effect of the
+kept connection, the server might have closed the connection before the request arrived, or might have carried out the
+request. After an unknown outcome, ``OutcomeUnknown`` is raised, and the calling code must look for the effect of the
 request instead of repeating it.
 
 A hangup is different: sending it twice does no harm, but a leg that does not end costs money and annoys people. So a
-hangup is repeated for longer than any other request. Pauses are random ("full jitter"), so that several processes do
-not repeat their requests at the same time.
+hangup is repeated for longer than any other request. The pauses between attempts are random ("full jitter"), so that
+several processes do not repeat their requests at the same time.
 """
 
 from __future__ import annotations
@@ -59,14 +59,15 @@ class Request(NamedTuple, Generic[T]):
     """A description of a request, which can be sent more than once, and to different hosts.
 
     Attributes:
-        target: The path and query.
-        read: A function that converts the JSON value in the response, or raises
-            :class:`~voicectl.errors.NoAnswer`.
+        target: The path and query of the URL.
+        read: A function that converts the JSON value in the response to the result, or raises
+            :class:`~voicectl.errors.NoAnswer` if it cannot.
         dials: The number of phones that the request makes ring.
         within: The time limit for all attempts together, in seconds. The limit applies only to reads and hangups.
         is_urgent: True to send the request before others, without waiting for the rate limiter.
         if_absent: The hint for a 404 response, or None for the usual hint.
-        if_unknown: The hint for an unknown outcome, or None for the usual hint, which is to check the leg.
+        if_unknown: The hint for an unknown outcome, or None for the usual hint, which tells the user to check the
+            leg.
     """
 
     repeat: Repeat
@@ -87,14 +88,14 @@ class Request(NamedTuple, Generic[T]):
 
     @property
     def leg(self) -> str | None:
-        """The leg's id in the request's path (as in ``/v1/calls/{uuid}/talk``), or None if there is none."""
+        """The leg id in the request's path (as in ``/v1/calls/{uuid}/talk``), or None if the path contains none."""
         path = self.target.partition("?")[0]
         return path.removeprefix(_LEGS).partition("/")[0] if path.startswith(_LEGS) else None
 
     def pause_after(
         self, failure: TransportError, failures: int, elapsed: float, rng: random.Random
     ) -> float | None:
-        """Return the seconds to wait after *failures* failed attempts, or None if no attempt may follow."""
+        """Return the time to wait after *failures* failed attempts, in seconds, or None if no attempt may follow."""
         match self.repeat:
             case Repeat.CALLER:
                 return None

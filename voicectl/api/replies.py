@@ -53,7 +53,7 @@ class Incoming:
 
     Attributes:
         length: The length of the body according to ``Content-Length``, or None if that header is absent.
-        is_framed: True if the end of the body can be distinguished from a broken connection.
+        is_framed: True if a complete body can be distinguished from a body cut short by a broken connection.
         will_close: True if the connection cannot be used for another request.
     """
 
@@ -99,9 +99,10 @@ class Incoming:
 
 
 def retry_after(reply: Reply) -> float | None:
-    """Return the value of the ``Retry-After`` header in seconds, or None if the header is absent or not a number.
+    """Return the value of the ``Retry-After`` header, in seconds, or None if it is absent or not a number.
 
-    A date is ignored, since the platform does not document this form, and it would require synchronized clocks.
+    A header that contains a date is ignored, since the platform does not document this form, and since it would
+    require synchronized clocks.
     """
     text = (reply.headers.get("Retry-After") or "").strip()
     return min(float(text), MAX_RETRY_AFTER_SECONDS) if text.isascii() and text.isdigit() else None
@@ -116,20 +117,20 @@ def server_time(reply: Reply | Incoming) -> float | None:
 
 
 def done(body: Any) -> None:
-    """Check the body of a response whose content does not matter: the body must be empty or an object.
+    """Check the body of a response whose content is not used. The body must be empty or a JSON object.
 
     Raises:
-        NoAnswer: The body is something else, so the response does not come from the API.
+        NoAnswer: The body is neither, so the response does not come from the API.
     """
     if body is not None:
         whole_object(body)
 
 
 def whole_object(body: Any) -> dict[str, Any]:
-    """Check that *body*, the decoded body of a response, is an object, and return *body*.
+    """Check that *body*, the decoded body of a response, is a JSON object, and return it.
 
     Raises:
-        NoAnswer: The body is not an object.
+        NoAnswer: The body is not a JSON object.
     """
     if not isinstance(body, dict):
         raise NoAnswer("the answer is not an object")
@@ -140,7 +141,7 @@ def record(body: Any, from_json: Callable[[dict[str, Any]], T]) -> T:
     """Convert *body*, the decoded body of a response, with *from_json*, and return the result.
 
     Raises:
-        NoAnswer: The body is not an object, or *from_json* cannot convert it.
+        NoAnswer: The body is not a JSON object, or *from_json* cannot convert it.
     """
     try:
         return from_json(whole_object(body))
@@ -149,7 +150,7 @@ def record(body: Any, from_json: Callable[[dict[str, Any]], T]) -> T:
 
 
 def next_query(body: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the query parameters in the link to the next page, the only part of the link that can be trusted.
+    """Return the query parameters of the link to the next page. No other part of the link can be trusted.
 
     Raises:
         NoAnswer: The link is not a URL.

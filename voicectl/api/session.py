@@ -34,7 +34,7 @@ MAX_RATE_LIMIT_WAITS = 3
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 STREAMED = frozenset({200, 206, 416, *REDIRECTS})
-"""The HTTP statuses of the responses that :meth:`Session.download` passes to *take*."""
+"""The HTTP statuses of the responses that :meth:`Session.download` passes to its argument *take*."""
 
 
 class Limiter(Protocol):
@@ -46,7 +46,7 @@ class Limiter(Protocol):
         Args:
             creates: The number of phones that the request makes ring. Each counts as one "create call" request.
             others: 0 if the request is a "create call" request, otherwise 1.
-            urgent: True to let the request go before all others, without waiting and without an error.
+            urgent: True to let the request be sent before all others, without waiting and without an error.
             budget: The longest time to wait, in seconds.
 
         Raises:
@@ -59,12 +59,13 @@ class Session:
     """A session for sending requests to one host, with the credentials of one application or account.
 
     Args:
-        identify: A function that describes the credentials and their source. It is called only for a 401 response.
-        absence_hint: The hint to give if the host cannot be reached, or None for the general hint.
+        identify: A function that returns a description of the credentials and their source. It is called only after a
+            401 response.
+        absence_hint: The hint to give the user if the host cannot be reached, or None for the general hint.
         dry_run: True to raise :class:`~voicectl.errors.DryRun` instead of sending a request that changes something.
         debug: A function that is called with a line about each request and its outcome. The lines contain neither
             tokens nor DTMF digits.
-        interrupts: The object that holds signals back while a request that changes something is in flight.
+        interrupts: The object that holds back signals while a request that changes something is in flight.
 
     Attributes:
         origin: The scheme, host and port to which requests are sent.
@@ -108,7 +109,7 @@ class Session:
 
         Raises:
             ApiError: The API refused the request. Nothing was changed.
-            TransportError: The request was not sent, or is harmless and got no usable response.
+            TransportError: The request was not sent; or it got no usable response, and repeating it would do no harm.
             OutcomeUnknown: The request may or may not have been carried out, and must not be repeated.
             DryRun: The request would change something, and this is a dry run.
         """
@@ -126,13 +127,13 @@ class Session:
         within: float,
         if_absent: str,
     ) -> T:
-        """Request a body that may be large, in up to three attempts, and return the result of *take*.
+        """Download a body that may be large, in up to three attempts, and return the result of *take*.
 
         Args:
-            target: The path and query.
+            target: The path and query of the URL.
             take: A function that reads the body of a response with status 200, 206 or 416, or of a redirect, and that
                 may raise :class:`~voicectl.errors.NoAnswer`. It is called at most once per attempt.
-            headers: A function that returns the headers for each attempt.
+            headers: A function that is called before each attempt, and returns the headers for it.
             silence: The longest time to wait for the next byte of the body, in seconds.
             within: The time limit for all attempts together, in seconds.
             if_absent: The hint for a 404 response.
@@ -227,7 +228,7 @@ class Session:
 
     @contextmanager
     def _in_flight(self, request: Request[T]) -> Iterator[list[int]]:
-        """Handle signals as *request* requires, and log the HTTP status that the block adds to the yielded list."""
+        """Handle signals as *request* requires, and log the HTTP status that the caller adds to the yielded list."""
         if request.is_read:
             shield = self._interrupts.waiting()
         else:
@@ -247,7 +248,7 @@ class Session:
         self._log(f"{line}: {statuses[0]} after {took * 1000:.0f} ms")
 
     def _learn(self, answer: Reply | Incoming) -> None:
-        """Correct the clock offset with the ``Date`` header of a response that has just arrived."""
+        """Correct the clock offset by using the ``Date`` header of *answer*, a response that has just arrived."""
         if self._credentials.correct(replies.server_time(answer)) and self._on_clock_offset:
             self._on_clock_offset(self._credentials.offset)
 

@@ -33,12 +33,12 @@ class Wire:
     """An HTTP client for one origin.
 
     Args:
-        origin: The origin, as ``https://host[:port]``. For loopback hosts only, ``http`` is also allowed. The caller
-            must have checked this.
+        origin: The origin, such as ``https://host[:port]``. The scheme ``http`` is allowed only for loopback hosts;
+            the caller must have checked this.
         ca_file: A file of certificates to trust instead of the system's certificates.
         environ: The environment variables, such as ``HTTPS_PROXY``, ``NO_PROXY`` and ``SSL_CERT_FILE``.
-        is_public_only: True to connect only to public addresses, since a host name may resolve to any address. If a
-            proxy is used, the proxy must check the address.
+        is_public_only: True to refuse a host that is not on the public internet. Its addresses are checked, since a
+            name may resolve to any address. If a proxy is used, the proxy must check them instead.
     """
 
     def __init__(
@@ -78,8 +78,8 @@ class Wire:
             target: The path and query, percent-encoded.
             timeout: The time limit from connecting to the last byte of the response, in seconds.
             fresh: True to open a connection for this request alone, so that a missing response cannot be due to an
-                old connection. False to use a kept connection, if there is one. If the kept connection turns out to
-                be closed, the request is sent again.
+                old connection. False to use the connection that an earlier request left open, if any. If that
+                connection turns out to be closed, the request is sent again.
             max_bytes: The maximum length of the response's body, in bytes.
 
         Raises:
@@ -128,7 +128,7 @@ class Wire:
             connection.close()
 
     def close(self) -> None:
-        """Close the kept connection, if there is one."""
+        """Close the connection that was kept open for further requests, if there is one."""
         if self._kept:
             self._kept.close()
             self._kept = None

@@ -1,1 +1,1 @@
-"""The files and databases that voicectl writes: the journal, event stores, rate limiter, logs and caches."""
+"""The files and databases that voicectl writes: the journal, the event stores, the rate limiter, logs and caches."""

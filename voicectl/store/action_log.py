@@ -1,9 +1,9 @@
 """The action log: a file with one line for each action on a leg and each fact learned about a leg.
 
-Lines are only appended. The ``trace`` command shows the log, ``watch`` uses the log to find muted legs, and other
-commands use it to find the region of a leg. The log never makes a command fail or wait: read and write errors are
-ignored, and writes are not flushed to disk. Spoken texts and DTMF digits may be secret, so the log contains only
-their lengths.
+Lines are appended, and never changed. The ``trace`` command shows the log, ``watch`` uses the log to find muted legs,
+and other commands use it to find the region of a leg. The log never makes a command fail or wait: read and write
+errors are ignored, and writes are not flushed to disk. Spoken texts and DTMF digits may be secret, so the log
+contains only their lengths.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_BYTES = 1 << 20
-"""The size at which the log is rotated, in bytes. The file from the previous rotation is then deleted."""
+"""The size at which the log is rotated, in bytes. The file that the previous rotation left is then deleted."""
 
 TAIL_BYTES = 1 << 16
 """The number of bytes that :meth:`ActionLog.latest` reads from the end of the log."""
 
 REGION = "region"
-"""The value of ``Note.what`` if the note records the base URL of a leg's region, in ``detail["url"]``."""
+"""The value of ``Note.what`` in a note that records the base URL of a leg's region (as ``detail["url"]``)."""
 
 _MARKS = {
     "mute": ("muted", True),
@@ -44,7 +44,7 @@ class Note:
     """A record of one action on a leg or conversation, or of one fact learned about a leg.
 
     Attributes:
-        at: The time of the action, in Unix seconds.
+        at: The time of the action, or the time at which the fact was learned, in Unix seconds.
         uuid: The id of the leg, hyphenated and in lower case, or the id of the conversation (``CON-...``).
         what: The action, such as ``mute`` or ``transfer``, or :data:`REGION`.
         outcome: The outcome of the action: ``done``, ``already``, ``unknown`` or ``failed``.
@@ -81,7 +81,7 @@ class Marks:
 
 
 class ActionLog:
-    """The action log of one application; several processes may share it.
+    """The action log of one application. Several processes may use the same log.
 
     Args:
         directory: The application's state directory.
@@ -103,7 +103,7 @@ class ActionLog:
 
     @property
     def stamp(self) -> tuple[int, int]:
-        """A value that changes when a note is added, which shows whether the log must be read again."""
+        """A value that changes when a note is added, so that callers can tell whether to read the log again."""
         with suppress(OSError):
             found = self._path.stat()
             return found.st_mtime_ns, found.st_size
@@ -134,7 +134,7 @@ class ActionLog:
         return found[-1] if found and isinstance(found[-1], str) else None
 
     def marks(self, notes: Iterable[Note] | None = None) -> dict[str, Marks]:
-        """Return the mute and earmuff states of each leg in *notes* (by default, the whole log), by leg id."""
+        """Return the mute and earmuff states of the legs in *notes* (by default, in the whole log), by leg id."""
         found: dict[str, dict[str, bool | None]] = {}
         for note in self._read(b"") if notes is None else notes:
             if note.what in _MARKS and note.outcome != "failed":
@@ -152,7 +152,7 @@ class ActionLog:
                 yield from _notes(content, wanted)
 
     def _begin_anew(self, handle: int) -> None:
-        """Rotate the log, unless another process has just rotated it. Others may still write to the old file."""
+        """Rotate the log, unless another process has just done so. Processes may still write to the old file."""
         fcntl.flock(handle, fcntl.LOCK_EX)
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(handle), self._path.stat()):
@@ -165,7 +165,7 @@ def _notes(content: bytes, wanted: bytes) -> Iterator[Note]:
 
 
 def _tail(path: Path, size: int) -> bytes:
-    """Return the last *size* bytes of a file, which may begin inside a line; empty if the file cannot be read."""
+    """Return the last *size* bytes of a file, which may begin within a line; ``b""`` if it cannot be read."""
     with suppress(OSError), path.open("rb") as file:
         file.seek(max(os.fstat(file.fileno()).st_size - size, 0))
         return file.read(size)

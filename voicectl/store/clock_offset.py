@@ -1,4 +1,4 @@
-"""A file with the last known difference between the API's clock and this machine's, for use in tokens."""
+"""A file that contains the last known offset between the API's clock and this machine's, for dating tokens."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_SECONDS = 86_460.0
 
 
 def read(path: Path) -> float:
-    """Return the stored offset in seconds, or 0 if no plausible offset is stored."""
+    """Return the offset stored at *path*, in seconds, or 0 if no plausible offset is stored."""
     try:
         seconds = float(path.read_bytes()[:32])
     except (OSError, ValueError):

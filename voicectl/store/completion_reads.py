@@ -1,6 +1,6 @@
 """Quick database queries for shell completion, which write nothing and ignore errors.
 
-The queries do not wait for locks and end after a short time, since the shell is blocked while it completes a word.
+The queries do not wait for locks, and end after a short time, since the shell is blocked while it completes a word.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class RecentCall(NamedTuple):
 
 
 class RecentStatus(NamedTuple):
-    """A leg's status from an event. ``received`` is in Unix seconds, and ``fields`` contains the whole event."""
+    """A leg's status as reported by an event, which ``fields`` contains. ``received`` is in Unix seconds."""
 
     uuid: str
     status: str
@@ -40,7 +40,7 @@ class RecentStatus(NamedTuple):
 
 
 def recent_calls(directory: Path, since: float) -> list[RecentCall]:
-    """Return the calls in the journal with an id and a request time after *since* (Unix seconds), newest first."""
+    """Return the journal's calls that have an id and were requested after *since* (Unix seconds), newest first."""
     query = (
         'SELECT uuid, "to", coalesce("from", \'\'), asked_at FROM calls WHERE uuid IS NOT NULL AND asked_at >= ?'
         " ORDER BY rowid DESC LIMIT ?"

@@ -1,4 +1,4 @@
-"""Code that both event databases share. It determines which events in a batch are new, and converts rows."""
+"""Code that both event databases share: it determines which events in a batch are new, and converts rows."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 COLUMNS = tuple(field.name for field in fields(Arrival))
-"""The names of the columns that contain the attributes of an arrival."""
+"""The names of the columns that contain the attributes of an :class:`Arrival`."""
 
 EVENT_COLUMNS = ("id", "key", "repeats", *COLUMNS)
 TOKEN_COLUMNS = ("jti", "key", "seen")
 PRUNE_SECONDS = 60.0
-"""The shortest time between two deletions of expired token ids, in seconds."""
+"""How often expired token ids are deleted, at most, as an interval in seconds."""
 
 _NARROW = ("leg", "leg_begins", "conversation", "reference")
 
@@ -31,9 +31,9 @@ class EventRow:
     Attributes:
         id: The id of the event in the database, or 0 if it is not yet known.
         arrival: The first arrival of the event.
-        count: The number of arrivals.
+        count: The number of arrivals of the event in the batch.
         is_signed: True if at least one of the arrivals is signed.
-        jti: The id of the first token that signed an arrival, or None.
+        jti: The id of the first token that signed one of the arrivals, or None if there is none.
     """
 
     key: bytes
@@ -67,9 +67,9 @@ class Batch:
     The keys are computed when a batch is created, before the database is locked.
 
     Attributes:
-        keys: The keys of all events, for looking up the ids of the events that are already stored.
-        token_ids: The ids of all tokens, for looking up the events that the tokens were used for before.
-        newest: The time of receipt of the latest arrival, in Unix seconds.
+        keys: The keys of all events in the batch, for looking up the ids of events that are already stored.
+        token_ids: The ids of all tokens in the batch, for looking up the events that the tokens were used for before.
+        newest: The time at which the latest arrival was received, in Unix seconds.
         new: The events to insert, which have no ids yet. :meth:`sort` sets this attribute and the following ones.
         again: The events that are already stored, with their ids.
         tokens: The tokens to insert, each as its id, the key of its event, and the time of receipt in Unix seconds.
@@ -111,7 +111,7 @@ class Batch:
             self._outcomes.append((outcome, row))
 
     def kept(self) -> list[Kept]:
-        """Return the result for each arrival. The caller must first set the ids of the new events."""
+        """Return the result for each arrival in the batch. The caller must first set the ids of the new events."""
         return [Kept(outcome, row.id if row else 0) for outcome, row in self._outcomes]
 
 
@@ -127,7 +127,7 @@ def paged(
     given: Sequence[Any] = (),
     mark: str,
 ) -> Iterator[Stored]:
-    """Yield the events that match *query*, reading them in pages. No transaction stays open between pages.
+    """Yield the events that match *query*. They are read in pages, between which no transaction stays open.
 
     Args:
         select: A function that runs a ``SELECT`` statement with the given values, and returns the rows.

@@ -18,7 +18,7 @@ _URL = re.compile(r"postgres(?:ql)?://(?P<authority>[^/?#]*)(?P<rest>.*)", re.DO
 
 
 def spool_of(url: str | None, directory: Path) -> Spool:
-    """Return the spool for events whose store cannot be used at the moment.
+    """Return the spool, which keeps events while their event store cannot be used.
 
     The arguments are the same as for :func:`open_events`. Each store has a separate spool, so that spooled events
     never end up in another store.

@@ -1,4 +1,4 @@
-"""The common interface of the event stores, which store webhook events before they are acknowledged.
+"""The common interface of the event stores, in which webhook events are stored before they are acknowledged.
 
 Events can be found by leg, conversation, status and time. There are two event stores: an SQLite database in the state
 directory, for one machine, and a PostgreSQL database that several receivers and operators share. The bytes of a
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 REFERENCE_PARAMETER = "vc"
-"""The name of the query parameter in an ``event_url`` that contains the reference of a call."""
+"""The name of the query parameter that contains a call's reference in the call's ``event_url``."""
 
 TOKEN_SECONDS = 3600.0
-"""How long the id of a token is remembered, in seconds. The receiver accepts a token only for a shorter time."""
+"""How long the id of a token is stored, in seconds. The receiver accepts a token only for a shorter time."""
 
 MAX_INDEXED = 200
-"""The maximum length of a text in a column, in characters. The stored bytes still contain the whole text."""
+"""The maximum length of a text in a column, in characters. The stored webhook still contains the whole text."""
 
 MAX_INTEGER = 2**63 - 1
 """The largest integer that both databases can store."""
@@ -73,11 +73,12 @@ class Arrival:
         query: The query string of the request's URL, as received. In a GET request, it contains all fields.
         is_signed: True if the webhook has a valid signature.
         jti: The id (``jti`` claim) of the token that signed the webhook, or None if there is none.
-        kind: A ``voice.event.Kind`` if the webhook reports an event, even on the fallback route; otherwise the route.
+        kind: A ``voicectl.voice.event.Kind`` if the webhook reports an event (even on the fallback route), otherwise
+            the route.
         status: The status in the event or, on the route ``rtc``, the type of the event, such as ``member:joined``.
-        conversation_from: The id of the conversation that the leg has left, if the event reports this.
-        told: The timestamp in the event, in Unix seconds, or None if there is none.
-        reference: The call's reference in the ``event_url``, or None if there is none.
+        conversation_from: The id of the conversation that the leg has left, or None if the event reports none.
+        told: The timestamp in the event, in Unix seconds, or None if the event has none.
+        reference: The call's reference from the query of the ``event_url``, or None if there is none.
         fault: The reason why the fields could not be read, or None if they were read.
     """
 
@@ -109,7 +110,7 @@ class Arrival:
         is_signed: bool,
         jti: str | None = None,
     ) -> Self:
-        """Create an arrival with every field that can be read. Malformed content does not raise an error."""
+        """Create an arrival with every field that can be read. Malformed content does not cause an exception."""
         fields, fault = read_fields(method, query, body)
         is_event = route is Route.EVENT or (route is Route.FALLBACK and event.is_about_event(fields))
         kind: str = event.kind_of(fields) if is_event else route
@@ -143,7 +144,7 @@ class Arrival:
 
     @property
     def key(self) -> bytes:
-        """A 32-byte hash that is the same for all deliveries of a webhook, whatever their signatures.
+        """A 32-byte hash that is the same for all deliveries of the same webhook, whatever their signatures.
 
         The hash includes the route and query, since a token signs only the body. Otherwise, a token and body that are
         replayed on another route would count as a repeated delivery.
@@ -181,7 +182,7 @@ class Query:
         conversation: The id of the conversation that an event is about, or that a leg has left.
         since: The earliest time of receipt, in Unix seconds.
         before: The time before which events must have been received, in Unix seconds.
-        after: The id that the ids of matching events must exceed.
+        after: The id after which matching events come: their ids must be greater.
         last: The maximum number of events to return. If more events match, the latest ones are returned.
     """
 
@@ -247,8 +248,8 @@ class EventStore(Protocol):
     def add(self, arrivals: Sequence[Arrival]) -> list[Kept]:
         """Store all *arrivals* in one durable commit, and return the result for each arrival.
 
-        An arrival is not stored if its token was already used for another event; the outcome is then ``replayed``.
-        A repeated event is not stored again, but if the repeated arrival is signed, the event becomes signed.
+        An arrival is not stored if its token was already used for another event; the outcome is then ``replayed``. A
+        repeated event is not stored again, but if the new arrival is signed, the stored event becomes signed.
         """
 
     def find(self, query: Query) -> Iterator[Stored]:
@@ -258,17 +259,17 @@ class EventStore(Protocol):
         """
 
     def wait(self, seconds: float) -> None:
-        """Return after *seconds*, or as soon as new events may have been stored since the last call."""
+        """Wait for *seconds*, or until new events may have been stored since the last call of this method."""
 
     def purge(self, before: float) -> int:
-        """Delete the events received before a time in Unix seconds, erase them from disk, and return their number."""
+        """Delete the events received earlier than *before*, erase them from disk, and return their number."""
 
     def close(self) -> None:
         """Close the store."""
 
 
 def read_fields(method: str, query: bytes, body: bytes) -> tuple[dict[str, Any], str | None]:
-    """Return the fields of a webhook and None, or an empty dictionary and the reason why reading failed."""
+    """Return a webhook's fields and None; if they cannot be read, return an empty dictionary and the reason."""
     if method == "GET":
         return event.from_query(_pairs(query)), None
     try:

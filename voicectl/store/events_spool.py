@@ -31,10 +31,10 @@ _BYTES = ("query", "body")
 
 
 class Spool:
-    """A spool in a directory, which is created on first use. Several processes may share the spool.
+    """A spool, whose directory is created on first use. Several processes may use the same spool.
 
     Attributes:
-        directory: The directory that contains the files.
+        directory: The directory that contains the spool's files.
         damaged: The paths of the copies that this object has made of damaged files.
     """
 
@@ -73,8 +73,8 @@ class Spool:
     def load(self, path: Path) -> list[Arrival]:
         """Return the arrivals in the file *path*, or an empty list if another process has deleted the file.
 
-        If the file is damaged, the intact arrivals are returned, and the path of a copy of the file is added to
-        ``damaged``. As usual, the caller should then store the arrivals and :meth:`drop` the file.
+        If the file is damaged, it is copied, the path of the copy is added to ``damaged``, and the intact arrivals
+        are returned. In either case, the caller should then store the arrivals and :meth:`drop` the file.
 
         Raises:
             StoreError: The file cannot be read.
@@ -98,13 +98,13 @@ class Spool:
         """Delete the file *path*, whose events are now in the store.
 
         Raises:
-            StoreError: The file cannot be deleted. It does no harm to load the file again later.
+            StoreError: The file cannot be deleted. Loading it again later does no harm.
         """
         with _translated(path):
             path.unlink(missing_ok=True)
 
     def purge(self, before: float) -> int:
-        """Delete the files written before a time in Unix seconds, including damaged ones; return their number.
+        """Delete the files written earlier than *before*, including damaged files, and return their number.
 
         Raises:
             StoreError: A file cannot be deleted.
@@ -137,7 +137,7 @@ def _to_json(arrival: Arrival) -> dict[str, Any]:
 
 
 def _from_json(line: Any) -> Arrival | None:
-    """Return the arrival in a decoded line, or None if the line contains something else."""
+    """Return the arrival that a decoded line contains, or None if it contains something else."""
     if not isinstance(line, dict) or set(line) != set(COLUMNS):
         return None
     line |= {name: base64.b64decode(line[name]) for name in _BYTES}

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NEW = ".new"
-"""The suffix of a file that is being written. Such a file remains on disk if the writing process is killed."""
+"""The suffix of a file that is being written. Such a file is left on disk if the process that writes it is killed."""
 
 OWN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
-"""The flags for opening a file that only voicectl writes: create a missing file, and refuse a symbolic link."""
+"""The flags for opening a file that only voicectl writes. A missing file is created; a symbolic link is refused."""
 
 MAX_SECRET_BYTES = 65_536
 MAX_SETTINGS_BYTES = 1 << 20
@@ -31,7 +31,7 @@ def user_path(text: str) -> Path:
 
 
 def private_directory(path: Path) -> Path:
-    """Return the directory *path*, after creating it and its missing parents with mode 0700 if necessary.
+    """Create the directory *path* and its missing parents with mode 0700 if necessary, and return *path*.
 
     Raises:
         ConfigError: The directory cannot be created.
@@ -49,9 +49,9 @@ def private_directory(path: Path) -> Path:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write *content* to *path* so that even after a crash, the file has either the old or the new content.
+    """Write *content* to *path* in such a way that the file has the old or the new content even after a crash.
 
-    The content is written to a temporary file in the same directory, which is created with ``O_EXCL`` and mode 0600.
+    The content is written to a temporary file, which is created in the same directory with ``O_EXCL`` and mode 0600.
     This file is then flushed to disk and renamed. A symbolic link at *path* is replaced, not followed.
 
     Raises:
@@ -102,14 +102,14 @@ def read_own(path: Path, *, what: str) -> bytes:
 
     Raises:
         FileNotFoundError: The file is missing.
-        ConfigError: The file cannot be read or fails the check. The hint says how to correct the problem.
+        ConfigError: The file cannot be read, or other users can change it. The hint says how to correct the problem.
     """
     return _read_judged(path, what, 0, MAX_SETTINGS_BYTES, is_secret=False)
 
 
 @contextmanager
 def alone(directory: Path) -> Iterator[None]:
-    """Hold an exclusive lock on *directory* during the block, which should be short. May raise ``OSError``."""
+    """Hold an exclusive lock on *directory* for the duration of the (short) ``with`` block. May raise ``OSError``."""
     with opened(directory, os.O_RDONLY | os.O_DIRECTORY) as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
@@ -123,7 +123,7 @@ def sync_directory(directory: Path) -> None:
 
 @contextmanager
 def opened(path: Path, flags: int) -> Iterator[int]:
-    """Open *path* with ``os.open``, yield the file descriptor, and close it at the end of the block."""
+    """Open *path* with ``os.open``, yield the file descriptor, and close it at the end of the ``with`` block."""
     handle = os.open(path, flags | os.O_CLOEXEC, 0o600)
     try:
         yield handle
@@ -148,7 +148,7 @@ def write_whole(handle: int, content: bytes) -> None:
 
 
 def _read_judged(path: Path, what: str, flags: int, most: int, *, is_secret: bool) -> bytes:
-    """Open *path* without blocking, check the open file, and return up to *most* + 1 bytes of the content."""
+    """Open *path* without blocking, check the open file, and return up to *most* + 1 bytes of its content."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags)
     except FileNotFoundError:

@@ -1,7 +1,7 @@
 """The journal: the calls that this machine asked the API to create, in one database per application.
 
-Each call is recorded as an *intent*, which is written before the POST request. The outcome is written after the
-request. Both writes are durable (SQLite, WAL, ``synchronous=FULL``). So a call that was placed can be found again
+Each call is recorded as an *intent*, which is written before the POST request that creates the call. The outcome is
+written after the request. Both writes are durable (SQLite, WAL, ``synchronous=FULL``). So a call can be found again
 after a crash or a power cut, and a second attempt with the same idempotency key finds the first attempt. An intent
 moves through these states::
 
@@ -11,12 +11,12 @@ moves through these states::
       └──> in-doubt ──> created | not-created    a search or the user settled the outcome
 
 An intent is open in the states ``intent`` and ``in-doubt``: a call may exist, but the journal does not contain the
-call's id. If a process is killed during the POST request, the intent remains in the state ``intent``. Such an intent
-counts as in doubt once the process has ended, or after five minutes.
+call's id. If the process is killed during the POST request, the intent remains in the state ``intent``. An intent in
+this state counts as in doubt once its process has ended, or after five minutes.
 
 A search may claim a call for an intent only if no other open intent to the same number could have led to the call.
-This is checked in the transaction that writes the claim. A call can be claimed for only one intent. The table
-``dials`` records every number that was made to ring, for the hourly limit. The record is written in the same
+This is checked in the transaction that writes the claim. A call can be claimed for only one intent. For the hourly
+limit, the table ``dials`` records every number that was made to ring. These records are written in the same
 transaction as the intent.
 """
 
@@ -84,7 +84,7 @@ class IntentState(StrEnum):
 
     @property
     def is_open(self) -> bool:
-        """True if the call may exist, but has no known id."""
+        """True if the call may exist, but its id is not known."""
         return self in (IntentState.INTENT, IntentState.IN_DOUBT)
 
 
@@ -97,7 +97,8 @@ class Intent:
         to: The number, URI, user or extension dialled.
         from_: The caller id that was sent, or None if the platform chose one.
         body_hash: The SHA-256 hash of the request body without the reference.
-        reply: The API's reply to the request, or the API's record of the call, or ``{}`` if there is neither.
+        reply: The API's reply to the request or, if a search found the call, the API's record of it; ``{}`` if there
+            is neither.
         certainty: ``matched`` if a search found the call, or None if the API reported the id in the reply.
         settled_at: The time at which the outcome became known, in Unix seconds, or None if it is unknown.
     """
@@ -117,7 +118,7 @@ class Intent:
     settled_at: float | None = None
 
     def is_abandoned(self, now: float) -> bool:
-        """Return True if this open intent counts as in doubt at the time *now*, in Unix seconds."""
+        """Return True if this open intent counts as in doubt at *now* (Unix seconds), since its process has ended."""
         if self.state is not IntentState.INTENT or now - self.asked_at > ABANDONED_SECONDS:
             return True
         try:
@@ -169,14 +170,14 @@ class Journal:
         dialled: Sequence[str],
         hourly_limit: int | None = None,
     ) -> Intent:
-        """Write a new intent durably to the journal, and return the intent.
+        """Write a new intent durably to the journal, and return it.
 
         Args:
             dialled: Every number that the request makes ring, including *to*.
             hourly_limit: How many numbers may be dialled per hour, or None for no limit.
 
         Raises:
-            GuardError: The limit would be exceeded. Nothing was written.
+            GuardError: The hourly limit would be exceeded. Nothing was written.
         """
         now = self._clock.time()
         with self._transaction():
@@ -212,10 +213,10 @@ class Journal:
         certainty: str | None = None,
         reason: str | None = None,
     ) -> Intent | None:
-        """Record the id of the created call, and return the intent, or None if another intent has claimed the id.
+        """Record the id of the call that was created for an intent, and return the intent.
 
-        If the API itself reported the id (*certainty* is None), an older claim is replaced, since sandboxes with the
-        same seed create calls with the same ids.
+        Return None if another intent has claimed the id. However, if the API itself reported the id (*certainty* is
+        None), such an older claim is replaced, since sandboxes with the same seed create calls with the same ids.
         """
         with self._transaction():
             if certainty is None:
@@ -228,8 +229,8 @@ class Journal:
     def match(self, intent: Intent, uuid: str, reply: dict[str, Any]) -> Intent | None:
         """Record the id of a call that a search found, and return the intent.
 
-        Return None if another intent may have led to the call. This is checked in the same transaction, since another
-        process may have written such an intent after the search began.
+        Return None if another intent may have led to the call. This is checked in the transaction that records the
+        id, since another process may have written such an intent after the search began.
         """
         with self._transaction():
             if self.has_rival(intent):
@@ -237,7 +238,7 @@ class Journal:
             return self._claim(intent.reference, uuid, reply, "matched", None)
 
     def note_dials(self, dialled: Sequence[str], hourly_limit: int | None = None) -> None:
-        """Record the numbers that a request other than "create call" makes ring.
+        """Record the numbers in *dialled*, which a request other than "create call" makes ring.
 
         The arguments and errors are the same as for :meth:`intend`.
         """
@@ -258,11 +259,11 @@ class Journal:
         return self._one("uuid IS NOT NULL ORDER BY asked_at DESC, rowid DESC LIMIT 1")
 
     def by_leg(self, uuid: str) -> Intent | None:
-        """Return the intent that led to the leg *uuid* (the id as the API spells it), or None if there is none."""
+        """Return the intent that led to the leg *uuid* (an id in the API's spelling), or None if there is none."""
         return self._one("uuid = ?", uuid)
 
     def by_key(self, key: str) -> Intent | None:
-        """Return the newest intent with the idempotency key *key* that is open or less than 24 hours old, or None."""
+        """Return the newest intent with idempotency key *key* if it is open or less than 24 hours old, or None."""
         return self._one(
             f"key = ? AND (asked_at >= ? OR {_OPEN}) ORDER BY asked_at DESC, rowid DESC LIMIT 1",
             key,
@@ -288,7 +289,7 @@ class Journal:
 
     @contextmanager
     def only_one(self, key: str) -> Iterator[None]:
-        """Hold the lock for the idempotency key *key* during the block, after waiting for the lock if necessary.
+        """Hold the lock for the idempotency key *key* during the ``with`` block, after waiting for it if necessary.
 
         Raises:
             TransportError: Another process held the lock for two minutes.
@@ -333,7 +334,7 @@ class Journal:
         return None if row is None else _intent(row)
 
     def _record_dials(self, now: float, dialled: Sequence[str], hourly_limit: int | None) -> None:
-        """Check the limit and record the numbers in the caller's transaction, so that no other process intervenes."""
+        """Check the hourly limit and record the numbers. The caller's transaction keeps other processes out."""
         self._check_dials(now, dialled, hourly_limit)
         self._db.executemany("INSERT INTO dials VALUES (?, ?)", [(now, number) for number in dialled])
         self._db.execute("DELETE FROM dials WHERE at < ?", (now - 2 * KEY_LIFE_SECONDS,))

@@ -31,7 +31,7 @@ REFRESH_SECONDS = 10.0
 
 
 class Sighting(NamedTuple):
-    """A leg in a listing. Every string except ``uuid`` may be empty.
+    """A leg in a listing. Any string except ``uuid`` may be empty.
 
     Attributes:
         start_time: The time at which the leg started, in the API's format.
@@ -53,7 +53,7 @@ class Listing:
     """A list of the live legs, as returned by the API.
 
     Attributes:
-        at: The time of the listing, in Unix seconds.
+        at: The time at which the API listed the legs, in Unix seconds.
         is_whole: True if the listing contains all live legs.
     """
 

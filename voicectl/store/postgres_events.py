@@ -1,4 +1,4 @@
-"""The event store in PostgreSQL, for several receivers and operators. Several applications may share a database.
+"""An event store in PostgreSQL that several receivers and operators share. A database may serve several applications.
 
 The batches of an application's events are committed one after another, so the ids of the events follow the order of
 the commits. A reader that has read all events up to an id can therefore continue with larger ids, and miss no event.
@@ -28,7 +28,7 @@ SCHEMA_VERSION = 1
 
 CONNECT_SECONDS = 2
 ADD_SECONDS = 3.0
-"""The time limit for ``add``, including connecting, in seconds. The sender of a webhook waits for 10 seconds."""
+"""The time limit for ``add``, including the time to connect, in seconds. A webhook's sender waits 10 seconds."""
 
 READ_SECONDS = 30.0
 LOCK_SECONDS = 2.0
@@ -154,7 +154,7 @@ _HINT = "Check that the server runs and accepts this user: run psql with the sam
 
 
 class _Link(psycopg.Connection[Any]):
-    """A connection that is closed if the server does not respond by ``deadline``, a ``time.monotonic()`` value."""
+    """A connection that is closed if the server does not respond by ``deadline``, a value of ``time.monotonic()``."""
 
     deadline = math.inf
     is_listening = False
@@ -181,7 +181,7 @@ class _Link(psycopg.Connection[Any]):
 
 
 class PostgresEvents:
-    """An ``EventStore`` in a separate schema in a PostgreSQL database. The schema is created if it is missing.
+    """An ``EventStore`` in its own schema of a PostgreSQL database. The schema is created if it is missing.
 
     If the connection is lost, the next method call connects again.
 
@@ -252,7 +252,7 @@ class PostgresEvents:
         return paged(query, select, among=among, given=[self._application], mark="%s")
 
     def wait(self, seconds: float) -> None:
-        """Return after *seconds*, or as soon as the server reports that new events may have been stored."""
+        """Wait for *seconds*, or until the server reports that new events may have been stored."""
         with self._within(READ_SECONDS) as link:
             if not link.is_listening:
                 link.execute(f"LISTEN {CHANNEL}")
@@ -265,12 +265,13 @@ class PostgresEvents:
                 list(link.notifies(timeout=0))  # drop notices about events that the caller will find now
 
     def purge(self, before: float) -> int:
-        """Delete events as ``EventStore.purge`` does. No event can be added while the table is rewritten.
+        """Delete old events; see ``EventStore.purge``. No event can be added while the table is rewritten.
 
-        The server's own log, the replicas and the backups keep deleted rows for a while.
+        The server's own log, its replicas and its backups keep the deleted rows for a while.
 
         Raises:
-            StoreError: The database failed, or this user lacks permission to rewrite the table (the owner has it).
+            StoreError: The database failed, or the database user is not permitted to rewrite the table, as its owner
+                is.
         """
         events = "DELETE FROM voicectl_events.events WHERE application = %s AND received < %s"
         with self._within(math.inf) as link:

@@ -1,26 +1,27 @@
-"""A rate limiter, which all voicectl processes of a user share for an application.
+"""A rate limiter that all of a user's voicectl processes share for an application.
 
 The processes share a small file; there is no server. The file contains two times on the machine's monotonic clock,
 which is the same for all processes until the next boot: the time at which the next call may be created, and the time
-at which the next other request would be due at an even rate. A process reserves a slot in these steps:
+at which the next request of another kind would be due at an even rate. A process reserves a slot in these steps:
 
 1. It locks the file, reads the two times, and reserves a slot by moving one of the times forward by one interval for
-   each call or request, to ``max(time, now) + n / rate``. The ``max`` means that unused slots in the past are lost.
+   each call or request, to ``max(time, now) + n / rate``. Because of the ``max``, unused slots in the past are lost.
 2. It writes the times back, unlocks the file, and only then sleeps until the time of its slot. The lock is held for
    microseconds, even if the queue is long.
 3. If the process would have to wait longer than its budget, it leaves the times unchanged and fails immediately, so
    that a request that is not sent takes no slot from others.
 
-Calls are spaced evenly, without bursts, since the platform counts them over short periods. Other requests may be sent
-up to almost one second ahead of the even rate, so a command that sends only a few requests does not wait.
+Calls are spaced evenly, without bursts, since the platform counts them over short periods. Requests of other kinds
+may be sent up to almost one second ahead of the even rate, so a command that sends only a few requests does not wait.
 
 An urgent request (a hangup) reserves a slot like any other request, so that other requests make room for it, but it
-waits neither for the slot nor for the lock. If the file cannot be used, the process reports that once and continues
-without a limit, since a failure of the limiter must not stop a hangup. The platform still limits the rate in this
+waits neither for the slot nor for the lock. If the file cannot be used, the process reports this once and continues
+without a limit, since a failure of the limiter must not prevent a hangup. The platform still limits the rate in this
 case, with 429 responses.
 
 A monotonic clock starts again at every boot, so the file also contains the (rounded) time of the boot. The current
-time is used in place of times from another boot, times that are too far ahead for any queue, and damaged content.
+time is used instead if the file's content is damaged, or if its times come from another boot or are too far ahead for
+any queue.
 
 Source: Voice API reference, "limits": 3 new calls and 15 other requests per second.
 """
@@ -48,12 +49,12 @@ LOCK_POLL_SECONDS = 0.005
 
 
 class RateLimiter:
-    """A rate limiter that shares a file with other processes.
+    """A rate limiter that shares a file with the user's other processes.
 
     Args:
         path: The path of the file, which is created on first use.
-        remark: A function that is called with a message, only once, if the file cannot be used. The process then
-            continues without a limit.
+        remark: A function that is called once, with a message, if the file cannot be used. The process then continues
+            without a limit.
     """
 
     def __init__(self, path: Path, clock: Clock, remark: Callable[[str], None]) -> None:
@@ -63,7 +64,7 @@ class RateLimiter:
         self._is_urgent = False
 
     def hurry(self) -> None:
-        """Treat all further requests as urgent, including the reads that a command needs in order to hang up."""
+        """Treat all further requests as urgent, including the reads that a command must make to hang up a leg."""
         self._is_urgent = True
 
     def take(self, *, creates: int, others: int, urgent: bool, budget: float) -> float:
@@ -123,7 +124,8 @@ class RateLimiter:
 def _parse(content: bytes, now: float, boot: int) -> tuple[float, float]:
     """Return the two times in *content*.
 
-    Both times are *now* if the content is damaged or was written before the last boot or change of the clock.
+    Both times are *now* if the content is damaged, or was written before the last boot or before the clock was last
+    changed.
     """
     try:
         create, other, theirs = (float(part) for part in content.split())

@@ -1,4 +1,4 @@
-"""The event store in SQLite, for one machine. Added events survive a power cut (WAL, ``synchronous=FULL``)."""
+"""An event store in SQLite, for one machine. Stored events survive a power cut (WAL, ``synchronous=FULL``)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 SCHEMA_VERSION = 1
 
 LOCK_SECONDS = 0.5
-"""How long ``add`` waits for another writer before it fails, in seconds. The receiver then uses its spool."""
+"""How long ``add`` waits for another writer before it fails, in seconds. If it fails, the receiver uses its spool."""
 
 PURGE_LOCK_SECONDS = 10.0
 POLL_SECONDS = 0.2
@@ -34,7 +34,7 @@ PART = 64
 LOG_PAGES = 4000
 """The size of the write-ahead log at which a checkpoint starts, in pages of 4 KiB.
 
-With a large log, pages that change often are copied to the database less often.
+With a large log, database pages that change often are copied from the log to the database less often.
 """
 
 PURGE_ROWS = 1000
@@ -91,7 +91,7 @@ _HINT = "Correct the problem, or choose another place with VOICECTL_STATE_DIR or
 
 
 class SqliteEvents:
-    """An ``EventStore`` in a file with mode 0600. Any thread may use the store, but only one thread at a time.
+    """An ``EventStore`` in a file with mode 0600. Any thread may use the store, but only one at a time.
 
     Args:
         path: The path of the file, in an existing directory. A missing file is created.
@@ -142,7 +142,7 @@ class SqliteEvents:
         return paged(query, select, among="events WHERE 1 = 1", mark="?")
 
     def wait(self, seconds: float) -> None:
-        """Return after *seconds*, or as soon as new events may have been stored since the last call."""
+        """Wait for *seconds*, or until new events may have been stored since the last call of this method."""
         deadline = time.monotonic() + seconds
         while True:
             with self._translated():
@@ -154,10 +154,10 @@ class SqliteEvents:
             time.sleep(min(POLL_SECONDS, rest))
 
     def purge(self, before: float) -> int:
-        """Delete events as ``EventStore.purge`` does. Writers wait while the file is rewritten (1 s for 100 MB).
+        """Delete old events; see ``EventStore.purge``. Writers wait while the file is rewritten (1 s for 100 MB).
 
         Raises:
-            StoreError: The store failed, or deleted bytes remain in the log because another process is reading it.
+            StoreError: The store failed, or another process is reading the log, so that deleted bytes remain in it.
                 In the second case, the purge must be repeated.
         """
         count = 0
@@ -231,10 +231,10 @@ class SqliteEvents:
         return (*self._db.execute("PRAGMA data_version").fetchone(), self._db.total_changes)
 
     def _shrink(self) -> None:
-        """Rewrite the file and empty the log, since both may contain deleted rows.
+        """Rewrite the database file and empty the write-ahead log, since both may contain deleted rows.
 
-        The setting ``secure_delete`` does not erase the traces of rows that were moved to other pages. The temporary
-        copy of the database may be too large for memory, so it is an unnamed file in the same directory.
+        The setting ``secure_delete`` does not erase the traces of rows that SQLite has moved to other pages. The
+        temporary copy of the database may be too large for memory, so it is an unnamed file in the same directory.
         """
         db = self._ready()
         directory = str(self._path.parent.absolute()).replace("'", "''")
@@ -286,7 +286,7 @@ def _look_up(db: sqlite3.Connection, statement: str, values: Sequence[object]) -
 def _insert(
     db: sqlite3.Connection, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
 ) -> None:
-    """Insert rows into *table*, many rows with each statement.
+    """Insert *rows* into *table*, many rows with each statement.
 
     With one statement per row, each statement could wait 5 ms for the interpreter lock if another thread is busy.
     """

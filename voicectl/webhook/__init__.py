@@ -1,1 +1,1 @@
-"""The receiver of webhooks, which answers calls and stores events."""
+"""The webhook receiver, which answers calls and stores events."""

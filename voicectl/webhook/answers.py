@@ -1,4 +1,4 @@
-"""Answers to calls, read from a file that may be edited while calls arrive."""
+"""The answers to calls, read from a file that may be edited while calls arrive."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ LOOK_SECONDS = 0.25
 
 
 class Answers:
-    """Finds the NCCO for each call, in a file that contains either one NCCO or rules in TOML.
+    """Finds the NCCO for each call in a file, which contains either one NCCO or rules in TOML.
 
-    If the file or another file that it names is changed, all files are read again. A valid version replaces the old
-    answers. An invalid version is reported once, and the old answers stay in use.
+    If the file, or another file that it names, is changed, all these files are read again. If they are valid, they
+    replace the old answers. If not, this is reported once, and the old answers stay in use.
 
     Args:
-        path: The file.
+        path: The path of the file.
         on_trouble: Called with each warning, and with each error in a changed file, as one line.
-        allows: Called with each NCCO. It raises a ``VoicectlError`` for an NCCO that must not be used.
-        monotonic: Returns the time in seconds, by a clock that never goes back.
+        allows: A function that is called with each NCCO, and raises a ``VoicectlError`` if the NCCO must not be used.
+        monotonic: A function that returns the time in seconds on a clock that never goes backward.
 
     Raises:
-        VoicectlError: The file is invalid. The message says where.
+        VoicectlError: The file is invalid. The message says where in the file the fault is.
     """
 
     def __init__(
@@ -55,12 +55,12 @@ class Answers:
         self._warn(reading)
 
     def answer(self, fields: Mapping[str, Any], *, direction: str) -> bytes | None:
-        """Return the NCCO from the first rule that matches, as JSON, or None if no rule matches.
+        """Return the NCCO from the first rule that matches a call, as JSON, or None if no rule matches.
 
         Whatever *fields* contains, no exception is raised.
 
         Args:
-            fields: The fields of the request.
+            fields: The fields of the platform's request for an NCCO.
             direction: The direction of the call: ``inbound`` or ``outbound``.
         """
         self._look()

@@ -1,4 +1,4 @@
-"""Answers calls with NCCOs from ``--answer`` or the user's own app, without delay, because callers are waiting."""
+"""Answers calls with NCCOs from ``--answer`` or the user's own app. Callers are waiting, so nothing delays this."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ if TYPE_CHECKING:
     from voicectl.webhook.user_app import UserApp
 
 MAX_TOKENS = 20_000
-"""The maximum number of remembered tokens. It is higher than the number that arrives while a token is valid."""
+"""The maximum number of remembered tokens: more than can arrive while a token is valid."""
 
 MAX_LEGS = 10_000
 REPLAYED = "refused a request: its token was already used for a different request"
 
 
 class SeenTokens:
-    """The tokens of requests for an NCCO, each with the key of its request. The oldest tokens are dropped first."""
+    """The latest tokens of requests for an NCCO, each with the key of the request in which it was first used."""
 
     def __init__(self) -> None:
         self._keys: OrderedDict[str, bytes] = OrderedDict()
 
     def is_first(self, jti: str, key: bytes) -> bool:
-        """Return True if a token is new, or was first used for the same request."""
+        """Return True if the token with id *jti* is new, or was first used for the request with the same *key*."""
         known = self._keys.setdefault(jti, key)
         if len(self._keys) > MAX_TOKENS:
             self._keys.popitem(last=False)
         return known == key
 
     def remember(self, tokens: Sequence[tuple[str, bytes]]) -> None:
-        """Add the tokens that an earlier process accepted."""
+        """Add tokens that an earlier process accepted, as pairs of a token id and the key of a request."""
         for jti, key in tokens:
             self.is_first(jti, key)
 
@@ -52,7 +52,7 @@ class CallAnswers:
     """Answers the webhooks that ask for an NCCO.
 
     Args:
-        tokens: The tokens that have been accepted so far.
+        tokens: The tokens that have been accepted so far in requests for an NCCO.
         app: The user's app, or None if ``--forward-to`` is not given.
     """
 
@@ -65,7 +65,7 @@ class CallAnswers:
     _directions: OrderedDict[str, str] = field(default_factory=OrderedDict, init=False)
 
     def note_direction(self, arrival: Arrival) -> None:
-        """Record the direction of a leg that an event reports.
+        """Record the direction of a leg, if *arrival* is an event that reports it.
 
         The rules need the direction, but a request for an NCCO does not contain it.
         """
@@ -79,7 +79,7 @@ class CallAnswers:
                 self._directions.popitem(last=False)
 
     async def respond(self, arrival: Arrival, request: Request) -> Response:
-        """Return the response with the NCCO, and queue the request to be stored in the background."""
+        """Return the response with the NCCO for a call. The request is queued, to be stored in the background."""
         warn = self.settings.warn
         if arrival.jti is not None and not self.tokens.is_first(arrival.jti, arrival.key):
             warn("replayed", REPLAYED)
@@ -109,7 +109,7 @@ class CallAnswers:
         return NOWHERE
 
     def _flow(self, arrival: Arrival) -> Response | None:
-        """Return the response with the NCCO from ``--answer``, or None if no rule matches the call."""
+        """Return a response with the NCCO from ``--answer``, or None if no rule matches the call."""
         if self.settings.answers is None:
             return None
         direction = self._directions.get(arrival.leg or "", "inbound")
@@ -117,7 +117,7 @@ class CallAnswers:
         return None if ncco is None else Response(200, ncco, JSON)
 
     async def _ask(self, app: UserApp, request: Request) -> Response | None:
-        """Return the response with the NCCO from the user's app, or None if the app sends no valid NCCO in time."""
+        """Return a response with the NCCO from the user's app, or None if the app sends no valid NCCO in time."""
         from voicectl.webhook.forward import ncco_fault_aside  # noqa: PLC0415 (this import loads httpx)
 
         started = time.perf_counter()

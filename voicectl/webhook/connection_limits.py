@@ -1,9 +1,9 @@
-"""Limits on connections, and on the heads and bodies of requests.
+"""Limits on connections to the receiver, and on the heads and bodies of requests.
 
 A request that exceeds a limit is answered with an HTTP error, if the client can still read one, and the connection is
-closed. A connection on which the client sends nothing, or sends too slowly, is closed after some time. If there are
-too many connections, the one that has had no complete request for the longest time is closed to make room for the new
-one.
+closed. A connection on which the client sends nothing, or sends too slowly, is closed after some time. If a new
+connection would be one too many, the connection that has had no complete request for the longest time is closed to
+make room for it.
 """
 
 from __future__ import annotations
@@ -31,20 +31,21 @@ _FRAMING = 8  # a chunked body, as sent, may have up to this many times the maxi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The limits of a server.
+    """The limits that a server sets for its clients.
 
     Attributes:
-        head_bytes: The maximum size of a head, which is the request line and all headers, in bytes.
+        head_bytes: The maximum size of a request's head (the request line and all headers), in bytes.
         headers: The maximum number of headers in a request.
-        body_bytes: The maximum size of a body, in bytes.
+        body_bytes: The maximum size of a request's body, in bytes.
         head_seconds: The longest time from the first byte of a head to its last byte, in seconds.
         body_seconds: The longest time from the end of a head to the end of the body, in seconds.
         idle_seconds: The longest time that a connection may be open without a request, in seconds.
         answer_seconds: The longest time from the end of a request to the end of its answer, in seconds.
-        linger_seconds: The time that a client has for reading why its request was refused, in seconds.
+        linger_seconds: How long a client has to read why its request was refused, in seconds.
         connections: The maximum number of open connections.
         per_address: The maximum number of open connections from one address.
-        pipelined: The maximum number of requests on a connection that wait for the answer to an earlier request.
+        pipelined: The maximum number of requests on one connection that may wait for an earlier request to be
+            answered.
     """
 
     head_bytes: int = 16 << 10
@@ -77,11 +78,11 @@ class ConnectionLimiter:
     """Keeps track of the open connections, and enforces limits on them.
 
     Args:
-        limits: The limits.
-        proxies: The addresses of proxies. The limit per address does not apply to them.
-        is_local: Returns True if the argument is an address of this machine. The limit per address does not apply to
-            these addresses either, because a tunnel or proxy may end there.
-        monotonic: Returns the time in seconds, by a clock that never goes back.
+        limits: The limits to enforce.
+        proxies: The IP addresses of the proxies in front of the server. The limit per address does not apply to them.
+        is_local: A function that returns True if its argument is an address of this machine. The limit per address
+            does not apply to these addresses either, because a tunnel or proxy may end there.
+        monotonic: A function that returns the time in seconds on a clock that never goes backward.
 
     Attributes:
         refused: The number of refused requests, by HTTP status. The value for the key 0 is the number of connections
@@ -124,7 +125,7 @@ class ConnectionLimiter:
                 connection.expire()
 
     def admit(self, connection: _Connection, host: str) -> bool:
-        """Add a new *connection*, if necessary by closing another one. Return False if that is not possible."""
+        """Add *connection*, after closing another one if there is no room. Return False if there is still no room."""
         address = _address(host)
         if not (self._is_local(address) or address in self._proxies):
             own = [each for each, its in self._connections.items() if its == address]
@@ -136,7 +137,7 @@ class ConnectionLimiter:
         return True
 
     def forget(self, connection: _Connection) -> None:
-        """Stop keeping track of a closed connection."""
+        """Stop keeping track of *connection*, which is closed."""
         self._connections.pop(connection, None)
 
     def count(self, status: int) -> None:
@@ -150,7 +151,7 @@ class ConnectionLimiter:
     def _evict(self, candidates: Iterable[_Connection]) -> bool:
         """Close the candidate that has been without a complete request for the longest time.
 
-        Candidates that wait for an answer are not closed. Return False if there are no other candidates.
+        Candidates that are waiting for an answer are not closed. Return False if there are no other candidates.
         """
         waiting = [each for each in candidates if not each.is_owed]
         if not waiting:
@@ -163,11 +164,11 @@ class ConnectionLimiter:
 
 
 class _Refused(Exception):
-    """The exception that a callback raises to stop the parser."""
+    """The exception that a parser callback raises to stop the parser and refuse a request."""
 
 
 class _Connection(HttpToolsProtocol):
-    """A connection from a client."""
+    """A client's connection, on which the limits are enforced."""
 
     def __init__(self, limiter: ConnectionLimiter, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -196,8 +197,9 @@ class _Connection(HttpToolsProtocol):
     def worth(self) -> tuple[bool, bool, float]:
         """The sort key for closing connections to make room. The connection with the lowest key is closed first.
 
-        Connections without a complete request come first, and among them those that are receiving their first
-        request. Otherwise, the time of the last complete request counts or, if there is none, the time of opening.
+        Connections that have had no complete request come before all others, and those of them that are receiving
+        their first request come before the rest. Within each of these groups, connections are sorted by the time of
+        their last complete request or, if they have had none, by the time at which they were opened.
         """
         is_proven, since = self.completed
         return is_proven, is_proven or self.state is ConnectionState.QUIET, since
@@ -216,7 +218,7 @@ class _Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Close the connection after its open requests are answered, because the client will send nothing more."""
+        """Close the connection once its open requests have been answered, as the client will send nothing more."""
         if self.state is ConnectionState.REFUSED or not self.is_owed:
             return False
         self.cycle.keep_alive = False
@@ -309,12 +311,12 @@ class _Connection(HttpToolsProtocol):
         self._unset_keepalive_if_required()  # the limiter has its own idle limit
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (the parser's message, for logs)
-        """Refuse the request that the parser could not read, or that exceeded a limit."""
+        """Refuse a request that the parser could not read or that exceeded a limit."""
         status, why = self._refusal or (HTTPStatus.BAD_REQUEST.value, "it is no HTTP")
         self._refuse(status, why)
 
     def expire(self) -> None:
-        """Close the connection or refuse its request, because the deadline has passed."""
+        """Close the connection, or refuse its current request, because its deadline has passed."""
         if self.state in (ConnectionState.HEAD, ConnectionState.BODY):
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, "it takes too long")
         elif self.state is ConnectionState.QUIET and not self.transport.is_closing():
@@ -341,7 +343,8 @@ class _Connection(HttpToolsProtocol):
     def _refuse(self, status: int, why: str) -> None:
         """Refuse the current request with an HTTP error, and close the connection.
 
-        If an earlier request is not answered yet, no error is sent, and the connection is closed after that answer.
+        If an earlier request has not been answered yet, no error is sent, and the connection is closed after the
+        answer to that request.
         """
         state, self.state = self.state, ConnectionState.REFUSED
         if state is ConnectionState.REFUSED or self.transport.is_closing():
@@ -368,7 +371,7 @@ class _Connection(HttpToolsProtocol):
 
 
 def _address(host: str) -> str:
-    """Return *host* in canonical form if it is an IP address, or unchanged if it is not."""
+    """Return *host* in canonical form if it is an IP address. Otherwise, return it unchanged."""
     try:
         found = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:

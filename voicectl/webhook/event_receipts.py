@@ -1,4 +1,4 @@
-"""Acknowledges events after they are stored, or answers them with an NCCO from the user's own app."""
+"""Acknowledges events once they are stored, or answers them with an NCCO from the user's own app."""
 
 from __future__ import annotations
 
@@ -42,10 +42,11 @@ Source: webhook reference, "which events may be answered with an NCCO".
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventReceipts:
-    """Stores events, and answers them after they are stored.
+    """Stores events, and then responds to them.
 
     Args:
-        calls: The answers to calls, which need the directions of legs that events report.
+        calls: The object that answers calls. It is told the directions of legs that events report, which its rules
+            need.
         app: The user's app, or None if ``--forward-to`` is not given.
     """
 

@@ -1,4 +1,4 @@
-"""The event writer. Its thread owns the event store, and commits waiting arrivals (received webhooks) together."""
+"""The event writer. Its thread uses the event store, and commits waiting arrivals (received webhooks) together."""
 
 # How arrivals are grouped into commits
 #
@@ -53,15 +53,15 @@ if TYPE_CHECKING:
     OnKept = Callable[[list[tuple[Arrival, Kept]]], None]
 
 RETRY_SECONDS = 1.0
-"""The time between a failure of the store and the next try, in seconds."""
+"""The time between a failure of the store and the next attempt to use it, in seconds."""
 
 MAX_WAITING = 10_000
 MAX_WAITING_BYTES = 64 << 20
 MAX_TOGETHER = 1_000
-"""The number of arrivals at which a batch is full. It may become larger, because arrivals are added in groups."""
+"""The number of arrivals at which a batch is full. A batch may become larger, because groups are added whole."""
 
 IN_SPOOL = Kept(Outcome.NEW, 0)
-"""The outcome for an arrival in the spool. The store determines later whether the arrival is a repeat."""
+"""The result for an arrival that was spooled. Whether it is a repeat is determined later, when it is stored."""
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class NotKept(Exception):
 
 
 class _Pending(NamedTuple):
-    """An arrival, and the future to resolve when the arrival is stored, or None if no task waits for that."""
+    """An arrival and the future to resolve when it is stored. The future is None if no task waits for that."""
 
     arrival: Arrival
     future: asyncio.Future[Kept] | None
@@ -81,13 +81,13 @@ class EventWriter:
     """Stores arrivals. An event writer must be created, used and closed on the same event loop.
 
     Args:
-        open_store: Opens the store. If it fails, it is called again later.
+        open_store: A function that opens the event store. If it fails, it is called again later.
         spool: The spool, which keeps arrivals while the store cannot be used.
         on_kept: Called on the event loop with the stored arrivals and their outcomes. Arrivals that an earlier
             process left in the spool are included if they are new.
-        on_trouble: Called with one line, from any thread, when the store fails and when it works again.
-        monotonic: Returns the time in seconds, by a clock that never goes back.
-        retry_seconds: The time between a failure of the store and the next try, in seconds.
+        on_trouble: Called with a one-line message, from any thread, when the store fails and when it works again.
+        monotonic: A function that returns the time in seconds on a clock that never goes backward.
+        retry_seconds: The time between a failure of the store and the next attempt to use it, in seconds.
     """
 
     def __init__(
@@ -132,12 +132,12 @@ class EventWriter:
 
     @property
     def has_store(self) -> bool:
-        """True if the store worked when it was last tried."""
+        """True if the event store worked when it was last used."""
         return not self._is_down
 
     @property
     def spooled(self) -> int:
-        """The number of files in the spool, including those that the store does not accept."""
+        """The number of files in the spool, including files that the store does not accept."""
         return len(self._spooled) + len(self._unfit)
 
     async def keep(self, arrival: Arrival) -> Kept:
@@ -185,13 +185,13 @@ class EventWriter:
         self._gathered.append(waiting)
 
     def _hand_over(self) -> None:
-        """Queue the arrivals from one turn of the loop for the thread, which wakes up only once for all of them."""
+        """Pass the arrivals from one turn of the event loop to the thread, which wakes up only once for them."""
         if self._gathered:
             self._queue.put(self._gathered)
             self._gathered = []
 
     def _settle(self, batch: Sequence[_Pending], outcomes: list[Kept] | None) -> None:
-        """Resolve the futures in a batch. This method must run on the event loop.
+        """Resolve the futures of the arrivals in *batch*. This method must run on the event loop.
 
         Args:
             outcomes: The outcome of each arrival in the batch, or None if the batch was not stored.
@@ -234,9 +234,9 @@ class EventWriter:
         self._call_soon(self._ended.set)
 
     def _take(self) -> tuple[list[_Pending], bool]:
-        """Return the queued arrivals, and a flag that is True if no more will be queued.
+        """Return the queued arrivals, and a flag that is True if no more arrivals will be queued.
 
-        If no arrival is queued, wait for one, unless the thread has something else to do.
+        If no arrival is queued, this method waits for one, unless the thread has something else to do.
         """
         batch: list[_Pending] = []
         is_last = False
@@ -289,7 +289,7 @@ class EventWriter:
         return [IN_SPOOL] * len(arrivals)
 
     def _usable_store(self) -> EventStore | None:
-        """Return the open store, or None if the store does not work or must not be tried again yet."""
+        """Return the open event store, or None if it does not work or must not be used again yet."""
         if self._monotonic() < self._retry_at:
             return None
         if self._store is None:
@@ -302,7 +302,7 @@ class EventWriter:
         return self._store
 
     def _lose(self, exc: Exception) -> None:
-        """Record that the store failed, so that it is not used for some time.
+        """Record that the event store failed, so that it is not used for some time.
 
         An unexpected exception is a bug in the store. The exception is logged, and no arrivals are lost.
         """
@@ -332,7 +332,7 @@ class EventWriter:
             self._on_trouble(exc.message)
 
     def _take_in(self) -> None:
-        """Move the arrivals in some spool files to the store."""
+        """Move the arrivals in some of the spool's files to the event store."""
         loaded: list[tuple[Path, list[Arrival]]] = []
         count = 0
         while self._spooled and count < MAX_TOGETHER:
@@ -349,7 +349,7 @@ class EventWriter:
             self._move(loaded)
 
     def _move(self, loaded: Sequence[tuple[Path, list[Arrival]]]) -> None:
-        """Add the arrivals from the loaded files to the store in one commit, and delete the files."""
+        """Add the arrivals from *loaded*, some spool files, to the store in one commit, and delete the files."""
         assert self._store is not None  # noqa: S101 (_run checks it)
         arrivals = [each for _, found in loaded for each in found]
         try:
@@ -379,7 +379,7 @@ class EventWriter:
             self._call_soon(self._on_kept, [pair for pair in pairs if pair[1].outcome is Outcome.NEW])
 
     def _leave(self, path: Path, exc: Exception) -> None:
-        """Set a spool file aside. The next process tries again to move the arrivals in it to the store."""
+        """Set a spool file aside. The next process will try again to move the arrivals in it to the event store."""
         self._unfit.add(path)
         if isinstance(exc, StoreError):
             self._on_trouble(exc.message)

@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 MAX_BODY_BYTES = 1 << 20
 LANES = 8
 LANE_WIDTH = 8
-"""The number of connections in a pool. An httpx pool is slow with more than a dozen simultaneous requests."""
+"""The maximum number of connections in a pool. An httpx pool is slow with more than a dozen requests at once."""
 
 KEEP_SECONDS = 1.5
 """How long an idle connection is kept open, in seconds.
 
-Common servers keep idle connections open for longer. So they rarely close a connection just when it is used again.
+Common servers keep idle connections open for longer, so they rarely close a connection just as it is used again.
 """
 
 AT_ONCE_BYTES = 32 << 10
@@ -62,7 +62,8 @@ class Forwarder:
     """Passes requests on to an application, over connections that are kept open.
 
     Args:
-        url: The application's http or https URL. The name of a request's route is added to the path of the URL.
+        url: The application's http or https URL. For each request, the name of its route is appended to the URL's
+            path.
         on_trouble: Called with the reason if there is no usable answer. The reason is one line, without any content
             from the request.
 
@@ -81,10 +82,10 @@ class Forwarder:
         self._tls: ssl.SSLContext | None = None
 
     async def ask(self, asked: Request, *, within: float) -> Response | None:
-        """Pass a request on and return the answer, or None if the answer is late or unusable.
+        """Pass a request on to the application, and return the answer, or None if it is late or unusable.
 
         Args:
-            asked: The request. Only a few of its headers are passed on.
+            asked: The request to pass on. Only a few of its headers are included.
             within: The time limit for receiving the complete answer, in seconds.
         """
         try:
@@ -132,9 +133,9 @@ class Forwarder:
         )
 
     def _lane(self) -> _Lane:
-        """Return the first pool with a free connection, or a new pool if there is none.
+        """Return the first pool that has a free connection, or a new pool if there is no such pool.
 
-        So consecutive requests use the same connection.
+        This way, requests that follow each other use the same connection.
         """
         for lane in self._lanes:
             if lane.busy < LANE_WIDTH:
@@ -148,17 +149,17 @@ class Forwarder:
         return lane
 
     def _retire(self, lane: _Lane) -> None:
-        """Use a pool for no further requests, because one of its requests was cancelled.
+        """Stop using a pool for further requests, because one of its requests was cancelled.
 
         If a request is cancelled just after its connection was opened, httpx never uses that connection again, but
-        still counts it. A pool in which all connections are lost in this way would block its requests for ever.
+        still counts it. A pool in which all connections were lost in this way would block its requests forever.
         """
         if lane in self._lanes:
             self._lanes.remove(lane)
             self._retired.append(lane)
 
     async def _close_retired(self) -> None:
-        """Close the retired pools whose last request has ended."""
+        """Close those retired pools whose last request has ended."""
         for lane in [each for each in self._retired if not each.busy]:
             self._retired.remove(lane)
             await lane.transport.aclose()
@@ -173,7 +174,7 @@ class _Lane:
 
 
 def ncco_fault(body: bytes) -> str | None:
-    """Return the reason why the platform would not run *body* as an NCCO, or None if the platform would run it.
+    """Return the reason why the platform would not run *body* as an NCCO, or None if it would run *body*.
 
     If *body* is JSON, the reason is the linter's first error.
     """
@@ -207,9 +208,8 @@ async def ncco_fault_aside(body: bytes, *, within: float) -> str | None:
 async def _exchange(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> Response | str:
     """Return the answer to *request*, or the reason why there is no usable answer.
 
-    The application may close an idle connection at the moment when the request is written to it. The application has
-    then not read the request, so the request is sent again over the next connection. The last try uses a new
-    connection.
+    The application may close an idle connection just as the request is written to it. It has then not read the
+    request, so the request is sent again over the next connection. The last attempt uses a new connection.
     """
     is_new = False
 
@@ -274,7 +274,7 @@ def _tls(url: httpx.URL) -> ssl.SSLContext:
 
 
 def _reason(exc: Exception) -> str:
-    """Return the reason for a failure, without any content from the request."""
+    """Return the reason why a request failed with *exc*, without any content from the request."""
     for each in causes(exc):
         match each:
             case socket.gaierror():

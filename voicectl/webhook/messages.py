@@ -59,7 +59,7 @@ class Response(NamedTuple):
 
 
 class ResponseCache:
-    """A cache of successful responses with a limited size. The oldest responses are dropped first."""
+    """A cache of successful responses. Its size is limited, and the oldest responses are dropped first."""
 
     def __init__(self) -> None:
         self._responses: OrderedDict[bytes, Response] = OrderedDict()
@@ -67,13 +67,13 @@ class ResponseCache:
         self._pending: dict[bytes, asyncio.Task[Response]] = {}
 
     async def get(self, key: bytes | None, make: Callable[[], Awaitable[Response]]) -> Response:
-        """Return the cached response for *key*, or make one and cache it if it is successful.
+        """Return the cached response for *key*. If there is none, make a response, and cache it if it is successful.
 
         While a response is being made, other calls with the same key wait for it and get the same response.
 
         Args:
             key: The key, or None to make a response without caching it.
-            make: Makes the response.
+            make: A function that makes the response.
         """
         if key is None:
             return await make()
@@ -85,7 +85,7 @@ class ResponseCache:
         return await asyncio.shield(task)
 
     async def close(self) -> None:
-        """Cancel all responses that are still being made."""
+        """Cancel the making of all responses that are not complete yet."""
         for task in (late := list(self._pending.values())):
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""The receiver, which verifies webhooks, answers calls, and acknowledges events after they are stored.
+"""The receiver, which verifies webhooks, answers calls, and acknowledges events once they are stored.
 
 The receiver is a plain ASGI application, because the routing and the response objects of a framework would double the
 cost of a request.
@@ -50,7 +50,7 @@ class Receiver:
     """The ASGI application that receives webhooks.
 
     Args:
-        tokens: The tokens that were accepted in earlier requests for an NCCO.
+        tokens: The tokens that were accepted earlier, in requests for an NCCO.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Receiver:
             await send(message)
 
     async def close(self, seconds: float) -> None:
-        """Wait up to *seconds* for the requests to the user's app, and then cancel those that are not complete."""
+        """Wait up to *seconds* for requests to the user's app to complete, and then cancel the remaining ones."""
         if self._app is not None:
             await self._app.close(seconds)
         await self._cache.close()
@@ -138,7 +138,7 @@ class Receiver:
         return await self._events.respond(arrival, request)
 
     def _verify(self, request: Request) -> str | None:
-        """Return the id of the request's token, or None if the request is accepted without a token."""
+        """Verify a request, and return the id of its token, or None if it is accepted without a token."""
         verifier = self._settings.verifier
         tokens = [value.decode("latin-1") for name, value in request.headers if name == b"authorization"]
         if verifier is None or (self._settings.is_unsigned_allowed and not tokens):

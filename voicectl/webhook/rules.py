@@ -1,8 +1,8 @@
-"""Reads the answers to calls from a file: one NCCO for all calls, or rules, of which the first match is used.
+"""Reads the answers to calls from a file: one NCCO for all calls, or rules, the first of which to match is used.
 
 The answers are checked and prepared when the file is read, so that a call can be answered in microseconds. Values
-from a request are inserted only into the texts of ``talk`` actions, and the JSON serialiser writes all actions. So a
-caller cannot change which actions are run.
+from a request are inserted only into the texts of ``talk`` actions, and all actions are written by a JSON serializer.
+So a caller cannot change which actions are run.
 """
 
 from __future__ import annotations
@@ -67,14 +67,14 @@ class Flow:
     """An NCCO prepared for serving.
 
     Attributes:
-        actions: The actions. An action without variables is JSON. An action with variables is a pair of the action
-            and the template for its text.
+        actions: The NCCO's actions. An action without variables is stored as JSON. An action with variables is stored
+            as a pair: the action and the template for its text.
     """
 
     actions: tuple[bytes | tuple[Action, Template], ...]
 
     def fill(self, fields: Mapping[str, Any]) -> bytes:
-        """Return the NCCO as JSON, with values from *fields* inserted into its texts."""
+        """Return the NCCO as JSON, with values from *fields*, a request's fields, inserted into its texts."""
         return b"[%b]" % b",".join(
             each if isinstance(each, bytes) else _json(each[0] | {"text": each[1].fill(fields)})
             for each in self.actions
@@ -90,7 +90,7 @@ class Condition:
     Attributes:
         name: The name of the field.
         texts: The values that meet the condition.
-        patterns: A regular expression that other values may match, or None if there is none.
+        patterns: A regular expression that matches other values that meet the condition, or None if there is none.
     """
 
     name: str
@@ -105,13 +105,13 @@ class Condition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """A rule, with the NCCO that answers the calls that meet all its conditions."""
+    """A rule: conditions, and the NCCO that answers the calls that meet all of them."""
 
     conditions: tuple[Condition, ...]
     flow: Flow
 
     def fits(self, fields: Mapping[str, Any], direction: str) -> bool:
-        """Return True if a request with *fields* for a call in *direction* meets all conditions."""
+        """Return True if a request with the fields *fields*, for a call in *direction*, meets all conditions."""
         return all(
             each.fits(direction if each.name == "direction" else fields.get(each.name))
             for each in self.conditions
@@ -124,7 +124,7 @@ class Reading:
 
     Args:
         path: The file of answers.
-        allows: Called with each NCCO. It raises an exception for an NCCO that must not be used.
+        allows: A function that is called with each NCCO, and raises an exception if the NCCO must not be used.
 
     Attributes:
         stamps: The versions of the files, by path. The version of a file that could not be opened is None. The
@@ -140,10 +140,10 @@ class Reading:
     _size: int = field(default=0, init=False)
 
     def rules(self) -> tuple[Rule, ...]:
-        """Return the rules, in order.
+        """Read the files, and return the rules in order.
 
         Raises:
-            VoicectlError: A file is invalid. The message says where.
+            VoicectlError: A file is invalid. The message says where in the file the fault is.
         """
         content = self._read(self.path)
         if self.path.suffix.lower() == ".json" or _BEGINS_AS_JSON.match(content):
@@ -214,7 +214,7 @@ class Reading:
         return Rule(conditions=conditions, flow=self._flows[path])
 
     def _flow_in(self, content: bytes, where: str) -> Flow:
-        """Return the prepared NCCO in a file. Error messages give the line and column: ``welcome.json:2:43: ...``."""
+        """Prepare and return the NCCO in *content*. Errors give the line and column: ``welcome.json:2:43: ...``."""
         before = f"{where}:"
         self._judge(
             before,
@@ -234,16 +234,16 @@ class Reading:
         return self._prepare(document.value, place)
 
     def _flow(self, value: Any, where: str) -> Flow:
-        """Return the prepared NCCO from *value*, which is written in the rule itself."""
+        """Prepare and return the NCCO *value*, which is written in a rule itself rather than in a file of its own."""
         _check_is_json(value, where)
         self._judge(f"{where}: ", [(finding.is_error, _finding_line(finding)) for finding in lint(value)])
         return self._prepare(value, lambda _: where)
 
     def _judge(self, before: str, findings: list[tuple[bool, str]]) -> None:
-        """Add the warnings to :attr:`warnings`, and raise one exception for all errors.
+        """Add the warnings among *findings* to :attr:`warnings`, and raise one exception for all the errors.
 
         Args:
-            before: The text to put before each finding.
+            before: The text to put before the text of each finding.
             findings: The findings, as pairs of a flag and a text. The flag is True for an error.
         """
         self.warnings += [before + text for is_error, text in findings if not is_error]
@@ -258,7 +258,8 @@ class Reading:
 
         Args:
             flow: The NCCO, in which the linter has found no errors.
-            place: Returns a text for the position of a path in the NCCO, for error messages.
+            place: A function that takes a path in the NCCO, and returns a text that gives its position, for error
+                messages.
         """
         self.allows(flow)
         actions: list[bytes | tuple[Action, Template]] = []
@@ -281,7 +282,7 @@ class Reading:
         return Flow(actions=tuple(actions))
 
     def _read(self, path: Path) -> bytes:
-        """Return the content of a file, and record its version. The size is limited, and reading does not block."""
+        """Return a file's content, and record its version. The file's size is limited, and reading does not block."""
         self.stamps[path] = None
         try:
             handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -354,7 +355,7 @@ def _normal(name: str, text: str) -> str:
 
 
 def _texts(value: Any, path: json_places.Path) -> list[tuple[json_places.Path, str]]:
-    """Return all strings in *value*, including keys, with their paths. A key has the path of its value."""
+    """Return all strings in *value*, including keys, with their paths. The path of a key is that of its value."""
     found: list[tuple[json_places.Path, str]] = []
     left = [(path, value)]
     while left:

@@ -33,14 +33,14 @@ HOST = "127.0.0.1"
 PORT = 3000
 
 KEEPING_SHARE = 0.3
-"""The fraction of the grace time that is reserved for writing events to the store."""
+"""The fraction of the grace time at the end that is reserved for writing events to the event store."""
 
 _TICK_SECONDS = 0.1  # the same as uvicorn's
 _BACKLOG = 1024
 
 
 def listen(host: str = HOST, port: int = PORT) -> socket.socket:
-    """Return a socket that listens on *port* of *host*, an address of this machine. Port 0 means any free port.
+    """Return a socket that listens on *port* at *host*, an address of this machine. Port 0 means any free port.
 
     Raises:
         OSError: The address or port is not available.
@@ -59,13 +59,13 @@ def serve(
     *,
     echoes: Echoes | None = None,
 ) -> None:
-    """Serve requests on *sock* until SIGINT, SIGTERM or SIGHUP is received, and then close the socket.
+    """Serve requests on *sock* until SIGINT, SIGTERM or SIGHUP is received, and then close *sock*.
 
     A second signal ends the process immediately.
 
     Args:
         on_ready: Called when the server begins to answer requests.
-        echoes: The filter for repeated signals that the caller also uses, or None to use a new filter.
+        echoes: The caller's filter for repeated signals, or None to use a new filter.
     """
     caught: list[int] = []
     echoes = echoes or Echoes()
@@ -100,7 +100,7 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 async def serve_until(
     settings: Settings, sock: socket.socket, on_ready: Callable[[], None], stopping: asyncio.Event
 ) -> None:
-    """Serve requests on *sock* until *stopping* is set, and then store the events that are waiting."""
+    """Serve requests on *sock* until *stopping* is set, and then store the events that are not stored yet."""
     metrics = Metrics()
     tokens = SeenTokens()
     writer = _writer(settings, metrics, tokens)
@@ -118,7 +118,7 @@ async def serve_until(
 
 
 def _writer(settings: Settings, metrics: Metrics, tokens: SeenTokens) -> EventWriter:
-    """Return the event writer. When the writer opens the store, the tokens in the store are added to *tokens*."""
+    """Return the event writer. When it opens the event store, it adds the tokens in the store to *tokens*."""
     loop = asyncio.get_running_loop()
 
     def open_store() -> EventStore:
@@ -162,7 +162,7 @@ def _show_state(metrics: Metrics, limiter: ConnectionLimiter, writer: EventWrite
 
 
 class _Server(Server):
-    """Uvicorn's server, which stops when *stopping* is set, and enforces the limiter's deadlines at each tick."""
+    """A uvicorn server that stops when *stopping* is set, and enforces the limiter's deadlines at each tick."""
 
     def __init__(
         self,

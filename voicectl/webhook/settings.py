@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """The limits on waiting for the user's app, and on the number of events that wait to be passed on.
+    """The limits on how long to wait for the user's app, and on how many events may wait to be passed on to it.
 
     Attributes:
-        answer_seconds: The longest wait for the NCCO for a call, in seconds. The platform waits 5 s.
-        event_seconds: The longest wait for the answer to an event, in seconds. The platform waits 10 s.
+        answer_seconds: The longest time to wait for a call's NCCO, in seconds. The platform waits 5 seconds.
+        event_seconds: The longest time to wait for the answer to an event, in seconds. The platform waits 10 seconds.
         behind: The maximum number of events that may wait to be passed on to the app.
     """
 
@@ -40,21 +40,20 @@ class Settings:
     """The objects that a receiver uses, and its limits.
 
     Attributes:
-        open_store: Opens the event store. It is called in the thread that uses the store.
+        open_store: A function that opens the event store. It is called in the thread that uses the store.
         spool: The spool, which keeps events while the store cannot be used.
-        verifier: The verifier of signatures, or None if no secret is known. Without a verifier, no request counts as
+        verifier: Verifies the signatures of webhooks. It is None if no secret is known; no webhook then counts as
             signed.
         is_unsigned_allowed: True to accept unsigned webhooks.
         answers: The answers to calls, or None if there are none.
-        forwarder: Passes webhooks on to the user's own app, or None if there is no such app. The forwarder is closed
-            when the server stops.
-        limiter: The limiter of connections.
-        bounds: The limits on waiting for the user's app.
-        retry_seconds: The time between a failure of the store and the next try, in seconds.
-        grace_seconds: The longest time that open requests and writes may take after the server is told to stop, in
-            seconds.
+        forwarder: The object that passes webhooks on to the user's own app, or None if there is no such app. It is
+            closed when the server stops.
+        limiter: The object that enforces limits on connections.
+        bounds: The limits on how long to wait for the user's app, and on how many events may wait.
+        retry_seconds: The time between a failure of the store and the next attempt to use it, in seconds.
+        grace_seconds: How long open requests and writes may take after the server is told to stop, in seconds.
         on_kept: Called on the event loop with the stored events and their outcomes. It must not block.
-        warn: Called with each warning, from any thread. It must not block either.
+        warn: Called with each warning, from any thread. It must not block.
     """
 
     open_store: Callable[[], EventStore]

@@ -60,10 +60,10 @@ class Verifier:
     """Verifies the signatures of webhooks.
 
     Args:
-        secrets: Returns the one or two secrets of each account, by API key. It is called for each webhook. The key
-            None stands for any account.
-        application_id: The application to which the webhooks must belong.
-        now: Returns the current time, in Unix seconds.
+        secrets: A function that returns the one or two secrets of each account, by API key. It is called for each
+            webhook. The key None stands for any account.
+        application_id: The id of the application to which the webhooks must belong.
+        now: A function that returns the current time in Unix seconds.
     """
 
     def __init__(self, secrets: Secrets, *, application_id: str, now: Callable[[], float]) -> None:
@@ -75,10 +75,10 @@ class Verifier:
         """Verify the signature of a request, and return the claims in its token.
 
         Args:
-            method: The method: ``GET`` or ``POST``.
-            query: The query of the URL, as received.
-            body: The body, exactly as received.
-            authorization: The values of all ``Authorization`` headers.
+            method: The request's method: ``GET`` or ``POST``.
+            query: The query of the request's URL, as received.
+            body: The request's body, exactly as received.
+            authorization: The values of all ``Authorization`` headers of the request.
 
         Raises:
             SignatureError: The signature is not valid. The message says why, and contains no part of the token or of
@@ -184,10 +184,10 @@ _JWS = _jws()
 
 
 def signed_content(method: str, query: bytes, body: bytes) -> bytes:
-    """Return the content that a token's hash covers: the body or, for a GET, the query parameters as compact JSON.
+    """Return the content that a token's hash covers: the body or, for GET, the query parameters as compact JSON.
 
-    The parameters keep their order, and their values are strings. The value of a parameter that occurs several times
-    is an array of strings.
+    The parameters keep their order, and their values are strings, or an array of strings for a parameter that occurs
+    several times.
     """
     if method != "GET":
         return body

@@ -67,17 +67,17 @@ class Metrics:
         self._together = Histogram("commit_events", text, buckets=_COMMIT_BUCKETS, **names)
 
     def show(self, name: str, text: str, value: Callable[[], float]) -> None:
-        """Add a gauge that shows a value of another object.
+        """Add a gauge that shows a value that another object determines.
 
         Args:
             name: The name of the metric.
             text: The description of the metric.
-            value: Returns the current value.
+            value: A function that returns the current value.
         """
         Gauge(name, text, **self._names).set_function(value)
 
     def answered(self, route: Route, status: int, seconds: float) -> None:
-        """Count an answered request, and record how long it took, in seconds."""
+        """Count an answered request, and record how long it took to answer, in seconds."""
         child = self._by_status.get((route, status))
         if child is None:
             child = self._by_status[route, status] = self._answered.labels(route, status)
@@ -85,17 +85,17 @@ class Metrics:
         self._seconds[route].observe(seconds)
 
     def forwarded(self, route: Route, *, is_answered: bool) -> None:
-        """Count a webhook that was passed on to the user's app."""
+        """Count a webhook that was passed on to the user's app, as answered or failed."""
         self._forwarded.labels(route, "answered" if is_answered else "failed").inc()
 
     def kept(self, pairs: Sequence[tuple[Arrival, Kept]]) -> None:
-        """Record the size of a commit, and count its arrivals by outcome."""
+        """Record the size of a commit to the event store, and count the arrivals in the commit by outcome."""
         self._together.observe(len(pairs))
         for _, kept in pairs:
             self._outcomes[kept.outcome].inc()
 
     def dropped(self, what: str) -> None:
-        """Count an item of the kind *what* that was dropped because of too much load."""
+        """Count an item of the kind *what* that was dropped because the load was too high."""
         self._dropped.labels(what).inc()
 
     def text(self) -> bytes:

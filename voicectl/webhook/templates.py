@@ -1,7 +1,7 @@
 """Templates: texts with variables, which are parsed once and filled with values from the request for each call.
 
 Callers control some of the values, such as those of ``SipHeader_X-...`` or ``custom_data``. So a value can only be
-spoken. It cannot become a tag, end the text early, or make the text too long.
+spoken: it can neither become a tag, nor end the text early, nor make the text too long.
 
 Source: Vonage webhook reference, "answer webhook"; NCCO reference, "talk".
 """
@@ -19,10 +19,10 @@ from xml.parsers import expat
 from voicectl.voice import speech
 
 VARIABLES = ("from", "to", "uuid", "conversation_uuid", "from_user", "endpoint_type", "region_url")
-"""The fields that may be variables in a text, besides any ``SipHeader_NAME`` and any ``custom_data.KEY``."""
+"""The fields that may be variables in a text, in addition to any ``SipHeader_NAME`` and any ``custom_data.KEY``."""
 
 MAX_VALUE = 256
-"""The maximum number of characters spoken from a value, which is the maximum length of a User-to-User header."""
+"""The maximum number of characters that are spoken from a value: the maximum length of a User-to-User header."""
 
 MIN_VALUE = 40
 """The minimum number of characters that a text must leave for each variable: the length of a conversation id."""
@@ -57,7 +57,8 @@ class Template:
     """A text with variables.
 
     Attributes:
-        literals: The parts of the text before, between and after the variables: one more than there are names.
+        literals: The parts of the text before, between and after the variables. There is one more part than
+            variables.
         names: The names of the variables, in order.
         is_ssml: True if the text is a ``<speak>`` document. This does not depend on the values.
         most: The maximum number of characters that are used from each value.
@@ -69,7 +70,7 @@ class Template:
     most: int
 
     def fill(self, fields: Mapping[str, Any]) -> str:
-        """Return the text with values from *fields*. A missing value is empty, and no value causes an exception."""
+        """Return the text, filled with values from *fields*. A missing value is empty. No value causes an error."""
         parts = [self.literals[0]]
         for name, literal in zip(self.names, self.literals[1:], strict=True):
             parts += (self._said(_value(fields, name)), literal)
@@ -94,8 +95,8 @@ def read(text: str) -> Template:
     """Parse a text with variables such as ``{from}``, in which ``{{`` and ``}}`` stand for literal braces.
 
     Raises:
-        TemplateError: The text has an unknown variable, has a single brace, has nothing but variables, has a
-            variable where a value could become markup, or leaves too little room for its variables.
+        TemplateError: The text contains an unknown variable or a single brace, consists only of variables, contains a
+            variable where a value could become markup, or leaves too little room for the values.
     """
     literals, names = _split(text)
     is_ssml = speech.is_ssml(literals[0])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 AT_ONCE = 8
-"""The maximum number of events that are passed on at the same time."""
+"""The maximum number of events that are passed on to the app at the same time."""
 
 
 class UserApp:
@@ -28,7 +28,7 @@ class UserApp:
         self._passing = asyncio.Semaphore(AT_ONCE)
 
     async def ask(self, request: Request, seconds: float) -> Response | None:
-        """Pass *request* on and return the app's answer, or None if there is no usable answer within *seconds*."""
+        """Pass *request* on, and return the app's answer, or None if there is no usable one within *seconds*."""
         response = await self._forwarder.ask(request, within=seconds)
         self._metrics.forwarded(request.route, is_answered=response is not None)
         return response
@@ -44,7 +44,7 @@ class UserApp:
         task.add_done_callback(self._behind.discard)
 
     async def close(self, seconds: float) -> None:
-        """Wait up to *seconds* for the background requests, and then cancel those that are not complete."""
+        """Wait up to *seconds* for background requests to complete, and then cancel the remaining ones."""
         if self._behind:
             await asyncio.wait(self._behind, timeout=seconds)
         for task in (late := list(self._behind)):

@@ -1,6 +1,6 @@
-"""Checks whether a recorded request is signed, by which account, and why the receiver would refuse the request.
+"""Checks whether a recorded request is signed and by which account, and why the receiver would refuse it.
 
-The checks only explain the result, which the receiver's own verification determines. Each check shows a claim in the
+The receiver's own verification determines the result, which the checks only explain. Each check shows a claim in the
 token, and what was found.
 """
 
@@ -39,7 +39,7 @@ class RecordedRequest:
     Attributes:
         target: The path and the query, or a whole URL.
         headers: The headers, as pairs of a name in lower case and a value.
-        bodies: The possible bodies. There are two if a newline at the end may not belong to the body.
+        bodies: The possible bodies of the request. There are two if a final newline may not belong to the body.
     """
 
     method: str
@@ -64,7 +64,7 @@ class RecordedRequest:
         return [value for name, value in self.headers if name == "authorization"]
 
     def body(self, payload_hash: object) -> bytes:
-        """Return the possible body with the hash *payload_hash* or, if no body has that hash, the most likely one."""
+        """Return the possible body whose hash is *payload_hash* or, if there is none, the most likely body."""
         if self.method == "GET":
             return self.bodies[0]
         fitting = (each for each in self.bodies if hashlib.sha256(each).hexdigest() == payload_hash)
@@ -77,7 +77,7 @@ class Check(NamedTuple):
     Attributes:
         check: The name of the check.
         is_good: True if the check passed, False if it failed, or None if there is nothing to compare.
-        detail: A text that shows the claim and what was found.
+        detail: A text that shows the claim that was checked, and what was found.
     """
 
     check: str
@@ -95,7 +95,7 @@ def read_request(content: bytes, body: bytes | None = None) -> RecordedRequest:
         body: The request's body, or None if the body is in *content*.
 
     Raises:
-        InputError: The content is not a request. The message contains the line number.
+        InputError: *content* is not a request. The message contains the number of the invalid line.
     """
     lines, rest = _split(content)
     is_curl = lines[:1] != [] and lines[0][1].startswith((b"> ", b"* "))
@@ -124,7 +124,7 @@ def examine(
 
     Args:
         secrets: The one or two secrets of each account, by API key. The key None stands for any account.
-        application_id: The application to which the webhooks must belong.
+        application_id: The id of the application to which the webhook must belong.
         now: The time with which the token's times are compared, in Unix seconds.
     """
     yield Check("request", None, f"{request.method} {_shortened(request.path)}")
@@ -209,7 +209,7 @@ def moment(value: object) -> int | None:
 
 
 def _shortened(value: object) -> str:
-    """Return a claim as text. Long text is shortened, because a claim in an unverified token may have any length."""
+    """Return a claim as text. Long text is shortened, because a claim in an unverified token can have any length."""
     text = str(value)
     return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}..."
 
@@ -221,7 +221,7 @@ def _is_made_with(secret: str, token: str) -> bool:
 
 
 def _split(content: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
-    """Return the numbered lines of the head, without line endings, and the content after the empty line."""
+    """Return the head of *content* as numbered lines without line endings, and the content after the empty line."""
     lines: list[tuple[int, bytes]] = []
     number = 0
     rest = content
@@ -237,7 +237,7 @@ def _split(content: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
 
 
 def _sent_by_curl(content: bytes) -> list[tuple[int, bytes]]:
-    """Return the numbered lines of the head that ``curl -v`` shows as sent."""
+    """Return the numbered lines of the request's head that the output of ``curl -v`` shows as sent."""
     sent = (
         (number, line.removesuffix(b"\r")[1:].removeprefix(b" "))
         for number, line in enumerate(content.split(b"\n"), start=1)
@@ -261,10 +261,10 @@ def _header(number: int, line: bytes) -> tuple[str, str]:
 def _bodies(rest: bytes, length: str | None) -> tuple[bytes, ...]:
     """Return the possible bodies of a recorded request.
 
-    If *length* is None, there may be two, because an editor may have added a newline at the end of the file.
+    If *length* is None, there may be two bodies, because an editor may have added a newline at the end of the file.
 
     Args:
-        rest: The content after the head.
+        rest: The content of the file after the request's head.
         length: The value of ``Content-Length``, or None if there is no such header.
     """
     if length is not None and length.isascii() and length.isdigit():

@@ -13,14 +13,14 @@ MAX_KINDS = 1_000
 
 
 class Warnings:
-    """Reports each kind of warning at most once in :data:`PAUSE_SECONDS`.
+    """Reports warnings. Each kind of warning is reported at most once every :data:`PAUSE_SECONDS` seconds.
 
-    The first warning of a kind is reported immediately. A later report includes the number of warnings that were left
-    out since the last one. Several threads may use the same object.
+    The first warning of a kind is reported immediately. A later report includes the number of warnings of its kind
+    that were left out since the previous report. Several threads may use the same object.
 
     Args:
-        report: Called with each line to show.
-        monotonic: Returns the time in seconds, by a clock that never goes back.
+        report: Called with each line to show to the user.
+        monotonic: A function that returns the time in seconds on a clock that never goes backward.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Warnings:
         self._left_out: dict[str, int] = {}
 
     def __call__(self, kind: str, line: str) -> None:
-        """Report *line*, unless a warning of the same *kind* was reported less than :data:`PAUSE_SECONDS` ago."""
+        """Report *line*, unless a warning of the same *kind* was reported in the last :data:`PAUSE_SECONDS`."""
         now, last = self._monotonic(), self._reported_at.get(kind)
         if last is not None and now - last < PAUSE_SECONDS:
             self._left_out[kind] = self._left_out.get(kind, 0) + 1
