@@ -1,4 +1,4 @@
-"""A background thread that runs a function, and whose result can be awaited with a time limit."""
+"""A background thread that runs a function. Callers can wait for the function's result with a time limit."""
 
 from __future__ import annotations
 

@@ -89,7 +89,10 @@ class Interrupts:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Let signals end the block immediately, even inside a shield, since the block only waits or reads."""
+        """Let signals end the ``with`` block immediately, even within :meth:`shield`.
+
+        The block must only wait or read.
+        """
         held = self._shields, self._in_doubt
         try:
             self._shields = self._in_doubt = 0

@@ -1,4 +1,4 @@
-"""Functions that check whether a host is this machine (on loopback) or is on the public internet.
+"""Functions that check whether a host is this machine (loopback), or whether it is on the public internet.
 
 For hosts on loopback, voicectl allows http and any private key, and uses no proxy.
 """

@@ -80,7 +80,7 @@ class Connection:
         return self._sock.send(data)
 
     def receive(self, buffer: Any) -> int:
-        """Read bytes into *buffer* and return their number, or 0 at the end of the connection."""
+        """Read bytes into *buffer*, and return their number, or 0 if the server has closed the connection."""
         self._sock.settimeout(min(_remaining(self.deadline), self.silence))
         count = self._sock.recv_into(buffer)
         if count:

@@ -170,7 +170,7 @@ class Session:
         """Send *request* with *attempt*, repeat it if necessary and allowed, and return the result.
 
         Args:
-            attempt: A function that sends the request once. The second argument is the time since the first attempt,
+            attempt: A function that sends the request once. Its second argument is the time since the first attempt,
                 in seconds.
         """
         started = self._clock.monotonic()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from voicectl.store.live_cache import Listing
 
 LISTED_SECONDS = 900.0
-"""The maximum age of a listing that is used, in seconds."""
+"""The maximum age at which a listing is still used, in seconds."""
 
 LIFE_SECONDS = 7200.0
 """How long a call can last, in seconds, unless the call has a longer ``length_timer``."""

@@ -114,7 +114,7 @@ class History:
     If the event store fails, this is reported once, and the store is not used again.
 
     Args:
-        open_: Opens the event store. It is called when the store is first used.
+        open_: A function that opens the event store. It is called when the store is first used.
         on_trouble: Called with a warning when the store fails.
     """
 

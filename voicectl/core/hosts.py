@@ -107,7 +107,7 @@ class Hosts(NamedTuple):
         return without_default_port(origin) in map(without_default_port, homes)
 
     def check(self, url: str) -> str:
-        """Check that tokens may be sent to a URL from outside, and return its scheme, host and port as a URL.
+        """Check that tokens may be sent to *url*, a URL from outside; return its scheme, host and port as a URL.
 
         Tokens may always be sent to the base URL. A profile on loopback may also send tokens to the sandbox's
         regions. Any other profile may also send tokens to the listed hosts, over https to port 443.

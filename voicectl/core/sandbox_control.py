@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 CONTROL_SECONDS = 10.0
 ACT_SECONDS = 60.0
-"""How long a change may take, in seconds. A sandbox whose clock is frozen replies after all webhooks and retries."""
+"""How long a change may take, in seconds. A sandbox with a frozen clock first sends all webhooks and retries."""
 
 MAX_LOG_BYTES = 1 << 28
 

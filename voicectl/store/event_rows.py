@@ -16,7 +16,7 @@ COLUMNS = tuple(field.name for field in fields(Arrival))
 EVENT_COLUMNS = ("id", "key", "repeats", *COLUMNS)
 TOKEN_COLUMNS = ("jti", "key", "seen")
 PRUNE_SECONDS = 60.0
-"""How often expired token ids are deleted, at most, as an interval in seconds."""
+"""The minimum interval between two deletions of expired token ids, in seconds."""
 
 _NARROW = ("leg", "leg_begins", "conversation", "reference")
 

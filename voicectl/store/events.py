@@ -182,7 +182,7 @@ class Query:
         conversation: The id of the conversation that an event is about, or that a leg has left.
         since: The earliest time of receipt, in Unix seconds.
         before: The time before which events must have been received, in Unix seconds.
-        after: The id after which matching events come: their ids must be greater.
+        after: An id. The ids of matching events must be greater than this id.
         last: The maximum number of events to return. If more events match, the latest ones are returned.
     """
 
@@ -262,7 +262,10 @@ class EventStore(Protocol):
         """Wait for *seconds*, or until new events may have been stored since the last call of this method."""
 
     def purge(self, before: float) -> int:
-        """Delete the events received earlier than *before*, erase them from disk, and return their number."""
+        """Delete the events received before the time *before*, erase them from disk, and return their number.
+
+        The time is in Unix seconds.
+        """
 
     def close(self) -> None:
         """Close the store."""

@@ -104,7 +104,9 @@ class Spool:
             path.unlink(missing_ok=True)
 
     def purge(self, before: float) -> int:
-        """Delete the files written earlier than *before*, including damaged files, and return their number.
+        """Delete the files written before the time *before*, including damaged files, and return their number.
+
+        The time is in Unix seconds.
 
         Raises:
             StoreError: A file cannot be deleted.

@@ -109,7 +109,10 @@ def read_own(path: Path, *, what: str) -> bytes:
 
 @contextmanager
 def alone(directory: Path) -> Iterator[None]:
-    """Hold an exclusive lock on *directory* for the duration of the (short) ``with`` block. May raise ``OSError``."""
+    """Hold an exclusive lock on *directory* for the duration of the ``with`` block, which should be short.
+
+    May raise ``OSError``.
+    """
     with opened(directory, os.O_RDONLY | os.O_DIRECTORY) as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -118,7 +118,10 @@ class Intent:
     settled_at: float | None = None
 
     def is_abandoned(self, now: float) -> bool:
-        """Return True if this open intent counts as in doubt at *now* (Unix seconds), since its process has ended."""
+        """Return True if this open intent counts as in doubt at the time *now* (Unix seconds).
+
+        This is so if its state is ``in-doubt``, if its process has ended, or if it has been open for five minutes.
+        """
         if self.state is not IntentState.INTENT or now - self.asked_at > ABANDONED_SECONDS:
             return True
         try:
@@ -263,7 +266,7 @@ class Journal:
         return self._one("uuid = ?", uuid)
 
     def by_key(self, key: str) -> Intent | None:
-        """Return the newest intent with idempotency key *key* if it is open or less than 24 hours old, or None."""
+        """Return the newest intent with idempotency key *key* that is open or less than 24 hours old, or None."""
         return self._one(
             f"key = ? AND (asked_at >= ? OR {_OPEN}) ORDER BY asked_at DESC, rowid DESC LIMIT 1",
             key,
@@ -289,7 +292,9 @@ class Journal:
 
     @contextmanager
     def only_one(self, key: str) -> Iterator[None]:
-        """Hold the lock for the idempotency key *key* during the ``with`` block, after waiting for it if necessary.
+        """Hold the lock for the idempotency key *key* for the duration of the ``with`` block.
+
+        If another process holds the lock, wait for it first.
 
         Raises:
             TransportError: Another process held the lock for two minutes.

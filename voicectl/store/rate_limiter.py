@@ -20,8 +20,8 @@ without a limit, since a failure of the limiter must not prevent a hangup. The p
 case, with 429 responses.
 
 A monotonic clock starts again at every boot, so the file also contains the (rounded) time of the boot. The current
-time is used instead if the file's content is damaged, or if its times come from another boot or are too far ahead for
-any queue.
+time is used in place of a stored time if the content of the file is damaged, or if the stored time comes from another
+boot or is too far ahead for any queue.
 
 Source: Voice API reference, "limits": 3 new calls and 15 other requests per second.
 """

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from voicectl.webhook.rules import Rule, Stamp
 
 LOOK_SECONDS = 0.25
-"""The shortest time between two checks of the file for changes, in seconds."""
+"""The shortest time between two checks of the file of answers for changes, in seconds."""
 
 
 class Answers:
@@ -32,7 +32,7 @@ class Answers:
         monotonic: A function that returns the time in seconds on a clock that never goes backward.
 
     Raises:
-        VoicectlError: The file is invalid. The message says where in the file the fault is.
+        VoicectlError: The file is invalid. The message says where the fault is.
     """
 
     def __init__(

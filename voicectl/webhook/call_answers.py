@@ -1,4 +1,4 @@
-"""Answers calls with NCCOs from ``--answer`` or the user's own app. Callers are waiting, so nothing delays this."""
+"""Answers calls with NCCOs from ``--answer`` or the user's own app. Nothing delays this, since callers wait."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class SeenTokens:
         self._keys: OrderedDict[str, bytes] = OrderedDict()
 
     def is_first(self, jti: str, key: bytes) -> bool:
-        """Return True if the token with id *jti* is new, or was first used for the request with the same *key*."""
+        """Return True if the token with id *jti* is new, or was first used in the request whose key is *key*."""
         known = self._keys.setdefault(jti, key)
         if len(self._keys) > MAX_TOKENS:
             self._keys.popitem(last=False)
@@ -53,7 +53,7 @@ class CallAnswers:
 
     Args:
         tokens: The tokens that have been accepted so far in requests for an NCCO.
-        app: The user's app, or None if ``--forward-to`` is not given.
+        app: The user's app, or None if the option ``--forward-to`` is not used.
     """
 
     settings: Settings

@@ -45,9 +45,8 @@ class EventReceipts:
     """Stores events, and then responds to them.
 
     Args:
-        calls: The object that answers calls. It is told the directions of legs that events report, which its rules
-            need.
-        app: The user's app, or None if ``--forward-to`` is not given.
+        calls: Answers calls. To do so, it needs to know the directions of legs, which events report.
+        app: The user's app, or None if the option ``--forward-to`` is not used.
     """
 
     settings: Settings

@@ -61,7 +61,7 @@ MAX_TOGETHER = 1_000
 """The number of arrivals at which a batch is full. A batch may become larger, because groups are added whole."""
 
 IN_SPOOL = Kept(Outcome.NEW, 0)
-"""The result for an arrival that was spooled. Whether it is a repeat is determined later, when it is stored."""
+"""The result for an arrival that was spooled. Whether it is a repeat is determined when the store accepts it."""
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class NotKept(Exception):
 
 
 class _Pending(NamedTuple):
-    """An arrival and the future to resolve when it is stored. The future is None if no task waits for that."""
+    """An arrival and the future to resolve when it is stored. The future is None if no task waits for it."""
 
     arrival: Arrival
     future: asyncio.Future[Kept] | None

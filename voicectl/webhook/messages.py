@@ -85,7 +85,7 @@ class ResponseCache:
         return await asyncio.shield(task)
 
     async def close(self) -> None:
-        """Cancel the making of all responses that are not complete yet."""
+        """Cancel all responses that are still being made."""
         for task in (late := list(self._pending.values())):
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)

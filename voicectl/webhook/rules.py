@@ -1,4 +1,4 @@
-"""Reads the answers to calls from a file: one NCCO for all calls, or rules, the first of which to match is used.
+"""Reads the answers to calls from a file: one NCCO for all calls, or rules, of which the first that matches is used.
 
 The answers are checked and prepared when the file is read, so that a call can be answered in microseconds. Values
 from a request are inserted only into the texts of ``talk`` actions, and all actions are written by a JSON serializer.
@@ -123,7 +123,7 @@ class Reading:
     """Reads a file of answers and the files that it names, once.
 
     Args:
-        path: The file of answers.
+        path: The path of the file of answers.
         allows: A function that is called with each NCCO, and raises an exception if the NCCO must not be used.
 
     Attributes:
@@ -143,7 +143,7 @@ class Reading:
         """Read the files, and return the rules in order.
 
         Raises:
-            VoicectlError: A file is invalid. The message says where in the file the fault is.
+            VoicectlError: A file is invalid. The message says where the fault is.
         """
         content = self._read(self.path)
         if self.path.suffix.lower() == ".json" or _BEGINS_AS_JSON.match(content):

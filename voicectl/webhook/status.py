@@ -67,7 +67,7 @@ class Metrics:
         self._together = Histogram("commit_events", text, buckets=_COMMIT_BUCKETS, **names)
 
     def show(self, name: str, text: str, value: Callable[[], float]) -> None:
-        """Add a gauge that shows a value that another object determines.
+        """Add a gauge whose value comes from another object.
 
         Args:
             name: The name of the metric.

@@ -34,7 +34,7 @@ class UserApp:
         return response
 
     def pass_on(self, request: Request) -> None:
-        """Pass *request* on in the background, unless too many requests are already waiting."""
+        """Pass *request* on in the background. If too many requests are already waiting, drop it instead."""
         if len(self._behind) >= self._bounds.behind:
             self._metrics.dropped("forward")
             self._warn("behind", "did not pass an event on: your app is too slow. The event is stored")

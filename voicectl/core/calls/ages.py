@@ -28,8 +28,8 @@ class Ages:
         clock: This machine's clock, with which the times in the journal were recorded.
         offset: How far the platform's clock is ahead of *clock*, in seconds. The times of events are on the
             platform's clock.
-        journal: Returns the journal, or None if there is none.
-        events: Returns the event store, or None if there is none.
+        journal: A function that returns the journal, or None if there is none.
+        events: A function that returns the event store, or None if there is none.
         on_trouble: Called with a warning when the journal or the event store fails.
     """
 

@@ -140,7 +140,7 @@ class Hears(StrEnum):
 
 
 class Heard(NamedTuple):
-    """A :class:`Hears` verdict and the reason for it, which is empty for ``YES``."""
+    """A :class:`Hears` verdict, and the reason for it. The reason is empty for ``YES``."""
 
     hears: Hears
     why: str
@@ -322,7 +322,8 @@ def participants(
 def entered(notes: Iterable[Note], room: str) -> dict[str, EntryTerms]:
     """Return the terms on which legs entered *room*, by leg id.
 
-    The legs are those that this machine moved to *room* and has not since moved elsewhere.
+    The result contains the legs that this machine, according to *notes*, moved to *room* and has not moved elsewhere
+    since.
     """
     found: dict[str, EntryTerms] = {}
     for note in notes:

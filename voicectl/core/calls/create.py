@@ -35,7 +35,8 @@ class PlacedCall:
         reference: The call's reference in the journal, or None if the call is not in the journal.
         certainty: ``matched`` if the call was found only by a search, None if a reply or an event gave the call's id.
         is_replay: True if an earlier command with the same idempotency key created the call.
-        unrecorded: The error that prevented the call's id from being recorded in the journal, or None.
+        unrecorded: The error that prevented the call's id from being recorded in the journal, or None if there was
+            none.
     """
 
     order: CallOrder
@@ -47,7 +48,7 @@ class PlacedCall:
     unrecorded: JournalError | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the API's record with the fields that voicectl adds."""
+        """Return *raw* with the fields that voicectl adds."""
         ours = {"reference": self.reference, "certainty": self.certainty, "replayed": self.is_replay or None}
         known = {name: value for name, value in ours.items() if value is not None}
         return {"to": self.order.shown_to} | self.raw | known
@@ -57,8 +58,8 @@ class CallCreator:
     """Creates calls, each at most once.
 
     Args:
-        finder: Finds calls that may or may not have been created, and holds the journal; None to create calls without
-            a journal, as in a dry run.
+        finder: Finds calls that may or may not have been created, and provides the journal. If it is None, calls are
+            created without a journal, as in a dry run.
         hourly_limit: The maximum number of phones that may be rung per hour, or None if there is no limit.
     """
 
@@ -71,7 +72,7 @@ class CallCreator:
         self._hourly_limit = hourly_limit
 
     def create(self, order: CallOrder, *, key: str | None = None) -> PlacedCall:
-        """Place the call, or return the call that an earlier command placed with the same *key*.
+        """Place a call, or return the call that an earlier command placed with the same *key*.
 
         Args:
             order: The call to place.

@@ -1,6 +1,6 @@
-"""Hanging up legs. Failed attempts are repeated, because a hang-up is often the answer to an emergency.
+"""Hanging up legs. Failed attempts are repeated, because legs are often hung up in an emergency.
 
-A message can be spoken to the legs first. The legs are then ended after they have heard the message.
+A message can be spoken to the legs first. In this case, the legs are ended once they have heard the message.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LOOK_SECONDS = 2.0
 BAD_REQUEST = 400
 
 LEAD_SECONDS = 1.0
-"""The assumed time from the API's reply to a request to speak until the voice starts, in seconds."""
+"""How long after the API's reply to a talk request the voice is assumed to start, in seconds."""
 
 SLOWNESS = 1.25
 """The factor by which speech may take longer than estimated, since voices and languages differ."""
@@ -114,7 +114,7 @@ def _is_over(api: VoiceApi, uuid: str, refusal: ApiError, history: History | Non
 
 
 def speech_seconds(text: str) -> float:
-    """Return how long to wait until *text* has been spoken, in seconds after the API accepted the text."""
+    """Return how many seconds to wait, once the API has accepted *text*, until the text has been spoken."""
     return min(LEAD_SECONDS + SLOWNESS * speech.seconds(text), MAX_SPEECH_SECONDS)
 
 

@@ -47,7 +47,7 @@ BEFORE_INTENT_SECONDS = 60.0
 
 
 class LostCallFinder:
-    """Looks for the calls of open intents.
+    """Looks for calls that may or may not have been created: the calls of open intents.
 
     Args:
         history: The stored events, or None if there is no event store.
@@ -122,7 +122,7 @@ class LostCallFinder:
 
 
 def in_doubt(intent: Intent, why: str) -> OutcomeUnknown:
-    """Return the error for a call in doubt, with a hint that lists the commands that can settle the intent."""
+    """Return the error for a call that may or may not exist. Its hint lists commands that can settle *intent*."""
     command = f"voicectl call reconcile {intent.reference}"
     return OutcomeUnknown(
         f"The call to {intent.to} may or may not exist; the request was not sent again. {why}",

@@ -37,7 +37,7 @@ def live_calls(
 
     Args:
         within: Called before a list is read; returns how long the request for each page may take, in seconds.
-        on_cut: Called if the last time that a list was read, it still contained a new leg. The result may then be
+        on_cut: Called if a list still contained a new leg when it was read for the last time. The result may then be
             incomplete.
     """
     found: dict[str, Call] = {}

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from voicectl.voice.conversation import Conversation
 
 ARRIVAL_SECONDS = 5.0
-"""How long to wait for a leg to arrive in the room after a move has been accepted, in seconds."""
+"""How long to wait for a leg to arrive in a room after the API has accepted the move, in seconds."""
 
 LOOK_SECONDS = 3.0
 """How long the reads before a move may take in total, in seconds."""
@@ -123,7 +123,7 @@ def surroundings(
 
     Args:
         uuid: The leg's id.
-        notes_of: Returns the action log entries about a conversation, given the conversation's id.
+        notes_of: A function that returns the action log entries about a conversation, given the conversation's id.
 
     Raises:
         ApiError: The API refused a request.
@@ -180,7 +180,7 @@ def room_exists(conversations: ConversationApi, clock: Clock, room: str) -> bool
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoveGroup:
-    """The legs that are moved together.
+    """The legs that are moved into a room together.
 
     Attributes:
         calls: The legs in the order in which they are moved. A leg that a ``connect`` created moves before the leg
@@ -298,7 +298,7 @@ class Found:
 
 
 class ArrivalCheck:
-    """Checks whether moved legs are in the room.
+    """Checks whether legs that were moved into a room are there.
 
     Args:
         room: The room's name.
@@ -380,7 +380,7 @@ class ArrivalCheck:
         return found.place in (Place.ROOM, Place.OVER)
 
     def has_name(self, found: Found) -> bool:
-        """Return True if the name of the leg's conversation could be read."""
+        """Return True if the name of the conversation in which the leg was found could be read."""
         return self._names.get(found.conversation_uuid) is not None
 
     def _name(self, id_: str) -> str | None:

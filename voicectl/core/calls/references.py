@@ -37,9 +37,10 @@ def resolve(
     """Return the full id of the leg that *text* refers to. A full id is returned without a look-up.
 
     Args:
-        candidates: Returns the legs to search. It is called only if *text* is the beginning of an id, or a number.
-        last: Returns the id of the call created last, or None if there is none; raises an exception if ``@last`` may
-            not be used.
+        candidates: A function that returns the legs to search. It is called only if *text* is the beginning of an id,
+            or a number.
+        last: A function that returns the id of the call created last, or None if there is none; raises an exception
+            if ``@last`` may not be used.
         what: The term for a candidate in error messages, in the singular.
 
     Raises:

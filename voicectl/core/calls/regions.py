@@ -1,7 +1,8 @@
 """Finding the region of a leg: every other region answers 404 for the leg, just as for a leg that has ended.
 
-A request goes to the host where the leg was last found, which is recorded in the action log, or else to the base URL.
-After a 404, the search tries to read the leg's record from other hosts. It changes nothing. The record is requested:
+A request about a leg goes to the host where the leg was last found, according to the action log, or else to the base
+URL. After a 404, the search tries to read the leg's record from other hosts. It changes nothing. The record is
+requested:
 
 1. from the host where the command found its previous leg, since the legs of a command are often in the same region;
 2. from the host that answered 404, if the request was for a change, since that host may have the leg but be unable to
@@ -64,7 +65,8 @@ class RegionFinder:
     Args:
         profiles: This user's profiles. If a leg is not found, it may belong to another profile's application.
         notes: The action log, which records where legs were found.
-        events: Returns the event store, whose events may name a leg's region, or None if there is no event store.
+        events: A function that returns the event store, whose events may name a leg's region, or None if there is no
+            event store.
         on_found: Called with a message the first time that a leg is found on a particular host.
     """
 
@@ -110,8 +112,8 @@ class RegionFinder:
             within: How long the search may take, in seconds.
 
         Raises:
-            NotFoundError: No host has the leg, or the host that was asked has the leg but cannot make the change.
-            TransportError: No host is known to have the leg, and a host gave no usable answer.
+            NotFoundError: No host has the leg, or the host that answered 404 has the leg but cannot make the change.
+            TransportError: No host is known to have the leg, and at least one host gave no usable answer.
         """
         # Waiting for threads takes real time, which a test's clock does not measure.
         give_up = time.monotonic() + min(SECONDS * self._times, within)
@@ -191,7 +193,7 @@ class RegionFinder:
         *,
         is_first_enough: bool = False,
     ) -> dict[str, Call | VoicectlError]:
-        """Read the leg's record with all *readers* in parallel, and return their answers by name.
+        """Read a leg's record with all *readers* in parallel, and return their answers by name.
 
         If a reader does not finish in time, an error takes the place of its answer.
 

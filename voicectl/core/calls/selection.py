@@ -102,7 +102,8 @@ def find(
     never include a leg.
 
     Args:
-        ages: Returns what this machine knows about the ages of legs. It is called only if ``older_than`` is set.
+        ages: A function that returns what this machine knows about the ages of legs. It is called only if
+            ``older_than`` is set.
         statuses: The statuses of the legs to look for.
     """
     ask = partial(live_calls, api, conversation_uuid=selection.conversation)

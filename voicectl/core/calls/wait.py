@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 1.0
 REQUESTS_PER_SECOND = 15.0
-"""The maximum number of requests per second: as many as the rate limiter allows, since waits are short."""
+"""The maximum number of requests per second in a wait: what the rate limiter allows, since waits are short."""
 
 LAST_SECONDS = 1.0
 """How long to wait for outstanding answers when time is up, in seconds."""
@@ -67,7 +67,7 @@ class Waiter:
         return self._deadline - self._clock.monotonic()
 
     def rounds(self) -> Iterator[list[Change]]:
-        """Yield the latest changes, at least once a second, until the legs have reached the status.
+        """Yield the latest changes, at least once a second, until the legs have reached the awaited status.
 
         If nothing has changed, an empty list is yielded.
 
@@ -114,7 +114,7 @@ class Waiter:
         return False
 
     def _is_over(self, sight: Sight) -> bool:
-        """Return True if the leg can no longer reach the status, and no later report can show that it did."""
+        """Return True if a leg can no longer reach the awaited status, and no later report can show that it did."""
         if sight.call.rules_out(self._until):
             return True
         if sight.ended is None or sight.is_gone:
@@ -124,7 +124,7 @@ class Waiter:
         return is_ended_by_both or is_old or not self._poller.status.has_events
 
     def _fail(self, sights: Sequence[Sight], missing: Sequence[Sight]) -> NoReturn:
-        """Raise an error that says why the *missing* legs have not reached the status."""
+        """Raise an error that says why the *missing* legs have not reached the awaited status."""
         until = self._until
         calls = [each.call for each in sights]
         for call in (each.call for each in missing if each.call.is_final):
@@ -183,7 +183,8 @@ def follow(
             result changes.
         on_trouble: Called with a warning the first time that the API fails, and the first time that the event store
             fails, if the wait continues.
-        events: Returns the event store, or None if no store exists. If *events* itself is None, only the API is used.
+        events: A function that returns the event store, or None if no store exists. If *events* itself is None, only
+            the API is used.
         offset: How far the platform's clock is ahead of *clock*, in seconds.
         check: Called regularly; raises an exception if a signal has arrived.
 

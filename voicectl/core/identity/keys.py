@@ -190,7 +190,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _find_block(data: bytes, where: str) -> tuple[str, bytes]:
     """Return the kind and text of a PEM block in *data*.
 
-    This is the first block that contains a private key or, if there is none, the first block.
+    The block is the first one that contains a private key or, if none does, the first one of any kind.
 
     Raises:
         ConfigError: *data* is larger than 64 KiB, or contains no complete PEM block.

@@ -46,7 +46,7 @@ class Target:
     Attributes:
         profile: The profile's name, or None if the environment names the application.
         regions: The base URLs of a sandbox's regions, by region name; empty for a target on the platform.
-        load_key: Returns the private key, or raises an error that names the source of the key.
+        load_key: A function that returns the private key, or raises an error that names the source of the key.
         from_: The caller id for new calls, or None if no source sets one.
         policy: The profile's guards. If there is no profile, the policy sets no limits.
         ca_file: A file of CA certificates for TLS, or None to use the default certificates.
@@ -152,7 +152,7 @@ def request_timeout(environ: Mapping[str, str], option: str | None) -> float | N
     """Return how long a request may take, in seconds, as set by *option* or else by ``VOICECTL_REQUEST_TIMEOUT``.
 
     Returns:
-        None if neither is set.
+        The time limit, or None if neither is set.
 
     Raises:
         InputError: The value is not a duration of more than 0 and at most 10 minutes.

@@ -136,7 +136,7 @@ class Manifest:
 
     @contextmanager
     def _alone(self) -> Iterator[int]:
-        """Open the manifest, or create it, lock it exclusively, and yield its file descriptor."""
+        """Open the manifest (creating it if necessary), lock it exclusively, and yield its file descriptor."""
         while True:
             with files.opened(self._path, files.OWN | os.O_APPEND | os.O_NONBLOCK) as handle:
                 fcntl.flock(handle, fcntl.LOCK_EX)  # each process holds the lock only for a moment
@@ -145,7 +145,7 @@ class Manifest:
                     return
 
     def _read(self, handle: int) -> None:
-        """Read the complete lines that were added since the last call, or all lines if the file was replaced."""
+        """Read the complete lines that were added since the last read, or all lines if the file was replaced."""
         found = os.fstat(handle)
         if (found.st_dev, found.st_ino) != self._file or found.st_size < self._end:
             self._forget()
@@ -219,7 +219,7 @@ def hash_file(path: Path) -> tuple[int, str]:
 
 
 def is_at(handle: int, path: Path) -> bool:
-    """Return True if *path* still names the open file *handle*, which may have been removed or replaced."""
+    """Return True if *path* still refers to the file that is open as *handle*, and not to another file or none."""
     try:
         found = path.lstat()
     except FileNotFoundError:

@@ -208,7 +208,8 @@ class Fetcher:
     def _put(self, path: Path, final: Path, sha256: str) -> str:
         """Move a complete part to its final name, and return the outcome. Other files are not overwritten.
 
-        Empty files are an exception: a process that is killed on a file system without hard links can leave one.
+        Empty files are an exception: a process that is killed on a file system without hard links can leave one
+        behind.
         """
         outcome = DONE
         try:

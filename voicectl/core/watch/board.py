@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from voicectl.voice.call import Call
 
 SHOWN_SECONDS = 10.0
-"""How long a leg stays in the table after its end, in seconds."""
+"""How long a leg stays in the table of legs after its end, in seconds."""
 
 FORGET_SECONDS = 600.0
 """How long a leg is remembered after its end, in seconds.
@@ -43,10 +43,10 @@ class Board:
     Args:
         named: The ids of the legs to watch, in any form, or None to watch all legs.
         conversation: The id of the conversation whose legs to watch, or None to watch legs in any conversation.
-        born: Returns the time at which this machine requested the leg with the given key, in Unix seconds, or None
-            if this machine did not request the leg.
-        past: Returns the stored events about the leg with the given id. It is called for each leg that is new to the
-            board.
+        born: A function that returns the time at which this machine requested the leg with the given key, in Unix
+            seconds, or None if this machine did not request the leg.
+        past: A function that returns the stored events about the leg with the given id. It is called for each leg
+            that is new to the board.
         offset: How far the platform's clock is ahead of the caller's clock, in seconds. The times in events are on
             the platform's clock.
         is_sourced: True to merge records with events and add ``status_source``; False to show API records unchanged.
@@ -161,7 +161,7 @@ class Board:
             }
 
     def sights(self) -> list[Sight]:
-        """Return the states of all known legs: in the order of *named* or, if that is None, as they appeared."""
+        """Return the states of all known legs, in the order of *named*, or of their appearance if *named* is None."""
         legs = map(self._legs.get, self._legs if self._named is None else self._named)
         return [leg.sight for leg in legs if leg is not None and leg.sight is not None]
 
@@ -171,7 +171,7 @@ class Board:
         return None if leg is None else leg.sight
 
     def is_closed(self, uuid: str) -> bool:
-        """Return True if no more changes to a leg are expected: the API has reported its end, or does not know it."""
+        """Return True if no more changes to a leg are expected: the API has reported its end, or has no record."""
         leg = self._legs.get(leg_key(uuid))
         if leg is None or leg.sight is None:
             return False

@@ -69,7 +69,7 @@ class Frame:
 
 
 def age_text(seconds: float, *, is_exact: bool) -> str:
-    """Return an age as text, such as ``12s``, ``3m``, ``2h`` or ``4d``, with ``>`` before it if it may be higher."""
+    """Return an age as text, such as ``12s``, ``3m`` or ``4d``, preceded by ``>`` if the real age may be higher."""
     units = (86_400, "d"), (3600, "h"), (60, "m")
     size, unit = next((each for each in units if seconds >= each[0]), (1, "s"))
     shown = f"{min(int(seconds // size), 999)}{unit}"

@@ -67,7 +67,7 @@ class Tail:
     """Reads new events about legs from the event store. If the store fails, another attempt is made later.
 
     Args:
-        open_: Returns the event store, or None if there is no event store.
+        open_: A function that returns the event store, or None if there is no event store.
         clock: The clock that measures the time until the next attempt.
         is_needed: True to raise the store's errors, because the caller waits for something that only events report.
 

@@ -11,7 +11,7 @@ class PollSchedule:
     Args:
         interval: The time between two polls while there are changes, in seconds.
         now: The current time, which is also the time of the first poll.
-        is_steady: True to keep the same interval while there are no changes; False to make it longer.
+        is_steady: True to keep the same interval while there are no changes, False to make it longer.
         requests_per_second: The maximum average number of requests per second, which is the poller's share of the
             requests that all processes of this user may make.
 

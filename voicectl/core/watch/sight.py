@@ -135,7 +135,7 @@ class TrackedLeg:
         record: The API record in use, or None if the API has not returned the leg yet.
         farthest: The highest status rank in any record so far. A live record with a lower rank is ignored.
         reported: The summary of the events, or None if there are no events.
-        sight: The state of the leg that was last shown, or None if the leg has not been shown yet.
+        sight: The last state shown for the leg, or None if the leg has not been shown yet.
         contradicted: The time at which the events were first found to contradict the record, in Unix seconds, or None
             if there is no contradiction.
     """

@@ -73,7 +73,7 @@ class Lent:
 
     @property
     def was_ours(self) -> bool:
-        """True if the webhook already pointed to this receiver before the lease, so there is nothing to restore."""
+        """True if the webhook pointed to the lease's receiver even before the lease, so nothing must be restored."""
         return self.before is not None and self.before.get("address") in self.ours
 
 
@@ -192,12 +192,12 @@ class Lease:
 
 
 class Moved(InputError):
-    """A webhook neither matches the record in the lease any longer, nor points to the lease's receiver."""
+    """A webhook no longer matches the record in the lease, and does not point to the lease's receiver either."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Take(Wish):
-    """The update that points the webhooks to the receiver, if they still match the record in the lease."""
+    """The update that points the webhooks to the lease's receiver, if they still match the record in the lease."""
 
     lease: Lease
 
@@ -229,7 +229,7 @@ class Return(Wish):
     lease: Lease
 
     def applied_to(self, application: dict[str, Any]) -> dict[str, Any]:
-        """Return a copy of *application* in which the webhooks that still point to the receiver are restored."""
+        """Return a copy of *application* in which the webhooks that point to the lease's receiver are restored."""
         changed = copy.deepcopy(application)
         for each in self.lease.lent:
             if not each.is_ours(changed):
