@@ -72,7 +72,7 @@ class Wire:
         fresh: bool,
         max_bytes: int = MAX_BODY_BYTES,
     ) -> Reply:
-        """Send one request and return its whole response.
+        """Send one request, and return the whole response.
 
         Args:
             target: The path and query, percent-encoded.

@@ -178,7 +178,7 @@ class Query:
     """Conditions that events must match. An attribute that is None imposes no condition.
 
     Attributes:
-        leg_begins: The beginning of the leg's id: hexadecimal digits and hyphens.
+        leg_begins: The beginning of a leg's id: hexadecimal digits and hyphens.
         conversation: The id of the conversation that an event is about, or that a leg has left.
         since: The earliest time of receipt, in Unix seconds.
         before: The time before which events must have been received, in Unix seconds.
@@ -272,7 +272,7 @@ class EventStore(Protocol):
 
 
 def read_fields(method: str, query: bytes, body: bytes) -> tuple[dict[str, Any], str | None]:
-    """Return a webhook's fields and None; if they cannot be read, return an empty dictionary and the reason."""
+    """Return a webhook's fields and None or, if they cannot be read, an empty dictionary and the reason."""
     if method == "GET":
         return event.from_query(_pairs(query)), None
     try:

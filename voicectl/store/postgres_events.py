@@ -183,7 +183,7 @@ class _Link(psycopg.Connection[Any]):
 class PostgresEvents:
     """An ``EventStore`` in its own schema of a PostgreSQL database. The schema is created if it is missing.
 
-    If the connection is lost, the next method call connects again.
+    If the connection is lost, the next method call reconnects.
 
     Args:
         url: A URL that libpq accepts. Missing parts are taken from the ``PG...`` environment variables.
@@ -270,8 +270,8 @@ class PostgresEvents:
         The server's own log, its replicas and its backups keep the deleted rows for a while.
 
         Raises:
-            StoreError: The database failed, or the database user is not permitted to rewrite the table, as its owner
-                is.
+            StoreError: The database failed, or the database user may not rewrite the table. (The table's owner may do
+                so.)
         """
         events = "DELETE FROM voicectl_events.events WHERE application = %s AND received < %s"
         with self._within(math.inf) as link:

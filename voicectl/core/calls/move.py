@@ -298,7 +298,7 @@ class Found:
 
 
 class ArrivalCheck:
-    """Checks whether legs that were moved into a room are there.
+    """Checks whether legs that were moved into a room have arrived there.
 
     Args:
         room: The room's name.

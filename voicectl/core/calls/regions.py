@@ -140,7 +140,7 @@ class RegionFinder:
             raise self._unknown(uuid, refusal, found, give_up)
 
     def _others(self, uuid: str) -> Iterable[str]:
-        """Yield the hosts to ask: first the host that an event names, then the base URL and the other regions."""
+        """Yield the hosts to ask: first the host that a leg's events name, then the base URL and other regions."""
         reported = self._reported(uuid)
         if reported is not None and (session := self._at(reported)) is not None:
             yield session.origin

@@ -41,7 +41,10 @@ class SignatureSource(NamedTuple):
 
 
 def of_environment(environ: Mapping[str, str]) -> SignatureSource | None:
-    """Return the source for ``VOICECTL_SIGNATURE_SECRET`` or else ``VONAGE_SIGNATURE_SECRET``, or None."""
+    """Return the source for the signature secrets in the environment, or None if there are none.
+
+    The secrets are in the variable ``VOICECTL_SIGNATURE_SECRET`` or else in ``VONAGE_SIGNATURE_SECRET``.
+    """
     for family in _FAMILIES:
         name = f"{family}_SIGNATURE_SECRET"
         if environ.get(name):

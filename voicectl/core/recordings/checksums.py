@@ -219,7 +219,10 @@ def hash_file(path: Path) -> tuple[int, str]:
 
 
 def is_at(handle: int, path: Path) -> bool:
-    """Return True if *path* still refers to the file that is open as *handle*, and not to another file or none."""
+    """Return True if *path* still refers to the file that is open as *handle*.
+
+    The file may have been removed or replaced since it was opened.
+    """
     try:
         found = path.lstat()
     except FileNotFoundError:

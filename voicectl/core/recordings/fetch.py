@@ -254,7 +254,7 @@ class _Intake:
         return {"Accept": "*/*"} | ({"Range": f"bytes={self._begin}-"} if self._begin else {})
 
     def take(self, answer: Incoming) -> tuple[str, int, str]:
-        """Write the content of *answer* to the file, and return the file's extension, size in bytes and SHA-256."""
+        """Write the body of *answer* to the file. Return the file's extension, its size in bytes and its SHA-256."""
         begin = self._judge_status(answer)
         media_type = self._judge_type(answer)
         expected = self._judge_length(answer, begin)

@@ -112,7 +112,7 @@ class Happening:
 
     @property
     def is_ours(self) -> bool:
-        """True if the time was taken from this machine's clock."""
+        """True if the entry's time was taken from this machine's clock."""
         return self.sources[0] in (Source.JOURNAL, Source.HERE)
 
     @property

@@ -112,7 +112,7 @@ class Gathered:
         return {leg_key(leg): found for leg, found in summaries(self.events.values()).items()}
 
     def happenings(self) -> Iterator[Happening]:
-        """Yield the entries from all sources."""
+        """Yield the entries of the timeline from all sources."""
         for call in self.calls.values():
             yield from of_call(call, self.asked_at)
         yield from map(of_event, self.events.values())
