@@ -35,3 +35,21 @@ def test_tags_count_where_they_are_read_out(text: str, characters: int) -> None:
 )
 def test_breaks_take_their_time(text: str, seconds: float) -> None:
     assert speech.seconds(text) == pytest.approx(seconds, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds", "said"),
+    [
+        ("Welcome to Acme.", 0, ""),
+        ("Welcome to Acme.", 0.5, "Welcome"),
+        ("Welcome to Acme.", 15 / 14, "Welcome to Acme"),
+        ("Welcome to Acme.", 60, "Welcome to Acme."),
+        ("a < b and b > c", 5 / 14, "a < b"),
+        ("<speak>One <break time='1s'/>two</speak>", 4 / 14 + 0.9, "One"),
+        ("<speak>One <break time='1s'/>two</speak>", 7 / 14 + 1, "One two"),
+        ("<speak><prosody rate='fast'>One two</prosody></speak>", 3 / 14, "One"),
+        ("<speak></speak>", 1, ""),
+    ],
+)
+def test_the_beginning_is_what_is_said_by_then(text: str, seconds: float, said: str) -> None:
+    assert speech.beginning(text, seconds) == said

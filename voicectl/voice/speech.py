@@ -10,6 +10,7 @@ import re
 MAX_CHARACTERS = 1500
 CHARACTERS_PER_SECOND = 14
 
+_PIECES = re.compile(r"(<[^<>]*>)")
 _TAG = re.compile(r"<[^<>]*>")
 _BREAK = re.compile(r"<break\b[^<>]*?\btime\s*=\s*['\"]([0-9.]+)(ms|s)['\"]", re.IGNORECASE)
 
@@ -29,6 +30,18 @@ def seconds(text: str) -> float:
             except ValueError:  # such as "1.2.3", which the platform also ignores
                 continue
     return characters(text) / CHARACTERS_PER_SECOND + pause
+
+
+def beginning(text: str, within: float) -> str:
+    """Return the part of *text* that is spoken within the first *within* seconds, without SSML tags."""
+    said = ""
+    for piece in _PIECES.split(text) if is_ssml(text) else [text]:
+        if piece.startswith("<") and is_ssml(text):
+            within -= seconds(f"<speak>{piece}")
+        else:
+            said += piece[: max(round(within * CHARACTERS_PER_SECOND), 0)]
+            within -= len(piece) / CHARACTERS_PER_SECOND
+    return said.strip()
 
 
 def is_ssml(text: str) -> bool:

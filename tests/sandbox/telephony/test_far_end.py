@@ -291,7 +291,7 @@ class TestMachineDetection:
         line.wait(20)
 
         assert [(what, seconds) for _, what, seconds in line.heard(leg)] == [
-            ("x" * 140, 2.0),
+            ("x" * 28, 2.0),
             ("instead", 20.0),
         ]
 

@@ -126,7 +126,7 @@ class TestAsAWhole:
         line.wait(5)
 
         for leg in legs:
-            assert line.heard(leg) == [("speech", "x" * 28, 1.0), ("speech", "y" * 14, 1.0)]
+            assert line.heard(leg) == [("speech", "x" * 14, 1.0), ("speech", "y" * 14, 1.0)]
         assert line.heard(outside) == []
 
     def test_a_stream_is_stopped_by_itself(self, line: Line):

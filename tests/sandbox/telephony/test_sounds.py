@@ -197,7 +197,28 @@ class TestPrompts:
         line.exchange.party_hangs_up(three[0])
         line.wait(100)
 
-        assert line.heard(three[0]) == [("speech", "x" * 140, 3)]
+        assert line.heard(three[0]) == [("speech", "x" * 42, 3)]
+
+    def test_what_was_cut_off_is_marked_and_has_only_what_was_said(self, line: Line, three):
+        line.exchange.talk(three[0], saying("Welcome to Acme. For sales, press one."))
+        line.wait(1.1)
+        line.exchange.talk(three[0], None)
+        line.exchange.talk(three[0], saying("Goodbye"))
+        line.wait(2)
+
+        cut, whole = (heard.to_json(line.exchange.now) for heard in three[0].audio.heard[-2:])
+        assert (cut["text"], cut["cut"], cut["seconds"]) == ("Welcome to Acme", True, 1.1)
+        assert whole["text"] == "Goodbye"
+        assert "cut" not in whole
+
+    def test_what_was_said_once_and_cut_in_a_repeat_is_whole(self, line: Line, three):
+        line.exchange.talk(three[0], saying("Hello", loop=0))
+        line.exchange.talk(three[0], saying("Once more, hello", loop=3))
+        line.wait(2)
+        line.exchange.talk(three[0], None)
+
+        heard = three[0].audio.heard[-1].to_json(line.exchange.now)
+        assert (heard["text"], heard["cut"]) == ("Once more, hello", True)
 
     def test_what_still_plays_shows_the_seconds_so_far(self, line: Line, three):
         line.exchange.talk(three[0], saying("x" * 140))
@@ -228,7 +249,7 @@ class TestWhoLeavesMidSentence:
         line.exchange.hangup(leaver)
         line.wait(20)
 
-        assert line.heard(leaver) == [("speech", "x" * 140, 1.0)]
+        assert line.heard(leaver) == [("speech", "x" * 14, 1.0)]
         assert line.heard(stayer) == [("speech", "x" * 140, 10.0)]
 
     def test_one_who_is_moved_hears_no_more_of_it(self, line: Line):
@@ -239,7 +260,7 @@ class TestWhoLeavesMidSentence:
         line.exchange.transfer(moved, (room("other"),))
         line.wait(20)
 
-        assert line.heard(moved) == [("speech", "x" * 140, 1.0)]
+        assert line.heard(moved) == [("speech", "x" * 14, 1.0)]
 
     def test_what_a_speaker_says_goes_with_it(self, line: Line):
         speaker, listener = line.answered(), line.answered()
@@ -249,7 +270,7 @@ class TestWhoLeavesMidSentence:
         line.exchange.transfer(speaker, (room("other"),))
         line.wait(20)
 
-        assert line.heard(listener) == [("speech", "x" * 140, 1.0)]
+        assert line.heard(listener) == [("speech", "x" * 14, 1.0)]
 
     def test_what_is_said_to_all_goes_on_for_those_who_stay(self, line: Line):
         leaver, stayer = line.answered(), line.answered()
@@ -271,4 +292,4 @@ class TestWhoLeavesMidSentence:
         line.exchange.hangup(moderator)
         line.wait(20)
 
-        assert line.heard(attendee)[0] == ("speech", "x" * 140, 1.0)
+        assert line.heard(attendee)[0] == ("speech", "x" * 14, 1.0)

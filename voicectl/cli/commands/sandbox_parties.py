@@ -21,7 +21,7 @@ ADVANCE_SECONDS = 600.0
 SHORTEST_PREFIX = 4
 
 HEARD = View(
-    columns=("at", "kind", "from", "text", "url", "digits", "seconds"),
+    columns=("at", "kind", "from", "text", "url", "digits", "seconds", "cut"),
     more=("language", "style", "premium", "loop", "level"),
     id="at",
 )

@@ -128,13 +128,29 @@ class Heard:
             self.until = now
 
     def to_json(self, now: int) -> dict[str, Any]:
-        """Return the sound as a JSON object, whose ``seconds`` field is the duration heard up to *now*."""
+        """Return the sound as a JSON object, whose ``seconds`` field is the duration heard up to *now*.
+
+        A sound that was cut off has ``cut``, and its ``text`` is what was said until then.
+        """
         end = now if self.until is None else min(self.until, now)
-        return {
+        heard = (end - self.at) / 1000
+        fields = {
             "at": rfc3339(self.at),
             "kind": self.prompt.sound,
             "from": self.source,
             **self.prompt.content,
-            "seconds": (end - self.at) / 1000,
+            "seconds": heard,
             **self.prompt.options,
         }
+        return fields | (self._as_cut(heard) if self._is_cut(now) else {})
+
+    def _is_cut(self, now: int) -> bool:
+        if self.until is None or self.until > now or self.prompt.seconds is None:
+            return False
+        return self.until < self.at + round(self.prompt.seconds * 1000)
+
+    def _as_cut(self, heard: float) -> dict[str, Any]:
+        text = self.prompt.content.get("text")
+        if text is None or heard >= self.prompt.once:
+            return {"cut": True}
+        return {"text": spoken.beginning(text, heard), "cut": True}
