@@ -161,7 +161,7 @@ class History:
         )
 
     def proof(self, reference: str, to: str) -> Call | None:
-        """Return the call that signed events with *reference* prove to exist, or None if there is no proof.
+        """Return the call with the reference *reference* if signed events prove that it exists, or else None.
 
         The reference is part of the call's ``event_url``. Events about the legs that the call connects may be sent to
         this URL too, so events about several legs may have the reference. The call is proved to exist if exactly one

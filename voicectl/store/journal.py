@@ -140,7 +140,7 @@ class Journal:
         directory: The application's state directory, which must exist.
 
     Raises:
-        JournalError: The journal cannot be used. No request has been sent.
+        JournalError: The journal cannot be used.
     """
 
     def __init__(self, directory: Path, clock: Clock) -> None:

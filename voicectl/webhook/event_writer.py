@@ -78,13 +78,13 @@ class _Pending(NamedTuple):
 
 
 class EventWriter:
-    """Stores arrivals. An event writer must be created, used and closed on the same event loop.
+    """Stores arriving webhooks (arrivals). A writer must be created, used and closed on the same event loop.
 
     Args:
         open_store: A function that opens the event store. If it fails, it is called again later.
         spool: The spool, which keeps arrivals while the store cannot be used.
-        on_kept: Called on the event loop with the stored arrivals and their outcomes. Arrivals that an earlier
-            process left in the spool are included if they are new.
+        on_kept: Called on the event loop with the stored arrivals and, for each, whether it was new. Arrivals that an
+            earlier process left in the spool are included if they are new.
         on_trouble: Called with a one-line message, from any thread, when the store fails and when it works again.
         monotonic: A function that returns the time in seconds on a clock that never goes backward.
         retry_seconds: The time between a failure of the store and the next attempt to use it, in seconds.

@@ -246,7 +246,7 @@ class _Intake:
     _begin: int = 0
 
     def headers(self) -> dict[str, str]:
-        """Return the headers for the next request, which resumes the part if the file's total size is known."""
+        """Return the headers for the next request, which resumes the download if the file's total size is known."""
         size = self.recording.size
         self._begin = 0
         if size is not None and self._may_resume:

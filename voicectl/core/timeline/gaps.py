@@ -143,7 +143,7 @@ def _unmoved(uuid: str, own: Sequence[_Numbered], call: Call | None) -> Iterator
 
 
 def _unreported_moves(own: Sequence[_Numbered]) -> list[_Numbered]:
-    """Return the moves that were requested from this machine and whose effects no event reports."""
+    """Return the moves of legs that voicectl requested on this machine, and whose effects no event reports."""
     reported = {id(action) for action, _ in Own([each for _, each in own]).effects()}
     return [
         (number, each)

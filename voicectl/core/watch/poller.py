@@ -293,7 +293,7 @@ class Poller:
         yield from self._each(lost)
 
     def _still_asked(self, listed: Collection[str] = ()) -> list[str]:
-        """Return the ids of the named legs that must still be requested: legs neither closed nor in *listed*."""
+        """Return the ids of the legs to request: those that the user named, have not ended, and are not in *listed*."""
         named = self._board.named or ()
         return [each for each in named if not self._board.is_closed(each) and leg_key(each) not in listed]
 

@@ -278,7 +278,7 @@ class WebSocket:
             self._remark("many texts", "further text messages are not logged")
 
     def _reply(self, message: str) -> None:
-        """Send *message* to the server as soon as possible, ahead of the audio that it hears."""
+        """Send *message* to the server as soon as possible, before any audio that is waiting to be sent."""
         if self._close_code is not None:
             return
         if len(self._replies) >= MAX_REPLIES:

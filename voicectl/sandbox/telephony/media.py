@@ -1,4 +1,4 @@
-"""The sounds in calls: prompts, the parties' speech and keys, the legs that hear these sounds, and recordings."""
+"""The sounds in calls: which prompts, speech and keys are played, which legs hear them, and what is recorded."""
 
 from __future__ import annotations
 

@@ -171,7 +171,7 @@ class Audio:
     Attributes:
         heard: All sounds that the party has heard, in the order in which they began.
         said: The sounds that the party is making, and the last sound that it made.
-        playing: For each kind of sound, the last prompt from the API, and the music that plays until a room starts.
+        playing: The last prompt of each kind that an API request or the wait for a room to start has played.
         recordings: The running recordings that the leg's flow began. They follow the leg to other conversations.
         key_listeners: Functions to call with each key that the party presses, added by ``input`` actions. They return
             True if they use the key.

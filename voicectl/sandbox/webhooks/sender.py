@@ -146,7 +146,7 @@ class Webhooks:
                     await asyncio.sleep(0.002)
 
     async def close(self) -> None:
-        """Drop all requests, and wait until those in progress have ended."""
+        """Drop waiting requests, cancel those in progress, and wait until they have stopped."""
         await asyncio.gather(*self.abandon(), return_exceptions=True)
 
     def _addressed(self, effect: Event | Fetch) -> Delivery | None:
