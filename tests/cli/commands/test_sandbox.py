@@ -228,6 +228,58 @@ def test_ring_says_where_a_call_goes_that_nobody_answers(party: Room) -> None:
     assert "lobby" not in with_flow.stderr
 
 
+@pytest.mark.parametrize(
+    ("caller", "shown", "kind"),
+    [
+        ("anonymous", "anonymous", "phone"),
+        ("Unknown", "Unknown", "phone"),
+        ("07700900001", "07700900001", "phone"),
+        ("1001", "1001", "phone"),
+        ("+44 7700 900001", "447700900001", "phone"),
+        ("sip:alice@pbx.example.org", "sip:alice@pbx.example.org", "sip"),
+        ("SIP:anonymous@anonymous.invalid;user=phone", "SIP:anonymous@anonymous.invalid;user=phone", "sip"),
+    ],
+)
+def test_callers_ring_as_networks_show_them(party: Room, caller: str, shown: str, kind: str) -> None:
+    with Canned(reply(200, [{"action": "talk", "text": "x" * 900}])) as app:
+        assert party(f"app urls --answer {app.url}/answer --event {app.url}/event").exit_code == 0
+
+        ran = party(
+            [
+                "sandbox",
+                "ring",
+                "--to",
+                "442079460000",
+                "--from",
+                caller,
+                "--sip-header",
+                "X-Queue=gold",
+                "-o",
+                "json",
+            ]
+        )
+        assert ran.exit_code == 0
+        leg = ran.json["uuid"]
+        assert party("sandbox advance 1s").exit_code == 0
+        rows = [json.loads(line) for line in party("sandbox log -o jsonl").stdout.splitlines()]
+
+    (asked,) = [row["body"] for row in rows if row["kind"] == "webhook" and row["event"] == "answer"]
+    assert (asked["from"], asked["endpoint_type"]) == (shown, kind)
+    events = [row for row in rows if row["kind"] == "status" and row["uuid"] == leg]
+    assert events
+    assert {event["from"] for event in events} == {shown}
+    assert all(event["headers"] == {"X-Queue": "gold"} for event in events)
+    assert party(f"call show {leg} --fields from").stdout == f"{shown}\n"
+
+
+@pytest.mark.parametrize("caller", ["", " ", "x" * 300, "a\x1b[31m"])
+def test_what_no_network_shows_is_refused(party: Room, caller: str) -> None:
+    ran = party(["sandbox", "ring", "--to", "442079460000", "--from", caller])
+
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert "\x1b" not in ran.stderr
+
+
 def test_a_webhook_off_this_machine_is_warned_of(party: Room) -> None:
     ran = party("app urls --answer https://example.org/a --event http://127.0.0.1:9/e")
 
@@ -301,7 +353,7 @@ def test_why_an_inbound_call_was_not_answered_is_told_by_ring_show_and_the_error
     assert shown.stderr.splitlines()[1:] == rung.stderr.splitlines()  # the first is about the rehearsal
     assert shown.rows[0][1] == "cancelled"
     assert said.exit_code == 2
-    assert "The leg is over: it is cancelled (answer webhook: Connection refused)." in said.stderr
+    assert "The leg has ended: its status is cancelled (answer webhook: Connection refused)." in said.stderr
     assert "voicectl sandbox log" in said.stderr
 
 
@@ -435,7 +487,7 @@ def test_a_record_of_a_sandbox_that_cannot_be_read_is_none(bare: Room, record: b
     bare.state.mkdir(parents=True)
     (bare.state / "sandbox.json").write_bytes(record)
 
-    assert bare("sandbox stop").stderr == "No sandbox has been started here yet.\n"
+    assert bare("sandbox stop").stderr == "No sandbox has been started on this machine yet.\n"
 
 
 def test_stop_leaves_another_sandbox_at_the_recorded_address_alone(room: Room) -> None:

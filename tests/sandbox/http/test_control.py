@@ -169,7 +169,6 @@ class TestRing:
             ({}, "to: Missing required parameter"),
             ({"to": "bob"}, "'bob' is not a phone number."),
             ({"to": "sip:a@b"}, "An inbound call must be to a number or to app:USER."),
-            ({"to": "442079460000", "from": "anonymous"}, "'anonymous' is not a phone number."),
             (
                 {"to": "442079460000", "ncco": [{"action": "pay"}]},
                 'ncco[0].action: "pay" is no longer served',

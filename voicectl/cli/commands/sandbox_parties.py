@@ -13,7 +13,7 @@ from voicectl.cli.ncco_input import read_ncco
 from voicectl.cli.output import views
 from voicectl.cli.output.text import remark, to_json
 from voicectl.cli.output.writer import Format, View
-from voicectl.errors import AmbiguousError, LegError
+from voicectl.errors import AmbiguousError, InputError, LegError
 from voicectl.voice import dtmf, endpoint
 from voicectl.voice.call import Region
 
@@ -70,7 +70,10 @@ def ring(
         str, typer.Option(metavar="ENDPOINT", help="Call this number, or app:USER.", show_default=False)
     ],
     from_: Annotated[
-        str | None, typer.Option("--from", metavar="NUMBER", help="Number of the caller.")
+        str | None,
+        typer.Option(
+            "--from", metavar="CALLER", help="Number of the caller, a sip: URI, or a text such as anonymous."
+        ),
     ] = None,
     ncco_file: NccoFile = None,
     region: Annotated[
@@ -94,7 +97,7 @@ def ring(
     called = endpoint.parse(to)
     body = {
         "to": to if called["type"] == "app" else endpoint.label(called),
-        "from": None if from_ is None else endpoint.typed(from_),
+        "from": None if from_ is None else _caller(from_),
         "ncco": None if ncco_file is None else read_ncco(app.terminal, ncco_file),
         "region": region,
         "sip_headers": dict(map(parse_header, sip_header or ())) or None,
@@ -105,6 +108,14 @@ def ring(
             "The application has no answer_url, so the call joins the room 'lobby'. To set one: voicectl app urls"
             " --answer URL"
         )
+
+
+def _caller(text: str) -> str:
+    """Return the number that *text* stands for or, since networks pass on other text as well, *text* itself."""
+    try:
+        return endpoint.typed(text)
+    except InputError:
+        return text.strip()
 
 
 def answer(ctx: typer.Context, leg: Party) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from voicectl.errors import InputError
 from voicectl.sandbox.bodies import Json
 from voicectl.sandbox.parsing.fields import Fields
 from voicectl.sandbox.parsing.ncco import read_ncco
@@ -32,10 +33,12 @@ LOBBY: Actions = (Join(name="lobby"),)
 CALLER = "447700900000"
 """The phone number of the caller if the control request has no ``from``."""
 
+MAX_CALLER = 256
 MAX_SIP_HEADER = 256
 """Maximum length of a SIP header's value, in characters."""
 
 _SIP_HEADER = re.compile(r"[Xx]-[A-Za-z0-9-]{1,100}|User-to-User")
+_SIP_URI = re.compile(r"sips?:\S+", re.IGNORECASE)
 _KEPT_BACK = "x-nexmo"
 """The lower-case prefix of the names of SIP headers that the platform does not pass on."""
 
@@ -67,7 +70,7 @@ async def ring(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
     callee = endpoint.parse(to or "")
     if callee["type"] not in ("phone", "app"):
         raise refused_control(400, "Bad Request", "An inbound call must be to a number or to app:USER.")
-    caller = {"type": "phone", "number": endpoint.number(from_ or CALLER)}
+    caller = _caller(CALLER if from_ is None else from_)
     order = Order(to=callee, from_=caller, flow=flow, sip_headers=sip_headers)
     leg = sandbox.exchange.ring(order, application_id=application.id, region=region)
     parties: dict[str, Any] = {"from": label(leg.from_), "to": label(leg.to)}
@@ -75,6 +78,22 @@ async def ring(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
     await sandbox.catch_up()
     await sandbox.wait_until(lambda: leg.flow.awaiting is None, NCCO_SECONDS)
     return _record(leg, leg.remark, 201)
+
+
+def _caller(text: str) -> dict[str, str]:
+    """Return the caller that *text* describes: a SIP URI, a number, or whatever else a network may show for a number.
+
+    Raises:
+        InputError: *text* is empty, too long or not printable.
+    """
+    if not text.strip() or len(text) > MAX_CALLER or not text.isprintable():
+        raise InputError(f"The caller must be printable text of 1 to {MAX_CALLER} characters.")
+    if _SIP_URI.fullmatch(text):
+        return {"type": "sip", "uri": text}
+    try:
+        return {"type": "phone", "number": endpoint.number(text)}
+    except InputError:
+        return {"type": "phone", "number": text}
 
 
 def _sip_headers(fields: Fields) -> dict[str, str]:

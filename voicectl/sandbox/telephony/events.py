@@ -24,6 +24,9 @@ NETWORK = "23410"
 BAD_NCCO = "Syntax error in NCCO. Invalid value type or action."
 """The ``reason`` of the ``error`` event for an NCCO that cannot be run."""
 
+SIP_PREFIX = "SipHeader_"
+"""The beginning of the names of SIP headers among the parameters of an answer webhook."""
+
 _PENNY = Decimal("0.00000001")
 
 
@@ -70,7 +73,7 @@ def status(leg: Leg, at: int, **more: Any) -> dict[str, Any]:
         more: The optional fields ``detail``, ``sip_code`` and ``disconnected_by``. Fields that are None are left out.
     """
     fields: dict[str, Any] = {
-        "headers": leg.to.get("headers", {}) if leg.is_socket else {},
+        "headers": _headers(leg),
         **parties(leg),
         "uuid": leg.uuid,
         "conversation_uuid": leg.conversation.uuid,
@@ -91,6 +94,13 @@ def status(leg: Leg, at: int, **more: Any) -> dict[str, Any]:
             "network": NETWORK,
         }
     return fields | _given(more)
+
+
+def _headers(leg: Leg) -> dict[str, Any]:
+    """Return the headers of the WebSocket that *leg* calls, or the SIP headers of its caller."""
+    if leg.is_socket:
+        return dict(leg.to.get("headers", {}))
+    return {name.removeprefix(SIP_PREFIX): value for name, value in leg.order.sip_headers.items()}
 
 
 def detection(leg: Leg, at: int, verdict: str, sub_state: str | None) -> dict[str, Any]:
