@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from voicectl.cli.arguments import Language, Level, Loop, Premium, Style, check_text, check_url, given
-from voicectl.cli.output.text import is_terminal
 from voicectl.errors import InputError
 
 if TYPE_CHECKING:
@@ -35,13 +33,18 @@ class Speech:
     level: Level = None
     stop: Annotated[bool, typer.Option("--stop", help="Stop the speech.")] = False
 
+    def is_asked_for(self, terminal: Terminal) -> bool:
+        """Return True if the text is missing, and :meth:`body` asks for it on the terminal."""
+        return self.text is None and self.file is None and not self.stop and terminal.can_ask
+
     def body(self, terminal: Terminal) -> dict[str, Any] | None:
         """Return the request body, or None if the speech should be stopped.
 
-        If the text was not given as an argument, it is read from a file, standard input or the terminal.
+        The text is asked for if it is missing and there is a terminal. Standard input is read only for ``-``.
 
         Raises:
-            InputError: The text or the value of an option is invalid, or an option is combined with ``--stop``.
+            InputError: The text is missing, the text or the value of an option is invalid, or an option is combined
+                with ``--stop``.
         """
         if self.stop:
             refuse_with_stop(**asdict(self) | {"stop": None})
@@ -58,11 +61,16 @@ class Speech:
     def _text(self, terminal: Terminal) -> str:
         if self.text is not None and self.file is not None:
             raise InputError("TEXT and --file cannot be used together.", hint="Use one of them.")
-        if self.text is not None and self.text != "-":
-            return self.text
-        if self.file is None and self.text is None and is_terminal(sys.stdin):
-            return terminal.ask("Text to say")
-        return read_text(terminal, self.file or "-")
+        if self.file is not None:
+            return read_text(terminal, self.file)
+        if self.text is not None:
+            return read_text(terminal, "-") if self.text == "-" else self.text
+        if not self.is_asked_for(terminal):
+            raise InputError(
+                "There is no text to say.",
+                hint="Give TEXT, --file FILE, or - to read it from standard input.",
+            )
+        return terminal.ask("Text to say")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -124,6 +124,8 @@ class Terminal:
         """
         if name == "-":
             return self.read_stdin(what)
+        if not name:
+            raise InputError(f"The name of the file that should contain {what} is empty.")
         try:
             with Path(name).open("rb") as file:
                 content = file.read(MAX_INPUT_BYTES + 1)

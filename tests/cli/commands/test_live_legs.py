@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import StartRoom
+from tests.support.desk import desk, shell
+from tests.support.machines import Application
 from tests.support.room import BUSY, BY_HAND, PERSON, Room
 
 OTHER = "447700900002"
+LEG = "63f61863-4a51-4f6b-86e1-46edebcf9356"
+OTHER_LEG = "63f61863-4a51-4f6b-86e1-46edebcf9357"
 
 
 def hear(room: Room, leg: str) -> list[dict[str, Any]]:
@@ -44,7 +49,7 @@ def test_talk_is_heard_by_the_leg_alone_with_its_options(voicectl: Room) -> None
     assert [each["text"] for each in hear(voicectl, other)] == ["Hello"]
 
 
-@pytest.mark.parametrize("words", ["talk {leg}", "talk {leg} -", "talk {leg} --file -"])
+@pytest.mark.parametrize("words", ["talk {leg} -", "talk {leg} --file -"])
 def test_talk_reads_its_text(voicectl: Room, words: str) -> None:
     leg = voicectl.call()
 
@@ -61,6 +66,52 @@ def test_talk_asks_for_its_text_on_a_terminal(voicectl: Room) -> None:
 
     assert ran.exit_code == 0, ran.stderr
     assert voicectl.requests("startTalk")[0]["body"] == {"text": "Hello again"}
+
+
+@pytest.mark.parametrize("command", ["talk {leg}", "conversation talk room"])
+def test_a_pipe_is_not_read_unasked(voicectl: Room, command: str) -> None:
+    leg, other = voicectl.call(), voicectl.call("447700900002")
+
+    for line in (command, f"{command} --file ''"):
+        ran = voicectl(line.format(leg=leg), stdin=f"{other}\n")
+
+        assert (ran.exit_code, ran.stdout) == (2, "")
+    assert voicectl.requests("startTalk") == []
+
+
+def test_a_loop_over_ids_keeps_the_ids(tmp_path: Path, application: Application) -> None:
+    with desk(tmp_path / "home", application) as room:
+        script = 'while read -r leg; do voicectl talk "$leg" || true; echo "$leg"; done'
+
+        ran = shell(room, f"printf '%s\\n' {LEG} {OTHER_LEG} | {script}")
+
+        assert ran.stdout.split() == [LEG, OTHER_LEG]
+        assert room.requests("startTalk") == []
+
+
+@pytest.mark.parametrize("command", ["transfer {leg} --ncco ''", "call create --to 447700900003 --ncco ''"])
+def test_an_empty_file_name_is_not_standard_input(voicectl: Room, command: str) -> None:
+    leg = voicectl.call(options="--join room")
+
+    ran = voicectl(command.format(leg=leg), stdin='[{"action":"talk","text":"Hi"}]')
+
+    assert (ran.exit_code, "is empty" in ran.stderr) == (2, True)
+
+
+def test_on_a_terminal_talk_checks_the_leg_before_it_asks_for_the_text(voicectl: Room) -> None:
+    leg = voicectl.call()
+    voicectl(f"hangup {leg}")
+    voicectl.clock.sleep(1)
+
+    for named, status in ((leg, 4), (LEG, 4), ("abcd", 4), ("x", 2)):
+        ran = voicectl(f"talk {named}", stdin="Hello\n", terminal=True)
+
+        assert ran.exit_code == status
+        assert "Text to say" not in ran.stderr
+    assert "completed" in voicectl(f"talk {leg}", stdin="Hello\n", terminal=True).stderr
+    assert voicectl.requests("startTalk") == []
+    ran = voicectl("conversation talk nowhere", stdin="Hello\n", terminal=True)
+    assert (ran.exit_code, "Text to say" in ran.stderr) == (4, False)
 
 
 def test_stop_cuts_what_is_being_said(voicectl: Room) -> None:

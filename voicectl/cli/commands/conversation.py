@@ -238,14 +238,16 @@ def _draw(app: App, participants: Participants) -> None:
 def talk(ctx: typer.Context, room: Room, speech: Speech) -> None:
     """Speak text to everyone in a conversation.
 
-    Without TEXT, the text is read from standard input. The request is never retried: if the API does not answer, the
-    exit status is 12.
+    On a terminal, voicectl asks for TEXT if it is missing. The request is never retried: if the API does not answer,
+    the exit status is 12.
 
     Examples:
       $ voicectl conversation talk support-17 "The engineer on call is here."
       $ voicectl conversation talk support-17 --stop
     """
     app = current(ctx)
+    if speech.is_asked_for(app.terminal):
+        room = conversations.conversation_id(app.conversations, room)
     body = speech.body(app.terminal)
     if body is None:
         with _one_conversation(app, room, "talk --stop") as acted:

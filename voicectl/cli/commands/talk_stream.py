@@ -5,24 +5,27 @@ from __future__ import annotations
 import typer
 
 from voicectl.cli.arguments import Leg, grouped
-from voicectl.cli.context import current
+from voicectl.cli.context import App, current
 from voicectl.cli.media_options import Playback, Speech
 from voicectl.cli.targets import one_leg
+from voicectl.errors import LegError
 
 
 @grouped
 def talk(ctx: typer.Context, leg: Leg, speech: Speech) -> None:
     """Speak text on a live leg; only that leg's party hears it.
 
-    Without TEXT, the text is read from standard input. The request is never retried: if the API does not answer, the
-    exit status is 12.
+    On a terminal, voicectl asks for TEXT if it is missing. The request is never retried: if the API does not answer,
+    the exit status is 12.
 
     Examples:
       $ voicectl talk "$LEG" "Your table is ready."
-      $ echo "One moment, please." | voicectl talk "$LEG" --language en-GB
+      $ echo "One moment, please." | voicectl talk "$LEG" - --language en-GB
       $ voicectl talk "$LEG" --stop
     """
     app = current(ctx)
+    if speech.is_asked_for(app.terminal):
+        leg = _checked(app, leg)
     body = speech.body(app.terminal)
     if body is None:
         with one_leg(app, leg, "talk --stop") as uuid:
@@ -30,6 +33,21 @@ def talk(ctx: typer.Context, leg: Leg, speech: Speech) -> None:
     else:
         with one_leg(app, leg, "talk", characters=len(body["text"])) as uuid:
             app.api.start_talk(uuid, body)
+
+
+def _checked(app: App, leg: str) -> str:
+    """Return the full id of the leg that *leg* names, if the leg is live. No text is asked for if it has ended.
+
+    Raises:
+        LegError: The leg has ended.
+    """
+    uuid = app.legs.live_leg(leg)
+    call = app.api.get_call(uuid)
+    if call.is_final:
+        raise LegError(
+            f"The leg {uuid} has ended: it is {call.status}.", hint="List legs: voicectl call list"
+        )
+    return uuid
 
 
 @grouped

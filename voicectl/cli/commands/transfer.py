@@ -53,7 +53,7 @@ def transfer(
         if not no_lint:
             check_ncco(app.terminal, flow)
     else:
-        flow = read_ncco(app.terminal, ncco_file or "-", is_linted=not no_lint)
+        flow = read_ncco(app.terminal, ncco_file or "", is_linted=not no_lint)
     rung = list(ncco.dialled(flow))
     app.target.policy.check_dialled(rung)
     if rung and app.options.dry_run and app.target.policy.max_calls_per_hour is not None:
